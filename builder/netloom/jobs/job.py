@@ -85,11 +85,11 @@ class Job(Generic[R]):
         finally:
             with self._changed:
                 self._watchers -= 1
-                self.left = not self._watchers
+                self.left = not self._watchers  # unlike a job that is submitted and not watched yet
                 self._unwatched_since = time.monotonic()
 
     def touch(self) -> None:
-        """Watch the job for some more seconds."""
+        """Postpone the cancellation of an unwatched job by `LINGER_S`."""
         with self._changed:
             self._unwatched_since = time.monotonic()
 
@@ -104,6 +104,7 @@ class Job(Generic[R]):
             self._changed.notify_all()
 
     def tell(self, share: float) -> None:
+        """Set the progress, which never decreases."""
         self.share = max(self.share, share)
 
     def show(self, preview: R) -> None:
@@ -122,5 +123,6 @@ class Job(Generic[R]):
             self._end("cancelled" if isinstance(error, JobCancelledError) else "failed")
 
     def _end(self, state: State) -> None:
+        # The answer replaces the preview, which need not stay in memory.
         self.state, self.ended_at, self.preview = state, time.monotonic(), None
         self._changed.notify_all()

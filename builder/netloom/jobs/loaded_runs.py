@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
     from netloom.store import Store
 
+# The pool mirrors this limit, to send a request to a worker that has its run loaded.
 MAX_LOADED = 4
 _loaded: OrderedDict[tuple[Path, RunWeights], TrainedRun] = OrderedDict()
 

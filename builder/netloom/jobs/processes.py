@@ -37,7 +37,7 @@ class WorkerProcess:
     def __init__(self, settings: WorkerSettings) -> None:
         self.channel, self._child = _started()
         self.pid, self._sending = self._child.pid, threading.Lock()
-        with contextlib.suppress(messages.ClosedError):  # the first job detects it
+        with contextlib.suppress(messages.ClosedError):  # the process has ended, which the first job detects
             messages.send(self.channel, asdict(settings))
 
     def send(self, message: Mapping[str, Any], *blobs: bytes) -> None:
@@ -46,7 +46,7 @@ class WorkerProcess:
         Raises:
             ClosedError: the process has ended.
         """
-        with self._sending:
+        with self._sending:  # `forget` and `cancel` come from other threads than jobs; messages must not mix
             messages.send(self.channel, message, blobs)
 
     def end(self) -> int | None:
@@ -90,7 +90,7 @@ def _started() -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=_environment(),
-            start_new_session=True,
+            start_new_session=True,  # so that Ctrl+C in a terminal does not reach it: it ends with its channel
         )
         _give_way(child.pid)
     return pool_end, child

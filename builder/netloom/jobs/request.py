@@ -85,7 +85,7 @@ class Request(Generic[R]):
         _kinds[kind] = cls  # dataclass(slots=True) creates a second class of the same name
 
     def compute(self, context: Context) -> R:
-        """Return the answer, computed in this process. The annotation defines how another process decodes it."""
+        """Return the answer, computed in this process. Its return annotation determines how the answer is decoded."""
         raise NotImplementedError
 
     @property
@@ -100,6 +100,7 @@ class Request(Generic[R]):
 
     def key(self, home: Path) -> str:
         """Return a key that is equal for equal requests to one data folder, which are computed once."""
+        # `dumps` gives equal bytes for equal values.
         return hashlib.sha256(f"{self.kind} {home} ".encode() + self.as_bytes()).hexdigest()[:32]
 
     def read_answer(self, content: bytes) -> R:

@@ -63,7 +63,7 @@ class _Inbox:
                 message, blobs = messages.receive(self._channel, most=None)
             except messages.ClosedError:
                 os._exit(0)  # the requesting process has ended, possibly during a computation
-            if "cancel" in message:
+            if "cancel" in message:  # takes effect when the computation next reports its progress
                 self.cancelled.add(int(message["cancel"]))
             else:
                 self.requests.put((message, blobs[0] if blobs else b""))
@@ -97,7 +97,7 @@ def main(settings: WorkerSettings, channel: socket.socket) -> int:
     from netloom.runs.resources.limits import RunLimits
 
     if hasattr(os, "nice"):
-        os.nice(max(0, settings.niceness - os.nice(0)))
+        os.nice(max(0, settings.niceness - os.nice(0)))  # relative to the inherited value
     torch.set_num_threads(settings.threads)
     limits = RunLimits(memory_bytes=settings.memory_bytes, wall_s=0, processes=0, disk_bytes=0)
     confine(limits, gpu=torch.cuda.is_available())
@@ -115,7 +115,7 @@ def main(settings: WorkerSettings, channel: socket.socket) -> int:
 
 
 def _compute(message: Mapping[str, Any], content: bytes, reply: _Reply) -> None:
-    os.environ.update(message["environment"])
+    os.environ.update(message["environment"])  # settings can change while a worker lives
     try:
         request: Request[Any] = loads(kinds()[message["kind"]], content)
         context = Context(Path(message["home"]), reply.progress, reply.preview)
@@ -125,7 +125,7 @@ def _compute(message: Mapping[str, Any], content: bytes, reply: _Reply) -> None:
     except messages.ClosedError:
         raise
     except Exception as error:
-        loosen()
+        loosen()  # the message about a lack of memory needs memory
         reply.send(_failure(error))
 
 
@@ -145,7 +145,7 @@ def _work() -> int:
     import numpy as np
 
     disown()
-    np.random.seed()
+    np.random.seed()  # otherwise all forked workers would share a seed
     channel = socket.socket(fileno=os.dup(0))
     try:
         message, _ = messages.receive(channel)

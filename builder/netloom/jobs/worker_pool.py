@@ -41,7 +41,9 @@ OBEY_S = 2.0
 # If other jobs wait for a worker, an unwatched job is cancelled after this time.
 MAKE_ROOM_S = 0.3
 POLL_S = 0.2
+# The time for the rest of a message after its first byte; answers can be large.
 MESSAGE_S = 60.0
+# A worker above the minimum of its lane ends after this time without a job.
 IDLE_S = 120.0
 CANCELLED = "This was cancelled."
 
@@ -143,7 +145,7 @@ class Pool:
                     worker.close()
 
     def _is_stale(self, job: Job[Any]) -> bool:
-        """Return whether a job that ended must be computed again."""
+        """Return whether a job cannot serve further requests, so that a new one is created."""
         if job.state == "failed":
             return time.monotonic() - job.ended_at > FAILED_S
         return job.state == "cancelled" or job.cancel_asked
@@ -162,10 +164,11 @@ class Pool:
                 idle = [self._grow(lane)]
             job = self._next(lane)
             about = job.request.about
+            # Otherwise the worker that was used last, so that the others stay idle and can end.
             worker = max(idle, key=lambda one: (about is not None and about in one.loaded, one.used_at))
             waiting.remove(job)
             self._last_served[job.owner] = job.number
-            worker.take(job)
+            worker.take(job)  # under the lock, so that `retire` cannot remove the worker at the same time
 
     def _next(self, lane: Lane) -> Job[Any]:
         """Return the next job: the first job of each owner precedes second ones; among equals, the owner that was
@@ -193,7 +196,7 @@ class Pool:
             self._dispatch(worker.lane)
 
     def retire(self, worker: _Worker) -> bool:
-        """Return whether an idle worker can end."""
+        """Return whether an idle worker can end, and remove it then. Its job is checked again under the lock."""
         with self._lock:
             workers = self._workers[worker.lane]
             if not worker.closing and (worker.job is not None or len(workers) <= worker.settings.least):
@@ -203,10 +206,10 @@ class Pool:
 
     def _trim(self) -> None:
         """Remove the answers that were requested longest ago, if all together exceed the memory limit."""
-        ended = [job for job in self._jobs.values() if job.ended]
+        ended = [job for job in self._jobs.values() if job.ended]  # `submit` moves a requested answer to the end
         total_bytes = sum(job.size for job in ended)
         for job in ended:
-            if total_bytes <= MAX_ANSWERS_BYTES and len(self._jobs) <= 2_000:
+            if total_bytes <= MAX_ANSWERS_BYTES and len(self._jobs) <= 2_000:  # many small answers count, too
                 return
             if self._jobs.get(job.key) is job:
                 del self._jobs[job.key]
@@ -281,6 +284,7 @@ class _Worker:
         except messages.ClosedError:
             job.fail(self._died(self.process))
             self._stop()
+        # The process caches the runs that it loaded in the same order, see `loaded_runs.load`.
         about = job.request.about
         if self.process is not None and about is not None:
             self.loaded[about] = None
@@ -306,7 +310,7 @@ class _Worker:
                 job.fail(self._too_long() if too_long else JobCancelledError(CANCELLED))
                 self._stop()
                 return
-            if not incoming.poll(POLL_S * 1000):
+            if not incoming.poll(POLL_S * 1000):  # also checks for cancellation while the process is silent
                 continue
             message, blobs = messages.receive(process.channel, time.monotonic() + MESSAGE_S, most=None)
             if message["job"] != job.number:
@@ -330,7 +334,7 @@ class _Worker:
         else:
             job.fail(_error(job.home, message))
             if message["failed"] != "refused":
-                self._stop()  # its memory is full, or its state is unknown
+                self._stop()  # memory is exhausted, or an unexpected error left an unknown state
 
     def _too_long(self) -> JobError:
         hours = f"{self.settings.wall_s / 3600:.3g}"
@@ -349,7 +353,7 @@ class _Worker:
 
 
 def _error(home: Path, message: Mapping[str, Any]) -> Exception:
-    """Return an error from a worker, with its original class if that is one of Netloom."""
+    """Return an error from a worker, with its original class if that belongs to Netloom or to Python."""
     if message["failed"] == "memory":
         return JobError(
             f"This takes more memory than a job may have here, {size(memory_limit())}; ask for fewer rows, or set "
@@ -360,7 +364,7 @@ def _error(home: Path, message: Mapping[str, Any]) -> Exception:
         return _failed(home, name, str(message["details"]))
     if module.partition(".")[0] in ("netloom", "builtins"):
         kind = getattr(import_module(module), name, None)
-        with contextlib.suppress(TypeError):
+        with contextlib.suppress(TypeError):  # the class takes other arguments than a message
             if isinstance(kind, type) and issubclass(kind, Exception):
                 return kind(message["sentence"])
     return JobError(str(message["sentence"]))

@@ -120,7 +120,7 @@ class RelativeBuckets(nn.Module):
     def bucket(self, offset: torch.Tensor) -> torch.Tensor:
         """The bucket of each offset (key position minus query position), of the same shape."""
         distance = offset.abs() if self.both_sides else (-offset).clamp(min=0)
-        # The logarithmic buckets begin at the distance `exact` and would end at `reach`; farther keys share the last one.
+        # Logarithmic buckets begin at the distance `exact` and end at `reach`; farther keys share the last one.
         growth = (self.side - self.exact) / math.log(self.reach / self.exact)
         far = self.exact + (torch.log(distance.clamp(min=1).float() / self.exact) * growth).long()
         near = torch.where(distance < self.exact, distance, far.clamp(max=self.side - 1))

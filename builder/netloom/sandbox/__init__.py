@@ -1,5 +1,7 @@
-"""Files of other people are read in processes of their own, which may take only so much memory and time, and have no
-network: what a file does to its reader, it does to that process alone."""
+"""Reads files from outside in confined processes, with limited memory and time and without network access.
+
+If a file exploits or crashes its reader, only that process is affected.
+"""
 
 from netloom.sandbox.examples import read_picture, read_sound
 from netloom.sandbox.inspection import Description, FileInspection

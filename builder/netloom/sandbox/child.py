@@ -1,5 +1,7 @@
-"""The child's side of a confined process: `python -m netloom.sandbox.child` is the server that forks such processes,
-and with --alone one such process itself. It answers requests over its standard input, which is a socket."""
+"""The child's side of a confined process: `python -m netloom.sandbox.child` is the server that forks such processes.
+
+With `--alone`, it is a single confined process. A process answers requests over its standard input, which is a socket.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from netloom.sandbox import messages
 from netloom.sandbox.isolation import isolate
 from netloom.sandbox.process import MODELS
 
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG: with the server that has forked it, a process ends
+# PR_SET_PDEATHSIG: a process receives a signal when the server that forked it ends.
+# https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+_PARENT_DEATH = 1
 # Errors whose message is a sentence for people; the parent raises an error of the same class.
 SENTENCES = (
     "UsageError",
@@ -39,15 +43,15 @@ OUT_OF_MEMORY = (
 
 
 def work() -> int:
-    """Answer requests until the parent closes the connection."""
-    disown()
+    """Answer requests until the parent closes the connection. Returns the exit code."""
+    disown()  # before anything is read: a file must not obtain further processes
     channel = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
+    os.dup2(nothing, 0)  # a library that reads the standard input must not take messages from the channel
     first, _ = messages.receive(channel, most=None)
     os.environ.update(first["environment"])
     limit = int(first["memory"])
-    isolate(limit)
+    isolate(limit)  # before the first request, and for good
     warnings.simplefilter("ignore")
     requests = RequestHandler(lambda share, step: messages.send(channel, {"progress": [share, step]}))
     while True:
@@ -66,9 +70,9 @@ def work() -> int:
 
 
 def _refusal(error: Exception, limit: int) -> dict[str, Any]:
-    """An error as an answer: a refusal with its sentence, or a fault with its traceback."""
+    """Return an error as an answer: a refusal with its sentence, or a fault with its traceback."""
     if no_memory(error):
-        loosen()
+        loosen()  # the answer needs memory, too
         return {"refusal": OUT_OF_MEMORY.format(limit=size(limit)), "kind": "DataError"}
     kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in SENTENCES]
     if kinds:
@@ -86,13 +90,15 @@ class RequestHandler:
         self._source: Any = None
 
     def answer(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Raises:
-        DataError: the files cannot be read.
+        """Answer a request with the method that it names.
+
+        Raises:
+            DataError: the files cannot be read.
         """
         return getattr(self, f"answer_{request['do']}")(request, blobs)
 
     def answer_open(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Look at what was brought: a path, or bytes by their names."""
+        """Open an upload: a path, or bytes by file name. Later requests refer to it."""
         from netloom.data.uploads import open_source
 
         content = Path(request["path"]) if request["path"] else dict(zip(request["names"], blobs, strict=True))
@@ -100,26 +106,26 @@ class RequestHandler:
         return {"filename": self._source.filename}
 
     def answer_kinds(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """The names of the kinds that it can be, the likeliest first."""
+        """Return the names of the kinds of data that the upload can be, the most likely one first."""
         from netloom.data.uploads import fitting
 
         return [reader.name for reader in fitting(self._source)]
 
     def answer_reader(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """The name of the kind that it is."""
+        """Return the name of the requested kind, or else of the most likely one."""
         from netloom.data.uploads import reader_for
 
         return reader_for(self._source, request["kind"], request["target"]).name
 
     def answer_questions(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """What is asked."""
+        """Return the questions about the upload for a kind of data."""
         from netloom.data.uploads import readers
         from netloom.sandbox.serialization import as_json
 
         return [as_json(question) for question in readers()[request["kind"]].questions(self._source, request["given"])]
 
     def answer_describe(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Everything that is shown of it."""
+        """Return the description of the upload as a kind of data."""
         from netloom.data.uploads import readers
         from netloom.sandbox.serialization import as_json, columns_as_json
 
@@ -134,7 +140,7 @@ class RequestHandler:
         }
 
     def answer_add(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Keep it below a folder, from which it is then taken."""
+        """Save the upload as a dataset in a staging folder, from which the parent moves it."""
         from dataclasses import asdict
 
         from netloom.data.uploads import add_source
@@ -143,26 +149,26 @@ class RequestHandler:
         return asdict(add_source(self._source, Path(request["home"]), progress=self.progress, **options))
 
     def answer_model(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Read a model, and leave its weights in a file."""
+        """Read a model, and write its weights to a file."""
         from netloom.sandbox.models import read_into
 
         return read_into(Path(request["path"]), request["name"], Path(request["weights"]), request.get("prepare"))
 
     def answer_take(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Leave in a file the weights that a drawn network takes from a folder."""
+        """Write the weights that match the network of a project to a file."""
         from netloom.sandbox.models import take_into
 
         return take_into(request["project"], Path(request["path"]), Path(request["weights"]))
 
     def answer_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """The pixels of one picture."""
+        """Return the pixels of an image."""
         from netloom.data.images import picture
         from netloom.sandbox.examples import as_json
 
         return as_json(picture(blobs[0], request["filename"], request["side"]))
 
     def answer_sound(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """The first samples of one sound."""
+        """Return the first samples of a sound."""
         from netloom.data.uploads.soundfiles import read_sound
         from netloom.sandbox.examples import as_json
 
@@ -170,18 +176,18 @@ class RequestHandler:
 
 
 def _preload_data() -> None:
-    """Import what readers of data need, so that each process that is forked has it at once."""
+    """Import everything that readers of data need, in advance for all forked processes."""
     from netloom.data.uploads import readers
 
     for name in ("openpyxl", "pandas", "PIL.Image", "pyarrow.ipc", "pyarrow.parquet", "scipy.signal", "soundfile"):
         import_module(name)
     import_module("netloom.sandbox.serialization")
-    import_module("PIL.Image").init()
+    import_module("PIL.Image").init()  # loads the plugins of all image formats
     readers()
 
 
 def _preload_models() -> None:
-    """The same for readers of models."""
+    """Import everything that readers of models need, in advance for all forked processes."""
     for name in ("torch.export", "onnx", "onnx_ir", "h5py", "safetensors.torch", "netloom.sandbox.models"):
         import_module(name)
     import_module("netloom.compile.importers.onnx")
@@ -198,10 +204,10 @@ def _forked() -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """The server, or one process."""
+    """Run the server, or with `--alone` one confined process. Returns the exit code."""
     if arguments == ["--alone"]:
         return work()
-    platform.processor()  # asks another program, and remembers what it says
+    platform.processor()  # runs another program and caches its answer; confined processes cannot run programs
     _preload_models() if arguments == [MODELS] else _preload_data()
     return serve(_forked)
 

@@ -1,5 +1,7 @@
-"""One picture or one sound that a person brings as an example, decoded in a confined process. The samples come back as
-bytes whose type and size are checked here."""
+"""Decodes an image or a sound that a user uploads as an example, in a confined process.
+
+The values return as bytes; their type and size are checked here.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,10 @@ from netloom.sandbox.process import EndedError, Process, RefusedError
 
 
 def read_picture(content: bytes, filename: str, side: int) -> np.ndarray:
-    """A picture as `netloom.data.images.picture` reads it: square RGB (S, S, 3) of bytes, S at most `side`.
+    """Return an image as `netloom.data.images.picture` reads it: RGB (S, S, 3), uint8, with S at most `side`.
 
     Raises:
-        DataError: it cannot be read, or takes too much memory or time.
+        DataError: the file cannot be read, or takes too much memory or time.
     """
     answer = _request({"do": "picture", "filename": filename, "side": side}, content, filename)
     pixels = from_json(answer, np.dtype(np.uint8), filename)
@@ -30,10 +32,11 @@ def read_picture(content: bytes, filename: str, side: int) -> np.ndarray:
 
 
 def read_sound(content: bytes, filename: str, rate: int, most: int) -> np.ndarray:
-    """A sound (L,) as `netloom.data.uploads.soundfiles.read_sound` reads it, of which the first `most` samples.
+    """Return the first `most` samples of a sound, (L,), float32, as `netloom.data.uploads.soundfiles.read_sound` reads
+    them. `rate` is in samples per second.
 
     Raises:
-        DataError: it cannot be read, or takes too much memory or time.
+        DataError: the file cannot be read, or takes too much memory or time.
     """
     answer = _request({"do": "sound", "filename": filename, "rate": rate, "most": most}, content, filename)
     samples = from_json(answer, np.dtype(np.float32), filename)
@@ -43,14 +46,14 @@ def read_sound(content: bytes, filename: str, rate: int, most: int) -> np.ndarra
 
 
 def as_json(values: np.ndarray) -> dict[str, Any]:
-    """In the confined process: an array as its type, its shape and its bytes."""
+    """Return an array as its type, its shape and its bytes in base64. Called in the confined process."""
     plain = np.ascontiguousarray(values)
     text = base64.b64encode(plain.tobytes()).decode()
     return {"dtype": plain.dtype.str, "shape": list(plain.shape), "bytes": text}
 
 
 def from_json(answer: Any, dtype: np.dtype[Any], filename: str) -> np.ndarray:
-    """The array of a JSON, which may say anything, as a file may have taken over the process that wrote it.
+    """Return the array from the result of `as_json`, which is not trusted: the file can control its process.
 
     Raises:
         DataError: it is not an array of this type.
@@ -61,6 +64,7 @@ def from_json(answer: Any, dtype: np.dtype[Any], filename: str) -> np.ndarray:
         named = answer["dtype"]
     except (KeyError, TypeError, OverflowError, ValueError) as error:
         raise _invalid(filename) from error
+    # The type from the answer is only compared, never used, and the size must match exactly.
     if named != dtype.str or min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != len(content):
         raise _invalid(filename)
     return np.frombuffer(content, dtype).reshape(shape)

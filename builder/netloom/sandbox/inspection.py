@@ -25,8 +25,10 @@ from netloom.sandbox.process import EndedError, Process, RefusedError
 if TYPE_CHECKING:
     import pandas as pd
 
-OPEN_AT_ONCE = 6  # processes that wait with a file in memory; of more, the one that was asked longest ago ends
-IDLE_S = 600.0  # after which such a process ends; it is started again where something is asked
+# The limit of processes that wait with a file in memory; beyond it, the least recently used one ends.
+OPEN_AT_ONCE = 6
+# An unused process ends after this time. The next request starts another one.
+IDLE_S = 600.0
 STAGING = ".adding-"
 STALE_S = 86_400.0
 
@@ -36,7 +38,11 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Description:
-    """What is shown of files that are read as one kind of data."""
+    """The description of an upload as one kind of data.
+
+    `answers` answer its `questions`, `learned` says in a sentence what a network learns from it, `notes` are remarks,
+    and `columns` those of its preview.
+    """
 
     answers: dict[str, Any]
     questions: list[Question]
@@ -45,15 +51,17 @@ class Description:
     columns: list[dict[str, Any]]
 
     def preview(self) -> pd.DataFrame:
-        """The first rows."""
+        """Return the first rows."""
         return serialization.table_of(self.columns)
 
 
 class FileInspection:
-    """Files by name, or a file or folder of this machine, that somebody looks at and may add.
+    """An upload before it is added: the bytes of files by name, or a file or folder on this machine.
+
+    A process that has ended is started again with the next request.
 
     Raises:
-        DataError: they cannot be read. So does every method.
+        DataError: the files cannot be read; raised by every method, too.
     """
 
     def __init__(self, content: Mapping[str, bytes] | Path, filename: str) -> None:
@@ -71,27 +79,27 @@ class FileInspection:
 
     @property
     def process(self) -> Process | None:
-        """The process that has the files open; None where it has ended and nothing was asked since."""
+        """The process that has the files open; None after it was closed, until the next request."""
         return self._process
 
     def kinds(self) -> list[Reader]:
-        """The kinds of data that they can be, the likeliest first."""
+        """Return the kinds of data that the files can be, the most likely one first."""
         if self._kinds is None:
             self._kinds = [str(name) for name in self._ask({"do": "kinds"})]
         return [readers()[name] for name in self._kinds]
 
     def reader(self, kind: str = "", target: str | None = None) -> Reader:
-        """The kind of this name, else the likeliest."""
+        """Return the kind of this name, or else the most likely one."""
         return readers()[self._ask({"do": "reader", "kind": kind, "target": target})]
 
     def questions(self, reader: Reader, answers: Mapping[str, Any]) -> list[Question]:
-        """What a kind of data asks of them."""
+        """Return the questions of a kind of data about the files, given earlier answers."""
         return list(
             map(serialization.question, self._ask({"do": "questions", "kind": reader.name, "given": dict(answers)}))
         )
 
     def described(self, reader: Reader, answers: Mapping[str, Any], *, preview: bool = True) -> Description:
-        """Everything that is shown of them."""
+        """Return the description of the files as a kind of data; without `preview`, it has no columns."""
         request = {"do": "describe", "kind": reader.name, "given": dict(answers), "preview": preview}
         description = self._ask(request)
         questions = list(map(serialization.question, description["questions"]))
@@ -109,7 +117,7 @@ class FileInspection:
         options: Mapping[str, Any] | None = None,
         progress: ProgressCallback | None = None,
     ) -> DatasetInfo:
-        """Keep them as a dataset."""
+        """Save the files as a dataset in the data folder `home`."""
         (home / "data").mkdir(parents=True, exist_ok=True)
         _forget_stale(home / "data")
         staging = home / "data" / f"{STAGING}{uuid.uuid4()}"
@@ -117,6 +125,7 @@ class FileInspection:
         title = title_for(self.filename, name, home)
         request = {"do": "add", "home": str(staging), "name": title, "target": target, "kind": kind}
         try:
+            # Only a valid id can be part of a path: the answer is not trusted.
             info = serialization.info(self._ask({**request, "options": dict(options or {})}, progress))
             os.replace(staging / "data" / str(uuid.UUID(info.name)), home / "data" / info.name)
         finally:
@@ -124,7 +133,7 @@ class FileInspection:
         return info
 
     def close(self) -> None:
-        """End the process; it is started again where something is asked."""
+        """End the process. The next request starts another one."""
         with self._busy:
             if self._process is not None:
                 self._process.close()
@@ -149,7 +158,7 @@ class FileInspection:
         self._idle.start()
 
     def _running(self) -> Process:
-        """The process, with the files open in it."""
+        """Return the process, with the files open in it."""
         if self._refusal:
             raise DataError(self._refusal)
         if self._process is None or not self._process.alive:
@@ -172,13 +181,13 @@ class FileInspection:
         except RefusedError as error:
             raise (UsageError if error.kind == "UsageError" else DataError)(str(error)) from None
         except EndedError as error:
-            # To try again would take as much again.
+            # Remembered, because another attempt would take as much memory or time.
             self._refusal = f"{self._asked_for[:100]!r} cannot be read: {error}; use a part of it."
             raise DataError(self._refusal) from None
 
 
 def _bytes(content: Mapping[str, bytes] | Path) -> int:
-    """How much was brought."""
+    """Return the total size of files in bytes."""
     if not isinstance(content, Path):
         return sum(map(len, content.values()))
     paths = (Path(place) / name for place, _, names in os.walk(content) for name in names)
@@ -190,19 +199,19 @@ def _bytes(content: Mapping[str, bytes] | Path) -> int:
 
 
 def _mark_used(inspection: FileInspection) -> None:
-    """Note that it was, and end the process of whichever was asked longest ago, where there are too many."""
+    """Mark an inspection as the most recently used one, and end the processes of the oldest if there are too many."""
     with _lock:
         other_references = [
             known for known in _open if (referent := known()) is not None and referent is not inspection
         ]
         _open[:] = [*other_references, weakref.ref(inspection)]
         surplus = other_references[: max(0, len(other_references) + 1 - OPEN_AT_ONCE)]
-    for reference in surplus:
+    for reference in surplus:  # outside the lock, as ending a process takes a while
         _close(reference)
 
 
 def _close(reference: weakref.ref[FileInspection]) -> None:
-    """End the process of one that is still there and is not being asked."""
+    """End the process of an inspection, unless it is answering a request."""
     inspection = reference()
     if inspection is not None and inspection._busy.acquire(blocking=False):
         try:
@@ -212,7 +221,7 @@ def _close(reference: weakref.ref[FileInspection]) -> None:
 
 
 def _forget_stale(folder: Path) -> None:
-    """Remove what a process that is gone has begun to add."""
+    """Remove staging folders that a process left behind."""
     for path in folder.glob(f"{STAGING}*"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > STALE_S:

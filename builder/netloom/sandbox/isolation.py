@@ -33,25 +33,29 @@ _REFUSED = (
 
 
 class ForbiddenError(PermissionError):
-    """A confined process asked for the network or for another program."""
+    """A confined process tried to use the network or to start a program."""
 
 
 def isolate(memory_bytes: int) -> None:
-    """Confine this process for good. It must have a single thread."""
+    """Confine this process permanently. It must have a single thread, as Linux requires for a new user namespace."""
     confine(RunLimits(memory_bytes, wall_s=0, processes=1, disk_bytes=0), gpu=False)
     if sys.platform == "linux":
         _leave_network()
-    sys.addaudithook(_refuse)  # also where the system takes no network away
+    # Also on systems without namespaces. An audit hook cannot be removed, but native code does not pass through it.
+    sys.addaudithook(_refuse)
 
 
 def _leave_network() -> None:
-    """Move into a network of this process alone, which has no way out; without rights, into users of its own first."""
+    """Move this process into a network namespace without interfaces.
+
+    Without the privilege to create one, create it together with a user namespace, in which every process has it.
+    """
     system = ctypes.CDLL(None, use_errno=True)
     system.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    user, group = os.getuid(), os.getgid()
+    user, group = os.getuid(), os.getgid()  # before `unshare`: in a new namespace, they are unmapped
     if system.unshare(_NEW_NETWORK) == 0 or system.unshare(_NEW_USERS | _NEW_NETWORK) != 0:
         return
-    with contextlib.suppress(OSError):  # who it is among those users matters for the names in listings alone
+    with contextlib.suppress(OSError):  # the mapping only affects the displayed owner of files
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)

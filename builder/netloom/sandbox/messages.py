@@ -1,4 +1,4 @@
-"""Messages between Netloom and a confined process: JSON, with bytes behind it. Nothing is unpickled on either side."""
+"""Messages between Netloom and a confined process: JSON, followed by binary blobs. Neither side unpickles anything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 Message = dict[str, Any]
 MAX_ANSWER_BYTES = 64 * 2**20
-_HEAD = struct.Struct(">QI")  # how long the JSON is, and how many blobs are behind it
+# The length of the JSON and the number of blobs; each blob is preceded by its length.
+_HEAD = struct.Struct(">QI")
 _BLOB = struct.Struct(">Q")
 
 
@@ -20,8 +21,10 @@ class ClosedError(OSError):
 
 
 def send(channel: socket.socket, message: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
-    """Raises:
-    ClosedError: nobody reads it.
+    """Send a message, followed by `blobs`.
+
+    Raises:
+        ClosedError: the other process closed the connection.
     """
     text = json.dumps(message).encode()
     try:
@@ -36,14 +39,20 @@ def send(channel: socket.socket, message: Mapping[str, Any], blobs: Sequence[byt
 def receive(
     channel: socket.socket, until: float | None = None, most: int | None = MAX_ANSWER_BYTES
 ) -> tuple[Message, list[bytes]]:
-    """The next message. `until` is a moment of `time.monotonic`; `most` bounds all of its bytes.
+    """Return the next message and its blobs.
+
+    Args:
+        until: The deadline, by `time.monotonic`; None: wait forever.
+        most: The limit of bytes for an answer of a confined process, which cannot contain blobs; None: the sender is
+            trusted.
 
     Raises:
-        ClosedError: the other side is gone, or sends what is not a message.
-        TimeoutError: nothing has come until then.
+        ClosedError: the other process has ended, or the message is invalid.
+        TimeoutError: no message arrived before the deadline.
     """
     length, count = _HEAD.unpack(_exactly(channel, _HEAD.size, until))
     limit = most
+    # Checked before memory is allocated: a process that a file controls can announce any length.
     if limit is not None and (length > limit or count):
         raise ClosedError("The answer exceeds the size limit.")
     try:
@@ -57,6 +66,7 @@ def receive(
 
 
 def _exactly(channel: socket.socket, size: int, until: float | None) -> bytes:
+    """Return the next `size` bytes."""
     buffer = bytearray(size)
     view = memoryview(buffer)
     while view:
@@ -64,7 +74,7 @@ def _exactly(channel: socket.socket, size: int, until: float | None) -> bytes:
             remaining_s = until - time.monotonic()
             if remaining_s <= 0:
                 raise TimeoutError
-            channel.settimeout(remaining_s)
+            channel.settimeout(remaining_s)  # again for each part: otherwise, single bytes could postpone the deadline
         try:
             count = channel.recv_into(view)
         except TimeoutError:

@@ -1,5 +1,7 @@
-"""Models and documents from outside, read in a confined process: the document returns as JSON, which is validated
-again, and the weights as safetensors."""
+"""Reads models and documents from outside in a confined process.
+
+The document returns as JSON, which is validated again here, and the weights as safetensors.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +29,17 @@ _REFUSALS = {
     "UsageError": UsageError,
     "StartError": StartError,
 }
-# Beside what the file itself takes: torch and what belongs to it.
+# Added to the size of the files, for torch and the libraries of importers.
 _TORCH_BYTES = GB // 4
 
 
 def read_models(path: Path, name: str = "", prepare: Preparation | None = None) -> tuple[ImportedModel, bool]:
-    """The network of a file, or of a folder that Hugging Face's libraries wrote; and whether it was a document of
-    Netloom's own. `prepare` is how its inputs are prepared, where a person says so.
+    """Return the network of a file or of a Hugging Face folder, and whether it was a Netloom document.
+
+    `prepare` is the preprocessing of its inputs; None: that of the file, if it has any.
 
     Raises:
-        DocumentError, UnreadableModelError: one sentence that says what is wrong and where.
+        DocumentError, UnreadableModelError: the file cannot be read; the message says what is wrong and where.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -48,7 +51,7 @@ def read_models(path: Path, name: str = "", prepare: Preparation | None = None) 
         try:
             answer = _request(request, path)
             tensors = load_file(weights) if weights.exists() else {}
-            # The file goes with its folder, so each tensor needs memory of its own.
+            # `load_file` maps the file, which is deleted with its folder, so each tensor is copied to memory.
             weights_by_name = {key: tensor.clone() for key, tensor in tensors.items()}
         except RefusedError as error:
             raise _REFUSALS.get(error.kind, UnreadableModelError)(str(error)) from None
@@ -61,14 +64,14 @@ def read_models(path: Path, name: str = "", prepare: Preparation | None = None) 
 
 
 def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[str, ...]]:
-    """Keep in the data folder what a drawn network takes from a folder that Hugging Face's libraries wrote. Returns
-    what a document says to start from it, and remarks on what was left out.
+    """Save the weights of a Hugging Face folder that match the network of a project in the data folder. Returns the
+    initialization for the document, and remarks on unused tensors.
 
     Raises:
-        UnreadableModelError: this architecture is not known, or a file is damaged, or takes too much memory or time.
-        StartError: none of the tensors fits the network.
+        UnreadableModelError: the architecture is not supported, a file is damaged, or it takes too much memory or time.
+        StartError: no tensor matches the network.
         CompileError: the network has errors.
-        StoreError: the weights cannot be kept.
+        StoreError: the weights cannot be saved.
     """
     with TemporaryDirectory(prefix="netloom-") as folder:
         weights_path = Path(folder) / "weights.safetensors"
@@ -77,7 +80,7 @@ def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[
             answer = _request(request, path)
         except RefusedError as error:
             if error.kind == "CompileError":
-                source(project)  # says the same with the issues themselves, which no sentence carries
+                source(project)  # raises the same error with its issues, which a message does not carry
             raise _REFUSALS.get(error.kind, UnreadableModelError)(str(error)) from None
         if not weights_path.is_file() or weights_path.stat().st_size > kept_weights.MAX_BYTES:
             raise UnreadableModelError("The weights of this folder cannot be stored.")
@@ -86,11 +89,11 @@ def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[
 
 
 def _request(request: Mapping[str, Any], path: Path) -> Any:
-    """What a confined process of their own answers about a file or a folder.
+    """Return the answer of a new confined process to a request about a file or a folder.
 
     Raises:
-        RefusedError: it says why not.
-        UnreadableModelError: it took too much memory or time, or has crashed.
+        RefusedError: the process refuses the request; the message is the reason.
+        UnreadableModelError: it took too much memory or time, or crashed.
     """
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     try:
@@ -104,7 +107,7 @@ def _request(request: Mapping[str, Any], path: Path) -> Any:
 
 
 def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
-    """In the confined process: the weights that a document's network takes from a folder, in a file."""
+    """Write the weights of a folder that match the network of a document to a file. Called in the confined process."""
     from safetensors.torch import save_file
 
     from netloom.training import pretrained
@@ -116,7 +119,8 @@ def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
 
 
 def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> dict[str, Any]:
-    """In the confined process: the document as text, and the weights in a file where there are any."""
+    """Return the document of a model as text, and write its weights, if any, to a file. Called in the confined
+    process."""
     document = _document(path) if path.suffix.lower() == ".json" else None
     imported = _model(path, name, prepare) if document is None else ImportedModel(document)
     if document is not None and prepare:
@@ -135,7 +139,7 @@ def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None 
     }
     return {
         "project": dumps(imported.project),
-        "others": json.loads(json.dumps(extra_fields)),
+        "others": json.loads(json.dumps(extra_fields)),  # fails here, and not in the channel, if one is not plain JSON
         "document": document is not None,
     }
 
@@ -150,10 +154,10 @@ def _model(path: Path, name: str, prepare: Preparation | None) -> ImportedModel:
 
 
 def _document(path: Path) -> Project | None:
-    """The Netloom project in a JSON file, or None where a Keras model is in it.
+    """Return the Netloom project in a JSON file; None if it contains a Keras model.
 
     Raises:
-        DocumentError: there is neither.
+        DocumentError: it contains neither.
     """
     from netloom.compile.importers.keras import looks_like_keras
 
@@ -169,7 +173,7 @@ def _document(path: Path) -> Project | None:
 
 
 def _is_foreign(content: bytes) -> bool:
-    """Whether this is JSON of something else altogether, of which no field is worth a sentence."""
+    """Return whether this is JSON of another kind, for which messages about missing fields would be misleading."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):

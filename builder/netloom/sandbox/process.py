@@ -1,5 +1,8 @@
-"""The parent's side of a confined process: it is forked from a server that has imported what readers need, answers one
-request after the other, and is killed where it takes too long."""
+"""The parent's side of a confined process, which answers one request after the other.
+
+The process is forked from a server that has imported everything that readers need, and killed if a request takes too
+long.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,23 @@ from netloom.sandbox import messages
 
 GB = 2**30
 MODULE = "netloom.sandbox.child"
-# With -P, as a file in the folder that Netloom was started in must not stand for a module of the same name.
+# -P excludes the current folder from the import path, where a file could shadow a module.
 COMMAND = (sys.executable, "-P", "-m", MODULE)
-# What a server has imported: what reads data, or what reads models, which takes torch and its memory.
+# The two servers: readers of data, and readers of models, which also need torch and its memory.
 DATA, MODELS = "--data", "--models"
+# The server for models ends after this time without a request.
 MODELS_KEPT_S = 600.0
 READY_S = 60.0
-# What a reader may take: so much however small the file is, and so many times its size, within a part of the memory.
+# The memory limit of a reader: a constant plus a multiple of the file size, up to a share of the memory of the machine.
+# The time limit: a constant plus the time to read the file at this rate.
 BASE_BYTES, TIMES, SHARE = 2 * GB, 8, 0.5
 BASE_S, BYTES_PER_S = 60.0, 2**20
 NICENESS = 5
-# Passwords and keys of whoever runs Netloom are nothing that a reader of files needs.
+# Parts of the names of environment variables that readers do not receive, as these can hold passwords and keys.
 _SECRET = ("DATABASE", "PASSWORD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "PROXY")
 _LIMITS = "NETLOOM_DATA_"
 
-
+# Guards the two variables below.
 _lock = threading.Lock()
 _servers: dict[str, ForkServer] = {}
 _model_server_timer: threading.Timer | None = None
@@ -61,19 +66,23 @@ def warm() -> None:
 
 
 def memory_limit(file_bytes: int) -> int:
-    """How much memory the reader of a file may take. NETLOOM_UPLOAD_MEMORY_GB says otherwise."""
+    """Return the memory limit of a reader in bytes. NETLOOM_UPLOAD_MEMORY_GB overrides the default."""
     if settings.upload_memory_gb:
         return int(settings.upload_memory_gb * GB)
     return int(min(BASE_BYTES + TIMES * file_bytes, max(GB, SHARE * memory())))
 
 
 def time_limit(file_bytes: int) -> float:
-    """How many seconds a reader may take to answer."""
+    """Return the time limit of a request in seconds."""
     return BASE_S + file_bytes / BYTES_PER_S
 
 
 class Process:
-    """One confined process, for files of so many bytes. It ends with whoever holds this."""
+    """A confined process for files of `file_bytes` bytes in total. It ends when this object is deleted.
+
+    Raises:
+        EndedError: the process could not be started.
+    """
 
     def __init__(self, file_bytes: int, reads: str = DATA) -> None:
         self.memory_bytes, self.seconds = memory_limit(file_bytes), time_limit(file_bytes)
@@ -81,6 +90,7 @@ class Process:
         self.pid = self._child.pid
         with contextlib.suppress(psutil.Error):
             psutil.Process(self.pid).nice(NICENESS)
+        # A finalizer runs at most once: when called, at garbage collection, or at the end of the interpreter.
         self.close = weakref.finalize(self, _end, self._channel, self._child)
         variables = {name: value for name, value in os.environ.items() if name.startswith(_LIMITS)}
         try:
@@ -95,12 +105,12 @@ class Process:
     def ask(
         self, request: Mapping[str, Any], blobs: Sequence[bytes] = (), progress: ProgressCallback | None = None
     ) -> Any:
-        """What it answers; `progress` hears how far it is.
+        """Return the answer to a request. `progress` receives the complete share and the current step.
 
         Raises:
-            EndedError: it took too much memory or time, or has crashed.
-            FaultError: Netloom itself failed.
-            RefusedError: it says why not.
+            EndedError: the process took too much memory or time, or crashed.
+            FaultError: the code of Netloom failed in the process.
+            RefusedError: the process refuses the request; the message is the reason.
         """
         until = time.monotonic() + self.seconds
         try:
@@ -125,19 +135,20 @@ class Process:
         return answer.get("value")
 
     def _reason(self) -> str:
-        """Why the process ended by itself."""
+        """Return why the process ended by itself."""
         code: int | None = None
         with contextlib.suppress(ChildProcessError, subprocess.TimeoutExpired):
             code = self._child.wait(5)
         self.close()
         memory = f"more than {size(self.memory_bytes)} of memory"
+        # How processes end when an allocation fails: killed by the system, or ended by a library in native code.
         if code in (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGTRAP):
             return f"reading needs {memory}"
         return f"the reader crashed; the file may be damaged, or reading it needs {memory}"
 
 
 class RefusedError(Exception):
-    """The process refuses what it was asked. `kind` names the class of the error there."""
+    """The process refuses a request. `kind` is the class name of the error in the process."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -148,11 +159,12 @@ def _start(reads: str) -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]
     own_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with child_end:
         if possible():
+            # The lock is also held while waiting, as only one thread receives the message that the server is ready.
             with contextlib.suppress(GoneError), _lock:
                 server = _server(reads)
                 if server.ready(READY_S):
                     forked = server.fork(child_end)
-                    forked.stdin.close()  # it is told everything through the channel
+                    forked.stdin.close()  # all messages use the channel
                     return own_end, forked
         child = subprocess.Popen(
             [*COMMAND, "--alone"],
@@ -172,7 +184,7 @@ def _server(reads: str) -> ForkServer:
         server = _servers[reads] = ForkServer([*COMMAND, reads], _environment())
         with contextlib.suppress(psutil.Error):
             psutil.Process(server.pid).nice(NICENESS)
-    if reads == MODELS:  # it keeps torch in memory, and may not be needed again
+    if reads == MODELS:  # torch occupies memory, and this server may not be needed again
         if _model_server_timer is not None:
             _model_server_timer.cancel()
         _model_server_timer = threading.Timer(MODELS_KEPT_S, _servers.pop, (MODELS, None))
@@ -182,7 +194,7 @@ def _server(reads: str) -> ForkServer:
 
 
 def _environment() -> dict[str, str]:
-    # The limits of data are sent with the first message instead, as they may change while the server runs.
+    # Limits of data can change while the server runs, so each process receives them with its first message.
     left_out = (*_SECRET, _LIMITS)
     environment = {
         name: text for name, text in os.environ.items() if not any(part in name.upper() for part in left_out)

@@ -1,4 +1,4 @@
-"""Questions, previews and datasets as JSON, and back."""
+"""Conversion of questions, previews and datasets to JSON and back."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from netloom.data.uploads.upload_kind import Question
 if TYPE_CHECKING:
     import pandas as pd
 
-_LONGEST = 2**20  # characters of a cell, which may be a picture
-_SHOWN = 2_000  # of a cell that is text
+# Limits of the characters of a cell: an image as a data URI, and other text.
+_LONGEST = 2**20
+_SHOWN = 2_000
 
 
 def as_json(question: Question) -> dict[str, Any]:
-    """A question as JSON."""
+    """Return a question as JSON."""
     return asdict(question)
 
 
 def question(value: Mapping[str, Any]) -> Question:
-    """The question of a JSON."""
+    """Return the question from the result of `as_json`."""
     return Question(**{**value, "choices": tuple(map(str, value["choices"]))})
 
 
 def info(value: Mapping[str, Any]) -> DatasetInfo:
-    """The dataset of a JSON."""
+    """Return the dataset from its JSON."""
     return DatasetInfo(**{**value, "columns": tuple(map(str, value["columns"]))})
 
 
 def columns_as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The columns of a preview: their names, what they hold, and their cells."""
+    """Return the columns of a preview, each as its name, its type and its cells."""
     return [{"name": str(name), **_column(values)} for name, values in table.items()]
 
 
 def table_of(columns: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The preview whose columns these are."""
+    """Return the preview from the result of `columns_as_json`."""
     import pandas as pd
 
     columns_by_name = {}
@@ -58,6 +59,8 @@ def _column(values: pd.Series) -> dict[str, Any]:
     kinds = pd.api.types
     if kinds.is_datetime64_any_dtype(values):
         return {"kind": "datetime", "values": [None if pd.isna(cell) else cell.isoformat() for cell in values]}
+    # From the narrowest type to the widest: booleans and integers are numeric, too. These types can all hold missing
+    # values.
     for kind, holds in (
         ("boolean", kinds.is_bool_dtype),
         ("Int64", kinds.is_integer_dtype),
@@ -70,7 +73,7 @@ def _column(values: pd.Series) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """A cell as plain JSON: a list of numbers is the curve of a sound, a long text mostly a picture."""
+    """Return a cell as plain JSON, shortened. A list of numbers is the curve of a sound."""
     if isinstance(value, str):
         return value[: _LONGEST if value.startswith("data:image/") else _SHOWN]
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
