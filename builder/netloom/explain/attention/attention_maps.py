@@ -202,6 +202,7 @@ def _rows_with_gradient(context: ExplanationContext) -> np.ndarray | None:
     from netloom.explain.attention.attention_gradients import attention_and_gradients
 
     gradient = list(attention_and_gradients(context).values())[-1][1]
+    # (heads, T, S) -> (T,)
     return None if gradient is None else np.asarray(np.abs(gradient).max(axis=(0, 2)) > 0)
 
 

@@ -95,6 +95,7 @@ def _removal_order(
     orders_tried = np.stack(
         [np.argsort(-np.abs(effects), kind="stable"), *(random.permutation(head_count) for _ in range(orders))]
     )
+    # The inverse of each permutation: the rank of each head
     ranks = np.argsort(orders_tried, axis=1)
     is_removed = ranks[:, None, :] < np.arange(head_count + 1)[None, :, None]  # (1 + orders, heads + 1, heads)
     context.expect_rows(is_removed[..., 0].size)

@@ -13,7 +13,7 @@ def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
     Each layer is the mean over heads, averaged with the identity for the residual connection. Abnar and Zuidema 2020,
     https://arxiv.org/abs/2005.00928
     """
-    total = np.eye(layers[0].shape[-1])
+    total = np.eye(layers[0].shape[-1])  # (T, T)
     for weights in layers:
         # Attention and residual connection have equal weights, as in the paper.
         mixed = 0.5 * weights.mean(axis=0) + 0.5 * np.eye(weights.shape[-1])

@@ -68,6 +68,7 @@ def find_streams(context: ExplanationContext, weights: Mapping[str, torch.Tensor
                 name for name in memory or _source_fields(context, key) if _step_count(context, name) == key_count
             ]
             rows = _fields_of_length(context, key, query_count)
+            # If both sequences have the same length, the field at the memory ports is not that of the queries.
             rows = [name for name in rows if name not in memory] if len(rows) > 1 and memory else rows
             sides = _field_stream(context, rows, query_count), _field_stream(context, columns, key_count)
             index.sides[path] = index.place(sides[0]), index.place(sides[1])
@@ -154,6 +155,7 @@ def distribute_to_values(context: ExplanationContext, stream: Stream, steps: np.
         down, across = stream.grid
         sides = shape[1] // down, shape[2] // across
         grid = steps[stream.special :].reshape(down, across).repeat(sides[0], axis=0).repeat(sides[1], axis=1)
+        # Broadcast arrays are read-only.
         return np.broadcast_to(grid / (shape[0] * sides[0] * sides[1]), shape).copy()
     return steps if len(shape) == 1 else np.repeat(steps[:, None] / shape[1], shape[1], axis=1)
 

@@ -289,6 +289,7 @@ def _matches(data: Prepared, row: int, concept: ConceptDefinition) -> bool:
     raw = data.row(row)
     if concept.kind == "word":
         words = " ".join(value for value in map(as_text, raw.values()) if isinstance(value, str))
+        # Unlike \b, these also delimit words that start or end with punctuation.
         return re.search(rf"(?<!\w){re.escape(concept.text)}(?!\w)", words, re.IGNORECASE) is not None
     if concept.name not in raw:
         raise UnknownChoiceError(
@@ -334,6 +335,7 @@ def _default_targets(trained: Trained) -> list[str]:
 
     target = trained.data.schema.target
     names = target_names(trained.data, trained.project.training) or target.classes
+    # Without names, the default target is tested.
     return list(names[:MAX_TARGETS]) or [""]
 
 
@@ -379,6 +381,7 @@ def _score_node(
             [float((slopes @ direction > 0).mean()) for direction, _, _ in vectors]
             for vectors in (directions, random_directions)
         )
+        # To first order, the change of the score on the way from rows without to rows with the concept
         effects = [float((slopes @ direction).mean()) * gap for direction, _, gap in directions]
         low, high = np.percentile(random_scores, [2.5, 97.5])
         concept_scores.append(

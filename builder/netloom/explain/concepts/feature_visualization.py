@@ -283,6 +283,7 @@ class _InputOptimizer:
         scores = []
         with torch.no_grad():
             for start in range(0, len(rows), BATCH_SIZE):
+                # The pass over training rows is counted as a fifth of the work.
                 if progress is not None:
                     progress(0.2 * start / len(rows))
                 batch = rows[start : start + BATCH_SIZE]

@@ -55,20 +55,20 @@ class Method:
 
 @dataclass(frozen=True)
 class Result:
-    """What an explainer computes.
+    """The result of an explainer.
 
     Attributes:
         attributions: An array by input field in the shape of the field, without the batch axis.
         steps: The number of steps of the path integral, or of samples.
         nodes: An array by the path of a node, in the shape of its output.
-        total: The sum of all parts, where it is not the sum of `attributions`.
-        baseline_score: F(baseline), where it is not the score of the usual baseline.
-        compared: What the example is compared with, where it is not a baseline that people choose.
-        covers_score: The whole score passes through the explained node, so that the parts can sum to it.
+        total: The sum of all parts, if it is not the sum of `attributions`.
+        baseline_score: F(baseline), if it is not the score of the baseline of the context.
+        compared: A description of the reference, if it is not a chosen baseline.
+        covers_score: Whether the whole score passes through the explained node, so that the parts can sum to it.
         repeats: Independent estimates (R, …) by field of a method that samples. `attributions` are their mean (for a
             method without signs, the mean before the signs are dropped).
-        enumerated: All coalitions were evaluated, so nothing was sampled.
-        remarks: Judgements of the method itself, beside those that every explanation gets.
+        enumerated: Whether all coalitions were evaluated, so that nothing was sampled.
+        remarks: Remarks of the method itself, in addition to those on every explanation.
     """
 
     attributions: dict[str, np.ndarray]
@@ -88,16 +88,16 @@ class Explainer(BaseModel):
     """One method; an instance holds its options.
 
     Attributes:
-        signed: Attributions are positive where a part increases the score and negative where it decreases it; otherwise
-            they are magnitudes.
-        is_complete: The attributions are meant to sum to F(x) − F(baseline) (completeness, Sundararajan and others
+        signed: Whether attributions are positive if a part increases the score and negative if it decreases it;
+            otherwise, they are magnitudes.
+        is_complete: Whether the attributions are meant to sum to F(x) − F(baseline) (completeness, Sundararajan et al.
             2017, https://arxiv.org/abs/1703.01365).
-        is_summable: The sum of the attributions can be compared with F(x) − F(baseline) at all.
-        complete_by_construction: They sum to it however wrong each of them is, so the sum proves nothing.
-        explains_score: They are about F, and not about a neuron or an activation inside the network.
-        requirements: What the network must have, by the names of `requirements.REQUIREMENTS`.
+        is_summable: Whether the sum of the attributions can be compared with F(x) − F(baseline) at all.
+        complete_by_construction: Whether they sum to it even if each of them is wrong, so that the sum proves nothing.
+        explains_score: Whether they explain F, and not a neuron or an activation inside the network.
+        requirements: The requirements on the network, by the names in `requirements.REQUIREMENTS`.
         group: The heading under which the method is listed.
-        explains_layer: The method explains a layer of the network, which the option `node` chooses.
+        explains_layer: Whether the method explains a layer of the network, which the option `node` chooses.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)

@@ -74,7 +74,8 @@ def _attribute_batches(
     context = ExplanationContext(
         trained.project, trained.model, trained.data, _take_rows(inputs, [0]), targets[0], baseline
     )
-    # Rows with the same target are adjacent, so that a batch selects few different outputs.
+    # Rows with the same target are adjacent, so that a batch selects few different outputs. Reversed, so that the first
+    # place of each target is kept.
     first_place = {target: index for index, target in reversed(list(enumerate(targets)))}
     order, max_batch = (
         sorted(range(len(rows)), key=lambda index: first_place[targets[index]]),

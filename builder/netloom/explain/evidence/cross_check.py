@@ -53,6 +53,7 @@ def _sum_by_group(groups: FeatureGroups, attributions: dict[str, np.ndarray], *,
     sums = np.zeros(groups.count)
     for name, labels in groups.labels.items():
         values = attributions[name] if signed else np.abs(attributions[name])
+        # `sums[labels] += values` would count each label once.
         np.add.at(sums, labels[labels >= 0], values[labels >= 0])
     return sums
 

@@ -78,6 +78,7 @@ def _sum_by_unit(labels: dict[str, np.ndarray], attributions: dict[str, np.ndarr
     weight = np.zeros(1 + max((int(field.max()) for field in labels.values()), default=-1))
     for name, field in labels.items():
         values = attributions[name] if signed else np.abs(attributions[name])
+        # `weight[labels] += values` would count each label once.
         np.add.at(weight, field[field >= 0], values[field >= 0])
     return weight
 
@@ -105,6 +106,7 @@ def _curves(
     context: ExplanationContext, labels: dict[str, np.ndarray], orders: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute F for each order (K, features) after deletion and after insertion of `counts` features: (K, S) each."""
+    # The inverse of each permutation: the rank of each feature
     ranks = np.argsort(orders, axis=1)
     is_removed = (ranks[:, None, :] < counts[None, :, None]).reshape(-1, orders.shape[1])  # (K·S, units)
     # Insertion removes the complement of deletion. Many masks coincide: the empty and the full one, and with few

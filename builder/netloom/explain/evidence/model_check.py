@@ -51,7 +51,7 @@ class ModelCheck:
 
     @property
     def sentence(self) -> str:
-        """What is wrong with the model, as sentences; empty if nothing is known to be wrong."""
+        """The known problems of the model as sentences; empty if there are none."""
         sentences = []
         if self.at_chance:
             sentences.append(

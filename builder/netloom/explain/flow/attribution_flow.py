@@ -174,6 +174,7 @@ def _verdict(gap: float, error: float | None, cuts: int, steps: int) -> Verdict:
     if word not in levels:
         text = f"The flows do not add up: the largest completeness error of {cuts} cuts is {error:.1%} of {gap:+.3g}"
         return Verdict("poor", f"{text} after {steps} steps, so the flow is unreliable.")
+    # With two decimals, a smaller error would read 0.00%.
     error_text = f"at most {error:.2%}" if error >= 5e-5 else "below 0.01%"
     text = f"The flows sum to {gap:+.3g} at {location} (completeness error {error_text} with {steps} steps): {word}."
     return Verdict(levels[word], text)

@@ -162,6 +162,7 @@ def influence(
         "seed": seed,
     }
     question |= {"used": checkpoint}
+    # A run that continues gets more checkpoints, which change the influences.
     name = cache.key(weights, inputs, question | {"way": snapshot_names(folder)})
     cached = cache.load_as(Influence, folder, name) if folder else None
     if cached is not None:
@@ -204,6 +205,7 @@ def find_label_errors(
     for stage, path in stages:
         _load_weights(gradients, trained, path)
         squared, loss = gradients.squares(rows)
+        # The influence of a row on itself: the dot product of its gradient with itself
         total += stage.learning_rate * squared
         losses += loss / len(stages)
     # Gradients are those of single rows; in training, each row has a weight in the loss.
@@ -276,9 +278,11 @@ def _influence(
     influences = np.zeros(len(rows))
     for stage, path in stages:
         _load_weights(gradients, trained, path)
+        # The gradient of the example is the direction, so the products are those of the gradients of both rows.
         products, _ = gradients.along(rows, gradients.gradient(values, target))
         influences += stage.learning_rate * products
     influences *= gradients.counts(rows)
+    # Predictions and losses below are those of the current weights.
     _load_weights(gradients, trained, None)
     order = np.argsort(-influences, kind="stable")
     sides = (

@@ -215,7 +215,7 @@ class PerSampleGradients:
             except (RuntimeError, NotImplementedError):
                 self.forward_mode = False
         leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
-        mix = torch.ones(len(targets), requires_grad=True)
+        mix = torch.ones(len(targets), requires_grad=True)  # u of the docstring
         with math_attention():
             losses = self.losses(leaves, inputs, targets)
             gradients = torch.autograd.grad(
@@ -243,7 +243,7 @@ class PerSampleGradients:
 
         `at_once` trains as many copies in parallel as `GRADIENT_BYTES` allows, if the network supports `vmap`.
         """
-        size = sum(value.numel() for value in self.weights.values()) * 4
+        size = sum(value.numel() for value in self.weights.values()) * 4  # float32
         max_sets = int(np.clip(min(GRADIENT_BYTES // size, MAX_BATCH // sets.shape[1]), 1, len(sets)))
         # `vmap` does not support the fused kernels of recurrent layers.
         at_once = at_once and not any(isinstance(part, nn.RNNBase) for part in self.model.modules())
@@ -310,7 +310,7 @@ class PerSampleGradients:
 
     def squares(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compute the squared norm of each row's gradient, (N,), and each row's loss, (N,)."""
-        size = sum(value.numel() for value in self.weights.values()) * 4
+        size = sum(value.numel() for value in self.weights.values()) * 4  # float32
         max_rows = int(np.clip(GRADIENT_BYTES // size, 1, MAX_BATCH))
         is_last_only = all(name.rpartition(".")[0] == self._last for name in self.names)
         is_linear = is_last_only and isinstance(self.model.get_submodule(self._last), nn.Linear)

@@ -125,6 +125,7 @@ def _pixels(values: np.ndarray, times: int) -> Image.Image:
 def _map(values: np.ndarray) -> Image.Image:
     """Draw channels (D, T) as colored rows."""
     wide = WIDTH - 2 * EDGE
+    # Nearest-neighbor resampling of the steps to the width of the sheet
     columns = np.arange(wide) * values.shape[1] // wide
     tall = max(4, min(90, 360 // len(values)))
     colors = colored(values)[:, columns].repeat(tall, 0)
@@ -184,4 +185,5 @@ def _write(sheet: Image.Image, place: tuple[int, int], text: str, color: tuple[i
 def _font() -> Any:
     from PIL import ImageFont
 
+    # This font is part of Pillow, so that no font has to be installed.
     return ImageFont.load_default(SIZE)

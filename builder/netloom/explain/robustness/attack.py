@@ -1,7 +1,8 @@
 """Gradient attacks: small changes of the input that change the prediction.
 
 FGSM: Goodfellow et al. 2014, https://arxiv.org/abs/1412.6572. PGD: Madry et al. 2017, https://arxiv.org/abs/1706.06083.
-Captum implements both; it gets a loss per row, because its default loss raises the accuracy.
+Captum implements both. It gets a loss per row, because its default loss, −log of the output, expects probabilities: for
+a negative logit, the gradient has the wrong sign.
 """
 
 from __future__ import annotations

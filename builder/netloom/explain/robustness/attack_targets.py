@@ -1,4 +1,4 @@
-"""What an attack maximizes for each kind of output: the loss of each row, and when a prediction counts as changed."""
+"""The objective of an attack for each kind of output: the loss of each row, and when a prediction has changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANGED_SHARE = 0.5
 
 
 class AttackTarget:
-    """Several classes with a score for each: the loss is the cross-entropy, and another class is another prediction.
+    """Several classes with one score each: the loss is the cross-entropy, and a prediction changes with its class.
 
     `measure` names the score over many rows, and `turned` describes what the smallest adversarial change of one row
     does. `number` marks regression, and `ways` are the directions in which the output is pushed.
@@ -85,7 +85,8 @@ class Binary(AttackTarget):
 
 
 class Labels(AttackTarget):
-    """Multi-label outputs with a logit each: binary cross-entropy; one added or removed label is another prediction."""
+    """Several labels with one logit each: the loss is the mean binary cross-entropy, and a prediction changes with any
+    label."""
 
     measure = "labels right"
     turned = "adds or removes a label"
