@@ -60,7 +60,7 @@ class Report:
     part: str = ""
 
     def verdict(self) -> str:
-        """The result of the comparison, as a sentence."""
+        """Return the result of the comparison as a sentence."""
         return f"{self.part} {self._compared()}".lstrip()
 
     def _compared(self) -> str:

@@ -14,7 +14,7 @@ class Metric:
 
     Args:
         name: As stored in runs, on curves and in exported files.
-        title: What people read.
+        title: The name that users see.
         higher_is_better: Whether a larger value is an improvement; for all others a smaller one is.
         form: A format string for one value.
         help: One sentence of explanation.

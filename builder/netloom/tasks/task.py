@@ -1,4 +1,4 @@
-"""What a network is trained to do, as one declaration that needs no torch.
+"""The base class of tasks: a declaration, without torch, of what a network is trained to do.
 
 Validation, training, explanations, exports, the pages and the command line read these declarations; none of them
 compares the name of a task. The losses and metrics on tensors are in `training/objectives`, one file per task.
@@ -29,7 +29,7 @@ class Problem:
 
     Args:
         code: The code of the issue.
-        message: One sentence for people.
+        message: One sentence for users.
         fix: The label of the button, or "".
         training: Changes to the training section that the fix makes.
         options: Changes to the data options that the fix makes.
@@ -43,7 +43,7 @@ class Problem:
 
 
 class Task:
-    """What a network is trained to do.
+    """The declaration of what a network is trained to do.
 
     Subclasses are discovered: one class per file of this package.
     """

@@ -1,4 +1,4 @@
-"""Augmentations against the data that the network reads."""
+"""Whether augmentations match the data that the network reads."""
 
 from __future__ import annotations
 

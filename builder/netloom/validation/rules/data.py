@@ -1,4 +1,4 @@
-"""The network against the chosen data: fields, vocabulary, target."""
+"""Whether the network matches the chosen data: fields and vocabulary."""
 
 from __future__ import annotations
 

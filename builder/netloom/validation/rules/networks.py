@@ -70,6 +70,7 @@ class Inside(Rule):
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, inner in context.inner.items():
             layer = context.layers[key]
+            # A subnetwork is measured without outputs if the measurement inside it did not reach its Outputs.
             if not isinstance(layer, Subnetwork) or context.measured[key].outputs or context.measured[key].refusal:
                 continue
             if layer.interface.outputs:

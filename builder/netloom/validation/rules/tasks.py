@@ -1,4 +1,4 @@
-"""The task against the data, its own settings, and the Outputs of the network."""
+"""Whether the task matches the data, its settings, and the Outputs of the network."""
 
 from __future__ import annotations
 
