@@ -27,8 +27,9 @@ from netloom.document import Network, Project
 from netloom.document.project import MAX_NODES
 from netloom.validation import analyse
 
-# The lengths of dynamic axes, as a document's inputs have fixed lengths.
+# The lengths of dynamic axes, because the inputs of a document have fixed lengths
 IMAGE_SIDE, STEPS = 224, 64
+# What malformed attributes and shapes can raise in a converter or in NumPy
 _ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
 
 
@@ -36,7 +37,7 @@ def import_file(path: str | Path, name: str = "") -> ImportedModel:
     """A document and its weights from an ONNX file.
 
     Raises:
-        UnreadableModelError: the file is no ONNX file, or holds what cannot be drawn.
+        UnreadableModelError: The file is not an ONNX file, or contains something that no layer expresses.
     """
     path = Path(path)
     try:
@@ -52,7 +53,7 @@ def import_bytes(content: bytes, name: str = "") -> ImportedModel:
     """A document and its weights from the content of an ONNX file.
 
     Raises:
-        UnreadableModelError: it is no ONNX file, or holds what cannot be drawn.
+        UnreadableModelError: It is not an ONNX file, or contains something that no layer expresses.
     """
     return _OnnxImporter(read(content), name).run()
 
@@ -79,6 +80,7 @@ class _OnnxImporter:
             self._input(entry, number)
         patterns = find_activations(self.graph.operators, self.graph.tensors, self.graph.opset, self.graph.outputs)
         unused = self._unused_operators(patterns)
+        # Converters look at the readers of an output, among which unused operators do not count.
         self.readers = {key: [item for item in found if id(item) not in unused] for key, found in self.readers.items()}
         for item in self.graph.operators:
             if id(item) in unused or id(item) in self.skipped:
@@ -158,6 +160,7 @@ class _OnnxImporter:
                 self.values[operator.outputs[0]] = elementwise(self.builder, kind, value, operator.name, **params)
                 return
         inputs = tuple(self._value(key) for key in operator.inputs)
+        # Shapes become constants in which BATCH stands for the batch, so that arithmetic on shapes can be folded.
         if operator.type in ("Shape", "Size") and isinstance(inputs[0], Tensor):
             shape = np.asarray(inputs[0].shape, np.int64)
             shape = shape[operator.attributes.get("start") : operator.attributes.get("end")]
@@ -195,8 +198,10 @@ class _OnnxImporter:
                 self.values[key] = value
 
     def _fuse_bias(self, operator: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
-        """A MatMul with constant weights followed by an Add of a constant, as one linear layer: so torch.onnx writes
-        nn.Linear on inputs of more than two axes."""
+        """A MatMul with constant weights and the Add of a constant that follows it, as one linear layer.
+
+        This is how torch.onnx writes nn.Linear for inputs of more than two axes.
+        """
         readers = self.readers.get(operator.outputs[0], [])
         if (
             operator.type != "MatMul"
@@ -210,6 +215,7 @@ class _OnnxImporter:
         bias = self.values.get(other)
         if not isinstance(weight, Constant) or weight.array.ndim != 2 or not isinstance(bias, Constant):
             return None
+        # A scalar or a matrix is not the bias of a linear layer.
         if bias.shape != (weight.shape[1],):
             return None
         self.skipped.add(id(readers[0]))
@@ -251,6 +257,7 @@ class _OnnxImporter:
         import torch
 
         tie_weights(self.builder)
+        # Unused nodes would prevent the fusion of attention, which in turn leaves unused nodes behind.
         self.builder.prune()
         attention = merge_projections(self.builder, untie=True)
         self.builder.prune()

@@ -32,7 +32,11 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array] | None:
-    """The outputs of an operator on constant inputs; None where this module does not compute the operator."""
+    """The outputs of an operator on constant inputs; None if this module does not compute the operator.
+
+    Raises:
+        UnsupportedOperatorError: The result would be too large, or differs between the examples of the batch.
+    """
     kind, get = operator.type, operator.attributes.get
     if kind == "Constant":
         return [_constant(operator)]
@@ -40,6 +44,7 @@ def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array]
     if kind == "ConstantOfShape" and x is not None:
         value = get("value")
         fill = np.zeros(1, np.float32) if value is None else value
+        # A view of one value, because a shape with the batch has BATCH times as many values
         return [np.broadcast_to(fill.reshape(-1)[:1].reshape(()), tuple(map(int, x.reshape(-1))))]
     if kind == "Expand" and x is not None and arrays[1] is not None:
         target = tuple(map(int, arrays[1].reshape(-1)))
@@ -48,6 +53,7 @@ def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array]
         return None
     if any(math.prod(item.shape) > MAX_SIZE for item in arrays if item is not None):
         return _fold_batched(ConstantCall(operator, arrays, x))
+    # Division by zero and overflow give inf and NaN, as at run time.
     with np.errstate(all="ignore"):
         found = _evaluate(ConstantCall(operator, arrays, x))
     if found is None:
@@ -65,10 +71,10 @@ def _checked(result: Array, x: Array) -> Array:
 
 
 def _fold_batched(call: ConstantCall) -> list[Array] | None:
-    """The outputs on a constant that repeats its values for BATCH examples: only operators that copy no values."""
+    """The outputs on a constant that repeats its values for BATCH examples; only operators that return views."""
     if call.operator.type in ("Identity", "Cast"):
         return [call.x]
-    if call.operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):  # these copy no numbers
+    if call.operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):
         return [np.asarray(_evaluate(call))]
     raise UnsupportedOperatorError("it uses different constants for each example of the batch")
 
@@ -120,7 +126,7 @@ class ConstantCall:
 
 
 def _evaluate(call: ConstantCall) -> Any:
-    """The result, one array or several; None for operators that this module does not compute."""
+    """The result, an array or several; None for operators that this module does not compute."""
     kind, x, arrays = call.operator.type, call.x, call.arrays
     if kind in _UNARY:
         return _UNARY[kind](x)
@@ -133,6 +139,7 @@ def _evaluate(call: ConstantCall) -> Any:
 
 def _cast(call: ConstantCall) -> Array:
     to = call.get("to")
+    # TensorProto.DataType: 1 is float32, 9 bool, 10 float16, 11 float64, 16 bfloat16; all others are integers.
     return call.x.astype(bool if to == 9 else np.float32 if to in (1, 10, 11, 16) else np.int64)
 
 
@@ -152,6 +159,7 @@ def _slice(call: ConstantCall) -> Array:
     steps = call.integers(4, "steps") or [1] * len(starts)
     slices: list[slice] = [slice(None)] * call.x.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        # An end such as −2**63 with a negative step means that the first element is included.
         slices[axis] = slice(start, None if end < -(2**40) else end, step)
     part: Array = call.x[tuple(slices)]
     return part
@@ -159,6 +167,7 @@ def _slice(call: ConstantCall) -> Array:
 
 def _gather(call: ConstantCall) -> Array:
     axis = call.axis()
+    # A view keeps the address in memory, by which weights are recognized and tied.
     view = contiguous_rows(call.x, call.array(1), axis) if axis >= 0 else None
     return np.take(call.x, call.array(1), axis=axis) if view is None else view
 

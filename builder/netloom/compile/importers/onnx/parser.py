@@ -1,4 +1,4 @@
-"""Parsing of an ONNX file into a graph of plain values: sizes are limited, other files are not read."""
+"""Parsing of an ONNX file into a graph of plain values. Sizes are limited, and other files are never read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_OPERATORS = 20_000
 MAX_INPUTS = 16
 MAX_AXES = 8
 MAX_LENGTH = 1_000_000
-# The standard operator domain, which a file may write in either way.
+# The two spellings of the domain of standard operators
 DOMAINS = ("", "ai.onnx")
 _FLOATS = {
     onnx.TensorProto.FLOAT,
@@ -67,12 +67,12 @@ class Graph:
 
 
 def text(value: str | bytes) -> str:
-    """A name from the file; protobuf returns invalid UTF-8 as bytes."""
+    """A name from the file as text; protobuf returns names with invalid UTF-8 as bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def short(name: str) -> str:
-    """A name from the file, short and on one line for a message."""
+    """A name from the file for a message, shortened and on one line."""
     return plain(text(name))[:60]
 
 
@@ -80,7 +80,7 @@ def read(content: bytes) -> Graph:
     """The graph of a file.
 
     Raises:
-        UnreadableModelError: the file is damaged, too large, or needs other files.
+        UnreadableModelError: The file is damaged, too large, or needs other files.
     """
     if len(content) > LIMIT:
         raise UnreadableModelError("The file is larger than 2 GiB, the limit of ONNX.")
@@ -103,6 +103,7 @@ def read(content: bytes) -> Graph:
     if not 7 <= opset <= 100:
         raise UnreadableModelError(f"This file is of ONNX opset {opset}; opset 7 or later is needed; export it again.")
     tensors = {text(item.name): array(item) for item in graph.initializer}
+    # Older files list weights among the inputs as well (IR version 3 and earlier).
     inputs = [_entry(item) for item in graph.input if text(item.name) not in tensors]
     if not inputs or not graph.output:
         raise UnreadableModelError("The network has no input or no output, so there is nothing to import.")
@@ -125,7 +126,7 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
     """A tensor of the file as an array.
 
     Raises:
-        UnreadableModelError: it lies in another file, or its size is not what it says.
+        UnreadableModelError: It is in another file, has an unsupported data type, or does not match its shape.
     """
     name = short(tensor.name)
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
@@ -136,6 +137,7 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
     if tensor.data_type not in _FLOATS | _INTEGERS:
         raise UnreadableModelError(f"The tensor {name!r} has a data type that is not supported; export it as float32.")
     dims = list(tensor.dims)
+    # Checked before NumPy allocates memory for the claimed shape
     if len(dims) > MAX_AXES or any(not 0 <= size <= 2**40 for size in dims) or math.prod(dims) > LIMIT:
         raise UnreadableModelError(
             f"The tensor {name!r} has an impossible shape; the file is damaged, so export it again."

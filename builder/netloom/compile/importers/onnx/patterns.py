@@ -1,4 +1,4 @@
-"""Activations that exporters decompose, such as GELU into Erf, Mul and Add, recognized by the values they compute.
+"""Recognition of activations that exporters decompose, such as GELU into Erf, Mul and Add, by their values.
 
 The operators between one tensor and a result, with scalar constants as other inputs, are a function of one number.
 Where it agrees with an activation of the catalogue at many points, that layer replaces all of them. Comparing values
@@ -21,6 +21,7 @@ _SCALAR = frozenset(
     "Add Sub Mul Div Pow Erf Tanh Sigmoid Exp Log Sqrt Neg Clip Softplus Relu Max Min Abs Reciprocal Identity".split()
 )
 _ENDS = frozenset({"Mul", "Div", "Log", "Add", "Sub"})
+# A dense grid, the kinks of the hard activations at ±3, and two points off the grid
 _POINTS = np.concatenate([np.linspace(-9, 9, 181), np.array([-3.0, 3.0, 0.013, -0.37])]).astype(np.float32)
 _DEPTH = 16
 
@@ -69,6 +70,7 @@ def find_activations(
         if values is None:
             continue
         for layer, params, curve in ACTIVATIONS:
+            # Wide enough for different orders of float32 operations, but not for GELU and its tanh approximation
             if np.allclose(values, curve(_POINTS.astype(np.float64)), rtol=1e-5, atol=2e-6):
                 matches[item.outputs[0]] = (layer, params, source)
                 break
@@ -82,9 +84,11 @@ def _scalar_cone(
 
     Grows backwards from `end` until all other inputs are constants; the smallest such set of operators is returned.
     """
+    # The smallest set first: a larger one could include a preceding operator that is not part of the activation.
     for depth in range(2, _DEPTH):
         operators, sources = [end], {name for name in end.inputs if name and name not in fixed}
         while len(operators) < depth and len(sources) > 0:
+            # In reverse execution order, so that an operator is added after all its readers in the set
             latest = max(sources, key=lambda name: order.get(name, -1))
             producer = producers.get(latest)
             if producer is None or producer.type not in _SCALAR or len(producer.outputs) != 1:
@@ -93,6 +97,7 @@ def _scalar_cone(
             sources = (sources - {latest}) | {name for name in producer.inputs if name and name not in fixed}
         if len(sources) == 1 and len(operators) == depth and (end.type != "Mul" or len(operators) > 1):
             source = next(iter(sources))
+            # Candidates read their input more than once, as x · σ(x), or end with Div or Log.
             if sum(source in item.inputs for item in operators) > 1 or end.type == "Div" or end.type == "Log":
                 return operators, source
     return None
@@ -112,6 +117,7 @@ def _evaluate(
         if any(value is None and name for value, name in zip(arrays, item.inputs, strict=True)):
             return None
         arrays = [None if value is None else value.reshape(()) if value.size == 1 else value for value in arrays]
+        # The limits are attributes before opset 11.
         if item.type == "Clip" and opset < 11:
             arrays = [arrays[0], *(np.asarray(item.attributes.get(side)) for side in ("min", "max"))]
         results = fold_constant(item, arrays)

@@ -10,7 +10,7 @@ from netloom.compile.importers.onnx.operators.operator import OPERATORS, Call, C
 
 
 def _activation(kind: str, **fields: tuple[str, Any]) -> Converter:
-    """A converter to an elementwise layer; `fields` maps its parameters to ONNX's attribute and default."""
+    """A converter to an elementwise layer; `fields` maps its parameters to attributes of ONNX and their defaults."""
 
     def convert(call: Call) -> list[Value]:
         params = {name: call.attribute(attribute, default) for name, (attribute, default) in fields.items()}
@@ -53,6 +53,7 @@ def _selu(call: Call) -> list[Value]:
 @operator("HardSigmoid")
 def _hard_sigmoid(call: Call) -> list[Value]:
     alpha, beta = call.attribute("alpha", 0.2), call.attribute("beta", 0.5)
+    # PyTorch has the slope 1/6, ONNX the default 0.2: https://onnx.ai/onnx/operators/onnx__HardSigmoid.html
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
         return [elementwise(call.builder, "Hardsigmoid", call.tensor(), call.name)]
     scaled = elementwise(call.builder, "ScaleShift", call.tensor(), "", scale=alpha, shift=beta)
@@ -65,6 +66,7 @@ def _clip(call: Call) -> list[Value]:
         low, high = call.attribute("min", None), call.attribute("max", None)
     else:
         low, high = call.scalar(1), call.scalar(2)
+    # Beyond the range of Clamp, such as the largest float32, the default of older opsets: no limit
     low = None if low is None or low < -1e9 else low
     high = None if high is None or high > 1e9 else high
     if (low, high) == (0.0, 6.0):
@@ -88,6 +90,7 @@ def _prelu(call: Call) -> list[Value]:
 def _softmax(call: Call) -> list[Value]:
     tensor = call.tensor()
     axis = call.axis(-1 if call.opset >= 13 else 1)
+    # Before opset 13, softmax flattens all axes from `axis` on and normalizes over them together.
     if call.opset < 13 and axis != tensor.rank - 1:
         raise UnsupportedOperatorError(
             "before opset 13, it covers several axes at once; export the network with a newer opset"
@@ -106,10 +109,11 @@ def _same(call: Call) -> list[Value | None]:
 
 @operator("Dropout")
 def _dropout(call: Call) -> list[Value | None]:
-    """Dropout: the identity in evaluation mode, imported for further training."""
+    """Dropout, the identity in evaluation mode, which is imported for further training."""
     if call.used_outputs[1:] and any(call.used_outputs[1:]):
         raise UnsupportedOperatorError("the mask of a dropout is random")
     value, rate = call.inputs[0], call.scalar(1)
+    # An attribute before opset 12, an input since; float32 in the file, so that 0.1 is read as 0.10000000149
     rate = round(float(call.attribute("ratio", 0.5)) if rate is None else rate, 9)
     if not isinstance(value, Tensor) or not 0 < rate < 1 or value.spec.dtype != "float":
         return [value, None]
@@ -122,6 +126,7 @@ def _cast(call: Call) -> list[Value]:
     if call.type == "CastLike":
         return [tensor]
     to = int(call.attribute("to", 1))
+    # TensorProto.DataType: 1 is float32, 9 bool, 10 float16, 11 float64, 16 bfloat16; all others are integers.
     if to == 9:
         if tensor.boolean:
             return [tensor]

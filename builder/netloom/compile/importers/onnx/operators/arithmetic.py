@@ -14,6 +14,7 @@ from netloom.compile.importers.onnx.operators.operator import Call, elementwise,
 
 
 def combine(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefghijklmnop", **params: Any) -> Tensor:
+    """A layer that merges values elementwise; integers are converted to floats and back if the layer needs floats."""
     tensors, axes = call.builder.align(values)
     if len({tensor.spec.dtype for tensor in tensors}) > 1 and kind not in ("Where", "Compare"):
         tensors = [
@@ -86,8 +87,10 @@ def _arithmetic(call: Call) -> list[Value]:
     }[kind]
     params: dict[str, Any] = {"exponent": None} if layer == "Power" else {}
     result: Value = values[0]
+    # A mean of means would weight the inputs unequally, so that an average is never split.
     if len(values) <= 2 or layer == "Average":
         return [combine(call, layer, values, **params)]
+    # A merge layer has at most 16 inputs.
     for start in range(1, len(values), 15):
         result = combine(call, layer, [result, *values[start : start + 15]], **params)
     return [result]

@@ -43,10 +43,11 @@ def _attention(call: Call) -> Sequence[Value | None]:
 
 
 def _split_heads(call: Call, tensor: Tensor, heads: int) -> Tensor:
-    """(N, T, heads·width) as (N, heads, T, width)."""
+    """(N, T, heads · width) -> (N, heads, T, width)."""
     tensor_4d = call.apply("Reshape", tensor, Constant(np.array([0, 0, heads, -1])))[0]
     if not isinstance(tensor_4d, Tensor):
         raise UnsupportedOperatorError("its heads cannot be distinguished")
+    # Only the axes are renumbered: no layer is added for the transposition.
     return replace(tensor_4d, axes=tuple(tensor_4d.axes[axis] for axis in (0, 2, 1, 3)))
 
 
@@ -54,7 +55,7 @@ def repeat_heads(builder: GraphBuilder, value: Value, heads: int) -> Value:
     """Keys or values with each head repeated for the query heads that share it (grouped-query attention).
 
     Raises:
-        UnsupportedOperatorError: they cannot be shared evenly.
+        UnsupportedOperatorError: The heads cannot be shared evenly.
     """
     repeats, remainder = divmod(heads, value.shape[-3])
     if remainder:
@@ -72,7 +73,10 @@ def repeat_heads(builder: GraphBuilder, value: Value, heads: int) -> Value:
 def decompose_attention(
     layer: Layer, q: Value, k: Value, v: Value, mask: Value | None, scale: float, causal: bool
 ) -> Sequence[Value | None]:
-    """Attention as MatMul, masks, Softmax and MatMul; `layer` converts an operator."""
+    """Attention as MatMul, masks, Softmax and MatMul; `layer` converts an operator.
+
+    The second MatMul recognizes the pattern and replaces all of it by an attention layer where one exists.
+    """
     rank = len(k.shape)
     order = [*range(rank - 2), rank - 1, rank - 2]
     transposed = (
@@ -86,6 +90,7 @@ def decompose_attention(
         bias = np.where(mask.array, 0, -np.inf) if mask.array.dtype == bool else mask.array
         scores = layer("Add", scores, Constant(bias.astype(np.float32)))[0]
     elif isinstance(mask, Tensor) and mask.boolean:
+        # A literal can be at most 1e9 in absolute value; the softmax of −1e9 is 0 in float32 as well.
         scores = layer("Where", mask, scores, Constant(np.asarray(-1e9, np.float32)))[0]
     elif isinstance(mask, Tensor):
         scores = layer("Add", scores, mask)[0]

@@ -21,7 +21,7 @@ def _uniform(values: Sequence[int], label: str) -> int:
 def _window(
     call: Call, kernel: Sequence[int], tensor: Tensor, fill: float = 0.0
 ) -> tuple[Tensor, list[int], list[int]]:
-    """The tensor with unequal borders added, the borders that are left, and the strides."""
+    """The tensor with unequal padding applied, the padding that remains for the layer, and the strides."""
     axes = len(kernel)
     strides = list(call.attribute("strides", [1] * axes))
     dilations = list(call.attribute("dilations", [1] * axes))
@@ -40,7 +40,9 @@ def _window(
     if len(pads) != 2 * axes or len(strides) != axes:
         raise UnsupportedOperatorError("its values do not match its axes")
     if pads[:axes] != pads[axes:]:
+        # Padding layers list the borders of the last axis first.
         sides = tuple(value for place in reversed(range(axes)) for value in (pads[place], pads[place + axes]))
+        # Zeros could exceed the maximum of negative values.
         if fill == -math.inf:
             raise UnsupportedOperatorError(
                 "its padding differs between the borders, which max pooling does not support"
@@ -67,6 +69,7 @@ def _convolution(call: Call) -> list[Value]:
             tensor = call.builder.add_layer(f"ZeroPad{len(kernel)}d", tensor, "pad", sides=sides)
             params = {"padding": 0}
     params |= {"kernel_size": kernel[0]} if len(set(kernel)) == 1 else {"kernel_shape": tuple(kernel)}
+    # The layer has one stride; unequal strides are a stride of 1, followed by Slices.
     stride = strides[0] if len(set(strides)) == 1 else 1
     result = call.builder.add_layer(
         *(f"Conv{KINDS[tensor.rank]}", tensor, call.module_name(1)),
@@ -129,6 +132,7 @@ def _pool(call: Call) -> list[Value | None]:
         raise UnsupportedOperatorError("only windows without dilation over one to three axes are supported")
     is_max = call.type == "MaxPool"
     tensor, pads, strides = _window(call, kernel, tensor, -math.inf if is_max else 0.0)
+    # ONNX excludes padding from the mean by default, PyTorch includes it.
     if not is_max and any(pads) and not call.attribute("count_include_pad", 0):
         raise UnsupportedOperatorError(
             "its means exclude the padding, which the layer does not support; use count_include_pad=True"
@@ -150,9 +154,10 @@ def _global(call: Call) -> list[Value]:
 
 
 def pooled(call: Call, kind: str, keep: bool) -> Tensor:
-    """The mean or the largest number of each channel, with axes of length 1 in their places where these are kept."""
+    """The mean or maximum of each channel; with `keep`, the result has spatial axes of length 1."""
     tensor = call.builder.to_batch_first(call.tensor())
     spatial_axes = tensor.rank - 2
+    # A convolution, as in squeeze-and-excitation, needs an image (N, C, 1, 1) instead of a vector (N, C).
     if keep and "Conv" in call.reader_types:
         return call.builder.add_layer(f"Adaptive{kind}Pool{KINDS[tensor.rank]}", tensor, call.name, size=1)
     result = call.builder.add_layer(f"Global{kind}Pool", tensor, call.name)

@@ -34,6 +34,7 @@ def _split(call: Call) -> list[Value]:
     if parts == 1:
         return [tensor]
     port_axis = call.builder.single_axis(tensor, axis)
+    # Split has at most 16 outputs.
     if parts > 16:
         starts = np.cumsum([0, *sizes])
         return [_slice(call, tensor, axis, int(a), int(b), 1) for a, b in pairwise(starts)]
@@ -48,6 +49,7 @@ def _split(call: Call) -> list[Value]:
 
 def _slice(call: Call, tensor: Tensor, axis: int, start: int, end: int, step: int) -> Value:
     length = tensor.length(axis)
+    # Exporters write bounds such as 2**63 − 1 for an open start or end.
     selected = range(length)[slice(start if abs(start) < FAR * 4 else (length if start > 0 else 0), end, step)]
     if selected == range(length):
         return tensor
@@ -73,7 +75,7 @@ def _slices(call: Call) -> list[Value]:
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         part = _slice(call, tensor, normalize_axis(axis, tensor.rank), start, end, step)
         if not isinstance(part, Tensor):
-            return [part]  # nothing is left, whatever else is cut
+            return [part]  # the slice is empty
         tensor = part
     return [tensor]
 
@@ -97,6 +99,7 @@ def _gather(call: Call) -> list[Value]:
             result = call.builder.add_layer("Select", tensor, call.name, axis=port_axis, index=int(positions))
         else:
             result = call.builder.add_layer("Select", tensor, call.name, axis=port_axis, index=int(positions))
+        # Axes after the removed one move up.
         groups = [tuple(part - (part > port_axis) for part in group) for group in tensor.axes]
         del groups[axis]
         return [Tensor(result.ref, result.spec, tuple(groups))]
@@ -113,6 +116,7 @@ def _embedding(call: Call, data: Constant, indices: Tensor) -> Tensor:
         raise UnsupportedOperatorError("only lookups of rows are supported")
     if indices.spec.dtype != "int":
         raise UnsupportedOperatorError("its indices are not integers")
+    # An embedding reads tokens (N, T); indices of other shapes are flattened before and restored after it.
     flat_indices = indices
     rank = len(indices.spec.shape)
     if rank != 2:

@@ -9,11 +9,11 @@ from netloom.compile.importers.onnx.operators.operator import KINDS, Call, eleme
 
 
 def momentum(momentum_: float) -> dict[str, float]:
-    """The update rate of running statistics, as a layer's parameter where it differs from the default.
+    """The momentum of running statistics as a parameter of a layer; empty for the default.
 
-    A share of 0 stands for the mean of all batches, which no layer keeps.
+    A momentum of 0 stands for a cumulative average (momentum=None in PyTorch), which no layer has: the default is used.
     """
-    value = round(momentum_, 7)  # float32 in the file: 1 - 0.9 is 0.10000002
+    value = round(momentum_, 7)  # float32 in the file: 1 − 0.9 is read as 0.10000002
     return {"momentum": value} if 0 < value <= 1 and value != 0.1 else {}
 
 
@@ -29,8 +29,10 @@ def _batch_norm(call: Call) -> list[Value | None]:
     weights = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}
     result = call.builder.add_layer(
         *(f"BatchNorm{kind}", tensor, call.module_name(1)),
+        # Rounded, because float32 in the file makes 1e-5 to 9.99999974e-06.
         epsilon=round(float(call.attribute("epsilon", 1e-5)), 12),
         weights={**weights, "num_batches_tracked": np.zeros((), np.int64)},
+        # ONNX weights the old statistics by momentum, PyTorch the new ones.
         **momentum(1 - float(call.attribute("momentum", 0.9))),
     )
     return [result, None, None, None, None]
@@ -74,6 +76,7 @@ def _group_norm(call: Call) -> list[Value]:
     weights = {}
     for part, index in (("weight", 1), ("bias", 2)):
         per_group = call.required_array(index).reshape(-1)
+        # Opset 18 has one scale per group, opset 21 one per channel.
         weights[part] = np.repeat(per_group, channels // per_group.size)
     epsilon = round(float(call.attribute("epsilon", 1e-5)), 12)
     return [

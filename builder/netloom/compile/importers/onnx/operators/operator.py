@@ -17,12 +17,16 @@ from netloom.compile.importers.layer_graph.values import (
 )
 
 KINDS = {3: "1d", 4: "2d", 5: "3d"}
+# Slice bounds far beyond this mean an open start or end.
 FAR = 2**31
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an operator: its inputs, its name and its attributes, with the builder that receives the layers."""
+    """A call of an operator, with the builder that receives its layers.
+
+    `used_outputs` says which outputs other operators read, `reader_types` which operators read the first output.
+    """
 
     type: str
     name: str
@@ -56,7 +60,7 @@ class Call:
         return array
 
     def apply(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
-        """The outputs of another operator, for operators that are compositions."""
+        """The outputs of another operator, for operators that are composed of others."""
         return OPERATORS[kind](Call(kind, self.name, inputs, attributes, self.builder, self.opset))
 
     def scalar(self, place: int) -> float | None:
@@ -84,6 +88,7 @@ class Call:
         """The path of the module to which the weights belong, such as layer1.0.conv1."""
         value = self.inputs[place] if place < len(self.inputs) else None
         name = value.weight if isinstance(value, Constant) else ""
+        # The parameter has the path of its module as its name; folded weights have names such as onnx::MatMul_123.
         if name.endswith((".weight", ".bias")) and not name.startswith("onnx::"):
             return name.rpartition(".")[0]
         parts = [part for part in self.name.split("/") if part]
@@ -95,6 +100,8 @@ OPERATORS: dict[str, Converter] = {}
 
 
 def operator(*names: str) -> Callable[[Converter], Converter]:
+    """Register the converter of some operators."""
+
     def register(convert: Converter) -> Converter:
         OPERATORS.update(dict.fromkeys(names, convert))
         return convert
@@ -103,4 +110,5 @@ def operator(*names: str) -> Callable[[Converter], Converter]:
 
 
 def elementwise(builder: GraphBuilder, kind: str, tensor: Tensor, name: str, /, **params: Any) -> Tensor:
+    """Add a layer that keeps the shape of its input."""
     return builder.with_axes_of(builder.add_layer(kind, tensor, name, **params), tensor)

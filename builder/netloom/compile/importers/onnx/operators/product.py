@@ -42,6 +42,7 @@ def _gemm(call: Call) -> list[Value]:
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (weight.shape[0],)).copy()
     constant = call.constant(1)
+    # Only an unchanged weight keeps its name, by which nodes share weights.
     origin = constant.weight if constant and is_transposed and alpha == 1 else ""
     weight = weight if alpha == 1 else weight * np.float32(alpha)
     return [linear(call, call.tensor(), weight, bias, call.module_name(1), origin)]
@@ -67,7 +68,7 @@ def _is_per_matrix(a: Tensor, b: Constant) -> bool:
 
 
 def _multiply_each(call: Call, a: Tensor, b: Constant) -> Tensor:
-    """(E or 1, N·T, D) @ (E, D, F) as (N, E or 1, T, D) @ (E, D, F): layers need the batch as the first axis."""
+    """(E or 1, N · T, D) @ (E, D, F) as (N, E or 1, T, D) @ (E, D, F), as layers need the batch as the first axis."""
     leading, row, column = a.axes
     others = [part for part in row if part != 0]
     if len(others) > 1 or b.array.dtype != np.float32:
@@ -80,7 +81,7 @@ def _multiply_each(call: Call, a: Tensor, b: Constant) -> Tensor:
 
 
 def _batch_view(tensor: Tensor) -> Tensor:
-    """The tensor with the batch in front, and three axes of the file behind it."""
+    """The tensor with the batch as its first axis, followed by three axes of the file."""
     return Tensor(tensor.ref, tensor.spec, ((0,), (), (), ()))
 
 
@@ -117,11 +118,13 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
     for port, tensor, (row, column) in zip("ab", (a, b), ends, strict=True):
         last_axes = [row[0] if row else None, column[0] if column else None]
         front = [inner(tensor, part) for part in parts]
+        # A matrix that only lacks a swap of its last two axes needs a flag instead of a Transpose layer.
         is_transposed = None not in last_axes and [*front, *last_axes[::-1]] == list(range(1, len(tensor.spec.shape)))
         if is_transposed:
             params[f"transpose_{port}"] = True
         inputs[port] = call.builder.reorder(tensor, [*front, *(last_axes[::-1] if is_transposed else last_axes)])
     result = call.builder.add_layer("MatMul", inputs, call.name, **params)
+    # Attention is recognized later by the product of its queries and keys.
     call.builder.products[result.ref] = (a, b)
     numbers = {part: number for number, part in enumerate(parts, 1)}
     axes: list[tuple[int, ...]] = []

@@ -50,6 +50,7 @@ def _recurrent(call: Call) -> list[Value | None]:
         weights[f"weight_hh_l0{suffix}"] = sorted_gates(r[number])
         bias = np.zeros(2 * len(order) * size, np.float32) if b is None else b[number]
         weights[f"bias_ih_l0{suffix}"], weights[f"bias_hh_l0{suffix}"] = map(sorted_gates, np.split(bias, 2))
+    # (T, N, D) -> (N, T, D)
     batch_first = Tensor(tensor.ref, tensor.spec, (tensor.axes[1], tensor.axes[0], tensor.axes[2]), tensor.boolean)
     inputs = call.builder.to_batch_first(batch_first)
     lengths = call.inputs[4] if len(call.inputs) > 4 else None
@@ -67,6 +68,7 @@ def _recurrent(call: Call) -> list[Value | None]:
         ]
     outputs: list[Value | None] = [None, None, None]
     if call.used_outputs[0]:
+        # (N, T, 2 · H) -> (T, 2, N, H)
         separated = call.builder.reshape(sequence, [inputs.length(1), 2, size])
         outputs[0] = replace(separated, axes=((1,), (2,), (0,), (3,)))
     if call.used_outputs[1:2] == (True,):

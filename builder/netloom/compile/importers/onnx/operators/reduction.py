@@ -36,11 +36,13 @@ def _reduce(call: Call) -> list[Value]:
         tensor = elementwise(call.builder, "Function", tensor, "", function="square")
     result = tensor
     if port_axes and kind in ("Mean", "Max"):
+        # Mean and Max need at least a sequence: (N, D) -> (N, 1, D) -> (N, 1) -> (N).
         if len(tensor.spec.shape) == 2:
             result = call.builder.add_layer("Unsqueeze", result, "unsqueeze", axis=1)
             result = call.builder.add_layer(kind, result, call.name, axis=2)
             result = call.builder.add_layer("Squeeze", result, "squeeze", axis=1)
         else:
+            # From the last axis on, because each reduction moves the axes after it.
             for number, axis in enumerate(sorted(port_axes, reverse=True)):
                 if len(result.spec.shape) == 2:
                     result = call.builder.add_layer("Unsqueeze", result, "unsqueeze", axis=1)

@@ -31,7 +31,7 @@ def _pad(call: Call) -> list[Value]:
     if first == 0:
         raise UnsupportedOperatorError("it would add examples to the batch")
     while first + extra_axes < 2 or rank + extra_axes < 3:
-        extra_axes += 1  # a sequence (N, T, D) is padded along T as an image with one channel
+        extra_axes += 1  # padding layers start after the channels: (N, T, D) is padded along T as an image (N, 1, T, D)
     if rank + extra_axes not in KINDS:
         raise UnsupportedOperatorError(f"borders of {rank} axes is not supported")
     lifted = call.builder.reshape(tensor, [*(1,) * extra_axes, *tensor.shape[1:]]) if extra_axes else tensor
@@ -64,6 +64,7 @@ def _resize(call: Call) -> list[Value]:
     params: dict[str, Any] = {"mode": {"nearest": "nearest", "linear": "linear", "cubic": "bicubic"}.get(mode, mode)}
     if mode == "nearest":
         rounding = call.attribute("nearest_mode", "round_prefer_floor")
+        # PyTorch's "nearest" takes the pixel at floor(position · scale).
         if call.type == "Resize" and (coordinates, rounding) not in (("asymmetric", "floor"),):
             raise UnsupportedOperatorError(
                 f"nearest interpolation with {coordinates} and {rounding} is not supported; use asymmetric and floor"
@@ -72,6 +73,7 @@ def _resize(call: Call) -> list[Value]:
         params["align_corners"] = True
     elif coordinates not in ("half_pixel", "pytorch_half_pixel"):
         raise UnsupportedOperatorError(f"the coordinate transformation {coordinates} is not supported")
+    # PyTorch fixes the coefficient at −0.75, as OpenCV does.
     if mode == "cubic" and abs(call.attribute("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
         raise UnsupportedOperatorError("its cubic coefficient differs from PyTorch's")
     if scales is not None and scales.size == tensor.rank:

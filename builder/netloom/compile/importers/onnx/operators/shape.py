@@ -108,6 +108,7 @@ def _concat(call: Call) -> list[Value]:
     if len(inputs) == 1:
         return [Tensor(inputs[0].ref, inputs[0].spec, axes)]
     result = inputs[0]
+    # A Concat has at most 16 inputs.
     for start in range(1, len(inputs), 15):
         group = [result, *inputs[start : start + 15]]
         params = {"count": len(group)} if len(group) > 2 else {}

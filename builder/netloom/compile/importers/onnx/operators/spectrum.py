@@ -17,6 +17,7 @@ from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 def dft_matrices(length: int) -> tuple[Array, Array]:
     """Cosines and negative sines, (length // 2 + 1, length) each: the matrices of the real and the imaginary part."""
+    # Reduced modulo the length before the division, because large angles lose precision.
     angles = 2 * np.pi * (np.outer(np.arange(length // 2 + 1), np.arange(length)) % length) / length
     return np.cos(angles).astype(np.float32), (-np.sin(angles)).astype(np.float32)
 
