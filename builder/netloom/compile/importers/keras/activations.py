@@ -1,4 +1,4 @@
-"""Activations, as layers and as settings of others, and dense layers."""
+"""Activations, as layers and as settings of other layers, and dense layers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from netloom.compile.importers.keras.config import LayerConfig
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles, operation
 
-# Activations by Keras's name: the type, and its parameters.
+# The layer type and its parameters for each activation of Keras
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("ReLU", {}),
     "relu6": ("ReLU6", {}),
+    # The activation function has the slope 0.2 by default, the layer LeakyReLU 0.3.
     "leaky_relu": ("LeakyReLU", {"slope": 0.2}),
     "elu": ("ELU", {}),
     "selu": ("SELU", {}),
@@ -44,7 +45,11 @@ NORMALIZED = ("Softmax", "LogSoftmax")
 
 
 def activate(use: LayerCall, value: KerasTensor, main: bool = False) -> KerasTensor:
-    """The activation that a layer's settings name, as a layer of its own."""
+    """Add the activation in the settings of a layer; with `main`, its node gets the name of the layer.
+
+    Raises:
+        UnreadableModelError: The activation is not supported.
+    """
     activation = use.layer.config.get("activation")
     if isinstance(activation, dict):
         if (
@@ -64,7 +69,8 @@ def activate(use: LayerCall, value: KerasTensor, main: bool = False) -> KerasTen
         raise use.refuse(
             f"uses the activation {quoted(activation)}, which is not supported; custom functions are not run"
         )
-    if activation == "hard_sigmoid" and use.layer.is_keras_2:  # Keras 2 had another line
+    # Keras 2 has clip(0.2 x + 0.5, 0, 1), Keras 3 relu6(x + 3) / 6.
+    if activation == "hard_sigmoid" and use.layer.is_keras_2:
         scaled = use.add("ScaleShift", {"scale": 0.2, "shift": 0.5}, value, is_channels_first=value.is_channels_first)
         return replace(
             use.add("Clamp", {"low": 0.0, "high": 1.0}, scaled, is_channels_first=value.is_channels_first),
@@ -104,7 +110,7 @@ def _dense(use: LayerCall) -> KerasTensor:
     if arrays:
         kernel = arrays[0]
         if value.order is not None and len(kernel) == len(value.order):
-            kernel = kernel[value.order]
+            kernel = kernel[value.order]  # its rows follow the order of the flattened image
         use.set_weights(dense, weight=kernel.T, **({"bias": arrays[1]} if bias else {}))
     return activate(use, dense)
 
@@ -174,7 +180,7 @@ def _prelu(use: LayerCall) -> KerasTensor:
         if arrays:
             use.set_weights(prelu, weight=arrays[0].reshape(-1))
         return prelu
-    # A slope for each place: max(x, 0) − a·max(−x, 0).
+    # PReLU has one slope, or one per channel; a slope per position is max(x, 0) − a · max(−x, 0).
     value = use.builder.channels_last(value)
     slopes = use.add("Learned", {"shape": lengths, "start": "zeros"}, value)
     if arrays:

@@ -1,4 +1,4 @@
-"""What a Keras configuration says, in one form for Sequential and Functional models of Keras 2 and 3."""
+"""Parsing of Sequential and Functional configurations of Keras 2 and 3 into a common form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_DEPTH = 16
 
 @dataclass(frozen=True)
 class TensorRef:
-    """A tensor: which output of which call of which layer."""
+    """A tensor, given by a layer, the index of a call of it, and the index of an output of the call."""
 
     layer: str
     call: int = 0
@@ -26,19 +26,19 @@ class TensorRef:
 
 @dataclass(frozen=True)
 class Call:
-    """A use of a layer, with what it is given: tensors as `Ref`, everything else as it stands."""
+    """A call of a layer. Tensors among its arguments are `TensorRef`, all others are plain values."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def refs(self) -> list[TensorRef]:
-        """All tensors, in order."""
+        """All tensors among the arguments, in order."""
         return list(_iterate_references([*self.args, *self.kwargs.values()]))
 
 
 @dataclass(eq=False)
 class LayerConfig:
-    """A layer, its settings and its uses."""
+    """A layer with its settings and its calls; `model` is set if the layer is a nested model."""
 
     kind: str
     name: str
@@ -50,7 +50,7 @@ class LayerConfig:
 
     @property
     def is_operation(self) -> bool:
-        """Whether it is a function of tensors rather than a layer."""
+        """Whether this is a function of keras.ops, which Keras records like a layer."""
         return ".ops" in self.module
 
     @property
@@ -72,7 +72,7 @@ class LayerConfig:
         return self.real(self.config.get(name, default), name)
 
     def real(self, value: object, name: str) -> float:
-        if isinstance(value, dict):  # a serialised array of one number
+        if isinstance(value, dict):  # a serialized array with a single number
             value = value.get("config", {}).get("value") if isinstance(value.get("config"), dict) else None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise self.refuse(f"needs a number for {name}, received {quoted(value)}")
@@ -82,7 +82,7 @@ class LayerConfig:
         return bool(self.config.get(name, default))
 
     def integers(self, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
-        """A number for each axis, where one may stand for all."""
+        """One integer for each axis; a single integer in the configuration applies to all axes."""
         value = self.config.get(name)
         value = default if value is None else value
         lengths = (value,) * rank if type(value) is int else tuple(value) if isinstance(value, list) else ()
@@ -99,7 +99,7 @@ class LayerConfig:
 
 @dataclass(eq=False)
 class ModelConfig:
-    """A model: layers by name, and which tensors come in and go out."""
+    """A model: its layers by name, and its input and output tensors."""
 
     name: str
     layers: dict[str, LayerConfig]
@@ -107,16 +107,16 @@ class ModelConfig:
     outputs: list[TensorRef]
 
     def consumers(self, ref: TensorRef) -> list[tuple[LayerConfig, Call]]:
-        """The uses of a tensor."""
+        """The calls that read a tensor, with their layers."""
         calls = ((layer, call) for layer in self.layers.values() for call in layer.calls)
         return [(layer, call) for layer, call in calls if ref in call.refs()]
 
 
 def parse_model(raw: Any, depth: int = 0, is_keras_2: bool | None = None) -> ModelConfig:
-    """The model that a configuration describes.
+    """Parse the configuration of a model, which may be nested in another one at this `depth`.
 
     Raises:
-        UnreadableModelError: it describes none, or one that no file of Keras would hold.
+        UnreadableModelError: The configuration is not a Sequential or Functional model, or is malformed or too large.
     """
     if depth > MAX_DEPTH:
         raise UnreadableModelError(f"The models are nested more than {MAX_DEPTH} levels deep.")
@@ -130,11 +130,12 @@ def parse_model(raw: Any, depth: int = 0, is_keras_2: bool | None = None) -> Mod
             f"The model is of the class {quoted(kind)}, whose code is not in the file; "
             "only Sequential and Functional models can be imported."
         )
-    if isinstance(config, list):  # a Sequential as Keras 2.1 wrote it
+    if isinstance(config, list):  # the format of Sequential models in Keras 2.1
         config = {"layers": config}
     if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
         raise UnreadableModelError(f"The model {quoted(raw.get('name', kind))} has no list of layers; save it again.")
     if is_keras_2 is None:
+        # Keras 3 always records the module of a class.
         is_keras_2 = "module" not in raw and str(raw.get("keras_version", "2")).startswith(("1", "2"))
     layers: dict[str, LayerConfig] = {}
     for number, entry in enumerate(config["layers"]):
@@ -169,10 +170,10 @@ def parse_model(raw: Any, depth: int = 0, is_keras_2: bool | None = None) -> Mod
 
 
 def _from_zero(layers: dict[str, LayerConfig], outputs: list[TensorRef], is_keras_2: bool) -> list[TensorRef]:
-    """The outputs, with the uses of inner models counted from 0.
+    """The outputs, with the calls of nested models counted from 0.
 
-    Keras counts the making of an inner model as its first use: Keras 3 where outputs name a Functional, Keras 2 in all
-    places.
+    Keras counts the construction of a nested model as its first call: Keras 3 only in outputs that name a Functional
+    model, Keras 2 everywhere. The calls of layers are changed in place.
     """
     offset_models = {name for name, layer in layers.items() if layer.model is not None and layer.kind != "Sequential"}
     if is_keras_2:
@@ -180,6 +181,7 @@ def _from_zero(layers: dict[str, LayerConfig], outputs: list[TensorRef], is_kera
         for ref in [*outputs, *(ref for layer in layers.values() for call in layer.calls for ref in call.refs())]:
             named_uses[ref.layer] = max(named_uses.get(ref.layer, 0), ref.call)
         inner = [layer for layer in layers.values() if layer.model is not None]
+        # Counted from 1 if the greatest index of a call is the number of calls
         offset_models = {layer.name for layer in inner if named_uses.get(layer.name, 0) == len(layer.calls)}
 
     def shifted(part: Any) -> Any:
@@ -230,6 +232,7 @@ def _call(node: Any) -> Call:
             tuple(_resolve_tensors(part) for part in args),
             {key: _resolve_tensors(part) for key, part in kwargs.items()},
         )
+    # Keras 2: a list of [layer, call, output, keyword arguments], one for each input
     if isinstance(node, list) and node and isinstance(node[0], str):
         node = [node]
     if not isinstance(node, list) or not node or not all(_is_reference(part) for part in node):

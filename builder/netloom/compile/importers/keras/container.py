@@ -1,4 +1,5 @@
-"""The file itself: a zip of configuration and weights, or JSON alone. Nothing of it is trusted or unpacked to disk."""
+"""Reading of a file: a zip of configuration and weights, or JSON alone. The content is not trusted: all sizes are
+limited, and no path in the zip is used on the disk."""
 
 from __future__ import annotations
 
@@ -24,11 +25,11 @@ from netloom.core.text import plain
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_MEMBERS = 10_000
 MAX_RATIO = 100
-# How much larger weights may become than their file, which half-precision ones do.
+# Weights are read as float32, which takes up to four times the memory of smaller types in the file.
 MAX_GROWTH = 4
 MAX_CONFIG_BYTES = 32 * 2**20
 MAX_WEIGHTS_BYTES = 8 * 2**30
-# Below so many bytes nothing is a bomb.
+# Members up to this size can have any compression ratio.
 HARMLESS_BYTES = 65_536
 _ZIP = b"PK\x03\x04"
 _CHUNK = 2**20
@@ -39,17 +40,17 @@ _DAMAGED = (
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file begins as a zip does."""
+    """Whether a file begins with the signature of a zip."""
     with path.open("rb") as file:
         return file.read(4) == _ZIP
 
 
 @contextmanager
 def open_model(path: Path) -> Iterator[tuple[Any, Weights | None]]:
-    """The configuration of a Keras file, and its weights where it has any.
+    """The configuration of a Keras file, and its weights if it has any. The weights are valid within the context.
 
     Raises:
-        UnreadableModelError: the file is damaged, too large, or none of Keras.
+        UnreadableModelError: The file is damaged, too large, or not a Keras file.
     """
     try:
         if not is_zip(path):
@@ -82,7 +83,11 @@ def open_model(path: Path) -> Iterator[tuple[Any, Weights | None]]:
 
 
 def parse_json(data: bytes) -> Any:
-    """JSON as data, within bounds."""
+    """Parse JSON of limited size.
+
+    Raises:
+        UnreadableModelError: The text is not JSON, too large, or too deeply nested.
+    """
     if len(data) > MAX_CONFIG_BYTES:
         raise UnreadableModelError(
             f"The configuration is larger than {MAX_CONFIG_BYTES // 2**20} MiB, the limit for a model."
@@ -101,6 +106,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    # All headers are checked before any member is read; sizes are checked again while reading.
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
         raise UnreadableModelError(f"The zip has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
@@ -139,6 +145,7 @@ def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, space: IO[bytes]) -> 
     remaining_bytes = info.file_size
     with archive.open(info) as file:
         while chunk := file.read(_CHUNK):
+            # The declared size, which was checked, can be wrong: the data itself is counted.
             remaining_bytes -= len(chunk)
             if remaining_bytes < 0:
                 raise UnreadableModelError("The zip contains more data than it declares; save the model again.")
@@ -155,16 +162,16 @@ def _hdf5(space: IO[bytes]) -> h5py.File:
 
 
 class Weights:
-    """The weights in an HDF5 file. Only plain arrays within it are read; links out of it are refused."""
+    """The weights in a group of an HDF5 file. Only plain arrays are read; links are refused."""
 
     def __init__(self, group: h5py.Group, room: int, arrays_by_address: dict[int, np.ndarray] | None = None) -> None:
         self._group = group
-        # All arrays together, each read once, take little more than the file: Keras does not compress them.
+        # The limit for all arrays together. HDF5 can compress, but Keras does not: more would be a decompression bomb.
         self._room = room
         self._known: dict[int, np.ndarray] = {} if arrays_by_address is None else arrays_by_address
 
     def group(self, *names: str) -> Weights | None:
-        """What lies under a path, if anything does."""
+        """The group at a path, if it exists."""
         group = self._group
         for name in names:
             member = self._member(group, name)
@@ -174,12 +181,12 @@ class Weights:
         return Weights(group, self._room, self._known)
 
     def __len__(self) -> int:
-        """How many variables lie here."""
+        """The number of variables in this group."""
         holder = self.group("vars")
         return 0 if holder is None else len(holder._group)
 
     def arrays(self) -> list[np.ndarray]:
-        """The variables that lie here, in Keras's order."""
+        """The variables in this group, in the order of Keras."""
         holder = self.group("vars")
         return [] if holder is None else [holder._array(str(number)) for number in range(len(self))]
 
@@ -193,6 +200,7 @@ class Weights:
             raise UnreadableModelError("The weights are damaged; save the model again with model.save().") from None
 
     def _read(self, dataset: Any, name: str) -> np.ndarray:
+        # Virtual and external datasets would read other files of this machine.
         if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
             raise UnreadableModelError(
                 f"The weights contain {quoted(name)}, which is not a plain array; save the model again."
@@ -201,6 +209,7 @@ class Weights:
             raise UnreadableModelError(
                 f"Weights of the type {quoted(dataset.dtype)} are not supported; save the model as float32."
             )
+        # Hard links can give one dataset many names: it is read and counted once.
         address = h5py.h5o.get_info(dataset.id).addr
         if address not in self._known:
             bytes_read = sum(array.nbytes for array in self._known.values())
@@ -215,6 +224,7 @@ class Weights:
     def _member(group: h5py.Group, name: str) -> Any:
         try:
             link = group.get(name, getlink=True)
+            # External links lead to other files, and Keras writes only hard links.
             member = group[name] if isinstance(link, h5py.HardLink) else None
         except (OSError, RuntimeError, KeyError, ValueError, TypeError):
             raise UnreadableModelError("The weights are damaged; save the model again with model.save().") from None

@@ -17,12 +17,16 @@ PAD_VALUE = -1e6
 
 
 def _spatial_rank(use: LayerCall) -> int:
-    """How many axes of places a layer such as Conv2D has, by its name."""
+    """The number of spatial axes of a layer such as Conv2D, by its name."""
     return next(rank for rank in (1, 2, 3) if f"{rank}D" in use.layer.kind)
 
 
 def _spatial_input(use: LayerCall) -> KerasTensor:
-    """The tensor with channels first, if the layer takes them last."""
+    """The input with channels first.
+
+    Raises:
+        UnreadableModelError: The layer has its channels first in Keras, or the number of axes does not match.
+    """
     if use.layer.config.get("data_format") == "channels_first":
         raise use.refuse("has its channels first, which the import does not support; save it with channels last")
     value = use.value
@@ -34,9 +38,9 @@ def _spatial_input(use: LayerCall) -> KerasTensor:
 def _same_padding(
     lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Borders:
-    """Padding "same" of Keras, before and after each axis: where it is odd, more at the end.
+    """The padding "same" of Keras before and after each axis; if it is odd, one more is added at the end.
 
-    PyTorch pads both sides equally, so that the difference needs a layer of its own.
+    PyTorch pads both sides equally, so that unequal padding needs a separate layer.
     """
     borders = []
     for length, size, step, spread in zip(lengths, kernel, stride, dilation, strict=True):
@@ -46,7 +50,7 @@ def _same_padding(
 
 
 def _pad_sides(borders: Borders) -> list[int]:
-    """Borders as PyTorch takes them: the last axis first."""
+    """Borders in the order of PyTorch, which begins with the last axis."""
     return [side for pair in reversed(borders) for side in pair]
 
 
@@ -55,7 +59,7 @@ def _pad(use: LayerCall, value: KerasTensor, borders: Borders) -> KerasTensor:
 
 
 def _kernel(kernel: tuple[int, ...]) -> dict[str, object]:
-    """The parameters that say a filter's lengths."""
+    """The parameters for the size of a kernel."""
     if len(set(kernel)) == 1:
         return {"kernel_size": kernel[0]}
     return {"kernel_shape": list(kernel)}
@@ -75,6 +79,7 @@ def _convolve(
     dilation = layer.integers("dilation_rate", rank, 1)
     if not all((*kernel, *stride, *dilation)):
         raise use.refuse("has a filter, a stride or a dilation of 0")
+    # The dilation of an axis with a kernel of 1 has no effect.
     if len({part for part, size in zip(dilation, kernel, strict=True) if size > 1}) > 1:
         raise use.refuse(f"has the dilations {dilation}, but Netloom's layer has one value for all axes")
     spread = max(dilation)
@@ -84,6 +89,7 @@ def _convolve(
         borders = _same_padding(value.shape[1:], kernel, stride, (spread,) * rank)
     elif padding == "causal":
         borders = [((size - 1) * spread, 0) for size in kernel]
+    # The layer has one stride; unequal strides are a stride of 1, followed by Slices.
     step = stride[0] if len(set(stride)) == 1 else 1
     params: dict[str, object] = {"stride": step, "dilation": spread, "bias": bias, "padding": 0}
     is_symmetric = all(before == after for before, after in borders)
@@ -166,7 +172,9 @@ def _conv_transpose(use: LayerCall) -> KerasTensor:
         raise use.refuse("has a dilation or an output_padding, which the import does not support")
     step, bias = stride[0], layer.flag("use_bias", True)
     same = layer.choice("padding", "valid", "valid", "same") == "same"
+    # Along each axis, Keras computes (L − 1) · stride + max(kernel, stride) values, PyTorch (L − 1) · stride + kernel.
     output_padding = [max(step - size, 0) for size in kernel]
+    # With padding "same", Keras keeps L · stride of them.
     cuts = [(max(size - step, 0) // 2, -(-max(size - step, 0) // 2)) if same else (0, 0) for size in kernel]
     if len(set(output_padding)) > 1:
         raise use.refuse(f"has a filter of {kernel} with a stride of {step}, which no layer of Netloom supports")
@@ -188,7 +196,7 @@ def _conv_transpose(use: LayerCall) -> KerasTensor:
 
 
 def _crop(use: LayerCall, value: KerasTensor, cuts: Borders) -> KerasTensor:
-    """Without some places at the ends of each axis; `value` has its channels first or not."""
+    """Remove values at both ends of each axis; `value` can have its channels first or last."""
     for number, (before, after) in enumerate(cuts, 1):
         axis = value.axis(number)
         length = value.spec.size(axis)
@@ -220,6 +228,7 @@ def _pooling(use: LayerCall) -> KerasTensor:
         if not any(side for pair in borders for side in pair):
             return use.add(kind, params, value, main=True, is_channels_first=True)
         left_border = borders[0][0]
+        # PyTorch counts its padding in means, Keras does not; windows cut off by ceil_mode count only real values.
         if (maximum or not left_border) and _matches_ceil_mode(value.shape[1:], kernel[0], stride[0], borders):
             padding = {"padding": left_border} if left_border else {}
             return use.add(kind, {**params, **padding, "ceil_mode": True}, value, main=True, is_channels_first=True)
@@ -231,14 +240,14 @@ def _pooling(use: LayerCall) -> KerasTensor:
         return _windows(use, padded, kernel, stride, kind, is_uniform)
     if not any(side for pair in borders for side in pair):
         return _windows(use, value, kernel, stride, kind, is_uniform)
-    # Keras does not count what it adds: the mean with zeros, divided by the mean of ones with zeros.
+    # Keras excludes padding from means: the mean with zeros is divided by the mean of ones padded with zeros.
     ones = use.add("Constant", {"values": "1", "shape": [1, *value.shape[1:]]}, value, is_channels_first=True)
     parts = [_windows(use, _pad(use, part, borders), kernel, stride, kind, is_uniform) for part in (value, ones)]
     return use.add("Divide", {}, *parts, main=True, is_channels_first=True)
 
 
 def _matches_ceil_mode(lengths: Sequence[int], size: int, step: int, borders: Borders) -> bool:
-    """Whether PyTorch's windows that are cut off by the border are those of Keras."""
+    """Whether PyTorch with ceil_mode has the same windows as Keras with padding "same"."""
     left_border = borders[0][0]
     if 2 * left_border > size or any(pair[0] != left_border for pair in borders):
         return False
@@ -246,6 +255,7 @@ def _matches_ceil_mode(lengths: Sequence[int], size: int, step: int, borders: Bo
         if length + 2 * left_border < size:
             return False
         count = math.ceil((length + 2 * left_border - size) / step) + 1
+        # PyTorch drops a last window that begins in the padding at the end.
         if (count - 1) * step >= length + left_border:
             count -= 1
         if count != math.ceil(length / step):
@@ -260,6 +270,7 @@ def _windows(
         return use.add(kind, {"kernel_size": kernel[0], "stride": stride[0]}, value, is_channels_first=True)
     for axis, (size, step) in enumerate(zip(kernel, stride, strict=True), 2):
         if size > 1:
+            # Axis by axis: a maximum of maxima, or a mean of means over equal numbers of values
             cut = use.add("SlidingWindow", {"axis": axis, "size": size, "step": step}, value)
             value = use.add(
                 "Max" if kind.startswith("Max") else "Mean", {"axis": axis + 1}, cut, is_channels_first=True
@@ -288,7 +299,7 @@ def _global(use: LayerCall) -> KerasTensor:
 
 
 def _borders(use: LayerCall, name: str) -> Borders:
-    """What is added or cut at each border, in one of Keras's three ways to say it."""
+    """The number of values to add or cut at each border, given in one of the three notations of Keras."""
     raw, rank = use.layer.config.get(name, 1), _spatial_rank(use)
     if rank == 1 and isinstance(raw, list) and all(type(part) is int for part in raw):
         raw = [raw]

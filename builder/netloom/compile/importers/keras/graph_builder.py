@@ -1,4 +1,4 @@
-"""The builder of a Keras import: nodes are measured as they are added, so that shapes are known."""
+"""The builder of a Keras import. Shapes are computed as nodes are added, because converters need them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CHANNELS = 1
 
 @dataclass(frozen=True)
 class KerasTensor:
-    """A tensor of the model: the port that gives it, its shape, and the order of its axes.
+    """A tensor of the model: its port, its shape, and the order of its axes.
 
-    `is_channels_first`: the channels, which Keras has last, are the first axis after the batch. `order` is set for a
-    flattened image: position j holds the value that Keras has at position order[j].
+    `is_channels_first` means that the channels, which are last in Keras, are the first axis after the batch. `order` is
+    set for a flattened image: position j holds the value that Keras has at position order[j].
     """
 
     node: str
@@ -95,14 +95,14 @@ class ImportState:
 
 
 def identifier(text: str) -> str:
-    """A name of Keras as an id."""
+    """A name in Keras as a valid id."""
     name = re.sub(r"[^a-z0-9]+", "_", text.lower().encode("ascii", "ignore").decode()).strip("_")[:48] or "layer"
     name = name if name[0].isalpha() else f"layer_{name}"
     return name if is_identifier(name) else f"{name}_"
 
 
 def unused_id(wanted: str, existing: Any) -> str:
-    """The name as an id, with a number where it is taken."""
+    """The name as an id that does not exist yet, with a number if necessary."""
     base = candidate = identifier(wanted)
     number = 1
     while candidate in existing:
@@ -119,11 +119,11 @@ class NetworkBuilder:
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.weights: dict[str, torch.Tensor] = {}
-        # What comes in and what goes out, by the ids of Inputs and Outputs.
+        # The tensors of the Inputs and Outputs, by their ids
         self.values: dict[str, KerasTensor] = {}
         self._permuted: dict[tuple[str, bool], KerasTensor] = {}
         self._owner: LayerConfig | None = None
-        # The nodes with parameters that each layer's first use made; further uses share theirs.
+        # The nodes with parameters from the first call of each layer, with which further calls share weights
         self._nodes_of: dict[str, list[str]] = {}
         self._first_nodes: list[str] | None = None
         self._shapes: dict[str, Weighted] = {}
@@ -150,13 +150,17 @@ class NetworkBuilder:
     def add(
         self, kind: str, params: dict[str, Any], *inputs: KerasTensor, key: str | None = None, **value_fields: Any
     ) -> KerasTensor:
-        """One more node, fed by the given tensors; its first output. `rest` is passed on to the value."""
+        """Add a node with these inputs; returns its first output. `value_fields` are further fields of that tensor."""
         return self.add_node(kind, params, *inputs, key=key, **value_fields)[0]
 
     def add_node(
         self, kind: str, params: dict[str, Any], *inputs: KerasTensor, key: str | None = None, **value_fields: Any
     ) -> list[KerasTensor]:
-        """One more node; all its outputs."""
+        """Add a node; returns all its outputs, or an empty list for a Subnetwork or an Output.
+
+        Raises:
+            UnreadableModelError: The layer does not accept these parameters or inputs, or the model is too large.
+        """
         if len(self.nodes) >= MAX_NODES:
             raise UnreadableModelError(f"The model needs more than {MAX_NODES:,} layers, too many for one document.")
         key = unused_id(key or f"{self.owner.name}_{kind}", self.nodes)
@@ -216,19 +220,19 @@ class NetworkBuilder:
         self._node_count += 1
 
     def set_weights(self, value: KerasTensor, **arrays: np.ndarray) -> None:
-        """The weights of the node that gives a tensor, by name."""
+        """Set the weights of the node that computes a tensor, by parameter name."""
         for name, array in arrays.items():
             self.weights[f"{value.node}.{name}"] = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
     def input(self, number: int, params: dict[str, Any]) -> KerasTensor:
-        """The network's next Input."""
+        """Add the next Input."""
         first = params["kind"] in ("image", "volume")
         value = self.add("Input", params, key=f"input_{number}", is_channels_first=first)
         self.values[value.node] = value
         return value
 
     def output(self, number: int, value: KerasTensor, name: str) -> None:
-        """The network's next Output."""
+        """Add the next Output."""
         value = self.native_layout(value)
         key = unused_id(f"output_{number}", self.nodes)
         output_names = {str(node.params.get("name")) for node in self.nodes.values() if node.type == "Output"}
@@ -236,13 +240,13 @@ class NetworkBuilder:
         self.values[key] = value
 
     def channels_first(self, value: KerasTensor) -> KerasTensor:
-        """The tensor with the channels first, as convolutions take it."""
+        """The tensor with channels first, as convolutions need it; with fewer than three axes, it is unchanged."""
         if value.is_channels_first or value.rank < 3:
             return value
         return self._permute(value, (value.rank - 1, *range(1, value.rank - 1)), is_channels_first=True)
 
     def channels_last(self, value: KerasTensor) -> KerasTensor:
-        """The tensor with the channels last, as in Keras."""
+        """The tensor with channels last, as in Keras."""
         if not value.is_channels_first:
             return value
         return self._permute(value, (*range(2, value.rank), 1), is_channels_first=False)
@@ -256,6 +260,7 @@ class NetworkBuilder:
         if permuted is None:
             permuted = self.add("Permute", {"order": list(order)}, value, is_channels_first=is_channels_first)
             self._permuted[value.reference, is_channels_first] = permuted
+            # The inverse as well: permuting back gives the original tensor instead of a second Permute.
             self._permuted[permuted.reference, not is_channels_first] = value
         return permuted
 
@@ -277,23 +282,31 @@ class LayerCall:
     args: list[Any]
     kwargs: dict[str, Any]
     weights: Weights | None
-    accepts_reordering: bool = False  # all that a Flatten feeds can take the numbers in another order
+    accepts_reordering: bool = False  # whether all readers of a Flatten can be adapted to another order of its values
 
     @property
     def values(self) -> list[KerasTensor]:
-        """The tensors that come in, whether as a list or one by one."""
+        """The input tensors, passed either as a list or separately."""
         return [value for arg in self.args for value in (arg if isinstance(arg, list) else [arg]) if is_tensor(value)]
 
     @property
     def value(self) -> KerasTensor:
-        """The only tensor that comes in."""
+        """The only input tensor.
+
+        Raises:
+            UnreadableModelError: There are several inputs.
+        """
         values = self.values
         if len(values) != 1:
             raise self.layer.refuse(f"received {len(values)} tensors, but the import supports one")
         return values[0]
 
     def arrays(self, *path: str, count: int | tuple[int, ...]) -> list[np.ndarray]:
-        """The variables of the layer or of a part of it; nothing where the file has no weights."""
+        """The variables of the layer or of a part of it; an empty list if the file has no weights.
+
+        Raises:
+            UnreadableModelError: The number of variables is not one of `count`.
+        """
         if not self.builder.state.weights:
             return []
         holder = self.weights.group(*path) if self.weights is not None and path else self.weights
@@ -306,11 +319,11 @@ class LayerCall:
     def add(
         self, kind: str, params: dict[str, Any], *inputs: KerasTensor, main: bool = False, **value_fields: Any
     ) -> KerasTensor:
-        """One more node; `main` is the one that bears the layer's name."""
+        """Add a node; with `main`, it gets the name of the layer."""
         return self.builder.add(kind, params, *inputs, key=self.layer.name if main else None, **value_fields)
 
     def add_like(self, kind: str, params: dict[str, Any], value: KerasTensor) -> KerasTensor:
-        """One more node that leaves shape and order as they are."""
+        """Add a node that keeps the shape and the order of values."""
         result = self.add(kind, params, value, main=True, is_channels_first=value.is_channels_first)
         return replace(result, order=value.order)
 
@@ -329,7 +342,11 @@ def is_tensor(value: object) -> bool:
 
 
 def check_weights(project: Project, weights: dict[str, torch.Tensor]) -> None:
-    """Raises `UnreadableModelError` where weights do not belong to the project's module, by name and shape."""
+    """Check that weights match the parameters of the project's module by name and shape.
+
+    Raises:
+        UnreadableModelError: They do not match.
+    """
     from netloom.compile.module import module
 
     with torch.device("meta"):
@@ -342,6 +359,7 @@ def check_weights(project: Project, weights: dict[str, torch.Tensor]) -> None:
                 f"{expected_shape}; the configuration and the weights belong to different models."
             )
     missing = [name for name in expected if name not in weights and math.prod(expected[name])]
+    # Keras has no such counter.
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing:
         raise UnreadableModelError(

@@ -14,7 +14,7 @@ def _merge(use: LayerCall) -> KerasTensor:
 
 
 def merge(use: LayerCall, kind: str, values: list[KerasTensor]) -> KerasTensor:
-    """Branches joined number by number."""
+    """Add a layer that merges branches elementwise."""
     values = _same_layout(use, values)
     if kind == "Subtract":
         if len(values) != 2:
@@ -26,7 +26,7 @@ def merge(use: LayerCall, kind: str, values: list[KerasTensor]) -> KerasTensor:
 
 
 def _same_layout(use: LayerCall, values: list[KerasTensor]) -> list[KerasTensor]:
-    """Branches with their axes in the same order."""
+    """The branches with their axes in the same order."""
     if len({value.rank for value in values}) > 1:
         raise use.refuse("concatenates tensors with different numbers of axes")
     if any(value.is_channels_first for value in values) and not all(value.is_channels_first for value in values):

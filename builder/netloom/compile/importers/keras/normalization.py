@@ -24,6 +24,7 @@ def _batch_norm(use: LayerCall) -> KerasTensor:
     else:
         raise use.refuse("normalizes along an axis in the middle, which no layer of Netloom supports")
     center, scale = layer.flag("center", True), layer.flag("scale", True)
+    # Keras weights the old statistics by momentum, PyTorch the new ones; 0 is not a valid momentum of the layer.
     momentum = min(1.0, max(1e-6, 1 - layer.number("momentum", 0.99)))
     params = {
         "momentum": round(momentum, 9),
@@ -34,6 +35,7 @@ def _batch_norm(use: LayerCall) -> KerasTensor:
     batch_norm = use.add_like(f"BatchNorm{dimensions}d", params, value)
     arrays = use.arrays(count=2 + center + scale)
     if arrays:
+        # Keras stores gamma and beta, as far as they exist, before the moving mean and variance.
         mean, variance = arrays[-2:]
         weight = arrays[0] if scale else np.ones_like(mean)
         bias = arrays[scale] if center else np.zeros_like(mean)
@@ -128,6 +130,7 @@ def _normalization(use: LayerCall) -> KerasTensor:
                 "has statistics from its data, which the JSON file does not contain; import the .keras file"
             )
         mean, variance = arrays[0].reshape(-1).astype(np.float64), arrays[1].reshape(-1).astype(np.float64)
+    # Keras divides by max(√variance, epsilon) with keras.backend.epsilon() = 1e-7.
     spread = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7)
     if layer.flag("invert", False):
         return _affine(use, value, spread, mean)
@@ -145,7 +148,7 @@ def _numbers(use: LayerCall, name: str, default: float) -> np.ndarray:
 
 
 def _affine(use: LayerCall, value: KerasTensor, scale: np.ndarray, offset: np.ndarray) -> KerasTensor:
-    """x·scale + offset, one number for all or one for each channel."""
+    """Add x · scale + offset, with one number for all channels or one for each."""
     if scale.size > 1 and np.all(scale == scale[0]):
         scale = scale[:1]
     if offset.size > 1 and np.all(offset == offset[0]):

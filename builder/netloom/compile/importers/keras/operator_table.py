@@ -22,7 +22,7 @@ def handles(*kinds: str) -> Callable[[Handler], Handler]:
 
 
 def operation(*kinds: str) -> Callable[[Handler], Handler]:
-    """Register the converter of operations (keras.ops), which Keras records as layers of their own."""
+    """Register the converter of operations of keras.ops, which Keras records like layers."""
 
     def mark(handler: Handler) -> Handler:
         OPERATIONS.update(dict.fromkeys(kinds, handler))

@@ -1,4 +1,4 @@
-"""From a Keras file to a document and its weights."""
+"""Conversion of a Keras file to a document and its weights."""
 
 from __future__ import annotations
 
@@ -38,26 +38,27 @@ from netloom.document.project import SUBNETWORK
 from netloom.layers.subnetwork import interface
 from netloom.validation import analyse
 
-# Each family enters what it knows in the table when it is imported.
+# Importing a family registers its converters.
 FAMILIES = (activations, merging, normalization, regularization, convolution, reshaping, sequences)
-# What an axis gets whose length Keras leaves open.
+# The length of axes whose length is open in Keras
 OPEN_LENGTH = 64
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
-# Settings of a layer that matter in training only.
+# Settings of layers that matter only in training
 _TRAINING_SETTINGS = ("kernel_regularizer", "bias_regularizer", "activity_regularizer",
                       "kernel_constraint", "bias_constraint",
           "embeddings_regularizer", "gamma_regularizer", "beta_regularizer")  # fmt: skip
-# Layers that do not mind in which order the numbers of a flattened image come, and hand them on.
+# Layers that work in any order of the values of a flattened image and keep the order
 _ORDER_AGNOSTIC = frozenset(
     {"Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "BatchNormalization", "Activation"}
 )
-# Where Keras keeps the layers of a model: now, and in its first versions of the format.
+# The group of a model's layers in the weights file: currently, and in the first versions of the format
 _LAYER_GROUPS = ("layers", "_layer_checkpoint_dependencies")
+# What malformed settings or weights can raise in a converter
 _BUGS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, ArithmeticError, RuntimeError)
 
 
 def looks_like_keras(path: Path) -> bool:
-    """Whether a file holds a Keras model, by its content: a zip with config.json, or the JSON of a model."""
+    """Whether a file contains a Keras model: a zip with config.json, or the JSON of a model."""
     import zipfile
 
     try:
@@ -76,10 +77,10 @@ def looks_like_keras(path: Path) -> bool:
 
 
 def read_keras(path: Path) -> ImportedModel:
-    """The document that a Keras file describes, with its weights where it holds any.
+    """Import a Keras file, with its weights if it has any.
 
     Raises:
-        UnreadableModelError: the file is damaged, is none of Keras, or holds what has no layer here; it says which.
+        UnreadableModelError: The file is damaged, is not a Keras file, or contains a layer that is not supported.
     """
     with open_model(path) as (raw, weights):
         try:
@@ -114,13 +115,13 @@ def _imported(raw: Any, weights: Weights | None) -> ImportedModel:
 
 
 def _prepares_inputs(config: ModelConfig) -> bool:
-    """Whether the model itself begins by scaling all that comes in, so that it takes numbers and pixels as they are."""
+    """Whether the model itself begins by scaling all of its inputs, so that it expects raw numbers and pixels."""
     first = [layer for ref in config.inputs for layer, _ in config.consumers(TensorRef(ref.layer))]
     return bool(first) and all(layer.kind in ("Rescaling", "Normalization") for layer in first)
 
 
 def _training_remarks(config: ModelConfig) -> list[str]:
-    """What the configuration says of training that has no place in a document, each once."""
+    """Remarks on training settings in the configuration that a document cannot hold, each once."""
     counts: Counter[str] = Counter()
     pending = [config]
     while pending:
@@ -135,7 +136,7 @@ def _training_remarks(config: ModelConfig) -> list[str]:
 
 
 def _unfreeze(project: Project, state: ImportState) -> Project:
-    """The project with its layers trainable where Keras has all of them frozen, as nothing could learn then."""
+    """The project with trainable layers if all layers are frozen in Keras, which a document does not allow."""
     nodes = [node for network in project.networks.values() for node in network.nodes.values()]
     if not any(node.frozen for node in nodes) or not analyse(project).errors:
         return project
@@ -150,7 +151,7 @@ def _unfreeze(project: Project, state: ImportState) -> Project:
 
 
 def _build_network(config: ModelConfig, state: ImportState, weights: Weights | None) -> NetworkBuilder:
-    """A model as a network."""
+    """Convert a model to a network."""
     builder = NetworkBuilder(state)
     weight_paths = _weight_paths(config)
     inner: dict[str, tuple[str, NetworkBuilder]] = {}
@@ -166,6 +167,7 @@ def _build_network(config: ModelConfig, state: ImportState, weights: Weights | N
         if layer.kind != "InputLayer"
         for number, call in enumerate(layer.calls)
     ]
+    # Layers can be listed in any order: a call is converted once all tensors that it reads exist.
     while pending:
         remaining = []
         for layer, number, call in pending:
@@ -243,7 +245,7 @@ def _build_nested(
     weights: Weights | None,
     inner: dict[str, tuple[str, NetworkBuilder]],
 ) -> list[KerasTensor]:
-    """A model within a model: a network of its own, and a node that stands for it."""
+    """Convert a nested model to a network of its own, and add a node that uses it."""
     state = builder.state
     if layer.model is None:
         raise AssertionError("only models can be nested")
@@ -277,7 +279,7 @@ def _build_nested(
 
 
 def _input(config: ModelConfig, layer: LayerConfig, state: ImportState) -> dict[str, Any]:
-    """The parameters of an Input: tokens where all that follows is an embedding, else what the shape says."""
+    """The parameters of an Input: tokens if only embeddings read it, otherwise a kind by the number of axes."""
     raw = layer.config.get("batch_shape", layer.config.get("batch_input_shape"))
     if (
         not isinstance(raw, list)
@@ -297,12 +299,12 @@ def _input(config: ModelConfig, layer: LayerConfig, state: ImportState) -> dict[
     if vocabulary is not None:
         return {"field": field, "kind": "tokens", "shape": shape, "vocabulary": vocabulary}
     if len(shape) > 2:
-        shape = [shape[-1], *shape[:-1]]
+        shape = [shape[-1], *shape[:-1]]  # (H, W, C) -> (C, H, W)
     return {"field": field, "kind": KINDS[len(shape)], "shape": shape}
 
 
 def _vocabulary(config: ModelConfig, ref: TensorRef) -> int | None:
-    """How many tokens there are, where a tensor goes to embeddings alone."""
+    """The size of the vocabulary if only embeddings read a tensor; None otherwise."""
     sizes: list[int] = []
     for layer, call in config.consumers(ref):
         if layer.model is not None:
@@ -322,7 +324,7 @@ def _vocabulary(config: ModelConfig, ref: TensorRef) -> int | None:
 
 
 def _accepts_reordering(config: ModelConfig, layer: LayerConfig) -> bool:
-    """Whether all that a Flatten feeds can take its numbers in another order: in the end, a dense layer of its own."""
+    """Whether a Flatten can reorder its values, because all paths from it end at dense layers that are used once."""
     if layer.kind != "Flatten":
         return False
     pending, visited = [layer], set()
@@ -347,7 +349,10 @@ def _accepts_reordering(config: ModelConfig, layer: LayerConfig) -> bool:
 
 
 def _weight_paths(config: ModelConfig) -> dict[str, tuple[str, ...]]:
-    """Where each layer's weights lie in the file: Keras counts the layers of each class."""
+    """The group of each layer's weights in the file.
+
+    Keras names groups by the class in snake case and counts the layers of each class: dense, dense_1, and so on.
+    """
     counts: dict[str, int] = {}
     paths: dict[str, tuple[str, ...]] = {}
     for layer in config.layers.values():
@@ -369,5 +374,6 @@ def _weights_at(weights: Weights | None, place: tuple[str, ...] | None) -> Weigh
 
 def _snake(name: str) -> str:
     name = re.sub(r"\W+", "", name)
+    # The same expressions as keras.src.utils.naming.to_snake_case
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

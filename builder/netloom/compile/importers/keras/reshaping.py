@@ -16,9 +16,11 @@ from netloom.compile.importers.keras.operator_table import handles
 def _flatten(use: LayerCall) -> KerasTensor:
     value = use.value
     if value.is_channels_first and min(value.shape[0], math.prod(value.shape[1:])) > 1:
+        # Keras flattens with channels last. Without a Permute, the order changes, and later weights are reordered.
         if not use.accepts_reordering:
             return use.add("Flatten", {}, use.builder.channels_last(value), main=True)
         lengths = value.keras_shape
+        # (H, W, C) -> (C, H, W): the positions in Keras, in the order of the new values
         order = np.moveaxis(np.arange(math.prod(lengths)).reshape(lengths), -1, 0).reshape(-1)
         return replace(use.add("Flatten", {}, value, main=True), order=order)
     return use.add("Flatten", {}, value, main=True)

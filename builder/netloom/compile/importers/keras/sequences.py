@@ -1,4 +1,4 @@
-"""Layers over sequences: embeddings, recurrent layers, attention, and wrappers around layers."""
+"""Layers on sequences: embeddings, recurrent layers, attention, and wrappers of layers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,11 @@ def _bidirectional(use: LayerCall) -> KerasTensor:
 
 
 def _single_input(use: LayerCall) -> KerasTensor:
-    """The sequence, if nothing else is given."""
+    """The input sequence.
+
+    Raises:
+        UnreadableModelError: The layer also reads or returns its state.
+    """
     if use.layer.flag("return_state", False) or len(use.values) != 1 or any(map(is_tensor, use.kwargs.values())):
         raise use.refuse("reads or returns its state, which Netloom's recurrent layers do not expose")
     return use.value
@@ -102,8 +106,9 @@ def _recurrent_params(use: LayerCall, layer: LayerConfig) -> dict[str, Any]:
 
 
 def _gate_weights(use: LayerCall, layer: LayerConfig, arrays: list[np.ndarray], suffix: str) -> dict[str, np.ndarray]:
-    """The weights of one direction, with the gates in PyTorch's order."""
+    """The weights of one direction, with the gates in the order of PyTorch."""
     units = layer.integer("units")
+    # LSTM: i, f, c, o in both libraries; GRU: z, r, h in Keras and r, z, n in PyTorch
     order = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}[layer.kind]
 
     def reorder(array: np.ndarray) -> np.ndarray:
@@ -113,6 +118,7 @@ def _gate_weights(use: LayerCall, layer: LayerConfig, arrays: list[np.ndarray], 
 
     kernel, recurrent = reorder(arrays[0]), reorder(arrays[1])
     bias = reorder(arrays[2]) if len(arrays) > 2 else np.zeros(units * len(order), np.float32)
+    # A GRU with reset_after has separate biases; otherwise, Keras has one where PyTorch adds two.
     input_bias, recurrent_bias = (bias[0], bias[1]) if bias.ndim == 2 else (bias, np.zeros_like(bias))
     return {
         f"weight_ih_l0{suffix}": kernel.T,
@@ -123,7 +129,7 @@ def _gate_weights(use: LayerCall, layer: LayerConfig, arrays: list[np.ndarray], 
 
 
 def _wrapped_layer(use: LayerCall, name: str) -> LayerConfig:
-    """The layer that a wrapper holds."""
+    """The layer inside a wrapper."""
     raw = use.layer.config.get(name)
     raw = raw if isinstance(raw, dict) else {}
     kind, config = raw.get("class_name"), raw.get("config")
@@ -132,7 +138,7 @@ def _wrapped_layer(use: LayerCall, name: str) -> LayerConfig:
     return replace(use.layer, kind=kind, config=config, module=str(raw.get("module") or ""))
 
 
-# Layers that do the same to each step whether they are wrapped or not.
+# Layers that apply to each step separately, with or without the wrapper
 _STEPWISE = (
     *("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "Dropout", "LayerNormalization", "Rescaling"),
     *("BatchNormalization", "Identity"),
@@ -157,6 +163,7 @@ def _attention(use: LayerCall) -> KerasTensor:
     layer = use.layer
     positional = [arg for arg in use.args if is_tensor(arg)]
     by_name = {name: value for name, value in use.kwargs.items() if is_tensor(value)}
+    # In the order of Keras, where the value precedes the key
     names = ["query", "value", "key"]
     tensors = dict(zip(names, positional, strict=False)) | by_name
     if not {"query", "value"} <= set(tensors) or set(tensors) - set(names):
@@ -192,6 +199,7 @@ def _attention(use: LayerCall) -> KerasTensor:
     for path, name in (("query_dense", "q"), ("key_dense", "k"), ("value_dense", "v"), ("output_dense", "out")):
         arrays = use.arrays(path, count=1 + bias)
         if arrays:
+            # Query, key and value: (D, heads, width); output: (heads, width, D)
             kernel = arrays[0]
             matrix = kernel.reshape(-1, kernel.shape[-1]) if name == "out" else kernel.reshape(kernel.shape[0], -1)
             named_arrays = {f"{name}.weight": matrix.T, **({f"{name}.bias": arrays[1].reshape(-1)} if bias else {})}
@@ -215,6 +223,7 @@ def _dot_product(use: LayerCall) -> KerasTensor:
     if use.kwargs.get("use_causal_mask") or use.layer.flag("causal", False):
         raise use.refuse("is causal, which the import does not support")
     query, value, key = values[0], values[1], values[-1]
+    # Without the factor 1 / √d of DotProductAttention, which this layer of Keras does not apply
     scores = use.add("MatMul", {"transpose_b": True}, query, key)
     attention_weights = use.add("Softmax", {}, scores)
     return use.add("MatMul", {}, attention_weights, value, main=True)

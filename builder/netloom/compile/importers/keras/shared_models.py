@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     import torch
 
 Weights = Mapping[str, "torch.Tensor"]
-# What an Input or Output is called says nothing about how a network is built.
+# The names of Inputs and Outputs, which do not count when networks are compared
 _NAMES = {"Input": "field", "Output": "name"}
 
 
 @dataclass
 class RenamedNodes:
-    """Where nodes went: by network and node, its id now, and which repetition of that it is."""
+    """The new id of each merged node by network and old id, with its number among the repetitions of a chain."""
 
     nodes: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
     removed: set[tuple[str, str]] = field(default_factory=set)
 
     def name(self, networks: Mapping[str, Network], path: str) -> str:
-        """What weights are called now; nothing where they are others' once more."""
+        """The new name of weights; "" if their node was merged into another one with the same weights."""
         network, names, parts = "main", list[str](), path.split(".")
         for place, part in enumerate(parts):
             node = networks[network].nodes.get(part)
@@ -42,11 +42,15 @@ class RenamedNodes:
 
 
 def merge_shared(project: Project, weights: Weights) -> tuple[Project, dict[str, torch.Tensor]]:
-    """The same networks with equal ones once, and with `repeat` where they follow each other."""
+    """Merge equal networks, and replace chains of nodes that use one network by a single node with `repeat`.
+
+    Returns the project and the weights under their new names.
+    """
     renamed = RenamedNodes()
     networks = _deduplicate(dict(project.networks), renamed)
     chained = {name: _merge_chains(name, network, renamed) for name, network in networks.items()}
     merged_project = project.model_copy(update={"networks": chained})
+    # `repeat` needs equal shapes of input and output, which the search for chains does not check.
     if analyse(merged_project).errors:
         renamed = RenamedNodes()
         merged_project = project.model_copy(update={"networks": _deduplicate(dict(project.networks), renamed)})
@@ -55,8 +59,9 @@ def merge_shared(project: Project, weights: Weights) -> tuple[Project, dict[str,
 
 
 def _deduplicate(networks: dict[str, Network], renamed: RenamedNodes) -> dict[str, Network]:
-    """Only the first of networks that are built alike; the innermost are compared first."""
+    """Merge networks of equal structure into the first of them, from the innermost networks outward."""
     replaced: dict[str, str] = {}
+    # Networks can become equal once the networks inside them are merged.
     while True:
         first_by_signature: dict[str, str] = {}
         pairs = [(name, first_by_signature.setdefault(_signature(network), name)) for name, network in networks.items()]
@@ -80,7 +85,7 @@ def _deduplicate(networks: dict[str, Network], renamed: RenamedNodes) -> dict[st
 
 
 def _signature(network: Network) -> str:
-    """What is equal for networks that differ in names alone."""
+    """A text that is equal for networks that differ only in names."""
     place = {key: number for number, key in enumerate(network.nodes)}
     nodes = [
         (node.type, {name: value for name, value in node.params.items() if name != _NAMES.get(node.type)},
@@ -94,7 +99,7 @@ def _signature(network: Network) -> str:
 
 
 def _redirect(node: Node, same: Mapping[str, str]) -> Node:
-    """A node that stands for the network that is left."""
+    """The node with the name of the remaining network, if its own network was merged."""
     name = str(node.params.get("network", ""))
     if node.type != SUBNETWORK or name not in same:
         return node
@@ -102,7 +107,7 @@ def _redirect(node: Node, same: Mapping[str, str]) -> Node:
 
 
 def _merge_chains(name: str, network: Network, renamed: RenamedNodes) -> Network:
-    """A network in which each row of the same network, one fed by the other, is one node with `repeat`."""
+    """The network with each chain of nodes that use the same network replaced by one node with `repeat`."""
     next_node = {key: _successor(network, key) for key in network.nodes}
     continued = set(filter(None, next_node.values()))
     for start in [key for key in network.nodes if next_node[key] and key not in continued]:
@@ -110,6 +115,7 @@ def _merge_chains(name: str, network: Network, renamed: RenamedNodes) -> Network
         while key:
             chain.append(key)
             key = next_node[key]
+        # Either no node shares weights or all share those of the first: `repeat` expresses nothing in between.
         shares = {network.nodes[other].shares for other in chain[1:]}
         tied = shares == {start}
         if (not tied and shares != {None}) or any(node.shares in chain[1:] for node in network.nodes.values()):
@@ -123,7 +129,7 @@ def _merge_chains(name: str, network: Network, renamed: RenamedNodes) -> Network
 
 
 def _successor(network: Network, key: str) -> str:
-    """The node of the same network that alone reads this one, and reads nothing else; empty where there is none."""
+    """The node that uses the same network, is the only reader of this one, and reads nothing else; "" if none is."""
     node = network.nodes[key]
     readers = [edge for edge in network.edges if edge.source_node == key]
     if node.type != SUBNETWORK or len(readers) != 1:
@@ -137,7 +143,7 @@ def _successor(network: Network, key: str) -> str:
 
 
 def _collapse(network: Network, chain: list[str], tied: bool) -> Network:
-    """The first node of a row in the place of all."""
+    """The network with a chain replaced by its first node."""
     start, removed = chain[0], set(chain[1:])
     params = {**network.nodes[start].params, "repeat": len(chain)} | ({"shared": True} if tied else {})
     nodes = {key: node for key, node in network.nodes.items() if key not in removed}
