@@ -13,10 +13,10 @@ __all__ = ["import_file", "looks_like_pt2"]
 
 
 def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = None) -> ImportedModel:
-    """A document and its weights from an exported program; `facts` are what is known of its module besides.
+    """Import an exported program with its weights; `facts` describes its module in training mode.
 
     Raises:
-        UnreadableModelError: the file is no exported program, or holds what cannot be drawn.
+        UnreadableModelError: The file is not an exported program, or contains something that no layer expresses.
     """
     from netloom.compile.importers.preparation import parse_exported_preprocessing
     from netloom.compile.importers.torch_export.finalization import finish

@@ -1,4 +1,4 @@
-"""The file itself: a zip of JSON and raw numbers. Nothing of it is unpickled, run, or unpacked to disk."""
+"""Reading of a .pt2 file: a zip of JSON and raw tensors. Nothing in it is unpickled, executed or extracted to disk."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ MAX_MEMBERS = 50_000
 MAX_JSON_BYTES = 256 * 2**20
 MAX_WEIGHTS_BYTES = 8 * 2**30
 MAX_AXES = 8
-# Below so many bytes nothing is a bomb.
+# Members up to this size can have any compression ratio.
 HARMLESS_BYTES = 65_536
-# torch's numbers for the kinds of tensors, as numpy has them; bfloat16 is read as the upper half of a float.
+# The NumPy data type for each ScalarType of torch.export; bfloat16 is read as the upper half of a float32.
 BFLOAT16 = 13
 KINDS = {1: "u1", 2: "i1", 3: "i2", 4: "i4", 5: "i8", 6: "f2", 7: "f4", 8: "f8", 12: "?", BFLOAT16: "u2"}
 _ZIP = b"PK\x03\x04"
@@ -47,10 +47,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Archive:
-    """A program as it is written, and its tensors by the names that its modules have for them.
+    """The JSON of a program, and its tensors by their names in the module.
 
-    `places` says which member of the file a tensor is made of: two names with one place are tied. `preprocess` is what
-    Netloom writes beside the programs that it exports.
+    `places` holds the location of each tensor in the file: tensors with the same location are tied. `refused` holds
+    the reason for each tensor that is not loaded. `preprocess` is the JSON that Netloom adds to its own exports.
     """
 
     model: dict[str, Any]
@@ -61,7 +61,7 @@ class Archive:
 
 
 def looks_like_pt2(path: Path) -> bool:
-    """Whether a file is an archive that torch.export wrote, of today or of earlier versions."""
+    """Whether a file is an archive of torch.export, in the current format or an earlier one."""
     try:
         with path.open("rb") as file:
             if file.read(4) != _ZIP:
@@ -78,10 +78,10 @@ def _is_legacy(name: str) -> bool:
 
 
 def read(path: Path) -> Archive:
-    """What an archive holds.
+    """Read an archive.
 
     Raises:
-        UnreadableModelError: it is damaged, too large, of an older kind, or holds pickled objects.
+        UnreadableModelError: The archive is damaged, too large, or of an earlier format, which is a pickle.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -139,7 +139,11 @@ def _described(name: str) -> Iterator[None]:
 
 
 def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
-    """Numbers of a file in their shape. Strides may only reach what the file holds."""
+    """The bytes of a tensor as an array.
+
+    Raises:
+        UnreadableModelError: The data type is not supported, or shape and strides reach beyond the data.
+    """
     kind = meta["dtype"]
     if kind not in KINDS:
         raise UnreadableModelError(
@@ -149,6 +153,7 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     offset = whole(meta["storage_offset"])
     width = np.dtype(KINDS[kind])
     merge_heads = np.frombuffer(data, width.newbyteorder("<" if order.startswith("little") else ">"))
+    # The index of the last element: as_strided does not check bounds, so that it is checked here.
     reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
     count = math.prod(sizes)
     if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(merge_heads), 1):
@@ -165,6 +170,7 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
         merge_heads[offset:], sizes, [step * width.itemsize for step in strides], writeable=False
     )
     if kind == BFLOAT16:
+        # The bits of a bfloat16 are the upper 16 bits of the equal float32.
         return (view.astype(np.uint32) << 16).view(np.float32)
     if width.kind == "f":
         return np.ascontiguousarray(view, np.float32).reshape(sizes)
@@ -172,7 +178,11 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
 
 
 def whole(value: Any) -> int:
-    """A length of the file, which is written as a number, or as an object around one."""
+    """An integer in the file, which is written as a number or as {"as_int": number}.
+
+    Raises:
+        ValueError: The value is not an integer.
+    """
     integer = value.get("as_int") if isinstance(value, dict) else value
     if type(integer) is not int:
         raise ValueError("not an integer")
@@ -180,7 +190,7 @@ def whole(value: Any) -> int:
 
 
 class _Members:
-    """The members of a zip by their path under the one folder in which torch puts them."""
+    """The members of a zip by their path below the folder in which torch.export puts all of them."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -210,7 +220,11 @@ class _Members:
         return name in self._infos
 
     def raw(self, name: str) -> bytes:
-        """A member as it is; one that several names share is read once."""
+        """The bytes of a member, which is read once even if several tensors are in it.
+
+        Raises:
+            UnreadableModelError: The member does not exist or is incomplete.
+        """
         if name not in self._infos:
             raise UnreadableModelError(f"The archive has no {quoted(name)}, which its list of weights names; {_AGAIN}.")
         if name not in self._known:

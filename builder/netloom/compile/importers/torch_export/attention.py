@@ -1,4 +1,4 @@
-"""Attention as one operator of PyTorch."""
+"""Attention as one operator of ATen."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def _attention(op: AtenCall) -> Any:
         return [add_attention(op.builder, heads, op.tensor("query"), op.name)]
     if rate:
         op.builder.remark("Dropout inside attention with a mask is not imported; the predictions are the same.")
+    # Its second product still becomes one layer if the mask has a form that the layer expresses.
     return decompose_attention(op.apply, q, k, v, mask, scale, causal)
 
 
 def _headed(tensor: Tensor) -> bool:
-    """(N, heads, T, width) with each axis for itself."""
+    """Whether a float tensor is (N, heads, T, width), where each axis of the file is at most one axis of the port."""
     return (
         tensor.rank == 4
         and tensor.axes[0] == (0,)

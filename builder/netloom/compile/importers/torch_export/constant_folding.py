@@ -45,16 +45,16 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
 
 
 def arithmetic(target: str) -> Callable[..., Any] | None:
-    """What an operator on single numbers, such as lengths, computes."""
+    """The Python function of an operator on scalars, such as lengths; None for other operators."""
     head, _, name = target.rpartition(".")
     return _ARITHMETIC.get(name) if head in ("_operator", "torch", "math", "torch.sym") else None
 
 
 def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
-    """What an operator makes of known numbers. Shapes with the batch in them are those of one example.
+    """The outputs of an operator on constants. In shapes, the batch has the length 1.
 
     Raises:
-        UnsupportedOperatorError: it cannot be computed, or would be too large.
+        UnsupportedOperatorError: The operator cannot be computed, or its result would be too large.
     """
     import torch
 
@@ -72,7 +72,7 @@ def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
                 result = packet(**arguments)
     except UnsupportedOperatorError:
         raise
-    except Exception as error:  # what PyTorch refuses, it refuses by any class
+    except Exception as error:  # PyTorch raises exceptions of many classes
         raise UnsupportedOperatorError(f"PyTorch cannot compute it ({str(error).splitlines()[0][:100]})") from None
     origin = _origin(kind, args)
     parts = list(result) if isinstance(result, tuple | list) else [result]
@@ -84,7 +84,7 @@ def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
 
 
 def _embedding_rows(kind: str, args: Mapping[str, Any]) -> Any:
-    """Rows of a table that follow each other, as positions are, as a view of it."""
+    """Consecutive rows of a table, such as position embeddings, as a view of it; None for other operators or rows."""
     table, indices = args.get("weight"), args.get("indices")
     if kind != "embedding" or not isinstance(table, Constant) or not isinstance(indices, Constant):
         return None
@@ -93,7 +93,7 @@ def _embedding_rows(kind: str, args: Mapping[str, Any]) -> Any:
 
 
 def _origin(kind: str, args: Mapping[str, Any]) -> str:
-    """The weights whose numbers a result has, moved about but not changed, so that they can be trained on."""
+    """The name of the weights whose values an operator only moves, so that they stay trainable; "" if there is none."""
     if kind not in _MOVING and kind != "embedding":
         return ""
     names = {value.weight for value in args.values() if isinstance(value, Constant) and value.weight}
@@ -104,7 +104,11 @@ _DROPPED = frozenset({"device", "layout", "pin_memory", "memory_format", "dtype"
 
 
 def _check_size(packet: Any, arguments: dict[str, Any]) -> None:
-    """Refuse what would take much memory, by its shape alone."""
+    """Refuse results that would take too much memory, without computing them.
+
+    Raises:
+        UnsupportedOperatorError: The result would be too large.
+    """
     import torch
 
     def to_meta(value: Any) -> Any:
@@ -118,11 +122,13 @@ def _check_size(packet: Any, arguments: dict[str, Any]) -> None:
         if isinstance(value, list) and all(type(part) is int for part in value) and math.prod(value) > MAX_SIZE:
             raise UnsupportedOperatorError("its result is too large")
     if packet is torch.ops.aten.arange or packet is torch.ops.aten.linspace or packet is torch.ops.aten.eye:
+        # These have no tensor among their arguments, so that they would run on the CPU even here.
         sizes = [value for value in arguments.values() if isinstance(value, int | float)]
         if any(abs(size) > 2**24 for size in sizes) or 0 < abs(arguments.get("step", 1)) < 1e-3:
             raise UnsupportedOperatorError("its result is too large")
         return
     try:
+        # On the meta device, PyTorch computes only the shape.
         result = packet(**{name: to_meta(value) for name, value in arguments.items()})
     except NotImplementedError:
         return
@@ -142,13 +148,15 @@ def _plain(kind: str, name: str, value: Any) -> Any:
 
 
 def _view(array: np.ndarray[Any, Any]) -> Any:
-    """The numbers as a tensor, in the same memory: what only moves them gives a view, by which they are known again."""
+    """The array as a tensor in the same memory, so that operators that move values return views, by which weights are
+    recognized."""
     import torch
 
     if any(step < 0 for step in array.strides):
+        # torch.from_numpy does not support negative strides.
         array = np.array(array, order="C")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of arrays that are not to be written to, to which nothing here writes
+        warnings.simplefilter("ignore")  # about read-only arrays, to which nothing here writes
         return torch.from_numpy(array)
 
 

@@ -13,7 +13,7 @@ from netloom.compile.importers.torch_export.operator_table import OPERATORS, Ate
 
 
 def _plain(kind: str, **fields: tuple[str, Any]) -> Converter:
-    """A layer that keeps the shape; `fields` are its parameters with PyTorch's argument and its default."""
+    """A converter to a layer that keeps the shape; `fields` maps its parameters to arguments and their defaults."""
 
     def convert(op: AtenCall) -> list[Value]:
         params: dict[str, Any] = {
@@ -102,7 +102,7 @@ def _softmax(op: AtenCall) -> Any:
 
 @aten("dropout", "feature_dropout", "alpha_dropout", "native_dropout")
 def _dropout(op: AtenCall) -> list[Value]:
-    """Dropout, which does nothing while it answers, and is kept as a network is to be trained further."""
+    """Dropout, the identity in evaluation mode, which is imported for further training."""
     value, rate = op.args.get("input"), op.number("p", 0.5)
     if not isinstance(value, Tensor) or not 0 < rate < 1 or value.spec.dtype != "float":
         return [value]  # type: ignore[list-item]
@@ -124,11 +124,12 @@ def _same(op: AtenCall) -> Any:
     value, kind = op.value("self"), op.args.get("dtype")
     if kind is None or not isinstance(value, Tensor):
         return [value]
+    # From ScalarType of torch.export to TensorProto.DataType of ONNX: int64 is 5 and 7, bool 12 and 9, floats 1.
     to = {5: 7, 12: 9}.get(kind, 1 if kind in (6, 7, 8, 13) else 7)
     return op.apply("Cast", value, to=to)
 
 
-# Several tensors, place by place.
+# Elementwise operators of several tensors
 
 _PAIRS = {
     "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow", "maximum": "Max", "minimum": "Min",
@@ -145,6 +146,7 @@ def _pair(op: AtenCall) -> Any:
     if op.type == "rsub":
         a, b = b, a
     alpha = op.number("alpha", 1.0)
+    # add, sub and rsub multiply their second argument by alpha.
     if alpha != 1:
         if op.type == "rsub":
             a, b = _times(op, a, 1.0), _times(op, b, alpha)
@@ -156,6 +158,7 @@ def _pair(op: AtenCall) -> Any:
     except UnsupportedOperatorError:
         if kind == "Div" or not all(_is_whole(tensor) for tensor in (a, b)):
             raise
+    # Layers such as Add do not accept integers, which are converted to floats and back.
     sums = op.apply(kind, *(_as_float(op, tensor) for tensor in (a, b)))[0]
     return op.apply("Cast", sums, to=7)
 
@@ -217,10 +220,11 @@ def _where(op: AtenCall) -> Any:
 def _masked_fill(op: AtenCall) -> Any:
     tensor, mask, number = op.value(), op.value("mask"), op.number("value")
     if isinstance(mask, Constant) and isinstance(tensor, Tensor):
-        if number == -math.inf:  # what a softmax makes of it is the same as of what is added
+        if number == -math.inf:  # before a softmax, adding −inf has the same effect
             return op.apply("Add", tensor, Constant(np.where(mask.array, -np.inf, 0).astype(np.float32)))
         keep = np.where(mask.array, 0, 1).astype(np.float32)
         visible = op.apply("Mul", tensor, Constant(keep))[0]
         return op.apply("Add", visible, Constant(np.where(mask.array, number, 0).astype(np.float32)))
+    # Literals are limited to 1e9 in absolute value; the softmax of −1e9 is 0 in float32 as well.
     filled = Constant(np.asarray(max(number, -1e9), np.float32))
     return op.apply("Where", mask, filled, tensor)

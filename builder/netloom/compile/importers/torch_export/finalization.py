@@ -1,4 +1,4 @@
-"""From a layer graph to a document: repeated modules become networks, and weights get their names."""
+"""Conversion of a layer graph to a document: repeated modules become networks, and weights get their names."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from netloom.validation import analyse
 
 
 def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name: str) -> ImportedModel:
-    """The document of a drawing, checked, and its weights as tensors.
+    """The validated document of a layer graph, and its weights as tensors.
 
     Raises:
-        UnreadableModelError: it is too large, or no document that works.
+        UnreadableModelError: The network is too large or invalid.
     """
     if len(builder.nodes) > MAX_NODES:
         raise UnreadableModelError(
             f"The network has {len(builder.nodes):,} nodes; a document can have at most {MAX_NODES:,}."
         )
+    # By modules if possible, which reproduces the structure of the source; otherwise by repeated patterns
     grouped = _grouped(builder, owners, name)
     if grouped is not None and not analyse(grouped[0]).errors:
         return ImportedModel(grouped[0], tensors(grouped[1]), tuple(dict.fromkeys([*builder.remarks, *grouped[2]])))
@@ -46,7 +47,7 @@ def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name
 def _grouped(
     builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name: str
 ) -> tuple[Project, dict[str, Array], list[str]] | None:
-    """The document with a network for each module that occurs repeatedly, or None where there is none."""
+    """The project with a network for each repeated module, its weights and remarks; None if no module is repeated."""
     items = {
         key: GroupedNode(
             node,
@@ -90,6 +91,7 @@ def _grouped(
 
 
 def tensors(weights: Mapping[str, Array]) -> dict[str, Any]:
+    """Copies of arrays as contiguous tensors, because arrays can be views of each other."""
     import torch
 
     return {key: torch.from_numpy(np.array(array, order="C")) for key, array in weights.items()}

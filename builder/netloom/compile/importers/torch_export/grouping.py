@@ -1,7 +1,7 @@
 """Grouping by modules: calls of one nn.Module class become one network, as in the source of the program.
 
-Unlike `importers.repeats`, which compares structure, this follows the `nn_module_stack` that torch.export records. It
-goes from the innermost modules to the outermost. Calls that differ in numbers only become one network with these as
+Unlike `importers.repeats`, which compares structure, this follows the `nn_module_stack` that torch.export records, from
+the innermost modules to the outermost. Calls that differ only in numbers become one network with these numbers as
 parameters; consecutive calls become a repetition.
 """
 
@@ -26,7 +26,7 @@ from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network
 from netloom.layers import TensorSpec
 
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
-# Modules of PyTorch that consist of several layers; all others are one layer.
+# The modules of PyTorch that consist of several layers; all others are single layers
 _COMPOSITE = frozenset({"TransformerEncoderLayer", "TransformerDecoderLayer"})
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "TransformerEncoder", "TransformerDecoder", "Transformer"})
 
@@ -56,7 +56,7 @@ class Group:
 
 
 class Grouping:
-    """A flat network that is being put together from networks."""
+    """A flat network whose modules are replaced by networks; `items` is changed in place."""
 
     def __init__(self, items: dict[str, GroupedNode], specs: Mapping[str, TensorSpec]) -> None:
         self.items, self.specs = items, dict(specs)
@@ -101,6 +101,7 @@ class Grouping:
         return blocks | ({call: calls[call] for call in stages} if len(stages) > 1 else {})
 
     def _heights(self, module_calls: Mapping[str, Module]) -> dict[str, int]:
+        """The number of levels of module calls in each call, itself included."""
         heights: dict[str, int] = dict.fromkeys(module_calls, 1)
         for item in self.items.values():
             calls = [module.call for module in item.stack if module.call in module_calls]
@@ -109,7 +110,7 @@ class Grouping:
         return heights
 
     def _blocked(self) -> set[str]:
-        """Modules whose nodes share weights with nodes that are not those of another use of the same class."""
+        """The module calls that share weights with nodes outside of them, except with calls of the same class."""
         blocked: set[str] = set()
         for item in self.items.values():
             if item.node.shares is None:
@@ -122,7 +123,7 @@ class Grouping:
         return blocked
 
     def _group(self, call: str, module: Module) -> Group | None:
-        """The nodes of one module call; None where they cannot be a network."""
+        """The group of one module call; None if its nodes cannot become a network."""
         members = {key: item for key, item in self.items.items() if call in {part.call for part in item.stack}}
         if not members:
             return None
@@ -175,7 +176,7 @@ class Grouping:
         parts = []
         for item in group.items.values():
             shares = item.node.shares
-            head_axes = places.get(shares, "") if shares else ""  # another use of the module is no difference
+            head_axes = places.get(shares, "") if shares else ""  # sharing with another call of the module is allowed
             params = without_numbers(item.node.params, numbers)
             reads = tuple((port, named(ref)) for port, ref in item.reads.items())
             weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))
@@ -183,11 +184,12 @@ class Grouping:
         return (tuple(parts), tuple(named(ref) for ref in group.outputs)), numbers
 
     def _create_network(self, groups: list[Group]) -> None:
-        """One network for groups that differ only in numbers, and a node for each of them."""
+        """Create a network for groups that differ only in numbers, and replace each group by a node that uses it."""
         first = groups[0]
         name = _network_name(groups, self.networks)
         columns = list(zip(*(group.numbers for group in groups), strict=True))
         parameters, expressions = parameters_of([item.node.params for item in first.items.values()], columns)
+        # The limit of a network: each group gets a network of its own.
         if len(parameters) > 64:
             for group in groups:
                 self._create_network([group])
@@ -240,8 +242,9 @@ class Grouping:
         outputs: list[str],
         node_of: dict[str, tuple[str, int]],
     ) -> None:
-        """Put one node in the place of a group's nodes."""
+        """Replace the nodes of a group by one node."""
         keys = list(group.items)
+        # The last node keeps its position, which is after all nodes that the group reads.
         key = keys[-1]
         shares = self._shared_use(group, node_of)
         head_axes = dict(zip(keys, names.values(), strict=True))
@@ -270,7 +273,7 @@ class Grouping:
             item.reads = {port: moved.get(ref, ref) for port, ref in item.reads.items()}
 
     def _shared_use(self, group: Group, node_of: Mapping[str, tuple[str, int]]) -> str | None:
-        """The other use of the network with which a group shares all its weights, place by place."""
+        """The node of an earlier group with which this group shares all its weights; None if there is none."""
         keys = list(group.items)
         shared_nodes: set[str | None] = set()
         for position, item in enumerate(group.items.values()):
@@ -288,7 +291,10 @@ class Grouping:
 def merge_repetitions(
     nodes: dict[str, GroupedNode], specs: dict[str, TensorSpec], everywhere: dict[str, GroupedNode] | None = None
 ) -> None:
-    """Uses of one network, one after the other with nothing else reading what is between, become a repetition."""
+    """Merge consecutive nodes of one network into one node with `repeat`, if no other node reads a tensor between them.
+
+    `everywhere` holds the nodes of the whole network, if `nodes` are only a part of it. Both are changed in place.
+    """
     all_nodes = nodes if everywhere is None else everywhere
     for key in list(nodes):
         if key not in nodes:
@@ -317,7 +323,7 @@ def merge_repetitions(
 def _successor(
     key: str, nodes: Mapping[str, GroupedNode], all_nodes: Mapping[str, GroupedNode], specs: Mapping[str, TensorSpec]
 ) -> str | None:
-    """The node that continues a repetition of the same network."""
+    """The node that continues a repetition of the same network; None if there is none."""
     item = nodes[key]
     if item.node.type != SUBNETWORK or "repeat" in item.node.params or item.node.shares is not None:
         return None
@@ -349,7 +355,7 @@ def _unique(references: Iterable[str]) -> list[str]:
 
 
 def node_name(item: GroupedNode, label: str) -> str:
-    """What a node is called; a mere number says nothing without what it numbers."""
+    """The name of a node; a label that is only a number is preceded by the kind of node."""
     if label and not label[0].isdigit():
         return label
     kind = item.node.params["network"] if item.node.type == SUBNETWORK else item.node.type
@@ -364,7 +370,7 @@ def _network_name(groups: list[Group], existing: Mapping[str, Any]) -> str:
 
 
 def _names(group: Group) -> dict[str, str]:
-    """What a group's nodes are called within their network."""
+    """The ids of a group's nodes within their network."""
     used_names: dict[str, str] = dict.fromkeys(
         [f"input_{number}" for number in range(1, 65)] + [f"output_{number}" for number in range(1, 65)], ""
     )

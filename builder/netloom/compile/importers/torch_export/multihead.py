@@ -1,4 +1,4 @@
-"""nn.MultiheadAttention, which torch.export decomposes into two dozen operators, as one layer."""
+"""Conversion of nn.MultiheadAttention, which torch.export decomposes into about two dozen operators, into one layer."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _EXPECTED = frozenset(
 
 
 def multihead_module(item: Operator) -> Module | None:
-    """The nn.MultiheadAttention that an operator belongs to."""
+    """The nn.MultiheadAttention to which an operator belongs; None if there is none."""
     return next((module for module in item.stack if module.kind.endswith(".MultiheadAttention")), None)
 
 
 def _without_dropout(item: Operator) -> float:
-    """The share of weights that an operator drops where the program was recorded in training."""
+    """The dropout rate of an operator; it is greater than 0 only if the program was exported in training mode."""
     rate = item.args.get("dropout_p" if item.type == "scaled_dot_product_attention" else "p")
     return float(rate) if item.type in ("scaled_dot_product_attention", "dropout") and isinstance(rate, float) else 0.0
 
 
 @dataclass
 class Multihead:
-    """The operators of one use of the module."""
+    """The operators of one call of the module."""
 
     module: Module
     items: Sequence[Operator]
@@ -45,9 +45,9 @@ class Multihead:
     dropout: float = 0.0
 
     def builder(self, builder: GraphBuilder) -> bool:
-        """Draw the layer and enter what it gives; False where the module does what no layer does.
+        """Add the layer and register its output. Returns False if no layer expresses the module.
 
-        Nothing is drawn then, so that its operators can be drawn one by one.
+        In that case, no output is registered, so that the operators can be converted one by one.
         """
         weights = self._weights()
         outputs = self._outputs_read()
@@ -91,7 +91,7 @@ class Multihead:
         return builder.add_layer(kind, tensors_by_port, self.module.path, weights=parts, **params)
 
     def _weights(self) -> dict[str, Array]:
-        """The module's weights by the names that it has for them."""
+        """The weights of the module by their names within it."""
         weights: dict[str, Array] = {}
         for item in self.items:
             for name in item.reads():
@@ -101,14 +101,14 @@ class Multihead:
         return weights
 
     def _outputs_read(self) -> list[str]:
-        """What is read of it outside."""
+        """The outputs of the module that operators outside of it read."""
         members = {item.name for item in self.items}
         others = [other for other in self.program.operators if other.name in self.needed - members]
         read = {name for other in others for name in other.reads()}
         return [name for item in self.items for name in item.names() if name in read | set(self.program.outputs)]
 
     def _roots(self) -> list[str]:
-        """What is attended with, and to where that is another sequence; empty where it is not so."""
+        """The source of the queries, and that of keys and values if it differs; empty if there are other sources."""
         producers = {name: item for item in self.items for name in item.names()}
         roots: list[str] = []
         for item in self.items:
@@ -118,6 +118,7 @@ class Multihead:
             if self.program.weights.get(weight.name, "").endswith("out_proj.weight"):
                 continue
             name = item.args["input"].name
+            # Back through the operators of the module to the tensor that it reads
             while name in producers:
                 name = producers[name].reads()[0]
             roots.append(name)
@@ -128,13 +129,14 @@ class Multihead:
         return [roots[0], roots[-1]] if len(set(roots[1:])) == 1 and roots[0] != roots[-1] else []
 
     def _batch_first(self, roots: set[str]) -> bool:
+        """Whether the module has batch_first set: it then transposes its inputs to (T, N, D) first."""
         return any(
             item.type == "transpose" and item.reads()[0] in roots and {item.args["dim0"], item.args["dim1"]} == {0, 1}
             for item in self.items
         )
 
     def _to_batch_first(self, builder: GraphBuilder, value: Tensor, batch_first: bool) -> Tensor | None:
-        """What comes in as (N, T, D)."""
+        """An input as (N, T, D); None if it does not have these axes."""
         if value.rank != 3 or value.batch != (0 if batch_first else 1) or value.spec.dtype != "float":
             return None
         if not batch_first:
@@ -145,7 +147,7 @@ class Multihead:
             return None
 
     def _mask(self) -> bool | None:
-        """Whether each step sees only those before it, or None where it is something else."""
+        """Whether the attention is causal; None if it has any other mask."""
         causal = False
         for item in self.items:
             mask = None
@@ -163,7 +165,7 @@ class Multihead:
         return causal
 
     def _known(self, name: str) -> Any:
-        """A value that does not depend on what comes in."""
+        """A value that does not depend on the inputs of the network, which is computed first if necessary."""
         producers = {made: item for item in self.items for made in item.names()}
         if name in producers and name not in self.values:
             for read in producers[name].reads():
@@ -176,7 +178,7 @@ class Multihead:
         return self.values.get(name)
 
     def _heads(self, width: int) -> int | None:
-        """How many heads share the width, by the width of one."""
+        """The number of heads, derived from the width of one head; None if it cannot be determined."""
         for item in self.items:
             if item.type in ("scaled_dot_product_attention", "bmm", "baddbmm"):
                 name = next(

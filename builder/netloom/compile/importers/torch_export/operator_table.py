@@ -25,7 +25,7 @@ from netloom.compile.importers.layer_graph.values import (
 from netloom.compile.importers.onnx.operators import OPERATORS as LAYERS
 from netloom.compile.importers.onnx.operators import Call
 
-# The opset in which the ONNX operators that converters apply are written.
+# The opset of the ONNX operators that converters apply
 OPSET = 20
 
 
@@ -33,7 +33,7 @@ OPSET = 20
 class AtenCall:
     """A call of an operator: its arguments by name, its name, and the batch size of the exported program.
 
-    `batch` is 0 where the batch axis of the program is dynamic.
+    `batch` is 0 if the batch axis of the program is dynamic.
     """
 
     type: str
@@ -64,7 +64,7 @@ class AtenCall:
         return argument
 
     def constant_array(self, name: str) -> Array | None:
-        """A constant tensor argument, or None where it is missing."""
+        """A constant tensor argument; None if it is missing."""
         argument = self.args.get(name)
         if isinstance(argument, Tensor):
             raise UnsupportedOperatorError(f"its argument {name} must be a constant in the file")
@@ -155,6 +155,7 @@ class AtenCall:
         front = math.prod(tensor.size(part) for part in merge_heads[: merge_heads.index(0)])
         before = 1
         for axis, size in enumerate(shape):
+            # The first axis that is a multiple of the remaining length before the batch, times the batch size
             if front % before == 0 and size % (front // before * self.batch) == 0:
                 shape[axis] = size // self.batch * BATCH
                 return shape
@@ -173,7 +174,7 @@ class States:
         """The index of a state among those of the last layer.
 
         Raises:
-            UnsupportedOperatorError: it is of another layer.
+            UnsupportedOperatorError: It is the state of another layer.
         """
         directions = self.last.length(0)
         position = index - self.count + directions if index >= 0 else index + directions
@@ -186,7 +187,7 @@ class States:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Complex numbers by their parts."""
+    """A complex tensor, as a real and an imaginary part."""
 
     real: Tensor
     imaginary: Tensor

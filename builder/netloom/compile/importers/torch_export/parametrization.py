@@ -1,4 +1,4 @@
-"""Networks that differ in numbers alone: which numbers become parameters, and what these are called."""
+"""Parameters of networks whose uses differ only in numbers: the choice of the numbers, and the names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _is_number(value: Any) -> bool:
 
 
 def without_numbers(value: Any, numbers: list[Any]) -> Any:
-    """Parameters with a mark in the place of each number; the numbers are added to `numbers`."""
+    """The parameters with each number replaced by its type; the numbers are appended to `numbers`."""
     if _is_number(value):
         numbers.append(value)
         return f"?{type(value).__name__}"
@@ -27,7 +27,7 @@ def without_numbers(value: Any, numbers: list[Any]) -> Any:
 
 
 def with_names(value: Any, numbers: Iterator[int], names: Mapping[int, str]) -> Any:
-    """The same parameters with names in the place of some numbers, in the order of `without_numbers`."""
+    """The parameters with some numbers replaced by names, by their index in the order of `without_numbers`."""
     if _is_number(value):
         return names.get(next(numbers), value)
     if isinstance(value, list):
@@ -40,9 +40,9 @@ def with_names(value: Any, numbers: Iterator[int], names: Mapping[int, str]) -> 
 def parameters_of(
     nodes: Sequence[Mapping[str, Any]], columns: list[tuple[Any, ...]]
 ) -> tuple[dict[str, int], dict[int, str]]:
-    """A network's parameters with the place of the number that each is, and for each place of a number its name.
+    """The parameters of a network by the index of their number, and the name for the index of each replaced number.
 
-    `nodes` are the parameters of its nodes.
+    `nodes` holds the parameters of its nodes; `columns` holds the values of each number in all uses.
     """
     titles: list[str] = []
     for params in nodes:
@@ -50,7 +50,7 @@ def parameters_of(
             numbers: list[Any] = []
             without_numbers(value, numbers)
             head_axes = sorted(value) if key == "values" and isinstance(value, dict) else []
-            key = {"repeat": "repeats"}.get(key, key)  # which says in code how often a network follows itself
+            key = {"repeat": "repeats"}.get(key, key)  # `repeat` is a field of Subnetwork itself
             titles += head_axes if len(head_axes) == len(numbers) and head_axes else [key] * len(numbers)
     parameters: dict[str, int] = {}
     names: dict[int, str] = {}
@@ -58,6 +58,7 @@ def parameters_of(
     for position, column in enumerate(columns):
         if len(set(column)) == 1:
             continue
+        # Numbers that are equal in all uses and have the same meaning become one parameter.
         column_key = (column, titles[position])
         if column_key not in name_of:
             name_of[column_key] = unused_name(titles[position], parameters)
@@ -67,7 +68,7 @@ def parameters_of(
 
 
 def unused_name(base: str, existing: Mapping[str, Any]) -> str:
-    """A name that is not taken yet."""
+    """A name as a valid id that does not exist yet."""
     text = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", base).lower()).strip("_")[:48].strip("_")
     if not text or not text[0].isalpha():
         text = f"block_{text}".rstrip("_")

@@ -1,4 +1,4 @@
-"""From an archive's JSON to a program that is safe to walk: plain values alone, all names checked."""
+"""Parsing of an archive's JSON into a program of plain values, in which every reference has been checked."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _AGAIN = "save it again with torch.export.save"
 
 @dataclass(frozen=True)
 class Reference:
-    """A value that an earlier operator, or an input, gives."""
+    """A reference to an input of the program or to the output of an earlier operator."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Module:
-    """A module of the source that was at work: where it stands there, which use of it this is, and its class."""
+    """A call of a module in the source: its path, a key of the call, and its class."""
 
     path: str
     call: str
@@ -55,7 +55,7 @@ class Operator:
         return text.split(".")[0] if text != self.target else self.target
 
     def names(self) -> list[str]:
-        """All that it gives."""
+        """The names of all outputs."""
         return [name for found in self.outputs for name in ((found,) if isinstance(found, str) else found)]
 
     def reads(self) -> list[str]:
@@ -64,7 +64,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class InputInfo:
-    """An input: its axes with the length that they had when it was recorded, and which of them were left open."""
+    """An input, with the lengths of its axes at export and whether each is dynamic."""
 
     name: str
     shape: tuple[int, ...]
@@ -73,16 +73,16 @@ class InputInfo:
 
     @property
     def batch(self) -> int:
-        """Which axis is the batch: the first, or else the only one that was left open."""
+        """The batch axis: the only dynamic axis, or the first if none or several are dynamic."""
         return self.dynamic.index(True) if self.dynamic.count(True) == 1 else 0
 
 
 @dataclass(frozen=True)
 class Program:
-    """What an archive says. `weights` maps a value of the graph to the tensor's name in the modules.
+    """A parsed program. `weights` maps values of the graph to the names of tensors in the module.
 
-    `values` are inputs that are no tensors, and `widths` the length of the last axis of each tensor; `frozen` are
-    parameters that take no gradient.
+    `buffers` are those among them that are not parameters, and `frozen` the parameters without a gradient. `values` are
+    the inputs that are not tensors, and `widths` the length of the last axis of each tensor.
     """
 
     operators: tuple[Operator, ...]
@@ -102,10 +102,10 @@ def _refs(value: Any) -> list[Reference]:
 
 
 def parse(archive: Archive) -> Program:
-    """The program of an archive.
+    """Parse the program of an archive.
 
     Raises:
-        UnreadableModelError: it is not written as torch.export writes it.
+        UnreadableModelError: The program does not have the format of torch.export, or is too large.
     """
     try:
         return _program(archive)
@@ -127,6 +127,7 @@ def _program(archive: Archive) -> Program:
     values: dict[str, Any] = {}
     inputs: list[InputInfo] = []
     for spec in signature["input_specs"]:
+        # A union of the schema is a JSON object with one key.
         ((kind, body),) = spec.items()
         if kind == "user_input":
             head_axes = body["arg"]
@@ -173,7 +174,11 @@ def _widths(graph: dict[str, Any]) -> dict[str, int]:
 
 
 def _ordered(operators: tuple[Operator, ...], constant_values: set[str]) -> None:
-    """Refuse a program whose operators read what comes later, or give one name twice."""
+    """Refuse a program in which an operator reads a later value, or a name is defined twice.
+
+    Raises:
+        UnreadableModelError: The program is refused.
+    """
     for item in operators:
         for name in item.names():
             if name in constant_values:
@@ -270,7 +275,7 @@ def _symbol(body: dict[str, Any]) -> Any:
 
 
 def _stack(text: str) -> tuple[Module, ...]:
-    """The modules at work, from the outermost but one, as `key,path,class;...`."""
+    """The stack of module calls from a text `key,path,class;…`, without the outermost module, which has no path."""
     modules = []
     for part in text.split(";")[:MAX_DEPTH]:
         key, _, rest = part.partition(",")

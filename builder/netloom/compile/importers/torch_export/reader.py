@@ -25,19 +25,20 @@ from netloom.compile.importers.torch_export.program import InputInfo, Module, Op
 from netloom.compile.importers.torch_export.unused_parameters import report_unused
 from netloom.core.text import plain
 
-# What an axis without a fixed length becomes, where the file does not say how long it was.
+# The length of a dynamic axis if the file does not contain the length at export
 STEPS = 64
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
+# What malformed arguments can raise in a converter, in NumPy or in PyTorch
 _ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
 _CHECKS = frozenset(
     "_assert_scalar _assert_async _assert_tensor_metadata sym_constrain_range sym_constrain_range_for_size".split()
 )
-# These give another look at the same numbers, so that what writes to one changes the other.
+# Operators that return a view: writing to it also changes the original tensor
 _VIEWS = frozenset(
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow "
     "expand expand_as split split_with_sizes chunk unbind alias detach contiguous view_as".split()
 )
-# Operators that are called otherwise in the table.
+# Operators that have another name in the table
 _ALIASES = {"_to_copy": "to", "special_erf": "erf", "arctan": "atan", "silu_": "silu"}
 
 
@@ -57,10 +58,10 @@ class Reader:
         self.tried_modules: set[str] = set()
 
     def build(self) -> GraphBuilder:
-        """The drawing, without what leads nowhere.
+        """The layer graph of the program, without unused nodes.
 
         Raises:
-            UnreadableModelError: an operator cannot be drawn; it says which and why.
+            UnreadableModelError: An operator cannot be converted; the message says which and why.
         """
         self._check()
         for entry in self.program.inputs:
@@ -82,7 +83,11 @@ class Reader:
         return self.builder
 
     def _batch(self) -> int:
-        """How many examples the program was recorded with, or 0 where it takes any number."""
+        """The batch size with which the program was exported; 0 if it is dynamic.
+
+        Raises:
+            UnreadableModelError: The inputs differ in their batch size.
+        """
         entries = self.program.inputs
         if all(entry.dynamic[entry.batch] for entry in entries):
             return 0
@@ -96,7 +101,7 @@ class Reader:
         return sizes.pop()
 
     def _check(self) -> None:
-        """Refuse operators that nothing stands for, all of them at once."""
+        """Refuse a program with unsupported operators, and name all of them in one message."""
         unknown = sorted(
             {item.target.removeprefix("torch.ops.") for item in self.program.operators if not _is_supported(item)}
         )
@@ -115,11 +120,14 @@ class Reader:
             if item is not None and item.name not in needed:
                 needed.add(item.name)
                 pending += item.reads()
-        # What writes to a value counts for all that reads the value later.
+        # In-place operators change values that later operators read under the original name.
         return needed | {item.name for item in self.program.operators if _writes(item)}
 
     def _in_place(self, needed: set[str]) -> None:
-        """Refuse what writes to a part of a tensor that is read by another name afterwards."""
+        """Refuse an in-place operator if its tensor, or a view of it, is read by another name afterwards.
+
+        Layers do not modify tensors, so that only the written name itself can be updated.
+        """
         parents: dict[str, str] = {}
 
         def root(name: str) -> str:
@@ -191,7 +199,7 @@ class Reader:
         self.owners[key] = ()
 
     def _vocabulary(self, name: str) -> dict[str, int]:
-        """How many tokens there are, where a table is looked up by them."""
+        """The size of the vocabulary of an input, from the smallest embedding that reads it; empty if none does."""
         sizes = []
         for item in self.program.operators:
             table = item.args.get("weight")
@@ -235,7 +243,7 @@ class Reader:
                 self.owners[key] = item.stack
 
     def _multihead(self, item: Operator, needed: set[str]) -> bool:
-        """Draw a whole nn.MultiheadAttention where its first operator stands."""
+        """Convert a whole nn.MultiheadAttention at its first operator. Returns whether that was possible."""
         module = multihead.multihead_module(item)
         if module is None or module.call in self.tried_modules or _is_shape_arithmetic(item):
             return False
@@ -286,7 +294,7 @@ class Reader:
         return tuple(bool(read & {name} if isinstance(name, str) else read & set(name)) for name in item.outputs)
 
     def _resolve(self, value: Any, item: Operator) -> Any:
-        """An argument with the values for which its references stand."""
+        """An argument with its references replaced by their values."""
         if isinstance(value, list):
             return [self._resolve(part, item) for part in value]
         if isinstance(value, dict):
@@ -305,6 +313,7 @@ class Reader:
         if weight_name not in self.archive.tensors:
             raise UnsupportedOperatorError(f"its weights {quoted(weight_name)} are not in the file")
         array = self.archive.tensors[weight_name]
+        # Without a name, because buffers are not trainable
         if value.name in self.program.buffers:
             return Constant(array)
         name = _weight_name(weight_name, item)
@@ -334,7 +343,7 @@ class Reader:
         self.owners[key] = ()
 
     def _move_to_owner(self, ref: str, root: str) -> None:
-        """A mask that several layers read belongs to the module from which it comes, not to the first that reads it."""
+        """Assign the nodes that convert a shared mask to the module of the mask instead of its first reader."""
         while ref != root:
             key = ref.partition(".")[0]
             self.owners[key] = self.owners[root.partition(".")[0]]
@@ -346,7 +355,7 @@ def _flattened(value: Any) -> list[Any]:
 
 
 def _writes(item: Operator) -> bool:
-    """Whether an operator writes its result over what it gets."""
+    """Whether an operator modifies its input in place, as add_ does; __and__ and the like do not."""
     return item.type.endswith("_") and not item.type.endswith("__")
 
 
@@ -363,7 +372,7 @@ def _is_supported(item: Operator) -> bool:
 
 
 def _is_shape_arithmetic(item: Operator) -> bool:
-    """Whether an operator computes with lengths alone, which several modules may read."""
+    """Whether an operator computes only lengths, which several modules may read."""
     return item.type == "sym_size" or arithmetic(item.target) is not None
 
 
@@ -373,7 +382,7 @@ def _location(item: Operator) -> str:
 
 
 def _node_name(item: Operator) -> str:
-    """What a node is called: as the module that it stands for, or as the operator within a larger one."""
+    """The name of a node: the path of its module, followed by the operator if the module has several."""
     if not item.stack:
         return item.type.strip("_")
     module = item.stack[-1]
@@ -388,7 +397,7 @@ _COMPOSITE = frozenset(
 
 
 def _weight_name(weight_name: str, item: Operator) -> str:
-    """The name of weights as the module that uses them has it, which differs where they are tied."""
+    """The name of weights in the module that uses them, which differs from the stored name if they are tied."""
     if item.stack:
         path = item.stack[-1].path
         if item.stack[-1].kind.startswith("torch.nn.") and not weight_name.startswith(f"{path}."):

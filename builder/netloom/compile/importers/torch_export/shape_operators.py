@@ -27,6 +27,8 @@ def _integers(values: Any) -> Constant:
 
 
 def reshaped(op: AtenCall, tensor: Tensor, target: list[int]) -> list[Value]:
+    """The tensor in a shape of the program."""
+    # A 0 in a shape is a length of 0 in PyTorch, unlike in ONNX.
     return [reshape(op.builder, tensor, op.with_batch(tensor, target), True)]
 
 
@@ -124,13 +126,14 @@ def _slice(op: AtenCall) -> Any:
     tensor, axis = op.tensor(), op.axis("dim", 0)
     start = op.integer("start", 0)
     end = start + op.integer("length") if op.type == "narrow" else op.integer("end", MAX_INDEX * 8)
+    # A slice of the whole batch, as in x[:N], has no effect.
     if tensor.axes[axis] == (0,) and start == 0 and (end >= MAX_INDEX - 1 or end == recorded_batch(op)):
         return [tensor]
     return op.apply("Slice", tensor, starts=[start], ends=[end], axes=[axis], steps=[op.integer("step", 1)])
 
 
 def recorded_batch(op: AtenCall) -> int:
-    """The number of examples as the file writes it."""
+    """The length of the batch axis as it is written in the program."""
     return op.batch or BATCH
 
 
@@ -167,6 +170,7 @@ def _tensor_list(op: AtenCall) -> list[Value]:
 
 @aten("cat", "concat", "concatenate")
 def _cat(op: AtenCall) -> Any:
+    # Empty tensors add nothing, and no layer outputs one.
     values = [value for value in _tensor_list(op) if 0 not in value.shape]
     first = next(value for value in values if isinstance(value, Tensor))
     values = [
@@ -238,7 +242,7 @@ def _index_select(op: AtenCall) -> Any:
 
 @aten("index")
 def _index(op: AtenCall) -> Any:
-    """x[:, idx] with fixed places along one axis."""
+    """x[:, indices] with constant indices along one axis."""
     tensor, indices = op.tensor(), op.argument("indices", [])
     axes = [axis for axis, value in enumerate(indices) if value is not None]
     if len(axes) != 1 or not isinstance(indices[axes[0]], Constant) or indices[axes[0]].array.dtype == bool:
@@ -290,13 +294,14 @@ def _pad(op: AtenCall) -> Any:
         return _crop(op, tensor, sides)
     before, after = [0] * tensor.rank, [0] * tensor.rank
     for number in range(axes):
+        # PyTorch lists the borders of the last axis first.
         before[-1 - number], after[-1 - number] = sides[2 * number], sides[2 * number + 1]
     value = Constant(np.asarray(op.number("value", 0.0), np.float32))
     return op.apply("Pad", tensor, _integers([*before, *after]), value, mode=mode)
 
 
 def _crop(op: AtenCall, tensor: Tensor, sides: list[int]) -> Any:
-    """Borders that are taken away, where none is added."""
+    """Padding with negative numbers only, which removes values at the borders."""
     if max(sides) > 0:
         raise UnsupportedOperatorError("it combines positive and negative padding")
     for number in range(len(sides) // 2):
@@ -330,11 +335,12 @@ def _upsample(op: AtenCall) -> list[Value]:
 
 @aten("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 def _filled(op: AtenCall) -> list[Value]:
-    """One number in the shape of a tensor; what is the same for each example stands there once."""
+    """A constant in the shape of a tensor, in which the batch has the length 1."""
     shape = op.integers("size") if op.type.startswith("new") else list(op.tensor().shape)
     shape = [1 if size % BATCH == 0 else size for size in shape]
     if math.prod(shape) > 2**24:
         raise UnsupportedOperatorError("its result is too large")
     number = op.number("fill_value") if "full" in op.type else float("ones" in op.type)
+    # ScalarType: 5 is int64; 6, 7, 8 and 13 are the float types. Without dtype, that of the tensor applies.
     is_integer = op.argument("dtype", 7 if op.tensor().spec.dtype == "float" else 5) not in (6, 7, 8, 13)
     return [Constant(np.full(shape, number, np.int64 if is_integer else np.float32))]

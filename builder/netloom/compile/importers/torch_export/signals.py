@@ -14,13 +14,14 @@ from netloom.compile.importers.torch_export.operator_table import AtenCall, Spec
 
 @aten("unfold")
 def _windows(op: AtenCall) -> Any:
-    """Windows along an axis, which come behind all other axes."""
+    """Sliding windows of an axis, whose elements become the last axis: (…, L, …) -> (…, windows, …, size)."""
     tensor, axis = op.tensor(), op.axis("dimension", 0)
     size, step = op.integer("size", 1), op.integer("step", 1)
     starts = np.arange(0, tensor.length(axis) - size + 1, step)
     if size < 1 or not len(starts):
         raise UnsupportedOperatorError("its windows are longer than the axis")
     indices = Constant(starts[:, None] + np.arange(size))
+    # (…, L, …) -> (…, windows, size, …)
     windows = op.apply("Gather", tensor, indices, axis=axis)[0]
     order = [*range(axis + 1), *range(axis + 2, tensor.rank + 1), axis + 1]
     return op.apply("Transpose", windows, perm=order)

@@ -1,4 +1,4 @@
-"""Remarks on what a program contains but its document does not: unused parameters, and what is active in training."""
+"""Remarks on parts of a program that its document lacks: unused parameters, and behavior in training mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTED = 3
 def report_unused(
     builder: GraphBuilder, program: Program, tensors: Mapping[str, Array], needed: set[str], facts: TrainingFacts | None
 ) -> None:
-    """Freeze what is frozen in the program, and remark what of its parameters has no place in the drawing."""
+    """Freeze the layers that are frozen in the program, and add remarks on parameters that no layer uses directly."""
     parameters = _parameters(program, tensors)
     unplaced = _without_place(builder, parameters)
     read = {program.weights[name] for item in program.operators if item.name in needed
@@ -47,12 +47,12 @@ def report_unused(
 
 
 def _trains(item: Operator) -> bool:
-    """Whether an operator shows that the program was recorded in training."""
+    """Whether an operator shows that the program was exported in training mode."""
     return item.args.get("train") is True or bool(item.args.get("dropout_p"))
 
 
 def _parameters(program: Program, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """The program's parameters, one name for each place in memory."""
+    """The parameters of the program, with one name for each array in memory, because tied parameters have several."""
     parameters: dict[int, tuple[str, Array]] = {}
     for value, name in program.weights.items():
         if value not in program.buffers and name in tensors:
@@ -62,6 +62,7 @@ def _parameters(program: Program, tensors: Mapping[str, Array]) -> dict[str, Arr
 
 
 def _without_place(builder: GraphBuilder, parameters: Mapping[str, Array]) -> list[str]:
+    """The parameters of which no node has a view or an equal copy."""
     arrays = [array for parts in builder.weights.values() for array in parts.values()]
     owners = {owner(parameters, array) for array in arrays}
     copies = [array for array in arrays if not owner(parameters, array)]
@@ -89,7 +90,7 @@ def _uses_weight_norm(operators: Iterable[Operator], needed: set[str]) -> bool:
 
 
 def _freeze(builder: GraphBuilder, program: Program, parameters: Mapping[str, Array]) -> None:
-    """Nodes all of whose parameters take no gradient in the program are frozen, unless then nothing could learn."""
+    """Freeze the nodes of which all parameters are frozen in the program, unless these are all nodes."""
     frozen = {program.weights[name] for name in program.frozen}
     if not frozen:
         return

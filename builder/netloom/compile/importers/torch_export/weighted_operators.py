@@ -137,12 +137,13 @@ def _adaptive(op: AtenCall) -> list[Any]:
     lengths = tensor.shape[2:]
     if any(length % part for length, part in zip(lengths, size, strict=True)):
         raise UnsupportedOperatorError("its windows differ in length")
+    # If the lengths are multiples of the output, the windows are equal and do not overlap.
     kernel = [length // part for length, part in zip(lengths, size, strict=True)]
     pool = "AveragePool" if kind == "Avg" else "MaxPool"
     return list(op.apply(pool, tensor, kernel_shape=kernel, strides=kernel))
 
 
-# Normalisation.
+# Normalization
 
 
 def _constant_or(op: AtenCall, name: str, size: int, fill: float) -> Constant:
@@ -179,6 +180,7 @@ def _layer_norm(op: AtenCall) -> Any:
     tensor, shape = op.tensor("input"), op.integers("normalized_shape")
     rms = "rms" in op.type
     weight, bias = _constant(op, "weight"), _constant(op, "bias")
+    # RMS norm has the machine epsilon of float32 as default.
     epsilon = op.number("eps", 1.1920928955078125e-07 if rms else 1e-5)
     if weight is None and bias is None:
         tensor = op.builder.move_last(tensor, len(shape))
@@ -210,7 +212,7 @@ def _instance_norm(op: AtenCall) -> Any:
     return op.apply("InstanceNormalization", tensor, weight, bias, epsilon=op.number("eps", 1e-5))
 
 
-# Sums over axes.
+# Reductions
 
 _SUMS = {
     "mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax", "amin": "ReduceMin", "prod": "ReduceProd",
@@ -264,6 +266,7 @@ def _variance(op: AtenCall) -> list[Value]:
     tensor = op.tensor()
     axes = sorted(normalize_axis(axis, tensor.rank) for axis in op.integers("dim") or range(tensor.rank))
     port_axes = sorted(op.builder.single_axis(tensor, axis) for axis in axes)
+    # Overloads of the operator have either `correction` or `unbiased`.
     unbiased = op.number("correction", 1.0) == 1 if "correction" in op.args else op.flag("unbiased", True)
     result = op.builder.add_layer(
         "Var" if op.type == "var" else "Std", tensor, op.name, axes=port_axes, unbiased=unbiased
@@ -279,7 +282,7 @@ def _variance(op: AtenCall) -> list[Value]:
     return [Tensor(result.ref, result.spec, tuple(groups))]
 
 
-# Tables and sequences.
+# Embeddings and recurrent layers
 
 
 @aten("embedding")
@@ -317,7 +320,7 @@ def _recurrent(op: AtenCall) -> list[Any]:
 
 
 def _last_state(op: AtenCall, state: Tensor, layers: int, bidirectional: bool, size: int) -> Tensor | States:
-    """The last state in the shape (directions, N, H) that PyTorch gives for one layer."""
+    """The final state with PyTorch's axes, (layers · directions, N, H), of which only the last layer is available."""
     if bidirectional:
         last = op.builder.reshape(state, [2, size])
         last = replace(last, axes=((1,), (0,), (2,)))
@@ -345,5 +348,6 @@ def _recurrent_weights(op: AtenCall, layers: int, bidirectional: bool) -> dict[s
         weights[name] = value.array
         if not has_bias:
             for part in ("bias_ih", "bias_hh"):
+                # The layer always has biases: zeros have the same effect.
                 weights[name.replace(name[:9], part)] = np.zeros(weights[names[0]].shape[0], np.float32)
     return weights
