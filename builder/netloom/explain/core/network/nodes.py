@@ -77,6 +77,7 @@ def _repetitions(module: nn.Module) -> list[tuple[str, nn.Module]]:
         return [("", module)]
     if getattr(module, "times", 1) > 1:
         return []
+    # Each repetition has weights of its own.
     return [(f"{number}.", repetition) for number, repetition in module.named_children()]
 
 

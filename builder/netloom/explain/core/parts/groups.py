@@ -87,6 +87,7 @@ def _group_labels(context: ExplanationContext, name: str, count: int) -> np.ndar
     if spec.is_image:
         return _tile_labels(spec.shape, count)
     if units.ndim == 2:
+        # A series (T, D): a group has all channels of its steps.
         steps = np.arange(spec.shape[0]) * min(count, spec.shape[0]) // spec.shape[0]
         return np.broadcast_to(steps[:, None], spec.shape)
     return np.where(units >= 0, units * count // unit_count, -1)

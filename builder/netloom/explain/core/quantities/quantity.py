@@ -76,6 +76,7 @@ def index_of(choice: TargetChoice, names: tuple[str, ...], kind: str) -> int:
     """
     if isinstance(choice, int) and 0 <= choice < len(names):
         return choice
+    # Names precede numbers, because classes may be called "3".
     if isinstance(choice, str) and choice in names:
         return names.index(choice)
     if isinstance(choice, str) and choice.isdecimal() and int(choice) < len(names):
