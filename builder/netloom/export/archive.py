@@ -32,6 +32,7 @@ def weights(model: nn.Module) -> bytes:
     return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
 
 
+# An import from a module of Netloom, whose name is group 1, on one line or in parentheses
 _NETLOOM_IMPORT = re.compile(
     r"^from netloom\.(?:data|modalities)\.\w+\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE
 )

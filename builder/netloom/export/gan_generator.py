@@ -39,6 +39,7 @@ def generator(trained: Trained) -> NetworkPart | None:
     text = source(project)
     model = module(text).eval()
     state = trained.model.state_dict()
+    # Nodes keep their ids in the part, and weights their names.
     model.load_state_dict({name: state[name] for name in model.state_dict()})
     return NetworkPart(
         project,

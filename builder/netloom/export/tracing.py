@@ -71,6 +71,7 @@ def names(project: Project) -> tuple[list[str], list[str]]:
 
     def name(key: str, parameter: str, default: str) -> str:
         requested = re.sub(r"\W+", "_", str(nodes[key].params.get(parameter, default)), flags=re.ASCII).strip("_")
+        # An id of a node is excluded, because it may be the fallback of that node.
         result = (
             requested if requested and not requested[0].isdigit() and requested not in {*used_names, *nodes} else key
         )

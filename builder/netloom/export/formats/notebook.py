@@ -38,6 +38,7 @@ class Notebook(Format):
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         """Run the code cells in order, as Jupyter does, and return the outputs of the network that they create."""
+        # In this process: a new one would spend two seconds per export on importing torch.
         space: dict[str, Any] = {"__name__": "__main__", "print": lambda *_: None}
         with tempfile.TemporaryDirectory(prefix="netloom-notebook-") as folder:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
