@@ -80,7 +80,7 @@ class Request(Generic[R]):
 
     def __init_subclass__(cls, kind: str, lane: Lane = "interactive") -> None:
         cls.kind, cls.lane = kind, lane
-        if _kinds.setdefault(kind, cls).__qualname__ != cls.__qualname__:
+        if _kinds.setdefault(kind, cls).__qualname__ != cls.__qualname__:  # not `is not`, see below
             raise ValueError(f"There are two kinds of job named {kind!r}.")
         _kinds[kind] = cls  # dataclass(slots=True) creates a second class of the same name
 

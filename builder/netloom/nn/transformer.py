@@ -82,6 +82,7 @@ class Sublayer(nn.Module):
         if norm not in ("layer", "rms"):
             raise ValueError(f"there is no norm {norm!r}; choose layer or rms")
         self.norm_first = norm_first
+        # RMSNorm has a scale, but no bias.
         self.norm = nn.LayerNorm(dim, epsilon, bias=bias) if norm == "layer" else nn.RMSNorm(dim, epsilon)
         self.part = part
         self.dropout = nn.Dropout(dropout)
@@ -182,6 +183,7 @@ class TransformerDecoderBlock(TransformerBlock):
         self, x: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         x = self.attention(x)
+        # The mask is that of the memory; `causal` hides the future of x.
         x = self.cross(x, memory) if mask is None else self.cross(x, memory, mask)
         out: torch.Tensor = self.feed_forward(x)
         return out

@@ -58,6 +58,7 @@ class TrainedRun:
     data: Prepared
     run: Run | None = None
 
+    # `cached_property` writes to `__dict__`, which a frozen dataclass does not prevent.
     @cached_property
     def scorer(self) -> nn.Module:
         from netloom.compile.logit_network import with_logits

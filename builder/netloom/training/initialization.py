@@ -148,6 +148,7 @@ def fit(project: Project, model: nn.Module, file_shapes: Shapes) -> Fit:
         raise StartError(
             f"None of these weights match this network: {_listed(reasons_by_layer)}. Choose random initialization."
         )
+    # Layers that match only in part, such as a subnetwork with another head
     partial = [key for key in mismatching if key in matching]
     shares = {
         key: f"{len(matching[key])} of its {len(matching[key]) + len(mismatching[key])} tensors match; "

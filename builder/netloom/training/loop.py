@@ -38,6 +38,7 @@ class SupervisedTrainer(Trainer):
     uses_sample_weights = True
 
     def prepare_data(self) -> None:
+        """Load the data to the device, or open its stream."""
         self.loader = BatchLoader(
             self.objective,
             self.data,
@@ -118,8 +119,11 @@ class SupervisedTrainer(Trainer):
     def micro_batches(
         self, inputs: list[torch.Tensor], targets: Targets
     ) -> Iterator[tuple[list[torch.Tensor], Targets, torch.Tensor | float | None, float]]:
-        """Yield the micro-batches: inputs, targets, the weight of their mean loss in that of the batch, and their
-        share of the rows. The two differ if rows have different weights, such as texts of different length."""
+        """Yield the micro-batches of a batch: inputs, targets, the weight of their mean loss in that of the batch, and
+        their share of the rows.
+
+        Weight and share differ if rows have different weights, such as texts of different length.
+        """
         if self.training.accumulation == 1:
             yield inputs, targets, None, 1.0
             return
@@ -149,6 +153,7 @@ class SupervisedTrainer(Trainer):
 
     def mean_auxiliary_loss(self) -> dict[str, float]:
         """Return the mean auxiliary loss over the steps of the epoch, such as a KL divergence."""
+        # The sum is part of a checkpoint, so after a resume it covers all steps of the epoch, too.
         return self.auxiliary_losses.mean(self.steps_per_epoch) if self.step else {}
 
     @property

@@ -86,7 +86,7 @@ def factor(name: str, step: int, total: int, steps_per_epoch: int = 1, chosen: d
     `one_cycle` rises and then falls to almost 0, both along half a cosine: https://arxiv.org/abs/1708.07120.
     `cosine_restarts` is that of https://arxiv.org/abs/1608.03983.
     """
-    if name == "constant" or total <= 1:
+    if name == "constant" or total <= 1:  # a single step has the full rate
         return 1.0
     done = min(step / total, 1.0)
     epoch = step // steps_per_epoch
@@ -112,7 +112,7 @@ def factor(name: str, step: int, total: int, steps_per_epoch: int = 1, chosen: d
 
 def _stretch(step: int, length: int, longer: int) -> float:
     """Return the progress of step `step` in its interval, from 0 to 1."""
-    if longer == 1:
+    if longer == 1:  # intervals of equal length need no loop
         return step % length / length
     while step >= length:
         step, length = step - length, length * longer

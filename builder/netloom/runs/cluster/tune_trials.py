@@ -50,6 +50,7 @@ def attempt(config: dict[str, Any]) -> None:
     store = open_store(Path(order["home"]))
     try:
         place = f"{socket.gethostname()} by Ray/{os.getpid()}"
+        # With a new claim, so that an earlier attempt that is still alive can no longer write.
         run = store.take_over(store.run(config["run"]), os.getpid(), place[-128:])
     except StoreError:  # deleted
         return
@@ -71,6 +72,7 @@ def drive(home: Path, sweep_id: str) -> None:
     """Run the remaining trials of a sweep with Tune."""
     store = open_store(home)
     sweep = store.sweep(sweep_id)
+    # Trials of an earlier driver count; a new Tuner knows none of them.
     remaining = int(sweep.plan["trials"]) - len(store.trials(sweep_id))
     if sweep.state != "running" or remaining < 1:
         return

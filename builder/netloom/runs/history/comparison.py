@@ -231,6 +231,7 @@ def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
         for place, (split, name) in enumerate(zip(points.split, points.name, strict=True))
         if split == "validation" and name not in BATCH_LOSSES
     ]
+    # Batch losses have points within an epoch, whose fraction follows from the steps per epoch.
     each = ends[-1] if ends and ends[-1] > 0 else 0.0
     return [points.step[place] / each if each else float(points.epoch[place]) for place in chosen]
 

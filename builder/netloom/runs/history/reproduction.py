@@ -93,7 +93,7 @@ def compare_runs(store: Store, original: Run, repeated: Run) -> Repetition:
     off = [key for key in keys if then[key] != now[key]]
     first = None
     if off:
-        step, split, name = min(off)
+        step, split, name = min(off)  # the earliest step
         first = {"step": step, "split": split, "name": name, "then": then[min(off)], "now": now[min(off)]}
     artifacts = store.artifacts(original.id), store.artifacts(repeated.id)
     complete = len(then) == len(now)

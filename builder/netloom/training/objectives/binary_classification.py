@@ -34,6 +34,7 @@ class BinaryClassification(Objective):
         from torch.nn import functional
 
         loss = functional.binary_cross_entropy_with_logits(output, target, reduction="sum")
+        # A logit above 0 is a probability above 0.5; the tuned threshold is chosen only after training.
         return Scores({"loss": loss, "accuracy": ((output > 0) == (target > HALF)).sum()}, len(target))
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
@@ -90,4 +91,5 @@ class BinaryClassification(Objective):
 
 
 def _sure(share: float) -> float:
+    """Return the probability of the more likely class."""
     return max(share, 1 - share)

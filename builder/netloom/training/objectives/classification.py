@@ -54,7 +54,7 @@ class Classification(Objective):
         counts = confusion(truth, guess, len(classes))
         scores = class_scores(counts)
         _, recall, f1, support = scores
-        present = support > 0
+        present = support > 0  # a class without rows has no recall, and would pull the means down
         worst = losses.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
@@ -77,7 +77,7 @@ class Classification(Objective):
 
 
 def _roc_auc(truth: Any, shares: Any) -> dict[str, float]:
-    """Return the ROC-AUC for two classes."""
+    """Return the ROC-AUC for two classes; empty for more classes, or if the rows have only one."""
     if shares.shape[1] != 2 or len(set(truth.tolist())) != 2:
         return {}
     return {"roc_auc": roc_auc(truth, shares[:, 1])}

@@ -46,6 +46,7 @@ class MultiLabel(Objective):
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         metrics = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
+        # The means have the same divisor, which cancels in the ratio of the sums.
         return {**metrics, "micro_f1": 2 * means["hits"] / means["called"] if means["called"] else 0.0}
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:

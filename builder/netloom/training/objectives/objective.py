@@ -163,11 +163,14 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss of a batch, a scalar."""
+        """Return the mean loss of a batch, a scalar, from outputs (N, …) and targets (N, …)."""
 
     @abstractmethod
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        """Return the sums of the loss and the metrics over a batch."""
+        """Return the sums of the loss and the metrics over a batch, from outputs (N, …) and targets (N, …).
+
+        Sums instead of means, so that batches of different size and the parts of ranks add up exactly.
+        """
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         """Return the final metrics from the means of the sums."""
@@ -199,5 +202,5 @@ class Objective(ABC):
         return output
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        """Return the data with which a script without Netloom decodes predictions."""
+        """Return the data with which a script without Netloom decodes predictions, as plain JSON."""
         return data.fitted_target.to_json()

@@ -56,6 +56,7 @@ class Agent(Objective):
         senses, count = Senses(data.field(FIELD), environment), len(environment.actions)
 
         def scores(observations: np.ndarray) -> np.ndarray:
+            # PPO appends the value of the observation to the scores of the actions.
             scores: np.ndarray = answer({FIELD: torch.from_numpy(observations)})[:, :count].numpy()
             return scores
 
@@ -90,6 +91,7 @@ class Agent(Objective):
         return {**data.fitted_target.to_json(), "values": self.task.action_values}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Return the scores of the actions (N, actions), without the value of PPO."""
         return output[:, : len(data.schema.target.classes)]
 
 

@@ -40,6 +40,7 @@ class SequenceToSequence(StepCrossEntropy):
         reference = super().reference(data, rows, split)
         if reference is None:
             return None
+        # The best constant answer: a token-wise baseline is hardly ever right as a whole.
         answers, counts = data.target[data.split["train"]].unique(dim=0, return_counts=True)  # type: ignore[no-untyped-call]
         exact = (data.target[rows] == answers[counts.argmax()]).all(1).float().mean()
         return replace(reference, metrics={"exact_match": float(exact), **reference.metrics})
@@ -86,7 +87,7 @@ class SequenceToSequence(StepCrossEntropy):
         return replace(
             evaluation,
             metrics={"exact_match": exact, **evaluation.metrics},
-            report=sorted(lines, key=lambda line: bool(line["exact"]))[:SHOWN],
+            report=sorted(lines, key=lambda line: bool(line["exact"]))[:SHOWN],  # wrong ones first
             worst=[replace(item, predicted=generated[item.row]) for item in evaluation.worst],
         )
 

@@ -46,7 +46,7 @@ class Siamese(Objective):
     def _costs(self, output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss of each pair and its distance, (N,)."""
         apart = distance(output)
-        far = (self.margin - apart).clamp(min=0).square()
+        far = (self.margin - apart).clamp(min=0).square()  # no loss beyond the margin: distances need not grow forever
         return 0.5 * apart.square().where(target == ALIKE, far), apart
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -64,6 +64,7 @@ class Tagging(StepCrossEntropy):
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         metrics = {name: means[name] for name in ("loss", "accuracy")}
         if "called" in means:
+            # The means have the same divisor, which cancels in the ratio of the sums.
             metrics["entity_f1"] = 2 * means["hits"] / means["called"] if means["called"] else 0.0
         return metrics
 

@@ -52,6 +52,11 @@ class _Config:
         self._values = values
 
     def count(self, name: str, default: int | None = None) -> int:
+        """Return an integer setting, or its default if it is missing or null.
+
+        Raises:
+            UnreadableModelError: it is not an integer from 1 to 1,000,000.
+        """
         value = self._values.get(name, default)
         value = default if value is None else value
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
@@ -59,12 +64,22 @@ class _Config:
         return value
 
     def number(self, name: str, default: float) -> float:
+        """Return a setting above 0 and at most 1, or its default.
+
+        Raises:
+            UnreadableModelError: it is not such a number.
+        """
         value = self._values.get(name, default)
         if not isinstance(value, int | float) or not 0 < value <= 1:
             raise UnreadableModelError(f"config.json needs a number from 0 to 1 for {name}.")
         return float(value)
 
     def bend(self, name: str) -> str:
+        """Return the name of an activation in layers.
+
+        Raises:
+            UnreadableModelError: the activation is not supported.
+        """
         value = str(self._values.get(name, "gelu"))
         if value not in BENDS:
             raise UnreadableModelError(
@@ -73,7 +88,11 @@ class _Config:
         return BENDS[value]
 
     def refuse(self, name: str, usual: Any) -> None:
-        """Refuse settings that change the network in an unsupported way."""
+        """Check that a setting has its usual value, because others change the network in an unsupported way.
+
+        Raises:
+            UnreadableModelError: it has another value.
+        """
         if self._values.get(name, usual) != usual:
             raise UnreadableModelError(
                 f"config.json sets {name} to {str(self._values[name])[:40]!r}; only {usual!r} is supported."

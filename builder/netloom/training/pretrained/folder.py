@@ -29,7 +29,7 @@ class Folder:
     config: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
     files: dict[str, Path] = field(repr=False)
-    _own: dict[str, str] = field(repr=False)
+    _own: dict[str, str] = field(repr=False)  # the names in the files, by their current names
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor as float32.
@@ -93,6 +93,7 @@ def _parts(folder: Path) -> list[Path]:
             raise UnreadableModelError(f"{INDEX} names no files in its weight_map.")
         parts = sorted({str(name) for name in names.values()})
         for name in parts:
+            # A name from a file must not lead out of the folder.
             if Path(name).name != name or not name.endswith(".safetensors"):
                 raise UnreadableModelError(
                     f"{INDEX} names {plain(name)[:100]!r}, which is not a safetensors file of this folder."

@@ -81,7 +81,7 @@ def load_tensors(project: Project, folder: Folder) -> LoadedTensors:
 
     architecture = family(folder)
     text = source(project)
-    with torch.device("meta"):
+    with torch.device("meta"):  # only names and shapes are needed
         model = module(text)
     model_shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     prefix = next(
@@ -101,6 +101,7 @@ def load_tensors(project: Project, folder: Folder) -> LoadedTensors:
             remarks.append(f"Only the first {len(tensor):,} of {folder.shapes[name][0]:,} positions were loaded.")
         tensors[target] = tensor.contiguous()
     match = fit(project, model, {name: tuple(value.shape) for name, value in tensors.items()})
+    # The batch counters of batch normalization do not affect any output.
     spare = sorted(name for name in folder.shapes if name not in used and not name.endswith(COUNTED))
     if spare:
         more = f" and {len(spare) - _LISTED} more" if len(spare) > _LISTED else ""

@@ -36,7 +36,10 @@ class Episode:
 
 
 def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterable[int]) -> list[Episode]:
-    """Play an episode for each seed in parallel; takes the action with the highest score."""
+    """Play an episode for each seed in parallel; takes the action with the highest score.
+
+    In parallel, so that one forward pass scores a step of all episodes that are still running.
+    """
     episodes = [Episode(seed) for seed in seeds]
     worlds = [World(environment) for _ in episodes]
     observations = [world.reset(episode.seed) for world, episode in zip(worlds, episodes, strict=True)]

@@ -41,7 +41,7 @@ class ReplayBuffer:
     def add(
         self, observation: np.ndarray, action: int, reward: float, next_observation: np.ndarray, ended: bool, over: bool
     ) -> None:
-        place = self.written % self.capacity
+        place = self.written % self.capacity  # overwrites the oldest step once the buffer is full
         columns = self.columns
         columns["seen"][place] = observation
         columns["action"][place] = action
