@@ -1,4 +1,7 @@
-"""From a network to Python source to a torch module. The code that people see is the code that runs."""
+"""Conversion of a network to Python source, and of the source to a PyTorch module.
+
+The code that users see is the code that runs.
+"""
 
 from netloom.compile.module import module
 from netloom.compile.source import CompileError, input_fields, input_nodes, output_nodes, source

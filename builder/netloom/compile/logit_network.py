@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Output = Any
 # A scale and a family of distributions, or None for an output that is not converted.
 Scale = tuple[str, str] | None
-# The attribute of a network with logits that holds the network from which it was derived.
+# The attribute of a network with logits that refers to the original network
 _ORIGINAL = "_original_network"
 
 
@@ -109,7 +109,7 @@ def _remove_activations(model: nn.Module, reading: Reading) -> bool:
 def _path(model: nn.Module, path: str) -> list[str] | None:
     """The attribute names that lead to a module, through `Repeated` containers that apply one network once.
 
-    None where a network on the path is applied several times: its activation is then not only the last one.
+    None if a network on the path is applied several times: its activation is then also applied before the last layer.
     """
     names: list[str] = []
     parent = model

@@ -81,8 +81,8 @@ class NetworkClass:
         # With types, because 1 == 1.0 == True, but their code differs
         if len({(type(value), value) for value in column}) == 1:
             return repr(column[0])
-        # The value differs between uses. What the person wrote reads best: a parameter, then an expression over
-        # parameters; an argument invented for this value alone is the last resort.
+        # The value differs between uses. The notation of the user reads best: a parameter, then an expression over
+        # parameters. An additional argument for this value is the last resort.
         for name in self.context.values:
             if self._column(name) == column:
                 return self._argument(name, column)
@@ -120,6 +120,7 @@ def build_classes(analysis: Analysis) -> list[NetworkClass]:
     ordered: list[NetworkClass] = []
     class_of: dict[int, NetworkClass] = {}
     all_uses = list(_uses_by_network(analysis.context))
+    # Author code is part of the same module, so that its names are taken.
     codes = (layer for uses in all_uses for use in uses for layer in use.layers.values() if isinstance(layer, Code))
     reserved = {"Main"}.union(*(layer.names() for layer in codes))
     for uses in all_uses:
@@ -133,6 +134,7 @@ def build_classes(analysis: Analysis) -> list[NetworkClass]:
             by_shape[shape].uses.append(use)
             by_shape[shape].calls.append(calls)
             class_of[id(use)] = by_shape[shape]
+        # The arguments must be complete before a network that contains this one is converted.
         for network_class in by_shape.values():
             for key in network_class.nodes:
                 network_class.constructor_arguments(key)  # collects the arguments of the class
@@ -168,6 +170,7 @@ def _uses_by_network(main: Context) -> Iterator[list[Context]]:
     for context in uses.values():
         graph.add_node(context.name)
         graph.add_edges_from((inner.name, context.name) for inner in context.inner.values())
+    # Sorted, because equal documents must give equal source
     for name in nx.lexicographical_topological_sort(graph, key=natural):
         yield [context for context in uses.values() if context.name == name]
 
@@ -185,7 +188,7 @@ def _call(context: Context, key: str, class_of: Mapping[int, NetworkClass]) -> C
 
 
 def _renamed(text: str) -> str:
-    """An expression as code, with its parameters under the names that the class gives them."""
+    """An expression as code, with its parameters replaced by the arguments of the class."""
     tree = ast.parse(text.strip(), mode="eval")
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and not isinstance(getattr(node, "ctx", None), ast.Store):

@@ -11,7 +11,7 @@ ROW_HEIGHT, COLUMN_WIDTH = 110.0, 240.0
 
 
 def place(network: Network) -> Network:
-    """The network with a position for each node: below all of its inputs, in the free column nearest to the first."""
+    """The network with a position for each node: below all of its inputs, in the free column closest to the first."""
     sources: dict[str, list[str]] = {key: [] for key in network.nodes}
     targets: dict[str, list[str]] = {key: [] for key in network.nodes}
     for edge in network.edges:

@@ -106,6 +106,7 @@ def _helper_names(network_classes: list[NetworkClass]) -> list[str]:
             if network.context.network.nodes[key].frozen and _has_statistics(network.context, key):
                 required.append("keep_statistics")
         for name in required:
+            # Dependencies first: a class must be defined before a subclass of it.
             names += [other for other in (*_helper_dependencies(name), name) if other not in names]
     return names
 
@@ -227,7 +228,7 @@ def _arguments(context: Context, key: str) -> list[str]:
 
 
 def _variable(context: Context, key: str, port: str) -> str:
-    """The name of the variable that holds the tensor of an output port."""
+    """The name of the variable for the tensor of an output port."""
     # The node id itself: as every id is unique, only names with a port can collide.
     if len(context.layers[key].outputs()) == 1:
         return key

@@ -40,6 +40,7 @@ def discover(
         for member in members(module)
         if isinstance(member, type)
         and issubclass(member, base)
+        # vars() excludes inherited attributes, unlike hasattr().
         and declared_by in vars(member)
         and not isabstract(member)
     ]

@@ -40,6 +40,7 @@ class EditorState:
 
     def foreign_revision(self, client: str) -> int:
         """The last revision that `client` did not make. When it grows, the browser loads the whole document."""
+        # Without a record of the client, it may have missed any change: the current revision makes it reload.
         return self.foreign_revisions.get(client, self.revision if client not in self.own_revisions else 0)
 
 
@@ -246,6 +247,7 @@ def _is_composition(edit: Edit) -> bool:
 def _reaches_further(edit: Edit, before: Project, after: Project) -> bool:
     """Whether an edit changed networks that it does not name, such as edges at the nodes of a renamed port."""
     named = {part.get("network", before.main) for part in _parts(edit)}
+    # Unchanged networks are shared between documents, so that comparing identities suffices.
     changed = {name for name, network in after.networks.items() if before.networks.get(name) is not network}
     return not changed <= named
 

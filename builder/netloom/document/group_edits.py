@@ -81,12 +81,13 @@ def _subnetwork(
 
 
 def _subnetwork_node(outer: Network, chosen: set[str], name: str, parameters: Mapping[str, Any]) -> Node:
-    """The node of the new network, at the mean position of its nodes."""
+    """The node that uses the new network, at the mean position of the nodes that it replaces."""
     places = [outer.nodes[key].at for key in sorted(chosen, key=natural)]
     at = tuple(sum(place[axis] for place in places) / len(places) for axis in (0, 1))
     params: dict[str, Any] = {"network": name}
     if parameters:
         params["values"] = {found: found for found in parameters}
+    # Nodes and notes share one set of ids.
     key = free_name({**outer.nodes, **outer.notes}, name)
     return Node.model_validate({"id": key, "type": SUBNETWORK, "params": params, "at": at})
 

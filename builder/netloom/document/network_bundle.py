@@ -45,6 +45,7 @@ def insert(project: Project, bundle: Project) -> tuple[Project, dict[str, str]]:
     """
     networks, names = dict(project.networks), dict[str, str]()
     for key in innermost_first(bundle, bundle.main):
+        # Inner networks come first, so that their names in the project are known here.
         network = _renamed(bundle.networks[key], names)
         places = (name for number in count(1) if (name := key if number == 1 else f"{key[:56]}_{number}"))
         names[key] = next(

@@ -55,6 +55,7 @@ def _field(name: str, info: Any) -> FormField:
     return FormField(
         name=name,
         kind=kind,
+        # A required field has no default.
         default=None if info.default is PydanticUndefined else info.default,
         description=info.description or "",
         minimum=low[0] if low else None,

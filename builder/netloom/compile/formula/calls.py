@@ -49,7 +49,7 @@ class CallReader(LineReader):
         return self.builder.add_node(kind, tensors, params, extras, name, named)
 
     def _bound(self, called: ast.expr) -> BoundLayer | None:
-        """The bound layer that is called here: by its name, or directly, as in Linear(units=8)(x)."""
+        """The bound layer that is called, by its name or directly, as in Linear(units=8)(x); None for other calls."""
         value = self.value(called) if isinstance(called, ast.Call) else None
         if isinstance(called, ast.Name):
             value = self.names.get(called.id)

@@ -122,7 +122,7 @@ class GraphBuilder:
         return Network(parameters=self.parameters, nodes=self.nodes, edges=tuple(self.edges)).ordered(order, self.nodes)
 
     def _with_branch_count(self, kind: str, params: dict[str, Any], tensor_count: int) -> dict[str, Any]:
-        """The parameters with the number of input ports set to the number of tensors, unless it was typed."""
+        """The parameters with the number of input ports set to the number of tensors, unless it is given explicitly."""
         if COUNT in params or COUNT not in registry()[kind].model_fields:
             return params
         port_count = len(self.layer(Node(id="layer_1", type=kind, params=_as_json(params))).inputs())

@@ -37,7 +37,7 @@ SYNONYMS = {
     "swish": "SiLU",
     "view": "Reshape",
 }
-# Parameter names of PyTorch and Keras, with the names of the catalogue that they may mean.
+# Parameter names of PyTorch and Keras, with the possible names in the catalog
 PARAMETERS = {
     "dim": ("axis", "axes"),
     "embedding_dim": ("dim",),

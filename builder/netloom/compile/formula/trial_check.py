@@ -12,6 +12,9 @@ CODES = ("internal", "parameter", "unknown_layer", "port_kind", "shape", "batch_
 
 
 def first_error(network: Network, callable_: Mapping[str, Network]) -> str:
-    """The message of the first error on example inputs, or "". Other inputs may be valid: size(2) needs three axes."""
+    """The message of the first error on example inputs; "" if there is none.
+
+    A network with an error can be valid on other inputs: size(2), for example, needs three axes.
+    """
     project = Project(name="Typed", networks={**callable_, "typed_network": network}, main="typed_network")
     return next((issue.message for issue in analyse(project).errors if issue.code in CODES), "")

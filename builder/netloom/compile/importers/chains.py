@@ -34,7 +34,7 @@ NumberPath = tuple[str, str]
 
 
 def numeric_parameters(node: Node) -> dict[NumberPath, Number]:
-    """The numbers among a node's parameters that an expression may replace, by parameter and position in it."""
+    """The numbers among a node's parameters that an expression can replace, by parameter and position within it."""
     kinds = _parameter_kinds(node.type)
     values: dict[NumberPath, Number] = {}
     for name, value in node.params.items():
@@ -166,7 +166,7 @@ class Wiring:
 
     @cached_property
     def side_tensors(self) -> set[str]:
-        """The tensors beside the main path of the network, which do not count as inputs of a pattern."""
+        """The tensors outside the main path of the network, which do not count as inputs of a pattern."""
         if self._widely_read and not self.side_nodes and self._would_split_side_nodes():
             return set()
         return self._widely_read | {reference for key in self.side_nodes for reference in self.sources[key]}
@@ -235,8 +235,9 @@ class Wiring:
         return {key for chain in self.chains for atom in chain if not atom.is_single for key in atom.nodes}
 
     def _dominated_nodes(self, dominators: Mapping[str, str | None], nodes: Iterable[str]) -> dict[str, int]:
-        """By node: the positions of the nodes that it dominates, as bits."""
+        """The positions of the nodes that each node dominates, as bits of an integer."""
         dominated = {key: 1 << self.position[key] for key in nodes}
+        # From the end, so that a node is complete before it is added to its dominator
         for key in reversed(list(nodes)):
             parent = dominators.get(key)
             if parent in dominated and parent != key:

@@ -52,7 +52,7 @@ class ModuleNames:
         return bool(prefix) and sum(len(path) > len(prefix) for path in paths) == self.module_sizes[prefix]
 
     def subnetwork_id(self, nodes: Iterable[str], network: str, existing: Container[str]) -> tuple[str, str]:
-        """The id and title of the node that applies a network in place of some nodes."""
+        """The id and title of the node that replaces some nodes by a network."""
         prefix = self.prefix(nodes)
         key, title = _identifier("_".join(prefix)), ".".join(prefix) if self.dotted else ""
         if not is_identifier(key):

@@ -17,8 +17,8 @@ from netloom.document import Network
 from netloom.document.project import SUBNETWORK
 from netloom.layers import TensorSpec
 
-# The size of a pattern in nodes (one less if it contains a network) and atoms, and in how many numbers its occurrences
-# may differ, as each becomes a parameter.
+# Limits of the size of a pattern in nodes (one less if it contains a network) and in atoms, and of the numbers in which
+# its occurrences can differ, because each becomes a parameter.
 MIN_NODES, MAX_ATOMS, MAX_NUMBERS, MAX_STAGE_NUMBERS = 3, 64, 6, 4
 MIN_SAVED, MIN_SAVED_STAGES = 4, 1
 # The factor for a pattern that is a module of the file, and how strongly the size of a pattern counts against it.
@@ -131,7 +131,7 @@ class PatternSearch:
             yield from by_numbers.values()
 
     def _without_outliers(self, subgraphs: list[Subgraph]) -> list[Subgraph]:
-        """The occurrences without those that deviate in a number that most of the others have in common."""
+        """The occurrences without those that differ in a number that is equal in most others."""
         while len(subgraphs) > 2:
             columns, table = self._columns(subgraphs)
             if self._differs_little(subgraphs[0], columns, table):
@@ -146,7 +146,7 @@ class PatternSearch:
         return subgraphs
 
     def _differs_little(self, subgraph: Subgraph, columns: Columns, table: Table) -> bool:
-        """Whether the occurrences differ in few enough numbers for these to become parameters."""
+        """Whether the occurrences differ in so few numbers that these can become parameters."""
         stage = all(self.network.nodes[key].type == SUBNETWORK for key in subgraph.order)
         limit = MAX_STAGE_NUMBERS if stage else min(MAX_NUMBERS, max(1, (len(subgraph.order) + 1) // 2))
         return len(independent([tuple(row[location] for row in table) for location in columns])) <= limit
@@ -265,6 +265,7 @@ def candidates(wiring: Wiring) -> list[tuple[float, list[Segment]]]:
         [signature_numbers.setdefault(atom.signature, len(signature_numbers)) for atom in chain]
         for chain in wiring.chains
     ]
+    # Inputs and Outputs stay in the main network, so that no segment may contain them.
     boundary_signatures = {number for signature, number in signature_numbers.items() if signature.startswith(BOUNDARY)}
     signatures: dict[tuple[int, int, int], int] = {}
     current = {
@@ -304,6 +305,7 @@ def _bound(wiring: Wiring, segments: list[Segment]) -> float:
     # At best, all occurrences are a single run.
     saved_nodes = occurrences * size - 1 - size
     saves_too_little = saved_nodes < minimum_saving(wiring, [key for atom in atoms for key in atom.nodes])
+    # A subgraph has one output, that of its last node, so that the last atom must be a single node.
     if size < MIN_NODES - nested or occurrences < 2 or saves_too_little or not atoms[-1].is_single:
         return 0.0
     return float(saved_nodes / size**SIZE_EXPONENT)

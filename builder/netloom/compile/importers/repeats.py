@@ -163,6 +163,7 @@ class Grouping:
             for old in run_nodes:
                 del nodes[old]
         edges = [*(edge for edge in main.edges if edge.target_node in nodes), *entry_edges]
+        # Only now, because a run can read the output of a run that is replaced after it
         edges = [Edge(source=exits.get(edge.source, edge.source), target=edge.target) for edge in edges]
         self._rename_weights(prefixes)
         outer = main.with_nodes(nodes, edges)
@@ -191,6 +192,7 @@ class Grouping:
                 if owner == positions[old]:
                     params[name] = _replace_element(params[name], part, text)
             fields = main.nodes[old].model_dump(mode="json")
+            # Weights are shared only between occurrences, which `shared` expresses or `untie` gives up.
             nodes[key] = Node.model_validate({**fields, "id": key, "params": params, "title": "", "shares": None})
 
         def inner(reference: str) -> str:
@@ -208,7 +210,7 @@ class Grouping:
         return Network(parameters=defaults, nodes=nodes, edges=tuple(edges)), values
 
     def _parameters(self, pattern: Pattern) -> tuple[dict[tuple[int, NumberPath], str], Values]:
-        """The differing numbers as expressions over network parameters, and the parameters' values in each run."""
+        """The numbers that differ, as expressions over network parameters, and the parameters' values in each run."""
         columns = [tuple(run.values[place] for run in pattern.runs) for place in range(len(pattern.columns))]
         values: dict[str, tuple[Number, ...]] = {}
         for owner in sorted(independent(columns)):

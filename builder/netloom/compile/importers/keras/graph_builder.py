@@ -213,6 +213,7 @@ class NetworkBuilder:
             or self.nodes[self._first_nodes[self._node_count]].type != self.nodes[key].type
         ):
             raise self.owner.refuse("is used several times on tensors of different kinds, which cannot share weights")
+        # Each call adds its nodes in the same order, so that the n-th node shares with the n-th of the first call.
         other = self.nodes[self._first_nodes[self._node_count]]
         if other.params != self.nodes[key].params or self._shapes[other.id] != weights:
             raise self.owner.refuse("is used several times on tensors of different shapes, which cannot share weights")

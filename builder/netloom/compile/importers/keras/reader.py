@@ -320,6 +320,7 @@ def _vocabulary(config: ModelConfig, ref: TensorRef) -> int | None:
             sizes.append(layer.integer("input_dim"))
         else:
             return None
+    # Every token must exist in the smallest table.
     return min(sizes) if sizes and ref not in config.outputs else None
 
 

@@ -24,6 +24,7 @@ def slice_of(base: Array, part: Array) -> list[tuple[int, int]] | None:
     """The start and length of `part` along each axis of `base`; None if `part` is not a proper slice of it."""
     if part.size >= base.size or not part.size or not base.flags.c_contiguous or part.dtype != base.dtype:
         return None
+    # The offset in elements, which the steps of `base` split into a start along each axis
     offset, remainder = divmod(_address(part) - _address(base), base.itemsize)
     if remainder or not 0 <= offset < base.size:
         return None

@@ -104,6 +104,7 @@ def _match_block(builder: GraphBuilder, key: str) -> AttentionBlock | None:
     out, linears = readers[0], {part.linear for part in projections}
     biased = any("bias" in builder.weights[linear] for linear in {*linears, out})
     source, *memories = (builder.sources[part.linear]["in"] for part in projections)
+    # Keys and values must have one source; a Linear that others read must stay.
     if len(set(memories)) != 1 or not all(_feeds_only(builder, linear, key) for linear in linears):
         return None
     return AttentionBlock(key, out, projections, source, memories[0], biased)
@@ -183,12 +184,12 @@ def _kv_heads(rows: Array, heads: int) -> int | None:
     """The number of heads with distinct rows; None if heads are not repeated in groups of equal size."""
     if len(rows) % heads:
         return None
-    rows_per_head = rows.reshape(heads, -1)
+    rows_per_head = rows.reshape(heads, -1)  # (heads, width of a head)
     first, count = np.unique(rows_per_head[:, 0], return_counts=True)
     groups = len(first)
     if heads % groups or len(set(count)) != 1:
         return None
-    grouped = rows_per_head.reshape(groups, heads // groups, -1)
+    grouped = rows_per_head.reshape(groups, heads // groups, -1)  # (groups, heads per group, width of a head)
     distinct = len(np.unique(grouped[:, 0])) == groups * rows_per_head.shape[1]
     return groups if distinct and (grouped == grouped[:, :1]).all() else None
 
@@ -200,6 +201,7 @@ def _projection(builder: GraphBuilder, ref: str) -> Projection | None:
         return None
     linear, positions, factor = origin
     width = builder.specs[linear].size(2)
+    # In every step t, the position of feature i must be t · width + rows[i].
     steps = np.arange(len(positions)).reshape(-1, 1) * width
     rows = positions[0] if positions.ndim == 2 else np.zeros(0, np.int64)
     if len(positions) != builder.specs[linear].size(1) or not np.array_equal(positions, steps + rows):

@@ -59,6 +59,7 @@ class GraphBuilder(AxisOrder):
                 sizes_left.append(size)
                 axes.append((len(sizes_left),))
         sizes = sizes_left or [1]
+        # A scalar needs one axis besides the batch.
         if not sizes_left:
             free_axis = next((number for number in range(len(shape)) if number != batch), None)
             if free_axis is not None:
@@ -126,6 +127,7 @@ class GraphBuilder(AxisOrder):
         first = max((value for value in values if isinstance(value, Tensor)), key=lambda value: value.rank)
         rank = max(first.rank, *(len(value.shape) for value in values))
         first = pad_rank(first, rank)
+        # A constant becomes an integer tensor only if all tensors that it meets are.
         integer = all(value.spec.dtype == "int" for value in values if isinstance(value, Tensor) and not value.boolean)
         tensors = [
             pad_rank(value, rank) if isinstance(value, Tensor) else self._add_beside(value, first, rank, integer)
@@ -144,6 +146,7 @@ class GraphBuilder(AxisOrder):
             (tensor for tensor in tensors if all(_part_axis(tensor, part) is not None for part in parts)), None
         )
         if reference is not None:
+            # In the order of a tensor that has all of them, which then needs no Permute
             parts.sort(key=lambda part: _part_axis(reference, part) or 0)
         numbers = {part: number for number, part in enumerate(parts, 1)}
         axes: list[tuple[int, ...]] = []

@@ -89,9 +89,11 @@ def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[
     batch_placed = False
     for length in lengths:
         if batch_placed or (length % BATCH and front % length == 0):
+            # An axis before the batch divides what is left of the length before it; axes after the batch are free.
             front = front if batch_placed else front // length
             axes.append(axis(length))
         elif length % (front * BATCH) == 0:
+            # The axis that combines the rest before the batch, the batch, and what follows it
             axes.append((*axis(front), 0, *axis(length // front // BATCH)))
             batch_placed = True
         else:

@@ -25,6 +25,7 @@ def tie_weights(builder: GraphBuilder) -> None:
         if builder.nodes[key].shares is None and len(sources) == 1:
             (other,) = sources
             other_weights = builder.weights[other]
+            # The node shares all parameters of equal names and shapes, so that all of them must be the same arrays.
             common = {
                 part for part in learned if part in other_weights and other_weights[part].shape == learned[part].shape
             }

@@ -145,6 +145,7 @@ class _OnnxImporter:
                 self.values.get(item.inputs[0]) for item in self.readers.get(entry.name, []) if item.type == "Gather"
             )
             sizes = [table.shape[0] for table in tables if isinstance(table, Constant) and table.array.ndim == 2]
+            # Every token must exist in the smallest table; an Input needs at least two.
             params |= {"vocabulary": max(2, min(sizes))} if sizes else {}
         try:
             key = self.builder.add_node("Input", None, "input" if len(self.graph.inputs) == 1 else entry.name, **params)

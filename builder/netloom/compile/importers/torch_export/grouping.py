@@ -105,7 +105,7 @@ class Grouping:
         heights: dict[str, int] = dict.fromkeys(module_calls, 1)
         for item in self.items.values():
             calls = [module.call for module in item.stack if module.call in module_calls]
-            for above, call in enumerate(reversed(calls), 1):
+            for above, call in enumerate(reversed(calls), 1):  # from the innermost call
                 heights[call] = max(heights[call], above)
         return heights
 
@@ -146,6 +146,7 @@ class Grouping:
         if not inputs or not outputs:
             return None
         order = {key: place for place, key in enumerate(members)}
+        # The same order for all calls, because outputs are matched by position
         outputs.sort(key=lambda ref: (order[_source_node(ref)], ref))
         group = Group(module, members, inputs, outputs)
         group.signature, group.numbers = self._signature(group)
@@ -153,6 +154,7 @@ class Grouping:
 
     def _is_convex(self, members: Mapping[str, GroupedNode]) -> bool:
         """Whether no path leads out of these nodes and back: otherwise a network of them would create a cycle."""
+        # Items are in execution order, so that one pass finds all nodes that depend on the members.
         downstream: set[str] = set()
         for key, item in self.items.items():
             sources = {_source_node(ref) for ref in item.reads.values()}

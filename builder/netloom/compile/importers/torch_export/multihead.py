@@ -70,6 +70,7 @@ class Multihead:
         if mask is None or heads is None or any(one is None for one in inputs) or (mask and len(inputs) > 1):
             return False
         attention = self._layer(builder, inputs, heads, mask, weights)
+        # (N, T, D) or, without batch_first, (T, N, D)
         self.values[outputs[0]] = attention if batch_first else replace(attention, axes=((1,), (0,), (2,)))
         return True
 
@@ -84,6 +85,7 @@ class Multihead:
         params |= {"dropout": round(rate, 9)} if 0 < rate < 1 else {}
         parts: dict[str, Array] = {}
         for leaf in ("weight", "bias")[: 1 + biased]:
+            # in_proj_weight (3 · D, D) stacks the weights of queries, keys and values.
             rows = np.split(weights[f"in_proj_{leaf}"], 3)
             parts |= {f"{name}.{leaf}": rows[place] for place, name in enumerate("qkv")}
             parts[f"out.{leaf}"] = weights[f"out_proj.{leaf}"]

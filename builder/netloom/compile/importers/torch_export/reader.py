@@ -210,6 +210,7 @@ class Reader:
             ):
                 embedding = self.archive.tensors.get(self.program.weights.get(table.name, ""))
                 sizes += [embedding.shape[0]] if embedding is not None and embedding.ndim == 2 else []
+        # Every token must exist in the smallest table; an Input needs at least two.
         return {"vocabulary": max(2, min(sizes))} if sizes else {}
 
     def _operator(self, item: Operator) -> None:

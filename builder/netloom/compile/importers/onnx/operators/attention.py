@@ -38,6 +38,7 @@ def _attention(call: Call) -> Sequence[Value | None]:
     )
     if not merged:
         return outputs
+    # (N, heads, T, width) -> (N, T, heads · width); a 0 in the shape keeps the length
     transposed = call.apply("Transpose", outputs[0], perm=[0, 2, 1, 3])[0]
     return call.apply("Reshape", transposed, Constant(np.array([0, 0, -1])))
 

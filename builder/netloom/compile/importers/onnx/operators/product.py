@@ -102,6 +102,7 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
     ends = [(tensor.axes[-2], tensor.axes[-1]) for tensor in (a, b)]
     if any(len(group) > 1 for pair in ends for group in pair):
         raise UnsupportedOperatorError("its matrices combine more than two axes")
+    # The port axes of all leading axes, as (axis of the file, position in its group)
     parts: list[tuple[int, int]] = []
     for axis in range(rank - 2):
         width = max(sum(inner != 0 for inner in tensor.axes[axis]) for tensor in (a, b))
@@ -113,6 +114,7 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
 
     reference = next((one for one in (a, b) if all(inner(one, part) is not None for part in parts)), None)
     if reference is not None:
+        # In the order of a tensor that has all of them, which then needs no Permute
         parts.sort(key=lambda part: inner(reference, part) or 0)
     inputs, params = {}, {}
     for port, tensor, (row, column) in zip("ab", (a, b), ends, strict=True):
