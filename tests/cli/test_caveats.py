@@ -22,7 +22,7 @@ def test_folders_of_a_split_are_added_together(console: Console, tmp_path: Path)
         added = console("data", "add", *(tmp_path / name for name in files), "--json")
         assert added.code == 0, added.err
         assert console("data", "show", added.value["name"], "--json").value["splits"]["test"] == 20
-    assert "Did you mean 'ratings'" in console("data", "add", tmp_path / "train", "--kind", "rating").err
+    assert "did you mean 'ratings'" in console("data", "add", tmp_path / "train", "--kind", "rating").err
 
 
 def test_a_leak_is_said_from_the_document_to_the_comparison(console: Console, tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ def test_a_split_column_may_be_chosen_or_refused(home: Path) -> None:
     table = lines("a,y,which", (f"{row},{'pq'[row % 2]},{('train', 'test')[row % 3 == 2]}" for row in range(60)))
     data = _add((table, "a.csv"), home, split=None)
     assert data.raw.given is None
-    with pytest.raises(DataError, match=r"no option 'splits'.*Did you mean 'split'"):
+    with pytest.raises(DataError, match=r"no option 'splits'.*did you mean 'split'"):
         _add((content, "a.csv"), home, splits="which")
 
 

@@ -9,7 +9,6 @@ import traceback
 import warnings
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -65,9 +64,11 @@ class _Parser(ArgumentParser):
         """Refuse unknown arguments here, where the options of the command are known, and suggest the closest one."""
         arguments, unknown = super().parse_known_args(args, namespace)
         if unknown:
+            from netloom.core.field_errors import nearest_name  # imports pydantic, which delays the start
+
             options = (option for action in self._actions for option in action.option_strings)
-            close = get_close_matches(unknown[0].partition("=")[0], options, 1)
-            hint = f"; did you mean {close[0]}?" if close else f"; `{self.prog} --help` lists the options"
+            nearest = nearest_name(unknown[0].partition("=")[0], options)
+            hint = f"; did you mean {nearest}?" if nearest else f"; `{self.prog} --help` lists the options"
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return arguments, unknown
 

@@ -89,13 +89,24 @@ def finished(text: str) -> str:
     return text if text.endswith("?") else f"{text}."
 
 
+def comparable(name: str) -> str:
+    """A name in lowercase without underscores, which makes layer_norm and LayerNorm equal."""
+    return name.lower().replace("_", "")
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelled one most likely means; None if none is similar."""
+    by_comparable = {comparable(other): other for other in known}
+    matches = get_close_matches(comparable(name), by_comparable, 1)
+    return by_comparable[matches[0]] if matches else None
+
+
 def unknown_name(name: str, known: Iterable[str], noun: str, owner: str) -> str:
     """The sentence for an unknown name: suggests the closest known name, or lists all if there are few."""
     names = list(known)
     sentence = f"There is no {noun} {name[:MAX_RECEIVED]!r} in {owner}"
-    near = get_close_matches(name, names, 1)
-    if near:
-        return f"{sentence}; did you mean {near[0]!r}?"
+    if (nearest := nearest_name(name, names)) is not None:
+        return f"{sentence}; did you mean {nearest!r}?"
     if not names:
         return f"{sentence}; it has none."
     return f"{sentence}; choose one of {', '.join(names)}." if len(names) <= MAX_CHOICES else f"{sentence}."

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-# Probabilities that sum to 1 along an axis, or independent probabilities
-Family = Literal["softmax", "sigmoid"]
+# Probabilities that sum to 1 along an axis, or independent probabilities.
+OutputActivation = Literal["softmax", "sigmoid"]
 Shape = Sequence[int | None]
 
 
@@ -20,7 +20,7 @@ class Probabilities:
     `removable` means that the same layers give logits if the activation is left out.
     """
 
-    family: Family
+    family: OutputActivation
     axis: int = 0
     log: bool = False
     removable: bool = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-Family = Literal["softmax", "sigmoid"]
+if TYPE_CHECKING:
+    from netloom.layers.probability import OutputActivation
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class LogitSpec:
     `dims` is the number of dimensions of the output, with the batch.
     """
 
-    family: Family
+    family: OutputActivation
     axis: int = 1
     dims: int = 2
 

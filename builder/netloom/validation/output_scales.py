@@ -28,8 +28,7 @@ from netloom.document import Edge, Project
 from netloom.layers import Layer, TensorSpec, registry
 from netloom.layers.code import Code
 from netloom.layers.io import Input
-from netloom.layers.probability import Family as Kind
-from netloom.layers.probability import Probabilities
+from netloom.layers.probability import OutputActivation, Probabilities
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.tasks.outputs import LogitSpec
@@ -58,7 +57,7 @@ class Reading:
 
     node: str
     scale: OutputScale = OutputScale.LOGITS
-    family: Kind = "softmax"
+    family: OutputActivation = "softmax"
     removed: tuple[str, ...] = ()
     shared: bool = False
     doubt: str = ""

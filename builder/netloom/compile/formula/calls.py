@@ -8,8 +8,9 @@ from typing import Any
 
 from netloom.compile.formula.graph_builder import UnlocatedError
 from netloom.compile.formula.lines import LineReader
-from netloom.compile.formula.names import NODE_FIELDS, CalledLayer, callables, nearest, parameter_of, plain_name
+from netloom.compile.formula.names import NODE_FIELDS, CalledLayer, callables, parameter_of, suggestion
 from netloom.compile.formula.values import BoundLayer, Number, Tensor, Value, constant, is_numeric
+from netloom.core.field_errors import comparable
 from netloom.document import SUBNETWORK
 from netloom.layers import registry
 
@@ -86,10 +87,10 @@ class CallReader(LineReader):
     def _called_layer(self, called: str) -> CalledLayer:
         if called in self.builder.networks:
             return SUBNETWORK, {"network": called}
-        layer = callables().get(plain_name(called))
+        layer = callables().get(comparable(called))
         if layer is None:
             known = [*callables(), *registry(), *self.builder.networks]
-            raise UnlocatedError(f"there is no layer {called[:60]!r}{nearest(called, known)}")
+            raise UnlocatedError(f"there is no layer {called[:60]!r}{suggestion(called, known)}")
         return layer
 
     def _tensors(self, node: ast.Call, kind: str) -> list[Tensor | None]:
@@ -136,7 +137,7 @@ class CallReader(LineReader):
             elif self._is_literal(word.value):
                 known = [*fields, *(inner.parameters if inner else ())]
                 has = ", ".join(known) or "none"
-                self.fail(word, f"{kind} has no parameter {name[:60]!r}{nearest(name, known)}; it has {has}")
+                self.fail(word, f"{kind} has no parameter {name[:60]!r}{suggestion(name, known)}; it has {has}")
             else:
                 named[word.arg] = self.tensor(word.value, self.value(word.value))
         if exposed:
@@ -179,7 +180,7 @@ class CallReader(LineReader):
             return Number(self.source(node)).literal
         if isinstance(node, ast.Name):
             known = [*self.builder.parameters, "True", "False", "None"]
-            hint = nearest(node.id, known) or "; write text in quotes, or the parameter as a line above"
+            hint = suggestion(node.id, known) or "; write text in quotes, or the parameter as a line above"
             self.fail(node, f"{node.id[:60]!r} is not a parameter of this network{hint}")
         self.fail(
             node, "a parameter must be a number, text in quotes, True, False, None or an expression over parameters"

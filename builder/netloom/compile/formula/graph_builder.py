@@ -8,7 +8,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any
 
-from netloom.compile.formula.names import nearest
+from netloom.compile.formula.names import suggestion
 from netloom.compile.formula.values import BoundLayer, Number, Tensor
 from netloom.document import SUBNETWORK, Edge, Network, Node, is_identifier
 from netloom.document.project import MAX_NODES
@@ -136,7 +136,7 @@ class GraphBuilder:
             if name not in names:
                 known = [*type(layer).model_fields, *names]
                 raise UnlocatedError(
-                    f"{kind} has no parameter or input {name!r}{nearest(name, known)}; it has {_list(known)}"
+                    f"{kind} has no parameter or input {name!r}{suggestion(name, known)}; it has {_list(known)}"
                 )
         unnamed = [name for name in names if name not in named]
         if len(tensors) != len(unnamed):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from netloom.core.field_errors import comparable, nearest_name
 from netloom.layers import form, registry
 
 CalledLayer = tuple[str, Mapping[str, Any]]
@@ -71,18 +71,13 @@ class FormulaError(ValueError):
         super().__init__(f"{where}{message if where else message[:1].upper() + message[1:]}")
 
 
-def plain_name(name: str) -> str:
-    """A name in lowercase without underscores, which makes layer_norm and LayerNorm equal."""
-    return name.lower().replace("_", "")
-
-
 @cache
 def callables() -> Mapping[str, CalledLayer]:
     """The layer of each plain name, with the parameters that the name implies: sin is Function with function="sin"."""
     calls: dict[str, CalledLayer] = {name: (kind, {}) for name, kind in SYNONYMS.items()}
     functions = next(field for field in form(registry()["Function"]) if field.name == "function")
     calls |= {name: ("Function", {"function": name}) for name in functions.choices}
-    return calls | {plain_name(name): (name, {}) for name in registry()}
+    return calls | {comparable(name): (name, {}) for name in registry()}
 
 
 def parameter_of(fields: Iterable[str], name: str) -> str:
@@ -93,8 +88,7 @@ def parameter_of(fields: Iterable[str], name: str) -> str:
     return next((other for other in PARAMETERS.get(name, ()) if other in known), name)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """“ (did you mean …?)” with the nearest known name, or nothing."""
-    by_plain = {plain_name(other): other for other in known}
-    matches = get_close_matches(plain_name(name), by_plain, n=1, cutoff=0.6)
-    return f" (did you mean {by_plain[matches[0]]}?)" if matches else ""
+    match = nearest_name(name, known)
+    return f" (did you mean {match}?)" if match is not None else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from netloom.compile.formula.calls import CallReader
 from netloom.compile.formula.graph_builder import UnlocatedError
-from netloom.compile.formula.names import FormulaError, nearest
+from netloom.compile.formula.names import FormulaError, suggestion
 from netloom.compile.formula.operators import binary, compare, indexed, negative
 from netloom.compile.formula.values import Number, Tensor, Value, constant, is_numeric
 from netloom.compile.placement import place
@@ -220,9 +220,9 @@ class _FormulaReader(CallReader):
             raise UnlocatedError(f"{name} is a layer; call it with a tensor, such as {name}(x)")
         # With a declared Input, an unknown name is an error; without one, it becomes an Input.
         if self._declared:
-            raise UnlocatedError(f"there is no tensor {name[:60]!r}{nearest(name, self.names)}")
+            raise UnlocatedError(f"there is no tensor {name[:60]!r}{suggestion(name, self.names)}")
         unused = [key for key, value in self.names.items() if key not in self._used and isinstance(value, Tensor)]
-        hint = nearest(name, [key for key in unused if _likely(name, key)])
+        hint = suggestion(name, [key for key in unused if _likely(name, key)])
         if hint:
             raise UnlocatedError(
                 f"there is no tensor {name[:60]!r}{hint}; if it is an input, write {name[:60]} = Input() above"
@@ -235,7 +235,7 @@ class _FormulaReader(CallReader):
         tensor = self.tensor(node.value, self.value(node.value))
         if node.attr not in tensor.ports:
             raise UnlocatedError(
-                f"there is no output {node.attr[:60]!r}{nearest(node.attr, tensor.ports)}; "
+                f"there is no output {node.attr[:60]!r}{suggestion(node.attr, tensor.ports)}; "
                 f"this one has {', '.join(tensor.ports)}"
             )
         return Tensor(tensor.node, node.attr, tensor.ports)

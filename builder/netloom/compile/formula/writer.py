@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 from netloom.compile.formula.graph_builder import GraphBuilder, UnlocatedError
-from netloom.compile.formula.names import NODE_FIELDS, FormulaError, plain_name
+from netloom.compile.formula.names import NODE_FIELDS, FormulaError
 from netloom.compile.formula.operators import PAIRS, SIGNS
 from netloom.compile.formula.values import constant, is_numeric
+from netloom.core.field_errors import comparable
 from netloom.document import SUBNETWORK, Network, Node
 from netloom.document.expression import FUNCTIONS, MAX_LENGTH, SIZE
 from netloom.layers import Layer, form, label, registry
@@ -153,6 +154,6 @@ class _Writer:
             tree = ast.parse(value, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return repr(value)
-        shadowed = {plain_name(name) for name in (*FUNCTIONS, SIZE)} & set(self.names.values())
+        shadowed = {comparable(name) for name in (*FUNCTIONS, SIZE)} & set(self.names.values())
         bare = constant(tree) is None and is_numeric(tree, self.network.parameters) and not shadowed
         return value if bare and not isinstance(tree, ast.Constant) and "#" not in value else repr(value)

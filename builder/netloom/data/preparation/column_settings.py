@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal
 
 from pydantic import ValidationError, create_model
 
 from netloom.core.errors import DataError
-from netloom.core.field_errors import field_errors, summary
+from netloom.core.field_errors import field_errors, summary, unknown_name
 from netloom.modalities.columns.registry import column_kinds
 from netloom.modalities.fields.registry import modalities
 from netloom.modalities.settings import Settings
@@ -99,22 +98,15 @@ def _choice(model: Settings) -> ColumnChoice:
     return ColumnChoice(settings.pop("kind", None), settings.pop("role", None), settings)
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Check that all options exist.
+def refuse_unknown(options: Iterable[str], known: Iterable[str], owner: str) -> None:
+    """Refuse options of a dataset, or of its import, that it does not have.
 
     Raises:
-        DataError: an option does not exist; the sentence names the nearest one, and all.
+        DataError: An option is unknown; the sentence names the nearest one.
     """
     names = list(known)
-    for name in sorted(set(given) - set(names)):
-        listed = f"the options are {', '.join(names)}" if names else "there are none"
-        raise DataError(f"There is no option {name[:60]!r} for {what}; {listed}.{nearest(name, names)}")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" with the most similar name, to append to a message; "" if none is similar."""
-    near = get_close_matches(name, list(names), 1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    for name in sorted(set(options) - set(names)):
+        raise DataError(unknown_name(name, names, "option", owner))
 
 
 def _each(value: Any, kind: type[Any], what: str) -> dict[str, Any]:

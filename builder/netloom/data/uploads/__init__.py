@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from netloom.core.errors import DataError
+from netloom.core.field_errors import nearest_name
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns
-from netloom.data.preparation.column_settings import COLUMNS, nearest
+from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import DatasetInfo
 from netloom.data.splits.given_splits import NO_PART, file_parts, is_split, part_of
@@ -152,8 +153,9 @@ def reader_for(source: Source, kind: str = "", target: str | None = None) -> Rea
     """
     if kind:
         if kind not in readers():
-            listed = ", ".join(readers())
-            raise DataError(f"There is no kind of data {kind[:60]!r}; there is {listed}.{nearest(kind, readers())}")
+            nearest = nearest_name(kind, readers())
+            hint = f"did you mean {nearest!r}?" if nearest else f"choose one of {', '.join(readers())}."
+            raise DataError(f"There is no kind of data {kind[:60]!r}; {hint}")
         if source.large is not None and not readers()[kind].takes_large:
             raise DataError(
                 f"{source.filename[:100]!r} does not fit into memory, which only tables may; upload a part of it, or "
