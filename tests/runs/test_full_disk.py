@@ -22,7 +22,7 @@ from tests.runs.disks import fill, small_disk
 from tests.runs.examples import check_curves, moons, trained_here
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a disk of its own")
-BEGINS = "it begins anew, as it had no checkpoint yet"
+BEGINS = "it starts again, as it had no checkpoint yet"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def failed(store: Store, monkeypatch: pytest.MonkeyPatch, saved_at: int | None) 
 
 
 @pytest.mark.parametrize(
-    ("saved_at", "goes_on"), [(None, BEGINS), (5, "it goes on from its last checkpoint, that of step 5")]
+    ("saved_at", "goes_on"), [(None, BEGINS), (5, "it continues from its last checkpoint, at step 5")]
 )
 def test_a_run_is_resumed_as_the_sentence_says(
     tight: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], saved_at: int | None, goes_on: str

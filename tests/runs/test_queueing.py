@@ -215,7 +215,7 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     now = {row[1:3]: row[3] for row in measures(store, branch)}
     assert now == pytest.approx(then), "the weights are those after epoch 2"
     assert store.run(branch).about["branch"]["at"] == 2
-    with pytest.raises(ValueError, match="No weights are kept of epoch 99"):
+    with pytest.raises(ValueError, match="There are no weights of epoch 99"):
         continuation.branch(store, run_id, 99)
     with pytest.raises(ValueError, match="one epoch or more"):
         continuation.extend(store, run_id, 0)

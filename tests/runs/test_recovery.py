@@ -101,7 +101,7 @@ def test_runs_and_projects_are_listed_again(
     assert sorted(run.title for run in store.runs(ids["second"])) == [f"Other: grid sweep · {n}" for n in (1, 2)]
     cut = store.run(ids["cut"])
     assert (cut.state, cut.title) == ("failed", "Cut off")
-    assert cut.reason.startswith("The database was lost while this run trained. Resume it: it begins anew")
+    assert cut.reason.startswith("The database was lost while this run trained. Resume it: it starts again")
     with trained_here():
         resume(store, ids["cut"])
     assert store.run(ids["cut"]).state == "finished"

@@ -48,7 +48,7 @@ def with_noise(raw: RawDataset, size: Any) -> RawDataset:
         DataError: the data has no images, or `size` is not an integer from 1 to 512.
     """
     if not any(part.modality.has_brightness for part in raw.parts):
-        raise DataError("Noise can only stand beside pictures; take the option 'noise_size' away, or choose pictures.")
+        raise DataError("A noise field needs images; remove the option 'noise_size', or choose data with images.")
     if type(size) is not int or not 1 <= size <= MOST:
         raise DataError(f"The option 'noise_size' is how many numbers, from 1 to {MOST}; received {str(size)[:60]!r}.")
     values = np.random.default_rng(_SEED).standard_normal((len(raw), size))

@@ -54,7 +54,7 @@ def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) 
     if epochs < 1:
         raise ValueError(f"A run is extended by one epoch or more, received {epochs}.")
     if checkpoints.load(artifacts) is None:
-        raise StoreError("This run has no checkpoint to go on from; start it anew.")
+        raise StoreError("This run has no checkpoint to resume from; start it again.")
     project = artifacts.project()
     training = project.training
     done = max(run.epoch, 0)
@@ -108,10 +108,8 @@ def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:
             raise StartError(str(error)) from None
     paths_by_epoch = {snapshot.epoch: snapshot.path for snapshot in epoch_snapshots(artifacts)}
     if at not in paths_by_epoch:
-        epochs = ", ".join(map(str, paths_by_epoch)) or "none"
-        raise UnknownWeightsError(
-            f"No weights are kept of epoch {at}; there are those of {epochs}, the best and the last."
-        )
+        choices = ", ".join(map(str, (*paths_by_epoch, "best")))
+        raise UnknownWeightsError(f"There are no weights of epoch {at}; choose {choices} or last.")
     return paths_by_epoch[at], at
 
 

@@ -271,7 +271,7 @@ def _listen(store: Store, run: Run) -> Run:
         else:
             reason = (
                 f"The machine {named(str(run.host))} that trained it was not heard from for {SILENCE_S:g} seconds; it "
-                "was switched off, or cut off from the database. Resume the run to go on from its last checkpoint."
+                "was switched off, or cut off from the database. Resume the run to continue from its last checkpoint."
             )
             _fail(store, again, reason)
     return store.run(run.id)

@@ -98,20 +98,20 @@ def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:
     if no_memory(error):
         return limits.too_much_memory
     if full := no_room(error):
-        return f"{FULL[full]}, and resume the run ({RESUME} {artifacts.run_id[:8]}): {_goes_on(artifacts)}."
+        return f"{FULL[full]}, and resume the run ({RESUME} {artifacts.run_id[:8]}): {_resumption(artifacts)}."
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return first[:500]
 
 
-def _goes_on(artifacts: RunArtifacts) -> str:
+def _resumption(artifacts: RunArtifacts) -> str:
     """Return what a resumed run does: it has a checkpoint, or it was interrupted before the first one."""
     try:
         step = checkpoints.last_step(artifacts)
     except CheckpointError:
-        return "its last checkpoint is damaged, and it goes on from the one before, if there is one"
+        return "its last checkpoint is damaged, and it continues from the one before, if there is one"
     if step is None:
-        return "it begins anew, as it had no checkpoint yet"
-    return f"it goes on from its last checkpoint, that of step {step:,}"
+        return "it starts again, as it had no checkpoint yet"
+    return f"it continues from its last checkpoint, at step {step:,}"
 
 
 def existing(file: Path) -> Path | None:

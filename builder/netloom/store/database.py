@@ -28,7 +28,7 @@ _HINTS = {
     "readonly": "let this user write to it, or choose another data folder",
     "read-only": "let this user write to it, or choose another data folder",
     "is full": "free some space on its disk",
-    "no such table": "it was emptied or exchanged while Netloom ran; start Netloom again, which makes the tables anew",
+    "no such table": "it was emptied or replaced while Netloom ran; restart Netloom, which creates the tables",
     "unable to open": "check that its folder exists and that this user may write there",
 }
 
@@ -125,7 +125,9 @@ class Database:
         except PoolTimeout as error:
             raise StoreError("The database has too much to do at the moment; try again in a few seconds.") from error
         except UnicodeEncodeError as error:
-            raise StoreError("This text holds half a character, which cannot be stored; type it anew.") from error
+            raise StoreError(
+                "This text contains half of a character (a lone surrogate), which cannot be stored; type it again."
+            ) from error
 
     def _sentence(self, reason: str) -> str:
         if "not a database" in reason or "malformed" in reason:

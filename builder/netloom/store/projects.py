@@ -235,7 +235,7 @@ def _text(project: Project) -> str:
         checked(project)
         return compact(project)
     except DocumentError as error:
-        raise StoreError(f"This project cannot be kept: {error}") from error
+        raise StoreError(f"This project cannot be saved: {error}") from error
 
 
 def _document(text: str) -> Project:

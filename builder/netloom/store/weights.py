@@ -35,7 +35,7 @@ def keep(home: Path, content: bytes) -> str:
         final.parent.mkdir(parents=True, exist_ok=True)
         _write(final, content)
     except OSError as error:
-        raise StoreError(f"The weights cannot be kept in {final.parent}: {error.strerror or error}.") from error
+        raise StoreError(f"The weights cannot be saved in {final.parent}: {error.strerror or error}.") from error
     return digest
 
 

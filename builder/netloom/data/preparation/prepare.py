@@ -128,7 +128,7 @@ def _prepare(key: str, home: str) -> Prepared:
     inputs, files = encoded(preprocess["fields"], raw)
     if choice.duplicates == "drop":
         if raw.large:
-            raise DataError("Duplicates cannot be looked for in data that is larger than memory; keep them.")
+            raise DataError("Data that is larger than memory cannot be searched for duplicates; keep them.")
         parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
     # The weights of all training rows can be 0
     weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
@@ -226,7 +226,7 @@ def bigram_entropy(prepared: Prepared) -> float:
         DataError: the target is not the next token.
     """
     if not prepared.schema.target.type.continues_text:
-        raise DataError("Only a text whose next token is to be told has pairs of tokens; choose such data.")
+        raise DataError("Only data for next-token prediction has pairs of tokens; choose such data.")
     field = prepared.schema.inputs[0]
     size = field.vocabulary or 1
     counts = np.full((size, size), 0.5)

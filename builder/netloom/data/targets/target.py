@@ -73,7 +73,7 @@ class Target(Generic[FittedT]):
             DataError: the target has no labels, or only one would remain.
         """
         if aliases.get(raw.target_name):
-            raise DataError(f"{raw.target_name[:80]!r} has no labels to treat as the same; take 'aliases' away.")
+            raise DataError(f"{raw.target_name[:80]!r} has no labels to merge; remove 'aliases'.")
         return raw
 
     def moved(self, values: Any, move: Move) -> Any:

@@ -161,7 +161,7 @@ def _cut_off(artifacts: RunArtifacts) -> str:
         has_checkpoint = checkpoints.weights_file(artifacts, "last").exists()
     except (FileNotFoundError, CheckpointError):
         has_checkpoint = False
-    goes_on = "goes on from its last checkpoint" if has_checkpoint else "begins anew, as it has no checkpoint"
+    goes_on = "continues from its last checkpoint" if has_checkpoint else "starts again, as it has no checkpoint"
     return f"The database was lost while this run trained. Resume it: it {goes_on}."
 
 

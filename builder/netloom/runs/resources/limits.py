@@ -60,7 +60,7 @@ class RunLimits:
     def too_long(self) -> str:
         return (
             f"It was stopped after {self.wall_s / 3600:.3g} hours, as long as a run may keep its place here; resume "
-            "it to go on from where it stopped, or set NETLOOM_RUN_HOURS."
+            "it to continue from where it stopped, or set NETLOOM_RUN_HOURS."
         )
 
     @property

@@ -373,7 +373,7 @@ def _range(path: str, spec: Mapping[str, Any], is_integer: bool) -> ParameterSpa
                 raise SpaceError(f"{path}: {key} is a number above 0, received {spec[key]!r:.40}.")
             checked_range[key] = spec[key]
     if checked_range["log"] and "step" in checked_range:
-        raise SpaceError(f"{path}: a logarithmic scale has no step; say points for a grid.")
+        raise SpaceError(f"{path}: a logarithmic scale has no step; use points for a grid.")
     return checked_range
 
 

@@ -84,7 +84,7 @@ def bring(store: Store, filename: str, content: bytes) -> ImportResult:
     Raises:
         DocumentError: a JSON file holds neither a project nor a Keras model.
         UnreadableModelError: the model cannot be imported.
-        StoreError: it cannot be kept.
+        StoreError: it cannot be saved.
     """
     kind = Path(filename).suffix.lower()
     name = (Path(filename).stem.strip() or "Imported")[:200]
