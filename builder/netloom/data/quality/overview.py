@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -24,6 +23,7 @@ from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.column_inference import ColumnPlan, column_plans, look_like_classes, targets_of
 from netloom.data.uploads import find_upload, options_of
 from netloom.data.uploads.tabular import TABLE, kept_table
+from netloom.data.uploads.upload_meta import read_meta
 from netloom.document import DataChoice
 from netloom.modalities.columns.category import Category
 from netloom.modalities.columns.conversion import numbers
@@ -88,7 +88,7 @@ def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
 def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
     """Return the options in effect for an upload that is a plain table; None if it is something else."""
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        meta = read_meta(folder)
     except (OSError, ValueError):
         return None
     reader = meta.get("reader") or ("table" if meta.get("kind") in ("table", "text") else "")

@@ -6,7 +6,6 @@ An upload is read once, converted to a format of Netloom, and stored under a UUI
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import uuid
 import zipfile
@@ -30,7 +29,8 @@ from netloom.data.tables.readers import TABLE_FORMS
 from netloom.data.uploads.joining import reads, tables_in_parts
 from netloom.data.uploads.source import Content, Source, open_source
 from netloom.data.uploads.upload_kind import DEFAULTS, Reader, fitting, readers, stored_options
-from netloom.document import DataChoice, write_bytes
+from netloom.data.uploads.upload_meta import META_FILE, UploadMeta, read_meta, write_meta
+from netloom.document import DataChoice
 
 __all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "has_upload", "identified",
            "open_source", "read_upload", "reader_for", "readers", "remove", "title_for", "uploaded"]  # fmt: skip
@@ -86,7 +86,10 @@ def add_source(
     with _new_folder(home) as folder:
         stored = reader.keep(source, answers, folder, progress)
         refuse_few(stored.rows)
-        meta: dict[str, Any] = {
+        meta: UploadMeta = {
+            "id": folder.name,
+            "title": title,
+            "created_at": datetime.now(UTC).isoformat(),
             "reader": reader.name,
             "kind": reader.kind,
             "rows": stored.rows,
@@ -94,17 +97,18 @@ def add_source(
             "options": stored_options(reader, source, answers),
             "notes": stored.notes,
             "summary": stored.summary,
+            "task": "",
             **stored.extra,
         }
         progress(0.95, "Checking the stored data")
         # Training reads it in the same way, so that what it would refuse is refused now.
-        raw = reader.raw(folder, {"title": title, **meta}, dict(meta["options"]))
+        raw = reader.raw(folder, meta, dict(meta["options"]))
         _refuse_unsplit(source, reader, raw, answers)
         refuse_few(len(raw))
         meta["task"] = raw.target_type.usual_task
-        info = _finish(folder, title, meta)
+        write_meta(folder, meta)
     progress(1.0, "Added")
-    return info
+    return _info(meta)
 
 
 def with_target(reader: Reader, options: Mapping[str, Any], target: str | None) -> dict[str, Any]:
@@ -173,10 +177,10 @@ def reader_for(source: Source, kind: str = "", target: str | None = None) -> Rea
 def uploaded(home: Path) -> list[DatasetInfo]:
     """All uploads, the newest first."""
     dated = []
-    for meta in (home / "data").glob("*/meta.json"):
+    for file in (home / "data").glob(f"*/{META_FILE}"):
         try:
-            content = json.loads(meta.read_text(encoding="utf-8"))
-            dated.append((str(content["created_at"]), _info(content)))
+            meta = read_meta(file.parent)
+            dated.append((meta["created_at"], _info(meta)))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # another process is writing or removing it, or it is not an upload
     return [info for _, info in sorted(dated, key=lambda item: item[0], reverse=True)]
@@ -204,7 +208,7 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
 
     folder = find_upload(choice.dataset, home)
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        meta = read_meta(folder)
         options = options_of(meta["options"], choice)
         # Earlier uploads do not name their reader
         reader_name = meta.get("reader") or {"image": "picture_folders"}.get(meta["kind"], "table")
@@ -258,7 +262,7 @@ def find_upload(name: str, home: Path) -> Path:
         folder = home / "data" / str(uuid.UUID(name))
     except ValueError:
         folder = home / "data" / _id_of(name, home)
-    if not (folder / "meta.json").exists():
+    if not (folder / META_FILE).exists():
         raise DataError("This upload does not exist any more; upload it again, or choose other data.")
     return folder
 
@@ -370,14 +374,7 @@ def _new_folder(home: Path) -> Iterator[Path]:
         raise
 
 
-def _finish(folder: Path, title: str, meta: dict[str, Any]) -> DatasetInfo:
-    meta = {"id": folder.name, "title": title, "created_at": datetime.now(UTC).isoformat(), **meta}
-    # Last, as a folder without this file is not an upload: no process sees an incomplete one
-    write_bytes(folder / "meta.json", json.dumps(meta, ensure_ascii=False).encode())
-    return _info(meta)
-
-
-def _info(meta: dict[str, Any]) -> DatasetInfo:
+def _info(meta: UploadMeta) -> DatasetInfo:
     columns = tuple(meta["columns"])
     return DatasetInfo(
         meta["id"], meta["title"], meta["kind"], meta["task"], meta["summary"], meta["rows"], False, columns

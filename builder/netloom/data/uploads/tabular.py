@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +22,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.conversion import odd_one
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ class Tabular(Reader):
         """Return the target, as the last phrase of the summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
-        table, title = kept_table(folder), str(meta["title"])
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+        table, title = kept_table(folder), meta["title"]
         # Uploads from before this question keep their split, so that runs can be reproduced.
         options.setdefault("split", None) if "split" not in meta["options"] else None
         chosen = check_options(options, self.of_table(table, options), title, repr(title[:60]))

@@ -16,6 +16,7 @@ from netloom.core.registry import discover
 from netloom.data.preparation.column_settings import refuse_unknown
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.uploads.source import Source
+from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ class Kept:
     summary: str
     columns: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)  # what `raw` needs to know, as plain JSON
+    extra: ReaderMeta = field(default_factory=ReaderMeta)
 
 
 class Reader(ABC):
@@ -148,7 +149,7 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         """Read the stored data with the options of a document.
 
         Raises:

@@ -33,6 +33,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,15 +147,15 @@ class Arrays(Reader):
         notes = _unread(names, answers)
         return Kept(len(input_rows), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         view = with_default(VIEW, meta["options"]["view"])
-        chosen = check_options(options, [view, TASK], str(meta["title"]), "Arrays")
+        chosen = check_options(options, [view, TASK], meta["title"], "Arrays")
         # Viewed as plain arrays: indexing a row of a memmap creates a memmap, which is slow.
         inputs, target, parts = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
             for name in ("input", "target", "parts")
         )
-        target_fields = _target(target, chosen["task"], str(meta["target"]), str(meta["title"]), inputs)
+        target_fields = _target(target, chosen["task"], meta["target"], meta["title"], inputs)
         raw = _viewed(inputs, chosen["view"], target_fields)
         set_given(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw

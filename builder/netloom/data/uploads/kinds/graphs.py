@@ -28,6 +28,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.category import CATEGORY_LIMIT
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Graphs(Reader):
         summary = f"{len(labels):,} graphs of up to {features.shape[1]} nodes; predicts {answers['target']}"
         return Kept(len(labels), summary, list(labels.columns), notes, {"features": names})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         from netloom.data.uploads.images import load_arrays
@@ -88,10 +89,10 @@ class Graphs(Reader):
         columns = list(labels.columns)
         questions = [with_default(TARGET, meta["options"]["target"], columns), TASK]
         questions.append(with_default(SPLIT, meta["options"].get("split"), columns))
-        chosen = check_options(options, questions, str(meta["title"]), "Graphs")
+        chosen = check_options(options, questions, meta["title"], "Graphs")
         warnings: list[str] = []
         labelled = known_rows(labels, [chosen["target"]], warnings)
-        target = target_of(labelled[chosen["target"]], chosen["task"], str(meta["title"]))
+        target = target_of(labelled[chosen["target"]], chosen["task"], meta["title"])
         arrays = load_arrays(folder, "graphs.npz")
         rows = labelled.index.to_numpy()
         nodes, bonds = arrays["nodes"][rows].astype(np.float64), arrays["bonds"][rows].astype(np.float64)

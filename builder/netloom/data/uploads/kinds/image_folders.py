@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, rea
 from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +83,7 @@ class PictureFolders(Reader):
         summary = f"{len(names):,} images of {len(classes)} classes"
         return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         chosen = check_options(options, [SIZE, GREY], "", "Pictures")
         arrays = load_arrays(folder)
         raw = Images(

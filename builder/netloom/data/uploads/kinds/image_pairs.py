@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ class PicturePairs(Reader):
         summary = f"{len(table):,} pairs of {len(names):,} images; predicts {answers['target']}"
         return Kept(len(table), summary, labels, notes, {"side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
@@ -115,14 +115,14 @@ class PicturePairs(Reader):
             GREY,
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
-        chosen = check_options(options, questions, str(meta["title"]), "Pairs of images")
+        chosen = check_options(options, questions, meta["title"], "Pairs of images")
         warnings: list[str] = []
         labelled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
         pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
         rows = labelled.index.to_numpy()
         pairs = arrays["pairs"][rows]
-        target = target_of(labelled[chosen["target"]], chosen["task"], str(meta["title"]))
+        target = target_of(labelled[chosen["target"]], chosen["task"], meta["title"])
         target_fields = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
             Images(name=name, pixels=pixels[pairs[:, place]], **target_fields)

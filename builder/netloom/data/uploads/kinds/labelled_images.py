@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ class LabelledPictures(Reader):
         summary = f"{len(names):,} images; predicts {answers['target']}"
         return Kept(len(names), summary, labels, notes, {"side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
@@ -104,7 +104,7 @@ class LabelledPictures(Reader):
             GREY,
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
-        chosen = check_options(options, questions, str(meta["title"]), "Pictures")
+        chosen = check_options(options, questions, meta["title"], "Pictures")
         warnings: list[str] = []
         labelled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
@@ -113,7 +113,7 @@ class LabelledPictures(Reader):
             name="image",
             warnings=warnings,
             pixels=brought_to(arrays["pixels"][rows], chosen["size"], chosen["grey"]),
-            **target_of(labelled[chosen["target"]], chosen["task"], str(meta["title"])),
+            **target_of(labelled[chosen["target"]], chosen["task"], meta["title"]),
         )
         set_given(raw, parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw

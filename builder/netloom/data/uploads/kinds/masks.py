@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from netloom.data.uploads.images import (
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,10 +114,10 @@ class Masks(Reader):
         summary = f"{len(pairs):,} images with masks of {len(classes)} classes"
         return Kept(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         chosen = check_options(options, [SIZE, GREY], "", "Pictures")
         arrays = load_arrays(folder)
-        size = chosen["size"] or min(IMAGE_SIDE, int(meta["side"]))
+        size = chosen["size"] or min(IMAGE_SIDE, meta["side"])
         raw = Images(
             name="image",
             target=np.stack([resized_mask(mask_values, size) for mask_values in arrays["masks"]]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,8 +72,8 @@ class Prose(Reader):
         rows = (len(text) - 1) // int(answers["length"])
         return Kept(rows, f"{len(text):,} characters to continue, one by one", (), notes, {"ends": ends})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
-        length = check_options(options, [LENGTH], str(meta["title"]), "Texts to continue")["length"]
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+        length = check_options(options, [LENGTH], meta["title"], "Texts to continue")["length"]
         text = (folder / "text.txt").read_bytes().decode("utf-8")
         split, warnings = _given(meta.get("ends") or [], len(text), length)
         return Characters(

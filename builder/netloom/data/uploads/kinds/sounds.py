@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,18 +132,18 @@ class Sounds(Reader):
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
         return Kept(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
         columns = list(table.columns)
         split = with_default(SPLIT, meta["options"].get("split"), columns)
         questions = [with_default(COLUMN, meta["target"], columns), TASK, split, SECONDS]
-        chosen = check_options(options, questions, str(meta["title"]), "Sounds")
+        chosen = check_options(options, questions, meta["title"], "Sounds")
         target = chosen["target"] or meta["target"]
         warnings: list[str] = []
         labelled = known_rows(table, [target], warnings)
-        length = max(2, round(float(chosen["seconds"]) * int(meta["rate"])))
+        length = max(2, round(float(chosen["seconds"]) * meta["rate"]))
         if len(labelled) * length > MOST_SAMPLES:
             raise DataError(f"{len(labelled):,} sounds of {length:,} samples are too many; choose fewer seconds.")
         arrays = load_arrays(folder, "sounds.npz")
@@ -160,9 +160,9 @@ class Sounds(Reader):
             name="sound",
             windows=windows,
             channels=("sound",),
-            rate=int(meta["rate"]),
+            rate=meta["rate"],
             warnings=warnings,
-            **target_of(labelled[target], chosen["task"], str(meta["title"])),
+            **target_of(labelled[target], chosen["task"], meta["title"]),
         )
         set_given(raw, parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw

@@ -19,6 +19,7 @@ from netloom.data.uploads.kinds.series import untold
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, Tabular, kept_table
 from netloom.data.uploads.upload_kind import Answers, Kept, Question
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,8 +112,8 @@ class Table(Tabular):
         set_given(raw, parts)
         return raw
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
-        raw = table_to_raw(kept_table(folder), options, str(meta["title"]))
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+        raw = table_to_raw(kept_table(folder), options, meta["title"])
         raw.large = (folder / ARROW_FILE).exists()
         return raw
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.text import LENGTH_LIMIT
 from netloom.modalities.fields.text import UNKNOWN_TOKENS
 
@@ -108,10 +108,10 @@ class Tagged(Reader):
             notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; the words after that are cut.")
         return Kept(len(table), f"{len(table):,} sentences, {kinds} tags besides O", ("text", "tags"), notes)
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
-        check_options(options, [], str(meta["title"]), "Tagged words")
+        check_options(options, [], meta["title"], "Tagged words")
         table = pd.read_parquet(folder / "tagged.parquet")
         names = _tag_names(list(table["tags"]))
         if len(names) < 2:

@@ -27,9 +27,9 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -120,12 +120,12 @@ class TextFiles(Reader):
         table.to_parquet(folder / "texts.parquet")
         return Kept(len(table), f"{len(table):,} texts of {len(set(classes))} classes", ("text", "class"))
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
-        check_options(options, [], str(meta["title"]), "Texts in files")
+        check_options(options, [], meta["title"], "Texts in files")
         table = pd.read_parquet(folder / "texts.parquet")
-        target = target_of(table["class"], "classification", str(meta["title"]))
+        target = target_of(table["class"], "classification", meta["title"])
         raw = RawTexts(name="text", texts=list(table["text"]), **target)
         set_given(raw, table["part"].to_numpy() if "part" in table else None)
         return raw

@@ -1,0 +1,63 @@
+"""The description of an upload, in the `meta.json` of its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from netloom.document import write_bytes
+
+META_FILE = "meta.json"
+
+
+class ReaderMeta(TypedDict, total=False):
+    """What a single kind of upload stores for `Reader.raw`.
+
+    Keys: `kind` replaces that of the reader; `classes` of folders or of a mask; `side` of the largest image in pixels;
+    `target` is the column or array to predict; `rate` in samples per second; `ends` are the positions in a
+    text at which files end, each with its part of the split; `features` the
+    names of those of graph nodes.
+    """
+
+    kind: str
+    classes: list[str]
+    side: int
+    target: str
+    rate: int
+    ends: list[tuple[int, int]]
+    features: list[str]
+
+
+class UploadMeta(ReaderMeta):
+    """The description of an upload. Uploads of early versions have no `reader` and no `notes`.
+
+    Keys: `rows` is the number of rows, `columns` are their names; `options` the answers that a document may change;
+    `notes` sentences on what was assumed or left out; `summary` a phrase for lists; `task` the usual task.
+    """
+
+    id: str
+    title: str
+    created_at: str
+    reader: NotRequired[str]
+    rows: int
+    columns: list[str]
+    options: dict[str, Any]
+    notes: NotRequired[list[str]]
+    summary: str
+    task: str
+
+
+def read_meta(folder: Path) -> UploadMeta:
+    """Return the description of an upload.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not JSON.
+    """
+    meta: UploadMeta = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
+    return meta
+
+
+def write_meta(folder: Path, meta: UploadMeta) -> None:
+    write_bytes(folder / META_FILE, json.dumps(meta, ensure_ascii=False).encode())
