@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import numpy as np
 
@@ -37,6 +37,29 @@ def in_parts(values: np.ndarray, dtype: Any = None) -> Iterator[bytes]:
 def in_memory(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
     """An array of zeros for a field."""
     return np.zeros(tuple(shape), dtype)
+
+
+class RawTarget(TypedDict, total=False):
+    """The target of raw rows, as keyword arguments of `RawDataset`."""
+
+    target: Required[np.ndarray]
+    target_kind: Required[TargetKind]
+    target_name: str
+    classes: tuple[str, ...]
+    target_parts: tuple[TargetSpec, ...]
+
+
+class RowRoles(TypedDict, total=False):
+    """What is known of each row (R,) besides its fields and target, as keyword arguments of `RawDataset`."""
+
+    groups: np.ndarray
+    times: np.ndarray
+    given: np.ndarray
+    weights: np.ndarray
+
+
+class RowFields(RawTarget, RowRoles):
+    """What all fields of the same rows share: the target and the roles."""
 
 
 @dataclass

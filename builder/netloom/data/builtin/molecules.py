@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.multi_field import Matrices, MultiFieldDataset
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 
 _ATOMS = ("C", "N", "O", "S")
 _C, _N, _O, _S = range(4)
@@ -34,12 +32,18 @@ class Molecules(Dataset):
         elements, adjacency = np.stack(kinds), np.stack(bonds).astype(np.float64)
         names = tuple(" ".join(f"{place} {_ATOMS[kind]}" for place, kind in enumerate(row)) for row in elements)
         edges = tuple(", ".join(f"{a}–{b}" for a, b in np.argwhere(np.triu(row))) for row in adjacency)
-        target_fields: dict[str, Any] = {"target": target, "target_kind": "class", "classes": ("stable", "reactive")}
+        classes = ("stable", "reactive")
+        target_fields: RawTarget = {
+            "target": target,
+            "target_kind": "class",
+            "target_name": "reactivity",
+            "classes": classes,
+        }
         parts = (
             Matrices(name="atoms", values=np.eye(len(_ATOMS))[elements], words=names, **target_fields),
             Matrices(name="bonds", values=adjacency, words=edges, **target_fields),
         )
-        return MultiFieldDataset(name="", target_name="what it is", parts=parts, **target_fields)
+        return MultiFieldDataset(name="", parts=parts, **target_fields)
 
     def _molecule(self, is_reactive: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return atom kinds (V,) and bonds (V, V): a tree with two additional bonds; an N and an O are bonded only if

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.multi_field import Categories, MultiFieldDataset
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 
 _FACTORS = 3
 
@@ -37,10 +35,10 @@ class Ratings(Dataset):
         user_bias, film_bias = random.normal(0, 0.4, self.users), random.normal(0, 0.4, self.films)
         stars = 3.2 + user_bias[user] + film_bias[film] + 0.5 * (taste[user] * traits[film]).sum(1)
         stars = (stars + random.normal(0, self.noise, rows)).clip(1, 5).round(1)
-        target_fields: dict[str, Any] = {"target": stars[:, None], "target_kind": "number"}
+        target_fields: RawTarget = {"target": stars[:, None], "target_kind": "number", "target_name": "stars"}
         users = Categories(name="user", columns={"user": [f"user {number:03}" for number in user]}, **target_fields)
         films = Categories(name="film", columns={"film": [f"film {number:03}" for number in film]}, **target_fields)
-        return MultiFieldDataset(name="", target_name="stars", parts=(users, films), **target_fields)
+        return MultiFieldDataset(name="", parts=(users, films), **target_fields)
 
 
 _COLUMNS = {

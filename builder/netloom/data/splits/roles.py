@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.data.raw_dataset import RowRoles
 from netloom.data.splits.given_splits import given_of
 from netloom.modalities.columns import conversion
 
@@ -16,29 +17,20 @@ if TYPE_CHECKING:
 
     from netloom.data.tables.column_inference import ColumnPlan
 
-_ROLES = ("group", "weight", "time", "split")
 
-
-def column_roles(table: pd.DataFrame, plans: Mapping[str, ColumnPlan]) -> dict[str, Any]:
-    """Return the groups, times, weights and given parts (R,), by the name of the attribute of `RawDataset`.
+def column_roles(table: pd.DataFrame, plans: Mapping[str, ColumnPlan]) -> RowRoles:
+    """The groups, times, weights and given parts (R,).
 
     Raises:
         DataError: Two columns have the same role, or a column does not fit its role.
     """
-    roles: dict[str, Any] = {}
-    for role in _ROLES:
+    roles: RowRoles = {}
+    for role, read in _READERS.items():
         names = [name for name, plan in plans.items() if plan.role == role]
         if len(names) > 1:
             raise DataError(f"The columns {names[0]!r} and {names[1]!r} both have the role {role}; one can have it.")
         if names:
-            name = names[0]
-            attribute, read = {
-                "group": ("groups", _groups),
-                "weight": ("weights", _weights),
-                "time": ("times", _times),
-                "split": ("given", given_of),
-            }[role]
-            roles[attribute] = read(table[name], name)
+            roles |= read(table[names[0]], names[0])
     return roles
 
 
@@ -78,3 +70,11 @@ def _times(values: pd.Series, name: str) -> np.ndarray:
     if np.isnan(days).any():
         raise DataError(f"The column {name!r} has cells that are not dates such as 2024-05-31; fix them.")
     return days
+
+
+_READERS: dict[str, Callable[[pd.Series, str], RowRoles]] = {
+    "group": lambda values, name: {"groups": _groups(values, name)},
+    "weight": lambda values, name: {"weights": _weights(values, name)},
+    "time": lambda values, name: {"times": _times(values, name)},
+    "split": lambda values, name: {"given": given_of(values, name)},
+}

@@ -14,7 +14,7 @@ from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, refu
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget, RowFields
 from netloom.data.splits.roles import column_roles
 from netloom.data.tables import arrow_table
 from netloom.data.tables.column_inference import ColumnPlan, choices_of, column_plans, look_like_classes, targets_of
@@ -58,20 +58,20 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
     alone = options.get("task") == LABELS and len(targets) == 1  # for label sets, an empty cell has no labels
     known = _with_values(table, timed if alone else [*targets, *timed], warnings)
-    found = column_plans(known, options, choices, targets)
-    rest = {**_target(known, [found[name] for name in targets], options), **column_roles(known, found)}
-    warnings += [plan.reason for plan in found.values() if "only names the rows" in plan.reason]
-    warnings += [plan.reason for plan in found.values() if plan.reason and plan.reason not in warnings]
-    parts = _parts(known, [plan for plan in found.values() if plan.role == "input"], warnings, rest)
+    plans = column_plans(known, options, choices, targets)
+    row_fields: RowFields = {**_target(known, [plans[name] for name in targets], options), **column_roles(known, plans)}
+    warnings += [plan.reason for plan in plans.values() if "only names the rows" in plan.reason]
+    warnings += [plan.reason for plan in plans.values() if plan.reason and plan.reason not in warnings]
+    parts = _parts(known, [plan for plan in plans.values() if plan.role == "input"], warnings, row_fields)
     if not parts:
         shown = ", ".join(map(repr, targets))
-        said = f"No column but {shown} can be learned from; numbers, categories or one text are needed."
-        raise DataError(" ".join([said, *warnings[:3]]))
-    aliases = aliases_of({name: found[name].choice for name in targets})
+        problem = f"No column but {shown} can be learned from; numbers, categories or one text are needed."
+        raise DataError(" ".join([problem, *warnings[:3]]))
+    aliases = aliases_of({name: plans[name].choice for name in targets})
     if len(parts) == 1:
         parts[0].warnings = warnings
         return target_of(parts[0].target_kind).merged(parts[0], aliases)
-    raw = MultiFieldDataset(name="", parts=tuple(parts), warnings=warnings, **rest)
+    raw = MultiFieldDataset(name="", parts=tuple(parts), warnings=warnings, **row_fields)
     return target_of(raw.target_kind).merged(raw, aliases)
 
 
@@ -94,7 +94,7 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
     return table
 
 
-def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str, Any]) -> dict[str, Any]:
+def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str, Any]) -> RawTarget:
     """Return the target: classes, a number, several numbers, labels, or several targets."""
     task = options.get("task")
     if task is not None and task not in TASKS:
@@ -116,7 +116,7 @@ def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str
     return {"target": np.concatenate(columns, axis=1), "target_kind": "number", "target_name": name}
 
 
-def _one_target(values: pd.Series, plan: ColumnPlan, task: Any) -> dict[str, Any]:
+def _one_target(values: pd.Series, plan: ColumnPlan, task: Any) -> RawTarget:
     import pandas as pd
 
     name, chosen = plan.name, column_kind(plan.choice.kind) if plan.choice.kind else None
@@ -135,18 +135,17 @@ def _one_target(values: pd.Series, plan: ColumnPlan, task: Any) -> dict[str, Any
 
 
 def _as_numbers(values: pd.Series, name: str) -> np.ndarray:
-    found = conversion.numbers(values, name, [])
-    if found is None or np.isnan(found).any():
+    numbers = conversion.numbers(values, name, [])
+    if numbers is None or np.isnan(numbers).any():
         raise DataError(f"The column {name!r} holds cells that are not numbers; fix them, or read it as a category.")
-    return found
+    return numbers
 
 
-def _class_target(values: pd.Series, name: str, numeric: bool) -> dict[str, Any]:
+def _class_target(values: pd.Series, name: str, numeric: bool) -> RawTarget:
     import pandas as pd
 
-    codes, found = pd.factorize(values)
-    labels = [_label(value) for value in pd.Index(found).tolist()]
-    # Integers first; by length and then as text, so that 2 comes before 10
+    codes, distinct = pd.factorize(values)
+    labels = [_label(value) for value in pd.Index(distinct).tolist()]
     classes = sorted(
         set(labels), key=lambda label: (not label.lstrip("-").isdigit(), len(label) if label.isdigit() else 0, label)
     )
@@ -164,7 +163,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> dict[str, Any]
     return {"target": target, "target_kind": "class", "target_name": name, "classes": tuple(classes)}
 
 
-def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
+def _number_target(numbers: np.ndarray, name: str) -> RawTarget:
     if not (abs(numbers) < LARGEST).all():
         raise DataError(f"The column {name!r} holds infinite or far too large numbers; remove those rows.")
     if numbers.min() == numbers.max():
@@ -173,10 +172,10 @@ def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
 
 
 def _parts(
-    known: pd.DataFrame, inputs: list[ColumnPlan], warnings: list[str], rest: Mapping[str, Any]
+    known: pd.DataFrame, inputs: list[ColumnPlan], warnings: list[str], row_fields: RowFields
 ) -> list[RawDataset]:
     """Return the fields of the input columns: one of features, one of numbers for an embedding, and one per text."""
-    table = Table(name="features", written=dict(known.attrs.get("written", {})), **rest)
+    table = Table(name="features", written=dict(known.attrs.get("written", {})), **row_fields)
     embedded: dict[str, Labels] = {}
     settings: dict[str, Any] = {}
     own: list[RawDataset] = []
@@ -192,17 +191,18 @@ def _parts(
             others = {other.name for other in inputs if other != plan}
             field = "text" if len(texts) == 1 and "text" not in others else plan.name
             field = free_name(field, ["features", "categories"])
-            own.append(Texts(name=field, column=plan.name, texts=column.values, settings=choice, **rest))
+            own.append(Texts(name=field, column=plan.name, texts=column.values, settings=choice, **row_fields))
         elif isinstance(column, EmbeddedColumn) and not column.is_shared:
             field = free_name(plan.name, ["features", "categories"])
-            own.append(Categories(name=field, columns={plan.name: column.values}, settings={plan.name: choice}, **rest))
+            columns_of_field = {plan.name: column.values}
+            own.append(Categories(name=field, columns=columns_of_field, settings={plan.name: choice}, **row_fields))
         elif isinstance(column, EmbeddedColumn):
             embedded[plan.name], settings[plan.name] = column.values, choice
         else:
             _add_to_table(table, plan.name, column, choice)
     whole: list[RawDataset] = [table] if table.numbers or table.categories else []
     if embedded:
-        whole.append(Categories(name="categories", columns=embedded, settings=settings, **rest))
+        whole.append(Categories(name="categories", columns=embedded, settings=settings, **row_fields))
     return whole + own
 
 

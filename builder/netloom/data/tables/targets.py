@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.data.raw_dataset import RawTarget
 from netloom.data.schema import TargetSpec
 from netloom.data.tables.column_inference import ColumnPlan
 from netloom.modalities.columns import conversion
@@ -20,11 +21,11 @@ LABELS, SEVERAL = "multi_label", "several_outputs"
 # Separators of the labels in a cell; unless the document sets one, the one in most cells is used.
 SEPARATORS = (";", "|", ",")
 MAX_LABELS = 1_000
-TargetReader = Callable[["pd.Series", ColumnPlan, Any], dict[str, Any]]
+TargetReader = Callable[["pd.Series", ColumnPlan, Any], RawTarget]
 
 
-def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator: Any) -> dict[str, Any]:
-    """Return a multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
+def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator: Any) -> RawTarget:
+    """A multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
 
     Raises:
         DataError: There are fewer than two labels, or more than `MAX_LABELS`.
@@ -59,7 +60,7 @@ def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator:
     return _multi_label(multi_hot[cell_labels.codes], names, name)
 
 
-def _multi_label(applies: np.ndarray, names: Sequence[str], title: str) -> dict[str, Any]:
+def _multi_label(applies: np.ndarray, names: Sequence[str], title: str) -> RawTarget:
     if len(names) < 2:
         raise DataError(f"{title!r} has fewer than two labels; choose another target.")
     return {
@@ -83,8 +84,8 @@ def _split_labels(text: str, separator: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(separator) if part.strip()))
 
 
-def several_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], read_target: TargetReader) -> dict[str, Any]:
-    """Return several targets as the columns of (R, targets): class indices and numbers.
+def several_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], read_target: TargetReader) -> RawTarget:
+    """Several targets side by side (R, targets): class indices and numbers.
 
     Args:
         read_target: Reads a single target.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.streamed_table import StreamedTable
@@ -244,8 +244,8 @@ def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> 
     return complete
 
 
-def target_of(values: pd.Series, task: str | None, title: str) -> dict[str, Any]:
-    """Return the target of a dataset from a column without missing values, inferred as for a plain table.
+def target_of(values: pd.Series, task: str | None, title: str) -> RawTarget:
+    """The target of a dataset, from a column without missing values, inferred as for a plain table.
 
     Raises:
         DataError: The column cannot be a target.

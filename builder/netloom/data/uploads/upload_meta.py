@@ -15,9 +15,8 @@ class ReaderMeta(TypedDict, total=False):
     """What a single kind of upload stores for `Reader.raw`.
 
     Keys: `kind` replaces that of the reader; `classes` of folders or of a mask; `side` of the largest image in pixels;
-    `target` is the column or array to predict; `rate` in samples per second; `ends` are the positions in a
-    text at which files end, each with its part of the split; `features` the
-    names of those of graph nodes.
+    `target` is the column or array to predict; `rate` in samples per second; `ends` are the positions in a text at
+    which files end, each with its part of the split; `features` the names of those of graph nodes.
     """
 
     kind: str

@@ -18,7 +18,7 @@ from netloom.data.limits import MAX_COLUMNS
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
 from netloom.data.raw.table import Table
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.images import set_given
@@ -276,7 +276,7 @@ def _view(shape: tuple[int, ...], dtype: str) -> str:
     return "columns"
 
 
-def _viewed(inputs: np.ndarray, view: str, target_fields: dict[str, Any]) -> RawDataset:
+def _viewed(inputs: np.ndarray, view: str, target_fields: RawTarget) -> RawDataset:
     """Arrays of rows as images, series or columns.
 
     Raises:
@@ -331,8 +331,8 @@ def _cell(row: Any) -> str:
     return np.array2string(np.asarray(row), precision=3, threshold=12, max_line_width=200)[:120].replace("\n", " ")
 
 
-def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray) -> dict[str, Any]:
-    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W)."""
+def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray) -> RawTarget:
+    """The target of a dataset, from an array (R,), (R, k) of numbers or one-hot classes, or (R, H, W) of masks."""
     import pandas as pd
 
     target = np.asarray(array)

@@ -13,7 +13,7 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, MultiFieldDataset
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import split_column
 from netloom.data.uploads.filetables import MOST_TABLES
 from netloom.data.uploads.joining import PART, below_each_other, tables_in_parts
@@ -96,7 +96,7 @@ class Graphs(Reader):
         arrays = load_arrays(folder, "graphs.npz")
         rows = labelled.index.to_numpy()
         nodes, bonds = arrays["nodes"][rows].astype(np.float64), arrays["bonds"][rows].astype(np.float64)
-        target_fields = {"target": target["target"], "target_kind": target["target_kind"]}
+        target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         node_counts = tuple(f"{int((abs(matrix).sum(1) > 0).sum())} nodes" for matrix in nodes)
         edge_lists = tuple(", ".join(f"{a}–{b}" for a, b in np.argwhere(np.triu(matrix))[:200]) for matrix in bonds)
         parts = (

@@ -12,7 +12,7 @@ from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.images import Images
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, thumbnails
@@ -123,7 +123,7 @@ class PicturePairs(Reader):
         rows = labelled.index.to_numpy()
         pairs = arrays["pairs"][rows]
         target = target_of(labelled[chosen["target"]], chosen["task"], meta["title"])
-        target_fields = {"target": target["target"], "target_kind": target["target_kind"]}
+        target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
             Images(name=name, pixels=pixels[pairs[:, place]], **target_fields)
             for place, name in enumerate(("first", "second"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, MultiFieldDataset
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -92,14 +92,13 @@ class Ratings(Tabular):
         repeated = int(rated.duplicated([chosen["user"], chosen["item"]]).sum())
         if repeated:
             warnings.append(f"{repeated:,} rows rate an item that the same user rated before; both ratings are used.")
-        target_fields: dict[str, Any] = {"target": ratings[:, None], "target_kind": "number"}
+        name = chosen["rating"]
+        target_fields: RawTarget = {"target": ratings[:, None], "target_kind": "number", "target_name": name}
         fields = tuple(_named(name, chosen[name], rated[chosen[name]], target_fields) for name in ("user", "item"))
-        return MultiFieldDataset(
-            name="", target_name=chosen["rating"], parts=fields, warnings=warnings, given=split, **target_fields
-        )
+        return MultiFieldDataset(name="", parts=fields, warnings=warnings, given=split, **target_fields)
 
 
-def _named(field: str, column: str, values: pd.Series, target_fields: dict[str, Any]) -> Categories:
+def _named(field: str, column: str, values: pd.Series, target_fields: RawTarget) -> Categories:
     """Users or items as categories; numeric ids are normalized, so that 1 and 1.0 are the same."""
     labels, numeric = conversion.labels(values, column)
     settings = {column: {"numeric": True}} if numeric else {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.core.errors import DataError
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.texts import Texts
-from netloom.data.raw_dataset import RawDataset
+from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, parts_of_rows, target_of, textual
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -70,7 +70,7 @@ class TextPairs(Tabular):
         warnings: list[str] = []
         labelled = known_rows(table, columns, warnings)
         target = target_of(labelled[chosen["target"]], chosen["task"], title)
-        target_fields = {"target": target["target"], "target_kind": target["target_kind"]}
+        target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         fields = tuple(
             # A column with the name of the other field would be read in its place.
             Texts(
