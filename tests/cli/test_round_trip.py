@@ -130,25 +130,25 @@ def test_explain_obeys_a_baseline_steps_layers_and_neurons(console: Console, tra
     (tmp_path / "own.json").write_text(json.dumps(rows(1)[0]))
     command = ("explain", "last", "--method", "integrated_gradients", "--example", 7, "--home", trained.home)
     for asked, named in (
-        ("blur", "compared with the picture itself, blurred"),
-        ("class:3", "compared with the mean of the training pictures of the class 3"),
+        ("blur", "compared with the image itself, blurred"),
+        ("class:3", "compared with the mean of the training images of the class 3"),
         (f"file:{tmp_path / 'own.json'}", "compared with a row of your own"),
     ):
         text = console(*command, "--baseline", asked, "--steps", 24)
         assert named in text.out.splitlines()[0], text.err
         assert "with 24 steps" in text.out
     flow = console("explain", "last", "--method", "flow", "--baseline", "white", "--home", trained.home)
-    assert "compared with a white picture" in flow.out.splitlines()[0]
+    assert "compared with a white image" in flow.out.splitlines()[0]
     over = ("explain", "last", "--over", "test", "--rows", 3, "--home", trained.home)
     layers = console(*over, "--method", "layer_conductance", "--baseline", "black", "--steps", 8, "--json").value
-    assert "compared with a black picture" in layers["sentence"]
+    assert "compared with a black image" in layers["sentence"]
     assert layers["options"]["n_steps"] == 8
     assert layers["parts"]
     neuron = console(*over, "--method", "neuron_gradient", "--neuron", "1", "--json")
     assert "neuron 1 of" in neuron.value["sentence"]
     beside = ("explain", "last", "--example", 7, "--against-method", "saliency", "--home", trained.home)
     both = console(*beside, "--method", "occlusion", "--baseline", "mean", "--json").value
-    assert both["first"]["compared"] == "the mean of the training pictures"
+    assert both["first"]["compared"] == "the mean of the training images"
     assert both["second"]["compared"] == ""
 
 

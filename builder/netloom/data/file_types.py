@@ -20,7 +20,7 @@ _MAGIC_NUMBERS = (
 # Types that cannot be read, each as the end of a sentence that says what to do.
 _UNREADABLE = (
     (b"%PDF", "a PDF document; take its table or text out of it, and save that as CSV or text"),
-    (b"%!PS", "a PostScript document; save it as a PNG picture"),
+    (b"%!PS", "a PostScript document; save it as a PNG image"),
     (b"\xd0\xcf\x11\xe0", "an old Office document, or one with a password; save it as .xlsx without one, or as CSV"),
     (b"\x89HDF", "an HDF5 file; save its arrays as NPZ"),
     (b"SQLite format 3", "an SQLite database; save its table as CSV"),
@@ -37,7 +37,7 @@ _UNREADABLE = (
     (b"\xff\xfb", "an MP3 sound; save it as WAV or FLAC"),
     (b"\x7fELF", "a program; it is never run"),
     (b"MZ", "a program; it is never run"),
-    (b"\x1aE\xdf\xa3", "a film; save its pictures as PNG in a zip"),
+    (b"\x1aE\xdf\xa3", "a video; save its frames as PNG in a zip"),
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def refusal(head: bytes) -> str:
         if head.startswith(magic) and not (magic.isalnum() and _is_text(head[:64])):
             return words
     if head[4:8] == b"ftyp":
-        return "a film or a recording; save its sound as WAV, or its pictures as PNG in a zip"
+        return "a video or a recording; save its sound as WAV, or its frames as PNG in a zip"
     if head[257:262] == b"ustar":
         return "a tar archive; pack it as a plain zip"
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):

@@ -43,8 +43,8 @@ class Colour(_Light):
     title = "Colour"
     summary = "More, less or other colours"
     channels = 3
-    saturation: float = Field(0.3, ge=0, le=1, description="How much colours grow or fade")
-    hue: float = Field(10.0, ge=0, le=180, description="How far colours turn around the colour circle, in degrees")
+    saturation: float = Field(0.3, ge=0, le=1, description="Largest relative change of the saturation")
+    hue: float = Field(10.0, ge=0, le=180, description="Largest rotation of the hue on the color wheel, in degrees")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         import torch
@@ -100,7 +100,7 @@ class Cutout(_Light):
 
     name = "cutout"
     title = "Cutout"
-    summary = "Covers a rectangle, so that no single part of the picture decides"
+    summary = "Covers a rectangle, so that no single part of the image decides"
     smallest: float = Field(0.02, gt=0, le=0.9, description="The least area that is covered, as a share")
     largest: float = Field(0.2, gt=0, le=0.9, description="The greatest area that is covered, as a share")
     chance: float = CHANCE

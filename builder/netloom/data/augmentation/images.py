@@ -38,7 +38,7 @@ class HorizontalFlip(_Flip):
 class VerticalFlip(_Flip):
     name = "vertical_flip"
     title = "Vertical flip"
-    summary = "Top becomes bottom; for pictures taken from above"
+    summary = "Top becomes bottom; for images taken from above"
     axis = 2
 
 
@@ -47,7 +47,7 @@ class Crop(_Picture):
 
     name = "crop"
     title = "Random crop"
-    summary = "Moves the picture by a few pixels: it is padded, and a part of its size is cut out"
+    summary = "Moves the image by a few pixels: it is padded, and a part of its size is cut out"
     padding: float = Field(0.125, gt=0, le=0.5, description="How far it moves at most, as a share of the side")
 
     def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
@@ -95,7 +95,7 @@ class _Affine(_Picture):
 class Rotate(_Affine):
     name = "rotate"
     title = "Rotate"
-    summary = "Turns the picture about its middle"
+    summary = "Rotates the image about its center"
     degrees: float = Field(15.0, gt=0, le=180, description="How far it turns at most, either way")
 
     def matrices(self, rows: int, random: Random) -> torch.Tensor:

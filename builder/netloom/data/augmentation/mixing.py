@@ -46,7 +46,7 @@ class Cutmix(Mixing):
 
     name = "cutmix"
     title = "CutMix"
-    summary = "Puts a rectangle of another picture into each; targets count by their area"
+    summary = "Puts a rectangle of another image into each; targets count by their area"
     kinds: ClassVar[tuple[Kind, ...]] = ("image",)
     alpha: float = Field(1.0, gt=0, le=10, description="Small: mostly one of both; 1: any area is as likely")
 

@@ -55,7 +55,7 @@ def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -
         return f"{augmentation.title} is meant for the field {declared.field!r}, which the network does not read."
     candidates = [field for field in read if declared.field in ("", field.name)]
     suited = [field for field in candidates if augmentation.changes(field)]
-    kinds = "pictures in colour" if augmentation.channels else " or ".join(_KINDS[kind] for kind in augmentation.kinds)
+    kinds = "color images" if augmentation.channels else " or ".join(_KINDS[kind] for kind in augmentation.kinds)
     if not suited:
         return f"{augmentation.title} is for {kinds}, and the network reads none."
     if schema.target.kind in augmentation.spoils:
@@ -65,7 +65,7 @@ def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -
     return ""
 
 
-_KINDS = {"image": "pictures", "sequence": "series", "tokens": "texts", "vector": "tables"}
+_KINDS = {"image": "images", "sequence": "series", "tokens": "texts", "vector": "tables"}
 
 
 def _mixes(augmentation: Augmentation) -> bool:

@@ -38,7 +38,7 @@ class Parts(Dataset):
         weight = np.array(_WEIGHTS)[weighs_as] + random.normal(0, 4, self.rows)
         numbers = {"weight": weight, "temperature": random.normal(20, 3, self.rows)}
         if not isinstance(pictures, Images):
-            raise TypeError("shapes are pictures")
+            raise TypeError("shapes are images")
         table = Table(name="measured", target=faulty, target_kind="class", numbers=numbers)
         return MultiFieldDataset(
             name="",
@@ -60,14 +60,14 @@ class SameDigits(Dataset):
     summary = "Pairs of handwritten digits: predict whether both are equal. Training and test share no images"
 
     rows: Rows = Field(3000, description="How many pairs")
-    pools: int = Field(20, ge=10, le=40, description="How many pools the pictures are parted into")
+    pools: int = Field(20, ge=10, le=40, description="Number of pools that the images are divided into")
 
     def read(self) -> RawDataset:
         from netloom.data.builtin.scikit import Digits
 
         digits = Digits().read()
         if not isinstance(digits, Images):
-            raise TypeError("digits are pictures")
+            raise TypeError("digits are images")
         random = np.random.default_rng(7)
         pool = random.permutation(len(digits)) % self.pools
         groups, same = np.arange(self.rows) % self.pools, random.integers(2, size=self.rows)

@@ -22,7 +22,7 @@ class Scenes(Shapes):
     task = "multi_label"
     summary = "Drawn images with none, one or several shapes: predict which shapes they contain"
 
-    rows: Rows = Field(2400, description="How many pictures")
+    rows: Rows = Field(2400, description="Number of images")
     size: int = Field(20, ge=16, le=96, description="Height and width in pixels")
     noise: float = Field(0.05, ge=0, le=1, description="The noise of the ground, as its standard deviation")
 
@@ -56,7 +56,7 @@ class ShapeFacts(Shapes):
     task = "several_outputs"
     summary = "Drawn shapes on a noisy background: predict the shape, and the percentage of the image that it covers"
 
-    rows: Rows = Field(2000, description="How many pictures")
+    rows: Rows = Field(2000, description="Number of images")
 
     def read(self) -> RawDataset:
         raw = super().read()

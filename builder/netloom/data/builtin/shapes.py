@@ -23,7 +23,7 @@ class Shapes(Dataset):
     task = "classification"
     summary = "Drawn shapes on a noisy background, with a decoy. The decisive pixels are known"
 
-    rows: Rows = Field(1200, description="How many pictures")
+    rows: Rows = Field(1200, description="Number of images")
     size: int = Field(24, ge=16, le=96, description="Height and width in pixels")
     noise: float = Field(0.15, ge=0, le=1, description="The noise of the ground, as its standard deviation")
 

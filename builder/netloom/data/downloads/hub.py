@@ -67,7 +67,7 @@ def keep(files: Any, folder: Path, progress: ProgressCallback) -> Path:
     classes = [name for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)]
     if pictures:
         if len(classes) != 1:
-            raise FetchError("Pictures can be read where one column names their class; this has none, or several.")
+            raise FetchError("Images can be read where one column names their class; this has none, or several.")
         return _by_class(files, pictures[0], classes[0], folder, progress)
     for name in classes:
         kind = kinds[name]
@@ -83,7 +83,7 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: P
     import datasets
 
     if len(by_class) > MAX_PICTURES:
-        raise FetchError(f"It has {len(by_class):,} pictures; at most {MAX_PICTURES:,} are fetched from the hub.")
+        raise FetchError(f"It has {len(by_class):,} images; at most {MAX_PICTURES:,} are fetched from the hub.")
     names, target = by_class.features[label], folder / "pictures"
     by_class = by_class.cast_column(picture, datasets.Image(decode=False))
     for number, row in enumerate(by_class):
@@ -91,10 +91,10 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: P
         (target / class_names).mkdir(parents=True, exist_ok=True)
         content = row[picture]["bytes"]
         if content is None:
-            raise FetchError("Its pictures are addresses of files elsewhere, which are not fetched.")
+            raise FetchError("Its images are addresses of files elsewhere, which are not fetched.")
         (target / class_names / f"{number:06}").with_suffix(".img").write_bytes(content)
         if number % 500 == 0:
-            progress(number / len(by_class), "Keeping its pictures")
+            progress(number / len(by_class), "Saving its images")
     return target
 
 

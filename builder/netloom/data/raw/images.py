@@ -55,11 +55,11 @@ class Images(RawDataset):
             return images
         if self.masks is not None or self.target_type.is_per_pixel:
             raise DataError(
-                f"The masks of {self.name[:80]!r} belong to its pictures as they are; keep size and colours."
+                f"The masks of {self.name[:80]!r} belong to its images as they are; keep their size and colors."
             )
         if len(self) * math.prod(shape) > MAX_CELLS:
             raise DataError(
-                f"{len(self):,} pictures of {shape[1]} × {shape[2]} pixels are too many; choose a smaller size."
+                f"{len(self):,} images of {shape[1]} × {shape[2]} pixels are too many; choose a smaller size."
             )
         pixels = np.stack([sized(np.asarray(image, dtype=np.float32), *shape) for image in self.pixels])
         return replace(self, pixels=pixels, resized=True, settings=images.settings)

@@ -204,7 +204,7 @@ class Black(Baseline):
         return ((torch.full(source.spec.shape, top) - mean) / std).unsqueeze(0)
 
     def words(self, source: Source) -> str:
-        return f"a {self.name} picture"
+        return f"a {self.name} image"
 
 
 class White(Black):
@@ -216,7 +216,7 @@ class White(Black):
 class Blur(Baseline):
     """The blurred example itself, which keeps only coarse structure."""
 
-    name, title = "blur", "The picture itself, blurred"
+    name, title = "blur", "The image itself, blurred"
     of_example = True
 
     def fits(self, source: Source) -> bool:
@@ -232,7 +232,7 @@ class Blur(Baseline):
         return torch.from_numpy(blurred)
 
     def words(self, source: Source) -> str:
-        return f"the picture itself, blurred (σ = {self._sigma(source):.3g} px)"
+        return f"the image itself, blurred (σ = {self._sigma(source):.3g} px)"
 
     def _sigma(self, source: Source) -> float:
         return float(min(source.spec.shape[1:]) * BLUR)

@@ -139,7 +139,7 @@ def _picture(explanation: Explanation, name: str, values: np.ndarray, options: P
     )
     beside = figures.picture(image) if image is not None else None
     return Plot(
-        f"picture {name}",
+        f"image {name}",
         name,
         PlotKind.IMAGE,
         figure,

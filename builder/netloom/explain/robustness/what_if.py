@@ -96,7 +96,7 @@ def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
     if field.is_resized:
         picture = sized(picture, *field.shape)
     if picture.shape != field.shape:
-        raise DataError(f"The picture {name!r} is {picture.shape}, and the network takes {field.shape}.")
+        raise DataError(f"The image {name!r} is {picture.shape}, and the network takes {field.shape}.")
     return picture * np.float32(field.scale) / brightest(data, name)
 
 

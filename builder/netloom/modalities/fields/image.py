@@ -43,9 +43,9 @@ class ImageModality(Modality[TrainingImages]):
     kind = "image"
     encoders = (ImageEncoder,)
     editor = Editor.IMAGE
-    phrase, rows_phrase = "pictures", "pictures"
+    phrase, rows_phrase = "images", "images"
     settings, scale_setting = ImageSettings, "normalise"
-    usual_baseline_phrase = "a picture in the background color of the training pictures"
+    usual_baseline_phrase = "an image in the background color of the training images"
     has_brightness = True
 
     def fit(self, name: str, values: TrainingImages, settings: Mapping[str, Any]) -> Fitted:
@@ -58,7 +58,7 @@ class ImageModality(Modality[TrainingImages]):
         }
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        return "pixels, less their mean, by their deviation over the training rows"
+        return "pixels minus their mean, divided by their standard deviation over the training rows"
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
@@ -68,8 +68,8 @@ class ImageModality(Modality[TrainingImages]):
         for statistic, values in (("mean", prepare.mean), ("std", prepare.std)):
             if len(values) not in (1, shape[0]):
                 raise DataError(
-                    f"The preparation has a {statistic} for each of {len(values)} channels, but the pictures of "
-                    f"{name[:80]!r} have {shape[0]}; choose pictures with as many, or another preparation."
+                    f"The preparation has a {statistic} for each of {len(values)} channels, but the images of "
+                    f"{name[:80]!r} have {shape[0]}; choose images with as many channels, or another preparation."
                 )
         return {"normalise": prepare.model_dump(mode="json")}
 

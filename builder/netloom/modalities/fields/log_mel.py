@@ -92,7 +92,7 @@ class LogMelModality(Modality[TrainingWindows]):
         return {**state, "mean": [band["mean"][0] for band in bands], "std": [band["std"][0] for band in bands]}
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        return "the log-mel spectrogram, each band less its mean, by its deviation over the training rows"
+        return "the log-mel spectrogram, each band minus its mean, divided by its deviation over the training rows"
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]

@@ -60,7 +60,7 @@ class SeriesModality(Modality[TrainingWindows]):
         return {"name": name, "encoding": SeriesEncoder.encoding, "shape": list(shape), "mean": 0.0, "std": 1.0}
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        return "less their mean, by their deviation over the training rows"
+        return "minus their mean, divided by their standard deviation over the training rows"
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]

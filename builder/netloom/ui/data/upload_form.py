@@ -199,18 +199,22 @@ def _choice(value: Any, question: Question) -> str:
 
 
 def _preview(rows: pd.DataFrame, height: int) -> None:
-    cells: dict[str, Any] = {
-        name: st.column_config.ImageColumn(name) for name in rows.columns if str(name).startswith("picture")
-    }
+    # A column of the file may have any name; images of a preview are data URIs.
+    image_columns = [name for name in rows.columns if len(rows) and str(rows[name].iloc[0]).startswith("data:image/")]
+    cells: dict[str, Any] = {name: st.column_config.ImageColumn(name) for name in image_columns}
     if "loudness" in rows.columns:
         cells["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
     for name in rows.select_dtypes(["datetime", "datetimetz"]).columns:
         daily = (rows[name].dropna() == rows[name].dropna().dt.normalize()).all()
         cells[name] = st.column_config.DatetimeColumn(name, format=DAY if daily else f"{DAY} HH:mm:ss", timezone="UTC")
-    pictures = any(str(name).startswith("picture") for name in rows.columns)
     # So low that the button below is in sight on a small screen.
     st.dataframe(
-        rows, hide_index=True, column_config=cells, row_height=48 if pictures else None, height=height, placeholder=""
+        rows,
+        hide_index=True,
+        column_config=cells,
+        row_height=48 if image_columns else None,
+        height=height,
+        placeholder="",
     )
 
 

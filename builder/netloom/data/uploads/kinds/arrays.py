@@ -109,7 +109,7 @@ class Arrays(Reader):
         columns: dict[str, list[Any]] = {"target": [_cell(row) for row in targets]}
         if answers["view"] == "picture":
             pixels, top = _as_pictures(inputs)
-            columns = {"picture": [data_uri(_shown(image, top)) for image in pixels], **columns}
+            columns = {"image": [data_uri(_shown(image, top)) for image in pixels], **columns}
         else:
             columns["input"] = [_cell(row.ravel()[:12]) for row in inputs]
         return pd.DataFrame(columns)

@@ -57,7 +57,7 @@ class PictureFolders(Reader):
         classes = dict(zip(every, _told(source, every)[0], strict=True))
         names = spread(every, PREVIEWED)
         return pd.DataFrame(
-            {"picture": thumbnails(source, names), "class": [classes[name] for name in names], "file": names}
+            {"image": thumbnails(source, names), "class": [classes[name] for name in names], "file": names}
         )
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
@@ -84,7 +84,7 @@ class PictureFolders(Reader):
         return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
-        chosen = check_options(options, [SIZE, GREY], "", "Pictures")
+        chosen = check_options(options, [SIZE, GREY], "", "Images")
         arrays = load_arrays(folder)
         raw = Images(
             name="image",

@@ -80,7 +80,7 @@ class PicturePairs(Reader):
 
         table = self._rows(source, answers, []).head(PREVIEWED).reset_index(drop=True)
         pictures = {
-            f"picture {place}": thumbnails(source, [str(name) for name in table[answers[column]]])
+            f"image {place}": thumbnails(source, [str(name) for name in table[answers[column]]])
             for place, column in enumerate(("first", "second"), 1)
         }
         return pd.concat([pd.DataFrame(pictures), table], axis=1)

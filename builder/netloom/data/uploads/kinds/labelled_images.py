@@ -74,7 +74,7 @@ class LabelledPictures(Reader):
 
         table = self._rows(source, answers, []).head(PREVIEWED)
         names = [str(name) for name in table[answers["file"]]]
-        pictures = pd.DataFrame({"picture": thumbnails(source, names)})
+        pictures = pd.DataFrame({"image": thumbnails(source, names)})
         return pd.concat([pictures, table.reset_index(drop=True)], axis=1)
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
@@ -104,7 +104,7 @@ class LabelledPictures(Reader):
             GREY,
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
-        chosen = check_options(options, questions, meta["title"], "Pictures")
+        chosen = check_options(options, questions, meta["title"], "Images")
         warnings: list[str] = []
         labelled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)

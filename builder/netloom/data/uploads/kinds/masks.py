@@ -75,8 +75,8 @@ class Masks(Reader):
             masks.append(data_uri((shades * 255 // max(1, int(shades.max()))).astype(np.uint8)))
         return pd.DataFrame(
             {
-                "picture": thumbnails(source, [image_name for image_name, _ in pairs]),
-                "picture of mask": masks,
+                "image": thumbnails(source, [image_name for image_name, _ in pairs]),
+                "mask image": masks,
                 "file": [image_name for image_name, _ in pairs],
                 "mask": [mask_name for _, mask_name in pairs],
             }
@@ -115,7 +115,7 @@ class Masks(Reader):
         return Kept(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
-        chosen = check_options(options, [SIZE, GREY], "", "Pictures")
+        chosen = check_options(options, [SIZE, GREY], "", "Images")
         arrays = load_arrays(folder)
         size = chosen["size"] or min(IMAGE_SIDE, meta["side"])
         raw = Images(
