@@ -431,7 +431,7 @@ def test_chance_depends_on_seed_epoch_and_row_alone() -> None:
         (Augment(kind="cutmix"), None, "whole examples"),
         (Augment(kind="mixup"), None, ""),
         (Augment(kind="cutmix"), ["image"], ""),
-        (Augment(kind="crop"), ["measured"], "for pictures"),
+        (Augment(kind="crop"), ["measured"], "for images"),
         (Augment(kind="colour"), ["image"], "Colour is for color images, and the network reads none."),
     ],
 )
