@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def column_roles(table: pd.DataFrame, plans: Mapping[str, ColumnPlan]) -> RowRoles:
-    """The groups, times, weights and given parts (R,).
+    """Return the groups, times, weights and given parts (R,).
 
     Raises:
         DataError: Two columns have the same role, or a column does not fit its role.

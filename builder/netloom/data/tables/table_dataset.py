@@ -146,6 +146,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> RawTarget:
 
     codes, distinct = pd.factorize(values)
     labels = [_label(value) for value in pd.Index(distinct).tolist()]
+    # Integers first; by length and then as text, so that 2 comes before 10
     classes = sorted(
         set(labels), key=lambda label: (not label.lstrip("-").isdigit(), len(label) if label.isdigit() else 0, label)
     )

@@ -25,7 +25,7 @@ TargetReader = Callable[["pd.Series", ColumnPlan, Any], RawTarget]
 
 
 def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator: Any) -> RawTarget:
-    """A multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
+    """Return a multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
 
     Raises:
         DataError: There are fewer than two labels, or more than `MAX_LABELS`.
@@ -85,7 +85,7 @@ def _split_labels(text: str, separator: str) -> list[str]:
 
 
 def several_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], read_target: TargetReader) -> RawTarget:
-    """Several targets side by side (R, targets): class indices and numbers.
+    """Return several targets as the columns of (R, targets): class indices and numbers.
 
     Args:
         read_target: Reads a single target.

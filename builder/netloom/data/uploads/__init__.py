@@ -106,6 +106,7 @@ def add_source(
         _refuse_unsplit(source, reader, raw, answers)
         refuse_few(len(raw))
         meta["task"] = raw.target_type.usual_task
+        # Last, as a folder without this file is not an upload: no process sees an incomplete one
         write_meta(folder, meta)
     progress(1.0, "Added")
     return _info(meta)

@@ -245,7 +245,7 @@ def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> 
 
 
 def target_of(values: pd.Series, task: str | None, title: str) -> RawTarget:
-    """The target of a dataset, from a column without missing values, inferred as for a plain table.
+    """Return the target of a dataset from a column without missing values, inferred as for a plain table.
 
     Raises:
         DataError: The column cannot be a target.

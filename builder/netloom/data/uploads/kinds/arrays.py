@@ -332,7 +332,7 @@ def _cell(row: Any) -> str:
 
 
 def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray) -> RawTarget:
-    """The target of a dataset, from an array (R,), (R, k) of numbers or one-hot classes, or (R, H, W) of masks."""
+    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W)."""
     import pandas as pd
 
     target = np.asarray(array)
