@@ -123,6 +123,7 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
 
 
 def _bounded(value: Any) -> Number:
+    # A power of a negative number can be complex.
     if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > MAX_VALUE:
         raise ExpressionError(f"the value {str(value)[:40]} is out of bounds")
     number: Number = value

@@ -91,6 +91,7 @@ def substituted(value: Any, values: Mapping[str, Any]) -> Any:
 
     class Exchange(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.expr:
+            # In parentheses, so that a * b with a = "c + d" keeps its meaning
             return ast.parse(f"({values[node.id]})", mode="eval").body if node.id in values else node
 
     return ast.unparse(Exchange().visit(ast.parse(value.strip(), mode="eval")))

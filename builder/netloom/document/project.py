@@ -253,6 +253,7 @@ class Network(Frozen):
         other ports are named after the ids of their nodes.
         """
         first = DEFAULT_TARGET_PORT if kind == "Input" else DEFAULT_SOURCE_PORT
+        # A port name has at most 32 characters, an id up to 64.
         return {key: first if place == 0 else key[:32] for place, key in enumerate(self.order(kind))}
 
     def ordered(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:

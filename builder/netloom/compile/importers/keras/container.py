@@ -71,6 +71,7 @@ def open_model(path: Path) -> Iterator[tuple[Any, Weights | None]]:
             space.seek(0)
             with _hdf5(space) as file:
                 yield config, Weights(file, max(HARMLESS_BYTES, MAX_GROWTH * members[WEIGHTS].file_size))
+    # Also for errors in the body of the `with` statement, where weights are read
     except _DAMAGED as error:
         raise UnreadableModelError(
             f"The zip is damaged or incomplete ({plain(str(error))[:80]}); save the model again."

@@ -44,6 +44,7 @@ def _same_padding(
     """
     borders = []
     for length, size, step, spread in zip(lengths, kernel, stride, dilation, strict=True):
+        # The values that ceil(L / stride) windows need beyond the length
         total = max((math.ceil(length / step) - 1) * step + (size - 1) * spread + 1 - length, 0)
         borders.append((total // 2, total - total // 2))
     return borders
@@ -88,12 +89,14 @@ def _convolve(
     if padding == "same":
         borders = _same_padding(value.shape[1:], kernel, stride, (spread,) * rank)
     elif padding == "causal":
+        # Only at the beginning, so that no step depends on later ones
         borders = [((size - 1) * spread, 0) for size in kernel]
     # The layer has one stride; unequal strides are a stride of 1, followed by Slices.
     step = stride[0] if len(set(stride)) == 1 else 1
     params: dict[str, object] = {"stride": step, "dilation": spread, "bias": bias, "padding": 0}
     is_symmetric = all(before == after for before, after in borders)
     is_same = all((size - 1) * spread == before + after for size, (before, after) in zip(kernel, borders, strict=True))
+    # The layer exists for images and square kernels; otherwise, a convolution with groups does the same.
     is_depthwise = depthwise and rank == 2 and len(set(kernel)) == 1
     if is_symmetric and len(set(borders)) == 1:
         params["padding"] = borders[0][0]

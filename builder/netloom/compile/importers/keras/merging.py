@@ -64,6 +64,7 @@ def _dot(use: LayerCall) -> KerasTensor:
         return use.add("Dot", {"axis": -1, "keep": True}, left, right, main=True)
     if left.rank != 3 or right.rank != 3:
         raise use.refuse("multiplies a vector with a sequence, which no layer of Netloom supports")
+    # The summed axis must be the last of a and the second to last of b.
     params = {"transpose_a": port_axes[0] == 1, "transpose_b": port_axes[1] == 2}
     return use.add("MatMul", params, left, right, main=True)
 

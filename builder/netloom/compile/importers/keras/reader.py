@@ -68,6 +68,7 @@ def looks_like_keras(path: Path) -> bool:
             return CONFIG in names and bool(names & {"metadata.json", "model.weights.h5"})
         with path.open("rb") as file:
             head = file.read(4_096)
+            # Before the object may be a byte order mark, white space, or the quotation mark of JSON saved as JSON.
             if not head.lstrip(b'\xef\xbb\xbf \t\r\n"').startswith(b"{"):
                 return False
             content = head + file.read(MAX_CONFIG_BYTES)

@@ -60,6 +60,7 @@ def owner(tables: Mapping[str, Array], array: Array) -> str:
         return ""
     begin = _address(array)
     for name, table in tables.items():
+        # The first address suffices: a view lies completely within its table.
         if _address(table) <= begin < _address(table) + table.nbytes:
             return name
     return ""

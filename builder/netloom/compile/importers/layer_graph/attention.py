@@ -172,7 +172,9 @@ def _masked(builder: GraphBuilder, heads: Heads, masks: Sequence[Mask], last: in
             values = (values == 0) if mask.how == "hide" else (values != 0)
         broadcast = np.broadcast_to(values, np.broadcast_shapes(values.shape, (steps, key_steps)))
         if is_causal(broadcast):
+            # Constant masks that hide exactly the later steps become the `causal` option.
             heads = replace(heads, causal=True)
+        # A mask that hides nothing and adds nothing has no effect.
         elif not broadcast.all() if mask.how != "add" else broadcast.any():
             remaining.append(mask)
     if len(remaining) > 1:
@@ -188,6 +190,7 @@ def _visibility_mask(builder: GraphBuilder, mask: Mask, steps: int, key_steps: i
     rows = sizes[-2] if len(sizes) > 1 else 1
     if sizes[-1] != key_steps or math.prod(sizes[:-2]) != 1 or rows not in (1, steps):
         raise UnsupportedOperatorError("the mask differs between heads")
+    # Reshapes of one mask in several layers count as the same mask.
     root = mask.ref
     while _node(builder, root).type in ("Reshape", "Unsqueeze", "Squeeze", "Flatten"):
         root = builder.sources[root]["in"]

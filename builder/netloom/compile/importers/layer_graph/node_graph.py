@@ -110,6 +110,7 @@ class NodeGraph:
         tensors = {"in": inputs} if isinstance(inputs, Tensor) else dict(inputs or {})
         key = self._identifier(name or kind, kind)
         main = f"{weight} {(weights or {})['weight'].shape}" if weight and weights else ""
+        # The first node with a tensor of the file owns it; further nodes of the same kind share its weights.
         shares = self.shared_weights.get((kind, main)) if main else None
         params = {field: list(value) if isinstance(value, tuple) else value for field, value in params.items()}
         title = "" if name.startswith("node_") or name == key else plain(name)[:200]

@@ -117,6 +117,7 @@ def _read(members: _Members) -> Archive:
         for name, entry in entries.items():
             with _described(name):
                 if entry.get("use_pickle") or entry.get("tensor_meta") is None:
+                    # An error only if an operator reads it
                     refused[name] = "is a pickled object, which is never loaded"
                     continue
                 place = f"{folder}{entry['path_name']}"

@@ -143,6 +143,7 @@ def _plain(kind: str, name: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(kind, name, part) for part in value]
     if type(value) is int and value and value % BATCH == 0:
+        # Constants have the length 1 in place of the batch.
         return value // BATCH
     return value
 

@@ -22,6 +22,7 @@ def without_numbers(value: Any, numbers: list[Any]) -> Any:
     if isinstance(value, list):
         return [without_numbers(part, numbers) for part in value]
     if isinstance(value, dict):
+        # Sorted, so that corresponding numbers have the same index in all uses
         return {key: without_numbers(part, numbers) for key, part in sorted(value.items())}
     return value
 

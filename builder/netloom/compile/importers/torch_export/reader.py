@@ -218,6 +218,7 @@ class Reader:
             return
         self.converted.add(item.name)
         nodes_before = set(self.builder.nodes)
+        # In-place operators such as relu_ are converted like their functional form.
         kind = item.type.rstrip("_") if item.type not in OPERATORS else item.type
         kind = _ALIASES.get(kind, kind)
         try:
@@ -238,6 +239,7 @@ class Reader:
             else:
                 self.values |= zip(name, value, strict=False)
         if _writes(item) and item.reads():
+            # Later operators read the modified tensor under its original name.
             self.values[item.reads()[0]] = results[0]
         for key in self.builder.nodes:
             if key not in nodes_before:

@@ -113,6 +113,7 @@ def _movedim(op: AtenCall) -> Any:
 def _select(op: AtenCall) -> Any:
     states, index = op.args.get("self"), op.integer("index")
     if isinstance(states, States) and op.integer("dim", 0) == 0:
+        # States are (layers · directions, N, H), of which the layer has those of the last layer only.
         return op.apply("Gather", states.last, _integers(states.place(index)), axis=0)
     tensor, axis = op.tensor(), op.axis("dim", 0)
     length = tensor.length(axis)

@@ -36,6 +36,7 @@ def _linear(op: AtenCall) -> Any:
         raise UnsupportedOperatorError("its weights must be constants in the file")
     if weight.array.ndim != 2:
         raise UnsupportedOperatorError("its weights must be a matrix")
+    # (units, D) -> (D, units): a view, by whose memory the weight is still recognized
     transposed = replace(weight, array=weight.array.T)
     if bias is None:
         return _unbiased(op, weight)
@@ -85,6 +86,7 @@ def _convolution(op: AtenCall) -> Any:
     padding, kernel = op.argument("padding", [0]), weight.array.shape[2:]
     if isinstance(padding, str):
         total = [step * (size - 1) if padding == "same" else 0 for step, size in zip(dilations, kernel, strict=True)]
+        # PyTorch pads one more at the end if the total is odd.
         pads = [number // 2 for number in total] + [number - number // 2 for number in total]
     else:
         pads = op.per_axis("padding", axes, (0,)) * 2
@@ -160,6 +162,7 @@ def _batch_norm(op: AtenCall) -> Any:
     size = mean.array.size
     weight, bias = _constant(op, "weight"), _constant(op, "bias")
     variance = _constant_or(op, "running_var", size, 1.0)
+    # The ONNX operator always has a scale and a bias, so that the layer is added directly.
     if weight is None and bias is None:
         kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}[tensor.rank]
         statistics = {

@@ -46,6 +46,7 @@ def _scale_shift(call: Call, tensor: Tensor, scale: float = 1.0, shift: float = 
         and float(scale).is_integer()
         and float(shift).is_integer()
     ):
+        # Integers with a whole scale and shift stay integers, as indices must.
         return elementwise(call.builder, "Cast", scaled, "cast", to="int")
     return scaled
 
@@ -103,6 +104,7 @@ def _with_number(call: Call, kind: str, tensor: Tensor, number: float, first: bo
         return _scale_shift(call, tensor, scale=number)
     if kind == "Sub":
         return _scale_shift(call, tensor, -1.0 if first else 1.0, number if first else -number)
+    # Not for integers, whose division rounds
     if kind == "Div" and not first and number and _is_literal(1 / number) and tensor.spec.dtype == "float":
         return _scale_shift(call, tensor, scale=1 / number)
     if kind == "Div" and first:
@@ -135,6 +137,7 @@ def _compare(call: Call) -> list[Value]:
             and _is_literal(number)
             and not _broadcasts_up(call, other, index)
         ):
+            # The number on the left: 2 < x is x > 2.
             relation = _MIRRORED[relation] if index == 0 else relation
             result = elementwise(call.builder, "Compare", other, call.name, relation=relation, value=number)
             return [replace(result, boolean=True)]

@@ -27,6 +27,7 @@ def _split(call: Call) -> list[Value]:
     length, parts = tensor.length(axis), len(call.used_outputs)
     sizes = call.integers(1, "split")
     if sizes is None:
+        # Since opset 18, the last part can be smaller than the others.
         chunk_size = math.ceil(length / parts)
         sizes = [min(chunk_size, length - chunk_size * place) for place in range(parts)]
     if sum(sizes) != length or min(sizes) < 1 or len(sizes) != parts:

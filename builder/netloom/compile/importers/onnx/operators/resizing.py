@@ -14,6 +14,7 @@ def _pad(call: Call) -> list[Value]:
     pads = call.integers(1, "pads") or []
     axes = call.integers(3, "axes") if len(call.inputs) > 3 else None
     if axes is not None:
+        # Since opset 18, only some axes can be listed.
         all_pads = [0] * 2 * tensor.rank
         for number, axis in enumerate(axes):
             all_pads[normalize_axis(axis, tensor.rank)] = pads[number]

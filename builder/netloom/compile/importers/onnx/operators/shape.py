@@ -53,6 +53,7 @@ def _unsqueeze(call: Call) -> list[Value]:
     axes = call.integers(1, "axes") or []
     rank = tensor.rank + len(axes)
     groups = list(tensor.axes)
+    # Axes are positions in the result, so that they are inserted in ascending order.
     for axis in sorted(normalize_axis(axis, rank) for axis in axes):
         groups.insert(axis, ())
     return [replace(tensor, axes=tuple(groups))]
