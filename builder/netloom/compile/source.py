@@ -202,6 +202,7 @@ def _construction(network_class: NetworkClass, key: str) -> str:
     construction = f"{target.removesuffix(SHARED)}({', '.join(parts)})"
     if repeat is None:
         return construction
+    # One module that is applied several times shares its weights; several modules have their own.
     return (
         f"Repeated([{construction}], {repeat})"
         if target.endswith(SHARED)

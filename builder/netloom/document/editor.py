@@ -163,6 +163,7 @@ class Editor:
         with self.lock:
             self._register(client)
             if epoch != self.epoch:
+                # The operations refer to another history: this makes the browser load the current document.
                 self._foreign_revisions[client] = self.revision
                 return (
                     ["The project was replaced by another version; edits that were not yet applied were discarded."]

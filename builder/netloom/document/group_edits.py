@@ -32,9 +32,11 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     if not chosen:
         raise CompositionError("Select at least one layer other than Inputs and Outputs to create a subnetwork.")
     _require_closed(outer, chosen)
+    # One Input for each tensor from outside, even if several nodes read it
     coming = _references(edge for edge in outer.edges if edge.target_node in chosen and edge.source_node not in chosen)
     going = _references(edge for edge in outer.edges if edge.source_node in chosen and edge.target_node not in chosen)
     numbers = edit.get("numbers")
+    # Parameters that the nodes read become parameters of the new network, with the same names.
     read = {found for key in chosen for found in names_read(outer.nodes[key], numbers)} & set(outer.parameters)
     parameters = {found: outer.parameters[found] for found in sorted(read)}
     inner, input_of_source, output_of_source = _subnetwork(outer, chosen, coming, going, edit.get("inputs", {}))

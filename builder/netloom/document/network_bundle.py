@@ -92,6 +92,7 @@ def innermost_first(project: Project, name: str) -> list[str]:
     """
     order: list[str] = []
     around: list[str] = [name]
+    # A depth-first search without recursion; `around` is the path from `name` to the current network.
     waiting = [iter(project.uses(name))]
     while waiting:
         inner = next(waiting[-1], None)

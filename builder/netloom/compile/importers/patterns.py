@@ -235,6 +235,7 @@ class PatternSearch:
         """
         tie_groups = self.wiring.tie_groups
         tied_positions = [position for position, key in enumerate(subgraphs[0].order) if key in tie_groups]
+        # Only ties between the corresponding nodes of all occurrences can be expressed.
         if any(
             tie_groups[subgraphs[0].order[position]] != {subgraph.order[position] for subgraph in subgraphs}
             for position in tied_positions

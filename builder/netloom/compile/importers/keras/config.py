@@ -288,6 +288,7 @@ def _references(raw: Any) -> list[TensorRef]:
 def _sequential(name: str, layers: dict[str, LayerConfig], config: dict[str, Any]) -> ModelConfig:
     if not layers:
         raise UnreadableModelError(f"The Sequential model {quoted(name)} has no layers.")
+    # A Sequential can lack an InputLayer: the shape is then in its first layer or in its build configuration.
     first = next(iter(layers.values()))
     if first.kind != "InputLayer":
         inner = first.model.layers[first.model.inputs[0].layer].config if first.model else first.config

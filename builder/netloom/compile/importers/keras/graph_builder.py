@@ -178,6 +178,7 @@ class NetworkBuilder:
             Edge(source=value.reference, target=f"{key}.{port.name}") for value, port in zip(inputs, ports, strict=True)
         ]
         self.nodes[key] = node
+        # The caller knows the outputs of a subnetwork from the tensors inside it.
         if isinstance(layer, (Subnetwork, Output)):
             return []
         if isinstance(layer, Input):

@@ -220,6 +220,7 @@ def _convert_call(
     if is_tensor(kwargs.get("mask")):
         raise layer.refuse("has a mask, which the import does not support")
     if layer.is_operation:
+        # Converters of operations treat all arguments as operands.
         kwargs = {key: value for key, value in kwargs.items() if is_tensor(value) or isinstance(value, (int, float))}
     use = LayerCall(builder, layer, args, kwargs, holder, _accepts_reordering(config, layer))
     try:
@@ -263,6 +264,7 @@ def _build_nested(
     for value, (_, node) in zip(inputs, ports.inputs, strict=True):
         expected = inner_network.values[node]
         value = builder.native_layout(value)
+        # An Input inside is of the kind tokens if an embedding reads it, even if the tensor outside holds floats.
         if expected.spec.dtype == "int" and value.spec.dtype != "int":
             value = builder.add("Cast", {"to": "int"}, value)
         if expected.spec != value.spec:

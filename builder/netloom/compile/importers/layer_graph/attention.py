@@ -136,6 +136,7 @@ def _heads(builder: GraphBuilder, weights: Tensor, values: Tensor) -> Heads | No
     scores = _scores(builder, builder.sources[ref]["in"])
     if scores is None:
         return None
+    # (N, heads, width, S) -> (N, heads, S, width)
     k = replace(
         scores.transposed_k,
         axes=(*scores.transposed_k.axes[:-2], scores.transposed_k.axes[-1], scores.transposed_k.axes[-2]),

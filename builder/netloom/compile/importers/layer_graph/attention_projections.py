@@ -116,6 +116,7 @@ def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -
     heads = int(node.params.get("heads", 1))  # type: ignore[arg-type]
     input_spec, inner_width = builder.specs[block.source], builder.specs[block.key].size(2)
     kv_heads = [_kv_heads(part.rows, heads) for part in block.parts]
+    # The layer projects a sequence to heads of equal width and back to the width of its input.
     if (
         len(input_spec.shape) != 3
         or builder.specs[block.out].shape[1:] != input_spec.shape[1:]
@@ -137,6 +138,7 @@ def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -
     params |= {"head_width": inner_width // heads} if inner_width != input_spec.size(2) else {}
     params |= {"bias": False} if not block.biased else {}
     params |= {"masked": True} if masked else {}
+    # MultiHeadAttention has only these options and dropout.
     is_standard = set(params) <= {"heads", "causal"}
     kind = "CrossAttention" if cross else "MultiHeadAttention" if is_standard else "SelfAttention"
     params |= {"dropout": node.params["dropout"]} if node.params.get("dropout") else {}
@@ -144,6 +146,7 @@ def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -
     inputs |= {"mask": builder.sources[block.key]["mask"]} if masked else {}
     weights = _weights(builder, block, heads, kv_heads[1])
     out = block.out
+    # In place of the output projection, whose id the readers refer to
     builder.nodes[out] = Node(id=out, type=kind, params=params, title=builder.nodes[out].title, shares=shares)
     builder.weights[out] = weights
     builder.edges[:] = [edge for edge in builder.edges if edge.target_node != out]
@@ -222,6 +225,7 @@ def _trace(builder: GraphBuilder, ref: str) -> tuple[str, Array, float] | None:
             return None
         return key, np.arange(math.prod(sizes)).reshape(sizes), 1.0
     ports = builder.sources[key]
+    # Broadcasting is a product with ones, see `reshaping.broadcast_to`.
     if node.type == "Multiply" and len(ports) == 2:
         for tensor_port, constant_port in (("a", "b"), ("b", "a")):
             numbers = constant_values(builder, ports[constant_port])

@@ -257,6 +257,7 @@ class _OnnxImporter:
         """The validated document without unused nodes, and its weights as tensors."""
         import torch
 
+        # Tied first, because the fusion of attention compares the owners of weights
         tie_weights(self.builder)
         # Unused nodes would prevent the fusion of attention, which in turn leaves unused nodes behind.
         self.builder.prune()

@@ -73,6 +73,7 @@ def _grouped(
     weights: dict[str, Array] = {}
     for key, item in items.items():
         node_id = names[key]
+        # No title if the id expresses the same
         title = (
             ""
             if unused_name(node_name(item, item.label), {}) == node_id or item.label.isdigit()

@@ -98,6 +98,7 @@ class Grouping:
         stages = [
             call for call, module in calls.items() if module.name == "Sequential" and len(inner_calls.get(call, ())) > 1
         ]
+        # A single Sequential of blocks is the network itself; several are stages, as in a ResNet.
         return blocks | ({call: calls[call] for call in stages} if len(stages) > 1 else {})
 
     def _heights(self, module_calls: Mapping[str, Module]) -> dict[str, int]:
@@ -262,6 +263,7 @@ class Grouping:
             ref: key if port == "out" else f"{key}.{port}" for ref, port in zip(group.outputs, outputs, strict=True)
         }
         reads = dict(zip(inputs, group.inputs, strict=True))
+        # The new node belongs to the modules around this call.
         subnetwork = GroupedNode(node, group.module.path, reads, weights, group.items[key].stack[:depth])
         self.specs |= {moved[ref]: self.specs[ref] for ref in group.outputs}
         items = {
@@ -269,6 +271,7 @@ class Grouping:
             for own, item in self.items.items()
             if own == key or own not in head_axes
         }
+        # In place, because the caller reads the same dictionary
         self.items.clear()
         self.items.update(items)
         for item in self.items.values():
@@ -311,6 +314,7 @@ def merge_repetitions(
             f"{number}.{part}": array for number, own in enumerate(chain) for part, array in nodes[own].weights.items()
         }
         node = last.node.model_copy(update={"params": {**last.node.params, "repeat": len(chain)}})
+        # h.0, h.1, … become h
         label = first.label.rpartition(".")[0] if first.label.rpartition(".")[2].isdigit() else first.label
         merged = GroupedNode(node, label, first.reads, weights, last.stack)
         for member in chain[:-1]:
@@ -340,6 +344,7 @@ def _successor(
     if other_reads != {port: ref for port, ref in other.reads.items() if port != "in"}:
         return None
     used = any(entry.node.shares in (key, readers[0]) for entry in all_nodes.values())
+    # In a repetition, each output is the next input, so that their shapes must be equal.
     return readers[0] if not used and specs[item.reads["in"]] == specs[key] == specs[readers[0]] else None
 
 

@@ -144,6 +144,7 @@ def _program(archive: Archive) -> Program:
             raise UnreadableModelError(f"The program contains a Python object ({quoted(kind)}), which is never loaded.")
         name, weight_name = str(body["arg"]["name"]), str(body[key])
         weights[name] = weight_name
+        # Buffers and constant tensors of the module are not trainable.
         if kind != "parameter":
             buffers.add(name)
     outputs = []

@@ -75,6 +75,7 @@ class Reader:
             self._output(name, number)
         for (root, *_), mask in self.builder.attention_masks.items():
             self._move_to_owner(mask.ref, str(root))
+        # Tied first, because the fusion of attention compares the owners of weights
         tie_weights(self.builder)
         self.builder.prune()
         merge_projections(self.builder)
@@ -135,6 +136,7 @@ class Reader:
                 name = parents[name]
             return name
 
+        # Outputs are read after all operators.
         last: dict[str, int] = {name: len(self.program.operators) for name in self.program.outputs}
         for position, item in enumerate(self.program.operators):
             if item.type in _VIEWS or (_writes(item) and item.reads()):
@@ -148,6 +150,7 @@ class Reader:
             source = item.reads()[0]
             written_names = {source, *item.names()}
             created_at = {name: at for at, other in enumerate(self.program.operators) for name in other.names()}
+            # Another name for the same memory, defined before the write and read after it, would miss the new values.
             for name, last_read in last.items():
                 if (
                     last_read > position
@@ -192,6 +195,7 @@ class Reader:
             self.builder.remark(
                 f"The batch is axis {entry.batch + 1} of the input {quoted(entry.name)} in the program and axis 1 here."
             )
+            # The port has the batch first; the axes of the file keep their order.
             axes = [(axis,) for axis in range(1, len(entry.shape))]
             axes.insert(entry.batch, (0,))
             tensor = replace(tensor, axes=tuple(axes))
@@ -266,6 +270,7 @@ class Reader:
         except (UnsupportedOperatorError, *_ERRORS):
             build = False
         stack = item.stack[: item.stack.index(module) + 1]
+        # Also after a failed attempt, of which unused nodes may remain until pruning
         self.owners |= {key: stack for key in self.builder.nodes if key not in nodes_before}
         if build:
             self.converted |= {other.name for other in items}

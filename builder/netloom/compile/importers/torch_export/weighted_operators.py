@@ -308,13 +308,14 @@ def _recurrent(op: AtenCall) -> list[Any]:
     size = weights["weight_hh_l0"].shape[1]
     if batch_first:
         inputs = op.builder.to_batch_first(tensor)
-    else:
+    else:  # (T, N, D) -> (N, T, D)
         inputs = op.builder.to_batch_first(replace(tensor, axes=(tensor.axes[1], tensor.axes[0], tensor.axes[2])))
     params: dict[str, Any] = {"hidden_size": size}
     params |= {"layers": layers} if layers > 1 else {}
     params |= {"bidirectional": True} if bidirectional else {}
     params |= {"nonlinearity": "relu"} if op.type == "rnn_relu" else {}
     rate = op.number("dropout", 0.0)
+    # Without stacked layers, PyTorch ignores dropout, but the layer refuses it.
     params |= {"dropout": round(rate, 9)} if 0 < rate < 1 and layers > 1 else {}
     key = op.builder.add_node(kind, inputs, op.name, weights=weights, **params)
     sequence, state = op.builder.output(key), op.builder.output(key, "state")

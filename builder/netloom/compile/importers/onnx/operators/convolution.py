@@ -108,7 +108,7 @@ def _conv_transpose(call: Call) -> list[Value]:
     pads = call.attribute("pads", [0] * 2 * axes)
     result = call.builder.add_layer(
         *(f"ConvTranspose{KINDS[tensor.rank]}", tensor, call.module_name(1)),
-        filters=weight.shape[1] * groups,
+        filters=weight.shape[1] * groups,  # the weight is (in, out / groups, …)
         kernel_shape=tuple(kernel) if len(set(kernel)) > 1 else (),
         kernel_size=kernel[0],
         stride=_uniform(call.attribute("strides", [1] * axes), "stride"),

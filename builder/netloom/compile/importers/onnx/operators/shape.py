@@ -86,6 +86,7 @@ def _concat(call: Call) -> list[Value]:
             raise UnsupportedOperatorError("its axes combine several axes")
         inputs.append(tensor)
     other_axes = [place for place in range(first.rank) if place not in (axis, first.batch)]
+    # Inputs with equal axes are concatenated as they are; otherwise, all get the order of the file.
     if len({tensor.axes for tensor in inputs}) == 1 and len(first.axes[axis]) == 1:
         port_axis, axes = first.axes[axis][0], first.axes
     else:
