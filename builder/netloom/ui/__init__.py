@@ -1,1 +1,1 @@
-"""The only part of Netloom that knows Streamlit: what the pages share, forms, charts, and the canvas."""
+"""The user interface, the only part of Netloom that imports Streamlit: pages, forms, charts and the canvas."""

@@ -1,4 +1,4 @@
-"""Where a run is trained: on this machine, or on the Ray cluster, where Ray is installed."""
+"""The choice of the execution backend: this machine, or the Ray cluster if Ray is installed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ _HELP = "The cluster at RAY_ADDRESS (default: a local cluster). Each worker proc
 
 
 def backend_picker() -> None:
-    """A choice between this machine and so many workers of a cluster; nothing where there is no Ray."""
+    """Draw the choice between this machine and a number of cluster workers; draws nothing without Ray."""
     if not cluster.available():
         return
     state = BackendState.current()
     workers = state.workers
     on = st.toggle("Train on the Ray cluster", bool(workers), key=Key.ON_CLUSTER, help=_HELP)
+    # Copied from the widgets, whose values end when the page changes
     state.workers = 0
     if on:
         state.workers = int(
@@ -26,20 +27,20 @@ def backend_picker() -> None:
 
 
 def workers() -> int:
-    """How many workers of a cluster were chosen; 0 for this machine."""
+    """Return the chosen number of cluster workers; 0 for this machine."""
     if not cluster.available():
         return 0
-    if has_value(Key.ON_CLUSTER):  # as the widgets stand, which may not have been drawn yet
+    if has_value(Key.ON_CLUSTER):  # the widgets are newer than the state, which is set when they are drawn
         return int(value_of(Key.CLUSTER_WORKERS, 1)) if value_of(Key.ON_CLUSTER) else 0
     return BackendState.current().workers
 
 
 def backend_summary() -> str:
-    """The choice as words for a title; none for this machine."""
+    """Return the choice for a title; "" for this machine."""
     count = workers()
     return f"Ray cluster, {count} worker{'s'[: count != 1]}" if count else ""
 
 
 def on_cluster() -> bool:
-    """Whether the trials of a sweep are to be made on the cluster, as asked here."""
+    """Draw the choice, and return whether the trials of a sweep run on the cluster."""
     return cluster.available() and st.toggle("Trials on the Ray cluster", key=Key.SWEEP_ON_CLUSTER, help=_HELP)

@@ -1,4 +1,4 @@
-"""What makes results untrue, beside the choice of data and beside test scores, wherever the data is used."""
+"""Warnings about data that invalidates test scores, beside the choice of data and beside the scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REPORT = ":material/report:"
 
 
 def data_caveats(live: Live, page: str) -> None:
-    """The findings of severity high in the project's data, each with its fix, on the page of this name."""
+    """Draw the severe findings in the project's data with their fixes. `page` distinguishes the widgets of pages."""
     findings = in_background(partial(high_findings, live.project.data, live.store.home))
     for place, finding in enumerate(findings):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -37,7 +37,7 @@ def data_caveats(live: Live, page: str) -> None:
 
 
 def score_caveats(caveats: Sequence[Caveat]) -> None:
-    """What has to be known beside the score of a run."""
+    """Draw the caveats of the scores of a run."""
     if not caveats:
         return
     show_error([caveat.message for caveat in caveats], head="These scores are misleading.", icon=_REPORT)

@@ -1,4 +1,4 @@
-"""Plotly figures: confusion, residuals, classes. They take their colours from Streamlit's theme."""
+"""Plotly figures: confusion, residuals, classes. Streamlit's theme colors them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 TRAIN, VALIDATION = "#6366f1", "#f97316"
 MAX_POINTS = 1_500
-MOST_LINES = 12  # that can be told apart in one picture
+MOST_LINES = 12  # that can be distinguished in one figure
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 
 
 def series_chart(values: Any, small: bool) -> go.Figure:
-    """A series, (T, channels): a line for each channel, or a map where there are as many as in a spectrogram."""
+    """Return a chart of a series (T, channels): lines, or a heatmap of many channels such as those of a spectrogram."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -26,12 +26,12 @@ def series_chart(values: Any, small: bool) -> go.Figure:
         for channel in range(values.shape[1]):
             figure.add_scatter(y=values[:, channel], mode="lines")
     figure.update_layout(height=130 if small else 220, margin=MARGIN, showlegend=False)
-    figure.update_xaxes(showticklabels=not small)  # beside each other they are compared, not read off
+    figure.update_xaxes(showticklabels=not small)  # small charts are for comparison
     return figure
 
 
 def class_chart(counts: dict[str, int]) -> go.Figure:
-    """How many rows each class has."""
+    """Return a bar chart of the number of rows of each class."""
     import plotly.graph_objects as go
 
     names = [name if len(name) <= 18 else f"{name[:17]}…" for name in counts]
@@ -42,7 +42,7 @@ def class_chart(counts: dict[str, int]) -> go.Figure:
 
 
 def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINTS) -> tuple[list[Number], list[float]]:
-    """At most about `most` points of a curve: of each stretch its lowest and highest, so that no spike is lost."""
+    """Return about `most` points of a curve, at most: the lowest and highest of each stretch, so that spikes remain."""
     if len(steps) <= most:
         return list(steps), list(values)
     size = -(-len(steps) // (most // 2))
@@ -56,7 +56,7 @@ def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINT
 
 
 def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figure:
-    """How often each class was taken for each other; shades are shares of a row."""
+    """Return the confusion matrix as a heatmap; colors are shares of a row."""
     import plotly.graph_objects as go
 
     names = [name if len(name) <= 16 else f"{name[:15]}…" for name in classes]
@@ -87,7 +87,10 @@ def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figur
 
 
 def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The number of each cell, in the letters of the theme: those of a heatmap itself are dark on what is dark, too."""
+    """Return the numbers of the cells as annotations, in the text color of the theme.
+
+    The texts of a Plotly heatmap would be dark on the dark theme.
+    """
     return [
         {
             "x": predicted,
@@ -103,8 +106,10 @@ def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence
 
 
 def residual_charts(target: Sequence[float], predicted: Sequence[float]) -> tuple[go.Figure, go.Figure]:
-    """Predicted against true values, and the residuals against the predicted ones. All of a perfect network's points
-    lie on the lines; where residuals bend or spread along theirs, the network misses something."""
+    """Return charts of predicted against true values, and of residuals against predicted values.
+
+    The points of a perfect network are on the lines; a trend or a spread of the residuals shows a systematic error.
+    """
     ends = min(*target, *predicted), max(*target, *predicted)
     residuals = [true - guess for true, guess in zip(target, predicted, strict=True)]
     return (
@@ -119,7 +124,7 @@ def _scatter(
     y: tuple[str, Sequence[float]],
     exact: tuple[Sequence[float], Sequence[float]],
 ) -> go.Figure:
-    """A point for each row, by two named values, and the line on which no error is."""
+    """Return a scatter plot of two named values, with the line of no error."""
     import plotly.graph_objects as go
 
     figure = go.Figure()

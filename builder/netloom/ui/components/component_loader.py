@@ -1,4 +1,4 @@
-"""Components whose files a browser fetches once, told to Streamlit where the package is not installed."""
+"""Streamlit components whose files a browser fetches once, also if the package is not installed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import streamlit as st
 from netloom.ui.shell.streamlit_internals import COMPONENT_FILES, register_component
 
 PACKAGE = "netloom"
-# A file's address is found beside Streamlit's own script, as the page may be served below any path. Streamlit would
-# put a script element on the page with each answer of Python and wait until it has loaded; here it waits for nothing.
+# The address is relative to Streamlit's own script, because the app can be served below any path. Given the file,
+# Streamlit would add a script element with each rerun and wait until it has loaded; this loader imports it once.
 _LOADER = """
 const beside = document.querySelector('script[src*="/static/js/"]');
 const address = new URL(%s, beside ? beside.src : document.baseURI);
@@ -22,7 +22,7 @@ export default async (component) => (render ??= (await import(address.href)).def
 
 
 def component(name: str, folder: str, file: str, **options: Any) -> Any:
-    """A component of files in `folder`, which is within the package; `file` is the first one, as a pattern."""
+    """Return a component with files in `folder`, a path in the package; `file` is a glob pattern of its entry file."""
     root, key = Path(__file__).parents[2], f"{PACKAGE}.{name}"
     register_component(PACKAGE, name, root, folder)
     (path,) = (root / folder).glob(file)

@@ -1,4 +1,4 @@
-"""Forms for one raw row: its columns, its text, its pictures and its series, whichever the data has."""
+"""Forms that edit one raw row: its columns, text, images and series."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ MOST_WORDS = 60
 
 
 def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
-    """The row as it is after what people typed, chose and painted. `key` names this form on the page; `weights` says
-    how much columns matter, and the heaviest come first."""
+    """Draw the form of a raw row, and return the edited row.
+
+    Args:
+        key: The name of the form on the page.
+        weights: The importance of columns; the most important ones come first.
+    """
     row, several, axes = dict(raw), len(data.fields) > 1, axes_of(data)
     for field in data.fields:
         place = Part.EDIT.within(key, field.name)
@@ -50,7 +54,7 @@ def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[st
 
 
 def forget(key: str) -> None:
-    """Begin the form anew."""
+    """Reset the form."""
     forget_below(key)
     ExampleState.current().forget(key)
 
@@ -58,7 +62,7 @@ def forget(key: str) -> None:
 def _columns(
     field: FieldEncoder[Any], raw: Mapping[str, Any], key: str, weights: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Number boxes and choices, two beside each other; those that matter less wait behind a click."""
+    """Draw number inputs and choices, two in a row; the less important ones are in an expander."""
     columns: dict[str, ColumnEncoder] = {}
     for column in field.columns:
         name = column.name if column.name in raw else column.date_column or column.name
@@ -77,7 +81,7 @@ def _columns(
 
 
 def _text(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The text to write in, and its words to leave out one by one."""
+    """Draw a text input, and a choice of words to leave out."""
     name = field.name if field.name in raw else field.source_column or field.name
     text = typed(raw.get(name), Part.TEXT.within(key))
     encoder = token_encoder(field.field)
@@ -89,6 +93,7 @@ def _text(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str) -> dict[st
         range(len(words)),
         selection_mode="multi",
         format_func=lambda place: escape(words[place]) or "␣",
+        # Another text has other words, so it needs another widget
         key=Part.LEFT_OUT.within(key, hash(str(text))),
         wrap=True,
     )
@@ -106,7 +111,7 @@ def _picture(data: Prepared, field: FieldEncoder[Any], raw: Mapping[str, Any], k
 
 
 def _series(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str, axes: Axes) -> dict[str, Any]:
-    """A stretch of steps, or of nodes, that is shifted, stretched or flattened; several one after the other."""
+    """Draw edits of a range of steps or nodes: shift, multiply or flatten; they accumulate."""
     name = field.name
     steps, width = field.raw_shape
     series = np.asarray(raw[name], dtype=np.float64).reshape(steps, width).copy()

@@ -1,4 +1,4 @@
-"""Examples beside what a network made of them: pictures, masks, series and tables."""
+"""Examples beside the outputs of a network: images, masks, series and tables."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from netloom.ui.components.words import escape
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Colours of classes in masks and of tags; the first stands for what is none of them.
+# Colors of classes in masks and of tags; the first is that of the background.
 COLOURS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
 ACROSS = 4
 
 
 def panels(panels: list[Panel], classes: Sequence[str]) -> None:
-    """All of them, in groups such as the worst and the best."""
+    """Draw panels in groups such as the worst and the best."""
     if classes and any(part["kind"] == "classes" for item in panels for part in item["parts"]):
         legend(classes)
     if any(part["kind"] == "series" for item in panels for part in item["parts"]):
@@ -41,8 +41,10 @@ def panels(panels: list[Panel], classes: Sequence[str]) -> None:
 
 
 def samples(images: dict[str, list[Picture]], *, judged: bool) -> None:
-    """Groups of pictures (C, H, W), each as one sheet, beside each other. `judged`: it was measured how far they are
-    apart, as it is of a GAN's, and not of what comes out of a decoder."""
+    """Draw groups of images (C, H, W) side by side, each as one sheet.
+
+    `judged`: whether their distance from test images was measured, as for a GAN, but not for a decoder.
+    """
     for column, (title, pictures) in zip(st.columns(len(images)), images.items(), strict=True):
         column.markdown(f"**{escape(title)}**")
         column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
@@ -58,7 +60,7 @@ def samples(images: dict[str, list[Picture]], *, judged: bool) -> None:
 
 
 def _sheet(pictures: Any) -> str:
-    """Pictures (N, C, H, W) in rows of eight with a grey line between them, large enough to be seen."""
+    """Return images (N, C, H, W) as one image with eight per row and gray lines between them, enlarged if small."""
     count, channels, height, width = pictures.shape
     across = min(8, count)
     down = -(-count // across)
@@ -74,7 +76,7 @@ def _sheet(pictures: Any) -> str:
 
 
 def legend(classes: Sequence[str]) -> None:
-    """Which colour stands for which class."""
+    """Draw the colors of the classes."""
     import html
 
     marks = [
@@ -86,12 +88,12 @@ def legend(classes: Sequence[str]) -> None:
 
 
 def colour(place: int) -> str:
-    """The colour of a class, by its number."""
+    """Return the color of a class by its index."""
     return COLOURS[place] if place < len(COLOURS) else COLOURS[1 + (place - 1) % (len(COLOURS) - 1)]
 
 
 def painted(numbers: Any) -> Any:
-    """Class numbers (H, W) as a picture (H, W, 3) with values from 0 to 1."""
+    """Return class indices (H, W) as an image (H, W, 3) with values from 0 to 1."""
     grid = np.asarray(numbers)
     tones = [[int(colour(place)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for place in range(int(grid.max()) + 1)]
     return np.array(tones)[grid]
@@ -119,7 +121,7 @@ def _parts(item: Panel) -> None:
 
 
 def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
-    """A text whose entities stand in colour, each with its kind."""
+    """Draw a text with colored entities, each with its kind."""
     import html
 
     marks, before = [], ""
@@ -143,7 +145,7 @@ def _enlarged(part: PicturePart | ClassesPart) -> str:
 
 
 def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
-    """A series and what was given back, (T, channels)."""
+    """Return a chart of a series and its reconstruction, both (T, channels)."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -155,8 +157,10 @@ def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
 
 
 def separation_charts(separation: Separation, name: str = "") -> None:
-    """How far unusual rows, or those of the other class, stand apart: the scores of both with the threshold, the curve
-    of both rates, and where it is known that of precision and recall. `name` tells several of them apart."""
+    """Draw the separation of two groups of rows: a histogram of scores, the ROC curve, and the precision-recall curve.
+
+    `name` distinguishes the widgets of several separations.
+    """
     curved = bool(separation.get("precision"))
     left, *right = st.columns(3 if curved else 2)
     left.plotly_chart(_histogram(separation), width="stretch", key=Key.ERRORS.of(name))
@@ -184,11 +188,11 @@ def _precision(separation: Separation) -> go.Figure:
 
 
 def embedding_chart(embedding: Embedding) -> go.Figure:
-    """Embeddings on their first two principal axes, coloured by class."""
+    """Return a scatter plot of embeddings on their first two principal axes, colored by class."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    colours = COLOURS[1:]  # the first is that of a background
+    colours = COLOURS[1:]  # without the color of the background
     for turn, name in enumerate(dict.fromkeys(sorted(embedding["names"]))):
         places = [place for place, class_name in enumerate(embedding["names"]) if class_name == name]
         figure.add_scatter(
@@ -213,6 +217,7 @@ def _histogram(separation: Separation) -> go.Figure:
 
     top = max([*separation["usual"], *separation["unusual"]], default=1.0)
     names = separation.get("names") or ("usual", "unusual")
+    # Both groups in the same bins, and the largest score within the last one
     bins = {"start": 0, "end": top * 1.001, "size": top / 40 or 1}
     figure = go.Figure()
     for values, name, tone in ((separation["usual"], names[0], TRAIN), (separation["unusual"], names[1], VALIDATION)):

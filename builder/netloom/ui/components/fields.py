@@ -1,4 +1,4 @@
-"""One parameter of a layer as a widget: what it shows, and how what was typed is read."""
+"""The widget of a layer parameter: its value, its parser and its drawing."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ WANTED = {"ints": "whole numbers separated by commas", "int": "a whole number", 
 
 
 def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, Callable[[Any], Any], Draw]:
-    """What a widget shows, how its value is read back, and how it is drawn with what binds it.
+    """Return the value that a widget shows, the function that parses its value, and the function that draws it.
 
-    `names` are the parameters of the network: where it has some, every number may be an expression over them.
+    `names` are the parameters of the network; if it has any, each number can be an expression with them.
     """
     label, text = field.label, field.description
     if field.kind == "bool":
@@ -45,15 +45,15 @@ def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, C
 
 
 def write(value: Any) -> str:
-    """A value as it stands in a text field."""
+    """Return a value as the text of a text input."""
     return "" if value is None else ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def read_text(field: FormField, typed: str) -> Any:
-    """The value that was typed for a field. An expression where a number belongs stays text, for the check to read.
+    """Return the typed value of a field. An expression instead of a number remains text, which validation evaluates.
 
     Raises:
-        ValueError: it is not of the field's kind; the message is a sentence.
+        ValueError: the text is invalid for this field; the message is a sentence.
     """
     typed = typed.strip()
     if not typed and field.optional:
@@ -69,10 +69,10 @@ def read_text(field: FormField, typed: str) -> Any:
 
 
 def read_number(typed: str, *, is_integer: bool = False) -> Number | str:
-    """A number, or an expression as it was typed.
+    """Return a typed number, or a typed expression without changes.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither.
     """
     number = _as(int, typed.replace(" ", ""))
     if number is not None:
@@ -101,7 +101,7 @@ def _expression(typed: str) -> str:
 
 
 def _parts(typed: str) -> list[str]:
-    """What stands between commas, save those within the brackets of a function; brackets around all are dropped."""
+    """Return the parts between commas, except commas in the parentheses of a function; drops outer parentheses."""
     parts, depth = [""], 0
     in_parentheses = typed.startswith("(") and typed.endswith(")") and "(" not in typed[1:]
     for letter in typed[1:-1] if in_parentheses else typed:

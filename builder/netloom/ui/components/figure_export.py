@@ -1,4 +1,4 @@
-"""Taking away what a page shows: a picture as PNG or SVG and its numbers as CSV, made in the browser."""
+"""Downloads of figures: PNG or SVG images and CSV numbers, created in the browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netloom.ui.components.state import Part
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# For st.plotly_chart: without Plotly's own buttons, since those below do what they do.
+# For st.plotly_chart: the buttons below replace Plotly's mode bar.
 PICTURE: dict[str, Any] = {"displayModeBar": False}
 Table = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
 
@@ -32,19 +32,19 @@ button:focus-visible { opacity: 1; outline: 2px solid var(--st-primary-color); }
 
 
 def chart(figure: go.Figure, *, key: str, name: str, table: Table | None = None) -> None:
-    """A Plotly figure, and beneath it the buttons that take it away. `name` is what the files are called."""
+    """Draw a Plotly figure with download buttons. `name` is the name of the files."""
     st.plotly_chart(figure, width="stretch", key=key, config=PICTURE)
     exports(name, key=Part.BUTTONS.within(key), figure=key, table=table)
 
 
 def exports(name: str, *, key: str, figure: str = "", svg: str = "", table: Table | None = None) -> None:
-    """Buttons that take away the Plotly figure of the key `figure`, or the picture `svg`, and the numbers `table`."""
+    """Draw buttons that download the Plotly figure of the key `figure`, or the image `svg`, and the numbers `table`."""
     payload = {"name": _filename(name), "chart": figure, "svg": svg, "csv": written(table) if table else ""}
     _component()(key=key, data=payload)
 
 
 def written(table: Table) -> str:
-    """A table of columns or of rows as CSV, whole numbers and texts as they are."""
+    """Return a table of columns or of rows as CSV."""
     rows = [dict(row) for row in table] if not isinstance(table, Mapping) else _rows(table)
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))

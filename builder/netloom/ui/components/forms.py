@@ -1,4 +1,4 @@
-"""Widgets bound to the project: what is typed becomes an edit, and what is refused is said beneath the widget."""
+"""Widgets bound to the project: changes become edits, and errors are shown below the widget."""
 
 from __future__ import annotations
 
@@ -28,11 +28,14 @@ def bound(
     renews: bool = False,
     follow: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
-    """The arguments that bind a widget, one on the page of this name, to the project: its key, and what a change does.
+    """Return the arguments that bind a widget to the project: its key and `on_change`.
 
-    `shown` is the value that the widget is drawn with, `edit` the edit that another one makes; it may raise a
-    ValueError with a sentence. `renews` is for edits that change what other widgets show, and `follow` is called after
-    an edit, to have other fragments of the page drawn.
+    Args:
+        name: The name of the widget, unique on the page.
+        current: The value that the widget shows.
+        edit: Returns the edit for a new value, or raises a ValueError whose message is a sentence.
+        renews: Whether the edit changes the values of other widgets.
+        follow: Called after an edit, to redraw other fragments of the page.
     """
     generation = live.generation
     state = FormState.current()
@@ -40,7 +43,7 @@ def bound(
     key = bound_key(live.id, generation, live.typed[name] - own_changes[name], name)
 
     def commit() -> None:
-        # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
+        # Streamlit can replay the callback of a form that is gone; its generation, or an unchanged value, shows that.
         if generation != live.generation:
             return
         state.refusal = None
@@ -64,14 +67,14 @@ def bound(
 
 
 def refused(arguments: Mapping[str, Any]) -> None:
-    """Say why the last change of the widget with these arguments was refused, if it was."""
+    """Show the error of the last change of the widget with these arguments, if it was refused."""
     refusal = FormState.current().refusal
     if refusal is not None and refusal.key == arguments["key"]:
         show_error(refusal.sentence)
 
 
 def choose_data(live: Live, name: str, follow: Callable[[], None] | None = None) -> None:
-    """The choice of the project's data, on the page of this name. `follow`: as of `bound`."""
+    """Draw the choice of the project's data. `name` and `follow` are those of `bound`."""
     infos = {info.name: info for info in datasets(live.store.home)}
     labels = unique_labels({"": "Select data", **{name: info.title for name, info in infos.items()}})
     names, chosen = ["", *infos], live.project.data.dataset
@@ -87,12 +90,12 @@ def choose_data(live: Live, name: str, follow: Callable[[], None] | None = None)
 
 
 def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
-    """Choose data, with the objective that it asks for. How columns and fields are preprocessed is kept as far as it
-    fits, and a remark says what does not.
+    """Return the edit that chooses data and its default objective, and show toasts about settings that do not fit.
 
-    Inputs that read no field yet, such as those of an import, read the one that they fit.
+    The preprocessing of columns and fields is transferred if it fits. Inputs without a field, such as those of an
+    import, get the field that fits them.
     """
-    # What is predicted and how rows are split goes by columns of the data that was, so the new data is asked.
+    # The target and the split refer to columns of the previous data, so those of the new data are inferred.
     data: dict[str, Any] = {"dataset": name, "options": {}, "split": "auto", "folds": None, "fold": 0, "gap": 0}
     edit: Edit = {"kind": "project", "data": data}
     if name not in infos:
@@ -107,5 +110,5 @@ def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
     try:
         data_schema = schema(choice, live.store.home)
     except DataError:
-        return edit  # the page says what is wrong with the data
+        return edit  # the page shows the error
     return {"kind": "batch", "edits": [edit, *field_edits(live.project, data_schema)]}

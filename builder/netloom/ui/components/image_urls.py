@@ -1,5 +1,8 @@
-"""Pictures of data as addresses that hold them. A file that the server keeps for a page is gone when the page moves on
-before the browser has asked for it, and each is a request of its own."""
+"""Images as data URLs.
+
+A media file on the server would be deleted when the page reruns before the browser has requested it, and each file
+would be a separate request.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,22 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-# As wide or high as small ones are shown, in pixels.
+# The larger side of enlarged images, in pixels.
 LARGE = 240
 
 
 def enlarged(picture: ArrayLike) -> str:
-    """A picture of shape (H, W), (H, W, 1) or (H, W, 3), its pixels made large enough to be seen, not blurred."""
+    """Return an image (H, W), (H, W, 1) or (H, W, 3) as a URL, enlarged to visible pixels without blurring."""
     pixels = np.asarray(picture)
     times = max(1, LARGE // max(pixels.shape[:2]))
     return address(pixels.repeat(times, 0).repeat(times, 1), exact=times > 1)
 
 
 def address(picture: ArrayLike, *, exact: bool = True) -> str:
-    """A picture of such a shape as `data:` URL, https://www.rfc-editor.org/rfc/rfc2397. Values are from 0 to 1, and
-    what lies beyond is cut off. One that need not be exact takes a tenth of the bytes."""
+    """Return an image (H, W), (H, W, 1) or (H, W, 3) as a `data:` URL, https://www.rfc-editor.org/rfc/rfc2397.
+
+    Values are clipped to 0 to 1. With `exact=False`, the image is a JPEG of a tenth of the size.
+    """
     from PIL import Image
 
     pixels = (np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)

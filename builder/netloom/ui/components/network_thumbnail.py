@@ -1,4 +1,4 @@
-"""A small picture of a network, as SVG."""
+"""A thumbnail of a network as SVG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NODE = (196.0, 58.0)
 
 
 def picture(network: Network) -> str:
-    """The graph as it lies on the canvas, turned to run from left to right where it is tall."""
+    """Return the graph with the layout of the canvas, rotated so that it runs from left to right."""
     if not network.nodes:
         return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"></svg>'
     places = {key: node.at for key, node in network.nodes.items()}
@@ -33,7 +33,7 @@ def picture(network: Network) -> str:
 
 
 def _columns(places: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Steps along the way of the data, and lanes across it, both counted from 0."""
+    """Return the column of each node along the data flow, and its lane across it, both from 0."""
     steps = sorted({round(y / NODE[1]) for _, y in places.values()})
     lanes = sorted({round(x / 60) for x, _ in places.values()})
     return {

@@ -1,4 +1,4 @@
-"""A picture that is painted on by clicking its cells, or by drawing a box or a loop around some."""
+"""An image that users paint on by clicking cells, or by drawing a box or a lasso around them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.ui.components.state import ExampleState, Part
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# A picture has at most so many cells to a side; of larger ones a cell is several pixels.
+# The largest number of cells per side; in larger images, a cell has several pixels.
 MOST_CELLS = 32
 HEIGHT = 340
 GROUND, WHITE, BLACK = "Background", "White", "Black"
@@ -21,9 +21,9 @@ TOOLS = {"Box": "select", "Loop": "lasso", "Click": "pan"}
 
 
 def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
-    """A picture (C, H, W) with values from 0 to 1, after what was painted on it; the very same where nothing was.
+    """Draw an image (C, H, W) with values from 0 to 1, and return it as painted; the same object without strokes.
 
-    `ground` (C,) is the colour that stands for nothing. What was painted is kept under `key`.
+    `ground` (C,) is the background color. Strokes are stored by `key`.
     """
     strokes = ExampleState.current().strokes[key]
     colours = [GROUND, WHITE, BLACK]
@@ -31,7 +31,7 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
     tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     size = cell(picture.shape[1:])
     pixels = painted(picture, strokes, ground, size)
-    # A figure with other strokes is another widget, so that nothing stays selected in it.
+    # Each stroke makes a new widget, so that its cells do not remain selected and paint again.
     event: Any = st.plotly_chart(
         _canvas(pixels, size, TOOLS[str(tool)]),
         width="stretch",
@@ -54,14 +54,14 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
 
 
 def cell(shape: Sequence[int]) -> int:
-    """How many pixels a cell has to a side, for a picture (H, W)."""
+    """Return the pixels per side of a cell, for an image (H, W)."""
     return -(-max(shape) // MOST_CELLS)
 
 
 def painted(
     picture: np.ndarray, strokes: Sequence[tuple[Sequence[tuple[int, int]], str]], ground: np.ndarray, size: int
 ) -> np.ndarray:
-    """The picture (C, H, W) after all strokes, each the cells (row, column) that it covers and its colour."""
+    """Return an image (C, H, W) after all strokes, which are pairs of the covered cells (row, column) and a color."""
     pixels = picture.copy()
     plain = {WHITE: 1.0, BLACK: 0.0}
     for cells, colour in strokes:
@@ -73,14 +73,14 @@ def painted(
 
 
 def _touched(event: Mapping[str, Any], columns: int) -> list[tuple[int, int]]:
-    """The cells (row, column) that a person chose, of which so many stand in a row."""
+    """Return the selected cells (row, column); `columns` is the number of cells per row."""
     selection = event.get("selection") or {}
     places = {point.get("point_index") for point in selection.get("points", ())}
     return sorted(divmod(int(place), columns) for place in places if place is not None)
 
 
 def _canvas(picture: np.ndarray, size: int, tool: str) -> go.Figure:
-    """The picture, and over it a mark in the middle of each cell, which is what can be chosen."""
+    """Return the image with a selectable marker in the middle of each cell."""
     import plotly.graph_objects as go
 
     pixels = np.clip(picture, 0, 1)

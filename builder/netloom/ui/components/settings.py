@@ -1,4 +1,4 @@
-"""Widgets for the fields of a document's training section, each drawn as the document declares it."""
+"""Widgets for the training settings of a document, drawn from their declarations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import unique_labels
 
-# What the choices of a field are called, where their own names say too little.
+# Labels of choices whose names are not clear.
 CHOICES: dict[str, dict[str, str]] = {
     "device": {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"},
     "precision": {"float32": "float32", "bf16": "Mixed (bf16)", "fp16": "Mixed (fp16) on GPU"},
@@ -30,13 +30,13 @@ CHOICES: dict[str, dict[str, str]] = {
 
 
 def setting(live: Live, name: str, value: Any, *, renews: bool = False) -> dict[str, Any]:
-    """What binds a widget to a field of the document's training section."""
+    """Return the arguments that bind a widget to a training setting of the document."""
     edit = lambda new: {"kind": "project", "training": {name: new}}  # noqa: E731
     return bound(live, f"training/{name}", value, edit, renews=renews)
 
 
 def field(live: Live, name: str, *, step: float | None = None, renews: bool = False) -> None:
-    """A number, a switch or a choice."""
+    """Draw a training setting: a number, a switch or a choice."""
     description, value = describe_field(name), getattr(live.project.training, name)
     if description.kind == "choice":
         choose(live, name, CHOICES.get(name, {}), renews=renews)
@@ -67,7 +67,7 @@ def field(live: Live, name: str, *, step: float | None = None, renews: bool = Fa
 
 
 def choose(live: Live, name: str, titles: Mapping[str, str], *, renews: bool = False, help: str | None = None) -> None:
-    """One of several; `titles` says what each is called, and which there are where the document does not."""
+    """Draw a choice. `titles` are the labels, and the options if the document does not declare them."""
     description, value = describe_field(name), getattr(live.project.training, name)
     options = list(description.choices or titles)
     current = value if value in options else options[0]
@@ -85,7 +85,7 @@ def choose(live: Live, name: str, titles: Mapping[str, str], *, renews: bool = F
 
 
 def settings_of(live: Live, name: str, choice: Choice) -> None:
-    """What can be set of the optimizer or the schedule that is chosen, in two columns; `name` is the field of both."""
+    """Draw the settings of the chosen optimizer or schedule in two columns; `name` is their training setting."""
     assigned: dict[str, Any] = dict(getattr(live.project.training, name))
     columns = st.columns(2)
     for place, (key, value) in enumerate(settings(choice, assigned).items()):
@@ -123,7 +123,7 @@ def _setting_input(live: Live, name: str, settings: dict[str, Any], key: str, va
 
 
 def differing(training: Training, names: Iterable[str]) -> str:
-    """What of these fields is not as by default, in a few words."""
+    """Return a short list of the settings that differ from their defaults."""
     words = []
     for name in names:
         description, value = describe_field(name), getattr(training, name)
@@ -141,7 +141,7 @@ def differing(training: Training, names: Iterable[str]) -> str:
 
 
 def _inside(title: str) -> str:
-    """A title within a sentence; an abbreviation such as EMA stays as it is."""
+    """Return a title for use within a sentence; abbreviations such as EMA stay in upper case."""
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 

@@ -1,4 +1,4 @@
-"""What components on several pages keep for a tab, and the keys of their widgets."""
+"""The state of components on several pages, per tab, and the keys of their widgets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 
 # The cells (row, column) that a stroke covers, and its color.
 Stroke = tuple[list[tuple[int, int]], str]
-# The first and the last step, the channel, what is done there, and by how much.
+# The first step, the end, the channel, the operation and its amount.
 SeriesEdit = tuple[int, int, int, str, float]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the last change of a widget was refused."""
+    """The error of the last refused change of a widget."""
 
     key: str
     sentence: str
@@ -23,41 +23,44 @@ class Refusal:
 
 @dataclass
 class FormState(PageState):
-    """Widgets that are bound to a project: how often each made a change in this tab, by project and name of widget."""
+    """Widgets bound to a project: the number of changes that each made in this tab, by project and widget name."""
 
     typed: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     refusal: Refusal | None = None
 
 
 def bound_key(project_id: str, generation: int, elsewhere: int, name: str) -> str:
-    """The key of a widget that is bound to a project: renewed with each generation of the project's forms, and with
-    each change that a widget of this name made in another tab."""
+    """Return the key of a widget bound to a project.
+
+    It changes with each generation of the project's forms, and with each change of the same widget in another tab, so
+    that Streamlit draws the widget with the new value.
+    """
     return f"{project_id}/{generation}.{elsewhere}/{name}"
 
 
 @dataclass
 class BackendState(PageState):
-    """Where runs are trained: the number of workers of a cluster; 0 for this machine."""
+    """The execution backend: the number of cluster workers; 0 for this machine."""
 
     workers: int = 0
 
 
 @dataclass
 class ExampleState(PageState):
-    """What was painted on pictures and done to series, by the key of the form."""
+    """Strokes on images and edits of series, by the key of the form."""
 
     strokes: defaultdict[str, list[Stroke]] = field(default_factory=lambda: defaultdict(list))
     edits: defaultdict[str, list[SeriesEdit]] = field(default_factory=lambda: defaultdict(list))
 
     def forget(self, prefix: str) -> None:
-        """Drop what belongs to forms whose keys begin with a prefix."""
+        """Drop the edits of forms whose keys begin with a prefix."""
         for by_key in (self.strokes, self.edits):
             for key in [key for key in by_key if key.startswith(prefix)]:
                 del by_key[key]
 
 
 class Key(WidgetKey):
-    """The keys of components' widgets that are on a page once."""
+    """The keys of widgets of components that are on a page once."""
 
     ON_CLUSTER = "on a cluster"
     CLUSTER_WORKERS = "cluster workers"
@@ -76,7 +79,7 @@ class Key(WidgetKey):
 
 
 class Part(WidgetKey):
-    """The parts of a component that is given a key of its own."""
+    """The widgets within a component that has a key."""
 
     BUTTONS = "export"
     CANVAS = "canvas"

@@ -1,4 +1,4 @@
-"""The few lines of style that Streamlit has no setting for."""
+"""CSS for which Streamlit has no setting."""
 
 import streamlit as st
 
@@ -12,16 +12,16 @@ button[kind^=primary]:not(:disabled):is(:hover,:active){background:light-dark(#4
 
 
 def narrow() -> None:
-    """Less empty space around the page, and text that can be read: white on the dark theme's light violet cannot.
+    """Reduce the empty space around the page, and make text on the dark theme's light violet readable.
 
-    Hovering makes a button lighter there, where Streamlit would make it so dark that its text is lost again. Results
-    take a page's height at least, so that it stays where it is scrolled to while another tab's content is on its way.
+    Hovering lightens a button there, because Streamlit would darken it until its text is unreadable. Results have at
+    least the height of a page, so that the scroll position remains while the content of another tab is loading.
     """
     st.html(STYLE)
 
 
 def nothing_yet() -> None:
-    """What a page shows where there is no project at all."""
+    """Draw the content of a page without any project."""
     st.info("There is no project yet. Go to Home and start with a template or an empty canvas.")
     if st.button("Go to Home", type="primary", icon=":material/home:"):
         st.switch_page("pages/home.py")

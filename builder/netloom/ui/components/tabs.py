@@ -1,4 +1,4 @@
-"""Tabs of which only the open one is made."""
+"""Tabs that draw only the open one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import streamlit as st
 
 
 def tabs(contents: Mapping[str, Callable[[], object]], key: str, height: int | Literal["content"] = "content") -> None:
-    """Tabs by their titles, of a height in pixels where one is given, within which they scroll. The others are neither
-    made nor sent: a page is drawn anew with each click on it."""
+    """Draw tabs by title, with a height in pixels within which they scroll.
+
+    Only the open tab is drawn and sent, because each click on a page reruns it.
+    """
     for tab, draw in zip(st.tabs(list(contents), key=key, on_change="rerun"), contents.values(), strict=True):
         if tab.open:
             with tab, st.container(height=height, border=False):

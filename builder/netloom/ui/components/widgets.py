@@ -1,4 +1,4 @@
-"""Draws the widgets that declarations describe as data."""
+"""Draws the widgets of `netloom.modalities.widgets`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from netloom.ui.components.words import escape
 
 
 def value_editor(column: ColumnEncoder, name: str, value: Any, key: str) -> Any:
-    """Draw the widget for a value of a fitted column, which stands under `name` in a raw row; return the value now."""
+    """Draw the widget for the value of a fitted column, and return its value. `name` is its key in a raw row."""
     widget = kind_of(column).widget(column, name, value)
     return widget.result(draw(widget, escape(name[:60]), key=key))
 
 
 @singledispatch
 def draw(widget: Widget, label: str, place: Any = st, **arguments: Any) -> Any:
-    """Draw a widget in a place of the page, and return what is chosen now."""
+    """Draw a widget in a container of the page, and return its value."""
     raise TypeError(f"There is no way to draw {type(widget).__name__}.")
 
 

@@ -1,4 +1,4 @@
-"""Words for pages: moments, counts, and text that is not read as markup."""
+"""Formatting of times, counts, labels and escaped text for pages."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-# Where what looks like an address is broken by a letter that is not seen: it would be a link, escaped or not.
+# Where an invisible letter breaks an address, which Streamlit would make a link even if it is escaped.
 _WITHIN_ADDRESS = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)", re.IGNORECASE)
 
 
 def ago(moment: datetime) -> str:
-    """How long ago something was."""
+    """Return the time since a moment, such as "2 hours ago"."""
     seconds = (datetime.now(UTC) - moment).total_seconds()
     for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= size:
@@ -21,12 +21,12 @@ def ago(moment: datetime) -> str:
 
 
 def at(moment: datetime) -> str:
-    """When something was, by the server's clock: in a list it is what `ago` is not, the same with the next look."""
+    """Return a moment by the server's clock. Unlike `ago`, it does not change between reruns."""
     return f"{moment.astimezone():%d %b, %H:%M}"
 
 
 def count(value: float) -> str:
-    """A number in thousands, millions …"""
+    """Return a number with a unit: K, M, G or T."""
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")):
         if value >= size:
             return f"{value / size:.3g}{unit}"
@@ -34,7 +34,7 @@ def count(value: float) -> str:
 
 
 def unique_labels(titles: Mapping[str, str]) -> dict[str, str]:
-    """The same titles by key, equal ones numbered: a list knows what was picked by its label alone."""
+    """Return the titles by key, equal ones numbered, because Streamlit identifies an option by its label."""
     labels: dict[str, str] = {}
     for key, title in titles.items():
         label, number = title, 2
@@ -45,7 +45,7 @@ def unique_labels(titles: Mapping[str, str]) -> dict[str, str]:
 
 
 def escape(text: str) -> str:
-    """Text from people, safe to stand within Markdown: nothing in it is read as markup."""
+    """Return text escaped for Markdown, on one line."""
     special = "\\`*_{}[]()<>#+-.!|~$:&"
     line = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
     return "".join(f"\\{letter}" if letter in special else letter for letter in line)

@@ -1,1 +1,1 @@
-"""The Data page: data sets, uploads, columns, quality and augmentation."""
+"""The Data page: datasets, uploads, columns, quality and augmentation."""

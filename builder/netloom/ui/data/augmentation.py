@@ -1,4 +1,4 @@
-"""Augmentation on the data page: what is declared, with its settings, beside what the network will see."""
+"""Augmentation on the Data page: the declared augmentations beside a preview of the network's inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from netloom.ui.shell.errors import show_error
 
 VERSIONS = 11
 ACROSS = 4
-# What most people begin with, by the kind of the first field.
+# Recommended augmentations by the kind of the first field.
 USUAL = {
     "image": ("crop", "rotate", "cutout"),
     "sequence": ("jitter", "scaling", "time_shift"),
@@ -35,7 +35,7 @@ USUAL = {
 
 
 def augmentation(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
-    """What is declared and what it does, for the project that uses this data."""
+    """Draw the augmentations and their preview, for the project that uses this data."""
     if live is None or live.project.data.dataset != info.name:
         with st.container(border=True):
             st.markdown(":material/auto_awesome: **Augmentation: more variety from few examples**")
@@ -53,7 +53,7 @@ def augmentation(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
 
 
 def augmentation_note(live: Live) -> None:
-    """One line on the train page: which random changes training rows go through."""
+    """Draw a line about the augmentations, on the Train page."""
     registered, declared = augmentations(), live.project.training.augment
     if declared:
         titles = ", ".join(
@@ -63,7 +63,7 @@ def augmentation_note(live: Live) -> None:
 
 
 def _fields(live: Live, data: Prepared) -> list[str]:
-    """The fields that the network reads; before it reads any of this data, all."""
+    """Return the fields that the network reads; all of them if it does not read any of this data yet."""
     field_names = [field.name for field in data.schema.inputs]
     return [name for name in input_fields(live.project) if name in field_names] or field_names
 
@@ -124,7 +124,7 @@ def _augmentation_form(live: Live, data: Prepared, names: list[str], place: int,
 
 
 def _setting(live: Live, place: int, augment: Augment, settings: Augmentation, field: FormField) -> None:
-    """A parameter as a slider or a choice."""
+    """Draw a parameter as a slider or a choice."""
     value = getattr(settings, field.name)
     binding = bound(
         live, f"augment/{place}/{augment.kind}/{field.name}", value, lambda new: _set(live, place, field.name, new)
@@ -144,10 +144,10 @@ def _setting(live: Live, place: int, augment: Augment, settings: Augmentation, f
 
 
 def _set(live: Live, place: int, name: str, value: Any) -> Edit:
-    """The edit that sets one parameter, checked as the catalogue declares it.
+    """Return the edit that sets one parameter, after validation.
 
     Raises:
-        DataError: it is out of bounds.
+        DataError: the value is out of bounds.
     """
     every = _all(live)
     changed = {**every[place], "params": {**every[place]["params"], name: value}}
@@ -225,7 +225,7 @@ def _texts(examples: list[tuple[Example, str]]) -> None:
 
 
 def _tables(examples: list[tuple[Example, str]]) -> None:
-    """Columns down, versions across."""
+    """Draw a table with a row per column and a column per version."""
     names = list(examples[0][0].columns)[:30]
     lines: list[Mapping[str, str]] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""The data page: every dataset, what is in it, what is wrong with it, and how the project reads it."""
+"""The Data page: datasets with their content, quality and preprocessing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.train.results import preview, varied
 
-# The sections, with what each is for.
+# The sections, with their labels and purposes.
 LOOK, COLUMNS, QUALITY, AUGMENT, CARD = "Overview", "Columns", "Quality", "Augment", "Card"
 SECTIONS = {
     LOOK: ":material/visibility: Overview",
@@ -47,12 +47,12 @@ PURPOSES = {
     AUGMENT: "Random changes of the training rows against overfitting.",
     CARD: "Dataset card: this data on one page, to download.",
 }
-ROWS, REMARKS = 60, 3  # that are shown at a glance
+ROWS, REMARKS = 60, 3  # shown in the overview
 
 
 def page(store: Store, live: Live | None) -> None:
-    """Everything on the data page."""
-    # What people brought comes first.
+    """Draw the Data page."""
+    # Uploads come first.
     infos = {info.name: info for info in sorted(datasets(store.home), key=lambda info: info.builtin)}
     left, right = st.columns([1, 2.9], gap="large")
     with left:
@@ -63,7 +63,7 @@ def page(store: Store, live: Live | None) -> None:
 
 
 def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
-    """The dataset that people pick in the list, or that another part of the app asked for since."""
+    """Return the dataset that is selected in the list, or that another part of the app has requested since."""
     state, names = DataState.current(), list(infos)
     wanted_name = used if state.dataset is None else state.dataset
     if value_of(Key.DATASETS) not in infos or wanted_name != state.drawn:
@@ -134,8 +134,7 @@ def _look(data: Prepared, choice: DataChoice) -> None:
 
 
 def show_remarks(messages: list[str], notes: list[str]) -> None:
-    """The first of what is remarkable: what was found, all of which has a section of its own with its mends, and what
-    was noted as the data was read."""
+    """Draw the first remarks: findings, which the Quality section shows with their fixes, and notes of the import."""
     remarks = [*messages, *notes]
     if not remarks:
         return
@@ -151,14 +150,14 @@ def show_remarks(messages: list[str], notes: list[str]) -> None:
 
 
 def _in_a_table(data: Prepared) -> bool:
-    """Whether rows are best seen below each other: columns, and texts that stand for one class or number."""
+    """Return whether rows are shown in a table: those with columns, and texts with one class or number."""
     example = data.example(0)
     plainly = data.schema.target.type.is_single_value and not example.tags
     return example.image is None and bool(example.columns or (example.text and plainly))
 
 
 def _table(data: Prepared) -> list[dict[str, str]]:
-    """A few rows, the target before all else."""
+    """Return a few rows for a table, the target first."""
     target = data.schema.target.name
     lines = []
     for row in varied(data, ROWS):
@@ -199,7 +198,7 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     used = live is not None and live.project.data.dataset == info.name
     if live and used:
         st.markdown(f":green-badge[:material/check: Used in {escape(_short(live.project.name))}]")
-    # What people brought has a better beginning than an open project that was made for other data.
+    # For an upload, a new model is the primary action: the open project was made for other data.
     elif live and st.button(f"Use it in {escape(_short(live.project.name))}", type=_weight(info.builtin)):
         live.apply(data_edit(live, info.name, {info.name: info}))
         st.switch_page("pages/design.py")
@@ -214,7 +213,7 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
             from netloom.ui.explain.open_run import forget_open_runs
 
             remove(info.name, store.home)
-            # Runs that were loaded with it would keep its files allocated.
+            # Loaded runs hold its files open, whose disk space is freed when they are closed.
             forget_open_runs()
             jobs.pool().forget_loaded()
             DataState.current().dataset = None

@@ -1,4 +1,4 @@
-"""How inputs are prepared: chosen beside the data, as an imported network may have been trained on others."""
+"""The choice of the default preprocessing of inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.ui.components.forms import bound, refused
 
 
 def preparation(live: Live) -> None:
-    """The choice for all numbers and pixels, and what it comes to; nothing where the data has none."""
+    """Draw the choice for all numbers and pixels with its description; draws nothing if the data has none."""
     if not live.project.data.dataset or live.data_problem():
         return
     sentence = preparation_sentence(live.project.data.prepare, quantities_of(live.schema()))

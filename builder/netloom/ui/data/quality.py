@@ -1,4 +1,4 @@
-"""The quality report on the data page: each finding in a sentence, with what to look at and its mend."""
+"""The quality report on the Data page: findings with examples and fixes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIGNS = {
 
 
 def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
-    """The report on the data that is shown. It is made when somebody looks at it, and kept."""
+    """Draw the report on the data, which is computed on first view and cached."""
     try:
         report = reported(choice, data)
     except (DataError, JobError) as error:
@@ -59,11 +59,11 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
 
 
 def reported(choice: DataChoice, data: Prepared) -> Report:
-    """The report, with its progress on the page until it is there.
+    """Return the report, with a progress bar on the page while it is computed.
 
     Raises:
         DataError: the data cannot be read any more.
-        JobError: there is no report.
+        JobError: the report could not be computed.
     """
     return computed(DataQualityReport(data.fingerprint, choice.model_dump(mode="json")), "Checking the data …")
 
@@ -84,7 +84,7 @@ def _verdict(report: Report) -> None:
 
 
 def _fixed(live: Live | None) -> None:
-    """What the last click fixed, and the way back."""
+    """Draw the last applied fix with a button that undoes it."""
     state = DataState.current()
     fixed = state.fixed
     if live is None or fixed is None or (fixed.project_id, fixed.revision) != (live.id, live.view.state.revision):
@@ -98,7 +98,7 @@ def _fixed(live: Live | None) -> None:
 
 
 def _settled(store: Store, info: DatasetInfo) -> None:
-    """That new projects take over fixes which were made before any used this data, and the way back."""
+    """Draw a note that new projects use the fixes made here, with a button that removes them."""
     if not default_data(info.name, store.home) and not default_training(info.name, store.home):
         return
     left, right = st.columns([4, 1], vertical_alignment="center")
@@ -149,7 +149,7 @@ def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, p
 
 
 def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, widget: dict[str, Any]) -> None:
-    """The fix of a finding in data that the open project does not use: new projects take it over."""
+    """Draw the fix of a finding in data that the open project does not use; it applies to new projects."""
     edit = finding.fix.edit if finding.fix is not None else {}
     training = default_training(info.name, store.home)
     if "data" not in edit and all(training.get(name) == value for name, value in edit.get("training", {}).items()):
@@ -166,17 +166,17 @@ def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, 
 
 
 def _is_made(live: Live, edit: Edit) -> bool:
-    """Whether training is set as a mend would set it: the data stays as it is, so it is still found."""
+    """Return whether a fix of training settings is applied; the finding remains, because the data does not change."""
     training = live.project.training.model_dump(mode="json")
     training_edit = edit.get("training", {})
     return bool(training_edit) and all(training.get(name) == value for name, value in training_edit.items())
 
 
 def data_change(store: Store, live: Live, edit: Edit) -> Edit:
-    """A change of the data with what follows of it: Inputs take the shapes that its fields have then.
+    """Return an edit of the data with the resulting edits of Inputs, which take the new shapes of its fields.
 
     Raises:
-        DataError: the data cannot be read so.
+        DataError: the data cannot be read with this edit.
     """
     if "data" not in edit:
         return edit
@@ -186,7 +186,7 @@ def data_change(store: Store, live: Live, edit: Edit) -> Edit:
 
 
 def _rows(data: Prepared, finding: Finding, place: int) -> None:
-    """The rows to look at: pictures side by side, everything else in a table."""
+    """Draw the rows of a finding: images side by side, other rows in a table."""
     notes = finding.notes
     if finding.pairs:
         _pairs(data, finding.pairs, notes)
@@ -240,7 +240,7 @@ def _part(data: Prepared, row: int) -> str:
 
 
 def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:
-    """What a row holds, a few columns of it, those that matter first."""
+    """Return a few columns of a row, the relevant ones first."""
     example = data.example(row)
     if example.text:
         return {"text": example.text[:300], data.schema.target.name: example.target[:80]}
@@ -253,7 +253,7 @@ def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:
 
 
 def cell_text(value: Any) -> str:
-    """A cell as people read it."""
+    """Return the text of a cell."""
     return number(value, 5) if isinstance(value, float) else "" if value is None else str(value)
 
 
@@ -262,7 +262,7 @@ def _word(notes: Sequence[str], place: int) -> str:
 
 
 def plot_chart(plot: Plot) -> go.Figure:
-    """The numbers of a finding, drawn."""
+    """Return the chart of a finding."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -287,7 +287,7 @@ def plot_chart(plot: Plot) -> go.Figure:
         split = "training" in plot.series
         figure.update_layout(barmode="overlay" if split else "stack", bargap=0.02, xaxis_title=plot.axis)
         if not split:
-            figure.update_yaxes(type="log")  # a single value far out must be seen beside thousands
+            figure.update_yaxes(type="log")  # a single outlier must be visible beside thousands of values
     height = max(280, min(620, 60 + 22 * len(plot.names))) if plot.kind == "matrix" else 240
     figure.update_layout(
         height=height,

@@ -1,4 +1,4 @@
-"""The schema on the data page: kind, role and preparation of each column, of each field, and how rows are split."""
+"""The schema on the Data page: kind, role and preprocessing of columns, preprocessing of fields, and the split."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _SPLITS = {
     "auto": "Automatic", "random": "Random", "stratified": "Stratified", "group": "By group",
     "time": "By time", "given": "Predefined",
 }  # fmt: skip
-_SHOWN = 8  # labels that are treated as others
+_SHOWN = 8  # merged labels
 _GIVEN = "Predefined by the data"
 
 
 def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
-    """The columns of the data that is shown, and where the project uses it, the way to change what they mean."""
+    """Draw the columns of the data, and an editor of them if the project uses it."""
     used = live if live and live.project.data.dataset == info.name else None
     choice = used.project.data if used else default_choice(info.name, store.home)
     try:
@@ -81,7 +81,7 @@ def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prep
 
 
 def _alias_notes(choice: DataChoice) -> None:
-    """Labels that are treated as others."""
+    """Draw the merged labels."""
     settings: Any = choice.options.get(COLUMNS)
     for name, aliases in aliases_of(settings if isinstance(settings, dict) else {}).items():
         names = ", ".join(f"{escape(header)} as {escape(alias)}" for header, alias in list(aliases.items())[:_SHOWN])
@@ -90,7 +90,7 @@ def _alias_notes(choice: DataChoice) -> None:
 
 
 def _read_as(data: Prepared) -> list[dict[str, Any]]:
-    """What the network is given and what it is to tell, of data that has no columns."""
+    """Return the inputs and the target of data without columns, for a table."""
     target = data.schema.target
     fields = [(field.name, "input", field.kind, field.shape) for field in data.schema.inputs]
     return [
@@ -100,12 +100,13 @@ def _read_as(data: Prepared) -> list[dict[str, Any]]:
 
 
 def _table(live: Live | None, columns: list[Column]) -> None:
-    """All columns; where there is a project, an editor of them."""
+    """Draw a table of all columns, or with a project an editor of them."""
     scale = scale_of(live.project.data.prepare if live else "standardize")
     rows = [table_row(column, scale) for column in columns]
     if live is None:
         st.dataframe(rows, hide_index=True, width="stretch", height=_height(columns), placeholder="")
         return
+    # A new key after each edit, as the data editor keeps its changes and would apply them again
     key = Key.COLUMNS.of(live.id, live.generation, DataState.current().column_tables)
 
     def commit() -> None:
@@ -156,17 +157,17 @@ def _table(live: Live | None, columns: list[Column]) -> None:
 
 
 def _imputations(kinds: Sequence[ColumnKind]) -> list[str]:
-    """The labels of all ways to treat missing values."""
+    """Return the labels of all treatments of missing values."""
     return list(dict.fromkeys([*_FILLED, *(kind.missing_label for kind in kinds if kind.missing_label)]))
 
 
 def _height(columns: list[Column]) -> int:
-    """As high as all columns take, up to twenty of them."""
+    """Return the height in pixels of a table of up to twenty columns."""
     return 35 * (min(len(columns), 20) + 1) + 3
 
 
 def table_row(column: Column, scale: str) -> dict[str, Any]:
-    """A column as a row of the table. `scale` is what the project does with numbers."""
+    """Return a column as a row of the table. `scale` is the project's default scaling of numbers."""
     choice, kind, learned = column.choice, column_kind(column.kind), column.role == "input"
     setting = kind.preprocessing.setting
     prepared = (choice.get(setting) if setting else None) or kind.preprocessing.default or scale
@@ -184,7 +185,7 @@ def table_row(column: Column, scale: str) -> dict[str, Any]:
 
 
 def _setting(kind: ColumnKind, label: str) -> tuple[str | None, str]:
-    """The setting and its value that a label means: for columns of this kind, or else for the first one that has it."""
+    """Return the setting and the value of a label, for this kind or else for the first one that has it."""
     kinds = (kind, *column_kinds().values())
     preprocessing = next(one.preprocessing for one in kinds if label in one.preprocessing.labels)
     return preprocessing.setting, preprocessing.labels[label]
@@ -195,7 +196,7 @@ def _name(labels: Mapping[str, str], value: str | None) -> str | None:
 
 
 def changed_options(live: Live, columns: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The data's options with what was typed into the table."""
+    """Return the options of the data with the changes of the table."""
     settings_of = {column.name: column.choice.plain() for column in columns}
     for name, change in changes.items():
         _change(settings_of[name], change, next(column for column in columns if column.name == name))
@@ -207,10 +208,10 @@ def changed_options(live: Live, columns: list[Column], changes: Mapping[str, Map
 
 
 def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column) -> None:
-    """What was typed into one row of the table, brought to what the document says of its column."""
+    """Apply the changes of one row of the table to the settings of its column."""
     if "Kind" in change and change["Kind"] != column.kind:
         role = settings.get("role")
-        settings.clear()  # what was set belongs to the kind that was
+        settings.clear()  # the settings belong to the previous kind
         settings |= {"kind": change["Kind"], **({"role": role} if role else {})}
     if "Role" in change:
         settings["role"] = change["Role"]
@@ -232,7 +233,7 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
 
 
 def _only_target(live: Live, settings_of: dict[str, dict[str, Any]], columns: list[Column], name: str) -> None:
-    """Several numbers can be predicted side by side; anything else takes the place of what was predicted."""
+    """Make the other targets inputs, unless the task has several targets or all of them are numbers."""
     schema = live.schema()
     if live.project.data.options.get("task") in (LABELS, SEVERAL) and len(targets_of(columns)) > 1:
         return
@@ -245,7 +246,7 @@ def _only_target(live: Live, settings_of: dict[str, dict[str, Any]], columns: li
 
 
 def _details(live: Live, columns: list[Column]) -> None:
-    """The settings that have no place in the table, such as parts of dates and vocabularies."""
+    """Draw the settings that are not in the table, such as parts of dates and vocabularies."""
     details = {
         column.name: fields
         for column in columns
@@ -259,7 +260,7 @@ def _details(live: Live, columns: list[Column]) -> None:
 
 
 def _widgets(live: Live, name: str, fields: Sequence[Field], edit: Callable[[dict[str, Any]], Edit]) -> None:
-    """Settings of a column or field beside each other."""
+    """Draw the settings of a column or field side by side."""
     for place, field in zip(st.columns(len(fields), vertical_alignment="bottom"), fields, strict=True):
 
         def change(chosen: Any, field: Field = field) -> Edit:
@@ -271,7 +272,7 @@ def _widgets(live: Live, name: str, fields: Sequence[Field], edit: Callable[[dic
 
 
 def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
-    """The preparation of fields that have no columns: pictures, series, texts."""
+    """Draw the preprocessing of fields without columns: images, series, texts."""
     for part in data.raw.parts:
         options_taken = part.accepted_settings
         if not options_taken or (isinstance(part, Texts) and part.column):
@@ -313,7 +314,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
         )
         refused(binding)
         if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:
-            # What people brought is kept larger than it is read, so it is read anew in its new size.
+            # Uploads are stored larger than they are read, so the size is an option of the import.
             read = (lambda change: reading_edit(live, {"options": {**live.project.data.options, **change}})) if (
                 not info.builtin
             ) else edit  # fmt: skip
@@ -321,7 +322,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
 
 
 def _picture(live: Live, part: Images, edit: Any, first: Any, second: Any) -> None:
-    """The size and colours that pictures are brought to."""
+    """Draw the size and color settings of images."""
     channels, _, side = part.pixels.shape[1:]
     is_grayscale = part.settings.get("grey") or live.project.data.options.get("grey")
     binding = bound(live, f"{part.name}/size", side, lambda value: edit({"size": value}), renews=True)
@@ -333,7 +334,7 @@ def _picture(live: Live, part: Images, edit: Any, first: Any, second: Any) -> No
 
 
 def _split(live: Live, data: Prepared | None) -> None:
-    """How rows are parted into training, validation and test."""
+    """Draw the settings of the split into training, validation and test."""
     choice = live.project.data
 
     def widget_of(name: str, current: Any, change: Any) -> dict[str, Any]:
@@ -344,7 +345,7 @@ def _split(live: Live, data: Prepared | None) -> None:
     names, option_widgets = list(_SPLITS), []
     how = widget_of("split", choice.split, lambda value: {"split": value})
     first.selectbox("Split method", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
-    # What the data itself names has no share; what it does not name is taken from training.
+    # A part that the data gives has no share; a missing part is taken from training.
     given_split = data.raw.given if data is not None and method_of(data.raw, choice) == "given" else None
     validated, tested = (given_split is not None and bool((given_split == part).any()) for part in (1, 2))
     share = widget_of("validation", choice.validation, lambda value: {"validation": value})
@@ -381,14 +382,14 @@ def _split(live: Live, data: Prepared | None) -> None:
 
 
 def _set(live: Live, name: str, change: Mapping[str, Any]) -> Edit:
-    """The edit that brings settings to one column."""
+    """Return the edit that changes settings of one column."""
     options: Any = live.project.data.options.get(COLUMNS, {})
     settings = {key: value for key, value in {**options.get(name, {}), **change}.items() if value is not None}
     return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: {**options, name: settings}}})
 
 
 def _apply(live: Live, options: dict[str, Any]) -> None:
-    """Take what was typed into the table, or say why not; the table is drawn anew either way."""
+    """Apply the changes of the table, or store the error; the table is redrawn in both cases."""
     form = FormState.current()
     form.refusal = None
     try:

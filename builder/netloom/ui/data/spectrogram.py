@@ -1,4 +1,4 @@
-"""Sounds on the data page: read as waveforms or as spectrograms, and how these are made."""
+"""Sounds on the Data page: as waveforms or spectrograms, with the settings of these."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ _WAYS = {"Waveform": None, "Log-mel spectrogram": SPECTROGRAM}
 def read_as(
     live: Live, part: Series, field: FieldEncoder[Any], edit: Callable[[dict[str, Any]], Edit], place: Any
 ) -> None:
-    """Ask how a field of sounds is read, in `place`; of a spectrogram, how it is made. `field` is how it is read now,
-    and `edit` makes the edit of a change."""
+    """Draw the choice of the representation of sounds in `place`, and the settings of a spectrogram.
+
+    `field` is the current encoder, and `edit` returns the edit for changed settings.
+    """
     names = list(_WAYS)
     current = names[isinstance(field, LogMelEncoder)]
     binding = bound(live, f"{part.name}/sound", current, lambda name: edit({"sound": _WAYS[name]}), renews=True)
@@ -37,7 +39,7 @@ def read_as(
 def _spectrogram(live: Live, field: LogMelEncoder, edit: Callable[[dict[str, Any]], Edit]) -> None:
     state, rate = field.field, field.sample_rate
     samples, bands = field.raw_shape[0], field.shape[1]
-    # The words, the setting, what it is now, from where to where, and by how much a click moves it.
+    # Label, setting, value, minimum, maximum and step
     widgets: tuple[tuple[str, str, Any, Any, Any, Any], ...] = (
         ("Window (samples)", "window", state["window"], 2, max(2, 2 * (samples - 1)), 1),
         ("Hop (samples)", "hop", state["hop"], 1, samples, 1),

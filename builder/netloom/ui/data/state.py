@@ -1,4 +1,4 @@
-"""What the data page keeps for a tab, and the keys of its widgets."""
+"""The state of the Data page per tab, and the keys of its widgets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 
 @dataclass(frozen=True)
 class Fixed:
-    """A fix that was made by a click, and the revision of the project that it led to."""
+    """The last applied fix, and the revision of the project after it."""
 
     project_id: str
     revision: int
@@ -19,7 +19,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that came from the web, as an uploader would give it."""
+    """A downloaded file with the interface of Streamlit's `UploadedFile`."""
 
     name: str
     file_id: str
@@ -31,7 +31,7 @@ class Fetched:
 
 @dataclass
 class UploadState(PageState):
-    """The upload form: how often it was opened, what was fetched from which address, and what was dropped, by files."""
+    """The upload form: how often it was opened, the downloaded files with their address, and the inspected files."""
 
     opened: int = 0
     address: str = ""
@@ -40,18 +40,18 @@ class UploadState(PageState):
     inspection: FileInspection | None = None
 
     def begin(self) -> None:
-        """Open the form anew: a file that was refused and closed away must not stand beside the next one."""
+        """Start a new form, so that a refused file of a closed form does not appear beside the next one."""
         self.opened += 1
         self.forget()
 
     def forget(self) -> None:
-        """Drop what was looked at."""
+        """Drop the inspected files."""
         self.files, self.inspection = "", None
 
 
 @dataclass
 class DataState(PageState):
-    """The dataset that is asked for, the one drawn last, the last fix, and how often things were drawn anew."""
+    """The requested dataset, the one drawn last, the last fix, and counters that renew widgets."""
 
     dataset: str | None = None
     drawn: str | None = None

@@ -1,4 +1,4 @@
-"""What a table is to predict, on the data page: one column or several, and what is made of them."""
+"""The targets of a table on the Data page: one or several columns, and the task."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HELP = (
 
 
 def target_picker(live: Live, columns: Sequence[Column]) -> None:
-    """The columns to predict and as what, where a table that people brought is used."""
+    """Draw the choice of the target columns and of the task, for an uploaded table."""
     names, targets = [column.name for column in columns], targets_of(columns)
     task = _task(live)
     labels = ONE if len(targets) == 1 else MANY
@@ -49,22 +49,22 @@ def target_picker(live: Live, columns: Sequence[Column]) -> None:
 
 
 def targets_of(columns: Sequence[Column]) -> list[str]:
-    """The columns that are predicted."""
+    """Return the names of the target columns."""
     return [column.name for column in columns if column.role == "target"]
 
 
 def _task(live: Live) -> str | None:
-    """What the targets are said to be, by the document or else by the upload."""
+    """Return the task of the targets, from the document or else from the upload."""
     choice = live.project.data
     options = table_options(find_upload(choice.dataset, live.store.home), choice) or {}
     return options.get("task")
 
 
 def _choose(live: Live, columns: Sequence[Column], names: Sequence[str]) -> Edit:
-    """The edit that makes these columns the targets, and those that were inputs.
+    """Return the edit that makes these columns the targets, and the previous targets inputs.
 
     Raises:
-        ValueError: there is none, or they cannot be predicted; the message is a sentence.
+        ValueError: no column is given, or the columns cannot be predicted; the message is a sentence.
     """
     if not names:
         raise ValueError("Select at least one target column.")
@@ -84,10 +84,10 @@ def _predict_as(live: Live, task: str | None) -> Edit:
 
 
 def reading_edit(live: Live, change: dict[str, Any]) -> Edit:
-    """The edit that changes the data, with what follows: Inputs that read its fields, and the objective.
+    """Return the edit that changes the data, with the resulting edits of Inputs and of the objective.
 
     Raises:
-        ValueError: the data cannot be read so; the message is a sentence.
+        ValueError: the data cannot be read with this change; the message is a sentence.
     """
     before, project = live.schema(), live.project
     choice = updated(project.data, change)

@@ -1,4 +1,4 @@
-"""Bringing one's own data: what was dropped is looked at at once, and only what this kind of data needs is asked."""
+"""The upload form: files are inspected immediately, and only the questions of their kind of data are asked."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_UPLOAD_MIB = 200
-HEIGHT, ROW = 252, 72  # pixels of the table that shows the first rows, and of three questions side by side
+HEIGHT, ROW = 252, 72  # in pixels, of the table of the first rows, and of a row of questions
 DAY = "YYYY-MM-DD"
 ACROSS = 3  # questions side by side
-NOTED = 3  # remarks on a file that are told before it is added
+NOTED = 3  # remarks on a file that are shown before it is added
 _TASKS = {"classification": "Class", "regression": "Number", "multi_label": "Multiple labels (a;b;c)"}
-# What can be dropped, with what it looks like.
+# Accepted kinds of files, with descriptions.
 _KINDS = {
     ":material/table: Table": "CSV, Excel, JSON or Parquet: one row per example. Also time series and ratings.",
     ":material/folder_zip: Zipped folder": "Images, sounds or texts: one folder per class, or a table of labels.",
@@ -46,7 +46,7 @@ _KINDS = {
 
 
 def upload_form(store: Store) -> None:
-    """A button that opens the form."""
+    """Draw the button that opens the form."""
     if st.button("Upload data", icon=":material/upload_file:", width="stretch", type="primary"):
         UploadState.current().begin()
         _form(store)
@@ -90,7 +90,7 @@ def _form(store: Store) -> None:
 
 
 def from_the_web() -> list[Fetched]:
-    """The files at an address that is typed, where whoever runs Netloom allows it; they are fetched once."""
+    """Return the files at a typed address, if the server's settings allow it; they are fetched once."""
     if not allowed(server=True):
         return []
     state = UploadState.current()
@@ -134,7 +134,7 @@ def fetch_files(typed: str, progress: ProgressCallback) -> list[Fetched]:
 
 
 def _inspected(key: str, files: Sequence[Any]) -> FileInspection:
-    """What was dropped, looked at once."""
+    """Return the inspection of the dropped files, cached by their ids."""
     state = UploadState.current()
     if state.inspection is None or state.files != key:
         if state.inspection is not None:
@@ -147,7 +147,7 @@ def _inspected(key: str, files: Sequence[Any]) -> FileInspection:
 
 
 def _reader(key: str, readers: list[Reader]) -> Reader:
-    """The kind of data, of those that it can be."""
+    """Draw the choice among the kinds of data that fit, and return it."""
     reader = readers[0]
     if len(readers) > 1:
         reader = st.selectbox(
@@ -160,7 +160,7 @@ def _reader(key: str, readers: list[Reader]) -> Reader:
 
 
 def _answers(key: str, inspection: FileInspection, reader: Reader) -> dict[str, Any]:
-    """The answers to what this kind of data asks."""
+    """Draw the questions of this kind of data, and return the answers."""
     values = values_below(Key.ASK.of(key, reader.name, ""))
     answers: dict[str, Any] = {}
     questions = inspection.questions(reader, {name: value for name, value in values.items() if value is not None})
@@ -207,7 +207,7 @@ def _preview(rows: pd.DataFrame, height: int) -> None:
     for name in rows.select_dtypes(["datetime", "datetimetz"]).columns:
         daily = (rows[name].dropna() == rows[name].dropna().dt.normalize()).all()
         cells[name] = st.column_config.DatetimeColumn(name, format=DAY if daily else f"{DAY} HH:mm:ss", timezone="UTC")
-    # So low that the button below is in sight on a small screen.
+    # Low enough that the button below is visible on a small screen.
     st.dataframe(
         rows,
         hide_index=True,
@@ -243,7 +243,7 @@ def _add(store: Store, key: str, inspection: FileInspection, reader: Reader, des
 
 
 def _defaults(described: Description) -> dict[str, Any]:
-    """What was answered, if with nothing, where that is an answer."""
+    """Return the answers, including None for optional questions."""
     answers = described.answers
     questions = described.questions
     return {
@@ -258,17 +258,17 @@ def _show(bar: Any, share: float, activity: str) -> None:
 
 
 def beginning(info: DatasetInfo) -> str:
-    """How to come by a project that uses this data, as the first half of a sentence."""
+    """Return the first half of a sentence on how to use this data in a project."""
     return "Use this data in a project" if info.builtin else "Create a model for this data, or use it in a project"
 
 
 def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> None:
-    """A choice of templates that are made to fit this data, and open as a new project."""
+    """Draw the choice of templates that fit this data; the chosen one opens as a new project."""
     choice = default_choice(info.name, store.home)
     try:
         data_schema = schema(choice, store.home)
     except DataError:
-        return  # the page says what is wrong with it
+        return  # the page shows the error
     fitting_templates = starters(choice, data_schema) if data_schema else []
     if not fitting_templates:
         return

@@ -1,4 +1,4 @@
-"""A network that is typed instead of drawn: the dialog that makes one, or changes the one that is shown."""
+"""The dialog in which a network is written as code instead of drawn: a new one, or the visible one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEW = "New network"
 
 
 def formula(live: Live, network_name: str) -> None:
-    """The button that opens the dialog, and the dialog as long as it is open."""
+    """Draw the button that opens the dialog, and the dialog while it is open."""
     state = DesignState.current()
     text = "Write a network as code, such as GELU(Linear(x, units=64)), and use it as a layer"
     if st.button("Define layer in code", icon=":material/function:", help=text, width="stretch"):
@@ -64,7 +64,7 @@ def _dialog(live: Live, network_name: str) -> None:
     callable_ = {other: project.networks[other] for other in others if other != project.main}
     text, problem = (EXAMPLE, "") if new else _written(project.networks[network_name], callable_)
     st.html("<style>textarea[aria-label='Lines']{font-family:var(--font-mono,monospace)}</style>")
-    # The key holds what the text was made of: it is renewed when the network is changed elsewhere.
+    # The key depends on the generated text, so that the widget shows it again after the network changed elsewhere.
     typed = st.text_area("Lines", text, height=260, help=HELP, key=Key.FORMULA_LINES.of(live.id, mode, hash(text)))
     if problem:
         st.warning(escape(problem))
@@ -81,7 +81,7 @@ def _dialog(live: Live, network_name: str) -> None:
 
 
 def _written(network: Network, callable_: Mapping[str, Network]) -> tuple[str, str]:
-    """A network as text, and why there is none."""
+    """Return a network as text, and the reason if it cannot be written as text."""
     try:
         return text_of(network, callable_), ""
     except FormulaError as error:
@@ -89,7 +89,7 @@ def _written(network: Network, callable_: Mapping[str, Network]) -> tuple[str, s
 
 
 def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
-    """Say what the lines make, or what is wrong with them; returns the network that they make."""
+    """Draw a summary of the network that the lines define, or their error; return the network, or None."""
     try:
         network = network_of(typed, callable_)
     except FormulaError as error:
@@ -107,7 +107,7 @@ def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
 
 
 def _edit(project: Project, name: str, network: Network, *, new: bool) -> Edit:
-    """The edit that puts the network in; what keeps its id keeps its place, and notes stay."""
+    """Return the edit that adds or replaces the network. Notes stay, and nodes with unchanged ids keep their places."""
     if new:
         return {"kind": "create_network", "name": name.strip(), "content": network.model_dump(mode="json")}
     before = project.networks[name]
@@ -140,12 +140,12 @@ def _free(project: Project) -> str:
 
 
 def _offered() -> dict[str, type[Layer]]:
-    """The layers that are to be had on this machine."""
+    """Return the layers that are available on this machine."""
     return {name: layer for name, layer in registry().items() if not layer.refusal()}
 
 
 def _catalogue() -> None:
-    """The layers with their parameters."""
+    """Draw a searchable table of the layers with their parameters."""
     search = st.text_input("Search", placeholder="attention", label_visibility="collapsed").lower()
     rows = []
     for name, layer in _offered().items():

@@ -21,14 +21,14 @@ from netloom.ui.design.state import Key
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Context
 
-# Layers of several types that have a weight of the same shape: the words that come in, and those that are answered.
+# Layers of these types have weights of the same shape, for words at the input and at the output of a network.
 _MATRICES = ("Linear", "Embedding", "TransposedLinear")
 SHARING = dict.fromkeys(_MATRICES, _MATRICES)
 
 
 def inspector(live: Live, network: str, selected: list[str]) -> None:
-    """Show and change the selected node of a network; with none, what the network exposes."""
-    project = live.project  # another tab may change it meanwhile, so all of the form is about this one
+    """Draw the form of the selected node; without one, the form of the parameters of the network."""
+    project = live.project  # one snapshot for the whole form, as another tab may change the project meanwhile
     if network not in project.networks:
         st.caption(f"The network {escape(network)} was removed in another tab.")
         return
@@ -62,7 +62,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     place.problems("")
     _shapes(context, node)
     about = st.expander("Title, comment, freezing", key=Key.ABOUT, on_change="rerun")
-    if about.open:  # what nobody sees is neither made nor sent
+    if about.open:  # a closed expander is neither drawn nor sent
         with about:
             place.about()
 
@@ -91,7 +91,7 @@ class _Place:
         self.problems(field.name)
 
     def order(self, kind: Literal["Input", "Output"]) -> None:
-        """The place among the arguments, or among the results, of the network, where it has several."""
+        """Draw the position among the inputs or outputs of the network, if it has several."""
         order = self.live.project.networks[self.name].order(kind)
         if len(order) < 2:
             return
@@ -115,7 +115,7 @@ class _Place:
         refused(binding)
 
     def network(self) -> None:
-        """Which network stands here."""
+        """Draw the choice of the network that this node refers to."""
         project = self.project
         current = self.node.params.get("network")
         names = [name for name in standing(project, self.name) if name != project.main]
@@ -125,7 +125,7 @@ class _Place:
         refused(binding)
 
     def values(self, field: FormField) -> None:
-        """A number for each parameter that the network exposes."""
+        """Draw an input for each parameter that the network of this node exposes."""
         inner = self.project.networks.get(str(self.node.params.get("network")))
         stored = self.node.params.get(field.name)
         assigned = stored if isinstance(stored, dict) else {}
@@ -144,7 +144,7 @@ class _Place:
         self.problems(field.name)
 
     def problems(self, field: str) -> None:
-        """What the check says of a field, beneath it; with no field, what it says of none that is shown."""
+        """Draw the errors of a field; for "", the errors of fields that are not in the form."""
         shown = {item.name for item in form(registry()[self.node.type])}
         for error in self.context.parameter_errors.get(self.node.id, ()):
             if (error.field if error.field in shown else "") == field:

@@ -22,15 +22,20 @@ from netloom.ui.design.state import Key, LibraryMessage, LibraryState, NameTaken
 from netloom.ui.shell.errors import guard, show_error
 
 COLUMNS = 3
-# How many earlier versions of a network are listed.
+# The number of earlier versions of a network that are listed.
 SHOWN = 10
 EMPTY = "No networks yet. A network that you publish above is stored on this server and can be used in every project."
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a card shows. `origin` says where the network comes from, `facts` are its ports, parameters and size, and
-    `mine` tells whether it can be renamed and deleted."""
+    """The content of a card.
+
+    Attributes:
+        origin: The description of the source of the network.
+        facts: Its ports, parameters and size.
+        mine: Whether it can be renamed and deleted.
+    """
 
     name: str
     title: str
@@ -44,7 +49,7 @@ class Card:
 
 
 def library(live: Live, network: str) -> None:
-    """The button that opens the library; `shown` is the network that the canvas shows."""
+    """Draw the button that opens the library; `network` is the one that the canvas shows."""
     if st.button("Library", icon=":material/library_books:", help="Reusable networks and built-in blocks"):
         state = LibraryState.current()
         state.message, state.taken = LibraryMessage(), None
@@ -77,7 +82,7 @@ def _summary(name: str) -> dict[str, Any]:
 
 
 def _published_card(store: Store, name: str) -> Card | None:
-    """The card of a published network; None where it cannot be read, which the page then shows."""
+    """Return the card of a published network; None after an error, which is drawn."""
     try:
         row = store.published(name)
         times = f", {row.number} versions" if row.number > 1 else ""
@@ -89,7 +94,7 @@ def _published_card(store: Store, name: str) -> Card | None:
 
 
 def _publishing(live: Live, network: str) -> None:
-    """The form that publishes a network, and its result."""
+    """Draw the form that publishes a network, and its result."""
     project = live.project
     names = list(project.networks)
     network_column, name_column, button_column = st.columns([2, 2, 1.2], vertical_alignment="bottom")
@@ -175,7 +180,7 @@ def _card(live: Live, card: Card) -> None:
 
 
 def _newer(live: Live, card: Card) -> None:
-    """Where the project has an earlier version unchanged, offer the newest one."""
+    """Draw an update to the newest version, if the project has an unchanged earlier one."""
     for row in card.earlier:
         with contextlib.suppress(StoreError):
             old = live.store.bundle(card.name, row.number)
@@ -197,7 +202,7 @@ def _exchanged(live: Live, old: Project, card: Card) -> str:
 
 
 def _earlier(live: Live, card: Card) -> None:
-    """The earlier versions, to add to the project or to restore."""
+    """Draw the earlier versions with buttons to add them to the project or to restore them."""
     for row in card.earlier[:SHOWN]:
         st.caption(f"Version {row.number} · {ago(row.updated_at)}")
         left, right = st.columns(2)
@@ -271,7 +276,7 @@ def _deleted(store: Store, name: str) -> str:
 
 
 def _act(act: Callable[[], str]) -> None:
-    """Do something, and keep what came of it to be said above."""
+    """Call an action, and store its message or error for the next rerun."""
     state = LibraryState.current()
     state.taken = None
     try:

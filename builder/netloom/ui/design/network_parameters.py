@@ -1,4 +1,4 @@
-"""The parameters that a network exposes: added, renamed, changed and removed where nothing is selected."""
+"""The form of the parameters that a network exposes, shown if no node is selected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = (
 
 
 def network_parameters(live: Live, name: str) -> None:
-    """The form for the parameters of a network."""
+    """Draw the form of the parameters of a network."""
     st.markdown(f"**Parameters of {escape(name)}**")
     st.caption(TEXT)
     network = live.project.networks.get(name, Network())
@@ -86,7 +86,7 @@ def _added(live: Live, name: str, typed: str) -> Edit:
 
 
 def _renaming(live: Live, name: str, parameter: str, typed: str) -> Edit:
-    """The edit that gives a parameter another name, also in the expressions that read it."""
+    """Return the edit that renames a parameter, also in the expressions that use it."""
     numbers = numeric({node.type for node in _network(live, name).nodes.values()})
     return {"kind": "rename_parameter", "network": name, "name": parameter, "to": typed.strip(), "numbers": numbers}
 
@@ -106,7 +106,7 @@ def _number(typed: str) -> Number:
 
 
 def _edit(live: Live, name: str, change: dict[str, Number], gone: str = "") -> Edit:
-    """The edit, made when it is needed: another tab may have changed another parameter meanwhile."""
+    """Return the edit, from the current parameters, as another tab may have changed some meanwhile."""
     network: Network | None = live.project.networks.get(name)
     values: dict[str, Any] = {**(network.parameters if network else {}), **change}
     values.pop(gone, None)

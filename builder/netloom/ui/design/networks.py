@@ -1,4 +1,4 @@
-"""Which network of a project a browser tab shows, and which networks can be nodes in it."""
+"""The network of a project that a browser tab shows, and the networks that can be nodes in it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from netloom.ui.shell.state import Query
 
 
 def visible_network(live: Live, wish: NetworkWish | None) -> VisibleNetwork:
-    """The network to show: the one that the canvas asked for last, the one in the address, or main.
+    """Return the network to show: the last one that the canvas requested, the one in the address, or main.
 
-    It is kept in the address, where a reload finds it, and not in the document: each tab has its own.
+    It is stored in the address, so that it survives a reload, and not in the document, because each tab has its own.
     """
     project, state = live.project, DesignState.current()
     visible = state.shown.get(live.id) or VisibleNetwork(Query.NETWORK.get() or project.main)
-    # A wish for what is not there yet waits: the edit that makes it may still be on its way.
+    # A wish for a network that does not exist yet waits, as the edit that creates it may still be on its way.
     if wish is not None and wish["number"] > (visible.wish or 0) and wish["name"] in project.networks:
         visible = VisibleNetwork(wish["name"], wish["number"])
     if visible.name not in project.networks:
@@ -32,12 +32,13 @@ def visible_network(live: Live, wish: NetworkWish | None) -> VisibleNetwork:
 
 
 def current_name(project: Project, previous: VisibleNetwork) -> str:
+    # A renamed network has a new name and the same content
     new = project.networks.keys() - previous.beside
     return next((name for name in new if project.networks[name] == previous.content), project.main)
 
 
 def users(project: Project) -> dict[str, set[str]]:
-    """By network, the networks in which it is a node."""
+    """Return for each network the networks in which it is a node."""
     users_of: dict[str, set[str]] = {name: set() for name in project.networks}
     if len(users_of) > 1:
         for name in project.networks:

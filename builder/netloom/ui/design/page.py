@@ -1,4 +1,4 @@
-"""The design page: a header, the canvas and a side panel."""
+"""The Design page: a header, the canvas and a side panel."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, show_error
 
 HEIGHT = 690
-# Another tab or another person may have changed the project; how often this tab looks.
+# How often a tab checks for changes of the project by other tabs and users.
 LOOK_EVERY_S = 2.0
-# How many versions are listed at first.
+# The number of versions that are listed at first.
 SHOWN = 60
 
 
 def page(live: Live) -> None:
-    """Everything on the design page."""
+    """Draw the Design page."""
     narrow()
     in_background(live.analysis, "Reading the data and checking the network …")
     header = st.container()
     left, right = st.columns([3.4, 1.15], gap="small")
-    # First, as edits that were made while the server was away wait for it.
+    # First, because the canvas may hold edits from while the server was away.
     with left:
         st.fragment(_canvas, run_every=LOOK_EVERY_S, key=Part.CANVAS)(live)
     with header:
@@ -55,7 +55,7 @@ def page(live: Live) -> None:
 def _side_panel(live: Live) -> None:
     network = visible_network(live, sent_wish(live.id)).name
     record(live, Part.SIDE_PANEL, network)
-    # Each by itself: where one fails, Undo on the canvas and the versions are the way back.
+    # Each with its own guard: if one fails, Undo on the canvas and the versions are still available.
     tabs(
         {
             "Layer": lambda: _layer(live, network, selected(live, network)),
@@ -121,11 +121,11 @@ def _choose_objective(name: str) -> Edit:
 
 @guard()
 def _canvas(live: Live) -> None:
-    """An edit draws the canvas alone. Once the browser shows the answer, it asks for the other parts."""
+    """Draw the canvas. An edit reruns only this fragment; once the browser shows the result, it requests the others."""
 
     def on_sync() -> None:
         refusals = live.sync(sent_sync(live.id))
-        if refusals:  # they stay until there are others, as no one knows which run's answer arrives
+        if refusals:  # they stay until there are others, because the answer of a rerun may never arrive
             state.refusals = Refusals(tuple(refusals), time.time())
 
     state = DesignState.current()
@@ -160,7 +160,7 @@ def _code(live: Live) -> None:
 
 
 def _versions(live: Live) -> None:
-    """The versions, the newest first; those with names stand however old they are."""
+    """Draw the versions, newest first; named ones are listed whatever their age."""
     rows = live.store.versions(live.id)
     st.caption(
         "Saves a version every 30 s of work. Keeps all of the last hour, one per hour for a day and one per day for "

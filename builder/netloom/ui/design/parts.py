@@ -1,9 +1,9 @@
-"""The parts of the design page: its header, the canvas and the side panel. Each is a fragment of its own, so that an
-edit draws only what it changes.
+"""The parts of the Design page: the header, the canvas and the side panel. Each is a separate fragment, so that an edit
+redraws only what it changes.
 
-Each part records its content when it is drawn, and the callback of a widget draws the parts whose content is outdated.
-The canvas checks every few seconds for changes by other tabs and people. Its data counts the changes of the other
-parts, by which the browser asks for them: Streamlit draws fragments by name only in callbacks.
+Each part records its content when it is drawn, and the callback of a widget redraws the parts whose content is
+outdated. The canvas checks every few seconds for changes by other tabs and users. Its data counts the changes of the
+other parts, which tells the browser to request them: Streamlit redraws fragments by name only in callbacks.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ Content = tuple[object, ...]
 
 
 def selected(live: Live, network: str) -> list[str]:
-    """The selected nodes, where they were selected in this network: another one may have nodes of the same names."""
+    """Return the selected nodes of this network; another network may have nodes with the same ids."""
     selection = sent_selection(live.id)
     return selection["nodes"] if selection is not None and selection["network"] == network else []
 
 
 def record(live: Live, part: Part, network: str) -> None:
-    """Record the content of a part that is drawn now, in a tab that shows this network."""
+    """Record the content of a part that is being drawn, in a tab that shows this network."""
     DesignState.current().drawn[live.id, part] = _CONTENTS[part](live, network)
 
 
 def redraw(live: Live) -> None:
-    """In a widget's callback: draw the parts whose content is outdated, instead of the part with the widget.
+    """Redraw the parts whose content is outdated, instead of the part of the widget whose callback calls this.
 
-    There is nothing to do where the whole page is drawn anyway, or another page because people left meanwhile.
+    Does nothing if the whole page is rerun, or if another page has been opened meanwhile.
     """
     drawn, network = DesignState.current().drawn, visible_network(live, sent_wish(live.id)).name
     outdated = [part for part in Part if drawn.get((live.id, part)) != _CONTENTS[part](live, network)]
     if outdated and is_fragment_run():
-        with suppress(StreamlitAPIException):  # the fragments went with their page
+        with suppress(StreamlitAPIException):  # the fragments are gone with their page
             st.rerun(outdated)
 
 
 def changes(live: Live, network: str) -> int:
-    """How often the content of the other parts has changed in this tab, apart from the selection."""
+    """Return how often the content of the other parts has changed in this tab, except the selection."""
     state = DesignState.current()
     content = _header(live, network), _project(live)
     if content != state.other_parts:
@@ -76,7 +76,7 @@ def _header(live: Live, network: str) -> Content:
 
 
 def _project(live: Live) -> Content:
-    """The content of the project without the positions of its layers, as the number of its last change."""
+    """Return the content of the project without the positions of its layers, as a counter of its changes."""
     state, project = DesignState.current(), live.project
     number, before = state.revisions.get(live.id, (0, project))
     number += before is not project and _is_changed(before, project)
@@ -96,7 +96,7 @@ _CONTENTS: dict[Part, Callable[[Live, str], Content]] = {
 
 
 def _is_changed(before: Project, after: Project) -> bool:
-    """Whether two documents differ in more than the positions of layers and notes."""
+    """Return whether two documents differ in more than the positions of layers and in notes."""
     if (before.name, before.data, before.training, [*before.networks]) != (
         after.name,
         after.data,

@@ -1,4 +1,4 @@
-"""What the design page keeps for a tab, what its canvas has sent, and the keys of its widgets."""
+"""The state of the Design page per tab, the messages of its canvas, and the keys of its widgets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from netloom.ui.design.canvas.messages import NetworkWish, Selection, SyncHeader
 
 @dataclass(frozen=True)
 class VisibleNetwork:
-    """The network that a tab shows; `wish` is the number of the wish of the canvas that it answers, if it does.
+    """The network that a tab shows.
 
-    `content` is what it was when it was last seen, among the networks `beside` it: by these it is found again after it
-    was given another name.
+    Attributes:
+        wish: The number of the canvas's request for it, if there was one.
+        content: Its last content, by which it is found after it was renamed.
+        beside: The names of all networks at that time.
     """
 
     name: str
@@ -27,7 +29,7 @@ class VisibleNetwork:
 
 @dataclass(frozen=True)
 class Refusals:
-    """Edits of the canvas that were refused, as sentences, and when that was."""
+    """The errors of refused edits of the canvas, and their time in seconds since 1970."""
 
     sentences: tuple[str, ...] = ()
     at: float = 0.0
@@ -35,7 +37,7 @@ class Refusals:
 
 @dataclass(frozen=True)
 class LibraryMessage:
-    """What came of the last click in the library."""
+    """The result of the last action in the library."""
 
     kind: Literal["done", "error"] = "done"
     sentence: str = ""
@@ -43,7 +45,7 @@ class LibraryMessage:
 
 @dataclass(frozen=True)
 class NameTaken:
-    """A network that was to be published under a name that the library has already."""
+    """A network that could not be published, because its name is taken."""
 
     network: str
     name: str
@@ -51,7 +53,7 @@ class NameTaken:
 
 @dataclass
 class LibraryState(PageState):
-    """The library's dialog."""
+    """The state of the library's dialog."""
 
     message: LibraryMessage = LibraryMessage()
     taken: NameTaken | None = None
@@ -67,8 +69,8 @@ class Part(StrEnum):
 
 @dataclass
 class DesignState(PageState):
-    """By project: the network that is shown, the one whose formula is open, how many versions are listed, the content
-    of each part when it was drawn last, and how often the document changed in more than positions."""
+    """By project: the visible network, the network whose code dialog is open, the number of listed versions, the
+    content of each part when it was last drawn, and a counter of the changes of the document other than positions."""
 
     shown: dict[str, VisibleNetwork] = field(default_factory=dict)
     formula: dict[str, str] = field(default_factory=dict)
@@ -107,22 +109,22 @@ class Key(WidgetKey):
 
 
 def sent_sync(project_id: str) -> object:
-    """The edits that the canvas of a project sent last, for `Live.sync`, which checks them."""
+    """Return the last edits from the canvas of a project, for `Live.sync`, which validates them."""
     return _sent(project_id, "sync")
 
 
 def sent_header(project_id: str) -> SyncHeader | None:
-    """Who sent these edits, and with which palette."""
+    """Return the client that sent these edits and its version of the palette; None if they are malformed."""
     return read(SyncHeader, _sent(project_id, "sync"))
 
 
 def sent_selection(project_id: str) -> Selection | None:
-    """What is selected on the canvas of a project, and the layer about which people ask."""
+    """Return the selection on the canvas of a project, and the layer whose help is requested."""
     return read(Selection, _sent(project_id, "selection"))
 
 
 def sent_wish(project_id: str) -> NetworkWish | None:
-    """The network that people want to see on the canvas of a project."""
+    """Return the request to see another network on the canvas of a project."""
     return read(NetworkWish, _sent(project_id, "network"))
 
 

@@ -1,4 +1,4 @@
-"""What an example is compared with, and in how many steps: controls for all methods that compare."""
+"""The choice of the baseline and of the number of steps, for all methods that use them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ STEPS = "Steps on the path from the baseline to the example. Automatic: as many 
 
 
 def picked_baseline(trained: OpenRun) -> dict[str, Any]:
-    """The options that were chosen, without those that are left as usual.
+    """Draw the choices, and return the options that differ from the defaults.
 
     Raises:
-        DataError: what was uploaded for a custom row cannot be read.
+        DataError: an upload for a custom row cannot be read.
     """
     run_id = trained.run.id
     titles = {one.name: one.title for one in offered(trained.data, trained.fields)} | {CUSTOM: "Custom row"}
@@ -47,7 +47,7 @@ def picked_baseline(trained: OpenRun) -> dict[str, Any]:
 
 
 def _completed(trained: OpenRun, name: str, run_id: str) -> BaselineChoice:
-    """A baseline with what it needs beside its name: a class, the number of a row, or the row itself."""
+    """Return a baseline with its class, its row number or its row, for which it draws widgets."""
     if name == CUSTOM:
         row = typical_row(trained.data, trained.fields)
         st.caption(f"Starts as row {row} of the dataset, which is close to the default baseline. Edit any value.")
@@ -62,7 +62,7 @@ def _completed(trained: OpenRun, name: str, run_id: str) -> BaselineChoice:
 
 
 def tell_unused(method: Method, options: dict[str, Any]) -> None:
-    """Say which of the choices a method does not take."""
+    """Draw a note about the chosen options that a method does not support."""
     names = {"baseline": "baseline", "n_steps": "steps"}
     unused = [name for name in options if name in names and name not in supported_options(method.name, options)]
     if unused:

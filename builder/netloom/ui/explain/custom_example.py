@@ -1,4 +1,4 @@
-"""An example of one's own: typed, drawn, uploaded or filled in, beginning with a row of the data."""
+"""A custom example: a row of the data, edited by typing, drawing or uploading."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from netloom.ui.explain.state import ExplainState, Part, ReadUpload
 if TYPE_CHECKING:
     from netloom.ui.shell.streamlit_internals import UploadedFile
 
-# The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.
+# The largest side of an image that can be drawn, and the largest number of steps of a series that can be typed.
 DRAWN, TYPED = 64, 4096
 HEIGHT = 360
 MAX_UPLOAD_MIB = 50  # of one picture or one sound
@@ -52,10 +52,10 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); }
 
 
 def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The raw row that people make out of the raw row `start`. `name` tells the widgets of one start from others'.
+    """Draw the widgets that edit the raw row `start`, and return the edited row. `name` identifies the widgets.
 
     Raises:
-        DataError: what was uploaded cannot be read.
+        DataError: an uploaded file cannot be read.
     """
     row = dict(start)
     axes = axes_of(data)
@@ -80,7 +80,7 @@ def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[
 
 
 def typed(before: Any, key: str) -> Any:
-    """The text that people write in place of another; a list of words stays one, with blanks between them."""
+    """Draw a text area, and return the edited text; a list of words is edited with spaces and returned as a list."""
     before_text = str(as_text(before) or "")
     about = "Separate words with spaces; the dataset is tokenized into words." if isinstance(before, list) else None
     text = st.text_area("Text", before_text, key=key, height=115, help=about)
@@ -88,7 +88,7 @@ def typed(before: Any, key: str) -> Any:
 
 
 def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
-    """A picture (C, H, W) as the data has it, drawn on that of the row or uploaded."""
+    """Return an image (C, H, W) in the units of the data: uploaded, or drawn on that of the row."""
     channels, height, width = field.shape
     small = max(height, width) <= DRAWN
     sources = ["Draw", "Upload"] if small else ["Upload"]
@@ -118,24 +118,25 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
 
 
 def _raw(values: np.ndarray, field: ImageEncoder) -> np.ndarray:
-    """A picture (H, W, C) with values from 0 to 1 as a row of the data holds it, (C, H, W)."""
+    """Return an image (H, W, C) with values from 0 to 1 as (C, H, W) in the units of the data."""
     return np.asarray(values.transpose(2, 0, 1) / field.scale, dtype=np.float32)
 
 
 def _drawn(values: np.ndarray, key: str) -> np.ndarray:
-    """A picture (H, W, C) with values from 0 to 1 as it is drawn on."""
+    """Draw the drawing canvas of an image (H, W, C) with values from 0 to 1, and return the edited image."""
     height, width, channels = values.shape
     data = {"id": key, "width": width, "height": height, "channels": channels, "values": values.ravel().tolist()}
     drawn = _component()(
         key=Part.DRAWING.within(key), data=data, default={"pixels": None}, on_pixels_change=lambda: None
     ).pixels
+    # The browser may still send the drawing of a previous image
     if drawn is None or len(drawn) != values.size:
         return values
     return np.asarray(drawn, dtype=np.float32).reshape(values.shape)
 
 
 def _series(field: FieldEncoder[Any], start: Any, key: str, columns: tuple[str, ...], axes: Axes) -> Any:
-    """A series (T, D), a line for each step, or a matrix of a graph, a line for each node."""
+    """Draw a table that edits a series (T, D) or a matrix of a graph, with a line per step or node."""
     import pandas as pd
 
     values = np.asarray(start, dtype=np.float64).reshape(field.shape)
@@ -149,10 +150,10 @@ def _series(field: FieldEncoder[Any], start: Any, key: str, columns: tuple[str, 
 
 
 def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
-    """A sound (L, 1) as the data has it: that of the row, one that is uploaded, or one that is recorded now.
+    """Return a sound (L, 1): that of the row, an upload or a recording.
 
     Raises:
-        DataError: what was uploaded cannot be read.
+        DataError: the upload cannot be read.
     """
     rate, samples = field.sample_rate, field.raw_shape[0]
     begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
@@ -177,10 +178,10 @@ def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
 
 
 def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]) -> np.ndarray:
-    """What an uploaded file holds. It is read once and not with each run of the page, also where it is refused.
+    """Return the content of an uploaded file. It is read once, not on each rerun, also if it is refused.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     state = ExplainState.current()
     upload = state.upload
@@ -197,7 +198,7 @@ def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]
 
 
 def _columns(field: FieldEncoder[Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Columns of a table, each with a widget of its kind."""
+    """Draw a widget for each column of a table, and return the values."""
     values: dict[str, Any] = {}
     columns = field.columns
     tall = len(columns) > 5

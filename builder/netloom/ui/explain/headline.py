@@ -1,4 +1,4 @@
-"""What a prediction relies on, in one sentence: the most important features, and the result of the checks."""
+"""The headline of an explanation: the most important features and the result of the checks in one sentence."""
 
 from __future__ import annotations
 
@@ -30,8 +30,13 @@ START_TOKEN = "the start token"
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature of the example as people know it, and its attribution. `given`: its name is from the data, so that it
-    keeps its letters at the start of a sentence. `unique`: its name needs no field beside it."""
+    """A feature of the example with its display name and its attribution.
+
+    Attributes:
+        plural: Whether the name is plural.
+        given: Whether the name is from the data, so that it is not capitalized at the start of a sentence.
+        unique: Whether the name is clear without its field.
+    """
 
     name: str
     value: float
@@ -44,8 +49,7 @@ class Feature:
 
 
 def headline(explanation: Explanation) -> str:
-    """Which features the prediction relies on and whether the checks passed, as Markdown; empty where none stands
-    out."""
+    """Return the features that the prediction relies on and the result of the checks as Markdown, "" without features."""
     method = registry().get(explanation.method)
     features = list(_features(explanation))
     if method is None or not method.explains_score or not any(feature.value for feature in features):
@@ -61,20 +65,20 @@ def headline(explanation: Explanation) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names one after the other, with an "and" before the last."""
+    """Return an enumeration of names, with an "and" before the last."""
     *first, last = names or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def visible(token: str) -> str:
-    """A token that can be seen, even if it is white space or unknown to the network."""
+    """Return a visible form of a token, also of whitespace and unknown tokens."""
     if token == UNKNOWN_TOKENS[1]:
         return "(unknown)"
     return token if token.strip() else token.replace(" ", "␣").replace("\n", "↵") or "␣"
 
 
 def prediction_text(explanation: Explanation) -> str:
-    """What the network predicts, as Markdown that cannot vanish."""
+    """Return the prediction as escaped Markdown with visible whitespace."""
     return escape(visible(explanation.prediction.text)[:80])
 
 
@@ -126,14 +130,14 @@ def _target(explanation: Explanation) -> str:
 
 
 def _near(features: Sequence[Feature]) -> list[Feature]:
-    """The first of some sorted features and those that come near to it, each name once."""
+    """Return the first of sorted features and those of similar size, each name once."""
     positive = [feature for feature in features[:MOST_NAMED] if feature.value > 0]
     near = [feature for feature in positive if feature.value >= NEAR * positive[0].value]
     return list({feature.name: feature for feature in near}.values())
 
 
 def _opposing(features: Sequence[Feature], increasing: Sequence[Feature]) -> list[Feature]:
-    """The features that decrease the score, as far as they matter beside those that increase it."""
+    """Return the features that decrease the score, unless they are negligible beside those that increase it."""
     mirrored = _near(sorted((_with_value(feature, -feature.value) for feature in features), key=_descending))
     least = OPPOSED * increasing[0].value if increasing else 0.0
     increasing_names = {feature.name for feature in increasing}
@@ -141,7 +145,7 @@ def _opposing(features: Sequence[Feature], increasing: Sequence[Feature]) -> lis
 
 
 def _features(explanation: Explanation) -> Iterator[Feature]:
-    """The features of all inputs, each with a name by which it can be found in the example."""
+    """Yield the features of all inputs, each with a name that identifies it in the example."""
     features = [
         (field, feature)
         for field, values in explanation.attributions.items()
@@ -177,7 +181,7 @@ def _columns(explanation: Explanation, field: str, values: np.ndarray) -> Iterat
 
 
 def _regions(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
-    """An image (C, H, W) in nine regions; as a whole, where no region stands out."""
+    """Yield the nine regions of an image (C, H, W), or the whole image if no region stands out."""
     regions = [
         Feature(f"the {_region(row, column)}", float(cell.sum()))
         for row, cells in enumerate(np.array_split(values.sum(0), GRID, axis=0))
@@ -191,8 +195,10 @@ def _region(row: int, column: int) -> str:
 
 
 def _spans(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
-    """A series (T, …) in spans of steps or of time; as a whole, where none stands out. The nodes of a graph are not
-    neighbors because of their numbers, so each is a feature of its own."""
+    """Yield spans of a series (T, …), or the whole series if none stands out.
+
+    Nodes of a graph with adjacent numbers are not neighbors, so each node is a separate feature.
+    """
     by_step, axes = values.reshape(len(values), -1).sum(1), explanation.axes.get(field, Axes())
     count = len(by_step) if axes.is_graph else min(SPANS, len(by_step))
     spans = [

@@ -1,4 +1,4 @@
-"""A run as the explain page has it open: its document and its data. Its network is with the workers."""
+"""A run on the Explain page: its document and its data. Its network is in the workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netloom.training.objectives import OBJECTIVES, Objective
 
 @dataclass(frozen=True)
 class OpenRun:
-    """What the page draws with."""
+    """A run with its document and data."""
 
     project: Project
     data: Prepared
@@ -29,22 +29,22 @@ class OpenRun:
 
     @property
     def fields(self) -> list[str]:
-        """The data's fields in the order of the network's inputs."""
+        """The fields of the data in the order of the network's inputs."""
         return input_fields(self.project)
 
 
 def open_run(store: Store, run_id: str, written_at: float) -> OpenRun:
-    """A run of the store, whose weights were written at this time. The last few stay in memory.
+    """Return a run of the store. The last few are cached, by the time at which their weights were written.
 
     Raises:
-        DataError: its data is not there any more.
+        DataError: its data does not exist any more.
         FileNotFoundError: it has no document.
     """
     return _open_run(store, run_id, written_at)
 
 
 def forget_open_runs() -> None:
-    """Let go of the runs that are in memory, with their data."""
+    """Clear the cache of runs and their data."""
     _open_run.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""The explain page: a run, its weights, an example; the answer; and a view of why."""
+"""The Explain page: the choice of a run, its weights and an example, the prediction, and a view that explains it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ FIRST_ENTITY = "First predicted entity"
 TARGET_HELP = (
     "The output that is explained, called the target in Captum. Choose another one to ask why it was not predicted."
 )
-# A text of more letters does not fit into a cell, and of a very long one only the beginning is shown.
+# The longest text that fits into a cell, and the part of a very long one that is shown.
 CUT, MOST_LETTERS = 20, 2000
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run with some of its weights, and what can be asked of them."""
+    """A run with the chosen weights and the available explanations."""
 
     trained: OpenRun
     weights: RunWeights
@@ -55,7 +55,7 @@ class Loaded:
 
 
 def page(live: Live) -> None:
-    """Everything on the explain page."""
+    """Draw the Explain page."""
     runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
     st.subheader(escape(live.project.name))
     if not runs:
@@ -93,7 +93,7 @@ def page(live: Live) -> None:
 
 
 def _written(live: Live, run_id: str) -> float:
-    """When the weights of a run were written, in seconds; 0 where there are none."""
+    """Return when the weights of a run were written, in seconds since 1970; 0 if there are none."""
     return live.store.artifacts(run_id).weights_written_at()
 
 
@@ -112,7 +112,7 @@ def _name(run: Run) -> str:
 
 
 def _checkpoint(live: Live, run_id: str) -> str:
-    """Which weights: those that were best on validation rows or the last ones, where there are both."""
+    """Return the chosen weights, the best or the last; draws the choice if both exist."""
     artifacts = live.store.artifacts(run_id)
     stored = artifacts.stored_weights()
     if len(stored) < 2:
@@ -131,15 +131,15 @@ def _checkpoint(live: Live, run_id: str) -> str:
 
 
 def _loaded(live: Live, weights: RunWeights) -> Loaded:
-    """A worker loads the network while the page opens the data."""
+    """Return the run; a worker loads the network while the page reads the data."""
     inspecting = ask(Inspect(weights), "Loading the network …")
     trained = in_background(partial(open_run, live.store, weights.run_id, weights.written), "Reading the data …")
     return Loaded(trained, weights, inspecting.result())
 
 
 def _row(live: Live, trained: OpenRun) -> Row:
-    """Which example: a test row, one of those on which the network is most wrong, or one's own; of an agent, a step of
-    one of its episodes."""
+    """Draw the choice of the example, and return it: a test row, a row with a large loss, a custom one, or a step of an
+    agent's episode."""
     run_id = trained.run.id
     evaluation = runs.evaluation(live.store, run_id)
     sources = [TEST, *([WORST] if evaluation and evaluation.worst else []), OWN]
@@ -174,7 +174,7 @@ def _row(live: Live, trained: OpenRun) -> Row:
 
 
 def show_whole_example(example: Example) -> None:
-    """The example, long texts of its columns in full below the others, as a table would cut them."""
+    """Draw the example, with long texts of columns below the others, because a table would cut them."""
     long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
     show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
     for name, text in long.items():
@@ -202,7 +202,7 @@ def choose_target(trained: OpenRun, row: Row) -> Target:
 
 
 def _word(trained: OpenRun, row: Row) -> int | None:
-    """Which word of a text it is whose tag is explained; None for that which is explained where nobody chooses."""
+    """Draw the choice of the word whose tag is explained, and return its index; None for the default."""
     inputs, example = read_example(trained.data, row)
     words = example.tokens[: next(iter(inputs.values())).shape[1]]
     chosen = st.selectbox(
@@ -229,7 +229,7 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
     views = {view.name: view for view in VIEWS}
     labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
     if not has_value(Key.VIEW):
-        set_value(Key.VIEW, VIEWS[0].name)  # no default beside it, as a button may choose a view as well
+        set_value(Key.VIEW, VIEWS[0].name)  # instead of a default, as buttons set this value as well
     name = st.segmented_control(
         "View",
         list(views),
@@ -251,14 +251,14 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
 
 
 def _method(inspection: Inspection) -> str:
-    """The method that was chosen last, or else the first that fits."""
+    """Return the last chosen method, or else the first available one."""
     fitting = [method.name for method in inspection.methods if method.available]
     chosen = ExplainState.current().method
     return chosen if chosen in fitting else fitting[0]
 
 
 def _answer(trained: OpenRun, answered: ExamplePrediction) -> None:
-    """What the network answers, whether that is so, and how sure it is."""
+    """Draw the prediction, whether it is correct, and its probabilities."""
     text, truth, mark = answered.prediction.text, answered.example.target, ""
     if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:
         right = text == truth

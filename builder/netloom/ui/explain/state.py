@@ -1,4 +1,4 @@
-"""What the explain page keeps for a tab, and the keys of its widgets."""
+"""The state of the Explain page per tab, and the keys of its widgets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 
 @dataclass(frozen=True)
 class ReadUpload:
-    """The file that was read last, by the key of its widget and its own id: its values, or why it was refused."""
+    """The last uploaded file, by the key of its widget and its id: its values, or the error."""
 
     key: str
     file_id: str
@@ -22,7 +22,7 @@ class ReadUpload:
 
 @dataclass(frozen=True)
 class ConceptTest:
-    """The concept that was tested last, of which run, in which layers and for which targets."""
+    """The last concept test: the run, the concept, the layers and the targets."""
 
     run_id: str
     concept: ConceptDefinition
@@ -32,7 +32,7 @@ class ConceptTest:
 
 @dataclass(frozen=True)
 class Playback:
-    """The checkpoints play by themselves: the key of their slider, and the label that comes next."""
+    """The playback of checkpoints: the key of their slider, and the next label."""
 
     slider: str
     label: str
@@ -40,7 +40,7 @@ class Playback:
 
 @dataclass
 class ExplainState(PageState):
-    """The method that was chosen last, the methods that the browser was shown last, and what was read and tested."""
+    """The last chosen method, the methods that the browser showed last, the last upload and the last concept test."""
 
     method: str = ""
     listed_methods: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ class Key(WidgetKey):
 
 
 class Part(WidgetKey):
-    """The parts of what is given a key of its own."""
+    """The widgets within a component that has a key."""
 
     AFTER = "after"
     BARS = "bars"

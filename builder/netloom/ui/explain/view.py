@@ -1,6 +1,6 @@
-"""What the explain page can show of one answer: a list of views, each a function in a module of its own.
+"""The views of the Explain page, each a function in a separate module.
 
-A module is imported when its view is chosen, or when the page asks whether the view fits.
+A module is imported when its view is chosen, or when the page asks whether the view applies.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ Row = int | dict[str, Any]
 
 @dataclass(frozen=True)
 class ViewContext:
-    """What a view is drawn with: the prediction of a run's weights for one example.
+    """The arguments of a view: the prediction of a run's weights for one example.
 
-    `weights` are "best" or "last", `row` a row of the data or a raw row as it comes from a form, `target` what is
-    explained, None for what the network answers, and `answer` what that is. `method` is the one that was chosen last on
-    the page, `options` its options. `folder` is that of the run, where explanations are kept.
+    Attributes:
+        row: A row number of the data, or a raw row from a form.
+        target: The target of the explanation; None for the prediction.
+        answer: The prediction.
+        method: The last chosen method of the page.
+        options: The chosen options for all methods.
+        folder: The folder of the run, where explanations are cached.
     """
 
     live: Live
@@ -48,56 +52,58 @@ class ViewContext:
 
     @property
     def methods(self) -> tuple[Method, ...]:
-        """All methods, those that do not fit with the reason."""
+        """All methods, with reasons for those that are unavailable."""
         return self.inspection.methods
 
     @property
     def nodes(self) -> tuple[InnerNode, ...]:
-        """The nodes of the network that lead to its answer."""
+        """The nodes of the network between its inputs and its output."""
         return self.inspection.nodes
 
     def unavailable(self, kind: str) -> str:
-        """Why there is no explanation of a kind of this network, as a sentence; empty where there is."""
+        """Return the reason why a kind of explanation is unavailable for this network; "" if it is available."""
         reason = self.inspection.unavailable[kind]
         return reason[:1].upper() + reason[1:]
 
     def options_of(self, method: str) -> dict[str, Any]:
-        """Those of the chosen options that a method takes."""
+        """Return the chosen options that a method supports."""
         from netloom.explain.core.options import supported_options
 
         return supported_options(method, self.options)
 
     def attribution(self, method: str = "", *, randomize: bool = False, **options: Any) -> Attribution:
-        """What is asked for an explanation by a method, or else by the one that was chosen last."""
+        """Return the request of an explanation by a method, by default the last chosen one."""
         chosen = method or self.method
         every = {**self.options_of(chosen), **options}
         return Attribution(self.weights, chosen, self.row, self.target, every, randomize)
 
     def explaining(self, method: str = "", **options: Any) -> Pending[Explanation]:
-        """The explanation by a method, which a worker computes."""
+        """Start the explanation by a method in a worker, and return its future result."""
         return ask(self.attribution(method, **options))
 
     def explanation(self, method: str = "", *, randomize: bool = False, **options: Any) -> Explanation:
-        """The explanation by a method.
+        """Return the explanation by a method.
 
         Raises:
-            ExplainError, DataError, JobError: the method does not fit, or the row cannot be read. The page shows the
-                sentence.
+            ExplainError, DataError, JobError: the method does not support this network, or the row cannot be read.
         """
         return ask(self.attribution(method, randomize=randomize, **options)).result()
 
     def explanations(self, methods: Sequence[str]) -> list[Explanation]:
-        """The explanations by several methods, computed side by side. Raises: as `explanation`."""
+        """Return the explanations by several methods, computed in parallel. Raises the errors of `explanation`."""
         return computed_all([self.attribution(method) for method in methods])
 
 
 @dataclass(frozen=True)
 class View:
-    """One view of a prediction. `summary` says in a sentence what it shows.
+    """The declaration of a view.
 
-    `draws` names the function that draws the view, as "module:function"; it takes a `ViewContext`. `obstacle` names a
-    function that returns why the view does not apply, as a sentence, or ""; it is called at each click on the page, so
-    it computes nothing. `of_answer`: whether the view explains the target of this example, which the page then names.
+    Attributes:
+        summary: A sentence on its content.
+        draws: The function that draws the view, as "module:function"; it takes a `ViewContext`.
+        obstacle: The function that returns the reason why the view does not apply, or "". It is called on each rerun,
+            so it must be fast.
+        of_answer: Whether the view explains the target of this example, which the page then names.
     """
 
     name: str
@@ -108,15 +114,15 @@ class View:
     of_answer: bool = True
 
     def load(self) -> None:
-        """Import its module."""
+        """Import the module of the view."""
         _function(self.draws)
 
     def draw(self, context: ViewContext) -> None:
-        """The whole view."""
+        """Draw the view."""
         _function(self.draws)(context)
 
     def reason(self, context: ViewContext) -> str:
-        """Why it has nothing to show there; empty where it has."""
+        """Return the reason why the view does not apply; "" if it does."""
         return str(_function(self.obstacle)(context)) if self.obstacle else ""
 
 

@@ -1,4 +1,4 @@
-"""A model or a project from a file: it becomes a project of its own, with its weights."""
+"""The import of a model or a project from a file, as a new project with its weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMATS = (
 
 
 def import_button(store: Store, open_project: Callable[[str], None]) -> None:
-    """A button that asks for a file; `open_project` shows what became of it."""
+    """Draw the button that opens the import dialog; `open_project` opens the result."""
     if st.button("Import a model", icon=":material/upload_file:", width="stretch"):
         HomeState.current().imported = None
         st.dialog("Import a model", width="medium")(ask)(store, open_project)
@@ -36,7 +36,7 @@ def import_button(store: Store, open_project: Callable[[str], None]) -> None:
 
 @guard()
 def ask(store: Store, open_project: Callable[[str], None]) -> None:
-    """What the dialog holds: first the question for a file, then, in the same places, what was made of it."""
+    """Draw the dialog: first the file uploader, then, in the same places, the result."""
     head, body, foot, below = st.empty(), st.empty(), st.empty(), st.empty()
     state = HomeState.current()
     if state.imported is None:
@@ -61,10 +61,10 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
 
 
 def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
-    """Make a project of a file, or of the files of a folder that Hugging Face's libraries wrote.
+    """Create a project from a file, or from the files of a Hugging Face folder.
 
     Raises:
-        DocumentError, UnreadableModelError, StoreError: as `bring` does.
+        DocumentError, UnreadableModelError, StoreError: as in `bring`.
     """
     if len(files) == 1:
         ((name, content),) = files.items()
@@ -79,12 +79,12 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
 
 
 def bring(store: Store, filename: str, content: bytes) -> ImportResult:
-    """Make a project of the content of a file.
+    """Create a project from the content of a file.
 
     Raises:
-        DocumentError: a JSON file holds neither a project nor a Keras model.
+        DocumentError: a JSON file is neither a project nor a Keras model.
         UnreadableModelError: the model cannot be imported.
-        StoreError: it cannot be saved.
+        StoreError: the project cannot be saved.
     """
     kind = Path(filename).suffix.lower()
     name = (Path(filename).stem.strip() or "Imported")[:200]
@@ -95,7 +95,7 @@ def bring(store: Store, filename: str, content: bytes) -> ImportResult:
 
 
 def _saved(store: Store, imported: ImportedModel, is_document: bool) -> ImportResult:
-    """What was read as a project of this store."""
+    """Save an imported model as a project of this store."""
     from netloom.training import save_import
 
     if is_document:

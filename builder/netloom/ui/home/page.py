@@ -1,4 +1,4 @@
-"""The home page: recent projects, templates, and a new beginning."""
+"""The Home page: recent projects, templates, and new projects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from netloom.ui.shell.recovery import offer_recovery
 
 
 def page(store: Store) -> None:
-    """Everything on the home page."""
+    """Draw the Home page."""
     st.title("Netloom")
     st.markdown("Build neural networks, train them, explain their predictions and export them as plain PyTorch.")
     lost = offer_recovery(store)
@@ -47,7 +47,7 @@ def _new_project(store: Store) -> None:
 
 
 def _grid(count: int) -> list[DeltaGenerator]:
-    """Places for cards, four in a row."""
+    """Return columns for cards, four per row."""
     rows = [st.columns(4) for _ in range(0, count, 4)]
     return [column for row in rows for column in row][:count]
 
@@ -75,7 +75,7 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
 
 
 def _loaded(store: Store, row: ProjectRow) -> Project | None:
-    """The project of a card; one that cannot be read says so on its card, and keeps no other from being shown."""
+    """Return the project of a card; None after an error, which is drawn on this card only."""
     try:
         return store.load(row.id).project
     except StoreError as error:

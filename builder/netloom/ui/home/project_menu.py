@@ -1,4 +1,4 @@
-"""What can be done with a project on its card: another name, a copy, a file, and the end."""
+"""The menu of a project's card: rename, duplicate, save and delete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.ui.shell.errors import show_error
 
 
 def project_menu(store: Store, row: ProjectRow, project: Project) -> None:
-    """The menu of a card."""
+    """Draw the menu of a card."""
     named = st.text_input("Name", row.name, max_chars=200, key=Key.NAME.of(row.id, row.name)).strip()
     if st.button("Rename", key=Key.RENAME.of(row.id), width="stretch", disabled=named in ("", row.name)):
         _rename(row.id, named)
@@ -28,7 +28,7 @@ def project_menu(store: Store, row: ProjectRow, project: Project) -> None:
 
 
 def _rename(project_id: str, name: str) -> None:
-    """Through the open project, so that tabs that show it learn of it, and Undo takes it back."""
+    """Rename a project through its editor, so that tabs that show it are updated and Undo reverts it."""
     try:
         problems = session.live(project_id).apply({"kind": "project", "name": name})
     except (ValueError, StoreError) as error:

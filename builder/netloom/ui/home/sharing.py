@@ -1,4 +1,4 @@
-"""Links to a project on this server, links with the whole document inside, and what comes in by such a link."""
+"""Links to a project on this server, links that contain the document, and the import of such links."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from netloom.ui.shell.state import Query
 
 
 def share(live: Live) -> None:
-    """The button that shows the links."""
+    """Draw the button that shows the links."""
     if st.button("Share", icon=":material/share:", help="Links to this project"):
         st.dialog("Share", width="medium", icon=":material/share:")(_share)(live)
 
@@ -47,7 +47,7 @@ def _share(live: Live) -> None:
 
 
 def address(here: str, page: str, **parameters: str) -> str:
-    """The address of a page, where `here` is that of the design page or of Home, as this browser reaches it."""
+    """Return the address of a page; `here` is the address of the Design page or of Home in this browser."""
     parts = urlsplit(here)
     path = parts.path.rstrip("/")
     base = path.removesuffix("/design")
@@ -56,7 +56,7 @@ def address(here: str, page: str, **parameters: str) -> str:
 
 
 def shared_project(store: Store, open_project: Callable[[str], None]) -> None:
-    """What a link with a copy inside brings to Home. It becomes a project when someone says so, never by itself."""
+    """Draw the project of a link that contains a copy. It is saved only if the user accepts it."""
     text = Query.DOCUMENT.get()
     if text is None:
         return

@@ -1,4 +1,4 @@
-"""What the home page keeps for a tab, and the keys of its widgets."""
+"""The state of the Home page per tab, and the keys of its widgets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 
 @dataclass(frozen=True)
 class ImportResult:
-    """The project that a file became, and what has to be said about it."""
+    """The result of an import: the project, and sentences about it."""
 
     project_id: str
     sentence: str
@@ -18,7 +18,7 @@ class ImportResult:
 
 @dataclass
 class HomeState(PageState):
-    """`imported` is the last import, until its project was opened or another import began."""
+    """The last import, until its project is opened or another import starts."""
 
     imported: ImportResult | None = None
 

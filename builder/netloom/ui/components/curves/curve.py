@@ -1,4 +1,4 @@
-"""Curves of a run: its points, kept from one refresh to the next, and how people want to see them."""
+"""The curves of a run: points that are kept between refreshes, and view settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AXES: tuple[Axis, ...] = ("Epoch", "Step", "Time")
 
 @dataclass
 class Curve:
-    """One measure of one split, which grows."""
+    """One metric of one split: steps, values, and times in seconds since 1970."""
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -46,7 +46,7 @@ def extend(curves: Curves, points: Points) -> None:
 
 
 def choose_view(run_id: str) -> View:
-    """The settings of the curves, in a small menu; they stay with this tab of the browser."""
+    """Draw the view settings in a popover, and return them; they are kept per browser tab."""
     state = CurvesState.current()
     stored = state.view
     with st.popover("View", icon=":material/tune:", help="Axes and smoothing"):
@@ -60,7 +60,7 @@ def choose_view(run_id: str) -> View:
 
 
 def table(curves: Curves) -> str:
-    """All points as CSV, split and measure by split and measure."""
+    """Return all points as CSV, grouped by split and metric."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["split", "measure", "step", "seconds", "value"])
@@ -72,7 +72,7 @@ def table(curves: Curves) -> str:
 
 
 def sparkline(values: Sequence[float], text: str) -> str:
-    """A few numbers as a small line, as HTML; `text` says what it shows."""
+    """Return a small line chart of a few numbers as HTML; `text` is its alternative text."""
     top = max(values) or 1.0
     apart = 48 / max(len(values) - 1, 1)
     points = " ".join(f"{apart * place:.1f},{16 - 14 * value / top:.1f}" for place, value in enumerate(values))
@@ -81,7 +81,7 @@ def sparkline(values: Sequence[float], text: str) -> str:
 
 
 def drawing(shapes: str, width: int, height: int, text: str, style: str = "") -> str:
-    """Shapes of SVG as an image of HTML, which lets through no others; `text` says what it shows."""
+    """Return SVG shapes as an HTML image, because `st.html` removes inline SVG; `text` is the alternative text."""
     from html import escape
 
     box = f'viewBox="0 0 {width} {height}" preserveAspectRatio="none"'
@@ -92,7 +92,7 @@ def drawing(shapes: str, width: int, height: int, text: str, style: str = "") ->
 
 
 def download(curves: Curves, run_id: str) -> None:
-    """The points as a file, which is written when it is asked for."""
+    """Draw a button that downloads the points; the file is created on click."""
     arguments: dict[str, Any] = {"on_click": "ignore", "key": Key.CURVE_CSV.of(run_id), "help": "All points as a table"}
     st.download_button(
         "CSV", lambda: table(curves), f"curves-{run_id[:8]}.csv", "text/csv", icon=":material/download:", **arguments

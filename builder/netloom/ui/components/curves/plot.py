@@ -1,4 +1,4 @@
-"""The curves of a run as they are drawn: a component that is sent only the points that it does not have yet."""
+"""The plot of the curves of a run: a component that receives only the points that it lacks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from netloom.ui.components.curves.curve import Curve, Curves
 from netloom.ui.components.curves.state import CurvesState, View
 from netloom.ui.components.state import Key
 
-# Points are sent with so many looks in a row, as a browser that is busy leaves some out; from one that lacks more
-# than that comes a word, and it is sent everything.
+# Points are sent with this many reruns in a row, because a busy browser skips some. A browser that lacks older points
+# reports it, and everything is sent again.
 TIMES = 3
-# Of a longer past, each stretch is told by its lowest and its highest point.
+# Longer curves are reduced to the lowest and highest points of stretches.
 MOST = 20_000
 HTML = '<div class="curves" data-part="curves"></div>'
 
@@ -32,11 +32,12 @@ def plot(
     message: str,
     changes: Sequence[SettingChange] = (),
 ) -> None:
-    """One chart for each measure (name, title), with training and validation; for the loss, the batches' own too.
+    """Draw a chart for each metric (name, title) of training and validation; for the loss, also of the batches.
 
-    Each of the `changes` of a setting during the run is a vertical line with a label.
-    `message` stands in charts that have no points. `run` changes where points were taken back, as by a resume: then
-    nothing of what a browser has counts any more.
+    Args:
+        run: An identifier that changes when points are deleted, as by a resume; the browser then drops its points.
+        message: The text in charts without points.
+        changes: Changes of settings during the run, drawn as labeled vertical lines.
     """
     data = {
         "run": run,
@@ -54,7 +55,7 @@ def plot(
 
 
 def lines(curves: Curves, name: str) -> list[tuple[str, str, str]]:
-    """The lines of a measure's chart: how each is called, which curve it is, and whose colour it has."""
+    """Return the lines of a metric's chart as (label, name of the curve, split whose color it has)."""
     series = [("train", f"train/{name}", "train"), ("validation", f"validation/{name}", "validation")]
     batches = next((_name(key) for key in curves if key[0] == "train" and key[1].endswith("batch_loss")), None)
     if name == "loss" and batches:
@@ -63,22 +64,22 @@ def lines(curves: Curves, name: str) -> list[tuple[str, str, str]]:
 
 
 def unsent(curves: Curves, run: str) -> dict[str, Any]:
-    """The points that this tab's browser may lack, and the number of times that it was sent everything."""
+    """Return the points that the browser of this tab may lack, and how often everything was sent."""
     sent = CurvesState.current().sent
     if sent.run != run or not sent.looks:
-        # Everything, too, is sent so many times: the first looks are over before a browser has loaded what draws them.
+        # A full send is repeated as well: the first reruns end before a browser has loaded the component.
         sent.run, sent.looks, sent.times = run, deque([{}] * TIMES, maxlen=TIMES), sent.times + 1
     latest = sent.looks[0]
     points = {_name(key): _part(curve, latest.get(_name(key), 0)) for key, curve in curves.items()}
     counts = {_name(key): len(curve.steps) for key, curve in curves.items()}
     sent.looks.append(counts)
-    # By the counts a browser knows that it lacks points, also where none are sent any more.
+    # The counts tell a browser that it lacks points, even if none are sent any more.
     new = {name: part for name, part in points.items() if part["count"]}
     return {"points": new, "counts": counts, "asked": sent.times}
 
 
 def _part(curve: Curve, start: int) -> dict[str, Any]:
-    """What comes after the first `start` points, with as many digits as are seen."""
+    """Return the points after the first `start`, rounded to visible precision."""
     count = len(curve.steps) - start
     places: Sequence[int] = range(start, start + count)
     if count > MOST:
@@ -97,7 +98,7 @@ def _name(key: tuple[str, str]) -> str:
 
 
 def send_again() -> None:
-    """The browser lacks points, as one whose page was asleep: it is sent everything again."""
+    """Send all points again: the browser lacks some, such as after its tab was asleep."""
     CurvesState.current().sent.looks = deque()
 
 

@@ -1,4 +1,4 @@
-"""How people want to see curves, and which points a tab's browser was sent."""
+"""The view settings of curves, and the points that were sent to the browser of a tab."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Axis = Literal["Epoch", "Step", "Time"]
 
 @dataclass(frozen=True)
 class View:
-    """How curves are drawn. `smoothing` is from 0 (not at all) to below 1."""
+    """The view settings of curves. `smoothing` is from 0 (none) to below 1."""
 
     x: Axis = "Epoch"
     smoothing: float = 0.0
@@ -23,7 +23,10 @@ class View:
 
 @dataclass
 class Sent:
-    """What the browser was sent of a run: by look, the number of points of each curve; `times` counts full sends."""
+    """The points of a run that were sent: for each of the last reruns, the number of points of each curve.
+
+    `times` counts full sends.
+    """
 
     run: str = ""
     times: int = 0
@@ -32,7 +35,7 @@ class Sent:
 
 @dataclass
 class CurvesState(PageState):
-    """The view of the curves, which stays with the tab, and what was sent of them."""
+    """The view settings of the curves, and their sent points, per tab."""
 
     view: View = View()
     sent: Sent = field(default_factory=Sent)

@@ -12,15 +12,15 @@ from netloom.ui.design.canvas.messages import CanvasData
 
 
 def canvas(*, data: CanvasData, key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
-    """Show the canvas with `data` (see netloom.ui.design.canvas.payload).
+    """Draw the canvas with `data` (see netloom.ui.design.canvas.payload).
 
-    What people do arrives under `key`, see `netloom.ui.design.state`. `sync` holds edits for `Editor.sync`, `selection`
-    the ids of the selected nodes and edges, told again when other parts of the page change, `network` the network that
-    people want to see. All are states, not triggers, so that none is lost; `on_sync` runs when edits came, `on_look`
-    when another changed.
+    Its state is in the session under `key`, see `netloom.ui.design.state`. `sync` has edits for `Editor.sync`,
+    `selection` the ids of the selected nodes and edges, sent again when other parts of the page change, and `network`
+    the network that users want to see. All are states, not triggers, so that none is lost. `on_sync` runs after edits,
+    `on_look` after other changes.
     """
     callbacks = {"on_sync_change": on_sync, "on_selection_change": on_look, "on_network_change": on_look}
-    # As bytes: Streamlit would look for tables in a dict, and write it twice, sorted, to see whether it has changed.
+    # As bytes: Streamlit would search a dict for tables, and serialize it twice, sorted, to detect changes.
     return _component()(key=key, data=json.dumps(data).encode(), height="content", **callbacks)
 
 

@@ -127,7 +127,7 @@ class NetworkCache:
         return before[1]
 
 
-# By project and network. An entry goes with its project, when that is closed.
+# By project and network. An entry is removed with its project when that is closed.
 _memory: WeakKeyDictionary[Live, dict[str, NetworkCache]] = WeakKeyDictionary()
 
 
@@ -155,12 +155,12 @@ class _Parts:
 
 
 def _bare(project: Project) -> list[NetworkFacts]:
-    """The networks by their names alone."""
+    """Return the networks with only their names."""
     return [{"name": name, "used": True, "may_stand": False, "inputs": [], "outputs": []} for name in project.networks]
 
 
 def _nothing(analysis: Analysis) -> Derived:
-    """Issues without shapes."""
+    """Return the issues without shapes, for a failed analysis."""
     totals: Totals = {"parameters": 0, "flops": 0, "memory_bytes": 0, "layers": 0}
     return {"nodes": {}, "edges": {}, "issues": [*map(_issue, analysis.issues)], "data": False, "totals": totals}
 
@@ -218,6 +218,7 @@ def _cached_node(context: Context, key: str, layer: Layer, parts: _Parts, before
         return before
     failed = len(parts.faults)
     node_facts = parts.get(f"describe {context.label(key)}", partial(_node, layer, facts), _plain(facts))
+    # A failed description is not cached: None never is the layer of the next call
     return (layer if len(parts.faults) == failed else None, parameters), node_facts
 
 

@@ -1,6 +1,6 @@
 """Writes the TypeScript types of the canvas's messages: `python -m netloom.ui.design.canvas.typescript`.
 
-The types are made of the JSON schema that pydantic derives from `messages.py`; a test holds the two to each other.
+The types are generated from the JSON schema that pydantic derives from `messages.py`; a test compares both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Messages(TypedDict):
 
 
 def typescript() -> str:
-    """The types of all messages, each with what its docstring says."""
+    """Return the types of all messages, with their docstrings as comments."""
     definitions = TypeAdapter(Messages).json_schema()["$defs"]
     return HEAD + "".join(_definition(name, definitions[name]) for name in sorted(definitions))
 
@@ -77,6 +77,7 @@ def _object(schema: Json) -> str:
 def _array(schema: Json) -> str:
     if "prefixItems" in schema:
         return f"[{', '.join(map(_type, schema['prefixItems']))}]"
+    # In TypeScript, [] binds more tightly than |
     item = _type(schema["items"])
     return f"({item})[]" if "|" in item else f"{item}[]"
 

@@ -1,1 +1,1 @@
-"""The views of the explain page, a module each; see `netloom.ui.explain.view`."""
+"""The views of the Explain page, one module each; see `netloom.ui.explain.view`."""

@@ -34,7 +34,7 @@ RAW, WEIGHTED = "Attention weights", "Gradient-weighted"
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why there is no attention to show; empty where there is."""
+    """Return the reason why attention is unavailable; "" if it is available."""
     reason = next(
         (method.reason for method in context.methods if method.name == "attention" and not method.available), ""
     )
@@ -42,7 +42,7 @@ def obstacle(context: ViewContext) -> str:
 
 
 def attention_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     fitting = {method.name for method in context.methods if method.available}
     names = ["attention", *(name for name in ("attention_relevance", "attention_heads") if name in fitting)]
     explanations = dict(zip(names, context.explanations(names), strict=True))
@@ -62,7 +62,7 @@ def attention_view(context: ViewContext) -> None:
 
 
 def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
-    """The words and the heads on which the answer rests, and how far that is to be believed."""
+    """Draw the positions and heads that the prediction relies on, with the results of the checks."""
     words = weighted if weighted is not None and weighted.attributions else raw
     st.markdown(f"#### {attention_sentence(words, heads)}")
     leads_to("input", "Show attributions", ":material/arrow_back:")
@@ -85,7 +85,7 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
 
 
 def _trust(explanation: Explanation) -> None:
-    """A word and a sentence on how far it is to be believed."""
+    """Draw the verdict on an explanation."""
     faithful = explanation.proofs.faithfulness
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -100,7 +100,7 @@ def _trust(explanation: Explanation) -> None:
 
 
 def _pictures(explanation: Explanation) -> list[Plot]:
-    """The example in colors; of a text the words alone, as the bars beneath would say the same again."""
+    """Return the plots of an explanation; for a text only the colored words, as bars would repeat them."""
     panels = list(explanation_plots(explanation, PlotOptions(sign="for")))
     return [panel for panel in panels if panel.html] or panels
 
@@ -147,7 +147,7 @@ def _bars(heads: Explanation) -> None:
 
 
 def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
-    """All heads side by side, and one of them large."""
+    """Draw the grid of all heads, and one head enlarged."""
     st.markdown("#### Attention heads")
     kinds = [RAW, *([WEIGHTED] if weighted is not None else [])]
     kind = (
@@ -184,7 +184,7 @@ def _pick(layer: int, head: int) -> None:
 
 
 def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]:
-    """The layer and the head that are shown large; at first the head without which the answer changes most."""
+    """Draw the choice of the enlarged layer and head, by default the head whose ablation changes the score most."""
     layers = list(range(len(maps.layers)))
     first = ranked_heads(heads)[:1] if heads is not None else []
     if value_of(Key.ATTENTION_LAYER) not in layers:
@@ -201,7 +201,7 @@ def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]
 
 
 def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps, place: int, head: int) -> None:
-    """One head, or the mean of a layer's heads: its map, its lines, and where there is one the picture."""
+    """Draw one head, or the mean of a layer's heads: on the image if there is one, as lines, and as a heatmap."""
     layer = attention_maps.layers[place]
     weights = layer.weights.mean(axis=0) if head == MEAN else layer.weights[head]
     if head != MEAN:
@@ -270,7 +270,7 @@ def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
 
 
 def _through(raw: Explanation, weighted: Explanation | None) -> None:
-    """What flows through all layers, by weights alone and weighted by the gradient."""
+    """Draw the rollout through all layers, by weights only and weighted by the gradient."""
     maps = raw.attention
     if maps is None:
         return
@@ -311,7 +311,7 @@ def _head_title(name: str) -> str:
 
 
 def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> go.Figure:
-    """A map whose rows and columns are labelled; those without a label are padding, and left out."""
+    """Return a labeled heatmap of attention; positions without a label are padding and omitted."""
     import plotly.graph_objects as go
 
     with_token = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]

@@ -1,4 +1,4 @@
-"""Attention shown in the browser: the grid of heads to choose from, and drawings whose steps can be pointed at."""
+"""Attention components in the browser: the grid of heads, and drawings that highlight positions on hover."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from netloom.explain.plots.colors import AGAINST, FOR, rgb
 from netloom.ui.components.page_state import value_of
 from netloom.ui.explain.state import Key
 
-# Of the grid as a picture, in pixels: a map, the room between two, and a line of text.
+# In pixels, for the grid as an image: the size of a map, the gap, and the height of a line of text.
 CELL, GAP, LINE = 96, 10, 22
-# A table of more would slow the page down.
+# A larger table would slow the page down.
 MOST_WEIGHTS = 20_000
 _HTML = '<div class="view"></div>'
 _CSS = """
@@ -43,12 +43,12 @@ button span { opacity: 0.7; font-size: 0.72rem; }
 
 
 def sides(maps: AttentionMaps, layer: AttentionLayer) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The labels of a layer's rows and of its columns."""
+    """Return the labels of a layer's rows (queries) and columns (keys)."""
     return layer.looking or maps.tokens, layer.looked_at or maps.tokens
 
 
 def called(place: int, layer: AttentionLayer) -> str:
-    """A layer by its number and title; the number tells it from others, so the key of its node need not."""
+    """Return the number and title of a layer, without the key of its node, as the number identifies it."""
     key = layer.name.partition(" ")[0].partition(".")[0]
     return f"{place + 1}. {layer.title.removesuffix(f' ({key})')}"
 
@@ -56,8 +56,10 @@ def called(place: int, layer: AttentionLayer) -> str:
 def grid(
     maps: AttentionMaps, attention_maps: AttentionMaps, chosen: tuple[int, int], pick: Callable[[int, int], None]
 ) -> None:
-    """Every head of every layer as a small map; one that is clicked is told to `pick`. What each is about is read off
-    `maps`, the raw weights; the pictures are those of `shown`."""
+    """Draw all heads of all layers as small maps; a click calls `pick` with the layer and the head.
+
+    The descriptions are those of `maps`, the raw weights; the images are those of `attention_maps`.
+    """
     layers: list[dict[str, Any]] = []
     for layer, drawn in zip(maps.layers, attention_maps.layers, strict=True):
         summaries = [describe_pattern(head) for head in head_figures(maps, layer)]
@@ -74,7 +76,7 @@ def grid(
 
 
 def grid_svg(attention_maps: AttentionMaps) -> str:
-    """The same grid as one picture: a row for each layer, a small map for each head."""
+    """Return the grid as an SVG image: a row per layer, a small map per head."""
     parts, wide = list[str](), max(len(layer.weights) for layer in attention_maps.layers)
     for place, layer in enumerate(attention_maps.layers):
         top = place * (CELL + 2 * LINE)
@@ -94,8 +96,7 @@ def grid_svg(attention_maps: AttentionMaps) -> str:
 
 
 def weights_table(attention_maps: AttentionMaps) -> list[dict[str, Any]]:
-    """Every weight of every head, each with its step that looks and the one that is looked at; of maps that are too
-    many to be a table, no row."""
+    """Return all weights of all heads with their query and key positions; [] if there are too many for a table."""
     if sum(layer.weights.size for layer in attention_maps.layers) > MOST_WEIGHTS:
         return []
     rows = []
@@ -111,7 +112,7 @@ def weights_table(attention_maps: AttentionMaps) -> list[dict[str, Any]]:
 
 
 def drawing(svg: str, key: str) -> None:
-    """A drawing of attention; what is pointed at in it is shown alone."""
+    """Draw an SVG of attention, in which hovering highlights a position."""
     _component()(key=key, data={"svg": svg, "colors": [rgb(FOR), rgb(AGAINST)]}, on_chosen_change=lambda: None)
 
 

@@ -1,4 +1,4 @@
-"""What the Attention view says in words: which steps and which head the prediction relies on."""
+"""The headline of the Attention view: the positions and the head that the prediction relies on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_NAMED = 3
 
 
 def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
-    """Which words and which head decided it, and whether that is to be believed, as Markdown."""
+    """Return the most relevant positions and head with the results of the checks, as Markdown."""
     grids = words.attention is not None and any(stream.grid for stream in words.attention.streams)
     kind = "tokens" if has_text(words) else "patches" if grids else "steps"
     poor = words.verdict.level == "poor"
@@ -41,19 +41,19 @@ def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
 
 
 def _checks(kind: str, words: Verdict, heads: Verdict) -> str:
-    """The results of the checks of the positions and of the heads."""
+    """Return the results of the checks of the positions and of the heads."""
     if words.title == heads.title:
         return f"{kind.capitalize()} and heads: {_within(heads.title)}."
     return f"{kind.capitalize()}: {_within(words.title)}; heads: {_within(heads.title)}."
 
 
 def _within(title: str) -> str:
-    """What stands on a badge, within a sentence."""
+    """Return the text of a badge for use within a sentence."""
     return escape(f"{title[:1].lower()}{title[1:]}")
 
 
 def _strongest(words: Explanation) -> list[str]:
-    """The steps from which most is read, as people know them; none where the steps are but numbers."""
+    """Return the display names of the positions with the largest relevance; [] if positions have no names."""
     maps = words.attention
     if maps is None or maps.rollout is None or not maps.read:
         return []
@@ -65,14 +65,14 @@ def _strongest(words: Explanation) -> list[str]:
 
 
 def _names(words: Explanation, stream: Stream, *, in_figure: bool) -> list[str]:
-    """The steps of a sequence as people know them; empty where one is none that they know."""
+    """Return the display names of the positions of a sequence; "" for positions without one."""
     axes, written = words.axes.get(stream.field), words.labels.get(stream.field, ())
     if not stream.field:
         return [""] * len(stream.tokens)
     if axes is not None:
         return [step if axes.rate else f"{axes.down} {step}" for step in stream.tokens]
     texts = written if len(written) == len(stream.tokens) else stream.tokens
-    # Many letters of a text are alike, so each has its position beside it.
+    # A letter occurs many times in a text, so its position is added.
     letters = in_figure and all(len(token) <= 1 for token in texts)
     return [
         _name(token, f" (position {place + 1})" if letters else "", grid=bool(stream.grid))
@@ -81,7 +81,7 @@ def _names(words: Explanation, stream: Stream, *, in_figure: bool) -> list[str]:
 
 
 def _name(token: str, position: str, *, grid: bool) -> str:
-    """A step as people know it: a patch of an image is written as row·column."""
+    """Return the display name of a position; patches of images are given as row·column."""
     if token == MARKS[START]:
         return START_TOKEN
     if not token or token.startswith(SPECIAL_PREFIX):
@@ -91,7 +91,7 @@ def _name(token: str, position: str, *, grid: bool) -> str:
 
 
 def ranked_heads(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
-    """All heads by layer and number, those first without which the answer changes most."""
+    """Return all heads (layer, head) with the effects of their ablation, the largest first."""
     scores = [
         ((place, head), float(effect))
         for place, layer in enumerate(maps.layers)

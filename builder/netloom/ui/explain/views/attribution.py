@@ -1,4 +1,4 @@
-"""The view of an answer on its input: a method, its picture, and how far it can be trusted."""
+"""The Attribution view: the choice of a method, its plots, and the results of its checks."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ CURVES = {
 
 
 def attribution_view(context: ViewContext) -> None:
-    """The whole view. What it comes to stands first, and how it was found beneath. The picture is there as soon as the
-    method has run, and how far it can be trusted once that is known."""
+    """Draw the view, the conclusion first. Plots appear when the method has run, the checks when they are complete."""
     headline_place = st.container()
     method = choose_method(context)
     if method is None:
@@ -66,7 +65,7 @@ def attribution_view(context: ViewContext) -> None:
 
 
 def _headline(context: ViewContext, explanation: Explanation) -> None:
-    """The answer to "why" in a sentence, and the way on to the heads of attention where there are some."""
+    """Draw the headline, and a link to the attention heads if the network has any."""
     sentence = headline(explanation)
     if sentence:
         st.markdown(f"#### {sentence}")
@@ -75,7 +74,7 @@ def _headline(context: ViewContext, explanation: Explanation) -> None:
 
 
 def leads_to(view: str, label: str, icon: str) -> None:
-    """A button that opens another view of the page."""
+    """Draw a button that opens another view of the page."""
 
     def open_it() -> None:
         set_value(Key.VIEW, view)
@@ -84,7 +83,7 @@ def leads_to(view: str, label: str, icon: str) -> None:
 
 
 def choose_method(context: ViewContext) -> Method | None:
-    """A method, chosen by its group; those that do not fit this network are gray, and say why when they are chosen."""
+    """Draw the choice of a method by group, and return it; None for an unavailable one, whose reason is drawn."""
     groups = [group for group in GROUPS if any(method.group == group for method in context.methods)]
     current = next((method for method in context.methods if method.name == context.method), context.methods[0])
     hidden: Any = {"label_visibility": "collapsed", "required": True, "wrap": True}
@@ -94,7 +93,7 @@ def choose_method(context: ViewContext) -> Method | None:
     labels = {name: method.title if method.available else f":gray[{method.title}]" for name, method in listed.items()}
     key, listed_methods, state = Key.METHOD.of(group), (str(group), *labels.values()), ExplainState.current()
     if not has_value(key) or state.listed_methods != listed_methods:
-        # Said to the browser, which may know another choice than the server where a kind was left a moment ago.
+        # Sent to the browser, whose choice can differ from the server's after the group has changed.
         set_value(key, context.method if context.method in fitting else next(iter(fitting or listed)))
         state.listed_methods = listed_methods
     name = st.pills("Method", list(listed), format_func=labels.__getitem__, key=key, **hidden)
@@ -108,7 +107,7 @@ def choose_method(context: ViewContext) -> Method | None:
 
 
 def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) -> dict[str, Any]:
-    """What the method has to be told: the node that it looks at, and which neuron of it."""
+    """Draw the options of a layer method, and return them: the node, and the neuron if it has one."""
     if not method.explains_layer:
         return {}
     nodes = {node.path: node for node in context.nodes}
@@ -127,13 +126,13 @@ def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) ->
 
 
 def _indented(node: InnerNode) -> str:
-    """A node in a list; those within another network stand in by a step, with the way to them."""
+    """Return the label of a node; nodes in subnetworks are indented and have their path."""
     parts = node.path.split(".")
     return f"{' · ' * (len(parts) - 1)}{escape(node.title)}{f' ({node.path})' if len(parts) > 1 else ''}"
 
 
 def badges(verdict: Verdict) -> None:
-    """What came of the checks, and beside it what is wrong with the model."""
+    """Draw the result of the checks, and problems of the model."""
     icon, color = ICONS[verdict.level], COLORS[verdict.level]
     st.badge(escape(verdict.checked), icon=icon, color=color, help=escape(verdict.sentence))
     if verdict.model:
@@ -142,7 +141,7 @@ def badges(verdict: Verdict) -> None:
 
 
 def trust(explanation: Explanation) -> None:
-    """How far it can be trusted: a word, the numbers behind it, and the sentences."""
+    """Draw the verdict on an explanation with its metrics."""
     completeness, faithful, forgotten = (
         explanation.proofs.completeness,
         explanation.proofs.faithfulness,
@@ -170,7 +169,7 @@ def trust(explanation: Explanation) -> None:
 
 
 def _proofs(context: ViewContext, explanation: Explanation, options: dict[str, Any]) -> None:
-    """The curves behind the verdict, and the check that is not run unasked."""
+    """Draw the evidence of the verdict, and the randomization test, which runs on request."""
     faithful = explanation.proofs.faithfulness
     with st.expander("Evidence", icon=":material/labs:"):
         columns = st.columns(4)
@@ -232,7 +231,7 @@ def _randomise(context: ViewContext, explanation: Explanation, options: dict[str
 
 
 def curves(explanation: Explanation) -> go.Figure:
-    """The answer as parts go and come, in the explanation's order and by chance."""
+    """Return the deletion and insertion curves, by the order of the explanation and by random orders."""
     import plotly.graph_objects as go
 
     from netloom.ui.components.charts import MARGIN

@@ -1,4 +1,4 @@
-"""Attributions on a page: over pictures, in words, beside columns and along series."""
+"""Plots of attributions on images, texts, columns and series."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPACITY = 0.85
 
 
 def attributions(explanation: Explanation) -> None:
-    """What each part of the example did for the explained answer."""
+    """Draw the attributions of the example."""
     if explanation.attention is not None:
         st.caption("The Attention view shows every head of every layer.")
     how = _how(explanation)
@@ -50,13 +50,13 @@ def attributions(explanation: Explanation) -> None:
 
 
 def knows_signs(attribution: Explanation | GlobalAttributions) -> bool:
-    """Whether its method tells what speaks for the answer from what speaks against it."""
+    """Return whether the attributions have a sign."""
     method = registry().get(attribution.method)
     return method is None or method.signed
 
 
 def _in_units(panel: Plot, explanation: Explanation) -> None:
-    """Say on the axis of bars of what they are parts, where they are in the units of what is explained."""
+    """Label the axis of bars with the explained quantity, if attributions are in its units."""
     if panel.figure is None or panel.kind is not PlotKind.BARS or explanation.proofs.completeness is None:
         return
     quantity = on_one_line(explanation.target.quantity)[:70].replace("<", "&lt;")
@@ -67,7 +67,7 @@ def _in_units(panel: Plot, explanation: Explanation) -> None:
 
 
 def _how(explanation: Explanation) -> PlotOptions:
-    """What people choose about the pictures, where there is something to choose."""
+    """Draw the options of the plots, if there are any, and return them."""
     kinds = {plot_kind(explanation, name) for name in explanation.attributions}
     if PlotKind.IMAGE in kinds and not knows_signs(explanation):
         return PlotOptions(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY, width=320))
@@ -120,8 +120,10 @@ def legend(
     signed: bool = True,
     intensity: bool = True,
 ) -> None:
-    """What the two colors mean, orange first; a method that is not `signed` has only one. Without `intensity`, lengths
-    show the magnitude."""
+    """Draw the meaning of the two colors; a method that is not `signed` has only one.
+
+    Without `intensity`, lengths instead of colors show the magnitude.
+    """
     for_it, against = ("increases the error", "decreases it") if error else words
     swatch = '<span style="background:{};padding:0 9px;border-radius:4px;margin:0 6px 0 0"></span>'
     text = f"{swatch.format(rgb(FOR))}{for_it} &emsp;{swatch.format(rgb(AGAINST))}{against}"

@@ -1,4 +1,4 @@
-"""Two explanations of one answer side by side: by two methods, with two sets of weights, or of two runs."""
+"""The Compare view: two explanations of one target, by two methods, checkpoints or runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RARE, STRONG = 0.05, 0.7
 
 
 def comparison_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     second = _second(context)
     if second is None:
         return
@@ -48,7 +48,7 @@ def comparison_view(context: ViewContext) -> None:
 
 
 def _second(context: ViewContext) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, str]] | None:
-    """What is compared with what, and what each is called; None where there is nothing yet."""
+    """Draw the choice of the second side; return both sides with their titles, or None if there is no second one."""
     kinds = [METHOD]
     if len(saved_weights(RunArtifacts.in_directory(context.folder))) > 1:
         kinds.append(WEIGHTS)
@@ -97,7 +97,7 @@ def _other_runs(context: ViewContext) -> dict[str, str]:
 
 
 def _agreement(comparison: Comparison) -> None:
-    """The two numbers that say how alike they are, and how strong that is."""
+    """Draw the agreement of both explanations and its significance."""
     agree = comparison.agreement
     correlation_column, p_value_column, overlap_column = st.columns(3)
     if agree.spearman is not None and agree.chance is not None:
@@ -136,7 +136,7 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
     if len(unsigned) == 1:
         st.caption(f"{escape(unsigned[0])} gives magnitudes without a sign, so its orange does not mean an increase.")
     st.markdown(f"**Difference**: {escape(titles[1])} − {escape(titles[0])}")
-    # What it draws is of neither alone, so neither's name stands above it.
+    # The plot is of both, so it has neither title.
     apart = replace(comparison.first, title="Difference")
     plots = scaled_plots(apart, comparison.differences, bounds, comparison.differences)
     show(plots, Key.COMPARE_DIFFERENCE, "difference", beside=False)
@@ -151,7 +151,7 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
 
 
 def _prediction(explanation: Explanation, *, baselines: bool) -> None:
-    """The prediction, and with `baselines` what the example is compared with."""
+    """Draw the prediction, with `baselines` also the baseline."""
     share = explanation.prediction.probabilities.get(explanation.target.name)
     name = (
         ""
@@ -166,7 +166,7 @@ def _prediction(explanation: Explanation, *, baselines: bool) -> None:
 
 
 def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
-    """Every part by what the one and what the other says of it."""
+    """Draw a scatter plot of the features by both attributions."""
     import plotly.graph_objects as go
 
     from netloom.explain.plots import figures
@@ -175,7 +175,7 @@ def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
     first, second = np.array(table["first"]), np.array(table["second"])
     is_nonzero = (first != 0) | (second != 0)
     end = 1.06 * max(float(np.abs(first).max(initial=0)), float(np.abs(second).max(initial=0)), 1e-12)
-    # Plotly reads markup of its own in what people named.
+    # Plotly interprets HTML tags in texts.
     across, up = (line(title).replace("<", "&lt;") for title in titles)
     figure = go.Figure()
     dotted = {"color": figures.GREY, "dash": "dot", "width": 1}
@@ -194,7 +194,7 @@ def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
 
 
 def points(comparison: Comparison) -> dict[str, list[Any]]:
-    """What the one and what the other says of every part but padding: its input, its place there, and its name."""
+    """Return both attributions of every feature except padding, with its input, position and name, by column."""
     table: dict[str, list[Any]] = {"of": [], "place": [], "part": [], "first": [], "second": []}
     for name, values in comparison.pair[0].items():
         places = np.flatnonzero(real_parts_mask(comparison.first, name, values.shape))

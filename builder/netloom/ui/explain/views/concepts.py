@@ -1,4 +1,4 @@
-"""The view of concepts: a person names one by rows, and sees where the network knows it and for what it uses it."""
+"""The Concepts view: a concept defined by rows, the layers that encode it, and the targets that depend on it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SHOWN = 5
 
 
 def concepts_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     st.caption(
         f"Define a concept by rows that have it. [TCAV]({URL}) learns a direction in each layer that separates these "
         "rows from others, tests it on held-out rows, and compares its effect on the score with random concepts. It "
@@ -65,12 +65,12 @@ def concepts_view(context: ViewContext) -> None:
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why there is nothing to show."""
+    """Return the reason why the view does not apply; "" if it does."""
     return context.unavailable("concepts")
 
 
 def _form(context: ViewContext) -> ConceptTest | None:
-    """The chosen concept, layers and targets; None where something is missing."""
+    """Draw the choice of the concept, layers and targets, and return them; None if the choice is incomplete."""
     with st.container(border=True):
         concept = _concept_input(context.trained.data)
         titles = {node.path: node.title for node in context.nodes}
@@ -79,7 +79,7 @@ def _form(context: ViewContext) -> ConceptTest | None:
         trained = context.trained
         usual_names = trained.data.schema.target.classes if trained.objective.task.per_class_scores else ()
         classes = list(target_names(trained.data, trained.project.training) or usual_names)
-        targets = [""]  # the one number that there is
+        targets = [""]  # the only output
         if classes:
             class_name = context.target or context.answer.prediction.text
             first = class_name if class_name in classes else classes[0]
@@ -176,7 +176,7 @@ def _table(concepts: Concepts) -> list[dict[str, Any]]:
 
 
 def _figure(concepts: Concepts) -> go.Figure:
-    """The score of each layer and answer, over the band of random concepts."""
+    """Return a chart of the score of each layer and target over the interval of random concepts."""
     import plotly.graph_objects as go
 
     keys = list(range(len(concepts.scores)))

@@ -1,4 +1,4 @@
-"""The view "What it looks for": inputs made to raise a number of the network, beside the rows that raise it most."""
+"""The Feature visualization view: inputs optimized to maximize a unit, beside the training rows that maximize it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ MOST_COLUMNS = 14
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why no input can be made for this network; empty where one can."""
+    """Return the reason why inputs cannot be optimized for this network; "" if they can."""
     return context.unavailable("feature_visualization")
 
 
 @st.fragment
 @guard()
 def feature_visualization_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     try:
         path, unit = _chosen(context, computed(Widths(context.weights), "Loading the network …"))
         _drawn(context, computed(FeatureVisualization(context.weights, path, unit), "Optimizing inputs …"))
@@ -50,7 +50,7 @@ def feature_visualization_view(context: ViewContext) -> None:
 
 
 def _chosen(context: ViewContext, widths: dict[str, int]) -> tuple[str, int]:
-    """Which number of which node."""
+    """Draw the choice of the node and its unit, and return both."""
     titles = {"": "Output"} | {
         node.path: f"{node.title} ({node.path})" for node in context.nodes if node.path in widths
     }
@@ -104,7 +104,7 @@ def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
 
 
 def _levels(visualization: VisualizedUnit) -> go.Figure:
-    """How far what was made lies from what is real."""
+    """Return a chart of the activations of optimized inputs and of training rows."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -143,7 +143,7 @@ def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> N
 
 
 def _series(visualization: VisualizedUnit, name: str, values: np.ndarray, axes: Axes) -> None:
-    """All seeds over each other, a chart for each channel."""
+    """Draw a chart for each channel with the series of all seeds."""
     import plotly.graph_objects as go
 
     for channel in range(min(values.shape[2], figures.MOST_CHANNELS)):
@@ -159,7 +159,7 @@ def _series(visualization: VisualizedUnit, name: str, values: np.ndarray, axes: 
 
 
 def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, rows: list[dict[str, Any]]) -> None:
-    """The columns that were moved furthest from the mean of the training rows, in deviations, for each seed."""
+    """Draw the columns that are furthest from the mean of the training rows, in standard deviations, for each seed."""
     import plotly.graph_objects as go
 
     field = context.trained.data.field(name)
@@ -168,7 +168,7 @@ def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, row
         key: [(float(row[key]) - column["mean"]) / column["std"] for row in rows] for key, column in numbers.items()
     }
     order = sorted(apart, key=lambda key: -abs(apart[key][0]))[:MOST_COLUMNS]
-    # What lies within a millionth of a deviation of 0 is 0.
+    # Values within a millionth of a standard deviation of 0 are shown as 0.
     digits = {key: 6 - int(np.floor(np.log10(numbers[key]["std"] or 1))) for key in order}
     labels = [f"{key[:28]} = {round(float(rows[0][key]), digits[key]):.4g}".replace("<", "‹") for key in order]
     figure = go.Figure()

@@ -1,4 +1,4 @@
-"""The attribution flow: one answer followed through the person's own graph, and the check that it adds up."""
+"""The Attribution flow view: a score followed through the graph, and the completeness at every cut."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CSS = """
 .flow-network { cursor: pointer; }
 .flow-network:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 """
-# The picture is parsed as SVG and put in place; nothing in it runs. What the mouse points at says its numbers at once.
+# The image is parsed as SVG and inserted; its scripts would not run. Hovering shows values without the delay of titles.
 _JS = """
 export default function ({ parentElement, data, setTriggerValue }) {
   const graph = parentElement.querySelector(".graph");
@@ -64,15 +64,15 @@ export default function ({ parentElement, data, setTriggerValue }) {
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why there is no flow to show; empty where there is."""
+    """Return the reason why the flow is unavailable; "" if it is available."""
     return context.unavailable("flow")
 
 
 def flow_view(context: ViewContext) -> None:
-    """The whole view.
+    """Draw the view.
 
     Raises:
-        ExplainError, DataError, JobError: as `flow` does; the page shows the sentence.
+        ExplainError, DataError, JobError: the flow cannot be computed.
     """
     baseline = context.options.get("baseline", "usual")
     flow = computed(AttributionFlow(context.weights, context.row, context.target, baseline))
@@ -96,24 +96,24 @@ def flow_view(context: ViewContext) -> None:
 
 
 def _single(flow: Flow) -> bool:
-    """Whether no two edges lead to or from the same node of the whole graph, and no network stands in it."""
+    """Return whether the whole graph is a chain without subnetworks."""
     edges = [edge for edge in flow.edges if not edge.path]
     ends = [edge.target.partition(".")[0] for edge in edges], [edge.source.partition(".")[0] for edge in edges]
     return len(_titles(flow)) == 1 and all(len(set(names)) == len(names) for names in ends)
 
 
 def _where(flow: Flow) -> str:
-    """Which network: the whole graph, or one that stands as a node somewhere in it, opened."""
+    """Draw the choice of the network: the whole graph or a subnetwork; return its path."""
     titles = _titles(flow)
     if len(titles) == 1:
         return ""
     if value_of(Key.FLOW_NETWORK) not in titles:
-        set_value(Key.FLOW_NETWORK, "")  # another run's network
+        set_value(Key.FLOW_NETWORK, "")  # the network of another run
     return str(st.selectbox("Network", list(titles), format_func=titles.__getitem__, key=Key.FLOW_NETWORK))
 
 
 def _titles(flow: Flow) -> dict[str, str]:
-    """What can be looked into, by path."""
+    """Return the titles of the networks that can be shown, by path."""
     titles = {"": "Whole network"}
     names = {(node.path, node.key): node.title for node in flow.nodes}
     for path in dict.fromkeys(node.path for node in flow.nodes if node.path):
@@ -130,7 +130,7 @@ def _titles(flow: Flow) -> dict[str, str]:
 
 def _graph(context: ViewContext, flow: Flow, path: str) -> None:
     def opened() -> None:
-        """ViewContext into the network that was clicked on: the mean of its repetitions, where there are several."""
+        """Open the subnetwork that was clicked; the mean of its repetitions if there are several."""
         opened_node = str(value_of(Key.FLOW_GRAPH).get("opened") or "")
         first = f"{path}.0" if f"{path}.0" in {node.path for node in flow.nodes} else path
         for opened_path in (f"{path}.{opened_node}", f"{first}.{opened_node}"):
@@ -151,7 +151,7 @@ def _graph(context: ViewContext, flow: Flow, path: str) -> None:
 
 
 def _cuts(flow: Flow, path: str) -> None:
-    """The sum at each cut of the graph, beside what it is to be."""
+    """Draw the sum at each cut of the graph beside its expected value."""
     titles = {(node.path, node.key): node.title for node in flow.nodes}
     cuts = [cut for cut in flow.cuts if cut.path == path]
     if not cuts:

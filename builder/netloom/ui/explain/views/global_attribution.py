@@ -1,4 +1,4 @@
-"""What the network goes by over many examples, not one alone: bars and swarms, maps of each class, the worst rows."""
+"""The Global view: attributions over many rows as bars, swarms and maps, and the rows with the largest loss."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 NAMES: dict[RowChoice, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
 OWN = ""
-# Their maps and heads are of a single text or picture.
+# Their results are specific to a single text or image.
 ALONE = ("attention", "attention_heads")
 MOST_WORST = 10
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why there are not many examples to look at; empty where there are."""
+    """Return the reason why there are no rows to aggregate over; "" if there are."""
     if context.trained.data.schema.target.type.is_action:
         return (
             "An agent generates its examples while it acts, so there is no split to aggregate over; explain single "
@@ -49,7 +49,7 @@ def obstacle(context: ViewContext) -> str:
 
 
 def global_attribution_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     selection, method, target, options = _choices(context)
     request = GlobalAttribution(context.weights, selection, method, target or None, options)
     attribution = computed(request, "Explaining many rows …")
@@ -121,7 +121,7 @@ def _choices(context: ViewContext) -> tuple[RowChoice, str, str, dict[str, Any]]
 
 
 def _parts(attribution: GlobalAttributions) -> None:
-    """Which parts matter most, and how that is spread over the rows."""
+    """Draw the importance of features, and the distribution of their attributions over the rows."""
     left, right = st.columns(2)
     groups = attribution.groups if len(attribution.groups) > 1 else ()
     with left:
@@ -203,7 +203,7 @@ def _profile(attribution: GlobalAttributions, name: str) -> list[dict[str, objec
 
 
 def _worst(attribution: GlobalAttributions) -> None:
-    """The rows themselves: what was said, what was true, and what it went by."""
+    """Draw the rows with the largest loss: predictions, labels and most important features."""
     st.markdown("**Rows with the largest loss**")
     worst_rows = attribution.rows[:MOST_WORST]
     pictures = [name for name, values in attribution.each.items() if values.ndim == 4]

@@ -1,4 +1,4 @@
-"""The view of what taught a network its answer: rows of the training data for and against it, and suspicious labels."""
+"""The Influence view: the most influential training rows, and possible label errors."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ TAUGHT, SUSPICIOUS = "Influential training examples", "Possible label errors"
 SEARCHING = "Comparing gradients of training rows …"
 OF = {"answer": "Prediction", "truth": "Label"}
 CARDS, COLUMNS = 10, 5
-CARD = 150  # pixels of the width of a card: five beside each other at 1440, four at 1024
+CARD = 150  # width of a card in pixels: five side by side at 1440 pixels, four at 1024
 
 
 def influence_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     hidden: Any = {"required": True, "label_visibility": "collapsed"}
     mode = st.segmented_control("Rows", [TAUGHT, SUSPICIOUS], default=TAUGHT, key=Key.INFLUENCE_VIEW, **hidden)
     if mode == TAUGHT:
@@ -45,7 +45,7 @@ def influence_view(context: ViewContext) -> None:
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why there is nothing to show."""
+    """Return the reason why the view does not apply; "" if it does."""
     return context.unavailable("influence")
 
 
@@ -97,8 +97,8 @@ def _numbers(influence: Influence) -> str:
 
 
 def _cards(context: ViewContext, lessons: tuple[InfluentialRow, ...]) -> None:
-    """Rows side by side, with their numbers, their labels and what the network says of them."""
-    with st.container(horizontal=True):  # as many beside each other as there is room for
+    """Draw rows side by side with their influence, label and prediction."""
+    with st.container(horizontal=True):  # as many per line as fit
         for lesson in lessons:
             with st.container(border=True, gap="small", width=CARD):
                 show_row(context.trained.data.example(lesson.row))
@@ -107,7 +107,7 @@ def _cards(context: ViewContext, lessons: tuple[InfluentialRow, ...]) -> None:
 
 
 def show_row(example: Example) -> None:
-    """A row on a card: as everywhere, but columns as lines, since a table does not fit."""
+    """Draw a row on a card, with columns as lines, because a table does not fit."""
     show_example(replace(example, columns={}), small=True)
     cells = list(example.columns.items())
     lines = [f"{escape(name[:30])} **{escape(_cell(value))}**" for name, value in cells[:COLUMNS]]
@@ -196,7 +196,7 @@ def _table(suspects: PossibleLabelErrors) -> dict[str, list[Any]]:
 
 
 def _ranking(suspects: PossibleLabelErrors) -> go.Figure:
-    """How steeply the ranking falls: a steep beginning is a few rows unlike all others."""
+    """Return a chart of the sorted self-influence; a steep start means a few rows unlike all others."""
     import plotly.graph_objects as go
 
     places = list(range(1, len(suspects.rows) + 1))

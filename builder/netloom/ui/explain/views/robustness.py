@@ -1,4 +1,4 @@
-"""The view "Robustness": how small a change turns the answer, over many rows and on this example."""
+"""The Robustness view: the smallest adversarial change for this example, and the accuracy under attack on many rows."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 
     from netloom.ui.explain.view import ViewContext
 
-# Okabe and Ito's, as the attributions have them.
+# The palette of Okabe and Ito, as for attributions.
 ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 140, 0.45)"
 MOST_CLASSES, MOST_COLUMNS = 20, 10
-# What an answer is right on in part, and what the rows of a class then are.
+# For measures with partially correct rows: the unit, and the grouping of rows by class.
 OF = {"labels right": " of the labels", "pixels right": " of the pixels"}
 GROUPED = {"labels right": "Rows with the label", "pixels right": "By the most frequent class except the background"}
 SIZES = (50, 200, 1000)
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why this network cannot be attacked; empty where it can."""
+    """Return the reason why this network cannot be attacked; "" if it can."""
     return context.unavailable("attack")
 
 
 @st.fragment
 @guard()
 def robustness_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     left, right = st.columns([1.4, 1])
     method = left.segmented_control(
         "Attack",
@@ -107,7 +107,7 @@ def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
 
 
 def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
-    """The picture, what was added, and both together."""
+    """Draw the image, the perturbation, and their sum."""
     apart = (changed - value).mean(0)
     three = st.columns(3)
     difference = figures.overlay(apart, title="Perturbation", opacity=1.0)
@@ -151,7 +151,7 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> No
 
 
 def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, list[dict[str, Any]]]:
-    """By how much each column moved, as a share of its own size, the most first, with both values in its own units."""
+    """Return a chart of the relative change of each column, largest first, and a table of both values."""
     import plotly.graph_objects as go
 
     numbers = [name for name in value if isinstance(value[name], float)]
@@ -189,7 +189,7 @@ def _many(pending: Pending[Robustness], method: str) -> None:
 
 
 def sentence(robustness: Robustness) -> str:
-    """What the curve says."""
+    """Return a sentence that summarizes the curve."""
     output_text = f" ({escape(robustness.output)})" if robustness.output else ""
     if not robustness.shares:
         return (
@@ -214,7 +214,7 @@ def sentence(robustness: Robustness) -> str:
 
 
 def curve(robustness: Robustness) -> go.Figure:
-    """How well the network does by strength, under attack and under random changes."""
+    """Return a chart of the score by strength, under attack and under random noise."""
     import plotly.graph_objects as go
 
     shares = robustness.shares
@@ -239,7 +239,7 @@ def curve(robustness: Robustness) -> go.Figure:
 
 
 def by_class(robustness: Robustness) -> go.Figure:
-    """The share of right answers by true class and strength."""
+    """Return a heatmap of the accuracy by true class and strength."""
     import plotly.graph_objects as go
 
     names = list(robustness.by_class)[:MOST_CLASSES]

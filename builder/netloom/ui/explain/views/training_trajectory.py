@@ -1,4 +1,4 @@
-"""The view of an answer over the course of training: a slider through all weights of the run that were kept."""
+"""The Across checkpoints view: an explanation during training, with a slider over all checkpoints of the run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROBABILITY = "Probability"
 
 
 def obstacle(context: ViewContext) -> str:
-    """Why there is nothing to go through; empty where there is."""
+    """Return the reason why there are no checkpoints to compare; "" if there are."""
     if len(saved_weights(RunArtifacts.in_directory(context.folder))) < 2:
         return (
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
@@ -44,7 +44,7 @@ def obstacle(context: ViewContext) -> str:
 
 
 def training_trajectory_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     method = choose_method(context, "Method", Key.CHECKPOINT_METHOD)
     request = TrainingTrajectory(context.weights, method, context.row, context.target, context.options_of(method))
     trajectory = computed(request, "Explaining with each checkpoint …")
@@ -54,7 +54,7 @@ def training_trajectory_view(context: ViewContext) -> None:
 
 
 def choose_method(context: ViewContext, label: str, key: str, default: str = "") -> str:
-    """One of the methods that fit, at first that which was chosen last on the page."""
+    """Draw the choice among the available methods, by default the last chosen one of the page, and return it."""
     titles = {method.name: method.title for method in context.methods if method.available}
     first = default if default in titles else context.method if context.method in titles else next(iter(titles))
     return str(st.selectbox(label, list(titles), list(titles).index(first), format_func=titles.__getitem__, key=key))
@@ -62,8 +62,10 @@ def choose_method(context: ViewContext, label: str, key: str, default: str = "")
 
 @guard()
 def _frames(trajectory: Trajectory, key: str) -> None:
-    """The slider, and what is to be seen where it stands. The curves stay outside: a figure that changes is drawn anew,
-    and would flicker with each step."""
+    """Draw the slider, and the explanation at its position.
+
+    The curves are outside of this fragment, because a redrawn figure would flicker with each step.
+    """
     labels = [frame.label for frame in trajectory.frames]
     slider, state = Part.SLIDER.within(key), ExplainState.current()
     playback, state.playback = state.playback, None
@@ -82,13 +84,13 @@ def _frames(trajectory: Trajectory, key: str) -> None:
     frame = trajectory.frames[labels.index(label)]
     _frame(trajectory, frame)
     if following in labels[:-1]:
-        time.sleep(EACH_S)  # whoever moves something meanwhile ends it, as what comes next is only set after that
+        time.sleep(EACH_S)  # any interaction meanwhile ends the playback, because the next label is set only after it
         state.playback = Playback(slider, labels[labels.index(label) + 1])
         st.rerun(scope="fragment")
 
 
 def _curves(trajectory: Trajectory, by_class: bool) -> None:
-    """The answer and the agreement with the final explanation, over the checkpoints."""
+    """Draw the score and the agreement with the final explanation over the checkpoints."""
     has_epochs = all(frame.epoch is not None for frame in trajectory.frames)
     x = [frame.epoch if has_epochs else frame.step for frame in trajectory.frames]
     across = "Epoch" if has_epochs else "Step"
@@ -108,8 +110,11 @@ def _curves(trajectory: Trajectory, by_class: bool) -> None:
 
 
 def answers(trajectory: Trajectory, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
-    """What is drawn of the answer over the checkpoints, and its title: how likely it is, beside the truth where that is
-    another; or else the explained number, as of text only the likeliest tokens are told."""
+    """Return the title and the curves of the prediction over the checkpoints.
+
+    These are the probability of the target, and that of the true class if it differs; or the explained score, as only
+    the most likely tokens of a text have probabilities.
+    """
     final = trajectory.final.explanation
     truth, name = final.example.target, visible(final.target.name)
     likely = [frame.probability for frame in trajectory.frames]
@@ -123,7 +128,7 @@ def answers(trajectory: Trajectory, by_class: bool) -> tuple[str, dict[str, list
 
 
 def _frame(trajectory: Trajectory, frame: Frame) -> None:
-    """One explanation, on the scale of all."""
+    """Draw one explanation with the color scale of all."""
     explanation = frame.explanation
     share = f" ({frame.probability:.1%})" if frame.probability is not None else ""
     agree = frame.agreement
@@ -156,7 +161,7 @@ def _frame(trajectory: Trajectory, frame: Frame) -> None:
 
 
 def show(listed: list[Plot], key: str, name: str, *, beside: bool = True) -> None:
-    """Pictures one beneath the other, each with its numbers to take away."""
+    """Draw plots with download buttons, one below the other."""
     for panel in listed:
         if len(listed) > 1 and panel.title:
             st.markdown(f"**{escape(panel.title)}**")

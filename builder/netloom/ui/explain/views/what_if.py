@@ -1,4 +1,4 @@
-"""The view "What if": the example is changed by hand, and the answer and what it rests on move beside the original."""
+"""The Counterfactual view: an edited example, its prediction and attributions beside the original."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 MOST_SHARES, MOST_PARTS = 6, 12
 BEFORE, AFTER = "#94a3b8", "#6366f1"
-# However high a figure is, its legend stands above it and not in it.
+# The legend is above the figure, whatever its height.
 ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
 
 
 @st.fragment
 @guard()
 def what_if_view(context: ViewContext) -> None:
-    """The whole view."""
+    """Draw the view."""
     st.caption(
         "Both columns explain the same target by the same method. The result shows how this network would respond, "
         "not what would happen in the real world."
@@ -75,7 +75,7 @@ def what_if_view(context: ViewContext) -> None:
 
 
 def _named(row: Any) -> str:
-    """A row in the keys of widgets: an example of one's own is another with each change of it."""
+    """Return a row for keys of widgets; a custom example has another key after each change."""
     return str(row) if isinstance(row, int) else f"own {hash(repr(row))}"
 
 
@@ -87,12 +87,12 @@ def _computed(context: ViewContext, first: Explanation, changed: dict[str, Any])
 
 
 def same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether two raw rows hold the same."""
+    """Return whether two raw rows are equal."""
     return before.keys() == after.keys() and all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def _weights(explanation: Explanation) -> dict[str, float]:
-    """How much each column of a table matters."""
+    """Return the attribution of each column of a table."""
     return {
         label: float(value)
         for name, values in explanation.attributions.items()
@@ -115,12 +115,12 @@ def _answers(comparison: WhatIf) -> None:
 
 
 def _begun(sentence: str) -> str:
-    """A sentence that begins with a capital letter, the others as they are."""
+    """Return a sentence with a capital first letter."""
     return sentence[:1].upper() + sentence[1:]
 
 
 def _shares(comparison: WhatIf, key: str) -> None:
-    """The probability of each class before and after, and by how much it moved."""
+    """Draw the probability of each class before and after, and the change."""
     import plotly.graph_objects as go
 
     shares = {name: pair for name, pair in comparison.shares.items() if not np.isnan(pair).all()}
@@ -146,10 +146,10 @@ def _shares(comparison: WhatIf, key: str) -> None:
 
 
 def _parts(comparison: WhatIf, key: str) -> None:
-    """What both answers rest on, on one scale, and how far each can be trusted."""
+    """Draw the attributions of both predictions with one color scale, and their verdicts."""
     st.markdown(f"**Attributions** by {escape(comparison.before.title)}")
     ends = color_bounds((comparison.before.attributions, comparison.after.attributions), comparison.before.axes)
-    colored = False  # bars are gray before and violet after, and so say nothing by color
+    colored = False  # the colors of bars only distinguish before and after
     for name in comparison.before.attributions:
         if name not in comparison.after.attributions:
             continue
@@ -198,7 +198,7 @@ def _texts(comparison: WhatIf, name: str, key: str, end: float) -> None:
 
 
 def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
-    """The columns that matter most before or after, with a bar for each."""
+    """Return a chart and a table of the most important columns before or after."""
     import plotly.graph_objects as go
 
     pair = comparison.before.attributions[name], comparison.after.attributions[name]
@@ -223,7 +223,7 @@ def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]
 
 
 def _change_text(label: str, before: Any, after: Any) -> str:
-    """A column, and how its value changed where it did."""
+    """Return the label of a column, with its values if they differ."""
     short = label[:26]
     if before is None or before == after:
         return short
@@ -238,7 +238,7 @@ def _value(value: Any) -> str:
 
 
 def _pictures(comparison: WhatIf, name: str, key: str, end: float, *, series: bool) -> None:
-    """Pictures beside each other, series under each other, on one scale."""
+    """Draw images side by side or series one below the other, with one color scale."""
     attributions = [explanation.attributions[name] for explanation in (comparison.before, comparison.after)]
     attributions = [values.reshape(len(values), -1) if series else values.sum(0) for values in attributions]
     axes = comparison.before.axes.get(name, Axes())
@@ -271,7 +271,7 @@ def _pictures(comparison: WhatIf, name: str, key: str, end: float, *, series: bo
 
 
 def on_scale(figure: go.Figure, end: float) -> None:
-    """Give the colored maps of a figure a scale that ends there, as its neighbor has it."""
+    """Set the color scale of the diverging heatmaps of a figure to ±`end`."""
     for trace in figure.data:
         if trace.type == "heatmap" and trace.zmin is not None and trace.zmin < 0:
             trace.update(zmin=-end, zmax=end)
