@@ -49,7 +49,7 @@ class Feature:
 
 
 def headline(explanation: Explanation) -> str:
-    """Return the features that the prediction relies on and the result of the checks as Markdown, "" without features."""
+    """Return the most important features and the result of the checks as Markdown; "" if no feature stands out."""
     method = registry().get(explanation.method)
     features = list(_features(explanation))
     if method is None or not method.explains_score or not any(feature.value for feature in features):

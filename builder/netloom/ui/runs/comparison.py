@@ -1,4 +1,4 @@
-"""Chosen runs side by side: what differs, curves over each other, the difference of two documents, parallel axes."""
+"""The comparison of selected runs: differences, curves, the changes of a document, and parallel coordinates."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 COLOURS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
-# From low to high; each is seen on white and on black.
+# From low to high; visible on white and on black.
 SCALE = [[0, "#6366f1"], [0.5, "#10b981"], [1, "#f59e0b"]]
 LETTERS = "text-shadow: none !important"
 AXIS = "stroke: #888 !important; stroke-opacity: 0.6 !important"
 AT_MOST = 20
-# So few epochs have a tick each.
+# Up to this number of epochs, each has a tick.
 FEW_EPOCHS = 15
 AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
 
 
 def comparison(store: Store, runs: Sequence[Run]) -> None:
-    """Everything that several runs tell together; one alone has its curves."""
+    """Draw the comparison of several runs; of a single one, only its curves."""
     if len(runs) > AT_MOST:
         st.caption(f"Showing the first {AT_MOST} of {len(runs)} selected runs.")
     compared = list(runs[:AT_MOST])
@@ -64,18 +64,18 @@ def comparison(store: Store, runs: Sequence[Run]) -> None:
 
 
 def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
-    """The run that the others are compared with: it stays so while others come and go."""
+    """Draw the choice of the baseline run and return it; it stays while other runs are added or removed."""
     ids = [run.id for run in runs]
     state = RunsState.current()
     place = ids.index(state.baseline) if state.baseline in ids else 0
-    # Another widget where runs are called otherwise, as a box keeps what it said before.
+    # A new widget for other titles, because a selectbox keeps showing the previous label.
     key = Key.BASELINE.of(hash(tuple(titles.items())))
     state.baseline = base = st.selectbox("Baseline", ids, place, titles.__getitem__, key=key)
     return base
 
 
 def _titles(runs: Sequence[Run]) -> dict[str, str]:
-    """A name for each run that no other has: those of one title are told apart by when they were started."""
+    """Return a unique name for each run; equal titles are followed by the start time."""
     names = [run.title[:50] for run in runs]
     return unique_labels(
         {
@@ -88,7 +88,7 @@ def _titles(runs: Sequence[Run]) -> dict[str, str]:
 def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
     rows = table(store, runs, base)
     same = {"run", "title"} | ({"state"} if len({row["state"] for row in rows}) == 1 else set())
-    # What is known of none takes no room, such as differences from a baseline that was never measured.
+    # Columns without values are omitted, such as differences from a baseline without measurements.
     varying = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
     name = _datasets(store)
     cells = [{"Run": titles[row["run"]], **{called(key): name(key, row[key]) for key in varying}} for row in rows]
@@ -107,13 +107,13 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
 
 
 def _datasets(store: Store) -> Callable[[str, Any], Any]:
-    """Gives a setting as it is shown: data by its title, and all else as it is."""
+    """Return a function that formats a setting: datasets by title, others unchanged."""
     names = {info.name: info.title for info in datasets(store.home)}
     return lambda path, value: names.get(value, value) if path == "data.dataset" else value
 
 
 def called(key: str) -> str:
-    """What a column is called: of a measure its name and on which rows, of a setting where it stands."""
+    """Return the title of a column: the name and split of a metric, or the path of a setting."""
     name = key.removeprefix("Δ ")
     split, _, measure = name.partition(" ")
     is_split = split in ("validation", "test") and measure
@@ -121,7 +121,7 @@ def called(key: str) -> str:
 
 
 def _measure(runs: Sequence[Run], name: str) -> str:
-    """What a measure is called; the loss is not the same in all objectives."""
+    """Return the title of a metric, from the runs if they have one; the loss differs between objectives."""
     titles = [run.summary.get("titles", {}).get(name) for run in runs] if name != "loss" else []
     return next((title for title in titles if title), heading(name))
 
@@ -150,7 +150,7 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
 
 
 def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: str, share: float) -> go.Figure:
-    """The curves of several runs; the baseline's is dashed and black or white as the theme is."""
+    """Return a chart of the curves of several runs; that of the baseline is dashed and thicker."""
     import plotly.graph_objects as go
 
     figure, last = go.Figure(), 0.0
@@ -187,12 +187,12 @@ def _points(store: Store, run: Run) -> Points:
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _ended_points(run_id: str, ended_at: datetime | None) -> Points:
-    """The points of a run that has ended; `ended_at` tells it from the same run after it was extended."""
+    """Return the points of a run that has ended; `ended_at` is part of the cache key, as the run can be extended."""
     return session.store().points(run_id)
 
 
 def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
-    """What was changed in the document from the baseline to another run."""
+    """Draw the changes of the document from the baseline to another run."""
     st.markdown("#### Changes from the baseline")
     other_ids = [run.id for run in runs if run.id != base]
     key = Key.OTHER.of(base, hash(tuple(titles.items())))
@@ -230,7 +230,7 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
 
 
 def _parallel(store: Store, runs: list[Run]) -> None:
-    """One line a run through an axis for each setting that differs, and one for each measure."""
+    """Draw parallel coordinates with a line per run, and an axis per differing setting and per metric."""
     columns = [settings(found) if (found := document(store, run.id)) else {} for run in runs]
     measures = [metrics(run) for run in runs]
     axes: dict[str, list[Any]] = {}
@@ -240,7 +240,7 @@ def _parallel(store: Store, runs: list[Run]) -> None:
         axes[path] = [as_text(value) for value in values] if None in values else values
     names = list(dict.fromkeys(name for found in measures for name in found))
     axes |= {called(name): [found.get(name) for found in measures] for name in names[:4]}
-    # Only runs that were measured have a line.
+    # Runs without a value on some axis have no line.
     complete = [place for place in range(len(runs)) if all(values[place] is not None for values in axes.values())]
     axes = varied({name: [values[place] for place in complete] for name, values in axes.items()})
     if len(axes) > 1:
@@ -249,24 +249,24 @@ def _parallel(store: Store, runs: list[Run]) -> None:
 
 
 def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Those axes along which not all have the same."""
+    """Return the axes whose values differ."""
     return {name: values for name, values in axes.items() if any(value != values[0] for value in values)}
 
 
 def parallel(axes: dict[str, list[Any]], colour_by: str | None, key: str) -> None:
-    """Draw parallel coordinates, whose axes Plotly always makes black."""
+    """Draw parallel coordinates; CSS changes the axes, which are always black in Plotly."""
     st.html(f"<style>.parcoords .axis {{ .domain, .tick line {{ {AXIS} }} text {{ {LETTERS} }} }}</style>")
     st.plotly_chart(parallel_chart(axes, colour_by), width="stretch", config=FLAT, key=key)
 
 
 def _digits(values: Sequence[float]) -> str:
-    """How numbers along an axis are written: with so many digits that no two ticks read the same."""
+    """Return the format of the numbers of an axis, with enough digits that the labels of ticks differ."""
     high, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)
     return f".{3 + max(0, math.floor(math.log10(high / span)))}~g" if span > 0 else ".3~g"
 
 
 def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figure:
-    """Parallel coordinates. Values that are not numbers are spaced evenly; runs without a value are left out."""
+    """Return a chart of parallel coordinates. Categories are evenly spaced; runs without all values are omitted."""
     import plotly.graph_objects as go
 
     count = len(next(iter(axes.values())))

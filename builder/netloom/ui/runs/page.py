@@ -1,4 +1,4 @@
-"""The runs page: all runs as a table with filters, what can be done with one, and the way to comparing several."""
+"""The Runs page: a table of all runs with filters, the actions of one run, and the comparison of several."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from netloom.ui.train.run_monitor import STATES
 
 REFRESH_S = 2.0
 LIMIT = 1_000
-# Pixels: what a few tags take, the beginning of a note, and a form that they can be read in.
+# Widths in pixels of a few tags, of the beginning of a note, and of the form that edits them.
 TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 130, 170, 420
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
 
 
 def page(live: Live) -> None:
-    """Everything on the runs page."""
+    """Draw the Runs page."""
     chosen = st.segmented_control(
         "Part",
         list(PARTS),
@@ -86,7 +86,7 @@ def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:
 
 @guard()
 def _look(store: Store, stamp: tuple[Any, ...]) -> None:
-    """Draw the page anew where a run has gone on; the server's keeper looks after the runs themselves."""
+    """Rerun the page if an active run has changed; a thread of the server monitors the runs themselves."""
     if _stamp(sorted(store.active_runs(), key=lambda run: run.created_at, reverse=True)) != stamp:
         st.rerun(scope="app")
 
@@ -99,7 +99,7 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     state.filters.restore()
     project_column, state_column, tag_column, text_column = st.columns([1.4, 1.4, 1.2, 1.4])
     project = project_column.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
-    # All states, and the tags that are asked for: a run that moves on must not change what is asked.
+    # All states, and the selected tags, so that a change of a run does not change the filter.
     states = state_column.multiselect(
         "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="All", key=Key.FILTER_STATE
     )
@@ -118,7 +118,7 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
 
 
 def _table(store: Store, runs: list[Run]) -> list[Run]:
-    """The runs as rows. Returns those that are chosen."""
+    """Draw the table of runs, and return the selected ones."""
     names = {row.id: row.name for row in store.list_projects()}
     ids = [run.id for run in runs]
     line = {run_id: f" · {words}" for run_id, words in places(store).items()}
@@ -133,11 +133,11 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         "Tags": [list(run.tags) for run in runs],
         "Notes": [run.notes for run in runs],
     }
-    # What says nothing takes no room.
+    # Empty columns are omitted.
     columns = {name: cells for name, cells in columns.items() if name not in ("Tags", "Notes") or any(cells)}
     if len(names) == 1 or columns["Project"] == columns["Title"]:
         del columns["Project"]
-    # A table of its own for these very rows: a click on one of them cannot come to mean another.
+    # The key depends on the rows, because a selection is by row number and would refer to other runs otherwise.
     key = Key.TABLE.of(hash(tuple(ids)))
     chosen = RunsState.current().chosen
     st.dataframe(
@@ -163,10 +163,10 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
 
 
 def _choose(key: str, ids: list[str]) -> None:
-    """Keep what was chosen by its id: a run that comes or goes, a filter and a look at another page make another table.
+    """Store the selection by ids, because new runs, filters and a change of page create another table.
 
-    What a filter hides stays chosen, and is so again when it is shown. Also a callback, as a click may arrive when
-    there is another table already.
+    Runs that a filter hides stay selected. This is also the callback, because a click can arrive after another table
+    was created.
     """
     rows: list[int] = value_of(key)["selection"]["rows"]
     state = RunsState.current()
@@ -182,7 +182,7 @@ def _test(run: Run) -> str:
 
 
 def _selected_run(live: Live, run: Run) -> None:
-    """What can be done with one run."""
+    """Draw the actions of one run."""
     st.markdown(f"#### {escape(run.title)}")
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
@@ -247,7 +247,7 @@ def _describe(store: Store, run: Run) -> None:
 
 
 def _repeated(store: Store, run: Run) -> None:
-    """Where this run repeats another, how the two compare."""
+    """Draw the comparison of this run with the run that it reproduces, if there is one."""
     original = run.about.get("again")
     if not original or run.state in ACTIVE:
         return

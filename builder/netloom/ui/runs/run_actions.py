@@ -1,4 +1,4 @@
-"""What people ask of a run that has ended, wherever it is shown."""
+"""Actions on a run that has ended, for several pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REFUSALS = (ValueError, StoreError, OSError, StartError)
 
 
 def ask(act: Callable[[], object], success: str) -> None:
-    """Do it and say so, or say why it cannot be done; then the page is drawn anew."""
+    """Call an action, and show its success or its error; after a success, the page is rerun."""
     try:
         act()
     except REFUSALS as error:
@@ -30,7 +30,7 @@ def ask(act: Callable[[], object], success: str) -> None:
 
 
 def extend(store: Store, run: Run) -> None:
-    """For how many epochs more it is to go on."""
+    """Draw the form that extends a run."""
     st.caption(
         "Continues from the last checkpoint. Early stopping is off; the LR schedule is stretched over all epochs."
     )
@@ -40,7 +40,7 @@ def extend(store: Store, run: Run) -> None:
 
 
 def delete(store: Store, run: Run) -> bool:
-    """Whether it was deleted, which takes a second click."""
+    """Draw the confirmation of a deletion, and return whether the run was deleted."""
     st.caption("Deletes the curves and weights, too. This cannot be undone.")
     if not st.button("Delete permanently", type="primary", key=Key.DELETE.of(run.id)):
         return False

@@ -1,4 +1,4 @@
-"""Handing runs over to other programs: a spreadsheet, TensorBoard, MLflow."""
+"""The export of runs to other programs: spreadsheets, TensorBoard, MLflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = {
 
 
 def hand_over(runs: Sequence[Run], chosen: bool) -> None:
-    """The runs as files, each made when it is asked for."""
+    """Draw the download buttons of runs; each file is created on click."""
     subject = "The selected" if chosen else "All"
     with st.popover("Export", icon=":material/download:", disabled=not runs):
         st.caption(f"{subject} {len(runs):,} runs." if len(runs) > 1 else "This run.")

@@ -1,4 +1,4 @@
-"""What the runs page keeps for a tab, and the keys of its widgets."""
+"""The state of the Runs page per tab, and the keys of its widgets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Key(WidgetKey):
 
 @dataclass(frozen=True)
 class Filters:
-    """Which runs are listed; those without any setting are all."""
+    """The filters of runs; by default, all runs are listed."""
 
     project: str = ""
     states: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Filters:
     text: str = ""
 
     def values(self) -> dict[Key, str | list[str]]:
-        """What each widget shows of them."""
+        """Return the value of each widget."""
         return {
             Key.FILTER_PROJECT: self.project,
             Key.FILTER_STATE: list(self.states),
@@ -79,19 +79,19 @@ class Filters:
         }
 
     def show(self) -> None:
-        """Have the widgets show them, whatever they show now."""
+        """Set all widgets to these filters."""
         for key, value in self.values().items():
             set_value(key, value)
 
     def restore(self) -> None:
-        """Have those widgets show them that forgot on another page what they were set to."""
+        """Set the widgets that lost their values on another page."""
         for key, value in self.values().items():
             if not has_value(key):
                 set_value(key, value)
 
     @classmethod
     def typed(cls) -> Filters:
-        """What the widgets say now."""
+        """Return the filters from the values of the widgets."""
         return cls(
             value_of(Key.FILTER_PROJECT),
             tuple(value_of(Key.FILTER_STATE)),
@@ -102,7 +102,7 @@ class Filters:
 
 @dataclass
 class RunsState(PageState):
-    """The runs that are chosen in the table, the one that others are compared with, the sweep, and the filters."""
+    """The selected runs, the baseline, the sweep, and the filters."""
 
     chosen: list[str] = field(default_factory=list)
     baseline: str | None = None

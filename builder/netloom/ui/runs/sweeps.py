@@ -1,4 +1,4 @@
-"""Sweeps on the runs page: choosing what to search, watching trials come in, and taking the best into the document."""
+"""Sweeps on the Runs page: the search space, the progress of trials, and the application of the best one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _ABOUT = {
 
 
 def sweep_section(live: Live) -> None:
-    """Everything about sweeps of the project that is open."""
+    """Draw the sweeps of the open project."""
     st.subheader(escape(live.project.name))
     left, right = st.columns([1, 2], gap="large")
     with left, st.container(border=True):
@@ -101,12 +101,12 @@ def _new(live: Live) -> None:
 
 
 def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
-    """How many trials: of a grid all of its combinations, if nobody says otherwise."""
+    """Draw the number of trials, and return it; by default all combinations of a grid."""
     if sampler != "grid" or not space:
         return int(st.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key=Key.TRIALS))
     try:
         size = len(grid(check_space(live.project, space)))
-    except SpaceError:  # which starting it says in words
+    except SpaceError:  # shown when the sweep is started
         size = 1
     largest = min(size, sweeps.MAX_TRIALS)
     trials = int(st.number_input("Trials", 1, largest, largest, key=Key.TRIALS_OF.of(size)))
@@ -116,7 +116,7 @@ def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
 
 
 def _space(parameters: list[Parameter], in_grid: bool) -> dict[str, Any]:
-    """What is searched, with a range or choices for each parameter that was picked."""
+    """Draw the search space, and return it: a range or choices for each selected parameter."""
     by_path = {item.path: item for item in parameters}
     first = [path for path in ("training.learning_rate",) if path in by_path]
     paths = st.multiselect(
@@ -192,7 +192,7 @@ def _watch_one(live: Live) -> None:
 
 @guard()
 def _watch(live: Live, sweep_id: str, going: bool) -> None:
-    """The sweep as it is now, drawn again and again while it goes on."""
+    """Draw the current state of a sweep; the fragment is rerun while it is active."""
     sweep, trials = live.store.sweep(sweep_id), live.store.trials(sweep_id)
     if going != _goes_on(live.store, sweep, trials):
         st.rerun()
@@ -211,7 +211,7 @@ def _watch(live: Live, sweep_id: str, going: bool) -> None:
 
 
 def _goes_on(store: Store, sweep: Sweep, trials: list[Trial]) -> bool:
-    """Whether something may still change: it has trials to make, or the last of them are only just being stopped."""
+    """Return whether the sweep may still change: it is running, or its last trials are still stopping."""
     left = {trial.run_id for trial in trials if trial.state == "running"}
     return sweep.state == "running" or (bool(left) and any(run.id in left for run in store.active_runs()))
 
@@ -252,7 +252,7 @@ def _controls(live: Live, sweep: Sweep) -> None:
             title, icon=":material/add:", key=Key.MORE_TRIALS, width="stretch", disabled=not count, **more
         )
     else:
-        second_column = first_column  # folds and seeds can be no more than they are
+        second_column = first_column  # folds and seeds cannot be extended
     if sweep.state != "running" and second_column.button(
         "Delete",
         icon=":material/delete:",
@@ -310,7 +310,7 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     if sweep.plan["kind"] != "search" or len(done) < 2:
         return
     shares = in_background(partial(sweeps.importance, sweep, trials))
-    if len(shares) > 1:  # one alone explains everything
+    if len(shares) > 1:  # a single parameter explains everything
         st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
     axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
     axes = varied(axes)
@@ -321,7 +321,7 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
 
 
 def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
-    """The result of each trial, and the best up to it."""
+    """Return a chart of the results of the trials, and of the best one so far."""
     import plotly.graph_objects as go
 
     pick = max if sweep.plan["direction"] == "maximize" else min
@@ -349,7 +349,7 @@ def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
 
 
 def _shares(shares: dict[str, float]) -> go.Figure:
-    """How much of the differences each parameter explains."""
+    """Return a bar chart of the importance of the parameters."""
     import plotly.graph_objects as go
 
     paths = list(shares)[:12][::-1]
@@ -362,7 +362,7 @@ def _shares(shares: dict[str, float]) -> go.Figure:
 
 
 def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
-    # Of a sweep that was stopped, trials keep their state for when it goes on; until then their runs stand still.
+    # The trials of a stopped sweep keep their state in case it is resumed, but their runs are stopped.
     still = set() if sweep.state == "running" else {trial.run_id for trial in trials if trial.state == "running"}
     still -= {run.id for run in store.active_runs()} if still else set()
     measure = heading(sweep.plan["metric"])

@@ -1,1 +1,1 @@
-"""What every page needs: navigation, the session, open projects, and errors."""
+"""The shell around all pages: navigation, the session, open projects, and errors."""

@@ -1,11 +1,11 @@
-"""Work beside the script of a page, in a thread of the web server: reading data, checking a network, importing.
+"""Computations of a page in a thread of the web server: reading data, checking a network, importing.
 
-The page has its navigation and a placeholder meanwhile, and Streamlit ends the script as soon as somebody leaves: a
-script that computes itself draws nothing and obeys nothing until it is done. The result is kept by whoever computes it,
+The page shows its navigation and a placeholder meanwhile, and Streamlit ends its script as soon as the user leaves. A
+script that computes itself draws nothing and cannot be ended until it is done. The computed function caches its result,
 such as `netloom.data.prepare`, so that the work of a page that was left is not lost.
 
-This is for what other parts of the server need in memory. What can be sent from another process is a job, which leaves
-the interpreter lock to the pages as well; see `netloom.ui.shell.jobs`.
+This is for objects that the server needs in memory. Results that another process can send are jobs, which also leave
+the interpreter lock to the pages; see `netloom.ui.shell.jobs`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import TypeVar
 import streamlit as st
 
 R = TypeVar("R")
-# What is done sooner shows no placeholder, which would only flicker.
+# Faster computations show no placeholder, which would only flicker.
 PATIENCE_S, LOOK_EVERY_S = 0.1, 0.1
-# In the colors of the theme, whichever it is.
+# In the colors of the light or the dark theme.
 SKELETON = """
 <style>
 @keyframes netloom-pulse { 50% { opacity: 0.4 } }
@@ -36,13 +36,12 @@ SKELETON = """
 
 
 def in_background(compute: Callable[[], R], text: str = "") -> R:
-    """The result of a function that shows nothing itself. `text` says what is done, such as "Reading the data …";
-    without one, there is no placeholder.
+    """Return the result of a function that draws nothing, computed in a thread.
 
-    Raises:
-        What the function raises.
+    `text` describes the work, such as "Reading the data …"; without it, there is no placeholder. Errors of the function
+    are raised.
     """
-    place = st.empty()  # always, so that what follows stays where it is on the page
+    place = st.empty()  # always, so that following elements keep their positions
     future = _start(compute)
     if wait([future], PATIENCE_S).not_done:
         with place.container():
@@ -51,13 +50,13 @@ def in_background(compute: Callable[[], R], text: str = "") -> R:
                 st.html(SKELETON)
             end_here = st.empty()
         while wait([future], LOOK_EVERY_S).not_done:
-            end_here.empty()  # Streamlit ends a script that is not wanted any more as it draws
+            end_here.empty()  # drawing is where Streamlit ends an outdated script
         place.empty()
     return future.result()
 
 
 def _start(compute: Callable[[], R]) -> Future[R]:
-    """A thread for each call, rather than a pool: reading data may take minutes, and must not keep others waiting."""
+    """Start a thread per call, not a pool, because reading data may take minutes and must not block others."""
     future: Future[R] = Future()
 
     def run() -> None:

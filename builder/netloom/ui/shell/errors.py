@@ -1,4 +1,4 @@
-"""What people see, and what the log keeps, where something goes wrong on a page."""
+"""The display and the log of errors on pages."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from netloom.ui.shell.streamlit_internals import ERROR_LOGGER
 
 @contextlib.contextmanager
 def guard() -> Iterator[None]:
-    """Show what a page raises as a sentence. Errors of Netloom's own classes are sentences already; the details of
-    others are kept in the log. Also a decorator, for fragments."""
+    """Context that shows an error of a page as a sentence. Also a decorator, for fragments.
+
+    The messages of Netloom's errors are sentences; the tracebacks of other errors are logged.
+    """
     try:
         yield
     except Exception as error:
@@ -37,10 +39,10 @@ def guard() -> Iterator[None]:
 def show_error(
     problem: object, place: DeltaGenerator | None = None, *, head: str = "", icon: str | None = None
 ) -> None:
-    """Show what is wrong: an error, a sentence, or a list of them, below a head of our own.
+    """Show an error, a sentence, or a list of them, below a heading.
 
-    It may quote a document, a file or a run of somebody else, so nothing in it is read as markup: a picture in it would
-    be fetched from wherever it says as soon as it is shown.
+    The text may quote a document, a file or a run of another user, so it is escaped: an image in it would be fetched
+    from any address as soon as it is shown.
     """
     lines = [escape(str(item)) for item in (problem if isinstance(problem, list) else [problem])]
     above = [f"**{head}**"] if head else []
@@ -50,7 +52,7 @@ def show_error(
 
 @cache
 def keep_callback_errors() -> logging.Handler:
-    """Have the log keep what fails in a widget's callback too, which Streamlit calls before any page."""
+    """Log the errors of widget callbacks as well, which Streamlit calls before the page and outside of `guard`."""
     handler = _Handler(logging.ERROR)
     logging.getLogger(ERROR_LOGGER).addHandler(handler)
     return handler
@@ -63,7 +65,7 @@ class _Handler(logging.Handler):
 
 
 def _keep(folder: Path, error: BaseException) -> Path | None:
-    """Write the details of an error to the log; returns where, or None where nothing can be written."""
+    """Log the traceback of an error; return the path of the log, or None if it cannot be written."""
     path = folder / log.ERRORS
     try:
         log.write(path, "error", where="page", traceback="".join(traceback.format_exception(error)))

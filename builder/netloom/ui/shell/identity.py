@@ -1,7 +1,7 @@
-"""Whose turn in the queue a browser takes: people have no accounts here, so each browser is told apart by a cookie.
+"""The owner of runs in the queue: users have no accounts, so a cookie identifies each browser.
 
-The cookie gives no right to anything. Whoever drops it takes turns as somebody new; where that matters, a proxy that
-knows people may say who asks, in the header that NETLOOM_USER_HEADER names.
+The cookie grants no rights. A browser without its cookie is a new owner; where that matters, a proxy that authenticates
+users can name them in the header NETLOOM_USER_HEADER.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ _VALUE = re.compile(r"[0-9a-f]{32}")
 
 
 def owner() -> str:
-    """Who asks for the page that is drawn now: a person as the proxy names them, or else a browser; where it keeps no
-    cookies, a tab."""
+    """Return the owner of the current page: the user named by the proxy, or else the browser, or else the tab."""
     header = settings.user_header
     named = plain(st.context.headers.get(header) or "") if header else ""
     if named:
@@ -40,7 +39,7 @@ def owner() -> str:
 
 
 class BrowserCookie:
-    """Gives each browser that has none a cookie of its own, with the first page that it asks for."""
+    """ASGI middleware that gives each new browser a cookie with its first page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -50,7 +49,7 @@ class BrowserCookie:
 
 
 def _is_new(scope: Scope) -> bool:
-    """Whether a request is for a page, by a browser that has no cookie yet."""
+    """Return whether a request is for a page, from a browser without a valid cookie."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -71,5 +70,5 @@ def _with_cookie(scope: Scope, send: Send) -> Send:
 
 
 def _short(text: str) -> str:
-    """What tells texts apart and does not give them away."""
+    """Return a hash that identifies a text without revealing it."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Jobs on a page: a worker computes, the page shows how far it is, and a button cancels it.
+"""Jobs on a page: a worker computes, the page shows the progress, and a button cancels it.
 
-The script of the page waits for the job, asleep. Streamlit ends it as soon as somebody chooses something else or closes
-the tab; nobody looks at the job then, and the pool cancels it. A page that is reloaded finds the job as it is.
+The script of the page sleeps while it waits for the job. Streamlit ends it as soon as the user changes something or
+closes the tab; the job has no watchers then, and the pool cancels it. A reloaded page finds the running job.
 """
 
 from __future__ import annotations
@@ -22,27 +22,26 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 R = TypeVar("R")
-# What is computed sooner shows no bar, which would only flicker.
+# Faster jobs show no progress bar, which would only flicker.
 PATIENCE_S, SHOWN_EVERY_S = 0.3, 0.15
 
 
 class Pending(Generic[R]):
-    """A job that this page has asked for. `text` says what is done, such as "Explaining …"."""
+    """A job that this page has requested. `text` describes the work, such as "Explaining …"."""
 
     def __init__(self, job: Job[R], text: str) -> None:
         self.job, self.text = job, text
 
     def preview(self, place: DeltaGenerator | None = None) -> R | None:
-        """A first answer as soon as there is one; None where the job has ended instead. `place` shows the bar."""
+        """Wait for a preview of the result and return it; None if the job has ended. The progress bar is in `place`."""
         self._wait(self.job.wait_preview, place)
         return None if self.job.ended else self.job.preview
 
     def result(self, place: DeltaGenerator | None = None) -> R:
-        """The answer. `place` shows how far it is.
+        """Wait for the result and return it. `place` contains the progress bar.
 
         Raises:
-            JobError: there is none.
-            What the request's `compute` raises.
+            JobError: the job was canceled, or its worker failed. Errors of the request's `compute` are raised as well.
         """
         self._wait(self.job.wait, place)
         return self.job.result()
@@ -55,7 +54,7 @@ class Pending(Generic[R]):
             started_at, bar = monotonic(), None
             while not ready(SHOWN_EVERY_S):
                 if monotonic() - started_at < PATIENCE_S:
-                    placeholder.empty()  # where Streamlit ends a script that is not wanted any more
+                    placeholder.empty()  # drawing is where Streamlit ends an outdated script
                     continue
                 if bar is None:
                     with placeholder.container(horizontal=True, vertical_alignment="center"):
@@ -76,7 +75,7 @@ class Pending(Generic[R]):
 
 
 def ask(request: Request[R], text: str = "Explaining …") -> Pending[R]:
-    """Have a worker begin. Where somebody has just cancelled it in this tab, the page says so and ends there."""
+    """Start a job. If the user has just canceled it in this tab, the page shows that and ends here."""
     home = session.store().home
     state = JobState.current()
     if state.cancelled and state.cancelled == request.key(home):
@@ -89,14 +88,14 @@ def ask(request: Request[R], text: str = "Explaining …") -> Pending[R]:
 
 
 def computed(request: Request[R], text: str = "Explaining …", place: DeltaGenerator | None = None) -> R:
-    """The answer to a request, with a bar until it is there. Raises: as `Pending.result`."""
+    """Return the result of a request, with a progress bar meanwhile. Raises the errors of `Pending.result`."""
     return ask(request, text).result(place)
 
 
 def downloaded(request: Request[R]) -> R:
-    """The answer to a request for a file, which is made as somebody clicks on its button: nothing can be shown then.
+    """Return the result of a request for a download, without a progress bar: a page cannot draw during a download.
 
-    Raises: as `Pending.result`.
+    Raises the errors of `Pending.result`.
     """
     job = jobs.pool().submit(request, session.store().home, identity.owner())
     with job.watched():
@@ -106,9 +105,10 @@ def downloaded(request: Request[R]) -> R:
 
 
 def computed_all(requests: Iterable[Request[R]], text: str = "Explaining …") -> list[R]:
-    """The answers to several requests, which are computed side by side. Raises: as `Pending.result`."""
+    """Return the results of several requests, computed in parallel. Raises the errors of `Pending.result`."""
     pending = [ask(request, text) for request in requests]
     with ExitStack() as watching:
         for job_pending in pending:
+            # All are watched while the first is awaited, or the pool would cancel the others
             watching.enter_context(job_pending.job.watched())
         return [one.result() for one in pending]

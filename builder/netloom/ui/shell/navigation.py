@@ -23,13 +23,13 @@ PAGES = {
     "runs": ("Runs", ":material/compare_arrows:"),
     "explain": ("Explain", ":material/visibility:"),
 }
-# Plotly takes a pandas for loaded that another thread is still importing, and fails.
+# Plotly fails if another thread is still importing pandas, which it takes for loaded.
 WITH_CHARTS = ("data", "train", "runs", "explain")
 _state = threading.local()
 
 
 def navigate() -> None:
-    """Show the navigation, and run the page that the address names."""
+    """Draw the navigation, and run the page of the address."""
     icon = Path(__file__).parents[1] / "icon.png"
     st.set_page_config(page_title="Netloom", page_icon=str(icon), layout="wide")
     pages = [
@@ -45,7 +45,7 @@ def navigate() -> None:
             try:
                 in_background(partial(_import, name), "Loading …")
                 chosen.run()
-            except StopException:  # the page has said all that it has to say
+            except StopException:  # the page ended itself with st.stop
                 notifications.watch(session.store())
                 raise
             session.warm()
@@ -55,17 +55,20 @@ def navigate() -> None:
 
 
 def ensure() -> None:
-    """Called first by every page. Where a page is the first thing that a fresh server is asked for, Streamlit knows of
-    no navigation yet and runs the page's file alone; then the page is run again, within the navigation."""
+    """Run a page within the navigation; each page calls this first.
+
+    If the first request to a new server is for a page, Streamlit does not know the navigation yet and runs only the
+    file of the page.
+    """
     script = main_script()
     is_app = script is not None and script.name == "app.py"
     if is_app and not getattr(_state, "inside", False):
         navigate()
-        raise StopException  # st.stop() would also drop a click that waits for this run to end
+        raise StopException  # st.stop() would also drop a click that is waiting for the end of this run
 
 
 def _import(name: str) -> None:
-    """Import what a page needs and read its declarations, which takes seconds on a server that was just started."""
+    """Import the modules and declarations of a page, which takes seconds on a new server."""
     from netloom import layers
     from netloom.data.builtin_registry import builtin
 
@@ -77,7 +80,7 @@ def _import(name: str) -> None:
     if name == "home":
         from netloom.templates import architectures, templates
 
-        # Their documents are kept once they were read.
+        # Reads the documents, which are cached.
         _ = [template.project for template in templates().values()]
         _ = [architecture.project for architecture in architectures().values()]
     if name == "train":

@@ -1,8 +1,7 @@
-"""A desktop notice when a run or a sweep ends, on whichever page: the browser's own, asked for by a click and never
-before.
+"""Desktop notifications when a run or a sweep ends, on every page; permission is requested only after a click.
 
-Every page ends with a component that nobody sees. What goes on is remembered by the tab, also over a reload; the server
-is asked again while something goes on and notices are wanted, and never otherwise.
+Every page ends with an invisible component. The tab stores the active runs, also across a reload; the server is polled
+only while runs are active and notifications are on.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from netloom.ui.shell.errors import guard
 from netloom.ui.shell.state import Key, Notice, Notices, TabState
 from netloom.ui.train.results import measured
 
-# So many of the newest are looked at where this tab does not know yet what went on.
+# The number of recent runs that a new tab checks.
 AT_MOST = 30
 _CSS = """
 button { font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; cursor: pointer;
@@ -79,17 +78,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
 
 
 def button(key: str) -> None:
-    """Asks to be told, or not to be told any more; the browser keeps the answer."""
+    """Draw the button that turns notifications on or off; the browser stores the choice."""
     _component("button", '<button type="button" hidden></button>', _BUTTON)(key=key, width="content")
 
 
 @st.fragment
 @guard()
 def watch(store: Store) -> None:
-    """The part of every page that tells of what has ended."""
+    """Draw the invisible part of every page that sends notifications."""
     tab = TabState.current()
     notices = tab.notices
-    # Of a sweep its end is told, and not that of each trial.
+    # Only the end of a sweep is a notification, not that of each trial.
     going = [run.id for run in store.active_runs() if run.sweep_id is None]
     going += [sweep.id for sweep in store.sweeps(state="running")]
     if notices is None or notices["going"] != going:
@@ -99,7 +98,7 @@ def watch(store: Store) -> None:
 
 
 def _ended(store: Store, notices: Notices | None, going: list[str]) -> list[Notice]:
-    """What has ended, the latest last. What was told before stays for a while, as a browser may miss a look."""
+    """Return the notices of ended runs, newest last. Earlier ones stay for a while, as a browser can miss a rerun."""
     if notices is None:
         newest: list[Run | Sweep] = [run for run in store.runs(limit=AT_MOST) if run.sweep_id is None]
         newest += store.sweeps()[:AT_MOST]
@@ -117,13 +116,13 @@ def _run_or_sweep(store: Store, key: str) -> Run | Sweep | None:
     for look in (store.run, store.sweep):
         try:
             return look(key)
-        except StoreError:  # there is none of this kind, or it was deleted
+        except StoreError:  # it is not of this kind, or was deleted
             continue
     return None
 
 
 def _notice(row: Run | Sweep) -> Notice:
-    """How it ended: why, or how well."""
+    """Return the notice of a run or sweep: its state, and its reason or test metrics."""
     run, words = row if isinstance(row, Run) else None, row.state.capitalize()
     well = " · ".join(" ".join(measured(*item, run)) for item in (test_metrics(run)[:2] if run else ()))
     title = f"{'Sweep: ' * isinstance(row, Sweep)}{row.title[:80]}"

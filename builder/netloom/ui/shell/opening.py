@@ -1,4 +1,4 @@
-"""A page about the project that this tab looks at, or why there is none."""
+"""Opens the project of a page, or shows why it cannot be opened."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from netloom.ui.shell.state import Key
 
 
 def with_project(draw: Callable[[Live], None]) -> None:
-    """Draw a page about the project that this tab looks at."""
+    """Draw a page with the open project of this tab."""
     project = session.current()
     if isinstance(project, Live):
         draw(project)
     elif offer_recovery(session.store()) and project is None:
-        return  # what there was is not lost, and stands first
+        return  # the recovery comes before new projects
     elif project is None:
         nothing_yet()
     else:
@@ -31,7 +31,7 @@ def with_project(draw: Callable[[Live], None]) -> None:
 
 
 def closed(project: Closed) -> None:
-    """What stands in the place of a project that cannot be opened, with the way out: Home, or an older version."""
+    """Draw the error of a project that cannot be opened, with a link to Home and its versions."""
     narrow()
     show_error(project.reason, icon=":material/link_off:")
     if st.button("Go to Home", type="primary", icon=":material/home:"):
@@ -40,7 +40,7 @@ def closed(project: Closed) -> None:
 
 
 def _older(store: Store, project_id: str) -> None:
-    """The versions of a project whose document cannot be read, to put one of them in its place."""
+    """Draw the versions of a project whose document cannot be read, with buttons that restore them."""
     rows = store.versions(project_id)
     if not rows:
         return

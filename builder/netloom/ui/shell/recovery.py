@@ -1,4 +1,4 @@
-"""The offer to list runs again whose folders are there, where the database was lost."""
+"""The recovery of runs whose folders exist but which are missing in the database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.ui.shell.state import Key, TabState
 
 
 def offer_recovery(store: Store) -> bool:
-    """Offer to rebuild the list of runs where the database does not list all of them. Returns whether it does not."""
+    """Draw an offer to rebuild the list of runs if some are missing in the database; return whether they are."""
     tab = TabState.current()
     if tab.rebuilt:
         st.success(escape(tab.rebuilt))

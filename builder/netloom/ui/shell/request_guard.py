@@ -1,8 +1,8 @@
-"""Which requests the web server answers, and what a browser may do with the answers.
+"""The requests that the web server answers, and the security headers of its answers.
 
-A page of another site can send requests to a server on this machine, and by DNS rebinding even as that server's own
-origin: the browser then sends the name of the other site as `Host`. So a request is answered only under a name that is
-known, and a WebSocket, which no same-origin policy protects, only to a page of that very origin.
+A page of another site can send requests to a server on this machine, and by DNS rebinding even from the server's own
+origin: the browser then sends the name of the other site as `Host`. So a request is answered only for a known host, and
+a WebSocket, which the same-origin policy does not protect, only for a page of the same origin.
 https://datatracker.ietf.org/doc/html/rfc6455#section-10.2
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HOSTS = variable("hosts")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# How much memory and which caches the server has, for everybody who asks.
+# It would show the memory and the caches of the server to everyone.
 CLOSED = METRICS
 _WILDCARDS = ("", "0.0.0.0", "::")
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.IGNORECASE)
@@ -40,8 +40,10 @@ _READING = ("GET", "HEAD", "OPTIONS")
 
 
 def known_hosts() -> frozenset[str]:
-    """The names under which the server is reached: those of the loopback, of Streamlit's settings and of NETLOOM_HOSTS.
-    `*.example.org` stands for all names below, and `*` for every name."""
+    """Return the host names of the server: the loopback, and those of Streamlit's settings and of NETLOOM_HOSTS.
+
+    `*.example.org` matches all subdomains, and `*` every name.
+    """
     hosts = set(LOOPBACK)
     for option in ("server.address", "browser.serverAddress"):
         address = str(st.get_option(option) or "")
@@ -53,14 +55,16 @@ def known_hosts() -> frozenset[str]:
 
 
 def host_name(host: str) -> str:
-    """The name in a `Host` header without its port; nothing where it is not one."""
+    """Return the name in a `Host` header without its port; "" if it is invalid."""
     match = _HOST.fullmatch(host)
     return match["name"].strip("[]").rstrip(".").lower() if match else ""
 
 
 def is_known(name: str, names: Collection[str], arrived_at: str = "") -> bool:
-    """Whether a name is among the known ones, or is the very address at which the connection arrived: a page that was
-    rebound has a name of its own, never an address."""
+    """Return whether a host name is known, or is the IP address at which the connection arrived.
+
+    The page of a DNS rebinding attack has a name, never an address.
+    """
     if not name:
         return False
     if name in names or "*" in names or _address(name) == _address(arrived_at) is not None:
@@ -69,14 +73,16 @@ def is_known(name: str, names: Collection[str], arrived_at: str = "") -> bool:
 
 
 def is_same_origin(origin: str, host: str) -> bool:
-    """Whether an `Origin` header names the server that the `Host` header names, with its port."""
+    """Return whether an `Origin` header has the same host and port as the `Host` header."""
     scheme, separator, place = origin.lower().partition("://")
     return scheme in ("http", "https") and bool(separator) and place == host.lower()
 
 
 def content_security_policy(host: str) -> str:
-    """What the pages may load: from this server alone. So an address in somebody's document is never fetched by looking
-    at it, and no other site can show the app in a frame."""
+    """Return the policy by which pages load from this server only.
+
+    Viewing a document never fetches an address in it, and no other site can embed the app.
+    """
     own_sources = "'self' data: blob:"
     return "; ".join(
         (
@@ -93,7 +99,7 @@ def content_security_policy(host: str) -> str:
 
 
 class RequestGuard:
-    """Refuses requests for unknown names, and from pages of other origins, before anything else sees them."""
+    """ASGI middleware that refuses requests for unknown hosts and from pages of other origins."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -108,14 +114,14 @@ class RequestGuard:
         if not refusal:
             await self.app(scope, receive, _with_headers(scope, send, host))
         elif scope["type"] == "websocket":
-            await receive()  # the request to connect; closed before it is accepted, it is answered with 403
+            await receive()  # the connect event; closing before accepting answers with 403
             await send({"type": "websocket.close", "code": 1008, "reason": "This host or origin is not known."})
         else:
             status = 404 if _is_closed(scope) else 403
             await PlainTextResponse(refusal, status)(scope, receive, _with_headers(scope, send, ""))
 
     def _checked(self, scope: Scope) -> tuple[str, str]:
-        """The `Host` of a request, and why it is refused, or nothing."""
+        """Return the `Host` of a request, and the reason of its refusal or ""."""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         host = hosts[0] if len(hosts) == 1 else ""
@@ -126,7 +132,7 @@ class RequestGuard:
                 f"{HOSTS}={host_name(host)}."
             )
         if scope["type"] == "websocket" or scope["method"] not in _READING:
-            # Without an origin it is not a browser that asks, and has all rights of its user in any case.
+            # A request without an origin is not from a browser, and has all rights of its user anyway.
             foreign = [one for one in origins if not is_same_origin(one, host) and one.lower() not in self.origins]
             if foreign:
                 return host, f"Netloom does not accept requests from pages of {foreign[0][:100]!r}."
@@ -147,12 +153,12 @@ async def opened_in_browser(_app: App) -> AsyncIterator[None]:
 
 
 def middleware() -> list[Middleware]:
-    """What stands before Streamlit's own handling of each request, the outermost first."""
+    """Return the middleware around Streamlit, outermost first."""
     return [Middleware(RequestGuard), Middleware(BrowserCookie), Middleware(UploadQuota)]
 
 
 def _with_headers(scope: Scope, send: Send, host: str) -> Send:
-    """Send answers with the headers that confine what a browser does with them."""
+    """Return a `send` that adds the security headers to responses."""
     if scope["type"] != "http":
         return send
 
@@ -178,7 +184,7 @@ def _arrived_at(scope: Scope) -> str:
 
 
 def _address(text: str) -> Any:
-    """An IP address, in one way of writing; None where it is a name."""
+    """Return the normalized IP address, IPv4 for mapped ones; None for a name."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What all pages share: the store, open projects, and which project and run this tab looks at."""
+"""The session of all pages: the store, open projects, and the project and run of this tab."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from netloom.ui.shell.state import Query, TabState
 __all__ = ["Closed", "choose", "chosen_run", "current", "forget", "live", "restart", "store", "warm"]
 
 NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
-# What the first pages do without: what torch loads as it first works out the shape of a convolution, SymPy among it,
-# and pandas for the first table. What explanations need is with the workers that compute them.
+# Modules that the first page does not need: those that torch loads at the first shape inference of a convolution, such
+# as SymPy, and pandas for the first table. Workers import the modules of explanations.
 HEAVY = (
     "networkx",
     "plotly.graph_objects",
@@ -34,7 +34,7 @@ HEAVY = (
 
 
 def forget(project_id: str) -> None:
-    """Close a project that was deleted. This tab looks at none then."""
+    """Close a deleted project. This tab has no project then."""
     close(project_id)
     tab = TabState.current()
     tab.held = None
@@ -45,30 +45,29 @@ def forget(project_id: str) -> None:
 
 
 def choose(project_id: str, run_id: str | None = None) -> None:
-    """Make a project, and perhaps a run, the one that the pages show."""
+    """Select the project, and optionally the run, that the pages show."""
     tab = TabState.current()
     tab.project, tab.run = project_id, run_id
 
 
 def chosen_run() -> str | None:
-    """The run that the pages show, if one was chosen."""
+    """Return the selected run, if there is one."""
     return TabState.current().run
 
 
 @dataclass(frozen=True)
 class Closed:
-    """A project that this tab was asked for and that cannot be opened, and why."""
+    """A requested project that cannot be opened, and the reason."""
 
     id: str
     reason: str
 
 
 def current() -> Live | Closed | None:
-    """The project that this tab looks at: by what was chosen in it, or else by its address. The newest one where
-    neither names one, and none where there is none at all.
+    """Return the project of this tab: the selected one, that of the address, or the newest; None without projects.
 
-    Where there is no such project, or it cannot be opened, no other one is taken for it: people would change that one.
-    The address bar keeps the choice, so that a reload or a copied link finds it again.
+    If it does not exist or cannot be opened, another project is never shown instead, because users would edit that one.
+    The choice is stored in the address, so that a reload or a copied link finds it.
     """
     tab = TabState.current()
     chosen = tab.project or Query.PROJECT.get()
@@ -81,7 +80,7 @@ def current() -> Live | Closed | None:
         choose(chosen, Query.RUN.get())
     Query.PROJECT.set(chosen)
     try:
-        # Another server, or the command line, may have deleted what is open here.
+        # Another server or the command line may have deleted the open project.
         if not store().has_project(chosen):
             return Closed(chosen, NONE)
         tab.held = live(chosen)
@@ -92,14 +91,14 @@ def current() -> Live | Closed | None:
 
 @cache
 def warm() -> threading.Thread:
-    """Import what the next pages need while people still look at this one, and have a worker do so too."""
+    """Import the modules of the next pages in a thread while the first page is read, and start a worker."""
     thread = threading.Thread(target=_import_heavy, args=(store(),), name="warm", daemon=True)
     thread.start()
     return thread
 
 
 def _import_heavy(project_store: Store) -> None:
-    # First, as it takes the longest; and it is a process of its own, which gives way to the pages.
+    # First, because it takes longest; its process has a lower priority than the pages.
     runs.warm(project_store)
     jobs.warm()
     sandbox.warm()
@@ -112,13 +111,13 @@ def _import_heavy(project_store: Store) -> None:
     explain.registry()
     _draw()
 
-    # What was imported stays; the garbage collector need not look at it again.
+    # Imported modules stay, so the garbage collector need not traverse them again.
     gc.collect()
     gc.freeze()
 
 
 def _draw() -> None:
-    """Draw a little of what the pages draw: Plotly loads each kind of mark, and what belongs to it, with the first."""
+    """Create a small figure, because Plotly imports each type of trace and layout on first use."""
     import plotly.graph_objects as go
 
     heat = go.Heatmap(colorbar={"title": {"text": ""}, "thickness": 1})

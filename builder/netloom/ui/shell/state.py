@@ -1,4 +1,4 @@
-"""What the shell around all pages keeps for a tab: its project and run, notices, and parameters of the address."""
+"""The state of the shell per tab: project, run and notices, and the parameters of the address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 
 
 class Notice(TypedDict):
-    """A run or a sweep that has ended, as the browser shows it."""
+    """The notification of a run or a sweep that has ended."""
 
     id: str
     title: str
@@ -21,7 +21,7 @@ class Notice(TypedDict):
 
 
 class Notices(TypedDict):
-    """What the browser is told: the ids of what goes on, and what has ended, the latest last."""
+    """The data for the browser: the ids of active runs and sweeps, and notices of ended ones, newest last."""
 
     going: list[str]
     ended: list[Notice]
@@ -29,19 +29,19 @@ class Notices(TypedDict):
 
 @dataclass
 class TabState(PageState):
-    """Which project and run a tab shows. `held` keeps the project open as long as the tab lives."""
+    """The project and the run of a tab. `held` keeps the project open as long as the tab exists."""
 
     project: str = ""
     run: str | None = None
     held: Live | None = field(default=None, repr=False)
     notices: Notices | None = None
-    # What rebuilding the list of runs came to, until it was said.
+    # The result of rebuilding the list of runs, until it is shown.
     rebuilt: str = ""
 
 
 @dataclass
 class JobState(PageState):
-    """The job that was cancelled last in this tab, by its key, until the page has said so."""
+    """The key of the last canceled job in this tab, until the page has shown it."""
 
     cancelled: str = ""
 
@@ -66,11 +66,11 @@ class Query(StrEnum):
     DOCUMENT = "open"
 
     def get(self) -> str | None:
-        """What the address says, if anything."""
+        """Return the value in the address, if there is one."""
         return st.query_params.get(self.value)
 
     def set(self, value: str | None) -> None:
-        """Have the address say this, or nothing of it."""
+        """Set the value in the address; None removes it."""
         if value is not None:
             st.query_params[self.value] = value
         elif self.value in st.query_params:

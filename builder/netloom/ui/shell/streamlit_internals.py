@@ -1,7 +1,7 @@
-"""What the user interface uses of Streamlit that is not its public interface, each with the reason; nothing else may.
+"""The private interfaces of Streamlit that the user interface uses, with reasons; no other module uses any.
 
-A version of Streamlit may change any of it without notice. So its version has an upper bound in pyproject.toml, and
-tests/ui/test_streamlit_internals.py says which of these is gone.
+Streamlit may change them without notice. So its version has an upper bound in pyproject.toml, and
+tests/ui/test_streamlit_internals.py fails for those that have changed.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ __all__ = [
     "uploaded_bytes",
 ]
 
-# Where the server answers: it offers no names for these addresses.
+# Paths of the server, for which Streamlit has no public names.
 COMPONENT_FILES = "_stcore/bidi-components/"
 METRICS = "/_stcore/metrics"
 UPLOAD = re.compile(r".*/_stcore/upload_file/(?P<session>[^/]+)/[^/]+")
-# The logger that is told what fails in a widget's callback, which no code of a page surrounds.
+# The logger of errors in widget callbacks, which pages cannot catch.
 ERROR_LOGGER = "streamlit.error_util"
 
 
 def register_component(package: str, name: str, root: Path, folder: str) -> None:
-    """Serve the files of a component in `folder` below `root`, once; the public way asks for an installed package."""
+    """Serve the files of a component in `folder` below `root`, once; the public way requires an installed package."""
     from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
     from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
@@ -52,25 +52,25 @@ def register_component(package: str, name: str, root: Path, folder: str) -> None
 
 
 def session_id() -> str:
-    """The id of the browser tab that the page is drawn for; empty outside a page."""
+    """Return the id of the current browser tab; "" outside of a page."""
     context = get_script_run_ctx()
     return context.session_id if context else ""
 
 
 def main_script() -> Path | None:
-    """The script that runs: app.py, or a page's file where that is asked for first; None outside a page."""
+    """Return the main script: app.py, or the file of a page if that is requested first; None outside of a page."""
     context = get_script_run_ctx()
     return Path(context.main_script_path) if context else None
 
 
 def is_fragment_run() -> bool:
-    """Whether fragments alone are drawn, and not all of the page."""
+    """Return whether only fragments are rerun, not the whole page."""
     context = get_script_run_ctx()
     return bool(context and context.fragment_ids_this_run)
 
 
 def uploaded_bytes() -> Mapping[str, int]:
-    """How many bytes of uploaded files each session holds; no public function tells sessions apart."""
+    """Return the bytes of uploaded files by session, which no public function distinguishes."""
     if not exists():
         return {}
     storage = get_instance().uploaded_file_mgr.file_storage  # type: ignore[attr-defined]
@@ -78,7 +78,7 @@ def uploaded_bytes() -> Mapping[str, int]:
 
 
 def release_uploads() -> None:
-    """Let go of the files of sessions whose browsers are gone."""
+    """Remove the files of closed sessions."""
     if exists():
         runtime = get_instance()
         for session in uploaded_bytes():

@@ -1,6 +1,6 @@
-"""How much the files that browsers send may take together, as the server holds them in memory until they are added.
+"""The quota of uploaded files, which the server holds in memory until they are added.
 
-Streamlit bounds each file, but neither how many a session sends nor how long they stay once it is gone.
+Streamlit limits the size of each file, but neither their number per session nor how long they stay after it ended.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ SHARE = 0.25
 
 
 def quota_bytes() -> int:
-    """How much one session may hold: NETLOOM_UPLOAD_QUOTA_MB."""
+    """Return the limit in bytes per session, NETLOOM_UPLOAD_QUOTA_MB."""
     return int(settings.upload_quota_mb * 2**20)
 
 
 def total_bytes() -> int:
-    """How much all sessions may hold together: NETLOOM_UPLOAD_TOTAL_MB."""
+    """Return the limit in bytes of all sessions, NETLOOM_UPLOAD_TOTAL_MB."""
     if settings.upload_total_mb:
         return int(settings.upload_total_mb * 2**20)
     return max(2 * quota_bytes(), int(SHARE * memory()))
 
 
 class UploadQuota:
-    """Refuses a file that would take a session, or all of them, beyond what they may hold."""
+    """ASGI middleware that refuses files beyond the limit of a session or of all sessions."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -44,7 +44,7 @@ class UploadQuota:
             try:
                 await self.app(scope, receive, send)
             finally:
-                # As long as a session may be taken up again, for which it needs its files.
+                # A session can be resumed until then, and needs its files.
                 wait = float(st.get_option("server.disconnectedSessionTTL"))
                 asyncio.get_running_loop().call_later(wait, release_uploads)
             return
@@ -62,15 +62,16 @@ class UploadQuota:
             )
             await PlainTextResponse(message, 413)(scope, receive, send)
         else:
+            # Counted before Streamlit has stored them, or concurrent uploads could exceed the limit together
             self._arriving[session] += size
             try:
                 await self.app(scope, receive, send)
             finally:
                 self._arriving[session] -= size
-                self._arriving += Counter()  # without those of nothing
+                self._arriving += Counter()  # drops zero entries
 
     def _room(self, session: str) -> int:
-        """How much more a session may send."""
+        """Return the remaining bytes of a session."""
         used = uploaded_bytes()
         own_room = self.quota - used.get(session, 0) - self._arriving[session]
         return min(own_room, self.total - sum(used.values()) - self._arriving.total())

@@ -1,1 +1,1 @@
-"""The Train page: the training form, the running run, and its results."""
+"""The Train page: the training form, the run monitor, and results."""

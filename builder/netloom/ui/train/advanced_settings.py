@@ -1,4 +1,4 @@
-"""What few runs need: the groups of settings that lie folded on the train page, each named by what it is for."""
+"""The advanced settings of the Train page, in collapsed groups."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from netloom.ui.components.words import escape
 from netloom.ui.train.loss_form import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, weights_input
 from netloom.ui.train.state import Key
 
-# The points of the small curve that shows a schedule.
+# The number of points of the curve of a schedule.
 POINTS = 120
-# What is taken for the steps of an epoch where the data does not say.
+# The assumed steps per epoch without data.
 STEPS = 50
 
 
 def advanced_settings(live: Live) -> None:
-    """All groups. What of them is not as by default stands in their titles, so that none has to be opened for it."""
+    """Draw all groups. Their titles show the settings that differ from the defaults."""
     st.caption("Advanced: the defaults suit most runs")
     with st.container(gap="xsmall"):
         _groups(live)
 
 
 def _groups(live: Live) -> None:
-    """An agent, which learns from no batches of rows and has no classes, reads fewer settings."""
+    """Draw the groups; agents have fewer settings, because they have neither batches of rows nor classes."""
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
     acts = objective is not None and objective.task.environment
@@ -70,7 +70,7 @@ def _groups(live: Live) -> None:
 
 
 def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
-    """A folded group; its title says what in it is not as by default."""
+    """Draw a collapsed group; `words` are its settings that differ from the defaults."""
     with st.expander(f"{title} · *{escape(words)}*" if words else title, icon=icon, key=Key.GROUP.of(title)):
         draw()
 
@@ -111,7 +111,7 @@ def _schedule(live: Live) -> None:
 
 
 def _curve(live: Live) -> str:
-    """The learning rate over the run, as a small picture."""
+    """Return the learning rate over the run as an SVG curve."""
     training = live.project.training
     data = None if live.data_problem() else live.schema()
     rows = data.rows * (1 - live.project.data.validation - live.project.data.test) if data else 0
@@ -210,7 +210,7 @@ def _with_rate(live: Live, path: str, rate: float | None) -> Edit:
 
 
 def _learns(live: Live, key: str) -> bool:
-    """Whether a node has weights, as far as that is known."""
+    """Return whether a node is known to have weights."""
     measured = live.analysis().networks[live.project.main].measured.get(key)
     return measured is not None and measured.parameters > 0
 
@@ -225,9 +225,7 @@ def _checkpoints(live: Live) -> None:
     if objective is not None and schema is not None:
         objective = objective.described(training, schema)
     titles = {"loss": "Loss", **(objective.titles(training) if objective else {})}
-    if (
-        objective is not None and objective.task.environment
-    ):  # the only measure of weights by which one would choose them
+    if objective is not None and objective.task.environment:  # the only metric by which an agent's weights are chosen
         titles = {"return" if training.monitor == "return" else "loss": "Return"}
     if training.monitor not in titles:
         titles[training.monitor] = f"{training.monitor} (not available)"

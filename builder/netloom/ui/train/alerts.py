@@ -1,4 +1,4 @@
-"""What a run has to tell in words: the gravest first, quietly."""
+"""The warnings of a run, most severe first."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from netloom.ui.train.state import Key
 
 ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/lightbulb:"}
 ORDER = list(ICONS)
-# So many are shown at once; the others open on a click.
+# The number of visible warnings; the others are in an expander.
 SHOWN = 2
 
 
 def alerts(notices: Sequence[RunNotice]) -> None:
-    """Every warning with what to do about it."""
+    """Draw the warnings with their fixes."""
     ordered = sorted(notices, key=lambda notice: (ORDER.index(notice["severity"]), -notice["step"]))
     for notice in ordered[:SHOWN]:
         _tell(notice)

@@ -1,4 +1,4 @@
-"""How an agent did in its episodes, and some of them as an animation."""
+"""The episodes of an agent: their returns, and an animation of some."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CHANCE = "#94a3b8"
 TITLES = ("Worst episode", "Median episode", "Best episode")
-# Why an episode ended: where the environment ended it, and where time ran out.
+# Why an episode ended: terminated by the environment, or truncated by the time limit.
 ENDS = {
     "cart_pole": ("then the pole fell or the cart left its track", "then time was up: the pole never fell"),
     "acrobot": ("then the tip swung above the line", "then time was up"),
@@ -78,7 +78,7 @@ button:hover, select:hover, :focus-visible { border-color: var(--st-primary-colo
 
 
 def episodes(played: PlayedEpisodes, run_id: str) -> None:
-    """The returns of all episodes beside those of chance, and some of them to be played."""
+    """Draw the returns of all episodes beside those of random actions, and a player of some."""
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
         st.markdown("#### Episode playback")
@@ -91,7 +91,7 @@ def episodes(played: PlayedEpisodes, run_id: str) -> None:
 
 
 def chosen_step(data: Prepared, played: PlayedEpisodes, run_id: str) -> dict[str, Any]:
-    """A step of one of the episodes that are shown, as a raw row of the data: what the agent saw there."""
+    """Draw the choice of a step of an episode, and return its observation as a raw row of the data."""
     episodes, environment = played["shown"], environment_of(data)
     titles = _titles(played)
     place = st.selectbox(
@@ -112,7 +112,7 @@ def chosen_step(data: Prepared, played: PlayedEpisodes, run_id: str) -> dict[str
 
 
 def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
-    """The return of each episode, of the agent and of one that acts by chance from the same beginnings."""
+    """Return a chart of the returns of the agent's episodes, and of random ones with the same start states."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -131,7 +131,7 @@ def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
 
 
 def player_data(played: PlayedEpisodes, run_id: str) -> dict[str, Any]:
-    """What the player shows."""
+    """Return the data of the player component."""
     ended, late = ENDS[played["drawing"]]
     episodes = [
         {**episode, "title": title, "end": ended if episode["ended"] else late}
@@ -142,7 +142,7 @@ def player_data(played: PlayedEpisodes, run_id: str) -> dict[str, Any]:
 
 
 def _titles(played: PlayedEpisodes) -> list[str]:
-    """What the episodes that are shown are called, with their returns."""
+    """Return the titles of the shown episodes, with their returns."""
     episodes = played["shown"]
     names = TITLES if len(episodes) == len(TITLES) else ("An episode",) * len(episodes)
     return [f"{name}: {episode['return']:g}" for name, episode in zip(names, episodes, strict=True)]

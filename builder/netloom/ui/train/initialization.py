@@ -1,4 +1,4 @@
-"""The choice of what a run's weights start from, and which layers they fit."""
+"""The choice of the initial weights of a run, and of the layers that they match."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HELP = (
 
 
 def start_from(live: Live) -> None:
-    """What the next run starts from: fresh weights, imported ones, or those of an earlier run."""
+    """Draw the choice of the initial weights: random, imported, or those of an earlier run."""
     chosen = live.project.training.start
     names = options(live.store, live.id, chosen)
     st.selectbox(
@@ -48,7 +48,7 @@ def start_from(live: Live) -> None:
 
 
 def _from_files(live: Live) -> None:
-    """Take the weights of a network of the same kind from the files of a folder."""
+    """Draw the import of weights from the files of a Hugging Face folder."""
     st.caption(FOLDER)
     files = st.file_uploader(
         "Model files", type=["json", "safetensors"], accept_multiple_files=True, max_upload_size=MAX_UPLOAD_MIB
@@ -70,7 +70,7 @@ def _from_files(live: Live) -> None:
 
 
 def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
-    """What can be started from, and what it is called; what has no weights says so."""
+    """Return the labels of the initializations; those of runs without weights say so."""
     names = {"": "Random initialization"}
     for start in dict.fromkeys(
         [*training.imported_weights(store, project_id), *([chosen] if chosen.startswith(WEIGHTS) else [])]
@@ -84,7 +84,7 @@ def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
 
 
 def fits(live: Live, analysis: Analysis) -> bool:
-    """Say which layers the chosen weights fit. Returns whether a run can start from them."""
+    """Draw which layers match the chosen weights, and return whether a run can start from them."""
     project = live.project
     if not project.training.start or analysis.errors:
         return True

@@ -1,4 +1,4 @@
-"""What goes on in the layers of a run: a map of layers by steps, and a line for each."""
+"""The statistics of the layers of a run: a heatmap of layers by steps, and a line per layer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 COLUMNS, LINES = 160, 12
 SCALE = "Viridis"
-# From the first layer to the last; each is seen on white and on black.
+# From the first layer to the last; visible on white and on black.
 TONES = ["#6366f1", "#0ea5e9", "#10b981", "#f59e0b", "#e11d48"]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing that can be looked at: the measure, whether it is read in powers of ten, and what it tells."""
+    """A statistic: its name in the history, whether its scale is logarithmic (`powers`), and its description."""
 
     measure: str
     powers: bool
@@ -48,7 +48,7 @@ KINDS = {
 
 
 def layer_statistics(artifacts: RunArtifacts, run_id: str, steps_per_epoch: int) -> None:
-    """Everything about the layers of a run."""
+    """Draw the statistics of the layers of a run."""
     history = _history(artifacts)
     if history is None or not len(history.steps):
         st.caption("The first layer statistics appear in a moment.")
@@ -71,7 +71,7 @@ def layer_statistics(artifacts: RunArtifacts, run_id: str, steps_per_epoch: int)
 
 
 def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:
-    """Layers, the first on top, by epochs; `values` is (records, layers)."""
+    """Return a heatmap of layers, the first on top, by epochs; `values` is (records, layers)."""
     import plotly.graph_objects as go
 
     few = _evenly(len(at), COLUMNS)
@@ -99,14 +99,14 @@ def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -
 
 
 def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:
-    """The same as lines, of at most `LINES` layers from the first to the last."""
+    """Return the same statistic as lines, of at most `LINES` layers from the first to the last."""
     import plotly.graph_objects as go
     from plotly.colors import sample_colorscale
 
     layers, few = _evenly(len(titles), LINES), _evenly(len(at), 4 * COLUMNS)
     tones = sample_colorscale(TONES, [place / max(len(layers) - 1, 1) for place in range(len(layers))])
     short, curves = _short(titles), values[few]
-    if kind.powers:  # 0 has no place among powers of ten
+    if kind.powers:  # a logarithmic axis cannot show 0
         curves = np.where(curves > 0, curves, np.nan)
     figure = go.Figure()
     for tone, place in zip(tones, layers.tolist(), strict=True):
@@ -130,7 +130,7 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
 
 
 def _history(artifacts: RunArtifacts) -> History | None:
-    """The history of a run, read again only when there is more of it."""
+    """Return the history of a run, which is read again only if its file has changed."""
     state, now = TrainState.current(), (artifacts.run_id, stamp(artifacts))
     if state.layer_history.stamp != now:
         state.layer_history = ReadFile(now, read_history(artifacts))
@@ -138,13 +138,13 @@ def _history(artifacts: RunArtifacts) -> History | None:
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
-    """At most so many places of `count`, with the first and the last."""
+    """Return at most `most` evenly spaced indices below `count`, with the first and the last."""
     indices: np.ndarray = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
     return indices
 
 
 def _powers(values: np.ndarray) -> np.ndarray:
-    """The powers of ten; of 0, and of what is far below the rest, the least of them that is still worth a colour."""
+    """Return log10 of the values, at least the largest less 12, so that tiny values do not compress the colors."""
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.log10(values)
     top = np.nanmax(powers[np.isfinite(powers)], initial=-np.inf)
@@ -153,7 +153,7 @@ def _powers(values: np.ndarray) -> np.ndarray:
 
 
 def _ticks(colours: np.ndarray, powers: bool) -> dict[str, Any]:
-    """What stands beside the colours: four numbers, not their powers of ten."""
+    """Return the ticks of the color bar: four values instead of their logarithms."""
     finite = colours[np.isfinite(colours)]
     places = np.linspace(finite.min(), finite.max(), 4).tolist() if len(finite) else []
     texts = [f"{10**place if powers else place:.1g}" for place in places]
@@ -161,7 +161,7 @@ def _ticks(colours: np.ndarray, powers: bool) -> dict[str, Any]:
 
 
 def _axis(values: np.ndarray) -> dict[str, Any]:
-    """An axis of powers of ten; where there are fewer than two of them, with 2 and 5 between."""
+    """Return a logarithmic axis; with ticks at 2 and 5 if the values span less than two powers of ten."""
     finite = values[np.isfinite(values)]
     wide = len(finite) > 0 and finite.max() > 100 * finite.min()
     return (
@@ -180,6 +180,6 @@ def _rounded(values: np.ndarray) -> list[float | None]:
 
 
 def _short(titles: list[str]) -> list[str]:
-    """Titles that fit beside a chart, still each its own."""
+    """Return shortened unique titles that fit beside a chart."""
     cut = [title if len(title) <= 28 else f"…{title[-27:]}" for title in titles]
     return [name if cut.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(cut, 1)]

@@ -1,4 +1,4 @@
-"""What single objectives take beside the rest, on the train page: the weights of outputs, a teacher, a margin."""
+"""The settings of single objectives on the Train page: weights of outputs, a teacher, a margin."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ ALIKE, BALANCED, OWN = "alike", "balanced", "own"
 WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
 CLASS_WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
 SHOWN_RUNS = 20
-LOOKED_AT = 200  # runs of all projects, the newest
+LOOKED_AT = 200  # the newest runs of all projects
 
 
 def aims(live: Live) -> None:
-    """What the project's objective takes; nothing where it takes nothing of its own."""
+    """Draw the settings of the project's objective, if it has any."""
     settings = live.project.training
     names = [name for name in task(settings.objective).read_settings(settings) if name in LossSettings.model_fields]
     forms = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
@@ -79,7 +79,7 @@ def _positives(live: Live) -> None:
 
 
 def _outputs(live: Live) -> None:
-    """The objective and the weight of each target."""
+    """Draw the objective and the weight of each target."""
     schema = None if live.data_problem() else live.schema()
     if schema is None or not schema.target.parts:
         return
@@ -122,7 +122,7 @@ def _output(live: Live, part: TargetSpec) -> None:
 
 
 def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edit]) -> None:
-    """How much each class of a target counts."""
+    """Draw the class weights of a target."""
     weights, name = head.class_weights, f"training/outputs/{part.name}"
     current = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
     begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * len(part.classes)}
@@ -143,7 +143,7 @@ def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edi
 def weights_input(
     live: Live, name: str, weights: tuple[float, ...], classes: tuple[str, ...], edit: Callable[[Any], Edit]
 ) -> None:
-    """A weight for each class, typed with commas between them; `edit` takes a list."""
+    """Draw an input for one weight per class, separated by commas; `edit` takes a list."""
     text = ", ".join(f"{weight:g}" for weight in weights)
 
     def typed(new: str) -> Edit:
@@ -161,7 +161,7 @@ def weights_input(
 
 
 def _elsewhere(live: Live, chosen: str) -> str:
-    """What a run that is not listed is called, as far as it is still there."""
+    """Return the label of a run that is not listed, if it still exists."""
     try:
         return _named(live.store.run(chosen.removeprefix(RUN)))
     except StoreError:
@@ -173,7 +173,7 @@ def _named(run: Run) -> str:
 
 
 def _runs(live: Live) -> dict[str, str]:
-    """The runs that may be a teacher: those of this project that have weights, then those of others that fit."""
+    """Return the labels of possible teachers: runs of this project with weights, then matching runs of others."""
     runs = live.store.runs(live.id, limit=SHOWN_RUNS)
     names = {f"{RUN}{run.id}": _named(run) for run in runs if _has_weights(live, run)}
     other_runs = (run for run in live.store.runs(limit=LOOKED_AT) if run.project_id != live.id and _fits(live, run))
@@ -194,7 +194,7 @@ def _has_weights(live: Live, run: Run) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _data_of(artifacts: RunArtifacts) -> DataChoice | None:
-    """The data of a run, which never changes."""
+    """Return the data of a run, which is cached because it never changes; None if its document is unreadable."""
     try:
         return artifacts.project().data
     except DocumentError:
@@ -202,7 +202,7 @@ def _data_of(artifacts: RunArtifacts) -> DataChoice | None:
 
 
 def _fits(live: Live, run: Run) -> bool:
-    """Whether a run can teach this project."""
+    """Return whether a run can be the teacher of this project."""
     if not can_teach(str(run.summary.get("objective", ""))):
         return False
     if _data_of(live.store.artifacts(run.id)) != live.project.data:
@@ -215,7 +215,7 @@ def _fits(live: Live, run: Run) -> bool:
 
 
 def _teacher(live: Live) -> None:
-    """The choice of an earlier run to learn from."""
+    """Draw the choice of the teacher."""
     chosen = live.project.training.teacher
     names = {"": "Choose a run", **_runs(live)}
     names.setdefault(chosen, _elsewhere(live, chosen))

@@ -1,4 +1,4 @@
-"""Looking for a learning rate from the train page: a process tries them all, and one click takes the best."""
+"""The LR range test of the Train page, which runs in a worker; one click applies the suggested learning rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HELP = "A short run raises the learning rate step by step and records the loss. 
 
 
 def lr_finder(live: Live) -> None:
-    """The button, and what was found."""
+    """Draw the button of the test, and its result."""
     with st.expander("LR range test", icon=":material/query_stats:", key=Key.LR_FINDER.of(live.id)):
         why = refusal(live.project)
         searches = TrainState.current().lr_searches
@@ -41,7 +41,7 @@ def lr_finder(live: Live) -> None:
 def _rates(live: Live, job: Job[Rates], *, going: bool) -> None:
     job.touch()
     if going and job.ended:
-        st.rerun()  # the whole page, so that nobody looks any more
+        st.rerun()  # the whole page, so that this fragment stops polling
     rates = job.result() if job.ended else job.preview or Rates()
     if rates.rates:
         chart = chart_of(rates)
@@ -60,7 +60,7 @@ def _rates(live: Live, job: Job[Rates], *, going: bool) -> None:
 
 
 def chart_of(rates: Rates) -> go.Figure:
-    """Loss against rate, with the one at which it falls fastest."""
+    """Return a chart of the loss by learning rate, with the rate of the fastest decrease."""
     import plotly.graph_objects as go
 
     smooth = rates.smooth

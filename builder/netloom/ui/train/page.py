@@ -1,4 +1,4 @@
-"""The train page: how to train, what goes on, how it went."""
+"""The Train page: the training form, the run monitor, and the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFRESH_S = 0.8
 
 
 def page(live: Live) -> None:
-    """Everything on the train page."""
+    """Draw the Train page."""
     runs.warm(live.store)
     st.subheader(escape(live.project.name))
     in_background(live.analysis, "Reading the data and checking the network …")
@@ -42,7 +42,7 @@ def _runs(live: Live) -> None:
     if not rows:
         st.markdown("#### No runs yet")
         st.caption("Press Start training. The curves appear here and are saved with the run.")
-        # Empty charts, so that the browser has loaded what draws the curves before there are any.
+        # Empty charts, so that the browser loads the component of curves before the first points.
         objective = task(live.project.training.objective)
         plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
         return
@@ -52,7 +52,7 @@ def _runs(live: Live) -> None:
     chosen = session.chosen_run() or Query.RUN.get()
     if chosen not in by_id:
         chosen = ids[0]
-    choice, notice = st.columns([3, 1], vertical_alignment="bottom")  # below each other on a narrow screen
+    choice, notice = st.columns([3, 1], vertical_alignment="bottom")  # one below the other on a narrow screen
     with choice:
         picked = st.selectbox(
             "Run",
@@ -76,6 +76,6 @@ def _runs(live: Live) -> None:
 
 
 def run_label(run: Run) -> str:
-    """A run in the list. One that goes on changes its state without the list being drawn anew."""
+    """Return the label of a run; the same for all active states, which change without a rerun of the list."""
     state = "running" if run.state in runs.ACTIVE else STATES[run.state][1].lower()
     return f"{run.title[:60]} · {state} · {at(run.created_at)}"

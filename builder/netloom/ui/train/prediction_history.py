@@ -1,4 +1,4 @@
-"""What a network said to the same few rows after each epoch, with a slider through the epochs."""
+"""The predictions of a network for the same rows after each epoch, with a slider over the epochs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from netloom.ui.train.state import Key, ReadFile, TrainState
 
 CARD = "border:1px solid rgba(128,128,128,.28);border-radius:8px;padding:8px 10px;min-width:0;overflow-wrap:anywhere"
 GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));gap:10px;font-size:.85rem"
-# Pictures are drawn so large, in pixels.
+# The size of images in pixels.
 SIZE = 72
 
 
 def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
-    """The rows with what was said to them; the last epoch, unless somebody went back."""
+    """Draw the rows with their predictions after the last epoch, or after the chosen one."""
     samples = _samples(artifacts)
     if samples is None or not samples.epochs:
         st.caption("After the first epoch, this shows the predictions for a few validation rows.")
@@ -37,7 +37,7 @@ def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
     chosen = kept.get(run_id)
     at = chosen if chosen in epochs else epochs[-1]
     if len(epochs) > 1:
-        # One widget for the whole run, as another would take the focus from who moves it by keys.
+        # One widget for the whole run, because a new one would lose the keyboard focus.
         key = Key.PREDICTIONS.of(run_id)
         if value_of(key) != at:
             set_value(key, at)
@@ -58,11 +58,11 @@ def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
 
 
 def cards(rows: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> str:
-    """All rows as HTML. Nothing of what they hold is read as markup."""
+    """Return all rows as HTML with escaped contents."""
     html_cards = [_card(row, answer) for row, answer in zip(rows, predictions, strict=False)]
     pictures = max((card.count("<figure") for card in html_cards), default=0)
     wide = any("series" in row or "text" in row for row in rows)
-    # Room for a text, or for the pictures beside each other.
+    # Room for a text, or for images side by side.
     least = 300 if wide else max(20 + (SIZE + 8) * pictures, 190 if rows and rows[0]["true"] else 0)
     return f'<div style="{GRID.format(least)}">{"".join(html_cards)}</div>'
 
@@ -76,12 +76,12 @@ def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
         _classes(answer, "predicted") if "classes" in answer else "",
     ]
     if any(pictures):
-        if sum(map(bool, pictures)) == 1:  # there is nothing that it could be taken for
+        if sum(map(bool, pictures)) == 1:  # a single image needs no caption
             pictures = [part.partition("<figcaption")[0] + "</figure>" if part else "" for part in pictures]
         parts.append(f'<div style="display:flex;gap:8px;flex-wrap:wrap">{"".join(pictures)}</div>')
     if "series" in row:
         parts.append(_series(row["series"], answer.get("series")))
-    if "text" in row and "text" in answer and not row["true"]:  # a text that is written on
+    if "text" in row and "text" in answer and not row["true"]:  # a text that the network continues
         begun = f'<span style="opacity:.6">{escape(row["text"])}</span>'
         return f'<div style="{CARD}">{begun}<b>{escape(answer["text"])}</b></div>'
     if "text" in row:
@@ -101,12 +101,12 @@ def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
 
 
 def _is_seen(row: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    """Whether the truth is seen already, so that it need not be said once more."""
+    """Return whether the target is already visible."""
     return answer.get("text") == row["true"] or "truth" in row
 
 
 def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
-    """Answers beside the truth, each with how far apart they are."""
+    """Return predicted numbers beside the targets and their differences, as HTML."""
     lines = [
         f'<div>predicted <b style="color:{TRAIN}">{value:.4g}</b> · true {other:.4g} '
         f'<span style="opacity:.6">({value - other:+.3g})</span></div>'
@@ -120,7 +120,7 @@ def _picture(value: PackedImage, title: str) -> str:
 
 
 def _classes(value: Mapping[str, Any], title: str) -> str:
-    """Numbers of classes (H, W) in their colours."""
+    """Return class indices (H, W) as a colored image in HTML."""
     numbers = unpacked(value["classes"])
     tones = np.array(
         [[int(colour(place)[i : i + 2], 16) for i in (1, 3, 5)] for place in range(int(numbers.max()) + 1)]
@@ -143,7 +143,7 @@ def _image(pixels: np.ndarray, title: str) -> str:
 
 
 def _series(inputs: Sequence[Sequence[float]], predicted: Any) -> str:
-    """A series (T, channels), and what was given back, in one small picture."""
+    """Return a series (T, channels) and its reconstruction as a small image in HTML."""
     both = [np.asarray(values, dtype=np.float64) for values in (inputs, predicted) if values is not None]
     low, high = min(float(one.min()) for one in both), max(float(one.max()) for one in both)
     span = (high - low) or 1.0
@@ -159,7 +159,7 @@ def _series(inputs: Sequence[Sequence[float]], predicted: Any) -> str:
 
 
 def _samples(artifacts: RunArtifacts) -> Predictions | None:
-    """What was said, read again only when there is more of it."""
+    """Return the predictions of a run, which are read again only if their file has changed."""
     path = artifacts.predictions
     if not path.exists():
         return None

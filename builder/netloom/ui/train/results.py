@@ -1,4 +1,4 @@
-"""How a run did on the rows that it never saw, and what can be taken away."""
+"""The results of a run: test metrics, charts, worst examples, and exports."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ REFERENCE_HELP = (
     "95% CI: the 95% confidence interval of the metric, given the number of test rows. The line below it is a baseline "
     "predictor on the same rows. A useful model beats it."
 )
-# Scores of a class that go from 0 to 1, and names that are too long for their columns.
+# Metrics of classes from 0 to 1, and short titles of columns.
 SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
 HEADINGS = {"average_precision": "AP"}
-# Pixels of a measure: what the longest name and the longest number take.
+# In pixels: the width of the longest title and the longest number of a metric.
 METRIC_WIDTH = 172
-# Of a confusion, and of the scores of each class: both fit beside the recipe on a page of 1440.
+# In pixels: the confusion matrix and the report per class fit side by side on a page of 1440 pixels.
 CONFUSION_WIDTH, REPORT_WIDTH, RESIDUALS_WIDTH = 490, 440, 465
-# What pictures of a GAN are measured by; those of a decoder are not.
+# The metric of images from a GAN; images from a decoder are not evaluated.
 LIKENESS = "likeness"
 
 
 def results(live: Live, run: Run) -> None:
-    """Test metrics, mistakes and downloads of a run that has ended."""
+    """Draw test metrics, worst examples and downloads of a run that has ended."""
     try:
         evaluation = runs.evaluation(live.store, run.id)
     except training.CheckpointError as error:
@@ -79,9 +79,9 @@ def results(live: Live, run: Run) -> None:
 
 
 def _metrics(evaluation: Evaluation, run: Run | None = None) -> None:
-    """Metrics side by side, each with its confidence interval and with what a trivial predictor reaches.
+    """Draw metrics side by side, each with its confidence interval and that of a trivial predictor.
 
-    Metrics of several outputs are shown with each output; only the loss belongs to all of them.
+    Metrics of several outputs are drawn with each output; only the loss is common to all of them.
     """
     names = list(evaluation.metrics) if evaluation.outputs is None else ["loss"]
     with st.container(horizontal=True, gap="small"):
@@ -96,7 +96,7 @@ def _metrics(evaluation: Evaluation, run: Run | None = None) -> None:
 
 
 def _beside(evaluation: Evaluation, name: str) -> list[str]:
-    """The interval of a metric and the reference to beat, as far as they are known."""
+    """Return the confidence interval of a metric and its reference value, if they are known."""
     style = metric(name).form.replace(".4g", ".3g")  # so that both ends fit beside each other
     lines = []
     if name in evaluation.intervals:
@@ -108,8 +108,11 @@ def _beside(evaluation: Evaluation, name: str) -> list[str]:
 
 
 def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]:
-    """What a measure is called, and its number; of one of several outputs, that output stands behind it. An accuracy
-    of tokens, say, is called as it is on the curves of its run."""
+    """Return the title of a metric and its formatted value.
+
+    The title of a metric of one of several outputs ends with that output. An accuracy has the title of the run's
+    curves, such as token accuracy.
+    """
     declared, (measure, _, part) = metric(name), name.partition(" (")
     on_curves = str(run.summary.get("titles", {}).get(measure, "")) if run else ""
     if not on_curves.endswith(" accuracy"):
@@ -118,7 +121,7 @@ def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]
 
 
 def _acted(live: Live, run: Run, evaluation: Evaluation, played: PlayedEpisodes) -> None:
-    """The episodes of an agent, and downloads."""
+    """Draw the episodes of an agent, and downloads."""
     st.caption(
         f"Means over {evaluation.rows} episodes whose start states were not used for training or "
         "for selecting the best "
@@ -128,13 +131,13 @@ def _acted(live: Live, run: Run, evaluation: Evaluation, played: PlayedEpisodes)
 
 
 def _detail(evaluation: Evaluation, name: str = "") -> None:
-    """The charts of an evaluation; `name` tells those of several outputs apart."""
+    """Draw the charts of an evaluation; `name` distinguishes the widgets of several outputs."""
     for part in evaluation.outputs or ():
         _output(evaluation, part)
     if evaluation.outputs is not None:
         return
     if evaluation.confusion is not None and evaluation.report is not None:
-        # Side by side where there is room for both, else below each other.
+        # Side by side if both fit, else one below the other.
         with st.container(horizontal=True):
             chart = confusion_chart(evaluation.confusion, evaluation.classes)
             st.plotly_chart(chart, width=CONFUSION_WIDTH, key=Key.CONFUSION.of(name))
@@ -170,7 +173,7 @@ def _detail(evaluation: Evaluation, name: str = "") -> None:
 
 
 def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
-    """How one of several outputs does by itself."""
+    """Draw the evaluation of one of several outputs."""
     st.markdown(f"#### {escape(part['name'])}")
     st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
     _metrics(_of_output(evaluation, part))
@@ -188,7 +191,7 @@ def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
 
 
 def _of_output(evaluation: Evaluation, part: OutputEvaluation) -> Evaluation:
-    """The metrics of one of several outputs, by their own names."""
+    """Return the metrics of one of several outputs, without its name."""
     reference, end = evaluation.reference, f" ({part['name']})"
     intervals = {name.removesuffix(end): value for name, value in evaluation.intervals.items() if name.endswith(end)}
     if reference is not None:
@@ -198,8 +201,8 @@ def _of_output(evaluation: Evaluation, part: OutputEvaluation) -> Evaluation:
 
 
 def _report(place: DeltaGenerator, lines: list[ScoreRow]) -> None:
-    """The scores of each class."""
-    # So narrow that no column is cut off beside the confusion.
+    """Draw a table of the scores of each class."""
+    # Narrow enough that no column is cut off beside the confusion matrix.
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
     rows = [{heading(name): value for name, value in line.items()} for line in lines]
     number = st.column_config.NumberColumn(format="%.4g")
@@ -209,7 +212,7 @@ def _report(place: DeltaGenerator, lines: list[ScoreRow]) -> None:
 
 
 def heading(name: str) -> str:
-    """What a column is called in which something is scored."""
+    """Return the title of a column of scores."""
     return HEADINGS.get(name) or metric(name).title
 
 
@@ -231,7 +234,7 @@ def _worst(live: Live, run: Run, evaluation: Evaluation) -> None:
             show_example(data.example(worst.row), small=True)
             sure = f" ({worst.confidence:.0%})" if worst.confidence is not None else ""
             truth, predicted = escape(worst.target[:60]), escape(worst.predicted[:60])
-            # What gives back what comes in says nothing about its class: there is only how wrong it is.
+            # A reconstruction does not predict the class, so only its error is shown.
             comparison = (
                 f"{truth} · **{predicted}**"
                 if "explained" in evaluation.metrics
@@ -241,7 +244,7 @@ def _worst(live: Live, run: Run, evaluation: Evaluation) -> None:
 
 
 def show_example(example: Example, *, small: bool = False) -> None:
-    """A row of data as people see it."""
+    """Draw a row of data."""
     if example.mask is not None:
         image_column, mask_column = st.columns(2)
         image_column.image(enlarged(example.image), width="stretch")
@@ -273,11 +276,11 @@ def _cell(value: Any) -> str:
 
 
 def take_away(live: Live, run: Run) -> None:
-    """A choice of formats. Each file is compared with the app's own answers before it can be downloaded."""
+    """Draw the export formats. The outputs of each file are compared with the app's before it can be downloaded."""
     from netloom import export
 
     artifacts = live.store.artifacts(run.id)
-    # What holds everything comes first, then what holds a network, then what shows it.
+    # The complete bundle first, then formats of networks, then formats for display.
     formats = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
     place = st.radio(
         "Format",
@@ -319,20 +322,22 @@ def take_away(live: Live, run: Run) -> None:
 
 
 def preview(data: Prepared, rows: int = 8) -> None:
-    """A few rows of data, of as many classes as there are."""
+    """Draw a few rows of data, from different classes."""
     columns = st.columns(4)
     for place, row in enumerate(varied(data, rows)):
         with columns[place % 4], st.container(border=True):
             example = data.example(row)
             show_example(example, small=True)
-            # Tags stand at their words, where they can be read.
+            # Tags are shown at their words.
             target = "" if example.tags else f" · {escape(data.schema.target.name)}: **{escape(example.target[:80])}**"
             st.caption(f"Row {row}{target}")
 
 
 def varied(data: Prepared, count: int) -> list[int]:
-    """The first rows, and where there are classes the first of each: people's data often lies sorted by class. Of
-    pieces of one series or text, which overlap, some from its beginning to its end."""
+    """Return the numbers of the first rows, and of the first row of each class, because data is often sorted by class.
+
+    Rows of one series or text overlap, so these are evenly spaced.
+    """
     import numpy as np
 
     if data.raw.contiguous:

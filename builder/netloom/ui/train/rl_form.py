@@ -1,4 +1,4 @@
-"""The settings of an agent, on the train page where the objective is learned by acting."""
+"""The settings of an agent on the Train page, for objectives of reinforcement learning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netloom.ui.components.forms import bound, refused
 
 
 def rl_form(live: Live) -> None:
-    """What the project's objective reads of an agent's settings; nothing where it has none."""
+    """Draw the agent's settings that the project's objective uses, if there are any."""
     names = task(live.project.training.objective).rl_settings
     if not names:
         return

@@ -1,4 +1,4 @@
-"""A run as it goes on: its state, what can be asked of it, and its curves."""
+"""The monitor of a run: its state, its controls, and its curves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STATES = {
     "failed": (":material/error:", "Failed"),
 }
 
-# So long a look waits for a run's first points: less than the time between two looks.
+# How long a refresh waits for the first points of a run: less than the refresh interval.
 FIRST_S = 0.6
 MOST_CHARTS = 4
 RETURN = "Best return"
@@ -53,21 +53,23 @@ VALUE = "font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap;ov
 
 @guard()
 def run_monitor(live: Live, run_id: str, ended: str) -> None:
-    """The run as it is now, drawn again and again while it goes on. `ended` is the state that the page around it shows
-    it in, and empty while it goes on."""
+    """Draw the current state of a run; the fragment is rerun while the run is active.
+
+    `ended` is the state for which the surrounding page was drawn; "" for an active run.
+    """
     run = runs.refresh(live.store, run_id)
     active = run.state in runs.ACTIVE
     if ended != ("" if active else run.state):
-        st.rerun()  # the whole page: results come up and this stops looking, or begins again
-    with st.container():  # one place for what comes and goes, so that the curves below stay where they are
+        st.rerun()  # the whole page, which shows the results and stops or starts polling
+    with st.container():  # one container for changing elements, so that the curves below keep their position
         _above(live, run, active)
-    # Where nothing was trained, or not yet, there are no curves.
+    # A run that has not trained has no curves.
     if run.total_steps or (active and run.state != "waiting"):
         _charts(live, run)
 
 
 def _above(live: Live, run: Run, active: bool) -> None:
-    """What stands above the curves: the state, what can be asked, how far it is, and what it has to tell."""
+    """Draw the part above the curves: the state, the controls, the progress, and the warnings."""
     icon, word = STATES[run.state]
     head, controls = st.columns([1, 2.4], vertical_alignment="center")
     head.markdown(f"### {icon} {word}")
@@ -81,7 +83,7 @@ def _above(live: Live, run: Run, active: bool) -> None:
     done = run.step / run.total_steps if run.total_steps else float(not active)
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
-    failed = run.state == "failed"  # its reason says already what ended it
+    failed = run.state == "failed"  # its reason already contains the error
     alerts([warning for warning in run.summary.get("warnings", []) if not (failed and warning["severity"] == "error")])
 
 
@@ -101,7 +103,7 @@ def _progress(run: Run, live: Live) -> str:
 
 
 def _left(facts: RunSummary) -> str:
-    """How long the rest may take: a range, from how much the speed swayed lately; empty while nothing is known."""
+    """Return the estimated remaining time as a range, by the recent variation of the speed; "" if unknown."""
     seconds = facts.get("eta_s")
     if seconds is None:
         return ""
@@ -110,7 +112,7 @@ def _left(facts: RunSummary) -> str:
 
 
 def _controls(live: Live, run: Run) -> None:
-    """What can be asked of a run. By callbacks: they count even where the page is just being drawn anew."""
+    """Draw the controls of a run. They are callbacks, so that a click counts even during a rerun of the page."""
     store = live.store
     first_column, second_column, third_column = st.columns(3)
     widget: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
@@ -131,7 +133,7 @@ def _controls(live: Live, run: Run) -> None:
             _after(live, run)
         with second_column:
             _further(live, run)
-        # By its key: the one for the rate stood here and may be open, and what it offers must not come to mean this.
+        # With a key: the popover of the learning rate was here and may be open; a click in it must not reach this one.
         with third_column.popover("Delete", icon=":material/delete:", width="stretch", key=Key.DELETE):
             if run_actions.delete(store, run):
                 session.choose(live.id)
@@ -139,7 +141,7 @@ def _controls(live: Live, run: Run) -> None:
 
 
 def _after(live: Live, run: Run) -> None:
-    """What most people do next with a run that has weights."""
+    """Draw the link to the Explain page, for a run with weights."""
     if run.state == "failed" or not run.summary.get("test"):
         return
     if st.button(
@@ -154,7 +156,7 @@ def _after(live: Live, run: Run) -> None:
 
 
 def _further(live: Live, run: Run) -> None:
-    """How a run that has ended goes on."""
+    """Draw the button that resumes or extends a run that has ended."""
     if run.state in ("failed", "stopped"):
         text = "Continue from the last checkpoint"
         again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
@@ -174,7 +176,7 @@ def _resume(live: Live, run_id: str) -> None:
 
 
 def _refusal(run_id: str) -> str:
-    """Why this tab's last attempt to resume the run failed, if it did."""
+    """Return the error of this tab's last attempt to resume the run; "" if there was none."""
     refusal = TrainState.current().refusal
     return refusal.sentence if refusal.run_id == run_id else ""
 
@@ -195,7 +197,7 @@ def _change_rate(live: Live, run: Run) -> None:
             runs.set_learning_rate(live.store, run.id, float(typed))
             st.toast(f"Learning rate set to {float(typed):g} from the next step.")
         except ValueError:
-            # A toast, as the next look would take away what stands on the page.
+            # A toast, because the next refresh would remove an element of the page.
             message = f"The learning rate must be a number above 0 and at most 10; received {escape(typed[:30])}."
             st.toast(message, icon=":material/error:")
 
@@ -224,7 +226,7 @@ def _facts(run: Run) -> None:
         chosen, rate = facts["learning_rate"], facts.get("rate")
         now = f" · now {rate:.3g}" if run.state in runs.ACTIVE and rate not in (None, chosen) else ""
         values.append(("Learning rate", f"{chosen:g}{now}"))
-    for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
+    for sentence in facts.get("notes", []):  # on the execution, such as whether the network was compiled
         st.caption(escape(sentence))
     speeds = facts.get("speeds", [])
     drawn = sparkline(speeds, "Throughput over time") if run.state in runs.ACTIVE and len(speeds) > 2 else ""
@@ -232,7 +234,7 @@ def _facts(run: Run) -> None:
 
 
 def _best_of(run: Run, measure: str) -> str:
-    """What is best, as far as there is room for its name."""
+    """Return the title of the best value."""
     objective = _task(run)
     if measure == "loss":
         if objective.environment:
@@ -244,8 +246,10 @@ def _best_of(run: Run, measure: str) -> str:
 
 
 def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
-    """Facts side by side, each under its name, in places that stay the same however long a number is. What stands
-    `beside` a name is a picture."""
+    """Return facts as an HTML grid with fixed cells, so that changing numbers do not move others.
+
+    `beside` has images to draw beside the names.
+    """
     cells = [
         f'<div><div style="{NAME}">{html.escape(name)} {beside.get(name, "")}</div>'
         f'<div style="{VALUE}">{html.escape(value)}</div></div>'
@@ -255,7 +259,7 @@ def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
 
 
 def _charts(live: Live, run: Run) -> None:
-    """The curves first; what goes on in the layers, and what the network says, where somebody asks for it."""
+    """Draw tabs with the curves, the layer statistics, and the predictions."""
     artifacts = live.store.artifacts(run.id)
     per_epoch = run.summary.get("steps_per_epoch") or 1
     tabs_: dict[str, Callable[[], None]] = {
@@ -290,7 +294,8 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
 
 
 def _measures(run: Run, curves: Curves) -> list[tuple[str, str]]:
-    """What has a chart (name, title). Until something was measured it is what will be, so that no chart moves later."""
+    """Return the metrics with a chart (name, title). Before the first measurement, these are the expected ones, so that
+    charts do not move later."""
     titles = list((run.summary.get("titles") or _task(run).metrics).items())
     if any(split == "validation" for split, _ in curves):
         measured = {name for _, name in curves}
@@ -299,7 +304,7 @@ def _measures(run: Run, curves: Curves) -> list[tuple[str, str]]:
 
 
 def _first(live: Live, run: Run) -> tuple[Curves, Run]:
-    """The first points, waited for a moment, so that they are drawn as they come and not with the next look."""
+    """Return the first points, after waiting a moment for them, so that they appear before the next refresh."""
     until, curves = time.monotonic() + FIRST_S, Curves()
     while not curves and time.monotonic() < until:
         time.sleep(0.05)
@@ -308,7 +313,7 @@ def _first(live: Live, run: Run) -> tuple[Curves, Run]:
 
 
 def _points(live: Live, run: Run) -> Curves:
-    """The curves of a run; only new points are read, but all of them after a resume, which may have taken some back."""
+    """Return the curves of a run. Only new points are read, but all after a resume, which may have deleted some."""
     key = (run.id, str(run.started_at))
     state = TrainState.current()
     if state.points.run != key:

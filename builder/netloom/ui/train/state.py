@@ -1,4 +1,4 @@
-"""What the train page keeps for a tab, and the keys of its widgets."""
+"""The state of the Train page per tab, and the keys of its widgets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunRefusal:
-    """Why a run was not resumed."""
+    """The error of a run that could not be resumed."""
 
     run_id: str = ""
     sentence: str = ""
@@ -25,8 +25,10 @@ class RunRefusal:
 
 @dataclass
 class KnownPoints:
-    """The curves of a run as far as they were read, up to the point of the number `last`. A resume may take points
-    back, so they belong to the run and to when it was started."""
+    """The points of a run that were read, up to row `last`.
+
+    A resume may delete points, so they are identified by the run and its start time.
+    """
 
     run: tuple[str, str] = ("", "")
     curves: Curves = field(default_factory=Curves)
@@ -35,7 +37,7 @@ class KnownPoints:
 
 @dataclass(frozen=True)
 class ReadFile(Generic[T]):
-    """What was read from a file of a run, and the stamp that the file had then."""
+    """The content of a file of a run, and the stamp of the file when it was read."""
 
     stamp: object = None
     content: T | None = None
@@ -43,7 +45,7 @@ class ReadFile(Generic[T]):
 
 @dataclass(frozen=True)
 class BuiltFile:
-    """The file that was exported last, of which run and in which format, and what was compared."""
+    """The last exported file: its run, its format, its content, and the result of the comparison."""
 
     run_id: str
     format: str
@@ -54,7 +56,7 @@ class BuiltFile:
 
 @dataclass
 class TrainState(PageState):
-    """What a tab knows of the runs that it watches; `epochs` are those that predictions are shown after, by run."""
+    """The data of the monitored runs of a tab; `epochs` are the chosen epochs of predictions, by run."""
 
     lr_searches: dict[str, LearningRateRangeTest] = field(default_factory=dict)
     refusal: RunRefusal = RunRefusal()

@@ -1,4 +1,4 @@
-"""How to train: the settings of the train page, and the buttons that start a run."""
+"""The training form: the settings of the Train page, and the buttons that start a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EVALUATE = "Compute the test metrics of these weights without training"
 
 
 def training_form(live: Live) -> None:
-    """Everything that is chosen before a run, and what it will cost."""
+    """Draw the settings of a run, and the estimate of its cost."""
     with st.container(border=True):
         choose_data(live, "training/data")
         preparation(live)
@@ -93,7 +93,7 @@ def _estimate(live: Live, analysis: Analysis) -> None:
 
 
 def _misfits(live: Live) -> list[str]:
-    """What of the recipe does not fit the objective, the data or the device."""
+    """Return the settings that do not match the objective, the data or the device, as sentences."""
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
     if objective is None or objective.task.environment or live.data_problem():
