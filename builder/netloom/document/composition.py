@@ -14,12 +14,22 @@ class CompositionError(ValueError):
 
 
 def known_network(project: Project, name: object) -> str:
+    """The name, if the project has a network of this name.
+
+    Raises:
+        CompositionError: There is no such network.
+    """
     if not isinstance(name, str) or name not in project.networks:
         raise CompositionError(f"There is no network {str(name)[:60]!r} in this project.")
     return name
 
 
 def new_network_name(project: Project, name: object) -> str:
+    """The name, if a new network can have it.
+
+    Raises:
+        CompositionError: The name is invalid or taken.
+    """
     if not isinstance(name, str) or not is_identifier(name):
         raise CompositionError(misnamed(str(name), network_bundle.NAMES))
     if name in project.networks:
@@ -35,4 +45,5 @@ def require_room(project: Project) -> None:
 
 def free_name(used: Mapping[str, object], base: str) -> str:
     # Shortened, so that the name with its number stays within the 64 characters of an identifier
+    """The base with the first number that gives an unused name."""
     return next(name for number in count(1) if (name := f"{base[:56]}_{number}") not in used)

@@ -24,6 +24,9 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
 
     `inputs` may hold the parameters of the new Inputs, by the reference of the port that feeds them. `numbers` is as in
     `rename_parameter`; without it, any text that is a valid expression counts as one.
+
+    Raises:
+        CompositionError: The selection is empty or cannot be a network, or the name is invalid or taken.
     """
     name = known_network(project, edit.get("network", project.main))
     outer, new = project.networks[name], new_network_name(project, edit["name"])
@@ -98,6 +101,9 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     """Replace the node of a network by its layers, once for each repetition.
 
     `numbers` is as in `rename_parameter`; without it, any text that is a valid expression counts as one.
+
+    Raises:
+        CompositionError: The node is not a subnetwork, or its layers cannot be written without it.
     """
     name = known_network(project, edit.get("network", project.main))
     outer = project.networks[name]

@@ -13,7 +13,11 @@ from netloom.document.project import SUBNETWORK, Network, Node, Project
 
 
 def create(project: Project, edit: Mapping[str, Any]) -> Project:
-    """Add an empty network, or the one in the edit."""
+    """Add an empty network, or the one in the edit.
+
+    Raises:
+        CompositionError: The name is invalid or taken, or the project has too many networks.
+    """
     name = new_network_name(project, edit["name"])
     require_room(project)
     network = Network.model_validate(edit.get("content", {})).ordered()
@@ -28,7 +32,11 @@ def replace(project: Project, edit: Mapping[str, Any]) -> Project:
 
 
 def delete(project: Project, edit: Mapping[str, Any]) -> Project:
-    """Remove a network that no other network uses."""
+    """Remove a network.
+
+    Raises:
+        CompositionError: The network does not exist, is the main network, or is used by another network.
+    """
     name = known_network(project, edit["name"])
     users = [other for other in project.networks if name in project.uses(other)]
     if name == project.main:
@@ -40,7 +48,11 @@ def delete(project: Project, edit: Mapping[str, Any]) -> Project:
 
 
 def rename(project: Project, edit: Mapping[str, Any]) -> Project:
-    """Rename a network, also in the nodes that use it."""
+    """Rename a network, also in the nodes that use it.
+
+    Raises:
+        CompositionError: The network does not exist, or the new name is invalid or taken.
+    """
     old, new = known_network(project, edit["name"]), edit["to"]
     if old == new:
         return project
@@ -61,7 +73,11 @@ def rename(project: Project, edit: Mapping[str, Any]) -> Project:
 
 
 def insert(project: Project, edit: Mapping[str, Any]) -> Project:
-    """Insert the networks of a bundle, which is a document; see `netloom.document.network_bundle`."""
+    """Insert the networks of a bundle, which is a document; see `netloom.document.network_bundle`.
+
+    Raises:
+        CompositionError: The networks of the bundle cannot be inserted.
+    """
     try:
         return network_bundle.insert(project, Project.model_validate(edit["bundle"]))[0]
     except network_bundle.BundleError as error:

@@ -25,6 +25,9 @@ def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
     """Rename a parameter of a network, also in its expressions and in the nodes that set its value.
 
     `numbers` lists, by type of layer, the parameters that are numbers: in others the same word may be plain text.
+
+    Raises:
+        CompositionError: The parameter does not exist, or the new name is invalid or taken.
     """
     name, old, new = known_network(project, edit["network"]), edit["name"], edit["to"]
     network, numbers = project.networks[name], edit["numbers"]
@@ -98,6 +101,7 @@ def substituted(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def names_read(node: Node, numbers: Numbers) -> set[str]:
+    """The names that the expressions in the parameters of a node read."""
     read = (value for item, value in node.params.items() if is_number(node, item, numbers))
     return {name for value in read for text in _texts(value) for name in _names_in(text)}
 

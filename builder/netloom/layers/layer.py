@@ -85,6 +85,7 @@ class TensorSpec:
 
     @property
     def kind(self) -> Kind:
+        """The kind of data that a tensor of this rank and dtype usually holds; "any" if there is none."""
         if self.dtype == "int":
             # Integers of any other rank, such as indices, fit only ports that accept any tensor.
             return "tokens" if len(self.shape) == 2 else "any"

@@ -75,6 +75,7 @@ def floats(specs: Mapping[str, TensorSpec]) -> None:
 
 
 def listed(specs: Sequence[TensorSpec]) -> str:
+    """Shapes for a message, joined by "and"."""
     return " and ".join(str(spec) for spec in specs)
 
 

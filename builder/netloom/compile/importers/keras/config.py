@@ -55,12 +55,19 @@ class LayerConfig:
 
     @property
     def label(self) -> str:
+        """The layer in messages: its name and class."""
         return f"The layer {quoted(self.name)} ({quoted(self.kind)[1:-1]})"
 
     def refuse(self, why: str) -> UnreadableModelError:
+        """The error for a layer that cannot be imported; `why` continues a sentence about the layer."""
         return UnreadableModelError(f"{self.label} {why}.")
 
     def integer(self, name: str, default: int | None = None) -> int:
+        """A setting that is an integer.
+
+        Raises:
+            UnreadableModelError: The value is not an integer, or is too large.
+        """
         value = self.config.get(name, default)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -69,9 +76,19 @@ class LayerConfig:
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
+        """A setting that is a finite number.
+
+        Raises:
+            UnreadableModelError: The value is not a finite number.
+        """
         return self.real(self.config.get(name, default), name)
 
     def real(self, value: object, name: str) -> float:
+        """A value as a finite number; `name` is its name in messages.
+
+        Raises:
+            UnreadableModelError: The value is not a finite number.
+        """
         if isinstance(value, dict):  # a serialized array with a single number
             value = value.get("config", {}).get("value") if isinstance(value.get("config"), dict) else None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -82,7 +99,11 @@ class LayerConfig:
         return bool(self.config.get(name, default))
 
     def integers(self, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
-        """One integer for each axis; a single integer in the configuration applies to all axes."""
+        """One integer for each axis; a single integer in the configuration applies to all axes.
+
+        Raises:
+            UnreadableModelError: The value is not a list of `rank` non-negative integers.
+        """
         value = self.config.get(name)
         value = default if value is None else value
         lengths = (value,) * rank if type(value) is int else tuple(value) if isinstance(value, list) else ()
@@ -91,6 +112,11 @@ class LayerConfig:
         return lengths
 
     def choice(self, name: str, default: str, *allowed: str) -> str:
+        """A setting that is one of some names.
+
+        Raises:
+            UnreadableModelError: The value is not among the allowed names.
+        """
         value = self.config.get(name, default)
         if value not in allowed:
             raise self.refuse(f"has {name}={quoted(value)}, which is not among {', '.join(allowed)}")

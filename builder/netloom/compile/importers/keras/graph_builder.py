@@ -82,11 +82,16 @@ class ImportState:
     parameters: int = 0
 
     def remark(self, text: str) -> None:
+        """Add a remark, unless it exists already."""
         if text not in self.remarks:
             self.remarks.append(text)
 
     def name(self, layer_name: str) -> str:
-        """A free name for a network."""
+        """Reserve an unused name for a network.
+
+        Raises:
+            UnreadableModelError: The model contains too many models.
+        """
         if len(self.networks) >= MAX_NETWORKS:
             raise UnreadableModelError(f"The model holds more than {MAX_NETWORKS} models, too many for one document.")
         name = unused_id(layer_name, {*self.networks, "main"})
@@ -138,6 +143,7 @@ class NetworkBuilder:
 
     @property
     def owner(self) -> LayerConfig:
+        """The layer whose nodes are being added."""
         if self._owner is None:
             raise AssertionError("begin must be called first")
         return self._owner
@@ -198,13 +204,21 @@ class NetworkBuilder:
         return [KerasTensor(key, port.name, measured.outputs[port.name], **value_fields) for port in layer.outputs()]
 
     def count(self, parameters: int) -> None:
-        """Add to the total number of parameters, which is limited."""
+        """Add to the total number of parameters.
+
+        Raises:
+            UnreadableModelError: The total exceeds the limit.
+        """
         self.state.parameters += parameters
         if self.state.parameters > MAX_PARAMETERS:
             raise self.owner.refuse(f"makes the model larger than {MAX_PARAMETERS:,} parameters")
 
     def share_weights(self, key: str, weights: Weighted = ()) -> None:
-        """Share a node's weights with the corresponding node of the layer's first call."""
+        """Share a node's weights with the corresponding node of the layer's first call.
+
+        Raises:
+            UnreadableModelError: The two nodes cannot share weights, because the calls have inputs of different shapes.
+        """
         if self._first_nodes is None:
             self._nodes_of[self.owner.name].append(key)
             self._shapes[key] = weights
@@ -267,7 +281,11 @@ class NetworkBuilder:
         return permuted
 
     def network(self) -> Network:
-        """The network, with positions for its nodes."""
+        """The network, with positions for its nodes.
+
+        Raises:
+            UnreadableModelError: The nodes and edges are not a valid network.
+        """
         try:
             network = Network(nodes=self.nodes, edges=tuple(self.edges)).ordered(self.nodes, self.nodes)
         except ValidationError as error:
@@ -333,9 +351,11 @@ class LayerCall:
         self.builder.set_weights(value, **arrays)
 
     def refuse(self, why: str) -> UnreadableModelError:
+        """The error for this layer; `why` continues a sentence about it."""
         return self.layer.refuse(why)
 
     def remark(self, text: str) -> None:
+        """Add a remark on this layer."""
         self.builder.state.remark(f"{quoted(self.layer.name)}: {text}")
 
 

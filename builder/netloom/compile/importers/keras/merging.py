@@ -14,7 +14,11 @@ def _merge(use: LayerCall) -> KerasTensor:
 
 
 def merge(use: LayerCall, kind: str, values: list[KerasTensor]) -> KerasTensor:
-    """Add a layer that merges branches elementwise."""
+    """Add a layer that merges branches elementwise.
+
+    Raises:
+        UnreadableModelError: The number of branches is not supported.
+    """
     values = _same_layout(use, values)
     if kind == "Subtract":
         if len(values) != 2:

@@ -30,6 +30,7 @@ class AxisOrder(NodeGraph):
         return Tensor(permuted.ref, permuted.spec, tuple((axis,) for axis in range(len(permuted.spec.shape))))
 
     def permute(self, tensor: Tensor, order: list[int]) -> Tensor:
+        """Reorder the axes of the port after the batch, by a Reshape or Transpose rather than a Permute."""
         if order == sorted(order):
             return tensor
         moved = [place for place, axis in enumerate(order, 1) if axis != place]
@@ -41,7 +42,11 @@ class AxisOrder(NodeGraph):
         return self.add_layer("Permute", tensor, "permute", order=order)
 
     def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
-        """Reshape the port; `shape` excludes the batch axis."""
+        """Reshape the port; `shape` excludes the batch axis.
+
+        Raises:
+            UnsupportedOperatorError: Only the batch axis would remain.
+        """
         shape = list(shape)
         source = tensor.ref
         while self.nodes[source.partition(".")[0]].type in ("Reshape", "Flatten", "Unsqueeze", "Squeeze"):

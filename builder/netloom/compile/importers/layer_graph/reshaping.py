@@ -164,7 +164,11 @@ def _batch_position(tensor: Tensor, shape: list[int]) -> int | None:
 
 
 def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name: str) -> Tensor:
-    """The tensor broadcast along axes of length 1, https://onnx.ai/onnx/operators/onnx__Expand.html."""
+    """The tensor broadcast along axes of length 1, https://onnx.ai/onnx/operators/onnx__Expand.html.
+
+    Raises:
+        UnsupportedOperatorError: The batch axis would be repeated.
+    """
     rank = max(tensor.rank, len(target))
     shape = [*(1,) * (rank - len(target)), *target]
     current = [*(1,) * (rank - tensor.rank), *tensor.shape]

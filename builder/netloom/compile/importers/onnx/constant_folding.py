@@ -104,7 +104,11 @@ class ConstantCall:
         return self.operator.attributes.get(name)
 
     def array(self, index: int) -> Array:
-        """A required input."""
+        """A required input.
+
+        Raises:
+            UnsupportedOperatorError: The input is missing.
+        """
         array = self.arrays[index] if index < len(self.arrays) else None
         if array is None:
             raise UnsupportedOperatorError(f"input {index + 1} is missing")

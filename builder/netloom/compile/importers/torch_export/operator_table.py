@@ -45,11 +45,16 @@ class AtenCall:
     module: str = ""
 
     def argument(self, name: str, default: Any = None) -> Any:
+        """An argument, or its default if the program does not set it."""
         value = self.args.get(name)
         return default if value is None else value
 
     def value(self, name: str = "self") -> Value:
-        """A tensor argument, constant or computed."""
+        """A tensor argument, constant or computed.
+
+        Raises:
+            UnsupportedOperatorError: The argument is missing or not a tensor.
+        """
         argument = self.args.get(name)
         if isinstance(argument, bool | int | float):
             return Constant(np.asarray(argument, np.float32 if isinstance(argument, float) else np.int64))
@@ -58,25 +63,44 @@ class AtenCall:
         return argument
 
     def tensor(self, name: str = "self") -> Tensor:
+        """A tensor argument that depends on the inputs of the network.
+
+        Raises:
+            UnsupportedOperatorError: It is missing or constant.
+        """
         argument = self.args.get(name)
         if not isinstance(argument, Tensor):
             raise UnsupportedOperatorError(f"its argument {name} must be computed from the inputs of the network")
         return argument
 
     def constant_array(self, name: str) -> Array | None:
-        """A constant tensor argument; None if it is missing."""
+        """A constant tensor argument; None if it is missing.
+
+        Raises:
+            UnsupportedOperatorError: The argument depends on the inputs of the network.
+        """
         argument = self.args.get(name)
         if isinstance(argument, Tensor):
             raise UnsupportedOperatorError(f"its argument {name} must be a constant in the file")
         return argument.array if isinstance(argument, Constant) else None
 
     def integer(self, name: str, default: int = 0) -> int:
+        """An integer argument.
+
+        Raises:
+            UnsupportedOperatorError: The argument is not an integer.
+        """
         argument = self.argument(name, default)
         if type(argument) is not int:
             raise UnsupportedOperatorError(f"its argument {name} is not an integer")
         return argument
 
     def number(self, name: str, default: float = 0.0) -> float:
+        """A number argument, which can be a constant scalar tensor.
+
+        Raises:
+            UnsupportedOperatorError: The argument is not a constant number.
+        """
         argument = self.argument(name, default)
         argument = argument.scalar if isinstance(argument, Constant) else argument
         if not isinstance(argument, int | float):
@@ -84,6 +108,11 @@ class AtenCall:
         return float(argument)
 
     def integers(self, name: str, default: Sequence[int] = ()) -> list[int]:
+        """An argument that is a list of integers or a single integer.
+
+        Raises:
+            UnsupportedOperatorError: The argument is neither.
+        """
         argument = self.argument(name, list(default))
         argument = [argument] if isinstance(argument, int) else argument
         if not isinstance(argument, list) or any(type(part) is not int for part in argument):
@@ -91,7 +120,11 @@ class AtenCall:
         return argument
 
     def per_axis(self, name: str, axes: int, default: Sequence[int] = ()) -> list[int]:
-        """One integer per axis; a single one applies to all axes."""
+        """One integer per axis; a single one applies to all axes.
+
+        Raises:
+            UnsupportedOperatorError: The number of integers is not the number of axes.
+        """
         values = self.integers(name, default) or list(default)
         values = values * axes if len(values) == 1 else values
         if len(values) != axes:
@@ -99,6 +132,11 @@ class AtenCall:
         return values
 
     def axis(self, name: str = "dim", default: int = -1, tensor: Tensor | None = None, more: int = 0) -> int:
+        """An axis argument as a non-negative index; the result has `more` axes than the tensor.
+
+        Raises:
+            UnsupportedOperatorError: The axis does not exist.
+        """
         rank = (tensor or self.tensor()).rank + more
         return normalize_axis(self.integer(name, default), rank)
 

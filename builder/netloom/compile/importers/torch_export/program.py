@@ -59,6 +59,7 @@ class Operator:
         return [name for found in self.outputs for name in ((found,) if isinstance(found, str) else found)]
 
     def reads(self) -> list[str]:
+        """The names of all values among the arguments."""
         return [ref.name for value in self.args.values() for ref in _refs(value)]
 
 

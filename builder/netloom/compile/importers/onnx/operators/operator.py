@@ -38,22 +38,42 @@ class Call:
     reader_types: frozenset[str] = frozenset()
 
     def tensor(self, place: int = 0) -> Tensor:
+        """A required input that depends on the inputs of the network.
+
+        Raises:
+            UnsupportedOperatorError: It is missing or constant.
+        """
         value = self.inputs[place] if place < len(self.inputs) else None
         if not isinstance(value, Tensor):
             raise UnsupportedOperatorError(f"input {place + 1} must be computed from the inputs of the network")
         return value
 
     def constant(self, place: int) -> Constant | None:
+        """A constant input; None if it is missing.
+
+        Raises:
+            UnsupportedOperatorError: It depends on the inputs of the network.
+        """
         value = self.inputs[place] if place < len(self.inputs) else None
         if isinstance(value, Tensor):
             raise UnsupportedOperatorError(f"input {place + 1} must be a constant in the file")
         return value
 
     def constant_array(self, place: int) -> Array | None:
+        """The array of a constant input; None if it is missing.
+
+        Raises:
+            UnsupportedOperatorError: It depends on the inputs of the network.
+        """
         constant = self.constant(place)
         return None if constant is None else constant.array
 
     def required_array(self, place: int) -> Array:
+        """The array of a required constant input.
+
+        Raises:
+            UnsupportedOperatorError: It is missing, or depends on the inputs of the network.
+        """
         array = self.constant_array(place)
         if array is None:
             raise UnsupportedOperatorError(f"input {place + 1} is missing")
@@ -69,6 +89,7 @@ class Call:
         return value.scalar if isinstance(value, Constant) else None
 
     def attribute(self, name: str, default: Any) -> Any:
+        """An attribute, or its default if the file does not set it."""
         value = self.attributes.get(name)
         return default if value is None else value
 
@@ -81,6 +102,11 @@ class Call:
         return None if array is None else [int(value) for value in array.reshape(-1)]
 
     def axis(self, default: int = -1, rank: int | None = None) -> int:
+        """The attribute `axis` as a non-negative index.
+
+        Raises:
+            UnsupportedOperatorError: The axis does not exist.
+        """
         rank = self.tensor().rank if rank is None else rank
         return normalize_axis(int(self.attribute("axis", default)), rank)
 

@@ -17,7 +17,11 @@ from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
 def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: str, origin: str = "") -> Tensor:
-    """A Linear layer along the last axis; `weight` is (units, features), as in nn.Linear."""
+    """A Linear layer along the last axis; `weight` is (units, features), as in nn.Linear.
+
+    Raises:
+        UnsupportedOperatorError: The layer does not accept a tensor of this shape.
+    """
     tensor = call.builder.move_last(tensor)
     if tensor.spec.kind not in ("vector", "sequence", "image"):
         raise UnsupportedOperatorError(f"a linear layer does not accept {tensor.spec}")
@@ -92,7 +96,11 @@ def _required_constant(value: Value | None) -> Constant:
 
 
 def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
-    """The MatMul of two tensors, with transpose flags instead of Transpose layers where possible."""
+    """The MatMul of two tensors, with transpose flags instead of Transpose layers where possible.
+
+    Raises:
+        UnsupportedOperatorError: The batch or the axes of the matrices have no equivalent in the layer.
+    """
     rank = max(a.rank, b.rank)
     if min(a.rank, b.rank) < 2:
         raise UnsupportedOperatorError("a product with a single row is not supported")
