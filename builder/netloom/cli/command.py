@@ -66,7 +66,7 @@ class Command(ABC):
 
 
 def as_json(value: Any) -> str:
-    """`value` as JSON that every parser reads: NaN and infinity, which JSON lacks, become null."""
+    """Return `value` as JSON that every parser reads: NaN and infinity, which JSON lacks, become null."""
     return json.dumps(_finite(value), indent=1, allow_nan=False, default=str)
 
 
@@ -79,7 +79,7 @@ class _IntegerRange:
         try:
             value = int(text)
         except ValueError:
-            value = self.low - 1
+            value = self.low - 1  # out of range, so that the error below is raised
         if not self.low <= value <= self.high:
             raise ArgumentTypeError(
                 f"must be a whole number from {self.low:,} to {self.high:,}; received {text[:40]!r}"
@@ -88,12 +88,12 @@ class _IntegerRange:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """The argparse type of a whole number from `low` to `high`."""
+    """Return the argparse type of a whole number from `low` to `high`."""
     return _IntegerRange(low, high)
 
 
 def real(text: str) -> float:
-    """The argparse type of a number."""
+    """Convert an argument to a number; an argparse type."""
     try:
         return float(text)
     except ValueError:
@@ -141,7 +141,7 @@ def add_action(actions: Any, name: str, summary: str) -> ArgumentParser:
 
 
 def sentence(summary: str) -> str:
-    """The summary of a command as the first sentence of its help."""
+    """Return the summary of a command as the first sentence of its help."""
     return f"{summary[0].upper()}{summary[1:]}."
 
 

@@ -30,7 +30,7 @@ _INPUT_HELP = "give a shape for each with --input, such as --input 1x3x224x224 o
 
 
 def names_python_object(text: str) -> bool:
-    """Whether an argument names a Python object, such as `models:make`, and not a file."""
+    """Return whether an argument names a Python object, such as `models:make`, and not a file."""
     return _OBJECT_NAME.fullmatch(text) is not None and not Path(text).exists()
 
 
@@ -63,7 +63,7 @@ def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFac
 
 
 def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], text: str) -> Any:
-    """The exported program, with a dynamic batch dimension if the module allows one."""
+    """Return the exported program, with a dynamic batch dimension if the module allows one."""
     import torch
 
     # torch.export specializes a dimension of size 1, so a batch of one is repeated before its axis is marked dynamic:
@@ -81,7 +81,7 @@ def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], 
 
 
 def _load_module(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    """The module that `text` names, and the `example_inputs` that belong to it.
+    """Return the module that `text` names, and the `example_inputs` that belong to it.
 
     Raises:
         Failure: the import or the call fails, or the object is not a module.
@@ -130,7 +130,7 @@ def _describe_error(error: Exception) -> str:
 
 
 def _example_input(text: str) -> torch.Tensor:
-    """A tensor of zeros for a shape such as `1x3x224x224`, or of integers for `1x64:int`."""
+    """Return a tensor of zeros for a shape such as `1x3x224x224`, or of integers for `1x64:int`."""
     import torch
 
     match = _SHAPE.fullmatch(text)

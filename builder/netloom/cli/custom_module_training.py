@@ -30,7 +30,7 @@ _IMPORTED_RANDOM_OPERATIONS = (
 def training_facts(
     model: nn.Module, program: ExportedProgram, record: Callable[[], ExportedProgram]
 ) -> TrainingFacts | None:
-    """What differs when `record` exports the model in training mode; None if that export fails."""
+    """Return what differs when `record` exports the model in training mode; None if that export fails."""
     from torch import nn
 
     from netloom.compile.importers import TrainingFacts
@@ -51,8 +51,9 @@ def training_facts(
 
 
 def _attention_dropouts(program: ExportedProgram) -> tuple[float, ...]:
-    """The dropout rate of each attention, in the order of the program."""
+    """Return the dropout rate of each attention, in the order of the program."""
     return tuple(
+        # The arguments are (query, key, value, attn_mask, dropout_p, …); the export writes them by name or by position.
         float(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0.0))
         for node in program.graph.nodes
         if node.op == "call_function" and _operation_name(node.target) == _ATTENTION
@@ -90,4 +91,5 @@ def _random_operations(program: ExportedProgram) -> Counter[str]:
 
 
 def _operation_name(target: object) -> str:
+    # "aten.dropout_.default", the in-place variant, counts as "dropout".
     return str(target).removeprefix("aten.").split(".")[0].rstrip("_")

@@ -95,7 +95,7 @@ def entry(argv: Sequence[str]) -> int:
 
 
 def parser() -> ArgumentParser:
-    """The parser of all commands; `--home` and `--json` work before and after the command."""
+    """Return the parser of all commands; `--home` and `--json` work before and after the command."""
     main = _Parser(
         "netloom",
         description="Build, train, explain and export neural networks.",
@@ -109,6 +109,8 @@ def parser() -> ArgumentParser:
         part = commands.add_parser(
             command.name, help=command.summary, description=sentence(command.summary), allow_abbrev=False
         )
+        # argparse copies all values of a subparser over those of the main parser, so a default here would overwrite
+        # a --home or --json before the command.
         _add_general_options(part, home=SUPPRESS, json=SUPPRESS)
         command.add_arguments(part)
     return main
@@ -125,7 +127,7 @@ def _add_general_options(part: ArgumentParser, *, home: str | None, json: str | 
 
 
 def _with_default_command(argv: Sequence[str]) -> list[str]:
-    """`argv`, with the default command if it names none."""
+    """Return `argv`, with the default command if it names none."""
     position = 0
     while position < len(argv):
         word = argv[position]
@@ -167,7 +169,7 @@ def _report_failure(failure: Failure, context: Context) -> int:
 
 
 def _failure_of(error: Exception, context: Context, command: str) -> Failure:
-    """The exception as a sentence. The messages of Netloom's own exceptions are sentences already."""
+    """Return the exception as a sentence. The messages of Netloom's own exceptions are sentences already."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, OSError) and error.strerror:

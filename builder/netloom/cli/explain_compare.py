@@ -42,7 +42,7 @@ def add_comparison_arguments(parser: ArgumentParser) -> None:
 
 
 def is_comparison(arguments: Namespace) -> bool:
-    """Whether the arguments ask for a comparison or a global explanation."""
+    """Return whether the arguments ask for a comparison or a global explanation."""
     return bool(
         arguments.against
         or arguments.against_method
@@ -55,7 +55,7 @@ def is_comparison(arguments: Namespace) -> bool:
 def answer_comparison(
     store: Store, trained: TrainedRun, arguments: Namespace, method: str, example: int | dict[str, Any], target: Any
 ) -> Answer:
-    """The comparison as plain values for JSON, and as text.
+    """Return the comparison as plain values for JSON, and as text.
 
     Raises:
         Failure: a run has no weights.

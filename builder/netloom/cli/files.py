@@ -14,7 +14,7 @@ def add_force_argument(parser: ArgumentParser) -> None:
 
 
 def existing(path: str | Path) -> Path:
-    """The path of a file or folder that a command reads.
+    """Return the path of a file or folder that a command reads.
 
     Raises:
         UsageError: it does not exist.
@@ -27,7 +27,7 @@ def existing(path: str | Path) -> Path:
 
 
 def new_file(path: str | Path, *, force: bool) -> Path:
-    """The path of a file that a command may write.
+    """Return the path of a file that a command may write.
 
     Commands call this before they compute, so that nobody waits for a result that cannot be saved.
 
@@ -45,7 +45,7 @@ def new_file(path: str | Path, *, force: bool) -> Path:
 
 
 def new_folder(path: Path, *, force: bool) -> Path:
-    """The path of a folder that a command may fill; folders above it are created when files are written.
+    """Return the path of a folder that a command may fill; folders above it are created when files are written.
 
     Raises:
         UsageError: it has files in it and `force` is not set, or a file has its name or that of a folder above.

@@ -22,7 +22,7 @@ ENDINGS = (".csv", ".svg", ".json")
 
 
 def flow_method(trained: TrainedRun) -> Method:
-    """The flow as an entry of the list of methods."""
+    """Return the flow as an entry of the list of methods."""
     reason = unavailable_reason(trained)
     return Method(METHOD, TITLE, SUMMARY, URL, not reason, reason, LAYERS)
 

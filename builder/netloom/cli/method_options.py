@@ -35,7 +35,7 @@ def add_method_arguments(parser: ArgumentParser) -> None:
 
 
 def method_options(trained: TrainedRun, arguments: Namespace) -> dict[str, Any]:
-    """The options on the command line as keyword arguments of `explain`.
+    """Return the options on the command line as keyword arguments of `explain`.
 
     Raises:
         UsageError: the file of a baseline does not have exactly one row.

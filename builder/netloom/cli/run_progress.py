@@ -94,7 +94,9 @@ class _Progress:
         eta = run.summary.get("eta_range_s") if run.state == "running" else None
         remaining = f"  {between(*eta)} left" if eta else ""
         percent = f" {run.step / run.total_steps:4.0%}" if run.total_steps else ""
+        # Cut, because "\r" returns only to the start of the last row of a line that wraps.
         line = f"{run.state}{percent}{self._loss}{self._validation}{remaining}"[: _columns() - 1]
+        # Padded to overwrite the rest of a longer line.
         print("\r" + line.ljust(self._width), end="", file=sys.stderr, flush=True)
         self._width = len(line)
 

@@ -51,7 +51,7 @@ def add_seed_argument(parser: ArgumentParser, help: str) -> None:
 
 
 def find_run(store: Store, name: str) -> Run:
-    """The run with this id, beginning of an id, or `last`; see `netloom.runs.run_lookup`.
+    """Return the run with this id, beginning of an id, or `last`; see `netloom.runs.run_lookup`.
 
     For `last`, a note on standard error says which run of a sweep was chosen.
 

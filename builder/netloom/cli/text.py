@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def short(text: str, length: int = 60) -> str:
-    """Text without control characters, cut to `length` characters."""
+    """Return the text without control characters, cut to `length` characters."""
     text = plain(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def issue_line(issue: Mapping[str, object]) -> str:
-    """An issue of a document on one line: severity, node and port, message."""
+    """Return an issue of a document on one line: severity, node and port, message."""
     place = ".".join(str(part) for part in (issue.get("node"), issue.get("port")) if part)
     return plain(f"{issue['severity']}: {place + ': ' if place else ''}{issue['message']}")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> str:
-    """A text table, with columns as wide as their cells; the columns named in `right` are right-aligned."""
+    """Return a text table, with columns as wide as their cells; the columns named in `right` are right-aligned."""
     lines = [[str(cell) for cell in header], *([short(str(cell), 80) for cell in row] for row in rows)]
     widths = [max(_width(line[index]) for line in lines) for index in range(len(header))]
     return "\n".join(
@@ -38,17 +38,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequen
 
 
 def number(value: float) -> str:
-    """A number with thousands separators, or with four significant digits."""
+    """Return a number with thousands separators, or with four significant digits."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def measures(values: dict[str, float]) -> str:
-    """Metrics by name on one line."""
+    """Return the metrics by name on one line."""
     return "  ".join(f"{name} {number(value)}" for name, value in values.items())
 
 
 def metrics_table(evaluation: Evaluation) -> str:
-    """The metrics of an evaluation as a table, with confidence intervals and the metrics of a trivial predictor."""
+    """Return the metrics as a table, with confidence intervals and the metrics of a trivial predictor."""
     reference = evaluation.reference.metrics if evaluation.reference else {}
     rows = []
     for name, value in evaluation.metrics.items():
@@ -60,7 +60,7 @@ def metrics_table(evaluation: Evaluation) -> str:
 
 
 def format_time(value: datetime) -> str:
-    """A time in UTC, to the minute."""
+    """Return a time in UTC, to the minute."""
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
@@ -70,7 +70,7 @@ def _padded(cell: str, width: int, right: bool) -> str:
 
 
 def _width(text: str) -> int:
-    """The number of terminal columns: East Asian wide characters take two, combining characters none."""
+    """Return the number of terminal columns: East Asian wide characters take two, combining characters none."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text

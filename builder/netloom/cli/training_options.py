@@ -19,7 +19,9 @@ NOT_LISTED = ("objective", "start", "optimizer_settings", "schedule_settings", "
 
 
 def with_settings(training: Training, assignments: Sequence[str]) -> Training:
-    """The training settings, changed by assignments `NAME=VALUE`: a field, or a setting of its optimizer or schedule.
+    """Return the training settings changed by assignments `NAME=VALUE`.
+
+    A name is that of a field, or of a setting of the chosen optimizer or schedule.
 
     Raises:
         ValueError: an assignment is wrong; the message is a sentence.
@@ -115,11 +117,12 @@ def _parse_value(text: str) -> Any:
     if text.lower() in ("", "none", "empty"):
         return None
     with suppress(ValueError):  # not JSON: a list or text
-        return json.loads(text, parse_constant=lambda word: word)
+        return json.loads(text, parse_constant=lambda word: word)  # NaN and Infinity, not JSON, stay text
     if "," in text:
         parts = [_parse_value(part.strip()) for part in text.split(",")]
         if all(isinstance(part, (int, float)) for part in parts):
             return parts
+    # "off" stays text: it is a choice of `compile`.
     return {"true": True, "false": False, "on": True, "off": "off"}.get(text.lower(), text)
 
 

@@ -23,12 +23,12 @@ FLAGS = [
 
 
 def chromium(playwright: Playwright) -> Browser | None:
-    """A headless Chromium: that on the path, otherwise that of Playwright, otherwise None."""
+    """Return a headless Chromium: that on the path, otherwise that of Playwright, otherwise None."""
     return launch_first(playwright.chromium.launch)
 
 
 def launch_first(launch: Callable[..., T]) -> T | None:
-    """The browser that `launch`, a function of Playwright, starts with the first Chromium that works, or None."""
+    """Return the browser that `launch`, a function of Playwright, starts with the first working Chromium, or None."""
     from playwright.sync_api import Error
 
     on_path = next((name_path for name in NAMES if (name_path := shutil.which(name))), None)

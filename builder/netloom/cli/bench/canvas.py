@@ -152,7 +152,7 @@ class CanvasTab:
         self.page.locator('[data-shape="linear_1"]').wait_for()
         self.page.locator('[data-node="input_1"]').click()
         self._number = 0
-        self.edit()
+        self.edit()  # the first edit of a page is a warm-up
 
     def __enter__(self) -> CanvasTab:
         return self
@@ -171,9 +171,9 @@ class CanvasTab:
         return milliseconds
 
     def sent(self, edits: int) -> int:
-        """The bytes of the largest message from the browser while layers are appended."""
+        """Return the bytes of the largest message from the browser while layers are appended."""
         self.page.wait_for_timeout(1_000)
-        self._sent.clear()
+        self._sent.clear()  # messages of loading the page and of the first edit
         for _ in range(edits):
             self.edit()
         return max(self._sent)
@@ -198,7 +198,7 @@ class CanvasTab:
 
 
 def measure_peer(browser: Browser, server: Server, peer: Server, repeats: int) -> Ratio:
-    """The time of an answer on the other canvas relative to ours, measured in turns, both with 100 nodes."""
+    """Return the time of an answer on the other canvas relative to ours, measured in turns, both with 100 nodes."""
     netloom_times, peer_times = [], []
     peer_page = browser.new_page(viewport={"width": 1440, "height": 900})
     with CanvasTab(browser, server, PEER_NODES) as tab:
@@ -206,6 +206,7 @@ def measure_peer(browser: Browser, server: Server, peer: Server, repeats: int) -
         peer_page.goto(peer.url)
         frame = _peer_frame(peer_page)
         for number in range(repeats + 1):
+            # The stopwatches run in animation frames, which a tab in the background does not get.
             peer_page.bring_to_front()
             milliseconds = float(frame.evaluate(_PEER, f"n{number + 1}"))
             peer_page.wait_for_timeout(500)
@@ -223,7 +224,7 @@ def _peer_frame(page: Page) -> Frame:
 
 
 def measure_training(browser: Browser, server: Server, repeats: int) -> Ratio:
-    """The time of an edit while a run trains relative to while it is paused, measured in turns."""
+    """Return the time of an edit while a run trains relative to while it is paused, measured in turns."""
     from netloom import runs
     from netloom.templates import templates
 
@@ -259,7 +260,7 @@ def _wait_for_state(store: Store, run_id: str, state: str) -> None:
 
 
 def chain(nodes: int) -> Project:
-    """Columns of linear layers."""
+    """Return a chain of linear layers, drawn in columns of 20."""
     nodes_by_id: dict[str, Node] = {"input_1": Node(id="input_1", type="Input", at=(0.0, 0.0))}
     edges, previous = [], "input_1"
     for number in range(1, nodes):

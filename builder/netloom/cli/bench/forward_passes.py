@@ -58,7 +58,7 @@ def _measure_architecture(name: str, twin: Callable[[], nn.Module], batch: Tenso
 
 
 def count_parameters(network: nn.Module) -> int:
-    """The number of parameters; shared ones count once."""
+    """Return the number of parameters; shared ones count once."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -74,7 +74,7 @@ def _time_forward_backward(network: nn.Module, batch: Tensor) -> float:
     network.train()
     network.zero_grad(set_to_none=True)
     start = time.process_time()
-    network(batch).mean().backward()
+    network(batch).mean().backward()  # any scalar will do; the cost is that of the network
     return time.process_time() - start
 
 
@@ -109,10 +109,11 @@ class GPTBlock(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        # (N, T, D) -> (N, T, 3 D) -> three of (N, T, D), each -> (N, heads, T, D/heads)
         parts = self.query_key_value(self.norm1(x)).chunk(3, dim=-1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        x = x + self.out(attended.transpose(1, 2).flatten(2))  # (N, heads, T, D/heads) -> (N, T, D)
         out: Tensor = x + self.feed_forward(self.norm2(x))
         return out
 
@@ -128,7 +129,7 @@ class GPT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.blocks(self.tokens(x) + self.places[:, : x.shape[1]])
-        return functional.linear(self.norm(hidden), self.tokens.weight)
+        return functional.linear(self.norm(hidden), self.tokens.weight)  # GPT-2 ties the output to the embedding
 
 
 def resnet18() -> nn.Module:

@@ -62,7 +62,7 @@ def measure_methods(repeats: int) -> list[MethodCost]:
 
 
 def image_network() -> Project:
-    """A CNN without max pooling, which all methods except those of attention support."""
+    """Return a CNN without max pooling, which all methods except those of attention support."""
     image = {"field": "image", "kind": "image", "shape": [1, 24, 24]}
     layers: list[tuple[str, dict[str, Any]]] = [
         ("Input", image),
@@ -76,7 +76,7 @@ def image_network() -> Project:
 
 
 def untrained_run(project: Project) -> TrainedRun:
-    """A run with random weights, from a fixed seed."""
+    """Return a run with random weights, from a fixed seed."""
     import torch
 
     from netloom.compile import module, source
@@ -149,7 +149,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _forward_backward_passes(run: TrainedRun) -> Callable[[], object]:
-    """A function that runs `PASSES` forward and backward passes of the example."""
+    """Return a function that runs `PASSES` forward and backward passes of the example."""
     import torch
 
     context = _context(run)
@@ -163,11 +163,11 @@ def _forward_backward_passes(run: TrainedRun) -> Callable[[], object]:
 
 
 def captum_call(run: TrainedRun, context: ExplanationContext, name: str, result: Result) -> Callable[[], object] | None:
-    """A call of Captum as in its documentation, with the steps, samples and groups that the method took.
+    """Return a call of Captum as in its documentation, with the steps, samples and groups that the method took.
 
     None if Captum has no such method, or refuses the network.
     """
-    model = deepcopy(run.model)
+    model = deepcopy(run.model)  # `_with_lrp_rules` changes it
     call = _captum_calls(model, context, result).get(name)
     if call is None:
         return None
@@ -261,7 +261,7 @@ def _with_lrp_rules(model: nn.Module) -> nn.Module:
 
 
 def _last_convolution(context: ExplanationContext) -> str:
-    """The path of the last convolution, which the method explains by default."""
+    """Return the path of the last convolution, which the method explains by default."""
     from netloom.explain import inner_nodes
 
     nodes = [node.path for node in inner_nodes(context.project, context.model) if node.type == "Conv2d"]

@@ -61,7 +61,7 @@ def measure_pictures(folder: Path) -> Reading:
 
 
 def lenet(data: DataChoice) -> Project:
-    """LeNet-5 with ReLU, max pooling and twice the filters."""
+    """Return LeNet-5 with ReLU, max pooling and twice the filters."""
     from netloom.cli.bench.tasks import chain
 
     project = chain(

@@ -45,7 +45,7 @@ class Peer:
 
 
 def installed() -> list[Peer]:
-    """The installed libraries; `pip install -e ".[peers]"` installs all."""
+    """Return the installed libraries; `pip install -e ".[peers]"` installs all."""
     return [peer for peer in PEERS if find_spec(peer.package) is not None]
 
 

@@ -31,6 +31,7 @@ class PlainLoop:
         self.x, self.y = data.inputs[field][train], data.target[train]
         self.held_x, self.held_y = data.inputs[field][validation], data.target[validation]
         self.model, self.batch_size = model, batch_size
+        # The default of PyTorch is None, not False.
         self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused or None)
         self.best = float("inf")
         self.weights: dict[str, torch.Tensor] = {}
@@ -56,7 +57,7 @@ class PlainLoop:
                 self.best, self.weights = validation_loss, copy.deepcopy(self.model.state_dict())
 
     def measure(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
-        """The mean loss and the accuracy on rows `x` (N, …) with targets `y` (N,)."""
+        """Return the mean loss and the accuracy on rows `x` (N, …) with targets `y` (N,)."""
         import torch
         from torch.nn.functional import cross_entropy
 

@@ -17,6 +17,6 @@ class Ratio:
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
-    """The ratios of `values` to `base`, pair by pair: both of a pair had the same load on the machine."""
+    """Summarize the ratios of `values` to `base`, pair by pair: both of a pair had the same load on the machine."""
     pairs = [value / partner for value, partner in zip(values, base, strict=True)]
     return Ratio(median(pairs), min(pairs), max(pairs))

@@ -84,7 +84,7 @@ def _summarize(values: Sequence[float]) -> Ratio:
 
 
 def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
-    """The shares of recording, observing and saving, and the seconds of the steps."""
+    """Return the shares of recording, observing and saving, and the seconds of the steps."""
     import torch
 
     from netloom.compile import module
@@ -113,6 +113,7 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
         time.sleep(SETTLE_S)
         try:
             clock_start = time.monotonic()
+            # CPU time of the process beyond this thread: that of other threads, such as the reporter's
             threads_s = time.process_time() - time.thread_time()
             start = time.thread_time()
             trainer.fit(callbacks)
@@ -122,6 +123,8 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
         finally:
             reporter.close()
     callbacks.subtract_overhead(*_timing_overhead(trainer, observer))
+    # The reporter and the observer were timed together. What the observer measured itself is moved from the recorded
+    # and saved time to the observed: `after_s` at ends of epochs, the rest of `spent_s` while logging.
     observed_s = observer.spent_s + callbacks.observing_s()
     recorded_s = callbacks.spent_s - callbacks.saved_s
     saved_s = callbacks.saved_s - observer.after_s
@@ -132,7 +135,7 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
 
 
 def _timing_overhead(trainer: Trainer, observer: _TimedObserver) -> tuple[float, float]:
-    """The seconds that the measurement itself takes per call, measured with an empty callback."""
+    """Return the seconds that the measurement itself takes per call, measured with an empty callback."""
     idle = _TimedCallbacks(Callback(), observer, is_empty=True)
     loss = _zero()
     for _ in range(5_000):
@@ -220,7 +223,7 @@ class _TimedCallbacks(Callback):
         (self._observed_steps if self._observer.looked else self._other_steps).append(end - self._step_began)
 
     def observing_s(self) -> float:
-        """The time of the hooks around the steps, plus the additional time of observed steps."""
+        """Return the time of the hooks around the steps, plus the additional time of observed steps."""
         return self._hook_s + sum(self._observed_steps) - len(self._observed_steps) * fmean(self._other_steps)
 
     def subtract_overhead(self, spent_s: float, around_s: float) -> None:
@@ -229,7 +232,7 @@ class _TimedCallbacks(Callback):
         self._hook_s -= (len(self._other_steps) + len(self._observed_steps)) * around_s
 
     def overhead_per_call(self) -> tuple[float, float]:
-        """The mean seconds of a call outside of the steps, and of the hooks around a step."""
+        """Return the mean seconds of a call outside of the steps, and of the hooks around a step."""
         return self.spent_s / self._calls, self._hook_s / len(self._other_steps)
 
     def _timed(self, call: Callable[[], Any]) -> Any:
@@ -260,7 +263,7 @@ def measure_start(repeats: int) -> Start:
 
 
 def import_torch() -> tuple[float, float]:
-    """The CPU and wall-clock seconds of a process that imports torch."""
+    """Return the CPU and wall-clock seconds of a process that imports torch."""
     start = time.monotonic()
     program = "import torch, time; print(time.process_time())"
     process = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
@@ -268,7 +271,7 @@ def import_torch() -> tuple[float, float]:
 
 
 def _time_start_and_resume(store: Store) -> tuple[tuple[float, float], tuple[float, float]]:
-    """CPU and wall-clock seconds from a start to its first point, and from a resume to the next point."""
+    """Return the CPU and wall-clock seconds from a start to its first point, and from a resume to the next point."""
     from netloom import runs
 
     task = small_mlp(epochs=10_000)

@@ -30,7 +30,7 @@ class Server:
         self.home, self.app = home, app
         self.log = home / "server.log"
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind(("127.0.0.1", 0))  # port 0: the system chooses a free one
             self.port = int(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self.start()
@@ -50,7 +50,7 @@ class Server:
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C reaches only this process, which then stops the server
             )
         self._wait()
 

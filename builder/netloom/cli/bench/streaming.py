@@ -136,7 +136,7 @@ def _project() -> Project:
 
 
 def _time_epoch(data: Prepared) -> tuple[float, float]:
-    """The wall-clock and CPU seconds of an epoch."""
+    """Return the wall-clock and CPU seconds of an epoch."""
     from netloom.compile import source
     from netloom.training.trainers.registry import build_trainer
 
@@ -144,6 +144,7 @@ def _time_epoch(data: Prepared) -> tuple[float, float]:
     trainer: Trainer = build_trainer(project, source(project), data)
     for file in data.files.values():
         if hasattr(os, "posix_fadvise"):
+            # Otherwise the epoch would read the file from the page cache, that is, from memory.
             os.posix_fadvise(file.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     gc.collect()
     wall_start, cpu_start = time.perf_counter(), time.process_time()

@@ -27,7 +27,7 @@ class Task:
 
 
 def tasks() -> list[Task]:
-    """The networks of the benchmark, all trained with Adam at a constant learning rate in batches of 64."""
+    """Return the networks of the benchmark, all trained with Adam at a constant learning rate in batches of 64."""
     return [
         small_mlp(),
         Task("28×28 CNN", _cnn(), _cnn_twin, epochs=1),
@@ -37,7 +37,7 @@ def tasks() -> list[Task]:
 
 
 def small_mlp(epochs: int = 10) -> Task:
-    """The network with the shortest steps, where the overhead of a loop counts most."""
+    """Return the network with the shortest steps, where the overhead of a loop counts most."""
     return Task("digits MLP", _mlp(), _mlp_twin, epochs)
 
 
@@ -113,7 +113,7 @@ def _template(name: str) -> Project:
 
 
 def _transformer_twin() -> nn.Module:
-    """The network of the template `intents_transformer`."""
+    """Return the network of the template `intents_transformer`."""
     import torch
     from torch import nn
 
@@ -145,14 +145,14 @@ def _transformer_twin() -> nn.Module:
 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
             hidden = self.encoder(self.dropout(self.embedding(tokens) + self.position))
-            answer: torch.Tensor = self.head(hidden.mean(dim=1))
+            answer: torch.Tensor = self.head(hidden.mean(dim=1))  # (N, T, D) -> (N, D)
             return answer
 
     return Twin()
 
 
 def _lstm_twin() -> nn.Module:
-    """The network of the template `intents_lstm`."""
+    """Return the network of the template `intents_lstm`."""
     from torch import nn
 
     document = _template("intents_lstm").main_network.nodes
@@ -173,7 +173,7 @@ def _lstm_twin() -> nn.Module:
 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
             states, _ = self.lstm(self.dropout(self.embedding(tokens)))
-            answer: torch.Tensor = self.head(states.amax(dim=1))
+            answer: torch.Tensor = self.head(states.amax(dim=1))  # (N, T, D) -> (N, D)
             return answer
 
     return Twin()
@@ -196,7 +196,7 @@ def _length(value: Any) -> int:
 
 
 def chain(data: DataChoice, *layers: tuple[str, dict[str, Any]]) -> Project:
-    """A document with a chain of layers and an Output at its end."""
+    """Return a document with a chain of layers and an Output at its end."""
     nodes = [
         Node(id=f"node_{place}", type=kind, params=params)
         for place, (kind, params) in enumerate([*layers, ("Output", {})])

@@ -85,7 +85,7 @@ def measure_peers(task: Task, repeats: int) -> list[PeerTime]:
 def _time_in_random_order(
     contenders: dict[str, Callable[[], Callable[[], None]]], repeats: int
 ) -> dict[str, list[float]]:
-    """The CPU seconds of each contender in each repeat, after a warm-up."""
+    """Return the CPU seconds of each contender in each repeat, after a warm-up."""
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
@@ -132,8 +132,8 @@ def _prepare_plain_loop(task: Task, data: Prepared, *, fused: bool) -> Callable[
 
 
 def _time(run: Callable[[], None]) -> float:
-    """The CPU seconds of this process, which hardly depend on other load on the machine."""
-    gc.collect()
+    """Return the CPU seconds of this process, which hardly depend on other load on the machine."""
+    gc.collect()  # otherwise the garbage of the previous contender could be collected in this time
     start = time.process_time()
     run()
     return time.process_time() - start

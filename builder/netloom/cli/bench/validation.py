@@ -50,7 +50,7 @@ def measure_check(repeats: int) -> list[CheckTime]:
 
 
 def large(variant: int, size: int = 300) -> Project:
-    """A residual network of `size` nodes; all blocks differ, and so do all variants."""
+    """Return a residual network of `size` nodes; all blocks differ, and so do all variants."""
     nodes: list[tuple[str, str, dict[str, Any]]] = [
         ("input_1", "Input", {"field": "features", "kind": "vector", "shape": [WIDTH]})
     ]

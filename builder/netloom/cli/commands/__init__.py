@@ -18,7 +18,7 @@ robustness export import bench
 
 @cache
 def registry() -> dict[str, Command]:
-    """All commands by name, in the order of the help."""
+    """Return all commands by name, in the order of the help."""
     positions = {name: index for index, name in enumerate(_ORDER)}
     kinds = discover(Command, __name__, order=lambda kind: (positions.get(kind.name, len(positions)), kind.name))
     return {name: kind() for name, kind in kinds.items()}

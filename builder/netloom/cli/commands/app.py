@@ -75,7 +75,7 @@ class App(Command):
 
 
 def server_command(port: int, *, headless: bool, host: str = ADDRESS) -> list[str]:
-    """The command that starts the server.
+    """Return the command that starts the server.
 
     With `-P`, Python does not import modules from the current folder, where a file could have the name of one.
     """
@@ -87,7 +87,7 @@ def server_command(port: int, *, headless: bool, host: str = ADDRESS) -> list[st
 
 
 def script() -> Path:
-    """The path of `app.py`.
+    """Return the path of `app.py`.
 
     Raises:
         Failure: the pages of the app are missing.
@@ -113,6 +113,7 @@ def _check_port(host: str, port: int, url: str) -> None:
         raise UsageError(f"The address {host[:80]!r} is not known; give one of this machine with --host.") from None
     with socket.socket(family) as probe:
         if os.name == "posix":
+            # As the server does: a port whose old connections are still in TIME_WAIT is free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(socket_address)

@@ -70,7 +70,7 @@ def _kinds() -> list[str]:
 
 
 def _fetch_files(arguments: Namespace, folder: Path) -> list[Path]:
-    """The local paths of all files; those at an address or at the Hub are downloaded into `folder` first."""
+    """Return the local paths of all files; those at an address or at the Hub are downloaded into `folder` first."""
     from netloom.data.downloads import download, fetch_dataset, remote_source
 
     paths = []
@@ -123,7 +123,7 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
 
 
 def _read_content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
-    """The path of a single file or folder, or the contents of several by name; and the name of the dataset."""
+    """Return the path of a single file or folder, or the contents of several by name; and the name of the dataset."""
     from netloom.data import DataError
     from netloom.data.limits import MAX_FILE_BYTES
     from netloom.data.uploads.naming import called
@@ -131,7 +131,7 @@ def _read_content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
     if len(paths) == 1:
         return paths[0], paths[0].name or paths[0].resolve().name
     files: dict[str, bytes] = {}
-    remaining_bytes = MAX_FILE_BYTES + 1
+    remaining_bytes = MAX_FILE_BYTES + 1  # one byte beyond the limit shows that the files are too large
     for name, path in _files_by_name(paths).items():
         try:
             with path.open("rb") as file:
@@ -144,7 +144,7 @@ def _read_content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
 
 
 def _files_by_name(paths: list[Path]) -> dict[str, Path]:
-    """All files, also those in folders, by name.
+    """Return all files, also those in folders, by name.
 
     If two names are equal, as in train/x.csv and test/x.csv, all names are paths below the common folder. Symbolic
     links and hidden files in folders are skipped.
@@ -166,7 +166,7 @@ def _files_by_name(paths: list[Path]) -> dict[str, Path]:
 
 
 def _parse_options(assignments: list[str], reader: Reader, inspection: FileInspection) -> dict[str, Any]:
-    """The values of `--option NAME=VALUE`, converted to the types of the reader's questions."""
+    """Return the values of `--option NAME=VALUE`, converted to the types of the reader's questions."""
     values: dict[str, str] = {}
     for text in assignments:
         name, equals, value = text.partition("=")

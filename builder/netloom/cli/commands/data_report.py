@@ -112,14 +112,14 @@ def _extent(report: Report) -> str:
 
 
 def _rows(finding: Finding, limit: int = 10) -> str:
-    """The rows of a finding, or its pairs of equal rows as `3=17`."""
+    """Return the rows of a finding, or its pairs of equal rows as `3=17`."""
     row_names = [f"{first}={second}" for first, second in finding.pairs] or [str(row) for row in finding.rows]
     text = ", ".join(row_names[:limit])
     return f"{text}, …" if max(finding.count, len(row_names)) > limit else text
 
 
 def _page(info: DatasetInfo, report: Report) -> str:
-    """The report as an HTML page; all text of the data is escaped."""
+    """Return the report as an HTML page; all text of the data is escaped."""
     sections = []
     for finding in report.findings:
         rows = f"<p><small>Rows {escape(_rows(finding))}</small></p>" if finding.rows or finding.pairs else ""

@@ -125,7 +125,7 @@ class Code(Command):
 
 
 def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any]]]:
-    """The analysis of a document and all its issues. Data that cannot be read is an issue, too.
+    """Return the analysis of a document and all its issues. Data that cannot be read is an issue, too.
 
     Raises:
         DocumentError: the file is not a document.
@@ -149,6 +149,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _rows(network: Network) -> list[dict[str, Any]]:
     nodes = network.network.nodes
+    # Nodes on or after a cycle have no place in the order, so they come last.
     order = [*network.order, *(key for key in nodes if key not in set(network.order))]
     rows = []
     for key in order:
@@ -167,7 +168,7 @@ def _rows(network: Network) -> list[dict[str, Any]]:
 
 
 def _type(network: Network, key: str) -> str:
-    """The layer of a node; for a subnetwork also its name and its number of repeats."""
+    """Return the layer of a node; for a subnetwork also its name and its number of repeats."""
     from netloom.layers.subnetwork import Subnetwork
 
     layer = network.layers.get(key)
@@ -175,7 +176,7 @@ def _type(network: Network, key: str) -> str:
 
 
 def _shapes(row: dict[str, Any]) -> str:
-    """The output shapes of a node; an Output node has none, as it passes nothing on."""
+    """Return the output shapes of a node; an Output node has none, as it passes nothing on."""
     unknown = "?" if row["parameters"] is None or row["type"] != "Output" else ""
     return "  ".join(row["outputs"].values()) or unknown
 

@@ -121,7 +121,7 @@ class Explain(Command):
 
 
 def _baselines(trained: TrainedRun) -> str:
-    """The values of `--baseline` that fit the inputs of the network."""
+    """Return the values of `--baseline` that fit the inputs of the network."""
     from netloom.explain.core.baselines import offered
 
     names = [
@@ -151,7 +151,7 @@ def _refuse_conflicts(arguments: Namespace) -> None:
 
 
 def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
-    """The function that writes a file with this ending.
+    """Return the function that writes a file with this ending.
 
     Raises:
         UsageError: the name does not end in .html, .png or .json.
@@ -169,7 +169,7 @@ def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
 
 
 def _example(trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
-    """The number of a row of the data, or the raw row of a file.
+    """Return the number of a row of the data, or the raw row of a file.
 
     Raises:
         Failure: the file cannot be read.
@@ -183,7 +183,7 @@ def _example(trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
 
 
 def _method(trained: TrainedRun, name: str | None) -> str:
-    """The name of the method; without one, the first that fits the network.
+    """Return the name of the method; without one, the first that fits the network.
 
     Raises:
         UsageError: there is no such method.
@@ -223,7 +223,7 @@ def _explanation_lines(explanation: Explanation) -> list[str]:
 
 
 def largest_parts(values: np.ndarray, labels: tuple[str, ...]) -> list[tuple[str, float]]:
-    """The parts with the largest magnitudes, by name or by index in the array. Padding has no name and is left out."""
+    """Return the parts with the largest magnitudes, by name or by index. Padding has no name and is omitted."""
     import numpy as np
 
     flat = values.ravel()

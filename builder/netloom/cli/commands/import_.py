@@ -110,12 +110,13 @@ def _read_model(arguments: Namespace) -> ImportedModel:
         return read_models(existing(arguments.file), arguments.name, arguments.prepare)[0]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"
+        # The module's code has run in this process already, so its program is not read in the sandbox.
         name, facts = record(arguments.file, arguments.input, target)
         return read_model(target, arguments.name or name, facts, arguments.prepare)
 
 
 def _output_files(document: Path, *, force: bool) -> tuple[Path, Path]:
-    """The paths of the document and of its weights.
+    """Return the paths of the document and of its weights.
 
     Raises:
         UsageError: one of them exists, or its folder does not.

@@ -118,7 +118,7 @@ class Concepts(Command):
 
 
 def _concept(arguments: Namespace) -> ConceptDefinition:
-    """The concept of the arguments.
+    """Return the concept of the arguments.
 
     Raises:
         UsageError: `--column` has no condition.

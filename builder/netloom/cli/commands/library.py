@@ -115,7 +115,7 @@ def _delete(store: Store, arguments: Namespace, context: Context) -> None:
 
 
 def _bundle(store: Store, name: str) -> Project:
-    """A published network, or a built-in block.
+    """Return a published network, or a built-in block.
 
     Raises:
         UsageError: the library has no network with this name.

@@ -47,7 +47,7 @@ class Predict(Command):
 
 
 def _predict(trained: TrainedRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The predictions for raw rows.
+    """Return the predictions for raw rows.
 
     Raises:
         Failure: a row does not fit; the message says which row and why.
@@ -58,6 +58,7 @@ def _predict(trained: TrainedRun, rows: list[dict[str, Any]]) -> list[dict[str, 
     try:
         return predict(trained, rows)
     except (DataError, ValueError, TypeError, OverflowError):
+        # The exception does not say which row it was; encoding them one by one finds out.
         for number, row in enumerate(rows, 1):
             _check_row(trained, number, row)
         raise
@@ -76,7 +77,7 @@ def _check_row(trained: TrainedRun, number: int, row: dict[str, Any]) -> None:
 
 
 def _prediction_text(prediction: dict[str, Any]) -> str:
-    """The prediction as text; for a segmentation mask, the share of pixels per class."""
+    """Return the prediction as text; for a segmentation mask, the share of pixels per class."""
     if "shares" in prediction:
         return ", ".join(f"{plain(name)} {share:.0%}" for name, share in prediction["shares"].items())
     return _value_text(prediction["prediction"])

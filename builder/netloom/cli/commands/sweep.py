@@ -152,7 +152,7 @@ def _start(store: Store, project: Project, arguments: Namespace) -> str:
 
 
 def _space(name: str) -> Any:
-    """The search space from a JSON file, or from JSON on the command line.
+    """Return the search space from a JSON file, or from JSON on the command line.
 
     Raises:
         UsageError: the file cannot be read, or the text is not JSON.
@@ -185,6 +185,7 @@ def _follow(store: Store, sweep_id: str, context: Context) -> bool:
                 return interrupted
             time.sleep(POLL_S)
         except KeyboardInterrupt:
+            # The sweep is no longer running, so the next pass reports the last trials and returns.
             sweeps.stop(store, sweep_id)
             interrupted = True
 

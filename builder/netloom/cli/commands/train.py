@@ -149,7 +149,7 @@ def add_backend_argument(parser: ArgumentParser) -> None:
 
 
 def _workers(arguments: Namespace) -> int:
-    """The number of workers on a cluster; 0 trains on this machine.
+    """Return the number of workers on a cluster; 0 trains on this machine.
 
     Raises:
         UsageError: `--workers` or `--job` is set without a cluster.
@@ -164,7 +164,7 @@ def _workers(arguments: Namespace) -> int:
 
 
 def _project(document: Project, arguments: Namespace, context: Context) -> Project:
-    """The document with the dataset and the settings of the command line.
+    """Return the document with the dataset and the settings of the command line.
 
     Raises:
         UsageError: there is no such dataset.
@@ -193,7 +193,7 @@ def _project(document: Project, arguments: Namespace, context: Context) -> Proje
 
 
 def _initial_weights(store: Store, project: Project, start_from: str, context: Context) -> str:
-    """The value of `training.start` for `--from`.
+    """Return the value of `training.start` for `--from`.
 
     The weights of a file, or those of a Hugging Face folder that fit the network, are copied into the data folder.
 
