@@ -42,7 +42,7 @@ def class_chart(counts: dict[str, int]) -> go.Figure:
 
 
 def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINTS) -> tuple[list[Number], list[float]]:
-    """Return about `most` points of a curve, at most: the lowest and highest of each stretch, so that spikes remain."""
+    """Return at most about `most` points of a curve: the lowest and highest of each stretch, so that spikes remain."""
     if len(steps) <= most:
         return list(steps), list(values)
     size = -(-len(steps) // (most // 2))

@@ -66,6 +66,7 @@ def _columns(
     columns: dict[str, ColumnEncoder] = {}
     for column in field.columns:
         name = column.name if column.name in raw else column.date_column or column.name
+        # A date is encoded as several columns, but edited as one.
         columns.setdefault(name, column)
     order = sorted(columns, key=lambda name: -abs(weights.get(name, 0.0)))
     values: dict[str, Any] = {}

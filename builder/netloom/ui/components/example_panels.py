@@ -65,7 +65,7 @@ def _sheet(pictures: Any) -> str:
     across = min(8, count)
     down = -(-count // across)
     times = max(1, 64 // max(height, width))
-    big = pictures.repeat(times, 2).repeat(times, 3)
+    big = pictures.repeat(times, 2).repeat(times, 3)  # (N, C, H, W) -> (N, C, times H, times W)
     tile = (height * times + 2, width * times + 2)
     sheet = np.full((down * tile[0] - 2, across * tile[1] - 2, 3), 0.5)
     for place, image in enumerate(big):
@@ -89,6 +89,7 @@ def legend(classes: Sequence[str]) -> None:
 
 def colour(place: int) -> str:
     """Return the color of a class by its index."""
+    # Further classes repeat the colors, but not that of the background.
     return COLOURS[place] if place < len(COLOURS) else COLOURS[1 + (place - 1) % (len(COLOURS) - 1)]
 
 

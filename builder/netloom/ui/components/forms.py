@@ -40,6 +40,7 @@ def bound(
     generation = live.generation
     state = FormState.current()
     own_changes = state.typed[live.id]
+    # The changes of this widget in other tabs: its own changes must not renew it.
     key = bound_key(live.id, generation, live.typed[name] - own_changes[name], name)
 
     def commit() -> None:

@@ -68,7 +68,7 @@ def painted(
         tone = np.full(len(pixels), plain[colour]) if colour in plain else ground
         for row, column in cells:
             part = pixels[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
-            part[...] = tone[:, None, None]
+            part[...] = tone[:, None, None]  # (C,) -> (C, 1, 1); a view, so this writes to `pixels`
     return pixels
 
 

@@ -138,6 +138,7 @@ def _setting(live: Live, place: int, augment: Augment, settings: Augmentation, f
             st.slider(field.label, int(low), int(high), int(value), help=text, **binding)
         else:
             step = 0.01 if high <= 2 else 0.1 if high <= 10 else 1.0
+            # A slider includes its minimum.
             first = low + step if field.exclusive_minimum else low
             st.slider(field.label, float(min(first, value)), float(high), float(value), step, help=text, **binding)
     refused(binding)

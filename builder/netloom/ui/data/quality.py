@@ -87,6 +87,7 @@ def _fixed(live: Live | None) -> None:
     """Draw the last applied fix with a button that undoes it."""
     state = DataState.current()
     fixed = state.fixed
+    # The button undoes the last edit, so it is offered only while that is the fix.
     if live is None or fixed is None or (fixed.project_id, fixed.revision) != (live.id, live.view.state.revision):
         return
     left, right = st.columns([5, 1], vertical_alignment="center")

@@ -73,6 +73,7 @@ def _choose(live: Live, columns: Sequence[Column], names: Sequence[str]) -> Edit
         if (column.role == "target") != (column.name in names):
             settings_of[column.name]["role"] = "target" if column.name in names else "input"
     changed = {name: settings for name, settings in settings_of.items() if settings}
+    # The tasks of one target and of several differ, so the chosen one is kept only from several to several.
     task = _task(live) if len(names) > 1 and len(targets_of(columns)) > 1 else None
     if task is None and not all(column_kind(column.kind).is_number for column in columns if column.name in names):
         task = SEVERAL if len(names) > 1 else None
@@ -96,6 +97,7 @@ def reading_edit(live: Live, change: dict[str, Any]) -> Edit:
     if after is None:
         return edit
     kind = after.target.kind
+    # Only for a new kind of target, so that an objective chosen by the user stays.
     if (before is None or before.target.kind != kind) and (task := usual_task(kind)) is not None:
         edit = {**edit, "training": {"objective": task.name}}
     return {"kind": "batch", "edits": [edit, *reading_edits(project, after)]}

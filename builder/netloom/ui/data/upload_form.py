@@ -141,6 +141,7 @@ def _inspected(key: str, files: Sequence[Any]) -> FileInspection:
             state.inspection.close()
         contents: dict[str, bytes] = {}
         for number, file in enumerate(files):
+            # Files from different folders can have the same name.
             contents[file.name if file.name not in contents else f"{number} {file.name}"] = file.getvalue()
         state.files, state.inspection = key, FileInspection(contents, called(list(contents)))
     return state.inspection
@@ -161,6 +162,7 @@ def _reader(key: str, readers: list[Reader]) -> Reader:
 
 def _answers(key: str, inspection: FileInspection, reader: Reader) -> dict[str, Any]:
     """Draw the questions of this kind of data, and return the answers."""
+    # The answers of the last rerun: they decide which questions there are, before any of these is drawn.
     values = values_below(Key.ASK.of(key, reader.name, ""))
     answers: dict[str, Any] = {}
     questions = inspection.questions(reader, {name: value for name, value in values.items() if value is not None})

@@ -119,6 +119,7 @@ class _Place:
         project = self.project
         current = self.node.params.get("network")
         names = [name for name in standing(project, self.name) if name != project.main]
+        # The current network is listed also if it does not exist or would contain itself.
         names = names if current in names else [str(current or ""), *names]
         binding = self.bound("network", str(current or ""), lambda new: self._set("network", new), renews=True)
         st.selectbox("Network", names, index=names.index(str(current or "")), **binding)
@@ -161,6 +162,7 @@ class _Place:
     def _shares(self) -> None:
         node, nodes = self.node, self.context.network.nodes
         types = SHARING.get(node.type, (node.type,))
+        # Only nodes with weights of their own, so that no node shares those of one that shares itself.
         fitting = [other.id for other in nodes.values() if other.type in types and other.shares is None]
         names = [None, *(key for key in fitting if key != node.id)]
         names += [node.shares] if node.shares not in names else []

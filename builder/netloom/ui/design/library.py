@@ -231,7 +231,7 @@ def _facts(card: Card) -> str:
 
 def _already(project: Project, bundle: Project) -> bool:
     try:
-        return insert(project, bundle)[0] == project
+        return insert(project, bundle)[0] == project  # inserting a network that the project has changes nothing
     except BundleError:
         return False
 

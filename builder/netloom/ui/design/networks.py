@@ -48,7 +48,7 @@ def users(project: Project) -> dict[str, set[str]]:
 
 
 def standing(project: Project, name: str) -> list[str]:
-    """The networks that can be nodes in a network: those that do not contain it, directly or through others."""
+    """Return the networks that can be nodes in a network: those that do not contain it, directly or through others."""
     table, around, waiting = users(project), {name}, [name]
     while waiting:
         new = table[waiting.pop()] - around

@@ -79,6 +79,7 @@ def _project(live: Live) -> Content:
     """Return the content of the project without the positions of its layers, as a counter of its changes."""
     state, project = DesignState.current(), live.project
     number, before = state.revisions.get(live.id, (0, project))
+    # Documents are immutable, so the same object has not changed and needs no comparison.
     number += before is not project and _is_changed(before, project)
     state.revisions[live.id] = number, project
     return number, live.schema(), _forms(live)

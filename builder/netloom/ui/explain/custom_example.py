@@ -84,6 +84,7 @@ def typed(before: Any, key: str) -> Any:
     before_text = str(as_text(before) or "")
     about = "Separate words with spaces; the dataset is tokenized into words." if isinstance(before, list) else None
     text = st.text_area("Text", before_text, key=key, height=115, help=about)
+    # An unedited list is returned as it was, because its words could contain spaces.
     return text if not isinstance(before, list) else before if text == before_text else text.split()
 
 
@@ -169,6 +170,7 @@ def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
     if file is not None:
         sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
         begun = np.zeros((samples, 1))
+        # The sound is in the row's rate, cut to its length; a shorter one ends in silence.
         begun[: len(sound), 0] = sound
     elif source != sources[0]:
         st.caption("The sound of the row is used until you upload or record one.")
@@ -204,6 +206,7 @@ def _columns(field: FieldEncoder[Any], start: Mapping[str, Any], key: str) -> di
     tall = len(columns) > 5
     with st.container(height=HEIGHT if tall else "content", border=False):
         for column in columns:
+            # A date is encoded as several columns, but edited as one.
             name = column.name if column.name in start else column.date_column or column.name
             if name not in values:
                 values[name] = value_editor(column, name, start.get(name), f"{key} {name}")

@@ -176,6 +176,7 @@ def _tokens(explanation: Explanation, field: str, values: np.ndarray) -> Iterato
 def _columns(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
     for label, value in zip(column_labels(explanation, field), values.tolist(), strict=True):
         column, _, cell = label.partition(" = ")
+        # "Class = Class 3" would name the column twice.
         name = cell if cell.casefold().startswith(column.casefold()) else label
         yield Feature(escape(name), value, given=True, unique=True)
 
@@ -184,7 +185,7 @@ def _regions(explanation: Explanation, field: str, values: np.ndarray) -> Iterat
     """Yield the nine regions of an image (C, H, W), or the whole image if no region stands out."""
     regions = [
         Feature(f"the {_region(row, column)}", float(cell.sum()))
-        for row, cells in enumerate(np.array_split(values.sum(0), GRID, axis=0))
+        for row, cells in enumerate(np.array_split(values.sum(0), GRID, axis=0))  # (C, H, W) -> (H, W)
         for column, cell in enumerate(np.array_split(cells, GRID, axis=1))
     ]
     yield from _standing_out(regions, "all regions of the image")

@@ -74,6 +74,7 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
         folder = Path(place) / "Imported"
         folder.mkdir()
         for name, content in files.items():
+            # The browser chooses the names; only their last part counts, so that no file is written elsewhere.
             (folder / Path(name).name).write_bytes(content)
         return _saved(store, *read_models(folder))
 

@@ -237,6 +237,7 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     name = _datasets(store)
     for path in differing_paths(columns)[:8]:
         values = [name(path, column.get(path)) for column in columns]
+        # A missing setting becomes a category, because a run without a value on some axis has no line.
         axes[path] = [as_text(value) for value in values] if None in values else values
     names = list(dict.fromkeys(name for found in measures for name in found))
     axes |= {called(name): [found.get(name) for found in measures] for name in names[:4]}

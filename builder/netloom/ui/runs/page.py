@@ -87,6 +87,7 @@ def _stamp(runs: Sequence[Run]) -> tuple[Any, ...]:
 @guard()
 def _look(store: Store, stamp: tuple[Any, ...]) -> None:
     """Rerun the page if an active run has changed; a thread of the server monitors the runs themselves."""
+    # In the order of `store.runs`, from which the stamp was made.
     if _stamp(sorted(store.active_runs(), key=lambda run: run.created_at, reverse=True)) != stamp:
         st.rerun(scope="app")
 

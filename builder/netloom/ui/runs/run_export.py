@@ -46,5 +46,6 @@ def hand_over(runs: Sequence[Run], chosen: bool) -> None:
 
 
 def _file(runs: Sequence[Run], kind: Literal["csv", "tensorboard", "mlflow"]) -> bytes:
+    # Makes the request another one after a run has changed, so that no cached file is returned.
     stamp = hashlib.sha256(repr(runs).encode()).hexdigest()
     return downloaded(RunArchive(tuple(run.id for run in runs), kind, stamp)).tobytes()

@@ -109,6 +109,7 @@ def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
     except SpaceError:  # shown when the sweep is started
         size = 1
     largest = min(size, sweeps.MAX_TRIALS)
+    # A grid of another size gets a new widget, whose value is again the whole grid.
     trials = int(st.number_input("Trials", 1, largest, largest, key=Key.TRIALS_OF.of(size)))
     spread = f"; this sweep tries {trials:,} of them, spread over the grid." if trials < size else "."
     st.caption(f"The grid has {size:,} combination{'s'[: size != 1]}{spread}")

@@ -30,6 +30,7 @@ def owner() -> str:
     header = settings.user_header
     named = plain(st.context.headers.get(header) or "") if header else ""
     if named:
+        # Long names are cut, and a hash of the whole name keeps them different.
         return f"user {named}" if len(named) <= _MAX_OWNER - 5 else f"user {named[:40]} {_short(named)}"
     cookie = str(st.context.cookies.get(COOKIE, ""))
     if _VALUE.fullmatch(cookie):

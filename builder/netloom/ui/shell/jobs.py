@@ -59,6 +59,7 @@ class Pending(Generic[R]):
                 if bar is None:
                     with placeholder.container(horizontal=True, vertical_alignment="center"):
                         bar = st.empty()
+                        # With the time, because a page can wait for a job twice: for its preview and for its result.
                         key = Key.CANCEL_JOB.of(self.job.number, monotonic())
                         st.button("Cancel", icon=":material/close:", key=key, on_click=self._cancel, width="content")
                 waiting = self.job.state == "waiting"

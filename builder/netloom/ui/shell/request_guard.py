@@ -67,6 +67,7 @@ def is_known(name: str, names: Collection[str], arrived_at: str = "") -> bool:
     """
     if not name:
         return False
+    # The chained comparison excludes names, whose address is None.
     if name in names or "*" in names or _address(name) == _address(arrived_at) is not None:
         return True
     return any(pattern.startswith("*.") and name.endswith(pattern[1:]) for pattern in names)

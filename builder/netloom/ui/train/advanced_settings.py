@@ -155,6 +155,7 @@ def _classes(live: Live) -> None:
     weights = training.class_weights
     current = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
 
+    # At least two, because a document with fewer weights is invalid.
     begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * max(len(classes), 2)}
 
     def weigh(new: Any) -> Edit:

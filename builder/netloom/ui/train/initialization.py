@@ -58,6 +58,7 @@ def _from_files(live: Live) -> None:
     try:
         with TemporaryDirectory(prefix="netloom-") as place, st.spinner("Reading the weights …"):
             for file in files:
+                # The browser chooses the names; only their last part counts, so that no file is written elsewhere.
                 (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
             start, remarks = keep_folder(live.store, live.project, Path(place))
     except (UnreadableModelError, training.StartError, CompileError, StoreError) as error:

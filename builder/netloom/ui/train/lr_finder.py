@@ -39,7 +39,7 @@ def lr_finder(live: Live) -> None:
 
 @guard()
 def _rates(live: Live, job: Job[Rates], *, going: bool) -> None:
-    job.touch()
+    job.touch()  # a job without a watcher is cancelled
     if going and job.ended:
         st.rerun()  # the whole page, so that this fragment stops polling
     rates = job.result() if job.ended else job.preview or Rates()
@@ -78,6 +78,7 @@ def chart_of(rates: Rates) -> go.Figure:
     best = rates.suggested if rates.done else None
     if best is not None:
         figure.add_vline(best, line_dash="dot", line_color=VALIDATION)
+    # The losses before the minimum set the range of the axis; after it, the loss may diverge.
     low, high = min(smooth), max(smooth[: max(10, smooth.index(min(smooth)) + 1)])
     figure.update_layout(
         height=240,

@@ -54,6 +54,7 @@ def _runs(live: Live) -> None:
         chosen = ids[0]
     choice, notice = st.columns([3, 1], vertical_alignment="bottom")  # one below the other on a narrow screen
     with choice:
+        # `index` counts only for a new key, so the key changes with the list, the chosen run and its state.
         picked = st.selectbox(
             "Run",
             ids,

@@ -293,7 +293,7 @@ def take_away(live: Live, run: Run) -> None:
     button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
     state = TrainState.current()
     if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
-        state.built = None
+        state.built = None  # after an error, the previous file must not be offered
         try:
             weights = RunWeights(run.id, "", artifacts.weights_written_at())
             exported = computed(

@@ -221,6 +221,7 @@ def _facts(run: Run) -> None:
         epoch = f" (epoch {facts['best']['epoch'] + 1})" if run.total_steps else ""
         value = facts["best"]["loss"]
         name = _best_of(run, facts["best"].get("measure", "loss"))
+        # The loss of an agent is its negative return.
         values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
     if facts.get("learning_rate") and run.total_steps:
         chosen, rate = facts["learning_rate"], facts.get("rate")

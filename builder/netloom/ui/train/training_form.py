@@ -103,6 +103,7 @@ def _misfits(live: Live) -> list[str]:
     rate_prefixes = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
     schema = live.schema()
     described = objective.described(training, schema) if schema is not None else objective
+    # Without any name, the check would skip the layers instead of reporting those that are missing.
     return preflight_problems(training, described, schema, rate_prefixes or ["none"], device)
 
 

@@ -12,7 +12,7 @@ from netloom.validation import Context
 
 
 def about(context: Context, wish: AboutWish | None) -> About | None:
-    """The declaration of the layer that `wish` names, and the output shapes of its node.
+    """Return the declaration of the layer that `wish` names, and the output shapes of its node.
 
     The node may be missing, as people may ask about a layer of the palette.
     """
@@ -53,7 +53,7 @@ def _range(field: FormField) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as text."""
+    """Return a value as text."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):

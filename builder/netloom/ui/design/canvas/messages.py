@@ -202,7 +202,7 @@ _ADAPTERS: dict[object, TypeAdapter[Any]] = {}
 
 
 def read(kind: type[Message], message: object) -> Message | None:
-    """A message of the canvas; None where there is none, or where it is malformed."""
+    """Return a message of the canvas; None where there is none, or where it is malformed."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     try:

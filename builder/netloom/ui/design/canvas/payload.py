@@ -58,7 +58,7 @@ def payload(
     refused_at: float = 0.0,
     changes: int = 0,
 ) -> CanvasData:
-    """The component's data.
+    """Return the component's data.
 
     `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
     `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown, and by
@@ -118,7 +118,7 @@ class NetworkCache:
         self._graph: tuple[Network, Graph] | None = None
 
     def graph_of(self, project: Project) -> Graph:
-        """The network in the format of the canvas."""
+        """Return the network in the format of the canvas."""
         network, before = project.networks[self.name], self._graph
         if before is None or before[0] is not network:
             reused = (before[0].nodes, cast("Mapping[str, dict[str, Any]]", before[1]["nodes"])) if before else None
@@ -132,7 +132,7 @@ _memory: WeakKeyDictionary[Live, dict[str, NetworkCache]] = WeakKeyDictionary()
 
 
 def _cache_of(live: Live, name: str) -> NetworkCache:
-    """The cache of a network, which all tabs share."""
+    """Return the cache of a network, which all tabs share."""
     by_network = _memory.setdefault(live, {})
     for gone in by_network.keys() - live.project.networks.keys():
         by_network.pop(gone, None)
@@ -233,7 +233,7 @@ def _cached_edge(
 
 
 def palette(schema: Schema | None) -> tuple[list[LayerType], str]:
-    """The layers of the palette, and their version.
+    """Return the layers of the palette, and their version.
 
     A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
     """
@@ -267,7 +267,7 @@ def _layer(name: str) -> LayerType:
 
 
 def _fitting(schema: Schema | None) -> dict[str, Params]:
-    """The parameters that new layers begin with, by type, where they are not the defaults."""
+    """Return the parameters that new layers begin with, by type, where they are not the defaults."""
     if schema is None:
         return {}
     field = schema.inputs[0]

@@ -187,6 +187,7 @@ def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]
     """Draw the choice of the enlarged layer and head, by default the head whose ablation changes the score most."""
     layers = list(range(len(maps.layers)))
     first = ranked_heads(heads)[:1] if heads is not None else []
+    # Set in the state rather than as defaults, because a click on the grid sets these values as well.
     if value_of(Key.ATTENTION_LAYER) not in layers:
         _pick(*(first[0][0] if first else (layers[-1], 0)))
     place = st.selectbox(
@@ -208,17 +209,19 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
         st.markdown(f"**Head {head + 1}** {describe_pattern(head_figures(maps, maps.layers[place])[head])}.")
     stream = maps.streams[layer.streams[1]]
     picture = raw.example.images.get(stream.field, raw.example.image) if stream.grid else None
+    # Of cross-attention, the queries are not patches of the same image.
     laid = picture is not None and layer.streams[0] == layer.streams[1]
     tabs = st.tabs([*(["On the image"] if laid else []), "Lines", "Heatmap"])
     name = f"attention layer {place + 1} head {head + 1 if head != MEAN else 'all'}"
     table = _pairs(weights, *sides(attention_maps, layer))
     if laid and picture is not None:
         with tabs[0]:
+            # The position from which the output is read is the first query to be shown.
             reads = next((reader for reader in maps.read if reader < len(weights)), 0)
             svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
             drawing(svg, Key.ATTENTION_PATCHES.of(place, head))
             exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
-    with tabs[-2]:
+    with tabs[-2]:  # from the end, because the first tab is optional
         svg, unseen = (
             attention_lines(weights, *sides(attention_maps, layer)),
             hidden_lines_note(weights, *sides(attention_maps, layer)),
@@ -331,6 +334,7 @@ def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) 
         (figure.update_xaxes, columns, {}),
         (figure.update_yaxes, rows, {"autorange": "reversed"}),
     ):
+        # Cells are at their positions, with tokens as tick texts: as categories, equal tokens would share one row.
         thin = max(1, len(names) // 40)
         ticks = list(range(0, len(names), thin))
         tick_labels = [names[tick].replace("\n", "↵")[:18] for tick in ticks]

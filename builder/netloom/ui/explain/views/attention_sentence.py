@@ -58,6 +58,7 @@ def _strongest(words: Explanation) -> list[str]:
     if maps is None or maps.rollout is None or not maps.read:
         return []
     names = [name for stream in maps.streams for name in _names(words, stream, in_figure=len(maps.streams) == 1)]
+    # (positions, positions) -> (positions,): the mean over those from which the output is read
     shares = maps.rollout[list(maps.read)].mean(axis=0)
     order = [place for place in np.argsort(-shares) if names[place] and shares[place] > 0]
     best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]

@@ -59,6 +59,7 @@ def _in_units(panel: Plot, explanation: Explanation) -> None:
     """Label the axis of bars with the explained quantity, if attributions are in its units."""
     if panel.figure is None or panel.kind is not PlotKind.BARS or explanation.proofs.completeness is None:
         return
+    # Plotly interprets HTML tags in texts.
     quantity = on_one_line(explanation.target.quantity)[:70].replace("<", "&lt;")
     is_waterfall = any(trace.type == "waterfall" for trace in panel.figure.data)
     panel.figure.update_xaxes(

@@ -174,6 +174,7 @@ def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
     table = points(comparison)
     first, second = np.array(table["first"]), np.array(table["second"])
     is_nonzero = (first != 0) | (second != 0)
+    # 1e-12: an axis needs a length, also if all attributions are 0.
     end = 1.06 * max(float(np.abs(first).max(initial=0)), float(np.abs(second).max(initial=0)), 1e-12)
     # Plotly interprets HTML tags in texts.
     across, up = (line(title).replace("<", "&lt;") for title in titles)

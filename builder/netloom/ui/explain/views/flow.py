@@ -118,6 +118,7 @@ def _titles(flow: Flow) -> dict[str, str]:
     names = {(node.path, node.key): node.title for node in flow.nodes}
     for path in dict.fromkeys(node.path for node in flow.nodes if node.path):
         around, _, last = path.rpartition(".")
+        # A path that ends in a number is one repetition of a subnetwork; without it, it is the mean of all.
         if not last.isdecimal():
             titles[path] = f"{names[around, last]} ({path})"
             continue
@@ -132,6 +133,7 @@ def _graph(context: ViewContext, flow: Flow, path: str) -> None:
     def opened() -> None:
         """Open the subnetwork that was clicked; the mean of its repetitions if there are several."""
         opened_node = str(value_of(Key.FLOW_GRAPH).get("opened") or "")
+        # Within the mean of all repetitions, a subnetwork is opened in the first of them.
         first = f"{path}.0" if f"{path}.0" in {node.path for node in flow.nodes} else path
         for opened_path in (f"{path}.{opened_node}", f"{first}.{opened_node}"):
             if opened_node and opened_path.lstrip(".") in _titles(flow):

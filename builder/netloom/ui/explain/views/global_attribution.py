@@ -59,6 +59,7 @@ def global_attribution_view(context: ViewContext) -> None:
     )
     if attribution.parts:
         _parts(attribution)
+    # (groups, C, H, W) for images, (groups, T, D) for series; (groups, columns) for tables, whose columns are `parts`
     for name, values in attribution.sizes.items():
         if values.ndim == 4:
             _maps(attribution, name, error=context.trained.objective.task.reconstructs_input)
@@ -97,6 +98,7 @@ def _choices(context: ViewContext) -> tuple[RowChoice, str, str, dict[str, Any]]
     )
     middle, right = st.columns(2, vertical_alignment="bottom")
     titles = {item.name: item.title for item in context.methods if item.available and item.name not in ALONE}
+    # The method that explains rows in batches is first, and thus the default.
     names = sorted(titles, key=lambda name: name != BATCHED_METHOD)
     with middle:
         help_ = (

@@ -92,6 +92,7 @@ def _numbers(influence: Influence) -> str:
     count = f"**{len(influence.stages)}** checkpoint{'s' if len(influence.stages) > 1 else ''}"
     if influence.tried is None:
         return count
+    # The weaker result of the two tests, of proponents and of opponents.
     ahead = 1 - max(influence.tried.gain_chance, influence.tried.harm_chance)
     return f"larger effect than **{ahead:.0%}** of random rows · {count}"
 

@@ -59,12 +59,13 @@ def robustness_view(context: ViewContext) -> None:
     size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key=Key.ATTACK_ROWS)
     st.caption(f"{METHODS[str(method)][0]}: {METHODS[str(method)][1]}.")
     try:
+        # Both requests are sent before the first result is awaited, so that workers can compute them in parallel.
         smallest_change = ask(
             LeastChange(context.weights, context.row, str(method), context.target),
             "Searching for the smallest change …",
         )
         many = ask(Attack(context.weights, str(method), int(size), context.target), "Attacking …")
-        with many.job.watched():
+        with many.job.watched():  # an unwatched job is cancelled, and this one waits for the other's result
             st.markdown("#### This example")
             _smallest_change(context, smallest_change)
             st.markdown("#### Many rows")
