@@ -1,4 +1,4 @@
-"""How much memory a decoded file takes: a few bytes can stand for gigabytes, and are refused before decoding."""
+"""The memory that a decoded file takes: a few bytes can decode to gigabytes, and are refused before that."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _BATCH_BYTES = 2**26
 
 
 def row_bytes(file: parquet.ParquetFile) -> float:
-    """The estimated bytes of a decoded row: the mean over the first rows, and at least 8 bytes per column."""
+    """Return the estimated bytes of a decoded row: the mean over the first rows, and at least 8 bytes per column."""
     numbers = 8.0 * int(file.metadata.num_columns)
     batch = next(file.iter_batches(batch_size=_PROBED_ROWS, use_threads=False), None)
     return max(numbers, decoded_bytes(batch) / batch.num_rows) if batch is not None and batch.num_rows else numbers
 
 
 def read_parquet_table(file: parquet.ParquetFile, size: int, filename: str) -> pa.Table:
-    """The table of a Parquet file of `size` bytes.
+    """Return the table of a Parquet file of `size` bytes.
 
     Raises:
         DataError: The decoded table exceeds the memory limit.
@@ -36,6 +36,7 @@ def read_parquet_table(file: parquet.ParquetFile, size: int, filename: str) -> p
     if _fixed_width_bytes(file) > max_bytes:
         raise _too_large(max_bytes, filename)
     memory_bytes, batches = 0, []
+    # Batch by batch, because the sizes of texts are known only after decoding.
     for batch in file.iter_batches(batch_size=rows, use_threads=False):
         memory_bytes += decoded_bytes(batch)
         if memory_bytes > max_bytes:
@@ -45,7 +46,7 @@ def read_parquet_table(file: parquet.ParquetFile, size: int, filename: str) -> p
 
 
 def decoded_bytes(batch: pa.RecordBatch) -> int:
-    """The bytes of a batch in which each cell holds its own value: a dictionary column stores long texts once."""
+    """Return the bytes of a batch whose dictionary columns, which store long texts once, are decoded."""
     return sum(map(_decoded, batch.columns))
 
 
@@ -57,6 +58,7 @@ def refuse_long_lines(text: str, filename: str) -> None:
     """
     place = 0
     while len(text) - place > MAX_LINE_BYTES:
+        # The last line break within the limit: the next line begins after it.
         end = max(text.rfind(mark, place, place + MAX_LINE_BYTES) for mark in "\n\r")
         if end < 0:
             raise _too_long(filename)
@@ -64,7 +66,7 @@ def refuse_long_lines(text: str, filename: str) -> None:
 
 
 def refuse_long_lines_in(file: IO[bytes], filename: str) -> None:
-    """`refuse_long_lines` for a file that is read in blocks."""
+    """Do the same as `refuse_long_lines` for a file, which is read in blocks."""
     since = 0
     while block := file.read(MAX_LINE_BYTES // 4):
         end = max(block.rfind(b"\n"), block.rfind(b"\r"))
@@ -74,7 +76,7 @@ def refuse_long_lines_in(file: IO[bytes], filename: str) -> None:
 
 
 def _fixed_width_bytes(file: parquet.ParquetFile) -> int:
-    """The bytes of the columns with fixed-width types, a lower bound that is known without decoding."""
+    """Return the bytes of the columns with fixed-width types, a lower bound that is known without decoding."""
     import pyarrow as pa
 
     bits = sum(kind.bit_width for kind in file.schema_arrow.types if pa.types.is_primitive(kind))
@@ -106,5 +108,5 @@ def _decoded(values: pa.Array) -> int:
     held = kind.value_type
     if pa.types.is_string(held) or pa.types.is_binary(held) or pa.types.is_large_string(held):
         lengths = pc.take(pc.binary_length(values.dictionary), values.indices)
-        return int(pc.sum(lengths).as_py() or 0) + 8 * len(values)
+        return int(pc.sum(lengths).as_py() or 0) + 8 * len(values)  # and an offset per text
     return 8 * len(values)

@@ -42,7 +42,7 @@ _UNREADABLE = (
 
 
 def file_type(head: bytes) -> str:
-    """The type of a file that begins with these bytes, at most `HEAD_BYTES` of them; "" if it is unknown."""
+    """Return the type of a file that begins with these bytes, at most `HEAD_BYTES` of them; "" if it is unknown."""
     if not head:
         return EMPTY
     for magic, form in _MAGIC_NUMBERS:
@@ -58,10 +58,11 @@ def file_type(head: bytes) -> str:
 
 
 def refusal(head: bytes) -> str:
-    """What an unreadable file is and what to do, as the end of a sentence; "" if that is unknown."""
+    """Return the type of an unreadable file and a remedy, as the end of a sentence; "" if the type is unknown."""
     for magic, words in _UNREADABLE:
         if head.startswith(magic) and not (magic.isalnum() and _is_text(head[:64])):
             return words
+    # The signatures of MP4 and of tar are not at the start.
     if head[4:8] == b"ftyp":
         return "a video or a recording; save its sound as WAV, or its frames as PNG in a zip"
     if head[257:262] == b"ustar":
@@ -77,6 +78,7 @@ def _is_idx(head: bytes) -> bool:
     if len(head) < 4 + 4 * head[3]:
         return False
     lengths: tuple[int, ...] = struct.unpack_from(f">{head[3]}I", head, 4)
+    # Other files can begin with these bytes, too, but rarely with plausible lengths.
     return math.prod(lengths) < 2**40
 
 
@@ -84,5 +86,6 @@ def _is_text(head: bytes) -> bool:
     """Whether bytes look like text in UTF-8, UTF-16 or an encoding of one byte per character."""
     if encoding_of(head).startswith("utf-16"):
         return True
+    # Up to a twentieth of the bytes may be control characters.
     odd = sum(byte < 32 and byte not in b"\t\n\r\f\x1a\x1b" for byte in head)
     return odd * 20 <= len(head)

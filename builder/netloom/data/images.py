@@ -50,6 +50,7 @@ def mask(content: bytes, filename: str) -> np.ndarray:
         if image.mode in ("P", "L", "1", "I", "I;16", "I;16B"):
             return np.asarray(image).astype(np.int64)
         colours = np.asarray(image.convert("RGB")).astype(np.int64)
+        # (H, W, 3) -> (H, W)
         return np.asarray(colours @ np.array([65_536, 256, 1]))
 
     return _opened(content, filename, read)
@@ -81,6 +82,7 @@ def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndar
 def equal(pictures: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Scale square images, each of its own size in a corner of (R, S, S, 3), to the size of the largest, in place."""
     side = int(sides.max())
+    # (R, S, S, 3) -> (R, side, side, 3), without a copy if the sizes are equal
     found = pictures if side == pictures.shape[1] else np.empty((len(pictures), side, side, 3), dtype=np.uint8)
     for place, own in enumerate(sides.tolist()):
         one = pictures[place, :own, :own]
@@ -127,12 +129,12 @@ def _too_large(filename: str, size: str) -> DataError:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Return red, green and blue from 0 to 255: transparency becomes white, and 16-bit values lose their lower 8
-    bits."""
+    """Return red, green and blue from 0 to 255; transparency becomes white, and 16 bits are scaled to 8."""
     from PIL import Image
 
     if image.mode.startswith("I;16") or image.mode == "I":
         deep = np.asarray(image).astype(np.int64).clip(0, 65_535)
+        # 65,535 = 255 × 257, so white stays white.
         return Image.fromarray((deep // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -23,5 +23,5 @@ MAX_STREAMED_ROWS = 200_000_000
 
 
 def in_memory() -> int:
-    """The size in bytes up to which a table is in memory (NETLOOM_DATA_MEMORY_MB); larger ones are memory-mapped."""
+    """Return the bytes up to which a table is in memory (NETLOOM_DATA_MEMORY_MB); larger ones are memory-mapped."""
     return int(settings.data_memory_mb * 2**20)

@@ -143,7 +143,7 @@ class MultiFieldDataset(RawDataset):
                 first = replace(first, text=example.text, tokens=example.tokens)
         images = {part.name: one.image for part, one in zip(self.parts, examples, strict=True) if one.image is not None}
         texts = {part.name: part.texts[index] for part in self.parts if isinstance(part, Texts)}
-        if len(texts) > 1:  # none of them speaks for the others
+        if len(texts) > 1:  # no single one can represent them
             first, columns = replace(first, text="", tokens=()), columns | texts
         return replace(first, columns=columns, images=images)
 

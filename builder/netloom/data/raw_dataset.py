@@ -1,6 +1,6 @@
-"""Data as it was read, before anything was fitted: what the classes of `netloom.data.raw` for each kind share.
+"""Data as it was read, before preprocessing is fitted: the base of the classes in `netloom.data.raw`.
 
-How a field is fitted, encoded and explained is decided by its modality, see `netloom.modalities.fields`.
+The modality of a field fits, encodes and explains it, see `netloom.modalities.fields`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Room = Callable[[str, Sequence[int], Any], np.ndarray]
 
 
 def in_parts(values: np.ndarray, dtype: Any = None) -> Iterator[bytes]:
-    """The bytes of rows, as numbers of another type where one is named, some at a time, as all of them may not fit."""
+    """Return the bytes of rows in parts, as all of them may not fit into memory; `dtype` converts the numbers."""
     count = max(1, _BYTES_AT_ONCE * len(values) // max(1, values.nbytes))
     return (
         np.ascontiguousarray(values[start : start + count], dtype).tobytes() for start in range(0, len(values), count)
@@ -35,7 +35,7 @@ def in_parts(values: np.ndarray, dtype: Any = None) -> Iterator[bytes]:
 
 
 def in_memory(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
-    """An array of zeros for a field."""
+    """Return an array of zeros for a field."""
     return np.zeros(tuple(shape), dtype)
 
 
@@ -50,7 +50,7 @@ class RawTarget(TypedDict, total=False):
 
 
 class RowRoles(TypedDict, total=False):
-    """What is known of each row (R,) besides its fields and target, as keyword arguments of `RawDataset`."""
+    """The roles of rows, (R,) each, besides fields and target, as keyword arguments of `RawDataset`."""
 
     groups: np.ndarray
     times: np.ndarray
@@ -59,18 +59,27 @@ class RowRoles(TypedDict, total=False):
 
 
 class RowFields(RawTarget, RowRoles):
-    """What all fields of the same rows share: the target and the roles."""
+    """The target and the roles, which all fields of the same rows share."""
 
 
 @dataclass
 class RawDataset:
-    """Rows and their targets. `contiguous` rows are split by their order, as neighbours resemble each other; `gap` rows
-    are left out between splits, as they overlap. Rows of one of the `groups`, where these are given, are never in two
-    parts of the split. `times` (R,) say what came before what, `given` (R,) in which part a row is (0 training, 1
-    validation, 2 test), `weights` (R,) how much a row counts. `settings` are those of the document for this field.
-    Where several targets stand side by side, `target_parts` says of which kind each column of `target` (R, columns) is.
-    What is `large` stays in files; `folder` is where an upload lies, and `identity` names what was read out of
-    it."""
+    """Rows and their targets.
+
+    Attributes:
+        contiguous: Whether the split follows the order of the rows, because neighboring rows resemble each other.
+        gap: The number of rows to omit between the parts of such a split, because rows overlap.
+        masks: (R, H, W), the object that determines the label, where it is known.
+        groups: (R,); rows of the same group are never in two parts of the split.
+        times: (R,), the times by which rows are ordered.
+        given: (R,), the predefined part of each row: 0 training, 1 validation, 2 test, -1 none.
+        weights: (R,), the weights of rows in the loss.
+        settings: The document's settings for this field.
+        target_parts: The target of each column of `target` (R, columns), if there are several targets.
+        large: Whether the data stays in files.
+        folder: The folder of an upload.
+        identity: A hash that identifies what was read from the folder.
+    """
 
     name: str
     target: np.ndarray
@@ -96,20 +105,20 @@ class RawDataset:
 
     @property
     def target_type(self) -> TargetType:
-        """What holds for every target of this kind."""
+        """The properties of this kind of target."""
         return TARGET_TYPES[self.target_kind]
 
     def row(self, index: int) -> dict[str, Any]:
-        """A raw row, as `encode` takes it."""
+        """Return a raw row, the input of `encode`."""
         raise NotImplementedError
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
-        """Some neighbouring rows."""
+        """Return the raw rows from `start` to `stop`."""
         return [self.row(index) for index in range(start, stop)]
 
     @property
     def modality(self) -> Modality[Any]:
-        """What the field holds, with the settings of the document."""
+        """The modality of the field, with the settings of the document."""
         raise NotImplementedError
 
     @property
@@ -118,19 +127,19 @@ class RawDataset:
         return (self,)
 
     def with_parts(self, parts: Sequence[RawDataset]) -> RawDataset:
-        """The same with other data of its fields."""
+        """Return a copy with other data of its fields."""
         return parts[0]
 
     @property
     def accepted_settings(self) -> frozenset[str]:
-        """The settings that a document may give for this field."""
+        """The settings of this field that a document can set."""
         return frozenset()
 
     def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
-        """The data with settings of the document for this field.
+        """Return a copy with settings of the document for this field.
 
         Raises:
-            DataError: it does not take one of them.
+            DataError: the field does not support one of them.
         """
         accepted = self.accepted_settings
         for setting in sorted(set(settings) - accepted):
@@ -139,77 +148,80 @@ class RawDataset:
         return replace(self, settings={**self.settings, **settings})
 
     def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
-        """The data with what a document does to all numbers and pixels, wherever its own settings say nothing else.
+        """Return a copy with the document's default preprocessing; the settings of the field take precedence.
 
         Raises:
-            DataError: it does not fit the data.
+            DataError: the preprocessing does not fit the data.
         """
         return self
 
     def with_any_size(self) -> RawDataset:
-        """The data as one whose raw rows may come in any size, as those that people upload do."""
+        """Return a copy whose raw rows can have any size, as uploaded ones do."""
         return self
 
     @property
     def column_kinds(self) -> dict[str, str]:
-        """The kind of each column for which a document may set something."""
+        """The kinds of the columns for which a document can have settings."""
         return {}
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing left to learn from."""
+        """Whether no input is left."""
         return False
 
     def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
-        """The data without some of its columns, and with settings for others."""
+        """Return a copy without the `ignored` columns, and with settings for others."""
         return self
 
     def fit(self, rows: np.ndarray) -> Fitted:
-        """The fitted state of this field, from the rows of the training split alone."""
+        """Return the fitted state of this field. `rows` are the indices of the training rows."""
         raise NotImplementedError
 
     def spec(self, encoder: FieldEncoder[Any]) -> FieldSpec:
-        """The field as the network sees it."""
+        """Return the description of the field that the network uses."""
         return modality_of(encoder).spec(encoder, self.feature_names)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names along the last axis, where the data has names that nothing else holds."""
+        """The names along the last axis that are not part of the fitted state."""
         return ()
 
     def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
-        """These rows of this field, then those of another of the same kind; None where both are not fitted together."""
+        """Return these rows of this field followed by those of another; None if the two are not fitted together."""
         return None
 
     def shared(self, fitted: Fitted) -> Fitted:
-        """The state of this field, where it was fitted together with another."""
+        """Return the state of this field from the state that was fitted on two fields together."""
         return {**fitted, "name": self.name}
 
     def fits(self, rows: np.ndarray) -> list[Fitted]:
-        """The fitted state of each field; most data has one."""
+        """Return the fitted state of each field; most data has a single one."""
         return [self.fit(rows)]
 
     def specs(self, encoders: Sequence[FieldEncoder[Any]]) -> tuple[FieldSpec, ...]:
-        """The fields as the network sees them."""
+        """Return the descriptions of the fields that the network uses."""
         return tuple(map(self.spec, encoders))
 
     def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
-        """All rows of the fields for which this is faster than row by row, to the same bits, each in an array of zeros
-        for which `room` is asked."""
+        """Return all encoded rows of the fields for which this is faster than row by row, with bitwise equal results.
+
+        `room` returns an array of zeros for a field, with the given shape and type.
+        """
         return {}
 
     def example(self, index: int, target: str) -> Example:
-        """A row as people see it."""
+        """Return a row for display."""
         raise NotImplementedError
 
     def content(self) -> Iterable[bytes]:
-        """The bytes that the fingerprint is made of."""
+        """Return the bytes, in parts, from which the fingerprint is computed."""
         raise NotImplementedError
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
         for part in self.content():
             digest.update(part)
-        for part in in_parts(self.target, np.int64 if self.target_type.is_per_pixel else None):  # held in bytes or not
+        # Masks are stored as bytes or not; their fingerprint is the same.
+        for part in in_parts(self.target, np.int64 if self.target_type.is_per_pixel else None):
             digest.update(part)
         return digest.hexdigest()

@@ -14,20 +14,20 @@ TargetKind = Literal[
 
 @dataclass(frozen=True)
 class TargetType:
-    """What holds for every target of one kind. How its values are fitted, encoded and written is in `data/targets`.
+    """The properties of one kind of target. Its values are fitted, encoded and written in `netloom.data.targets`.
 
     Args:
         phrase: What is predicted, as the end of a sentence such as "the data has …".
-        usual_task: The task of data with such a target unless a person chooses another; a name of `tasks/`.
+        usual_task: The default task of data with such a target, a name of `netloom.tasks`.
         is_class: Each row has one of several classes.
         is_multi_label: Each row has any number of labels.
         is_number: Each row has numbers.
         is_action: A row is a step of an agent, and its target the action that was taken.
         is_per_pixel: Each pixel has a class.
         is_per_token: Each token has a tag.
-        is_text: A row is answered by a text.
+        is_text: The target is a text, such as an answer.
         continues_text: The target is the text itself, one token later.
-        has_class: Among what is predicted is one class for the row as a whole.
+        has_class: The target includes one class for the whole row.
     """
 
     phrase: str
@@ -49,7 +49,7 @@ class TargetType:
 
     @property
     def is_label_set(self) -> bool:
-        """Whether rows as a whole carry some of `classes`."""
+        """Whether a row as a whole has some of `classes`."""
         return self.is_class or self.is_multi_label
 
     @property
@@ -103,7 +103,7 @@ class TargetSpec:
 
     @property
     def type(self) -> TargetType:
-        """What holds for every target of this kind."""
+        """The properties of this kind of target."""
         return TARGET_TYPES[self.kind]
 
 
@@ -118,7 +118,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A dataset in a list. `name` is what a document's data section holds."""
+    """A dataset in a list. `name` is the name in the data section of documents."""
 
     name: str
     title: str

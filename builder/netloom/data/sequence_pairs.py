@@ -1,4 +1,4 @@
-"""Pairs of texts, of which the second is generated from the first."""
+"""Pairs of texts; the second is generated from the first."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class Pairs(Texts):
         # One more token, because the start token is removed afterward.
         longer = field_encoder({**field.field, "length": length + 1})
         answers = longer.encode([self.row(index) for index in range(len(self))])[:, 1:]
+        # (R, T) -> (R,), the index at which each answer ends
         ends = (answers != PAD).sum(1)
         rows = np.flatnonzero(ends < length)
         answers[rows, ends[rows]] = END

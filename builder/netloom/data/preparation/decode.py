@@ -64,7 +64,7 @@ def number_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[s
 
 
 def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Return the most likely next tokens, from logits (N, T, vocabulary), of which the last step is used."""
+    """Return the most likely next tokens, from the last step of logits (N, T, vocabulary)."""
     names, shares = preprocess["fields"][0]["vocabulary"], output[:, -1].softmax(1)
     top = shares.topk(min(LIKELIEST, shares.shape[1]))
     return [

@@ -70,8 +70,11 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
 
 
 def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
-    """Return the cache key of a choice: built-in data is the same in every data folder. Clears the cache of an upload
-    that was removed, by this process or another."""
+    """Return the cache key of a choice: built-in data is the same in every data folder.
+
+    Raises:
+        DataError: the upload was removed, by this process or another.
+    """
     is_upload = choice.dataset not in builtin()
     home = home or default_home()
     if is_upload and choice.dataset:

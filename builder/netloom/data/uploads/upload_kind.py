@@ -32,7 +32,7 @@ class Question:
     """A setting of a kind of upload that a person chooses.
 
     Attributes:
-        choices: The names of columns, sheets or the like, of which one or `several` are chosen.
+        choices: The names to choose from, such as columns or sheets; several for the kind "several".
         low: The smallest number; likewise `high`.
         default: The inferred answer.
         optional: Whether the answer may be None, which `empty` describes.

@@ -102,7 +102,7 @@ class NumberEncoder(ColumnEncoder):
 
     @property
     def is_boolean(self) -> bool:
-        """Whether the numbers stand for yes and no."""
+        """Whether the numbers represent yes and no."""
         return bool(self.column.get("boolean"))
 
     def _numbers(self, rows: list[dict[str, Any]]) -> np.ndarray:

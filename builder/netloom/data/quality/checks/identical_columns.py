@@ -16,7 +16,7 @@ MAX_COLUMNS = 2_000  # of numbers; the correlation matrix of more does not fit a
 
 
 class IdenticalColumns(QualityCheck):
-    """Pairs of columns of which one follows from the other."""
+    """Pairs of columns where one determines the other."""
 
     title = "Columns with the same information as another"
     order = 120

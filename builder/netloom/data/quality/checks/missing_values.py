@@ -113,7 +113,7 @@ def missing_values(view: QualityView) -> dict[str, np.ndarray]:
 
 
 def _have_indicators(view: QualityView, names: Iterable[str]) -> bool:
-    """Return whether all numeric columns among these, of which there is at least one, have missing indicators."""
+    """Return whether these include numeric columns, and all of them have missing indicators."""
     numbers = [name for name in names if name in view.numbers]
     return bool(numbers) and all(view.column_settings(name).get("indicator") for name in numbers)
 

@@ -69,7 +69,7 @@ def _common_values(name: str, sets: list[list[str]], counts: Counter[str]) -> It
 
 
 def _rare_values(view: QualityView, name: str, counts: Counter[str], encoded: list[str]) -> Iterator[Finding]:
-    """Rare values among those that are `encoded`, as the column may be limited to the most frequent ones."""
+    """Yield the rare values among the `encoded` ones, as a column may be limited to its most frequent values."""
     rare = [value for value in encoded if counts[value] < MIN_ROWS]
     # As for categories: of few rows all values are rare, and mostly rare values identify rows.
     if not rare or len(view) < 20 * MIN_ROWS or len(rare) > len(encoded) / 2:

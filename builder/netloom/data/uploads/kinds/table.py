@@ -1,4 +1,4 @@
-"""A table of which one column is predicted from the others."""
+"""A table, one column of which is predicted from the others."""
 
 from __future__ import annotations
 

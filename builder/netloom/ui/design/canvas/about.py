@@ -1,4 +1,4 @@
-"""The help of a layer for the canvas: its formula, parameters and shapes. Sent on request, as it is long."""
+"""The help of a layer for the canvas: its formula, parameters and shapes. It is long, so it is sent on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netloom.validation import Context
 def about(context: Context, wish: AboutWish | None) -> About | None:
     """Return the declaration of the layer that `wish` names, and the output shapes of its node.
 
-    The node may be missing, as people may ask about a layer of the palette.
+    The node can be missing: users can request the help of a layer in the palette, too.
     """
     if wish is None or wish["type"] not in registry():
         return None
@@ -38,7 +38,7 @@ def _declared(kind: str) -> About:
 
 
 def _field(field: FormField) -> AboutField:
-    """One parameter in words: its name, range, default and purpose."""
+    """Return a parameter in words: its name, range, default and purpose."""
     return {"name": field.label, "range": _range(field), "default": _text(field.default), "text": field.description}
 
 
@@ -53,7 +53,7 @@ def _range(field: FormField) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a value as text."""
+    """Return the text of a value."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):

@@ -60,9 +60,11 @@ def payload(
 ) -> CanvasData:
     """Return the component's data.
 
-    `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
-    `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown, and by
-    `changes` whether to ask for the other parts of the page.
+    Args:
+        palettes: The versions of the palette that the browser has. It is by far the largest part, and rarely changes.
+        wish: The layer whose help is requested.
+        refused_at: The time of the refusals, by which the browser knows which ones it has shown.
+        changes: A counter of changes of the other parts of the page, which the browser then requests.
     """
     view = live.view
     project, state = view.project, view.state
@@ -108,8 +110,11 @@ def payload(
 
 
 class NetworkCache:
-    """The data of a network that was sent last. An edit changes few nodes, and the data of the others is reused:
-    documents are immutable, so a node that is the same object has not changed."""
+    """The last sent data of a network.
+
+    An edit changes few nodes, and the data of the others is reused: documents are immutable, so the same object has not
+    changed.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -140,7 +145,7 @@ def _cache_of(live: Live, name: str) -> NetworkCache:
 
 
 class _Parts:
-    """Computes the parts of the data beside the document. Where Netloom fails at one, the canvas shows the rest."""
+    """Computes the parts of the data besides the document. If one fails, the canvas shows the others."""
 
     def __init__(self, network: str) -> None:
         self.network = network
