@@ -63,6 +63,7 @@ def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     refuse_empty(text, name)
     lowered = name.lower()
     as_csv = not lowered.endswith((".json", ".jsonl")) and text.lstrip()[:1] not in "[{"
+    # The ending .csv counts more than the first character, because a cell can begin with a bracket.
     rows = _csv_rows(text, name, preprocess) if as_csv or lowered.endswith((".csv", ".tsv")) else _json_rows(text, name)
     if encoding == LATIN:
         rows.notes.append(f"{name[:100]!r} is not UTF-8 and was read as Windows-1252.")

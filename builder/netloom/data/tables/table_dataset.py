@@ -160,7 +160,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> RawTarget:
             f"choose another target{', or regression' if numeric else ''}{odd_one(values)}."
         )
     places = {label: place for place, label in enumerate(classes)}
-    target = np.array([places[label] for label in labels], dtype=np.int64)[codes]
+    target = np.array([places[label] for label in labels], dtype=np.int64)[codes]  # (classes,) -> (R,)
     return {"target": target, "target_kind": "class", "target_name": name, "classes": tuple(classes)}
 
 
@@ -169,7 +169,7 @@ def _number_target(numbers: np.ndarray, name: str) -> RawTarget:
         raise DataError(f"The column {name!r} holds infinite or far too large numbers; remove those rows.")
     if numbers.min() == numbers.max():
         raise DataError(f"The column {name!r} has the same value in every row, so there is nothing to predict.")
-    return {"target": numbers[:, None], "target_kind": "number", "target_name": name}
+    return {"target": numbers[:, None], "target_kind": "number", "target_name": name}  # (R,) -> (R, 1)
 
 
 def _parts(

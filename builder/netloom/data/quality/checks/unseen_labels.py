@@ -49,7 +49,7 @@ class UnseenLabels(QualityCheck):
         names = [labels.classes[index] for index in unseen]
         held_out = np.concatenate([view.data.split[part].numpy() for part in SPLITS[1:]])
         is_unseen = np.isin(labels.indices[held_out], unseen)
-        rows = held_out[is_unseen if is_unseen.ndim == 1 else is_unseen.any(axis=1)]
+        rows = held_out[is_unseen if is_unseen.ndim == 1 else is_unseen.any(axis=1)]  # (R,), or (R, several)
         spellings = _spellings(labels, unseen)
         without_match = [name for name in names if name not in spellings]
         advice = []
@@ -90,6 +90,7 @@ def _target_labels(view: QualityView) -> Iterator[_TargetLabels]:
 def _spellings(labels: _TargetLabels, unseen: np.ndarray) -> dict[str, str]:
     """Return the unseen labels that are another spelling of a label of training, with the most frequent such label."""
     trained: dict[str, str] = {}
+    # From the most frequent, so that `setdefault` keeps the most frequent spelling.
     for index in np.argsort(-labels.counts[0], kind="stable").tolist():
         if labels.counts[0][index]:
             trained.setdefault(normal(labels.classes[index]), labels.classes[index])

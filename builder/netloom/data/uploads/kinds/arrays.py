@@ -216,6 +216,7 @@ def _guess_input(names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> str
     if not names:
         raise DataError("There is no array in these files.")
     named = [name for name in names if _INPUT.search(name) and not _TARGET.search(name)]
+    # The most axes, then the most numbers; in float64, as the product of the lengths could overflow an integer.
     return max(named or names, key=lambda name: (len(shapes[name]), int(np.prod(shapes[name], dtype=np.float64))))
 
 
@@ -227,6 +228,7 @@ def _guess_target(names: list[str], shapes: Mapping[str, tuple[int, ...]], sourc
             "files together, or in one zip."
         )
     rows = shapes.get(source, (0,))[:1]
+    # The same number of rows counts more than the name, and that more than few axes.
     return max(candidates, key=lambda name: (shapes[name][:1] == rows, bool(_TARGET.search(name)), -len(shapes[name])))
 
 
@@ -308,9 +310,9 @@ def _as_pictures(inputs: np.ndarray) -> tuple[np.ndarray, float]:
             raise DataError(f"Rows of {inputs.shape[1]:,} numbers are not square images; read them as columns.")
         inputs = inputs.reshape(len(inputs), side, side)
     if inputs.ndim == 3:
-        inputs = inputs[:, None]
+        inputs = inputs[:, None]  # (R, H, W) -> (R, 1, H, W)
     elif inputs.ndim == 4 and inputs.shape[3] in (1, 3, 4) and inputs.shape[1] not in (1, 3):
-        inputs = inputs.transpose(0, 3, 1, 2)
+        inputs = inputs.transpose(0, 3, 1, 2)  # (R, H, W, C) -> (R, C, H, W)
     if inputs.ndim != 4 or not inputs.size:
         raise DataError(
             f"Images need a height, a width and optionally channels; these rows have the shape {inputs.shape[1:]}."
@@ -336,6 +338,7 @@ def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: 
     import pandas as pd
 
     target = np.asarray(array)
+    # (R, 1, …) -> (R,)
     if target.ndim > 1 and target.shape[1:] == (1,) * (target.ndim - 1):
         target = target.reshape(len(target))
     if target.dtype.kind == "S":
@@ -348,6 +351,7 @@ def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: 
         values = pd.Series([str(one) for one in target], name=name, dtype="string") if target.dtype.kind == "U" else (
             pd.Series(target, name=name)
         )  # fmt: skip
+        # Integers with five rows or more per value, on average, are class indices.
         if task is None and target.dtype.kind in "iu" and len(np.unique(target)) <= len(target) // 5:
             task = "classification"
         return target_of(values, task, title)

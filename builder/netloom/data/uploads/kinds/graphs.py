@@ -181,6 +181,7 @@ def _of_parts(tables_of_kind: Mapping[str, list[tuple[str, pd.DataFrame]]]) -> d
         for table in joined_tables.values():
             table["graph"] = table[PART].astype(str) + " " + table["graph"].astype(str)
     if "graphs" in joined_tables:
+        # The targets are those of the graphs then, so only their table needs the part.
         joined_tables["nodes"] = nodes.drop(columns=PART)
     joined_tables["edges"] = joined_tables["edges"].drop(columns=PART)
     return joined_tables
@@ -208,6 +209,7 @@ def _labels(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         constant = [
             name for name in nodes.columns if name != "graph" and (grouped[name].nunique(dropna=False) == 1).all()
         ]
+        # A column with one value for all graphs tells nothing.
         constant = [name for name in constant if nodes[name].nunique() > 1]
         labels = grouped[constant].first()
     if not len(labels.columns):
@@ -241,7 +243,7 @@ def _matrices(
     index = nodes.groupby("graph").cumcount().to_numpy()
     graph = labels.index.get_indexer(pd.Index(nodes["graph"]))
     filled = np.zeros((len(labels), most, width), dtype=np.float32)
-    filled[graph, index] = features
+    filled[graph, index] = features  # (nodes, D) -> (R, V, D)
     names_of = nodes[key] if key else nodes.groupby("graph").cumcount()
     index_of = {(g, str(n)): p for g, n, p in zip(graph.tolist(), names_of.tolist(), index.tolist(), strict=True)}
     bonds = _bonds(tables["edges"], labels, index_of, most)
@@ -283,7 +285,7 @@ def _bonds(edges: pd.DataFrame, labels: pd.DataFrame, index_of: Mapping[tuple[in
     for row, (graph_index, source_name, target_name) in enumerate(
         zip(graph.tolist(), edges["source"], edges["target"], strict=True)
     ):
-        if graph_index < 0:
+        if graph_index < 0:  # -1 for a graph without a label
             continue
         first, second = index_of.get((graph_index, str(source_name))), index_of.get((graph_index, str(target_name)))
         if first is None or second is None:

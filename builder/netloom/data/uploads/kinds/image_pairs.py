@@ -89,6 +89,7 @@ class PicturePairs(Reader):
         notes: list[str] = []
         table = self._rows(source, answers, notes)
         pairs = table[[answers["first"], answers["second"]]].to_numpy()
+        # An image that is in many pairs is stored once; `pairs` (R, 2) holds indices of images.
         names = sorted({str(name) for name in pairs.ravel()})
         pixels = read_pictures(source, names, progress)
         index_of = {name: number for number, name in enumerate(names)}
@@ -120,6 +121,7 @@ class PicturePairs(Reader):
         labelled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
         pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
+        # `known_rows` keeps the index, so it holds the numbers of the stored pairs.
         rows = labelled.index.to_numpy()
         pairs = arrays["pairs"][rows]
         target = target_of(labelled[chosen["target"]], chosen["task"], meta["title"])

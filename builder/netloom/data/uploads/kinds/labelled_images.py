@@ -108,6 +108,7 @@ class LabelledPictures(Reader):
         warnings: list[str] = []
         labelled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
+        # `known_rows` keeps the index, so it holds the numbers of the stored images.
         rows = labelled.index.to_numpy()
         raw = Images(
             name="image",

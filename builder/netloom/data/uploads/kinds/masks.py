@@ -56,6 +56,7 @@ class Masks(Reader):
     def likely(self, source: Source) -> float:
         pictures = source.members.of(file_types.PICTURE)
         pairs = paired(pictures)
+        # Each pair is two files.
         return 0.85 if pairs and 2 * len(pairs) >= 0.8 * len(pictures) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
@@ -71,6 +72,7 @@ class Masks(Reader):
         masks = []
         for _, name in pairs:
             mask_values = mask(source.members.read(name), name)
+            # As shades of gray, because class indices such as 0 and 1 all look black.
             shades = np.unique(mask_values, return_inverse=True)[1].reshape(mask_values.shape)
             masks.append(data_uri((shades * 255 // max(1, int(shades.max()))).astype(np.uint8)))
         return pd.DataFrame(
@@ -102,6 +104,7 @@ class Masks(Reader):
         if len(order) < 2:
             raise DataError("All masks have the same single value; at least two classes are needed.")
         classes = _class_names(source, order, notes)
+        # Class indices only now, because the values of all masks are known; `MAX_CLASSES` fit into a byte.
         numbered = np.empty(resized.shape, dtype=np.uint8)
         for index, mask_values in enumerate(resized):
             numbered[index] = np.searchsorted(order, mask_values)
@@ -227,6 +230,7 @@ def _class_names(source: Source, values: list[int], notes: list[str]) -> list[st
     if file is not None:
         text, _ = decode_text(source.members.read(file), file)
         names = [line.strip()[:100] for line in text.splitlines() if line.strip()]
+        # One name per possible value, else one per value that occurs.
         if len(names) > max(values):
             return [names[value] for value in values]
         if len(names) == len(values):

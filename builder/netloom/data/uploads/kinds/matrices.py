@@ -166,6 +166,7 @@ def _matrix(value: Any, role: str, number: int) -> np.ndarray:
         matrix = np.array(json.loads(value) if isinstance(value, str) else value, dtype=np.float32)
     except (ValueError, TypeError, RecursionError, OverflowError):
         matrix = np.zeros(0)
+    # A single feature per node may be a list: (V,) -> (V, 1)
     matrix = matrix[:, None] if role == "features" and matrix.ndim == 1 and len(matrix) else matrix
     if matrix.ndim != 2 or not matrix.size:
         raise DataError(

@@ -65,6 +65,7 @@ class Prose(Reader):
         if len(text) > MOST:
             notes.append(f"Of {len(text):,} characters, the first {MOST:,} are used.")
             text = text[:MOST]
+        # Cutting would drop the last file as a whole, perhaps a part of the split.
         if ends and ends[-2][0] >= MOST:
             raise DataError(f"The parts of the text have {ends[-1][0]:,} characters; at most {MOST:,} can be read.")
         (folder / "text.txt").write_text(text, encoding="utf-8", newline="")
@@ -136,6 +137,7 @@ def _given(ends: Sequence[Sequence[int]], characters: int, length: int) -> tuple
     parts = np.append(parts, parts[-1:])[:characters]
     rows = (characters - 1) // length
     firsts = np.arange(rows) * length
+    # Counts the changes of the part up to each character: equal counts at both ends of a block mean one part.
     changes = np.concatenate([[0], np.cumsum(parts[1:] != parts[:-1])])
     is_within_part = changes[firsts] == changes[np.minimum(firsts + length, characters - 1)]
     spanning = int((~is_within_part).sum())
