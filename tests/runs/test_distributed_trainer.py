@@ -20,6 +20,7 @@ from netloom.runs import distillation
 from netloom.runs.cluster import check
 from netloom.runs.distillation import TeacherFiles
 from netloom.store import RunArtifacts
+from netloom.templates import templates
 from netloom.training.evaluation import mean_metrics, metric_sums
 from netloom.training.initialization import StartError
 from netloom.training.trainers.distributed import LEAST_ROWS, share
@@ -52,6 +53,14 @@ def taught() -> Project:
     )
 
 
+def ranked() -> Project:
+    """Pairs of a liked and another item, whose batches of 33 pairs are two unequal parts."""
+    project = templates()["ratings_bpr"].project
+    training = project.training.model_copy(update={**SGD, "batch_size": 33})
+    data = project.data.model_copy(update={"options": {"rows": 1500}})
+    return project.model_copy(update={"data": data, "training": training})
+
+
 def teacher(folder: Path) -> TeacherFiles:
     """A network with weights of its own, as it lies in the folder of a run that learns from it."""
     project = digits_mlp()
@@ -68,6 +77,7 @@ def documents() -> dict[str, tuple[Project, dict[str, Any]]]:
         "weighted": (digits_mlp(**RECIPES["weighted"]), {"world": 3}),
         "steered": (moons(epochs=50, batch_size=16), {"world": 2, "rate_at": 20, "stop_at": 100}),
         "taught": (taught(), {"world": 2}),
+        "pairs": (ranked(), {"world": 2}),
         "diverged": (digits_mlp(**{**SGD, "learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20}), {"world": 2}),
     }
 
@@ -132,6 +142,16 @@ def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Calla
     assert ranks[0]["weights"] == ranks[1]["weights"]
 
 
+def test_pairs_of_rows_are_divided_as_pairs(home: Path, trained: Callable[[str], Found]) -> None:
+    alone, recorder = loop(ranked(), home), Recorder()
+    alone.fit(recorder)
+    ranks = trained("pairs")
+    assert {found["problem"] for found in ranks} == {""}
+    for split in ("train", "validation"):
+        assert curve(ranks[0]["points"], split, "loss") == pytest.approx(recorder.curve(split, "loss"), rel=1e-4)
+    assert ranks[0]["weights"] == ranks[1]["weights"]
+
+
 def test_what_rank_0_is_asked_for_all_do(trained: Callable[[str], Found]) -> None:
     first, second = trained("steered")
     assert (first["done"], second["done"]) == (False, False)
@@ -172,6 +192,15 @@ def test_each_row_is_taken_once(rows: int, world: int) -> None:
     assert counted[-1][1] == 10 + rows
     assert all(one[1] == other[0] for one, other in pairwise(counted))
     assert all(last - first >= min(rows, LEAST_ROWS) for first, last, _ in parts)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+@pytest.mark.parametrize("pairs", [1, 2, 3, 33])
+def test_the_views_of_a_row_stay_on_one_rank(pairs: int, world: int) -> None:
+    parts = [share(0, 2 * pairs, rank, world, together=2) for rank in range(world)]
+    assert all(first % 2 == last % 2 == 0 for first, last, _ in parts)
+    taken = [row for first, last, counts in parts if counts for row in range(first, last)]
+    assert taken == list(range(2 * pairs))
 
 
 def test_what_cannot_be_divided_is_refused_in_words() -> None:

@@ -20,6 +20,7 @@ from netloom.document import DataChoice, Project, Training, dumps, loads
 from netloom.document.loss_settings import Head
 from netloom.runs import TrainedRun, fit_here, predict
 from netloom.runs.trained_run import evaluate
+from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.batch_loss import batch_loss
@@ -214,6 +215,23 @@ def test_each_output_is_evaluated_in_its_own_units(facts: Prepared) -> None:
     assert found.outputs[0]["confusion"] == metrics.confusion_matrix(truth, guess, labels=range(4)).tolist()
     told = made.answers(output[:1], facts)[0]["prediction"]
     assert told["area"] == pytest.approx(areas[int(rows[0])] + 0.1 * std, rel=1e-3)
+
+
+def test_the_worst_row_of_one_output_comes_first_whatever_its_other_output_is(facts: Prepared) -> None:
+    made = OBJECTIVES["several_outputs"].described(Training(objective="several_outputs"), facts.schema)
+    rows = facts.split["test"]
+    scores = functional.one_hot(facts.target[rows, 0].long(), 4).float()
+    output = torch.cat([scores * 4, facts.target[rows, 1:]], dim=1)
+    output[15, :4] = -9 * scores[15]  # the worst shape, and one of the better areas
+    output[:, 4] += torch.linspace(1, 0.1, len(rows))
+    worst = made.evaluate(output, facts, rows, "test").worst
+    assert [item.row for item in worst[:2]] == [int(rows[15]), int(rows[0])]
+    assert len({item.row for item in worst}) == len(worst)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_loss_of_batches_has_a_known_name(name: str) -> None:
+    assert OBJECTIVES[name].training_loss_name in TRAINING_LOSSES
 
 
 def test_a_document_without_outputs_is_written_as_before() -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from netloom.cli.command import Context
 from netloom.cli.text import measures
 from netloom.core.text import between, plain
+from netloom.tasks.training_losses import TRAINING_LOSSES
 
 if TYPE_CHECKING:
     from netloom.store import Points, Run, Store
 
 POLL_S = 0.2
-BATCH_LOSS = "batch_loss"
 
 
 def follow(store: Store, run_id: str, context: Context) -> tuple[Run, bool]:
@@ -68,7 +68,7 @@ class _Progress:
         for epoch, split, name, value in zip(points.epoch, points.split, points.name, points.value, strict=True):
             if split == "validation":
                 epochs.setdefault(epoch, {})[name] = value
-            elif name == BATCH_LOSS:
+            elif name in TRAINING_LOSSES:
                 self._loss = f"  loss {value:.4g}"
             elif name == "loss":
                 losses[epoch] = f"  loss {value:.4g}"

@@ -55,7 +55,8 @@ class RunReporter(Callback):
         self.observer = observer
         self._points: list[tuple[int, int, str, str, float, float]] = []
         self._commands: list[tuple[str, float | None, str]] = []
-        self._lock = threading.Lock()
+        self._writing = threading.Lock()  # before `_lock`, where both are held
+        self._lock = threading.Lock()  # for `_points`
         self._closed = threading.Event()
         self._facts: RunSummary = {}
         self._epoch, self._step = 0, 0
@@ -296,14 +297,16 @@ class RunReporter(Callback):
 
     def _write(self) -> bool:
         """Write the pending points. Returns whether there were any."""
-        # The lock is held while writing, so that `checkpoint` waits for points that the other thread is just writing.
-        with self._lock:
-            points, self._points = self._points, []
+        # `checkpoint` must wait for points that the other thread is just writing; `log_metrics` must not.
+        with self._writing:
+            with self._lock:
+                points, self._points = self._points, []
             try:
                 if points:
                     self.store.add_points(self.run_id, points, holding=self._claim)
             except Exception:  # to be written at the next attempt, still in order
-                self._points = points + self._points
+                with self._lock:
+                    self._points = points + self._points
                 raise
         return bool(points)
 

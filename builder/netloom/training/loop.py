@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from netloom.tasks.training_losses import WEIGHTED_LOSS
 from netloom.training.batch_loss import batch_loss, batch_mass
 from netloom.training.batches import BatchLoader, batch_bounds
 from netloom.training.callbacks import CallbackList
@@ -159,7 +160,7 @@ class SupervisedTrainer(Trainer):
     @property
     def training_loss_name(self) -> str:
         """The name of the training loss on the curves; it can differ from the loss that is evaluated after an epoch."""
-        return "weighted_loss" if self.loader.weights is not None else self.objective.training_loss_name
+        return WEIGHTED_LOSS if self.loader.weights is not None else self.objective.training_loss_name
 
     def log_running_loss(self) -> None:
         """Log the mean loss of the steps since the last point.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -271,7 +272,7 @@ def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows:
     """Aggregate the attributions of rows by feature and by target."""
     values = samples.values
     data, names = trained.data, [target.name for target in samples.targets]
-    groups = tuple(sorted(set(names), key=names.count, reverse=True))
+    groups = tuple(name for name, _ in Counter(names).most_common())
     group_masks = [np.array([other == name for other in names]) for name in groups]
     mapped = {spec.name: spec for spec in data.schema.inputs if spec.name in values and not spec.is_tokens}
     tops, parts = strongest_features(data, values, rows), summarize_features(data, values, rows, names)

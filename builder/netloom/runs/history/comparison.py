@@ -16,10 +16,10 @@ from netloom.runs.caveats import caveats_of
 from netloom.runs.history.setting_changes import change_label, changes_of
 from netloom.store import Points, Run, RunArtifacts, Store
 from netloom.store.artifacts import Stamp
+from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.initialization import RUN
 from netloom.training.objectives import OBJECTIVES
 
-BATCH_LOSSES = ("batch_loss", "weighted_loss", "turns_loss")
 AXES = ("step", "epoch", "time")
 CHANGED = "changed during the run"
 CAVEATS = "caveats"
@@ -229,7 +229,7 @@ def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
     ends = [
         points.step[place] / (points.epoch[place] + 1)
         for place, (split, name) in enumerate(zip(points.split, points.name, strict=True))
-        if split == "validation" and name not in BATCH_LOSSES
+        if split == "validation" and name not in TRAINING_LOSSES
     ]
     # Batch losses have points within an epoch, whose fraction follows from the steps per epoch.
     each = ends[-1] if ends and ends[-1] > 0 else 0.0

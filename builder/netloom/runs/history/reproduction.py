@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from netloom.runs.control import start
-from netloom.runs.history.comparison import BATCH_LOSSES
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import RunOrigin
+from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training import checkpoints
 
 _WORDS = {
@@ -109,7 +109,7 @@ def compare_runs(store: Store, original: Run, repeated: Run) -> Repetition:
 
 def _values(points: Points) -> dict[Key, float]:
     rows = zip(points.step, points.split, points.name, points.value, strict=True)
-    return {(step, split, name): value for step, split, name, value in rows if name not in BATCH_LOSSES}
+    return {(step, split, name): value for step, split, name, value in rows if name not in TRAINING_LOSSES}
 
 
 def _unlike(then: Mapping[Key, float], now: Mapping[Key, float]) -> str:

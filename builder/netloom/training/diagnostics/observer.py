@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netloom.tasks.training_losses import BATCH_LOSS, TRAINING_LOSSES
 from netloom.training.diagnostics.alerts import Adviser, Notice, Observations
 from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics, forward_uncompiled
 from netloom.training.diagnostics.node_modules import places
@@ -135,7 +136,7 @@ class Observer(Callback):
             matrices,
             trainer.batch_size,
             is_alternating,
-            trainer.objective.training_loss_name == "batch_loss",
+            trainer.objective.training_loss_name == BATCH_LOSS,
             trainer.step > 0 or bool(trainer.training.start),
             counts,
         )
@@ -174,7 +175,7 @@ class Observer(Callback):
 
 def _add_losses(observations: Observations, split: str, values: dict[str, float]) -> None:
     """Add losses to the observations."""
-    for name in ("batch_loss", "weighted_loss", "turns_loss"):
+    for name in TRAINING_LOSSES:
         if name in values:
             observations.losses.append(values[name])
             if len(observations.losses) > MOST_LOSSES:

@@ -9,6 +9,7 @@ import copy
 from typing import TYPE_CHECKING, Self, cast
 
 from netloom.tasks import distillation
+from netloom.tasks.training_losses import DISTILLATION_LOSS
 from netloom.training.objectives.classification import Classification
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Distillation(Classification):
 
     @property
     def training_loss_name(self) -> str:
-        return "distillation_loss"
+        return DISTILLATION_LOSS
 
     def prepare_batch(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]

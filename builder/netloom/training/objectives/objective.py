@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from netloom.data.preparation.decode import decode
+from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
 from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.training.objectives.loss_weights import Pricing, pricing
 
@@ -126,7 +127,7 @@ class Objective(ABC):
     @property
     def training_loss_name(self) -> str:
         """The name of the training loss on curves; it differs from "loss" if the evaluated loss is another one."""
-        return "batch_loss" if self.pricing.plain else "weighted_loss"
+        return BATCH_LOSS if self.pricing.plain else WEIGHTED_LOSS
 
     @property
     def batched(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from netloom.tasks import several_outputs
 from netloom.tasks.several_outputs import head_of, head_width
+from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
@@ -89,7 +90,7 @@ class SeveralOutputs(Objective):
 
     @property
     def training_loss_name(self) -> str:
-        return "batch_loss" if all(part.objective.pricing.plain for part in self.parts) else "weighted_loss"
+        return BATCH_LOSS if all(part.objective.pricing.plain for part in self.parts) else WEIGHTED_LOSS
 
     def titles(self, training: Training) -> Mapping[str, str]:
         return self.metrics
@@ -185,7 +186,10 @@ class SeveralOutputs(Objective):
             for part, rows in zip(self.parts, worst_by_part, strict=True)
             for item in rows[place : place + 1]
         ]
-        return list({item.row: item for item in reversed(turns)}.values())[::-1][:WORST]
+        first_by_row = dict[int, Worst]()
+        for item in turns:
+            first_by_row.setdefault(item.row, item)
+        return list(first_by_row.values())[:WORST]
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         parts = [

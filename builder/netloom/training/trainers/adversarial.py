@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from netloom.tasks.training_losses import ALTERNATING_LOSS
 from netloom.training.auxiliary_losses import AuxiliaryLosses
 from netloom.training.frechet_distance import features, frechet
 from netloom.training.gan_losses import discriminator_loss, generator_loss
@@ -115,7 +116,7 @@ class AdversarialTrainer(SupervisedTrainer):
 
     @property
     def training_loss_name(self) -> str:
-        return "turns_loss"
+        return ALTERNATING_LOSS
 
     def compile_if_faster(self) -> None:
         self.callbacks.log_event("compile", "torch.compile is off: networks with alternating updates are not compiled.")

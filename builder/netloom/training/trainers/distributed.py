@@ -42,6 +42,8 @@ class DistributedTrainer(SupervisedTrainer):
         super().__init__(*arguments)
         import torch.distributed as dist
 
+        # Rows that must not be divided, as the loss compares the two views of a row
+        self._together = 2 if self.objective.task.paired_views else 1
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
         self.running = False
         self.problem: Exception | None = None
@@ -93,6 +95,7 @@ class DistributedTrainer(SupervisedTrainer):
             if buffer.is_floating_point() and buffer.is_contiguous():
                 dist.broadcast(buffer, src=0)
         size = max(LEAST_EVALUATED, min(EVALUATION_BATCH, -(-len(targets) // self.world)))
+        size += size % self._together
         mine = range(self.rank * size, len(targets), self.world * size)
         sums: list[Any] = [None] * self.world
         dist.all_gather_object(sums, metric_sums(self.model, self.objective, inputs, targets, mine, size))
@@ -149,7 +152,7 @@ class DistributedTrainer(SupervisedTrainer):
         mass, losses = batch_mass(self.objective, targets), []
         self.zero_grad()
         for place, (start, end) in enumerate(parts):
-            first, last, counts = share(start, end, self.rank, self.world)
+            first, last, counts = share(start, end, self.rank, self.world, self._together)
             part = targets[first:last]
             # Ranks exchange gradients once per step, in the backward pass of the last micro-batch.
             wait = place + 1 < len(parts) and hasattr(forward, "no_sync")
@@ -177,6 +180,7 @@ class DistributedTrainer(SupervisedTrainer):
         rows = min(TRIED_ROWS, self.loader.rows)
         inputs, targets = self.loader.first_batch(rows)
         rows = len(targets)
+        third = rows // 3 // self._together * self._together
         self.model.eval()
         with torch.no_grad():
             answer = joined(self.model(*inputs))
@@ -185,7 +189,7 @@ class DistributedTrainer(SupervisedTrainer):
             parts = sum(
                 batch_loss(self.objective, answer[start:end], targets[start:end])
                 * batch_mass(self.objective, targets[start:end])
-                for start, end in ((0, rows // 3), (rows // 3, rows))
+                for start, end in ((0, third), (third, rows))
                 if end > start
             ) / batch_mass(self.objective, targets)
         self.model.train()
@@ -197,19 +201,19 @@ class DistributedTrainer(SupervisedTrainer):
             )
 
 
-def share(start: int, end: int, rank: int, world: int) -> tuple[int, int, bool]:
+def share(start: int, end: int, rank: int, world: int, together: int = 1) -> tuple[int, int, bool]:
     """Return the bounds of a rank's part of the rows from `start` to `end`, and whether it counts.
 
-    Parts differ by one row at most. In a small batch, some ranks have no part and process its first rows with weight 0,
-    because all ranks must take part in each step.
+    `together` consecutive rows stay in one part, and parts differ by as many rows at most. In a small batch, some ranks
+    have no part and process its first rows with weight 0, because all ranks must take part in each step.
     """
-    rows = end - start
-    taking = max(1, min(world, rows // LEAST_ROWS))
+    groups = (end - start) // together
+    taking = max(1, min(world, (end - start) // max(LEAST_ROWS, together)))
     if rank >= taking:
         return start, min(start + LEAST_ROWS, end), False
-    size, longer = divmod(rows, taking)
-    first = start + rank * size + min(rank, longer)
-    return first, first + size + (rank < longer), True
+    size, longer = divmod(groups, taking)
+    first = start + (rank * size + min(rank, longer)) * together
+    return first, first + (size + (rank < longer)) * together, True
 
 
 def _on_cpu(value: Any) -> Any:

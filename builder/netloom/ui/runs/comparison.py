@@ -13,7 +13,6 @@ from netloom import runs
 from netloom.data import datasets
 from netloom.runs.history.comparison import (
     AXES,
-    BATCH_LOSSES,
     as_csv,
     curve,
     differing_paths,
@@ -26,6 +25,7 @@ from netloom.runs.history.comparison import (
 from netloom.runs.history.comparison import difference as between
 from netloom.runs.history.comparison import shown as as_text
 from netloom.store import Points, Run, Store
+from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts import MARGIN, thin
 from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.runs.state import Key, RunsState
@@ -129,7 +129,7 @@ def _measure(runs: Sequence[Run], name: str) -> str:
 def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | None) -> None:
     found = {run.id: _points(store, run) for run in runs}
     keys = dict.fromkeys(key for points in found.values() for key in zip(points.split, points.name, strict=True))
-    names = list(dict.fromkeys(name for _, name in keys if name not in BATCH_LOSSES))
+    names = list(dict.fromkeys(name for _, name in keys if name not in TRAINING_LOSSES))
     if not names:
         st.caption("No curves yet.")
         return
