@@ -11,6 +11,7 @@ with 100 layers; a bilinear layer with 512 units takes 2 ms instead of 49. (CPU 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     constants = [arg for arg in args if not isinstance(arg, torch.Tensor)]
     if (
         first is None
-        or any(not _plain(tensor) or tensor.shape != first.shape for tensor in tensors)
+        or any(not _is_row_major(tensor) or tensor.shape != first.shape for tensor in tensors)
         or kwargs
         or not all(isinstance(part, (bool, int, float, str, type(None))) for part in constants)
     ):
@@ -81,7 +82,7 @@ def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     places = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
     key = (function, first.dim() > 0, places)
     if key in _kinds:
-        return torch.empty_like(first, dtype=_kinds[key], requires_grad=False)
+        return torch.empty(first.shape, dtype=_kinds[key], device="meta")
     output = function(*args, **kwargs)
     if (
         isinstance(output, torch.Tensor)
@@ -94,4 +95,18 @@ def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def _plain(tensor: torch.Tensor) -> bool:
-    return tensor.device.type == "meta" and tensor.layout == torch.strided and tensor.is_contiguous()
+    return _is_strided_meta(tensor) and tensor.is_contiguous()
+
+
+def _is_row_major(tensor: torch.Tensor) -> bool:
+    """Return whether elementwise operations on a tensor give a contiguous one: their results have its order of axes.
+
+    It holds for gates, the slices along the last axis into which recurrent layers divide a tensor.
+    """
+    if not _is_strided_meta(tensor):
+        return False
+    return tensor.is_contiguous() or all(outer > inner for outer, inner in pairwise((*tensor.stride(), 0)))
+
+
+def _is_strided_meta(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "meta" and tensor.layout == torch.strided
