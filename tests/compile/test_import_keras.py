@@ -18,8 +18,10 @@ import torch
 from netloom.compile import module
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.compile.importers.keras import looks_like_keras, read_keras
-from netloom.document import Network
+from netloom.compile.importers.keras.shared_models import merge_shared
+from netloom.document import Network, Project
 from netloom.validation import analyse
+from tests.networks import network, networks
 
 HERE = Path(__file__).parent / "keras"
 MODELS = sorted(path.stem for path in HERE.glob("*.keras"))
@@ -93,6 +95,61 @@ def test_models_that_are_built_alike_are_one_network_that_repeats() -> None:
         {"network": "wide_0", "repeat": 3},
         {"network": "wide_0_inner", "repeat": 2, "shared": True},
     ]
+
+
+def _block(*layers: tuple[str, dict[str, Any]], prefix: str) -> Network:
+    """A network of these layers between an Input and an Output; the prefix makes its ids differ from other networks."""
+    steps = [("Input", {"shape": [4]}), *layers, ("Output", {})]
+    return network({f"{prefix}_{number}": layer for number, layer in enumerate(steps)})
+
+
+def _merges_without_change(project: Project) -> Project:
+    """The merged project, after a check that it computes the same with the renamed weights."""
+    module_before = module(project).eval()
+    weights = {name: torch.randn_like(tensor) for name, tensor in module_before.state_dict().items()}
+    module_before.load_state_dict(weights)
+    merged, renamed_weights = merge_shared(project, weights)
+    module_after = module(merged).eval()
+    module_after.load_state_dict(renamed_weights)
+    x = torch.randn(3, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(module_after(x), module_before(x))
+    return merged
+
+
+LINEAR = ("Linear", {"units": 4})
+
+
+def _uses(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "Subnetwork", {"network": name, **more}
+
+
+def test_networks_that_merge_in_several_rounds_keep_their_weights() -> None:
+    """`second` equals `third` at once, and both equal `first` once their inner networks are merged."""
+    merged = _merges_without_change(
+        networks(
+            main=_block(_uses("first"), ("ReLU", {}), _uses("second"), ("Tanh", {}), _uses("third"), prefix="main"),
+            inner=_block(LINEAR, prefix="p"),
+            equal_inner=_block(LINEAR, prefix="q"),
+            first=_block(_uses("equal_inner"), LINEAR, prefix="a"),
+            second=_block(_uses("inner"), LINEAR, prefix="b"),
+            third=_block(_uses("inner"), LINEAR, prefix="c"),
+        )
+    )
+    assert set(merged.networks) == {"main", "inner", "first"}
+
+
+def test_chains_in_merged_networks_keep_their_weights() -> None:
+    merged = _merges_without_change(
+        networks(
+            main=_block(_uses("first"), ("ReLU", {}), _uses("second"), prefix="main"),
+            inner=_block(LINEAR, prefix="p"),
+            first=_block(_uses("inner"), _uses("inner"), ("Tanh", {}), prefix="a"),
+            second=_block(_uses("inner"), _uses("inner"), ("Tanh", {}), prefix="b"),
+        )
+    )
+    assert set(merged.networks) == {"main", "inner", "first"}
+    assert merged.networks["first"].nodes["a_1"].params == {"network": "inner", "repeat": 2}
 
 
 def test_a_dense_layer_behind_an_image_needs_no_permutation() -> None:

@@ -21,22 +21,37 @@ _NAMES = {"Input": "field", "Output": "name"}
 
 @dataclass
 class RenamedNodes:
-    """The new id of each merged node by network and old id, with its number among the repetitions of a chain."""
+    """The new place of each merged node.
 
-    nodes: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
+    `merged` maps network and id to network and id after equal networks were merged. `repetitions` maps these to the id
+    of the node that replaces a chain, with the number among its repetitions; `removed` are those without weights.
+    """
+
+    merged: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    repetitions: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     removed: set[tuple[str, str]] = field(default_factory=set)
+
+    def merge(self, network: str, first: str, node_ids: Mapping[str, str]) -> None:
+        """Record that a network became `first`, whose nodes have the ids `node_ids` by the ids of the network."""
+        moved = {(network, node_id): (first, new) for node_id, new in node_ids.items()}
+        # Nodes that an earlier round moved into this network move on with it.
+        self.merged = {old: moved.get(new, new) for old, new in self.merged.items()} | moved
 
     def name(self, networks: Mapping[str, Network], path: str) -> str:
         """The new name of weights; "" if their node was merged into another one with the same weights."""
         network, names, parts = "main", list[str](), path.split(".")
-        for place, part in enumerate(parts):
+        for position, part in enumerate(parts):
             node = networks[network].nodes.get(part)
-            if (network, part) in self.removed:
+            merged_node = self.merged.get((network, part), (network, part))
+            if merged_node in self.removed:
                 return ""
-            key, repetition = self.nodes.get((network, part), (part, None))
-            names += [key] if repetition is None else [key, str(repetition)]
+            if merged_node in self.repetitions:
+                start, repetition = self.repetitions[merged_node]
+                names += [start, str(repetition)]
+            else:
+                names.append(merged_node[1])
             if node is None or node.type != SUBNETWORK:
-                return ".".join([*names, *parts[place + 1 :]])
+                return ".".join([*names, *parts[position + 1 :]])
             network = str(node.params["network"])
         return ".".join(names)
 
@@ -54,13 +69,12 @@ def merge_shared(project: Project, weights: Weights) -> tuple[Project, dict[str,
     if analyse(merged_project).errors:
         renamed = RenamedNodes()
         merged_project = project.model_copy(update={"networks": _deduplicate(dict(project.networks), renamed)})
-    names = {path: renamed.name(project.networks, path) for path in weights}
-    return merged_project, {new: weights[is_keras_2] for is_keras_2, new in names.items() if new}
+    new_names = {name: renamed.name(project.networks, name) for name in weights}
+    return merged_project, {new_name: weights[name] for name, new_name in new_names.items() if new_name}
 
 
 def _deduplicate(networks: dict[str, Network], renamed: RenamedNodes) -> dict[str, Network]:
     """Merge networks of equal structure into the first of them, from the innermost networks outward."""
-    replaced: dict[str, str] = {}
     # Networks can become equal once the networks inside them are merged.
     while True:
         first_by_signature: dict[str, str] = {}
@@ -69,12 +83,7 @@ def _deduplicate(networks: dict[str, Network], renamed: RenamedNodes) -> dict[st
         if not duplicates:
             return networks
         for name, first in duplicates.items():
-            ids = dict(zip(networks[name].nodes, networks[first].nodes, strict=True))
-            original_ids = {now: old_id for (network, old_id), (now, _) in renamed.nodes.items() if network == name}
-            renamed.nodes |= {
-                (name, original_ids.get(is_keras_2, is_keras_2)): (new, None) for is_keras_2, new in ids.items()
-            }
-        replaced |= duplicates
+            renamed.merge(name, first, dict(zip(networks[name].nodes, networks[first].nodes, strict=True)))
         networks = {
             name: network.model_copy(
                 update={"nodes": {key: _redirect(node, duplicates) for key, node in network.nodes.items()}}
@@ -122,7 +131,7 @@ def _merge_chains(name: str, network: Network, renamed: RenamedNodes) -> Network
             continue
         network = _collapse(network, chain, tied)
         for number, key in enumerate(chain):
-            renamed.nodes[name, key] = (start, number)
+            renamed.repetitions[name, key] = (start, number)
             if tied and number:
                 renamed.removed.add((name, key))
     return network
