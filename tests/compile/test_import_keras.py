@@ -67,8 +67,8 @@ def _number(key: str) -> int:
 def test_documents_are_clean_and_laid_out_from_top_to_bottom(name: str) -> None:
     project = read_keras(HERE / f"{name}.keras").project
     assert not analyse(project).errors
-    for network in project.networks.values():
-        _laid_out(network)
+    for inner in project.networks.values():
+        _laid_out(inner)
 
 
 def _laid_out(network: Network) -> None:
@@ -271,8 +271,8 @@ def test_blocks_that_repeat_arrive_as_networks(tmp_path: Path) -> None:
         new * (9 * old + 1) - new * (9 * new + 1) + new * (old + 1) for old, new in ((4, 8), (8, 12), (12, 16))
     )
     assert analyse(project).totals.parameters == first + 4 * sum(blocks.values()) + entering + 5 * 17
-    for network in project.networks.values():
-        _laid_out(network)
+    for inner in project.networks.values():
+        _laid_out(inner)
 
 
 def test_what_is_lost_is_said(tmp_path: Path) -> None:

@@ -269,6 +269,89 @@ def small(**changes: Any) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
 
 
+def computed(*nodes: onnx.NodeProto, **constants: Any) -> bytes:
+    """A file that computes y from x (N, 2) with these operators and constants, and multiplies it by a weight."""
+    held = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.asarray(value)))
+        for name, value in constants.items()
+    ]
+    graph = helper.make_graph(
+        [*held, *nodes, helper.make_node("Mul", ["y", "weight"], ["z"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array([1, 0.5], np.float32), "weight")],
+    )
+    opset = helper.make_opsetid("", 18)
+    content: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=9).SerializeToString()
+    return content
+
+
+LARGE = torch.tensor([[1, -2], [2e10, -3e12], [-2e10, 3e12]])
+
+
+@pytest.mark.parametrize("values", [[1e10, 2.0], [-1e10, -1e10], [3e38, 1.0]])
+@pytest.mark.parametrize("kind", ["Add", "Mul", "Max"])
+def test_large_constants_are_exact(kind: str, values: list[float]) -> None:
+    content = computed(helper.make_node(kind, ["x", "c"], ["y"]), c=np.float32(values))
+    rows = LARGE.clamp(-1, 1) if max(values) > 1e38 else LARGE  # else the product would be infinite
+    assert differences(content, import_bytes(content), rows) == 0
+
+
+@pytest.mark.parametrize("fill", [-1e10, 1e10, -3e38])
+def test_a_mask_fills_in_the_exact_value(fill: float) -> None:
+    content = computed(
+        helper.make_node("Greater", ["x", "zero"], ["mask"]),
+        helper.make_node("Where", ["mask", "x", "fill"], ["y"]),
+        zero=np.float32(0),
+        fill=np.float32(fill),
+    )
+    assert differences(content, import_bytes(content), LARGE) == 0
+
+
+@pytest.mark.parametrize("limits", [(-1e10, 1e10), (-1e10, 5.0), (1e10, 1e11), (-3.4028234663852886e38, 6.0)])
+def test_large_limits_of_clip_are_exact(limits: tuple[float, float]) -> None:
+    low, high = np.float32(limits)
+    content = computed(helper.make_node("Clip", ["x", "low", "high"], ["y"]), low=low, high=high)
+    assert differences(content, import_bytes(content), LARGE) == 0
+
+
+@pytest.mark.parametrize("number", [2**24 + 1, 2**31, 2**63 - 1])
+def test_integers_that_float32_cannot_represent_are_refused(number: int) -> None:
+    whole, real = (helper.make_node("Cast", [a], [b], to=to) for a, b, to in (("x", "i", 7), ("j", "y", 1)))
+    content = computed(whole, helper.make_node("Add", ["i", "c"], ["j"]), real, c=np.array([number, 0]))
+    assert "too large for float32" in refused(content)
+
+
+@pytest.mark.parametrize(
+    ("dividends", "divisors"), [([-7, 7], [2, -2]), ([-7, 7], [-2, 2]), ([-6, 0], [3, -3]), ([-1, 1], [2, -2])]
+)
+@pytest.mark.parametrize("kind", ["Div", "Mod", "Mod of C"])
+def test_constant_integers_are_divided_as_in_onnxruntime(kind: str, dividends: list[int], divisors: list[int]) -> None:
+    attributes = {"fmod": 1} if kind == "Mod of C" else {}
+    content = computed(
+        helper.make_node(kind.split()[0], ["a", "b"], ["i"], **attributes),
+        helper.make_node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["x", "f"], ["y"]),
+        a=np.array(dividends),
+        b=np.array(divisors),
+    )
+    assert differences(content, import_bytes(content), torch.zeros(1, 2)) == 0
+
+
+@pytest.mark.parametrize("inputs", [("i", "several"), ("i", "one"), ("one", "i")])
+def test_integers_are_divided_as_in_onnxruntime(inputs: tuple[str, str]) -> None:
+    content = computed(
+        helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64),
+        helper.make_node("Div", inputs, ["j"]),
+        helper.make_node("Cast", ["j"], ["y"], to=TensorProto.FLOAT),
+        several=np.array([2, -3]),
+        one=np.array(20 if inputs[0] == "one" else -2),
+    )
+    rows = torch.tensor([[-7, 8], [7, -8], [-1, 1], [6, 6]])
+    assert differences(content, import_bytes(content), rows.float()) == 0
+
+
 def refused(content: bytes) -> str:
     with pytest.raises(UnreadableModelError) as found:
         import_bytes(content)

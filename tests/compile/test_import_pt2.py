@@ -294,6 +294,27 @@ def test_the_drawn_network_answers_as_the_source(name: str, tmp_path: Path) -> N
     same(made(build), found, tuple(torch.cat([value, value[:1]]) for value in give()))
 
 
+class Numbers(nn.Module):
+    """Operators whose results depend on large numbers and on integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        whole = x.sign().long()
+        hidden = x.masked_fill(x > 0, -1e10) * self.scale
+        return hidden, x.clamp(-1e10, 1e10), x.clamp(max=-1e11), x.clamp(0, 6), whole / 2, whole / (whole + 3)
+
+
+def test_large_numbers_and_divided_integers_are_exact(tmp_path: Path) -> None:
+    network = made(Numbers)
+    rows = torch.tensor([[1e11, -1e11, -1e12, 7.0], [3.0, -2.0, 1e12, 0.0], [1.0, 1.0, 1.0, 1.0]])
+    found = imported(exported(network, (rows[:2],)), tmp_path)
+    for mine, theirs in zip(answers(found, (rows,)), network(rows), strict=True):
+        assert torch.equal(mine, theirs)
+
+
 def used(found: ImportedModel, name: str) -> list[str]:
     """The networks that stand in a network, as often as they do."""
     nodes = found.project.networks[name].nodes.values()

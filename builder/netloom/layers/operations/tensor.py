@@ -267,13 +267,17 @@ class OneHot(Layer):
         return f"{self.classes} classes"
 
 
+# Well within float32 and beyond the values of masks, such as -1e10
+MAX_CONSTANT = 1e30
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{0,20})?([eE][+-]?\d{1,2})?")
 
 
 def _numbers(text: str) -> str:
     parts = [part.strip() for part in text.split(",")]
-    if not all(_NUMBER.fullmatch(part) and isfinite(float(part)) and abs(float(part)) <= 1e9 for part in parts):
-        raise ValueError("values must be numbers up to 1e9 separated by commas, such as 0.5, 1, -2e-3")
+    if not all(
+        _NUMBER.fullmatch(part) and isfinite(float(part)) and abs(float(part)) <= MAX_CONSTANT for part in parts
+    ):
+        raise ValueError("values must be numbers up to 1e30 separated by commas, such as 0.5, 1, -2e-3")
     return ", ".join(parts)
 
 

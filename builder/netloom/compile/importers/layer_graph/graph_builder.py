@@ -19,6 +19,7 @@ from netloom.compile.importers.layer_graph.values import (
     Value,
     pad_rank,
 )
+from netloom.layers.operations.tensor import MAX_CONSTANT
 
 # Constants with at most this many values are written into the document as literals; larger ones become weights.
 MAX_LITERALS = 32
@@ -73,14 +74,13 @@ class GraphBuilder(AxisOrder):
         # Values of an unchanged parameter of the file stay trainable; all other constants are literals or frozen.
         is_learned = bool(value.weight) and data.dtype == np.float32 and data.size > 1
         flat = data.astype(np.float64).reshape(-1)
+        largest = float(np.abs(flat).max(initial=0))
+        # Layers compute with integers in float32, which represents only some of those beyond 2**24.
+        if integer and largest > 2**24:
+            raise UnsupportedOperatorError("its integers are too large for float32")
         is_uniform = bool(np.all(flat == flat[0]))
         is_short = is_uniform or data.size <= MAX_LITERALS
-        if (
-            not is_learned
-            and is_short
-            and np.isfinite(flat).all()
-            and (integer or float(np.abs(flat).max(initial=0)) < 1e30)
-        ):
+        if not is_learned and is_short and np.isfinite(flat).all() and largest < MAX_CONSTANT:
             typed = [_literal(number) for number in (flat[:1] if is_uniform else flat)]
             node_tensor = self.add_layer(
                 "Constant", _trigger(like), name or "constant", values=", ".join(typed), shape=sizes

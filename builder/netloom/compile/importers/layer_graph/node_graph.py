@@ -118,7 +118,7 @@ class NodeGraph:
         try:
             layer = parse(node)
         except ValueError as error:
-            raise UnsupportedOperatorError(str(error)) from None
+            raise UnsupportedOperatorError(str(error).removesuffix(".")) from None
         if kind == "Input":
             self.specs[key] = layer.spec()  # type: ignore[attr-defined]
         elif kind != "Output":

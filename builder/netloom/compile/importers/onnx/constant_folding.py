@@ -27,8 +27,14 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Greater": np.greater, "LessOrEqual": np.less_equal, "GreaterOrEqual": np.greater_equal, "And": np.logical_and,
     "Or": np.logical_or, "Max": np.maximum, "Min": np.minimum, "MatMul": np.matmul, "Mod": np.mod,
     "Xor": np.logical_xor,
-    "Div": lambda a, b: a // b if a.dtype.kind == "i" and b.dtype.kind == "i" else a / b,
+    "Div": lambda a, b: _truncated_quotient(a, b) if a.dtype.kind == "i" and b.dtype.kind == "i" else a / b,
 }  # fmt: skip
+
+
+def _truncated_quotient(a: Array, b: Array) -> Array:
+    """The quotient of integers, rounded toward zero as in C; `//` rounds toward minus infinity."""
+    quotient: Array = a // b
+    return quotient + ((quotient < 0) & (quotient * b != a))
 
 
 def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array] | None:
@@ -137,7 +143,8 @@ def _evaluate(call: ConstantCall) -> Any:
     if kind in _BINARY and len(arrays) == 2 and arrays[1] is not None:
         if math.prod(np.broadcast_shapes(x.shape, arrays[1].shape)) > MAX_SIZE and kind != "MatMul":
             raise UnsupportedOperatorError("its result is too large")
-        return _BINARY[kind](x, arrays[1])
+        # With `fmod`, the remainder has the sign of the dividend instead of that of the divisor.
+        return np.fmod(x, arrays[1]) if kind == "Mod" and call.get("fmod") else _BINARY[kind](x, arrays[1])
     return _FUNCTIONS[kind](call) if kind in _FUNCTIONS else None
 
 

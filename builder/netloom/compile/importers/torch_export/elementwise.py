@@ -74,10 +74,10 @@ def _hardtanh(op: AtenCall) -> list[Value]:
 
 
 @aten("clamp", "clip", "clamp_min", "clamp_max")
-def _clamp(op: AtenCall) -> list[Value]:
-    low = op.number("min") if op.argument("min") is not None else None
-    high = op.number("max") if op.argument("max") is not None else None
-    return op.elementwise("Clamp", low=low, high=high)
+def _clamp(op: AtenCall) -> Any:
+    limits = (None if op.argument(name) is None else op.number(name) for name in ("min", "max"))
+    arrays = (None if limit is None else Constant(np.asarray(limit, np.float32)) for limit in limits)
+    return op.apply("Clip", op.tensor(), *arrays)
 
 
 @aten("prelu", "_prelu_kernel")
@@ -153,6 +153,9 @@ def _pair(op: AtenCall) -> Any:
         else:
             b = _times(op, b, alpha)
     kind = _PAIRS.get(op.type, "Sub")
+    if kind == "Div":
+        # The quotient of integers is a float in PyTorch, but an integer in ONNX.
+        a, b = _as_float(op, a), _as_float(op, b)
     try:
         return op.apply(kind, a, b)
     except UnsupportedOperatorError:
@@ -225,6 +228,6 @@ def _masked_fill(op: AtenCall) -> Any:
         keep = np.where(mask.array, 0, 1).astype(np.float32)
         visible = op.apply("Mul", tensor, Constant(keep))[0]
         return op.apply("Add", visible, Constant(np.where(mask.array, number, 0).astype(np.float32)))
-    # Literals are limited to 1e9 in absolute value; the softmax of −1e9 is 0 in float32 as well.
-    filled = Constant(np.asarray(max(number, -1e9), np.float32))
+    # The softmax of −1e9 is 0 in float32, as that of −inf, but not NaN for a row in which all scores are hidden.
+    filled = Constant(np.asarray(-1e9 if number == -math.inf else number, np.float32))
     return op.apply("Where", mask, filled, tensor)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value
+import numpy as np
+
+from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.onnx.operators.arithmetic import MAX_LITERAL, combine
 from netloom.compile.importers.onnx.operators.operator import OPERATORS, Call, Converter, elementwise, operator
+
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 def _activation(kind: str, **fields: tuple[str, Any]) -> Converter:
@@ -66,14 +71,20 @@ def _clip(call: Call) -> list[Value]:
         low, high = call.attribute("min", None), call.attribute("max", None)
     else:
         low, high = call.scalar(1), call.scalar(2)
-    # Beyond the range of Clamp, such as the largest float32, the default of older opsets: no limit
-    low = None if low is None or low < -1e9 else low
-    high = None if high is None or high > 1e9 else high
     if (low, high) == (0.0, 6.0):
         return [elementwise(call.builder, "ReLU6", call.tensor(), call.name)]
+    tensor = call.tensor()
+    # No value lies beyond the largest float32, the default limit of older opsets.
+    largest = _LARGEST_FLOAT if tensor.spec.dtype == "float" else MAX_LITERAL
+    low = None if low is None or low <= -largest else low
+    high = None if high is None or high >= largest else high
+    for layer, limit in (("Maximum", low), ("Minimum", high)):
+        if limit is not None and abs(limit) > MAX_LITERAL:
+            tensor = combine(call, layer, [tensor, Constant(np.asarray(limit, np.float32))])
+    low, high = (None if limit is None or abs(limit) > MAX_LITERAL else limit for limit in (low, high))
     if low is None and high is None:
-        return [call.tensor()]
-    return [elementwise(call.builder, "Clamp", call.tensor(), call.name, low=low, high=high)]
+        return [tensor]
+    return [elementwise(call.builder, "Clamp", tensor, call.name, low=low, high=high)]
 
 
 @operator("PRelu")

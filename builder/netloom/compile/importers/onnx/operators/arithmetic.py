@@ -12,6 +12,9 @@ import numpy as np
 from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import Call, elementwise, operator
 
+# The largest absolute value of the numbers of layers such as Scale and shift, Clamp and Compare
+MAX_LITERAL = 1e9
+
 
 def combine(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefghijklmnop", **params: Any) -> Tensor:
     """A layer that merges values elementwise; integers are converted to floats and back if the layer needs floats."""
@@ -52,7 +55,11 @@ def _scale_shift(call: Call, tensor: Tensor, scale: float = 1.0, shift: float = 
 
 
 def _is_literal(number: float | None) -> bool:
-    return number is not None and math.isfinite(number) and abs(number) <= 1e9
+    return number is not None and math.isfinite(number) and abs(number) <= MAX_LITERAL
+
+
+def _is_integer(value: Value) -> bool:
+    return value.spec.dtype == "int" if isinstance(value, Tensor) else value.array.dtype.kind == "i"
 
 
 def _broadcasts_up(call: Call, tensor: Tensor, index: int) -> bool:
@@ -69,6 +76,9 @@ def _arithmetic(call: Call) -> list[Value]:
     kind, values = call.type, [value for value in call.inputs if value is not None]
     if len(values) == 1:
         return [call.tensor()]
+    if kind == "Div" and all(_is_integer(value) for value in values):
+        # The quotient of integers is rounded toward zero, as a Cast does.
+        return [elementwise(call.builder, "Cast", combine(call, "Divide", values), "cast", to="int")]
     if len(values) == 2:
         for index in (0, 1):
             number, other = call.scalar(index), values[1 - index]
@@ -104,8 +114,7 @@ def _with_number(call: Call, kind: str, tensor: Tensor, number: float, first: bo
         return _scale_shift(call, tensor, scale=number)
     if kind == "Sub":
         return _scale_shift(call, tensor, -1.0 if first else 1.0, number if first else -number)
-    # Not for integers, whose division rounds
-    if kind == "Div" and not first and number and _is_literal(1 / number) and tensor.spec.dtype == "float":
+    if kind == "Div" and not first and number and _is_literal(1 / number):
         return _scale_shift(call, tensor, scale=1 / number)
     if kind == "Div" and first:
         return _scale_shift(

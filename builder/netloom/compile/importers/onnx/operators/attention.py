@@ -91,7 +91,7 @@ def decompose_attention(
         bias = np.where(mask.array, 0, -np.inf) if mask.array.dtype == bool else mask.array
         scores = layer("Add", scores, Constant(bias.astype(np.float32)))[0]
     elif isinstance(mask, Tensor) and mask.boolean:
-        # A literal can be at most 1e9 in absolute value; the softmax of −1e9 is 0 in float32 as well.
+        # The softmax of −1e9 is 0 in float32, as that of −inf, but not NaN for a row in which all scores are hidden.
         scores = layer("Where", mask, scores, Constant(np.asarray(-1e9, np.float32)))[0]
     elif isinstance(mask, Tensor):
         scores = layer("Add", scores, mask)[0]
