@@ -132,6 +132,33 @@ def test_several_ports_and_repetition_with_a_memory() -> None:
     torch.testing.assert_close(second, 2 * (one + 3 * two))
 
 
+@pytest.mark.parametrize(
+    ("ids", "ports"),
+    [
+        (["a", "out"], ["out", "out_2"]),
+        (["a", "out", "out_2"], ["out", "out_3", "out_2"]),
+        (["out", "a"], ["out", "a"]),
+        (["a", "b" * 32 + "_c", "b" * 32 + "_d", "b" * 32], ["out", "b" * 32, "b" * 30 + "_2", "b" * 30 + "_3"]),
+    ],
+)
+def test_each_output_has_a_port_of_its_own(ids: list[str], ports: list[str]) -> None:
+    scales: dict[str, Any] = {
+        f"scale_{place}": ("ScaleShift", {"scale": float(place)}) for place in range(1, len(ids) + 1)
+    }
+    ends: dict[str, Any] = {key: ("Output", {"name": key[-40:]}) for key in ids}
+    inner = network(
+        {"x": FOUR, **scales, **ends},
+        [*(("x", scale) for scale in scales), *zip(scales, ids, strict=True)],
+    ).ordered(outputs=ids)
+    assert list(inner.ports("Output").values()) == ports
+    main = network(
+        {"x": FOUR, "inner": ("Subnetwork", {"network": "inner"}), "head": ("Linear", {"units": 1}), **ends},
+        [("x", "inner"), ("x", "head"), *((f"inner.{port}", key) for port, key in zip(ports, ids, strict=True))],
+    ).ordered(outputs=ids)
+    results = module(networks(main=main, inner=inner))(torch.ones(1, 4))
+    assert [float(result[0, 0]) for result in results] == list(range(1, len(ids) + 1))
+
+
 def test_what_differs_between_uses_is_written_by_the_names_that_people_gave() -> None:
     inner = network(
         {

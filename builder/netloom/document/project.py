@@ -11,6 +11,7 @@ import keyword
 import math
 import re
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
@@ -22,6 +23,7 @@ from netloom.document.training_settings import Training
 FORMAT = 1
 DEFAULT_SOURCE_PORT = "out"
 DEFAULT_TARGET_PORT = "in"
+MAX_PORT_LENGTH = 32
 MAX_NODES = 2_000
 MAX_EDGES = 20_000
 MAX_PARAMS_BYTES = 65_536
@@ -32,7 +34,7 @@ MAX_NETWORKS = 200
 SUBNETWORK = "Subnetwork"
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_PORT = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_PORT = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_PORT_LENGTH - 1}}}")
 # Names that the generated class needs for itself or inherits from torch.nn.Module.
 RESERVED = frozenset(
     """
@@ -253,8 +255,20 @@ class Network(Frozen):
         other ports are named after the ids of their nodes.
         """
         first = DEFAULT_TARGET_PORT if kind == "Input" else DEFAULT_SOURCE_PORT
-        # A port name has at most 32 characters, an id up to 64.
-        return {key: first if place == 0 else key[:32] for place, key in enumerate(self.order(kind))}
+        node_ids = self.order(kind)
+        names = [first if place == 0 else key[:MAX_PORT_LENGTH] for place, key in enumerate(node_ids)]
+        ports: dict[str, str] = {}
+        all_names, used = set(names), set[str]()
+        for key, name in zip(node_ids, names, strict=True):
+            port = name
+            if port in used:
+                # An id may be `out`, or agree with another one up to the length of a port. Only such ports get a
+                # number, because the edges of documents name the others.
+                numbered = (f"{name[: MAX_PORT_LENGTH - len(str(number)) - 1]}_{number}" for number in count(2))
+                port = next(port for port in numbered if port not in used and port not in all_names)
+            used.add(port)
+            ports[key] = port
+        return ports
 
     def ordered(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:
         """The same network with its Inputs or Outputs in this order; ids of other nodes are ignored.

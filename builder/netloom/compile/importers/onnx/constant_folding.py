@@ -34,7 +34,8 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 def _truncated_quotient(a: Array, b: Array) -> Array:
     """The quotient of integers, rounded toward zero as in C; `//` rounds toward minus infinity."""
     quotient: Array = a // b
-    return quotient + ((quotient < 0) & (quotient * b != a))
+    rounded: Array = quotient + ((quotient < 0) & (quotient * b != a))
+    return rounded
 
 
 def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array] | None:
