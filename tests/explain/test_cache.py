@@ -116,6 +116,22 @@ def test_a_map_of_what_was_learned_goes_when_the_network_forgets() -> None:
     assert flat.proofs.randomised is None
 
 
+def test_a_constant_map_costs_no_other_networks() -> None:
+    """Without a ranking to compare, the test returns before it explains networks with shuffled weights."""
+    run = trained("table")
+    constant = replace(run, model=shuffle_weights(run.model, 0))
+    with torch.no_grad():
+        for parameter in constant.model.parameters():
+            parameter.zero_()
+    calls: dict[bool, int] = {}
+    for randomise in (False, True):
+        shares: list[float] = []
+        found = explain(constant, "saliency", 3, target=1, proofs=False, randomise=randomise, progress=shares.append)
+        assert found.proofs.randomised is None
+        calls[randomise] = len(shares)
+    assert calls[True] == calls[False]
+
+
 def test_guided_backprop_stays_when_the_network_forgets_and_says_so() -> None:
     """On the template of the digits, as Adebayo and others (2018) saw it: its maps hardly know the network."""
     project = templates()["digits_cnn"].project

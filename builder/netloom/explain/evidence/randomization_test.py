@@ -37,20 +37,21 @@ def shuffle_weights(model: nn.Module, seed: int) -> nn.Module:
 def randomization_test(
     explainer: Explainer, context: ExplanationContext, model: nn.Module, result: Result, *, draws: int = 5
 ) -> RandomizationTest | None:
-    """Rank-correlate the attributions with those of networks with shuffled weights; None with too few features.
+    """Rank-correlate the attributions with those of networks with shuffled weights.
 
+    None with fewer than three features, or with the same attribution for all of them: there is no ranking.
     `context` is the explained context, `model` the network before a method changed its copy.
     """
     original_parts = _ranked_parts(context, result, signed=explainer.signed)
+    if len(original_parts) <= 2 or not np.ptp(original_parts) > 0:
+        return None
     correlations = []
     for draw in range(draws):
         shuffled = context.with_model(shuffle_weights(model, context.seed + draw + 1))
         shuffled_parts = _ranked_parts(shuffled, explainer.run(shuffled), signed=explainer.signed)
-        agreement = spearman(original_parts, shuffled_parts) if len(original_parts) > 2 else None
+        agreement = spearman(original_parts, shuffled_parts)
         # A constant explanation of the shuffled network does not agree.
         correlations.append(agreement if agreement is not None else 0.0)
-    if len(original_parts) <= 2 or not np.ptp(original_parts) > 0:
-        return None
     mean = float(np.mean(correlations))
     return RandomizationTest(mean, draws, mean <= MAX_CORRELATION)
 
