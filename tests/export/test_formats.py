@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netloom import export
+from netloom.explain.core.library_warnings import mute_captum
+from netloom.export.tracing import quiet
 from tests.explain.models import trained
 
 
@@ -60,3 +64,11 @@ def test_an_unknown_format_and_a_missing_folder(tmp_path: Path) -> None:
         export.export(run, "onyx", tmp_path / "x")
     with pytest.raises(export.ExportError, match="There is no folder"):
         export.export(run, "bundle", tmp_path / "not there" / "x.zip")
+
+
+def test_an_export_leaves_the_warning_filters_of_an_explanation_in_another_thread() -> None:
+    with quiet():
+        explaining = threading.Thread(target=mute_captum)
+        explaining.start()
+        explaining.join()
+    warnings.warn("Setting backward hooks on ReLU activations", UserWarning, stacklevel=1)  # an error if not muted

@@ -84,10 +84,15 @@ def names(project: Project) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress known warnings of the exporters, in one thread at a time, because filters apply to the whole process."""
-    with _lock, warnings.catch_warnings():
-        for category, message in REMARKS:
-            warnings.filterwarnings("ignore", message, category)
+    """Suppress known warnings and log messages of the exporters.
+
+    Only one thread exports at a time, because the log levels apply to the whole process. So do the warning filters, but
+    these stay: `warnings.catch_warnings` would remove the filters that another thread adds in the meantime (see
+    `explain.core.library_warnings`).
+    """
+    for category, message in REMARKS:
+        warnings.filterwarnings("ignore", message, category)
+    with _lock:
         levels = {name: logging.getLogger(name).level for name in LOGGERS}
         try:
             for name in LOGGERS:
