@@ -49,8 +49,6 @@ class Relevance(Explainer):
             std = context.data.fitted_numbers.std[context.target.index]
             # The quantity "class" is the plain output at the index, without the units.
             context.target = replace(context.target, kind="class")
-        for entry in context.embeddings.values():
-            entry.embedding = nn.Identity()
         for module in context.model.modules():
             if not list(module.children()) and not isinstance(module, (InterpretableEmbedding, *PASS_THROUGH)):
                 module.rule = EpsilonRule()

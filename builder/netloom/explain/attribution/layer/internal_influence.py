@@ -37,7 +37,7 @@ class InternalInfluence(LayerExplainer, PathExplainer):
             tuple(point.value for point in points),
             baselines=tuple(point.baseline for point in points),
             n_steps=steps,
-            internal_batch_size=max(4, context.rows),
+            internal_batch_size=context.rows,
         )
         text = "It measures how the score reacts to the units of the layer; the attributions are not meant to add up."
         return Result(

@@ -86,8 +86,9 @@ class LayerPathExplainer(LayerExplainer, PathExplainer):
 
         def attribute(steps: int) -> torch.Tensor:
             context.expect_rows(steps)
-            rows = max(4, context.rows)
-            attributions = method.attribute(values, baselines=baselines, n_steps=steps, internal_batch_size=rows)
+            attributions = method.attribute(
+                values, baselines=baselines, n_steps=steps, internal_batch_size=context.rows
+            )
             layer_attributions: torch.Tensor = (
                 attributions[0] if isinstance(attributions, tuple) else attributions
             ).detach()

@@ -40,7 +40,7 @@ class NeuronConductance(NeuronExplainer, PathExplainer):
             neuron,
             baselines=tuple(point.baseline for point in points),
             n_steps=steps,
-            internal_batch_size=max(4, context.rows),
+            internal_batch_size=context.rows,
         )
         text = f"This is what passes through neuron {', '.join(map(str, neuron))} of {node.title}, not the whole score."
         return Result(context.to_fields(attributions), steps, remarks=(Remark("caution", text),))
