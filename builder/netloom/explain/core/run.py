@@ -12,6 +12,7 @@ import numpy as np
 
 from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.estimation.quadrature import TINY
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, Method, Result, registry
 from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling, Verdict
 from netloom.explain.core.options import baseline_of, explainer_of, plain_options
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.targets import TargetLike
 
-# Changes of the score up to this share of the score count as 0
-TINY = 1e-5
 UNCHECKED = Verdict("caution", "The checks have not run yet.", badge="Not checked yet")
 Progress = Callable[[float], None]
 Preview = Callable[[Explanation], None]

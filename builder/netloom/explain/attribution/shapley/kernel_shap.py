@@ -13,7 +13,6 @@ from netloom.explain.core.explainer import SHAPLEY, BaselineExplainer, Result
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
-FLOP_BUDGET = 2 * 10**10
 # This many samples per group leave a standard error of 10% to 20% of the total, measured on small networks.
 SAMPLES_PER_GROUP = 48
 # With fewer samples per group, the regression is underdetermined.
@@ -46,6 +45,7 @@ class KernelShap(BaselineExplainer):
     def run(self, context: ExplanationContext) -> Result:
         from netloom.explain.attribution.shapley.shapley_values import MAX_GROUPS, shapley_values
         from netloom.explain.core.estimation.sampling import (
+            FLOP_BUDGET,
             REPEATS,
             combine_estimates,
             generator,

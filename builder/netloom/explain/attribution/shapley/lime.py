@@ -13,7 +13,6 @@ from netloom.explain.core.explanation import Level, Remark
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
-FLOP_BUDGET = 2 * 10**10
 LEAST, EACH = 5, 48
 # The R² from which the surrogate fits well, and from which it fits somewhat.
 FITS, FITS_SOMEWHAT = 0.8, 0.5
@@ -45,7 +44,7 @@ class Lime(BaselineExplainer):
     def run(self, context: ExplanationContext) -> Result:
         from sklearn.linear_model import Ridge
 
-        from netloom.explain.core.estimation.sampling import REPEATS, combine_estimates, generator
+        from netloom.explain.core.estimation.sampling import FLOP_BUDGET, REPEATS, combine_estimates, generator
         from netloom.explain.core.parts.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)

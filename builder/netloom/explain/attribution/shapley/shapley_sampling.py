@@ -12,9 +12,6 @@ from netloom.explain.core.explainer import SHAPLEY, BaselineExplainer, Result
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
-FLOP_BUDGET = 2 * 10**10
-# Up to this many groups, all coalitions may be enumerated instead.
-MAX_ENUMERATED_GROUPS = 12
 # Each order is paired with its reverse, and a standard error needs at least two pairs.
 MIN_ORDERS = 4
 
@@ -39,8 +36,9 @@ class ShapleySampling(BaselineExplainer):
     def run(self, context: ExplanationContext) -> Result:
         from captum.attr import ShapleyValueSampling as Captum
 
-        from netloom.explain.attribution.shapley.shapley_values import shapley_values
+        from netloom.explain.attribution.shapley.shapley_values import MAX_GROUPS, shapley_values
         from netloom.explain.core.estimation.sampling import (
+            FLOP_BUDGET,
             REPEATS,
             combine_estimates,
             paired_permutations,
@@ -52,7 +50,7 @@ class ShapleySampling(BaselineExplainer):
         affordable_orders = FLOP_BUDGET // max(1, context.flops) // max(1, groups.count)
         order_count = self.orders or int(min(50, max(MIN_ORDERS, affordable_orders)))
         if (
-            groups.count <= MAX_ENUMERATED_GROUPS and 2**groups.count <= order_count * groups.count
+            groups.count <= MAX_GROUPS and 2**groups.count <= order_count * groups.count
         ):  # enumeration is not more expensive
             context.expect_rows(2**groups.count)
             return Result(groups.to_fields(shapley_values(score_all_coalitions(groups), groups.count)), enumerated=True)

@@ -13,6 +13,7 @@ from netloom.explain.core.explainer import SHAPLEY, BaselineExplainer, Result
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
+# The largest number of groups whose coalitions are enumerated: 2^12 = 4,096 evaluations of the network
 MAX_GROUPS = 12
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FIRST_STEPS = 32
 # The largest relative error of a sum that `COMPLETENESS_BOUNDS` calls converged
 TOLERANCE = 0.01
+# Changes of the score up to this share of the score count as 0
 TINY = 1e-5
 T = TypeVar("T")
 Values = tuple["torch.Tensor", ...]

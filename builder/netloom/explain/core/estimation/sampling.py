@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The number of independent estimates of a sampling method.
 REPEATS = 4
+# By default, a Shapley or surrogate method draws as many samples as this many FLOPs allow.
+FLOP_BUDGET = 2 * 10**10
 # Baseline rows are divided into at most this many shares, each of which gives an estimate.
 SHARES = 16
 
