@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from PIL import Image
 from netloom.data import Example
 from netloom.explain import Explanation
 from netloom.explain.core.explanation import Completeness, Prediction, Proofs, Target, Verdict
-from netloom.explain.plots import figures
+from netloom.explain.plots import figures, graph_geometry
 from netloom.explain.plots import text as words
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.explain.plots.explanation_plots import PlotKind, PlotOptions, column_labels, explanation_plots, plot_kind
+from netloom.explain.plots.flow import analysis_at
 from netloom.explain.plots.page import html, write_json
 from netloom.explain.plots.raster import colored, write_png
+from tests.networks import TABLE as FEATURES
+from tests.networks import project
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -188,3 +192,27 @@ def test_columns_are_told_with_values_that_people_read() -> None:
     example = Example(5, "", columns={"zip": 86836.0, "plan": "", "day (year)": 2024.0, "day (month)": 5.0})
     told = replace(TABLE, example=example, labels={"features": ("zip", "plan", "day")})
     assert column_labels(told, "features") == ["zip = 86836", "plan (missing)", "day = year 2024, month 5"]
+
+
+def test_flow_pictures_route_edges_by_the_constants_of_the_canvas() -> None:
+    core = Path(graph_geometry.__file__).parents[2] / "ui/design/canvas/frontend/src/core"
+    text = "".join((core / name).read_text() for name in ("build.ts", "routing.ts"))
+    canvas = {name: float(value) for name, value in re.findall(r"const ([A-Z_]+) = (\d+);", text)}
+    assert (canvas["NODE_WIDTH"], canvas["NODE_HEIGHT"]) == (graph_geometry.WIDTH, graph_geometry.HEIGHT)
+    for name in ("ASIDE", "APART", "TURN", "SAMPLES", "HIDDEN"):
+        assert getattr(graph_geometry, name) == canvas[name], name
+
+
+@pytest.mark.parametrize(("left", "x"), [(60.0, 398.0), (290.0, 520.0), (310.0, 276.0)])
+def test_an_edge_passes_a_layer_at_the_free_place_that_is_nearest_to_its_middle(left: float, x: float) -> None:
+    """A box that covers the curve need not reach the vertical line in the middle, which is free then."""
+    boxes = {"input_1": (0.0, 0.0), "linear_1": (left, 170.0 if left == 60 else 300.0), "output_1": (600.0, 600.0)}
+    drawn = project(
+        {"input_1": FEATURES, "linear_1": ("Linear", {"units": 2}), "output_1": ("Output", {})},
+        [("input_1", "linear_1"), ("input_1", "output_1")],
+    )
+    main = drawn.networks["main"]
+    nodes = {key: node.model_copy(update={"at": boxes[key]}) for key, node in main.nodes.items()}
+    drawn = drawn.model_copy(update={"networks": {"main": main.model_copy(update={"nodes": nodes})}})
+    layout = graph_geometry.GraphLayout(analysis_at(drawn, ""))
+    assert f"L{x:g} " in layout.ways["output_1"]

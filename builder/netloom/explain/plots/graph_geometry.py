@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 # The size of a node on the canvas.
 WIDTH, HEIGHT = 196.0, 58.0
-# In pixels: how far a routed edge passes beside a box, the height of its turns, and the distance between routed edges;
-# and the number of points at which a curve is tested
-ASIDE, TURN, APART, SAMPLES = 30.0, 26.0, 18.0, 16
+# Edges are routed as on the canvas (`routing.ts`), so that the picture has the shape that people know. In pixels: how
+# far a routed edge passes beside a box, the height of its turns, the distance between routed edges, and how far a curve
+# may enter the side of a box; and the number of points at which a curve is tested.
+ASIDE, TURN, APART, HIDDEN, SAMPLES = 34.0, 26.0, 16.0, 4.0, 14
 # The size of an edge label; labels that are closer than this overlap.
 LABEL = 52.0, 18.0
 Point = tuple[float, float]
@@ -62,7 +63,7 @@ class GraphLayout:
         sx, sy = sx + self._along(edge.source_node, edge.source_port, outgoing=True), sy + HEIGHT
         tx += self._along(edge.target_node, edge.target_port, outgoing=False)
         if ty - sy > HEIGHT and self._hidden(edge, (sx, sy), (tx, ty)):
-            x = self._past(edge, sy, ty, (sx + tx) / 2)
+            x = self._past(edge, (sx, sy), (tx, ty))
             turn = min(TURN, (ty - sy) / 4)
             down = f"C{sx:g} {sy + turn:g} {x:g} {sy + turn / 2:g} {x:g} {sy + 2 * turn:g}"
             up = f"C{x:g} {ty - turn / 2:g} {tx:g} {ty - turn:g} {tx:g} {ty:g}"
@@ -100,19 +101,20 @@ class GraphLayout:
         boxes = self._others(edge)
         for step in range(1, SAMPLES):
             x, y = _at(start, end, step / SAMPLES)
-            if any(left < x < left + WIDTH and top < y < top + HEIGHT for left, top in boxes):
+            if any(left + HIDDEN < x < left + WIDTH - HIDDEN and top < y < top + HEIGHT for left, top in boxes):
                 return True
         return False
 
-    def _past(self, edge: Edge, top: float, bottom: float, middle: float) -> float:
-        """Return the x coordinate nearest to `middle` at which a vertical line from `top` to `bottom` does not cross a
-        box."""
-        lefts = [left for left, above in self._others(edge) if above < bottom and above + HEIGHT > top]
-        spots = [spot for left in lefts for spot in (left - ASIDE, left + WIDTH + ASIDE)]
+    def _past(self, edge: Edge, start: Point, end: Point) -> float:
+        """Return the x coordinate nearest to the middle at which a vertical line between two points crosses no box."""
+        lefts = [left for left, top in self._others(edge) if top < end[1] and top + HEIGHT > start[1]]
+        middle = (start[0] + end[0]) / 2
+        spots = [middle, *(spot for left in lefts for spot in (left - ASIDE, left + WIDTH + ASIDE))]
         free = [x for x in spots if not any(left - ASIDE < x < left + WIDTH + ASIDE for left in lefts)]
-        x = min(free, key=lambda spot: abs(spot - middle), default=middle)
-        while any(abs(other - x) < APART for other in self._bends):
-            x += APART if x > middle else -APART
+        # Of two equally near coordinates, the right one. One is free, because nothing is beside the outermost box.
+        x = min(free, key=lambda spot: (abs(spot - middle), -spot))
+        while any(abs(other - x) < APART - 1 for other in self._bends):
+            x += -APART if x < start[0] else APART
         return x
 
 
