@@ -19,7 +19,7 @@ from netloom.modalities.encoding.rows import restore_rows
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
-from netloom.training.objectives.anomaly_detection import best_threshold, usual_class
+from netloom.training.objectives.anomaly_detection import choose_threshold, usual_class
 from netloom.training.trainer import Callback
 from netloom.validation import validate
 from tests.networks import IMAGE, TOKENS, chain
@@ -196,14 +196,30 @@ def test_the_best_threshold_is_that_of_trying_all(seed: int) -> None:
     error = random.integers(0, 12, 40).astype(np.float32)  # with equal errors, which cannot be parted
     unusual = (error + random.normal(0, 4, 40)) > 8
     unusual[0] = True
-    found = best_threshold(torch.from_numpy(error), torch.from_numpy(unusual))
+    found = choose_threshold(torch.from_numpy(error), torch.from_numpy(unusual))
     scores = [metrics.f1_score(unusual, error > value, zero_division=0) for value in np.arange(0, 12) + 0.5]
     assert metrics.f1_score(unusual, error > found, zero_division=0) == pytest.approx(max(scores))
 
 
 def test_without_an_unusual_row_nothing_seen_is_called_unusual() -> None:
     error = torch.tensor([0.1, 0.5, 0.3])
-    assert best_threshold(error, torch.zeros(3, dtype=torch.bool)) == pytest.approx(0.5)
+    assert choose_threshold(error, torch.zeros(3, dtype=torch.bool)) == pytest.approx(0.5)
+
+
+def test_calling_everything_unusual_is_among_the_thresholds() -> None:
+    error, unusual = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([True, True, False, True])
+    assert bool((error > choose_threshold(error, unusual)).all())
+
+
+def test_without_a_threshold_the_unusual_rows_are_the_worst() -> None:
+    """Every row is predicted usual then, and no distance from the threshold is finite."""
+    run = pulses()
+    rows = run.data.split["test"]
+    found = run.objective.evaluate(run.output_of("test"), run.data, rows, "test")
+    unusual = set(rows[run.data.target[rows] != usual_class(run.data)].tolist())
+    count = min(len(unusual), len(found.worst))
+    assert count > 0
+    assert {worst.row for worst in found.worst[:count]} <= unusual
 
 
 def test_answers_say_what_is_unusual_and_explanations_where() -> None:

@@ -94,7 +94,11 @@ def test_the_threshold_has_the_best_f1_of_all() -> None:
     assert best_threshold(torch.tensor([0.2, 0.8]), torch.tensor([True, True])) == 0.5
     # Where saying yes to all is best, the threshold lies below every score, also below those under 0.
     mostly = torch.tensor([True, True, False, True])
-    for scores in (torch.tensor([0.9, 0.8, 0.7, 0.6]), -torch.tensor([0.1, 0.2, 0.3, 0.4])):
+    for scores in (
+        torch.tensor([0.9, 0.8, 0.7, 0.6]),
+        torch.tensor([0.9, 0.8, 0.7, 0.0]),
+        -torch.tensor([0.1, 0.2, 0.3, 0.4]),
+    ):
         assert bool((scores > best_threshold(scores, mostly)).all())
 
 

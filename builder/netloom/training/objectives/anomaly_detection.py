@@ -12,6 +12,7 @@ from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reconstruction import Reconstruction, row_errors, side_by_side
 from netloom.training.objectives.reference_predictors import BaselinePrediction
+from netloom.training.objectives.thresholds import maximize_f1
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,7 @@ class AnomalyDetection(Reconstruction):
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the threshold with the best F1 for anomalous rows."""
-        return {"threshold": best_threshold(*_errors_and_labels(output, data, rows))}
+        return {"threshold": choose_threshold(*_errors_and_labels(output, data, rows))}
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         """Return the distance from the mean of the normal training rows."""
@@ -114,22 +115,12 @@ def usual_class(data: Prepared) -> int:
     return int(data.target[data.split["train"]].bincount().argmax())
 
 
-def best_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
-    """Return the threshold on errors (N,) with the best F1 for anomalies, midway between two errors.
+def choose_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
+    """Return the threshold on errors (N,) with the best F1 for anomalies.
 
     Without anomalous rows, it is the greatest error of a normal one.
     """
-    import torch
-
-    order = error.argsort(descending=True)
-    ordered, hits = error[order].double(), unusual[order].double().cumsum(0)
-    if len(ordered) < 2 or not bool(unusual.any()):
-        return float(ordered[0])
-    called = torch.arange(1, len(ordered) + 1, dtype=torch.float64)
-    f1 = 2 * hits / (called + unusual.sum())
-    f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # no threshold separates equal errors
-    best = int(f1[:-1].argmax())
-    return float((ordered[best] + ordered[best + 1]) / 2)
+    return maximize_f1(error, unusual) if bool(unusual.any()) else float(error.max())
 
 
 def _errors_and_labels(output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -141,8 +132,9 @@ def _errors_and_labels(output: torch.Tensor, data: Prepared, rows: torch.Tensor)
 def _wrongness(error: torch.Tensor, threshold: float, wrong: torch.Tensor) -> torch.Tensor:
     """Return a sort key (N,): wrong predictions far from the threshold first, correct ones last."""
     distance = (error - threshold).abs()
-    # Maps distances to [0, 1), so that the sign alone separates wrong predictions from correct ones.
-    share = distance / (1 + distance)
+    # Maps distances to [0, 1], so that the sign alone separates wrong predictions from correct ones. The threshold is
+    # infinite before calibration, which makes all quotients NaN.
+    share = (distance / (1 + distance)).nan_to_num(1.0)
     return share.where(wrong, -share)
 
 

@@ -17,14 +17,19 @@ POINTS = 200
 
 
 def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
-    """Return the threshold on scores (N,) with the best F1 for `positive` (N,), midway between two scores.
+    """Return the threshold on scores (N,) with the best F1 for `positive` (N,); 0.5 without positive or without
+    negative rows.
+    """
+    return maximize_f1(scores, positive) if bool(positive.any()) and not bool(positive.all()) else HALF
 
-    It is 0.5 without positive or without negative rows.
+
+def maximize_f1(scores: torch.Tensor, positive: torch.Tensor) -> float:
+    """Return the threshold on scores (N,) with the best F1 for `positive` (N,), of which at least one is.
+
+    It is midway between two scores, or below all of them.
     """
     import torch
 
-    if not bool(positive.any()) or bool(positive.all()):
-        return HALF
     # F1 of all thresholds at once: element k − 1 is for the k rows with the highest scores predicted positive.
     order = scores.argsort(descending=True)
     ordered, hits = scores[order].double(), positive[order].double().cumsum(0)
@@ -33,7 +38,9 @@ def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
     f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # no threshold separates equal scores
     best = int(f1.argmax())
     if best + 1 == len(ordered):
-        return float(ordered[-1] - ordered[-1].abs() / 2)  # below the lowest, also where scores are below 0
+        # Below the lowest also where it is negative or 0; half of the lowest, because errors are not negative
+        lowest = float(ordered[-1])
+        return lowest - max(abs(lowest) / 2, torch.finfo(scores.dtype).tiny)
     return float((ordered[best] + ordered[best + 1]) / 2)
 
 
