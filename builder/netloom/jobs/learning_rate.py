@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from netloom.data import prepare, schema
+from netloom.data import prepare
 from netloom.document import Project
 from netloom.jobs.request import Context, Request
 from netloom.runs.lr_finder import STEPS, Rates, find_rate
@@ -23,7 +23,6 @@ class LearningRateRangeTest(Request[Rates], kind="lr_range_test", lane="long"):
 
     def compute(self, context: Context) -> Rates:
         project = Project.model_validate(self.project)
-        schema(project.data, context.home)
         rates, losses, shown_at = list[float](), list[float](), 0.0
 
         def note(rate: float, loss: float) -> None:

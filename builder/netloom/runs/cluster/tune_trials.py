@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from netloom.core.settings import settings
 from netloom.runs import worker
@@ -23,9 +23,6 @@ from netloom.runs.search import sweep_trials
 from netloom.store import Store, StoreError, Sweep, open_store
 from netloom.training.callbacks import CallbackList
 from netloom.training.trainer import Callback
-
-if TYPE_CHECKING:
-    pass
 
 BEAT_S = 5.0
 
