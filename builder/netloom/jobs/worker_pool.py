@@ -34,6 +34,9 @@ from netloom.training.device import cores, threads
 
 R = TypeVar("R")
 MAX_ANSWERS_BYTES = 256 * 2**20
+# The pool knows when each of so many owners was served. It forgets the one served longest ago, who has the first turn
+# either way.
+MAX_OWNERS = 1_000
 # An error is returned again for this time, such as to a page that is rerun; later, the job is retried.
 FAILED_S = 5.0
 # A job that does not react to cancellation within this time is ended with its process.
@@ -87,7 +90,7 @@ class Pool:
         self._jobs: OrderedDict[str, Job[Any]] = OrderedDict()
         self._waiting: dict[Lane, list[Job[Any]]] = {lane: [] for lane in self.lanes}
         self._workers: dict[Lane, list[_Worker]] = {lane: [] for lane in self.lanes}
-        self._last_served: dict[str, int] = {}
+        self._last_served: OrderedDict[str, int] = OrderedDict()
         self._count = 0
 
     def warm(self) -> None:
@@ -168,6 +171,9 @@ class Pool:
             worker = max(idle, key=lambda one: (about is not None and about in one.loaded, one.used_at))
             waiting.remove(job)
             self._last_served[job.owner] = job.number
+            self._last_served.move_to_end(job.owner)
+            if len(self._last_served) > MAX_OWNERS:
+                self._last_served.popitem(last=False)
             worker.take(job)  # under the lock, so that `retire` cannot remove the worker at the same time
 
     def _next(self, lane: Lane) -> Job[Any]:
