@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import psutil
-
+from netloom.core.processes import lower_priority
 from netloom.jobs.worker_settings import WorkerSettings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError
 from netloom.runs.processes import COUNTS, forks
@@ -92,7 +91,7 @@ def _started() -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
             env=_environment(),
             start_new_session=True,  # so that Ctrl+C in a terminal does not reach it: it ends with its channel
         )
-        _give_way(child.pid)
+        lower_priority(child.pid, NICENESS)
     return pool_end, child
 
 
@@ -101,14 +100,9 @@ def _running() -> ForkServer:
     if _server is None or not _server.alive():
         # With one thread, because a fork does not copy threads; workers receive their number of threads later.
         _server = ForkServer(COMMAND, _environment())
-        _give_way(_server.pid)
+        lower_priority(_server.pid, NICENESS)
     return _server
 
 
 def _environment() -> dict[str, str]:
     return {**os.environ, **dict.fromkeys(COUNTS, "1")}
-
-
-def _give_way(pid: int) -> None:
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(pid).nice(NICENESS)

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from netloom.compile import CompileError, source
+from netloom.core.processes import is_running
 from netloom.data import schema, with_dataset_id
 from netloom.document import Project
 from netloom.document.optimizer_settings import SCHEDULES
@@ -324,11 +323,7 @@ def _alive(run: Run) -> bool:
             return child.poll() is None
     if run.pid is None:
         return (datetime.now(UTC) - (run.claimed_at or run.created_at)).total_seconds() < STARTING_S
-    try:  # after a restart of the machine, the id can belong to another process
-        process = psutil.Process(run.pid)
-        return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
-    except psutil.Error:
-        return False
+    return is_running(run.pid, MODULE)
 
 
 def _reap(run_id: str) -> None:

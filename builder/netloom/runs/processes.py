@@ -14,6 +14,7 @@ from typing import IO, Any, TypeAlias, cast
 
 import psutil
 
+from netloom.core.processes import lower_priority
 from netloom.core.settings import variable
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible, sibling
 from netloom.runs.resources.capacity import gpus
@@ -134,7 +135,7 @@ def _server(home: Path) -> ForkServer:
     if server is None or not server.alive():
         # With one thread, because a fork does not copy threads; workers receive their number of threads later.
         server = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **dict.fromkeys(COUNTS, "1")})
-        _give_way(server.pid)
+        lower_priority(server.pid, NICENESS)
     return server
 
 
@@ -147,14 +148,9 @@ def _new(home: Path) -> subprocess.Popen[bytes]:
         env=_environment(home),
         start_new_session=True,
     )
-    _give_way(child.pid)
+    lower_priority(child.pid, NICENESS)
     return child
 
 
 def _environment(home: Path) -> dict[str, str]:
     return {**os.environ, **KEEP_MEMORY, **dict.fromkeys(COUNTS, str(threads())), variable("home"): str(home)}
-
-
-def _give_way(pid: int) -> None:
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(pid).nice(NICENESS)

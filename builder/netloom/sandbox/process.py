@@ -18,8 +18,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psutil
-
+from netloom.core.processes import lower_priority
 from netloom.core.progress import ProgressCallback
 from netloom.core.settings import settings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible
@@ -88,8 +87,7 @@ class Process:
         self.memory_bytes, self.seconds = memory_limit(file_bytes), time_limit(file_bytes)
         self._channel, self._child = _start(reads)
         self.pid = self._child.pid
-        with contextlib.suppress(psutil.Error):
-            psutil.Process(self.pid).nice(NICENESS)
+        lower_priority(self.pid, NICENESS)
         # A finalizer runs at most once: when called, at garbage collection, or at the end of the interpreter.
         self.close = weakref.finalize(self, _end, self._channel, self._child)
         variables = {name: value for name, value in os.environ.items() if name.startswith(_LIMITS)}
@@ -182,8 +180,7 @@ def _server(reads: str) -> ForkServer:
     server = _servers.get(reads)
     if server is None or not server.alive():
         server = _servers[reads] = ForkServer([*COMMAND, reads], _environment())
-        with contextlib.suppress(psutil.Error):
-            psutil.Process(server.pid).nice(NICENESS)
+        lower_priority(server.pid, NICENESS)
     if reads == MODELS:  # torch occupies memory, and this server may not be needed again
         if _model_server_timer is not None:
             _model_server_timer.cancel()

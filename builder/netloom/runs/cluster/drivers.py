@@ -7,8 +7,7 @@ import subprocess
 import sys
 import time
 
-import psutil
-
+from netloom.core.processes import is_running
 from netloom.core.settings import variable
 from netloom.store import Store, Sweep, here
 from netloom.store.sweeps import SweepDriver
@@ -59,11 +58,7 @@ def _drives(sweep: Sweep, driver: SweepDriver, going: int) -> bool:
         return child.poll() is None
     if driver["pid"] is None:
         return time.time() - driver["at"] < STARTING_S
-    try:  # the id can belong to another process since a restart, hence the comparison of the command line
-        process = psutil.Process(driver["pid"])
-        return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
-    except psutil.Error:
-        return False
+    return is_running(driver["pid"], MODULE)
 
 
 def _start(store: Store, sweep: Sweep) -> subprocess.Popen[bytes]:
