@@ -145,7 +145,7 @@ class NetworkBuilder:
     def owner(self) -> LayerConfig:
         """The layer whose nodes are being added."""
         if self._owner is None:
-            raise AssertionError("begin must be called first")
+            raise AssertionError("start_layer must be called first")
         return self._owner
 
     @property

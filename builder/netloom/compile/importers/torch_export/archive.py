@@ -153,22 +153,22 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     sizes, strides = [whole(size) for size in meta["sizes"]], [whole(step) for step in meta["strides"]]
     offset = whole(meta["storage_offset"])
     width = np.dtype(KINDS[kind])
-    merge_heads = np.frombuffer(data, width.newbyteorder("<" if order.startswith("little") else ">"))
+    flat = np.frombuffer(data, width.newbyteorder("<" if order.startswith("little") else ">"))
     # The index of the last element: as_strided does not check bounds, so that it is checked here.
     reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
     count = math.prod(sizes)
-    if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(merge_heads), 1):
+    if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(flat), 1):
         raise UnreadableModelError(
             f"The tensor {quoted(name)} has an impossible shape; the file is damaged, so {_AGAIN}."
         )
-    if count and not 0 <= reach < len(merge_heads):
+    if count and not 0 <= reach < len(flat):
         raise UnreadableModelError(
             f"The tensor {quoted(name)} has a different number of values than its shape; {_AGAIN}."
         )
     if not count:
         return np.zeros(sizes, np.float32)
     view = np.lib.stride_tricks.as_strided(
-        merge_heads[offset:], sizes, [step * width.itemsize for step in strides], writeable=False
+        flat[offset:], sizes, [step * width.itemsize for step in strides], writeable=False
     )
     if kind == BFLOAT16:
         # The bits of a bfloat16 are the upper 16 bits of the equal float32.

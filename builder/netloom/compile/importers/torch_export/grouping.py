@@ -92,9 +92,9 @@ class Grouping:
         blocks = {call: module for call, module in calls.items() if _is_block(module) and classes[module.kind] > 1}
         inner_calls: dict[str, set[str]] = {}
         for item in self.items.values():
-            for outer, head_axes in zip(item.stack, item.stack[1:], strict=False):
-                if head_axes.call in blocks:
-                    inner_calls.setdefault(outer.call, set()).add(head_axes.call)
+            for outer, inner in zip(item.stack, item.stack[1:], strict=False):
+                if inner.call in blocks:
+                    inner_calls.setdefault(outer.call, set()).add(inner.call)
         stages = [
             call for call, module in calls.items() if module.name == "Sequential" and len(inner_calls.get(call, ())) > 1
         ]
@@ -179,11 +179,11 @@ class Grouping:
         parts = []
         for item in group.items.values():
             shares = item.node.shares
-            head_axes = places.get(shares, "") if shares else ""  # sharing with another call of the module is allowed
+            shared_place = places.get(shares, "") if shares else ""  # sharing with another call of the module is allowed
             params = without_numbers(item.node.params, numbers)
             reads = tuple((port, named(ref)) for port, ref in item.reads.items())
             weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))
-            parts.append((item.node.type, str(params), reads, head_axes, item.node.frozen, weights))
+            parts.append((item.node.type, str(params), reads, shared_place, item.node.frozen, weights))
         return (tuple(parts), tuple(named(ref) for ref in group.outputs)), numbers
 
     def _create_network(self, groups: list[Group]) -> None:
@@ -250,9 +250,9 @@ class Grouping:
         # The last node keeps its position, which is after all nodes that the group reads.
         key = keys[-1]
         shares = self._shared_use(group, node_of)
-        head_axes = dict(zip(keys, names.values(), strict=True))
+        inner_ids = dict(zip(keys, names.values(), strict=True))
         weights = {
-            f"{head_axes[own]}.{part}": array
+            f"{inner_ids[own]}.{part}": array
             for own, item in group.items.items()
             for part, array in item.weights.items()
         }
@@ -269,7 +269,7 @@ class Grouping:
         items = {
             own: subnetwork if own == key else item
             for own, item in self.items.items()
-            if own == key or own not in head_axes
+            if own == key or own not in inner_ids
         }
         # In place, because the caller reads the same dictionary
         self.items.clear()

@@ -25,7 +25,7 @@ def multihead_module(item: Operator) -> Module | None:
     return next((module for module in item.stack if module.kind.endswith(".MultiheadAttention")), None)
 
 
-def _without_dropout(item: Operator) -> float:
+def _dropout_rate(item: Operator) -> float:
     """The dropout rate of an operator; it is greater than 0 only if the program was exported in training mode."""
     rate = item.args.get("dropout_p" if item.type == "scaled_dot_product_attention" else "p")
     return float(rate) if item.type in ("scaled_dot_product_attention", "dropout") and isinstance(rate, float) else 0.0
@@ -44,7 +44,7 @@ class Multihead:
     needed: set[str]
     dropout: float = 0.0
 
-    def builder(self, builder: GraphBuilder) -> bool:
+    def add_layer(self, builder: GraphBuilder) -> bool:
         """Add the layer and register its output. Returns False if no layer expresses the module.
 
         In that case, no output is registered, so that the operators can be converted one by one.
@@ -81,7 +81,7 @@ class Multihead:
         kind = "CrossAttention" if len(inputs_) > 1 else "MultiHeadAttention" if biased else "SelfAttention"
         params: dict[str, Any] = {"heads": heads} | ({"causal": True} if causal else {})
         params |= {} if biased else {"bias": False}
-        rate = next((rate for item in self.items if (rate := _without_dropout(item))), self.dropout)
+        rate = next((rate for item in self.items if (rate := _dropout_rate(item))), self.dropout)
         params |= {"dropout": round(rate, 9)} if 0 < rate < 1 else {}
         parts: dict[str, Array] = {}
         for leaf in ("weight", "bias")[: 1 + biased]:

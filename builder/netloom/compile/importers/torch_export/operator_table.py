@@ -189,8 +189,8 @@ class AtenCall:
             shape = [total // product if size == -1 else size for size in shape] if product else shape
         if math.prod(shape) != total:
             return shape
-        merge_heads = [part for group in tensor.axes for part in group]
-        front = math.prod(tensor.size(part) for part in merge_heads[: merge_heads.index(0)])
+        flat = [part for group in tensor.axes for part in group]
+        front = math.prod(tensor.size(part) for part in flat[: flat.index(0)])
         before = 1
         for axis, size in enumerate(shape):
             # The first axis that is a multiple of the remaining length before the batch, times the batch size

@@ -50,9 +50,9 @@ def parameters_of(
         for key, value in sorted(params.items()):
             numbers: list[Any] = []
             without_numbers(value, numbers)
-            head_axes = sorted(value) if key == "values" and isinstance(value, dict) else []
+            value_names = sorted(value) if key == "values" and isinstance(value, dict) else []
             key = {"repeat": "repeats"}.get(key, key)  # `repeat` is a field of Subnetwork itself
-            titles += head_axes if len(head_axes) == len(numbers) and head_axes else [key] * len(numbers)
+            titles += value_names if len(value_names) == len(numbers) and value_names else [key] * len(numbers)
     parameters: dict[str, int] = {}
     names: dict[int, str] = {}
     name_of: dict[tuple[Any, ...], str] = {}

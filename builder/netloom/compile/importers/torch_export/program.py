@@ -131,9 +131,9 @@ def _program(archive: Archive) -> Program:
         # A union of the schema is a JSON object with one key.
         ((kind, body),) = spec.items()
         if kind == "user_input":
-            head_axes = body["arg"]
-            if "as_tensor" in head_axes:
-                inputs.append(_entry(str(head_axes["as_tensor"]["name"]), graph))
+            argument = body["arg"]
+            if "as_tensor" in argument:
+                inputs.append(_entry(str(argument["as_tensor"]["name"]), graph))
             continue
         if kind == "constant_input":
             values[str(body["name"])] = _value(body["value"])
@@ -200,10 +200,10 @@ def _ordered(operators: tuple[Operator, ...], constant_values: set[str]) -> None
 
 def _entry(name: str, graph: dict[str, Any]) -> InputInfo:
     meta = graph["tensor_values"][name]
-    shape, unused_name = [], []
+    shape, dynamic = [], []
     for size in meta["sizes"]:
         expression = size.get("as_expr")
-        unused_name.append(expression is not None)
+        dynamic.append(expression is not None)
         shape.append(whole((expression or {}).get("hint") or 0) if expression is not None else whole(size))
     if meta["dtype"] not in WHOLE | FLOATS:
         raise UnreadableModelError(f"The input {quoted(name)} has a data type that is not supported.")
@@ -211,11 +211,11 @@ def _entry(name: str, graph: dict[str, Any]) -> InputInfo:
         raise UnreadableModelError(
             f"The input {quoted(name)} has {len(shape)} axes; the batch axis and one to five more are supported."
         )
-    if any(not 1 <= size <= MAX_LENGTH for size, is_free in zip(shape, unused_name, strict=True) if not is_free):
+    if any(not 1 <= size <= MAX_LENGTH for size, is_free in zip(shape, dynamic, strict=True) if not is_free):
         raise UnreadableModelError(
             f"The input {quoted(name)} has an axis of an impossible length; 1 to {MAX_LENGTH:,} are supported."
         )
-    return InputInfo(name, tuple(shape), tuple(unused_name), meta["dtype"] in WHOLE)
+    return InputInfo(name, tuple(shape), tuple(dynamic), meta["dtype"] in WHOLE)
 
 
 def _operator(node: dict[str, Any]) -> Operator:

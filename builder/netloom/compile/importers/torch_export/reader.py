@@ -266,15 +266,15 @@ class Reader:
             module, items, self.program, self.values, self.archive.tensors, self._operator, needed, dropout
         )
         try:
-            build = module_attention.builder(self.builder)
+            is_converted = module_attention.add_layer(self.builder)
         except (UnsupportedOperatorError, *_ERRORS):
-            build = False
+            is_converted = False
         stack = item.stack[: item.stack.index(module) + 1]
         # Also after a failed attempt, of which unused nodes may remain until pruning
         self.owners |= {key: stack for key in self.builder.nodes if key not in nodes_before}
-        if build:
+        if is_converted:
             self.converted |= {other.name for other in items}
-        return build
+        return is_converted
 
     def _convert(self, item: Operator, kind: str, args: dict[str, Any]) -> Any:
         if kind in _CHECKS:
