@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,12 @@ class Input(Layer):
 
     def brief(self) -> str:
         return self.field or self.kind
+
+
+def input_parameters(spec: TensorSpec) -> dict[str, Any]:
+    """The parameters of an Input for tensors of this shape and dtype."""
+    kind = spec.kind if spec.kind != "any" else "tensor" if spec.dtype == "float" else "indices"
+    return {"kind": kind, "shape": [length or 1 for length in spec.shape[1:]] or [1]}
 
 
 def reads_tokens(params: Mapping[str, object]) -> bool:

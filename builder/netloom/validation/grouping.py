@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netloom.document import Edit
-from netloom.layers import TensorSpec
+from netloom.layers.io import input_parameters
 from netloom.validation.analysis import Analysis
 
 
@@ -20,9 +20,3 @@ def with_shapes(edit: Edit, analysis: Analysis) -> dict[str, Any]:
     specs = {edge.source: context.spec(edge) for edge in context.network.edges if edge.target_node in node_ids}
     completed["inputs"] = {source: input_parameters(spec) for source, spec in specs.items() if spec is not None}
     return completed
-
-
-def input_parameters(spec: TensorSpec) -> dict[str, Any]:
-    """Return the parameters of an Input for tensors of this shape and dtype."""
-    kind = spec.kind if spec.kind != "any" else "tensor" if spec.dtype == "float" else "indices"
-    return {"kind": kind, "shape": [length or 1 for length in spec.shape[1:]] or [1]}

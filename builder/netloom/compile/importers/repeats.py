@@ -14,6 +14,7 @@ from netloom.compile.placement import place
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NETWORKS, SUBNETWORK
 from netloom.layers import TensorSpec
+from netloom.layers.io import input_parameters
 from netloom.validation import analyse
 from netloom.validation.graph_views import digraph, execution_order
 
@@ -25,7 +26,6 @@ MIN_NODES = 12
 # Grouping must reduce the nodes to this share, or the network stays flat.
 MAX_REMAINING = 0.8
 MAX_ROUNDS = 24
-_KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
 
 Values = Mapping[str, tuple[Number, ...]]
 
@@ -241,6 +241,4 @@ def _replace_element(value: Any, part: str, text: str) -> Any:
 
 def _input_node(key: str, spec: TensorSpec) -> Node:
     """An Input node for a tensor."""
-    shape: list[Any] = [spec.size(axis) for axis in range(1, len(spec.shape))]
-    kind = "indices" if spec.dtype == "int" else _KINDS.get(len(shape), "tensor")
-    return Node(id=key, type="Input", params={"kind": kind, "shape": shape})
+    return Node(id=key, type="Input", params=input_parameters(spec))

@@ -35,6 +35,8 @@ from netloom.compile.importers.repeats import group_repeats
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
 from netloom.document.project import SUBNETWORK
+from netloom.layers import TensorSpec
+from netloom.layers.io import input_parameters
 from netloom.layers.subnetwork import interface
 from netloom.validation import analyse
 
@@ -42,7 +44,6 @@ from netloom.validation import analyse
 FAMILIES = (activations, merging, normalization, regularization, convolution, reshaping, sequences)
 # The length of axes whose length is open in Keras
 OPEN_LENGTH = 64
-KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
 # Settings of layers that matter only in training
 _TRAINING_SETTINGS = ("kernel_regularizer", "bias_regularizer", "activity_regularizer",
                       "kernel_constraint", "bias_constraint",
@@ -295,7 +296,7 @@ def _input(config: ModelConfig, layer: LayerConfig, state: ImportState) -> dict[
         state.remark(
             f"{quoted(layer.name)}: a length that is open in Keras is set to {OPEN_LENGTH}; change it in the Input."
         )
-    if len(shape) not in KINDS:
+    if len(shape) > 4:
         raise layer.refuse(f"has an input with {len(shape)} axes, but an Input of Netloom has one to four")
     field = plain(layer.name)[:200]
     vocabulary = _vocabulary(config, TensorRef(layer.name)) if len(shape) == 1 else None
@@ -303,7 +304,7 @@ def _input(config: ModelConfig, layer: LayerConfig, state: ImportState) -> dict[
         return {"field": field, "kind": "tokens", "shape": shape, "vocabulary": vocabulary}
     if len(shape) > 2:
         shape = [shape[-1], *shape[:-1]]  # (H, W, C) -> (C, H, W)
-    return {"field": field, "kind": KINDS[len(shape)], "shape": shape}
+    return {"field": field, **input_parameters(TensorSpec((None, *shape)))}
 
 
 def _vocabulary(config: ModelConfig, ref: TensorRef) -> int | None:

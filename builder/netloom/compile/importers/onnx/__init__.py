@@ -25,6 +25,8 @@ from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Network, Project
 from netloom.document.project import MAX_NODES
+from netloom.layers import TensorSpec
+from netloom.layers.io import input_parameters, reads_tokens
 from netloom.validation import analyse
 
 # The lengths of dynamic axes, because the inputs of a document have fixed lengths
@@ -136,11 +138,9 @@ class _OnnxImporter:
                 f"The input {short(entry.name)!r} has a batch of {entry.shape[0]} in the file; after the import, "
                 "the batch size is free."
             )
-        rank = len(shape)
-        kinds = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
-        kind = kinds.get(rank, "tensor") if not entry.is_integer else "tokens" if rank == 1 else "indices"
-        params: dict[str, Any] = {"kind": kind, "shape": shape}
-        if kind == "tokens":
+        params = input_parameters(TensorSpec((None, *shape), "int" if entry.is_integer else "float"))
+        params["shape"] = shape  # an empty one is refused
+        if reads_tokens(params):
             tables = (
                 self.values.get(item.inputs[0]) for item in self.readers.get(entry.name, []) if item.type == "Gather"
             )

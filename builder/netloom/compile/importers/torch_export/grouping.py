@@ -24,8 +24,8 @@ from netloom.compile.importers.torch_export.program import Module
 from netloom.document import Edge, Node
 from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network
 from netloom.layers import TensorSpec
+from netloom.layers.io import input_parameters
 
-KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
 # The modules of PyTorch that consist of several layers; all others are single layers
 _COMPOSITE = frozenset({"TransformerEncoderLayer", "TransformerDecoderLayer"})
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "TransformerEncoder", "TransformerDecoder", "Transformer"})
@@ -179,7 +179,9 @@ class Grouping:
         parts = []
         for item in group.items.values():
             shares = item.node.shares
-            shared_place = places.get(shares, "") if shares else ""  # sharing with another call of the module is allowed
+            shared_place = (
+                places.get(shares, "") if shares else ""
+            )  # sharing with another call of the module is allowed
             params = without_numbers(item.node.params, numbers)
             reads = tuple((port, named(ref)) for port, ref in item.reads.items())
             weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))
@@ -215,7 +217,7 @@ class Grouping:
         ports: dict[str, str] = {}
         for number, ref in enumerate(group.inputs, 1):
             key = f"input_{number}"
-            nodes[key] = Node(id=key, type="Input", params=_input(self.specs[ref]))
+            nodes[key] = Node(id=key, type="Input", params=input_parameters(self.specs[ref]))
             ports[ref] = key
         numbers = iter(count())
         for key, item in group.items.items():
@@ -387,9 +389,3 @@ def _names(group: Group) -> dict[str, str]:
         names[key] = unused_name(node_name(item, "" if label == group.module.path else label), used_names)
         used_names[names[key]] = key
     return names
-
-
-def _input(spec: TensorSpec) -> dict[str, Any]:
-    shape = [int(size or 1) for size in spec.shape[1:]]
-    kind = KINDS.get(len(shape), "tensor") if spec.dtype == "float" else "tokens" if len(shape) == 1 else "indices"
-    return {"kind": kind, "shape": shape}

@@ -24,10 +24,11 @@ from netloom.compile.importers.torch_export.operator_table import OPERATORS, Ate
 from netloom.compile.importers.torch_export.program import InputInfo, Module, Operator, Program, Reference
 from netloom.compile.importers.torch_export.unused_parameters import report_unused
 from netloom.core.text import plain
+from netloom.layers import TensorSpec
+from netloom.layers.io import input_parameters, reads_tokens
 
 # The length of a dynamic axis if the file does not contain the length at export
 STEPS = 64
-KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
 # What malformed arguments can raise in a converter, in NumPy or in PyTorch
 _ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
 _CHECKS = frozenset(
@@ -179,10 +180,8 @@ class Reader:
             self.builder.remark(
                 f"The program has a batch size of {self.batch}; after the import, the batch size is free."
             )
-        rank = len(shape)
-        kind = KINDS.get(rank, "tensor") if not entry.is_integer else "tokens" if rank == 1 else "indices"
-        params: dict[str, Any] = {"kind": kind, "shape": shape}
-        if kind == "tokens":
+        params = input_parameters(TensorSpec((None, *shape), "int" if entry.is_integer else "float"))
+        if reads_tokens(params):
             params |= self._vocabulary(entry.name)
         try:
             key = self.builder.add_node(
