@@ -146,7 +146,7 @@ class _FormulaReader(CallReader):
             )
         if name in self.builder.parameters or name in self.names:
             self.fail(line, f"{name} is already defined; choose another name")
-        if abs(number) > 1e9 or number != number:
+        if abs(number) > 1e9:
             self.fail(line, f"a parameter must be between -1e9 and 1e9, received {str(number)[:30]}")
         if len(self.builder.parameters) >= MAX_PARAMETERS:
             self.fail(line, f"a network can have at most {MAX_PARAMETERS} parameters")

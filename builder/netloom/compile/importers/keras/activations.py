@@ -52,10 +52,7 @@ def activate(use: LayerCall, value: KerasTensor, main: bool = False) -> KerasTen
     """
     activation = use.layer.config.get("activation")
     if isinstance(activation, dict):
-        if (
-            activation.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU")
-            and activation["class_name"] != "PReLU"
-        ):
+        if activation.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
             inner = activation.get("config")
             layer = replace(use.layer, kind=activation["class_name"], config=inner if isinstance(inner, dict) else {})
             return _ACTIVATION_LAYERS[layer.kind](replace(use, layer=layer, args=[value]))

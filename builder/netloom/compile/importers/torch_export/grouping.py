@@ -52,7 +52,6 @@ class Group:
     outputs: list[str]
     signature: tuple[Any, ...] = ()
     numbers: list[Any] = field(default_factory=list)
-    height: int = 1
 
 
 class Grouping:
@@ -129,9 +128,6 @@ class Grouping:
         if not members:
             return None
         merge_repetitions(members, self.specs, self.items)
-        for key in [key for key in self.items if call in {part.call for part in self.items[key].stack}]:
-            if key not in members:
-                del self.items[key]
         if len(members) < 2 or not self._is_convex(members):
             return None
         inputs = _unique(

@@ -108,9 +108,7 @@ def _softmax(call: Call) -> list[Value]:
         )
     port_axis = call.builder.single_axis(tensor, axis)
     params = {} if port_axis == len(tensor.spec.shape) - 1 else {"axis": port_axis}
-    return [
-        elementwise(call.builder, call.type if call.type == "Softmax" else "LogSoftmax", tensor, call.name, **params)
-    ]
+    return [elementwise(call.builder, call.type, tensor, call.name, **params)]
 
 
 @operator("Identity")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import Call, elementwise, operator
 
 # The largest absolute value of the numbers of layers such as Scale and shift, Clamp and Compare
@@ -67,8 +67,7 @@ def _broadcasts_up(call: Call, tensor: Tensor, index: int) -> bool:
     other = call.inputs[index]
     if not isinstance(other, Constant):
         return True
-    shape = np.broadcast_shapes(tensor.shape, tuple(BATCH if size == BATCH else size for size in other.shape))
-    return tuple(shape) != tensor.shape
+    return np.broadcast_shapes(tensor.shape, other.shape) != tensor.shape
 
 
 @operator("Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean")

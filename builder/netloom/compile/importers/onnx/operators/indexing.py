@@ -96,10 +96,7 @@ def _gather(call: Call) -> list[Value]:
     if positions.size == 0 or positions.min() < -length or positions.max() >= length:
         raise UnsupportedOperatorError("it uses indices that are out of range")
     if positions.ndim == 0:
-        if len(tensor.spec.shape) == 2:
-            result = call.builder.add_layer("Select", tensor, call.name, axis=port_axis, index=int(positions))
-        else:
-            result = call.builder.add_layer("Select", tensor, call.name, axis=port_axis, index=int(positions))
+        result = call.builder.add_layer("Select", tensor, call.name, axis=port_axis, index=int(positions))
         # Axes after the removed one move up.
         groups = [tuple(part - (part > port_axis) for part in group) for group in tensor.axes]
         del groups[axis]
