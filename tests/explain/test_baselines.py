@@ -210,7 +210,9 @@ def test_layers_and_neurons_over_many_rows_are_the_means_of_each(name: str) -> N
 
 def test_a_dataset_without_classes_has_no_class_to_compare_with() -> None:
     data = prepare(DataChoice(dataset="diabetes"))
-    with pytest.raises(ExplainError, match="reads numbers of a table and does not tell classes; choose one of usual"):
+    with pytest.raises(
+        ExplainError, match="reads numbers of a table and does not predict classes; choose one of usual"
+    ):
         choose("class:a", data, {name: values[:1] for name, values in data.inputs.items()})
 
 

@@ -61,7 +61,7 @@ def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Conte
     cache = ContextCache(project, schema, before)
     main = cache.use(project.main)
     if main is None:
-        raise AssertionError("the cache must have at least one entry")
+        raise AssertionError("the main network could not be measured")
     issues = _apply(main, rules())
     networks = {project.main: main}
     # The last context is that of main, because a context is added after those of the networks in it.

@@ -368,4 +368,4 @@ def _sources(data: Prepared, fields: list[str], inputs: Mapping[str, torch.Tenso
 
 
 def _of_target(wanted: Baseline, data: Prepared) -> str:
-    return " and does not tell classes" if wanted.name == "class" and not data.schema.target.type.is_class else ""
+    return " and does not predict classes" if wanted.name == "class" and not data.schema.target.type.is_class else ""

@@ -88,7 +88,7 @@ class PerSampleGradients:
     ) -> None:
         learned = {name for name, weight in model.named_parameters() if weight.requires_grad}
         if not learned:
-            raise ExplainError("Nothing in this network was learned, so no row of the data taught it anything.")
+            raise ExplainError("This network does not have trainable weights, so no training example influenced it.")
         self.model = deepcopy(model).to("cpu", torch.float32).eval()
         self.objective, self.data, self.fields, self.progress = objective, data, fields, progress
         self.goal = objective.loss_targets(data)

@@ -54,7 +54,9 @@ def hook_layer(context: ExplanationContext, node: InnerNode) -> HookedLayer:
     with torch.no_grad():
         context.forward(context.inputs)
     if hooked.activation is None or not hooked.activation.is_floating_point():
-        raise ExplainError(f"{node.title} gives whole numbers, which have no gradient; choose another node.")
+        raise ExplainError(
+            f"The output of {node.title} consists of integers, which do not have a gradient; choose another node."
+        )
     return hooked
 
 
