@@ -215,4 +215,4 @@ def test_an_edge_passes_a_layer_at_the_free_place_that_is_nearest_to_its_middle(
     nodes = {key: node.model_copy(update={"at": boxes[key]}) for key, node in main.nodes.items()}
     drawn = drawn.model_copy(update={"networks": {"main": main.model_copy(update={"nodes": nodes})}})
     layout = graph_geometry.GraphLayout(analysis_at(drawn, ""))
-    assert f"L{x:g} " in layout.ways["output_1"]
+    assert f"L{x:g} " in layout.paths["output_1"]

@@ -120,13 +120,13 @@ def test_a_loss_that_jumped_and_never_came_back_is_no_rate_that_is_too_low() -> 
     assert found is not None
     assert "jumped to 9.94e+03; before training it was 0.7" in found.message
     assert RULES["learning_rate_low"](known) is None
-    known.trained = True  # the first loss is no measure of what knowing nothing costs
+    known.is_pretrained = True  # the first loss is no measure of what knowing nothing costs
     assert RULES["learning_rate_high"](known) is None
-    known.trained = False
+    known.is_pretrained = False
     known.losses = [0.7] * 7
     known.train = [0.7] * 13
     assert RULES["learning_rate_low"](known) is not None
-    known.rate = 0.02  # was set while the run went on
+    known.learning_rate = 0.02  # was set while the run went on
     found = RULES["learning_rate_low"](known)
     assert found is not None
     assert "from 0.02 to 0.2" in found.fix

@@ -147,7 +147,7 @@ def test_balanced_weights_are_those_of_scikit_learn_on_training_rows() -> None:
     data = data_of("breast_cancer")
     rows = data.target[data.split["train"]].numpy()
     expected = compute_class_weight("balanced", classes=np.unique(rows), y=rows)
-    found = configured("classification", data, class_weights="balanced").pricing.class_weights
+    found = configured("classification", data, class_weights="balanced").loss_weights.class_weights
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
     everything = compute_class_weight("balanced", classes=np.unique(rows), y=data.target.numpy())
     assert not np.allclose(found.numpy(), everything, rtol=1e-6)
@@ -165,14 +165,14 @@ def test_weights_and_smoothing_change_what_is_lowered_and_not_what_is_measured()
     bare = OBJECTIVES["classification"]
     assert torch.equal(made.scores(output, target).sums["loss"], bare.scores(output, target).sums["loss"])
     assert (made.training_loss_name, bare.training_loss_name) == ("weighted_loss", "batch_loss")
-    assert bare.pricing.plain
+    assert bare.loss_weights.is_unweighted
 
 
 @pytest.mark.parametrize("name", ["requests_tagger", "shapes_unet", "commands_joint"])
 def test_classes_of_places_and_pixels_are_weighted_too(name: str, home: Path) -> None:
     project = of_template(name, class_weights="balanced", label_smoothing=0.05, epochs=1)
     made = loop(project, home)
-    weights = made.objective.pricing.class_weights
+    weights = made.objective.loss_weights.class_weights
     assert weights is not None
     assert len(weights) == len(made.data.schema.target.classes)
     made.fit(Recorder(2))

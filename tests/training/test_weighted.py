@@ -15,7 +15,7 @@ from netloom.data import add_file, prepare
 from netloom.document import DataChoice, Training
 from netloom.training import OBJECTIVES
 from netloom.training.batch_loss import batch_loss, batch_mass
-from netloom.training.objectives.loss_weights import Pricing
+from netloom.training.objectives.loss_weights import LossWeights
 from netloom.training.targets import MixedTargets, WeightedTargets
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
@@ -25,9 +25,9 @@ from tests.networks import chain
 ROWS = 24
 
 
-def objective(name: str, **pricing: object) -> object:
+def objective(name: str, **loss_weights: object) -> object:
     made = type(OBJECTIVES[name])()
-    made.pricing = Pricing(**pricing)  # type: ignore[arg-type]
+    made.loss_weights = LossWeights(**loss_weights)  # type: ignore[arg-type]
     return made
 
 
@@ -48,13 +48,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "pricing"), CASES)
-def test_a_row_of_weight_two_counts_as_if_it_stood_there_twice(name: str, pricing: dict[str, object]) -> None:
-    made = objective(name, **pricing)
+@pytest.mark.parametrize(("name", "loss_weights"), CASES)
+def test_a_row_of_weight_two_counts_as_if_it_stood_there_twice(name: str, loss_weights: dict[str, object]) -> None:
+    made = objective(name, **loss_weights)
     output, target = batch(name)
     counts = torch.arange(ROWS) % 3  # some rows do not count at all
     weights = counts / counts.double().mean()
-    if "class_weights" in pricing:  # the mean over rows is taken by class weight, which a repetition adds to
+    if "class_weights" in loss_weights:  # the mean over rows is taken by class weight, which a repetition adds to
         masses = torch.stack([torch.as_tensor(batch_mass(made, row[None])) for row in target])  # type: ignore[arg-type]
         weights = counts * masses.sum() / (counts * masses).sum()
     found = batch_loss(made, output, WeightedTargets(target, weights))  # type: ignore[arg-type]
@@ -65,9 +65,9 @@ def test_a_row_of_weight_two_counts_as_if_it_stood_there_twice(name: str, pricin
     assert not ours[counts == 0].any()
 
 
-@pytest.mark.parametrize(("name", "pricing"), CASES)
-def test_equal_weights_change_nothing(name: str, pricing: dict[str, object]) -> None:
-    made = objective(name, **pricing)
+@pytest.mark.parametrize(("name", "loss_weights"), CASES)
+def test_equal_weights_change_nothing(name: str, loss_weights: dict[str, object]) -> None:
+    made = objective(name, **loss_weights)
     output, target = batch(name)
     even = torch.ones(ROWS, dtype=torch.float64)
     mixed = MixedTargets(target, target.roll(1, 0), 0.3)

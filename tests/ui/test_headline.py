@@ -251,8 +251,8 @@ def test_a_layer_is_told_by_its_number_and_not_by_its_key() -> None:
 @pytest.mark.parametrize("template", ["ratings_ncf", "paraphrases_siamese", "shapes_unet"])
 def test_no_number_of_an_edge_lies_over_another(template: str) -> None:
     context = analysis_at(templates()[template].project, "")
-    ways = GraphLayout(context)
-    spots = [ways.middle(edge.target) for edge in context.network.edges]
+    layout = GraphLayout(context)
+    spots = [layout.middle(edge.target) for edge in context.network.edges]
     for place, (x, y) in enumerate(spots):
         for other_x, other_y in spots[place + 1 :]:
             # A number is about as wide as six letters and one line high.

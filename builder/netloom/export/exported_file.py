@@ -75,7 +75,7 @@ def filename(trained: Trained, name: str) -> str:
 
 
 def _format(name: str) -> Format:
-    error = registry().get(name)
-    if error is None:
+    export_format = registry().get(name)
+    if export_format is None:
         raise ExportError(f"There is no export format {name[:60]!r}; choose one of {', '.join(registry())}.")
-    return error
+    return export_format

@@ -47,11 +47,11 @@ ALONE_S = 5.0
 # Workers that this process started, so that their exit codes can be read and no zombie stays.
 _children: dict[str, Worker] = {}
 # The time of the last start of a worker per store, by the monotonic clock of this process.
-_told: dict[Path, float] = {}
+_last_starts: dict[Path, float] = {}
 # Held while a worker that is gone is handled, so that only one thread does so
-_looking = threading.Lock()
+_recovery_lock = threading.Lock()
 # Per run on another machine: its last heartbeat, and when this process first saw it, by its monotonic clock.
-_heard: dict[str, tuple[Any, float]] = {}
+_last_heartbeats: dict[str, tuple[Any, float]] = {}
 
 
 def start(
@@ -222,13 +222,13 @@ def look(store: Store, run: Run) -> Run:
     """Return the current state of a run, after checking its worker."""
     if run.state not in ACTIVE:
         _reap(run.id)
-        _heard.pop(run.id, None)
+        _last_heartbeats.pop(run.id, None)
         return run
     if run.host not in (None, here()):
         return _listen(store, run)
     if _alive(run):
         return _end_late(store, run)
-    with _looking:  # with two threads, the second could not read the exit code
+    with _recovery_lock:  # with two threads, the second could not read the exit code
         again = store.run(run.id)  # the worker can have ended properly since `run` was read
         if again.state not in ACTIVE or again.state == "waiting" or _alive(again):
             return again
@@ -255,13 +255,13 @@ def _listen(store: Store, run: Run) -> Run:
     """Return the current state of a run on another machine, of which only the heartbeat is known. Clocks of machines
     differ, so the time limit counts from when this process first saw the last heartbeat."""
     word = (run.claim, run.heartbeat_at)
-    last_word, since = _heard.get(run.id, (None, 0.0))
+    last_word, since = _last_heartbeats.get(run.id, (None, 0.0))
     if last_word != word:
-        _heard[run.id] = (word, time.monotonic())
+        _last_heartbeats[run.id] = (word, time.monotonic())
         return run
     if time.monotonic() - since < SILENCE_S:
         return run
-    with _looking:
+    with _recovery_lock:
         again = store.run(run.id)
         if (again.claim, again.heartbeat_at) != word or again.state not in WITH_WORKER:
             return again
@@ -285,7 +285,7 @@ def _end_late(store: Store, run: Run) -> Run:
     if (datetime.now(UTC) - since).total_seconds() < limits.wall_s + GRACE_S:
         return run
     processes.end_group(store.home, run.pid)
-    with _looking:
+    with _recovery_lock:
         _fail(store, run, limits.too_long)
     return store.run(run.id)
 
@@ -293,13 +293,13 @@ def _end_late(store: Store, run: Run) -> Run:
 def warm(store: Store) -> None:
     """Import everything for the next run in advance, so that it starts at once. Waits a few seconds after a start;
     callers that monitor the run call this again."""
-    if time.monotonic() - _told.get(store.home, -ALONE_S) >= ALONE_S:
+    if time.monotonic() - _last_starts.get(store.home, -ALONE_S) >= ALONE_S:
         processes.warm(store.home)
 
 
 def _spawn(store: Store, run: Run) -> None:
     """Start the worker of a run that this process has claimed."""
-    _told[store.home] = time.monotonic()
+    _last_starts[store.home] = time.monotonic()
     child = processes.acquire_worker(store.home)
     # Before the store has the process id: a thread that reads it there needs the child for its exit code.
     _children[run.id] = child

@@ -207,7 +207,7 @@ class RunReporter(Callback):
 
     def _obey(self, trainer: Trainer) -> bool:
         """Execute the pending commands. Returns False if the run must stop."""
-        for kind in self._told(trainer):
+        for kind in self._execute_commands(trainer):
             if kind == "stop":
                 return False
             if kind == "pause":
@@ -224,14 +224,14 @@ class RunReporter(Callback):
     def _wait(self, trainer: Trainer) -> bool:
         """Sleep until the run can continue. Returns False if it must stop instead."""
         while True:
-            for kind in self._told(trainer):
+            for kind in self._execute_commands(trainer):
                 if kind in ("resume", "stop"):
                     return kind == "resume"
             if self._late():
                 return False
             time.sleep(POLL_S / 2)
 
-    def _told(self, trainer: Trainer) -> Iterator[str]:
+    def _execute_commands(self, trainer: Trainer) -> Iterator[str]:
         """Execute changes of the learning rate and the schedule, and yield all other commands."""
         while self._commands:
             kind, value, text = self._commands.pop(0)

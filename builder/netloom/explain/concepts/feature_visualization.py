@@ -98,16 +98,16 @@ def unit_counts(trained: Trained) -> dict[str, int]:
     model, counts = deepcopy(_logit_model(trained)).eval(), dict[str, int]()
     nodes = {node.path: output_port(trained.project, node) for node in inner_nodes(trained.project, trained.model)}
 
-    def told(path: str, port_number: int) -> Callable[..., None]:
-        def note(_: Any, __: Any, output: Any) -> None:
+    def record_units(path: str, port_number: int) -> Callable[..., None]:
+        def record(_: Any, __: Any, output: Any) -> None:
             value = output[port_number] if isinstance(output, tuple) else output
             if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1:
                 counts[path] = value.shape[_unit_axis(value)]
 
-        return note
+        return record
 
-    for path, place in nodes.items():
-        model.get_submodule(path).register_forward_hook(told(path, place))
+    for path, port_number in nodes.items():
+        model.get_submodule(path).register_forward_hook(record_units(path, port_number))
     with torch.no_grad():
         answer = model(*[trained.data.inputs[name][:1] for name in _arguments(trained)])
     answer = answer[0] if isinstance(answer, tuple) else answer
@@ -245,7 +245,7 @@ class _InputOptimizer:
             rows=len(rows),
             rows_most=tuple(rows[best].tolist()),
             real=tuple(row_scores[best].tolist()),
-            told=self._told(steps),
+            told=self._describe_regularization(steps),
             verdict=_verdict(best_score, highest, float(row_scores.mean())),
         )
 
@@ -261,7 +261,7 @@ class _InputOptimizer:
             return f"{target.name}{f' {self.unit + 1}' if self.units > 1 else ''}, in the units of the data"
         return f"unit {self.unit} of {self.title}" if self.units > 1 else self.title
 
-    def _told(self, steps: int) -> str:
+    def _describe_regularization(self, steps: int) -> str:
         kinds = {part.spec.kind for part in self.space.parts.values()}
         parts = [f"{steps} steps of Adam from the mean of the training rows plus noise"]
         if bool(self.shut.any()):

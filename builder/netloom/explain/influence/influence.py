@@ -331,7 +331,7 @@ def _current_losses(gradients: PerSampleGradients, rows: np.ndarray, places: np.
     if not len(places):
         return {}
     with torch.no_grad():
-        losses = gradients.priced(gradients.answers(rows[places]), gradients.targets(rows[places]))
+        losses = gradients.row_losses(gradients.answers(rows[places]), gradients.targets(rows[places]))
     return {int(index): float(value) for index, value in zip(places, losses, strict=True)}
 
 

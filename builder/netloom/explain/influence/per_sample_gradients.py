@@ -155,9 +155,9 @@ class PerSampleGradients:
 
     def losses(self, weights: Weights, inputs: list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
         """Compute the loss of each row, (N,), differentiable with respect to `weights`."""
-        return self.priced(joined(functional_call(self.model, weights, tuple(inputs))), targets)
+        return self.row_losses(joined(functional_call(self.model, weights, tuple(inputs))), targets)
 
-    def priced(self, output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def row_losses(self, output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Compute the loss of each output separately, (N,)."""
         loss: Callable[..., torch.Tensor] = self.objective.loss
         if self._mapped:
@@ -338,7 +338,7 @@ class PerSampleGradients:
         layer = self.model.get_submodule(self._last)
         hook = layer.register_forward_hook(lambda _, given, out: calls.append((given[0], out)))
         try:
-            losses = self.priced(joined(self.model(*inputs)), targets)
+            losses = self.row_losses(joined(self.model(*inputs)), targets)
         finally:
             hook.remove()
         output_gradients = torch.autograd.grad(losses.sum(), [out for _, out in calls])

@@ -95,15 +95,15 @@ def flow_svg(project: Project, flow: Flow, path: str = "", theme: Theme = LIGHT)
     gap = abs(flow.answer - flow.ground)
     # Strong edges are drawn last, above the weak ones.
     edges = [
-        _edge(values.edges.get(edge.target), (edge.source, edge.target), layout.ways[edge.target], most, gap, theme)
+        _edge(values.edges.get(edge.target), (edge.source, edge.target), layout.paths[edge.target], most, gap, theme)
         for edge in sorted(analysis.network.edges, key=lambda edge: abs(values.edges.get(edge.target) or 0.0))
-        if edge.target in layout.ways
+        if edge.target in layout.paths
     ]
-    boxes = [_box(analysis, key, at, values.nodes.get(key), most, gap, theme) for key, at in layout.places.items()]
+    boxes = [_box(analysis, key, at, values.nodes.get(key), most, gap, theme) for key, at in layout.positions.items()]
     numbers = [
         _number(values.edges[edge.target], layout.middle(edge.target), theme)
         for edge in analysis.network.edges
-        if layout.told_apart(edge) and values.edges.get(edge.target) is not None
+        if layout.needs_label(edge) and values.edges.get(edge.target) is not None
     ]
     x, y, width = left - MARGIN, top - MARGIN, max(right - left, LEGEND) + 2 * MARGIN
     height = bottom - top + 2 * MARGIN + FOOT

@@ -31,18 +31,18 @@ class GraphLayout:
         self.analysis, network = analysis, analysis.network
         if len({node.at for node in network.nodes.values()}) < len(network.nodes):
             network = place(network)
-        self.places: dict[str, Point] = {key: node.at for key, node in network.nodes.items()}
-        self.ways: dict[str, str] = {}
+        self.positions: dict[str, Point] = {key: node.at for key, node in network.nodes.items()}
+        self.paths: dict[str, str] = {}
         self._middles: dict[str, Point] = {}
         self._bends: list[float] = []
         for edge in network.edges:
-            self._lead(edge)
+            self._route(edge)
 
     @property
     def box(self) -> tuple[float, float, float, float]:
         """The bounding box: left, top, right, bottom."""
-        xs = [x for x, _ in self.places.values()] or [0.0]
-        ys = [y for _, y in self.places.values()] or [0.0]
+        xs = [x for x, _ in self.positions.values()] or [0.0]
+        ys = [y for _, y in self.positions.values()] or [0.0]
         left, right = min([*xs, *self._bends]), max([*(x + WIDTH for x in xs), *self._bends])
         return left, min(ys), right, max(ys) + HEIGHT
 
@@ -50,7 +50,7 @@ class GraphLayout:
         """Return the position of an edge label."""
         return self._middles[target]
 
-    def told_apart(self, edge: Edge) -> bool:
+    def needs_label(self, edge: Edge) -> bool:
         """Return whether an edge shares its source or target with another edge, so that its label adds information."""
         edges = self.analysis.network.edges
         other_edges = [other for other in edges if other != edge]
@@ -58,25 +58,25 @@ class GraphLayout:
             edge.source_node == other.source_node or edge.target_node == other.target_node for other in other_edges
         )
 
-    def _lead(self, edge: Edge) -> None:
-        (sx, sy), (tx, ty) = self.places[edge.source_node], self.places[edge.target_node]
-        sx, sy = sx + self._along(edge.source_node, edge.source_port, outgoing=True), sy + HEIGHT
-        tx += self._along(edge.target_node, edge.target_port, outgoing=False)
-        if ty - sy > HEIGHT and self._hidden(edge, (sx, sy), (tx, ty)):
-            x = self._past(edge, (sx, sy), (tx, ty))
+    def _route(self, edge: Edge) -> None:
+        (sx, sy), (tx, ty) = self.positions[edge.source_node], self.positions[edge.target_node]
+        sx, sy = sx + self._port_offset(edge.source_node, edge.source_port, outgoing=True), sy + HEIGHT
+        tx += self._port_offset(edge.target_node, edge.target_port, outgoing=False)
+        if ty - sy > HEIGHT and self._is_covered(edge, (sx, sy), (tx, ty)):
+            x = self._detour(edge, (sx, sy), (tx, ty))
             turn = min(TURN, (ty - sy) / 4)
             down = f"C{sx:g} {sy + turn:g} {x:g} {sy + turn / 2:g} {x:g} {sy + 2 * turn:g}"
             up = f"C{x:g} {ty - turn / 2:g} {tx:g} {ty - turn:g} {tx:g} {ty:g}"
-            self.ways[edge.target] = f"M{sx:g} {sy:g}{down}L{x:g} {ty - 2 * turn:g}{up}"
+            self.paths[edge.target] = f"M{sx:g} {sy:g}{down}L{x:g} {ty - 2 * turn:g}{up}"
             self._middles[edge.target] = (x, (sy + ty) / 2)
             self._bends.append(x)
             return
         # As on the canvas (`routing.ts`): the Bézier edge of xyflow with its default curvature of 0.25
         reach = (ty - sy) / 2 if ty >= sy else 6.25 * (sy - ty) ** 0.5
-        self.ways[edge.target] = f"M{sx:g} {sy:g}C{sx:g} {sy + reach:g} {tx:g} {ty - reach:g} {tx:g} {ty:g}"
-        self._middles[edge.target] = self._free((sx, sy), (tx, ty))
+        self.paths[edge.target] = f"M{sx:g} {sy:g}C{sx:g} {sy + reach:g} {tx:g} {ty - reach:g} {tx:g} {ty:g}"
+        self._middles[edge.target] = self._label_position((sx, sy), (tx, ty))
 
-    def _free(self, start: Point, end: Point) -> Point:
+    def _label_position(self, start: Point, end: Point) -> Point:
         """Return the middle of a curve, or a nearby point where no other label is."""
         middle = _at(start, end, 0.5)
         for share in (0.5, 0.36, 0.64, 0.24, 0.76) if end[1] >= start[1] else (0.5,):
@@ -85,7 +85,7 @@ class GraphLayout:
                 return x, y
         return middle
 
-    def _along(self, key: str, port: str, *, outgoing: bool) -> float:
+    def _port_offset(self, key: str, port: str, *, outgoing: bool) -> float:
         """Return the horizontal offset of a port on its box."""
         layer = self.analysis.layers.get(key)
         ports = (
@@ -93,21 +93,21 @@ class GraphLayout:
         )
         return (ports.index(port) + 1) / (len(ports) + 1) * WIDTH if port in ports else WIDTH / 2
 
-    def _others(self, edge: Edge) -> list[Point]:
-        return [at for key, at in self.places.items() if key not in (edge.source_node, edge.target_node)]
+    def _other_positions(self, edge: Edge) -> list[Point]:
+        return [at for key, at in self.positions.items() if key not in (edge.source_node, edge.target_node)]
 
-    def _hidden(self, edge: Edge, start: Point, end: Point) -> bool:
+    def _is_covered(self, edge: Edge, start: Point, end: Point) -> bool:
         """Return whether a box covers the curve between two points."""
-        boxes = self._others(edge)
+        boxes = self._other_positions(edge)
         for step in range(1, SAMPLES):
             x, y = _at(start, end, step / SAMPLES)
             if any(left + HIDDEN < x < left + WIDTH - HIDDEN and top < y < top + HEIGHT for left, top in boxes):
                 return True
         return False
 
-    def _past(self, edge: Edge, start: Point, end: Point) -> float:
+    def _detour(self, edge: Edge, start: Point, end: Point) -> float:
         """Return the x coordinate nearest to the middle at which a vertical line between two points crosses no box."""
-        lefts = [left for left, top in self._others(edge) if top < end[1] and top + HEIGHT > start[1]]
+        lefts = [left for left, top in self._other_positions(edge) if top < end[1] and top + HEIGHT > start[1]]
         middle = (start[0] + end[0]) / 2
         spots = [middle, *(spot for left in lefts for spot in (left - ASIDE, left + WIDTH + ASIDE))]
         free = [x for x in spots if not any(left - ASIDE < x < left + WIDTH + ASIDE for left in lefts)]

@@ -68,9 +68,10 @@ class Observations:
 
     `sizes` are the numbers of weights of the layers, and `matrices` tells which layers have weights of two or more
     dimensions. `rows` is the batch size. `samples` are the latest layer statistics (layers, measures). `losses` are
-    mean losses of a few steps each, `train` and `validation` the losses after each epoch. `turns` is set for
-    adversarial and reinforcement learning, whose losses have no minimum and can rise in a healthy run. `plain`: the
-    training loss equals the evaluated loss. `trained`: the first loss belongs to weights that were trained before.
+    mean losses of a few steps each, `train` and `validation` the losses after each epoch. `loss_may_rise` is set for
+    adversarial and reinforcement learning, whose losses have no minimum and can rise in a healthy run.
+    `is_loss_comparable`: the training loss equals the evaluated loss. `is_pretrained`: the first loss belongs to
+    weights that were trained before.
     """
 
     training: Training
@@ -78,9 +79,9 @@ class Observations:
     sizes: list[int]
     matrices: list[bool]
     rows: int
-    turns: bool = False
-    plain: bool = True
-    trained: bool = False
+    loss_may_rise: bool = False
+    is_loss_comparable: bool = True
+    is_pretrained: bool = False
     class_counts: dict[str, int] = field(default_factory=dict)
     samples: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     losses: list[float] = field(default_factory=list)
@@ -89,18 +90,18 @@ class Observations:
     step: int = 0
     epoch: int = 0
     # The current learning rate, which users can change during a run; 0: that of the document.
-    rate: float = 0.0
+    learning_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        self.rate = self.rate or self.training.learning_rate
+        self.learning_rate = self.learning_rate or self.training.learning_rate
 
     @property
     def first(self) -> float:
         """The loss before training; NaN if it is unknown."""
         # The first training loss comes from steps that hardly changed the weights. If it is another measure than the
         # evaluated loss, use that of the first epoch.
-        losses = self.losses if self.plain else self.train
-        return losses[0] if losses and not self.trained else float("nan")
+        losses = self.losses if self.is_loss_comparable else self.train
+        return losses[0] if losses and not self.is_pretrained else float("nan")
 
     def last(self, measure: str, count: int) -> np.ndarray | None:
         """Return a measure in the last samples (count, layers), or None while there are fewer."""

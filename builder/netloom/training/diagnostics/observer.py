@@ -99,7 +99,7 @@ class Observer(Callback):
             observations = self._adviser.observations
             observations.step, observations.epoch = step, epoch
             if self._trainer is not None:
-                observations.rate = self._trainer.learning_rate
+                observations.learning_rate = self._trainer.learning_rate
             _add_losses(observations, split, values)
             self._safely("warnings", self._adviser.look)
 
@@ -157,7 +157,7 @@ class Observer(Callback):
         self._lens.slower = self._writer.every
         self._adviser.observations.samples.append(values)
         observations = self._adviser.observations
-        observations.step, observations.epoch, observations.rate = step, trainer.epoch, trainer.learning_rate
+        observations.step, observations.epoch, observations.learning_rate = step, trainer.epoch, trainer.learning_rate
         self._adviser.look()
 
     def _safely(self, part: str, act: Callable[[], None]) -> None:

@@ -105,7 +105,7 @@ class PredictionHistory:
         earlier = read_samples(artifacts)
         epochs = [epoch for epoch in earlier.epochs if epoch["step"] <= trainer.step] if earlier else []
         rows = earlier.rows if earlier else [self._describe(trainer, row) for row in self._chosen.tolist()]
-        self._count, self._apart = len(epochs), 1
+        self._count, self._epoch_interval = len(epochs), 1
         self._write(rows, epochs)
         self._budget = Budget(SHARE)
 
@@ -122,8 +122,8 @@ class PredictionHistory:
     def on_epoch_end(self, trainer: Trainer, *, last: bool) -> None:
         """Predict the rows, unless it exceeds the budget or this epoch is skipped."""
         start = time.process_time()
-        dear = self._count >= FREE and not self._budget.left()
-        if not last and (dear or trainer.epoch % self._apart):
+        is_over_budget = self._count >= FREE and not self._budget.left()
+        if not last and (is_over_budget or trainer.epoch % self._epoch_interval):
             return
         line: EpochPredictions = {
             "step": trainer.step,
@@ -140,7 +140,7 @@ class PredictionHistory:
     def _thin(self) -> None:
         first, *epochs = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
         remaining = epochs[::2]
-        self._count, self._apart = len(remaining), self._apart * 2
+        self._count, self._epoch_interval = len(remaining), self._epoch_interval * 2
         self._write(first["rows"], remaining)
 
     def _write(self, rows: list[RowCard], epochs: list[EpochPredictions]) -> None:

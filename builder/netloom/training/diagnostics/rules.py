@@ -116,10 +116,10 @@ def dead_units(observations: Observations) -> Notice | None:
 
 
 def learning_rate_high(observations: Observations) -> Notice | None:
-    if observations.turns or len(observations.losses) < 3 or not observations.losses[0] > 0:
+    if observations.loss_may_rise or len(observations.losses) < 3 or not observations.losses[0] > 0:
         return None
     first, last = observations.losses[0], observations.losses[-2:]
-    rate = observations.rate
+    rate = observations.learning_rate
     if _jumped(observations) and min(last) > MOVED_HIGH * first:
         highest = max(observations.losses)
         problem = f"The loss jumped to {highest:.3g}; before training it was {first:.3g}."
@@ -138,18 +138,18 @@ def learning_rate_high(observations: Observations) -> Notice | None:
 
 def learning_rate_low(observations: Observations) -> Notice | None:
     if (
-        observations.turns
+        observations.loss_may_rise
         or len(observations.train) < 2
         or observations.step < STEPS_TO_MOVE
         or not observations.first > 0
     ):
         return None
-    if _dead(observations) or _jumped(observations) or observations.rate >= HIGHEST_RATE:
+    if _dead(observations) or _jumped(observations) or observations.learning_rate >= HIGHEST_RATE:
         return None  # small updates have another cause
     steps = _step_size(observations)
     if steps is None or steps > SMALL_STEP or observations.train[-1] < MOVED_LOW * observations.first:
         return None
-    rate = observations.rate
+    rate = observations.learning_rate
     return _notice(
         observations,
         "learning_rate_low",
@@ -162,7 +162,7 @@ def learning_rate_low(observations: Observations) -> Notice | None:
 
 def overfitting(observations: Observations) -> Notice | None:
     validation = observations.validation
-    if observations.turns or len(validation) <= EPOCHS:
+    if observations.loss_may_rise or len(validation) <= EPOCHS:
         return None
     best = int(np.argmin(validation))
     late = validation[-EPOCHS:]
@@ -192,7 +192,7 @@ def fell_again(observations: Observations, notice: Notice) -> bool:
 
 def underfitting(observations: Observations) -> Notice | None:
     train = observations.train
-    if observations.turns or len(train) < PLATEAU_EPOCHS + EPOCHS or not observations.first > 0:
+    if observations.loss_may_rise or len(train) < PLATEAU_EPOCHS + EPOCHS or not observations.first > 0:
         return None
     if _dead(observations) or _jumped(observations):  # `dead_units` or `learning_rate_high` reports the cause
         return None
@@ -235,7 +235,7 @@ def _dead(observations: Observations) -> list[int]:
 def _jumped(observations: Observations) -> bool:
     """Return whether the loss was ever greater than before training, twice in a row, as rules are checked only from
     time to time. Does not apply to weights that were trained before."""
-    if observations.trained:
+    if observations.is_pretrained:
         return False
     pairs = zip(observations.losses, observations.losses[1:], strict=False)
     return (

@@ -28,7 +28,7 @@ class BinaryClassification(Objective):
         return data.target.float().unsqueeze(1)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.binary(output, target)
+        return self.loss_weights.binary(output, target)
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

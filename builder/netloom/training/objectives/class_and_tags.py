@@ -41,7 +41,7 @@ class ClassAndTags(Objective):
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         classes, tags = _parts(output, target)
-        first = self.pricing.entropy(classes, target[:, 1])
+        first = self.loss_weights.entropy(classes, target[:, 1])
         return CLASS_WEIGHT * first + TAG_WEIGHT * _TAGS.loss(tags, target[:, 2:])
 
     def class_targets(self, data: Prepared) -> torch.Tensor:

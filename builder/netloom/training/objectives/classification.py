@@ -26,10 +26,10 @@ class Classification(Objective):
     task = classification.Classification()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.entropy(output, target)
+        return self.loss_weights.entropy(output, target)
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        return self.pricing.mass(target)
+        return self.loss_weights.mass(target)
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

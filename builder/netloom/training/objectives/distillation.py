@@ -78,7 +78,7 @@ class Distillation(Classification):
             reduction="batchmean",
         )
         # Gradients of the soft targets scale with 1/T², hence the factor T² (section 2 of the paper).
-        return self.share * heat**2 * soft + (1 - self.share) * self.pricing.entropy(output, labels)
+        return self.share * heat**2 * soft + (1 - self.share) * self.loss_weights.entropy(output, labels)
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
         return len(target)

@@ -23,7 +23,7 @@ class LanguageModelling(Objective):
     task = language_modelling.LanguageModelling()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.entropy(output.flatten(0, 1), target.flatten())
+        return self.loss_weights.entropy(output.flatten(0, 1), target.flatten())
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

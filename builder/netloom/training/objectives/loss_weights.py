@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pricing:
+class LossWeights:
     """How a loss is computed. `class_weights` (classes,) are float32 on the device of the loss; None: uniform.
 
     `regression` is mse, mae, huber (quadratic up to `delta`, linear beyond) or quantile (predicts the `quantile` of the
@@ -28,7 +28,7 @@ class Pricing:
     positive_weight: torch.Tensor | None = None
 
     @property
-    def plain(self) -> bool:
+    def is_unweighted(self) -> bool:
         """Whether there are neither class weights, nor a positive weight, nor label smoothing."""
         return self.class_weights is None and self.label_smoothing == 0 and self.positive_weight is None
 
@@ -71,7 +71,9 @@ class Pricing:
         return cost.sum() if reduction == "sum" else cost.mean()
 
 
-def pricing(training: Training, takes: tuple[str, ...], targets: torch.Tensor, classes: int, device: str) -> Pricing:
+def make_loss_weights(
+    training: Training, takes: tuple[str, ...], targets: torch.Tensor, classes: int, device: str
+) -> LossWeights:
     """Return the loss settings of a document that an objective uses. `targets` are the classes of the training rows."""
     import torch
 
@@ -85,7 +87,7 @@ def pricing(training: Training, takes: tuple[str, ...], targets: torch.Tensor, c
     positive = None
     if "positive_weight" in takes and training.positive_weight is not None:
         positive = positive_weight(training.positive_weight, targets).to(device, torch.float32)
-    return Pricing(
+    return LossWeights(
         weights,
         training.label_smoothing if "label_smoothing" in takes else 0.0,
         training.regression_loss if "regression_loss" in takes else "mse",

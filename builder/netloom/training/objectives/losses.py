@@ -28,10 +28,12 @@ class StepCrossEntropy(Objective):
     """Cross-entropy over logits (N, T, classes) and class numbers (N, T); ignores steps without a target."""
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
+        return self.loss_weights.entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        return self.pricing.mass(target[target != IGNORE])  # the mean of `entropy` is over steps with a target only
+        return self.loss_weights.mass(
+            target[target != IGNORE]
+        )  # the mean of `entropy` is over steps with a target only
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

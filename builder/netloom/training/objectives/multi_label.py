@@ -27,7 +27,7 @@ class MultiLabel(Objective):
     task = multi_label.MultiLabel()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.binary(output, target)
+        return self.loss_weights.binary(output, target)
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

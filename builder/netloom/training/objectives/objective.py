@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from netloom.data.preparation.decode import decode
 from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
 from netloom.training.objectives.evaluation import Evaluation, Reference
-from netloom.training.objectives.loss_weights import Pricing, pricing
+from netloom.training.objectives.loss_weights import LossWeights, make_loss_weights
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ class Objective(ABC):
     # The trainer by its name in `trainers.registry`.
     trainer: ClassVar[str] = "supervised"
     # The loss settings; `configured` replaces the defaults by those of a document.
-    pricing: Pricing = Pricing()
+    loss_weights: LossWeights = LossWeights()
     # Set by `join`.
     fields: tuple[str, ...] = ()
     change: BatchAugmentation | None = None
@@ -115,9 +115,9 @@ class Objective(ABC):
         if not self.task.settings:
             return self
         targets = self.class_targets(data)[data.split["train"]]
-        loss_weights = pricing(training, self.task.settings, targets, len(data.schema.target.classes), device)
+        loss_weights = make_loss_weights(training, self.task.settings, targets, len(data.schema.target.classes), device)
         configured = copy.copy(self)  # objectives in the registry are shared by all runs of a process
-        configured.pricing = loss_weights
+        configured.loss_weights = loss_weights
         return configured
 
     def class_targets(self, data: Prepared) -> torch.Tensor:
@@ -127,13 +127,13 @@ class Objective(ABC):
     @property
     def training_loss_name(self) -> str:
         """The name of the training loss on curves; it differs from "loss" if the evaluated loss is another one."""
-        return BATCH_LOSS if self.pricing.plain else WEIGHTED_LOSS
+        return BATCH_LOSS if self.loss_weights.is_unweighted else WEIGHTED_LOSS
 
     @property
     def batched(self) -> bool:
         """Whether per-row losses can be computed by `torch.func.vmap`; not with class weights."""
         # With class weights and label smoothing, torch's cross-entropy calls `masked_select`, which `vmap` rejects.
-        return self.pricing.class_weights is None
+        return self.loss_weights.class_weights is None
 
     def is_proportion(self, metric: str) -> bool:
         """Whether a metric is a share of rows that are either right or wrong."""

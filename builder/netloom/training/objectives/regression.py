@@ -41,10 +41,10 @@ class Regression(SquaredLoss):
         return described
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.error(output, target)
+        return self.loss_weights.error(output, target)
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        cost = self.pricing.error(output, target, "sum")
+        cost = self.loss_weights.error(output, target, "sum")
         return Scores({"loss": cost, "mae": (output - target).abs().sum()}, target.numel())
 
     def titles(self, training: Training) -> dict[str, str]:

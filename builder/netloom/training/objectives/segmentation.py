@@ -28,10 +28,10 @@ class Segmentation(Objective):
     task = segmentation.Segmentation()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.pricing.entropy(output, target.long())
+        return self.loss_weights.entropy(output, target.long())
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        return self.pricing.mass(target.long())
+        return self.loss_weights.mass(target.long())
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

@@ -79,7 +79,9 @@ class SeveralOutputs(Objective):
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
         configured = self.described(training, data.schema)
         configured.parts = tuple(
-            replace(part, objective=part.objective.configured(_own(training, part), view(data, place), device))
+            replace(
+                part, objective=part.objective.configured(_output_training(training, part), view(data, place), device)
+            )
             for place, part in enumerate(configured.parts)
         )
         return configured
@@ -90,7 +92,7 @@ class SeveralOutputs(Objective):
 
     @property
     def training_loss_name(self) -> str:
-        return BATCH_LOSS if all(part.objective.pricing.plain for part in self.parts) else WEIGHTED_LOSS
+        return BATCH_LOSS if all(part.objective.loss_weights.is_unweighted for part in self.parts) else WEIGHTED_LOSS
 
     def titles(self, training: Training) -> Mapping[str, str]:
         return self.metrics
@@ -98,18 +100,18 @@ class SeveralOutputs(Objective):
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         losses = []
         for place, part in enumerate(self.parts):
-            answer, goal = part.answer(output), aimed(part, target[:, place])
+            answer, goal = part.answer(output), _part_targets(part, target[:, place])
             if part.objective.batched:
                 cost = part.objective.loss(answer, goal)
             else:  # divided by the rows instead of their class weights, so that `mass` is the same for all outputs
-                cost = part.objective.pricing.entropy(answer, goal, reduction="sum") / len(target)
+                cost = part.objective.loss_weights.entropy(answer, goal, reduction="sum") / len(target)
             losses.append(part.weight * cost)
         return sum(losses[1:], losses[0])
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         sums: dict[str, torch.Tensor] = {}
         for place, part in enumerate(self.parts):
-            scores = part.objective.scores(part.answer(output), aimed(part, target[:, place]))
+            scores = part.objective.scores(part.answer(output), _part_targets(part, target[:, place]))
             sums |= {part.called(name): value for name, value in scores.sums.items()}
         return Scores(sums, len(target))
 
@@ -144,7 +146,7 @@ class SeveralOutputs(Objective):
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
         evaluations = [
-            part.objective.evaluate(part.answer(output), view(data, place), rows, split, own(chosen, place))
+            part.objective.evaluate(part.answer(output), view(data, place), rows, split, _part_settings(chosen, place))
             for place, part in enumerate(self.parts)
         ]
         means = self.scores(output, data.target[rows])
@@ -193,7 +195,8 @@ class SeveralOutputs(Objective):
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         parts = [
-            part.objective.decoding(view(data, place), own(chosen, place)) for place, part in enumerate(self.parts)
+            part.objective.decoding(view(data, place), _part_settings(chosen, place))
+            for place, part in enumerate(self.parts)
         ]
         return {**data.fitted_target.to_json(), "parts": parts}
 
@@ -201,18 +204,18 @@ class SeveralOutputs(Objective):
         return tuple(part.answer(output) for part in self.parts)
 
 
-def _own(training: Training, part: Part) -> Training:
+def _output_training(training: Training, part: Part) -> Training:
     """Return the settings of a document for an output."""
     head = training.outputs.get(part.name)
     return training.model_copy(update={"class_weights": head.class_weights if head else None})
 
 
-def aimed(part: Part, values: torch.Tensor) -> torch.Tensor:
+def _part_targets(part: Part, values: torch.Tensor) -> torch.Tensor:
     """Return the targets (N,) of an output in the form that its objective needs."""
     return values.long() if part.objective.task.per_class_scores else values.unsqueeze(1)
 
 
-def own(chosen: Settings, place: int) -> dict[str, float]:
+def _part_settings(chosen: Settings, place: int) -> dict[str, float]:
     """Return the chosen parameters of an output."""
     return {name.partition(":")[2]: value for name, value in chosen.items() if name.startswith(f"{place}:")}
 

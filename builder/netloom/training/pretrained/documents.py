@@ -11,7 +11,7 @@ from netloom.document import Edge, Network, Node, Project
 from netloom.training.pretrained.folder import Folder
 
 # The activations of config.json and those of layers. `gelu_new` is GPT-2's name of the approximation by tanh.
-BENDS = {
+ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
@@ -74,18 +74,18 @@ class _Config:
             raise UnreadableModelError(f"config.json needs a number from 0 to 1 for {name}.")
         return float(value)
 
-    def bend(self, name: str) -> str:
+    def activation(self, name: str) -> str:
         """Return the name of an activation in layers.
 
         Raises:
             UnreadableModelError: the activation is not supported.
         """
         value = str(self._values.get(name, "gelu"))
-        if value not in BENDS:
+        if value not in ACTIVATIONS:
             raise UnreadableModelError(
-                f"config.json has the activation {plain(value)[:40]!r}; supported are {', '.join(BENDS)}."
+                f"config.json has the activation {plain(value)[:40]!r}; supported are {', '.join(ACTIVATIONS)}."
             )
-        return BENDS[value]
+        return ACTIVATIONS[value]
 
     def refuse(self, name: str, usual: Any) -> None:
         """Check that a setting has its usual value, because others change the network in an unsupported way.
@@ -122,7 +122,7 @@ def _bert(config: _Config, folder: Folder) -> tuple[Network, Network]:
     ]
     main = _network(nodes, beside, "add_1")
     hidden, heads = config.count("intermediate_size"), config.count("num_attention_heads")
-    return main, _block(steps, dim, heads, hidden, config.bend("hidden_act"), epsilon, norm_first=False)
+    return main, _block(steps, dim, heads, hidden, config.activation("hidden_act"), epsilon, norm_first=False)
 
 
 def _distilbert(config: _Config, folder: Folder) -> tuple[Network, Network]:
@@ -140,7 +140,7 @@ def _distilbert(config: _Config, folder: Folder) -> tuple[Network, Network]:
         dim,
         config.count("n_heads"),
         config.count("hidden_dim"),
-        config.bend("activation"),
+        config.activation("activation"),
         1e-12,
         norm_first=False,
     )
@@ -164,8 +164,8 @@ def _gpt2(config: _Config, folder: Folder) -> tuple[Network, Network]:
     # GPT-2 ties its output layer to the token embedding; files leave tied weights out.
     has_head = "lm_head.weight" in folder.shapes
     main = _network(nodes, shares={} if has_head else {"head": "embedding_1"})
-    hidden, bend = config.count("n_inner", 4 * dim), config.bend("activation_function")
-    return main, _block(steps, dim, config.count("n_head"), hidden, bend, epsilon, causal=True)
+    hidden, activation = config.count("n_inner", 4 * dim), config.activation("activation_function")
+    return main, _block(steps, dim, config.count("n_head"), hidden, activation, epsilon, causal=True)
 
 
 def _vit(config: _Config, folder: Folder) -> tuple[Network, Network]:
@@ -184,15 +184,15 @@ def _vit(config: _Config, folder: Folder) -> tuple[Network, Network]:
         nodes.append(("head", "Linear", {"units": folder.shapes["classifier.weight"][0]}))
     steps = (side // patch) ** 2 + 1  # and the class token
     hidden, heads = config.count("intermediate_size"), config.count("num_attention_heads")
-    return _network(nodes), _block(steps, dim, heads, hidden, config.bend("hidden_act"), epsilon)
+    return _network(nodes), _block(steps, dim, heads, hidden, config.activation("hidden_act"), epsilon)
 
 
 def _blocks(count: int) -> Chain:
     return [("blocks", "Subnetwork", {"network": BLOCK, "repeat": count})]
 
 
-def _block(steps: int, dim: int, heads: int, hidden: int, bend: str, epsilon: float, **options: bool) -> Network:
-    inner = {"heads": heads, "hidden": hidden, "feed_forward": bend, "epsilon": epsilon, **options}
+def _block(steps: int, dim: int, heads: int, hidden: int, activation: str, epsilon: float, **options: bool) -> Network:
+    inner = {"heads": heads, "hidden": hidden, "feed_forward": activation, "epsilon": epsilon, **options}
     return _network(
         [("input_1", "Input", {"kind": "sequence", "shape": [steps, dim]}), ("block", "TransformerBlock", inner)]
     )

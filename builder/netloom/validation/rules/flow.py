@@ -70,16 +70,16 @@ class Shapes(Rule):
     stage = Stage.FLOW
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        for key, found in context.measured.items():
-            if found.refusal is None:
+        for key, measured in context.measured.items():
+            if measured.refusal is None:
                 continue
             edges = [context.incoming[key][port.name] for port in context.layers[key].inputs()]
-            given = " and ".join(str(context.spec(edge)) for edge in edges)
-            message = f"{context.label(key)} cannot process {given}: {found.refusal}."
-            yield context.issue(found.code, message, key, fix=_mend(context, key))
+            inputs = " and ".join(str(context.spec(edge)) for edge in edges)
+            message = f"{context.label(key)} cannot process {inputs}: {measured.refusal}."
+            yield context.issue(measured.code, message, key, fix=_suggest_fix(context, key))
 
 
-def _mend(context: Context, key: str) -> Fix | None:
+def _suggest_fix(context: Context, key: str) -> Fix | None:
     layer, edges = context.layers[key], context.incoming[key]
     specs = {port: spec for port, edge in edges.items() if (spec := context.spec(edge))}
     if isinstance(layer, (MultiHeadAttention, TransformerEncoderBlock)):
@@ -97,17 +97,17 @@ def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSp
     """Return a fix that projects a branch to the width of the first one, if only their widths differ."""
     first, *others = sorted(specs)
     for port in others:
-        one, other = specs[first], specs[port]
+        reference, other = specs[first], specs[port]
         axis = 1 if other.is_image else -1
-        if len(one.shape) != len(other.shape) or one.shape == other.shape:
+        if len(reference.shape) != len(other.shape) or reference.shape == other.shape:
             continue
-        rest = [i for i in range(len(one.shape)) if i != axis % len(one.shape)]
-        if any(one.shape[i] != other.shape[i] for i in rest):
+        rest = [i for i in range(len(reference.shape)) if i != axis % len(reference.shape)]
+        if any(reference.shape[i] != other.shape[i] for i in rest):
             continue
         if other.is_image:
-            params = {"filters": one.size(1), "kernel_size": 1, "padding": 0}
+            params = {"filters": reference.size(1), "kernel_size": 1, "padding": 0}
             return fixes.insert(context.name, context.network, edges[port], "Conv2d", params)
-        return fixes.insert(context.name, context.network, edges[port], "Linear", {"units": one.size(-1)})
+        return fixes.insert(context.name, context.network, edges[port], "Linear", {"units": reference.size(-1)})
     return None
 
 
@@ -123,21 +123,21 @@ class OutputScales(Rule):
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         training = context.project.training
         wanted = task(training.objective).output_probabilities(context.schema, training)
-        for output, one in zip(context.network.ports("Output"), wanted, strict=False):
-            found = output_scales.reading(context, output, one) if one is not None else None
-            if found is None:
+        for output, logit_spec in zip(context.network.ports("Output"), wanted, strict=False):
+            reading = output_scales.reading(context, output, logit_spec) if logit_spec is not None else None
+            if reading is None:
                 continue
-            if found.doubt:
-                layer = context.layers.get(found.node)
+            if reading.doubt:
+                layer = context.layers.get(reading.node)
                 fix = (
-                    fixes.set_params(context.name, found.node, {"axis": found.axis}, f"Set axis to {found.axis}")
-                    if found.axis is not None and layer is not None and "axis" in type(layer).model_fields
+                    fixes.set_params(context.name, reading.node, {"axis": reading.axis}, f"Set axis to {reading.axis}")
+                    if reading.axis is not None and layer is not None and "axis" in type(layer).model_fields
                     else None
                 )
-                yield context.issue("output_scale", f"{found.doubt}.", found.node, severity="warning", fix=fix)
-            elif isinstance(context.layers.get(found.node), Code):
+                yield context.issue("output_scale", f"{reading.doubt}.", reading.node, severity="warning", fix=fix)
+            elif isinstance(context.layers.get(reading.node), Code):
                 message = (
-                    f"{context.label(found.node)} is Python code, so its output is treated as logits; if it ends "
+                    f"{context.label(reading.node)} is Python code, so its output is treated as logits; if it ends "
                     "with a softmax or sigmoid, remove it there and add it as a layer after it."
                 )
-                yield context.issue("output_scale", message, found.node, severity="hint")
+                yield context.issue("output_scale", message, reading.node, severity="hint")
