@@ -164,6 +164,21 @@ def test_categories_become_numbers_for_an_embedding(kept: tuple[str, Path]) -> N
     assert found[4] == 0
 
 
+@pytest.mark.parametrize("cities", [60, 10])
+def test_a_constant_fill_has_its_own_category_however_rare_it_is(home: Path, cities: int) -> None:
+    city = [f"city {n % cities:02}" for n in range(ROWS * 9)]
+    table = {
+        "size": range(ROWS * 9 + 8),
+        "city": [*city, *["unknown", ""] * 4],
+        "label": ["a", "b"] * (len(city) // 2 + 4),
+    }
+    info = add_file(csv(table), "c.csv", home, target="label")
+    settings = {"city": {"kind": "category", "impute": "constant", "fill": "unknown"}}
+    data = prepare(DataChoice(dataset=info.name, options={"columns": settings}), home)
+    missing = data.encode({**data.row(0), "city": ""})["features"][0].tolist()
+    assert missing[data.schema.inputs[0].columns.index("city = unknown")] == 1
+
+
 def test_dates_become_the_parts_that_were_chosen(kept: tuple[str, Path]) -> None:
     parts = ["year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute", "days"]
     data = said(kept, when={"parts": parts, "scale": "none"})

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from netloom.data import add_file, prepare
+from netloom.data.preparation.memmap_cache import Room
 from netloom.data.preparation.prepare import clear_cache, read
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
@@ -122,3 +123,10 @@ def test_the_scale_of_many_windows_is_that_of_all_at_once(monkeypatch: pytest.Mo
         for number in ("mean", "std"):
             assert np.allclose(once[number], parts[number], rtol=1e-9)
     assert fit_windows(windows, rows, "standard")["std"][2] == 1.0
+
+
+def test_an_empty_array_keeps_its_dtype(tmp_path: Path) -> None:
+    room = Room(tmp_path, "empty")
+    room.array("numbers", (0, 3), np.int64)
+    tensor = room.finish()["numbers"].tensor()
+    assert (tensor.dtype, tuple(tensor.shape)) == (torch.int64, (0, 3))

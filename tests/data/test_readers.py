@@ -16,6 +16,7 @@ import torch
 
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.uploads import fitting, open_source, readers
+from netloom.data.uploads.kinds.arrays import Arrays
 from netloom.document import DataChoice
 from tests.data import brought
 from tests.data.brought import BROUGHT, bars, conll, excel, idx, npz, people, png, tone
@@ -178,6 +179,21 @@ def test_targets_of_arrays(home: Path, target: str) -> None:
         assert np.array_equal(data.target.numpy(), array)
     else:
         assert data.target.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "float16", "bool"])
+def test_rows_of_two_axes_are_pictures_if_their_numbers_are_bytes(home: Path, dtype: str) -> None:
+    values = (np.arange(40 * 12 * 3).reshape(40, 12, 3) % 2).astype(dtype)
+    data = _add(npz(x=values, y=np.arange(40) % 2), home)
+    assert data.schema.inputs[0].kind == ("image" if dtype.endswith("int8") else "sequence")
+
+
+def test_folders_of_parts_belong_to_the_names_of_arrays() -> None:
+    content = io.BytesIO()
+    np.save(content, np.ones((20, 3)))
+    files = {name: content.getvalue() for name in ("train/x.npy", "test/more.npy", "new/y.npy")}
+    source = open_source(packed(files), "a.zip")
+    assert set(Arrays().questions(source, {})[0].choices) == {"train/x", "y"}
 
 
 def test_columns_of_an_array_can_be_left_out(home: Path) -> None:

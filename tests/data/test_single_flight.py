@@ -74,6 +74,36 @@ def test_what_is_forgotten_while_it_is_made_is_not_kept() -> None:
     assert slow(1) is slow(1)
 
 
+def test_a_computation_that_fails_after_it_was_forgotten_leaves_the_newer_one() -> None:
+    begun, fail, go = threading.Event(), threading.Event(), threading.Event()
+    calls: list[int] = []
+
+    @once(4)
+    def slow(number: int) -> object:
+        calls.append(number)
+        begun.set()
+        if len(calls) == 1:
+            fail.wait(10)
+            raise DataError("No.")
+        go.wait(10)
+        return object()
+
+    with ThreadPoolExecutor(3) as pool:
+        early = pool.submit(slow, 1)
+        assert begun.wait(10)
+        slow.forget(lambda number: True)
+        begun.clear()
+        newer = pool.submit(slow, 1)
+        assert begun.wait(10)
+        fail.set()
+        with pytest.raises(DataError):
+            early.result(10)
+        waiting = pool.submit(slow, 1)
+        go.set()
+        assert waiting.result(10) is newer.result(10)
+    assert len(calls) == 2
+
+
 def test_data_is_read_once_by_all_who_ask_at_the_same_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = DataChoice(dataset=add_file(ROWS, "a.csv", home).name)
     module = prepare_function.__globals__

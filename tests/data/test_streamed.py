@@ -18,6 +18,7 @@ from netloom.data import DataError, Prepared, prepare, statistics
 from netloom.data.preparation.prepare import clear_cache
 from netloom.data.quality.overview import columns
 from netloom.data.raw.table import Table
+from netloom.data.tables.arrow_table import StoredNumbers, StoredTable, StoredTexts
 from netloom.data.uploads import add_file, remove
 from netloom.document import DataChoice
 
@@ -302,3 +303,29 @@ def test_reading_a_column_reserves_no_more_memory_than_it_needs(tmp_path: Path) 
     }
     for name, values in np.load(numbers).items():
         assert np.array_equal(values, expected[name][100:290_000].astype(np.float64), equal_nan=True), name
+
+
+def test_duplicates_are_refused_before_rows_are_encoded(tmp_path: Path, small: Callable[[float], None]) -> None:
+    small(0.01)
+    info = add_file(as_csv(table(600)), "a.csv", tmp_path)
+    with pytest.raises(DataError, match="cannot be searched for duplicates"):
+        prepare(DataChoice(dataset=info.name, duplicates="drop"), tmp_path)
+    assert not list((tmp_path / "data" / info.name).glob("maps/rows-*"))
+
+
+def test_stored_columns_end_like_sequences() -> None:
+    stored = StoredTable(Path("table.arrow"), pa.table({"text": ["a", "b"], "number": [1.0, 2.0]}))
+    texts, numbers = StoredTexts(stored, "text"), StoredNumbers(stored, "number")
+    assert (texts[-1], numbers[-2]) == ("b", 1.0)
+    assert texts.index("b") == 1
+    with pytest.raises(ValueError):  # noqa: PT011 - the sequences of Python say no more
+        texts.index("absent")
+    empty = stored[np.zeros(2, dtype=bool)]
+    for values, index in (
+        (texts, 2),
+        (numbers, -3),
+        (StoredTexts(empty, "text"), 0),
+        (StoredNumbers(empty, "number"), 0),
+    ):
+        with pytest.raises(IndexError, match="out of range"):
+            values[index]

@@ -6,7 +6,8 @@ import threading
 from contextlib import suppress
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import ClauseElement, Connection, event, update
+from sqlalchemy.dialects import postgresql
 
 from netloom.document import Project, dumps
 from netloom.document.network_bundle import extract
@@ -114,3 +115,19 @@ def test_a_writer_that_dies_leaves_an_old_or_a_new_network(store: Store) -> None
     row = store.published("tower")
     assert row.summary["number"] == row.number >= kept[-1]
     assert store.bundle("tower").notes == str(row.number)
+
+
+def test_only_what_is_about_to_change_is_locked(store: Store) -> None:
+    """On PostgreSQL, a locked row makes other readers that lock it wait; SQLite has no such clause."""
+    store.publish(bundle("tower"), {})
+    locks: list[bool] = []
+
+    def record(connection: Connection, statement: ClauseElement, *_: object) -> None:
+        locks.append("FOR UPDATE" in str(statement.compile(dialect=postgresql.dialect())))
+
+    event.listen(store.db.engine, "before_execute", record)
+    store.bundle("tower")
+    assert locks == [False]
+    locks.clear()
+    store.rename_published("tower", "spire")
+    assert locks[0]

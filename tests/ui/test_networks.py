@@ -13,7 +13,7 @@ from netloom.editing.live import Live, forms_differ
 from netloom.layers import FormField, form, registry
 from netloom.store import open_store
 from netloom.templates import templates
-from netloom.ui.components.fields import read_number, read_text
+from netloom.ui.components.fields import editor, read_number, read_text
 from netloom.ui.design.canvas.payload import COMMON, payload
 from netloom.ui.design.networks import current_name, standing, users
 from netloom.ui.design.state import VisibleNetwork
@@ -129,3 +129,10 @@ def test_what_is_neither_is_refused_with_a_sentence(typed: str) -> None:
         return
     with pytest.raises(ValueError, match="Units must be a whole number"):
         read_text(field("Linear", "units"), typed)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2**53 - 1, 2**53])
+def test_a_whole_number_without_bounds_has_a_widget(value: int) -> None:
+    shown, parse, draw = editor(FormField("seed", "int", value, "The seed"), value, ())
+    assert parse(draw({})) == value
+    assert parse(shown) == value

@@ -118,7 +118,7 @@ class Library:
         if name == to:
             return
         with _one_name(to), self.db.writing() as connection:
-            bundle = _bundle(connection, name)
+            bundle = _bundle(connection, name, lock=True)
             if connection.execute(select(library.c.id).where(library.c.name == to)).first():
                 raise NameTakenError(_TAKEN.format(to))
             try:
@@ -150,8 +150,10 @@ def _one_name(name: str) -> Iterator[None]:
         raise
 
 
-def _bundle(connection: Connection, name: str) -> Project:
-    text = connection.execute(select(library.c.document).where(library.c.name == name).with_for_update()).scalar()
+def _bundle(connection: Connection, name: str, *, lock: bool = False) -> Project:
+    """Return a network in the library. With `lock`, nobody else can change it until the transaction ends."""
+    query = select(library.c.document).where(library.c.name == name)
+    text = connection.execute(query.with_for_update() if lock else query).scalar()
     if text is None:
         raise NotFoundError(_MISSING.format(name[:60]))
     try:

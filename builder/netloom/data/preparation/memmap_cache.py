@@ -78,7 +78,9 @@ class Mapped:
         import torch
 
         # An empty file cannot be mapped
-        values = np.memmap(self.path, self.dtype, "r", shape=self.shape) if self.nbytes else np.empty(self.shape)
+        values: np.ndarray = (
+            np.memmap(self.path, self.dtype, "r", shape=self.shape) if self.nbytes else np.empty(self.shape, self.dtype)
+        )
         # PyTorch has no read-only tensors, so it warns that writing to this one is undefined behavior; nothing writes
         # to it
         with warnings.catch_warnings():

@@ -118,6 +118,9 @@ def _prepare(key: str, home: str) -> Prepared:
     choice = DataChoice.model_validate_json(key)
     raw = read(choice, Path(home))
     _give_back()
+    # Before all rows are encoded, which takes minutes on such data
+    if raw.large and choice.duplicates == "drop":
+        raise DataError("Data that is larger than memory cannot be searched for duplicates; keep them.")
     parts = split(raw, choice)
     kept = raw.folder if raw.large else None
     preprocess: Preprocess = memmap_cache.remembered(
@@ -130,8 +133,6 @@ def _prepare(key: str, home: str) -> Prepared:
     )
     inputs, files = encoded(preprocess["fields"], raw)
     if choice.duplicates == "drop":
-        if raw.large:
-            raise DataError("Data that is larger than memory cannot be searched for duplicates; keep them.")
         parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
     # The weights of all training rows can be 0
     weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -21,8 +21,8 @@ class Once(Generic[P, T]):
 
     def __init__(self, function: Callable[P, T], size: int) -> None:
         self._function, self._size = function, size
-        self._kept: OrderedDict[Hashable, T] = OrderedDict()
-        self._making: dict[Hashable, Future[T]] = {}
+        self._kept: OrderedDict[tuple[Any, ...], T] = OrderedDict()
+        self._making: dict[tuple[Any, ...], Future[T]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -43,7 +43,9 @@ class Once(Generic[P, T]):
             result = self._function(*args, **kwargs)
         except BaseException as error:
             with self._lock:
-                self._making.pop(args, None)
+                # After `forget`, another thread may have started a newer computation under these arguments
+                if self._making.get(args) is mine:
+                    del self._making[args]
             # Also for KeyboardInterrupt, because the waiting threads would never return otherwise
             mine.set_exception(error)
             raise
@@ -61,7 +63,7 @@ class Once(Generic[P, T]):
         """Remove the results whose arguments match."""
         with self._lock:
             for held in (self._kept, self._making):
-                for args in [args for args in held if matches(*_as_tuple(args))]:
+                for args in [args for args in held if matches(*args)]:
                     del held[args]
 
     def cache_clear(self) -> None:
@@ -72,7 +74,3 @@ class Once(Generic[P, T]):
 def once(size: int) -> Callable[[Callable[P, T]], Once[P, T]]:
     """Return a decorator that caches the results of a function as `Once`."""
     return lambda function: Once(function, size)
-
-
-def _as_tuple(args: Hashable) -> tuple[Any, ...]:
-    return args if isinstance(args, tuple) else (args,)

@@ -142,7 +142,11 @@ def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
 
 
 def _as_given(raw: RawDataset, choice: DataChoice) -> Parts:
-    """Return the given split. A part that is not given takes its share from training."""
+    """Return the given split. A part that is not given takes its share from training.
+
+    Its share is one of all rows if they are independent, as in a random split; one of the remaining training rows if
+    they are ordered; and one of the groups in training if they are grouped.
+    """
     if raw.given is None:
         raise DataError("This data has no given split; give a column the role split, or choose another split.")
     # Rows of `NO_PART` are in no part

@@ -195,7 +195,7 @@ class StoredNumbers:
             if step == 1:
                 return self._read(start, max(start, stop))
         elif isinstance(rows, (int, np.integer)):
-            index = int(rows) % len(self)
+            index = _from_start(int(rows), len(self))
             # A single row is a slice of the file, not an index array, which would read the whole column
             return self._read(index, index + 1)[0]
         return np.asarray(self)[rows]
@@ -203,6 +203,17 @@ class StoredNumbers:
     def _read(self, start: int, stop: int) -> np.ndarray:
         numbers = self.table.numbers(self.name, start, stop)
         return numbers if self.is_valid else _out_of_range_to_nan(numbers)
+
+
+def _from_start(index: int, length: int) -> int:
+    """Return an index that is not negative; negative ones count from the end.
+
+    Raises:
+        IndexError: It is out of range, by which loops over a sequence end.
+    """
+    if not -length <= index < length:
+        raise IndexError(f"Index {index} is out of range for {length:,} rows.")
+    return index % length
 
 
 class StoredTexts(Sequence[str]):
@@ -222,8 +233,7 @@ class StoredTexts(Sequence[str]):
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
             return conversion.texts(self.table.slice_column(self.name, start, stop))[:: index.step]
-        # Negative indices count from the end
-        place = index % len(self)
+        place = _from_start(index, len(self))
         return conversion.texts(self.table.slice_column(self.name, place, place + 1))[0]
 
     def __iter__(self) -> Iterator[str]:

@@ -116,13 +116,13 @@ def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, An
 
 
 def frequent(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> list[str]:
-    """Return the `limit` most frequent categories of these rows, sorted by name."""
+    """Return the `limit` most frequent categories of these rows, sorted by name, always with the fill value."""
     counts = Counter[str]()
     for name, count in labels.counts(rows):
         counts[alias(reading, name)] += count
     common = [name for name, _ in counts.most_common()]
-    if reading.get("fill"):
-        common = [name for name in common if name]
-        # Missing values get this category, which the training rows may not contain
-        common = common if reading["fill"] in common else [reading["fill"], *common]
+    fill = reading.get("fill")
+    if fill:
+        # Missing values get this category, which may be rare or absent in the training rows
+        common = [fill, *(name for name in common if name not in ("", fill))]
     return sorted(common[:limit])

@@ -13,6 +13,7 @@ from netloom.layers import FormField
 
 Draw = Callable[[dict[str, Any]], Any]
 NUMBERS = ("int", "float", "ints")
+LARGEST_INTEGER = (1 << 53) - 1  # Streamlit refuses larger ones, as JavaScript's numbers do not hold them exactly
 WANTED = {"ints": "whole numbers separated by commas", "int": "a whole number", "float": "a number"}
 
 
@@ -33,7 +34,7 @@ def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, C
             lambda binding: st.selectbox(label, options, index=options.index(current), help=text, **binding),
         )
     if field.kind == "int" and type(value) is int and not field.optional and not names and _within(field, value):
-        low, high = int(field.minimum or 0), int(field.maximum or 2**53)
+        low, high = map(int, _bounds(field))
         return value, int, lambda binding: st.number_input(label, low, high, value, step=1, help=text, **binding)
     current = write(value)
     draw = partial(st.text_area, height=260) if "\n" in current else st.text_input
@@ -113,8 +114,15 @@ def _parts(typed: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
+def _bounds(field: FormField) -> tuple[float, float]:
+    """Return the least and the greatest number of a number input."""
+    low = -LARGEST_INTEGER if field.minimum is None else field.minimum
+    return low, LARGEST_INTEGER if field.maximum is None else min(field.maximum, LARGEST_INTEGER)
+
+
 def _within(field: FormField, value: int) -> bool:
-    return (field.minimum is None or value >= field.minimum) and (field.maximum is None or value <= field.maximum)
+    low, high = _bounds(field)
+    return low <= value <= high
 
 
 def _help(field: FormField, names: tuple[str, ...]) -> str:

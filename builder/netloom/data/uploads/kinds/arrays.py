@@ -172,10 +172,9 @@ def _names(source: Source) -> dict[str, str]:
     names: dict[str, str] = {}
     for file, name in plain.items():
         full_name = "/".join((*path_of(file)[:-1], name))[-100:]
-        named = (
-            full_name if often[name] > 1 or (part_in(name) is None and any(map(part_in, path_of(file)[:-1]))) else name
-        )
-        names[named if named not in names else file] = file
+        in_part = any(part_in(folder) is not None for folder in path_of(file)[:-1])
+        display_name = full_name if often[name] > 1 or (part_in(name) is None and in_part) else name
+        names[display_name if display_name not in names else file] = file
     return names
 
 
@@ -273,8 +272,8 @@ def _view(shape: tuple[int, ...], dtype: str) -> str:
     if len(shape) == 4:
         return "picture"
     if len(shape) == 3:
-        small = "1" in dtype or "int8" in dtype
-        return "picture" if small or (shape[1] == shape[2] and shape[1] >= 8) else "series"
+        is_byte = np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize == 1
+        return "picture" if is_byte or (shape[1] == shape[2] and shape[1] >= 8) else "series"
     return "columns"
 
 
