@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import stat
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -315,6 +316,15 @@ def test_large_numbers_and_divided_integers_are_exact(tmp_path: Path) -> None:
         assert torch.equal(mine, theirs)
 
 
+def test_same_padding_of_even_kernels_is_that_of_pytorch(tmp_path: Path) -> None:
+    network = made(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 4, (4, 3), padding="same", dilation=(1, 1)), nn.Conv2d(4, 2, 2, padding="same", dilation=3)
+        )
+    )
+    same(network, imported(exported(network, (image(9),)), tmp_path), (image(9),))
+
+
 def used(found: ImportedModel, name: str) -> list[str]:
     """The networks that stand in a network, as often as they do."""
     nodes = found.project.networks[name].nodes.values()
@@ -504,6 +514,25 @@ def test_damaged_archives(small: bytes, tmp_path: Path) -> None:
         for info in old.infolist():
             new.writestr(info.filename, b" " * 10**8 if info.filename.endswith(MODEL) else old.read(info))
     assert "unpack" in refused(target.getvalue(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda info: setattr(info, "external_attr", (stat.S_IFLNK | 0o777) << 16), "link"),
+        (lambda info: setattr(info, "flag_bits", info.flag_bits | 1), "without a password"),
+    ],
+)
+def test_archives_with_links_or_passwords_are_refused(
+    change: Callable[[zipfile.ZipInfo], None], said: str, small: bytes, tmp_path: Path
+) -> None:
+    target = io.BytesIO(small)
+    with zipfile.ZipFile(target, "a") as archive:
+        for info in archive.infolist():
+            change(info)
+        # A further member, because the list of members is written again only then
+        archive.writestr(f"{archive.infolist()[0].filename.partition('/')[0]}/more", b"")
+    assert said in refused(target.getvalue(), tmp_path)
 
 
 def test_an_older_archive_is_refused(tmp_path: Path) -> None:

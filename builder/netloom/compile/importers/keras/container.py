@@ -4,12 +4,8 @@ limited, and no path in the zip is used on the disk."""
 from __future__ import annotations
 
 import json
-import lzma
 import re
-import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,29 +16,16 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
+from netloom.compile.importers.zip_checks import DAMAGED, HARMLESS_BYTES, check_member, is_zip
 from netloom.core.text import plain
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_MEMBERS = 10_000
-MAX_RATIO = 100
 # Weights are read as float32, which takes up to four times the memory of smaller types in the file.
 MAX_GROWTH = 4
 MAX_CONFIG_BYTES = 32 * 2**20
 MAX_WEIGHTS_BYTES = 8 * 2**30
-# Members up to this size can have any compression ratio.
-HARMLESS_BYTES = 65_536
-_ZIP = b"PK\x03\x04"
 _CHUNK = 2**20
-_DAMAGED = (
-    *(zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, zlib.error, lzma.LZMAError),
-    *(struct.error, UnicodeError),
-)
-
-
-def is_zip(path: Path) -> bool:
-    """Whether a file begins with the signature of a zip."""
-    with path.open("rb") as file:
-        return file.read(4) == _ZIP
 
 
 @contextmanager
@@ -72,7 +55,7 @@ def open_model(path: Path) -> Iterator[tuple[Any, Weights | None]]:
             with _hdf5(space) as file:
                 yield config, Weights(file, max(HARMLESS_BYTES, MAX_GROWTH * members[WEIGHTS].file_size))
     # Also for errors in the body of the `with` statement, where weights are read
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadableModelError(
             f"The zip is damaged or incomplete ({plain(str(error))[:80]}); save the model again."
         ) from None
@@ -113,22 +96,13 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         raise UnreadableModelError(f"The zip has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise UnreadableModelError(
-                f"The zip contains the link {quoted(info.filename)}; only regular files are allowed."
-            )
+        check_member(info)
         if info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename):
             raise UnreadableModelError(
                 f"The zip contains {quoted(info.filename)}, a path outside the archive, which is not allowed."
             )
         if info.filename in members:
             raise UnreadableModelError(f"The zip contains {quoted(info.filename)} twice; save the model again.")
-        if info.flag_bits & 1:
-            raise UnreadableModelError(f"{quoted(info.filename)} is encrypted; save the model without a password.")
-        if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
-            raise UnreadableModelError(
-                f"{quoted(info.filename)} would unpack to more than {MAX_RATIO} times its size, which is not allowed."
-            )
         members[info.filename] = info
     return members
 

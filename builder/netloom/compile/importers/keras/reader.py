@@ -19,7 +19,7 @@ from netloom.compile.importers.keras import (
     sequences,
 )
 from netloom.compile.importers.keras.config import MODELS, Call, LayerConfig, ModelConfig, TensorRef, parse_model
-from netloom.compile.importers.keras.container import CONFIG, MAX_CONFIG_BYTES, Weights, is_zip, open_model
+from netloom.compile.importers.keras.container import CONFIG, MAX_CONFIG_BYTES, Weights, open_model
 from netloom.compile.importers.keras.graph_builder import (
     ImportState,
     KerasTensor,
@@ -32,6 +32,7 @@ from netloom.compile.importers.keras.graph_builder import (
 from netloom.compile.importers.keras.operator_table import LAYERS, OPERATIONS
 from netloom.compile.importers.keras.shared_models import merge_shared
 from netloom.compile.importers.repeats import group_repeats
+from netloom.compile.importers.zip_checks import is_zip
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
 from netloom.document.project import SUBNETWORK

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import lzma
 import math
-import stat
-import struct
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
+from netloom.compile.importers.zip_checks import DAMAGED, check_member, is_zip
 from netloom.core.text import plain
-from netloom.data.limits import MAX_RATIO
 
 MODEL = "models/model.json"
 PREPROCESS = "extra/preprocess.json"
@@ -30,17 +26,11 @@ MAX_MEMBERS = 50_000
 MAX_JSON_BYTES = 256 * 2**20
 MAX_WEIGHTS_BYTES = 8 * 2**30
 MAX_AXES = 8
-# Members up to this size can have any compression ratio.
-HARMLESS_BYTES = 65_536
 # The NumPy data type for each ScalarType of torch.export; bfloat16 is read as the upper half of a float32.
 BFLOAT16 = 13
 KINDS = {1: "u1", 2: "i1", 3: "i2", 4: "i4", 5: "i8", 6: "f2", 7: "f4", 8: "f8", 12: "?", BFLOAT16: "u2"}
-_ZIP = b"PK\x03\x04"
 _AGAIN = "save it again with torch.export.save"
-_DAMAGED = (
-    *(zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, zlib.error, lzma.LZMAError),
-    *(struct.error, UnicodeError, RuntimeError),
-)
+_DAMAGED = (*DAMAGED, RuntimeError)
 
 Array = np.ndarray[Any, Any]
 
@@ -63,9 +53,8 @@ class Archive:
 def looks_like_pt2(path: Path) -> bool:
     """Whether a file is an archive of torch.export, in the current format or an earlier one."""
     try:
-        with path.open("rb") as file:
-            if file.read(4) != _ZIP:
-                return False
+        if not is_zip(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()[:MAX_MEMBERS]
     except (OSError, ValueError, *_DAMAGED):
@@ -208,7 +197,7 @@ class _Members:
         for info in infos:
             if not info.filename.startswith(root):
                 continue
-            _check(info)
+            check_member(info)
             name = info.filename.removeprefix(root)
             if name in self._infos:
                 raise UnreadableModelError(f"The archive contains {quoted(name)} twice; {_AGAIN}.")
@@ -256,14 +245,3 @@ class _Members:
         if not isinstance(content, dict):
             raise UnreadableModelError(f"{quoted(name)} does not have the format of torch.export; {_AGAIN}.")
         return content
-
-
-def _check(info: zipfile.ZipInfo) -> None:
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise UnreadableModelError(
-            f"The archive contains the link {quoted(info.filename)}; only regular files are allowed."
-        )
-    if info.flag_bits & 1:
-        raise UnreadableModelError(f"{quoted(info.filename)} is encrypted; save the program without a password.")
-    if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
-        raise UnreadableModelError(f"{quoted(info.filename)} would unpack to more than {MAX_RATIO} times its size.")
