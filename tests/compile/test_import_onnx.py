@@ -352,6 +352,24 @@ def test_integers_are_divided_as_in_onnxruntime(inputs: tuple[str, str]) -> None
     assert differences(content, import_bytes(content), rows.float()) == 0
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+def test_automatic_padding_is_that_of_onnxruntime(mode: str, stride: int) -> None:
+    generator = np.random.default_rng(0)
+    weight = generator.standard_normal((2, 3, 4, 3), dtype=np.float32)
+    convolution = helper.make_node("Conv", ["x", "weight"], ["y"], auto_pad=mode, strides=[stride, stride])
+    graph = helper.make_graph(
+        [convolution],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 10, 7])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    content = model.SerializeToString()
+    assert differences(content, import_bytes(content), torch.randn(2, 3, 10, 7)) < 1e-5
+
+
 def refused(content: bytes) -> str:
     with pytest.raises(UnreadableModelError) as found:
         import_bytes(content)

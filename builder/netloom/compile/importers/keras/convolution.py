@@ -10,8 +10,8 @@ import numpy as np
 from netloom.compile.importers.keras.activations import activate
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles
+from netloom.compile.importers.padding import Borders, pad_sides, same_padding
 
-Borders = list[tuple[int, int]]
 # Padding for max pooling: below all activations in practice, and within the limits of the layer's parameter.
 PAD_VALUE = -1e6
 
@@ -35,28 +35,8 @@ def _spatial_input(use: LayerCall) -> KerasTensor:
     return use.builder.channels_first(value)
 
 
-def _same_padding(
-    lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Borders:
-    """The padding "same" of Keras before and after each axis; if it is odd, one more is added at the end.
-
-    PyTorch pads both sides equally, so that unequal padding needs a separate layer.
-    """
-    borders = []
-    for length, size, step, spread in zip(lengths, kernel, stride, dilation, strict=True):
-        # The values that ceil(L / stride) windows need beyond the length
-        total = max((math.ceil(length / step) - 1) * step + (size - 1) * spread + 1 - length, 0)
-        borders.append((total // 2, total - total // 2))
-    return borders
-
-
-def _pad_sides(borders: Borders) -> list[int]:
-    """Borders in the order of PyTorch, which begins with the last axis."""
-    return [side for pair in reversed(borders) for side in pair]
-
-
 def _pad(use: LayerCall, value: KerasTensor, borders: Borders) -> KerasTensor:
-    return use.add(f"ZeroPad{len(borders)}d", {"sides": _pad_sides(borders)}, value, is_channels_first=True)
+    return use.add(f"ZeroPad{len(borders)}d", {"sides": pad_sides(borders)}, value, is_channels_first=True)
 
 
 def _kernel(kernel: tuple[int, ...]) -> dict[str, object]:
@@ -87,7 +67,7 @@ def _convolve(
     padding = layer.choice("padding", "valid", "valid", "same", "causal")
     borders: Borders = [(0, 0)] * rank
     if padding == "same":
-        borders = _same_padding(value.shape[1:], kernel, stride, (spread,) * rank)
+        borders = same_padding(value.shape[1:], kernel, stride, (spread,) * rank)
     elif padding == "causal":
         # Only at the beginning, so that no step depends on later ones
         borders = [((size - 1) * spread, 0) for size in kernel]
@@ -222,7 +202,7 @@ def _pooling(use: LayerCall) -> KerasTensor:
     if not all((*kernel, *stride)):
         raise use.refuse("has a window or a stride of 0")
     same = use.layer.choice("padding", "valid", "valid", "same") == "same"
-    borders = _same_padding(value.shape[1:], kernel, stride, (1,) * rank) if same else [(0, 0)] * rank
+    borders = same_padding(value.shape[1:], kernel, stride, (1,) * rank) if same else [(0, 0)] * rank
     maximum = use.layer.kind.startswith("Max")
     kind = f"{'Max' if maximum else 'Avg'}Pool{rank}d"
     is_uniform = len(set(kernel)) == len(set(stride)) == 1
@@ -238,7 +218,7 @@ def _pooling(use: LayerCall) -> KerasTensor:
     if maximum:
         padded = value
         if any(side for pair in borders for side in pair):
-            sides = {"sides": _pad_sides(borders), "value": PAD_VALUE}
+            sides = {"sides": pad_sides(borders), "value": PAD_VALUE}
             padded = use.add(f"ConstantPad{rank}d", sides, value, is_channels_first=True)
         return _windows(use, padded, kernel, stride, kind, is_uniform)
     if not any(side for pair in borders for side in pair):
@@ -324,7 +304,7 @@ def _zero_padding(use: LayerCall) -> KerasTensor:
     borders, value = _borders(use, "padding"), use.value
     if value.rank == 3 and not value.is_channels_first:
         return use.add("Pad", {"axis": 1, "before": borders[0][0], "after": borders[0][1]}, value, main=True)
-    params = {"sides": _pad_sides(borders)}
+    params = {"sides": pad_sides(borders)}
     return use.add(f"ZeroPad{len(borders)}d", params, _spatial_input(use), main=True, is_channels_first=True)
 
 

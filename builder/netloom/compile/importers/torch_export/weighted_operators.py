@@ -83,14 +83,12 @@ def _convolution(op: AtenCall) -> Any:
         raise UnsupportedOperatorError("only a convolution over one to three axes with constant weights is supported")
     axes = weight.array.ndim - 2
     strides, dilations = op.per_axis("stride", axes, (1,)), op.per_axis("dilation", axes, (1,))
-    padding, kernel = op.argument("padding", [0]), weight.array.shape[2:]
+    padding = op.argument("padding", [0])
+    attributes: dict[str, Any] = {"strides": strides, "dilations": dilations, "group": op.integer("groups", 1)}
     if isinstance(padding, str):
-        total = [step * (size - 1) if padding == "same" else 0 for step, size in zip(dilations, kernel, strict=True)]
-        # PyTorch pads one more at the end if the total is odd.
-        pads = [number // 2 for number in total] + [number - number // 2 for number in total]
+        attributes["auto_pad"] = "SAME_UPPER" if padding == "same" else "VALID"
     else:
-        pads = op.per_axis("padding", axes, (0,)) * 2
-    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": op.integer("groups", 1)}
+        attributes["pads"] = op.per_axis("padding", axes, (0,)) * 2
     if op.type.startswith("conv_transpose") or op.flag("transposed"):
         extra = op.per_axis("output_padding", axes, (0,))
         return op.apply("ConvTranspose", tensor, weight, op.args.get("bias"), output_padding=extra, **attributes)

@@ -8,6 +8,7 @@ from typing import Any
 
 from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
+from netloom.compile.importers.padding import pad_sides, same_padding
 
 
 def _uniform(values: Sequence[int], label: str) -> int:
@@ -28,20 +29,14 @@ def _window(
     pads = list(call.attribute("pads", [0] * 2 * axes))
     mode = call.attribute("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        pads = [0] * 2 * axes
-        for axis in range(axes):
-            length = tensor.length(axis + 2)
-            needed = (math.ceil(length / strides[axis]) - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1
-            total = max(0, needed - length)
-            smaller, larger = total // 2, total - total // 2
-            pads[axis], pads[axis + axes] = (smaller, larger) if mode == "SAME_UPPER" else (larger, smaller)
+        smaller, larger = zip(*same_padding(tensor.shape[2:], kernel, strides, dilations), strict=True)
+        pads = [*smaller, *larger] if mode == "SAME_UPPER" else [*larger, *smaller]
     elif mode == "VALID":
         pads = [0] * 2 * axes
     if len(pads) != 2 * axes or len(strides) != axes:
         raise UnsupportedOperatorError("its values do not match its axes")
     if pads[:axes] != pads[axes:]:
-        # Padding layers list the borders of the last axis first.
-        sides = tuple(value for place in reversed(range(axes)) for value in (pads[place], pads[place + axes]))
+        sides = pad_sides(list(zip(pads[:axes], pads[axes:], strict=True)))
         # Zeros could exceed the maximum of negative values.
         if fill == -math.inf:
             raise UnsupportedOperatorError(
@@ -65,7 +60,7 @@ def _convolution(call: Call) -> list[Value]:
         if all(2 * pad == dilation * (length - 1) for pad, length in zip(pads, kernel, strict=True)):
             params = {"same": True}
         else:
-            sides = tuple(pad for pad in reversed(pads) for _ in range(2))
+            sides = pad_sides([(pad, pad) for pad in pads])
             tensor = call.builder.add_layer(f"ZeroPad{len(kernel)}d", tensor, "pad", sides=sides)
             params = {"padding": 0}
     params |= {"kernel_size": kernel[0]} if len(set(kernel)) == 1 else {"kernel_shape": tuple(kernel)}

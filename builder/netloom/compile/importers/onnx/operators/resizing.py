@@ -6,6 +6,7 @@ from typing import Any
 
 from netloom.compile.importers.layer_graph.values import UnsupportedOperatorError, Value, normalize_axis
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
+from netloom.compile.importers.padding import pad_sides
 
 
 @operator("Pad")
@@ -36,9 +37,7 @@ def _pad(call: Call) -> list[Value]:
     if rank + extra_axes not in KINDS:
         raise UnsupportedOperatorError(f"borders of {rank} axes is not supported")
     lifted = call.builder.reshape(tensor, [*(1,) * extra_axes, *tensor.shape[1:]]) if extra_axes else tensor
-    sides = tuple(
-        number for axis in reversed(range(2 - extra_axes, rank)) for number in (pads[axis], pads[axis + rank])
-    )
+    sides = pad_sides([(pads[axis], pads[axis + rank]) for axis in range(2 - extra_axes, rank)])
     kind = {"constant": "ConstantPad" if value else "ZeroPad", "reflect": "ReflectionPad"}
     kind |= {"edge": "ReplicationPad", "wrap": "CircularPad"}
     params: dict[str, Any] = {"padding": sides[0]} if len(set(sides)) == 1 else {"sides": sides}
