@@ -18,11 +18,11 @@ from netloom.document import Project
 from netloom.runs import continuation, start, stop
 from netloom.runs.control import started_workers
 from netloom.runs.history import reproduction
-from netloom.runs.history.comparison import BATCH_LOSSES
 from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.resources.capacity import place
 from netloom.runs.search import sweeps
 from netloom.store import QueueFullError, Run, RunArtifacts, Store, open_store
+from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.trainers.registry import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
 from tests.store.states import put_sweep
@@ -69,7 +69,7 @@ def events(store: Store, run: Run, name: str) -> list[dict[str, object]]:
 def measures(store: Store, run_id: str) -> list[tuple[int, str, str, float]]:
     found = store.points(run_id)
     rows = zip(found.step, found.split, found.name, found.value, strict=True)
-    return sorted(row for row in rows if row[2] not in BATCH_LOSSES)
+    return sorted(row for row in rows if row[2] not in TRAINING_LOSSES)
 
 
 def straight(project: Project, home: Path, text: str) -> list[tuple[int, str, str, float]]:
@@ -77,7 +77,7 @@ def straight(project: Project, home: Path, text: str) -> list[tuple[int, str, st
     watch = Recorder()
     build_trainer(project, text, prepare(project.data, home)).fit(watch)
     return sorted(
-        (step, split, name, value) for step, _, split, name, value in watch.points if name not in BATCH_LOSSES
+        (step, split, name, value) for step, _, split, name, value in watch.points if name not in TRAINING_LOSSES
     )
 
 
