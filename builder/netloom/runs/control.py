@@ -18,12 +18,13 @@ from netloom.data import schema, with_dataset_id
 from netloom.document import Project
 from netloom.document.optimizer_settings import SCHEDULES
 from netloom.runs import cluster, distillation, processes
+from netloom.runs.distillation import TeacherFiles
 from netloom.runs.fingerprint import environment
 from netloom.runs.history.records import keep_record
 from netloom.runs.processes import MODULE, Worker
 from netloom.runs.resources.capacity import gpus, limits
 from netloom.runs.resources.limits import FULL, declared, no_memory, no_room
-from netloom.store import ClaimLostError, Run, Store
+from netloom.store import ClaimLostError, Run, RunArtifacts, Store
 from netloom.store.host import here, named
 from netloom.store.run_summary import RunOrigin
 from netloom.store.runs import NewTrial
@@ -94,23 +95,15 @@ def start(
     text = source(project, analysis)
     if not weights:  # the run that the document starts from may have been deleted since
         check_start(store, project, text)
-    first, taught = (
-        check_intact(weights) if weights else verified_weights(store, project),
-        distillation.find_teacher(store, project, about),
-    )
+    initial_weights = check_intact(weights) if weights else verified_weights(store, project)
+    teacher = distillation.find_teacher(store, project, about)
     if not place:
         store.room(owner, limits())  # fails early, before anything is written; `create_run` checks again
     run_id = str(uuid.uuid4())
     artifacts = store.artifacts(run_id)
     artifacts.create()
     try:
-        artifacts.save_project(project)
-        artifacts.save_source(text)
-        if first:
-            freeze_start(first, artifacts)
-        if taught:
-            distillation.freeze_teacher(taught, artifacts)
-        artifacts.save_environment(environment(project, text))
+        _freeze(artifacts, project, text, initial_weights, teacher)
         store.create_run(
             project_id,
             project,
@@ -131,6 +124,19 @@ def start(
         raise
     advance(store)
     return run_id
+
+
+def _freeze(
+    artifacts: RunArtifacts, project: Project, text: str, initial_weights: Path | None, teacher: TeacherFiles | None
+) -> None:
+    """Write everything that a run depends on to its folder."""
+    artifacts.save_project(project)
+    artifacts.save_source(text)
+    if initial_weights:
+        freeze_start(initial_weights, artifacts)
+    if teacher:
+        distillation.freeze_teacher(teacher, artifacts)
+    artifacts.save_environment(environment(project, text))
 
 
 def requeue(

@@ -125,9 +125,7 @@ def random_halves(rows: np.ndarray, max_rows: int, random: np.random.Generator) 
     return rows[order[:size]], rows[order[size : 2 * size]]
 
 
-def concept_direction(
-    positive: np.ndarray, negative: np.ndarray, random: np.random.Generator
-) -> tuple[np.ndarray, float, float]:
+def concept_direction(positive: np.ndarray, negative: np.ndarray, random: np.random.Generator) -> Direction:
     """Fit a logistic regression that separates activations with a concept from those without it.
 
     `positive` and `negative` are activations (N, F). The result is the unit vector (F,) from the negative to the

@@ -21,6 +21,7 @@ import numpy as np
 
 from netloom.explain.concepts.concept_activation_vectors import (
     MAX_CLASS_ROWS,
+    Direction,
     ProgressCounter,
     collect_activations,
     collect_gradients,
@@ -377,31 +378,41 @@ def _score_node(
         # The classifiers are fitted to activations divided by `scale`, so the gradient is multiplied by it.
         slopes = collect_gradients(context, hooked, target, _target_rows(data, name, seed), progress) * scale
         deviation = score_deviation(context, target, sides, progress)
-        scores, random_scores = (
-            [float((slopes @ direction > 0).mean()) for direction, _, _ in vectors]
-            for vectors in (directions, random_directions)
-        )
-        # To first order, the change of the score on the way from rows without to rows with the concept
-        effects = [float((slopes @ direction).mean()) * gap for direction, _, gap in directions]
-        low, high = np.percentile(random_scores, [2.5, 97.5])
-        concept_scores.append(
-            ConceptScore(
-                node.path,
-                node.title,
-                target.name,
-                float(np.mean(scores)),
-                tuple(scores),
-                tuple(random_scores),
-                float(low),
-                float(high),
-                welch_p_value(scores, random_scores),
-                float(np.mean([accuracy for _, accuracy, _ in directions])),
-                float(np.mean([accuracy for _, accuracy, _ in random_directions])),
-                float(np.mean(effects)) / deviation,
-                "absent",
-            )
-        )
+        concept_scores.append(_concept_score(node, target.name, slopes, directions, random_directions, deviation))
     return concept_scores
+
+
+def _concept_score(
+    node: InnerNode,
+    target_name: str,
+    slopes: np.ndarray,
+    directions: Sequence[Direction],
+    random_directions: Sequence[Direction],
+    deviation: float,
+) -> ConceptScore:
+    """Compute the score of a target, without the verdict, from the gradients `slopes` (N, units) of its rows."""
+    scores, random_scores = (
+        [float((slopes @ direction > 0).mean()) for direction, _, _ in vectors]
+        for vectors in (directions, random_directions)
+    )
+    # To first order, the change of the score on the way from rows without to rows with the concept
+    effects = [float((slopes @ direction).mean()) * gap for direction, _, gap in directions]
+    low, high = np.percentile(random_scores, [2.5, 97.5])
+    return ConceptScore(
+        node.path,
+        node.title,
+        target_name,
+        float(np.mean(scores)),
+        tuple(scores),
+        tuple(random_scores),
+        float(low),
+        float(high),
+        welch_p_value(scores, random_scores),
+        float(np.mean([accuracy for _, accuracy, _ in directions])),
+        float(np.mean([accuracy for _, accuracy, _ in random_directions])),
+        float(np.mean(effects)) / deviation,
+        "absent",
+    )
 
 
 def _with_verdict(score: ConceptScore, tests: int) -> ConceptScore:

@@ -99,35 +99,29 @@ def explain_trajectory(
             "checkpoints are then kept during training."
         )
     explanations: dict[str, Explanation] = {}
-    for place, moment in enumerate(
-        [checkpoints[-1], *checkpoints[:-1]]
-    ):  # the last first: its prediction is the target of the others
-        explanations[moment.name] = explain(
-            with_weights(trained, RunArtifacts.in_directory(folder), moment.name),
+    # The last first: its prediction is the target of the others.
+    for place, checkpoint in enumerate([checkpoints[-1], *checkpoints[:-1]]):
+        explanations[checkpoint.name] = explain(
+            with_weights(trained, RunArtifacts.in_directory(folder), checkpoint.name),
             method,
             row_or_raw,
             target=next(iter(explanations.values())).target if explanations else target,
             seed=seed,
             folder=folder,
-            checkpoint=moment.name,
+            checkpoint=checkpoint.name,
             progress=partial_progress(progress, place, 1, len(checkpoints)),
             **options,
         )
         if progress is not None:
             progress((place + 1) / len(checkpoints))
     last = explanations[checkpoints[-1].name]
-    frames = tuple(
-        Frame(
-            one.name,
-            one.label,
-            one.epoch,
-            one.step,
-            explanations[one.name],
-            # Only the correlation and the overlap are shown.
-            explanation_agreement(explanations[one.name], last, chance=False),
-        )
-        for one in checkpoints
-    )
+    frames = tuple(_frame(checkpoint, explanations[checkpoint.name], last) for checkpoint in checkpoints)
     return Trajectory(
         frames, color_bounds([comparable_parts(frame.explanation) for frame in frames], frames[-1].explanation.axes)
     )
+
+
+def _frame(checkpoint: SavedWeights, explanation: Explanation, last: Explanation) -> Frame:
+    # Only the correlation and the overlap are shown.
+    agreement = explanation_agreement(explanation, last, chance=False)
+    return Frame(checkpoint.name, checkpoint.label, checkpoint.epoch, checkpoint.step, explanation, agreement)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.modalities.encoding.table_fields import CategoriesEncoder
@@ -133,64 +133,66 @@ class Ranking(Objective):
     ) -> Evaluation:
         """Rank the items that a user liked in these rows among all items that do not occur in other splits."""
         import numpy as np
-        import torch
 
         from netloom.training.uncertainty import mean_interval
 
-        (user, item), liked = (spec.name for spec in data.schema.inputs[:2]), self.liked(data)
-        count = data.schema.inputs[1].vocabulary or 2
-        requested, mine = set(rows.tolist()), torch.zeros(len(liked), dtype=torch.bool)
-        mine[rows] = True
-        people = data.inputs[user][:, 0]
-        bought = data.inputs[item][:, 0]
-        popular = bought[data.split["train"]][liked[data.split["train"]]].bincount(minlength=count).double()
-        users = people[rows][liked[rows]].unique()[:USERS]  # type: ignore[no-untyped-call]
-        lines: list[dict[str, Any]] = []
-        scored: list[dict[str, float]] = []
-        popularity: list[dict[str, float]] = []
-        every = torch.arange(1, count).unsqueeze(1)  # all known items, (I, 1)
-        for user_id in users.tolist():
-            rows_of_user = people == user_id
-            relevant = bought[rows_of_user & mine & liked].unique()  # type: ignore[no-untyped-call]
-            relevant = relevant[relevant > 0]
-            if not len(relevant) or not requested:
-                continue
-            scores = ask({user: torch.full_like(every, user_id), item: every}).flatten().double()
-            # Items of this user in other splits are neither right nor wrong here, so they cannot be recommended.
-            hidden = bought[rows_of_user & ~mine].unique()  # type: ignore[no-untyped-call]
-            excluded = hidden[(hidden > 0) & ~torch.isin(hidden, relevant)] - 1
-            scores[excluded] = -float("inf")
-            popular_scores = popular[1:].clone()
-            popular_scores[excluded] = -float("inf")
-            ranking, baseline_ranking = (
-                ranking_metrics(scores, relevant - 1, self.top_k),
-                ranking_metrics(popular_scores, relevant - 1, self.top_k),
-            )
-            scored.append(self._measures(ranking))
-            popularity.append(self._measures(baseline_ranking))
-            lines.append({"user": user_id, "told": ranking, "wanted": relevant.tolist()})
-        measures, reference = _means(scored), _means(popularity)
-        ranges = {name: mean_interval(np.array([metrics[name] for metrics in scored])) for name in measures}
-        named = [names_of(data, place) for place in (0, 1)]
+        users = self._rank_users(ask, data, rows)
+        metrics_by_user = [self._measures(user.ranking) for user in users]
+        measures = _means(metrics_by_user)
+        reference = _means([self._measures(user.baseline_ranking) for user in users])
+        ranges = {name: mean_interval(np.array([metrics[name] for metrics in metrics_by_user])) for name in measures}
+        user_name, item_name = (names_of(data, place) for place in (0, 1))
         return replace(
             evaluation,
             metrics={
                 **measures,
                 f"popular_ndcg@{self.top_k}": reference.get(f"ndcg@{self.top_k}", 0.0),
-                "users": float(len(lines)),
+                "users": float(len(users)),
             },
             reference=Reference("Popularity", reference) if reference else None,
             intervals={name: interval for name, interval in ranges.items() if interval is not None},
             report=[
                 {
-                    "user": named[0](line["user"]),
-                    "recommended": ", ".join(named[1](place + 1) for place in line["told"]["order"]),
-                    "liked": ", ".join(map(named[1], line["wanted"])),
-                    "recall": line["told"]["recall"],
+                    "user": user_name(user.number),
+                    "recommended": ", ".join(item_name(place + 1) for place in user.ranking["order"]),
+                    "liked": ", ".join(map(item_name, user.relevant)),
+                    "recall": user.ranking["recall"],
                 }
-                for line in lines[:SHOWN]
+                for user in users[:SHOWN]
             ],
         )
+
+    def _rank_users(
+        self, ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor], data: Prepared, rows: torch.Tensor
+    ) -> list[_RankedUser]:
+        """Rank all items for each user that liked a known item in these rows, for at most `USERS` users."""
+        import torch
+
+        (user, item), liked = (spec.name for spec in data.schema.inputs[:2]), self.liked(data)
+        count = data.schema.inputs[1].vocabulary or 2
+        is_evaluated = torch.zeros(len(liked), dtype=torch.bool)
+        is_evaluated[rows] = True
+        users, items = data.inputs[user][:, 0], data.inputs[item][:, 0]
+        train = data.split["train"]
+        popularity = items[train][liked[train]].bincount(minlength=count).double()
+        all_items = torch.arange(1, count).unsqueeze(1)  # all known items, (I, 1)
+        ranked = list[_RankedUser]()
+        for number in users[rows][liked[rows]].unique()[:USERS].tolist():  # type: ignore[no-untyped-call]
+            rows_of_user = users == number
+            relevant = items[rows_of_user & is_evaluated & liked].unique()  # type: ignore[no-untyped-call]
+            relevant = relevant[relevant > 0]
+            if not len(relevant):
+                continue
+            # Items of this user in other splits are neither right nor wrong here, so they cannot be recommended.
+            hidden = items[rows_of_user & ~is_evaluated].unique()  # type: ignore[no-untyped-call]
+            excluded = hidden[(hidden > 0) & ~torch.isin(hidden, relevant)] - 1
+            scores = ask({user: torch.full_like(all_items, number), item: all_items}).flatten().double()
+            ranking, baseline_ranking = (
+                ranking_metrics(values.index_fill(0, excluded, -float("inf")), relevant - 1, self.top_k)
+                for values in (scores, popularity[1:])
+            )
+            ranked.append(_RankedUser(number, relevant.tolist(), ranking, baseline_ranking))
+        return ranked
 
     def _measures(self, ranking: Mapping[str, float]) -> dict[str, float]:
         """Return the metrics of a user by name."""
@@ -199,6 +201,16 @@ class Ranking(Objective):
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {"kind": "score"}
+
+
+@dataclass(frozen=True)
+class _RankedUser:
+    """A user with the relevant items, the ranking of the items by the network, and that by their popularity."""
+
+    number: int
+    relevant: list[int]
+    ranking: dict[str, Any]
+    baseline_ranking: dict[str, Any]
 
 
 def _means(values: list[dict[str, float]]) -> dict[str, float]:
