@@ -17,63 +17,58 @@ def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], all
     Raises:
         UnsupportedOperatorError: The reshape would split the batch.
     """
-    shape_after = _resolve_shape(tensor, list(requested), allow_zero)
-    # The smallest groups of consecutive axes with equally many values before and after; each is reshaped by itself.
-    shape = tensor.shape
-    blocks: list[tuple[list[int], list[int]]] = []
-    old_axis = new_axis = 0
-    while old_axis < len(shape) or new_axis < len(shape_after):
-        old_block, new_block = (
-            [old_axis] if old_axis < len(shape) else [],
-            [new_axis] if new_axis < len(shape_after) else [],
-        )
-        old_axis, new_axis = old_axis + len(old_block), new_axis + len(new_block)
-        before, after = math.prod(shape[i] for i in old_block), math.prod(shape_after[i] for i in new_block)
-        while before != after:
-            if before < after and old_axis < len(shape):
-                old_block, before, old_axis = [*old_block, old_axis], before * shape[old_axis], old_axis + 1
-            elif new_axis < len(shape_after):
-                new_block, after, new_axis = [*new_block, new_axis], after * shape_after[new_axis], new_axis + 1
-            else:
-                raise UnsupportedOperatorError("its new shape has a different number of values")
-        blocks.append((old_block, new_block))
+    new_shape = _resolve_shape(tensor, list(requested), allow_zero)
     order: list[int] = []
     sizes: list[int] = []
     axes: list[tuple[int, ...]] = []
-    for old_block, new_block in blocks:
+    for old_block, new_block in _blocks(tensor.shape, new_shape):
         inner = [part for axis in old_block for part in tensor.axes[axis]]
+        order += [part for part in inner if part]
+        new_lengths = [new_shape[axis] for axis in new_block]
         nonempty_groups = [tensor.axes[axis] for axis in old_block if tensor.axes[axis]]
         if old_block and nonempty_groups == [tensor.axes[old_block[0]]] and len(new_block) == 1:
             # The axis stays, possibly without neighbors of length 1.
-            numbers = {}
-            for part in inner:
-                if part:
-                    order.append(part)
-                    sizes.append(tensor.size(part))
-                    numbers[part] = len(sizes)
-            axes.append(tuple(numbers.get(part, 0) for part in inner))
-            continue
-        order += [part for part in inner if part]
-        if 0 in inner:
+            axes.append(tuple(_append(sizes, tensor.size(part)) if part else 0 for part in inner))
+        elif 0 in inner:
             front = math.prod(tensor.size(part) for part in inner[: inner.index(0)])
-            axes += _with_batch([shape_after[axis] for axis in new_block], front, sizes)
-            continue
-        for axis in new_block:
-            if shape_after[axis] == 1:
-                axes.append(())
-            else:
-                sizes.append(shape_after[axis])
-                axes.append((len(sizes),))
+            axes += _with_batch(new_lengths, front, sizes)
+        else:
+            axes += [() if length == 1 else (_append(sizes, length),) for length in new_lengths]
     if not sizes and len(tensor.spec.shape) > 1:
         # Only axes of length 1 remain besides the batch; one of them stays, as layers need at least one axis.
         free_axis = next((place for place, group in enumerate(axes) if group == ()), None)
         if free_axis is not None:
-            sizes.append(1)
-            axes[free_axis] = (1,)
+            axes[free_axis] = (_append(sizes, 1),)
     unit_axes = [part for part in range(1, len(tensor.spec.shape)) if part not in order]
     permuted = builder.permute(tensor, [*order, *unit_axes])
     reshaped = builder.reshape(permuted, sizes)
     return Tensor(reshaped.ref, reshaped.spec, tuple(axes), tensor.boolean)
+
+
+def _blocks(old_shape: Sequence[int], new_shape: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The smallest groups of consecutive axes with equally many values before and after; each is reshaped by itself."""
+    blocks: list[tuple[list[int], list[int]]] = []
+    old_axis = new_axis = 0
+    while old_axis < len(old_shape) or new_axis < len(new_shape):
+        old_block = [old_axis] if old_axis < len(old_shape) else []
+        new_block = [new_axis] if new_axis < len(new_shape) else []
+        old_axis, new_axis = old_axis + len(old_block), new_axis + len(new_block)
+        before, after = math.prod(old_shape[i] for i in old_block), math.prod(new_shape[i] for i in new_block)
+        while before != after:
+            if before < after and old_axis < len(old_shape):
+                old_block, before, old_axis = [*old_block, old_axis], before * old_shape[old_axis], old_axis + 1
+            elif new_axis < len(new_shape):
+                new_block, after, new_axis = [*new_block, new_axis], after * new_shape[new_axis], new_axis + 1
+            else:
+                raise UnsupportedOperatorError("its new shape has a different number of values")
+        blocks.append((old_block, new_block))
+    return blocks
+
+
+def _append(sizes: list[int], size: int) -> int:
+    """Add an axis of the new port; returns its number, which begins at 1 after the batch."""
+    sizes.append(size)
+    return len(sizes)
 
 
 def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[int, ...]]:
@@ -81,10 +76,7 @@ def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[
     axes: list[tuple[int, ...]] = []
 
     def axis(length: int) -> tuple[int, ...]:
-        if length == 1:
-            return ()
-        sizes.append(length)
-        return (len(sizes),)
+        return () if length == 1 else (_append(sizes, length),)
 
     batch_placed = False
     for length in lengths:
