@@ -31,7 +31,7 @@ def test_each_message_becomes_a_type_with_its_optional_and_empty_fields() -> Non
     assert 'export type Severity = "error" | "warning" | "hint";' in found
     assert "  shares: string | null;\n" in found
     assert "  label?: string;\n" in found
-    assert "  /** Null where this browser has this version already. */\n  palette: LayerType[] | null;\n" in found
+    assert "  /** Null if the browser has this version already. */\n  palette: LayerType[] | null;\n" in found
 
 
 def strictly(message: object) -> CanvasData:

@@ -1,4 +1,4 @@
-"""The edits that the canvas sends. Those of one network concern the one that is shown where they name none."""
+"""The edits that the canvas sends. Edits of a network without a name apply to the visible network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.ui.design.canvas.records import Color, EdgeRecord, Params, Position
 
 
 class _Edit(TypedDict):
-    seq: NotRequired[Annotated[int, Field(description="Its number among the operations of a client.")]]
+    seq: NotRequired[Annotated[int, Field(description="The sequence number of the edit, by client.")]]
 
 
 class _NetworkEdit(_Edit):
@@ -21,7 +21,7 @@ class _NetworkEdit(_Edit):
 
 
 class NewNode(TypedDict):
-    """A node to add; what is left out is as by default."""
+    """A node to add. Missing fields have their defaults."""
 
     id: str
     type: str
@@ -34,7 +34,7 @@ class NewNode(TypedDict):
 
 
 class NewNote(TypedDict):
-    """A note or a frame to put in place; what is left out is as by default."""
+    """The new state of a note or frame. Missing fields have their defaults."""
 
     text: str
     at: NotRequired[Position]
@@ -46,7 +46,7 @@ class NewNote(TypedDict):
 
 
 class AddEdit(_NetworkEdit):
-    """Add nodes, and edges. `document` is the project from which they were copied, if it is another one."""
+    """Add nodes and edges. `document` is the id of the project that they were copied from, if it is another one."""
 
     kind: Literal["add"]
     nodes: list[NewNode]
@@ -55,7 +55,7 @@ class AddEdit(_NetworkEdit):
 
 
 class RemoveEdit(_NetworkEdit):
-    """Remove nodes with their edges, and the edges that lead to some ports."""
+    """Remove nodes with their edges, and other edges by their input ports."""
 
     kind: Literal["remove"]
     nodes: list[str]
@@ -63,14 +63,14 @@ class RemoveEdit(_NetworkEdit):
 
 
 class MoveEdit(_NetworkEdit):
-    """Put nodes and notes in other places."""
+    """Move nodes and notes."""
 
     kind: Literal["move"]
     at: dict[str, Position]
 
 
 class ConnectEdit(_NetworkEdit):
-    """Lead an output to an input, in the place of what led there."""
+    """Connect an output to an input, which replaces the previous edge of the input."""
 
     kind: Literal["connect"]
     source: str
@@ -86,7 +86,7 @@ class ParamsEdit(_NetworkEdit):
 
 
 class UpdateEdit(_NetworkEdit):
-    """Change what is said of a node, and what its weights do."""
+    """Change the title or the note of a node, or freeze or share its weights."""
 
     kind: Literal["update"]
     node: str
@@ -97,7 +97,7 @@ class UpdateEdit(_NetworkEdit):
 
 
 class NoteEdit(_NetworkEdit):
-    """Put a note or a frame in place; null removes it."""
+    """Add, change or remove a note or frame; null removes it."""
 
     kind: Literal["note"]
     id: str
@@ -105,7 +105,7 @@ class NoteEdit(_NetworkEdit):
 
 
 class OrderEdit(_NetworkEdit):
-    """Put Inputs or Outputs in another order."""
+    """Reorder the Inputs or Outputs of a network."""
 
     kind: Literal["order"]
     inputs: NotRequired[list[str]]
@@ -113,7 +113,7 @@ class OrderEdit(_NetworkEdit):
 
 
 class GroupEdit(_NetworkEdit):
-    """Make a network of nodes. `inputs` are parameters of its Inputs, by what comes in."""
+    """Replace nodes by a subnetwork that contains them. `inputs` are the parameters of its Inputs, by source port."""
 
     kind: Literal["group"]
     nodes: list[str]
@@ -122,7 +122,7 @@ class GroupEdit(_NetworkEdit):
 
 
 class UnpackEdit(_NetworkEdit):
-    """Put the layers of a network in the place of a node that stands for it."""
+    """Replace a subnetwork node by the layers of its network."""
 
     kind: Literal["unpack"]
     node: str
@@ -137,14 +137,14 @@ class CreateNetwork(_Edit):
 
 
 class DeleteNetwork(_Edit):
-    """Remove a network that stands nowhere."""
+    """Remove a network that no other network contains."""
 
     kind: Literal["delete_network"]
     name: str
 
 
 class ReplaceNetwork(_Edit):
-    """Put another content in the place of a network's."""
+    """Replace the content of a network."""
 
     kind: Literal["replace_network"]
     name: str
@@ -159,7 +159,7 @@ class InsertNetworks(_Edit):
 
 
 class RenameNetwork(_Edit):
-    """Give a network another name, wherever it stands."""
+    """Rename a network, also in the nodes that refer to it."""
 
     kind: Literal["rename_network"]
     name: str
@@ -167,7 +167,7 @@ class RenameNetwork(_Edit):
 
 
 class ParametersEdit(_Edit):
-    """Exchange the parameters that a network exposes."""
+    """Replace the parameters that a network exposes."""
 
     kind: Literal["parameters"]
     network: str
@@ -175,7 +175,7 @@ class ParametersEdit(_Edit):
 
 
 class RenameParameter(_Edit):
-    """Give a parameter of a network another name. `numbers` are, by type of layer, the parameters that are numbers."""
+    """Rename a parameter of a network, also in expressions. `numbers` are the numeric parameters, by type of layer."""
 
     kind: Literal["rename_parameter"]
     network: str
@@ -185,7 +185,7 @@ class RenameParameter(_Edit):
 
 
 class ProjectEdit(_Edit):
-    """Change the name of the project, or fields of its data and training."""
+    """Change the name or the notes of the project, or settings of its data and training."""
 
     kind: Literal["project"]
     name: NotRequired[str]
@@ -195,20 +195,20 @@ class ProjectEdit(_Edit):
 
 
 class BatchEdit(_Edit):
-    """Several edits as one step; it holds no other batch."""
+    """Apply several edits as one undo step. Batches cannot be nested."""
 
     kind: Literal["batch"]
     edits: list[Edit]
 
 
 class UndoEdit(_Edit):
-    """Take the last step back."""
+    """Undo the last step."""
 
     kind: Literal["undo"]
 
 
 class RedoEdit(_Edit):
-    """Make the step again that was taken back last."""
+    """Redo the step that was undone last."""
 
     kind: Literal["redo"]
 

@@ -1,8 +1,8 @@
-"""The messages between Python and the canvas, of which the front end's `core/generated.ts` is made.
+"""The messages between Python and the canvas. The front end's `core/generated.ts` is generated from them.
 
-Run `python -m netloom.ui.design.canvas.typescript` after a change here, in `edits.py` or in `records.py`. Down comes
-one `CanvasData` with every answer; up go `Sync`, `Selection` and `NetworkWish`. What comes up was written by a browser,
-so it is read with `read`, and its edits are checked by the editor.
+Run `python -m netloom.ui.design.canvas.typescript` after a change here, in `edits.py` or in `records.py`. Python sends
+one `CanvasData` per run of the page; the canvas sends `Sync`, `Selection` and `NetworkWish`. Messages of the canvas
+come from a browser and are not trusted: `read` validates them, and the editor checks their edits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from netloom.ui.design.canvas.records import Graph, Kind, Params, Severity
 
 
 class Port(TypedDict):
-    """`label` is what people call it, where that is another word than its name."""
+    """An input or output of a layer. `label` is its display name, if that differs from `name`."""
 
     name: str
     kinds: list[Kind]
@@ -28,7 +28,7 @@ class Port(TypedDict):
 
 
 class LayerType(TypedDict):
-    """A layer that can be added. Of a network of the project, `network` is the name."""
+    """A layer of the palette. `network` is the name of the network if the layer is a subnetwork of the project."""
 
     type: str
     title: str
@@ -39,12 +39,12 @@ class LayerType(TypedDict):
     inputs: list[Port]
     outputs: list[Port]
     params: Params
-    common: Annotated[bool, Field(description="Whether the palette shows it before one asks for more.")]
+    common: Annotated[bool, Field(description="Whether the palette shows it before it is expanded.")]
     network: NotRequired[str]
 
 
 class NetworkFacts(TypedDict):
-    """A network of the project. It may stand in the one that is shown where it would not contain itself."""
+    """A network of the project. `may_stand` is false if the visible network would then contain itself."""
 
     name: str
     used: bool
@@ -54,7 +54,7 @@ class NetworkFacts(TypedDict):
 
 
 class AboutField(TypedDict):
-    """A parameter of a layer in words."""
+    """The documentation of a parameter of a layer."""
 
     name: str
     range: str
@@ -63,7 +63,7 @@ class AboutField(TypedDict):
 
 
 class About(TypedDict):
-    """What a layer is, in full; sent when it is asked for. `shapes` are those that `node` gives, by port."""
+    """The help of a layer, sent on request. `shapes` are the output shapes of `node`, by port."""
 
     type: str
     node: str | None
@@ -74,14 +74,14 @@ class About(TypedDict):
 
 
 class Fix(TypedDict):
-    """What a button says that fixes an issue, and the edit that it makes."""
+    """A fix of an issue: the title of its button, and its edit."""
 
     title: str
     edit: Edit
 
 
 class Issue(TypedDict):
-    """What is wrong, and where; `node` and `port` are null where it concerns the whole network."""
+    """An issue and its location. `node` and `port` are null if it concerns the whole network."""
 
     code: str
     severity: Severity
@@ -93,7 +93,7 @@ class Issue(TypedDict):
 
 
 class NodeFacts(TypedDict):
-    """What is known of a node. It has ports of its own where they are not those of its type."""
+    """The derived properties of a node. `inputs` and `outputs` are set if its ports differ from those of its type."""
 
     summary: str
     parameters: int | None
@@ -102,7 +102,7 @@ class NodeFacts(TypedDict):
 
 
 class EdgeFacts(TypedDict):
-    """The shape on an edge, and whether it is wrong there."""
+    """The shape of the tensor on an edge, and whether it is an error there."""
 
     label: str
     kind: Kind | None
@@ -110,7 +110,7 @@ class EdgeFacts(TypedDict):
 
 
 class Totals(TypedDict):
-    """The size and the cost of the main network."""
+    """The size and the computational cost of the main network."""
 
     parameters: int
     flops: int
@@ -119,7 +119,7 @@ class Totals(TypedDict):
 
 
 class Derived(TypedDict):
-    """What follows from the document. `data` tells whether a dataset is chosen."""
+    """The results of validation. `data` is whether a dataset is chosen."""
 
     nodes: dict[str, NodeFacts]
     edges: dict[str, EdgeFacts]
@@ -129,28 +129,28 @@ class Derived(TypedDict):
 
 
 class CanvasData(TypedDict):
-    """All that the canvas shows."""
+    """Everything that the canvas shows."""
 
     document: str
     epoch: str
     revision: int
-    ack: Annotated[dict[str, int], Field(description="By client, the number of the last operation that was applied.")]
-    foreign: Annotated[int, Field(description="The last revision that this client did not make itself.")]
-    refusals: Annotated[list[str], Field(description="Sentences on edits that were refused, and when that was.")]
+    ack: Annotated[dict[str, int], Field(description="The sequence number of the last applied edit, by client.")]
+    foreign: Annotated[int, Field(description="The last revision by another client.")]
+    refusals: Annotated[list[str], Field(description="The messages of refused edits; `refused_at` is their time.")]
     refused_at: float
-    shown: Annotated[str, Field(description="The network that is shown, and the number of the wish to see it.")]
+    shown: Annotated[str, Field(description="The visible network; `wish` is the number of the request for it.")]
     wish: int | None
     network: Graph
     main: str
     networks: list[NetworkFacts]
     derived: Derived
     about: About | None
-    palette: Annotated[list[LayerType] | None, Field(description="Null where this browser has this version already.")]
+    palette: Annotated[list[LayerType] | None, Field(description="Null if the browser has this version already.")]
     palette_version: str
     can_undo: bool
     can_redo: bool
     saved: bool
-    changes: Annotated[int, Field(description="How often other parts of the page had something else to show.")]
+    changes: Annotated[int, Field(description="A counter of changes of the other parts of the page.")]
     height: int
 
 
@@ -158,7 +158,7 @@ class CanvasData(TypedDict):
 
 
 class SyncHeader(TypedDict):
-    """Who sends operations, and the version of the palette that it has."""
+    """The client that sends edits, and its version of the palette."""
 
     epoch: str
     client: str
@@ -166,21 +166,21 @@ class SyncHeader(TypedDict):
 
 
 class Sync(SyncHeader):
-    """The operations that Python has not acknowledged. `number` makes a message that is sent again another one."""
+    """The edits that Python has not acknowledged. `number` distinguishes a message that is sent again."""
 
     ops: list[Edit]
     number: int
 
 
 class AboutWish(TypedDict):
-    """The layer, and perhaps the node, about which people ask."""
+    """A request for the help of a layer, and optionally of its node."""
 
     type: str
     node: str | None
 
 
 class Selection(TypedDict):
-    """What is selected in a network, sent again once other parts of the page change: `changes` counts these."""
+    """The selection in a network. It is sent again when `changes` increases, so that the page reruns."""
 
     network: str
     nodes: list[str]
@@ -191,7 +191,7 @@ class Selection(TypedDict):
 
 
 class NetworkWish(TypedDict):
-    """The network that people want to see; a later wish has a greater number."""
+    """A request to show a network; a later request has a greater number."""
 
     name: str
     number: int
@@ -202,7 +202,7 @@ _ADAPTERS: dict[object, TypeAdapter[Any]] = {}
 
 
 def read(kind: type[Message], message: object) -> Message | None:
-    """Return a message of the canvas; None where there is none, or where it is malformed."""
+    """Return a message of the canvas; None if it is missing or malformed."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     try:

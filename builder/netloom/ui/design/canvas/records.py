@@ -1,4 +1,4 @@
-"""The parts of a document as the canvas knows them."""
+"""The parts of a document that the canvas receives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Severity = TypeAliasType("Severity", issue.Severity)
 
 
 class NodeRecord(TypedDict):
-    """A layer of a network. `shares` names another node of the network whose weights this one uses."""
+    """A layer of a network. `shares` is the id of the node whose weights this one uses."""
 
     type: str
     params: Params
@@ -31,14 +31,14 @@ class NodeRecord(TypedDict):
 
 
 class EdgeRecord(TypedDict):
-    """A tensor's way between two ports; a port's name is left out where it is the default."""
+    """An edge between two ports, written as `node.port`, or as `node` for the default port."""
 
     source: str
     target: str
 
 
 class NoteRecord(TypedDict):
-    """A comment, or a frame around layers, of which the text is the title. A folded frame hides what lies in it."""
+    """A comment, or a frame around layers with `text` as its title. A folded frame hides its content."""
 
     text: str
     at: Position
@@ -50,7 +50,7 @@ class NoteRecord(TypedDict):
 
 
 class Graph(TypedDict):
-    """A network. Edges are keyed by the input port that they lead to, as a port takes one edge."""
+    """A network. Edges are keyed by their input port, as a port accepts one edge."""
 
     nodes: dict[str, NodeRecord]
     edges: dict[str, EdgeRecord]

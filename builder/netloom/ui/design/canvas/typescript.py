@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from netloom.ui.design.canvas.messages import CanvasData, NetworkWish, Selection, Sync
 
 TARGET = Path(__file__).parent / "frontend" / "src" / "core" / "generated.ts"
-HEAD = "// Made of messages.py by `python -m netloom.ui.design.canvas.typescript`. Do not edit.\n"
+HEAD = "// Generated from messages.py by `python -m netloom.ui.design.canvas.typescript`. Do not edit.\n"
 PLAIN = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 Json = Mapping[str, Any]
 

@@ -1,6 +1,6 @@
-// Made of messages.py by `python -m netloom.ui.design.canvas.typescript`. Do not edit.
+// Generated from messages.py by `python -m netloom.ui.design.canvas.typescript`. Do not edit.
 
-/** What a layer is, in full; sent when it is asked for. `shapes` are those that `node` gives, by port. */
+/** The help of a layer, sent on request. `shapes` are the output shapes of `node`, by port. */
 export type About = {
   type: string;
   node: string | null;
@@ -10,7 +10,7 @@ export type About = {
   shapes: Record<string, string>;
 };
 
-/** A parameter of a layer in words. */
+/** The documentation of a parameter of a layer. */
 export type AboutField = {
   name: string;
   range: string;
@@ -18,15 +18,15 @@ export type AboutField = {
   text: string;
 };
 
-/** The layer, and perhaps the node, about which people ask. */
+/** A request for the help of a layer, and optionally of its node. */
 export type AboutWish = {
   type: string;
   node: string | null;
 };
 
-/** Add nodes, and edges. `document` is the project from which they were copied, if it is another one. */
+/** Add nodes and edges. `document` is the id of the project that they were copied from, if it is another one. */
 export type AddEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "add";
@@ -35,27 +35,27 @@ export type AddEdit = {
   document?: string;
 };
 
-/** Several edits as one step; it holds no other batch. */
+/** Apply several edits as one undo step. Batches cannot be nested. */
 export type BatchEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "batch";
   edits: Edit[];
 };
 
-/** All that the canvas shows. */
+/** Everything that the canvas shows. */
 export type CanvasData = {
   document: string;
   epoch: string;
   revision: number;
-  /** By client, the number of the last operation that was applied. */
+  /** The sequence number of the last applied edit, by client. */
   ack: Record<string, number>;
-  /** The last revision that this client did not make itself. */
+  /** The last revision by another client. */
   foreign: number;
-  /** Sentences on edits that were refused, and when that was. */
+  /** The messages of refused edits; `refused_at` is their time. */
   refusals: string[];
   refused_at: number;
-  /** The network that is shown, and the number of the wish to see it. */
+  /** The visible network; `wish` is the number of the request for it. */
   shown: string;
   wish: number | null;
   network: Graph;
@@ -63,22 +63,22 @@ export type CanvasData = {
   networks: NetworkFacts[];
   derived: Derived;
   about: About | null;
-  /** Null where this browser has this version already. */
+  /** Null if the browser has this version already. */
   palette: LayerType[] | null;
   palette_version: string;
   can_undo: boolean;
   can_redo: boolean;
   saved: boolean;
-  /** How often other parts of the page had something else to show. */
+  /** A counter of changes of the other parts of the page. */
   changes: number;
   height: number;
 };
 
 export type Color = "yellow" | "green" | "blue" | "purple" | "red" | "grey";
 
-/** Lead an output to an input, in the place of what led there. */
+/** Connect an output to an input, which replaces the previous edge of the input. */
 export type ConnectEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "connect";
@@ -88,22 +88,22 @@ export type ConnectEdit = {
 
 /** Add a network. */
 export type CreateNetwork = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "create_network";
   name: string;
   content?: Record<string, unknown>;
 };
 
-/** Remove a network that stands nowhere. */
+/** Remove a network that no other network contains. */
 export type DeleteNetwork = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "delete_network";
   name: string;
 };
 
-/** What follows from the document. `data` tells whether a dataset is chosen. */
+/** The results of validation. `data` is whether a dataset is chosen. */
 export type Derived = {
   nodes: Record<string, NodeFacts>;
   edges: Record<string, EdgeFacts>;
@@ -112,14 +112,14 @@ export type Derived = {
   totals: Totals;
 };
 
-/** The shape on an edge, and whether it is wrong there. */
+/** The shape of the tensor on an edge, and whether it is an error there. */
 export type EdgeFacts = {
   label: string;
   kind: Kind | null;
   error: boolean;
 };
 
-/** A tensor's way between two ports; a port's name is left out where it is the default. */
+/** An edge between two ports, written as `node.port`, or as `node` for the default port. */
 export type EdgeRecord = {
   source: string;
   target: string;
@@ -127,22 +127,22 @@ export type EdgeRecord = {
 
 export type Edit = AddEdit | RemoveEdit | MoveEdit | ConnectEdit | ParamsEdit | UpdateEdit | NoteEdit | OrderEdit | GroupEdit | UnpackEdit | CreateNetwork | DeleteNetwork | ReplaceNetwork | InsertNetworks | RenameNetwork | RenameParameter | ParametersEdit | ProjectEdit | BatchEdit | UndoEdit | RedoEdit;
 
-/** What a button says that fixes an issue, and the edit that it makes. */
+/** A fix of an issue: the title of its button, and its edit. */
 export type Fix = {
   title: string;
   edit: Edit;
 };
 
-/** A network. Edges are keyed by the input port that they lead to, as a port takes one edge. */
+/** A network. Edges are keyed by their input port, as a port accepts one edge. */
 export type Graph = {
   nodes: Record<string, NodeRecord>;
   edges: Record<string, EdgeRecord>;
   notes: Record<string, NoteRecord>;
 };
 
-/** Make a network of nodes. `inputs` are parameters of its Inputs, by what comes in. */
+/** Replace nodes by a subnetwork that contains them. `inputs` are the parameters of its Inputs, by source port. */
 export type GroupEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "group";
@@ -153,13 +153,13 @@ export type GroupEdit = {
 
 /** Add the networks of a bundle, which is a document. */
 export type InsertNetworks = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "insert_networks";
   bundle: Record<string, unknown>;
 };
 
-/** What is wrong, and where; `node` and `port` are null where it concerns the whole network. */
+/** An issue and its location. `node` and `port` are null if it concerns the whole network. */
 export type Issue = {
   code: string;
   severity: Severity;
@@ -172,7 +172,7 @@ export type Issue = {
 
 export type Kind = "vector" | "sequence" | "image" | "volume" | "tokens" | "any";
 
-/** A layer that can be added. Of a network of the project, `network` is the name. */
+/** A layer of the palette. `network` is the name of the network if the layer is a subnetwork of the project. */
 export type LayerType = {
   type: string;
   title: string;
@@ -183,21 +183,21 @@ export type LayerType = {
   inputs: Port[];
   outputs: Port[];
   params: Params;
-  /** Whether the palette shows it before one asks for more. */
+  /** Whether the palette shows it before it is expanded. */
   common: boolean;
   network?: string;
 };
 
-/** Put nodes and notes in other places. */
+/** Move nodes and notes. */
 export type MoveEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "move";
   at: Record<string, Position>;
 };
 
-/** A network of the project. It may stand in the one that is shown where it would not contain itself. */
+/** A network of the project. `may_stand` is false if the visible network would then contain itself. */
 export type NetworkFacts = {
   name: string;
   used: boolean;
@@ -206,13 +206,13 @@ export type NetworkFacts = {
   outputs: Port[];
 };
 
-/** The network that people want to see; a later wish has a greater number. */
+/** A request to show a network; a later request has a greater number. */
 export type NetworkWish = {
   name: string;
   number: number;
 };
 
-/** A node to add; what is left out is as by default. */
+/** A node to add. Missing fields have their defaults. */
 export type NewNode = {
   id: string;
   type: string;
@@ -224,7 +224,7 @@ export type NewNode = {
   note?: string;
 };
 
-/** A note or a frame to put in place; what is left out is as by default. */
+/** The new state of a note or frame. Missing fields have their defaults. */
 export type NewNote = {
   text: string;
   at?: Position;
@@ -235,7 +235,7 @@ export type NewNote = {
   folded?: boolean;
 };
 
-/** What is known of a node. It has ports of its own where they are not those of its type. */
+/** The derived properties of a node. `inputs` and `outputs` are set if its ports differ from those of its type. */
 export type NodeFacts = {
   summary: string;
   parameters: number | null;
@@ -243,7 +243,7 @@ export type NodeFacts = {
   outputs?: Port[];
 };
 
-/** A layer of a network. `shares` names another node of the network whose weights this one uses. */
+/** A layer of a network. `shares` is the id of the node whose weights this one uses. */
 export type NodeRecord = {
   type: string;
   params: Params;
@@ -254,9 +254,9 @@ export type NodeRecord = {
   note: string;
 };
 
-/** Put a note or a frame in place; null removes it. */
+/** Add, change or remove a note or frame; null removes it. */
 export type NoteEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "note";
@@ -264,7 +264,7 @@ export type NoteEdit = {
   note: NewNote | null;
 };
 
-/** A comment, or a frame around layers, of which the text is the title. A folded frame hides what lies in it. */
+/** A comment, or a frame around layers with `text` as its title. A folded frame hides its content. */
 export type NoteRecord = {
   text: string;
   at: Position;
@@ -275,9 +275,9 @@ export type NoteRecord = {
   folded: boolean;
 };
 
-/** Put Inputs or Outputs in another order. */
+/** Reorder the Inputs or Outputs of a network. */
 export type OrderEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "order";
@@ -285,9 +285,9 @@ export type OrderEdit = {
   outputs?: string[];
 };
 
-/** Exchange the parameters that a network exposes. */
+/** Replace the parameters that a network exposes. */
 export type ParametersEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "parameters";
   network: string;
@@ -298,7 +298,7 @@ export type Params = Record<string, unknown>;
 
 /** Change parameters of a node. */
 export type ParamsEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "set";
@@ -306,7 +306,7 @@ export type ParamsEdit = {
   params: Params;
 };
 
-/** `label` is what people call it, where that is another word than its name. */
+/** An input or output of a layer. `label` is its display name, if that differs from `name`. */
 export type Port = {
   name: string;
   kinds: Kind[];
@@ -316,9 +316,9 @@ export type Port = {
 
 export type Position = [number, number];
 
-/** Change the name of the project, or fields of its data and training. */
+/** Change the name or the notes of the project, or settings of its data and training. */
 export type ProjectEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "project";
   name?: string;
@@ -327,16 +327,16 @@ export type ProjectEdit = {
   training?: Params;
 };
 
-/** Make the step again that was taken back last. */
+/** Redo the step that was undone last. */
 export type RedoEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "redo";
 };
 
-/** Remove nodes with their edges, and the edges that lead to some ports. */
+/** Remove nodes with their edges, and other edges by their input ports. */
 export type RemoveEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "remove";
@@ -344,18 +344,18 @@ export type RemoveEdit = {
   edges: string[];
 };
 
-/** Give a network another name, wherever it stands. */
+/** Rename a network, also in the nodes that refer to it. */
 export type RenameNetwork = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "rename_network";
   name: string;
   to: string;
 };
 
-/** Give a parameter of a network another name. `numbers` are, by type of layer, the parameters that are numbers. */
+/** Rename a parameter of a network, also in expressions. `numbers` are the numeric parameters, by type of layer. */
 export type RenameParameter = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "rename_parameter";
   network: string;
@@ -364,16 +364,16 @@ export type RenameParameter = {
   numbers: Record<string, string[]>;
 };
 
-/** Put another content in the place of a network's. */
+/** Replace the content of a network. */
 export type ReplaceNetwork = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "replace_network";
   name: string;
   content: Record<string, unknown>;
 };
 
-/** What is selected in a network, sent again once other parts of the page change: `changes` counts these. */
+/** The selection in a network. It is sent again when `changes` increases, so that the page reruns. */
 export type Selection = {
   network: string;
   nodes: string[];
@@ -385,7 +385,7 @@ export type Selection = {
 
 export type Severity = "error" | "warning" | "hint";
 
-/** The operations that Python has not acknowledged. `number` makes a message that is sent again another one. */
+/** The edits that Python has not acknowledged. `number` distinguishes a message that is sent again. */
 export type Sync = {
   epoch: string;
   client: string;
@@ -394,7 +394,7 @@ export type Sync = {
   number: number;
 };
 
-/** The size and the cost of the main network. */
+/** The size and the computational cost of the main network. */
 export type Totals = {
   parameters: number;
   flops: number;
@@ -402,25 +402,25 @@ export type Totals = {
   layers: number;
 };
 
-/** Take the last step back. */
+/** Undo the last step. */
 export type UndoEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   kind: "undo";
 };
 
-/** Put the layers of a network in the place of a node that stands for it. */
+/** Replace a subnetwork node by the layers of its network. */
 export type UnpackEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "unpack";
   node: string;
 };
 
-/** Change what is said of a node, and what its weights do. */
+/** Change the title or the note of a node, or freeze or share its weights. */
 export type UpdateEdit = {
-  /** Its number among the operations of a client. */
+  /** The sequence number of the edit, by client. */
   seq?: number;
   network?: string;
   kind: "update";
