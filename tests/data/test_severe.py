@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
-from netloom.data.preparation.label_merging import merge, normal, resolve_alias
+from netloom.data.preparation.label_merging import merge, normal
 from netloom.data.preparation.project_defaults import default_choice, settle, take_back, with_defaults
 from netloom.data.quality import report
 from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import caveats, high_findings
 from netloom.document import DataChoice
+from netloom.modalities.encoding.category_column import resolve_alias
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.runs.trained_run import evaluate, fit_here
 from netloom.templates import templates

@@ -118,7 +118,7 @@ def _running(repeats: int, context: Context) -> tuple[object, str]:
     start_times = measure_start(min(repeats, 5))
     parts = [(f"{item.title}: {name}", share) for item in costs for name, share in _parts(item)]
     rows = [
-        (name, f"{share.median:.1%}", f"{share.low:.1%}–{share.high:.1%}", "" if "weights" in name else "2 %")
+        (name, f"{share.median:.1%}", f"{share.low:.1%}–{share.high:.1%}", "" if "weights" in name else "2%")
         for name, share in parts
     ]
     for name, ratio, promised in (

@@ -242,15 +242,15 @@ class _Progress:
     """Shows the progress of an import if standard error is a terminal."""
 
     def __init__(self) -> None:
-        self._answer_text = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty()
 
     def __call__(self, share: float, step: str) -> None:
-        if self._answer_text:
+        if self._is_terminal:
             sys.stderr.write(f"\r\x1b[K{share:4.0%} {plain(step)[:100]}")
             sys.stderr.flush()
 
     def end(self) -> None:
         """Clear the line."""
-        if self._answer_text:
+        if self._is_terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.modalities.encoding.category_column import resolve_alias
 
 Aliases = Mapping[str, str]
 # Only between letters or digits, so that -1 and 1 stay different labels
@@ -21,16 +22,6 @@ def normal(label: str) -> str:
     """Return a label without differences of spelling: case, separators between words, and punctuation at its end."""
     words = _BETWEEN.sub(" ", unicodedata.normalize("NFKC", label).casefold()).split()
     return " ".join(words).rstrip(_PUNCTUATION)
-
-
-def resolve_alias(label: str, aliases: Aliases) -> str:
-    """Return the label that replaces another one, also through a chain of aliases."""
-    # At most one step per alias, as aliases may form a cycle
-    for _ in aliases:
-        if label not in aliases:
-            break
-        label = aliases[label]
-    return label
 
 
 def merge(names: Sequence[str], aliases: Aliases) -> tuple[tuple[str, ...], np.ndarray]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
 from netloom.core.text import no_json
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
+from netloom.data.tables.row_file import flatten
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MAX_DEPTH = 3
 JSON_START = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
 
 
@@ -28,7 +29,7 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
     parsed = _parse_lines(text)
     if parsed is None:
         try:
-            parsed = _records_of(json.loads(text, parse_constant=refuse_constant), filename)
+            parsed = _records_of(json.loads(text, parse_constant=constant_as_missing), filename)
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
@@ -41,7 +42,7 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
     return _table(parsed, filename)
 
 
-def refuse_constant(name: str) -> None:
+def constant_as_missing(name: str) -> None:
     """Return None, so that Infinity and NaN, which JSON does not have, are missing values."""
 
 
@@ -52,7 +53,7 @@ def _parse_lines(text: str) -> list[Any] | None:
         if not line.strip():
             continue
         try:
-            value = json.loads(line, parse_constant=refuse_constant)
+            value = json.loads(line, parse_constant=constant_as_missing)
         except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):
@@ -67,7 +68,7 @@ def _syntax_error(text: str, error: Exception) -> str:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     for index, (number, line) in enumerate(lines):
         try:
-            is_record = isinstance(json.loads(line, parse_constant=refuse_constant), dict)
+            is_record = isinstance(json.loads(line, parse_constant=constant_as_missing), dict)
         except (ValueError, RecursionError):
             is_record = False
         if not is_record:
@@ -108,7 +109,7 @@ def _table(parsed: list[Any], filename: str) -> pd.DataFrame:
                 f"Record {number:,} of {filename[:100]!r} is not an object with names and values, but "
                 f"{str(record)[:40]!r}."
             )
-        row = dict(flatten(record))
+        row = cells_of(record)
         names.update(dict.fromkeys(row))
         rows.append(row)
         if len(names) > MAX_COLUMNS or len(names) * len(parsed) > MAX_CELLS:
@@ -116,13 +117,9 @@ def _table(parsed: list[Any], filename: str) -> pd.DataFrame:
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names})
 
 
-def flatten(record: dict[Any, Any], prefix: str = "", depth: int = 1) -> list[tuple[str, Any]]:
-    """Return the names and cells of a record; nested objects are joined with dots, lists are written as JSON."""
-    cells: list[tuple[str, Any]] = []
-    for name, value in record.items():
-        path = f"{prefix}{name}"[:200]
-        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
-            cells += flatten(value, f"{path}.", depth + 1)
-        else:
-            cells.append((path, json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value))
-    return cells
+def cells_of(record: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the cells of a record by column; lists are written as JSON."""
+    return {
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+        for name, value in flatten(record).items()
+    }

@@ -30,7 +30,8 @@ from netloom.modalities.encoding.field_encoder import field_encoder, refuse_cons
 
 _NUMBERED_NAME = re.compile(r"column \d+")
 _MAX_EXAMPLES = 5
-_MAX_DEPTH = 3
+_MAX_DEPTH = 3  # of nested objects; deeper ones are cells
+_MAX_NAME = 200
 
 
 @dataclass
@@ -126,7 +127,7 @@ def _json_rows(text: str, name: str) -> RowFile:
             raise FileError(
                 f"A row is an object with a value for each column; row {number} of {name[:100]!r} is not one."
             )
-    return RowFile([{**row, **_flatten(row)} for row in rows], is_single=not isinstance(value, list))
+    return RowFile([{**row, **flatten(row)} for row in rows], is_single=not isinstance(value, list))
 
 
 def _json_lines(text: str) -> list[Any] | None:
@@ -147,14 +148,14 @@ def _json_error(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:150]
 
 
-def _flatten(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> dict[str, Any]:
-    """Return the nested values of a record, as columns such as `address.city`."""
+def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> dict[str, Any]:
+    """Return the values of a record by column; nested objects become columns such as `address.city`."""
     cells: dict[str, Any] = {}
     for name, value in record.items():
-        path = f"{prefix}{name}"[:200]
+        path = f"{prefix}{name}"[:_MAX_NAME]
         if isinstance(value, dict) and value and depth < _MAX_DEPTH:
-            cells |= _flatten(value, f"{path}.", depth + 1)
-        elif prefix:
+            cells |= flatten(value, f"{path}.", depth + 1)
+        else:
             cells[path] = value
     return cells
 

@@ -99,7 +99,7 @@ class StreamedText(StreamedTable):
             if not line.strip():
                 continue
             try:
-                record = json.loads(line, parse_constant=json_records.refuse_constant)
+                record = json.loads(line, parse_constant=json_records.constant_as_missing)
             except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
@@ -107,7 +107,7 @@ class StreamedText(StreamedTable):
                     f"Line {number:,} of {self.filename[:100]!r} is not a JSON record; a large file needs one record "
                     "per line."
                 )
-            rows.append(dict(json_records.flatten(record)))
+            rows.append(json_records.cells_of(record))
             names.update(dict.fromkeys(rows[-1]))
             if len(rows) * max(1, len(names)) >= max_record_cells():
                 yield _frame(rows, names, types)

@@ -26,6 +26,8 @@ class Boolean(Number):
 
     def read(self, source: ColumnSource) -> Sequence[ReadColumn]:
         if not source.is_chosen:
+            # An inferred boolean column has a Boolean dtype, which reads as 0 and 1. It keeps the fitted state that it
+            # had before this kind existed; only a chosen kind also reads words such as yes and no.
             return Number().read(source)
         numbers = source.keep_numbers(conversion.yes_and_no(source.values, source.name), "yes")
         return [NumberColumn(source.name, self.name, values=numbers)]

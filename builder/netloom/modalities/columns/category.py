@@ -22,7 +22,7 @@ from netloom.modalities.columns.column_kind import (
     TrainingColumn,
 )
 from netloom.modalities.columns.number import Fill, Impute
-from netloom.modalities.encoding.category_column import CategoryEncoder, HashedCategoryEncoder, alias
+from netloom.modalities.encoding.category_column import CategoryEncoder, HashedCategoryEncoder, resolve_alias
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.labels import Labels
 from netloom.modalities.settings import Settings
@@ -119,7 +119,7 @@ def frequent(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> l
     """Return the `limit` most frequent categories of these rows, sorted by name, always with the fill value."""
     counts = Counter[str]()
     for name, count in labels.counts(rows):
-        counts[alias(reading, name)] += count
+        counts[resolve_alias(name, reading.get("aliases", {}))] += count
     common = [name for name, _ in counts.most_common()]
     fill = reading.get("fill")
     if fill:

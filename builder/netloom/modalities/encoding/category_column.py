@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,15 +15,14 @@ from netloom.modalities.encoding.column_encoder import CsvColumn, LabelEncoder
 OTHER = "(other)"  # the name of the feature for all categories that training did not have
 
 
-def alias(column: dict[str, Any], text: str) -> str:
-    """Return the category that replaces another one, also through a chain of aliases."""
-    aliases = column.get("aliases", {})
+def resolve_alias(label: str, aliases: Mapping[str, str]) -> str:
+    """Return the category or label that replaces another one, also through a chain of aliases."""
     # At most one step per alias, as aliases may form a cycle
     for _ in aliases:
-        if text not in aliases:
+        if label not in aliases:
             break
-        text = aliases[text]
-    return text
+        label = aliases[label]
+    return label
 
 
 class CategoryEncoder(LabelEncoder):
@@ -62,7 +61,9 @@ class CategoryEncoder(LabelEncoder):
             text = numeral(text)
         elif self.column.get("logical"):
             text = logical(text)
-        return str(self.column["fill"]) if not text and "fill" in self.column else alias(self.column, text)
+        if not text and "fill" in self.column:
+            return str(self.column["fill"])
+        return resolve_alias(text, self.column.get("aliases", {}))
 
     def numbers(self, values: list[Any]) -> np.ndarray:
         """Return the embedding index of each value, int64 (N,), from 1; 0 for categories that training did not have."""

@@ -228,8 +228,6 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
     if "Missing indicator" in change:
         settings.pop("indicator", None)
         settings |= {"indicator": True} if change["Missing indicator"] else {}
-    if (column.role == "input") != (settings.get("role", column.role) == "input"):
-        settings.setdefault("role", column.role)
 
 
 def _only_target(live: Live, settings_of: dict[str, dict[str, Any]], columns: list[Column], name: str) -> None:

@@ -18,7 +18,7 @@ from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import escape
-from netloom.ui.train.loss_form import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, weights_input
+from netloom.ui.train.loss_form import ALIKE, BALANCED, OWN, WEIGHTINGS, weights_input
 from netloom.ui.train.state import Key
 
 # The number of points of the curve of a schedule.
@@ -162,8 +162,8 @@ def _classes(live: Live) -> None:
         return {"kind": "project", "training": {"class_weights": new}}
 
     binding = bound(live, "training/weighting", current, lambda new: weigh(begin[new]), renews=True)
-    options = list(CLASS_WEIGHTINGS)
-    st.selectbox("Class weights", options, options.index(current), CLASS_WEIGHTINGS.__getitem__, **binding)
+    options = list(WEIGHTINGS)
+    st.selectbox("Class weights", options, options.index(current), WEIGHTINGS.__getitem__, **binding)
     refused(binding)
     if isinstance(weights, tuple):
         weights_input(live, "training/class_weights", weights, classes, weigh)

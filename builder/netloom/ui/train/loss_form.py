@@ -28,7 +28,6 @@ from netloom.ui.shell.errors import show_error
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
 WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
-CLASS_WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
 SHOWN_RUNS = 20
 LOOKED_AT = 200  # the newest runs of all projects
 
@@ -127,12 +126,12 @@ def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edi
     current = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
     begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * len(part.classes)}
     binding = bound(live, f"{name}/weighting", current, lambda new: edit(begin[new]), renews=True)
-    options = list(CLASS_WEIGHTINGS)
+    options = list(WEIGHTINGS)
     st.selectbox(
         f"Class weights of {escape(part.name)}",
         options,
         options.index(current),
-        CLASS_WEIGHTINGS.__getitem__,
+        WEIGHTINGS.__getitem__,
         **binding,
     )
     refused(binding)

@@ -203,9 +203,9 @@ def _filled(adjacency: Any, features: Any, labels: pd.DataFrame, notes: list[str
         )
     padded_features = np.zeros((len(feature_matrices), max_nodes, width), dtype=np.float32)
     padded_adjacency = np.zeros((len(feature_matrices), max_nodes, max_nodes), dtype=np.float32)
-    for place, (adjacency_value, feature_value) in enumerate(zip(feature_matrices, adjacencies, strict=True)):
-        padded_features[place, : len(adjacency_value)] = adjacency_value
-        padded_adjacency[place, : len(feature_value), : len(feature_value)] = feature_value
+    for place, (node_features, matrix) in enumerate(zip(feature_matrices, adjacencies, strict=True)):
+        padded_features[place, : len(node_features)] = node_features
+        padded_adjacency[place, : len(matrix), : len(matrix)] = matrix
     if min(map(len, adjacencies)) < max_nodes:
         notes.append(f"Graphs with fewer than {max_nodes} nodes are padded with isolated nodes.")
     return padded_features, padded_adjacency
