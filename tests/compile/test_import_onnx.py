@@ -352,6 +352,29 @@ def test_integers_are_divided_as_in_onnxruntime(inputs: tuple[str, str]) -> None
     assert differences(content, import_bytes(content), rows.float()) == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("MatMul", ["column", "row"]),
+        ("Add", ["column", "row"]),
+        ("Where", ["condition", "column", "row"]),
+        ("Clip", ["column", "row"]),
+        ("Gather", ["row", "zeros"]),
+    ],
+)
+def test_huge_results_of_constants_take_no_memory(kind: str, names: list[str]) -> None:
+    length = 2**20
+    content = computed(
+        helper.make_node(kind, names, ["huge"], **({"axis": 0} if kind == "Gather" else {})),
+        helper.make_node("Add", ["x", "huge"], ["y"]),
+        column=np.ones((length, 1), np.float32),
+        row=np.ones((1, length), np.float32),
+        condition=np.ones((length, 1), bool),
+        zeros=np.zeros(length, np.int64),
+    )
+    assert "its result is too large" in refused(content)
+
+
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 def test_automatic_padding_is_that_of_onnxruntime(mode: str, stride: int) -> None:

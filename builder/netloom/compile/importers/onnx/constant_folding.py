@@ -141,12 +141,28 @@ def _evaluate(call: ConstantCall) -> Any:
     kind, x, arrays = call.operator.type, call.x, call.arrays
     if kind in _UNARY:
         return _UNARY[kind](x)
+    # Small constants can have a large result, which is refused before it takes memory.
+    if _size(call) > MAX_SIZE:
+        raise UnsupportedOperatorError("its result is too large")
     if kind in _BINARY and len(arrays) == 2 and arrays[1] is not None:
-        if math.prod(np.broadcast_shapes(x.shape, arrays[1].shape)) > MAX_SIZE and kind != "MatMul":
-            raise UnsupportedOperatorError("its result is too large")
         # With `fmod`, the remainder has the sign of the dividend instead of that of the divisor.
         return np.fmod(x, arrays[1]) if kind == "Mod" and call.get("fmod") else _BINARY[kind](x, arrays[1])
     return _FUNCTIONS[kind](call) if kind in _FUNCTIONS else None
+
+
+def _size(call: ConstantCall) -> int:
+    """The number of values of the result, for operators that broadcast, multiply matrices or repeat values."""
+    shapes = [array.shape for array in call.arrays if array is not None]
+    if call.operator.type == "MatMul" and len(shapes) == 2:
+        left, right = shapes
+        rows, columns = left[-2:-1], right[1:][-1:]
+        return math.prod(np.broadcast_shapes(left[:-2], right[:-2]) + rows + columns)
+    if call.operator.type == "Gather" and len(shapes) == 2:
+        data, indices = shapes
+        count: int = math.prod(data) // max(data[call.axis()], 1) * math.prod(indices)
+        return count
+    is_broadcast = call.operator.type in _BINARY or call.operator.type in ("Where", "Clip")
+    return math.prod(np.broadcast_shapes(*shapes)) if is_broadcast else 0
 
 
 def _cast(call: ConstantCall) -> Array:
