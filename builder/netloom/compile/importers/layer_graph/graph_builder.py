@@ -71,8 +71,18 @@ class GraphBuilder(AxisOrder):
         if value.array.dtype == bool:
             # Layers have no boolean tensors: a mask is 1 and 0.
             data = data.astype(np.float32)
+        node_tensor = self._add_values(data, numbers, value.weight, like, name, integer)
+        if integer:
+            node_tensor = self.add_layer("Cast", node_tensor, "cast", to="int")
+        return Tensor(node_tensor.ref, node_tensor.spec, tuple(axes), value.array.dtype == bool)
+
+    def _add_values(self, data: Array, numbers: Array, weight: str, like: Tensor, name: str, integer: bool) -> Tensor:
+        """Add values as literals, as a part of a table of the file, or as weights.
+
+        `numbers` is the view of the file that holds the values of `data`.
+        """
         # Values of an unchanged parameter of the file stay trainable; all other constants are literals or frozen.
-        is_learned = bool(value.weight) and data.dtype == np.float32 and data.size > 1
+        is_learned = bool(weight) and data.dtype == np.float32 and data.size > 1
         flat = data.astype(np.float64).reshape(-1)
         largest = float(np.abs(flat).max(initial=0))
         # Layers compute with integers in float32, which represents only some of those beyond 2**24.
@@ -82,16 +92,12 @@ class GraphBuilder(AxisOrder):
         is_short = is_uniform or data.size <= MAX_LITERALS
         if not is_learned and is_short and np.isfinite(flat).all() and largest < MAX_CONSTANT:
             typed = [_literal(number) for number in (flat[:1] if is_uniform else flat)]
-            node_tensor = self.add_layer(
-                "Constant", _trigger(like), name or "constant", values=", ".join(typed), shape=sizes
+            return self.add_layer(
+                "Constant", _trigger(like), name or "constant", values=", ".join(typed), shape=data.shape
             )
-        elif (ranges := slice_of(self.weight_tables.get(value.weight, data), numbers)) is not None:
-            node_tensor = self._add_slice(value.weight, ranges, like, name, sizes)
-        else:
-            node_tensor = self._add_learned(data, like, name, frozen=not is_learned, weight=value.weight)
-        if integer:
-            node_tensor = self.add_layer("Cast", node_tensor, "cast", to="int")
-        return Tensor(node_tensor.ref, node_tensor.spec, tuple(axes), value.array.dtype == bool)
+        if (ranges := slice_of(self.weight_tables.get(weight, data), numbers)) is not None:
+            return self._add_slice(weight, ranges, like, name, list(data.shape))
+        return self._add_learned(data, like, name, frozen=not is_learned, weight=weight)
 
     def _add_learned(self, data: Array, like: Tensor, name: str, *, frozen: bool, weight: str) -> Tensor:
         weights = {"weight": data.astype(np.float32, copy=False)}
