@@ -393,5 +393,5 @@ def test_a_large_table_is_sampled_and_said_to_be() -> None:
 
 def test_only_text_has_pairs_of_tokens() -> None:
     for name in ("digits", "intents", "sine"):
-        with pytest.raises(DataError, match="next token"):
+        with pytest.raises(DataError, match="next-token"):
             bigram_entropy(prepare(DataChoice(dataset=name)))

@@ -97,7 +97,7 @@ def test_damage_is_found(home: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(home: Path) -> None:
     (home / "weights").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot be kept"):
+    with pytest.raises(StoreError, match="cannot be saved"):
         weights.keep(home, made())
 
 

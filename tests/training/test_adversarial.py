@@ -197,7 +197,7 @@ def test_noise_stands_beside_pictures_and_is_always_the_same(home: Path) -> None
     assert abs(float(noise.mean())) < 0.05 < 0.9 < float(noise.std()) < 1.1
     torch.testing.assert_close(first.encode(first.row(3))["noise"][0], noise[3])
     for dataset, size, reason in (
-        ("moons", 4, "beside pictures"),
+        ("moons", 4, "needs images"),
         ("digits", 0, "1 to 512"),
         ("digits", "x", "1 to 512"),
     ):
