@@ -86,11 +86,11 @@ def test_an_interrupt_stops_a_saved_run(home: Path) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest runs in the background
     )
-    store, end = open_store(home), time.monotonic() + 60
+    store, end = open_store(home), time.monotonic() + 200
     while not [run for run in store.runs() if run.step > 0] and time.monotonic() < end:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert "KeyboardInterrupt" in said
     (run,) = store.runs()
     assert run.state == "stopped"

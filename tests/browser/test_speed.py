@@ -18,6 +18,12 @@ from tests.cli.command import netloom
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.long]
 
 
+@pytest.fixture(autouse=True)
+def _low_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the run beside which edits are measured, as in the app."""
+    monkeypatch.delenv("NETLOOM_RUN_NICENESS")
+
+
 @cache
 def measured(edits: int) -> Any:
     """Not a fixture, which would not have the machine to itself."""

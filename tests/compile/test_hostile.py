@@ -1,4 +1,4 @@
-"""Two thousand documents made by Hypothesis: each is refused in words, or becomes harmless source that builds."""
+"""Documents made by Hypothesis: each is refused in words, or becomes harmless source that builds."""
 
 from __future__ import annotations
 
@@ -148,7 +148,6 @@ def document(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=2_000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(document())
 def examine(value: dict[str, Any]) -> None:
     try:
@@ -190,13 +189,17 @@ def test_a_frozen_part_keeps_its_statistics_by_a_method_of_its_own() -> None:
         check(frozen.replace("super().train(mode)", "super().train(print(mode))"))
 
 
-def test_two_thousand_documents() -> None:
+@pytest.mark.parametrize("count", [600, pytest.param(2_000, marks=pytest.mark.long)])
+def test_documents_are_refused_or_harmless(count: int) -> None:
     OUTCOMES.clear()
-    examine()
-    assert OUTCOMES.total() >= 2_000, OUTCOMES
-    assert OUTCOMES["built"] >= 200, OUTCOMES
-    assert OUTCOMES["refused"] >= 200, OUTCOMES
-    assert OUTCOMES["no document"] >= 20, OUTCOMES
+    checks = list(HealthCheck)
+    settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=checks)(
+        examine
+    )()
+    assert OUTCOMES.total() >= count, OUTCOMES
+    assert OUTCOMES["built"] >= count / 10, OUTCOMES
+    assert OUTCOMES["refused"] >= count / 10, OUTCOMES
+    assert OUTCOMES["no document"] >= count / 100, OUTCOMES
 
 
 EXPRESSIONS = st.sampled_from(

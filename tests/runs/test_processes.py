@@ -114,6 +114,20 @@ def test_workers_are_forked_of_one_process_and_have_the_environment_of_now(
     other.close()
 
 
+@pytest.mark.parametrize(("niceness", "expected"), [(None, 19), ("7", 7)])
+def test_a_worker_has_the_priority_of_the_setting(
+    niceness: str | None, expected: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if niceness is None:
+        monkeypatch.delenv("NETLOOM_RUN_NICENESS")
+    else:
+        monkeypatch.setenv("NETLOOM_RUN_NICENESS", niceness)
+    run_id, worker = begin(store, 10_000)
+    assert psutil.Process(worker.pid).nice() == expected
+    control.stop(store, run_id)
+    assert wait(store, run_id, 120).state == "stopped"
+
+
 def test_of_a_worker_that_is_killed_the_signal_is_known(store: Store) -> None:
     run_id, worker = begin(store, 10_000)
     until(lambda: store.points(run_id).step, 60)

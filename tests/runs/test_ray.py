@@ -27,8 +27,8 @@ from netloom.store import Run, Store
 from tests.networks import digits_mlp
 from tests.runs.examples import check_curves, store_in, until, until_state
 
-pytestmark = pytest.mark.timeout(600)
-WAIT_S = 240.0
+pytestmark = pytest.mark.timeout(900)
+WAIT_S = 400.0
 
 
 @pytest.fixture(scope="module")

@@ -76,18 +76,25 @@ def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -
 
 # Its figure is seen to where its pictures are judged, so that it is trained once.
 ELSEWHERE = "digits_gan"
-# Those that take half of the time of all: `pytest -m long` trains them.
+# Those that take two thirds of the time of all: `pytest -m long` trains them.
 COSTLY = (
     "cartpole_reinforce",
+    "dates_gru",
     "dates_transformer",
+    "digits_resnet",
     "digits_vit",
+    "intents_lstm",
     "intents_mamba",
     "paraphrases_siamese",
+    "reviews_gru",
+    "same_digits_contrastive",
+    "scenes_labels",
     "shapes_mobilenet",
     "shapes_residual",
     "shapes_simclr",
     "shapes_two_outputs",
     "shapes_unet",
+    "tales",
     "tales_gpt",
 )
 

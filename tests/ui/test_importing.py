@@ -204,7 +204,7 @@ def test_evaluate_only_makes_a_run_and_leaves_the_document(store: Store) -> None
         button(shown, "Evaluate only").click().run()
     assert not shown.exception
     (run,) = store.runs(project_id)
-    assert run.state == "finished"
+    assert run.state == "finished", run.reason
     assert store.load(project_id).project == before
     found = runs.evaluation(store, run.id)
     assert found is not None

@@ -66,6 +66,11 @@ class Settings(BaseModel):
     run_hours: Amount = _field(168.0, "time limit of a run in hours, including pauses")
     run_processes: CountAboveZero = _field(64, "maximum number of processes of a run")
     run_disk_gb: Amount = _field(50.0, "size limit of the folder of a run")
+    # The lowest priority. Beside a run, an edit on the canvas takes 1.3 times as long; with SCHED_IDLE it would be 1.2
+    # times, but on a busy machine a run would never be scheduled, not even to handle a stop.
+    run_niceness: Annotated[int, Field(ge=0, le=19)] = _field(
+        19, "priority of a run, from 0 (that of the app) to 19 (only the processor time that others leave)"
+    )
     job_workers: CountAboveZero | None = _field(
         None,
         "number of worker processes for interactive explanations and exports, and the maximum for those that take "

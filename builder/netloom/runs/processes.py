@@ -15,7 +15,7 @@ from typing import IO, Any, TypeAlias, cast
 import psutil
 
 from netloom.core.processes import lower_priority
-from netloom.core.settings import variable
+from netloom.core.settings import settings, variable
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible, sibling
 from netloom.runs.resources.capacity import gpus
 from netloom.training.device import KEEP_MEMORY, threads
@@ -25,9 +25,6 @@ Worker: TypeAlias = subprocess.Popen[bytes] | Forked
 MODULE = "netloom.runs.worker"
 # -P excludes the current folder from the import path, where a file could shadow a module.
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", MODULE)
-# The lowest priority. Beside a run, an edit on the canvas takes 1.3 times as long; with SCHED_IDLE it would be 1.2
-# times, but on a busy machine a run would never be scheduled, not even to handle a stop.
-NICENESS = 19
 # Variables with the number of threads, which libraries read when they are loaded.
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # The time for a new process to import everything, in seconds.
@@ -119,6 +116,7 @@ def _forked(home: Path) -> Forked:
         if not server.ready(READY_S if threading.current_thread() is threading.main_thread() else 0):
             raise GoneError("It is not ready.") from None
         child = server.fork()
+    lower_priority(child.pid, settings.run_niceness)  # the server can be older than the value of the setting
     _say(child, {"home": str(home), "environment": _environment(home)})
     return child
 
@@ -135,7 +133,7 @@ def _server(home: Path) -> ForkServer:
     if server is None or not server.alive():
         # With one thread, because a fork does not copy threads; workers receive their number of threads later.
         server = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **dict.fromkeys(COUNTS, "1")})
-        lower_priority(server.pid, NICENESS)
+        lower_priority(server.pid, settings.run_niceness)
     return server
 
 
@@ -148,7 +146,7 @@ def _new(home: Path) -> subprocess.Popen[bytes]:
         env=_environment(home),
         start_new_session=True,
     )
-    lower_priority(child.pid, NICENESS)
+    lower_priority(child.pid, settings.run_niceness)
     return child
 
 
