@@ -432,7 +432,7 @@ def test_chance_depends_on_seed_epoch_and_row_alone() -> None:
         (Augment(kind="mixup"), None, ""),
         (Augment(kind="cutmix"), ["image"], ""),
         (Augment(kind="crop"), ["measured"], "for images"),
-        (Augment(kind="colour"), ["image"], "Colour is for color images, and the network reads none."),
+        (Augment(kind="colour"), ["image"], "Color is for color images, and the network reads none."),
     ],
 )
 def test_what_does_not_fit_is_said_in_a_sentence(one: Augment, names: Sequence[str] | None, words: str) -> None:

@@ -43,9 +43,9 @@ def test_graph_without_edges_is_a_linear_layer() -> None:
     torch.testing.assert_close(module(x, torch.zeros(2, 5, 5)), module.linear(x))
 
 
-def test_normalised_adjacency_has_no_eigenvalue_above_one() -> None:
-    normalised = GraphConvolution.normalise(graphs(20, 7))
-    values = torch.linalg.eigvalsh(normalised)
+def test_normalized_adjacency_has_no_eigenvalue_above_one() -> None:
+    normalized = GraphConvolution.normalize(graphs(20, 7))
+    values = torch.linalg.eigvalsh(normalized)
     torch.testing.assert_close(values.amax(1), torch.ones(20, dtype=torch.float64), rtol=0, atol=1e-10)
 
 

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.document import write
 from netloom.runs import evaluate
-from netloom.ui.components.example_panels import COLOURS, colour, painted
+from netloom.ui.components.example_panels import COLORS, color, painted
 from netloom.ui.components.words import escape
 from tests.runs.test_vae_sampling import autoencoder, untrained
 
@@ -61,15 +61,15 @@ def test_every_kind_of_panel_is_drawn_and_nothing_in_it_is_markup() -> None:
 def test_masks_are_painted_in_the_colours_of_the_legend() -> None:
     shown = painted([[0, 1], [3, 0]])
     assert shown.shape == (2, 2, 3)
-    expected = [int(COLOURS[3][place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    expected = [int(COLORS[3][place : place + 2], 16) / 255 for place in (1, 3, 5)]
     assert shown[1, 0].tolist() == pytest.approx(expected)
     assert np.array_equal(shown[0, 0], shown[1, 1])
 
 
 def test_there_are_colours_for_any_number_of_classes() -> None:
-    assert colour(0) == COLOURS[0]
-    assert all(colour(place) in COLOURS[1:] for place in range(1, 200))
-    assert len({colour(place) for place in range(10)}) == 10
+    assert color(0) == COLORS[0]
+    assert all(color(place) in COLORS[1:] for place in range(1, 200))
+    assert len({color(place) for place in range(10)}) == 10
 
 
 def sheets() -> None:

@@ -49,9 +49,9 @@ def mask(content: bytes, filename: str) -> np.ndarray:
             )
         if image.mode in ("P", "L", "1", "I", "I;16", "I;16B"):
             return np.asarray(image).astype(np.int64)
-        colours = np.asarray(image.convert("RGB")).astype(np.int64)
+        colors = np.asarray(image.convert("RGB")).astype(np.int64)
         # (H, W, 3) -> (H, W)
-        return np.asarray(colours @ np.array([65_536, 256, 1]))
+        return np.asarray(colors @ np.array([65_536, 256, 1]))
 
     return _opened(content, filename, read)
 

@@ -29,7 +29,7 @@ class Box:
 
     title: str
     brief: str
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _diagram(context: Context) -> Diagram:
         node, layer = network.nodes[key], context.layers.get(key)
         title = label(node) if node.title or layer is None else layer.title
         details = [layer.brief() if layer else "", "frozen" if node.frozen else ""]
-        boxes[key] = Box(title, plain(", ".join(filter(None, details))), _colour(layer))
+        boxes[key] = Box(title, plain(", ".join(filter(None, details))), _color(layer))
     arrows = []
     for edge in network.edges:
         port = edge.source_port if edge.source_port != "out" else ""
@@ -78,7 +78,7 @@ def _diagram(context: Context) -> Diagram:
     return Diagram(context.name, boxes, arrows)
 
 
-def _colour(layer: Layer | None) -> str:
+def _color(layer: Layer | None) -> str:
     return GROUPS.get(layer.group, "#888888") if layer else "#888888"
 
 

@@ -16,11 +16,11 @@ class GraphConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(units)) if bias else None
 
     def forward(self, x: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.normalise(adjacency) @ self.linear(x)  # (N, V, units)
+        out: torch.Tensor = self.normalize(adjacency) @ self.linear(x)  # (N, V, units)
         return out if self.bias is None else out + self.bias
 
     @staticmethod
-    def normalise(adjacency: torch.Tensor) -> torch.Tensor:
+    def normalize(adjacency: torch.Tensor) -> torch.Tensor:
         joined = adjacency + torch.eye(adjacency.shape[-1], dtype=adjacency.dtype, device=adjacency.device)
         scale = joined.abs().sum(dim=-1).clamp(min=1e-12).rsqrt()  # (N, V)
         return scale.unsqueeze(-1) * joined * scale.unsqueeze(-2)

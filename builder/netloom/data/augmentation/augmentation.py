@@ -66,7 +66,7 @@ class Facts:
     spec: FieldSpec
     encoder: FieldEncoder[Any]
 
-    def normalised(self, value: float) -> Any:
+    def normalized(self, value: float) -> Any:
         """Return a pixel value from 0 to 1 on the scale of the network: a number, or one per channel (C, 1, 1)."""
         if not isinstance(self.encoder, ScaledEncoder):
             return value
@@ -75,7 +75,7 @@ class Facts:
 
     def stretched(self, amount: float) -> Any:
         """Return a difference of pixel values on the scale of the network."""
-        return self.normalised(amount) - self.normalised(0.0)
+        return self.normalized(amount) - self.normalized(0.0)
 
 
 def _by_channel(value: np.ndarray) -> Any:

@@ -38,10 +38,10 @@ class Brightness(_Light):
         return within(mean + (values - mean) * grown + added, facts)
 
 
-class Colour(_Light):
+class Color(_Light):
     name = "colour"
-    title = "Colour"
-    summary = "More, less or other colours"
+    title = "Color"
+    summary = "More, less or other colors"
     channels = 3
     saturation: float = Field(0.3, ge=0, le=1, description="Largest relative change of the saturation")
     hue: float = Field(10.0, ge=0, le=180, description="Largest rotation of the hue on the color wheel, in degrees")
@@ -58,7 +58,7 @@ class Colour(_Light):
         turn[:, 1, 1] = turn[:, 2, 2] = grown * angle.cos()
         turn[:, 1, 2], turn[:, 2, 1] = -grown * angle.sin(), grown * angle.sin()
         matrix = torch.linalg.inv(yiq) @ turn @ yiq
-        black, unit = _on(facts.normalised(0.0), values), _on(facts.stretched(1.0), values)
+        black, unit = _on(facts.normalized(0.0), values), _on(facts.stretched(1.0), values)
         pixels = torch.einsum("nij,njhw->nihw", matrix, (values - black) / unit)
         return within(pixels * unit + black, facts)
 
@@ -142,7 +142,7 @@ def _along(values: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tenso
 
 def within(values: torch.Tensor, facts: Facts) -> torch.Tensor:
     """Clip pixel values to the range from black to white."""
-    black, white = facts.normalised(0.0), facts.normalised(1.0)
+    black, white = facts.normalized(0.0), facts.normalized(1.0)
     if isinstance(black, float):
         return values.clamp(black, white)
     return values.maximum(_on(black, values)).minimum(_on(white, values))

@@ -35,11 +35,11 @@ class TokenDropout(Change):
 
 
 class WordSwap(Motion):
-    """https://arxiv.org/abs/1901.11196, with neighbours alone"""
+    """https://arxiv.org/abs/1901.11196, with neighbors alone"""
 
     name = "word_swap"
     title = "Word swap"
-    summary = "Some words change places with their neighbours; their tags go along"
+    summary = "Some words change places with their neighbors; their tags go along"
     kinds: ClassVar[tuple[Kind, ...]] = ("tokens",)
     spoils: ClassVar[tuple[str, ...]] = ("next_token", "sequence")
     share: float = Field(0.1, gt=0, le=1, description="The share of the words")

@@ -118,7 +118,7 @@ def _prepare(key: str, home: str) -> Prepared:
     choice = DataChoice.model_validate_json(key)
     raw = read(choice, Path(home))
     _give_back()
-    # Before all rows are encoded, which takes minutes on such data
+    # Refused before all rows are encoded in vain
     if raw.large and choice.duplicates == "drop":
         raise DataError("Data that is larger than memory cannot be searched for duplicates; keep them.")
     parts = split(raw, choice)

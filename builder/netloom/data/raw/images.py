@@ -49,9 +49,9 @@ class Images(RawDataset):
     def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
         images = super().with_settings(settings)
         channels, height, width = self.pixels.shape[1:]
-        side, grey = settings.get("size"), settings.get("grey")
-        shape = (1 if grey else channels, side or height, side or width)
-        if grey is None and side is None:
+        side, gray = settings.get("size"), settings.get("grey")
+        shape = (1 if gray else channels, side or height, side or width)
+        if gray is None and side is None:
             return images
         if self.masks is not None or self.target_type.is_per_pixel:
             raise DataError(

@@ -21,7 +21,7 @@ IMAGE_SIDE = 32
 _MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
 SIZE = Question("size", "Size", "whole", "Images are resized to this height and width", low=SMALLEST_SIDE,
                 high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
-GREY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as they are")
+GRAY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as they are")
 
 
 def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallback) -> np.ndarray:
@@ -43,22 +43,22 @@ def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallba
     return equal(pixels, sides)
 
 
-def brought_to(pixels: np.ndarray, size: int | None, grey: bool | None) -> np.ndarray:
+def brought_to(pixels: np.ndarray, size: int | None, gray: bool | None) -> np.ndarray:
     """Resize stored images (R, S, S, 3) to those of the network, (R, C, size, size); gray ones have one channel."""
     size = size or min(IMAGE_SIDE, pixels.shape[1])
-    if grey is None:
-        grey = is_grey(pixels)
-    if pixels.shape[1] == size and grey and is_grey(pixels):
+    if gray is None:
+        gray = is_gray(pixels)
+    if pixels.shape[1] == size and gray and is_gray(pixels):
         return np.ascontiguousarray(pixels[..., 0])[:, None]
-    if pixels.shape[1] == size and not grey:
+    if pixels.shape[1] == size and not gray:
         return pixels.transpose(0, 3, 1, 2)
-    resized_pixels = np.empty((len(pixels), size, size) if grey else (len(pixels), size, size, 3), dtype=np.uint8)
+    resized_pixels = np.empty((len(pixels), size, size) if gray else (len(pixels), size, size, 3), dtype=np.uint8)
     for index, image in enumerate(pixels):
-        resized_pixels[index] = resized(image, size, "L" if grey else "RGB")
-    return resized_pixels[:, None] if grey else resized_pixels.transpose(0, 3, 1, 2)
+        resized_pixels[index] = resized(image, size, "L" if gray else "RGB")
+    return resized_pixels[:, None] if gray else resized_pixels.transpose(0, 3, 1, 2)
 
 
-def is_grey(pixels: np.ndarray) -> bool:
+def is_gray(pixels: np.ndarray) -> bool:
     """Return whether all images (R, S, S, 3) are gray."""
     return all(bool((part == part[..., :1]).all()) for part in np.array_split(pixels, max(1, len(pixels) // 1_000)))
 

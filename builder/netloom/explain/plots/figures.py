@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Sign = Literal["both", "for", "against"]
 MOST_BARS, MOST_CHANNELS, MOST_NAMED = 15, 6, 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
-GREY = "rgba(130, 130, 140, 0.8)"
+GRAY = "rgba(130, 130, 140, 0.8)"
 
 
 def filter_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
@@ -98,7 +98,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
         increasing={"marker": {"color": rgb(FOR)}},
         decreasing={"marker": {"color": rgb(AGAINST)}},
         totals={"marker": {"color": "rgba(0, 0, 0, 0)"}},
-        connector={"line": {"color": GREY, "width": 1}},
+        connector={"line": {"color": GRAY, "width": 1}},
         customdata=[""] + [f"{value:+.4g}" for value in values] + [""],
         text=[""] + [f"{value:+.3g}" for value in values] + [""],
         textposition="outside",
@@ -106,7 +106,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     )
     figure = go.Figure(trace)
     # Bars for the two totals would start at 0, far from the changes between them, so markers show the totals.
-    figure.add_scatter(x=[start, end], y=[0, keys[-1]], mode="markers", marker={"color": GREY, "size": 11})
+    figure.add_scatter(x=[start, end], y=[0, keys[-1]], mode="markers", marker={"color": GRAY, "size": 11})
     figure.update_layout(height=96 + 26 * len(keys), margin=MARGIN, showlegend=False, xaxis_title="Score")
     passed = [start, *(start + np.cumsum(values)), end]
     room = 0.12 * (max(passed) - min(passed) or 1.0)
@@ -166,7 +166,7 @@ def series_band(
             hoverinfo="skip", **(color_scale(end) if place == 0 else {**color_scale(end), "showscale": False})
         )
         figure.add_trace(colors, place + 1, 1)
-        line_style = {"color": GREY, "width": 1.6 if pieces is None else 1.0}
+        line_style = {"color": GRAY, "width": 1.6 if pieces is None else 1.0}
         drawn = go.Scatter(x=along, y=line, mode="lines", line=line_style, customdata=each[:, place])
         label = "attribution" if pieces is None else "attribution of its segment"
         drawn.hovertemplate = (

@@ -80,7 +80,7 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
         trace = go.Scatter(x=part.points, y=y, mode="markers", marker=marker, showlegend=False)
         trace.hovertemplate = f"{figures.short_name(part.name)}: %{{x:+.4g}}<extra></extra>"
         figure.add_trace(trace)
-    figure.add_vline(x=0, line={"color": figures.GREY, "width": 1})
+    figure.add_vline(x=0, line={"color": figures.GRAY, "width": 1})
     figure.update_layout(height=90 + 26 * len(shown_parts), margin=figures.MARGIN, xaxis_title="Attribution")
     figure.update_yaxes(zeroline=False)
     return figures.with_names(figure, [part.name for part in shown_parts])

@@ -97,7 +97,7 @@ def lines(x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], title:
     from netloom.explain.plots.colors import AGAINST, FOR, rgb
 
     figure = go.Figure()
-    looks = ((rgb(AGAINST), "solid"), (rgb(FOR), "dash"), (figures.GREY, "dot"))
+    looks = ((rgb(AGAINST), "solid"), (rgb(FOR), "dash"), (figures.GRAY, "dot"))
     for (name, values), (color, dash) in zip(curves.items(), looks, strict=False):
         line = {"color": color, "dash": dash, "width": 2.5}
         figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines+markers", line=line)

@@ -48,11 +48,11 @@ def flowchart(project: Project) -> str:
             lines.append(f"    {ids[diagram.name, arrow.source]} --> {shape}{ids[diagram.name, arrow.target]}")
         if len(parts) > 1:
             lines.append("    end")
-    colours: dict[str, list[str]] = {}
+    colors: dict[str, list[str]] = {}
     for diagram, key in _keys(parts):
-        colours.setdefault(diagram.boxes[key].colour, []).append(ids[diagram.name, key])
-    for number, (colour, members) in enumerate(colours.items(), 1):
-        lines.append(f"    classDef c{number} fill:#f8fafc,stroke:{colour},color:#0f172a")
+        colors.setdefault(diagram.boxes[key].color, []).append(ids[diagram.name, key])
+    for number, (color, members) in enumerate(colors.items(), 1):
+        lines.append(f"    classDef c{number} fill:#f8fafc,stroke:{color},color:#0f172a")
         lines.append(f"    class {','.join(members)} c{number}")
     return "\n".join(lines) + "\n"
 

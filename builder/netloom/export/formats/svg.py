@@ -56,11 +56,11 @@ def draw(project: Project) -> str:
         lines += [_way(points) for points in placed.routes]
         lines += [_box(place, diagram.boxes[key]) for key, place in placed.places.items()]
         routes = list(zip(placed.routes, diagram.arrows, strict=True))
-        labelled = {(arrow.source, arrow.shape) for points, arrow in routes if len(points) == 2}
+        labeled = {(arrow.source, arrow.shape) for points, arrow in routes if len(points) == 2}
         lines += [
             _shape(points, arrow.shape)
             for points, arrow in routes
-            if arrow.shape and (len(points) == 2 or (arrow.source, arrow.shape) not in labelled)
+            if arrow.shape and (len(points) == 2 or (arrow.source, arrow.shape) not in labeled)
         ]  # a routed arrow needs no label if a straight one shows the same tensor
         lines.append("</g>")
         offset_x += placed.width
@@ -74,8 +74,8 @@ def _box(middle: Point, box: Box) -> str:
     parts = [
         f"<g><title>{_safe(tooltip)}</title>",
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{WIDTH:.0f}" height="{HEIGHT:.0f}" rx="8" fill="#f8fafc" '
-        f'stroke="{box.colour}" stroke-width="1.5"/>',
-        f'<rect x="{x + 6:.1f}" y="{y + 8:.1f}" width="4" height="{HEIGHT - 16:.0f}" rx="2" fill="{box.colour}"/>',
+        f'stroke="{box.color}" stroke-width="1.5"/>',
+        f'<rect x="{x + 6:.1f}" y="{y + 8:.1f}" width="4" height="{HEIGHT - 16:.0f}" rx="2" fill="{box.color}"/>',
         _text(x + 18, title_y, 13, "#0f172a", _fit(box.title, TITLE), 'font-weight="600"'),
     ]
     if box.brief:
@@ -100,9 +100,9 @@ def _shape(points: list[Point], shape: str) -> str:
     return _text((x1 + x2) / 2 + 6, (y1 + y2) / 2 + 4, 11, "#334155", shape, halo)
 
 
-def _text(x: float, y: float, size: int, colour: str, text: str, more: str = "") -> str:
+def _text(x: float, y: float, size: int, color: str, text: str, more: str = "") -> str:
     """Return an SVG text element with user text on one line."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" {more}>{_safe(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{color}" {more}>{_safe(text)}</text>'
 
 
 def _safe(text: str) -> str:

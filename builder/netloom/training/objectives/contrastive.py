@@ -33,11 +33,11 @@ class Contrastive(Objective):
     """
 
     task = contrastive.Contrastive()
-    temperature, neighbours = 0.5, 5
+    temperature, neighbors = 0.5, 5
 
     def described(self, training: Training, schema: Schema) -> Self:
         described = copy.copy(self)
-        described.temperature, described.neighbours = training.contrastive_temperature, training.neighbours
+        described.temperature, described.neighbors = training.contrastive_temperature, training.neighbours
         return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
@@ -105,7 +105,7 @@ class Contrastive(Objective):
         raw = [torch.cat([v[at].flatten(1).float() for v in data.inputs.values()], dim=1) for at in (train_rows, rows)]
         labels, truth = data.target[train_rows], data.target[rows]
         chance = float(labels.bincount(minlength=len(classes)).max()) / len(labels)
-        voted = knn(output, bank, labels, len(classes), self.neighbours)
+        voted = knn(output, bank, labels, len(classes), self.neighbors)
         probed = probe(bank, labels, output)
         return replace(
             evaluation,
@@ -113,7 +113,7 @@ class Contrastive(Objective):
                 "knn_accuracy": float((voted == truth).float().mean()),
                 "probe_accuracy": float((probed == truth).float().mean()),
                 "input_knn_accuracy": float(
-                    (knn(raw[1], raw[0], labels, len(classes), self.neighbours) == truth).float().mean()
+                    (knn(raw[1], raw[0], labels, len(classes), self.neighbors) == truth).float().mean()
                 ),
                 "chance": chance,
                 **evaluation.metrics,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 # Colors of classes in masks and of tags; the first is that of the background.
-COLOURS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
+COLORS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
 ACROSS = 4
 
 
@@ -80,23 +80,23 @@ def legend(classes: Sequence[str]) -> None:
     import html
 
     marks = [
-        f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{colour(place)};'
+        f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{color(place)};'
         f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(name[:40])}</span>'
         for place, name in enumerate(classes)
     ]
     st.html(f'<div style="font-size:0.85rem;line-height:2">{"".join(marks)}</div>')
 
 
-def colour(place: int) -> str:
+def color(place: int) -> str:
     """Return the color of a class by its index."""
     # Further classes repeat the colors, but not that of the background.
-    return COLOURS[place] if place < len(COLOURS) else COLOURS[1 + (place - 1) % (len(COLOURS) - 1)]
+    return COLORS[place] if place < len(COLORS) else COLORS[1 + (place - 1) % (len(COLORS) - 1)]
 
 
 def painted(numbers: Any) -> Any:
     """Return class indices (H, W) as an image (H, W, 3) with values from 0 to 1."""
     grid = np.asarray(numbers)
-    tones = [[int(colour(place)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for place in range(int(grid.max()) + 1)]
+    tones = [[int(color(place)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for place in range(int(grid.max()) + 1)]
     return np.array(tones)[grid]
 
 
@@ -130,7 +130,7 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
         kind = tag.partition("-")[2]
         begins, before = tag.startswith("B-") or kind != before, kind
         if kind:
-            tone = colour(1 + sum(map(ord, kind)) % (len(COLOURS) - 1))
+            tone = color(1 + sum(map(ord, kind)) % (len(COLORS) - 1))
             name = f'<sup style="font-size:0.65rem;color:{tone}">{html.escape(kind[:20])}</sup>' if begins else ""
             marks.append(f'<span style="border-bottom:3px solid {tone}">{html.escape(word)}</span>{name}')
         else:
@@ -193,14 +193,14 @@ def embedding_chart(embedding: Embedding) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    colours = COLOURS[1:]  # without the color of the background
+    colors = COLORS[1:]  # without the color of the background
     for turn, name in enumerate(dict.fromkeys(sorted(embedding["names"]))):
         places = [place for place, class_name in enumerate(embedding["names"]) if class_name == name]
         figure.add_scatter(
             x=[embedding["x"][place] for place in places],
             y=[embedding["y"][place] for place in places],
             mode="markers",
-            marker={"size": 6, "color": colours[turn % len(colours)]},
+            marker={"size": 6, "color": colors[turn % len(colors)]},
             name=name,
         )
     figure.update_layout(

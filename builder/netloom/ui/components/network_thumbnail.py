@@ -51,6 +51,6 @@ def _edge(source: tuple[float, float], target: tuple[float, float]) -> str:
 
 def _box(place: tuple[float, float], size: float, height: float, layer_type: str) -> str:
     layer = registry().get(layer_type)
-    colour = GROUPS[layer.group] if layer else "#888888"
+    color = GROUPS[layer.group] if layer else "#888888"
     x, y = place[0] - size / 2, place[1] - height / 2
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{height:.1f}" rx="3" fill="{colour}"/>'
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{height:.1f}" rx="3" fill="{color}"/>'

@@ -26,8 +26,8 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
     `ground` (C,) is the background color. Strokes are stored by `key`.
     """
     strokes = ExampleState.current().strokes[key]
-    colours = [GROUND, WHITE, BLACK]
-    colour = st.pills("Paint with", colours, default=GROUND, required=True, key=Part.COLOR.within(key))
+    colors = [GROUND, WHITE, BLACK]
+    color = st.pills("Paint with", colors, default=GROUND, required=True, key=Part.COLOR.within(key))
     tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     size = cell(picture.shape[1:])
     pixels = painted(picture, strokes, ground, size)
@@ -42,7 +42,7 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
     )
     touched = _touched(event, -(-picture.shape[2] // size))
     if touched:
-        strokes.append((touched, str(colour)))
+        strokes.append((touched, str(color)))
         st.rerun(scope="fragment")
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Undo", key=Part.UNDO.within(key), disabled=not strokes):
@@ -64,8 +64,8 @@ def painted(
     """Return an image (C, H, W) after all strokes, which are pairs of the covered cells (row, column) and a color."""
     pixels = picture.copy()
     plain = {WHITE: 1.0, BLACK: 0.0}
-    for cells, colour in strokes:
-        tone = np.full(len(pixels), plain[colour]) if colour in plain else ground
+    for cells, color in strokes:
+        tone = np.full(len(pixels), plain[color]) if color in plain else ground
         for row, column in cells:
             part = pixels[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
             part[...] = tone[:, None, None]  # (C,) -> (C, 1, 1); a view, so this writes to `pixels`

@@ -39,7 +39,7 @@ from netloom.ui.shell.errors import show_error
 
 _ROLES = get_args(Role)
 _FILLED = {"Median": "median", "Mean": "mean", "Most frequent": "most_frequent", "Constant": "constant"}
-_NORMALISED = {
+_NORMALIZATIONS = {
     "Whole dataset": "dataset", "Per channel": "channel", "Scale to 0–1": "unit", "None": "none",
 }  # fmt: skip
 _SPLITS = {
@@ -288,7 +288,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
             _widgets(live, part.name, text_details(settings), edit)
             continue
         setting = part.modality.scale_setting
-        labels = _NORMALISED if isinstance(part, Images) else {
+        labels = _NORMALIZATIONS if isinstance(part, Images) else {
             label: value for label, value in SCALES.items() if value in ("standard", "minmax", "none")
         }  # fmt: skip
         if isinstance(
@@ -325,9 +325,9 @@ def _picture(live: Live, part: Images, edit: Any, first: Any, second: Any) -> No
     is_grayscale = part.settings.get("grey") or live.project.data.options.get("grey")
     binding = bound(live, f"{part.name}/size", side, lambda value: edit({"size": value}), renews=True)
     first.number_input("Image size (pixels)", 4, 512, side, **binding)
-    grey = bound(live, f"{part.name}/grey", channels == 1, lambda value: edit({"grey": value}), renews=True)
-    second.toggle("Grayscale", channels == 1, disabled=channels == 1 and not is_grayscale, **grey)
-    for widget in (binding, grey):
+    grayscale = bound(live, f"{part.name}/grey", channels == 1, lambda value: edit({"grey": value}), renews=True)
+    second.toggle("Grayscale", channels == 1, disabled=channels == 1 and not is_grayscale, **grayscale)
+    for widget in (binding, grayscale):
         refused(widget)
 
 

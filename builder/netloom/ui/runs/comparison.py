@@ -35,7 +35,7 @@ from netloom.ui.train.results import heading, measured
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLOURS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
+COLORS = "#6366f1 #f97316 #10b981 #e11d48 #0ea5e9 #a855f7 #84cc16 #f59e0b #14b8a6 #ec4899".split()
 # From low to high; visible on white and on black.
 SCALE = [[0, "#6366f1"], [0.5, "#10b981"], [1, "#f59e0b"]]
 LETTERS = "text-shadow: none !important"
@@ -157,15 +157,15 @@ def _overlay(rows: list[tuple[str, Points, bool]], split: str, name: str, axis: 
     for number, (title, points, is_base) in enumerate(rows):
         places, values = curve(points, split, name, axis)
         last = max(last, *places, 0.0)
-        colour = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         if share:
-            faint = {"color": colour, "width": 1}
+            faint = {"color": color, "width": 1}
             across, along = thin(places, values)
             figure.add_scatter(
                 x=across, y=along, mode="lines", line=faint, opacity=0.25, showlegend=False, hoverinfo="skip"
             )
         across, along = thin(places, smoothed(values, share))
-        line: dict[str, Any] = {"color": colour, "width": 3 if is_base else 2, "dash": "dash" if is_base else "solid"}
+        line: dict[str, Any] = {"color": color, "width": 3 if is_base else 2, "dash": "dash" if is_base else "solid"}
         mode = "lines" if len(across) > 30 else "lines+markers"
         figure.add_scatter(x=across, y=along, name=title, mode=mode, line=line, marker={"size": 5})
     figure.update_layout(
@@ -254,10 +254,10 @@ def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return {name: values for name, values in axes.items() if any(value != values[0] for value in values)}
 
 
-def parallel(axes: dict[str, list[Any]], colour_by: str | None, key: str) -> None:
+def parallel(axes: dict[str, list[Any]], color_by: str | None, key: str) -> None:
     """Draw parallel coordinates; CSS changes the axes, which are always black in Plotly."""
     st.html(f"<style>.parcoords .axis {{ .domain, .tick line {{ {AXIS} }} text {{ {LETTERS} }} }}</style>")
-    st.plotly_chart(parallel_chart(axes, colour_by), width="stretch", config=FLAT, key=key)
+    st.plotly_chart(parallel_chart(axes, color_by), width="stretch", config=FLAT, key=key)
 
 
 def _digits(values: Sequence[float]) -> str:
@@ -266,7 +266,7 @@ def _digits(values: Sequence[float]) -> str:
     return f".{3 + max(0, math.floor(math.log10(high / span)))}~g" if span > 0 else ".3~g"
 
 
-def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figure:
+def parallel_chart(axes: dict[str, list[Any]], color_by: str | None) -> go.Figure:
     """Return a chart of parallel coordinates. Categories are evenly spaced; runs without all values are omitted."""
     import plotly.graph_objects as go
 
@@ -286,14 +286,14 @@ def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figu
             dimensions.append(
                 {"label": label[-24:], "values": places, "tickvals": list(range(len(categories))), "ticktext": short}
             )
-    line: dict[str, Any] = {"color": COLOURS[0]}
-    if colour_by is not None and complete:
-        values = [axes[colour_by][place] for place in complete]
+    line: dict[str, Any] = {"color": COLORS[0]}
+    if color_by is not None and complete:
+        values = [axes[color_by][place] for place in complete]
         line = {
             "color": values,
             "colorscale": SCALE,
             "showscale": True,
-            "colorbar": {"title": colour_by, "thickness": 12},
+            "colorbar": {"title": color_by, "thickness": 12},
         }
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, labelangle=-12))
     figure.update_layout(height=380, margin={"l": 60, "r": 40, "t": 80, "b": 20})

@@ -23,7 +23,7 @@ from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.words import at, escape, unique_labels
-from netloom.ui.runs.comparison import COLOURS, FLAT, called, parallel, varied
+from netloom.ui.runs.comparison import COLORS, FLAT, called, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
 from netloom.ui.shell.background import in_background
@@ -327,17 +327,17 @@ def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
 
     pick = max if sweep.plan["direction"] == "maximize" else min
     figure = go.Figure()
-    for state, colour, symbol in (("complete", COLOURS[0], "circle"), ("pruned", "#94a3b8", "x")):
+    for state, color, symbol in (("complete", COLORS[0], "circle"), ("pruned", "#94a3b8", "x")):
         some = [trial for trial in done if trial.state == state]
         if some:
-            marker = {"color": colour, "symbol": symbol, "size": 8}
+            marker = {"color": color, "symbol": symbol, "size": 8}
             across, along = [trial.number + 1 for trial in some], [trial.value for trial in some]
             figure.add_scatter(x=across, y=along, mode="markers", name=state, marker=marker)
     if sweep.plan["kind"] == "search":
         complete = [trial for trial in done if trial.state == "complete"]
         values = [float(trial.value or 0.0) for trial in complete]
         best = [pick(values[: place + 1]) for place in range(len(values))]
-        line = {"color": COLOURS[1], "shape": "hv", "width": 2}
+        line = {"color": COLORS[1], "shape": "hv", "width": 2}
         figure.add_scatter(x=[trial.number + 1 for trial in complete], y=best, mode="lines", name="best", line=line)
     figure.update_layout(
         height=280,
@@ -354,7 +354,7 @@ def _shares(shares: dict[str, float]) -> go.Figure:
     import plotly.graph_objects as go
 
     paths = list(shares)[:12][::-1]
-    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=paths, orientation="h", marker_color=COLOURS[0]))
+    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=paths, orientation="h", marker_color=COLORS[0]))
     title = {"text": "What the results depend on", "x": 0, "font": {"size": 15}}
     figure.update_layout(
         title=title, height=90 + 30 * len(paths), margin=MARGIN, xaxis={"tickformat": ".0%", "range": [0, 1]}

@@ -116,9 +116,9 @@ def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name, values, colour in (("agent", returns, TRAIN), ("random", random, CHANCE)):
+    for name, values, color in (("agent", returns, TRAIN), ("random", random, CHANCE)):
         x = list(range(1, len(values) + 1))
-        figure.add_scatter(x=x, y=values, name=name, mode="markers", marker={"color": colour, "size": 9})
+        figure.add_scatter(x=x, y=values, name=name, mode="markers", marker={"color": color, "size": 9})
     figure.update_layout(
         title={"text": "Return of each episode", "x": 0, "font": {"size": 15}},
         height=360,

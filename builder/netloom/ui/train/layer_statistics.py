@@ -76,16 +76,16 @@ def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -
 
     few = _evenly(len(at), COLUMNS)
     cells = values[few].T.astype(np.float64)
-    colours = _powers(cells) if kind.powers else cells
+    colors = _powers(cells) if kind.powers else cells
     figure = go.Figure(
         go.Heatmap(
             x=np.round(at[few], 4),
             y=_short(titles),
-            z=np.round(colours, 4),
+            z=np.round(colors, 4),
             text=_written(cells),
             colorscale=SCALE,
             hovertemplate="%{y}<br>epoch %{x:.2f}: %{text}<extra></extra>",
-            colorbar={"thickness": 10, "outlinewidth": 0, **_ticks(colours, kind.powers)},
+            colorbar={"thickness": 10, "outlinewidth": 0, **_ticks(colors, kind.powers)},
         )
     )
     figure.update_layout(
@@ -152,9 +152,9 @@ def _powers(values: np.ndarray) -> np.ndarray:
     return bounded
 
 
-def _ticks(colours: np.ndarray, powers: bool) -> dict[str, Any]:
+def _ticks(colors: np.ndarray, powers: bool) -> dict[str, Any]:
     """Return the ticks of the color bar: four values instead of their logarithms."""
-    finite = colours[np.isfinite(colours)]
+    finite = colors[np.isfinite(colors)]
     places = np.linspace(finite.min(), finite.max(), 4).tolist() if len(finite) else []
     texts = [f"{10**place if powers else place:.1g}" for place in places]
     return {"tickvals": places, "ticktext": texts}

@@ -16,7 +16,7 @@ from netloom.training.diagnostics import Predictions, read_samples
 from netloom.training.diagnostics.prediction_history import PackedImage, unpacked
 from netloom.ui.components.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves.curve import drawing
-from netloom.ui.components.example_panels import colour
+from netloom.ui.components.example_panels import color
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.train.state import Key, ReadFile, TrainState
 
@@ -122,9 +122,7 @@ def _picture(value: PackedImage, title: str) -> str:
 def _classes(value: Mapping[str, Any], title: str) -> str:
     """Return class indices (H, W) as a colored image in HTML."""
     numbers = unpacked(value["classes"])
-    tones = np.array(
-        [[int(colour(place)[i : i + 2], 16) for i in (1, 3, 5)] for place in range(int(numbers.max()) + 1)]
-    )
+    tones = np.array([[int(color(place)[i : i + 2], 16) for i in (1, 3, 5)] for place in range(int(numbers.max()) + 1)])
     return _image(tones[numbers].astype(np.uint8), title)
 
 

@@ -91,10 +91,10 @@ class Graphs(Reader):
         questions.append(with_default(SPLIT, meta["options"].get("split"), columns))
         chosen = check_options(options, questions, meta["title"], "Graphs")
         warnings: list[str] = []
-        labelled = known_rows(labels, [chosen["target"]], warnings)
-        target = target_of(labelled[chosen["target"]], chosen["task"], meta["title"])
+        labeled = known_rows(labels, [chosen["target"]], warnings)
+        target = target_of(labeled[chosen["target"]], chosen["task"], meta["title"])
         arrays = load_arrays(folder, "graphs.npz")
-        rows = labelled.index.to_numpy()
+        rows = labeled.index.to_numpy()
         nodes, bonds = arrays["nodes"][rows].astype(np.float64), arrays["bonds"][rows].astype(np.float64)
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         node_counts = tuple(f"{int((abs(matrix).sum(1) > 0).sum())} nodes" for matrix in nodes)
@@ -103,7 +103,7 @@ class Graphs(Reader):
             Matrices(name="nodes", values=nodes, words=node_counts, **target_fields),
             Matrices(name="edges", values=bonds, words=edge_lists, **target_fields),
         )
-        split = parts_said(labelled, chosen["split"], None)
+        split = parts_said(labeled, chosen["split"], None)
         return MultiFieldDataset(name="", parts=parts, warnings=warnings, given=split, **target)
 
 

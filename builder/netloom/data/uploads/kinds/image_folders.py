@@ -15,7 +15,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.uploads.filetables import stated_parts
-from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
+from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
 from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
@@ -42,7 +42,7 @@ class PictureFolders(Reader):
         )  # low, but chosen if nothing else fits: `keep` explains what is missing
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        return [SIZE, GREY]
+        return [SIZE, GRAY]
 
     def learned(self, source: Source, answers: Answers) -> str:
         classes = sorted(set(_told(source, _pictures(source))[0]))
@@ -84,7 +84,7 @@ class PictureFolders(Reader):
         return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
-        chosen = check_options(options, [SIZE, GREY], "", "Images")
+        chosen = check_options(options, [SIZE, GRAY], "", "Images")
         arrays = load_arrays(folder)
         raw = Images(
             name="image",

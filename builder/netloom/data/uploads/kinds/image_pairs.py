@@ -15,7 +15,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
-from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, thumbnails
+from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, thumbnails
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 from netloom.data.uploads.upload_kind import (
@@ -68,7 +68,7 @@ class PicturePairs(Reader):
             with_default(TARGET, labels[-1], every),
             TASK,
             SIZE,
-            GREY,
+            GRAY,
             with_default(SPLIT, table_of_pairs.split, every),
         ]
 
@@ -113,24 +113,24 @@ class PicturePairs(Reader):
             with_default(TARGET, meta["options"]["target"], list(table.columns)),
             TASK,
             SIZE,
-            GREY,
+            GRAY,
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
         chosen = check_options(options, questions, meta["title"], "Pairs of images")
         warnings: list[str] = []
-        labelled = known_rows(table, [chosen["target"]], warnings)
+        labeled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
         pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
         # `known_rows` keeps the index, so it holds the numbers of the stored pairs.
-        rows = labelled.index.to_numpy()
+        rows = labeled.index.to_numpy()
         pairs = arrays["pairs"][rows]
-        target = target_of(labelled[chosen["target"]], chosen["task"], meta["title"])
+        target = target_of(labeled[chosen["target"]], chosen["task"], meta["title"])
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
             Images(name=name, pixels=pixels[pairs[:, place]], **target_fields)
             for place, name in enumerate(("first", "second"))
         )
-        split = parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
+        split = parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
         return PairedFieldsDataset(name="", parts=parts, warnings=warnings, given=split, **target)
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from netloom.data.splits.given_splits import part_in, path_of
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import (
-    GREY,
+    GRAY,
     IMAGE_SIDE,
     SIZE,
     brought_to,
@@ -60,7 +60,7 @@ class Masks(Reader):
         return 0.85 if pairs and 2 * len(pairs) >= 0.8 * len(pictures) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        return [SIZE, GREY]
+        return [SIZE, GRAY]
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict the class of every pixel from {len(_pairs(source)):,} images with masks."
@@ -118,7 +118,7 @@ class Masks(Reader):
         return Kept(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
-        chosen = check_options(options, [SIZE, GREY], "", "Images")
+        chosen = check_options(options, [SIZE, GRAY], "", "Images")
         arrays = load_arrays(folder)
         size = chosen["size"] or min(IMAGE_SIDE, meta["side"])
         raw = Images(

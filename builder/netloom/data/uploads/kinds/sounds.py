@@ -142,12 +142,12 @@ class Sounds(Reader):
         chosen = check_options(options, questions, meta["title"], "Sounds")
         target = chosen["target"] or meta["target"]
         warnings: list[str] = []
-        labelled = known_rows(table, [target], warnings)
+        labeled = known_rows(table, [target], warnings)
         length = max(2, round(float(chosen["seconds"]) * meta["rate"]))
-        if len(labelled) * length > MOST_SAMPLES:
-            raise DataError(f"{len(labelled):,} sounds of {length:,} samples are too many; choose fewer seconds.")
+        if len(labeled) * length > MOST_SAMPLES:
+            raise DataError(f"{len(labeled):,} sounds of {length:,} samples are too many; choose fewer seconds.")
         arrays = load_arrays(folder, "sounds.npz")
-        rows = labelled.index.to_numpy()
+        rows = labeled.index.to_numpy()
         arguments = (arrays["samples"], arrays["lengths"], rows, length)
         shape = (len(rows), length, 1)
         if math.prod(shape) > MAX_CELLS:
@@ -162,9 +162,9 @@ class Sounds(Reader):
             channels=("sound",),
             rate=meta["rate"],
             warnings=warnings,
-            **target_of(labelled[target], chosen["task"], meta["title"]),
+            **target_of(labeled[target], chosen["task"], meta["title"]),
         )
-        set_given(raw, parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
+        set_given(raw, parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> tuple[list[str], pd.DataFrame]:

@@ -68,21 +68,21 @@ class TextPairs(Tabular):
         if len(set(columns)) < 3:
             raise DataError("The two texts and the target have to be three different columns.")
         warnings: list[str] = []
-        labelled = known_rows(table, columns, warnings)
-        target = target_of(labelled[chosen["target"]], chosen["task"], title)
+        labeled = known_rows(table, columns, warnings)
+        target = target_of(labeled[chosen["target"]], chosen["task"], title)
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         fields = tuple(
             # A column with the name of the other field would be read in its place.
             Texts(
                 name=name,
                 column="" if chosen[name] in _FIELDS else chosen[name],
-                texts=[str(value) for value in labelled[chosen[name]]],
+                texts=[str(value) for value in labeled[chosen[name]]],
                 **target_fields,
             )
             for name in _FIELDS
         )
         return PairedFieldsDataset(
-            name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, labelled), **target
+            name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, labeled), **target
         )
 
 

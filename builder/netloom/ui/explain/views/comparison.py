@@ -179,7 +179,7 @@ def _points(comparison: Comparison, titles: tuple[str, str]) -> None:
     # Plotly interprets HTML tags in texts.
     across, up = (line(title).replace("<", "&lt;") for title in titles)
     figure = go.Figure()
-    dotted = {"color": figures.GREY, "dash": "dot", "width": 1}
+    dotted = {"color": figures.GRAY, "dash": "dot", "width": 1}
     figure.add_scatter(x=[-end, end], y=[-end, end], mode="lines", line=dotted, hoverinfo="skip")
     figure.add_scatter(
         x=first[is_nonzero],

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from netloom.ui.explain.view import ViewContext
 
 CLASS, COLUMN, WORD, ROWS = "Class", "Column", "Word", "Rows"
-GREY = "130, 130, 140"
+GRAY = "130, 130, 140"
 SIGNS: dict[str, Any] = {
     "for": ("Increases the score", "orange", ":material/add_circle:"),
     "against": ("Decreases the score", "blue", ":material/do_not_disturb_on:"),
@@ -183,7 +183,7 @@ def _figure(concepts: Concepts) -> go.Figure:
     several = len({score.target for score in concepts.scores}) > 1
     figure = go.Figure()
     for key, score in zip(keys, concepts.scores, strict=True):
-        band = {"color": f"rgba({GREY}, 0.25)", "width": 14}
+        band = {"color": f"rgba({GRAY}, 0.25)", "width": 14}
         figure.add_scatter(x=[score.low, score.high], y=[key, key], mode="lines", line=band, hoverinfo="skip")
     colors = [f"rgb({FOR})" if score.score > 0.5 else f"rgb({AGAINST})" for score in concepts.scores]
     believed = [score.word in ("for", "against") for score in concepts.scores]
@@ -193,14 +193,14 @@ def _figure(concepts: Concepts) -> go.Figure:
         mode="markers",
         marker={
             "size": 13,
-            "color": [c if sure else f"rgb({GREY})" for c, sure in zip(colors, believed, strict=True)],
+            "color": [c if sure else f"rgb({GRAY})" for c, sure in zip(colors, believed, strict=True)],
             "symbol": ["circle" if sure else "circle-open" for sure in believed],
             "line": {"width": 2},
         },
         text=[_hover(score) for score in concepts.scores],
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.add_vline(x=0.5, line={"color": f"rgba({GREY}, 0.6)", "dash": "dot"})
+    figure.add_vline(x=0.5, line={"color": f"rgba({GRAY}, 0.6)", "dash": "dot"})
     figure.update_layout(height=110 + 34 * len(keys), margin=MARGIN, showlegend=False)
     figure.update_xaxes(title="TCAV score", range=[-0.04, 1.04], tickformat=".0%")
     names = [f"{score.title}{f' · {score.target}' if several else ''}" for score in concepts.scores]

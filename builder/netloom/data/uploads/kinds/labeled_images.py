@@ -15,7 +15,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
-from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
+from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 from netloom.data.uploads.upload_kind import (
@@ -36,7 +36,7 @@ FILE = Question("file", "File column", "choice", "Column with the image file of 
 TARGET = Question("target", "Column to predict", "choice", "The target of an image")
 
 
-class LabelledPictures(Reader):
+class LabeledPictures(Reader):
     """Images and a table with a class or a number for each."""
 
     name = "labelled_pictures"
@@ -62,7 +62,7 @@ class LabelledPictures(Reader):
             with_default(TARGET, guess, label_columns(table, [file])),
             TASK,
             SIZE,
-            GREY,
+            GRAY,
             with_default(SPLIT, naming.split, label_columns(table, [file])),
         ]
 
@@ -101,22 +101,22 @@ class LabelledPictures(Reader):
             with_default(TARGET, meta["options"]["target"], list(table.columns)),
             TASK,
             SIZE,
-            GREY,
+            GRAY,
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
         chosen = check_options(options, questions, meta["title"], "Images")
         warnings: list[str] = []
-        labelled = known_rows(table, [chosen["target"]], warnings)
+        labeled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
         # `known_rows` keeps the index, so it holds the numbers of the stored images.
-        rows = labelled.index.to_numpy()
+        rows = labeled.index.to_numpy()
         raw = Images(
             name="image",
             warnings=warnings,
             pixels=brought_to(arrays["pixels"][rows], chosen["size"], chosen["grey"]),
-            **target_of(labelled[chosen["target"]], chosen["task"], meta["title"]),
+            **target_of(labeled[chosen["target"]], chosen["task"], meta["title"]),
         )
-        set_given(raw, parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
+        set_given(raw, parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw
 
     def _naming(self, source: Source) -> NamingTable:
