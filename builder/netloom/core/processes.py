@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+from collections.abc import Mapping, Sequence
 
 import psutil
+
+
+def start_detached(command: Sequence[str], stdin: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a process without output, in a session of its own, so that Ctrl+C in a terminal does not reach it.
+
+    `stdin` is a file descriptor or `subprocess.PIPE`.
+    """
+    return subprocess.Popen(
+        [*command],
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def is_running(pid: int, module: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from netloom.core.processes import lower_priority
+from netloom.core.processes import lower_priority, start_detached
 from netloom.jobs.worker_settings import WorkerSettings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError
 from netloom.runs.processes import COUNTS, forks
@@ -83,14 +83,7 @@ def _started() -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
                     forked = server.fork(worker_end)
                     forked.stdin.close()  # all messages use the channel
                     return pool_end, forked
-        child = subprocess.Popen(
-            [*COMMAND, "--alone"],
-            stdin=worker_end.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            start_new_session=True,  # so that Ctrl+C in a terminal does not reach it: it ends with its channel
-        )
+        child = start_detached([*COMMAND, "--alone"], worker_end.fileno(), _environment())
         lower_priority(child.pid, NICENESS)
     return pool_end, child
 

@@ -25,6 +25,8 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, NamedTuple
 
+from netloom.core.processes import start_detached
+
 # The time for a ready server to fork. After it, the caller does without the server, which may be suspended or swapped
 # out.
 ANSWER_S = 5.0
@@ -93,14 +95,7 @@ class ForkServer:
         # SEQPACKET keeps messages apart, and tells the server when this process ends.
         self._asking, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with server_end:
-            process = subprocess.Popen(
-                [*command],
-                stdin=server_end.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,  # so that Ctrl+C in a terminal does not reach it
-            )
+            process = start_detached(command, server_end.fileno(), environment)
         self.pid, self._process, self._ready = process.pid, process, False
         self._listening = threading.Lock()
         weakref.finalize(self, _end, self._asking, process, os.getpid())

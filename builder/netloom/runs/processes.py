@@ -14,7 +14,7 @@ from typing import IO, Any, TypeAlias, cast
 
 import psutil
 
-from netloom.core.processes import lower_priority
+from netloom.core.processes import lower_priority, start_detached
 from netloom.core.settings import settings, variable
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible, sibling
 from netloom.runs.resources.capacity import gpus
@@ -138,14 +138,7 @@ def _server(home: Path) -> ForkServer:
 
 
 def _new(home: Path) -> subprocess.Popen[bytes]:
-    child = subprocess.Popen(
-        [*COMMAND, str(home)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=_environment(home),
-        start_new_session=True,
-    )
+    child = start_detached([*COMMAND, str(home)], subprocess.PIPE, _environment(home))
     lower_priority(child.pid, settings.run_niceness)
     return child
 

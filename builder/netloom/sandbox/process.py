@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netloom.core.processes import lower_priority
+from netloom.core.processes import lower_priority, start_detached
 from netloom.core.progress import ProgressCallback
 from netloom.core.settings import settings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible
@@ -164,14 +164,7 @@ def _start(reads: str) -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]
                     forked = server.fork(child_end)
                     forked.stdin.close()  # all messages use the channel
                     return own_end, forked
-        child = subprocess.Popen(
-            [*COMMAND, "--alone"],
-            stdin=child_end.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            start_new_session=True,
-        )
+        child = start_detached([*COMMAND, "--alone"], child_end.fileno(), _environment())
     return own_end, child
 
 
