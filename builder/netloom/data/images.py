@@ -83,14 +83,16 @@ def equal(pictures: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Scale square images, each of its own size in a corner of (R, S, S, 3), to the size of the largest, in place."""
     side = int(sides.max())
     # (R, S, S, 3) -> (R, side, side, 3), without a copy if the sizes are equal
-    found = pictures if side == pictures.shape[1] else np.empty((len(pictures), side, side, 3), dtype=np.uint8)
-    for place, own in enumerate(sides.tolist()):
-        one = pictures[place, :own, :own]
-        if own != side:
-            found[place] = resized(np.ascontiguousarray(one), side)
-        elif found is not pictures:
-            found[place] = one
-    return found
+    resized_pictures = (
+        pictures if side == pictures.shape[1] else np.empty((len(pictures), side, side, 3), dtype=np.uint8)
+    )
+    for place, size in enumerate(sides.tolist()):
+        picture = pictures[place, :size, :size]
+        if size != side:
+            resized_pictures[place] = resized(np.ascontiguousarray(picture), side)
+        elif resized_pictures is not pictures:
+            resized_pictures[place] = picture
+    return resized_pictures
 
 
 def resized(pixels: np.ndarray, side: int, mode: str | None = None) -> np.ndarray:

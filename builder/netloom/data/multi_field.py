@@ -131,9 +131,9 @@ class MultiFieldDataset(RawDataset):
 
     def example(self, index: int, target: str) -> Example:
         examples = [part.example(index, target) for part in self.parts]
-        first, *rest = examples
+        first, *others = examples
         columns = dict(first.columns)
-        for example in rest:
+        for example in others:
             columns |= example.columns
             if example.image is not None:
                 first = replace(first, image=example.image if first.image is None else first.image)
@@ -141,7 +141,11 @@ class MultiFieldDataset(RawDataset):
                 first = replace(first, series=example.series)
             if example.text:
                 first = replace(first, text=example.text, tokens=example.tokens)
-        images = {part.name: one.image for part, one in zip(self.parts, examples, strict=True) if one.image is not None}
+        images = {
+            part.name: example.image
+            for part, example in zip(self.parts, examples, strict=True)
+            if example.image is not None
+        }
         texts = {part.name: part.texts[index] for part in self.parts if isinstance(part, Texts)}
         if len(texts) > 1:  # no single one can represent them
             first, columns = replace(first, text="", tokens=()), columns | texts

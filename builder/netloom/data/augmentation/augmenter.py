@@ -49,8 +49,8 @@ class Augmenter:
         self.follows = first if first >= 0 else None
         self._steps: list[tuple[Augmentation, list[int]]] = []
         self._mixing: list[tuple[Augmentation, list[int]]] = []
-        for one in declared:
-            self._add(one)
+        for augmentation in declared:
+            self._add(augmentation)
 
     def _add(self, declared: Augment) -> None:
         augmentations = parsed(declared)

@@ -25,7 +25,7 @@ class _Flip(_Picture):
 
     def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
         chosen = random.chosen(len(values), self.chance, values.dim())
-        return lambda found, exact: found.where(~chosen, found.flip(self.axis))
+        return lambda tensor, exact: tensor.where(~chosen, tensor.flip(self.axis))
 
 
 class HorizontalFlip(_Flip):
@@ -59,9 +59,9 @@ class Crop(_Picture):
         lines = (top + torch.arange(height, device=values.device)).clamp(0, height - 1)
         columns = (column_offset + torch.arange(width, device=values.device)).clamp(0, width - 1)
 
-        def move(found: torch.Tensor, exact: bool) -> torch.Tensor:
-            tall = found.gather(2, lines[:, None, :, None].expand_as(found))
-            return tall.gather(3, columns[:, None, None, :].expand_as(found))
+        def move(tensor: torch.Tensor, exact: bool) -> torch.Tensor:
+            tall = tensor.gather(2, lines[:, None, :, None].expand_as(tensor))
+            return tall.gather(3, columns[:, None, None, :].expand_as(tensor))
 
         return move
 
@@ -84,10 +84,10 @@ class _Affine(_Picture):
         theta = torch.cat([matrix * scale, torch.zeros(rows, 2, 1, device=values.device)], dim=2)
         grid = functional.affine_grid(theta, [rows, 1, height, width], align_corners=False)
 
-        def move(found: torch.Tensor, exact: bool) -> torch.Tensor:
+        def move(tensor: torch.Tensor, exact: bool) -> torch.Tensor:
             mode = "nearest" if exact else "bilinear"
-            moved = functional.grid_sample(found.float(), grid, mode, "border", align_corners=False)
-            return moved.to(found.dtype)
+            moved = functional.grid_sample(tensor.float(), grid, mode, "border", align_corners=False)
+            return moved.to(tensor.dtype)
 
         return move
 

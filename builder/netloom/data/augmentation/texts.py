@@ -57,4 +57,4 @@ class WordSwap(Motion):
         swapped[:, -1] = False
         order = places + swapped.long()
         order[:, 1:] -= swapped[:, :-1].long()
-        return lambda found, exact: found.gather(1, order)
+        return lambda tensor, exact: tensor.gather(1, order)

@@ -114,12 +114,12 @@ def _each(value: Any, kind: type[Any], what: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise DataError(f"The option '{what}s' holds settings by the name of a {what}, received {str(value)[:60]!r}.")
-    found = {}
+    settings_by_name = {}
     for name, settings in value.items():
         try:
-            found[str(name)] = kind.model_validate(settings)
+            settings_by_name[str(name)] = kind.model_validate(settings)
         except ValidationError as error:
             label = f"the {what} {str(name)[:80]!r}"
             errors = field_errors(error, kind, "setting", label)
             raise DataError(f"{label[:1].upper()}{label[1:]}: {summary(errors, 'the settings')}") from None
-    return found
+    return settings_by_name

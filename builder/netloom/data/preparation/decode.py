@@ -115,19 +115,19 @@ def class_and_tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Ma
     first = class_answers(preprocess, classes, arrays)
     second = tag_answers({**preprocess, "target": {**target, "classes": target["tags"]}}, tags, arrays)
     return [
-        {**one, "tags": other["prediction"], "entities": other["entities"]}
-        for one, other in zip(first, second, strict=True)
+        {**class_answer, "tags": tag_answer["prediction"], "entities": tag_answer["entities"]}
+        for class_answer, tag_answer in zip(first, second, strict=True)
     ]
 
 
 def several_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Return a prediction for each of several targets, from one output each."""
     parts = preprocess["target"]["parts"]
-    each = [decode({**preprocess, "target": part}, one, arrays) for part, one in zip(parts, output, strict=True)]
+    each = [decode({**preprocess, "target": part}, scores, arrays) for part, scores in zip(parts, output, strict=True)]
     names = [part["name"] for part in parts]
     return [
         {
-            "prediction": {name: one["prediction"] for name, one in zip(names, row, strict=True)},
+            "prediction": {name: answer["prediction"] for name, answer in zip(names, row, strict=True)},
             "outputs": dict(zip(names, row, strict=True)),
         }
         for row in zip(*each, strict=True)
@@ -156,7 +156,7 @@ def input_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 
 def generated_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Return generated examples."""
-    return [{"prediction": one} for one in restore_rows(preprocess["target"]["field"], output.numpy())]
+    return [{"prediction": example} for example in restore_rows(preprocess["target"]["field"], output.numpy())]
 
 
 def pair_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:

@@ -33,18 +33,18 @@ def encoded(fields: list[FieldState], raw: RawDataset) -> tuple[dict[str, torch.
         arrays = _filled(fields, raw, in_memory)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
     room = memmap_cache.Room(raw.folder, memmap_cache.key(raw.identity, len(raw), fields))
-    found = room.found()
-    if found is None:
+    arrays_in_files = room.found()
+    if arrays_in_files is None:
         try:
             _filled(fields, raw, room.array)
-            found = room.finish()
+            arrays_in_files = room.finish()
         except BaseException:
             # Also on KeyboardInterrupt, as half-written files would occupy the disk
             room.give_up()
             raise
     # In the order of the schema; the files are in the order in which they were encoded
-    found = {field["name"]: found[field["name"]] for field in fields}
-    return {name: one.tensor() for name, one in found.items()}, found
+    arrays_in_files = {field["name"]: arrays_in_files[field["name"]] for field in fields}
+    return {name: array.tensor() for name, array in arrays_in_files.items()}, arrays_in_files
 
 
 def _bytes(raw: RawDataset, fields: list[FieldState]) -> int:

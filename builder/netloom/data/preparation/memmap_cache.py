@@ -56,13 +56,13 @@ class Mapped:
         Raises:
             OSError: the file does not exist, or is too short.
         """
-        found = cls(path, tuple(shape), np.dtype(dtype), os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        mapped = cls(path, tuple(shape), np.dtype(dtype), os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
         # Tensors and workers share the object, so no one of them could close the descriptor
-        close = weakref.finalize(found, os.close, found.descriptor)
-        if os.fstat(found.descriptor).st_size != found.nbytes:
+        close = weakref.finalize(mapped, os.close, mapped.descriptor)
+        if os.fstat(mapped.descriptor).st_size != mapped.nbytes:
             close()
             raise OSError(f"{path} is cut short")
-        return found
+        return mapped
 
     @property
     def nbytes(self) -> int:
@@ -94,14 +94,14 @@ class Mapped:
         Raises:
             OSError: the file is damaged.
         """
-        found = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        view, place = found.reshape(-1).view(np.uint8).data, start * self.row_bytes
+        values = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        view, place = values.reshape(-1).view(np.uint8).data, start * self.row_bytes
         while view:
             count = _read(self.descriptor, view, place)
             if not count:
                 raise OSError(f"{self.path} is cut short")
             view, place = view[count:], place + count
-        return found
+        return values
 
 
 def _read(descriptor: int, view: memoryview, place: int) -> int:
@@ -109,9 +109,9 @@ def _read(descriptor: int, view: memoryview, place: int) -> int:
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [view], place)
     os.lseek(descriptor, place, os.SEEK_SET)
-    found = os.read(descriptor, len(view))
-    view[: len(found)] = found
-    return len(found)
+    content = os.read(descriptor, len(view))
+    view[: len(content)] = content
+    return len(content)
 
 
 class Room:
@@ -128,13 +128,16 @@ class Room:
         folder = self.folder / self.name
         try:
             index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-            found = {name: Mapped.open(folder / one["file"], one["shape"], one["dtype"]) for name, one in index.items()}
+            arrays = {
+                name: Mapped.open(folder / entry["file"], entry["shape"], entry["dtype"])
+                for name, entry in index.items()
+            }
         except (OSError, ValueError, KeyError, TypeError):
             return None
         with suppress(OSError):
             # `_forget` removes the encodings with the oldest time
             os.utime(folder)
-        return found
+        return arrays
 
     def array(self, name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
         """Return an array of zeros in a file.
@@ -148,22 +151,22 @@ class Room:
             # In the same folder, so that the rename in `finish` is atomic
             self._own = Path(tempfile.mkdtemp(prefix=".half-", dir=self.folder))
         kind = np.dtype(dtype)
-        wanted = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-        refuse_full(self.folder, wanted)
+        byte_count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        refuse_full(self.folder, byte_count)
         file = f"{len(self._made)}.bin"
         self._made[name] = {"file": file, "shape": list(shape), "dtype": kind.str}
-        if not wanted:
+        if not byte_count:
             (self._own / file).touch()
             return np.zeros(shape, kind)
-        with (self._own / file).open("wb") as made:
+        with (self._own / file).open("wb") as stream:
             if hasattr(os, "posix_fallocate"):
                 # Allocates the blocks: writing to a mapped file on a full disk would kill the process.
-                os.posix_fallocate(made.fileno(), 0, wanted)
+                os.posix_fallocate(stream.fileno(), 0, byte_count)
             else:
-                made.truncate(wanted)
-        found: np.memmap[Any, Any] = np.memmap(self._own / file, kind, "r+", shape=tuple(shape))
-        self._arrays.append(found)
-        return found
+                stream.truncate(byte_count)
+        array: np.memmap[Any, Any] = np.memmap(self._own / file, kind, "r+", shape=tuple(shape))
+        self._arrays.append(array)
+        return array
 
     def finish(self) -> dict[str, Mapped]:
         """Return the arrays after all are filled."""
@@ -183,10 +186,10 @@ class Room:
             else:
                 shutil.rmtree(self._own, ignore_errors=True)
         _forget(self.folder, target)
-        found = self.found()
-        if found is None:
+        arrays = self.found()
+        if arrays is None:
             raise DataError("What was written of this data could not be read again; look whether the disk is well.")
-        return found
+        return arrays
 
     def give_up(self) -> None:
         """Remove the incomplete files."""
@@ -201,15 +204,15 @@ def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Calla
         DataError: the disk has no space for it.
     """
     room = Room(folder, key(*parts, list(shape)))
-    found = room.found()
-    if found is None:
+    arrays = room.found()
+    if arrays is None:
         try:
             fill(room.array("values", shape, np.float32))
-            found = room.finish()
+            arrays = room.finish()
         except BaseException:
             room.give_up()
             raise
-    return np.asarray(found["values"].tensor())
+    return np.asarray(arrays["values"].tensor())
 
 
 def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray:
@@ -231,8 +234,8 @@ def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray
         os.replace(file.name, path)
     with suppress(OSError):
         os.utime(path)
-    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return found
+    mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped
 
 
 def remembered(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
@@ -242,33 +245,33 @@ def remembered(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
     path = folder / FOLDER / f"{name}.json"
     with suppress(OSError, ValueError):  # it does not exist yet, or is incomplete
         return json.loads(path.read_text(encoding="utf-8"))
-    found = make()
+    result = make()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps(found, ensure_ascii=False).encode())
-    return found
+    write_bytes(path, json.dumps(result, ensure_ascii=False).encode())
+    return result
 
 
-def refuse_full(folder: Path, wanted: int) -> None:
+def refuse_full(folder: Path, byte_count: int) -> None:
     """Check the disk space.
 
     Raises:
         DataError: the disk has no space for this number of bytes.
     """
     free = shutil.disk_usage(folder).free
-    if wanted > free:
+    if byte_count > free:
         raise DataError(
-            f"This data needs {wanted / 2**30:,.1f} GiB of disk space, but only {free / 2**30:,.1f} GiB are free; "
+            f"This data needs {byte_count / 2**30:,.1f} GiB of disk space, but only {free / 2**30:,.1f} GiB are free; "
             "free some space, or use a part of the data."
         )
 
 
 def _forget(folder: Path, but: Path) -> None:
     """Remove the least recently used encodings. Processes that have them open can still read them."""
-    found = []
+    folders_by_time = []
     for path in folder.glob("rows-*"):
         with suppress(OSError):
-            found.append((path.stat().st_mtime, path))
-    for _, path in sorted(found, reverse=True)[KEPT:]:
+            folders_by_time.append((path.stat().st_mtime, path))
+    for _, path in sorted(folders_by_time, reverse=True)[KEPT:]:
         if path != but:
             shutil.rmtree(path, ignore_errors=True)
 
