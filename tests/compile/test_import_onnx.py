@@ -293,7 +293,7 @@ LARGE = torch.tensor([[1, -2], [2e10, -3e12], [-2e10, 3e12]])
 @pytest.mark.parametrize("values", [[1e10, 2.0], [-1e10, -1e10], [3e38, 1.0]])
 @pytest.mark.parametrize("kind", ["Add", "Mul", "Max"])
 def test_large_constants_are_exact(kind: str, values: list[float]) -> None:
-    content = computed(helper.make_node(kind, ["x", "c"], ["y"]), c=np.float32(values))
+    content = computed(helper.make_node(kind, ["x", "c"], ["y"]), c=np.array(values, np.float32))
     rows = LARGE.clamp(-1, 1) if max(values) > 1e38 else LARGE  # else the product would be infinite
     assert differences(content, import_bytes(content), rows) == 0
 
@@ -311,7 +311,7 @@ def test_a_mask_fills_in_the_exact_value(fill: float) -> None:
 
 @pytest.mark.parametrize("limits", [(-1e10, 1e10), (-1e10, 5.0), (1e10, 1e11), (-3.4028234663852886e38, 6.0)])
 def test_large_limits_of_clip_are_exact(limits: tuple[float, float]) -> None:
-    low, high = np.float32(limits)
+    low, high = (np.float32(limit) for limit in limits)
     content = computed(helper.make_node("Clip", ["x", "low", "high"], ["y"]), low=low, high=high)
     assert differences(content, import_bytes(content), LARGE) == 0
 
@@ -328,7 +328,7 @@ def test_integers_that_float32_cannot_represent_are_refused(number: int) -> None
 )
 @pytest.mark.parametrize("kind", ["Div", "Mod", "Mod of C"])
 def test_constant_integers_are_divided_as_in_onnxruntime(kind: str, dividends: list[int], divisors: list[int]) -> None:
-    attributes = {"fmod": 1} if kind == "Mod of C" else {}
+    attributes: dict[str, Any] = {"fmod": 1} if kind == "Mod of C" else {}
     content = computed(
         helper.make_node(kind.split()[0], ["a", "b"], ["i"], **attributes),
         helper.make_node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
@@ -364,8 +364,9 @@ def test_integers_are_divided_as_in_onnxruntime(inputs: tuple[str, str]) -> None
 )
 def test_huge_results_of_constants_take_no_memory(kind: str, names: list[str]) -> None:
     length = 2**20
+    attributes: dict[str, Any] = {"axis": 0} if kind == "Gather" else {}
     content = computed(
-        helper.make_node(kind, names, ["huge"], **({"axis": 0} if kind == "Gather" else {})),
+        helper.make_node(kind, names, ["huge"], **attributes),
         helper.make_node("Add", ["x", "huge"], ["y"]),
         column=np.ones((length, 1), np.float32),
         row=np.ones((1, length), np.float32),
