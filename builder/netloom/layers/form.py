@@ -41,12 +41,17 @@ def form(declaration: type[BaseModel]) -> list[FormField]:
 
 def _field(name: str, info: Any) -> FormField:
     annotation, optional = _without_none(info.annotation)
+    metadata = list(info.metadata)
+    if hasattr(annotation, "__metadata__"):
+        # In a union, such as the number of folds or None, the type is still wrapped in its metadata
+        metadata += annotation.__metadata__
+        annotation = get_args(annotation)[0]
     kind, choices = _kind(annotation)
     low: list[Any] = [
-        item.ge if isinstance(item, annotated_types.Ge) else item.gt for item in info.metadata if _is_low(item)
+        item.ge if isinstance(item, annotated_types.Ge) else item.gt for item in metadata if _is_low(item)
     ]
     high: list[Any] = [
-        item.le if isinstance(item, annotated_types.Le) else item.lt for item in info.metadata if _is_high(item)
+        item.le if isinstance(item, annotated_types.Le) else item.lt for item in metadata if _is_high(item)
     ]
     return FormField(
         name=name,
@@ -58,7 +63,7 @@ def _field(name: str, info: Any) -> FormField:
         maximum=high[0] if high else None,
         choices=choices,
         optional=optional,
-        exclusive_minimum=any(isinstance(item, annotated_types.Gt) for item in info.metadata),
+        exclusive_minimum=any(isinstance(item, annotated_types.Gt) for item in metadata),
     )
 
 
