@@ -173,8 +173,8 @@ def test_a_constant_fill_has_its_own_category_however_rare_it_is(home: Path, cit
         "label": ["a", "b"] * (len(city) // 2 + 4),
     }
     info = add_file(csv(table), "c.csv", home, target="label")
-    settings = {"city": {"kind": "category", "impute": "constant", "fill": "unknown"}}
-    data = prepare(DataChoice(dataset=info.name, options={"columns": settings}), home)
+    options: dict[str, Any] = {"columns": {"city": {"kind": "category", "impute": "constant", "fill": "unknown"}}}
+    data = prepare(DataChoice(dataset=info.name, options=options), home)
     missing = data.encode({**data.row(0), "city": ""})["features"][0].tolist()
     assert missing[data.schema.inputs[0].columns.index("city = unknown")] == 1
 

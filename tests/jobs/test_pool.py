@@ -194,13 +194,6 @@ def test_owners_take_turns(trained: Runs, own: Pool) -> None:
     assert sorted(expected, key=lambda job: job.started_at) == expected
 
 
-def test_only_so_many_owners_are_remembered(trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_pool, "MAX_OWNERS", 2)
-    for row, owner in enumerate(("first", "second", "first", "third")):
-        answer(own.submit(Answer(trained.weights["breast_cancer"], row), trained.home, owner))
-    assert list(own._last_served) == ["first", "third"]
-
-
 def test_an_attack_does_not_delay_the_click_of_another(trained: Runs, pool: Pool) -> None:
     weights = trained.weights["breast_cancer"]
     answer(pool.submit(Answer(weights, 1), trained.home))  # the run is loaded

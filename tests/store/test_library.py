@@ -123,7 +123,8 @@ def test_only_what_is_about_to_change_is_locked(store: Store) -> None:
     locks: list[bool] = []
 
     def record(connection: Connection, statement: ClauseElement, *_: object) -> None:
-        locks.append("FOR UPDATE" in str(statement.compile(dialect=postgresql.dialect())))
+        text = str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+        locks.append("FOR UPDATE" in text)
 
     event.listen(store.db.engine, "before_execute", record)
     store.bundle("tower")
