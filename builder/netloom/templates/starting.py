@@ -73,7 +73,7 @@ def starters(choice: DataChoice, schema: Schema) -> list[Template]:
     kinds = tuple(field.kind for field in schema.inputs)
     names = STARTERS.get((kinds, schema.target.kind), ())
     if _is_sound(schema):
-        names = ("spoken_cnn", *names) if schema.target.kind == "class" else names
+        names = ("spoken_cnn", *names) if schema.target.type.is_class else names
     return [templates()[name] for name in names if name in templates()]
 
 

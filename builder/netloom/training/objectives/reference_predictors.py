@@ -160,7 +160,7 @@ def _some(rows: torch.Tensor, most: int) -> torch.Tensor:
 
 def _forecast_channel(raw: object) -> int | None:
     """Return the channel of a series whose next values are the target; None if there is none."""
-    if not isinstance(raw, Series) or raw.target_kind != "number" or not raw.contiguous or raw.gap == 0:
+    if not isinstance(raw, Series) or not raw.target_type.is_number or not raw.contiguous or raw.gap == 0:
         return None
     if len(raw.channels) == 1:
         return 0

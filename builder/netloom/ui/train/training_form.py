@@ -64,7 +64,7 @@ def training_form(live: Live) -> None:
     if live.project.data.dataset and not live.data_problem():
         data = live.schema()
         if data:
-            acts = data.target.kind == "action"
+            acts = data.target.type.is_action
             note = "the agent learns from its own actions; the rows only show its observations." if acts else (
                 "the test rows are never used for training.")  # fmt: skip
             st.caption(f"{data.rows:,} rows · {note}")
