@@ -1,4 +1,4 @@
-"""What builder/netloom/runs/SCALING.md reckons with: `python -m tests.store.measures store|queue|worker|web`.
+"""What docs/pages/scaling.md reckons with: `python -m tests.store.measures store|queue|worker|web|background`.
 
 Nothing here passes or fails; each line that is printed is a figure of the machine it ran on.
 """
@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,11 +19,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import psutil
 
-from netloom.document import Project
+from netloom.data import add_file, prepare, schema
+from netloom.data.builtin_registry import builtin
+from netloom.document import DataChoice, Project
 from netloom.store import Limits, Point, Store, open_store
 from netloom.templates import templates
+from netloom.validation import analyse
 from tests.store import postgres
 from tests.store.states import put
 
@@ -326,6 +332,52 @@ def web() -> None:
             server.stop()
 
 
+def background() -> None:
+    """How long the web server's other threads wait while one reads data or checks a network."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        random = np.random.default_rng(0)
+        table = pd.DataFrame(random.normal(size=(200_000, 20)).round(3), columns=[f"x{place}" for place in range(20)])
+        table["y"] = random.integers(0, 3, len(table))
+        table.to_csv(home / "table.csv", index=False)
+        words = np.array(["good", "bad", "film", "the", "plot", "is", "not", "very", "long", "short"])
+        texts = pd.DataFrame({"text": [" ".join(row) for row in random.choice(words, (50_000, 20))]})
+        texts["y"] = random.integers(0, 2, len(texts))
+        texts.to_csv(home / "texts.csv", index=False)
+        for name in ("table", "texts"):
+            info = add_file(home / f"{name}.csv", f"{name}.csv", home, target="y")
+            _print_wait(f"a {name} upload of {info.rows:,} rows", partial(prepare, DataChoice(dataset=info.name), home))
+        for name in builtin():
+            _print_wait(f"data {name}", partial(prepare, DataChoice(dataset=name), home))
+        project = templates()["digits_cnn"].project
+        _print_wait("the first check of a network", partial(analyse, project, schema(project.data, home)))
+        for name, template in templates().items():
+            project = template.project
+            _print_wait(f"check {name}", partial(analyse, project, schema(project.data, home)))
+
+
+def _print_wait(what: str, act: Callable[[], object]) -> None:
+    """Print how long `act` takes, and the longest time that a millisecond of Python took beside it."""
+    longest, ended = 0.0, threading.Event()
+
+    def tick() -> None:
+        nonlocal longest
+        while not ended.is_set():
+            start = time.perf_counter()
+            sum(range(30_000))
+            longest = max(longest, time.perf_counter() - start)
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    act()
+    took = time.perf_counter() - start
+    ended.set()
+    thread.join()
+    print(f"{what:44} {took:6.2f} s, another thread waits at most {1000 * longest:.0f} ms", flush=True)
+
+
 def _open(browser: Any, url: str) -> Any:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(url)
@@ -341,6 +393,7 @@ if __name__ == "__main__":
         "queue": queue,
         "worker": worker,
         "web": web,
+        "background": background,
         "writer": writer,
     }
     tasks[task](*arguments)
