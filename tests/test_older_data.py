@@ -171,7 +171,7 @@ def test_documents_have_the_same_layers_sizes_issues_and_code(older: Older, part
 
 
 # Methods of `netloom.nn` that 0.1.0 called otherwise. They hold no weights.
-RENAMED = {"bend": "build_activation", "few": "dispatch"}
+RENAMED = {"bend": "build_activation", "few": "dispatch", "normalise": "normalize"}
 
 
 def meaning(source: str) -> str:
