@@ -6,6 +6,8 @@ such as `netloom.data.prepare`, so that the work of a page that was left is not 
 
 This is for objects that the server needs in memory. Results that another process can send are jobs, which also leave
 the interpreter lock to the pages; see `netloom.ui.shell.jobs`.
+
+Other threads wait at most 11 ms for the interpreter meanwhile: `python -m tests.store.measures background`.
 """
 
 from __future__ import annotations
