@@ -60,6 +60,17 @@ def test_a_file_is_taken_for_what_it_holds(home: Path, filename: str) -> None:
     data.example(0)
 
 
+def test_columns_of_a_table_may_be_called_like_those_of_the_preview() -> None:
+    files = {f"p{n}.png": png(np.full((8, 8), 20 * n, np.uint8)) for n in range(12)}
+    table = "\n".join(["image,image 1,kind", *(f"p{n}.png,p{n - 1 if n else 1}.png,{'ab'[n % 2]}" for n in range(12))])
+    source = open_source(packed({**files, "table.csv": table.encode()}), "a.zip")
+    for name, columns in (("labelled_pictures", ["image'"]), ("picture_pairs", ["image 1'", "image 2"])):
+        reader = readers()[name]
+        shown = reader.preview(source, reader.answered(source, {}))
+        assert list(shown.columns) == [*columns, "image", "image 1", "kind"]
+        assert shown[columns[0]].str.startswith("data:image/png").all()
+
+
 def test_every_kind_is_tried_here() -> None:
     assert {kind for _, kind in BROUGHT.values()} | {"picture_folders"} == set(readers())
 

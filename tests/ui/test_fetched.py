@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from netloom.data.downloads import FetchError
 from netloom.data.uploads import open_source
-from netloom.ui.data.upload_form import fetch_files, from_the_web
+from netloom.ui.data.upload_form import THUMBNAIL, fetch_files, from_the_web, images_in
 from tests.data.test_fetching import TABLE
 from tests.data.test_fetching import server as server
 
@@ -25,6 +26,21 @@ def test_what_is_not_fetched(typed: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("NETLOOM_ALLOW_DOWNLOADS", "1")
     with pytest.raises(FetchError):
         fetch_files(typed, lambda share, what: None)
+
+
+def test_only_columns_of_thumbnails_are_shown_as_images() -> None:
+    """The browser fetches whatever address a cell of such a column holds."""
+    thumbnail, address = f"{THUMBNAIL}iVBORw0KGgo=", "https://example.org/a.png"
+    columns = {
+        "image": [thumbnail, ""],
+        "picture": [address, address],
+        "mixed": [thumbnail, address],
+        "vector": ["data:image/svg+xml,<svg/>"] * 2,
+        "empty": ["", ""],
+        "size": [1, 2],
+    }
+    assert images_in(pd.DataFrame(columns)) == ["image"]
+    assert images_in(pd.DataFrame({"image": []})) == []
 
 
 def test_nothing_is_offered_or_fetched_unless_it_is_allowed(server: str) -> None:

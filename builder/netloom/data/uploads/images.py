@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from netloom.data.images import data_uri, equal, picture, resized
 from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Question
+from netloom.modalities.columns.column_kind import free_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMAGE_SIDE = 32
 _MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
@@ -72,6 +76,15 @@ def thumbnails(source: Source, names: Sequence[str], side: int = 64) -> list[str
         except DataError:
             uris.append("")
     return uris
+
+
+def with_thumbnails(table: pd.DataFrame, uris: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return a table with columns of thumbnails (R,) before its own; a name that the table has already gets a prime."""
+    import pandas as pd
+
+    own_names = [str(name) for name in table.columns]
+    images = pd.DataFrame({free_name(name, own_names): column for name, column in uris.items()})
+    return pd.concat([images, table.reset_index(drop=True)], axis=1)
 
 
 def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MAX_UPLOAD_MIB = 200
 HEIGHT, ROW = 252, 72  # in pixels, of the table of the first rows, and of a row of questions
 DAY = "YYYY-MM-DD"
+THUMBNAIL = "data:image/png;base64,"  # the beginning of the cells that hold the image itself
 ACROSS = 3  # questions side by side
 NOTED = 3  # remarks on a file that are shown before it is added
 _TASKS = {"classification": "Class", "regression": "Number", "multi_label": "Multiple labels (a;b;c)"}
@@ -200,11 +201,23 @@ def _choice(value: Any, question: Question) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else line(str(value))
 
 
+def images_in(rows: pd.DataFrame) -> list[str]:
+    """Return the columns of a preview whose cells are thumbnails or empty.
+
+    Every cell counts, because the browser would fetch the address that another cell of such a column holds.
+    """
+    return [
+        str(name)
+        for name, cells in rows.items()
+        if cells.astype(str).str.startswith(THUMBNAIL).any() and cells.astype(str).str.match(f"^$|{THUMBNAIL}").all()
+    ]
+
+
 def _preview(rows: pd.DataFrame, height: int) -> None:
-    # A column of the file may have any name; images of a preview are data URIs.
-    image_columns = [name for name in rows.columns if len(rows) and str(rows[name].iloc[0]).startswith("data:image/")]
+    image_columns = images_in(rows)
     cells: dict[str, Any] = {name: st.column_config.ImageColumn(name) for name in image_columns}
-    if "loudness" in rows.columns:
+    # A table can have a column of this name, too; that of sounds holds curves.
+    if "loudness" in rows.columns and rows["loudness"].map(lambda cell: isinstance(cell, list)).all():
         cells["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
     for name in rows.select_dtypes(["datetime", "datetimetz"]).columns:
         daily = (rows[name].dropna() == rows[name].dropna().dt.normalize()).all()

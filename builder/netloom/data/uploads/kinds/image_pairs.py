@@ -15,7 +15,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
-from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, thumbnails
+from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, thumbnails, with_thumbnails
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 from netloom.data.uploads.upload_kind import (
@@ -76,14 +76,12 @@ class PicturePairs(Reader):
         return f"Predict {answers.get('target')!r} from two images, with one shared encoder."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
-        import pandas as pd
-
-        table = self._rows(source, answers, []).head(PREVIEWED).reset_index(drop=True)
-        pictures = {
+        table = self._rows(source, answers, []).head(PREVIEWED)
+        uris = {
             f"image {place}": thumbnails(source, [str(name) for name in table[answers[column]]])
             for place, column in enumerate(("first", "second"), 1)
         }
-        return pd.concat([pd.DataFrame(pictures), table], axis=1)
+        return with_thumbnails(table, uris)
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         notes: list[str] = []

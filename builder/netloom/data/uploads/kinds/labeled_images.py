@@ -15,7 +15,16 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
-from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
+from netloom.data.uploads.images import (
+    GRAY,
+    SIZE,
+    brought_to,
+    load_arrays,
+    read_pictures,
+    set_given,
+    thumbnails,
+    with_thumbnails,
+)
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
 from netloom.data.uploads.upload_kind import (
@@ -70,12 +79,9 @@ class LabeledPictures(Reader):
         return f"Predict {answers.get('target')!r} from an image."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
-        import pandas as pd
-
         table = self._rows(source, answers, []).head(PREVIEWED)
         names = [str(name) for name in table[answers["file"]]]
-        pictures = pd.DataFrame({"image": thumbnails(source, names)})
-        return pd.concat([pictures, table.reset_index(drop=True)], axis=1)
+        return with_thumbnails(table, {"image": thumbnails(source, names)})
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         notes: list[str] = []
