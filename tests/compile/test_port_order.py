@@ -22,7 +22,7 @@ from netloom.document import SUBNETWORK, Network, Project, apply, canvas_network
 from netloom.document.edits import EditError
 from netloom.export.tracing import quiet
 from netloom.runs.history.comparison import difference
-from tests.explain.models import begun
+from tests.explain.models import untrained_run
 from tests.networks import project
 
 # None of these is the alphabetical order, nor the one in which the operators read them.
@@ -142,7 +142,7 @@ def crossed() -> Project:
 def test_exports_take_their_inputs_in_the_order_of_the_document() -> None:
     import onnxruntime  # type: ignore[import-untyped]
 
-    run = begun(crossed())
+    run = untrained_run(crossed())
     assert run.fields == ["second", "first"]
     assert "def forward(self, c: torch.Tensor, b: torch.Tensor)" in run.source
     # Each of these compares the file with the network on real rows, by position, before it is given.
@@ -158,7 +158,7 @@ def test_exports_take_their_inputs_in_the_order_of_the_document() -> None:
 
 
 def test_an_exported_file_comes_back_with_the_same_order(tmp_path: Path) -> None:
-    run = begun(crossed())
+    run = untrained_run(crossed())
     for kind in ("onnx", "pt2"):
         path = tmp_path / f"crossed.{kind}"
         path.write_bytes(export.content(run, kind))

@@ -1,4 +1,4 @@
-"""What the tests of explanations share."""
+"""Fixtures shared by the explanation tests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nodes() -> Iterator[None]:
-    """Captum works out the nodes of Gauss and Legendre twice for each integral; here once for each number of steps."""
+def _cached_quadrature_nodes() -> Iterator[None]:
+    """Cache the Gauss-Legendre nodes: Captum computes them twice per integral, here once per number of steps."""
     legendre = np.polynomial.legendre
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(legendre, "leggauss", cache(legendre.leggauss))

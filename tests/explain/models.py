@@ -1,4 +1,4 @@
-"""Small networks of every kind of input, trained on real data for a moment."""
+"""Small networks for every kind of input, trained briefly on real data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.networks import chain
 
 Layer = tuple[str, dict[str, Any]]
 
-# Options with which every method is quick and still does all that it does.
+# Options that make every method fast but still exercise all of its code.
 QUICK: dict[str, dict[str, Any]] = {
     "smoothgrad": {"samples": 4},
     "gradient_shap": {"references": 4, "max_samples": 16},
@@ -32,11 +32,11 @@ QUICK: dict[str, dict[str, Any]] = {
 
 
 def source(dataset: str, **options: Any) -> Layer:
-    """An Input for the only field of a dataset."""
-    found = schema(DataChoice(dataset=dataset, options=options))
-    if found is None:
+    """An Input layer for the only field of a dataset."""
+    dataset_schema = schema(DataChoice(dataset=dataset, options=options))
+    if dataset_schema is None:
         raise ValueError(f"{dataset} has no schema")
-    field = found.inputs[0]
+    field = dataset_schema.inputs[0]
     params = {"field": field.name, "kind": field.kind, "shape": list(field.shape)}
     return "Input", params | ({"vocabulary": field.vocabulary} if field.vocabulary else {})
 
@@ -52,8 +52,8 @@ def network(dataset: str, *layers: Layer, options: dict[str, Any] | None = None,
     )
 
 
-def without_maxima(data: DataChoice, home: Path) -> TrainedRun:
-    """A network of convolutions without maxima, trained on pictures of two classes."""
+def train_without_max_pooling(data: DataChoice, home: Path) -> TrainedRun:
+    """Train a convolutional network without max pooling on images of two classes."""
     field = prepare(data, home).schema.inputs[0]
     layers: list[Layer] = [
         ("Input", {"field": field.name, "kind": "image", "shape": list(field.shape)}),
@@ -94,7 +94,7 @@ def image() -> Project:
 
 
 def strided() -> Project:
-    """Convolutions without maxima, for which DeepLift holds."""
+    """Convolutions without max pooling, which DeepLift supports."""
     return network(
         "shapes",
         ("Conv2d", {"filters": 12, "stride": 2}),
@@ -120,8 +120,8 @@ def series() -> Project:
 
 def words(*body: Layer, epochs: int) -> Project:
     embedding = ("Embedding", {"vocabulary": source("intents")[1]["vocabulary"], "dim": 16})
-    found = schema(DataChoice(dataset="intents"))
-    classes = len(found.target.classes) if found else 0
+    dataset_schema = schema(DataChoice(dataset="intents"))
+    classes = len(dataset_schema.target.classes) if dataset_schema else 0
     head: Layer = ("Linear", {"units": classes})
     return network("intents", embedding, *body, head, epochs=epochs, learning_rate=0.01, batch_size=64)
 
@@ -166,18 +166,18 @@ PROJECTS = {
 
 @cache
 def trained(name: str) -> TrainedRun:
-    """One of these networks, trained; made once."""
+    """One of these networks, trained; cached."""
     return fit_here({**PROJECTS, "strided": strided}[name]())
 
 
 @cache
 def fresh(name: str) -> TrainedRun:
-    """One of these networks with weights that learned nothing, for what does not depend on them; made once."""
-    return begun(PROJECTS[name]())
+    """One of these networks with untrained weights, for tests that do not depend on them; cached."""
+    return untrained_run(PROJECTS[name]())
 
 
-def begun(project: Project) -> TrainedRun:
-    """A network with weights that learned nothing."""
+def untrained_run(project: Project) -> TrainedRun:
+    """A network with untrained weights."""
     import torch
 
     from netloom import compile as compiling

@@ -30,18 +30,18 @@ from tests.networks import chain, project
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_rollout_of_two_layers_by_hand() -> None:
-    """Layer 1 has one head that swaps two steps, layer 2 two heads whose mean looks at both steps alike."""
+def test_rollout_of_two_layers_matches_hand_computation() -> None:
+    """Layer 1 has one head that swaps two steps; layer 2 has two heads whose mean attends to both steps equally."""
     first = np.array([[[0.0, 1.0], [1.0, 0.0]]])
     second = np.array([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
-    # With the residual: [[.5, .5], [.5, .5]] and [[.75, .25], [.25, .75]]; their product is one half everywhere.
+    # With the residual: [[.5, .5], [.5, .5]] and [[.75, .25], [.25, .75]]; their product is 0.5 everywhere.
     np.testing.assert_allclose(rollout([first, second]), np.full((2, 2), 0.5))
     third = np.array([[[1.0, 0.0], [0.6, 0.4]]])
     # [[1, 0], [.3, .7]] twice: row 1 is .3 + .7 × .3 = .51 and .7 × .7 = .49.
     np.testing.assert_allclose(rollout([third, third]), [[1.0, 0.0], [0.51, 0.49]])
 
 
-def test_rankings_correlate_by_their_order_alone() -> None:
+def test_spearman_depends_only_on_rank_order() -> None:
     values = np.array([0.1, 5.0, 3.0, 2.0])
     assert spearman(values, np.exp(values)) == pytest.approx(1)
     assert spearman(values, -values) == pytest.approx(-1)
@@ -54,7 +54,7 @@ def test_rankings_correlate_by_their_order_alone() -> None:
 
 
 @pytest.mark.parametrize(("name", "layers"), [("transformer", 2), ("characters", 2)])
-def test_the_weights_of_every_head(name: str, layers: int) -> None:
+def test_attention_weights_of_every_head_are_returned(name: str, layers: int) -> None:
     run = trained(name)
     maps = explain(run, "attention", 3).attention
     assert maps is not None
@@ -73,10 +73,10 @@ def test_the_weights_of_every_head(name: str, layers: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["transformer", "characters"])
-def test_the_weights_make_the_layers_own_output(name: str) -> None:
-    """out(A·v) from the captured weights equals what the fused attention gave; capture changes nothing, not a bit."""
+def test_captured_weights_reproduce_the_layer_output(name: str) -> None:
+    """out(A·v) from the captured weights equals the fused attention output; capture keeps it bit for bit."""
     run = trained(name)
-    layer: Any = next(found for found in deepcopy(run.model).modules() if hasattr(found, "capture"))
+    layer: Any = next(submodule for submodule in deepcopy(run.model).modules() if hasattr(submodule, "capture"))
     x = torch.randn(2, 6, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         plain = layer(x)
@@ -88,51 +88,51 @@ def test_the_weights_make_the_layers_own_output(name: str) -> None:
     torch.testing.assert_close(rebuilt, plain, atol=1e-5, rtol=1e-5)
 
 
-def test_the_verdict_says_that_attention_is_no_attribution() -> None:
-    found = explain(trained("transformer"), "attention", 3)
-    assert "not what the prediction relies on" in found.verdict.sentence
-    assert found.verdict.level in ("caution", "poor")
-    assert found.attention is not None
-    assert found.attention.correlation is not None
-    assert f"{found.attention.correlation:+.2f}" in found.verdict.sentence
+def test_verdict_warns_that_attention_is_not_attribution() -> None:
+    explanation = explain(trained("transformer"), "attention", 3)
+    assert "not what the prediction relies on" in explanation.verdict.sentence
+    assert explanation.verdict.level in ("caution", "poor")
+    assert explanation.attention is not None
+    assert explanation.attention.correlation is not None
+    assert f"{explanation.attention.correlation:+.2f}" in explanation.verdict.sentence
 
 
-def test_a_text_is_explained_at_the_position_that_is_asked_for() -> None:
+def test_text_is_explained_at_the_requested_position() -> None:
     run = trained("characters")
-    found = explain(run, "attention", 3, target={"position": 5})
-    assert found.target.position == 5
-    assert found.attention is not None
-    assert found.attention.rollout is not None
-    np.testing.assert_array_equal(found.attributions["text"], found.attention.rollout[5])
-    assert (found.attributions["text"][6:] == 0).all()
+    explanation = explain(run, "attention", 3, target={"position": 5})
+    assert explanation.target.position == 5
+    assert explanation.attention is not None
+    assert explanation.attention.rollout is not None
+    np.testing.assert_array_equal(explanation.attributions["text"], explanation.attention.rollout[5])
+    assert (explanation.attributions["text"][6:] == 0).all()
     parts = explain(run, "integrated_gradients", 3, target={"position": 5}).attributions["text"]
     assert (parts[6:] == 0).all(), "what comes later cannot matter to a causal network"
     assert np.abs(parts[:6]).sum() > 0
 
 
 @pytest.mark.parametrize("name", ["transformer", "characters"])
-def test_weights_that_have_a_gradient_change_nothing(name: str) -> None:
-    """The answer by way of readable weights is the answer, and these are the weights that capture gives."""
+def test_traced_attention_leaves_the_output_unchanged(name: str) -> None:
+    """The output with traced weights equals the plain output, and the traced weights equal the captured ones."""
     run = trained(name)
     inputs = {key: value[3:4] for key, value in run.data.inputs.items()}
     context = ExplanationContext(
         run.project, run.model, run.data, inputs, choose(None, run.output(inputs), run.data, inputs)
     )
-    with torch.no_grad(), trace_attention(context.model) as kept:
-        found = context.forward(inputs)
-    torch.testing.assert_close(found, run.output(inputs), atol=1e-5, rtol=1e-5)
+    with torch.no_grad(), trace_attention(context.model) as traced:
+        output = context.forward(inputs)
+    torch.testing.assert_close(output, run.output(inputs), atol=1e-5, rtol=1e-5)
     maps = explain(run, "attention", 3).attention
     assert maps is not None
-    assert [layer.name for layer in maps.layers] == list(kept)
+    assert [layer.name for layer in maps.layers] == list(traced)
     for layer in maps.layers:
-        np.testing.assert_allclose(kept[layer.name][0].numpy(), layer.weights, atol=1e-6)
+        np.testing.assert_allclose(traced[layer.name][0].numpy(), layer.weights, atol=1e-6)
     assert "forward" not in vars(context.model.get_submodule(maps.layers[0].name))
 
 
 def linear_attention_only(run: TrainedRun) -> tuple[Project, nn.Module]:
-    """One head of attention whose output, averaged, is the answer: linear in the weights A, with no bias."""
+    """One attention head whose mean output is the score: linear in the weights A, without biases."""
     kind, params = source("intents")
-    made = chain(
+    document = chain(
         (kind, params),
         ("Embedding", {"vocabulary": params["vocabulary"], "dim": len(run.data.schema.target.classes)}),
         ("MultiHeadAttention", {"heads": 1}),
@@ -140,30 +140,30 @@ def linear_attention_only(run: TrainedRun) -> tuple[Project, nn.Module]:
         data=run.project.data,
     )
     torch.manual_seed(1)
-    model = module(made).eval()
+    model = module(document).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
                 parameter.zero_()
-    return made, model
+    return document, model
 
 
-def test_weighted_attention_of_a_network_that_is_linear_in_it_sums_to_the_answer() -> None:
+def test_attention_relevance_sums_to_the_score_when_linear() -> None:
     """y = Σ A ⊙ ∂y/∂A, by Euler, as y is linear in A."""
     run = trained("transformer")
-    made, model = linear_attention_only(run)
-    found = explain_model(made, model, run.data, "attention_relevance", 3)
-    assert found.attention is not None
-    (layer,) = found.attention.layers
-    assert layer.weights.sum() == pytest.approx(found.answer, rel=1e-5)
-    assert found.attention.rollout is not None
-    np.testing.assert_allclose(found.attention.rollout, layer.weights[0].clip(min=0), atol=1e-12)
+    document, model = linear_attention_only(run)
+    explanation = explain_model(document, model, run.data, "attention_relevance", 3)
+    assert explanation.attention is not None
+    (layer,) = explanation.attention.layers
+    assert layer.weights.sum() == pytest.approx(explanation.answer, rel=1e-5)
+    assert explanation.attention.rollout is not None
+    np.testing.assert_allclose(explanation.attention.rollout, layer.weights[0].clip(min=0), atol=1e-12)
 
 
-def test_layers_side_by_side_have_no_rollout() -> None:
+def test_parallel_attention_layers_have_no_rollout() -> None:
     run = trained("transformer")
     kind, params = source("intents")
-    made = project(
+    document = project(
         {
             "input_1": (kind, params),
             "embedding_1": ("Embedding", {"vocabulary": params["vocabulary"], "dim": 8}),
@@ -185,16 +185,16 @@ def test_layers_side_by_side_have_no_rollout() -> None:
             ("linear_1", "output_1"),
         ],
     )
-    found = explain_model(made, module(made).eval(), run.data, "attention", 3)
-    assert found.attention is not None
-    assert found.attention.rollout is None
-    assert found.attributions == {}
-    assert len(found.attention.layers) == 2
-    assert "parallel" in found.verdict.sentence
+    explanation = explain_model(document, module(document).eval(), run.data, "attention", 3)
+    assert explanation.attention is not None
+    assert explanation.attention.rollout is None
+    assert explanation.attributions == {}
+    assert len(explanation.attention.layers) == 2
+    assert "parallel" in explanation.verdict.sentence
 
 
-def test_attention_on_a_series() -> None:
-    made = network(
+def test_attention_explains_a_time_series() -> None:
+    document = network(
         "sine",
         ("Linear", {"units": 8}),
         ("MultiHeadAttention", {"heads": 2}),
@@ -204,25 +204,25 @@ def test_attention_on_a_series() -> None:
         objective="regression",
     )
     run = trained("series")
-    found = explain_model(made, module(made).eval(), run.data, "attention", 3)
-    assert found.attributions["series"].shape == (16, 1)
-    assert found.attributions["series"].sum() == pytest.approx(1.0)
-    assert found.attention is not None
-    assert found.attention.tokens[:2] == ("0", "1"), "as along the axis of the series"
+    explanation = explain_model(document, module(document).eval(), run.data, "attention", 3)
+    assert explanation.attributions["series"].shape == (16, 1)
+    assert explanation.attributions["series"].sum() == pytest.approx(1.0)
+    assert explanation.attention is not None
+    assert explanation.attention.tokens[:2] == ("0", "1"), "as along the axis of the series"
 
 
-def test_a_network_without_attention_says_so() -> None:
+def test_network_without_attention_is_refused() -> None:
     run = trained("table")
-    method = next(found for found in methods(run) if found.name == "attention")
+    method = next(info for info in methods(run) if info.name == "attention")
     assert not method.available
     assert "does not have an attention layer" in method.reason
     with pytest.raises(ExplainError, match="does not have an attention layer"):
         explain(run, "attention", 0)
 
 
-def patched() -> tuple[Project, nn.Module]:
-    """A small vision Transformer with fresh weights, that reads its answer from its class token."""
-    made = chain(
+def vision_transformer() -> tuple[Project, nn.Module]:
+    """A small untrained vision Transformer that classifies from its class token."""
+    document = chain(
         source("digits"),
         ("PatchEmbedding", {"patch": 2, "dim": 8, "class_token": True}),
         ("TransformerEncoderBlock", {"heads": 2, "hidden": 16}),
@@ -232,94 +232,94 @@ def patched() -> tuple[Project, nn.Module]:
         data=DataChoice(dataset="digits"),
     )
     torch.manual_seed(0)
-    return made, module(made).eval()
+    return document, module(document).eval()
 
 
 @pytest.mark.parametrize("method", ["attention", "attention_relevance"])
-def test_attention_to_the_squares_of_a_picture_is_laid_onto_it(method: str) -> None:
-    made, model = patched()
-    data = prepare(made.data)
-    found = explain_model(made, model, data, method, 3)
-    maps = found.attention
+def test_patch_attention_is_mapped_onto_the_image(method: str) -> None:
+    document, model = vision_transformer()
+    data = prepare(document.data)
+    explanation = explain_model(document, model, data, method, 3)
+    maps = explanation.attention
     assert maps is not None
     assert maps.rollout is not None
     (stream,) = maps.streams
     assert (stream.field, stream.grid, stream.special) == ("image", (4, 4), 1)
     assert maps.read == (0,), "the class token alone is read"
-    squares = found.attributions["image"][0].reshape(4, 2, 4, 2).sum((1, 3))
+    squares = explanation.attributions["image"][0].reshape(4, 2, 4, 2).sum((1, 3))
     np.testing.assert_allclose(squares.ravel(), maps.rollout[0, 1:], atol=1e-12)
-    # The effect of the square in the second row and third column, by covering it by hand.
-    ground = np.median(np.concatenate([edge.ravel() for edge in edges(data)]))
+    # The effect of the patch in the second row and third column, by occluding it manually.
+    background = np.median(np.concatenate([edge.ravel() for edge in border_pixels(data)]))
     covered = data.inputs["image"][3:4].clone()
-    covered[:, :, 2:4, 4:6] = float(ground)
+    covered[:, :, 2:4, 4:6] = float(background)
     with torch.no_grad():
-        fell = model(data.inputs["image"][3:4])[0] - model(covered)[0]
+        drop = model(data.inputs["image"][3:4])[0] - model(covered)[0]
     assert stream.effects[0] is None, "the class token is no part of the picture"
-    assert stream.effects[1 + 4 + 2] == pytest.approx(float(fell[found.target.index]), abs=1e-5)
+    assert stream.effects[1 + 4 + 2] == pytest.approx(float(drop[explanation.target.index]), abs=1e-5)
 
 
-def edges(data: Prepared) -> list[np.ndarray]:
-    """What lies at the borders of the pictures to learn from: the usual ground."""
+def border_pixels(data: Prepared) -> list[np.ndarray]:
+    """The border pixels of the training images, whose median is the default baseline."""
     rows = data.inputs["image"][data.split["train"][:2048]].numpy()
     return [rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]]
 
 
-def test_what_a_head_is_about_in_numbers() -> None:
-    back, even = np.eye(4, k=-1), np.full((4, 4), 0.25)
-    back[0, 0] = 1.0
-    layer = AttentionLayer("a", "A", False, np.stack([np.eye(4), back, even]))
+def test_head_figures_describe_attention_patterns() -> None:
+    previous, uniform = np.eye(4, k=-1), np.full((4, 4), 0.25)
+    previous[0, 0] = 1.0
+    layer = AttentionLayer("a", "A", False, np.stack([np.eye(4), previous, uniform]))
     effects = (0.1, -0.4, 0.3, 0.2)
     maps = AttentionMaps(
         (layer,), ("⟨class⟩", "b", "c", "d"), None, "", None, (Stream("x", tuple("abcd"), (), 0, effects),)
     )
-    itself, before, alike = head_figures(maps, layer)
-    assert (itself.itself, itself.distance, itself.entropy, itself.before) == (1.0, 0.0, 0.0, 0.0)
-    assert itself.special == pytest.approx(0.25)
-    assert before.before == pytest.approx(1.0)
-    assert before.distance == pytest.approx(0.75)
-    assert before.first == pytest.approx(0.5)
-    # It looks at a twice, at b and c once, at d never.
-    assert before.agreement == pytest.approx(float(spearmanr([2, 1, 1, 0], [0.1, 0.4, 0.3, 0.2]).statistic))
-    assert alike.entropy == pytest.approx(1.0)
-    assert alike.agreement is None
-    assert [describe_pattern(head) for head in (itself, before, alike)] == [
+    self_head, previous_head, uniform_head = head_figures(maps, layer)
+    assert (self_head.itself, self_head.distance, self_head.entropy, self_head.before) == (1.0, 0.0, 0.0, 0.0)
+    assert self_head.special == pytest.approx(0.25)
+    assert previous_head.before == pytest.approx(1.0)
+    assert previous_head.distance == pytest.approx(0.75)
+    assert previous_head.first == pytest.approx(0.5)
+    # It attends to a twice, to b and c once, and never to d.
+    assert previous_head.agreement == pytest.approx(float(spearmanr([2, 1, 1, 0], [0.1, 0.4, 0.3, 0.2]).statistic))
+    assert uniform_head.entropy == pytest.approx(1.0)
+    assert uniform_head.agreement is None
+    assert [describe_pattern(head) for head in (self_head, previous_head, uniform_head)] == [
         "attends to its own position (100%)",
         "attends to the previous position (100%)",
         "attends to all positions equally",
     ]
 
 
-def test_lines_join_the_steps_and_hold_no_markup_of_people() -> None:
+def test_attention_lines_connect_tokens_and_escape_markup() -> None:
     weights = np.array([[0.5, 0.5, 0.0], [-1.0, 0.01, 0.2], [0.3, 0.3, 0.4]])
     drawing = ElementTree.fromstring(attention_lines(weights, ["<script>", "b", ""], ["a & b", "c", "d"]))
-    found = {
+    lines = {
         (int(line.get("data-row", "")), int(line.get("data-column", ""))): line for line in drawing.iter(f"{SVG}line")
     }
-    assert set(found) == {(0, 0), (0, 1), (1, 0), (1, 2)}, "padding and what is next to nothing are left out"
-    assert "0, 114, 178" in str(found[1, 0].get("stroke"))
-    assert float(str(found[1, 0].get("stroke-width"))) > float(str(found[1, 2].get("stroke-width")))
+    assert set(lines) == {(0, 0), (0, 1), (1, 0), (1, 2)}, "padding and what is next to nothing are left out"
+    assert "0, 114, 178" in str(lines[1, 0].get("stroke"))
+    assert float(str(lines[1, 0].get("stroke-width"))) > float(str(lines[1, 2].get("stroke-width")))
     texts = [text.text for text in drawing.iter(f"{SVG}text")]
     assert texts[2:] == ["<script>", "b", "a␣&␣b", "c", "d"]
 
 
-def test_of_many_lines_each_step_shows_its_strongest_and_it_is_said_what_is_left_out() -> None:
+def test_each_query_shows_its_strongest_lines_and_reports_hidden_ones() -> None:
     size = 32
     weights = np.random.default_rng(3).dirichlet(np.full(size, 0.7), size)
     names = [str(place) for place in range(size)]
     drawing = ElementTree.fromstring(attention_lines(weights, names, names))
-    seen: dict[int, list[int]] = {}
+    visible: dict[int, list[int]] = {}
     for line in drawing.iter(f"{SVG}line"):
         if line.get("display") is None:
-            seen.setdefault(int(str(line.get("data-row"))), []).append(int(str(line.get("data-column"))))
-    assert {row: set(columns) for row, columns in seen.items()} == {
+            visible.setdefault(int(str(line.get("data-row"))), []).append(int(str(line.get("data-column"))))
+    assert {row: set(columns) for row, columns in visible.items()} == {
         row: set(np.argsort(weights[row])[-3:].tolist()) for row in range(size)
     }
-    held = np.sort(weights, axis=1)[:, -3:].sum() / weights.sum()
-    said = hidden_lines_note(weights, names, names)
-    assert f"Each query shows its 3 strongest of 32 lines, which have {held:.0%} of the total weight" in said
+    shown_share = np.sort(weights, axis=1)[:, -3:].sum() / weights.sum()
+    note = hidden_lines_note(weights, names, names)
+    assert f"Each query shows its 3 strongest of 32 lines, which have {shown_share:.0%} of the total weight" in note
     drawn = len(list(drawing.iter(f"{SVG}line")))
     assert drawn == (weights >= 0.02 * weights.max()).sum() < weights.size
-    assert said.endswith("Lines below 2% of the strongest are omitted.")
+    assert note.endswith("Lines below 2% of the strongest are omitted.")
     assert hidden_lines_note(np.ones((4, 4)), names[:4], names[:4]) == ""
     assert hidden_lines_note(np.ones((50, 50)), ["a"] * 50, ["a"] * 50).endswith(
         "Only the 30 strongest lines of each query are drawn."
@@ -327,13 +327,13 @@ def test_of_many_lines_each_step_shows_its_strongest_and_it_is_said_what_is_left
 
 
 @pytest.mark.parametrize(("steps", "low", "high"), [(3, 0.85, 1.0), (32, 0.15, 0.3)])
-def test_a_step_that_looks_at_all_alike_has_no_strong_line_among_many(steps: int, low: float, high: float) -> None:
+def test_line_opacity_scales_with_uniform_attention_weight(steps: int, low: float, high: float) -> None:
     names = [str(place) for place in range(steps)]
     drawing = ElementTree.fromstring(attention_lines(np.full((steps, steps), 1 / steps), names, names))
     assert all(low < float(str(line.get("stroke-opacity"))) < high for line in drawing.iter(f"{SVG}line"))
 
 
-def test_squares_are_laid_onto_the_picture() -> None:
+def test_patches_are_drawn_onto_the_image() -> None:
     weights = np.full((5, 5), 0.1)
     weights[0, 3] = 0.6
     drawing = ElementTree.fromstring(

@@ -1,4 +1,4 @@
-"""What an example is compared with can be chosen, is what it says it is, and stands in the headline."""
+"""Baselines: which are supported, their values, and how the headline names them."""
 
 from __future__ import annotations
 
@@ -29,103 +29,109 @@ from tests.explain.models import PROJECTS, QUICK, fresh, trained
 ARGUMENTS = {"class": "class:benign", "row": "row:7"}
 
 
-def inputs_of(run: TrainedRun, row: int = 3) -> dict[str, torch.Tensor]:
+def inputs_at(run: TrainedRun, row: int = 3) -> dict[str, torch.Tensor]:
     return {name: run.data.inputs[name][row : row + 1] for name in run.fields}
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_each_baseline_fits_or_is_refused_in_words(name: str) -> None:
+def test_each_baseline_fits_or_is_refused_with_a_reason(name: str) -> None:
     run = fresh(name)
-    known = {one.name for one in offered(run.data, run.fields)}
-    assert {"usual", "row"} <= known
+    supported = {baseline_info.name for baseline_info in offered(run.data, run.fields)}
+    assert {"usual", "row"} <= supported
     for baseline in BASELINES.values():
-        asked = baseline.name
+        request = baseline.name
         if baseline.argument:
             first = run.data.schema.target.classes[:1] or ("a",)
-            asked = f"{asked}:{first[0] if baseline.name == 'class' else 7}"
-        if baseline.name not in known:
+            request = f"{request}:{first[0] if baseline.name == 'class' else 7}"
+        if baseline.name not in supported:
             with pytest.raises(ExplainError, match=f"'{baseline.name}' does not fit this network, which reads"):
-                choose(asked, run.data, inputs_of(run))
+                choose(request, run.data, inputs_at(run))
             continue
-        chosen = choose(asked, run.data, inputs_of(run))
+        chosen = choose(request, run.data, inputs_at(run))
         assert chosen.words
         for field, values in chosen.values.items():
-            assert values.shape == inputs_of(run)[field].shape
-            assert values.dtype == inputs_of(run)[field].dtype
+            assert values.shape == inputs_at(run)[field].shape
+            assert values.dtype == inputs_at(run)[field].dtype
             assert bool(values.isfinite().all())
 
 
-def test_pictures_are_black_white_or_blurred_as_they_say() -> None:
+def test_image_baselines_are_black_white_or_blurred() -> None:
     run = fresh("image")
     (name,) = run.fields
     field = run.data.image_field(name)
-    inputs = inputs_of(run)
+    inputs = inputs_at(run)
 
-    def pixels(asked: str) -> np.ndarray:
-        values = choose(asked, run.data, inputs).values[name].numpy()
-        found: np.ndarray = values * field.std + field.mean
-        return found
+    def pixels(request: str) -> np.ndarray:
+        values = choose(request, run.data, inputs).values[name].numpy()
+        unscaled: np.ndarray = values * field.std + field.mean
+        return unscaled
 
     np.testing.assert_allclose(pixels("black"), 0.0, atol=1e-6)
     np.testing.assert_allclose(pixels("white"), 1.0, atol=1e-6)
-    own = inputs[name].numpy() * field.std + field.mean
-    sigma = own.shape[2] / 8
-    np.testing.assert_allclose(pixels("blur"), gaussian_filter(own, (0, 0, sigma, sigma), mode="nearest"), atol=1e-5)
+    original = inputs[name].numpy() * field.std + field.mean
+    sigma = original.shape[2] / 8
+    np.testing.assert_allclose(
+        pixels("blur"), gaussian_filter(original, (0, 0, sigma, sigma), mode="nearest"), atol=1e-5
+    )
     assert f"σ = {sigma:.3g}" in choose("blur", run.data, inputs).words
     train = run.data.inputs[name][run.data.split["train"]]
     np.testing.assert_allclose(choose("mean", run.data, inputs).values[name][0], train[:2048].mean(0), atol=1e-6)
 
 
-def test_a_class_and_a_median_are_those_of_the_training_rows() -> None:
+def test_class_and_median_baselines_use_training_rows() -> None:
     run = trained("table")
     (name,), data = run.fields, run.data
     train = data.split["train"]
     benign = data.inputs[name][train[data.target[train] == 1]]
-    np.testing.assert_allclose(choose("class:benign", data, inputs_of(run)).values[name][0], benign.mean(0), atol=1e-6)
-    middle = choose("median", data, inputs_of(run)).values[name][0]
-    np.testing.assert_allclose(middle, data.inputs[name][train].median(0).values, atol=1e-6)
-    assert torch.equal(choose("row:7", data, inputs_of(run)).values[name], data.inputs[name][7:8])
-    own = choose(data.row(7), data, inputs_of(run))
-    np.testing.assert_allclose(own.values[name], data.inputs[name][7:8], atol=1e-5)
+    np.testing.assert_allclose(choose("class:benign", data, inputs_at(run)).values[name][0], benign.mean(0), atol=1e-6)
+    median = choose("median", data, inputs_at(run)).values[name][0]
+    np.testing.assert_allclose(median, data.inputs[name][train].median(0).values, atol=1e-6)
+    assert torch.equal(choose("row:7", data, inputs_at(run)).values[name], data.inputs[name][7:8])
+    custom = choose(data.row(7), data, inputs_at(run))
+    np.testing.assert_allclose(custom.values[name], data.inputs[name][7:8], atol=1e-5)
 
 
-def test_integrated_gradients_from_each_baseline_are_those_of_captum() -> None:
+def test_integrated_gradients_match_captum_for_each_baseline() -> None:
     run = trained("table")
     (name,) = run.fields
-    inputs = inputs_of(run)
-    for asked in ("zero", "mean", "median", "class:benign", "row:7"):
-        found = explain(run, "integrated_gradients", 3, baseline=asked, n_steps=48, proofs=False)
-        baseline = choose(asked, run.data, inputs).values[name]
-        theirs = IntegratedGradients(run.model).attribute(inputs[name], baseline, target=found.target.index, n_steps=48)
-        np.testing.assert_allclose(found.attributions[name], theirs[0].numpy(), atol=1e-5)
-        assert found.proofs.completeness is not None
-        assert found.proofs.completeness.steps == 48
+    inputs = inputs_at(run)
+    for request in ("zero", "mean", "median", "class:benign", "row:7"):
+        explanation = explain(run, "integrated_gradients", 3, baseline=request, n_steps=48, proofs=False)
+        baseline = choose(request, run.data, inputs).values[name]
+        expected = IntegratedGradients(run.model).attribute(
+            inputs[name], baseline, target=explanation.target.index, n_steps=48
+        )
+        np.testing.assert_allclose(explanation.attributions[name], expected[0].numpy(), atol=1e-5)
+        assert explanation.proofs.completeness is not None
+        assert explanation.proofs.completeness.steps == 48
         with torch.no_grad():
-            assert found.ground == pytest.approx(float(run.model(baseline)[0, found.target.index]), abs=1e-4)
+            assert explanation.ground == pytest.approx(
+                float(run.model(baseline)[0, explanation.target.index]), abs=1e-4
+            )
 
 
-def test_steps_are_taken_as_they_are_asked_for_also_within() -> None:
+def test_layer_conductance_uses_the_requested_steps() -> None:
     run = trained("table")
     few, many = (explain(run, "layer_conductance", 3, node="relu_1", n_steps=steps, proofs=False) for steps in (3, 200))
     method = LayerConductance(run.model, run.model.get_submodule("relu_1"))
     (name,) = run.fields
-    inputs = inputs_of(run)
+    inputs = inputs_at(run)
     baseline = choose("usual", run.data, inputs).values[name]
-    for found, steps in ((few, 3), (many, 200)):
-        theirs: Any = method.attribute(inputs[name], baseline, target=found.target.index, n_steps=steps)
-        np.testing.assert_allclose(found.nodes["relu_1"], theirs[0].detach().numpy(), atol=1e-5)
+    for explanation, steps in ((few, 3), (many, 200)):
+        expected: Any = method.attribute(inputs[name], baseline, target=explanation.target.index, n_steps=steps)
+        np.testing.assert_allclose(explanation.nodes["relu_1"], expected[0].detach().numpy(), atol=1e-5)
     assert not np.allclose(few.nodes["relu_1"], many.nodes["relu_1"], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["image", "transformer"])
-def test_methods_obey_a_baseline_and_steps_or_refuse_them_in_words(name: str) -> None:
+def test_methods_apply_or_refuse_baseline_and_steps(name: str) -> None:
     run = trained(name)
     options: dict[str, Any] = {"baseline": "row:7", "n_steps": 5}
     for method, (option, value) in product([one.name for one in methods(run) if one.available], options.items()):
         quick, kind = QUICK.get(method, {}), registry()[method]
         if kind.explains_layer and issubclass(
             kind, BaselineExplainer
-        ):  # behind the last bend, the whole path has one gradient
+        ):  # after the last nonlinearity, the gradient is constant along the path
             quick = quick | {"node": inner_nodes(run.project, run.model)[0].path}
         if not issubclass(kind, BaselineExplainer if option == "baseline" else PathExplainer):
             name = "baseline" if option == "baseline" else "number of"
@@ -143,13 +149,13 @@ def test_methods_obey_a_baseline_and_steps_or_refuse_them_in_words(name: str) ->
         assert other.compared == ("row 7 of the data" if option == "baseline" else plain.compared)
 
 
-def test_the_baseline_stands_in_every_headline_and_in_what_is_kept(tmp_path: Path) -> None:
+def test_baseline_appears_in_headlines_and_cache_keys(tmp_path: Path) -> None:
     run = trained("table")
-    found = explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path)
+    explanation = explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path)
     words = "compared with the mean of the training rows of the class benign"
-    for text in (found.headline, html(found), headline(found)):
+    for text in (explanation.headline, html(explanation), headline(explanation)):
         assert words in text
-    assert json.loads(json.dumps(found.as_json()))["compared"] in words
+    assert json.loads(json.dumps(explanation.as_json()))["compared"] in words
     assert explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path) is not None
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 1
     first = explain(run, "occlusion", 3, baseline=run.data.row(7), folder=tmp_path)
@@ -159,56 +165,56 @@ def test_the_baseline_stands_in_every_headline_and_in_what_is_kept(tmp_path: Pat
     assert "128 training rows" in explain(run, "gradient_shap", 3, proofs=False).headline
 
 
-def test_the_flow_on_the_graph_begins_at_the_chosen_baseline() -> None:
+def test_attribution_flow_uses_the_chosen_baseline() -> None:
     run = trained("table")
-    found = flow(run, 3, baseline="row:7")
-    assert found.ground == pytest.approx(explain(run, "occlusion", 3, baseline="row:7").ground, abs=1e-4)
-    assert found.compared == "row 7 of the data"
+    flow_result = flow(run, 3, baseline="row:7")
+    assert flow_result.ground == pytest.approx(explain(run, "occlusion", 3, baseline="row:7").ground, abs=1e-4)
+    assert flow_result.compared == "row 7 of the data"
 
 
-def test_many_rows_are_compared_with_the_chosen_baseline() -> None:
+def test_global_attribution_uses_the_chosen_baseline() -> None:
     run = trained("table")
-    many = global_attribution(run, rows=6, baseline="row:7")
-    assert "compared with row 7 of the data" in many.sentence
+    summary = global_attribution(run, rows=6, baseline="row:7")
+    assert "compared with row 7 of the data" in summary.sentence
     steps = global_attribution(run, rows=6, baseline="row:7", n_steps=300)
-    for one, other in zip(sorted(many.table(), key=str), sorted(steps.table(), key=str), strict=True):
+    for one, other in zip(sorted(summary.table(), key=str), sorted(steps.table(), key=str), strict=True):
         assert one["mean"] == pytest.approx(other["mean"], abs=2e-2)
     blurred = global_attribution(trained("image"), rows=4, baseline="blur")
-    alone = [
+    explanations = [
         explain(trained("image"), "integrated_gradients", row.row, baseline="blur", n_steps=256, proofs=False)
         for row in blurred.rows
     ]
-    groups = [np.mean([one.attributions["image"] for one in alone if one.target.name == name], axis=0)
+    groups = [np.mean([one.attributions["image"] for one in explanations if one.target.name == name], axis=0)
               for name in blurred.groups]  # fmt: skip
-    for own, mean in zip(blurred.maps["image"], groups, strict=True):
-        assert np.abs(own - mean).sum() < 0.05 * np.abs(mean).sum(), "each picture is compared with its own blur"
+    for class_map, mean in zip(blurred.maps["image"], groups, strict=True):
+        assert np.abs(class_map - mean).sum() < 0.05 * np.abs(mean).sum(), "each picture is compared with its own blur"
 
 
 @pytest.mark.parametrize("name", ["table", "image", "transformer"])
-def test_layers_and_neurons_over_many_rows_are_the_means_of_each(name: str) -> None:
+def test_global_layer_attribution_is_the_mean_over_rows(name: str) -> None:
     run = trained(name)
     for method in methods(run):
         if not method.explains_layer or not method.available:
             continue
         quick = QUICK.get(method.name, {})
-        many = global_attribution(run, rows=3, method=method.name, **quick)
-        assert many.about, method.name
-        assert many.about in many.sentence
-        assert many.parts or many.maps
-        node = many.about.rpartition(" of ")[2]
-        neuron = many.about.removeprefix("neuron ").partition(" of ")[0] if "neuron" in method.name else ""
+        summary = global_attribution(run, rows=3, method=method.name, **quick)
+        assert summary.about, method.name
+        assert summary.about in summary.sentence
+        assert summary.parts or summary.maps
+        node = summary.about.rpartition(" of ")[2]
+        neuron = summary.about.removeprefix("neuron ").partition(" of ")[0] if "neuron" in method.name else ""
         options = quick | {"node": node} | ({"neuron": neuron} if neuron else {})
-        each = [explain(run, method.name, row.row, proofs=False, **options) for row in many.rows]
-        if each[0].attributions:
-            continue  # what is told of the input is summed up as for any other method
-        values = np.stack([one.nodes[node] for one in each])
+        explanations = [explain(run, method.name, row.row, proofs=False, **options) for row in summary.rows]
+        if explanations[0].attributions:
+            continue  # attributions to the input are aggregated as for any other method
+        values = np.stack([explanation.nodes[node] for explanation in explanations])
         flat = values.sum((2, 3)) if values.ndim == 4 else values.sum(1) if values.ndim == 3 else values
-        means = {part.name.split()[1]: part.signed for part in many.parts}
+        means = {part.name.split()[1]: part.signed for part in summary.parts}
         for place, mean in enumerate(flat.reshape(3, -1).mean(0)[:20]):
             assert means[str(place)] == pytest.approx(float(mean), rel=1e-3, abs=1e-5), method.name
 
 
-def test_a_dataset_without_classes_has_no_class_to_compare_with() -> None:
+def test_class_baseline_is_refused_without_classes() -> None:
     data = prepare(DataChoice(dataset="diabetes"))
     with pytest.raises(
         ExplainError, match="reads numbers of a table and does not predict classes; choose one of usual"
@@ -217,16 +223,16 @@ def test_a_dataset_without_classes_has_no_class_to_compare_with() -> None:
 
 
 @pytest.mark.parametrize("name", ["table", "image", "transformer"])
-def test_no_training_row_lies_nearer_to_the_usual_baseline_than_the_typical_one(name: str) -> None:
+def test_typical_row_is_closest_to_the_default_baseline(name: str) -> None:
     run = trained(name)
     ((field, values),) = run.data.inputs.items()
-    middle = choose("usual", run.data, {field: values[:1]}).values[field]
+    center = choose("usual", run.data, {field: values[:1]}).values[field]
     first = run.data.split["train"][:TYPICAL].tolist()
-    whole = values.dtype == torch.int64
-    apart = {
-        row: float(((values[row] != middle[0]) if whole else (values[row] - middle[0])).double().norm())
+    is_discrete = values.dtype == torch.int64
+    distances = {
+        row: float(((values[row] != center[0]) if is_discrete else (values[row] - center[0])).double().norm())
         for row in first
     }
     typical = typical_row(run.data, run.fields)
-    assert apart[typical] == pytest.approx(min(apart.values()))
-    assert max(apart.values()) > apart[typical]
+    assert distances[typical] == pytest.approx(min(distances.values()))
+    assert max(distances.values()) > distances[typical]

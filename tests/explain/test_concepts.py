@@ -15,7 +15,7 @@ from netloom.explain import ExplainError
 from netloom.explain.concepts.concept_activation_vectors import concept_direction
 from netloom.explain.concepts.concepts import ConceptDefinition, Concepts, concept_rows, concepts, parse_row_numbers
 from netloom.runs import TrainedRun
-from tests.explain.models import trained, without_maxima
+from tests.explain.models import train_without_max_pooling, trained
 from tests.explain.test_conformance import state
 
 SIDE, BLOCK, ROWS = 12, 4, 500
@@ -37,7 +37,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, dict[s
     buffer = io.BytesIO()
     np.savez(buffer, x=pictures.clip(0, 255).astype(np.uint8), y=classes.astype(np.uint8))
     data = DataChoice(dataset=add_file(buffer.getvalue(), "marked.npz", home).name)
-    run = without_maxima(data, home)
+    run = train_without_max_pooling(data, home)
     rows = {"stripes": np.flatnonzero(classes), "corner": np.flatnonzero(corner)}
     rows["random"] = random.choice(ROWS, 200, replace=False)
     return run, {name: tuple(found.tolist()) for name, found in rows.items()}

@@ -19,7 +19,7 @@ from netloom.explain.evidence.faithfulness import faithfulness
 from netloom.explain.influence.per_sample_gradients import PerSampleGradients
 from netloom.runs import TrainedRun
 from netloom.ui.shell.session import HEAVY
-from tests.explain.models import begun, fresh, network, trained
+from tests.explain.models import fresh, network, trained, untrained_run
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_only_what_is_off_on_the_way_is_gone_over_again(passed: list[int]) -> No
 
 def test_rows_that_explain_numbers_of_their_own_go_together(passed: list[int]) -> None:
     options = {"rows": 60}
-    masks = begun(network("shape_masks", ("Conv2d", {"filters": 5}), options=options, objective="segmentation"))
+    masks = untrained_run(network("shape_masks", ("Conv2d", {"filters": 5}), options=options, objective="segmentation"))
     found = global_attribution(masks, "test", rows=6)
     assert max(passed) > STEPS, "as many rows at once as there is room for"
     assert len(passed) < 6 * SPANS

@@ -6,7 +6,7 @@ import pytest
 
 from netloom.explain import explain, methods
 from netloom.templates import templates
-from tests.explain.models import QUICK, begun
+from tests.explain.models import QUICK, untrained_run
 from tests.explain.test_conformance import check
 
 # Methods that add up by what they are, whatever the network.
@@ -17,7 +17,7 @@ EXACT = ("deep_lift", "deep_lift_shap", "shapley", "shapley_sampling")
 def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None:
     """With fresh weights: what matters here is the network, not what it learned."""
     project = templates()[name].project
-    run = begun(project)
+    run = untrained_run(project)
     for method in methods(run):
         if not method.available:
             assert method.reason.endswith("."), method

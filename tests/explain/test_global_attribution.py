@@ -17,7 +17,7 @@ from netloom.explain.dataset.aggregation import MIN_TOKEN_COUNT
 from netloom.explain.dataset.global_attribution import ROWS, ROWS_ONE_BY_ONE, default_row_count, global_attribution
 from netloom.explain.dataset.sample_attributions import BATCHED_METHOD
 from netloom.runs import evaluate
-from tests.explain.models import begun, fresh, network, trained
+from tests.explain.models import fresh, network, trained, untrained_run
 
 
 def linear(rows: list[int]) -> np.ndarray:
@@ -193,7 +193,9 @@ def test_what_there_is_not_gets_a_sentence() -> None:
 
 
 def test_where_each_row_explains_a_number_of_its_own_fewer_rows_are_taken() -> None:
-    masks = begun(network("shape_masks", ("Conv2d", {"filters": 5}), options={"rows": 60}, objective="segmentation"))
+    masks = untrained_run(
+        network("shape_masks", ("Conv2d", {"filters": 5}), options={"rows": 60}, objective="segmentation")
+    )
     assert (
         default_row_count(masks.data, "integrated_gradients")
         == default_row_count(masks.data, "saliency")

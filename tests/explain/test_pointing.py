@@ -14,7 +14,7 @@ from netloom.data import add_file, prepare
 from netloom.document import DataChoice, Training
 from netloom.explain import explain
 from netloom.runs import TrainedRun, fit_here
-from tests.explain.models import Layer, without_maxima
+from tests.explain.models import Layer, train_without_max_pooling
 from tests.networks import chain
 
 SIDE, BLOCK = 16, 5
@@ -51,7 +51,7 @@ def striped(home: Path) -> tuple[TrainedRun, np.ndarray]:
     np.savez(buffer, x=pictures, y=classes.astype(np.uint8))
     info = add_file(buffer.getvalue(), "striped.npz", home)
     data = DataChoice(dataset=info.name)
-    return without_maxima(data, home), masks
+    return train_without_max_pooling(data, home), masks
 
 
 def points(evidence: np.ndarray, mask: np.ndarray) -> bool:

@@ -11,12 +11,12 @@ from netloom.explain.plots.explanation_plots import PlotKind, explanation_plots,
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.runs import TrainedRun
 from netloom.templates import templates
-from tests.explain.models import begun
+from tests.explain.models import untrained_run
 
 
 @pytest.fixture(scope="module")
 def rating() -> TrainedRun:
-    return begun(templates()["ratings_ncf"].project)
+    return untrained_run(templates()["ratings_ncf"].project)
 
 
 def test_a_user_is_shown_as_a_column_with_its_name(rating: TrainedRun) -> None:

@@ -12,7 +12,7 @@ from netloom.explain.core.parts.segments import MAX_SEGMENTS, Segments, segments
 from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.plots import global_plots
 from netloom.modalities.encoding.field_encoder import field_encoder
-from tests.explain.models import begun, network
+from tests.explain.models import network, untrained_run
 
 
 def spans(steps: int, rate: int = 0, channels: int = 1) -> Segments | None:
@@ -58,7 +58,7 @@ def test_a_sound_is_as_high_as_it_is_loud() -> None:
 
 def test_a_linear_network_of_a_sound_goes_by_its_weights_in_spans_of_time() -> None:
     options: dict[str, Any] = {"rows": 60, "fields": {"sound": {"sound": "waveform"}}}
-    run = begun(network("spoken", ("Flatten", {}), ("Linear", {"units": 10}), options=options))
+    run = untrained_run(network("spoken", ("Flatten", {}), ("Linear", {"units": 10}), options=options))
     spec, about = run.data.schema.inputs[0], run.data.fields[0]
     found = global_attribution(run, "test", target=3, rows=5)
     pieces = segments_of(spec, about)

@@ -18,7 +18,7 @@ from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.targets import choose
 from netloom.explain.evidence.faithfulness import faithfulness
 from netloom.runs import fit_here
-from tests.explain.models import begun, network, trained
+from tests.explain.models import network, trained, untrained_run
 from tests.hooks import hooks_set, left
 from tests.networks import chain
 
@@ -343,7 +343,7 @@ def test_deep_lift_adds_up_through_weights_that_are_used_both_ways() -> None:
         *(("ReLU", {}), ("Linear", {"units": 2})),
     )
     made = apply(made, {"kind": "update", "node": "transposedlinear_1", "shares": "linear_1"})
-    found = explain(begun(made), "deep_lift", 1)
+    found = explain(untrained_run(made), "deep_lift", 1)
     proof = found.proofs.completeness
     assert proof is not None
     assert proof.relative_error is not None

@@ -32,7 +32,7 @@ from netloom.templates import templates
 from netloom.training import OBJECTIVES, Evaluation
 from netloom.training.trainer import Callback
 from netloom.validation import validate
-from tests.explain.models import begun as fresh
+from tests.explain.models import untrained_run as fresh
 from tests.networks import chain
 from tests.runs.examples import Recorder, loop
 
