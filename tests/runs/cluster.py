@@ -9,7 +9,7 @@ os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY
 
 
 def serve(folder: str) -> None:
-    """Start a cluster with two places, tell its address, and end it when nobody listens any more."""
+    """Start a cluster with 2 CPUs, print its address, and shut it down when standard input closes."""
     import ray
 
     ray.init(

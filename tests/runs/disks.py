@@ -1,4 +1,4 @@
-"""A disk that is really full, for the tests of what then happens."""
+"""Real full disks for tests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 
 @contextlib.contextmanager
 def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
-    """A folder on a disk of its own; the test is skipped where none can be mounted."""
+    """Mount a tmpfs of this size at a folder; skip the test if it cannot be mounted."""
     folder.mkdir()
-    done = subprocess.run(
+    result = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)],
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    if result.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {result.stderr.strip()}")
     try:
         yield folder
     finally:
@@ -29,7 +29,7 @@ def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
 
 
 def fill(path: Path) -> None:
-    """Write until not a byte is left."""
+    """Append to a file until the disk is full."""
     with path.open("ab", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Loops and runs for the tests of training."""
+"""Projects, trainers and runs for the tests of training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.store.states import put
 
 
 class Recorder(Callback):
-    """Keeps what the loop records, and can end it after a number of steps."""
+    """Collects the logged points, and can stop the trainer after a number of steps."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.points: list[tuple[int, int, str, str, float]] = []
@@ -52,7 +52,7 @@ class Recorder(Callback):
 
 
 def moons(**training: Any) -> Project:
-    """A small network with dropout on the moons."""
+    """A small network with dropout on the moons dataset."""
     return chain(
         ("Input", {"field": "features", "kind": "vector", "shape": [2]}),
         ("Linear", {"units": 16}),
@@ -67,37 +67,39 @@ def moons(**training: Any) -> Project:
 
 
 def loop(project: Project, home: Path) -> Trainer:
-    """A loop at its beginning, as a worker makes it."""
+    """An untrained trainer, built as a worker builds it."""
     return build_trainer(project, source(project), prepare(project.data, home))
 
 
 def supervised(project: Project, home: Path) -> SupervisedTrainer:
-    """The same of a project that is learned from rows of data by one loss."""
-    made = loop(project, home)
-    assert isinstance(made, SupervisedTrainer)
-    return made
+    """The trainer of a project with a supervised objective."""
+    trainer = loop(project, home)
+    assert isinstance(trainer, SupervisedTrainer)
+    return trainer
 
 
 def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tuple[Trainer, Recorder, Recorder]:
-    """A loop at its end that went on from the files in which another left itself after step `stop_at`, and what each
-    of the two recorded."""
-    broken, first = loop(project, home), Recorder(stop_at)
-    assert not broken.fit(first)
-    checkpoints.save(RunArtifacts.in_directory(folder), broken.step, broken.checkpoint())
-    if broken.best.weights:
-        checkpoints.save_best(RunArtifacts.in_directory(folder), broken.best.weights, {})
-    torch.manual_seed(99)  # another process knows nothing of the first
+    """Stop a trainer after step `stop_at`, save it, resume from its files in a second trainer, and return that one when
+    it has finished, with the recorders of both."""
+    interrupted, first = loop(project, home), Recorder(stop_at)
+    assert not interrupted.fit(first)
+    checkpoints.save(RunArtifacts.in_directory(folder), interrupted.step, interrupted.checkpoint())
+    if interrupted.best.weights:
+        checkpoints.save_best(RunArtifacts.in_directory(folder), interrupted.best.weights, {})
+    torch.manual_seed(99)  # another process has other random states
     torch.rand(7)
-    found = checkpoints.load(RunArtifacts.in_directory(folder))
-    assert found is not None
+    loaded = checkpoints.load(RunArtifacts.in_directory(folder))
+    assert loaded is not None
     resumed, second = loop(project, home), Recorder()
-    resumed.resume(found[1], checkpoints.weights(RunArtifacts.in_directory(folder)) if broken.best.weights else None)
+    resumed.resume(
+        loaded[1], checkpoints.weights(RunArtifacts.in_directory(folder)) if interrupted.best.weights else None
+    )
     assert resumed.fit(second)
     return resumed, first, second
 
 
 class _Here:
-    """A worker that is this process: what it is told it trains before `assign` returns."""
+    """A worker that is this process: `assign` returns after it has trained."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.pid, self.stdin = home, os.getpid(), io.BytesIO()
@@ -112,12 +114,11 @@ class _Here:
 
 @contextmanager
 def trained_here(through: Through | None = None) -> Iterator[None]:
-    """Whatever run is started meanwhile is trained to its end within this process, as its worker would train it, before
-    the start returns, and so are the trials of sweeps: for tests of runs that are not about processes. `through` is as
-    for a worker."""
+    """Train each run that starts meanwhile in this process, as its worker would, before `start` returns, and the trials
+    of sweeps too: for tests of runs that are not about processes. `through` is passed on to the worker."""
 
     def assign(child: _Here, message: dict[str, Any]) -> None:
-        child.returncode = -signal.SIGKILL  # unless it comes to an end of its own
+        child.returncode = -signal.SIGKILL  # unless it finishes
         child.returncode = _train(child.home, message, through)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -130,47 +131,47 @@ def trained_here(through: Through | None = None) -> Iterator[None]:
 def _train(home: Path, message: dict[str, Any], through: Through | None) -> int:
     with pytest.MonkeyPatch.context() as patch, closing(open_store(home)) as store:
         patch.setattr(worker, "open_store", lambda home: store)
-        # It ends those that a run leaves behind: here also the server that workers are forked from, and a test's own.
+        # The worker ends leftover child processes: here, also the fork server and those of the test.
         patch.setattr(psutil.Process, "children", lambda process, recursive=False: [])
-        # It ends the process where the run is given to another.
+        # The heartbeat ends the process when another worker claims the run.
         patch.setattr(worker, "BEAT_S", 3600.0)
         return worker.main(str(home), message["run"], message["claim"], RunLimits(**message["limits"]), through)
 
 
 class _KilledError(BaseException):
-    """As a signal, it is caught by nobody."""
+    """Not caught anywhere, like SIGKILL."""
 
 
 def killed(store: Store, project: Project, saved: Callable[[Trainer], bool], gone: Callable[[Trainer], bool]) -> str:
-    """Start a run and train it within this process until it is `gone`, after a checkpoint as soon as there is something
-    to be `saved`. Nothing in memory is left of it, and it is to be resumed."""
+    """Start a run and train it in this process until `gone` holds, with a checkpoint as soon as `saved` holds. Nothing
+    of it stays in memory, and it can be resumed."""
 
-    def deadly(reporter: RunReporter) -> Callback:
-        ask = reporter.should_continue
-        done: list[int] = []
+    def kill_when_gone(reporter: RunReporter) -> Callback:
+        original = reporter.should_continue
+        checkpoint_steps: list[int] = []
 
         def act(trainer: Trainer) -> bool:
-            if not done and saved(trainer):
+            if not checkpoint_steps and saved(trainer):
                 reporter.checkpoint(trainer)
-                done.append(trainer.step)
-            if done and gone(trainer):
+                checkpoint_steps.append(trainer.step)
+            if checkpoint_steps and gone(trainer):
                 raise _KilledError
-            return ask(trainer)
+            return original(trainer)
 
         reporter.should_continue = act  # type: ignore[method-assign]
         return reporter
 
-    with trained_here(deadly), pytest.raises(_KilledError):
+    with trained_here(kill_when_gone), pytest.raises(_KilledError):
         start(store, store.create_project(project), project)
     [run] = store.active_runs()
     put(store, run.id, "failed", reason="killed")
-    for scatter in (torch.manual_seed, np.random.seed, random.seed):
-        scatter(12345)  # what another process finds is not what this one left
+    for set_seed in (torch.manual_seed, np.random.seed, random.seed):
+        set_seed(12345)  # another process has other random states
     return run.id
 
 
 def until(condition: Callable[[], Any], timeout_s: float) -> float:
-    """Wait until something holds. Returns the seconds that it took."""
+    """Wait until a condition holds. Returns the elapsed seconds."""
     start = time.monotonic()
     while not condition():
         elapsed = time.monotonic() - start
@@ -180,12 +181,12 @@ def until(condition: Callable[[], Any], timeout_s: float) -> float:
 
 
 def until_state(store: Store, run_id: str, state: str, timeout_s: float) -> float:
-    def there() -> bool:
+    def reached() -> bool:
         run: Run = refresh(store, run_id)
         assert run.state == state or run.state not in ("failed", "finished", "stopped"), (run.state, run.reason)
         return run.state == state
 
-    return until(there, timeout_s)
+    return until(reached, timeout_s)
 
 
 def store_in(home: Path) -> Store:
@@ -193,15 +194,15 @@ def store_in(home: Path) -> Store:
 
 
 def check_curves(points: Points, epochs: int | None = None) -> None:
-    """No double point, steps that never fall, and for validation one point for each epoch without a gap."""
+    """Check that no point is duplicated, that steps never decrease, and that validation has one point per epoch."""
     keys = list(zip(points.step, points.split, points.name, strict=True))
     assert len(keys) == len(set(keys)), [key for key in keys if keys.count(key) > 1][:5]
-    seen = [
+    epochs_seen = [
         epoch
         for epoch, split, name in zip(points.epoch, points.split, points.name, strict=True)
         if (split, name) == ("validation", "loss")
     ]
-    assert seen == list(range(len(seen)))
-    assert epochs is None or len(seen) == epochs
-    losses = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]
-    assert losses == sorted(losses)
+    assert epochs_seen == list(range(len(epochs_seen)))
+    assert epochs is None or len(epochs_seen) == epochs
+    loss_steps = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]
+    assert loss_steps == sorted(loss_steps)

@@ -1,6 +1,6 @@
-"""Processes for the tests that kill: a worker that saves itself many times a second, and what a web server does for
-runs, without its pages. `python -m tests.runs.hasty netloom.runs.worker HOME` is the one, `… keeper HOME` the other.
-"""
+"""Processes for the tests that kill: a worker that saves checkpoints many times a second, and the web server's
+supervision of runs, without its pages. `python -m tests.runs.hasty netloom.runs.worker HOME` starts the first, `…
+keeper HOME` the second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORKER = (sys.executable, "-m", NAME, "netloom.runs.worker")
 
 
 def worker(home: str) -> None:
-    """The real worker; only its clock is faster, so that a run of two seconds has a checkpoint to be killed in."""
+    """The real worker with shorter intervals, so that a run of two seconds has a checkpoint."""
     from netloom.runs import run_reporter
 
     (
@@ -31,8 +31,8 @@ def worker(home: str) -> None:
 
 
 def keeper(home: str, project_id: str) -> None:
-    """Tend the runs, save a document over and over as people's edits do, and resume runs as it is told on standard
-    input. Each saved revision is told on standard output, once it is saved."""
+    """Supervise the runs, save a document repeatedly as user edits do, and resume the runs whose IDs arrive on standard
+    input. Prints each revision after it was saved."""
     from netloom.runs import processes, resume, supervisor
     from netloom.store import StoreError, open_store
 
@@ -51,13 +51,13 @@ def _edit(home: Path, project_id: str) -> None:
     from netloom.store import open_store
 
     store = open_store(home)
-    found = store.load(project_id)
-    stamp, revision = found.stamp, found.revision
+    saved = store.load(project_id)
+    stamp, revision = saved.stamp, saved.revision
     print("ready", flush=True)
     while True:
         revision += 1
-        project = found.project.model_copy(update={"notes": f"{revision} " * 200})
-        stamp = store.save(project_id, project, found.epoch, revision, {}, stamp)
+        project = saved.project.model_copy(update={"notes": f"{revision} " * 200})
+        stamp = store.save(project_id, project, saved.epoch, revision, {}, stamp)
         print(f"saved {revision}", flush=True)
         time.sleep(0.01)
 

@@ -1,8 +1,8 @@
-"""What the tests of shared training run in processes of its ranks: `python -m tests.runs.ranks FOLDER RANKS`. They are
-forked off before anything was computed, so that torch is imported once.
+"""What the tests of distributed training run in the processes of the ranks: `python -m tests.runs.ranks FOLDER RANKS`.
+The ranks are forked before anything was computed, so that torch is imported once.
 
-`orders.json` in the folder lists what is to be trained, one after the other: a document beside its source, how many
-ranks, how to steer.
+`orders.json` in the folder lists what to train, in order: a document with its source, the number of ranks, the control
+actions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.runs.examples import Recorder
 
 
 class Steered(Recorder):
-    """Changes the learning rate in the middle, and can stop later, as a person would who asks rank 0 alone."""
+    """Changes the learning rate during training and can stop it, as a user controls rank 0 alone."""
 
     def __init__(self, rate_at: int | None = None, stop_at: int | None = None) -> None:
         super().__init__()
@@ -39,25 +39,25 @@ class Steered(Recorder):
 
 
 def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
-    """Train a document, and write what rank 0 recorded and what every rank ended with."""
+    """Train a document, and write the points of rank 0 and the final state of every rank."""
     project = read(folder / f"{name}.json")
-    meeting = f"file://{folder / name}.meeting"
-    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=order["world"])
+    rendezvous = f"file://{folder / name}.meeting"
+    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=order["world"])
     recorder = Steered(order.get("rate_at"), order.get("stop_at")) if rank == 0 else None
-    found: dict[str, Any] = {"problem": "", "points": [], "done": None}
+    outcome: dict[str, Any] = {"problem": "", "points": [], "done": None}
     (folder / name).mkdir(exist_ok=True)
-    # As a worker of Ray makes it, with the teacher that lies in the run's folder.
+    # As a Ray worker builds it, with the teacher in the folder of the run.
     asked = {"project": dumps(project), "source": (folder / f"{name}.py").read_text()}
     loop = build_rank_trainer(asked, folder, RunArtifacts.in_directory(folder / name))
     try:
-        found["done"] = loop.fit(RankSynchronizer(recorder))
+        outcome["done"] = loop.fit(RankSynchronizer(recorder))
     except TrainingError as error:
-        found["problem"] = str(error)
+        outcome["problem"] = str(error)
     weights = {key: value.double().flatten().tolist() for key, value in loop.model.state_dict().items()}
-    found |= {"step": loop.step, "rate": loop.learning_rate, "weights": weights}
+    outcome |= {"step": loop.step, "rate": loop.learning_rate, "weights": weights}
     if recorder is not None:
-        found["points"] = recorder.points
-    (folder / f"{name}-{rank}.out").write_text(json.dumps(found))
+        outcome["points"] = recorder.points
+    (folder / f"{name}-{rank}.out").write_text(json.dumps(outcome))
     dist.destroy_process_group()
 
 
@@ -70,7 +70,7 @@ def rank(folder: Path, number: int) -> None:
 if __name__ == "__main__":
     import torch._dynamo  # noqa: F401  (what each rank would import to share gradients, and sympy with it)
 
-    gc.freeze()  # or each run looks through all that was imported as it ends
+    gc.freeze()  # otherwise each run scans all imported objects when it ends
     context = multiprocessing.get_context("fork")
     ranks = [context.Process(target=rank, args=(Path(sys.argv[1]), number)) for number in range(int(sys.argv[2]))]
     for process in ranks:

@@ -1,7 +1,7 @@
-"""Several servers, terminals and workers look at the same run: whoever read it too long ago changes nothing.
+"""Several servers, terminals and workers access the same run: whoever has read it too long ago changes nothing.
 
-Each race is played out step by step: what another server does meanwhile happens exactly between the look of this one
-and its word. In the last test real servers and workers meet, and some of them are killed.
+Each race is replayed step by step: the action of the other server happens exactly between the read and the write of
+this one. In the last test, real servers and workers compete, and some of them are killed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from netloom.training import checkpoints
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put
 
-GONE = 2**22 + 1  # no process has this number: it is above the largest that Linux gives
+GONE = 2**22 + 1  # no process has this PID: it is above the largest that Linux assigns
 ASLEEP_S = 3600.0  # longer than any test
 KEEPER = (
     "import sys, time\n"
@@ -55,7 +55,7 @@ def project() -> Project:
 
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker is started and no sweep process; the queue is moved by hand, and sweeps within this process."""
+    """No worker and no sweep process starts; the tests advance the queue, and sweeps advance in this process."""
     monkeypatch.setattr(control, "advance", lambda store: None)
     monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
 
@@ -64,11 +64,11 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
 def dead(store: Store, project: Project, idle: None) -> Run:
     """A run whose worker is gone, as each of two servers has just read it."""
     run_id = start(store, store.create_project(project), project)
-    return taken(store, run_id)
+    return claimed_by_dead_worker(store, run_id)
 
 
-def taken(store: Store, run_id: str) -> Run:
-    """The run with a worker that is gone already."""
+def claimed_by_dead_worker(store: Store, run_id: str) -> Run:
+    """Claim the run for a worker that is already gone."""
     run = store.claim_next(Limits())
     assert run is not None
     assert run.id == run_id
@@ -77,43 +77,44 @@ def taken(store: Store, run_id: str) -> Run:
     return store.run(run_id)
 
 
-def put_back(store: Store, run: Run) -> Callable[..., None]:
-    """What the other server does: it finds the worker gone, puts the run back and gives it to a new worker."""
+def requeued_elsewhere(store: Store, run: Run) -> Callable[..., None]:
+    """The action of the other server: it notices that the worker is gone, requeues the run and assigns it to a new
+    worker."""
 
     def act(*_: Any) -> None:
         store.change_state(run.id, "failed", holding=run.claim, reason="The worker process was killed.")
         store.enqueue(store.run(run.id))
-        again = store.claim_next(Limits())
-        assert again is not None
-        assert store.set_worker(again.id, str(again.claim), os.getpid())
+        reclaimed = store.claim_next(Limits())
+        assert reclaimed is not None
+        assert store.set_worker(reclaimed.id, str(reclaimed.claim), os.getpid())
 
     return act
 
 
-def test_a_run_that_was_put_back_is_not_failed_by_a_server_that_looked_before(
+def test_requeued_run_is_not_failed_by_stale_server(store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "end_group", requeued_elsewhere(store, dead))
+    run = control.look(store, dead)
+    assert (run.state, run.pid, run.reason) == ("queued", os.getpid(), "")
+    assert run.claim != dead.claim
+
+
+def test_requeued_run_is_not_failed_by_stale_time_limit(
     store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "end_group", put_back(store, dead))
-    found = control.look(store, dead)
-    assert (found.state, found.pid, found.reason) == ("queued", os.getpid(), "")
-    assert found.claim != dead.claim
-
-
-def test_nor_where_its_time_was_over(store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "end_group", put_back(store, dead))
+    monkeypatch.setattr(processes, "end_group", requeued_elsewhere(store, dead))
     alive = subprocess.Popen([sys.executable, "-c", "input()", processes.MODULE], stdin=subprocess.PIPE)
     store.update_run(dead.id, claimed_at=datetime.now(UTC) - timedelta(days=30), pid=alive.pid)
-    found = control.look(store, store.run(dead.id))
+    run = control.look(store, store.run(dead.id))
     alive.communicate(b"\n")
-    assert (found.state, found.pid, found.reason) == ("queued", os.getpid(), "")
+    assert (run.state, run.pid, run.reason) == ("queued", os.getpid(), "")
 
 
-def test_a_worker_that_is_told_a_claim_of_before_touches_nothing(store: Store, dead: Run) -> None:
+def test_worker_with_stale_claim_changes_nothing(store: Store, dead: Run) -> None:
     folder = store.artifacts(dead.id).local_directory()
-    put_back(store, dead)()
-    now = store.run(dead.id)
-    store.change_state(now.id, "running", holding=now.claim)
-    store.add_points(now.id, [(1, 0, "train", "loss", 0.5, 0.0)], holding=now.claim)
+    requeued_elsewhere(store, dead)()
+    current = store.run(dead.id)
+    store.change_state(current.id, "running", holding=current.claim)
+    store.add_points(current.id, [(1, 0, "train", "loss", 0.5, 0.0)], holding=current.claim)
     (folder / ".writing-now").write_text("of the other worker")
     before = store.run(dead.id)
     assert worker.main(str(store.home), dead.id, str(dead.claim), declared()) == 0
@@ -123,17 +124,18 @@ def test_a_worker_that_is_told_a_claim_of_before_touches_nothing(store: Store, d
     assert not (folder / "log.jsonl").exists()
 
 
-def test_a_worker_that_loses_its_run_saves_no_checkpoint_and_ends_without_a_word(store: Store, dead: Run) -> None:
-    """It slept for so long that another machine gave its run to another worker; it wakes within an epoch."""
-    taken_at: list[str] = []
+def test_worker_that_loses_its_claim_exits_without_checkpoint(store: Store, dead: Run) -> None:
+    """The worker slept for so long that another machine assigned its run to another worker; it wakes up within an
+    epoch."""
+    claims: list[str] = []
 
     def through(link: Any) -> Any:
         poll = link.should_continue
 
         def act(loop: Any) -> bool:
-            if loop.step >= 20 and not taken_at:
-                put_back(store, store.run(dead.id))()
-                taken_at.append(str(store.run(dead.id).claim))
+            if loop.step >= 20 and not claims:
+                requeued_elsewhere(store, store.run(dead.id))()
+                claims.append(str(store.run(dead.id).claim))
                 link.checkpoint(loop)
             return bool(poll(loop))
 
@@ -141,49 +143,47 @@ def test_a_worker_that_loses_its_run_saves_no_checkpoint_and_ends_without_a_word
         return link
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "BEAT_S", ASLEEP_S)  # its other threads sleep as well
+        patch.setattr(worker, "BEAT_S", ASLEEP_S)  # its other threads sleep too
         patch.setattr(run_reporter, "POLL_S", ASLEEP_S)
         assert worker.main(str(store.home), dead.id, dead.claim, declared(), through) == 0
-    found = store.run(dead.id)
-    assert (found.state, found.claim) == ("queued", taken_at[0])
+    run = store.run(dead.id)
+    assert (run.state, run.claim) == ("queued", claims[0])
     assert checkpoints.load(store.artifacts(dead.id)) is None
 
 
-def test_what_is_asked_of_a_worker_is_not_taken_by_whoever_resumes_too_late(store: Store, dead: Run) -> None:
+def test_late_resume_keeps_the_pending_stop_command(store: Store, dead: Run) -> None:
     put(store, dead.id, "failed")
     failed = store.run(dead.id)
     control.requeue(store, failed)
-    again = store.claim_next(Limits())
-    assert again is not None
+    reclaimed = store.claim_next(Limits())
+    assert reclaimed is not None
     control.stop(store, dead.id)
     with pytest.raises(ClaimLostError, match="This run is queued with another worker"):
         control.requeue(store, failed)
     assert [item.kind for item in store.take_commands(dead.id)] == ["stop"]
 
 
-def test_of_two_that_extend_at_once_the_second_does_not_undo_the_first(
-    store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_extend_does_not_undo_the_first(store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = store.artifacts(dead.id).local_directory()
     checkpoints.save(RunArtifacts.in_directory(folder), 3, checkpoints.Checkpoint({}, {"step": 3}))
     put(store, dead.id, "finished", epoch=3)
     refresh = supervisor.refresh
 
-    def first_of_two(known: Store, run_id: str) -> Run:
-        seen = refresh(known, run_id)
+    def extend_first(opened: Store, run_id: str) -> Run:
+        run = refresh(opened, run_id)
         monkeypatch.setattr(continuation, "refresh", refresh)
         continuation.extend(store, run_id, 2)
-        return seen
+        return run
 
-    monkeypatch.setattr(continuation, "refresh", first_of_two)
+    monkeypatch.setattr(continuation, "refresh", extend_first)
     with pytest.raises(StoreError):
         continuation.extend(store, dead.id, 5)
     assert read(folder / "project.json").training.epochs == 5, "3 and the 2 of the first"
     assert store.run(dead.id).about["extended"] == [{"at": 3, "epochs": 5}]
 
 
-def swept(store: Store, project: Project, trials: int = 1) -> tuple[str, str]:
-    """A sweep and the run of its first trial."""
+def start_sweep(store: Store, project: Project, trials: int = 1) -> tuple[str, str]:
+    """Start a sweep. Returns its ID and that of the run of its first trial."""
     project_id = store.create_project(project)
     space = {"training.seed": {"choices": list(range(trials))}}
     plan = sweeps.plan(project, space, trials=trials, sampler="grid")
@@ -191,125 +191,127 @@ def swept(store: Store, project: Project, trials: int = 1) -> tuple[str, str]:
     return sweep_id, str(store.trials(sweep_id)[0].run_id)
 
 
-def test_a_trial_whose_workers_die_at_once_is_taken_up_as_often_as_it_may(
+def test_trial_with_dying_workers_is_retried_up_to_the_limit(
     store: Store, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another server looks whenever a worker was started, and finds it gone; each time is counted."""
-    begun: list[str] = []
+    """After each start, another server checks the worker and notices that it is gone; each attempt counts."""
+    started_ids: list[str] = []
 
-    def dies_at_once(known: Store) -> None:
+    def start_dead_worker(opened: Store) -> None:
         run = store.claim_next(Limits())
         if run is None:
             return
-        begun.append(run.id)
-        assert len(begun) < 20, "for ever"
+        started_ids.append(run.id)
+        assert len(started_ids) < 20, "for ever"
         assert store.set_worker(run.id, str(run.claim), GONE)
         control.look(store, store.run(run.id))
         sweep_trials.advance_sweeps(store)
 
-    monkeypatch.setattr(control, "advance", dies_at_once)
+    monkeypatch.setattr(control, "advance", start_dead_worker)
     monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
-    sweep_id, run_id = swept(store, project)
-    assert begun == [run_id] * (1 + sweep_trials.RETRIES)
+    sweep_id, run_id = start_sweep(store, project)
+    assert started_ids == [run_id] * (1 + sweep_trials.RETRIES)
     assert store.run(run_id).about["retries"] == sweep_trials.RETRIES
     [trial] = store.trials(sweep_id)
     assert (trial.state, store.sweep(sweep_id).state) == ("failed", "finished")
 
 
-def test_a_trial_that_was_taken_up_meanwhile_is_not_noted_as_failed(
+def test_trial_resumed_concurrently_is_not_marked_failed(
     store: Store, project: Project, idle: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep_id, run_id = swept(store, project)
-    run = taken(store, run_id)
+    sweep_id, run_id = start_sweep(store, project)
+    run = claimed_by_dead_worker(store, run_id)
     store.change_state(run_id, "failed", holding=run.claim, reason="The loss became nan.")
 
-    def resumed(*known: Any) -> None:
-        monkeypatch.setattr(sweep_trials, "result", lambda *again: None)
+    def resume_first(*arguments: Any) -> None:
+        monkeypatch.setattr(sweep_trials, "result", lambda *ignored: None)
         resume(store, run_id)
 
-    monkeypatch.setattr(sweep_trials, "result", resumed)
+    monkeypatch.setattr(sweep_trials, "result", resume_first)
     sweep_trials.advance_sweeps(store)
     assert store.run(run_id).state == "waiting"
     assert [trial.state for trial in store.trials(sweep_id)] == ["running"]
     assert store.sweep(sweep_id).state == "running"
 
 
-def test_a_sweep_that_is_stopped_meanwhile_makes_no_more_trials(
+def test_sweep_stopped_concurrently_starts_no_more_trials(
     store: Store, project: Project, idle: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep_id, run_id = swept(store, project, trials=3)
-    run = taken(store, run_id)
+    sweep_id, run_id = start_sweep(store, project, trials=3)
+    run = claimed_by_dead_worker(store, run_id)
     store.change_state(run_id, "failed", holding=run.claim, reason="The loss became nan.")
-    ask = sweep_trials.suggest
+    suggest = sweep_trials.suggest
 
-    def stopped(*known: Any) -> Any:
+    def stop_first(*arguments: Any) -> Any:
         store.stop_sweep(sweep_id)
-        return ask(*known)
+        return suggest(*arguments)
 
-    monkeypatch.setattr(sweep_trials, "suggest", stopped)
+    monkeypatch.setattr(sweep_trials, "suggest", stop_first)
     sweep_trials.advance_sweeps(store)
     assert len(store.trials(sweep_id)) == 1
     assert len(store.runs()) == 1
     assert len(list((store.home / "runs").iterdir())) == 1, "and leaves no folder"
 
 
-def test_two_that_start_at_once_do_not_have_more_waiting_than_may(
+def test_concurrent_starts_respect_the_queue_limit(
     store: Store, project: Project, idle: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NETLOOM_WAITING_EACH", "0")
     project_id = store.create_project(project)
     room = store.room
 
-    def other(owner: str, limits: Limits) -> int:
-        left = room(owner, limits)
+    def start_another(owner: str, limits: Limits) -> int:
+        free = room(owner, limits)
         monkeypatch.setattr(store, "room", room)
         start(store, project_id, project)
-        return left
+        return free
 
-    monkeypatch.setattr(store, "room", other)
+    monkeypatch.setattr(store, "room", start_another)
     with pytest.raises(QueueFullError, match="at most 1 can train and 0 wait"):
         start(store, project_id, project)
     assert len(store.runs()) == 1
 
 
-def started(store: Store, run_id: str) -> int:
+def start_count(store: Store, run_id: str) -> int:
     lines = (store.artifacts(run_id).local_directory() / "log.jsonl").read_text().splitlines()
     return sum(json.loads(line)["event"] == "start" for line in lines)
 
 
-def test_two_servers_a_queue_and_kills(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep and runs wait in one queue; workers are killed and a server with them. Only a run whose worker was killed
-    fails, each trial is taken up once for each kill, and every worker starts once."""
+def test_killed_workers_and_servers_lose_no_queued_run(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep and single runs share one queue; workers and one server are killed. Only single runs whose worker was
+    killed fail, each trial is retried once per kill, and every worker starts once."""
     for name, value in {"WORKERS": "2", "RUNS_EACH": "2", "WAITING_EACH": "9"}.items():
         monkeypatch.setenv(f"NETLOOM_{name}", value)
 
-    def over(run_id: str) -> bool:
+    def has_ended(run_id: str) -> bool:
         return store.run(run_id).state not in ACTIVE
 
     def kill(run_id: str) -> None:
-        """Once it is on its way."""
-        until(lambda: store.points(run_id).step or over(run_id), 120)
+        """Kill the worker after its first points."""
+        until(lambda: store.points(run_id).step or has_ended(run_id), 120)
         run = store.run(run_id)
         if run.state in ACTIVE and run.pid is not None:
             os.kill(run.pid, signal.SIGKILL)
             kills[run_id] += 1
 
-    # Nothing is started by this process: what the servers start is theirs.
+    # This process starts no workers; only the servers do.
     monkeypatch.setattr(control, "advance", lambda store: None)
     project = moons(epochs=80)
     project_id = store.create_project(project)
     space = {"training.seed": {"choices": [1, 2]}}
     plan = sweeps.plan(project, space, trials=2, sampler="grid", parallel=2)
-    alone = [start(store, project_id, project) for _ in range(2)]
+    single_runs = [start(store, project_id, project) for _ in range(2)]
     sweep_id = sweeps.start(store, project_id, project, plan)
     kills: Counter[str] = Counter()
     servers = [subprocess.Popen([sys.executable, "-c", KEEPER, str(home)]) for _ in range(2)]
     try:
-        kill(alone[0])
+        kill(single_runs[0])
         servers[0].kill()
         until(lambda: bool(store.trials(sweep_id)), 120)
         kill(str(store.trials(sweep_id)[0].run_id))
-        until(lambda: store.sweep(sweep_id).state != "running" and all(map(over, alone)), 120)
+        until(lambda: store.sweep(sweep_id).state != "running" and all(map(has_ended, single_runs)), 120)
     finally:
         for process in servers:
             process.kill()
@@ -321,8 +323,12 @@ def test_two_servers_a_queue_and_kills(store: Store, home: Path, monkeypatch: py
     for run in store.runs():
         killed = kills[run.id]
         if run.sweep_id:
-            assert (run.state, run.about.get("retries", 0), started(store, run.id)) == ("finished", killed, 1 + killed)
+            assert (run.state, run.about.get("retries", 0), start_count(store, run.id)) == (
+                "finished",
+                killed,
+                1 + killed,
+            )
         else:
-            assert (run.state, started(store, run.id)) == ("failed" if killed else "finished", 1), run.reason
+            assert (run.state, start_count(store, run.id)) == ("failed" if killed else "finished", 1), run.reason
         check_curves(store.points(run.id), None if run.state == "failed" else 80)
     assert sum(kills.values()) >= 1, "they were faster than any kill"

@@ -1,4 +1,4 @@
-"""Runs side by side: documents, tables, curves, spreads; all from stores that were filled by hand."""
+"""Comparison of runs: documents, tables, curves and confidence intervals, from stores filled by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.runs.examples import moons
 from tests.store.states import put
 
 
-def ended(store: Store, project: Project, title: str, loss: float) -> Run:
+def finished_run(store: Store, project: Project, title: str, loss: float) -> Run:
     run = store.create_run(store.create_project(project), project, title)
     folder = store.artifacts(run.id).local_directory()
     folder.mkdir(parents=True)
@@ -42,10 +42,10 @@ def ended(store: Store, project: Project, title: str, loss: float) -> Run:
     return store.run(run.id)
 
 
-def test_only_what_differs_and_by_how_much(home: Path) -> None:
+def test_table_shows_only_differing_settings_and_metric_deltas(home: Path) -> None:
     store = open_store(home)
     wide = apply(moons(), {"kind": "set", "node": "linear_1", "params": {"units": 32}})
-    runs = [ended(store, moons(), "Narrow", 0.5), ended(store, wide, "Wide", 0.25)]
+    runs = [finished_run(store, moons(), "Narrow", 0.5), finished_run(store, wide, "Wide", 0.25)]
     rows = table(store, runs, runs[0].id)
     assert [list(row) for row in rows] == [
         [
@@ -68,7 +68,7 @@ def test_only_what_differs_and_by_how_much(home: Path) -> None:
     store.close()
 
 
-def test_the_difference_of_two_documents() -> None:
+def test_difference_lists_node_edge_and_setting_changes() -> None:
     old = moons()
     edits = [
         {"kind": "remove", "nodes": ["dropout_1"]},
@@ -77,17 +77,17 @@ def test_the_difference_of_two_documents() -> None:
         {"kind": "set", "node": "linear_1", "params": {"units": 8}},
         {"kind": "project", "training": {"learning_rate": 0.5}, "data": {"seed": 3}},
     ]
-    found = difference(old, apply(old, {"kind": "batch", "edits": edits}))
-    assert (found.added, found.removed) == (("main.gelu_1 (GELU)",), ("main.dropout_1 (Dropout)",))
-    assert found.edges_added == ("main: relu_1 to gelu_1",)
-    assert set(found.edges_removed) == {"main: relu_1 to dropout_1", "main: dropout_1 to batchnorm1d_1"}
-    changes = [(item.path, item.old, item.new) for item in (*found.parameters, *found.training, *found.data)]
+    diff = difference(old, apply(old, {"kind": "batch", "edits": edits}))
+    assert (diff.added, diff.removed) == (("main.gelu_1 (GELU)",), ("main.dropout_1 (Dropout)",))
+    assert diff.edges_added == ("main: relu_1 to gelu_1",)
+    assert set(diff.edges_removed) == {"main: relu_1 to dropout_1", "main: dropout_1 to batchnorm1d_1"}
+    changes = [(item.path, item.old, item.new) for item in (*diff.parameters, *diff.training, *diff.data)]
     assert changes == [("main.linear_1.units", 16, 8), ("training.learning_rate", 0.01, 0.5), ("data.seed", 0, 3)]
-    assert "main.linear_1.units: 16 → 8" in found.lines()
+    assert "main.linear_1.units: 16 → 8" in diff.lines()
     assert difference(old, old).lines() == []
 
 
-def test_paths_that_differ_come_in_a_natural_order() -> None:
+def test_differing_paths_are_in_natural_order() -> None:
     columns: list[dict[str, Any]] = [
         {"main.b_10.x": 1, "main.b_2.x": 1, "training.seed": 1, "same": 0},
         {"main.b_2.x": None, "same": 0},
@@ -98,16 +98,16 @@ def test_paths_that_differ_come_in_a_natural_order() -> None:
     assert differing_paths([settings(moons()), settings(frozen)]) == ["main.linear_1.frozen"]
 
 
-def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
+def test_csv_export_escapes_formulas() -> None:
     rows: list[dict[str, Any]] = [
         {"title": '=HYPERLINK("http://x")', "loss": -0.5, "note": 'a,"b"\nc'},
         {"title": "-3", "loss": None},
     ]
-    back = list(csv.reader(io.StringIO(as_csv(rows))))
-    assert back[1:] == [['\'=HYPERLINK("http://x")', "-0.5", 'a,"b"\nc'], ["-3", "", ""]]
+    parsed = list(csv.reader(io.StringIO(as_csv(rows))))
+    assert parsed[1:] == [['\'=HYPERLINK("http://x")', "-0.5", 'a,"b"\nc'], ["-3", "", ""]]
 
 
-def test_axes_of_a_curve() -> None:
+def test_curve_x_axes_are_step_epoch_and_time() -> None:
     points = Points(
         [5, 10, 10, 20, 20],
         [0, 0, 0, 1, 1],
@@ -124,7 +124,7 @@ def test_axes_of_a_curve() -> None:
     assert curve(points, "test", "loss") == ([], [])
 
 
-def test_smoothing_has_no_bias_at_its_start() -> None:
+def test_smoothing_is_bias_corrected() -> None:
     assert smoothed([3.0] * 5, 0.9) == pytest.approx([3.0] * 5)
     values = [1.0, 5.0, 2.0, 8.0]
     weights = [[0.9 ** (place - earlier) for earlier in range(place + 1)] for place in range(4)]
@@ -133,19 +133,21 @@ def test_smoothing_has_no_bias_at_its_start() -> None:
     assert smoothed(values, 0.0) == values
 
 
-def test_the_interval_is_students() -> None:
+def test_confidence_interval_matches_students_t() -> None:
     values = [0.91, 0.93, 0.90, 0.95, 0.92]
-    found = spread("accuracy", values)
-    reach = 2.776445 * statistics.stdev(values) / math.sqrt(5)  # the table's t for 4 degrees of freedom
-    assert (found.mean, found.deviation) == pytest.approx((statistics.mean(values), statistics.stdev(values)))
-    assert (found.low, found.high) == pytest.approx((found.mean - reach, found.mean + reach), rel=1e-6)
+    interval = spread("accuracy", values)
+    half_width = 2.776445 * statistics.stdev(values) / math.sqrt(5)  # the tabulated t for 4 degrees of freedom
+    assert (interval.mean, interval.deviation) == pytest.approx((statistics.mean(values), statistics.stdev(values)))
+    assert (interval.low, interval.high) == pytest.approx(
+        (interval.mean - half_width, interval.mean + half_width), rel=1e-6
+    )
     assert math.isnan(spread("accuracy", [1.0]).deviation)
     wide = [0.99, 0.9, 1.0]
     assert spread("test accuracy", wide).high == 1.0, "no share is above 1"
     assert spread("test loss", wide).high > 1.0
 
 
-def test_the_series_of_weights_is_thin_even_and_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshots_are_evenly_spaced_and_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     weights = {"weight": torch.zeros(250)}  # 1,000 bytes
@@ -167,7 +169,7 @@ def test_the_series_of_weights_is_thin_even_and_capped(tmp_path: Path, monkeypat
     assert spacing(5, 0) == 0
 
 
-def test_an_agents_best_is_its_return_not_what_it_lowers(home: Path) -> None:
+def test_agent_metric_is_the_return_not_the_loss(home: Path) -> None:
     store = open_store(home)
     run = store.create_run(store.create_project(moons()), moons())
     best = {"loss": -206.4, "epoch": 2, "step": 9, "measure": "loss"}
@@ -178,12 +180,13 @@ def test_an_agents_best_is_its_return_not_what_it_lowers(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["batch_loss", "weighted_loss", "turns_loss"])
-def test_a_run_that_is_done_again_is_not_blamed_for_its_clock(home: Path, name: str) -> None:
-    """Means over as many steps as were taken in a quarter of a second stand at other steps each time."""
+def test_reproduced_run_ignores_steps_of_averaged_losses(home: Path, name: str) -> None:
+    """A training loss is averaged over the steps of a quarter of a second, so its points are at other steps each
+    time."""
     store = open_store(home)
-    runs = [ended(store, moons(), "Run", 0.2) for _ in "ab"]
+    runs = [finished_run(store, moons(), "Run", 0.2) for _ in "ab"]
     for number, run in enumerate(runs):
         store.add_points(run.id, [(10 + number, 0, "train", name, 0.5, 1.0), (20, 0, "validation", "loss", 0.2, 2.0)])
-    found = compare_runs(store, *runs)
-    assert (found.points, found.equal) == (1, 1)
-    assert "length of the curves" not in " ".join(found.causes)
+    comparison = compare_runs(store, *runs)
+    assert (comparison.points, comparison.equal) == (1, 1)
+    assert "length of the curves" not in " ".join(comparison.causes)

@@ -1,4 +1,4 @@
-"""Every fold of a cross-validation has a network that fits what was fitted to its own training rows."""
+"""In each fold of a cross-validation, the network fits the state that was fitted to its training rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RARE = "rare.csv"
 
 
 def rare_categories() -> bytes:
-    """Cities of which most stand in one or two rows, so that no two training parts have the same."""
+    """Cities that mostly occur in one or two rows, so that no two training parts have the same set."""
     random = np.random.default_rng(0)
     rows = [f"{size:.3f},c{random.integers(40)},{'yes' if size > 0 else 'no'}" for size in random.normal(size=80)]
     return lines("size,city,label", rows)
@@ -34,20 +34,20 @@ FILES = {RARE: rare_categories} | {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_fold_passes_the_check(home: Path, name: str) -> None:
+def test_each_fold_passes_validation(home: Path, name: str) -> None:
     info = add_file(FILES[name](), name, home)
-    project, plan = sweeps.folds(api.create_project(info.name, home=home), FOLDS)
+    project, sweep_plan = sweeps.folds(api.create_project(info.name, home=home), FOLDS)
     shapes = set()
-    for values in grid(plan["space"]):
+    for values in grid(sweep_plan["space"]):
         fold = assign(project, values, home)
         assert [issue.message for issue in check_project(fold, home)[1] if issue.severity == "error"] == []
         fields = prepare(fold.data, home).schema.inputs
         shapes.add(tuple((field.shape, field.vocabulary) for field in fields))
     if name == RARE:
-        assert len(shapes) == FOLDS  # or nothing had to follow
+        assert len(shapes) == FOLDS  # otherwise no network had to be adapted
 
 
-def test_every_fold_of_rare_categories_is_trained(home: Path) -> None:
+def test_folds_with_rare_categories_train(home: Path) -> None:
     info = add_file(rare_categories(), RARE, home)
     start = api.create_project(info.name, home=home)
     short = start.model_copy(update={"training": start.training.model_copy(update={"epochs": 1})})
@@ -59,7 +59,7 @@ def test_every_fold_of_rare_categories_is_trained(home: Path) -> None:
     assert sorted(tested) == list(range(80))  # every row once
 
 
-def test_failed_folds_are_named(home: Path) -> None:
+def test_failed_folds_are_reported(home: Path) -> None:
     store = open_store(home)
     project, plan = sweeps.folds(api.create_project("wine", home=home), FOLDS)
     sweep = store.create_sweep(store.find_or_create_project(project), project, plan, title="", owner="")

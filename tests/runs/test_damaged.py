@@ -1,5 +1,5 @@
-"""Files of a run that were cut, emptied, changed or removed: a sentence says which and what helps, what is whole is
-used, and no score is told of weights that it was not measured on."""
+"""Files of a run that were truncated, emptied, changed or removed: the message names the file and the remedy, intact
+files are used, and a score is reported only for the weights it was measured on."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tests.store.states import put
 EPOCHS = 6
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: min(50, len(content) // 2)])
 
 
-def empty(path: Path) -> None:
+def clear(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def flip(path: Path) -> None:
-    """One bit of the content, which every reader takes for what was written."""
+def flip_bit(path: Path) -> None:
+    """Flip one bit of the content, which no reader notices by itself."""
     content = bytearray(path.read_bytes())
     content[len(content) * 3 // 4] ^= 1
     path.write_bytes(content)
@@ -45,12 +45,13 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-DAMAGES = (cut, empty, flip, remove)
+DAMAGES = (truncate, clear, flip_bit, remove)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A data folder with a run that was stopped in its fourth epoch and has two checkpoints, one in the second."""
+def stopped_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A data folder with a run that was stopped in its fourth epoch and has two checkpoints, one in the second
+    epoch."""
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("damaged") / "home"
         patch.setenv("NETLOOM_HOME", str(home))
@@ -58,13 +59,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         store = open_store(home)
         poll, saved = RunReporter.should_continue, list[int]()
 
-        def stops(link: RunReporter, loop: Trainer) -> bool:
+        def stop_after_checkpoint(link: RunReporter, loop: Trainer) -> bool:
             if not saved and loop.epoch == 2:
                 link.checkpoint(loop)
                 saved.append(loop.step)
             return poll(link, loop) and loop.epoch < 4
 
-        patch.setattr(RunReporter, "should_continue", stops)
+        patch.setattr(RunReporter, "should_continue", stop_after_checkpoint)
         project = moons(epochs=EPOCHS)
         with trained_here():
             run_id = start(store, store.create_project(project), project)
@@ -75,31 +76,33 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.fixture
-def stopped(made: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, str]]:
-    """A copy of it."""
+def stopped(
+    stopped_home: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Store, str]]:
+    """A copy of `stopped_home` for one test."""
     home = tmp_path / "home"
-    shutil.copytree(made[0], home)
+    shutil.copytree(stopped_home[0], home)
     monkeypatch.setenv("NETLOOM_HOME", str(home))
     store = open_store(home)
-    yield store, made[1]
+    yield store, stopped_home[1]
     store.close()
 
 
 @pytest.fixture(scope="module")
-def undisturbed(made: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    """The last weights of the run where nothing is damaged."""
+def undisturbed(stopped_home: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The last weights of the run when nothing is damaged."""
     home = tmp_path_factory.mktemp("undisturbed") / "home"
-    shutil.copytree(made[0], home)
+    shutil.copytree(stopped_home[0], home)
     store = open_store(home)
     with trained_here():
-        resume(store, made[1])
-    assert store.run(made[1]).state == "finished"
-    found = checkpoints.weights(store.artifacts(made[1]), "last")
+        resume(store, stopped_home[1])
+    assert store.run(stopped_home[1]).state == "finished"
+    weights = checkpoints.weights(store.artifacts(stopped_home[1]), "last")
     store.close()
-    return found
+    return weights
 
 
-def last_of(folder: Path) -> Path:
+def last_checkpoint(folder: Path) -> Path:
     return folder / "checkpoints" / str(json.loads((folder / "last.json").read_text())["folder"])
 
 
@@ -107,15 +110,15 @@ def last_of(folder: Path) -> Path:
     ("name", "damage"),
     [
         *((name, damage) for name in ("model.safetensors", "state.pt") for damage in DAMAGES),
-        *(("last.json", damage) for damage in (cut, empty)),  # a run without it has no checkpoint yet
+        *(("last.json", damage) for damage in (truncate, clear)),  # a run without this file has no checkpoint yet
     ],
 )
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
+def test_run_resumes_from_the_checkpoint_before_a_damaged_one(
     stopped: tuple[Store, str], undisturbed: dict[str, torch.Tensor], name: str, damage: Callable[[Path], None]
 ) -> None:
     store, run_id = stopped
     folder = store.artifacts(run_id).local_directory()
-    damage(folder / name if name == "last.json" else last_of(folder) / name)
+    damage(folder / name if name == "last.json" else last_checkpoint(folder) / name)
     with trained_here():
         resume(store, run_id)
     run = store.run(run_id)
@@ -123,32 +126,34 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
     [note] = run.summary["notes"]
     assert name in note
     assert "The run continues from the checkpoint of step" in note
-    found = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
-    assert all(torch.equal(found[key], undisturbed[key]) for key in undisturbed)
+    weights = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
+    assert all(torch.equal(weights[key], undisturbed[key]) for key in undisturbed)
     check_curves(store.points(run_id), EPOCHS)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_where_all_are_damaged_a_sentence_says_so_and_nothing_is_removed(
+def test_resume_with_only_damaged_checkpoints_fails_and_removes_nothing(
     stopped: tuple[Store, str], capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
 ) -> None:
     store, run_id = stopped
     folder = store.artifacts(run_id).local_directory()
-    for home in (folder / "checkpoints").iterdir():
-        damage(home / "state.pt")
+    for checkpoint in (folder / "checkpoints").iterdir():
+        damage(checkpoint / "state.pt")
     before = sorted(folder.glob("checkpoints/**"))
-    for words in (("resume", run_id), ("extend", run_id, "--epochs", "2")):
+    for arguments in (("resume", run_id), ("extend", run_id, "--epochs", "2")):
         with trained_here():
-            assert main(["--home", str(store.home), "runs", *words]) == 1
-        said = capsys.readouterr().err
-        assert "state.pt" in said
-        assert "There is no other checkpoint to continue from. Restore it from a backup, or reproduce the run" in said
-        assert "Netloom itself failed" not in said
+            assert main(["--home", str(store.home), "runs", *arguments]) == 1
+        message = capsys.readouterr().err
+        assert "state.pt" in message
+        assert (
+            "There is no other checkpoint to continue from. Restore it from a backup, or reproduce the run" in message
+        )
+        assert "Netloom itself failed" not in message
     assert sorted(folder.glob("checkpoints/**")) == before
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_best_weights_that_are_damaged_are_put_aside(
+def test_damaged_best_weights_are_discarded_on_resume(
     stopped: tuple[Store, str], undisturbed: dict[str, torch.Tensor], damage: Callable[[Path], None]
 ) -> None:
     store, run_id = stopped
@@ -162,11 +167,11 @@ def test_best_weights_that_are_damaged_are_put_aside(
     assert [note.startswith("The best weights so far are lost") for note in run.summary.get("notes", [])] == (
         [] if damage is remove else [True]
     )
-    found = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
-    assert all(torch.equal(found[key], undisturbed[key]) for key in undisturbed)
-    known = evaluation(store, run_id)
-    assert known is not None
-    assert known.metrics == evaluate(load_run(store, run_id)).metrics
+    weights = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
+    assert all(torch.equal(weights[key], undisturbed[key]) for key in undisturbed)
+    stored = evaluation(store, run_id)
+    assert stored is not None
+    assert stored.metrics == evaluate(load_run(store, run_id)).metrics
 
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
@@ -178,8 +183,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 
 
-@pytest.mark.parametrize("damage", [cut, flip])
-def test_no_command_answers_with_damaged_weights(
+@pytest.mark.parametrize("damage", [truncate, flip_bit])
+def test_commands_refuse_damaged_weights(
     stopped: tuple[Store, str], capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
 ) -> None:
     store, run_id = stopped
@@ -187,50 +192,52 @@ def test_no_command_answers_with_damaged_weights(
     best = store.artifacts(run_id).local_directory() / "best.safetensors"
     assert main(["--home", str(store.home), "evaluate", run_id]) == 0
     damage(best)
-    for words in COMMANDS:
+    for arguments in COMMANDS:
         capsys.readouterr()
         with trained_here():
-            assert main(["--home", str(store.home), *(word.format(home=store.home) for word in words)]) == 1, words
-        said = capsys.readouterr()
-        assert not said.out, words
-        assert f"{best} is damaged" in said.err, (words, said.err)
-        assert "Netloom itself failed" not in said.err
+            assert main(["--home", str(store.home), *(word.format(home=store.home) for word in arguments)]) == 1, (
+                arguments
+            )
+        output = capsys.readouterr()
+        assert not output.out, arguments
+        assert f"{best} is damaged" in output.err, (arguments, output.err)
+        assert "Netloom itself failed" not in output.err
     assert len(store.runs()) == 1
-    other = starting_from(moons(epochs=0), f"run:{run_id}")
+    project = starting_from(moons(epochs=0), f"run:{run_id}")
     with pytest.raises(StartError, match="is damaged"):
-        start(store, store.create_project(other), other)
+        start(store, store.create_project(project), project)
     with pytest.raises(ValueError, match="is damaged"):
         continuation.branch(store, run_id, "best")
 
 
-def test_a_score_is_told_of_the_weights_that_it_was_measured_on_alone(stopped: tuple[Store, str]) -> None:
+def test_evaluation_is_reported_only_for_its_weights(stopped: tuple[Store, str]) -> None:
     store, run_id = stopped
     folder = store.artifacts(run_id).local_directory()
-    known = evaluation(store, run_id)
-    assert known is not None
+    stored = evaluation(store, run_id)
+    assert stored is not None
     best = folder / "best.safetensors"
     assert recorded(best) == digest(load_file(best))
     put(store, run_id, "finished")
-    worse = {name: torch.zeros_like(value) for name, value in load_file(best).items()}
-    checkpoints.save_best(RunArtifacts.in_directory(folder), worse, {"step": 1, "epoch": 0})
+    zeroed = {name: torch.zeros_like(value) for name, value in load_file(best).items()}
+    checkpoints.save_best(RunArtifacts.in_directory(folder), zeroed, {"step": 1, "epoch": 0})
     assert evaluation(store, run_id) is None, "those are whole, but others"
-    assert evaluate(load_run(store, run_id)).metrics != known.metrics
+    assert evaluate(load_run(store, run_id)).metrics != stored.metrics
 
 
-def test_runs_from_before_there_were_checksums_still_open(stopped: tuple[Store, str]) -> None:
+def test_runs_without_checksums_still_load(stopped: tuple[Store, str]) -> None:
     store, run_id = stopped
     folder = store.artifacts(run_id).local_directory()
     for path in [folder / "best.safetensors", *folder.glob("kept/*"), *folder.glob("checkpoints/*/model.safetensors")]:
         facts = {"facts": json.dumps({"step": 3, "epoch": 0})} if path.name == "best.safetensors" else None
         save_file(load_file(path), path, facts)
         assert not recorded(path)
-    text = json.loads((folder / "evaluation.json").read_text())
-    del text["weights"]
-    (folder / "evaluation.json").write_text(json.dumps(text))
-    known = evaluation(store, run_id)
-    assert known is not None
-    assert known.metrics == evaluate(load_run(store, run_id)).metrics
-    cut(folder / "best.safetensors")
+    record = json.loads((folder / "evaluation.json").read_text())
+    del record["weights"]
+    (folder / "evaluation.json").write_text(json.dumps(record))
+    stored = evaluation(store, run_id)
+    assert stored is not None
+    assert stored.metrics == evaluate(load_run(store, run_id)).metrics
+    truncate(folder / "best.safetensors")
     with pytest.raises(CheckpointError, match=r"best\.safetensors is damaged"):
         evaluation(store, run_id)
     with trained_here():

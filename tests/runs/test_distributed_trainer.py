@@ -1,4 +1,4 @@
-"""A loop that several processes share: its curve is that of one process, and all of them end with the same weights."""
+"""Distributed training: the curve equals that of a single process, and all ranks end with the same weights."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tests.networks import digits_mlp
 from tests.runs.examples import Recorder, loop, moons, supervised
 
 pytestmark = pytest.mark.timeout(600)
-Found = list[dict[str, Any]]
+RankResults = list[dict[str, Any]]
 CLASSES = (1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 1.0, 1.0, 0.2, 1.0)
 SGD = {"epochs": 3, "optimizer": "sgd", "learning_rate": 0.1, "device": "cpu"}
 RECIPES: dict[str, dict[str, Any]] = {
-    # The rows leave a last batch of another size in every epoch.
+    # The last batch of every epoch has another size.
     "plain": {**SGD, "batch_size": 96},
     "weighted": {
         **SGD,
@@ -46,23 +46,23 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def taught() -> Project:
-    """A student of `teacher`."""
+def distilled() -> Project:
+    """A student of `teacher_files`."""
     return digits_mlp(
         objective="distillation", teacher="run:00000000-0000-0000-0000-000000000000", batch_size=96, **SGD
     )
 
 
-def ranked() -> Project:
-    """Pairs of a liked and another item, whose batches of 33 pairs are two unequal parts."""
+def pairwise_project() -> Project:
+    """Pairs of a preferred item and another one; a batch of 33 pairs is split into two unequal parts."""
     project = templates()["ratings_bpr"].project
     training = project.training.model_copy(update={**SGD, "batch_size": 33})
     data = project.data.model_copy(update={"options": {"rows": 1500}})
     return project.model_copy(update={"data": data, "training": training})
 
 
-def teacher(folder: Path) -> TeacherFiles:
-    """A network with weights of its own, as it lies in the folder of a run that learns from it."""
+def teacher_files(folder: Path) -> TeacherFiles:
+    """A network with weights, as stored in the folder of a run that distills it."""
     project = digits_mlp()
     torch.manual_seed(5)
     save_file(module(source(project)).state_dict(), folder / "first.safetensors")
@@ -71,34 +71,34 @@ def teacher(folder: Path) -> TeacherFiles:
 
 
 def documents() -> dict[str, tuple[Project, dict[str, Any]]]:
-    """What is trained, by how many ranks, and how rank 0 is steered."""
+    """The projects to train, the number of ranks, and the control actions of rank 0."""
     return {
         "plain": (digits_mlp(**RECIPES["plain"]), {"world": 2}),
         "weighted": (digits_mlp(**RECIPES["weighted"]), {"world": 3}),
         "steered": (moons(epochs=50, batch_size=16), {"world": 2, "rate_at": 20, "stop_at": 100}),
-        "taught": (taught(), {"world": 2}),
-        "pairs": (ranked(), {"world": 2}),
+        "taught": (distilled(), {"world": 2}),
+        "pairs": (pairwise_project(), {"world": 2}),
         "diverged": (digits_mlp(**{**SGD, "learning_rate": 10.0, "weight_decay": 1.0, "epochs": 20}), {"world": 2}),
     }
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
-    """What each rank found. All is trained in the same three processes."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RankResults]:
+    """The results of each rank. All projects are trained in the same three processes."""
     folder = tmp_path_factory.mktemp("ranks")
-    made = documents()
-    for name, (project, _) in made.items():
+    projects = documents()
+    for name, (project, _) in projects.items():
         write(folder / f"{name}.json", project)
         (folder / f"{name}.py").write_text(source(project))
     (folder / "taught").mkdir()
-    distillation.freeze_teacher(teacher(folder), RunArtifacts.in_directory(folder / "taught"))
-    (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in made.items()}))
+    distillation.freeze_teacher(teacher_files(folder), RunArtifacts.in_directory(folder / "taught"))
+    (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in projects.items()}))
     subprocess.run([sys.executable, "-m", "tests.runs.ranks", str(folder), "3"], check=True, timeout=280)
 
-    def of(name: str) -> Found:
-        return [json.loads((folder / f"{name}-{rank}.out").read_text()) for rank in range(made[name][1]["world"])]
+    def results(name: str) -> RankResults:
+        return [json.loads((folder / f"{name}-{rank}.out").read_text()) for rank in range(projects[name][1]["world"])]
 
-    return of
+    return results
 
 
 def curve(points: list[Any], split: str, name: str) -> list[float]:
@@ -106,53 +106,53 @@ def curve(points: list[Any], split: str, name: str) -> list[float]:
 
 
 def mean_of_steps(points: list[Any]) -> float:
-    """The mean loss of all steps; how many of them a point stands for is a matter of time."""
-    found: list[tuple[int, float]] = [
+    """The mean loss over all steps; the number of steps per point depends on timing."""
+    losses: list[tuple[int, float]] = [
         (step, value) for step, _, _, name, value in points if name in ("batch_loss", "weighted_loss")
     ]
-    starts = [0, *(step for step, _ in found)]
-    return sum(value * (step - start) for start, (step, value) in zip(starts, found, strict=False)) / starts[-1]
+    starts = [0, *(step for step, _ in losses)]
+    return sum(value * (step - start) for start, (step, value) in zip(starts, losses, strict=False)) / starts[-1]
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callable[[str], Found]) -> None:
-    alone, recorder = loop(digits_mlp(**RECIPES[name]), home), Recorder()
-    alone.fit(recorder)
+def test_curve_matches_a_single_process(name: str, home: Path, trained: Callable[[str], RankResults]) -> None:
+    single, recorder = loop(digits_mlp(**RECIPES[name]), home), Recorder()
+    single.fit(recorder)
     ranks = trained(name)
-    assert {(found["step"], found["done"], found["problem"]) for found in ranks} == {(alone.step, True, "")}
+    assert {(result["step"], result["done"], result["problem"]) for result in ranks} == {(single.step, True, "")}
     for split in ("train", "validation"):
         expected = recorder.curve(split, "loss")
         assert len(expected) == 3
         assert curve(ranks[0]["points"], split, "loss") == pytest.approx(expected, rel=1e-4)
     assert mean_of_steps(ranks[0]["points"]) == pytest.approx(mean_of_steps(recorder.points), rel=1e-4)
-    for key, value in alone.model.state_dict().items():
+    for key, value in single.model.state_dict().items():
         assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
-    assert all(found["weights"] == ranks[0]["weights"] for found in ranks), "to the last bit"
+    assert all(result["weights"] == ranks[0]["weights"] for result in ranks), "to the last bit"
 
 
-def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Callable[[str], Found]) -> None:
-    alone, recorder = distillation.attach_teacher(loop(taught(), home), teacher(tmp_path)), Recorder()
-    alone.fit(recorder)
+def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Callable[[str], RankResults]) -> None:
+    single, recorder = distillation.attach_teacher(loop(distilled(), home), teacher_files(tmp_path)), Recorder()
+    single.fit(recorder)
     ranks = trained("taught")
     expected = recorder.curve("validation", "loss")
     assert len(expected) == 3
     assert curve(ranks[0]["points"], "validation", "loss") == pytest.approx(expected, rel=1e-4)
-    for key, value in alone.model.state_dict().items():
+    for key, value in single.model.state_dict().items():
         assert ranks[0]["weights"][key] == pytest.approx(value.double().flatten().tolist(), abs=1e-4)
     assert ranks[0]["weights"] == ranks[1]["weights"]
 
 
-def test_pairs_of_rows_are_divided_as_pairs(home: Path, trained: Callable[[str], Found]) -> None:
-    alone, recorder = loop(ranked(), home), Recorder()
-    alone.fit(recorder)
+def test_pairwise_batches_are_divided_by_pairs(home: Path, trained: Callable[[str], RankResults]) -> None:
+    single, recorder = loop(pairwise_project(), home), Recorder()
+    single.fit(recorder)
     ranks = trained("pairs")
-    assert {found["problem"] for found in ranks} == {""}
+    assert {result["problem"] for result in ranks} == {""}
     for split in ("train", "validation"):
         assert curve(ranks[0]["points"], split, "loss") == pytest.approx(recorder.curve(split, "loss"), rel=1e-4)
     assert ranks[0]["weights"] == ranks[1]["weights"]
 
 
-def test_what_rank_0_is_asked_for_all_do(trained: Callable[[str], Found]) -> None:
+def test_control_commands_of_rank_0_reach_all_ranks(trained: Callable[[str], RankResults]) -> None:
     first, second = trained("steered")
     assert (first["done"], second["done"]) == (False, False)
     assert first["step"] == second["step"]
@@ -164,51 +164,51 @@ def test_what_rank_0_is_asked_for_all_do(trained: Callable[[str], Found]) -> Non
     assert losses[-1] < losses[0]
 
 
-def test_a_loss_that_is_no_number_ends_all(trained: Callable[[str], Found]) -> None:
+def test_nan_loss_stops_all_ranks(trained: Callable[[str], RankResults]) -> None:
     first, second = trained("diverged")
     assert first["problem"].startswith("The loss became ")
     assert first["step"] == second["step"]
 
 
 @pytest.mark.parametrize(("world", "size"), [(1, 512), (2, 135), (3, 64), (8, 64)])
-def test_measures_of_parts_are_those_of_the_whole(world: int, size: int, home: Path) -> None:
-    made = supervised(digits_mlp(device="cpu"), home)
-    inputs, target = made.loader.validation
+def test_metrics_of_shards_combine_to_the_whole(world: int, size: int, home: Path) -> None:
+    trainer = supervised(digits_mlp(device="cpu"), home)
+    inputs, target = trainer.loader.validation
     assert len(target) == 270
     parts = [
-        metric_sums(made.model, made.objective, inputs, target, range(rank * size, 270, world * size), size)
+        metric_sums(trainer.model, trainer.objective, inputs, target, range(rank * size, 270, world * size), size)
         for rank in range(world)
     ]
     assert sum(count for _, count in parts) == 270
-    assert made.objective.finish(mean_metrics(parts)) == pytest.approx(made.evaluate("validation"), rel=1e-6)
+    assert trainer.objective.finish(mean_metrics(parts)) == pytest.approx(trainer.evaluate("validation"), rel=1e-6)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 17, 64])
-def test_each_row_is_taken_once(rows: int, world: int) -> None:
+def test_each_row_belongs_to_one_rank(rows: int, world: int) -> None:
     parts = [share(10, 10 + rows, rank, world) for rank in range(world)]
     counted = [(first, last) for first, last, counts in parts if counts]
     assert counted[0][0] == 10
     assert counted[-1][1] == 10 + rows
-    assert all(one[1] == other[0] for one, other in pairwise(counted))
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(counted))
     assert all(last - first >= min(rows, LEAST_ROWS) for first, last, _ in parts)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 @pytest.mark.parametrize("pairs", [1, 2, 3, 33])
-def test_the_views_of_a_row_stay_on_one_rank(pairs: int, world: int) -> None:
+def test_paired_views_stay_on_one_rank(pairs: int, world: int) -> None:
     parts = [share(0, 2 * pairs, rank, world, together=2) for rank in range(world)]
     assert all(first % 2 == last % 2 == 0 for first, last, _ in parts)
-    taken = [row for first, last, counts in parts if counts for row in range(first, last)]
-    assert taken == list(range(2 * pairs))
+    rows = [row for first, last, counts in parts if counts for row in range(first, last)]
+    assert rows == list(range(2 * pairs))
 
 
-def test_what_cannot_be_divided_is_refused_in_words() -> None:
+def test_unsupported_objectives_and_worker_counts_are_refused() -> None:
     project = digits_mlp()
     check(project, 2)
     with pytest.raises(StartError, match="has 1 to 1,024 workers, received 0"):
         check(project, 0)
-    for objective, words in (("dqn", "cannot be divided"), ("gan", "in turns")):
+    for objective, message in (("dqn", "cannot be divided"), ("gan", "in turns")):
         training = project.training.model_copy(update={"objective": objective})
-        with pytest.raises(StartError, match=words):
+        with pytest.raises(StartError, match=message):
             check(project.model_copy(update={"training": training}), 2)

@@ -1,4 +1,4 @@
-"""What a run costs: counted seconds, an estimate from them, and codecarbon's own measure where it is installed."""
+"""The cost of a run: CPU seconds, an estimate from them, and the measurement of codecarbon where it is installed."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ def work(seconds: float) -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_an_estimate_from_the_seconds_of_the_processor() -> None:
+def test_energy_is_estimated_from_cpu_seconds() -> None:
     meter = Meter({})
     work(0.1)
-    found = meter.stop()
-    assert found["cpu_s"] >= 0.09
-    assert found["energy_kwh"] == pytest.approx(found["cpu_s"] * 36 / 3.6e6, abs=0.02 * 36 / 3.6e6)
-    assert "estimated at 36 W for each busy core · about " in sentence(found)
-    assert sentence(found).endswith("g CO₂ · less than a cent")
+    summary = meter.stop()
+    assert summary["cpu_s"] >= 0.09
+    assert summary["energy_kwh"] == pytest.approx(summary["cpu_s"] * 36 / 3.6e6, abs=0.02 * 36 / 3.6e6)
+    assert "estimated at 36 W for each busy core · about " in sentence(summary)
+    assert sentence(summary).endswith("g CO₂ · less than a cent")
 
 
-def test_what_the_energy_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: RunSummary = {"energy_kwh": 0.5, "energy_measured": True}
+def test_sentence_converts_energy_to_co2_and_cents(monkeypatch: pytest.MonkeyPatch) -> None:
+    summary: RunSummary = {"energy_kwh": 0.5, "energy_measured": True}
     monkeypatch.setenv("NETLOOM_CO2_G_PER_KWH", "100")
     monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "30")
-    assert sentence(told) == "500 Wh, measured by codecarbon · about 50 g CO₂ · about 15 cents"
+    assert sentence(summary) == "500 Wh, measured by codecarbon · about 50 g CO₂ · about 15 cents"
     monkeypatch.delenv("NETLOOM_CENTS_PER_KWH")
-    assert sentence(told).endswith("about 10 cents"), "at 20 cents for a kWh"
+    assert sentence(summary).endswith("about 10 cents"), "at 20 cents for a kWh"
     assert sentence({}) == ""
 
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("measured", [True, False])
-def test_a_run_that_goes_on_adds_to_what_it_had_told(measured: bool) -> None:
-    found = Meter({"cpu_s": 100.0, "energy_kwh": 2.0, "energy_measured": measured}).stop()
-    assert found["cpu_s"] == pytest.approx(100, abs=1)
-    assert found["energy_kwh"] == pytest.approx(2.0, abs=1e-3)
-    assert found["energy_measured"] is False
+def test_resumed_run_adds_to_its_recorded_energy(measured: bool) -> None:
+    summary = Meter({"cpu_s": 100.0, "energy_kwh": 2.0, "energy_measured": measured}).stop()
+    assert summary["cpu_s"] == pytest.approx(100, abs=1)
+    assert summary["energy_kwh"] == pytest.approx(2.0, abs=1e-3)
+    assert summary["energy_measured"] is False
 
 
 MEASURED = """
@@ -73,6 +73,6 @@ for before in ({}, {"energy_kwh": 1.0, "energy_measured": True}, {"energy_kwh": 
 
 
 @pytest.mark.skipif(find_spec("codecarbon") is None, reason="needs the extra energy")
-def test_codecarbon_measures_without_keeping_a_run_waiting() -> None:
-    done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=False, timeout=240)
-    assert done.stdout.split() == ["True", "True", "True", "True", "False", "True"], done.stderr
+def test_codecarbon_does_not_delay_a_run() -> None:
+    result = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=False, timeout=240)
+    assert result.stdout.split() == ["True", "True", "True", "True", "False", "True"], result.stderr

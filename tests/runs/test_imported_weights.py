@@ -1,4 +1,4 @@
-"""Data of every kind that people bring is learned from, by a template that was made to fit it."""
+"""The template that is offered for each kind of uploaded data learns from it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tests.runs.examples import Recorder, loop
 
 
 @pytest.mark.parametrize("filename", BROUGHT)
-def test_a_template_learns_from_it(home: Path, filename: str) -> None:
+def test_suggested_template_learns_from_uploaded_data(home: Path, filename: str) -> None:
     choice = DataChoice(dataset=add_file(BROUGHT[filename][0](), filename, home).name)
-    found = schema(choice, home)
-    assert found is not None
-    project = start(starters(choice, found)[0], choice, "Mine", home)
+    columns = schema(choice, home)
+    assert columns is not None
+    project = start(starters(choice, columns)[0], choice, "Mine", home)
     assert project is not None
-    assert not analyse(project, found).errors
+    assert not analyse(project, columns).errors
     changes = {"epochs": 400, "schedule": "constant", "batch_size": 16, "device": "cpu"}
-    made = loop(project.model_copy(update={"training": project.training.model_copy(update=changes)}), home)
-    before = made.evaluate("train")["loss"]
-    made.fit(Recorder(stop_at=30))
-    assert made.evaluate("train")["loss"] < 0.9 * before
+    trainer = loop(project.model_copy(update={"training": project.training.model_copy(update=changes)}), home)
+    before = trainer.evaluate("train")["loss"]
+    trainer.fit(Recorder(stop_at=30))
+    assert trainer.evaluate("train")["loss"] < 0.9 * before
 
 
-def test_every_template_that_is_offered_exists() -> None:
+def test_every_offered_template_exists() -> None:
     assert {name for names in STARTERS.values() for name in names} <= set(templates())

@@ -1,4 +1,4 @@
-"""The learning-rate finder: what it reads from curves with a known answer, and what it finds for real networks."""
+"""The learning-rate finder: suggestions from curves with a known optimum, and for real networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.runs.examples import loop, moons
 
 
 def curve(centre: float) -> Rates:
-    """A loss that falls along a logistic curve around 10 ** `centre` and rises from 1 on."""
+    """A loss that falls along a logistic curve around 10 ** `centre` and rises above a learning rate of 1."""
     rates = np.logspace(math.log10(LOWEST), 0.5, 120)
     logs = np.log10(rates)
     losses = 2.3 - 2 / (1 + np.exp(-4 * (logs - centre))) + np.where(logs > 0, 10 * logs, 0)
@@ -26,53 +26,53 @@ def curve(centre: float) -> Rates:
 
 
 @pytest.mark.parametrize("centre", [-4.0, -3.0, -2.0])
-def test_the_steepest_descent_of_a_known_curve(centre: float) -> None:
-    found = curve(centre).suggested
-    assert found is not None
-    assert math.log10(found) == pytest.approx(centre, abs=0.6)  # running means lag behind by half a power of ten
-    assert math.log10(found) >= centre - 0.1
+def test_suggestion_is_at_the_steepest_descent(centre: float) -> None:
+    rate = curve(centre).suggested
+    assert rate is not None
+    assert math.log10(rate) == pytest.approx(centre, abs=0.6)  # running means lag by half a power of ten
+    assert math.log10(rate) >= centre - 0.1
 
 
-def test_a_loss_that_never_falls_has_no_best_rate() -> None:
+def test_loss_that_never_falls_has_no_suggestion() -> None:
     rates = np.logspace(-6, 0, 100).tolist()
-    dice = np.random.default_rng(0)
-    assert Rates(rates, (1 + 0.001 * dice.standard_normal(100)).tolist(), done=True).suggested is None
+    random = np.random.default_rng(0)
+    assert Rates(rates, (1 + 0.001 * random.standard_normal(100)).tolist(), done=True).suggested is None
     assert Rates(rates, np.linspace(1, 5, 100).tolist(), done=True).suggested is None
     assert Rates().suggested is None
 
 
 @pytest.mark.parametrize("project", [digits_mlp(device="cpu"), moons()], ids=["digits", "moons"])
-def test_what_is_found_trains_better_than_what_is_far_from_it(project: Project, home: Path) -> None:
-    found = find_rate(project, prepare(project.data, home)).suggested
-    assert found is not None
+def test_suggested_rate_beats_distant_rates(project: Project, home: Path) -> None:
+    suggested = find_rate(project, prepare(project.data, home)).suggested
+    assert suggested is not None
 
-    def after(rate: float) -> float:
+    def loss_with(rate: float) -> float:
         training = project.training.model_copy(update={"learning_rate": rate, "epochs": 3})
-        made = loop(project.model_copy(update={"training": training}), home)
+        trainer = loop(project.model_copy(update={"training": training}), home)
         from netloom.training.trainer import Callback
 
-        made.fit(Callback())
-        return made.evaluate("validation")["loss"]
+        trainer.fit(Callback())
+        return trainer.evaluate("validation")["loss"]
 
-    assert after(found) < after(found / 100)
-    assert after(found) < after(min(found * 100, 10.0))
+    assert loss_with(suggested) < loss_with(suggested / 100)
+    assert loss_with(suggested) < loss_with(min(suggested * 100, 10.0))
 
 
-def test_it_ends_where_the_loss_is_thrown_up(home: Path) -> None:
+def test_search_stops_when_the_loss_diverges(home: Path) -> None:
     project = templates()["diabetes"].project
     training = project.training.model_copy(update={"optimizer": "sgd", "schedule": "cosine", "epochs": 2})
-    told: list[float] = []
-    found = find_rate(
+    reported: list[float] = []
+    search = find_rate(
         project.model_copy(update={"training": training}),
         prepare(project.data, home),
-        lambda rate, _: told.append(rate),
+        lambda rate, _: reported.append(rate),
     )
-    assert found.rates == told
-    assert found.rates[0] == LOWEST
-    assert found.rates[-1] < HIGHEST
-    assert np.allclose(np.diff(np.log10(found.rates)), math.log10(HIGHEST / LOWEST) / (lr_finder.STEPS - 1))
-    assert found.suggested is not None
+    assert search.rates == reported
+    assert search.rates[0] == LOWEST
+    assert search.rates[-1] < HIGHEST
+    assert np.allclose(np.diff(np.log10(search.rates)), math.log10(HIGHEST / LOWEST) / (lr_finder.STEPS - 1))
+    assert search.suggested is not None
 
 
-def test_what_cannot_be_tried_says_why() -> None:
+def test_refusal_names_missing_data() -> None:
     assert "Choose data" in lr_finder.refusal(chain(("Linear", {"units": 2}), training=Training()))

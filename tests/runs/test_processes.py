@@ -1,4 +1,4 @@
-"""Where workers come from: they have imported what a run needs before they are told it, and disturb nobody by that."""
+"""The origin of workers: they have imported what a run needs before they get it, and do not disturb others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from netloom.store import Limits, Store, open_store
 from tests.networks import digits_mlp
 from tests.runs.examples import check_curves, moons, until
 
-# What a worker that waits runs before it is told its run, and then the run itself up to its first point.
+# The code of a waiting worker, then of the run up to its first point.
 FIRST_POINT = """
 import os, sys
 from netloom.runs import worker
@@ -52,20 +52,22 @@ def store(home: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def unforked(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store on a machine with a GPU, whose workers do nothing but wait until nobody can tell them anything more."""
+def gpu_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store on a machine with a GPU, whose workers only wait until their standard input closes."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr(processes, "COMMAND", (sys.executable, "-c", "import sys; sys.stdin.read()"))
     yield store
-    mine = [child for run_id, child in control.started_workers().items() if run_id in {run.id for run in store.runs()}]
-    for child in (processes.spare(store.home), *mine):
+    own_children = [
+        child for run_id, child in control.started_workers().items() if run_id in {run.id for run in store.runs()}
+    ]
+    for child in (processes.spare(store.home), *own_children):
         if child is not None and child.stdin is not None:
             child.stdin.close()
             child.wait(20)
 
 
-def begin(store: Store, epochs: int) -> tuple[str, Forked]:
-    """A run of so many epochs, and its worker."""
+def start_run(store: Store, epochs: int) -> tuple[str, Forked]:
+    """Start a run with this number of epochs. Returns its ID and its worker."""
     project = moons(epochs=epochs)
     run_id = start(store, store.create_project(project), project)
     child = control.started_workers()[run_id]
@@ -73,36 +75,40 @@ def begin(store: Store, epochs: int) -> tuple[str, Forked]:
     return run_id, child
 
 
-def end(process: psutil.Process) -> None:
+def kill_process(process: psutil.Process) -> None:
     process.kill()
     with suppress(psutil.Error):
         process.wait(20)
 
 
-def test_the_first_point_of_a_run_waits_for_no_import(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_imports_nothing_before_its_first_point(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "advance", lambda store: None)
     project = digits_mlp()
     run_id = start(store, store.create_project(project), project)
-    taken = store.claim_next(Limits())
-    assert taken is not None
-    command = [sys.executable, "-c", FIRST_POINT, str(store.home), run_id, str(taken.claim)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    new = done.stdout.split()
-    assert [name for name in new if name.startswith("netloom_")], "the run's own code is imported, so it came this far"
+    claimed = store.claim_next(Limits())
+    assert claimed is not None
+    command = [sys.executable, "-c", FIRST_POINT, str(store.home), run_id, str(claimed.claim)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    imported = result.stdout.split()
+    assert [name for name in imported if name.startswith("netloom_")], (
+        "the run's own code is imported, so it came this far"
+    )
     assert [
-        name for name in new if name.startswith(("netloom.", "torch.", "sklearn", "safetensors", "pandas", "networkx"))
+        name
+        for name in imported
+        if name.startswith(("netloom.", "torch.", "sklearn", "safetensors", "pandas", "networkx"))
     ] == []
 
 
-def test_workers_are_forked_of_one_process_and_have_the_environment_of_now(
+def test_workers_share_a_fork_server_and_get_the_current_environment(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    first, worker = begin(store, 2)
+    first, worker = start_run(store, 2)
     server = psutil.Process(worker.pid).ppid()
-    # Only a worker that is told of it reads its project here.
+    # Only a worker that gets this variable reads its project here.
     monkeypatch.setenv("NETLOOM_DATABASE_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
     other = open_store(tmp_path / "other")
-    second, forked = begin(other, 2)
+    second, forked = start_run(other, 2)
     assert psutil.Process(forked.pid).ppid() == server
     assert psutil.Process(server).num_threads() == 1, "or to fork it would not be safe"
     for opened, run_id, child in ((store, first, worker), (other, second, forked)):
@@ -115,46 +121,46 @@ def test_workers_are_forked_of_one_process_and_have_the_environment_of_now(
 
 
 @pytest.mark.parametrize(("niceness", "expected"), [(None, 19), ("7", 7)])
-def test_a_worker_has_the_priority_of_the_setting(
+def test_worker_niceness_follows_the_setting(
     niceness: str | None, expected: int, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if niceness is None:
         monkeypatch.delenv("NETLOOM_RUN_NICENESS")
     else:
         monkeypatch.setenv("NETLOOM_RUN_NICENESS", niceness)
-    run_id, worker = begin(store, 10_000)
+    run_id, worker = start_run(store, 10_000)
     assert psutil.Process(worker.pid).nice() == expected
     control.stop(store, run_id)
     assert wait(store, run_id, 120).state == "stopped"
 
 
-def test_of_a_worker_that_is_killed_the_signal_is_known(store: Store) -> None:
-    run_id, worker = begin(store, 10_000)
+def test_killed_worker_reports_its_signal(store: Store) -> None:
+    run_id, worker = start_run(store, 10_000)
     until(lambda: store.points(run_id).step, 60)
     os.kill(worker.pid, signal.SIGTERM)
     until(lambda: refresh(store, run_id).state == "failed", 20)
     assert "signal 15" in refresh(store, run_id).reason
 
 
-def test_workers_outlive_what_they_are_forked_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_survive_their_fork_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_WORKERS", "2")
     monkeypatch.setenv("NETLOOM_RUNS_EACH", "2")
-    (short, one), (endless, other) = begin(store, 150), begin(store, 10_000)
-    server = psutil.Process(one.pid).ppid()
-    assert psutil.Process(other.pid).ppid() == server
-    end(psutil.Process(server))
-    for worker in (one, other):
+    (short, first), (endless, second) = start_run(store, 150), start_run(store, 10_000)
+    server = psutil.Process(first.pid).ppid()
+    assert psutil.Process(second.pid).ppid() == server
+    kill_process(psutil.Process(server))
+    for worker in (first, second):
         with pytest.raises(ChildProcessError):
             worker.poll()
     assert refresh(store, endless).state in ("queued", "running")
-    end(psutil.Process(other.pid))
+    kill_process(psutil.Process(second.pid))
     assert refresh(store, endless).state == "failed"
     assert "without a word" in store.run(endless).reason
     assert wait(store, short, 60).state == "finished"
 
 
-def test_a_forked_worker_that_is_told_nothing_hands_its_run_back_and_ends(store: Store) -> None:
-    """Whoever started it was killed between noting it and telling it."""
+def test_worker_without_assignment_requeues_its_run(store: Store) -> None:
+    """The process that started it was killed between registering the worker and assigning the run."""
     store.create_run(store.create_project(moons()), moons())
     run = store.claim_next(Limits())
     assert run is not None
@@ -163,25 +169,25 @@ def test_a_forked_worker_that_is_told_nothing_hands_its_run_back_and_ends(store:
     assert store.set_worker(run.id, str(run.claim), child.pid)
     child.stdin.close()
     assert child.wait(20) == 0
-    found = store.run(run.id)
-    assert (found.state, found.pid, found.claim) == ("waiting", None, None)
+    requeued = store.run(run.id)
+    assert (requeued.state, requeued.pid, requeued.claim) == ("waiting", None, None)
 
 
-def test_what_a_worker_leaves_behind_is_known_by_the_log_that_it_writes_to(store: Store, tmp_path: Path) -> None:
-    """Its environment is that of its server, which may have been started for another data folder."""
+def test_leftover_processes_are_identified_by_their_log(store: Store, tmp_path: Path) -> None:
+    """The environment is that of the fork server, which may have been started for another data folder."""
     with (store.home / "worker.log").open("w") as log:
-        mine = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=log, env={})
-    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={})
+        own = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=log, env={})
+    foreign = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={})
     try:
-        assert processes.is_started_for(store.home, psutil.Process(mine.pid))
-        assert not processes.is_started_for(store.home, psutil.Process(other.pid))
-        assert not processes.is_started_for(tmp_path / "elsewhere", psutil.Process(mine.pid))
+        assert processes.is_started_for(store.home, psutil.Process(own.pid))
+        assert not processes.is_started_for(store.home, psutil.Process(foreign.pid))
+        assert not processes.is_started_for(tmp_path / "elsewhere", psutil.Process(own.pid))
     finally:
-        for process in (mine, other):
+        for process in (own, foreign):
             process.communicate(b"\n")
 
 
-def test_where_nothing_is_forked_a_new_worker_trains(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_worker_trains_without_a_fork_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     project = moons(epochs=2)
     run_id = start(store, store.create_project(project), project)
@@ -191,27 +197,25 @@ def test_where_nothing_is_forked_a_new_worker_trains(store: Store, monkeypatch: 
     assert worker.wait(20) == 0
 
 
-def test_where_nothing_is_forked_one_spare_waits_and_the_next_run_takes_it(unforked: Store) -> None:
-    warm(unforked)
-    spare = processes.spare(unforked.home)
+def test_next_run_takes_the_spare_worker(gpu_store: Store) -> None:
+    warm(gpu_store)
+    spare = processes.spare(gpu_store.home)
     assert spare is not None
-    warm(unforked)
-    assert processes.spare(unforked.home) is spare
+    warm(gpu_store)
+    assert processes.spare(gpu_store.home) is spare
     project = digits_mlp()
-    run_id = start(unforked, unforked.create_project(project), project)
+    run_id = start(gpu_store, gpu_store.create_project(project), project)
     assert control.started_workers()[run_id] is spare
-    assert unforked.run(run_id).pid == spare.pid
+    assert gpu_store.run(run_id).pid == spare.pid
 
 
-def test_no_spare_is_started_while_a_run_takes_its_first_steps(
-    unforked: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_spare_worker_starts_during_first_steps(gpu_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     project = digits_mlp()
-    start(unforked, unforked.create_project(project), project)
-    warm(unforked)
-    assert processes.spare(unforked.home) is None
+    start(gpu_store, gpu_store.create_project(project), project)
+    warm(gpu_store)
+    assert processes.spare(gpu_store.home) is None
     monkeypatch.setattr(control, "ALONE_S", 0.0)
-    warm(unforked)
-    spare = processes.spare(unforked.home)
+    warm(gpu_store)
+    spare = processes.spare(gpu_store.home)
     assert spare is not None
     assert spare.poll() is None

@@ -1,4 +1,4 @@
-"""Real workers one after the other: nobody looks on, several look on, workers die, sweeps go on by themselves."""
+"""Real workers in sequence: with no server and with several, with killed workers, and sweeps without supervision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.runs.examples import Recorder, check_curves, moons, store_in, trained
 from tests.store.states import put_sweep
 
 LONG = 10_000
-_LOOKING = (
+_SERVER = (
     "import sys, time\n"
     "from pathlib import Path\n"
     "from netloom.store import open_store\n"
@@ -42,7 +42,7 @@ _LOOKING = (
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
-    """A store whose workers are ended with the test, whoever started them."""
+    """A store whose workers are killed after the test, whichever process started them."""
     opened = open_store(home)
     yield opened
     for sweep in opened.sweeps(state="running"):
@@ -66,24 +66,24 @@ def events(store: Store, run: Run, name: str) -> list[dict[str, object]]:
     return [line for line in map(json.loads, lines) if line["event"] == name]
 
 
-def measures(store: Store, run_id: str) -> list[tuple[int, str, str, float]]:
-    found = store.points(run_id)
-    rows = zip(found.step, found.split, found.name, found.value, strict=True)
+def metric_points(store: Store, run_id: str) -> list[tuple[int, str, str, float]]:
+    points = store.points(run_id)
+    rows = zip(points.step, points.split, points.name, points.value, strict=True)
     return sorted(row for row in rows if row[2] not in TRAINING_LOSSES)
 
 
-def straight(project: Project, home: Path, text: str) -> list[tuple[int, str, str, float]]:
-    """The same measures of a loop in this process that nothing interrupts."""
-    watch = Recorder()
-    build_trainer(project, text, prepare(project.data, home)).fit(watch)
+def uninterrupted(project: Project, home: Path, text: str) -> list[tuple[int, str, str, float]]:
+    """The same metrics from an uninterrupted trainer in this process."""
+    recorder = Recorder()
+    build_trainer(project, text, prepare(project.data, home)).fit(recorder)
     return sorted(
-        (step, split, name, value) for step, _, split, name, value in watch.points if name not in TRAINING_LOSSES
+        (step, split, name, value) for step, _, split, name, value in recorder.points if name not in TRAINING_LOSSES
     )
 
 
-def test_the_next_begins_once_when_a_worker_is_killed_and_two_servers_look_on(store: Store, home: Path) -> None:
-    looking = [
-        subprocess.Popen([sys.executable, "-c", _LOOKING, str(home)], stdout=subprocess.PIPE, text=True)
+def test_next_run_starts_once_after_a_kill_with_two_servers(store: Store, home: Path) -> None:
+    servers = [
+        subprocess.Popen([sys.executable, "-c", _SERVER, str(home)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     try:
@@ -101,7 +101,7 @@ def test_the_next_begins_once_when_a_worker_is_killed_and_two_servers_look_on(st
         assert len(list((home / "runs").iterdir())) == 4, "what was refused leaves nothing behind"
         for run_id in rest:
             stop(store, run_id)
-        for process in looking:
+        for process in servers:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         until(lambda: len(store.points(first).step) > 0, 120)
@@ -114,18 +114,18 @@ def test_the_next_begins_once_when_a_worker_is_killed_and_two_servers_look_on(st
         assert len(events(store, store.run(second), "start")) == 1
         check_curves(store.points(second), epochs=2)
         assert [store.run(run_id).state for run_id in rest] == ["stopped", "stopped"]
-        stop(store, first)  # nobody is there to obey, and it does no harm
+        stop(store, first)  # no worker is left to obey, and the command does no harm
         assert store.run(first).state == "failed"
     finally:
-        for process in looking:
+        for process in servers:
             process.kill()
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
 
 
-def test_a_sweep_goes_on_by_itself_and_takes_up_a_killed_trial(store: Store) -> None:
-    """Nothing here looks after the start but at the tables."""
+def test_sweep_continues_unattended_and_retries_a_killed_trial(store: Store) -> None:
+    """After the start, this test only reads the tables."""
     project = moons(epochs=40)
     project_id = store.create_project(project)
     space = {"main.linear_1.units": {"choices": [8, -1, 16]}}
@@ -137,41 +137,41 @@ def test_a_sweep_goes_on_by_itself_and_takes_up_a_killed_trial(store: Store) -> 
     server = worker.ppid()
     worker.kill()
 
-    def last() -> int | None:
+    def last_worker() -> int | None:
         """The worker of the third trial."""
-        found = store.trials(sweep_id)[2:]
-        return store.run(str(found[0].run_id)).pid if found and found[0].run_id else None
+        trials = store.trials(sweep_id)[2:]
+        return store.run(str(trials[0].run_id)).pid if trials and trials[0].run_id else None
 
     until(lambda: store.run(run_id).about.get("retries") == 1, 60)
-    until(lambda: last() is not None, 240)
-    assert psutil.Process(int(str(last()))).ppid() == server, "no new interpreter"
+    until(lambda: last_worker() is not None, 240)
+    assert psutil.Process(int(str(last_worker()))).ppid() == server, "no new interpreter"
     until(lambda: store.sweep(sweep_id).state == "finished", 240)
-    found = store.trials(sweep_id)
-    assert [trial.state for trial in found] == ["complete", "failed", "complete"]
-    assert (found[1].run_id, found[1].reason) == (None, found[1].reason)
-    assert "units" in found[1].reason.lower()
-    for trial in (found[0], found[2]):
+    trials = store.trials(sweep_id)
+    assert [trial.state for trial in trials] == ["complete", "failed", "complete"]
+    assert (trials[1].run_id, trials[1].reason) == (None, trials[1].reason)
+    assert "units" in trials[1].reason.lower()
+    for trial in (trials[0], trials[2]):
         check_curves(store.points(str(trial.run_id)), epochs=40)
         lowest = min(
             value
-            for _, split, name, value in measures(store, str(trial.run_id))
+            for _, split, name, value in metric_points(store, str(trial.run_id))
             if (split, name) == ("validation", "loss")
         )
         assert trial.value == lowest
-    best = sweeps.best(store.sweep(sweep_id), found)
+    best = sweeps.best(store.sweep(sweep_id), trials)
     assert best is not None
-    assert best.value == min(trial.value for trial in found if trial.value is not None)
+    assert best.value == min(trial.value for trial in trials if trial.value is not None)
     assert {run.tags for run in store.runs()} == {("sweep",)}
 
 
-def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
+def test_run_can_be_extended_branched_and_reproduced(home: Path, store: Store) -> None:
     project = moons(epochs=4, early_stopping=100)
     with trained_here():
         run_id = start(store, store.create_project(project), project)
     assert store.run(run_id).state == "finished"
     folder = store.artifacts(run_id).local_directory()
     text = (folder / "model.py").read_text()
-    assert measures(store, run_id) == straight(project, home, text)
+    assert metric_points(store, run_id) == uninterrupted(project, home, text)
     assert [item.epoch for item in epoch_snapshots(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4]
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["data"] == prepare(project.data, home).fingerprint
@@ -179,41 +179,41 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     assert store.run(run_id).summary["cpu_s"] > 0
 
     with trained_here():
-        again = reproduction.repeat(store, run_id)
-    assert store.run(again).state == "finished"
-    found = reproduction.compare_runs(store, store.run(run_id), store.run(again))
-    assert found.same, found.sentence()
-    assert found.points == len(measures(store, run_id))
-    assert found.sentence().startswith(f"All {found.points} points of the curves are the same, bit for bit")
+        reproduced = reproduction.repeat(store, run_id)
+    assert store.run(reproduced).state == "finished"
+    comparison = reproduction.compare_runs(store, store.run(run_id), store.run(reproduced))
+    assert comparison.same, comparison.sentence()
+    assert comparison.points == len(metric_points(store, run_id))
+    assert comparison.sentence().startswith(f"All {comparison.points} points of the curves are the same, bit for bit")
     changed = json.dumps({**environment, "torch": "1.0", "data": "other"})
-    (store.artifacts(again).local_directory() / "environment.json").write_text(changed)
+    (store.artifacts(reproduced).local_directory() / "environment.json").write_text(changed)
     with store.db.writing() as connection:
-        connection.exec_driver_sql(f"UPDATE points SET value = value + 0.5 WHERE run_id = '{again}' AND epoch = 2")
-    found = reproduction.compare_runs(store, store.run(run_id), store.run(again))
-    assert (found.same, found.causes) == (
+        connection.exec_driver_sql(f"UPDATE points SET value = value + 0.5 WHERE run_id = '{reproduced}' AND epoch = 2")
+    comparison = reproduction.compare_runs(store, store.run(run_id), store.run(reproduced))
+    assert (comparison.same, comparison.causes) == (
         False,
         (f"torch ({environment['torch']} then, 1.0 now)", "the data (its fingerprint)"),
     )
-    assert found.first is not None
-    assert found.first["now"] == found.first["then"] + 0.5
+    assert comparison.first is not None
+    assert comparison.first["now"] == comparison.first["then"] + 0.5
 
     with trained_here():
         continuation.extend(store, run_id, 3)
     run = store.run(run_id)
     assert (run.state, run.epoch, run.about["extended"]) == ("finished", 7, [{"at": 4, "epochs": 7}])
     longer = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 7})})
-    assert measures(store, run_id) == straight(longer, home, text), "as if it had never ended"
+    assert metric_points(store, run_id) == uninterrupted(longer, home, text), "as if it had never ended"
 
     with trained_here():
         branch = continuation.branch(store, run_id, 2, training={"epochs": 0})
     assert store.run(branch).state == "finished"
-    then = {
+    branched_from = {
         row[1:3]: row[3]
-        for row in measures(store, run_id)
+        for row in metric_points(store, run_id)
         if row[0] == epoch_snapshots(RunArtifacts.in_directory(folder))[1].step
     }
-    now = {row[1:3]: row[3] for row in measures(store, branch)}
-    assert now == pytest.approx(then), "the weights are those after epoch 2"
+    branch_metrics = {row[1:3]: row[3] for row in metric_points(store, branch)}
+    assert branch_metrics == pytest.approx(branched_from), "the weights are those after epoch 2"
     assert store.run(branch).about["branch"]["at"] == 2
     with pytest.raises(ValueError, match="There are no weights of epoch 99"):
         continuation.branch(store, run_id, 99)

@@ -1,5 +1,5 @@
-"""A database that was deleted, emptied or damaged beside full folders of runs: nobody is told that there are none, and
-the list is made anew from the folders."""
+"""A database that was deleted, emptied or damaged while the folders of runs still exist: no page claims that there are
+no runs, and the list is rebuilt from the folders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netloom.ui.shell import session
 from tests.runs.examples import check_curves, moons, trained_here
 
 PAGES = Path(__file__).parents[2] / "pages"
-# The page of data needs no project and lists no runs.
+# The data page needs no project and lists no runs.
 ALL = ("home", "design", "train", "runs", "explain")
 
 
@@ -29,33 +29,33 @@ def delete(path: Path) -> None:
     path.unlink()
 
 
-def empty(path: Path) -> None:
+def empty_file(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def settle(home: Path) -> None:
-    """Let the folders be of a while ago."""
+def age_folders(home: Path) -> None:
+    """Give the folders an age of one minute."""
     for document in home.glob("runs/*/project.json"):
         os.utime(document, (time.time() - 60,) * 2)
 
 
-def lose(store: Store, how: Callable[[Path], None]) -> None:
+def lose_database(store: Store, how: Callable[[Path], None]) -> None:
     store.close()
     session.restart()
     for path in store.home.glob("netloom.db-*"):
         path.unlink()
     how(store.home / "netloom.db")
-    settle(store.home)
+    age_folders(store.home)
 
 
 @pytest.fixture
 def filled(home: Path) -> tuple[Path, dict[str, str]]:
-    """A data folder with two projects: one with a run that finished and one that was killed, one with a sweep."""
+    """A data folder with two projects: one with a finished run and a killed run, one with a sweep."""
     store = open_store(home)
     first = store.create_project(moons(epochs=2))
     with trained_here():
-        done = start(store, first, moons(epochs=2), title="The good one", owner="ann@desk", tags=("keep",))
-        describe(store, done, notes="Of May")
+        finished = start(store, first, moons(epochs=2), title="The good one", owner="ann@desk", tags=("keep",))
+        describe(store, finished, notes="Of May")
         other = moons(epochs=1)
         other = other.model_copy(update={"name": "Other"})
         plan = sweeps.plan(other, {"training.seed": {"choices": [1, 2]}}, trials=2, sampler="grid")
@@ -64,44 +64,53 @@ def filled(home: Path) -> tuple[Path, dict[str, str]]:
         supervisor.tend(store)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(control, "advance", lambda known: None)
-        cut = start(store, first, moons(epochs=2), title="Cut off")
+        unfinished = start(store, first, moons(epochs=2), title="Cut off")
     store.close()
-    return home, {"first": first, "second": second, "done": done, "cut": cut}
+    return home, {"first": first, "second": second, "done": finished, "cut": unfinished}
 
 
-@pytest.mark.parametrize("how", [delete, empty])
-def test_runs_and_projects_are_listed_again(
+@pytest.mark.parametrize("how", [delete, empty_file])
+def test_rebuild_restores_runs_and_projects(
     filled: tuple[Path, dict[str, str]], how: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     home, ids = filled
     before = open_store(home)
-    was, points = before.run(ids["done"]), before.points(ids["done"])
+    original, points = before.run(ids["done"]), before.points(ids["done"])
     assert recovery.rebuild_offer(before) == ""
-    lose(before, how)
-    for words in (("runs",), ("evaluate", "last")):
-        code = main(["--home", str(home), *words])
-        said = "".join(capsys.readouterr())
-        assert "4 runs have their folders in" in said
-        assert "netloom runs rebuild does that" in said
-        assert "No runs yet" not in said
-        assert code == (0 if words == ("runs",) else 2)
+    lose_database(before, how)
+    for arguments in (("runs",), ("evaluate", "last")):
+        code = main(["--home", str(home), *arguments])
+        output = "".join(capsys.readouterr())
+        assert "4 runs have their folders in" in output
+        assert "netloom runs rebuild does that" in output
+        assert "No runs yet" not in output
+        assert code == (0 if arguments == ("runs",) else 2)
     assert main(["--home", str(home), "runs", "rebuild"]) == 0
     assert "4 runs and 2 projects are listed again." in capsys.readouterr().out
     store = open_store(home)
     assert recovery.rebuild_offer(store) == ""
     assert {row.id: row.name for row in store.list_projects()} == {ids["first"]: "Moons", ids["second"]: "Other"}
     assert store.load(ids["second"]).project.main_network == moons().main_network
-    now = store.run(ids["done"])
+    restored = store.run(ids["done"])
     names = ("title", "state", "reason", "owner", "notes", "tags", "about", "summary", "epoch", "step", "total_steps")
-    assert {name: getattr(now, name) for name in names} == {name: getattr(was, name) for name in names}
-    assert (now.created_at, now.started_at, now.ended_at) == (was.created_at, was.started_at, was.ended_at)
-    again = store.points(ids["done"])
-    assert (again.step, again.name, again.value, again.at) == (points.step, points.name, points.value, points.at)
+    assert {name: getattr(restored, name) for name in names} == {name: getattr(original, name) for name in names}
+    assert (restored.created_at, restored.started_at, restored.ended_at) == (
+        original.created_at,
+        original.started_at,
+        original.ended_at,
+    )
+    restored_points = store.points(ids["done"])
+    assert (restored_points.step, restored_points.name, restored_points.value, restored_points.at) == (
+        points.step,
+        points.name,
+        points.value,
+        points.at,
+    )
     assert evaluation(store, ids["done"]) is not None
     assert sorted(run.title for run in store.runs(ids["second"])) == [f"Other: grid sweep · {n}" for n in (1, 2)]
-    cut = store.run(ids["cut"])
-    assert (cut.state, cut.title) == ("failed", "Cut off")
-    assert cut.reason.startswith("The database was lost while this run trained. Resume it: it starts again")
+    unfinished = store.run(ids["cut"])
+    assert (unfinished.state, unfinished.title) == ("failed", "Cut off")
+    assert unfinished.reason.startswith("The database was lost while this run trained. Resume it: it starts again")
     with trained_here():
         resume(store, ids["cut"])
     assert store.run(ids["cut"]).state == "finished"
@@ -110,47 +119,47 @@ def test_runs_and_projects_are_listed_again(
     store.close()
 
 
-def test_folders_from_before_there_were_records(filled: tuple[Path, dict[str, str]]) -> None:
+def test_rebuild_reads_folders_without_records(filled: tuple[Path, dict[str, str]]) -> None:
     home, ids = filled
     before = open_store(home)
-    was = before.run(ids["done"])
-    lose(before, delete)
+    original = before.run(ids["done"])
+    lose_database(before, delete)
     for path in [*home.glob("runs/*/run.json"), *home.glob("runs/*/curves*")]:
         path.unlink()
     (home / "runs" / ids["cut"] / "project.json").write_text("{")
-    settle(home)
+    age_folders(home)
     store = open_store(home)
-    found = recovery.rebuild(store)
-    assert (found.runs, found.projects) == (3, 2)
-    assert found.left_out[0].startswith(ids["cut"])
-    now = store.run(ids["done"])
-    assert (now.state, now.step, now.epoch) == ("finished", was.step, was.epoch)
-    assert now.summary["test"] == was.summary["test"]
-    assert now.summary["best"]["loss"] == was.summary["best"]["loss"]
+    rebuilt = recovery.rebuild(store)
+    assert (rebuilt.runs, rebuilt.projects) == (3, 2)
+    assert rebuilt.left_out[0].startswith(ids["cut"])
+    restored = store.run(ids["done"])
+    assert (restored.state, restored.step, restored.epoch) == ("finished", original.step, original.epoch)
+    assert restored.summary["test"] == original.summary["test"]
+    assert restored.summary["best"]["loss"] == original.summary["best"]["loss"]
     store.close()
 
 
-def test_a_run_that_is_about_to_be_listed_or_removed_is_no_lost_one(home: Path) -> None:
+def test_run_being_created_or_deleted_is_not_lost(home: Path) -> None:
     store = open_store(home)
     project_id = store.create_project(moons())
     folder = home / "runs" / "0b0b0b0b-0b0b-4b0b-8b0b-0b0b0b0b0b0b"
     folder.mkdir(parents=True)
     (folder / "project.json").write_text("{}")
     assert recovery.lost_runs(store) == []
-    settle(home)
+    age_folders(home)
     assert [lost.local_directory() for lost in recovery.lost_runs(store)] == [folder]
     run = store.create_run(project_id, moons())
     store.artifacts(run.id).local_directory().mkdir()
     (store.artifacts(run.id).local_directory() / "project.json").write_text("{}")
-    settle(home)
+    age_folders(home)
     assert [lost.local_directory() for lost in recovery.lost_runs(store)] == [folder]
     store.delete_run(run.id)
     assert not store.artifacts(run.id).local_directory().exists()
     store.close()
 
 
-def test_a_worker_whose_database_is_gone_leaves_its_folder(home: Path) -> None:
-    """Where the run itself is deleted, its folder goes, whatever was written into it meanwhile."""
+def test_clear_keeps_the_folder_of_an_existing_run(home: Path) -> None:
+    """The folder of a deleted run is removed, whatever was written into it meanwhile."""
     from netloom.runs.run_reporter import clear
 
     folder = home / "runs" / "one"
@@ -164,21 +173,21 @@ def test_a_worker_whose_database_is_gone_leaves_its_folder(home: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_damaged_database_says_what_helps(home: Path) -> None:
+def test_damaged_database_error_offers_rebuild(home: Path) -> None:
     open_store(home).close()
     (home / "netloom.db").write_bytes(b"not a database" * 1_000)
     with pytest.raises(StoreError, match="move it away: Netloom then makes a new one, and offers to rebuild"):
         open_store(home)
 
 
-def test_pages_offer_to_rebuild_the_list(filled: tuple[Path, dict[str, str]]) -> None:
+def test_pages_offer_to_rebuild_the_run_list(filled: tuple[Path, dict[str, str]]) -> None:
     home, _ = filled
-    lose(open_store(home), empty)
+    lose_database(open_store(home), empty_file)
     for page in ALL:
         app = AppTest.from_file(str(PAGES / f"{page}.py"), default_timeout=120).run()
         assert not app.exception, page
-        shown = [item.value for item in app.warning]
-        assert any("4 runs have their folders in" in text for text in shown), page
+        warnings = [item.value for item in app.warning]
+        assert any("4 runs have their folders in" in text for text in warnings), page
         assert not any("No runs yet" in item.value for item in app.markdown), page
         assert app.button(key="rebuild runs").label == "Rebuild the list of runs"
     app = AppTest.from_file(str(PAGES / "runs.py"), default_timeout=120).run()

@@ -1,5 +1,5 @@
-"""Stopped at any step and gone on with from disk, a run ends bit for bit as if nothing had happened: with every
-optimizer, every schedule, and all else that a recipe holds."""
+"""A run that is stopped at any step and resumed from disk ends bit-identical to an uninterrupted one: with every
+optimizer, every schedule, and all other training settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netloom.templates import templates
 from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder, broken_off, loop, moons
 
-# Everything that has a state of its own, or changes what a step does; the network has dropout and a batch norm.
+# Every setting with its own state, or that changes a step; the network has dropout and a batch norm.
 ALL = {
     "accumulation": 2,
     "average": 0.9,
@@ -49,56 +49,56 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two nests of dictionaries, lists and tensors are exactly equal."""
+    """Whether two nested structures of dictionaries, lists and tensors are exactly equal."""
     if isinstance(first, torch.Tensor):
         return torch.equal(first, second)
     if isinstance(first, Mapping):
         return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
     if isinstance(first, (list, tuple)):
-        return len(first) == len(second) and all(same(one, two) for one, two in zip(first, second, strict=True))
+        return len(first) == len(second) and all(same(left, right) for left, right in zip(first, second, strict=True))
     return bool(first == second)
 
 
-def check(project: Project, stop_at: int, home: Path, folder: Path) -> Trainer:
-    """Run a document with and without a break after step `stop_at`, and compare all that came of it."""
-    whole, seen = loop(project, home), Recorder()
-    assert whole.fit(seen)
+def check_resume_is_exact(project: Project, stop_at: int, home: Path, folder: Path) -> Trainer:
+    """Train a project with and without an interruption after step `stop_at`, and compare all results."""
+    uninterrupted, recorder = loop(project, home), Recorder()
+    assert uninterrupted.fit(recorder)
     resumed, first, second = broken_off(project, stop_at, home, folder)
-    assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
-    assert same(whole.checkpoint().state, resumed.checkpoint().state)
-    assert same(whole.best.weights, resumed.best.weights)
-    names = {point[3] for point in seen.points if point[3] not in ("batch_loss", "weighted_loss", "turns_loss")}
+    assert same(dict(uninterrupted.model.state_dict()), dict(resumed.model.state_dict()))
+    assert same(uninterrupted.checkpoint().state, resumed.checkpoint().state)
+    assert same(uninterrupted.best.weights, resumed.best.weights)
+    names = {point[3] for point in recorder.points if point[3] not in ("batch_loss", "weighted_loss", "turns_loss")}
     assert "loss" in names
     for split in ("train", "validation"):
         for name in names:
-            assert seen.curve(split, name) == first.curve(split, name) + second.curve(split, name)
-    assert same(dict(whole.best_model().state_dict()), dict(resumed.best_model().state_dict()))
-    return whole
+            assert recorder.curve(split, name) == first.curve(split, name) + second.curve(split, name)
+    assert same(dict(uninterrupted.best_model().state_dict()), dict(resumed.best_model().state_dict()))
+    return uninterrupted
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_resumed_run_equals_one_without_a_break(name: str, home: Path, tmp_path: Path) -> None:
+def test_resumed_run_matches_uninterrupted_run(name: str, home: Path, tmp_path: Path) -> None:
     project = moons(**{"weight_decay": 0.01, **RECIPES[name]})
     steps = loop(project, home).steps_per_epoch * min(project.training.epochs, 4)
     stop_at = random.Random(name).randrange(1, steps - 1)
-    made = check(project, stop_at, home, tmp_path)
+    trainer = check_resume_is_exact(project, stop_at, home, tmp_path)
     if "plateau" in name:
-        assert made.schedule.factor(made.step) < 1 or name == "schedule plateau"
+        assert trainer.schedule.factor(trainer.step) < 1 or name == "schedule plateau"
 
 
-def test_parts_that_learn_in_turns_go_on_as_well(home: Path, tmp_path: Path) -> None:
+def test_resumed_adversarial_run_matches_uninterrupted_run(home: Path, tmp_path: Path) -> None:
     training = {"epochs": 2, "batch_size": 256, "device": "cpu", "average": 0.9, "optimizer": "muon"}
     training |= {"layer_rate_decay": 0.9, "schedule": "plateau", "schedule_settings": {"patience": 0}}
     project = apply(templates()["digits_gan"].project, {"kind": "project", "training": training})
-    check(project, 7, home, tmp_path)
+    check_resume_is_exact(project, 7, home, tmp_path)
 
 
-def test_a_checkpoint_from_before_there_were_these_is_read(home: Path) -> None:
-    made = loop(moons(average=0.9), home)
-    made.fit(Recorder(3))
-    old = made.checkpoint()
+def test_checkpoint_without_newer_state_keys_loads(home: Path) -> None:
+    trainer = loop(moons(average=0.9), home)
+    trainer.fit(Recorder(3))
+    checkpoint = trainer.checkpoint()
     for name in ("schedule", "precision", "average", "compiled"):
-        del old.state[name]
-    again = loop(moons(average=0.9), home)
-    again.resume(old)
-    assert again.step == 3
+        del checkpoint.state[name]
+    resumed = loop(moons(average=0.9), home)
+    resumed.resume(checkpoint)
+    assert resumed.step == 3

@@ -1,4 +1,4 @@
-"""What a worker tells of its run."""
+"""The reports of a worker about its run."""
 
 from __future__ import annotations
 
@@ -20,99 +20,101 @@ from tests.runs.examples import Recorder, loop, moons, trained_here
 from tests.store.states import put
 
 
-def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, tmp_path: Path) -> None:
+def test_resumed_run_reports_its_progress_and_best(home: Path, tmp_path: Path) -> None:
     project, store = moons(), open_store(home)
     run = store.create_run(store.create_project(project), project)
-    broken = loop(project, home)
-    broken.fit(Recorder(30))
+    interrupted = loop(project, home)
+    interrupted.fit(Recorder(30))
     resumed = loop(project, home)
-    resumed.resume(broken.checkpoint(), broken.best.weights)
-    link = RunReporter(
+    resumed.resume(interrupted.checkpoint(), interrupted.best.weights)
+    reporter = RunReporter(
         store,
         run,
         RunArtifacts.in_directory(tmp_path),
         Observer(project, RunArtifacts.in_directory(tmp_path)),
         RunLimits(0, 0, 0, 0),
     )
-    link.start(resumed)
-    link.close()  # before its first step
-    told = store.run(run.id)
-    assert (told.epoch, told.step) == (broken.epoch, 30)
-    assert told.summary["best"] == {
-        "loss": broken.best.value,
-        "epoch": broken.best.epoch,
-        "step": broken.best.step,
+    reporter.start(resumed)
+    reporter.close()  # before its first step
+    stored = store.run(run.id)
+    assert (stored.epoch, stored.step) == (interrupted.epoch, 30)
+    assert stored.summary["best"] == {
+        "loss": interrupted.best.value,
+        "epoch": interrupted.best.epoch,
+        "step": interrupted.best.step,
         "measure": "loss",
     }
 
 
-def test_the_rate_is_told_as_the_schedule_has_it(home: Path, tmp_path: Path) -> None:
+def test_reported_learning_rate_follows_the_schedule(home: Path, tmp_path: Path) -> None:
     project, store = moons(epochs=4, schedule="cosine", warmup=0.0, learning_rate=0.02), open_store(home)
-    link = RunReporter(
+    reporter = RunReporter(
         store,
         store.create_run(store.create_project(project), project),
         RunArtifacts.in_directory(tmp_path),
         Observer(project, RunArtifacts.in_directory(tmp_path)),
         RunLimits(0, 0, 0, 0),
     )
-    going, told = loop(project, home), []
-    link.start(going)
-    while going.epoch < 4:
-        going.training = going.training.model_copy(update={"epochs": going.epoch + 1})
-        going.fit(Recorder())
-        link.on_epoch_end(going)
-        told.append(link.facts["rate"])
-    link.close()
-    assert told == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
+    trainer, rates = loop(project, home), []
+    reporter.start(trainer)
+    while trainer.epoch < 4:
+        trainer.training = trainer.training.model_copy(update={"epochs": trainer.epoch + 1})
+        trainer.fit(Recorder())
+        reporter.on_epoch_end(trainer)
+        rates.append(reporter.facts["rate"])
+    reporter.close()
+    assert rates == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
 
 
-def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paused_time_does_not_count_toward_throughput(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr("netloom.training.throughput.time", SimpleNamespace(monotonic=lambda: now[0]))
     project, store = moons(), open_store(home)
     trainer = loop(project, home)
     run = store.create_run(store.create_project(project), project)
     put(store, run.id, "running")
-    link = RunReporter(
+    reporter = RunReporter(
         store,
         run,
         RunArtifacts.in_directory(tmp_path),
         Observer(project, RunArtifacts.in_directory(tmp_path)),
         RunLimits(0, 0, 0, 0),
     )
-    link.tell({"total_steps": 1_000})
+    reporter.tell({"total_steps": 1_000})
 
     def beat(times: int, steps: int) -> None:
         for _ in range(times):
             now[0] += 1
             trainer.step += steps
-            assert link.should_continue(trainer)
-            link.beat()
+            assert reporter.should_continue(trainer)
+            reporter.beat()
 
     def sleep(_: float) -> None:
-        """What the thread beside the loop does while this one waits."""
+        """What the heartbeat thread does while this thread waits."""
         for _ in range(3):
             now[0] += 1
-            link.beat()
+            reporter.beat()
         store.command(run.id, "resume")
-        link.take_commands()
+        reporter.take_commands()
 
     monkeypatch.setattr("netloom.runs.run_reporter.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     beat(10, 50)
     store.command(run.id, "pause")
-    link.take_commands()
+    reporter.take_commands()
     beat(2, 50)
-    told = store.run(run.id).summary
-    assert told["steps_per_s"] == 50
-    assert set(told["speeds"]) == {50}
+    summary = store.run(run.id).summary
+    assert summary["steps_per_s"] == 50
+    assert set(summary["speeds"]) == {50}
 
 
-def test_a_run_that_is_stopped_says_so_while_it_is_measured(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_run_is_stopping_during_evaluation(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(home)
-    seen: list[str] = []
+    states: list[str] = []
 
     def measure(trained: TrainedRun) -> Evaluation:
-        seen.extend(run.state for run in store.active_runs())
+        states.extend(run.state for run in store.active_runs())
         return evaluate(trained)
 
     monkeypatch.setattr(execution, "evaluate", measure)
@@ -120,5 +122,5 @@ def test_a_run_that_is_stopped_says_so_while_it_is_measured(home: Path, monkeypa
     project = moons()
     with trained_here():
         run_id = start(store, store.create_project(project), project)
-    assert seen == ["stopping"]
+    assert states == ["stopping"]
     assert store.run(run_id).state == "stopped"

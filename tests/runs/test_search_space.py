@@ -1,4 +1,4 @@
-"""Search spaces: what can be searched, what is refused, and documents with values put in."""
+"""Search spaces: searchable paths, refused spaces, and documents with assigned values."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tests.networks import network, networks
 from tests.runs.examples import moons
 
 
-def test_everything_declared_can_be_searched() -> None:
+def test_declared_settings_are_searchable() -> None:
     project = moons()
-    found = {item.path: item for item in searchable(project)}
+    items = {item.path: item for item in searchable(project)}
     for path in ("training.learning_rate", "training.batch_size", "training.optimizer", "data.seed"):
-        assert path in found
-    assert found["main.linear_1.units"].value == 16
-    assert found["main.linear_1.units"].proposal == {"low": 4, "high": 64, "log": True, "whole": True}
-    assert found["main.dropout_1.rate"].proposal["high"] <= 1
-    for item in found.values():
+        assert path in items
+    assert items["main.linear_1.units"].value == 16
+    assert items["main.linear_1.units"].proposal == {"low": 4, "high": 64, "log": True, "whole": True}
+    assert items["main.dropout_1.rate"].proposal["high"] <= 1
+    for item in items.values():
         space = check_space(project, {item.path: item.proposal})
         for combination in grid(space)[:2]:
             changed = assign(project, combination)
             assert value_of(changed, item.path) == combination[item.path]
 
 
-def test_values_are_put_in_by_one_edit_that_can_be_undone() -> None:
+def test_values_are_assigned_in_one_undoable_edit() -> None:
     main = network({"input_1": ("Input", {}), "linear_1": ("Linear", {"units": "width * 2"})}, width=8, depth=2)
     project = networks(main=main)
     values = {
@@ -44,9 +44,9 @@ def test_values_are_put_in_by_one_edit_that_can_be_undone() -> None:
         "main.parameters.depth": 5,
         "main.linear_1.bias": False,
     }
-    made = edit(project, values)
-    changed = apply(project, made)
-    assert made["kind"] == "batch"
+    batch = edit(project, values)
+    changed = apply(project, batch)
+    assert batch["kind"] == "batch"
     assert {path: value_of(changed, path) for path in values} == values
     assert changed.networks["main"].nodes["linear_1"].params["units"] == "width * 2"
     assert project.training.learning_rate != 0.5
@@ -71,14 +71,14 @@ def test_values_are_put_in_by_one_edit_that_can_be_undone() -> None:
         ({"training.learning_rate": 3}, "takes an object with low and high"),
     ],
 )
-def test_what_cannot_be_searched_gets_a_sentence(space: Any, sentence: str) -> None:
+def test_invalid_space_is_refused_with_a_message(space: Any, sentence: str) -> None:
     with pytest.raises(SpaceError) as caught:
         check_space(moons(), space)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_values_that_cannot_stand_there_are_refused() -> None:
+def test_invalid_values_are_refused() -> None:
     with pytest.raises(SpaceError):
         assign(moons(), {"training.learning_rate": -1})
     with pytest.raises(SpaceError):
@@ -94,24 +94,24 @@ def test_a_grid_has_every_combination_once() -> None:
             "training.optimizer": {"choices": ["adam", "sgd", "adam"]},
         },
     )
-    found = grid(space)
-    assert len(found) == 3 * 4 * 2
-    assert len({str(item) for item in found}) == len(found)
-    assert [round(item["training.learning_rate"], 9) for item in found[::8]] == [0.001, 0.01, 0.1]
-    assert [item["main.linear_1.units"] for item in found[:8:2]] == [1, 2, 3, 4]
+    combinations = grid(space)
+    assert len(combinations) == 3 * 4 * 2
+    assert len({str(item) for item in combinations}) == len(combinations)
+    assert [round(item["training.learning_rate"], 9) for item in combinations[::8]] == [0.001, 0.01, 0.1]
+    assert [item["main.linear_1.units"] for item in combinations[:8:2]] == [1, 2, 3, 4]
 
 
-def sweep(project: Project, space: Any, **settings: Any) -> Sweep:
-    made = sweeps.plan(project, space, **settings)
-    moment: Any = None
-    return Sweep("s", "p", "t", "", "running", "", "", made, moment, None)
+def make_sweep(project: Project, space: Any, **settings: Any) -> Sweep:
+    plan = sweeps.plan(project, space, **settings)
+    created_at: Any = None
+    return Sweep("s", "p", "t", "", "running", "", "", plan, created_at, None)
 
 
-def asked(found: Sweep, count: int, judge: Any) -> list[Trial]:
+def suggest_trials(sweep: Sweep, count: int, objective: Any) -> list[Trial]:
     trials: list[Trial] = []
     for number in range(count):
-        values = sweep_trials.suggest(found, trials)
-        trials.append(Trial(number, None, "complete", values, judge(values), ""))
+        values = sweep_trials.suggest(sweep, trials)
+        trials.append(Trial(number, None, "complete", values, objective(values), ""))
     return trials
 
 
@@ -124,12 +124,12 @@ SPACE = {
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_values_lie_in_their_space_and_are_the_same_again(sampler: str) -> None:
-    def judge(values: dict[str, Any]) -> float:
+def test_suggestions_stay_in_their_space_and_are_reproducible(sampler: str) -> None:
+    def objective(values: dict[str, Any]) -> float:
         return float(values["main.linear_1.units"])
 
-    found = sweep(moons(), SPACE, sampler=sampler, trials=12)
-    trials = asked(found, 12, judge)
+    sweep = make_sweep(moons(), SPACE, sampler=sampler, trials=12)
+    trials = suggest_trials(sweep, 12, objective)
     for trial in trials:
         assert 1e-5 <= trial.assigned["training.learning_rate"] <= 1
         assert type(trial.assigned["main.linear_1.units"]) is int
@@ -137,57 +137,57 @@ def test_values_lie_in_their_space_and_are_the_same_again(sampler: str) -> None:
         assert trial.assigned["training.optimizer"] in ("adam", "sgd")
         assert trial.assigned["training.gradient_clip"] in (None, 1.0)
         assign(moons(), trial.assigned)
-    assert asked(found, 12, judge) == trials
+    assert suggest_trials(sweep, 12, objective) == trials
     assert len({str(trial.assigned) for trial in trials}) == 12
 
 
-def test_tpe_learns_and_chance_does_not() -> None:
-    """The lowest value lies at units 30: of the later trials, those that learn come nearer."""
+def test_tpe_beats_random_search() -> None:
+    """The minimum is at 30 units: the later trials of TPE come closer to it."""
 
-    def judge(values: dict[str, Any]) -> float:
+    def objective(values: dict[str, Any]) -> float:
         return float(abs(values["main.linear_1.units"] - 30) / 30)
 
     space = {"main.linear_1.units": {"low": 1, "high": 500}}
     means = {}
     for sampler in ("random", "tpe"):
-        trials = asked(sweep(moons(), space, sampler=sampler, trials=40, seed=1), 40, judge)
+        trials = suggest_trials(make_sweep(moons(), space, sampler=sampler, trials=40, seed=1), 40, objective)
         means[sampler] = sum(trial.value or 0 for trial in trials[-15:]) / 15
     assert means["tpe"] < means["random"] / 2, means
 
 
-def test_what_the_results_depend_on() -> None:
-    found = sweep(moons(), SPACE, sampler="random", trials=30)
-    trials = asked(found, 30, lambda values: float(values["main.linear_1.units"]))
-    shares = sweeps.importance(found, trials)
+def test_importance_and_best_trial() -> None:
+    sweep = make_sweep(moons(), SPACE, sampler="random", trials=30)
+    trials = suggest_trials(sweep, 30, lambda values: float(values["main.linear_1.units"]))
+    shares = sweeps.importance(sweep, trials)
     assert next(iter(shares)) == "main.linear_1.units"
     assert shares["main.linear_1.units"] > 0.9
-    assert sweeps.importance(found, trials[:2]) == {}
-    best = sweeps.best(found, trials)
+    assert sweeps.importance(sweep, trials[:2]) == {}
+    best = sweeps.best(sweep, trials)
     assert best is not None
     assert best.value == min(trial.value or 0 for trial in trials)
-    upwards = sweep(moons(), SPACE, metric="accuracy")
-    assert upwards.plan["direction"] == "maximize"
-    best = sweeps.best(upwards, trials)
+    maximizing = make_sweep(moons(), SPACE, metric="accuracy")
+    assert maximizing.plan["direction"] == "maximize"
+    best = sweeps.best(maximizing, trials)
     assert best is not None
     assert best.value == max(trial.value or 0 for trial in trials)
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
-def test_a_hopeless_trial_is_pruned_and_the_best_is_not(pruner: str) -> None:
+def test_pruner_stops_the_worst_trial_not_the_best(pruner: str) -> None:
     plan = sweeps.plan(moons(epochs=20), SPACE, pruner=pruner)
     curves = {str(number): [(epoch, 1.0 + number / 10 - epoch / 40) for epoch in range(20)] for number in range(12)}
     trials = [Trial(number, str(number), "complete", {}, curves[str(number)][-1][1], "") for number in range(12)]
 
-    def ends(offset: float) -> int | None:
-        mine = replay_trial("study", plan, trials, curves, 12)
+    def pruned_at(offset: float) -> int | None:
+        trial = replay_trial("study", plan, trials, curves, 12)
         for epoch in range(20):
-            mine.report(offset - epoch / 40, epoch)
-            if mine.should_prune():
+            trial.report(offset - epoch / 40, epoch)
+            if trial.should_prune():
                 return epoch
         return None
 
-    assert ends(0.5) is None
-    worst = ends(9.0)
+    assert pruned_at(0.5) is None
+    worst = pruned_at(9.0)
     assert worst is not None
     assert worst < 19
 
@@ -201,35 +201,35 @@ def test_a_hopeless_trial_is_pruned_and_the_best_is_not(pruner: str) -> None:
         ({"direction": "sideways"}, "to minimize or to maximize"),
     ],
 )
-def test_a_plan_that_is_none_gets_a_sentence(settings: dict[str, Any], sentence: str) -> None:
+def test_invalid_plan_is_refused_with_a_message(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SpaceError, match=sentence):
         sweeps.plan(moons(), SPACE, **settings)
 
 
-def test_a_part_of_a_grid_lies_everywhere_in_it_and_goes_on_to_the_end() -> None:
+def test_partial_grid_covers_all_values_and_can_be_completed() -> None:
     space: dict[str, Any] = {
         "training.learning_rate": {"choices": [0.001, 0.01, 0.1]},
         "training.batch_size": {"choices": [8, 16, 32, 64]},
         "training.weight_decay": {"choices": [0.0, 0.1]},
     }
-    made = sweeps.plan(moons(), space, trials=10, sampler="grid")
-    sweep = _sweep(made)
-    asked = [sweep_trials.suggest(sweep, [None] * number) for number in range(24)]  # type: ignore[list-item]
-    assert len({tuple(item.values()) for item in asked}) == 24, "each combination once"
-    assert {tuple(item.values()) for item in asked} == {tuple(item.values()) for item in grid(made["space"])}
+    plan = sweeps.plan(moons(), space, trials=10, sampler="grid")
+    partial = _sweep(plan)
+    suggestions = [sweep_trials.suggest(partial, [None] * number) for number in range(24)]  # type: ignore[list-item]
+    assert len({tuple(item.values()) for item in suggestions}) == 24, "each combination once"
+    assert {tuple(item.values()) for item in suggestions} == {tuple(item.values()) for item in grid(plan["space"])}
     for path, spec in space.items():
-        assert {item[path] for item in asked[:10]} == set(spec["choices"]), path
-    assert sweeps.remaining_trials(sweep) == 14
-    whole = _sweep(sweeps.plan(moons(), space, trials=100, sampler="grid"))
-    assert sweeps.remaining_trials(whole) == 0
-    assert [sweep_trials.suggest(whole, [None] * number) for number in range(24)] == grid(made["space"])  # type: ignore[list-item]
+        assert {item[path] for item in suggestions[:10]} == set(spec["choices"]), path
+    assert sweeps.remaining_trials(partial) == 14
+    complete = _sweep(sweeps.plan(moons(), space, trials=100, sampler="grid"))
+    assert sweeps.remaining_trials(complete) == 0
+    assert [sweep_trials.suggest(complete, [None] * number) for number in range(24)] == grid(plan["space"])  # type: ignore[list-item]
 
 
-def _sweep(made: SweepPlan) -> Sweep:
-    return Sweep("1", "2", "A sweep", "", "running", "", dumps(moons()), made, datetime.now(UTC), None)
+def _sweep(plan: SweepPlan) -> Sweep:
+    return Sweep("1", "2", "A sweep", "", "running", "", dumps(moons()), plan, datetime.now(UTC), None)
 
 
-def test_what_the_objective_does_not_read_is_not_offered() -> None:
+def test_only_settings_of_the_objective_are_searchable() -> None:
     def offered(project: Project) -> set[str]:
         return {item.path.removeprefix("training.") for item in searchable(project) if item.path.startswith("training")}
 
@@ -243,22 +243,22 @@ def test_what_the_objective_does_not_read_is_not_offered() -> None:
     agent = offered(moons(objective="ppo"))
     assert {"agent.clip", "agent.rollout", "agent.discount"} <= agent
     assert not agent & {"agent.epsilon_start", "accumulation"}
-    found = check_space(moons(objective="ppo"), {"training.agent.rollout": {"low": 64, "high": 512}})
-    assert found["training.agent.rollout"]["whole"] is True
+    space = check_space(moons(objective="ppo"), {"training.agent.rollout": {"low": 64, "high": 512}})
+    assert space["training.agent.rollout"]["whole"] is True
     assert assign(moons(objective="ppo"), {"training.agent.rollout": 128}).training.agent.rollout == 128
 
 
 def test_folds_and_seeds_are_grids() -> None:
-    project, made = sweeps.folds(moons(), 4)
-    assert [value_of(assign(project, item), "data.fold") for item in grid(made["space"])] == [0, 1, 2, 3]
-    assert (project.data.folds, made["trials"], made["kind"]) == (4, 4, "folds")
-    project, made = sweeps.seeds(moons(seed=2**31 - 2), 3)
-    assert [item["training.seed"] for item in grid(made["space"])] == [2**31 - 2, 2**31 - 1, 0]
+    project, plan = sweeps.folds(moons(), 4)
+    assert [value_of(assign(project, item), "data.fold") for item in grid(plan["space"])] == [0, 1, 2, 3]
+    assert (project.data.folds, plan["trials"], plan["kind"]) == (4, 4, "folds")
+    project, plan = sweeps.seeds(moons(seed=2**31 - 2), 3)
+    assert [item["training.seed"] for item in grid(plan["space"])] == [2**31 - 2, 2**31 - 1, 0]
     with pytest.raises(SpaceError):
         sweeps.folds(moons(), 1)
 
 
 def test_proposed_ranges_are_round() -> None:
-    """Also around a value that a search found."""
-    (rate,) = [one for one in searchable(moons(learning_rate=0.00126355981)) if one.path == "training.learning_rate"]
+    """Also around a value from an earlier search."""
+    (rate,) = [item for item in searchable(moons(learning_rate=0.00126355981)) if item.path == "training.learning_rate"]
     assert rate.proposal == {"low": 0.00013, "high": 0.013, "log": True}

@@ -1,4 +1,4 @@
-"""Sweeps run in a process of their own: servers, that process and workers are killed, and each trial runs once."""
+"""Sweeps run in a separate process: servers, that process and workers are killed, and each trial runs once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.store.states import put_sweep
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes by their open files")
 EPOCHS = 30
-# What a web server does for runs and sweeps, without its pages.
+# The supervision of runs and sweeps by a web server, without its pages.
 _SERVER = (
     "import sys, time\n"
     "from pathlib import Path\n"
@@ -41,7 +41,7 @@ _SERVER = (
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
-    """A store whose sweeps and workers end with the test, whoever started them."""
+    """A store whose sweeps and workers end with the test, whichever process started them."""
     opened = open_store(home)
     yield opened
     for sweep in opened.sweeps(state="running"):
@@ -55,7 +55,7 @@ def store(home: Path) -> Iterator[Store]:
 
 @contextmanager
 def server(store: Store, project_id: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """A server, which begins a sweep over a project."""
+    """A server that optionally starts a sweep over a project."""
     command = [sys.executable, "-c", _SERVER, str(store.home), *[project_id] * bool(project_id)]
     process = subprocess.Popen(command)
     try:
@@ -77,38 +77,39 @@ def kill_sweep_process(store: Store) -> None:
     until(lambda: not sweep_process.is_running(store.home), 60)
 
 
-def has_begun(store: Store, sweep_id: str, number: int) -> bool:
-    """Whether a trial has ended its first epoch."""
+def has_finished_first_epoch(store: Store, sweep_id: str, number: int) -> bool:
+    """Whether a trial has finished its first epoch."""
     trials = store.trials(sweep_id)
     return len(trials) > number and max(store.points(str(trials[number].run_id)).epoch, default=0) >= 1
 
 
-def starts(store: Store, run_id: str) -> int:
-    """How many workers trained a run."""
+def start_count(store: Store, run_id: str) -> int:
+    """The number of workers that trained a run."""
     lines = store.artifacts(run_id).local_directory().joinpath("log.jsonl").read_text().splitlines()
     return sum(json.loads(line)["event"] == "start" for line in lines)
 
 
 @pytest.mark.timeout(900)  # it imports torch five times
-def test_a_sweep_outlives_the_server_its_process_and_its_worker(store: Store) -> None:
+def test_sweep_survives_killed_server_process_and_worker(store: Store) -> None:
     project = moons(epochs=EPOCHS)
     project_id = store.create_project(project)
-    with server(store, project_id) as begun_by:
+    with server(store, project_id) as server_process:
         until(lambda: bool(store.sweeps()), 300)
         [sweep] = store.sweeps()
-        until(lambda: has_begun(store, sweep.id, 0), 300)
-        # The server suggests and starts nothing itself.
+        until(lambda: has_finished_first_epoch(store, sweep.id, 0), 300)
+        # The server itself suggests and starts nothing.
         assert sweep_processes(store.home)
-        assert begun_by.pid not in sweep_processes(store.home)
-    # The server is gone: the sweep process makes the second trial.
-    until(lambda: has_begun(store, sweep.id, 1), 300)
+        assert server_process.pid not in sweep_processes(store.home)
+    # The server is gone: the sweep process starts the second trial.
+    until(lambda: has_finished_first_epoch(store, sweep.id, 1), 300)
     kill_sweep_process(store)
-    # It is gone as well: the worker of the second trial starts another one as it ends, which makes the third trial.
-    until(lambda: has_begun(store, sweep.id, 2), 300)
+    # The sweep process is gone too: the worker of the second trial starts another one when it ends, which starts the
+    # third trial.
+    until(lambda: has_finished_first_epoch(store, sweep.id, 2), 300)
     run_id = str(store.trials(sweep.id)[2].run_id)
     kill_sweep_process(store)
     kill(int(store.run(run_id).pid or 0))
-    # Nobody is left; the next server that is opened takes the killed trial up again and makes the last one.
+    # No process is left; the next server retries the killed trial and starts the last one.
     with server(store):
         until(lambda: store.run(run_id).about.get("retries") == 1, 300)
     until(lambda: store.sweep(sweep.id).state == "finished", 300)
@@ -116,19 +117,19 @@ def test_a_sweep_outlives_the_server_its_process_and_its_worker(store: Store) ->
     assert [trial.state for trial in trials] == ["complete"] * 4
     assert [trial.assigned["training.seed"] for trial in trials] == [1, 2, 3, 4]
     assert sorted(run.id for run in store.runs()) == sorted(str(trial.run_id) for trial in trials)
-    assert [starts(store, str(trial.run_id)) for trial in trials] == [1, 1, 2, 1]
+    assert [start_count(store, str(trial.run_id)) for trial in trials] == [1, 1, 2, 1]
     for trial in trials:
         check_curves(store.points(str(trial.run_id)), epochs=EPOCHS)
     until(lambda: not sweep_processes(store.home), 60)
 
 
 @pytest.mark.timeout(900)
-def test_one_process_moves_all_sweeps_of_a_folder_on_and_ends_with_the_last(store: Store) -> None:
+def test_one_process_advances_all_sweeps_and_exits_with_the_last(store: Store) -> None:
     project = moons(epochs=2)
     project_id = store.create_project(project)
     plan = sweeps.plan(project, {"training.seed": {"choices": [1, 2]}}, trials=1, sampler="grid")
     first, second = (sweeps.start(store, project_id, project, plan) for _ in range(2))
-    holders: set[str] = set()  # another process can start for a moment, and ends as the lock is held
+    holders: set[str] = set()  # another process may start briefly, and exits because the lock is held
 
     def finished() -> bool:
         with suppress(OSError):
@@ -138,7 +139,7 @@ def test_one_process_moves_all_sweeps_of_a_folder_on_and_ends_with_the_last(stor
     until(finished, 300)
     assert len(holders - {""}) == 1
     until(lambda: not sweep_process.is_running(store.home), 60)
-    # The next sweep has a process again, at once.
+    # The next sweep gets a new process immediately.
     third = sweeps.start(store, project_id, project, plan)
     until(lambda: store.sweep(third).state == "finished", 300)
     assert len(store.runs()) == 3

@@ -1,4 +1,4 @@
-"""What a variational autoencoder makes of noise, against the same noise through its weights by hand."""
+"""Samples of a variational autoencoder, against the same noise multiplied with its weights in NumPy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.networks import IMAGE, TABLE, project
 
 
 def autoencoder(given: tuple[str, dict[str, Any]] = IMAGE, skip: bool = False, **training: Any) -> Project:
-    """A latent vector of three numbers and a decoder that is linear; `skip`: what came in is added to its answer."""
+    """A latent vector of size 3 and a linear decoder; with `skip`, the input is added to the output."""
     table, options = given is TABLE, {"objective": "reconstruction", "epochs": 1, "device": "cpu", **training}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": given,
@@ -48,48 +48,48 @@ def autoencoder(given: tuple[str, dict[str, Any]] = IMAGE, skip: bool = False, *
 
 
 def untrained(document: Project) -> TrainedRun:
-    """The network as it begins: what is made of noise hangs on no training."""
+    """The untrained network: the samples do not depend on training."""
     torch.manual_seed(3)
-    text = source(document)
-    return TrainedRun(document, text, module(text).eval(), prepare(document.data))
+    code = source(document)
+    return TrainedRun(document, code, module(code).eval(), prepare(document.data))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_pictures_out_of_noise_are_those_of_the_decoder_alone(split: str) -> None:
+def test_generated_images_match_the_decoder(split: str) -> None:
     run = untrained(autoencoder())
-    found = evaluate(run, split)
-    assert list(found.samples) == ["Generated from noise", "From the data"]
+    evaluation = evaluate(run, split)
+    assert list(evaluation.samples) == ["Generated from noise", "From the data"]
     noise = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)).numpy()
     weights = {name: value.numpy() for name, value in run.model.state_dict().items()}
     field = run.data.image_field("image")
-    made = (noise @ weights["decoder.weight"].T + weights["decoder.bias"]) * field.std + field.mean
+    generated = (noise @ weights["decoder.weight"].T + weights["decoder.bias"]) * field.std + field.mean
     np.testing.assert_allclose(
-        np.array(found.samples["Generated from noise"]), made.clip(0, 1).reshape(64, 1, 8, 8), atol=0.0006
+        np.array(evaluation.samples["Generated from noise"]), generated.clip(0, 1).reshape(64, 1, 8, 8), atol=0.0006
     )
-    shown = [run.data.example(int(row)).image for row in run.data.split[split][:64]]
-    np.testing.assert_allclose(np.array(found.samples["From the data"])[:, 0], shown, atol=0.0006)
+    originals = [run.data.example(int(row)).image for row in run.data.split[split][:64]]
+    np.testing.assert_allclose(np.array(evaluation.samples["From the data"])[:, 0], originals, atol=0.0006)
 
 
-def test_other_measures_stay_and_so_does_the_state_of_torch() -> None:
+def test_sampling_changes_no_metric_and_no_rng_state() -> None:
     run = untrained(autoencoder())
     state, latent = torch.random.get_rng_state(), run.model.get_submodule("latent")
     first, second = evaluate(run), evaluate(run)
     assert first == second
     assert torch.equal(state, torch.random.get_rng_state())
     rows = run.data.split["test"]
-    plain = replace(first, samples={}, reference=None, intervals={})
-    assert plain == run.objective.evaluate(run.output_of("test"), run.data, rows, "test")
+    without_samples = replace(first, samples={}, reference=None, intervals={})
+    assert without_samples == run.objective.evaluate(run.output_of("test"), run.data, rows, "test")
     with pytest.raises(ZeroDivisionError), from_prior([latent]):
         raise ZeroDivisionError
-    given = torch.ones(2, 3)
-    assert latent(given, given) is given, "no noise comes out of it any more"
+    values = torch.ones(2, 3)
+    assert latent(values, values) is values, "no noise comes out of it any more"
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_there_are_none_where_the_answer_depends_on_what_comes_in(split: str) -> None:
+def test_no_samples_when_the_output_depends_on_the_input(split: str) -> None:
     assert not evaluate(untrained(autoencoder(skip=True)), split).samples
 
 
-def test_there_are_none_of_tables_and_of_anomalies() -> None:
+def test_no_samples_for_tables_and_anomaly_detection() -> None:
     assert not evaluate(untrained(autoencoder(TABLE))).samples
     assert not evaluate(untrained(autoencoder(objective="anomaly_detection"))).samples

@@ -47,13 +47,13 @@ LONG = 10_000
 
 
 def patience(seconds: float) -> float:
-    """A limit that holds on a machine with a core for each process, and grows where many want the same core."""
+    """A time limit for a machine with one core per process, which grows with the load."""
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
-    """A store whose workers are ended with the test."""
+    """A store whose workers are killed after the test."""
     opened = open_store(home)
     yield opened
     for run in opened.runs():
@@ -65,27 +65,27 @@ def store(home: Path) -> Iterator[Store]:
     opened.close()
 
 
-def begin(store: Store, project: Project) -> str:
+def start_run(store: Store, project: Project) -> str:
     return start(store, store.create_project(project), project)
 
 
 def until_epoch(store: Store, run_id: str, epoch: int, timeout_s: float = 90) -> None:
     last = 0
 
-    def there() -> bool:
+    def reached() -> bool:
         nonlocal last
         run = refresh(store, run_id)
         assert run.state in ACTIVE, (run.state, run.reason)
-        new = store.points(run_id, after=last)
-        last = new.last
-        return max(new.epoch, default=0) >= epoch
+        points = store.points(run_id, after=last)
+        last = points.last
+        return max(points.epoch, default=0) >= epoch
 
-    until(there, timeout_s)
+    until(reached, timeout_s)
 
 
-def test_a_run_from_start_to_finish(store: Store) -> None:
+def test_run_trains_from_start_to_finish(store: Store) -> None:
     project = digits_mlp(epochs=5, learning_rate=3e-3, device="cpu")
-    run_id = begin(store, project)
+    run_id = start_run(store, project)
     assert refresh(store, run_id).state in ACTIVE
     run = wait(store, run_id, 180)
     assert (run.state, run.reason) == ("finished", "")
@@ -108,34 +108,38 @@ def test_a_run_from_start_to_finish(store: Store) -> None:
     assert (folder / "worker.log").read_text() == ""
 
     trained = load_run(store, run_id)
-    measured = evaluate(trained)
-    kept = evaluation(store, run_id)
-    assert kept is not None
-    assert kept.metrics == pytest.approx(measured.metrics, rel=1e-5)
-    assert (kept.rows, kept.classes, kept.confusion) == (measured.rows, measured.classes, measured.confusion)
-    assert [item.row for item in kept.worst] == [item.row for item in measured.worst]
-    assert evaluate(load_run(store, run_id, "last")).rows == kept.rows
+    recomputed = evaluate(trained)
+    stored = evaluation(store, run_id)
+    assert stored is not None
+    assert stored.metrics == pytest.approx(recomputed.metrics, rel=1e-5)
+    assert (stored.rows, stored.classes, stored.confusion) == (
+        recomputed.rows,
+        recomputed.classes,
+        recomputed.confusion,
+    )
+    assert [item.row for item in stored.worst] == [item.row for item in recomputed.worst]
+    assert evaluate(load_run(store, run_id, "last")).rows == stored.rows
 
     rows = trained.data.split["test"][:5].tolist()
-    answers = predict(trained, [trained.data.row(row) for row in rows])
+    predictions = predict(trained, [trained.data.row(row) for row in rows])
     output = trained.output({"image": trained.data.inputs["image"][rows]})
     expected = [trained.data.schema.target.classes[int(number)] for number in output.argmax(1)]
-    assert [answer["prediction"] for answer in answers] == expected
+    assert [predicted["prediction"] for predicted in predictions] == expected
     with pytest.raises(ValueError, match="finished"):
         resume(store, run_id)
 
 
-def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(store: Store) -> None:
+def test_run_survives_pause_kill_resume_and_stop(store: Store) -> None:
     warm(store)
-    run_id = begin(store, moons(epochs=LONG))
+    run_id = start_run(store, moons(epochs=LONG))
     until_state(store, run_id, "running", 90)
     until_epoch(store, run_id, 3)
 
     pause(store, run_id)
     assert until_state(store, run_id, "paused", 60) <= patience(3)
-    seen = len(store.points(run_id).step)
+    point_count = len(store.points(run_id).step)
     time.sleep(0.6)
-    assert len(store.points(run_id).step) == seen
+    assert len(store.points(run_id).step) == point_count
     assert refresh(store, run_id).state == "paused"
 
     set_learning_rate(store, run_id, 1e-9)
@@ -159,32 +163,32 @@ def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(s
     assert latest[0] >= saved[0]
 
     report = store.artifacts(run_id).local_directory() / "evaluation.json"
-    report.write_text("{}")  # of other weights than those that come now
+    report.write_text("{}")  # of older weights
     resume(store, run_id)
     until(lambda: not report.exists(), 60)
-    assert restored(store, run_id) == [latest[0]]
+    assert restored_steps(store, run_id) == [latest[0]]
     until_epoch(store, run_id, max(store.points(run_id).epoch) + 3)
 
     stop(store, run_id)
     assert until(lambda: refresh(store, run_id).state == "stopped", 60) <= patience(3)
-    found = checkpoints.load(store.artifacts(run_id))
-    assert found is not None
-    assert found[0] == found[1].state["step"] == refresh(store, run_id).step > latest[0]
-    assert found[1].state["learning_rate"] == 1e-9
-    assert found[1].state["optimizer"]["param_groups"][0]["lr"] == 1e-9
+    last = checkpoints.load(store.artifacts(run_id))
+    assert last is not None
+    assert last[0] == last[1].state["step"] == refresh(store, run_id).step > latest[0]
+    assert last[1].state["learning_rate"] == 1e-9
+    assert last[1].state["optimizer"]["param_groups"][0]["lr"] == 1e-9
     assert all(
         bool(torch.isfinite(value).all()) for value in load_run(store, run_id, "last").model.state_dict().values()
     )
     check_curves(store.points(run_id))
-    [change] = changes_of(refresh(store, run_id))  # the resume kept it
+    [change] = changes_of(refresh(store, run_id))  # the resume keeps the change
     assert (change["setting"], change["old"], change["new"]) == ("learning_rate", 0.01, 1e-9)
     for value in (0, -1, 11, float("nan")):
         with pytest.raises(ValueError, match="above 0 and at most 10"):
             set_learning_rate(store, run_id, value)
 
 
-def restored(store: Store, run_id: str) -> list[int]:
-    """The steps at which a run was taken up again."""
+def restored_steps(store: Store, run_id: str) -> list[int]:
+    """The steps at which a run was restored."""
     log = [
         json.loads(line) for line in (store.artifacts(run_id).local_directory() / "log.jsonl").read_text().splitlines()
     ]
@@ -192,8 +196,8 @@ def restored(store: Store, run_id: str) -> list[int]:
 
 
 @pytest.mark.parametrize("batch_size", [64, 65_536])
-def test_a_run_that_was_cut_off_ends_without_gap_or_double_point(store: Store, batch_size: int) -> None:
-    """With one step an epoch, every checkpoint stands at an epoch's end."""
+def test_resumed_run_has_no_missing_or_duplicate_points(store: Store, batch_size: int) -> None:
+    """With one step per epoch, every checkpoint is at the end of an epoch."""
     project = moons(epochs=20, batch_size=batch_size)
     run_id = killed(store, project, lambda loop: loop.epoch >= 5, lambda loop: loop.epoch >= 9)
     saved = checkpoints.load(store.artifacts(run_id))
@@ -204,15 +208,15 @@ def test_a_run_that_was_cut_off_ends_without_gap_or_double_point(store: Store, b
     run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
     check_curves(store.points(run_id), epochs=20)
-    assert restored(store, run_id) == [saved[0]]
+    assert restored_steps(store, run_id) == [saved[0]]
 
 
-def test_a_run_outlives_the_process_that_started_it_and_lets_the_next_begin(
+def test_run_outlives_its_starter_and_starts_the_next(
     store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(control, "advance", lambda store: None)
-        first, second = begin(store, moons(epochs=LONG)), begin(store, moons(epochs=LONG))
+        first, second = start_run(store, moons(epochs=LONG)), start_run(store, moons(epochs=LONG))
     code = "from netloom.store import open_store\nfrom netloom.runs import advance\nadvance(open_store())"
     environment = {**os.environ, "NETLOOM_HOME": str(home)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
@@ -220,14 +224,14 @@ def test_a_run_outlives_the_process_that_started_it_and_lets_the_next_begin(
     assert refresh(store, first).state == "running"
     assert store.run(second).state == "waiting"
     stop(store, first)
-    until(lambda: store.run(second).state == "running", 60)  # nobody but the worker before it looks after it
+    until(lambda: store.run(second).state == "running", 60)  # only the previous worker starts the next run
     assert store.run(first).state == "stopped"
     os.kill(int(str(store.run(second).pid)), signal.SIGKILL)
     assert until(lambda: refresh(store, second).state == "failed", 60) <= patience(5)
     assert refresh(store, second).reason.startswith("The worker process is gone without a word")
 
 
-def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
+def test_nan_loss_is_the_failure_reason(store: Store) -> None:
     project = moons(epochs=LONG, optimizer="sgd", learning_rate=10.0, weight_decay=1.0, batch_size=2)
     nodes = {key: node for key, node in project.main_network.nodes.items() if key != "batchnorm1d_1"}
     network = project.main_network
@@ -235,29 +239,29 @@ def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
     edges.append(network.edges[0].model_copy(update={"source": "dropout_1", "target": "linear_2"}))
     project = project.with_network("main", network.model_copy(update={"nodes": nodes, "edges": tuple(edges)}))
     with trained_here():
-        run = store.run(begin(store, project))
+        run = store.run(start_run(store, project))
     assert run.state == "failed"
     assert run.reason.startswith("The loss became ")
     assert "(epoch 1). First seen in batch " in run.reason
     assert "Lower the learning rate" in run.reason
 
 
-def test_what_cannot_be_trained_starts_no_worker(store: Store) -> None:
+def test_invalid_project_starts_no_worker(store: Store) -> None:
     project = chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 3}), data=DataChoice(dataset="digits"))
     with pytest.raises(CompileError) as caught:
-        begin(store, project)
+        start_run(store, project)
     assert [issue.code for issue in caught.value.issues] == ["width"]
     missing = project.model_copy(update={"data": DataChoice(dataset="nothing of the kind")})
     with pytest.raises(DataError):
-        begin(store, missing)
+        start_run(store, missing)
     assert store.runs() == []
 
 
-def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
+def test_worker_exits_when_its_project_is_deleted(store: Store) -> None:
     project_id = store.create_project(digits_mlp(epochs=LONG))
     run_id = start(store, project_id, digits_mlp(epochs=LONG))
     until_epoch(store, run_id, 1)
-    child = started_workers()[run_id]  # the thread that lets waiting runs begin may forget it first
+    child = started_workers()[run_id]  # the thread that starts waiting runs may drop it first
     store.delete_project(project_id)
     until(lambda: child.poll() == 0, 20)
     assert not store.artifacts(run_id).local_directory().exists()
