@@ -1,4 +1,4 @@
-"""Explanations that are kept, ended early, or held against networks that forgot."""
+"""The explanation cache, cancellation, the weight randomization test, and memory use."""
 
 from __future__ import annotations
 
@@ -20,61 +20,61 @@ from netloom.explain.evidence.randomization_test import shuffle_weights
 from netloom.runs import fit_here
 from netloom.templates import templates
 from tests.explain.models import QUICK, trained
-from tests.explain.test_conformance import same, state
+from tests.explain.test_conformance import state, without_seconds
 
 
 @pytest.mark.parametrize(
     ("name", "method"), [("image", "grad_cam"), ("transformer", "attention"), ("table", "shapley")]
 )
-def test_what_is_kept_is_what_was_found(name: str, method: str, tmp_path: Path) -> None:
+def test_cached_explanation_equals_the_computed_one(name: str, method: str, tmp_path: Path) -> None:
     run = trained(name)
     first = explain(run, method, 3, folder=tmp_path, checkpoint="best")
     files = list((tmp_path / FOLDER).glob("*.npz"))
-    again = explain(run, method, 3, folder=tmp_path, checkpoint="last")
+    cached = explain(run, method, 3, folder=tmp_path, checkpoint="last")
     assert len(files) == 1
-    assert again.seconds == first.seconds, "it was not worked out a second time"
-    assert again.checkpoint == "last"
-    assert same(replace(again, checkpoint="best")) == same(first)
-    assert type(again.proofs) is type(first.proofs)
-    assert again.verdict == first.verdict
-    assert {key: value.dtype for key, value in again.attributions.items()} == {
+    assert cached.seconds == first.seconds, "it was not worked out a second time"
+    assert cached.checkpoint == "last"
+    assert without_seconds(replace(cached, checkpoint="best")) == without_seconds(first)
+    assert type(cached.proofs) is type(first.proofs)
+    assert cached.verdict == first.verdict
+    assert {key: value.dtype for key, value in cached.attributions.items()} == {
         key: value.dtype for key, value in first.attributions.items()
     }
     assert list((tmp_path / FOLDER).glob("*.npz")) == files
     other: dict[str, Any] = {"baseline": "zero"} if issubclass(registry()[method], BaselineExplainer) else {"seed": 2}
     others: list[dict[str, Any]] = [{"seed": 1}, other, {"randomise": True}]
-    for asked in others:
-        explain(run, method, 3, folder=tmp_path, **asked)
+    for options in others:
+        explain(run, method, 3, folder=tmp_path, **options)
     explain(run, method, 4, folder=tmp_path)
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 5
 
 
-def test_other_weights_have_another_hash_and_are_explained_anew(tmp_path: Path) -> None:
+def test_changed_weights_change_the_hash_and_recompute(tmp_path: Path) -> None:
     run = trained("table")
     other = replace(run, model=shuffle_weights(run.model, 1))
     assert weights_hash(other.model) != weights_hash(run.model)
     assert weights_hash(shuffle_weights(run.model, 1)) == weights_hash(other.model)
-    found = [explain(one, "saliency", 3, folder=tmp_path) for one in (run, other)]
-    assert found[0].weights == weights_hash(run.model)
-    assert len({each.weights for each in found}) == 2
+    explanations = [explain(each_run, "saliency", 3, folder=tmp_path) for each_run in (run, other)]
+    assert explanations[0].weights == weights_hash(run.model)
+    assert len({each.weights for each in explanations}) == 2
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", b"\x80\x04N."])
-def test_a_kept_file_that_is_not_whole_is_worked_out_anew(damage: bytes, tmp_path: Path) -> None:
+def test_damaged_cache_file_is_recomputed(damage: bytes, tmp_path: Path) -> None:
     run = trained("table")
     first = explain(run, "saliency", 3, folder=tmp_path)
     (file,) = (tmp_path / FOLDER).glob("*.npz")
     file.write_bytes(damage)
-    assert same(explain(run, "saliency", 3, folder=tmp_path)) == same(first)
+    assert without_seconds(explain(run, "saliency", 3, folder=tmp_path)) == without_seconds(first)
 
 
 class EndedError(Exception):
-    """Somebody chose something else."""
+    """The user cancelled the explanation."""
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_every_method_can_be_ended_and_leaves_nothing_behind(after: int) -> None:
+def test_cancelling_any_method_restores_the_model(after: int) -> None:
     run = trained("strided")
     before = state(run)
     ended = 0
@@ -83,13 +83,13 @@ def test_every_method_can_be_ended_and_leaves_nothing_behind(after: int) -> None
             continue
         shares: list[float] = []
 
-        def tell(share: float, shares: list[float] = shares) -> None:
+        def cancel(share: float, shares: list[float] = shares) -> None:
             shares.append(share)
             if len(shares) >= after:
                 raise EndedError
 
         try:
-            explain(run, method.name, 3, progress=tell, **QUICK.get(method.name, {}))
+            explain(run, method.name, 3, progress=cancel, **QUICK.get(method.name, {}))
         except EndedError:
             ended += 1
         assert state(run) == before, method.name
@@ -97,14 +97,14 @@ def test_every_method_can_be_ended_and_leaves_nothing_behind(after: int) -> None
     assert ended >= 20
 
 
-def test_progress_goes_from_nothing_to_all() -> None:
+def test_progress_ends_at_one() -> None:
     shares: list[float] = []
     explain(trained("image"), "occlusion", 3, progress=shares.append)
     assert shares[0] < 0.5
     assert shares[-1] == 1.0
 
 
-def test_a_map_of_what_was_learned_goes_when_the_network_forgets() -> None:
+def test_faithful_methods_pass_the_randomization_test() -> None:
     run = trained("strided")
     for method in ("integrated_gradients", "deep_lift", "input_x_gradient", "occlusion"):
         proof = explain(run, method, 5, proofs=False, randomise=True).proofs.randomised
@@ -116,7 +116,7 @@ def test_a_map_of_what_was_learned_goes_when_the_network_forgets() -> None:
     assert flat.proofs.randomised is None
 
 
-def test_a_constant_map_costs_no_other_networks() -> None:
+def test_constant_attribution_skips_the_randomization_test() -> None:
     """Without a ranking to compare, the test returns before it explains networks with shuffled weights."""
     run = trained("table")
     constant = replace(run, model=shuffle_weights(run.model, 0))
@@ -126,34 +126,40 @@ def test_a_constant_map_costs_no_other_networks() -> None:
     calls: dict[bool, int] = {}
     for randomise in (False, True):
         shares: list[float] = []
-        found = explain(constant, "saliency", 3, target=1, proofs=False, randomise=randomise, progress=shares.append)
-        assert found.proofs.randomised is None
+        explanation = explain(
+            constant, "saliency", 3, target=1, proofs=False, randomise=randomise, progress=shares.append
+        )
+        assert explanation.proofs.randomised is None
         calls[randomise] = len(shares)
     assert calls[True] == calls[False]
 
 
-def test_guided_backprop_stays_when_the_network_forgets_and_says_so() -> None:
-    """On the template of the digits, as Adebayo and others (2018) saw it: its maps hardly know the network."""
+def test_guided_backprop_fails_the_randomization_test() -> None:
+    """On the digits template, as in Adebayo et al. (2018): its attributions hardly depend on the weights."""
     project = templates()["digits_cnn"].project
     run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 3})}))
     rows = run.data.split["test"][:3].tolist()
-    for method, badged in (("guided_backprop", True), ("saliency", False), ("integrated_gradients", False)):
-        found = [explain(run, method, row, proofs=False, randomise=True) for row in rows]
-        proofs = [one.proofs.randomised for one in found if one.proofs.randomised is not None]
+    for method, fails in (("guided_backprop", True), ("saliency", False), ("integrated_gradients", False)):
+        explanations = [explain(run, method, row, proofs=False, randomise=True) for row in rows]
+        proofs = [
+            explanation.proofs.randomised for explanation in explanations if explanation.proofs.randomised is not None
+        ]
         assert len(proofs) == len(rows)
         mean = float(np.mean([proof.spearman for proof in proofs]))
-        assert (mean > 0.5) if badged else (mean <= 0.2), method
-        if badged:
+        assert (mean > 0.5) if fails else (mean <= 0.2), method
+        if fails:
             assert not any(proof.passed for proof in proofs)
-            assert {one.verdict.level for one in found} == {"poor"}
-            assert all("hardly depends on the learned weights" in one.verdict.sentence for one in found)
-            unasked = explain(run, method, rows[0], proofs=False)
-            assert unasked.verdict.level == "caution"
-            assert "do not use it as an explanation" in unasked.verdict.sentence
+            assert {explanation.verdict.level for explanation in explanations} == {"poor"}
+            assert all(
+                "hardly depends on the learned weights" in explanation.verdict.sentence for explanation in explanations
+            )
+            unchecked = explain(run, method, rows[0], proofs=False)
+            assert unchecked.verdict.level == "caution"
+            assert "do not use it as an explanation" in unchecked.verdict.sentence
 
 
-def test_a_map_that_stays_when_the_network_forgets_is_found_out() -> None:
-    """The network's own answer does not matter to what is only the picture."""
+def test_weight_independent_attribution_fails_randomization_test() -> None:
+    """With equal weights everywhere, shuffling them changes nothing, so the attribution does not depend on them."""
     run = trained("table")
     with torch.no_grad():
         for parameter in run.model.parameters():
@@ -162,16 +168,16 @@ def test_a_map_that_stays_when_the_network_forgets_is_found_out() -> None:
     with torch.no_grad():
         for parameter in same_weights.model.parameters():
             parameter.fill_(0.1 if parameter.ndim == 2 else 0.0)
-    found = explain(same_weights, "input_x_gradient", 3, target=1, proofs=False, randomise=True)
-    proof = found.proofs.randomised
+    explanation = explain(same_weights, "input_x_gradient", 3, target=1, proofs=False, randomise=True)
+    proof = explanation.proofs.randomised
     assert proof is not None
     assert proof.spearman == pytest.approx(1.0)
     assert not proof.passed
-    assert found.verdict.level == "poor"
-    assert "hardly depends" in found.verdict.sentence
+    assert explanation.verdict.level == "poor"
+    assert "hardly depends" in explanation.verdict.sentence
 
 
-def test_nodes_within_networks_have_a_path() -> None:
+def test_subnetwork_nodes_have_dotted_paths() -> None:
     project = templates()["digits_resnet"].project
     from netloom.compile import module
 
@@ -187,22 +193,22 @@ def test_nodes_within_networks_have_a_path() -> None:
     assert all(model.get_submodule(path) is not None for path in nodes)
 
 
-def test_a_cut_within_a_network_carries_all_of_the_answer() -> None:
+def test_layer_conductance_at_a_cut_sums_to_the_score() -> None:
     from netloom.compile import module
     from netloom.data import prepare
 
     project = templates()["digits_resnet"].project
     torch.manual_seed(0)
     model, data = module(project).eval(), prepare(project.data)
-    # The class for which there is most to share out: a fresh network hardly tells them apart.
+    # The class with the largest score difference to the baseline: an untrained network hardly separates classes.
     classes = [explain_model(project, model, data, "saliency", 3, target=number) for number in range(10)]
-    target = int(np.argmax([abs(each.answer - each.ground) for each in classes]))
+    target = int(np.argmax([abs(explanation.answer - explanation.ground) for explanation in classes]))
     for path in ("conv2d_1", "basic_1.1.relu_2", "globalavgpool_1"):
-        found = explain_model(project, model, data, "layer_conductance", 3, node=path, target=target)
-        proof = found.proofs.completeness
+        explanation = explain_model(project, model, data, "layer_conductance", 3, node=path, target=target)
+        proof = explanation.proofs.completeness
         assert proof is not None
         assert proof.word in ("exact", "converged"), (path, proof)
-        assert found.nodes[path].sum() == pytest.approx(proof.sum, rel=1e-6)
+        assert explanation.nodes[path].sum() == pytest.approx(proof.sum, rel=1e-6)
     beside = explain_model(project, model, data, "layer_conductance", 3, node="basic_1.0.conv2d_1")
     assert beside.proofs.completeness is None
     assert "Only a part of the score passes" in beside.verdict.sentence
@@ -218,12 +224,12 @@ def test_a_cut_within_a_network_carries_all_of_the_answer() -> None:
         ("neuron_gradient", {"neuron": "first"}, "There is no neuron 'first'"),
     ],
 )
-def test_a_wrong_node_or_number_gets_a_sentence(method: str, options: dict[str, Any], message: str) -> None:
+def test_wrong_node_or_neuron_is_refused_with_a_message(method: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ExplainError, match=message):
         explain(trained("strided"), method, 3, **options)
 
 
-def test_what_would_be_wrong_without_a_sign_is_refused() -> None:
+def test_unsupported_layers_disable_deep_lift_and_guided_backprop() -> None:
     reasons = {
         name: {method.name: method.reason for method in methods(trained(name))}
         for name in ("image", "transformer", "recurrent", "strided")
@@ -287,14 +293,14 @@ print(*[taken(work) for work in (one_pass, each, together, plainly)])
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is told by Linux")
-def test_the_memory_of_64_explanations_is_bounded() -> None:
-    """Integrated Gradients of 64 pictures at once, and 4 one by one: within 4 × one pass of the 64 there and back."""
-    at_once_free = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+def test_memory_of_64_explanations_is_bounded() -> None:
+    """Integrated Gradients of 64 images in a batch, and of 4 singly, take at most 4 × a forward-backward pass of 64."""
+    eager_free_env = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     answer = subprocess.run(
-        [sys.executable, "-c", MEMORY], env=at_once_free, capture_output=True, text=True, timeout=200, check=True
+        [sys.executable, "-c", MEMORY], env=eager_free_env, capture_output=True, text=True, timeout=200, check=True
     )
-    one_pass, each, together, plainly = map(int, answer.stdout.split())
-    assert one_pass > 20_000, "otherwise the noise of the allocator would be measured"
-    assert each <= 4 * one_pass
-    assert together <= 4 * one_pass
-    assert plainly > 4 * one_pass, "Captum called plainly, with few steps, shows that the measure can fail"
+    one_pass_kib, each_kib, together_kib, plainly_kib = map(int, answer.stdout.split())
+    assert one_pass_kib > 20_000, "otherwise the noise of the allocator would be measured"
+    assert each_kib <= 4 * one_pass_kib
+    assert together_kib <= 4 * one_pass_kib
+    assert plainly_kib > 4 * one_pass_kib, "Captum called plainly, with few steps, shows that the measure can fail"

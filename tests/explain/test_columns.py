@@ -1,4 +1,4 @@
-"""A column of a table is one part in every view and sum, however many numbers stand for it."""
+"""A table column is one feature in every view and sum, however many numbers encode it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ COLUMNS = ("size", "when", "colour", "member")
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    """A table with a number of which some are missing, a date, a category of three values and a yes or no."""
+def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A table with a number that has missing values, a date, a category of three values and a boolean."""
     home = tmp_path_factory.mktemp("home")
     random = np.random.default_rng(0)
     lines = ["size,when,colour,member,target"]
@@ -52,63 +52,63 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     return fit_here(chain(source, *layers, data=choice, training=training), home)
 
 
-def test_the_numbers_of_a_column_are_named_by_it(mixed: TrainedRun) -> None:
-    spec = mixed.data.schema.inputs[0]
-    assert set(column_names(mixed.data, spec)) == set(COLUMNS)
+def test_encoded_features_are_named_after_their_column(mixed_run: TrainedRun) -> None:
+    spec = mixed_run.data.schema.inputs[0]
+    assert set(column_names(mixed_run.data, spec)) == set(COLUMNS)
     assert len(spec.columns) > len(COLUMNS) + 3, "a date, a category and what is missing take several numbers"
-    owners = dict(zip(spec.columns, column_indices(mixed.data, spec).tolist(), strict=True))
-    names = column_names(mixed.data, spec)
+    owners = dict(zip(spec.columns, column_indices(mixed_run.data, spec).tolist(), strict=True))
+    names = column_names(mixed_run.data, spec)
     for cell, place in owners.items():
         assert cell.startswith(names[place]), f"{cell} stands for {names[place]}"
 
 
-def test_every_method_gives_each_column_one_part(mixed: TrainedRun) -> None:
-    spec = mixed.data.schema.inputs[0]
-    for method in methods(mixed):
+def test_every_method_returns_one_value_per_column(mixed_run: TrainedRun) -> None:
+    spec = mixed_run.data.schema.inputs[0]
+    for method in methods(mixed_run):
         if not method.available or method.explains_layer:
             continue
-        found = explain(mixed, method.name, 3, **QUICK.get(method.name, {}))
-        assert found.labels[spec.name] == column_names(mixed.data, spec), method.name
-        assert found.attributions[spec.name].shape == (4,), method.name
-        assert found.proofs.faithfulness is None or found.proofs.faithfulness.units == 4
-        (picture,) = explanation_plots(found)
+        explanation = explain(mixed_run, method.name, 3, **QUICK.get(method.name, {}))
+        assert explanation.labels[spec.name] == column_names(mixed_run.data, spec), method.name
+        assert explanation.attributions[spec.name].shape == (4,), method.name
+        assert explanation.proofs.faithfulness is None or explanation.proofs.faithfulness.units == 4
+        (picture,) = explanation_plots(explanation)
         assert len(picture.table["column"]) == 4
 
 
-def test_a_column_is_the_sum_of_its_numbers(mixed: TrainedRun) -> None:
-    context = build_context(mixed.project, mixed.model, mixed.data, ExplanationRequest("", 3))[0]
+def test_column_attribution_sums_its_encoded_features(mixed_run: TrainedRun) -> None:
+    context = build_context(mixed_run.project, mixed_run.model, mixed_run.data, ExplanationRequest("", 3))[0]
     cells = registry()["integrated_gradients"].model_validate({}).run(context).attributions
-    name = mixed.data.schema.inputs[0].name
-    found = explain(mixed, "integrated_gradients", 3)
+    name = mixed_run.data.schema.inputs[0].name
+    explanation = explain(mixed_run, "integrated_gradients", 3)
     places = context.feature_mask(name)
     for column in range(4):
-        assert found.attributions[name][column] == pytest.approx(cells[name][places == column].sum(), abs=1e-6)
-    completeness = found.proofs.completeness
+        assert explanation.attributions[name][column] == pytest.approx(cells[name][places == column].sum(), abs=1e-6)
+    completeness = explanation.proofs.completeness
     assert completeness is not None
-    assert completeness.sum == pytest.approx(found.attributions[name].sum(), abs=1e-6)
-    stacked = by_column(mixed.data, {name: np.stack([cells[name]] * 2)})
-    np.testing.assert_allclose(stacked[name][1], found.attributions[name], atol=1e-6)
+    assert completeness.sum == pytest.approx(explanation.attributions[name].sum(), abs=1e-6)
+    stacked = by_column(mixed_run.data, {name: np.stack([cells[name]] * 2)})
+    np.testing.assert_allclose(stacked[name][1], explanation.attributions[name], atol=1e-6)
 
 
-def test_every_other_view_and_export_has_the_same_columns(mixed: TrainedRun, tmp_path: Path) -> None:
-    name = mixed.data.schema.inputs[0].name
-    many = global_attribution(mixed, rows=8)
-    assert {part.name for part in many.parts} == set(COLUMNS)
-    assert many.maps[name].shape == (1, 4)
-    assert all(top.split()[0] in COLUMNS for row in many.rows for top in row.tops)
-    one_by_one = global_attribution(mixed, rows=4, method="occlusion")
-    assert {part.name for part in one_by_one.parts} == set(COLUMNS)
-    sides = [Side(mixed, method) for method in ("integrated_gradients", "occlusion")]
-    compared = explain_and_compare(sides[0], sides[1], 3)
-    assert compared.agreement.parts <= 4
-    assert compared.differences[name].shape == (4,)
-    changed = {**mixed.data.row(3), "colour": "green"}
-    moved = what_if(mixed, 3, changed)
+def test_all_views_and_exports_use_the_same_columns(mixed_run: TrainedRun, tmp_path: Path) -> None:
+    name = mixed_run.data.schema.inputs[0].name
+    summary = global_attribution(mixed_run, rows=8)
+    assert {part.name for part in summary.parts} == set(COLUMNS)
+    assert summary.maps[name].shape == (1, 4)
+    assert all(top.split()[0] in COLUMNS for row in summary.rows for top in row.tops)
+    occlusion_summary = global_attribution(mixed_run, rows=4, method="occlusion")
+    assert {part.name for part in occlusion_summary.parts} == set(COLUMNS)
+    sides = [Side(mixed_run, method) for method in ("integrated_gradients", "occlusion")]
+    comparison = explain_and_compare(sides[0], sides[1], 3)
+    assert comparison.agreement.parts <= 4
+    assert comparison.differences[name].shape == (4,)
+    changed = {**mixed_run.data.row(3), "colour": "green"}
+    moved = what_if(mixed_run, 3, changed)
     assert moved.after.attributions[name].shape == (4,)
-    found = explain(mixed, "integrated_gradients", 3)
-    assert len(found.as_json()["attributions"][name]) == 4
-    write_html(found, tmp_path / "why.html")
+    explanation = explain(mixed_run, "integrated_gradients", 3)
+    assert len(explanation.as_json()["attributions"][name]) == 4
+    write_html(explanation, tmp_path / "why.html")
     page = (tmp_path / "why.html").read_text()
-    for text in (page, headline(found), json.dumps(found.as_json()["labels"])):
-        assert "colour = blue" not in text or mixed.data.row(3)["colour"] == "blue"
+    for text in (page, headline(explanation), json.dumps(explanation.as_json()["labels"])):
+        assert "colour = blue" not in text or mixed_run.data.row(3)["colour"] == "blue"
         assert "size is missing" not in text

@@ -1,4 +1,4 @@
-"""Concepts, held against pictures of which is known what decides and what does not."""
+"""Concepts, tested on images whose decisive and irrelevant parts are known."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ STRIPES = np.tile(np.array([170.0, 0.0, 170.0, 0.0])[:, None], (1, BLOCK))
 
 
 @pytest.fixture(scope="module")
-def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, dict[str, tuple[int, ...]]]:
-    """A network on pictures whose stripes decide, and the rows with stripes, with a bright corner that decides nothing,
-    and some at random."""
+def marked_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, dict[str, tuple[int, ...]]]:
+    """A network on images whose stripes determine the class, and the rows with stripes, with an irrelevant bright
+    corner, and random rows."""
     home: Path = tmp_path_factory.mktemp("home")
     random = np.random.default_rng(0)
     pictures = random.normal(60, 12, (ROWS, SIDE, SIDE))
@@ -40,75 +40,75 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedRun, dict[s
     run = train_without_max_pooling(data, home)
     rows = {"stripes": np.flatnonzero(classes), "corner": np.flatnonzero(corner)}
     rows["random"] = random.choice(ROWS, 200, replace=False)
-    return run, {name: tuple(found.tolist()) for name, found in rows.items()}
+    return run, {name: tuple(indices.tolist()) for name, indices in rows.items()}
 
 
 Marked = tuple[TrainedRun, dict[str, tuple[int, ...]]]
 
 
-def look(marked: Marked, name: str, *nodes: str, folder: Path | None = None) -> Concepts:
-    """A concept of the marked rows, for class 1."""
-    run, rows = marked
+def score_concept(marked_run: Marked, name: str, *nodes: str, folder: Path | None = None) -> Concepts:
+    """Score a concept of the marked rows for class 1."""
+    run, rows = marked_run
     wanted = ConceptDefinition("rows", rows=rows[name])
     return concepts(run, wanted, nodes=nodes or ("conv2d_2", "relu_2"), targets=("1",), repeats=12, folder=folder)
 
 
-def test_a_concept_that_decides_counts_and_one_that_does_not_is_known_but_not_used(marked: Marked) -> None:
-    for score in look(marked, "stripes").scores:
+def test_relevant_concept_scores_high_and_irrelevant_one_is_unused(marked_run: Marked) -> None:
+    for score in score_concept(marked_run, "stripes").scores:
         assert score.word == "for"
         assert score.score >= 0.95
         assert score.p < 0.05
         assert score.accuracy >= 0.95
         assert score.strength > 0.5
         assert 0.35 < score.random_accuracy < 0.65
-    for score in look(marked, "corner").scores:
+    for score in score_concept(marked_run, "corner").scores:
         assert score.word == "unused", "told apart with ease, but no answer depends on it"
         assert score.accuracy >= 0.9
         assert abs(score.strength) < 0.2
         assert "with little effect on" in score.sentence
 
 
-def test_random_rows_are_no_concept(marked: Marked) -> None:
-    (score,) = look(marked, "random", "relu_2").scores
+def test_random_rows_are_not_a_concept(marked_run: Marked) -> None:
+    (score,) = score_concept(marked_run, "random", "relu_2").scores
     assert score.word == "absent"
     assert score.accuracy < 0.65
     assert "does not encode the concept" in score.sentence
 
 
-def test_the_other_class_sees_the_opposite_and_the_answer_is_kept(marked: Marked, tmp_path: Path) -> None:
-    run, rows = marked
+def test_concept_sign_flips_for_other_class_and_is_cached(marked_run: Marked, tmp_path: Path) -> None:
+    run, rows = marked_run
     before, shares = state(run), list[float]()
-    wanted = ConceptDefinition("rows", rows=rows["stripes"])
-    asked: dict[str, Any] = {"nodes": ["relu_2"], "targets": ["0", "1"], "folder": tmp_path}
-    found = concepts(run, wanted, progress=shares.append, **asked)
-    assert [score.word for score in found.scores] == ["against", "for"]
+    definition = ConceptDefinition("rows", rows=rows["stripes"])
+    options: dict[str, Any] = {"nodes": ["relu_2"], "targets": ["0", "1"], "folder": tmp_path}
+    result = concepts(run, definition, progress=shares.append, **options)
+    assert [score.word for score in result.scores] == ["against", "for"]
     assert state(run) == before
     assert shares == sorted(shares)
-    told = len(shares)
-    again = concepts(run, wanted, progress=shares.append, **asked)
-    assert len(shares) == told, "it was not worked out a second time"
-    assert again == found
-    assert again.as_json()["scores"][0]["sentence"] == found.scores[0].sentence
+    calls = len(shares)
+    cached = concepts(run, definition, progress=shares.append, **options)
+    assert len(shares) == calls, "it was not worked out a second time"
+    assert cached == result
+    assert cached.as_json()["scores"][0]["sentence"] == result.scores[0].sentence
 
 
 @pytest.mark.parametrize("accuracy", [0.3, 0.99])
-def test_accuracy_is_that_of_rows_that_were_held_out(accuracy: float) -> None:
-    """Noise in more numbers than rows is told apart without fault where it was learned, and not where it was not."""
+def test_concept_accuracy_is_measured_on_held_out_rows(accuracy: float) -> None:
+    """Noise with more features than rows is separable on the training rows, but not on held-out rows."""
     random = np.random.default_rng(0)
     gap = 4.0 if accuracy > 0.5 else 0.0
     sides = [random.normal(shift, 1.0, (90, 200)) for shift in (gap, 0.0)]
-    direction, found, apart = concept_direction(sides[0], sides[1], random)
+    direction, held_out_accuracy, separation = concept_direction(sides[0], sides[1], random)
     assert np.linalg.norm(direction) == pytest.approx(1.0)
     if gap:
-        assert found == 1.0
-        assert apart == pytest.approx(gap * 200**0.5, rel=0.1)  # √(Σ gap²), along a straight way
+        assert held_out_accuracy == 1.0
+        assert separation == pytest.approx(gap * 200**0.5, rel=0.1)  # √(Σ gap²), along a straight line
     else:
-        assert 0.3 < found < 0.7
-        assert abs(apart) < 1.0
+        assert 0.3 < held_out_accuracy < 0.7
+        assert abs(separation) < 1.0
 
 
-def test_rows_are_chosen_by_class_column_word_and_number() -> None:
-    table, texts = trained("table").data, fit_words()
+def test_concept_rows_are_selected_by_class_column_and_word() -> None:
+    table, texts = trained("table").data, intents_data()
     column = table.schema.inputs[0].columns[0]
     values = np.array([table.row(row)[column] for row in range(table.schema.rows)])
     low, high = float(np.median(values)), float(values.max())
@@ -125,14 +125,14 @@ def test_rows_are_chosen_by_class_column_word_and_number() -> None:
         concept_rows(table, ConceptDefinition("class", name=name)).tolist()
         == np.flatnonzero(table.target == 1).tolist()
     )
-    said = concept_rows(texts, ConceptDefinition("word", text="Play"))
+    rows = concept_rows(texts, ConceptDefinition("word", text="Play"))
     expected = [row for row in range(texts.schema.rows) if "play" in texts.example(row).text.lower().split()]
-    assert set(expected) <= set(said.tolist())
-    assert len(said) < 0.5 * texts.schema.rows
+    assert set(expected) <= set(rows.tolist())
+    assert len(rows) < 0.5 * texts.schema.rows
     assert parse_row_numbers(" 3, 8,20-22;3") == (3, 8, 20, 21, 22)
 
 
-def fit_words() -> Any:
+def intents_data() -> Any:
     return prepare(DataChoice(dataset="intents"))
 
 
@@ -146,12 +146,12 @@ def fit_words() -> Any:
         (ConceptDefinition("column", name="elephant", low=1.0), "no column 'elephant'"),
     ],
 )
-def test_what_is_no_concept_of_these_data_is_refused_in_words(wanted: ConceptDefinition, said: str) -> None:
+def test_invalid_concept_definition_is_refused(wanted: ConceptDefinition, said: str) -> None:
     with pytest.raises(ExplainError, match=said):
         concepts(trained("table"), wanted)
 
 
 @pytest.mark.parametrize("text", ["a", "3-", "1-9999999", "1.5"])
-def test_row_numbers_that_are_none_are_refused(text: str) -> None:
+def test_invalid_row_numbers_are_refused(text: str) -> None:
     with pytest.raises(ExplainError):
         parse_row_numbers(text)

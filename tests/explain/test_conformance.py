@@ -1,4 +1,4 @@
-"""What every method promises on every kind of network."""
+"""Guarantees that every method gives on every kind of network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.explain.models import PROJECTS, QUICK, trained
 
 
 def state(run: TrainedRun) -> dict[str, object]:
-    """Everything about a model that an explanation could leave changed."""
+    """All model and random state that an explanation could change."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return {
         "weights": {name: value.numpy().tobytes() for name, value in run.model.state_dict().items()},
@@ -32,14 +32,14 @@ def state(run: TrainedRun) -> dict[str, object]:
     }
 
 
-def same(found: Explanation) -> dict[str, object]:
-    """All of an explanation but how long it took."""
-    return replace(found, seconds=0.0).as_json()
+def without_seconds(explanation: Explanation) -> dict[str, object]:
+    """The whole explanation except its duration."""
+    return replace(explanation, seconds=0.0).as_json()
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_every_method_on_every_network(name: str) -> None:
-    """Finite and the same again, or refused with a reason; the network is left as it was."""
+def test_every_method_is_deterministic_or_refused_on_every_network(name: str) -> None:
+    """Finite and reproducible, or refused with a reason; the network is unchanged."""
     run = trained(name)
     before = state(run)
     for method in methods(run):
@@ -49,28 +49,28 @@ def test_every_method_on_every_network(name: str) -> None:
             with pytest.raises(ExplainError, match="does not support this network"):
                 explain(run, method.name, 3, **options)
             continue
-        found = explain(run, method.name, 3, proofs=False, **options)
+        explanation = explain(run, method.name, 3, proofs=False, **options)
         again = explain(run, method.name, 3, proofs=False, **options)
         assert state(run) == before, method.name
-        assert same(found) == same(again), method.name
-        check(found, run)
+        assert without_seconds(explanation) == without_seconds(again), method.name
+        check_explanation(explanation, run)
 
 
-def check(found: Explanation, run: TrainedRun) -> None:
-    """Every part has its place, is finite, and comes with a sentence."""
-    assert found.attributions or found.nodes or found.attention
+def check_explanation(explanation: Explanation, run: TrainedRun) -> None:
+    """Attributions have the shape of the input and are finite, and the verdict is a sentence."""
+    assert explanation.attributions or explanation.nodes or explanation.attention
     for field in run.data.schema.inputs:
-        values = found.attributions.get(field.name)
+        values = explanation.attributions.get(field.name)
         assert values is None or values.shape == field.shape
-    parts = [*found.attributions.values(), *found.nodes.values()]
+    parts = [*explanation.attributions.values(), *explanation.nodes.values()]
     assert all(np.isfinite(values).all() for values in parts)
-    assert np.isfinite([found.answer, found.ground]).all()
-    assert found.verdict.sentence.endswith(".")
-    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["method"] == found.method
+    assert np.isfinite([explanation.answer, explanation.ground]).all()
+    assert explanation.verdict.sentence.endswith(".")
+    assert json.loads(json.dumps(explanation.as_json(), allow_nan=False))["method"] == explanation.method
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_integrated_gradients_add_up(name: str) -> None:
+def test_integrated_gradients_satisfy_completeness(name: str) -> None:
     run = trained(name)
     for row in (0, 11, 42):
         proof = explain(run, "integrated_gradients", row).proofs.completeness
@@ -80,26 +80,26 @@ def test_integrated_gradients_add_up(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_the_proof_speaks_of_the_networks_own_answer(name: str) -> None:
+def test_completeness_uses_the_network_output(name: str) -> None:
     run = trained(name)
-    found = explain(run, "integrated_gradients", 5)
+    explanation = explain(run, "integrated_gradients", 5)
     output = run.output({key: value[5:6] for key, value in run.data.inputs.items()})
-    proof = found.proofs.completeness
+    proof = explanation.proofs.completeness
     assert proof is not None
-    if found.target.kind == "class":
+    if explanation.target.kind == "class":
         assert proof.answer == pytest.approx(float(output[0].max()), rel=1e-5)
         shares = run.objective.answers(output, run.data)[0]
-        assert found.prediction.text == shares["prediction"]
-        assert found.prediction.probabilities == pytest.approx(shares["probabilities"], abs=1e-6)
-    elif found.target.kind == "number":
+        assert explanation.prediction.text == shares["prediction"]
+        assert explanation.prediction.probabilities == pytest.approx(shares["probabilities"], abs=1e-6)
+    elif explanation.target.kind == "number":
         assert proof.answer == pytest.approx(run.objective.answers(output, run.data)[0]["prediction"], rel=1e-4)
     else:
-        assert found.target.position is not None
-        assert proof.answer == pytest.approx(float(output[0, found.target.position].max()), rel=1e-5)
+        assert explanation.target.position is not None
+        assert proof.answer == pytest.approx(float(output[0, explanation.target.position].max()), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["table", "image", "series", "transformer", "characters"])
-def test_a_raw_row_is_explained_like_the_row_itself(name: str) -> None:
+def test_raw_row_matches_the_dataset_row(name: str) -> None:
     run = trained(name)
     by_row, by_raw = explain(run, "occlusion", 8), explain(run, "occlusion", run.data.row(8))
     for field, values in by_row.attributions.items():
@@ -112,64 +112,68 @@ def test_a_raw_row_is_explained_like_the_row_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_saliency_is_the_size_of_the_gradient(name: str) -> None:
-    """Against autograd on the network itself, with the embedding's output kept by a hook."""
+def test_saliency_matches_autograd_gradient_magnitude(name: str) -> None:
+    """Compared with autograd on the network itself, with the embedding output captured by a hook."""
     run = trained(name)
-    found = explain(run, "saliency", 4)
-    kept: list[torch.Tensor] = []
+    explanation = explain(run, "saliency", 4)
+    captured: list[torch.Tensor] = []
     inputs = {key: value[4:5].clone() for key, value in run.data.inputs.items()}
     field = run.data.schema.inputs[0]
     if field.kind == "tokens":
-        handle = run.model.get_submodule("embedding_1").register_forward_hook(lambda *args: kept.append(args[2]))
+        handle = run.model.get_submodule("embedding_1").register_forward_hook(lambda *args: captured.append(args[2]))
     else:
-        kept.append(inputs[field.name].requires_grad_())
+        captured.append(inputs[field.name].requires_grad_())
     output = run.model(*inputs.values())
     if field.kind == "tokens":
         handle.remove()
-    (gradient,) = torch.autograd.grad(_answer(found, output, run), kept[0])
-    size = gradient[0].abs()
-    expected = size.sum(1) if field.kind == "tokens" else size
-    np.testing.assert_allclose(found.attributions[field.name], expected.numpy(), rtol=1e-4, atol=1e-7)
+    (gradient,) = torch.autograd.grad(_score(explanation, output, run), captured[0])
+    magnitude = gradient[0].abs()
+    expected = magnitude.sum(1) if field.kind == "tokens" else magnitude
+    np.testing.assert_allclose(explanation.attributions[field.name], expected.numpy(), rtol=1e-4, atol=1e-7)
 
 
-def _answer(found: Explanation, output: torch.Tensor, run: TrainedRun) -> torch.Tensor:
-    if found.target.kind == "class":
-        return output[0, found.target.index]
-    if found.target.kind == "number":
+def _score(explanation: Explanation, output: torch.Tensor, run: TrainedRun) -> torch.Tensor:
+    if explanation.target.kind == "class":
+        return output[0, explanation.target.index]
+    if explanation.target.kind == "number":
         return run.data.restore(output)[0, 0]
-    return output[0, found.target.position, found.target.index]
+    return output[0, explanation.target.position, explanation.target.index]
 
 
 @pytest.mark.parametrize("name", ["transformer", "recurrent", "characters"])
-def test_tokens_get_what_captums_layer_integrated_gradients_gives(name: str) -> None:
-    """Captum's own way to an embedding, by hooks on its layer, with the same steps."""
+def test_token_attributions_match_captum_layer_integrated_gradients(name: str) -> None:
+    """Captum hooks the embedding layer, with the same number of steps."""
     from captum.attr import LayerIntegratedGradients
 
     run = trained(name)
-    found = explain(run, "integrated_gradients", 6)
-    context = ExplanationContext(run.project, run.model, run.data, {"text": run.data.inputs["text"][6:7]}, found.target)
+    explanation = explain(run, "integrated_gradients", 6)
+    context = ExplanationContext(
+        run.project, run.model, run.data, {"text": run.data.inputs["text"][6:7]}, explanation.target
+    )
     layer = context.model.get_submodule("embedding_1")
-    proof = found.proofs.completeness
+    proof = explanation.proofs.completeness
     assert proof is not None
 
     def score(tokens: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor = context.model(tokens)
-        position, index = found.target.position, found.target.index
+        position, index = explanation.target.position, explanation.target.index
         return output[:, index] if position is None else output[:, position, index]
 
-    # Captum feeds the layer by its hook; the tokens themselves only have to be tokens.
+    # Captum replaces the layer output by a hook; the inputs only have to be valid tokens.
     context.model.requires_grad_(True)
     expected = LayerIntegratedGradients(score, layer).attribute(
         context.inputs["text"], baselines=context.baseline["text"], n_steps=proof.steps
     )
-    np.testing.assert_allclose(found.attributions["text"], expected[0].sum(1).detach().numpy(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        explanation.attributions["text"], expected[0].sum(1).detach().numpy(), rtol=1e-3, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_faithfulness_ends_where_it_has_to(name: str) -> None:
-    """Both curves go between the example and the baseline."""
-    found = explain(trained(name), "integrated_gradients", 9)
-    proof, sums = found.proofs.faithfulness, found.proofs.completeness
+def test_faithfulness_curves_run_between_score_and_baseline(name: str) -> None:
+    """Both curves start and end at the scores of the example and the baseline."""
+    explanation = explain(trained(name), "integrated_gradients", 9)
+    proof, sums = explanation.proofs.faithfulness, explanation.proofs.completeness
     assert proof is not None
     assert sums is not None
     assert proof.fractions[0] == 0
@@ -180,7 +184,7 @@ def test_faithfulness_ends_where_it_has_to(name: str) -> None:
             assert (proof.curves[kind][0], proof.curves[kind][-1]) == pytest.approx(ends, rel=1e-4, abs=1e-4)
 
 
-def test_another_seed_draws_other_orders_and_leaves_the_parts_alone() -> None:
+def test_seed_changes_random_orders_but_not_attributions() -> None:
     run = trained("table")
     first, second = (explain(run, "integrated_gradients", 3, seed=seed) for seed in (0, 1))
     np.testing.assert_array_equal(first.attributions["features"], second.attributions["features"])
@@ -189,7 +193,7 @@ def test_another_seed_draws_other_orders_and_leaves_the_parts_alone() -> None:
     assert first.proofs.faithfulness.deletion_chance != second.proofs.faithfulness.deletion_chance
 
 
-def test_the_copy_is_private() -> None:
+def test_context_copies_the_model_and_inputs() -> None:
     run = trained("table")
     inputs = {"features": run.data.inputs["features"][:1]}
     target = choose(None, run.output(inputs), run.data, inputs)
@@ -201,15 +205,15 @@ def test_the_copy_is_private() -> None:
     assert run.data.inputs["features"][0].abs().sum() > 0
 
 
-def test_two_explanations_at_once_do_not_disturb_each_other() -> None:
+def test_concurrent_explanations_match_sequential_ones() -> None:
     run = trained("strided")
     jobs = [(method.name, row) for method in methods(run) if method.available for row in (1, 2)]
 
-    def job(asked: tuple[str, int]) -> dict[str, object]:
-        method, row = asked
-        return same(explain(run, method, row, proofs=method == "saliency", **QUICK.get(method, {})))
+    def job(task: tuple[str, int]) -> dict[str, object]:
+        method, row = task
+        return without_seconds(explain(run, method, row, proofs=method == "saliency", **QUICK.get(method, {})))
 
-    alone = [job(asked) for asked in jobs]
+    sequential = [job(task) for task in jobs]
     with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(job, jobs))
-    assert together == alone
+        concurrent = list(pool.map(job, jobs))
+    assert concurrent == sequential

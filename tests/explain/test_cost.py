@@ -1,4 +1,4 @@
-"""What explaining costs, counted in rows that pass through the network, and that what is cheaper gives the same."""
+"""The cost of explanations in forward rows, and that the optimized paths give the same results."""
 
 from __future__ import annotations
 
@@ -23,94 +23,94 @@ from tests.explain.models import fresh, network, trained, untrained_run
 
 
 @pytest.fixture
-def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The rows of each pass through the network of a context."""
-    counted: list[int] = []
+def forward_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The batch size of each forward pass through the network of a context."""
+    batch_sizes: list[int] = []
     forward = ExplanationContext.forward
 
     def counting(self: ExplanationContext, inputs: Any) -> torch.Tensor:
-        counted.append(len(next(iter(inputs.values()))))
+        batch_sizes.append(len(next(iter(inputs.values()))))
         return forward(self, inputs)
 
     monkeypatch.setattr(ExplanationContext, "forward", counting)
-    return counted
+    return batch_sizes
 
 
-def context(run: TrainedRun, row: int) -> ExplanationContext:
+def context_of(run: TrainedRun, row: int) -> ExplanationContext:
     return build_context(run.project, run.model, run.data, ExplanationRequest("", row))[0]
 
 
-def test_what_lies_between_is_scored_once_however_many_orders_meet_it(passed: list[int]) -> None:
+def test_faithfulness_scores_each_token_subset_once(forward_batch_sizes: list[int]) -> None:
     run = fresh("transformer")
     row = next(row for row in run.data.split["test"].tolist() if int((run.data.inputs["text"][row] != 0).sum()) == 4)
-    asked = context(run, row)
+    context = context_of(run, row)
     values = {"text": np.random.default_rng(0).normal(size=run.data.inputs["text"].shape[1:])}
-    passed.clear()
-    found = faithfulness(asked, values, signed=True, seed=0)
-    assert found is not None
-    assert sum(passed) == 2**4, "four words are there or not in sixteen ways"
-    # The curves by hand: the words go in their order, one after the other.
+    forward_batch_sizes.clear()
+    result = faithfulness(context, values, signed=True, seed=0)
+    assert result is not None
+    assert sum(forward_batch_sizes) == 2**4, "four words are there or not in sixteen ways"
+    # The curves computed manually: the words are removed or inserted one by one, in order of attribution.
     real = np.nonzero(run.data.inputs["text"][row].numpy() != 0)[0]
     order = real[np.argsort(-values["text"][real])]
-    for gone, name in ((True, "deletion"), (False, "insertion")):
-        tokens = asked.inputs["text"] if gone else asked.baseline["text"]
-        curve = [float(asked.score({"text": tokens})[0])]
+    for deleted, name in ((True, "deletion"), (False, "insertion")):
+        tokens = context.inputs["text"] if deleted else context.baseline["text"]
+        curve = [float(context.score({"text": tokens})[0])]
         for place in order:
             tokens = tokens.clone()
-            tokens[0, place] = (asked.baseline if gone else asked.inputs)["text"][0, place]
-            curve.append(float(asked.score({"text": tokens})[0]))
-        assert found.curves[name] == pytest.approx(curve, abs=1e-5)
+            tokens[0, place] = (context.baseline if deleted else context.inputs)["text"][0, place]
+            curve.append(float(context.score({"text": tokens})[0]))
+        assert result.curves[name] == pytest.approx(curve, abs=1e-5)
 
 
-def test_only_what_is_off_on_the_way_is_gone_over_again(passed: list[int]) -> None:
+def test_adaptive_integration_refines_only_inaccurate_spans(forward_batch_sizes: list[int]) -> None:
     run = trained("recurrent")
     rows = run.data.split["test"][:6].tolist()
-    found = global_attribution(run, "test", rows=6)
-    assert found.converged == 1.0
-    taken = sum(passed)
-    # Captum's way is gone over as a whole, in 32, 64, … steps, until its parts add up.
-    singles = [explain(run, "integrated_gradients", row.row, proofs=False).proofs.completeness for row in found.rows]
+    summary = global_attribution(run, "test", rows=6)
+    assert summary.converged == 1.0
+    taken = sum(forward_batch_sizes)
+    # Captum integrates the whole path again, with 32, 64, … steps, until the attributions add up.
+    singles = [explain(run, "integrated_gradients", row.row, proofs=False).proofs.completeness for row in summary.rows]
     doubled = sum(2 * (single.steps or 0) - 32 for single in singles if single)
     assert 6 * SPANS * STEPS <= taken < doubled / 1.5
-    # Against very many steps on the whole way.
-    asked = context(run, rows[0])
-    ours, errors = integrate_rows(asked)
-    point = asked.points[0]
+    # Compared with 2048 steps over the whole path.
+    context = context_of(run, rows[0])
+    adaptive, errors = integrate_rows(context)
+    point = context.points[0]
     shares = (torch.arange(2048) + 0.5) / 2048
     total = torch.zeros_like(point.value)
     for share in torch.split(shares, 128):
-        way = (point.baseline + share[:, None, None] * (point.value - point.baseline)).requires_grad_()
-        (gradient,) = torch.autograd.grad(asked.point_score(way).sum(), way)
+        path = (point.baseline + share[:, None, None] * (point.value - point.baseline)).requires_grad_()
+        (gradient,) = torch.autograd.grad(context.point_score(path).sum(), path)
         total += gradient.sum(0, keepdim=True) / 2048
     reference = ((point.value - point.baseline) * total)[0].sum(1).detach().numpy()
     assert errors[0] <= 0.01
-    np.testing.assert_allclose(ours["text"][0], reference, atol=0.03 * np.abs(reference).sum())
+    np.testing.assert_allclose(adaptive["text"][0], reference, atol=0.03 * np.abs(reference).sum())
 
 
-def test_rows_that_explain_numbers_of_their_own_go_together(passed: list[int]) -> None:
+def test_rows_with_different_targets_are_batched_together(forward_batch_sizes: list[int]) -> None:
     options = {"rows": 60}
     masks = untrained_run(network("shape_masks", ("Conv2d", {"filters": 5}), options=options, objective="segmentation"))
-    found = global_attribution(masks, "test", rows=6)
-    assert max(passed) > STEPS, "as many rows at once as there is room for"
-    assert len(passed) < 6 * SPANS
-    for place, row in enumerate(found.rows):
+    summary = global_attribution(masks, "test", rows=6)
+    assert max(forward_batch_sizes) > STEPS, "as many rows at once as there is room for"
+    assert len(forward_batch_sizes) < 6 * SPANS
+    for place, row in enumerate(summary.rows):
         single = explain(masks, "integrated_gradients", row.row, proofs=False)
         assert single.target.name == row.explained
-        np.testing.assert_allclose(found.each["image"][place], single.attributions["image"], atol=1e-4)
+        np.testing.assert_allclose(summary.each["image"][place], single.attributions["image"], atol=1e-4)
 
 
-def begun_on(name: str) -> tuple[PerSampleGradients, np.ndarray, list[torch.Tensor], torch.Tensor]:
+def per_sample_gradients_on(name: str) -> tuple[PerSampleGradients, np.ndarray, list[torch.Tensor], torch.Tensor]:
     run = fresh(name)
     objective = run.objective.configured(run.project.training, run.data, "cpu")
     scorer = with_logits(run.project, run.model, run.data.schema)
     work, rows = PerSampleGradients(scorer, objective, run.data, run.fields, None), run.data.split["train"].numpy()
-    one = run.data.split["test"][:1].numpy()
-    return work, rows[:40], work.inputs(one), work.targets(one)
+    test_row = run.data.split["test"][:1].numpy()
+    return work, rows[:40], work.inputs(test_row), work.targets(test_row)
 
 
 @pytest.mark.parametrize("name", ["table", "image", "series", "transformer", "recurrent"])
-def test_the_slope_along_a_direction_is_the_same_forwards_and_backwards(name: str) -> None:
-    work, rows, values, target = begun_on(name)
+def test_directional_derivative_matches_in_forward_and_reverse_mode(name: str) -> None:
+    work, rows, values, target = per_sample_gradients_on(name)
     direction = work.gradient(values, target)
     forwards, losses = work.along(rows, direction)
     assert work.forward_mode or name == "recurrent"
@@ -121,21 +121,21 @@ def test_the_slope_along_a_direction_is_the_same_forwards_and_backwards(name: st
 
 
 @pytest.mark.parametrize("name", ["table", "image", "transformer"])
-def test_learning_side_by_side_is_as_one_after_the_other(name: str) -> None:
-    work, rows, values, target = begun_on(name)
+def test_batched_retraining_matches_sequential_retraining(name: str) -> None:
+    work, rows, values, target = per_sample_gradients_on(name)
     sets = np.stack([rows[:10], rows[10:20], rows[20:30]])
     passes: list[int] = []
     work.model.register_forward_hook(lambda *_: passes.append(1))
-    single = work.learned(sets, 0.05, 3, values, target, at_once=False)
-    assert len(set(single)) == 3
-    apart = len(passes)
-    together = work.learned(sets, 0.05, 3, values, target)
-    assert len(passes) - apart < apart
-    np.testing.assert_allclose(together, single, rtol=1e-5)
-    # Where that is not possible, one after the other, with the same result.
+    sequential = work.learned(sets, 0.05, 3, values, target, at_once=False)
+    assert len(set(sequential)) == 3
+    sequential_passes = len(passes)
+    batched = work.learned(sets, 0.05, 3, values, target)
+    assert len(passes) - sequential_passes < sequential_passes
+    np.testing.assert_allclose(batched, sequential, rtol=1e-5)
+    # Where vmap is not possible, the sets run sequentially with the same result.
     work.model.register_forward_hook(lambda *given: given[-1].sum().item() and None)
-    np.testing.assert_array_equal(work.learned(sets, 0.05, 3, values, target), single)
+    np.testing.assert_array_equal(work.learned(sets, 0.05, 3, values, target), sequential)
 
 
-def test_what_is_imported_ahead_is_there() -> None:
+def test_preloaded_modules_exist() -> None:
     assert [name for name in HEAVY if find_spec(name) is None] == []

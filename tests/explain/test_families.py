@@ -1,4 +1,4 @@
-"""Every method on the networks of all templates: finite, or refused with a reason."""
+"""Every method on the networks of all templates: finite or refused with a reason."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ import pytest
 from netloom.explain import explain, methods
 from netloom.templates import templates
 from tests.explain.models import QUICK, untrained_run
-from tests.explain.test_conformance import check
+from tests.explain.test_conformance import check_explanation
 
-# Methods that add up by what they are, whatever the network.
+# Methods that satisfy completeness by construction, whatever the network.
 EXACT = ("deep_lift", "deep_lift_shap", "shapley", "shapley_sampling")
 
 
 @pytest.mark.parametrize("name", templates())
 def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None:
-    """With fresh weights: what matters here is the network, not what it learned."""
+    """With untrained weights: only the architecture matters here."""
     project = templates()[name].project
     run = untrained_run(project)
     for method in methods(run):
         if not method.available:
             assert method.reason.endswith("."), method
             continue
-        found = explain(run, method.name, 1, proofs=False, **QUICK.get(method.name, {}))
-        check(found, run)
-        proof = found.proofs.completeness
+        explanation = explain(run, method.name, 1, proofs=False, **QUICK.get(method.name, {}))
+        check_explanation(explanation, run)
+        proof = explanation.proofs.completeness
         if method.name in EXACT:
             assert proof is not None
             assert proof.relative_error is None or proof.relative_error <= 1e-3, method.name
         if method.name == "integrated_gradients":
             assert proof is not None
-            # Which experts are asked changes at once along the way, so that no number of steps is enough.
+            # Expert routing is discontinuous along the path, so no number of steps is enough.
             jumps = "MixtureOfExperts" in {node.type for node in project.main_network.nodes.values()}
-            assert proof.word in ("exact", "converged", "approximate") or (jumps and found.verdict.level == "poor")
+            assert proof.word in ("exact", "converged", "approximate") or (
+                jumps and explanation.verdict.level == "poor"
+            )
