@@ -1,4 +1,4 @@
-"""The attribution flow: what goes along each edge is what calculus says, and it adds up at every cut."""
+"""Attribution flow: edge values match closed forms, and their sum is conserved at every cut."""
 
 from __future__ import annotations
 
@@ -37,44 +37,44 @@ REGRESSION: dict[str, Any] = {
 }
 
 
-def fresh(made: Project, seed: int = 0) -> TrainedRun:
-    """A network with fresh weights: what matters here is what goes where, not what was learned."""
+def untrained(document: Project, seed: int = 0) -> TrainedRun:
+    """A network with untrained weights: only the structure of the flow matters here."""
     torch.manual_seed(seed)
-    return TrainedRun(made, source(made), module(made).eval(), prepare(made.data))
+    return TrainedRun(document, source(document), module(document).eval(), prepare(document.data))
 
 
-def edges(found: Flow, path: str = "") -> dict[str, float | None]:
-    return {f"{edge.source} {edge.target}": edge.value for edge in found.edges if edge.path == path}
+def edge_values(attribution_flow: Flow, path: str = "") -> dict[str, float | None]:
+    return {f"{edge.source} {edge.target}": edge.value for edge in attribution_flow.edges if edge.path == path}
 
 
-def through(found: Flow, path: str = "") -> dict[str, float | None]:
-    return {node.key: node.value for node in found.nodes if node.path == path}
+def node_values(attribution_flow: Flow, path: str = "") -> dict[str, float | None]:
+    return {node.key: node.value for node in attribution_flow.nodes if node.path == path}
 
 
 @pytest.mark.parametrize("name", ["table", "image", "series", "transformer", "recurrent"])
-def test_the_flow_adds_up_at_every_cut_of_a_trained_network(name: str) -> None:
+def test_flow_is_conserved_at_every_cut(name: str) -> None:
     run = trained(name)
     before = state(run)
-    found = flow(run, 3)
+    attribution_flow = flow(run, 3)
     assert state(run) == before
     other = explain(run, "integrated_gradients", 3, proofs=False)
     gap = other.answer - other.ground
-    assert found.answer - found.ground == pytest.approx(gap, rel=1e-4, abs=1e-4)
-    assert len(found.cuts) >= len(run.project.main_network.nodes) - 2
-    for cut in found.cuts:
+    assert attribution_flow.answer - attribution_flow.ground == pytest.approx(gap, rel=1e-4, abs=1e-4)
+    assert len(attribution_flow.cuts) >= len(run.project.main_network.nodes) - 2
+    for cut in attribution_flow.cuts:
         assert cut.sum == pytest.approx(gap, rel=0.011, abs=1e-4), cut.after
-        values = edges(found)
+        values = edge_values(attribution_flow)
         assert cut.sum == pytest.approx(
             sum(value or 0.0 for key, value in values.items() if key.split()[1] in cut.edges), abs=1e-9
         )
-    assert found.relative_error is not None
-    assert found.relative_error <= 0.01
-    assert found.word in found.verdict.sentence
-    assert replace(flow(run, 3), seconds=0.0) == replace(found, seconds=0.0)
+    assert attribution_flow.relative_error is not None
+    assert attribution_flow.relative_error <= 0.01
+    assert attribution_flow.word in attribution_flow.verdict.sentence
+    assert replace(flow(run, 3), seconds=0.0) == replace(attribution_flow, seconds=0.0)
 
 
-def residual() -> Project:
-    """A way around, one output with three consumers, and smooth bends."""
+def residual_network() -> Project:
+    """A skip connection, one output with three consumers, and smooth activations."""
     return project(
         {
             "input_1": TABLE,
@@ -106,9 +106,9 @@ def residual() -> Project:
 
 
 @pytest.mark.parametrize("name", ["table", "residual"])
-def test_each_node_gets_what_captum_finds_for_it_alone(name: str) -> None:
-    run = fresh(residual()) if name == "residual" else trained(name)
-    values = through(flow(run, 3, tolerance=1e-4, max_steps=4096))
+def test_node_flow_matches_captum_layer_conductance(name: str) -> None:
+    run = untrained(residual_network()) if name == "residual" else trained(name)
+    values = node_values(flow(run, 3, tolerance=1e-4, max_steps=4096))
     for node in inner_nodes(run.project, run.model):
         context, _, _ = build_context(run.project, run.model, run.data, ExplanationRequest("flow", 3))
         method = LayerConductance(context.point_score, hook_layer(context, node).identity)
@@ -118,30 +118,30 @@ def test_each_node_gets_what_captum_finds_for_it_alone(name: str) -> None:
             float(method.attribute(value, baseline, n_steps=steps, method="riemann_trapezoid").detach().sum())
             for steps in (700, 1400)
         )
-        # Captum's sum is off by what is in proportion to its steps: with 3,000 still by 0.3 %.
+        # The error of Captum's sum is proportional to 1/steps (0.3% at 3,000), so extrapolate from two step counts.
         assert values[node.key] == pytest.approx(2 * many - few, rel=1e-3, abs=1e-4), node.key
 
 
-def test_one_output_is_told_apart_by_who_reads_it() -> None:
-    found = edges(flow(fresh(residual()), 3, tolerance=1e-4, max_steps=4096))
-    whole = found["linear_1 tanh_1"]
+def test_flow_of_an_output_is_split_between_its_consumers() -> None:
+    values = edge_values(flow(untrained(residual_network()), 3, tolerance=1e-4, max_steps=4096))
+    whole = values["linear_1 tanh_1"]
     assert whole is not None
-    parts = [found[f"tanh_1 {target}"] for target in ("linear_2", "gelu_1", "add_1.a")]
+    parts = [values[f"tanh_1 {target}"] for target in ("linear_2", "gelu_1", "add_1.a")]
     assert sum(part or 0.0 for part in parts) == pytest.approx(whole, rel=1e-3)
     assert len({round(part or 0.0, 6) for part in parts}) == 3
 
 
-def test_where_there_are_other_ways_steps_are_doubled_until_the_sum_stays() -> None:
-    run = fresh(residual())
+def test_steps_double_until_the_sum_converges_at_a_partial_cut() -> None:
+    run = untrained(residual_network())
     context, _, _ = build_context(run.project, run.model, run.data, ExplanationRequest("layer_conductance", 3))
     method = registry()["layer_conductance"]
-    found = method.model_validate({"node": "gelu_1"}).run(context)
-    assert found.steps is not None
-    assert found.steps >= 64, "one sum alone cannot stay"
-    before = method.model_validate({"node": "gelu_1", "n_steps": found.steps // 2}).run(context)
-    assert before.steps == found.steps // 2
-    assert before.total == pytest.approx(found.total, rel=0.011)
-    assert not found.covers_score
+    result = method.model_validate({"node": "gelu_1"}).run(context)
+    assert result.steps is not None
+    assert result.steps >= 64, "one sum alone cannot stay"
+    half_steps = method.model_validate({"node": "gelu_1", "n_steps": result.steps // 2}).run(context)
+    assert half_steps.steps == result.steps // 2
+    assert half_steps.total == pytest.approx(result.total, rel=0.011)
+    assert not result.covers_score
 
 
 def two_branches() -> Project:
@@ -173,24 +173,24 @@ def two_branches() -> Project:
     )
 
 
-def test_linear_branches_get_what_the_formula_says_and_dead_ones_nothing() -> None:
-    run = fresh(two_branches())
+def test_linear_branch_flow_matches_closed_form() -> None:
+    run = untrained(two_branches())
     nn.init.zeros_(run.model.get_submodule("linear_2").weight)  # type: ignore[arg-type]
-    found = edges(flow(run, 3))
+    values = edge_values(flow(run, 3))
     rows = run.data.inputs["features"]
     x, b = rows[3], rows[run.data.split["train"]].mean(0)
     weights = {number: run.model.get_submodule(f"linear_{number}").weight for number in (1, 3, 5)}
-    head, spread = weights[5][0], run.data.fitted_numbers.std[0]  # type: ignore[index]
+    head, target_std = weights[5][0], run.data.fitted_numbers.std[0]  # type: ignore[index]
     for number, part in ((1, head[:3]), (3, head[3:])):
-        expected = spread * float((part @ (weights[number] @ (x - b))).detach())  # type: ignore[operator]
+        expected = target_std * float((part @ (weights[number] @ (x - b))).detach())  # type: ignore[operator]
         for name in (f"input_1 linear_{number}", f"linear_{number} {'add_1.a' if number == 1 else 'concat_1.b'}"):
-            assert found[name] == pytest.approx(expected, rel=1e-4), name
-    assert found["input_1 linear_2"] == found["linear_2 add_1.b"] == 0.0
-    assert found["input_1 linear_4"] == 0.0, "it leads nowhere, so it is not in the code"
+            assert values[name] == pytest.approx(expected, rel=1e-4), name
+    assert values["input_1 linear_2"] == values["linear_2 add_1.b"] == 0.0
+    assert values["input_1 linear_4"] == 0.0, "it leads nowhere, so it is not in the code"
     assert flow(run, 3).word == "exact"
 
 
-def repeated(*, shared: bool) -> Project:
+def repeated_block(*, shared: bool) -> Project:
     block = network(
         {
             "input_1": ("Input", {}),
@@ -219,38 +219,40 @@ def repeated(*, shared: bool) -> Project:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_networks_in_networks_are_followed_through_each_repetition(shared: bool) -> None:
-    run = fresh(repeated(shared=shared))
-    if not shared:  # the same weights three times over, which is what sharing is
+def test_flow_follows_each_repetition_of_a_subnetwork(shared: bool) -> None:
+    run = untrained(repeated_block(shared=shared))
+    if not shared:  # equal weights in all three repetitions are equivalent to sharing
         parts = list(run.model.get_submodule("block_1").children())
         for part in parts[1:]:
             part.load_state_dict(parts[0].state_dict())
-    found = flow(run, 3, tolerance=1e-4)
-    gap = found.answer - found.ground
-    inner = [through(found, f"block_1.{turn}") for turn in range(3)]
+    attribution_flow = flow(run, 3, tolerance=1e-4)
+    gap = attribution_flow.answer - attribution_flow.ground
+    inner = [node_values(attribution_flow, f"block_1.{turn}") for turn in range(3)]
     for values in inner:
         assert values["input_1"] == pytest.approx(gap, rel=1e-3)
         assert values["output_1"] == pytest.approx(gap, rel=1e-3)
-    ways = [values["linear_1"] for values in inner]
-    assert len({round(value or 0.0, 5) for value in ways}) == 3, "each has its own part beside the way around"
-    assert {cut.path for cut in found.cuts} == {"", "block_1.0", "block_1.1", "block_1.2"}
-    mean = flow_values(found, "block_1")
+    branch_values = [values["linear_1"] for values in inner]
+    assert len({round(value or 0.0, 5) for value in branch_values}) == 3, "each has its own part beside the way around"
+    assert {cut.path for cut in attribution_flow.cuts} == {"", "block_1.0", "block_1.1", "block_1.2"}
+    mean = flow_values(attribution_flow, "block_1")
     assert mean.uses == 3
-    assert mean.nodes["linear_1"] == pytest.approx(sum(value or 0.0 for value in ways) / 3)
-    again = flow(fresh_like(run, shared=not shared), 3, tolerance=1e-4)
-    assert [node.value for node in again.nodes] == pytest.approx([node.value for node in found.nodes], rel=1e-3)
+    assert mean.nodes["linear_1"] == pytest.approx(sum(value or 0.0 for value in branch_values) / 3)
+    again = flow(with_toggled_sharing(run, shared=not shared), 3, tolerance=1e-4)
+    assert [node.value for node in again.nodes] == pytest.approx(
+        [node.value for node in attribution_flow.nodes], rel=1e-3
+    )
 
 
-def fresh_like(run: TrainedRun, *, shared: bool) -> TrainedRun:
-    """The same function with and without sharing."""
-    other = fresh(repeated(shared=shared), seed=1)
+def with_toggled_sharing(run: TrainedRun, *, shared: bool) -> TrainedRun:
+    """The same function with weight sharing toggled."""
+    other = untrained(repeated_block(shared=shared), seed=1)
     weights = run.model.state_dict()
     wanted = other.model.state_dict()
-    other.model.load_state_dict({name: weights.get(name, weights.get(_first(name))) for name in wanted})
+    other.model.load_state_dict({name: weights.get(name, weights.get(_first_repetition(name))) for name in wanted})
     return other
 
 
-def _first(name: str) -> str:
+def _first_repetition(name: str) -> str:
     return ".".join("0" if step.isdecimal() else step for step in name.split("."))
 
 
@@ -258,85 +260,90 @@ FAMILIES = ["digits_resnet", "parts_multimodal", "shapes_unet", "dates_gru", "ra
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_templates_add_up_inside_their_networks_too(name: str) -> None:
-    run = fresh(templates()[name].project)
-    found = flow(run, 1, max_steps=128)
-    assert found.relative_error is not None
-    assert found.relative_error <= 0.05, "fewer steps than it would take"
-    for path in {cut.path for cut in found.cuts if cut.path}:
+def test_flow_is_conserved_inside_template_subnetworks(name: str) -> None:
+    run = untrained(templates()[name].project)
+    attribution_flow = flow(run, 1, max_steps=128)
+    assert attribution_flow.relative_error is not None
+    assert attribution_flow.relative_error <= 0.05, "fewer steps than it would take"
+    for path in {cut.path for cut in attribution_flow.cuts if cut.path}:
         around, _, key = path.removesuffix(".0").removesuffix(".1").rpartition(".")
-        for cut in found.cuts:
+        for cut in attribution_flow.cuts:
             if cut.path == path:
-                whole = through(found, around)[key] or 0.0
-                assert cut.sum == pytest.approx(whole, abs=0.06 * abs(found.answer - found.ground))
+                whole = node_values(attribution_flow, around)[key] or 0.0
+                assert cut.sum == pytest.approx(
+                    whole, abs=0.06 * abs(attribution_flow.answer - attribution_flow.ground)
+                )
     if name == "digits_autoencoder":
-        assert found.direct != 0.0, "the answer is compared with the input beside the graph"
-    tokens = {edge.value for edge in found.edges if not edge.path and edge.target.startswith("embedding")}
+        assert attribution_flow.direct != 0.0, "the answer is compared with the input beside the graph"
+    tokens = {edge.value for edge in attribution_flow.edges if not edge.path and edge.target.startswith("embedding")}
     assert tokens <= {None}, "whole numbers carry nothing"
 
 
-def test_jumps_on_the_way_are_told_as_unreliable() -> None:
-    found = flow(fresh(templates()["intents_experts"].project), 1, max_steps=64)
-    assert found.word == "unreliable"
-    assert found.verdict.level == "poor"
-    assert "do not add up" in found.verdict.sentence
+def test_discontinuous_path_is_reported_as_unreliable() -> None:
+    attribution_flow = flow(untrained(templates()["intents_experts"].project), 1, max_steps=64)
+    assert attribution_flow.word == "unreliable"
+    assert attribution_flow.verdict.level == "poor"
+    assert "do not add up" in attribution_flow.verdict.sentence
 
 
-def test_what_has_no_gradient_is_refused_with_a_reason() -> None:
-    run = fresh(templates()["digits_gan"].project)
+def test_flow_without_a_gradient_is_refused() -> None:
+    run = untrained(templates()["digits_gan"].project)
     assert unavailable_reason(run).endswith(".")
     with pytest.raises(ExplainError, match="Attribution flow does not support this network"):
         flow(run, 1)
 
 
 class EndedError(Exception):
-    """Somebody chose something else."""
+    """The user cancelled the explanation."""
 
 
-def test_it_can_be_ended_and_leaves_nothing_behind() -> None:
+def test_cancelled_flow_leaves_the_model_unchanged() -> None:
     run = trained("image")
     before, shares = state(run), []
 
-    def tell(share: float) -> None:
+    def cancel(share: float) -> None:
         shares.append(share)
         if len(shares) == 2:
             raise EndedError
 
     with pytest.raises(EndedError):
-        flow(run, 3, tolerance=1e-6, progress=tell)
+        flow(run, 3, tolerance=1e-6, progress=cancel)
     assert state(run) == before
     assert all(0 <= share <= 1 for share in shares)
 
 
-def test_it_is_kept_by_what_was_asked(tmp_path: Path) -> None:
+def test_flow_is_cached_by_its_request(tmp_path: Path) -> None:
     run = trained("table")
     first = flow(run, 3, folder=tmp_path, checkpoint="best")
-    again = flow(run, 3, folder=tmp_path, checkpoint="last")
-    assert again == replace(first, checkpoint="last"), "it was not worked out a second time"
-    for asked in ({"max_steps": 16}, {"target": 0}, {"target": 1}):
-        flow(run, 3, folder=tmp_path, **asked)  # type: ignore[arg-type]
+    cached = flow(run, 3, folder=tmp_path, checkpoint="last")
+    assert cached == replace(first, checkpoint="last"), "it was not worked out a second time"
+    for options in ({"max_steps": 16}, {"target": 0}, {"target": 1}):
+        flow(run, 3, folder=tmp_path, **options)  # type: ignore[arg-type]
     assert 3 <= len(list((tmp_path / FOLDER).glob("*.npz"))) <= 4, "one of both targets is its own answer"
     assert explain(run, "saliency", 3, folder=tmp_path).method == "saliency"
 
 
-def test_the_graph_is_drawn_with_every_edge_and_the_numbers_are_those_of_the_flow() -> None:
-    made = templates()["digits_resnet"].project
-    main = made.main_network
-    odd = main.nodes["basic_1"].model_copy(update={"title": 'a <b> & "c"'})
-    made = made.model_copy(
+def test_flow_svg_and_csv_contain_every_edge() -> None:
+    document = templates()["digits_resnet"].project
+    main = document.main_network
+    hostile_node = main.nodes["basic_1"].model_copy(update={"title": 'a <b> & "c"'})
+    document = document.model_copy(
         update={
-            "networks": {**made.networks, "main": main.model_copy(update={"nodes": {**main.nodes, "basic_1": odd}})}
+            "networks": {
+                **document.networks,
+                "main": main.model_copy(update={"nodes": {**main.nodes, "basic_1": hostile_node}}),
+            }
         }
     )
-    found = flow(fresh(made), 1, max_steps=16)
+    attribution_flow = flow(untrained(document), 1, max_steps=16)
     for path in ("", "basic_1", "basic_1.1", "down_1"):
-        tree = ElementTree.fromstring(flow_svg(made, found, path))
+        tree = ElementTree.fromstring(flow_svg(document, attribution_flow, path))
         groups = [group.get("class") for group in tree.iter("{http://www.w3.org/2000/svg}g")]
-        analysis = analysis_at(made, path)
+        analysis = analysis_at(document, path)
         assert groups.count("flow-edge") == len(analysis.network.edges), path
         assert sum("flow-node" in (name or "") for name in groups) == len(analysis.network.nodes), path
-        assert "light-dark" in flow_svg(made, found, path, BOTH)
-    rows = list(csv.DictReader(io.StringIO(flow_csv(found))))
-    assert len(rows) == len(found.edges) + len(found.nodes) + len(found.cuts)
+        assert "light-dark" in flow_svg(document, attribution_flow, path, BOTH)
+    rows = list(csv.DictReader(io.StringIO(flow_csv(attribution_flow))))
+    assert len(rows) == len(attribution_flow.edges) + len(attribution_flow.nodes) + len(attribution_flow.cuts)
     sums = [float(row["flow"]) for row in rows if row["kind"] == "cut" and not row["path"]]
-    assert sums == [cut.sum for cut in found.cuts if not cut.path]
+    assert sums == [cut.sum for cut in attribution_flow.cuts if not cut.path]

@@ -1,4 +1,4 @@
-"""What a network goes by over many rows."""
+"""Global attribution: which inputs a network relies on over many rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from netloom.runs import evaluate
 from tests.explain.models import fresh, network, trained, untrained_run
 
 
-def linear(rows: list[int]) -> np.ndarray:
-    """w·(x − mean) of the linear regression for each row, in the target's own units."""
+def linear_attributions(rows: list[int]) -> np.ndarray:
+    """w·(x − mean) of the linear regression for each row, in target units."""
     run = trained("regression")
     weights: Any = run.model.get_submodule("linear_1").weight
     x = run.data.inputs["features"]
@@ -30,58 +30,60 @@ def linear(rows: list[int]) -> np.ndarray:
     return parts
 
 
-def test_a_linear_model_goes_by_its_weights() -> None:
+def test_linear_model_attributions_match_its_weights() -> None:
     run = trained("regression")
-    found = global_attribution(run, "test")
-    rows = [row.row for row in found.rows]
+    summary = global_attribution(run, "test")
+    rows = [row.row for row in summary.rows]
     assert rows == run.data.split["test"].tolist()
-    parts = linear(rows)
+    parts = linear_attributions(rows)
     names = run.data.schema.inputs[0].columns
-    told = {part.name: part for part in found.parts}
+    features = {part.name: part for part in summary.parts}
     scale = run.data.fitted_numbers.std[0]
     sizes, means = np.abs(parts).mean(0), parts.mean(0)
     for place, name in enumerate(names):
-        assert told[name].mean / scale == pytest.approx(sizes[place] / scale, abs=1e-5)
-        assert told[name].signed / scale == pytest.approx(means[place] / scale, abs=1e-5)
-        np.testing.assert_allclose(told[name].points, parts[:, place], atol=1e-4 * scale)
-    assert [part.mean for part in found.parts] == sorted(sizes, reverse=True) or np.allclose(
-        [part.mean for part in found.parts], sorted(sizes, reverse=True), atol=1e-4
+        assert features[name].mean / scale == pytest.approx(sizes[place] / scale, abs=1e-5)
+        assert features[name].signed / scale == pytest.approx(means[place] / scale, abs=1e-5)
+        np.testing.assert_allclose(features[name].points, parts[:, place], atol=1e-4 * scale)
+    assert [part.mean for part in summary.parts] == sorted(sizes, reverse=True) or np.allclose(
+        [part.mean for part in summary.parts], sorted(sizes, reverse=True), atol=1e-4
     )
-    assert found.converged == 1.0
+    assert summary.converged == 1.0
 
 
 @pytest.mark.parametrize("name", ["table", "image", "series", "transformer", "recurrent"])
-def test_many_at_once_are_as_one_by_one(name: str) -> None:
+def test_batched_attributions_match_single_ones(name: str) -> None:
     run = trained(name) if name == "table" else fresh(name)
-    found = global_attribution(run, "test", rows=4, seed=1)
-    for place, row in enumerate(found.rows):
+    summary = global_attribution(run, "test", rows=4, seed=1)
+    for place, row in enumerate(summary.rows):
         single = explain(run, BATCHED_METHOD, row.row, proofs=False)
         assert row.explained == single.target.name
         completeness = single.proofs.completeness
         assert completeness is not None
         near = 0.02 * abs(completeness.answer - completeness.baseline_answer) + 1e-4
         for field, values in single.attributions.items():
-            if field in found.each:
-                assert np.corrcoef(found.each[field][place].ravel(), values.ravel())[0, 1] > 0.98
-                assert found.each[field][place].sum() == pytest.approx(values.sum(), abs=2 * near)
+            if field in summary.each:
+                assert np.corrcoef(summary.each[field][place].ravel(), values.ravel())[0, 1] > 0.98
+                assert summary.each[field][place].sum() == pytest.approx(values.sum(), abs=2 * near)
     if name in ("transformer", "recurrent"):
-        means = {part.name: part.mean for part in found.parts}
-        met: dict[str, list[float]] = {}
-        for row in found.rows:
+        means = {part.name: part.mean for part in summary.parts}
+        token_sizes: dict[str, list[float]] = {}
+        for row in summary.rows:
             single = explain(run, BATCHED_METHOD, row.row, proofs=False)
             for word, value in zip(single.labels["text"], single.attributions["text"], strict=True):
-                met.setdefault(word.lower(), []).append(abs(float(value)))
-        often = {word: sizes for word, sizes in met.items() if len(sizes) >= MIN_TOKEN_COUNT and word in means}
-        assert often
-        for word, sizes in often.items():
+                token_sizes.setdefault(word.lower(), []).append(abs(float(value)))
+        frequent = {
+            word: sizes for word, sizes in token_sizes.items() if len(sizes) >= MIN_TOKEN_COUNT and word in means
+        }
+        assert frequent
+        for word, sizes in frequent.items():
             assert means[word] == pytest.approx(np.mean(sizes), rel=0.1, abs=0.02)
 
 
-def test_it_agrees_with_permuting_the_columns() -> None:
-    """How far the answer moves when a column is shuffled is measured with no gradient at all."""
+def test_global_attribution_agrees_with_permutation_importance() -> None:
+    """Permutation importance: how much the score changes when a column is shuffled, without gradients."""
     run = trained("table")
-    found = global_attribution(run, "test", target=0)
-    rows = [row.row for row in found.rows]
+    summary = global_attribution(run, "test", target=0)
+    rows = [row.row for row in summary.rows]
     x = run.data.inputs["features"][rows]
     random = np.random.default_rng(0)
     with torch.no_grad():
@@ -94,54 +96,58 @@ def test_it_agrees_with_permuting_the_columns() -> None:
                 other[:, column] = x[random.permutation(len(x)), column]
                 changed.append(float((run.model(other)[:, 0] - before).abs().mean()))
             moved.append(np.mean(changed))
-    told = {part.name: part.mean for part in found.parts}
+    importances = {part.name: part.mean for part in summary.parts}
     names = run.data.schema.inputs[0].columns
-    assert spearmanr([told[name] for name in names], moved).statistic > 0.8
+    assert spearmanr([importances[name] for name in names], moved).statistic > 0.8
 
 
-def test_a_class_that_is_asked_for_and_groups() -> None:
+def test_target_class_restricts_the_groups() -> None:
     run = trained("table")
-    own, asked = global_attribution(run, "test"), global_attribution(run, "test", target="malignant")
-    assert set(own.groups) == {"benign", "malignant"}
-    assert asked.groups == ("malignant",)
-    assert asked.counts == (len(asked.rows),)
-    assert sum(own.counts) == len(own.rows)
-    part = own.parts[0]
-    mixed = sum(part.by_group[name] * count for name, count in zip(own.groups, own.counts, strict=True))
-    assert mixed / len(own.rows) == pytest.approx(part.mean)
-    levels = asked.parts[0].levels
+    predicted, malignant = global_attribution(run, "test"), global_attribution(run, "test", target="malignant")
+    assert set(predicted.groups) == {"benign", "malignant"}
+    assert malignant.groups == ("malignant",)
+    assert malignant.counts == (len(malignant.rows),)
+    assert sum(predicted.counts) == len(predicted.rows)
+    part = predicted.parts[0]
+    weighted_mean = sum(
+        part.by_group[name] * count for name, count in zip(predicted.groups, predicted.counts, strict=True)
+    )
+    assert weighted_mean / len(predicted.rows) == pytest.approx(part.mean)
+    levels = malignant.parts[0].levels
     assert levels.min() == 0.0
     assert levels.max() == 1.0
-    shares = dict(zip(own.groups, own.counts, strict=True))
-    assert own.maps["features"].shape == (2, 30)
-    assert shares["benign"] > shares["malignant"]
+    counts = dict(zip(predicted.groups, predicted.counts, strict=True))
+    assert predicted.maps["features"].shape == (2, 30)
+    assert counts["benign"] > counts["malignant"]
 
 
-def test_pictures_have_a_map_of_each_class() -> None:
+def test_images_have_a_mean_map_per_class() -> None:
     run = fresh("image")
-    found = global_attribution(run, "test", rows=20, method="saliency")
-    assert found.parts == ()
-    assert found.maps["image"].shape[0] == len(found.groups)
-    for place, name in enumerate(found.groups):
-        rows = [number for number, row in enumerate(found.rows) if row.explained == name]
-        np.testing.assert_allclose(found.maps["image"][place], found.each["image"][rows].mean(0), atol=1e-5)
-        np.testing.assert_allclose(found.sizes["image"][place], np.abs(found.each["image"][rows]).mean(0), atol=1e-5)
+    summary = global_attribution(run, "test", rows=20, method="saliency")
+    assert summary.parts == ()
+    assert summary.maps["image"].shape[0] == len(summary.groups)
+    for place, name in enumerate(summary.groups):
+        rows = [number for number, row in enumerate(summary.rows) if row.explained == name]
+        np.testing.assert_allclose(summary.maps["image"][place], summary.each["image"][rows].mean(0), atol=1e-5)
+        np.testing.assert_allclose(
+            summary.sizes["image"][place], np.abs(summary.each["image"][rows]).mean(0), atol=1e-5
+        )
 
 
-def test_the_rows_with_the_greatest_loss() -> None:
+def test_worst_rows_are_those_with_the_largest_loss() -> None:
     run = trained("table")
-    found = global_attribution(run, "worst")
+    summary = global_attribution(run, "worst")
     worst = evaluate(run, "test").worst
-    assert [(row.row, row.loss, row.said) for row in found.rows] == [(w.row, w.loss, w.predicted) for w in worst]
-    assert "largest loss" in found.sentence
-    assert all(len(row.tops) == 4 for row in found.rows)
-    name, _, value = found.rows[0].tops[0].rpartition(" ")
+    assert [(row.row, row.loss, row.said) for row in summary.rows] == [(w.row, w.loss, w.predicted) for w in worst]
+    assert "largest loss" in summary.sentence
+    assert all(len(row.tops) == 4 for row in summary.rows)
+    name, _, value = summary.rows[0].tops[0].rpartition(" ")
     place = run.data.schema.inputs[0].columns.index(name)
-    assert float(value) == pytest.approx(found.each["features"][0, place], rel=0.06)
-    assert abs(float(value)) == pytest.approx(np.abs(found.each["features"][0]).max(), rel=0.06)
+    assert float(value) == pytest.approx(summary.each["features"][0, place], rel=0.06)
+    assert abs(float(value)) == pytest.approx(np.abs(summary.each["features"][0]).max(), rel=0.06)
 
 
-def test_a_sample_is_bounded_seeded_and_said(tmp_path: Path) -> None:
+def test_sample_is_bounded_seeded_and_reported(tmp_path: Path) -> None:
     run = trained("table")
     first = global_attribution(run, "train", rows=20, seed=1, folder=tmp_path)
     rows = [row.row for row in first.rows]
@@ -149,10 +155,10 @@ def test_a_sample_is_bounded_seeded_and_said(tmp_path: Path) -> None:
     assert set(rows) <= set(run.data.split["train"].tolist())
     assert f"over 20 of {len(run.data.split['train'])} train rows sampled with seed 1" in first.sentence
     shares: list[float] = []
-    again = global_attribution(run, "train", rows=20, seed=1, folder=tmp_path, progress=shares.append)
-    assert again.seconds == first.seconds, "it was not worked out a second time"
+    cached = global_attribution(run, "train", rows=20, seed=1, folder=tmp_path, progress=shares.append)
+    assert cached.seconds == first.seconds, "it was not worked out a second time"
     assert not shares
-    assert again.table() == first.table()
+    assert cached.table() == first.table()
     other = global_attribution(run, "train", rows=20, seed=2, folder=tmp_path, progress=shares.append)
     assert [row.row for row in other.rows] != rows
     assert shares[-1] == 1.0
@@ -160,26 +166,26 @@ def test_a_sample_is_bounded_seeded_and_said(tmp_path: Path) -> None:
     assert json.dumps(other.as_json(), allow_nan=False)
 
 
-def test_other_methods_go_one_by_one_and_it_can_be_ended() -> None:
+def test_unbatched_method_matches_single_rows_and_can_be_cancelled() -> None:
     run = trained("table")
-    found = global_attribution(run, "test", method="occlusion", rows=4)
-    assert found.converged is None
-    for place, row in enumerate(found.rows):
+    summary = global_attribution(run, "test", method="occlusion", rows=4)
+    assert summary.converged is None
+    for place, row in enumerate(summary.rows):
         single = explain(run, "occlusion", row.row, proofs=False).attributions["features"]
-        np.testing.assert_allclose(found.each["features"][place], single, atol=1e-6)
+        np.testing.assert_allclose(summary.each["features"][place], single, atol=1e-6)
 
     class EndedError(Exception):
         pass
 
-    def end(share: float) -> None:
+    def cancel(share: float) -> None:
         raise EndedError
 
     for method in (BATCHED_METHOD, "occlusion"):
         with pytest.raises(EndedError):
-            global_attribution(run, "test", method=method, rows=4, progress=end)
+            global_attribution(run, "test", method=method, rows=4, progress=cancel)
 
 
-def test_what_there_is_not_gets_a_sentence() -> None:
+def test_unknown_rows_method_or_empty_split_is_refused() -> None:
     run = trained("table")
     with pytest.raises(ExplainError, match="no rows named 'all'"):
         global_attribution(run, "all")  # type: ignore[arg-type]
@@ -192,7 +198,7 @@ def test_what_there_is_not_gets_a_sentence() -> None:
         global_attribution(empty, "validation")
 
 
-def test_where_each_row_explains_a_number_of_its_own_fewer_rows_are_taken() -> None:
+def test_fewer_rows_are_sampled_for_per_row_targets() -> None:
     masks = untrained_run(
         network("shape_masks", ("Conv2d", {"filters": 5}), options={"rows": 60}, objective="segmentation")
     )

@@ -1,4 +1,4 @@
-"""What taught a network: against the definition, on labels that were flipped, and on networks of every kind."""
+"""Training example influence: against its definition, on flipped labels, and on every kind of network."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.explain.models import Layer, network, trained, words
 from tests.explain.test_conformance import state
 
 
-def tiny(**training: Any) -> TrainedRun:
+def tiny_run(**training: Any) -> TrainedRun:
     layers: list[Layer] = [("Linear", {"units": 4}), ("Tanh", {}), ("Linear", {"units": 2})]
     return fit_here(network("breast_cancer", *layers, **{"epochs": 1, "schedule": "cosine", **training}))
 
 
-def walked(run: TrainedRun, folder: Path) -> list[tuple[float, dict[str, torch.Tensor]]]:
-    """Three stages of a way in a run's folder: (learning rate, weights)."""
-    training, found = run.project.training, []
+def write_snapshots(run: TrainedRun, folder: Path) -> list[tuple[float, dict[str, torch.Tensor]]]:
+    """Write three snapshots to a run's folder and return their (learning rate, weights)."""
+    training, stages = run.project.training, []
     steps = -(-len(run.data.split["train"]) // training.batch_size)
     total = steps * training.epochs
     factors = [0.5 * (1 + np.cos(np.pi * step / total)) for step in range(total)]
@@ -39,12 +39,12 @@ def walked(run: TrainedRun, folder: Path) -> list[tuple[float, dict[str, torch.T
         weights = {name: value + 0.3 * torch.randn_like(value) for name, value in run.model.state_dict().items()}
         save_snapshot(RunArtifacts.in_directory(folder), epoch, epoch * steps, weights)
         rate = training.learning_rate * float(np.mean(factors[(epoch - 1) * steps : epoch * steps]))
-        found.append((rate, weights))
-    return found
+        stages.append((rate, weights))
+    return stages
 
 
 def gradient(run: TrainedRun, weights: dict[str, torch.Tensor], row: int, label: int) -> torch.Tensor:
-    """The gradient of one row's loss by all weights, the slow and plain way."""
+    """The gradient of one row's loss with respect to all weights, by plain autograd."""
     run.model.load_state_dict(weights)
     inputs = [run.data.inputs[name][row : row + 1] for name in run.fields]
     loss = torch.nn.functional.cross_entropy(run.model(*inputs), torch.tensor([label]))
@@ -52,37 +52,37 @@ def gradient(run: TrainedRun, weights: dict[str, torch.Tensor], row: int, label:
 
 
 @pytest.mark.parametrize("against", ["answer", "truth"])
-def test_it_is_the_sum_over_checkpoints_of_the_rate_times_both_gradients(against: Any, tmp_path: Path) -> None:
-    run = tiny(epochs=3)
-    way = walked(run, tmp_path)
-    own = {name: value.clone() for name, value in run.model.state_dict().items()}
+def test_influence_matches_tracin_definition_over_checkpoints(against: Any, tmp_path: Path) -> None:
+    run = tiny_run(epochs=3)
+    stages = write_snapshots(run, tmp_path)
+    final_weights = {name: value.clone() for name, value in run.model.state_dict().items()}
     answers = run.output_of("test").argmax(1)
     wrong = (answers != run.data.target[run.data.split["test"]]).nonzero()
     row = int(run.data.split["test"][wrong[0]])
-    found = influence(run, row, against=against, folder=tmp_path, checkpoint="last")
-    alone = find_label_errors(run, folder=tmp_path, checkpoint="last")
+    result = influence(run, row, against=against, folder=tmp_path, checkpoint="last")
+    self_influence = find_label_errors(run, folder=tmp_path, checkpoint="last")
     label = int(run.data.target[row]) if against == "truth" else 1 - int(run.data.target[row])
     expected, squares = np.zeros(40), np.zeros(40)
-    for rate, weights in way:
+    for rate, weights in stages:
         towards = gradient(run, weights, row, label)
-        for place, other in enumerate(found.rows[:40]):
+        for place, other in enumerate(result.rows[:40]):
             each = gradient(run, weights, int(other), int(run.data.target[other]))
             expected[place] += rate * float(each @ towards)
             squares[place] += rate * float(each @ each)
-    run.model.load_state_dict(own)
-    assert [stage.epoch for stage in found.stages] == [1, 2, 3]
-    assert np.allclose([stage.learning_rate for stage in found.stages], [rate for rate, _ in way])
-    assert np.abs(found.influences[:40] - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())
-    by_row = dict(zip(alone.rows.tolist(), alone.self_influence.tolist(), strict=True))
-    ours = np.array([by_row[int(other)] for other in found.rows[:40]])
-    assert np.abs(ours - squares).max() < 1e-5 * max(1.0, squares.max())
-    best = found.rows[np.argsort(-found.influences)[:10]]
-    assert [lesson.row for lesson in found.lessons_for] == best.tolist()
-    assert found.lessons_against[0].influence == pytest.approx(found.influences.min())
+    run.model.load_state_dict(final_weights)
+    assert [stage.epoch for stage in result.stages] == [1, 2, 3]
+    assert np.allclose([stage.learning_rate for stage in result.stages], [rate for rate, _ in stages])
+    assert np.abs(result.influences[:40] - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())
+    by_row = dict(zip(self_influence.rows.tolist(), self_influence.self_influence.tolist(), strict=True))
+    actual = np.array([by_row[int(other)] for other in result.rows[:40]])
+    assert np.abs(actual - squares).max() < 1e-5 * max(1.0, squares.max())
+    best = result.rows[np.argsort(-result.influences)[:10]]
+    assert [lesson.row for lesson in result.lessons_for] == best.tolist()
+    assert result.lessons_against[0].influence == pytest.approx(result.influences.min())
 
 
 class Keeping(Callback):
-    """Keeps the weights of each epoch, as a worker does."""
+    """Saves a snapshot after each epoch, as a worker does."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -91,8 +91,8 @@ class Keeping(Callback):
         save_snapshot(RunArtifacts.in_directory(self.folder), loop.epoch, loop.step, dict(loop.model.state_dict()))
 
 
-def test_labels_that_were_flipped_stand_first(tmp_path: Path) -> None:
-    run = tiny()
+def test_flipped_labels_rank_first(tmp_path: Path) -> None:
+    run = tiny_run()
     train, random = run.data.split["train"], np.random.default_rng(0)
     flipped = train[random.choice(len(train), len(train) // 10, replace=False)]
     target = run.data.target.clone()
@@ -101,14 +101,14 @@ def test_labels_that_were_flipped_stand_first(tmp_path: Path) -> None:
     project = run.project.model_copy(update={"training": Training(epochs=6, learning_rate=0.01)})
     loop = build_trainer(project, run.source, data)
     loop.fit(Keeping(tmp_path))
-    spoiled = TrainedRun(project, run.source, loop.model.eval(), data)
-    found = find_label_errors(spoiled, folder=tmp_path, checkpoint="last")
-    bad = np.isin(found.rows, flipped.numpy())
-    assert len(found.stages) == 6
-    assert roc_auc_score(bad, found.self_influence) >= 0.9  # 0.98 measured
-    assert bad[: len(flipped)].mean() >= 0.6  # 0.82 measured; chance: 0.1
-    assert len(found.labels) == len(found.rows) == len(train)
-    assert {lesson.label for lesson in found.first} <= set(run.data.schema.target.classes)
+    noisy_run = TrainedRun(project, run.source, loop.model.eval(), data)
+    ranking = find_label_errors(noisy_run, folder=tmp_path, checkpoint="last")
+    is_flipped = np.isin(ranking.rows, flipped.numpy())
+    assert len(ranking.stages) == 6
+    assert roc_auc_score(is_flipped, ranking.self_influence) >= 0.9  # 0.98 measured
+    assert is_flipped[: len(flipped)].mean() >= 0.6  # 0.82 measured; chance: 0.1
+    assert len(ranking.labels) == len(ranking.rows) == len(train)
+    assert {lesson.label for lesson in ranking.first} <= set(run.data.schema.target.classes)
 
 
 BODIES: dict[str, list[Layer]] = {
@@ -118,51 +118,51 @@ BODIES: dict[str, list[Layer]] = {
 
 
 @pytest.mark.parametrize("name", ["table", "regression", "attention", "recurrent"])
-def test_networks_of_every_kind_name_rows_and_stay_as_they_are(name: str, tmp_path: Path) -> None:
+def test_influence_supports_every_network_and_restores_it(name: str, tmp_path: Path) -> None:
     run = fit_here(words(*BODIES[name], epochs=1)) if name in BODIES else trained(name)
     data = replace(run.data, split={**run.data.split, "train": run.data.split["train"][:120]})
     run = replace(run, data=data)
     before, row = state(run), int(data.split["test"][0])
     shares: list[float] = []
-    found = influence(run, row, folder=tmp_path, progress=shares.append)
+    result = influence(run, row, folder=tmp_path, progress=shares.append)
     again = influence(run, row, folder=tmp_path, progress=shares.clear)
     ranked = find_label_errors(run)
     assert state(run) == before
     assert shares[-1] == 1.0, "told to the end, and not a second time"
-    assert again.as_json() == found.as_json()
+    assert again.as_json() == result.as_json()
     assert isinstance(again, Influence)
-    assert np.isfinite(found.influences).all()
-    assert (found.influences[:-1] != found.influences[1:]).any()
+    assert np.isfinite(result.influences).all()
+    assert (result.influences[:-1] != result.influences[1:]).any()
     assert (ranked.self_influence > 0).any()
     assert (np.diff(ranked.self_influence) <= 0).all()
-    assert [lesson.influence for lesson in found.lessons_for] == sorted(
-        (value for value in found.influences if value > 0), reverse=True
+    assert [lesson.influence for lesson in result.lessons_for] == sorted(
+        (value for value in result.influences if value > 0), reverse=True
     )[:10]
-    assert found.tried is not None
-    assert found.tried.gain > 0 > -found.tried.harm
-    assert found.level in ("good", "caution")
+    assert result.tried is not None
+    assert result.tried.gain > 0 > -result.tried.harm
+    assert result.level in ("good", "caution")
 
 
 class EndedError(Exception):
-    """Somebody chose something else."""
+    """The user cancelled the explanation."""
 
 
-def test_it_can_be_ended_and_keeps_nothing_by_half(tmp_path: Path) -> None:
+def test_cancelled_influence_caches_nothing(tmp_path: Path) -> None:
     run = trained("table")
     before = state(run)
 
-    def end(share: float) -> None:
+    def cancel(share: float) -> None:
         raise EndedError
 
     with pytest.raises(EndedError):
-        influence(run, 3, folder=tmp_path, progress=end)
+        influence(run, 3, folder=tmp_path, progress=cancel)
     with pytest.raises(EndedError):
-        find_label_errors(run, folder=tmp_path, progress=end)
+        find_label_errors(run, folder=tmp_path, progress=cancel)
     assert state(run) == before
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_what_has_no_loss_of_a_row_is_refused_in_words() -> None:
+def test_influence_without_a_per_row_loss_is_refused() -> None:
     run = trained("regression")
     with pytest.raises(ExplainError, match="defined for classes only"):
         influence(run, 3, against="answer")
@@ -171,26 +171,26 @@ def test_what_has_no_loss_of_a_row_is_refused_in_words() -> None:
     with pytest.raises(ExplainError, match="custom input has no label"):
         influence(run, run.data.row(3))
     project = run.project.model_copy(update={"training": Training(objective="contrastive")})
-    together = replace(run, project=project)
+    contrastive = replace(run, project=project)
     with pytest.raises(ExplainError, match="whole batch"):
-        influence(together, 3)
+        influence(contrastive, 3)
 
 
-def test_an_example_of_ones_own_is_like_the_row_that_it_repeats() -> None:
+def test_custom_example_matches_the_equal_dataset_row() -> None:
     run = trained("table")
     row = int(run.data.split["test"][0])
-    own, known = influence(run, run.data.row(row)), influence(run, row, against="answer")
-    assert own.row == -1
-    assert np.allclose(own.influences, known.influences, rtol=1e-4, atol=1e-9)
+    custom_result, dataset_result = influence(run, run.data.row(row)), influence(run, row, against="answer")
+    assert custom_result.row == -1
+    assert np.allclose(custom_result.influences, dataset_result.influences, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize(("dataset", "objective"), [("scenes", "multi_label"), ("shape_masks", "segmentation")])
-def test_labels_and_masks_are_said_in_words(dataset: str, objective: str) -> None:
+def test_multi_labels_and_masks_are_described_by_class_names(dataset: str, objective: str) -> None:
     body: list[Layer] = [("Flatten", {}), ("Linear", {"units": 4})] if dataset == "scenes" else [
         ("Conv2d", {"filters": 5})]  # fmt: skip
     run = fit_here(network(dataset, *body, options={"rows": 120}, epochs=1, objective=objective))
-    found = influence(run, int(run.data.split["test"][0]))
+    result = influence(run, int(run.data.split["test"][0]))
     classes = set(run.data.schema.target.classes)
-    for lesson in (*found.lessons_for, *found.lessons_against):
-        said = {part.rpartition(" ")[0] if "%" in part else part for part in lesson.says.split(", ")}
-        assert said <= classes | {"none"}, lesson.says
+    for lesson in (*result.lessons_for, *result.lessons_against):
+        names = {part.rpartition(" ")[0] if "%" in part else part for part in lesson.says.split(", ")}
+        assert names <= classes | {"none"}, lesson.says

@@ -1,4 +1,4 @@
-"""A verdict says what was checked: it is faithful to the model at best, and never that the model is right."""
+"""Verdicts: they state faithfulness to the model at best, and never that the model is right."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def random_labels(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
 
 @pytest.fixture(scope="module")
 def leaking(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    """What is to be predicted stands in one of the columns as another word."""
+    """One column contains the target in other words."""
     random = np.random.default_rng(1)
     lines = ["age,size,outcome,target"]
     for _ in range(ROWS):
@@ -73,66 +73,71 @@ def leaking(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     return classifier(lines, tmp_path_factory.mktemp("home"), epochs=8)
 
 
-def test_no_explanation_of_a_network_that_learned_nothing_is_called_good(random_labels: TrainedRun) -> None:
+def test_explanations_of_a_chance_level_network_are_never_good(random_labels: TrainedRun) -> None:
     row = int(random_labels.data.split["test"][0])
     for method in methods(random_labels):
         if not method.available:
             continue
-        found = explain(random_labels, method.name, row, **QUICK.get(method.name, {}))
-        assert found.verdict.level != "good", method.name
-        assert "does not measurably beat a trivial predictor on" in found.verdict.sentence
-        assert "majority class: 0." in found.verdict.sentence
-        assert found.verdict.title.endswith("the model does not beat the majority class"), method.name
-    found = explain(random_labels, "integrated_gradients", row)
-    assert found.verdict.title.startswith("Faithfulness checks passed, but "), "in the same breath"
-    for text in (headline(found), html(found)):
+        explanation = explain(random_labels, method.name, row, **QUICK.get(method.name, {}))
+        assert explanation.verdict.level != "good", method.name
+        assert "does not measurably beat a trivial predictor on" in explanation.verdict.sentence
+        assert "majority class: 0." in explanation.verdict.sentence
+        assert explanation.verdict.title.endswith("the model does not beat the majority class"), method.name
+    explanation = explain(random_labels, "integrated_gradients", row)
+    assert explanation.verdict.title.startswith("Faithfulness checks passed, but "), "in the same breath"
+    for text in (headline(explanation), html(explanation)):
         assert "the model does not beat the majority class" in text
     assert "does not beat" in flow(random_labels, row).verdict.title
     assert "does not measurably beat" in global_attribution(random_labels, rows=3).sentence
     assert "does not beat" in robustness(random_labels, rows=20, strengths=(0.5,)).verdict.title
 
 
-def test_what_taught_it_what_it_looks_for_and_its_concepts_name_a_network_at_chance(random_labels: TrainedRun) -> None:
-    taught = influence(random_labels, int(random_labels.data.split["test"][0]))
-    assert taught.model == "the model does not beat the majority class"
-    assert taught.level != "good"
-    made = visualize_unit(random_labels, steps=4, seeds=1)
-    assert made.verdict.model == taught.model
-    known = concepts(random_labels, ConceptDefinition("class", name="yes"), repeats=5)
-    for said in (taught.verdict, find_label_errors(random_labels).sentence, made.verdict.sentence, known.model):
-        assert "does not measurably beat a trivial predictor on" in said
+def test_influence_visualization_and_concepts_report_a_chance_level_network(random_labels: TrainedRun) -> None:
+    influences = influence(random_labels, int(random_labels.data.split["test"][0]))
+    assert influences.model == "the model does not beat the majority class"
+    assert influences.level != "good"
+    visualization = visualize_unit(random_labels, steps=4, seeds=1)
+    assert visualization.verdict.model == influences.model
+    concept_result = concepts(random_labels, ConceptDefinition("class", name="yes"), repeats=5)
+    for sentence in (
+        influences.verdict,
+        find_label_errors(random_labels).sentence,
+        visualization.verdict.sentence,
+        concept_result.model,
+    ):
+        assert "does not measurably beat a trivial predictor on" in sentence
 
 
-def test_nothing_is_said_of_a_network_that_learned_something() -> None:
+def test_network_above_chance_gets_no_model_warning() -> None:
     run = trained("table")
-    taught, ranked = influence(run, int(run.data.split["test"][0])), find_label_errors(run)
-    assert (taught.model, visualize_unit(run, steps=4, seeds=1).verdict.model) == ("", "")
-    assert all(text.startswith("Based on ") for text in (taught.verdict, ranked.sentence))
+    influences, ranking = influence(run, int(run.data.split["test"][0])), find_label_errors(run)
+    assert (influences.model, visualize_unit(run, steps=4, seeds=1).verdict.model) == ("", "")
+    assert all(text.startswith("Based on ") for text in (influences.verdict, ranking.sentence))
 
 
-def test_a_column_that_gives_the_target_away_is_named(leaking: TrainedRun) -> None:
-    found = explain(leaking, "integrated_gradients", int(leaking.data.split["test"][0]))
-    assert found.verdict.level == "caution"
-    assert "The input 'outcome' gives the target away" in found.verdict.sentence
-    assert found.verdict.title.endswith("an input gives the target away")
-    assert "an input gives the target away" in headline(found)
+def test_leaking_column_is_named(leaking: TrainedRun) -> None:
+    explanation = explain(leaking, "integrated_gradients", int(leaking.data.split["test"][0]))
+    assert explanation.verdict.level == "caution"
+    assert "The input 'outcome' gives the target away" in explanation.verdict.sentence
+    assert explanation.verdict.title.endswith("an input gives the target away")
+    assert "an input gives the target away" in headline(explanation)
 
 
-def test_a_network_that_learned_something_is_faithful_to_itself() -> None:
-    found = explain(trained("table"), "integrated_gradients", 3)
-    assert (found.verdict.level, found.verdict.title) == ("good", "Faithfulness checks passed")
+def test_trained_network_passes_faithfulness_checks() -> None:
+    explanation = explain(trained("table"), "integrated_gradients", 3)
+    assert (explanation.verdict.level, explanation.verdict.title) == ("good", "Faithfulness checks passed")
     unchecked = explain(trained("table"), "saliency", 3, proofs=False)
     assert (unchecked.verdict.level, unchecked.verdict.title) == ("caution", "Not checked")
 
 
-def test_chance_is_told_by_measures_that_are_fair_to_a_constant_answer() -> None:
+def test_chance_level_uses_metrics_robust_to_class_imbalance() -> None:
     def measured(intervals: dict[str, tuple[float, float]], trivial: dict[str, float]) -> Evaluation:
-        middle = {name: sum(pair) / 2 for name, pair in intervals.items()}
-        return Evaluation("test", 100, middle, reference=Reference("Majority class", trivial), intervals=intervals)
+        means = {name: sum(pair) / 2 for name, pair in intervals.items()}
+        return Evaluation("test", 100, means, reference=Reference("Majority class", trivial), intervals=intervals)
 
     assert is_at_chance(measured({"accuracy": (0.45, 0.6), "macro_f1": (0.5, 0.6)}, {"accuracy": 0.5, "macro_f1": 0.3}))
     assert not is_at_chance(measured({"accuracy": (0.55, 0.6)}, {"accuracy": 0.5}))
-    # Where one class is rare, accuracy does not tell, and the area under the ROC curve does.
+    # With a rare class, accuracy is uninformative, but ROC AUC is not.
     rare = measured({"accuracy": (0.9, 0.99), "roc_auc": (0.7, 0.9)}, {"accuracy": 0.95, "roc_auc": 0.5})
     assert not is_at_chance(rare)
     assert not is_at_chance(measured({"mae": (1.0, 2.0)}, {"mae": 2.5}))
@@ -140,7 +145,7 @@ def test_chance_is_told_by_measures_that_are_fair_to_a_constant_answer() -> None
     assert not is_at_chance(measured({}, {})), "nothing is known"
 
 
-def test_what_is_wrong_with_the_model_stands_beside_any_verdict() -> None:
+def test_model_warning_is_added_to_any_verdict() -> None:
     check = ModelCheck(50, at_chance=True, measured="accuracy 0.5 (majority class: 0.5)", trivial="majority class")
     assert with_model(Verdict("good", "It adds up."), check).level == "caution"
     assert with_model(Verdict("poor", "It does not."), check).level == "poor"
@@ -149,29 +154,31 @@ def test_what_is_wrong_with_the_model_stands_beside_any_verdict() -> None:
 
 
 @pytest.mark.parametrize("method", ["kernel_shap", "shapley_sampling"])
-def test_sampling_methods_tell_their_error_and_are_exact_only_if_all_was_tried(method: str) -> None:
-    """On 12 groups, so that the truth is known: what is told is about as large as the error that is made."""
+def test_sampling_error_is_reported_unless_enumerated(method: str) -> None:
+    """With 12 groups exact values are known: the reported error is about as large as the actual error."""
     run = trained("image")
     exact = explain(run, "shapley", 3, groups=12, proofs=False)
     assert exact.proofs.sampling == Sampling(0, None, enumerated=True)
     options: dict[str, Any] = {"samples": 200} if method == "kernel_shap" else {"orders": 8}
-    truth = _by_group(run, exact.attributions, 12)
-    told, made = [], []
+    truth = _group_sums(run, exact.attributions, 12)
+    reported_errors, actual_errors = [], []
     for seed in range(8):
-        found = explain(run, method, 3, groups=12, seed=seed, proofs=False, **options)
-        sampling, completeness = found.proofs.sampling, found.proofs.completeness
+        explanation = explain(run, method, 3, groups=12, seed=seed, proofs=False, **options)
+        sampling, completeness = explanation.proofs.sampling, explanation.proofs.completeness
         assert sampling is not None
         assert completeness is not None
         assert sampling.standard_error is not None
         assert completeness.relative_error is not None
         assert completeness.relative_error < 1e-3, "it sums up, however wrong the parts are"
         assert completeness.word == ""
-        assert "by construction" in found.verdict.sentence
-        assert "exact" not in found.verdict.sentence
-        told.append(sampling.standard_error)
-        made.append(float(np.abs(_by_group(run, found.attributions, 12) - truth).sum() / np.abs(truth).sum()))
-    # The mean size of an error of deviation σ is √(2/π) σ.
-    assert 0.5 < np.mean(made) / (np.sqrt(2 / np.pi) * np.mean(told)) < 2
+        assert "by construction" in explanation.verdict.sentence
+        assert "exact" not in explanation.verdict.sentence
+        reported_errors.append(sampling.standard_error)
+        actual_errors.append(
+            float(np.abs(_group_sums(run, explanation.attributions, 12) - truth).sum() / np.abs(truth).sum())
+        )
+    # The mean absolute value of a normal error with standard deviation σ is √(2/π) σ.
+    assert 0.5 < np.mean(actual_errors) / (np.sqrt(2 / np.pi) * np.mean(reported_errors)) < 2
     few = explain(run, method, 3, groups=5, proofs=False)
     same = explain(run, "shapley", 3, groups=5, proofs=False)
     np.testing.assert_allclose(few.attributions["image"], same.attributions["image"], atol=1e-6)
@@ -180,7 +187,7 @@ def test_sampling_methods_tell_their_error_and_are_exact_only_if_all_was_tried(m
     assert "these Shapley values are exact" in few.verdict.sentence
 
 
-def _by_group(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int) -> np.ndarray:
+def _group_sums(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int) -> np.ndarray:
     from netloom.explain.core.parts.groups import FeatureGroups
 
     labels = FeatureGroups(
@@ -189,35 +196,35 @@ def _by_group(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int)
     return np.array([attributions["image"][labels == group].sum() for group in range(groups)])
 
 
-def test_every_method_that_draws_tells_how_far_two_draws_may_differ() -> None:
+def test_every_sampling_method_reports_its_standard_error() -> None:
     run = trained("table")
-    drawing = ("smoothgrad", "gradient_shap", "feature_permutation", "lime", "kernel_shap", "shapley_sampling")
-    for method in drawing:
-        found = explain(run, method, 3, proofs=False)
-        sampling = found.proofs.sampling
+    sampling_methods = ("smoothgrad", "gradient_shap", "feature_permutation", "lime", "kernel_shap", "shapley_sampling")
+    for method in sampling_methods:
+        explanation = explain(run, method, 3, proofs=False)
+        sampling = explanation.proofs.sampling
         assert sampling is not None, method
         assert sampling.repeats > 1, method
         assert sampling.standard_error is not None, method
-        assert f"{sampling.repeats} repeats" in found.verdict.sentence
+        assert f"{sampling.repeats} repeats" in explanation.verdict.sentence
     assert explain(run, "integrated_gradients", 3, proofs=False).proofs.sampling is None
     once = explain(run, "shapley_sampling", 3, orders=1, proofs=False)
     assert "sampling error is unknown" in once.verdict.sentence
     assert on_sampling(Sampling(4, 0.5, enumerated=False)).level == "poor"
 
 
-def test_up_to_five_parts_all_orders_are_tried() -> None:
-    """Against all 120 orders by hand, on a network whose parts act together."""
+def test_faithfulness_enumerates_all_orders_of_five_features() -> None:
+    """Compared with all 120 orders computed manually, on a network whose features interact."""
     run = trained("table")
     context = build_context(run.project, run.model, run.data, ExplanationRequest("", 3))[0]
     (name,) = context.specs
-    kept = np.argsort(-np.abs(registry()["occlusion"].model_validate({}).run(context).attributions[name]))[:5]
-    # Only five columns differ from the baseline, and only they are parts.
-    for place in set(range(context.inputs[name].shape[1])) - set(kept.tolist()):
+    strongest = np.argsort(-np.abs(registry()["occlusion"].model_validate({}).run(context).attributions[name]))[:5]
+    # Only five columns differ from the baseline, so there are only five features.
+    for place in set(range(context.inputs[name].shape[1])) - set(strongest.tolist()):
         context.inputs[name][0, place] = context.baseline[name][0, place]
     from netloom.explain.evidence.faithfulness import faithfulness
 
     labels = np.full(context.inputs[name].shape[1], -1)
-    labels[kept] = range(5)
+    labels[strongest] = range(5)
     context.feature_mask = lambda _: labels  # type: ignore[method-assign, assignment]
     parts = registry()["occlusion"].model_validate({}).run(context).attributions
     proof = faithfulness(context, parts, signed=True, seed=0)
@@ -230,19 +237,19 @@ def test_up_to_five_parts_all_orders_are_tried() -> None:
             values = start[name].clone()
             scores = [float(context.score({name: values}))]
             for part in order:
-                values[0, kept[part]] = end[name][0, kept[part]]
+                values[0, strongest[part]] = end[name][0, strongest[part]]
                 scores.append(float(context.score({name: values})))
             curves.append(np.trapezoid(scores, dx=1 / 5))
         return float(curves[1] - curves[0])
 
-    weight = np.array([parts[name][kept[part]] for part in range(5)])
-    own = gain(tuple(np.argsort(-weight, kind="stable").tolist()))
-    as_good = sum(gain(order) >= own - 1e-5 for order in permutations(range(5)))
+    weight = np.array([parts[name][strongest[part]] for part in range(5)])
+    actual_gain = gain(tuple(np.argsort(-weight, kind="stable").tolist()))
+    as_good = sum(gain(order) >= actual_gain - 1e-5 for order in permutations(range(5)))
     assert proof.chance == pytest.approx(as_good / 120, abs=1 / 120)
     assert f"{120 - as_good} of 120 possible orders" in on_faithfulness(proof).sentence
 
 
-def test_a_method_that_another_contradicts_is_read_with_care() -> None:
+def test_contradicting_cross_check_lowers_the_verdict() -> None:
     run = trained("image")
     context = build_context(run.project, run.model, run.data, ExplanationRequest("", 3))[0]
     for method in ("integrated_gradients", "occlusion", "saliency"):
@@ -252,15 +259,15 @@ def test_a_method_that_another_contradicts_is_read_with_care() -> None:
         assert agreeing is not None
         assert agreeing.title == ("Integrated Gradients" if method == "occlusion" else "Feature ablation")
         if kind.signed:
-            against = cross_check(
+            contradicting = cross_check(
                 kind, context.with_model(run.model), {name: -values for name, values in parts.items()}
             )
-            assert against is not None
-            assert against.spearman == pytest.approx(-agreeing.spearman, abs=1e-9)
-    found = explain(run, "integrated_gradients", 3)
-    assert found.proofs.cross_check is not None
-    assert found.proofs.cross_check.spearman > 0.3
-    assert "agrees (rank correlation" in found.verdict.sentence
+            assert contradicting is not None
+            assert contradicting.spearman == pytest.approx(-agreeing.spearman, abs=1e-9)
+    explanation = explain(run, "integrated_gradients", 3)
+    assert explanation.proofs.cross_check is not None
+    assert explanation.proofs.cross_check.spearman > 0.3
+    assert "agrees (rank correlation" in explanation.verdict.sentence
     from netloom.explain.core.explanation import CrossCheck
     from netloom.explain.evidence.verdict import on_cross_check
 
