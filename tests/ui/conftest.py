@@ -1,4 +1,4 @@
-"""What all tests of pages share."""
+"""Fixtures of all page tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.ui.shell import session
 
 @pytest.fixture(scope="session", autouse=True)
 def _components() -> Iterator[None]:
-    """AppTest looks through all that is installed for components, for each page anew: here for the first alone."""
+    """AppTest scans the installed packages for components for each page; in these tests, it does so once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
         yield
@@ -21,14 +21,14 @@ def _components() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_spare_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages have a second worker import everything beforehand, for the next run. Here each test has a data folder of
-    its own, so that every one of them would start a process that imports torch, is told no run and stays."""
+    """Pages start a spare worker that imports everything for the next run. Each test has its own data folder, so
+    each would start a process that imports torch, never gets a run and stays alive."""
     monkeypatch.setattr("netloom.runs.warm", lambda store: None)
     monkeypatch.setattr("netloom.jobs.warm", lambda: None)
 
 
 @pytest.fixture(autouse=True)
 def _a_server_of_its_own() -> Iterator[None]:
-    """What one test opened is closed for the next: it has another data folder."""
+    """Close what a test opened before the next one, which has another data folder."""
     yield
     session.restart()

@@ -1,4 +1,4 @@
-"""Work beside the script of a page."""
+"""Background work that the script of a page starts."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def _page() -> None:
     st.text(in_background(compute, "Reading the data …"))
 
 
-def test_the_result_takes_the_place_of_the_placeholder() -> None:
+def test_result_replaces_the_placeholder() -> None:
     page = AppTest.from_function(_page, default_timeout=30).run()
     assert [text.value for text in page.text] == ["background"]
     assert not page.caption
 
 
-def test_an_error_is_raised_where_the_result_was_wanted() -> None:
+def test_background_error_is_raised_in_the_calling_script() -> None:
     def fail() -> None:
         raise ValueError(threading.current_thread().name)
 

@@ -1,4 +1,4 @@
-"""What the canvas says of a layer when it is asked, and of remarks and frames."""
+"""The layer help of the canvas, and notes and frames."""
 
 from __future__ import annotations
 
@@ -23,51 +23,51 @@ def context() -> Context:
     return analyse(templates()["digits_mlp"].project).context
 
 
-def test_every_layer_says_what_it_is(context: Context) -> None:
+def test_every_layer_has_a_formula_and_field_descriptions(context: Context) -> None:
     for name, layer in registry().items():
-        said = about(context, {"type": name, "node": None})
-        assert said is not None
-        assert said["formula"] == " ".join((layer.__doc__ or "").split()) != ""
-        assert [field["text"] for field in said["fields"]] == [
+        layer_help = about(context, {"type": name, "node": None})
+        assert layer_help is not None
+        assert layer_help["formula"] == " ".join((layer.__doc__ or "").split()) != ""
+        assert [field["text"] for field in layer_help["fields"]] == [
             field.description for field in layer.model_fields.values()
         ]
-        assert all(field["name"] and field["text"].strip() and field["default"] for field in said["fields"]), name
-        assert json.loads(json.dumps(said)) == said
+        assert all(field["name"] and field["text"].strip() and field["default"] for field in layer_help["fields"]), name
+        assert json.loads(json.dumps(layer_help)) == layer_help
 
 
-def test_a_node_has_the_shapes_that_it_gives(context: Context) -> None:
-    said = about(context, {"type": "Linear", "node": "linear_1"})
-    assert said is not None
-    assert said["shapes"] == {"out": str(context.nodes["linear_1"].outputs["out"])}
-    assert {field["name"]: field["default"] for field in said["fields"]}["Bias"] == "yes"
+def test_layer_help_shows_the_output_shapes_of_a_node(context: Context) -> None:
+    layer_help = about(context, {"type": "Linear", "node": "linear_1"})
+    assert layer_help is not None
+    assert layer_help["shapes"] == {"out": str(context.nodes["linear_1"].outputs["out"])}
+    assert {field["name"]: field["default"] for field in layer_help["fields"]}["Bias"] == "yes"
 
 
-def test_what_cannot_be_answered_gets_no_answer(context: Context) -> None:
+def test_layer_help_of_an_unknown_layer_is_none(context: Context) -> None:
     assert about(context, None) is None
     assert about(context, {"type": "Nothing", "node": None}) is None
 
 
-def test_a_node_that_is_gone_has_no_shapes(context: Context) -> None:
-    said = about(context, {"type": "Linear", "node": "linear_99"})
-    assert said is not None
-    assert said["shapes"] == {}
+def test_layer_help_of_a_deleted_node_has_no_shapes(context: Context) -> None:
+    layer_help = about(context, {"type": "Linear", "node": "linear_99"})
+    assert layer_help is not None
+    assert layer_help["shapes"] == {}
 
 
-def test_it_is_sent_only_when_it_is_asked_for(tmp_path: Path) -> None:
+def test_layer_help_is_sent_only_on_request(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     live = Live(store, store.create_project(templates()["digits_mlp"].project))
-    quiet = payload(live, VisibleNetwork("main"), "", [], 600)
-    asked = payload(live, VisibleNetwork("main"), "", [], 600, wish={"type": "Linear", "node": "linear_1"})
-    assert quiet["about"] is None
-    assert asked["about"] is not None
-    assert asked["about"]["type"] == "Linear"
-    everything = sum(
+    without_request = payload(live, VisibleNetwork("main"), "", [], 600)
+    with_request = payload(live, VisibleNetwork("main"), "", [], 600, wish={"type": "Linear", "node": "linear_1"})
+    assert without_request["about"] is None
+    assert with_request["about"] is not None
+    assert with_request["about"]["type"] == "Linear"
+    total_size = sum(
         len(json.dumps(about(live.analysis().context, {"type": name, "node": None}))) for name in registry()
     )
-    assert len(json.dumps(palette(None)[0])) < 2 * everything  # why it does not come with the palette
+    assert len(json.dumps(palette(None)[0])) < 2 * total_size  # which is why the palette does not include it
 
 
-def test_frames_and_colours_are_part_of_the_document() -> None:
+def test_document_stores_frames_and_validates_their_color() -> None:
     note = {"text": "Stem", "at": [1, 2], "width": 300, "height": 200, "color": "purple", "frame": True}
     project = apply(blank("x"), {"kind": "note", "id": "frame_1", "note": note})
     assert loads(dumps(project)).main_network.notes["frame_1"].frame

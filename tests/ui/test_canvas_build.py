@@ -1,4 +1,4 @@
-"""The committed canvas is built from the sources beside it, and its own tools say that they are sound."""
+"""The committed canvas build matches its sources, and the checks of its front end pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_the_build_is_of_these_sources() -> None:
+def test_build_stamp_matches_the_sources() -> None:
     stamp = json.loads((BUILD / "stamp.json").read_text())
     sources = [path.relative_to(FRONTEND).as_posix() for path in (FRONTEND / "src").rglob("*") if path.is_file()]
     lines = []
@@ -28,14 +28,14 @@ def test_the_build_is_of_these_sources() -> None:
     assert _hash("\n".join(lines).encode()) == stamp["sources"], "The sources changed: run npm run build in frontend/."
 
 
-def test_the_build_was_not_edited() -> None:
+def test_build_files_match_their_hashes() -> None:
     stamp = json.loads((BUILD / "stamp.json").read_text())
     files = [path for path in BUILD.rglob("*") if path.is_file() and path.name != "stamp.json"]
     assert {path.relative_to(BUILD).as_posix(): _hash(path.read_bytes()) for path in files} == stamp["outputs"]
     assert len(list(BUILD.glob("index-*.js"))) == 1
 
 
-def test_the_lock_names_no_registry() -> None:
+def test_package_lock_contains_no_registry_urls() -> None:
     lock = json.loads((FRONTEND / "package-lock.json").read_text())
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]
 
@@ -45,6 +45,8 @@ def test_the_lock_names_no_registry() -> None:
     reason="needs Node and npm ci in frontend/; people who use Netloom need neither",
 )
 @pytest.mark.parametrize("command", [["tsc", "--noEmit"], ["vitest", "run"]])
-def test_the_front_ends_own_checks(command: list[str]) -> None:
-    done = subprocess.run(["npx", "--no-install", *command], cwd=FRONTEND, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_frontend_type_check_and_unit_tests_pass(command: list[str]) -> None:
+    process = subprocess.run(
+        ["npx", "--no-install", *command], cwd=FRONTEND, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stdout + process.stderr

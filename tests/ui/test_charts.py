@@ -5,10 +5,10 @@ from __future__ import annotations
 from netloom.ui.components.charts import confusion_chart, residual_charts
 
 
-def test_mistakes_can_be_read_in_both_themes() -> None:
-    """What lies on a dark violet is white; all else takes the letters of the theme, and zeros stand back."""
-    written = confusion_chart([[9, 1], [0, 4]], ["cat", "7"]).layout.annotations
-    cells = {(one.y, one.x): (one.text, one.font.color, one.opacity) for one in written}
+def test_confusion_matrix_text_is_readable_in_both_themes() -> None:
+    """Text on dark violet is white; other text has the theme's color, and zeros are faded."""
+    cell_labels = confusion_chart([[9, 1], [0, 4]], ["cat", "7"]).layout.annotations
+    cells = {(label.y, label.x): (label.text, label.font.color, label.opacity) for label in cell_labels}
     assert cells == {
         ("cat", "cat"): ("9", "white", 1),
         ("cat", "7"): ("1", None, 1),
@@ -19,7 +19,7 @@ def test_mistakes_can_be_read_in_both_themes() -> None:
     assert not confusion_chart([[1] * 16] * 16, many).layout.annotations
 
 
-def test_residuals_lie_above_the_line_where_too_little_is_predicted() -> None:
+def test_residual_of_an_underprediction_is_positive() -> None:
     fitted, residuals = residual_charts([1.0, 4.0], [2.0, 1.5])
     assert [list(fitted.data[1][axis]) for axis in "xy"] == [[1.0, 4.0], [2.0, 1.5]]
     assert [list(residuals.data[1][axis]) for axis in "xy"] == [[2.0, 1.5], [-1.0, 2.5]]

@@ -1,4 +1,4 @@
-"""What the browser is sent of a run's curves: everything once, and then only what it may lack."""
+"""The curve points sent to the browser: all of them once, then only those it may lack."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from netloom.ui.components.curves.plot import MOST, TIMES, lines, send_again, un
 
 @pytest.fixture(autouse=True)
 def state(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    monkeypatch.setattr(st, "session_state", found)
-    return found
+    session_state: dict[str, Any] = {}
+    monkeypatch.setattr(st, "session_state", session_state)
+    return session_state
 
 
-def grow(found: Curves, count: int) -> None:
-    curve = found.setdefault(("train", "loss"), Curve())
+def add_points(curves: Curves, count: int) -> None:
+    curve = curves.setdefault(("train", "loss"), Curve())
     for _ in range(count):
         step = len(curve.steps) + 1
         curve.steps.append(step)
@@ -27,79 +27,79 @@ def grow(found: Curves, count: int) -> None:
         curve.at.append(1000 + step / 3)
 
 
-def received(known: list[int], sent: dict[str, Any]) -> bool:
-    """What a browser does with it. False where it lacks something."""
-    for part in sent["points"].values():
-        if part["from"] > len(known):
+def apply_update(known_steps: list[int], update: dict[str, Any]) -> bool:
+    """Apply an update as the browser does. Returns False if points are missing."""
+    for part in update["points"].values():
+        if part["from"] > len(known_steps):
             return False
-        known += part["steps"][len(known) - part["from"] :]
+        known_steps += part["steps"][len(known_steps) - part["from"] :]
     return True
 
 
-def test_a_browser_that_misses_some_looks_still_has_every_point() -> None:
-    found, known = Curves(), list[int]()
-    for look in range(20):
-        grow(found, 1 + look % 3)
-        sent = unsent(found, "run")
-        if look % TIMES == 0:  # all others are left out
-            assert received(known, sent)
-    received(known, unsent(found, "run"))
-    assert known == found["train", "loss"].steps
+def test_browser_with_skipped_updates_receives_every_point() -> None:
+    curves, known_steps = Curves(), list[int]()
+    for update_number in range(20):
+        add_points(curves, 1 + update_number % 3)
+        update = unsent(curves, "run")
+        if update_number % TIMES == 0:  # the browser skips the other updates
+            assert apply_update(known_steps, update)
+    apply_update(known_steps, unsent(curves, "run"))
+    assert known_steps == curves["train", "loss"].steps
 
 
-def test_a_browser_that_comes_late_to_a_run_that_has_ended_has_every_point_or_knows_that_it_lacks_some() -> None:
-    found = Curves()
-    grow(found, 50)
-    for late in range(TIMES):
-        sent, known = unsent(found, "run"), list[int]()
-        assert received(known, sent), late
-        assert known == found["train", "loss"].steps
-    assert unsent(found, "run") == {"points": {}, "counts": {"train/loss": 50}, "asked": 1}
+def test_late_browser_receives_every_point_or_their_count() -> None:
+    curves = Curves()
+    add_points(curves, 50)
+    for updates_missed in range(TIMES):
+        update, known_steps = unsent(curves, "run"), list[int]()
+        assert apply_update(known_steps, update), updates_missed
+        assert known_steps == curves["train", "loss"].steps
+    assert unsent(curves, "run") == {"points": {}, "counts": {"train/loss": 50}, "asked": 1}
     send_again()
-    assert unsent(found, "run")["points"]["train/loss"]["count"] == 50
+    assert unsent(curves, "run")["points"]["train/loss"]["count"] == 50
 
 
-def test_what_is_sent_does_not_grow_with_the_run() -> None:
-    found = Curves()
-    grow(found, 5_000)
-    assert len(unsent(found, "run")["points"]["train/loss"]["steps"]) == 5_000
+def test_update_size_is_independent_of_run_length() -> None:
+    curves = Curves()
+    add_points(curves, 5_000)
+    assert len(unsent(curves, "run")["points"]["train/loss"]["steps"]) == 5_000
     for _ in range(5):
-        grow(found, 2)
-        sent = unsent(found, "run")
-    assert len(sent["points"]["train/loss"]["steps"]) == 2 * TIMES
+        add_points(curves, 2)
+        update = unsent(curves, "run")
+    assert len(update["points"]["train/loss"]["steps"]) == 2 * TIMES
     for _ in range(TIMES):
-        sent = unsent(found, "run")
-    assert not sent["points"]
+        update = unsent(curves, "run")
+    assert not update["points"]
 
 
-def test_everything_is_sent_anew_where_it_is_asked_for_and_after_a_resume() -> None:
-    found = Curves()
-    grow(found, 10)
-    first = unsent(found, "run")
+def test_all_points_are_resent_on_request_and_after_resume() -> None:
+    curves = Curves()
+    add_points(curves, 10)
+    first = unsent(curves, "run")
     send_again()
-    again = unsent(found, "run")
-    assert again["points"] == first["points"]
-    assert again["asked"] == first["asked"] + 1  # so that a browser that lacks points again may ask again
-    other = unsent(found, "run, resumed")
-    assert other["points"] == first["points"]
+    resent = unsent(curves, "run")
+    assert resent["points"] == first["points"]
+    assert resent["asked"] == first["asked"] + 1  # lets a browser request missing points again
+    resumed = unsent(curves, "run, resumed")
+    assert resumed["points"] == first["points"]
 
 
-def test_a_long_past_is_thinned_but_counted_whole() -> None:
-    found = Curves()
-    grow(found, 3 * MOST)
-    part = unsent(found, "run")["points"]["train/loss"]
+def test_long_history_is_downsampled_but_fully_counted() -> None:
+    curves = Curves()
+    add_points(curves, 3 * MOST)
+    part = unsent(curves, "run")["points"]["train/loss"]
     assert part["count"] == 3 * MOST
     assert len(part["steps"]) <= MOST + 1
     assert (part["steps"][0], part["steps"][-1]) == (1, 3 * MOST)
     for _ in range(TIMES - 1):
-        unsent(found, "run")
-    grow(found, 1)
-    assert unsent(found, "run")["points"]["train/loss"]["from"] == 3 * MOST
+        unsent(curves, "run")
+    add_points(curves, 1)
+    assert unsent(curves, "run")["points"]["train/loss"]["from"] == 3 * MOST
 
 
-def test_batches_stand_behind_the_loss_alone_and_only_where_they_are_measured_alike() -> None:
-    found: Curves = {("train", "batch_loss"): Curve(), ("train", "loss"): Curve()}
-    assert [label for label, _, _ in lines(found, "loss")] == ["batches", "train", "validation"]
-    assert [label for label, _, _ in lines(found, "accuracy")] == ["train", "validation"]
-    turns: Curves = {("train", "turns_loss"): Curve(), ("train", "loss"): Curve()}
-    assert [label for label, _, _ in lines(turns, "loss")] == ["train", "validation"]
+def test_batch_loss_is_drawn_only_behind_a_comparable_loss() -> None:
+    curves: Curves = {("train", "batch_loss"): Curve(), ("train", "loss"): Curve()}
+    assert [label for label, _, _ in lines(curves, "loss")] == ["batches", "train", "validation"]
+    assert [label for label, _, _ in lines(curves, "accuracy")] == ["train", "validation"]
+    adversarial_curves: Curves = {("train", "turns_loss"): Curve(), ("train", "loss"): Curve()}
+    assert [label for label, _, _ in lines(adversarial_curves, "loss")] == ["train", "validation"]

@@ -1,4 +1,4 @@
-"""Pages of an agent: its settings, its episodes, and its steps as examples to be explained."""
+"""The pages of an RL agent: its settings, its episodes, and its steps as examples to explain."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from netloom.training.objectives.evaluation import PlayedEpisode, PlayedEpisodes
 from netloom.ui.train.episodes import ENDS, player_data, returns_chart
 from tests.store.states import put
 from tests.training.test_reinforcement import agent
-from tests.ui.test_pages import opened
+from tests.ui.test_pages import open_page
 
 
 @pytest.fixture(scope="module")
 def home_with_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a run of an agent that has ended, as a worker leaves it."""
+    """A data folder with a finished run of an agent, as a worker leaves it."""
     folder: Path = tmp_path_factory.mktemp("agent")
     store, project = open_store(folder), agent("ppo", epochs=1)
     run = store.create_run(store.create_project(project), project, "Agent")
-    trained, place = fit_here(project, folder), store.artifacts(run.id).local_directory()
-    place.mkdir(parents=True, exist_ok=True)
-    write(place / "project.json", project)
-    (place / "model.py").write_text(trained.source)
-    checkpoints.save_best(RunArtifacts.in_directory(place), dict(trained.model.state_dict()), {})
-    (place / "evaluation.json").write_text(json.dumps(asdict(evaluate(trained))))
+    trained, directory = fit_here(project, folder), store.artifacts(run.id).local_directory()
+    directory.mkdir(parents=True, exist_ok=True)
+    write(directory / "project.json", project)
+    (directory / "model.py").write_text(trained.source)
+    checkpoints.save_best(RunArtifacts.in_directory(directory), dict(trained.model.state_dict()), {})
+    (directory / "evaluation.json").write_text(json.dumps(asdict(evaluate(trained))))
     put(store, run.id, "finished", total_steps=300)
     store.close()
     return folder
 
 
 @pytest.fixture(autouse=True)
-def _of_the_agent(home_with_agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _use_agent_home(home_with_agent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
     monkeypatch.setenv("NETLOOM_HOME", str(home_with_agent))
 
 
-def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Path) -> None:
-    app = opened("train")
+def test_train_page_shows_agent_settings_metrics_and_episodes(home_with_agent: Path) -> None:
+    app = open_page("train")
     assert not app.error
     titles = [Agent.model_fields[name].title for name in task("ppo").rl_settings]
     shown = {item.label: item for item in app.number_input}
@@ -64,14 +64,14 @@ def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Pa
     store = open_store(home_with_agent)
     training = store.load(store.list_projects()[0].id).project.training
     assert training.agent.clip == 0.3
-    assert training.monitor == "loss"  # what nobody touched, as two of its choices were called the same once
+    assert training.monitor == "loss"  # unchanged, although two of its options once had the same label
     (monitor,) = [item for item in app.selectbox if item.label == describe_field("monitor").title]
     assert monitor.options == ["Return"]
     store.close()
 
 
-def test_the_explain_page_explains_a_step_of_an_episode() -> None:
-    app = opened("explain")
+def test_explain_page_explains_an_episode_step() -> None:
+    app = open_page("explain")
     assert not app.error
     assert any("Prediction: **push" in item.value for item in app.markdown)
     (step,) = [item for item in app.slider if item.label == "Step"]
@@ -80,20 +80,20 @@ def test_the_explain_page_explains_a_step_of_an_episode() -> None:
     assert any("at step 3" in item.value for item in app.caption)
 
 
-def test_every_environment_can_be_drawn() -> None:
+def test_every_environment_has_a_drawing() -> None:
     script = files("netloom.ui.train").joinpath("episodes.js").read_text(encoding="utf-8")
     for kind in builtin().values():
         if issubclass(kind, Environment):
             assert kind.drawing in ENDS
             assert f"  {kind.drawing}(svg) {{" in script
-            assert f"{kind.drawing}: " in script  # how fast it is shown
+            assert f"{kind.drawing}: " in script  # its playback speed
 
 
-def test_episodes_are_told_with_their_returns_and_ends() -> None:
+def test_episode_player_shows_returns_and_endings() -> None:
     def episode(total: float, *, ended: bool) -> PlayedEpisode:
         return {"seed": 1, "return": total, "ended": ended, "seen": [[0.0]], "actions": [0], "scores": [[1.0, 0.0]]}
 
-    found: PlayedEpisodes = {
+    episodes: PlayedEpisodes = {
         "drawing": "cart_pole",
         "actions": ["a", "b"],
         "values": True,
@@ -101,8 +101,8 @@ def test_episodes_are_told_with_their_returns_and_ends() -> None:
         "random_returns": [20.0],
         "shown": [episode(12.0, ended=True), episode(500.0, ended=False)],
     }
-    data = player_data(found, "run")
-    assert [one["title"] for one in data["episodes"]] == ["An episode: 12", "An episode: 500"]
-    assert [one["end"] for one in data["episodes"]] == list(ENDS["cart_pole"])
-    agents, chance = returns_chart([1.0, 2.0], [3.0, 4.0]).data
-    assert (list(agents.y), list(chance.y)) == ([1.0, 2.0], [3.0, 4.0])
+    data = player_data(episodes, "run")
+    assert [item["title"] for item in data["episodes"]] == ["An episode: 12", "An episode: 500"]
+    assert [item["end"] for item in data["episodes"]] == list(ENDS["cart_pole"])
+    agent_returns, random_returns = returns_chart([1.0, 2.0], [3.0, 4.0]).data
+    assert (list(agent_returns.y), list(random_returns.y)) == ([1.0, 2.0], [3.0, 4.0])

@@ -1,4 +1,4 @@
-"""No page reads what other people wrote as markup: held here over the source, and in tests/browser on every page."""
+"""No page renders user text as markup: checked here in the source, and in tests/browser on every page."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from streamlit.testing.v1 import AppTest
 from tests.sources import PACKAGE, SCRIPTS, complaints, modules
 
 UI = PACKAGE / "ui"
-# What Streamlit reads as Markdown, whole or in its label.
+# Streamlit calls that render their text or label as Markdown.
 SHOWS = {
     "badge", "button", "caption", "checkbox", "exception", "expander", "header", "info", "markdown", "metric",
     "popover", "progress", "radio", "spinner", "status", "subheader", "success", "text_input", "title", "toast",
     "toggle", "warning", "write",
 }  # fmt: skip
-# Attributes that hold sentences, which may quote a document, a file or a run.
+# Attributes with messages that may quote a document, a file or a run.
 QUOTING = {"message", "reason", "problem", "caveat"}
 
 
-def calls(tree: ast.AST, names: set[str]) -> Iterator[ast.Call]:
+def method_calls(tree: ast.AST, names: set[str]) -> Iterator[ast.Call]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
             yield node
 
 
-def bare(node: ast.AST, caught: set[str]) -> Iterator[ast.AST]:
-    """Whatever in an expression quotes somebody and is not escaped."""
+def unescaped_parts(node: ast.AST, caught: set[str]) -> Iterator[ast.AST]:
+    """The parts of an expression that quote user text without escaping it."""
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -36,31 +36,34 @@ def bare(node: ast.AST, caught: set[str]) -> Iterator[ast.AST]:
     ):
         return
     if isinstance(node, ast.Compare):
-        return  # what is compared is not shown
+        return  # compared values are not shown
     if (isinstance(node, ast.Name) and node.id in caught) or (isinstance(node, ast.Attribute) and node.attr in QUOTING):
         yield node
     for part in [node.body, node.orelse] if isinstance(node, ast.IfExp) else ast.iter_child_nodes(node):
-        yield from bare(part, caught)
+        yield from unescaped_parts(part, caught)
 
 
-def unescaped(source: str) -> list[str]:
-    """What a module shows as it is, with the lines."""
+def escaping_problems(source: str) -> list[str]:
+    """The unescaped text that a module shows, with line numbers."""
     tree = ast.parse(source)
     caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
-    found = [f"{node.lineno}: show_error shows what is wrong" for node in calls(tree, {"error", "exception"})]
-    for call in calls(tree, SHOWS):
-        shown = [*call.args[:1], *(known.value for known in call.keywords if known.arg in ("label", "help", "body"))]
-        found += [
-            f"{call.lineno}: {ast.unparse(part)} is not escaped by escape()"
-            for one in shown
-            for part in bare(one, caught)
+    problems = [f"{node.lineno}: show_error shows what is wrong" for node in method_calls(tree, {"error", "exception"})]
+    for call in method_calls(tree, SHOWS):
+        shown = [
+            *call.args[:1],
+            *(keyword.value for keyword in call.keywords if keyword.arg in ("label", "help", "body")),
         ]
-    return found
+        problems += [
+            f"{call.lineno}: {ast.unparse(part)} is not escaped by escape()"
+            for argument in shown
+            for part in unescaped_parts(argument, caught)
+        ]
+    return problems
 
 
-def test_what_people_wrote_is_escaped() -> None:
-    found = complaints(modules(UI) | SCRIPTS, unescaped)
-    assert not [text for text in found if not ("errors.py" in text and "show_error" in text)]
+def test_user_text_is_escaped() -> None:
+    problems = complaints(modules(UI) | SCRIPTS, escaping_problems)
+    assert not [text for text in problems if not ("errors.py" in text and "show_error" in text)]
 
 
 @pytest.mark.parametrize(
@@ -75,8 +78,8 @@ def test_what_people_wrote_is_escaped() -> None:
         "st.button('a', help=run.reason)",
     ],
 )
-def test_the_test_sees_it(source: str) -> None:
-    assert unescaped(source)
+def test_escaping_check_detects_unescaped_text(source: str) -> None:
+    assert escaping_problems(source)
 
 
 HOSTILE = (
@@ -86,14 +89,16 @@ HOSTILE = (
 )
 
 
-def test_an_error_is_shown_as_it_is_written() -> None:
+def test_show_error_escapes_all_markup() -> None:
     def page(text: str) -> None:
         from netloom.ui.shell.errors import show_error
 
         show_error(ValueError(text))
 
     (shown,) = AppTest.from_function(page, args=(HOSTILE,)).run().error
-    kept = shown.value.replace("\u2060", "")
+    markdown = shown.value.replace("\u2060", "")
     for letter in "![]()<>`*_$:#~":
-        assert all(kept[place - 1] == "\\" for place, found in enumerate(kept) if found == letter), letter
-    assert kept.replace("\\", "") == HOSTILE.replace("\\", "")
+        assert all(markdown[index - 1] == "\\" for index, character in enumerate(markdown) if character == letter), (
+            letter
+        )
+    assert markdown.replace("\\", "") == HOSTILE.replace("\\", "")

@@ -1,4 +1,4 @@
-"""Examples beside what a network made of them, as the results page draws them."""
+"""The example panels of the results page, which show inputs beside the outputs of the network."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from netloom.ui.components.words import escape
 from tests.runs.test_vae_sampling import autoencoder, untrained
 
 
-def page() -> None:
-    """Every kind of panel, with names that are markup; runs by itself within Streamlit."""
+def panels_page() -> None:
+    """Every kind of panel, with markup in its text; AppTest runs the source of this function alone."""
     from netloom.training.objectives.evaluation import Panel, PanelPart
     from netloom.ui.components.example_panels import panels, separation_charts
 
@@ -47,42 +47,42 @@ def page() -> None:
     )
 
 
-def test_every_kind_of_panel_is_drawn_and_nothing_in_it_is_markup() -> None:
-    app = AppTest.from_function(page, default_timeout=60).run()
+def test_every_panel_kind_renders_with_escaped_text() -> None:
+    app = AppTest.from_function(panels_page, default_timeout=60).run()
     assert not app.exception
     assert [item.value for item in app.markdown if item.value.startswith("**")] == ["**Worst**", "**Best**"]
     assert sum("Row 0" in item.value for item in app.caption) == 2
-    drawn = [item.proto.body for item in app.get("html")]
-    assert len(drawn) == 3  # the legend, and the tags of both groups
-    assert not any("<img" in body for body in drawn)
+    html_bodies = [item.proto.body for item in app.get("html")]
+    assert len(html_bodies) == 3  # the legend, and the tags of both groups
+    assert not any("<img" in body for body in html_bodies)
     assert not any("<img" in item.value.replace("\\<", "") for item in app.caption)
 
 
-def test_masks_are_painted_in_the_colours_of_the_legend() -> None:
+def test_masks_use_the_legend_colors() -> None:
     shown = painted([[0, 1], [3, 0]])
     assert shown.shape == (2, 2, 3)
-    expected = [int(COLORS[3][place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    expected = [int(COLORS[3][start : start + 2], 16) / 255 for start in (1, 3, 5)]
     assert shown[1, 0].tolist() == pytest.approx(expected)
     assert np.array_equal(shown[0, 0], shown[1, 1])
 
 
-def test_there_are_colours_for_any_number_of_classes() -> None:
+def test_class_colors_cover_any_number_of_classes() -> None:
     assert color(0) == COLORS[0]
-    assert all(color(place) in COLORS[1:] for place in range(1, 200))
-    assert len({color(place) for place in range(10)}) == 10
+    assert all(color(index) in COLORS[1:] for index in range(1, 200))
+    assert len({color(index) for index in range(10)}) == 10
 
 
-def sheets() -> None:
-    """Pictures out of noise of both kinds of network, by themselves within Streamlit."""
+def samples_page() -> None:
+    """Generated images of a GAN and of a decoder; AppTest runs the source of this function alone."""
     from netloom.ui.components.example_panels import samples
 
-    found = {"Generated": [[[[0.0, 1.0], [0.5, 0.2]]]] * 9, "From the data": [[[[1.0, 0.0], [0.1, 0.2]]]] * 9}
-    samples(found, judged=True)
-    samples(found, judged=False)
+    images = {"Generated": [[[[0.0, 1.0], [0.5, 0.2]]]] * 9, "From the data": [[[[1.0, 0.0], [0.1, 0.2]]]] * 9}
+    samples(images, judged=True)
+    samples(images, judged=False)
 
 
-def test_pictures_out_of_noise_stand_beside_those_of_the_data_and_their_caption_fits_the_network() -> None:
-    app = AppTest.from_function(sheets, default_timeout=60).run()
+def test_generated_images_have_data_images_and_matching_captions() -> None:
+    app = AppTest.from_function(samples_page, default_timeout=60).run()
     assert not app.exception
     assert [item.value for item in app.markdown] == ["**Generated**", "**From the data**"] * 2
     gan, decoder = (item.value for item in app.caption)
@@ -106,22 +106,22 @@ def results_page(folder: str) -> None:
     results(live, run)
 
 
-def test_the_results_of_a_variational_autoencoder_show_its_pictures_and_its_worst_reconstructions(
+def test_vae_results_show_samples_and_worst_reconstructions(
     tmp_path: Path,
 ) -> None:
     run = untrained(autoencoder())
-    found = evaluate(run)
+    evaluation = evaluate(run)
     write(tmp_path / "project.json", run.project)
     (tmp_path / "model.py").write_text(run.source)
-    (tmp_path / "evaluation.json").write_text(json.dumps(found.as_json()))
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation.as_json()))
     app = AppTest.from_function(results_page, kwargs={"folder": str(tmp_path)}, default_timeout=60).run()
     assert not app.exception
     titles = [item.value for item in app.markdown if item.value.startswith("**")]
     assert titles == [
         "**Generated from noise**", "**From the data**", "**Worst reconstructions**", "**Best reconstructions**",
     ]  # fmt: skip
-    worst = found.worst[0]
-    row = f"Row {worst.row} · {worst.target} · "  # with its class, which was not asked for
+    worst = evaluation.worst[0]
+    row = f"Row {worst.row} · {worst.target} · "  # with its class, which the network does not predict
     assert [item.value for item in app.caption if item.value.startswith(row)] == [
         f"{row}{escape(f'error {worst.loss:.3g}')}"
     ]

@@ -1,4 +1,4 @@
-"""The explain page: each view opens, one's own example is answered, and what does not fit says why."""
+"""The explain page: each view opens, custom inputs get a prediction, and what is unsupported gives a reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from netloom.ui.explain.views.training_trajectory import answers
 from tests.runs.examples import trained_here
 
 PAGE = Path(__file__).parents[2] / "pages" / "explain.py"
-# Views that are opened on each kind of run; those on a table are all, as its network is the quickest.
+# The views to open for each kind of run; all of them for the table, whose network is the fastest.
 OPENED = {
     "breast_cancer": tuple(view.name for view in VIEWS),
     "intents_transformer": ("input", "attention"),
@@ -43,7 +43,7 @@ TABLE, TEXT, IMAGE = OPENED
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a run of a table, one of texts and one of pictures."""
+    """A data folder with a run on a table, one on texts and one on images."""
     folder: Path = tmp_path_factory.mktemp("explained")
     store = open_store(folder)
     for name in OPENED:
@@ -56,21 +56,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _use_trained_home(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_HOME", str(trained))
     st.cache_resource.clear()
     st.cache_data.clear()
 
 
-def page_of(name: str) -> AppTest:
+def load_page(name: str) -> AppTest:
     (project,) = [row.id for row in open_store().list_projects(limit=9) if row.name == name]
     app = AppTest.from_file(str(PAGE), default_timeout=300)
     app.query_params["project"] = project
     return app.run()
 
 
-def opened(name: str) -> AppTest:
-    app = page_of(name)
+def open_page(name: str) -> AppTest:
+    app = load_page(name)
     assert not app.exception
     assert not app.error, [item.value for item in app.error]
     return app
@@ -78,7 +78,7 @@ def opened(name: str) -> AppTest:
 
 @pytest.mark.parametrize("name", OPENED)
 def test_each_view_opens(name: str) -> None:
-    app = opened(name)
+    app = open_page(name)
     for view in OPENED[name]:
         app.segmented_control(key="view").set_value(view).run()
         assert not app.exception, view
@@ -90,8 +90,8 @@ def _summary(name: str) -> str:
     return next(view.summary for view in VIEWS if view.name == name)
 
 
-def test_a_word_and_a_number_stand_with_the_answer() -> None:
-    app = opened(TABLE)
+def test_prediction_shows_faithfulness_badge_and_numbers() -> None:
+    app = open_page(TABLE)
     shown = " ".join(item.value for item in app.markdown)
     assert "Prediction: " in shown
     assert "completeness error" in shown
@@ -99,21 +99,21 @@ def test_a_word_and_a_number_stand_with_the_answer() -> None:
     assert "-badge[" in shown
 
 
-def test_a_text_of_ones_own_is_answered_as_the_network_answers_it() -> None:
-    app = opened(TEXT)
+def test_custom_text_gets_the_networks_prediction() -> None:
+    app = open_page(TEXT)
     app.segmented_control(key="examples Test rows").set_value("Custom input").run()
     app.text_area[0].set_value("how much money do I have").run()
     assert not app.exception
     assert not app.error
     store = open_store()
     (run,) = [run for row in store.list_projects(limit=9) if row.name == TEXT for run in store.runs(row.id)]
-    said = runs.predict(runs.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
-    answers = [item.value for item in app.markdown if item.value.startswith("### Prediction")]
-    assert answers[0].replace("\\", "").startswith(f"### Prediction: **{said}**")
+    prediction = runs.predict(runs.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
+    headings = [item.value for item in app.markdown if item.value.startswith("### Prediction")]
+    assert headings[0].replace("\\", "").startswith(f"### Prediction: **{prediction}**")
 
 
-def test_a_number_of_ones_own_changes_the_answer_and_others_stay_as_they_were() -> None:
-    app = opened(TABLE)
+def test_custom_number_changes_the_prediction() -> None:
+    app = open_page(TABLE)
     shares = _shares(app)
     app.segmented_control(key="examples Test rows").set_value("Custom input").run()
     assert _shares(app) == shares
@@ -125,48 +125,48 @@ def test_a_number_of_ones_own_changes_the_answer_and_others_stay_as_they_were() 
 
 
 def _shares(app: AppTest) -> list[Any]:
-    """How long the bars of the likeliest answers are."""
+    """The values of the probability bars of the top predictions."""
     bars: Any = app.get("progress")
     return [item.value for item in bars]
 
 
-def test_a_refused_method_is_not_run_and_says_why() -> None:
-    app = opened(TEXT)
+def test_unsupported_method_shows_the_reason() -> None:
+    app = open_page(TEXT)
     app.button_group(key="input method Gradients").set_value("deep_lift").run()
     assert not app.exception
     assert any("does not support this network" in item.value for item in app.info)
 
 
-def test_a_sentence_says_what_decided_and_buttons_lead_to_the_heads_and_back() -> None:
-    app = opened(TEXT)
-    beliefs = (*TITLES.values(), "Faithfulness checks passed")
-    (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
-    assert any(belief in said for belief in beliefs)
+def test_headline_buttons_lead_to_attention_and_back() -> None:
+    app = open_page(TEXT)
+    verdicts = (*TITLES.values(), "Faithfulness checks passed")
+    (sentence,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    assert any(verdict in sentence for verdict in verdicts)
     app.button(key="leads to attention").click().run()
     assert app.segmented_control(key="view").value == "attention"
     assert any(re.search(r"head \d of layer \d", item.value) for item in app.markdown)
     app.button(key="leads to input").click().run()
     assert app.segmented_control(key="view").value == "input"
-    assert said in [item.value for item in app.markdown]
+    assert sentence in [item.value for item in app.markdown]
     assert not app.exception
 
 
-def test_where_there_is_no_attention_nothing_leads_to_it() -> None:
-    assert "leads to attention" not in [item.key for item in opened(TABLE).button]
+def test_model_without_attention_has_no_attention_button() -> None:
+    assert "leads to attention" not in [item.key for item in open_page(TABLE).button]
 
 
-def test_the_baseline_and_the_steps_are_chosen_beside_the_example_and_named_in_the_headline() -> None:
-    app = opened(TABLE)
+def test_selected_baseline_and_steps_apply_to_the_explanations() -> None:
+    app = open_page(TABLE)
     (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
     app.selectbox(key=f"baseline {run_id}").set_value("class").run()
-    last = app.selectbox(key=f"baseline class {run_id}").options[-1]
-    app.selectbox(key=f"baseline class {run_id}").set_value(last).run()
+    class_name = app.selectbox(key=f"baseline class {run_id}").options[-1]
+    app.selectbox(key=f"baseline class {run_id}").set_value(class_name).run()
     app.number_input(key=f"steps {run_id}").set_value(12).run()
-    (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
-    assert f"compared with the mean of the training rows of the class {last}" in said
+    (sentence,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    assert f"compared with the mean of the training rows of the class {class_name}" in sentence
     assert any("with 12 steps" in item.value for item in app.caption)
     app.segmented_control(key="view").set_value("overall").run()
-    assert any(f"rows of the class {last}, over" in item.value.replace("\\", "") for item in app.caption)
+    assert any(f"rows of the class {class_name}, over" in item.value.replace("\\", "") for item in app.caption)
     app.segmented_control(key="view").set_value("input").run()
     app.button_group(key="input method Gradients").set_value("saliency").run()
     assert any("does not use the chosen baseline and steps" in item.value for item in app.caption)
@@ -174,21 +174,21 @@ def test_the_baseline_and_the_steps_are_chosen_beside_the_example_and_named_in_t
 
 
 @pytest.mark.parametrize("name", OPENED)
-def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Attribution] = []
+def test_custom_baseline_row_is_used_as_entered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[Attribution] = []
     submit = Pool.submit
 
-    def noted(pool: Pool, request: Any, *given: Any) -> Any:
-        asked.extend([request] if isinstance(request, Attribution) else [])
-        return submit(pool, request, *given)
+    def record_submit(pool: Pool, request: Any, *args: Any) -> Any:
+        requests.extend([request] if isinstance(request, Attribution) else [])
+        return submit(pool, request, *args)
 
-    def compared(field: str) -> torch.Tensor:
-        """With what the last explanation compared."""
-        inputs, _ = read_example(run.data, asked[-1].row)
-        return choose(asked[-1].options["baseline"], run.data, inputs).values[field]
+    def baseline_values(field: str) -> torch.Tensor:
+        """The baseline values of the last explanation."""
+        inputs, _ = read_example(run.data, requests[-1].row)
+        return choose(requests[-1].options["baseline"], run.data, inputs).values[field]
 
-    monkeypatch.setattr(Pool, "submit", noted)
-    app = opened(name)
+    monkeypatch.setattr(Pool, "submit", record_submit)
+    app = open_page(name)
     (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
     picker = app.selectbox(key=f"baseline {run_id}")
     assert picker.options[-1] == "Custom row"
@@ -196,7 +196,10 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
     run = runs.load_run(open_store(), run_id)
     number = typical_row(run.data, run.fields)
     entered, key = run.data.row(number), f"own baseline {run_id} {number}"
-    assert all(torch.equal(compared(one), run.data.inputs[one][number : number + 1]) for one in run.fields)
+    assert all(
+        torch.equal(baseline_values(input_field), run.data.inputs[input_field][number : number + 1])
+        for input_field in run.fields
+    )
     if name == TABLE:
         box = next(item for item in app.number_input if str(item.key).startswith(key))
         entered[str(box.label).replace("\\", "")] = 3 * float(box.value or 1)
@@ -214,23 +217,23 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
     assert not app.error, [item.value for item in app.error]
     for field, values in run.data.encode(entered, run.fields).items():
         assert not torch.equal(values, run.data.inputs[field][number : number + 1])
-        assert torch.equal(compared(field), values)
-    (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
-    assert "compared with a row of your own" in said
+        assert torch.equal(baseline_values(field), values)
+    (sentence,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    assert "compared with a row of your own" in sentence
 
 
-def test_a_row_of_ones_own_that_cannot_be_read_is_refused_in_words() -> None:
-    app = opened(IMAGE)
+def test_unreadable_baseline_image_shows_an_error() -> None:
+    app = open_page(IMAGE)
     (run_id,) = {str(item.key).partition(" ")[2] for item in app.selectbox if str(item.key).startswith("baseline ")}
     app.selectbox(key=f"baseline {run_id}").set_value("custom").run()
-    (way,) = [item for item in app.segmented_control if str(item.key).startswith("own baseline ")]
-    way.set_value("Upload").run()
+    (input_mode,) = [item for item in app.segmented_control if str(item.key).startswith("own baseline ")]
+    input_mode.set_value("Upload").run()
     app.file_uploader[0].set_value(("torn.png", b"no picture", "image/png")).run()
     assert not app.exception
     assert any("is not a readable image" in item.value for item in app.error), [item.value for item in app.error]
 
 
-def test_damaged_weights_get_a_sentence() -> None:
+def test_damaged_weights_show_an_error() -> None:
     (weights,) = [
         open_store().artifacts(run.id).local_directory() / "best.safetensors"
         for row in open_store().list_projects(limit=9)
@@ -240,15 +243,15 @@ def test_damaged_weights_get_a_sentence() -> None:
     whole = weights.read_bytes()
     weights.write_bytes(whole[:100])
     try:
-        (error,) = page_of(TABLE).error
+        (error,) = load_page(TABLE).error
         assert re.search("The file .* from a backup, .* reproduce the run", error.value)
     finally:
         weights.write_bytes(whole)
-    opened(TABLE)
+    open_page(TABLE)
 
 
-def test_last_weights_can_be_looked_at() -> None:
-    app = opened(TABLE)
+def test_last_weights_can_be_explained() -> None:
+    app = open_page(TABLE)
     weights = next(item for item in app.segmented_control if item.label == "Weights")
     weights.set_value("last").run()
     assert not app.error
@@ -256,19 +259,19 @@ def test_last_weights_can_be_looked_at() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_every_view_is_where_it_is_said_to_be(view: View) -> None:
-    for place in filter(None, (view.draws, view.obstacle)):
-        module, _, name = place.partition(":")
+def test_every_view_reference_resolves_to_a_function(view: View) -> None:
+    for reference in filter(None, (view.draws, view.obstacle)):
+        module, _, name = reference.partition(":")
         assert callable(getattr(import_module(module), name))
     assert view.summary.endswith(".")
 
 
-def test_views_are_told_apart() -> None:
+def test_view_names_and_titles_are_unique() -> None:
     for names in ([view.name for view in VIEWS], [view.title for view in VIEWS]):
         assert len(set(names)) == len(names)
 
 
-def test_the_tag_of_each_word_can_be_explained() -> None:
+def test_tagging_target_is_selected_by_word_and_tag() -> None:
     def page() -> None:
         from types import SimpleNamespace
 
@@ -291,14 +294,14 @@ def test_the_tag_of_each_word_can_be_explained() -> None:
     assert app.session_state["asked"] is None, "the first entity, as where nobody chooses"
     word, tag = app.selectbox
     words = app.session_state["words"]
-    assert word.options[1:] == [f"{place + 1} · {text}" for place, text in enumerate(words)]
+    assert word.options[1:] == [f"{index + 1} · {text}" for index, text in enumerate(words)]
     word.set_value(2).run()
     assert app.session_state["asked"] == {"position": 2}
     app.selectbox[1].set_value(tag.options[1]).run()
     assert app.session_state["asked"] == {"position": 2, "token": tag.options[1]}
 
 
-def test_long_texts_of_a_row_stand_in_full_and_not_in_the_cells_of_a_table() -> None:
+def test_long_texts_are_shown_outside_the_table() -> None:
     def page() -> None:
         from netloom.data import Example
         from netloom.ui.explain.page import show_whole_example
@@ -324,22 +327,22 @@ def test_long_texts_of_a_row_stand_in_full_and_not_in_the_cells_of_a_table() -> 
         ([{"b": 0.9}, {"a": 0.8}], "b", "The score of a", ["a"]),
     ],
 )
-def test_what_is_drawn_through_training_is_known_of_every_checkpoint(
+def test_training_trajectory_curves_have_a_value_per_checkpoint(
     shares: list[dict[str, float]], truth: str, title: str, drawn: list[str]
 ) -> None:
     frames = []
-    for known in shares:
+    for probabilities in shares:
         target = SimpleNamespace(name="a", quantity="the score of a")
-        prediction, example = SimpleNamespace(probabilities=known), SimpleNamespace(target=truth)
-        one = SimpleNamespace(target=target, prediction=prediction, example=example, answer=1.0)
-        frames.append(SimpleNamespace(explanation=one, probability=known.get("a")))
-    found: Any = SimpleNamespace(frames=frames, final=frames[-1])
-    told, curves = answers(found, by_class=True)
-    assert (told, list(curves)) == (title, drawn)
+        prediction, example = SimpleNamespace(probabilities=probabilities), SimpleNamespace(target=truth)
+        explanation = SimpleNamespace(target=target, prediction=prediction, example=example, answer=1.0)
+        frames.append(SimpleNamespace(explanation=explanation, probability=probabilities.get("a")))
+    trajectory: Any = SimpleNamespace(frames=frames, final=frames[-1])
+    axis_title, curves = answers(trajectory, by_class=True)
+    assert (axis_title, list(curves)) == (title, drawn)
     assert all(value is not None for values in curves.values() for value in values)
 
 
-def test_numbers_are_taken_away_as_they_are() -> None:
+def test_csv_export_preserves_exact_values() -> None:
     values = np.arange(24, dtype=np.float64).reshape(2, 3, 4) / 7
     rows = list(csv.DictReader(io.StringIO(written(array_table(values, ("channel", "row", "column"))))))
     assert [float(row["attribution"]) for row in rows] == values.ravel().tolist()

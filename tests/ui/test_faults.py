@@ -1,4 +1,4 @@
-"""Whatever Netloom itself fails at on the design page: the canvas, Undo and the versions are still there."""
+"""Internal failures on the design page: the canvas, undo and the versions keep working."""
 
 from __future__ import annotations
 
@@ -43,63 +43,63 @@ def store(home: Path) -> Store:
 
 @pytest.fixture
 def live(store: Store) -> Live:
-    found = Live(store, store.create_project(templates()["spirals"].project))
-    drawn(found)
-    return found
+    instance = Live(store, store.create_project(templates()["spirals"].project))
+    draw_canvas(instance)
+    return instance
 
 
-def drawn(live: Live, wish: AboutWish | None = None) -> CanvasData:
-    found = payload(live, VisibleNetwork("main"), "tab", [], 600, wish=wish)
-    json.dumps(found, allow_nan=False)
-    return found
+def draw_canvas(live: Live, wish: AboutWish | None = None) -> CanvasData:
+    data = payload(live, VisibleNetwork("main"), "tab", [], 600, wish=wish)
+    json.dumps(data, allow_nan=False)
+    return data
 
 
-def faults(found: CanvasData) -> list[messages.Issue]:
-    return [issue for issue in found["derived"]["issues"] if issue["code"] == "internal"]
+def internal_issues(data: CanvasData) -> list[messages.Issue]:
+    return [issue for issue in data["derived"]["issues"] if issue["code"] == "internal"]
 
 
-def shapes(found: CanvasData) -> dict[str, str]:
-    return {key: edge["label"] for key, edge in found["derived"]["edges"].items()}
+def edge_labels(data: CanvasData) -> dict[str, str]:
+    return {key: edge["label"] for key, edge in data["derived"]["edges"].items()}
 
 
-def linear(live: Live) -> str:
+def linear_node(live: Live) -> str:
     return next(node.id for node in live.project.main_network.nodes.values() if node.type == "Linear")
 
 
 def sync(live: Live, **edit: Any) -> list[str]:
-    seq = drawn(live)["ack"]["tab"] + 1
+    seq = draw_canvas(live)["ack"]["tab"] + 1
     return live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": [{"seq": seq, **edit}]})
 
 
-def works(live: Live) -> CanvasData:
-    """What is drawn, where edits, Undo and versions do what they should."""
+def assert_editing_works(live: Live) -> CanvasData:
+    """The drawn canvas, after checking that edits, undo and versions work."""
     before = live.project
     node = next(iter(before.main_network.nodes))
     assert sync(live, kind="move", at={node: [before.main_network.nodes[node].at[0] + 7.0, 0]}) == []
-    found = drawn(live)
-    assert found["network"]["nodes"].keys() == before.main_network.nodes.keys()
-    assert found["can_undo"]
+    data = draw_canvas(live)
+    assert data["network"]["nodes"].keys() == before.main_network.nodes.keys()
+    assert data["can_undo"]
     assert sync(live, kind="undo") == []
     assert live.project == before == live.store.load(live.id).project
     assert live.store.version(live.id, live.store.versions(live.id)[-1].number)
-    return found
+    return data
 
 
-def standing(name: str, example: Example) -> Project:
-    """A layer between the Inputs and the Outputs that it asks for."""
+def project_with_layer(name: str, example: Example) -> Project:
+    """A project with the layer between the inputs and outputs that it needs."""
     nodes: dict[str, tuple[str, dict[str, Any]]] = {"layer_1": (name, dict(example.params))}
     edges = []
     for number, (port, spec) in enumerate(example.inputs.items()):
-        nodes[f"input_{number}"] = ("Input", {"kind": kind(spec), "shape": list(spec.shape[1:])})
+        nodes[f"input_{number}"] = ("Input", {"kind": input_kind(spec), "shape": list(spec.shape[1:])})
         edges.append((f"input_{number}", f"layer_1.{port}"))
     layer = registry()[name].model_validate(dict(example.params))
-    for number, given in enumerate(layer.outputs()):
+    for number, output in enumerate(layer.outputs()):
         nodes[f"output_{number}"] = ("Output", {"name": f"o{number}"})
-        edges.append((f"layer_1.{given.name}", f"output_{number}"))
+        edges.append((f"layer_1.{output.name}", f"output_{number}"))
     return project(nodes, edges)
 
 
-def kind(spec: TensorSpec) -> str:
+def input_kind(spec: TensorSpec) -> str:
     return "indices" if spec.dtype == "int" and spec.kind != "tokens" else "tensor" if spec.kind == "any" else spec.kind
 
 
@@ -107,46 +107,46 @@ BUILDS = {name: layer.build for name, layer in registry().items()}
 INNER = [name for name, layer in registry().items() if name not in ("Input", "Output", "Subnetwork")]
 
 
-def test_each_layer_may_fail_to_be_built(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = 0
+def test_layer_build_failure_is_reported_on_its_node(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    tested = 0
     for name in INNER:
         layer = registry()[name]
         example = next(iter(layer.examples()), None)
         if layer.refusal() or example is None:
             continue
-        document = standing(name, example)
+        document = project_with_layer(name, example)
         good = analyse(document)
         with monkeypatch.context() as patch:
             patch.setattr(context_module, "measure", measure.__wrapped__)
             patch.setattr(layer, "build", boom)
-            found = analyse(document, before=good)
-            if tried % 16 == 0:
+            analysis = analyse(document, before=good)
+            if tested % 16 == 0:
                 with patch.context() as whole:
                     whole.setattr(layer, "build", BUILDS[name])
                     live.replace(document)
-                    before = shapes(drawn(live))
-                assert shapes(works(live)) == before or layer.own_code
-        new = [issue for issue in found.errors if issue not in good.errors]
+                    before = edge_labels(draw_canvas(live))
+                assert edge_labels(assert_editing_works(live)) == before or layer.own_code
+        new = [issue for issue in analysis.errors if issue not in good.errors]
         assert [issue.node for issue in new] == ["layer_1"], name
         assert "layer_1" in new[0].message
-        if not layer.own_code:  # what is wrong in that is its author's
+        if not layer.own_code:  # errors in custom code belong to its author
             assert new[0].code == "internal", name
-            assert found.nodes["layer_1"] == good.nodes["layer_1"], name
-        tried += 1
-    assert tried > 200
+            assert analysis.nodes["layer_1"] == good.nodes["layer_1"], name
+        tested += 1
+    assert tested > 200
     assert "boom" in (live.store.home / "errors.jsonl").read_text()
 
 
-def test_each_rule_may_fail(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = drawn(live)
+def test_rule_failure_is_reported_as_an_internal_issue(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = draw_canvas(live)
     for rule in rules():
         with monkeypatch.context() as patch:
             patch.setattr(type(rule), "check", boom)
-            found = works(live)
-        assert len(faults(found)) == 1, type(rule).__name__
-        assert type(rule).__name__ in faults(found)[0]["message"]
-        assert shapes(found) == shapes(good)
-        assert found["derived"]["totals"] == good["derived"]["totals"]
+            data = assert_editing_works(live)
+        assert len(internal_issues(data)) == 1, type(rule).__name__
+        assert type(rule).__name__ in internal_issues(data)[0]["message"]
+        assert edge_labels(data) == edge_labels(good)
+        assert data["derived"]["totals"] == good["derived"]["totals"]
 
 
 PARTS: dict[str, tuple[Any, str]] = {
@@ -164,38 +164,38 @@ PARTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_each_part_of_what_the_canvas_is_told_may_fail(part: str, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = drawn(live)
+def test_payload_failure_leaves_the_canvas_usable(part: str, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = draw_canvas(live)
     monkeypatch.setattr(*PARTS[part], boom)
-    if part == "a layer's line":  # what did not change is not described again
-        live.apply({"kind": "set", "node": linear(live), "params": {"bias": False}})
-        assert faults(drawn(live)) == faults(drawn(live)), "and what failed is"
-    found = works(live)
+    if part == "a layer's line":  # unchanged layers are not described again
+        live.apply({"kind": "set", "node": linear_node(live), "params": {"bias": False}})
+        assert internal_issues(draw_canvas(live)) == internal_issues(draw_canvas(live)), "and what failed is"
+    data = assert_editing_works(live)
     if part == "the data":
         assert "failed to read this data (KeyError)" in live.data_problem()
         return
-    assert faults(found)
-    assert {issue["message"].count("'boom'") for issue in faults(found)} == {1}
+    assert internal_issues(data)
+    assert {issue["message"].count("'boom'") for issue in internal_issues(data)} == {1}
     if part in ("all of the analysis", "the order of layers", "the totals", "help", "a layer's line"):
-        assert shapes(found) == shapes(good), "the last that are known"
+        assert edge_labels(data) == edge_labels(good), "the last that are known"
     assert "boom" in (live.store.home / "errors.jsonl").read_text()
 
 
-def test_a_failure_is_logged_once_however_often_it_is_drawn(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_failure_is_logged_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(rules()[0]), "check", boom)
     for _ in range(3):
         sync(live, kind="undo")
         live.apply({"kind": "project", "notes": str(_)})
-        drawn(live)
+        draw_canvas(live)
     assert (live.store.home / "errors.jsonl").read_text().count('"where": "analysis"') == 1
 
 
-def test_a_save_that_fails_is_said_and_tried_again(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_save_is_reported_and_retried(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Store, "save", boom)
-        told = live.apply({"kind": "project", "name": "Kept here"})
-        assert "Not saved" in told[0]
-        assert not drawn(live)["saved"]
+        problems = live.apply({"kind": "project", "name": "Kept here"})
+        assert "Not saved" in problems[0]
+        assert not draw_canvas(live)["saved"]
     assert live.apply({"kind": "project", "notes": "more"}) == []
     assert live.store.load(live.id).project.name == "Kept here"
 
@@ -213,9 +213,11 @@ WIDGETS = {
 
 
 @pytest.mark.parametrize("part", WIDGETS)
-def test_each_part_of_the_page_may_fail(part: str, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[dict[str, Any]] = []
-    monkeypatch.setattr(netloom.ui.design.page, "canvas", lambda **named: told.append(named["data"]))
+def test_page_part_failure_leaves_the_other_parts_usable(
+    part: str, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads: list[dict[str, Any]] = []
+    monkeypatch.setattr(netloom.ui.design.page, "canvas", lambda **named: payloads.append(named["data"]))
     monkeypatch.setattr(netloom.ui.design.page, part, boom)
     app = AppTest.from_file(str(ROOT / "pages" / "design.py"), default_timeout=60)
     tab = {"source": "Code", "_versions": "Versions"}.get(part, "Versions" if part == "payload" else "Layer")
@@ -227,12 +229,12 @@ def test_each_part_of_the_page_may_fail(part: str, live: Live, monkeypatch: pyte
     assert len(app.error) == 1
     assert app.text_input[0].value == live.project.name
     assert "Train" in {button.label for button in app.button}
-    assert bool(told) == (part != "payload")
+    assert bool(payloads) == (part != "payload")
     if part == "payload":
         assert "Restore" in {button.label for button in app.button}
 
 
-def large(notes: int, first: int = 0) -> dict[str, Any]:
+def large_edit(notes: int, first: int = 0) -> dict[str, Any]:
     edits = [
         {"kind": "note", "id": f"note_{number}", "note": {"text": "ä" * 10_000}}
         for number in range(first, first + notes)
@@ -240,40 +242,40 @@ def large(notes: int, first: int = 0) -> dict[str, Any]:
     return {"kind": "batch", "edits": edits}
 
 
-def limit(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def limit_document_size(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     for module in (netloom.document.files, netloom.store.projects):
         monkeypatch.setattr(module, "MAX_BYTES", size)
 
 
-def test_an_edit_that_makes_a_document_too_large_is_refused(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit(monkeypatch, 200_000)
-    assert live.apply(large(5)) == []
+def test_edit_beyond_the_size_limit_is_rejected(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_document_size(monkeypatch, 200_000)
+    assert live.apply(large_edit(5)) == []
     with pytest.raises(EditError, match="at most 200,000"):
-        live.apply(large(10))
-    refused = sync(live, **large(10))
-    assert len(refused) == 1
-    assert "Shorten or remove notes" in refused[0]
+        live.apply(large_edit(10))
+    refusals = sync(live, **large_edit(10))
+    assert len(refusals) == 1
+    assert "Shorten or remove notes" in refusals[0]
     copies = {f"copy_{number}": live.project.main_network for number in range(3)}
     with pytest.raises(EditError, match="at most"):
         live.replace(live.project.model_copy(update={"networks": {**copies, **live.project.networks}}))
-    kept = Live(live.store, live.id)
-    assert kept.project == live.project
-    assert len(kept.project.main_network.notes) == 5
-    works(live)
+    reopened = Live(live.store, live.id)
+    assert reopened.project == live.project
+    assert len(reopened.project.main_network.notes) == 5
+    assert_editing_works(live)
 
 
-def test_what_is_too_large_already_can_be_opened_and_made_smaller(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    live.apply(large(30))
-    limit(monkeypatch, 200_000)  # as if it had been kept by a Netloom that had no limit
-    again = Live(live.store, live.id)
-    assert len(again.project.main_network.notes) == 30
+def test_oversized_document_opens_and_can_shrink(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.apply(large_edit(30))
+    limit_document_size(monkeypatch, 200_000)  # as if an earlier version without a limit had saved it
+    reopened = Live(live.store, live.id)
+    assert len(reopened.project.main_network.notes) == 30
     with pytest.raises(EditError, match="at most"):
-        again.apply(large(1, first=40))
-    assert again.apply({"kind": "note", "id": "note_1", "note": None}) == []
+        reopened.apply(large_edit(1, first=40))
+    assert reopened.apply({"kind": "note", "id": "note_1", "note": None}) == []
     assert len(live.store.load(live.id).project.main_network.notes) == 29
 
 
-def test_a_project_that_could_not_be_opened_is_not_kept(store: Store) -> None:
+def test_oversized_project_is_not_created(store: Store) -> None:
     notes = {f"note_{number}": {"text": "ä" * 20_000} for number in range(600)}
     value = {**json.loads(dumps(blank("Large"))), "networks": {"main": {"notes": notes}}}
     with pytest.raises(StoreError, match="at most"):

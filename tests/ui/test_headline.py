@@ -1,4 +1,4 @@
-"""What an answer rests on, in a sentence: the parts are named as they weigh, and belief follows the verdict."""
+"""The headline of an explanation: it names features by weight and ends with the verdict."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from netloom.ui.explain.views.comparison import points
 WORDS = ("how", "to", "get", "there", "")
 
 
-def explained(
+def make_explanation(
     values: dict[str, np.ndarray],
     labels: dict[str, tuple[str, ...]] | None = None,
     *,
@@ -44,7 +44,7 @@ def explained(
     says: str = "navigate",
     **example: Any,
 ) -> Explanation:
-    """An explanation of which only the attributions are of interest."""
+    """An explanation in which only the attributions matter."""
     return Explanation(
         method=method,
         title=method,
@@ -59,8 +59,8 @@ def explained(
     )
 
 
-def of_words(values: list[float], **more: Any) -> str:
-    return headline(explained({"text": np.array(values)}, {"text": WORDS}, tokens=WORDS[:4], **more))
+def text_headline(values: list[float], **more: Any) -> str:
+    return headline(make_explanation({"text": np.array(values)}, {"text": WORDS}, tokens=WORDS[:4], **more))
 
 
 @pytest.mark.parametrize(
@@ -75,31 +75,31 @@ def of_words(values: list[float], **more: Any) -> str:
         ([1.0, 1.0, 1.0, 1.0, 0.0], "“how”, “to” and “get” increase the score of **navigate** most."),
     ],
 )
-def test_words_are_named_as_they_weigh_and_padding_is_not(values: list[float], said: str) -> None:
-    assert of_words(values) == f"{said} Checks passed."
+def test_headline_names_words_by_weight_without_padding(values: list[float], said: str) -> None:
+    assert text_headline(values) == f"{said} Checks passed."
 
 
-def test_a_number_is_raised_and_lowered() -> None:
-    assert of_words([2.0, 0.0, -1.0, 0.0, 0.0], kind="number").startswith(
+def test_regression_headline_names_increase_and_decrease() -> None:
+    assert text_headline([2.0, 0.0, -1.0, 0.0, 0.0], kind="number").startswith(
         "“how” increases **navigate** most; “get” decreases it."
     )
 
 
-def test_what_has_no_sign_only_matters() -> None:
-    assert of_words([0.0, -3.0, 2.0, 0.0, 0.0], method="saliency").startswith("“to” and “get” matter most for")
+def test_unsigned_method_headline_says_matter_most() -> None:
+    assert text_headline([0.0, -3.0, 2.0, 0.0, 0.0], method="saliency").startswith("“to” and “get” matter most for")
 
 
 @pytest.mark.parametrize(
     ("level", "belief"),
     [("good", "Checks passed."), ("caution", "Interpret with caution."), ("poor", "Checks failed.")],
 )
-def test_belief_follows_the_verdict(level: Level, belief: str) -> None:
-    assert of_words([1.0, 0.0, 0.0, 0.0, 0.0], level=level).endswith(f"**navigate** most. {belief}")
+def test_headline_ends_with_the_verdict(level: Level, belief: str) -> None:
+    assert text_headline([1.0, 0.0, 0.0, 0.0, 0.0], level=level).endswith(f"**navigate** most. {belief}")
 
 
-def test_nothing_is_said_where_nothing_weighs_or_another_number_is_explained() -> None:
-    assert of_words([0.0, 0.0, 0.0, 0.0, 5.0]) == ""
-    assert of_words([1.0, 0.0, 0.0, 0.0, 0.0], method="neuron_gradient") == ""
+def test_headline_is_empty_for_zero_attribution_or_neuron_methods() -> None:
+    assert text_headline([0.0, 0.0, 0.0, 0.0, 5.0]) == ""
+    assert text_headline([1.0, 0.0, 0.0, 0.0, 0.0], method="neuron_gradient") == ""
 
 
 @pytest.mark.parametrize(
@@ -110,48 +110,48 @@ def test_nothing_is_said_where_nothing_weighs_or_another_number_is_explained() -
         (5, 0, "The left"),
     ],
 )
-def test_a_picture_is_told_by_where_it_is_strongest(row: int, column: int, said: str) -> None:
+def test_image_headline_names_the_strongest_region(row: int, column: int, said: str) -> None:
     values = np.zeros((1, 9, 9))
     values[0, row, column] = 1.0
-    assert headline(explained({"image": values})).startswith(said)
+    assert headline(make_explanation({"image": values})).startswith(said)
 
 
-def test_a_picture_of_which_no_piece_stands_out_counts_as_a_whole() -> None:
-    assert headline(explained({"image": np.ones((1, 9, 9))})).startswith("All regions of the image increase")
+def test_uniform_image_headline_names_all_regions() -> None:
+    assert headline(make_explanation({"image": np.ones((1, 9, 9))})).startswith("All regions of the image increase")
 
 
-def test_a_stretch_of_a_series_is_named_by_its_steps() -> None:
+def test_series_headline_names_a_step_range() -> None:
     values = np.zeros((16, 1))
     values[6] = 2.0
-    said = headline(explained({"series": values}, series=np.zeros((16, 1))))
-    assert said.startswith("Steps 6 to 7 increase")
+    sentence = headline(make_explanation({"series": values}, series=np.zeros((16, 1))))
+    assert sentence.startswith("Steps 6 to 7 increase")
 
 
-def test_a_stretch_of_a_sound_is_named_by_its_seconds_and_a_node_of_a_graph_by_its_number() -> None:
+def test_headline_names_sound_seconds_and_graph_nodes() -> None:
     values = np.zeros((16, 1))
     values[6] = 2.0
-    heard = replace(explained({"sound": values}, series=np.zeros((16, 1))), axes={"sound": Axes(rate=100.0)})
-    assert headline(heard).startswith("Seconds 0.06 to 0.08 increase")
-    joined = {"atoms": Axes(NODE, "feature"), "bonds": Axes(NODE, "joined to", of_nodes=True)}
-    graph = replace(explained({"atoms": values, "bonds": np.zeros((16, 16))}), axes=joined)
+    sound = replace(make_explanation({"sound": values}, series=np.zeros((16, 1))), axes={"sound": Axes(rate=100.0)})
+    assert headline(sound).startswith("Seconds 0.06 to 0.08 increase")
+    graph_axes = {"atoms": Axes(NODE, "feature"), "bonds": Axes(NODE, "joined to", of_nodes=True)}
+    graph = replace(make_explanation({"atoms": values, "bonds": np.zeros((16, 16))}), axes=graph_axes)
     assert headline(graph).startswith("Node 6 of atoms increases")
 
 
-def test_columns_that_two_tables_share_are_told_apart() -> None:
-    both = {"first": np.array([2.0, 1.5]), "second": np.array([2.0, 0.0])}
-    said = headline(explained(both, {"first": ("age", "height"), "second": ("age", "weight")}))
-    assert said.startswith("age of first, age of second and height increase")
+def test_headline_qualifies_columns_shared_by_two_tables() -> None:
+    attributions = {"first": np.array([2.0, 1.5]), "second": np.array([2.0, 0.0])}
+    sentence = headline(make_explanation(attributions, {"first": ("age", "height"), "second": ("age", "weight")}))
+    assert sentence.startswith("age of first, age of second and height increase")
 
 
-def test_the_start_of_a_written_answer_is_a_part_like_any_other() -> None:
+def test_headline_and_attention_sentence_name_the_start_token() -> None:
     labels = {"text": WORDS, "answer so far": ("⟨start⟩", "2", "")}
     values = {"text": np.array([0.1, 0.2, 0.0, 0.0, 0.0]), "answer so far": np.array([3.0, 0.1, 0.0])}
-    found = explained(values, labels, words={"text": WORDS[:4]}, answer="20")
-    assert headline(found).startswith("The start token increases the score of **navigate** most.")
+    explanation = make_explanation(values, labels, words={"text": WORDS[:4]}, answer="20")
+    assert headline(explanation).startswith("The start token increases the score of **navigate** most.")
     streams = (Stream("answer so far", ("⟨start⟩", "2", "")),)
     layer = AttentionLayer("a", "A", False, np.ones((1, 3, 3)))
-    looks = AttentionMaps((layer,), streams[0].tokens, np.eye(3), "", None, streams, (0,))
-    assert attention_sentence(replace(found, attention=looks), None).startswith(
+    attention = AttentionMaps((layer,), streams[0].tokens, np.eye(3), "", None, streams, (0,))
+    assert attention_sentence(replace(explanation, attention=attention), None).startswith(
         "The prediction relies on the start token. "
     )
 
@@ -164,74 +164,76 @@ def test_the_start_of_a_written_answer_is_a_part_like_any_other() -> None:
         (Axes(rate=4.0), ("0 s", "0.25 s", "0.5 s"), r"The prediction relies on 0\.5 s. "),
     ],
 )
-def test_attention_calls_steps_of_a_series_as_the_other_views_do(
-    axes: Axes, tokens: tuple[str, ...], said: str
-) -> None:
+def test_attention_sentence_uses_the_step_names_of_the_axis(axes: Axes, tokens: tuple[str, ...], said: str) -> None:
     assert axes.steps(3) == tokens
     layer = AttentionLayer("a", "A", False, np.ones((1, 3, 3)))
-    looks = AttentionMaps((layer,), tokens, np.eye(3), "", None, (Stream("signal", tokens),), (2,))
-    # As many channels as steps, which are not to be taken for these.
-    found = explained({"signal": np.ones((3, 3))}, {"signal": ("x", "y", "z")})
-    assert attention_sentence(replace(found, attention=looks, axes={"signal": axes}), None).startswith(said)
+    attention = AttentionMaps((layer,), tokens, np.eye(3), "", None, (Stream("signal", tokens),), (2,))
+    # As many channels as steps, so that the two could be confused.
+    explanation = make_explanation({"signal": np.ones((3, 3))}, {"signal": ("x", "y", "z")})
+    assert attention_sentence(replace(explanation, attention=attention, axes={"signal": axes}), None).startswith(said)
 
 
-def test_what_the_network_never_met_is_said_to_be_unknown() -> None:
-    assert prediction_text(explained({}, says="\ufffd")) == r"\(unknown\)"
+def test_prediction_text_of_an_unknown_class_is_unknown() -> None:
+    assert prediction_text(make_explanation({}, says="\ufffd")) == r"\(unknown\)"
 
 
-def test_the_value_of_an_action_is_raised_and_not_the_action() -> None:
-    assert of_words([2.0, 0.0, 0.0, 0.0, 0.0], kind="value").startswith(
+def test_value_headline_names_the_value_of_the_action() -> None:
+    assert text_headline([2.0, 0.0, 0.0, 0.0, 0.0], kind="value").startswith(
         "“how” increases the value of **navigate** most"
     )
 
 
-def test_a_head_that_speaks_against_the_answer_is_not_what_it_went_through() -> None:
+def test_attention_sentence_reports_an_opposing_head() -> None:
     layer = AttentionLayer("a", "A", False, np.ones((1, 2, 2)), effects=np.array([-1.0]))
-    shown = AttentionMaps((layer,), ("x", "y"), np.eye(2), "", None, (Stream("text", ("x", "y")),), (1,))
-    found = replace(explained({"text": np.array([0.0, 1.0])}, {"text": ("x", "y")}, tokens=("x", "y")), attention=shown)
-    said = attention_sentence(found, found)
-    assert said.startswith(
+    attention = AttentionMaps((layer,), ("x", "y"), np.eye(2), "", None, (Stream("text", ("x", "y")),), (1,))
+    explanation = replace(
+        make_explanation({"text": np.array([0.0, 1.0])}, {"text": ("x", "y")}, tokens=("x", "y")), attention=attention
+    )
+    sentence = attention_sentence(explanation, explanation)
+    assert sentence.startswith(
         r"The prediction relies on “y” \(position 2\). "
         "The head with the largest effect, head 1 of layer 1, opposes it: "
     )
-    assert "without this head, the score of **navigate** rises from 0 to 1." in said
+    assert "without this head, the score of **navigate** rises from 0 to 1." in sentence
 
 
-def test_a_method_without_signs_is_not_read_as_one_with_them() -> None:
-    assert not knows_signs(explained({}, method="saliency"))
-    assert knows_signs(explained({}))
+def test_saliency_is_recognized_as_unsigned() -> None:
+    assert not knows_signs(make_explanation({}, method="saliency"))
+    assert knows_signs(make_explanation({}))
 
 
-def test_padding_is_no_point_of_a_comparison() -> None:
-    one = explained({"text": np.array([1.0, -1.0, 0.5, 2.0, 9.0])}, {"text": WORDS}, tokens=WORDS[:4])
-    other = replace(one, attributions={"text": np.array([1.0, -2.0, 0.5, 2.0, -9.0])})
-    found = compare(one, other)
-    assert points(found)["part"] == ["how", "to", "get", "there"]
-    assert points(found)["second"] == [1.0, -2.0, 0.5, 2.0]
-    assert found.agreement.parts == 4
+def test_comparison_excludes_padding() -> None:
+    first = make_explanation({"text": np.array([1.0, -1.0, 0.5, 2.0, 9.0])}, {"text": WORDS}, tokens=WORDS[:4])
+    second = replace(first, attributions={"text": np.array([1.0, -2.0, 0.5, 2.0, -9.0])})
+    comparison = compare(first, second)
+    assert points(comparison)["part"] == ["how", "to", "get", "there"]
+    assert points(comparison)["second"] == [1.0, -2.0, 0.5, 2.0]
+    assert comparison.agreement.parts == 4
 
 
-def test_markup_of_people_is_not_read_as_such() -> None:
-    said = headline(explained({"table": np.array([1.0])}, {"table": ("*a* [b](c)",)}, columns={"*a* [b](c)": 2.0}))
-    assert said.startswith(r"\*a\* \[b\]\(c\) = 2 increases")
+def test_headline_escapes_markup_in_column_names() -> None:
+    sentence = headline(
+        make_explanation({"table": np.array([1.0])}, {"table": ("*a* [b](c)",)}, columns={"*a* [b](c)": 2.0})
+    )
+    assert sentence.startswith(r"\*a\* \[b\]\(c\) = 2 increases")
 
 
-def test_an_answer_that_is_but_a_blank_can_be_seen() -> None:
-    assert prediction_text(explained({}, says=" ")) == "␣"
-    assert prediction_text(explained({}, says="a*b")) == r"a\*b"
+def test_prediction_text_shows_blanks_and_escapes_markup() -> None:
+    assert prediction_text(make_explanation({}, says=" ")) == "␣"
+    assert prediction_text(make_explanation({}, says="a*b")) == r"a\*b"
 
 
-def maps(size: int) -> AttentionMaps:
+def attention_maps(size: int) -> AttentionMaps:
     weights = np.arange(2 * size * size, dtype=np.float64).reshape(2, size, size)
-    tokens = tuple(f"w{place}<" for place in range(size - 1))
+    tokens = tuple(f"w{index}<" for index in range(size - 1))
     layer = AttentionLayer("block_1.attention", "Block (block_1)", False, weights, (*tokens, ""), (*tokens, ""))
     return AttentionMaps((layer, layer), (*tokens, ""), None, "", None, (Stream("", (*tokens, "")),))
 
 
-def test_the_grid_of_heads_goes_along_as_a_picture_and_as_numbers() -> None:
+def test_attention_heads_export_as_svg_and_table() -> None:
     from xml.etree import ElementTree
 
-    shown = maps(4)
+    shown = attention_maps(4)
     picture = ElementTree.fromstring(grid_svg(shown))
     assert len(picture.findall("{http://www.w3.org/2000/svg}image")) == 4
     rows = weights_table(shown)
@@ -241,19 +243,19 @@ def test_the_grid_of_heads_goes_along_as_a_picture_and_as_numbers() -> None:
         == shown.layers[row["layer"] - 1].weights[row["head"] - 1, row["query position"], row["key position"]]
         for row in rows
     )
-    assert weights_table(maps(200)) == []
+    assert weights_table(attention_maps(200)) == []
 
 
-def test_a_layer_is_told_by_its_number_and_not_by_its_key() -> None:
-    assert called(1, maps(2).layers[0]) == "2. Block"
+def test_attention_layer_label_uses_number_not_key() -> None:
+    assert called(1, attention_maps(2).layers[0]) == "2. Block"
 
 
 @pytest.mark.parametrize("template", ["ratings_ncf", "paraphrases_siamese", "shapes_unet"])
-def test_no_number_of_an_edge_lies_over_another(template: str) -> None:
+def test_edge_numbers_do_not_overlap(template: str) -> None:
     context = analysis_at(templates()[template].project, "")
     layout = GraphLayout(context)
     spots = [layout.middle(edge.target) for edge in context.network.edges]
-    for place, (x, y) in enumerate(spots):
-        for other_x, other_y in spots[place + 1 :]:
+    for index, (x, y) in enumerate(spots):
+        for other_x, other_y in spots[index + 1 :]:
             # A number is about as wide as six letters and one line high.
             assert abs(x - other_x) > 45 or abs(y - other_y) > 15

@@ -1,4 +1,4 @@
-"""Whoever submits a run is known, by a browser's cookie or as a user of a terminal, and takes turns with others."""
+"""The owner of a run is the browser, by its cookie, or the terminal user who submits it; owners take turns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Browser = Callable[[str], None]
 
 @pytest.fixture
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Nothing here is trained: what is submitted waits."""
+    """Nothing trains here: submitted runs stay queued."""
     st.cache_resource.clear()
     st.cache_data.clear()
     monkeypatch.setattr("netloom.runs.keep", lambda store: None)
@@ -51,17 +51,17 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 @pytest.fixture
 def browser(monkeypatch: pytest.MonkeyPatch) -> Browser:
-    """Sets whose browser it is that asks for the pages which are drawn from now on."""
+    """Sets the browser that requests the pages from now on."""
 
-    def asks(cookie: str, **headers: str) -> None:
+    def set_browser(cookie: str, **headers: str) -> None:
         client = SimpleNamespace(cookies={COOKIE: cookie}, headers=list(headers.items()), remote_ip=None)
         monkeypatch.setattr("streamlit.runtime.context._get_client_context", lambda: client)
 
-    return asks
+    return set_browser
 
 
-def page(name: str, project_id: str, chosen: Sequence[str] = ()) -> AppTest:
-    """A page about a project, with runs chosen in the table of all."""
+def open_page(name: str, project_id: str, chosen: Sequence[str] = ()) -> AppTest:
+    """The page of a project, with runs selected in the table of all runs."""
     app = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60)
     app.query_params["project"] = project_id
     app.session_state[RunsState.name()] = RunsState(chosen=list(chosen))
@@ -76,8 +76,8 @@ def press(app: AppTest, label: str) -> None:
     assert not app.error, [item.value for item in app.error]
 
 
-def ended(store: Store, project_id: str, state: str) -> str:
-    """A run of nobody with a checkpoint."""
+def create_ended_run(store: Store, project_id: str, state: str) -> str:
+    """A run without an owner, with a checkpoint."""
     run = store.create_run(project_id, moons(), state)
     folder = store.artifacts(run.id).local_directory()
     folder.mkdir(parents=True)
@@ -88,13 +88,13 @@ def ended(store: Store, project_id: str, state: str) -> str:
     return run.id
 
 
-def test_every_way_to_submit_from_a_page_carries_the_browser(
+def test_page_submissions_record_the_browser_as_owner(
     store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NETLOOM_WAITING_EACH", "99")
     project_id = store.create_project(moons(epochs=1))
     browser(ANN)
-    press(page("train", project_id), "Start training")
+    press(open_page("train", project_id), "Start training")
     [first] = store.runs()
     assert re.fullmatch(r"browser [0-9a-f]{16}", first.owner), first.owner
     assert ANN not in first.owner
@@ -102,7 +102,7 @@ def test_every_way_to_submit_from_a_page_carries_the_browser(
 
     browser(BEN)
     put(store, first.id, "failed")
-    press(page("train", project_id), "Resume")
+    press(open_page("train", project_id), "Resume")
     ben = store.run(first.id).owner
     assert ben.startswith("browser ")
     assert ben != ann
@@ -111,18 +111,18 @@ def test_every_way_to_submit_from_a_page_carries_the_browser(
     weights = dict(module(source(moons())).state_dict())
     checkpoints.save(store.artifacts(first.id), 3, checkpoints.Checkpoint(weights, {"step": 3}))
     browser(ANN)
-    press(page("train", project_id), "Extend run")
+    press(open_page("train", project_id), "Extend run")
     assert (store.run(first.id).state, store.run(first.id).owner) == ("waiting", ann)
 
     put(store, first.id, "finished")
     browser(BEN)
-    press(page("runs", project_id, chosen=[first.id]), "Reproduce run")
-    press(page("runs", project_id, chosen=[first.id]), "Start branch")
+    press(open_page("runs", project_id, chosen=[first.id]), "Reproduce run")
+    press(open_page("runs", project_id, chosen=[first.id]), "Start branch")
     for kind in ("again", "branch"):
-        [made] = [run for run in store.runs() if run.about.get(kind)]
-        assert made.owner == ben, kind
+        [submitted] = [run for run in store.runs() if run.about.get(kind)]
+        assert submitted.owner == ben, kind
 
-    app = page("runs", project_id)
+    app = open_page("runs", project_id)
     app.segmented_control(key="runs part").set_value("sweeps").run()
     app.segmented_control(key="sweep kind").set_value("seeds").run()
     press(app, "Start sweep")
@@ -137,14 +137,14 @@ def test_every_way_to_submit_from_a_page_carries_the_browser(
     assert (store.sweep(sweep.id).state, store.sweep(sweep.id).owner) == ("running", ann)
 
 
-def test_every_way_to_submit_from_a_terminal_carries_its_user(
+def test_cli_submissions_record_the_user_as_owner(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NETLOOM_WAITING_EACH", "99")
     monkeypatch.setenv("NETLOOM_HOST", "desk/1234")
     monkeypatch.setenv("LOGNAME", "ann")
     monkeypatch.setattr("netloom.cli.run_progress.follow", lambda store, run_id, context: (store.run(run_id), False))
-    monkeypatch.setattr("netloom.cli.commands.sweep._follow", lambda *told: False)
+    monkeypatch.setattr("netloom.cli.commands.sweep._follow", lambda *args: False)
     assert terminal_owner() == "ann@desk"
     document = tmp_path / "moons.json"
     write(document, moons(epochs=1))
@@ -161,44 +161,42 @@ def test_every_way_to_submit_from_a_terminal_carries_its_user(
         ("finished", ("again", "RUN")),
     ):
         before = {run.id for run in store.runs()}
-        run_id = ended(store, project_id, state)
+        run_id = create_ended_run(store, project_id, state)
         assert store.run(run_id).owner == ""
         main([*home, "runs", *(run_id if word == "RUN" else word for word in words)])
         new = [run for run in store.runs() if run.id not in before and run.state == "waiting"]
         assert [run.owner for run in new] == ["ann@desk"], words
 
 
-def test_a_terminal_of_a_nameless_user_or_a_long_name_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_owner_handles_long_and_missing_user_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_HOST", "h" * 120)
     monkeypatch.setenv("LOGNAME", "u" * 40)
-    long = terminal_owner()
-    assert len(long) == 64
+    long_owner = terminal_owner()
+    assert len(long_owner) == 64
     monkeypatch.setenv("LOGNAME", "u" * 41)
-    assert terminal_owner() != long, "what is cut off tells them apart as well"
+    assert terminal_owner() != long_owner, "what is cut off tells them apart as well"
 
-    def nameless() -> str:
+    def raise_no_user() -> str:
         raise OSError("no such user")
 
-    monkeypatch.setattr("getpass.getuser", nameless)
+    monkeypatch.setattr("getpass.getuser", raise_no_user)
     assert terminal_owner().split("@")[0].isdigit()
 
 
-def test_one_with_fifty_runs_does_not_keep_another_waiting(
-    store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ann's fifty were there first; Ben's two come between hers, and a terminal has its turn as well."""
+def test_queue_alternates_between_owners(store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann's 50 runs are queued first; Ben's two runs and one from a terminal take turns with them."""
     monkeypatch.setenv("NETLOOM_WAITING_EACH", "60")
     monkeypatch.setenv("NETLOOM_WORKERS", "1")
     project = moons(epochs=1)
     project_id = store.create_project(project)
     browser(ANN)
-    press(page("train", project_id), "Start training")
+    press(open_page("train", project_id), "Start training")
     ann = store.runs()[0].owner
     for _ in range(49):
         start(store, project_id, project, owner=ann)
     browser(BEN)
     for _ in range(2):
-        press(page("train", project_id), "Start training")
+        press(open_page("train", project_id), "Start training")
     ben = store.runs()[0].owner
     start(store, project_id, project, owner=terminal_owner())
     served = []
@@ -211,9 +209,7 @@ def test_one_with_fifty_runs_does_not_keep_another_waiting(
     assert served == [ann, ben, terminal_owner(), ann, ben, ann]
 
 
-def test_limits_act_on_each_alone_and_places_are_shared(
-    store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_limits_apply_per_owner(store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"WORKERS": "3", "RUNS_EACH": "1", "WAITING_EACH": "1"}.items():
         monkeypatch.setenv(f"NETLOOM_{name}", value)
     project_id = store.create_project(moons(epochs=1))
@@ -221,20 +217,18 @@ def test_limits_act_on_each_alone_and_places_are_shared(
     for cookie in (ANN, BEN):
         browser(cookie)
         for _ in range(2):
-            press(page("train", project_id), "Start training")
+            press(open_page("train", project_id), "Start training")
         owners.append(store.runs()[0].owner)
-        app = page("train", project_id)
+        app = open_page("train", project_id)
         next(item for item in app.button if item.label == "Start training").click().run()
         assert escape("You have 2 runs that train or wait; at most 1 can train and 1 wait.") in app.error[0].value
-    taken = [store.claim_next(limits()) for _ in range(3)]
-    assert [run and run.owner for run in taken] == [*owners, None], "one each, though a third place is free"
+    claimed = [store.claim_next(limits()) for _ in range(3)]
+    assert [run and run.owner for run in claimed] == [*owners, None], "one each, though a third place is free"
     with pytest.raises(QueueFullError):
         start(store, project_id, moons(epochs=1), owner=owners[0])
 
 
-def test_a_proxy_that_knows_people_says_who_asks(
-    store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trusted_proxy_header_sets_the_owner(store: Store, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     project_id = store.create_project(moons(epochs=1))
     for cookie, named, expected in (
         (ANN, "ann@example.org", "user ann@example.org"),
@@ -243,31 +237,31 @@ def test_a_proxy_that_knows_people_says_who_asks(
     ):
         monkeypatch.setenv(HEADER, "X-Forwarded-User")
         browser(cookie, **{"X-Forwarded-User": named})
-        press(page("train", project_id), "Start training")
+        press(open_page("train", project_id), "Start training")
         assert store.runs()[0].owner.startswith(expected)
     monkeypatch.delenv(HEADER)
     browser(ANN, **{"X-Forwarded-User": "ann"})
-    press(page("train", project_id), "Start training")
+    press(open_page("train", project_id), "Start training")
     assert store.runs()[0].owner.startswith("browser "), "nobody is believed who was not asked"
 
 
-def test_a_browser_gets_its_cookie_with_its_first_page_and_keeps_it() -> None:
-    assert any("BrowserCookie" in repr(one) for one in middleware())
+def test_browser_cookie_is_set_once_and_replaced_if_invalid() -> None:
+    assert any("BrowserCookie" in repr(entry) for entry in middleware())
     app = Starlette(
         routes=[Route("/{path:path}", lambda request: HTMLResponse("x"))], middleware=[Middleware(BrowserCookie)]
     )
-    ask = {"accept": "text/html,application/xhtml+xml"}
+    page_headers = {"accept": "text/html,application/xhtml+xml"}
     with TestClient(app) as client:
         assert "set-cookie" not in client.get("/static/a.js", headers={"accept": "*/*"}).headers
-        given = SimpleCookie(client.get("/", headers=ask).headers["set-cookie"])[COOKIE]
-        assert re.fullmatch(r"[0-9a-f]{32}", given.value)
-        assert (given["httponly"], given["samesite"], given["path"], given["secure"]) == (True, "Lax", "/", "")
-        assert int(given["max-age"]) > 30 * 24 * 3600
-        assert "set-cookie" not in client.get("/", headers=ask).headers, "it is sent back, and stays"
+        cookie = SimpleCookie(client.get("/", headers=page_headers).headers["set-cookie"])[COOKIE]
+        assert re.fullmatch(r"[0-9a-f]{32}", cookie.value)
+        assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["secure"]) == (True, "Lax", "/", "")
+        assert int(cookie["max-age"]) > 30 * 24 * 3600
+        assert "set-cookie" not in client.get("/", headers=page_headers).headers, "it is sent back, and stays"
         client.cookies.clear()
-        other = SimpleCookie(client.get("/", headers=ask).headers["set-cookie"])[COOKIE]
-        assert other.value != given.value
-        forged = client.get("/", headers={**ask, "cookie": f"{COOKIE}=<script>"})
+        new_cookie = SimpleCookie(client.get("/", headers=page_headers).headers["set-cookie"])[COOKIE]
+        assert new_cookie.value != cookie.value
+        forged = client.get("/", headers={**page_headers, "cookie": f"{COOKIE}=<script>"})
         assert "set-cookie" in forged.headers, "what is none is exchanged"
     with TestClient(app, base_url="https://netloom.example") as client:
-        assert "Secure" in client.get("/", headers=ask).headers["set-cookie"]
+        assert "Secure" in client.get("/", headers=page_headers).headers["set-cookie"]

@@ -1,4 +1,4 @@
-"""Bringing a model into the app: the dialog on Home, and what the Train page then starts from."""
+"""Importing a model: the dialog on Home, and the starting weights on the Train page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KERAS = ROOT / "tests" / "compile" / "keras" / "mlp.json"
 
 
 @pytest.fixture(autouse=True)
-def _fresh(home: Path) -> None:
+def _clear_caches(home: Path) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
 
@@ -41,9 +41,9 @@ def store(home: Path) -> Store:
     return open_store(home)
 
 
-def app(page: str = "") -> AppTest:
-    opened = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
-    return opened.switch_page(f"pages/{page}.py").run() if page else opened
+def open_app(page: str = "") -> AppTest:
+    app_test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    return app_test.switch_page(f"pages/{page}.py").run() if page else app_test
 
 
 def button(shown: AppTest, label: str) -> Any:
@@ -51,7 +51,7 @@ def button(shown: AppTest, label: str) -> Any:
 
 
 def dialog() -> None:
-    """What the dialog holds, as a page of its own: this kind of test cannot draw a dialog a second time."""
+    """The content of the dialog as a page: AppTest cannot draw a dialog a second time."""
     import streamlit as st
 
     from netloom.ui.home.import_form import ask
@@ -60,8 +60,8 @@ def dialog() -> None:
     ask(session.store(), lambda project_id: st.session_state.update(opened=project_id))
 
 
-def asked(name: str, content: bytes) -> AppTest:
-    """The dialog after a file was given."""
+def import_file(name: str, content: bytes) -> AppTest:
+    """The dialog after importing a file."""
     shown: AppTest = AppTest.from_function(dialog, default_timeout=60).run()
     assert button(shown, "Import").disabled
     shown.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
@@ -69,27 +69,29 @@ def asked(name: str, content: bytes) -> AppTest:
     return shown
 
 
-def imported(store: Store, **rest: Any) -> str:
-    """A project whose weights were imported; its Input names no field, as in one that comes from elsewhere."""
-    drawn = digits_mlp()
-    main = drawn.main_network
-    entry = main.nodes["input_1"]
-    bare = entry.model_copy(update={"params": {key: value for key, value in entry.params.items() if key != "field"}})
-    network = main.model_copy(update={"nodes": {**main.nodes, "input_1": bare}})
-    project = drawn.with_network("main", network).model_copy(update={"data": DataChoice(), **rest})
+def create_imported_project(store: Store, **rest: Any) -> str:
+    """A project with imported weights whose input names no field, like one from another tool."""
+    source_project = digits_mlp()
+    main = source_project.main_network
+    input_node = main.nodes["input_1"]
+    unassigned_input = input_node.model_copy(
+        update={"params": {key: value for key, value in input_node.params.items() if key != "field"}}
+    )
+    network = main.model_copy(update={"nodes": {**main.nodes, "input_1": unassigned_input}})
+    project = source_project.with_network("main", network).model_copy(update={"data": DataChoice(), **rest})
     torch.manual_seed(1)
     return save_import(store, ImportedModel(project, dict(module(digits_mlp()).state_dict())))
 
 
-def test_home_asks_for_a_file() -> None:
-    shown = app()
+def test_home_dialog_accepts_model_files() -> None:
+    shown = open_app()
     button(shown, "Import a model").click().run()
     assert not shown.exception
     assert shown.file_uploader[0].allowed_type == [".onnx", ".pt2", ".keras", ".json", ".safetensors"]
 
 
-def test_a_keras_model_from_the_dialog(store: Store) -> None:
-    shown = asked("My model.json", KERAS.read_bytes())
+def test_dialog_imports_a_keras_model(store: Store) -> None:
+    shown = import_file("My model.json", KERAS.read_bytes())
     assert not shown.error
     assert not shown.exception
     assert "has no weights" in shown.success[0].value
@@ -100,8 +102,8 @@ def test_a_keras_model_from_the_dialog(store: Store) -> None:
     assert shown.session_state["opened"] == row.id
 
 
-def test_a_project_from_the_dialog(store: Store) -> None:
-    shown = asked("saved.json", dumps(digits_mlp()).encode())
+def test_dialog_imports_a_project(store: Store) -> None:
+    shown = import_file("saved.json", dumps(digits_mlp()).encode())
     assert "Digits is now one of your projects" in shown.success[0].value
     assert store.load(store.list_projects()[0].id).project == digits_mlp()
 
@@ -119,18 +121,20 @@ def test_a_project_from_the_dialog(store: Store) -> None:
         ("x.keras", b"PK\x03\x04 cut", ""),
     ],
 )
-def test_a_refused_file_is_a_sentence_and_makes_nothing(name: str, content: bytes, sentence: str, store: Store) -> None:
-    shown = asked(name, content)
-    (said,) = [item.value for item in shown.error]
-    assert sentence in said
-    assert said.endswith("\\.")
-    assert "Netloom itself failed" not in said
-    assert "/tmp" not in said
+def test_invalid_file_shows_an_error_and_creates_nothing(
+    name: str, content: bytes, sentence: str, store: Store
+) -> None:
+    shown = import_file(name, content)
+    (message,) = [item.value for item in shown.error]
+    assert sentence in message
+    assert message.endswith("\\.")
+    assert "Netloom itself failed" not in message
+    assert "/tmp" not in message
     assert store.list_projects() == []
 
 
-def test_an_onnx_file_brings_its_weights(store: Store) -> None:
-    """A file that another library wrote, of one matrix product."""
+def test_onnx_import_loads_the_weights(store: Store) -> None:
+    """A file from another library with one matrix product."""
     from onnx import TensorProto, helper
 
     matrix = helper.make_tensor("w", TensorProto.FLOAT, [3, 2], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
@@ -142,22 +146,22 @@ def test_an_onnx_file_brings_its_weights(store: Store) -> None:
         [matrix],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    shown = asked("small.onnx", model.SerializeToString())
+    shown = import_file("small.onnx", model.SerializeToString())
     assert "its 6 weights are saved" in shown.success[0].value
     project_id = store.list_projects()[0].id
     project = store.load(project_id).project
     assert training.imported_weights(store, project_id) == [project.training.start]
-    drawn = module(project)
-    drawn.load_state_dict(load_file(weights.path(store.home, project.training.start.removeprefix("weights:"))))
-    assert drawn(torch.tensor([[1.0, 10.0, 100.0]])).tolist() == [[531.0, 642.0]]
+    loaded_model = module(project)
+    loaded_model.load_state_dict(load_file(weights.path(store.home, project.training.start.removeprefix("weights:"))))
+    assert loaded_model(torch.tensor([[1.0, 10.0, 100.0]])).tolist() == [[531.0, 642.0]]
 
 
-def test_the_train_page_offers_what_there_is(store: Store) -> None:
-    project_id = imported(store, training=digits_mlp(device="cpu").training)
+def test_train_page_lists_the_starting_weights(store: Store) -> None:
+    project_id = create_imported_project(store, training=digits_mlp(device="cpu").training)
     start = store.load(project_id).project.training.start
-    begun = store.create_run(project_id, digits_mlp(), "Begun")
-    put(store, begun.id, "failed", reason="The worker process was killed.")
-    shown = app("train")
+    failed_run = store.create_run(project_id, digits_mlp(), "Begun")
+    put(store, failed_run.id, "failed", reason="The worker process was killed.")
+    shown = open_app("train")
     assert not shown.exception
     choice = next(item for item in shown.selectbox if item.label == "Start from")
     assert choice.value == start
@@ -171,7 +175,7 @@ def test_the_train_page_offers_what_there_is(store: Store) -> None:
     assert not button(shown, "Evaluate only").disabled
 
     choice = next(item for item in shown.selectbox if item.label == "Start from")
-    choice.set_value(f"run:{begun.id}").run()
+    choice.set_value(f"run:{failed_run.id}").run()
     assert "has no weights yet" in shown.error[0].value
     assert button(shown, "Start training").disabled
     choice = next(item for item in shown.selectbox if item.label == "Start from")
@@ -182,11 +186,11 @@ def test_the_train_page_offers_what_there_is(store: Store) -> None:
     assert choice.options[1] == "Imported weights (4 tensors)"
 
 
-def test_weights_that_fit_in_part_are_a_warning(store: Store, home: Path) -> None:
+def test_partially_matching_weights_show_a_warning(store: Store, home: Path) -> None:
     head = {name: value for name, value in module(digits_mlp()).state_dict().items() if "linear_1" in name}
     digest = weights.keep(home, save(head))
     store.create_project(digits_mlp(start=f"weights:{digest}"))
-    shown = app("train")
+    shown = open_app("train")
     assert "linear\\_2" in shown.warning[0].value
     assert not button(shown, "Start training").disabled
     weights.path(home, digest).unlink()
@@ -195,19 +199,21 @@ def test_weights_that_fit_in_part_are_a_warning(store: Store, home: Path) -> Non
     assert button(shown, "Start training").disabled
 
 
-def test_evaluate_only_makes_a_run_and_leaves_the_document(store: Store) -> None:
-    project_id = imported(store, data=DataChoice(dataset="digits"), training=digits_mlp(device="cpu").training)
-    _read_image(store, project_id)
+def test_evaluate_only_creates_a_run_without_editing_the_document(store: Store) -> None:
+    project_id = create_imported_project(
+        store, data=DataChoice(dataset="digits"), training=digits_mlp(device="cpu").training
+    )
+    _assign_input_fields(store, project_id)
     before = store.load(project_id).project
-    shown = app("train")
+    shown = open_app("train")
     with trained_here():
         button(shown, "Evaluate only").click().run()
     assert not shown.exception
     (run,) = store.runs(project_id)
     assert run.state == "finished", run.reason
     assert store.load(project_id).project == before
-    found = runs.evaluation(store, run.id)
-    assert found is not None
+    evaluation = runs.evaluation(store, run.id)
+    assert evaluation is not None
     torch.manual_seed(1)
     assert all(
         torch.equal(value, runs.load_run(store, run.id).model.state_dict()[name])
@@ -218,7 +224,7 @@ def test_evaluate_only_makes_a_run_and_leaves_the_document(store: Store) -> None
     assert shown.metric[0].label == "Accuracy"
 
 
-def _read_image(store: Store, project_id: str) -> None:
+def _assign_input_fields(store: Store, project_id: str) -> None:
     from netloom.document import apply
     from netloom.validation.fields import field_edits
 
@@ -229,32 +235,34 @@ def _read_image(store: Store, project_id: str) -> None:
     store.save(project_id, project, saved.epoch, 1, {}, saved.stamp)
 
 
-def test_what_one_tab_could_not_resume_is_no_trouble_of_another(store: Store) -> None:
+def test_resume_error_appears_only_in_its_tab(store: Store) -> None:
     project_id = store.create_project(digits_mlp())
     run = store.create_run(project_id, digits_mlp())
     put(store, run.id, "failed", reason="Gone.")
-    one, other = app("train"), app("train")
+    first, second = open_app("train"), open_app("train")
     put(store, run.id, "finished", reason="")
-    button(one, "Resume").click().run()
-    assert any("only a run that failed" in item.value for item in one.error)
-    other.run()
-    assert not other.error
+    button(first, "Resume").click().run()
+    assert any("only a run that failed" in item.value for item in first.error)
+    second.run()
+    assert not second.error
 
 
-def test_the_train_page_takes_weights_from_a_folder_and_refuses_a_hostile_one(
+def test_model_folder_weights_load_and_hostile_config_is_rejected(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    brought, project_id = bert_weights(), store.create_project(small_bert(4))
-    folder = written(tmp_path / "tiny", BERT, brought)
+    state, project_id = bert_weights(), store.create_project(small_bert(4))
+    folder = written(tmp_path / "tiny", BERT, state)
     files = [(path.name, path.read_bytes(), "application/octet-stream") for path in sorted(folder.iterdir())]
 
     def refuse(*_: Any) -> None:
         raise AssertionError("The folder is read in the process of the web server.")
 
     monkeypatch.setattr(folders, "_json", refuse)
-    shown = app("train")
+    shown = open_app("train")
     uploader = next(item for item in shown.file_uploader if item.label == "Model files")
-    uploader.set_value([(name, b"[" * 10**6 if name == "config.json" else own, kind) for name, own, kind in files])
+    uploader.set_value(
+        [(name, b"[" * 10**6 if name == "config.json" else content, kind) for name, content, kind in files]
+    )
     button(shown.run(), "Load matching weights").click().run()
     assert not shown.exception
     assert "config.json cannot be read (RecursionError)." in [item.value.replace("\\", "") for item in shown.error]
@@ -263,5 +271,5 @@ def test_the_train_page_takes_weights_from_a_folder_and_refuses_a_hostile_one(
     button(shown.run(), "Load matching weights").click().run()
     assert not shown.exception
     start = store.load(project_id).project.training.start
-    found = load_file(weights.path(store.home, start.removeprefix("weights:")))
-    assert torch.equal(found["words.weight"], brought["bert.embeddings.word_embeddings.weight"])
+    loaded = load_file(weights.path(store.home, start.removeprefix("weights:")))
+    assert torch.equal(loaded["words.weight"], state["bert.embeddings.word_embeddings.weight"])

@@ -1,4 +1,4 @@
-"""The library, links to projects, and what can be done with a project on its card, as people click through them."""
+"""The library, links to projects, and the actions of project cards, through clicks on the pages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def store(home: Path) -> Store:
     return open_store(home)
 
 
-def opened(page: str, **query: str) -> AppTest:
+def open_page(page: str, **query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value
@@ -45,8 +45,8 @@ def opened(page: str, **query: str) -> AppTest:
     return app
 
 
-def shelves(project_id: str) -> AppTest:
-    """What the library's dialog shows. AppTest runs whole scripts alone, so it would close a dialog with each click."""
+def open_library(project_id: str) -> AppTest:
+    """The content of the library dialog. AppTest only runs whole scripts, so each click would close a dialog."""
 
     def script(project_id: str) -> None:
         from netloom.ui.design.library import library_dialog
@@ -60,16 +60,16 @@ def shelves(project_id: str) -> AppTest:
 
 
 def click(app: AppTest, label: str) -> AppTest:
-    found = [button for button in app.button if button.label == label]
-    assert len(found) == 1, [button.label for button in app.button]
-    found[0].click().run()
+    matches = [button for button in app.button if button.label == label]
+    assert len(matches) == 1, [button.label for button in app.button]
+    matches[0].click().run()
     assert not app.exception
     return app
 
 
-def test_a_network_is_published_and_used_in_another_project(store: Store) -> None:
+def test_published_network_can_be_added_to_another_project(store: Store) -> None:
     first, second = store.create_project(resnet18()), store.create_project(digits_mlp())
-    app = shelves(first)
+    app = open_library(first)
     assert any("No networks yet" in item.value for item in app.info)
     app.selectbox(key="library/which").select("down").run()
     click(app, "Publish")
@@ -77,7 +77,7 @@ def test_a_network_is_published_and_used_in_another_project(store: Store) -> Non
     assert store.bundle("down") == extract(resnet18(), "down")
 
     st.cache_resource.clear()
-    app = shelves(second)
+    app = open_library(second)
     app.button(key="use True down").click().run()
     assert "down is now a network of this project" in app.success[0].value
     assert store.load(second).project.networks["down"] == resnet18().networks["down"]
@@ -88,10 +88,10 @@ def test_a_network_is_published_and_used_in_another_project(store: Store) -> Non
     assert live.project == digits_mlp(), "one step took it all"
 
 
-def test_publishing_again_asks_first(store: Store) -> None:
+def test_republishing_asks_for_confirmation(store: Store) -> None:
     project = store.create_project(resnet18())
     store.publish(extract(digits_mlp(), "main", "tower"), {})
-    app = shelves(project)
+    app = open_library(project)
     app.text_input(key="library/called main").input("tower").run()
     click(app, "Publish")
     assert "The library already has a network tower" in app.warning[0].value
@@ -105,17 +105,17 @@ def test_publishing_again_asks_first(store: Store) -> None:
 @pytest.mark.parametrize(
     ("name", "said"), [("", "Give it a name"), ("Not a name", "lowercase"), ("bottleneck", "is a built-in block")]
 )
-def test_a_name_that_does_not_go_is_said(store: Store, name: str, said: str) -> None:
-    app = shelves(store.create_project(digits_mlp()))
+def test_invalid_library_name_shows_an_error(store: Store, name: str, said: str) -> None:
+    app = open_library(store.create_project(digits_mlp()))
     app.text_input(key="library/called main").input(name).run()
     click(app, "Publish")
     assert said in app.error[0].value
     assert store.library() == []
 
 
-def test_cards_are_renamed_and_deleted(store: Store) -> None:
+def test_library_cards_can_be_renamed_and_deleted(store: Store) -> None:
     store.publish(extract(digits_mlp(), "main", "tower"), {"size": 12, "inputs": ["a"], "outputs": ["b"]})
-    app = shelves(store.create_project(digits_mlp()))
+    app = open_library(store.create_project(digits_mlp()))
     assert any("1 in, 1 out · 12 weights" in item.value for item in app.caption)
     app.text_input(key="library/name tower").input("spire").run()
     app.button(key="library/rename tower").click().run()
@@ -125,14 +125,14 @@ def test_cards_are_renamed_and_deleted(store: Store) -> None:
     assert [item.value for item in app.success] == ["Deleted spire."]
 
 
-def test_the_button_opens_it(store: Store) -> None:
-    app = click(opened("design", project=store.create_project(digits_mlp())), "Library")
+def test_library_button_opens_the_dialog(store: Store) -> None:
+    app = click(open_page("design", project=store.create_project(digits_mlp())), "Library")
     assert app.button(key="use False bottleneck").label == "Add to project"
     assert app.selectbox(key="library/which").options == ["main"]
 
 
-def test_every_ready_block_has_a_card(store: Store) -> None:
-    app = shelves(store.create_project(digits_mlp()))
+def test_every_builtin_block_has_a_card(store: Store) -> None:
+    app = open_library(store.create_project(digits_mlp()))
     for name, block in blocks().items():
         assert app.button(key=f"use False {name}").label == "Add to project"
         assert any(f"`{name}`" in item.value and escape(block.title) in item.value for item in app.markdown)
@@ -140,9 +140,9 @@ def test_every_ready_block_has_a_card(store: Store) -> None:
     assert app.button(key="use False bottleneck").label == "In project"
 
 
-def test_share_shows_both_links(store: Store) -> None:
+def test_share_dialog_shows_both_links(store: Store) -> None:
     project = store.create_project(digits_mlp())
-    app = click(opened("design", project=project), "Share")
+    app = click(open_page("design", project=project), "Share")
     links = [item.value for item in app.code if "?" in item.value[:80]]
     assert links[0].endswith(f"/design?project={project}")
     assert links[1].endswith(f"/?open={fold(digits_mlp())}")
@@ -157,21 +157,21 @@ def test_share_shows_both_links(store: Store) -> None:
         ("", "/design?project=x"),
     ],
 )
-def test_links_begin_where_the_app_is(here: str, link: str) -> None:
+def test_links_use_the_base_address_of_the_app(here: str, link: str) -> None:
     assert address(here, "design", project="x") == link
 
 
-def test_a_link_opens_its_project_and_says_where_it_is_gone(store: Store) -> None:
+def test_project_link_opens_or_reports_a_missing_project(store: Store) -> None:
     older = store.create_project(digits_mlp())
     store.create_project(templates()["spirals"].project)
-    app = opened("design", project=older)
+    app = open_page("design", project=older)
     assert app.query_params["project"] == older
     assert not app.error
-    assert "no project at this address" in opened("design", project="gone").error[0].value
+    assert "no project at this address" in open_page("design", project="gone").error[0].value
 
 
-def test_a_link_with_a_copy_inside_asks_first(store: Store) -> None:
-    app = opened("home", open=fold(digits_mlp()))
+def test_shared_copy_link_asks_before_adding(store: Store) -> None:
+    app = open_page("home", open=fold(digits_mlp()))
     assert any("Someone shared Digits with you" in item.value for item in app.markdown)
     assert store.list_projects() == []
     click(app, "Decline")
@@ -179,28 +179,28 @@ def test_a_link_with_a_copy_inside_asks_first(store: Store) -> None:
     assert "open" not in app.query_params
 
 
-def test_a_link_with_a_copy_inside_becomes_a_project(store: Store) -> None:
+def test_shared_copy_link_adds_a_project(store: Store) -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.query_params["open"] = fold(digits_mlp())
     app.run()
     click(app, "Add to my projects")
-    made = store.list_projects()
-    assert len(made) == 1
-    assert dumps(store.load(made[0].id).project) == dumps(digits_mlp())
+    rows = store.list_projects()
+    assert len(rows) == 1
+    assert dumps(store.load(rows[0].id).project) == dumps(digits_mlp())
     assert "open" not in app.query_params
 
 
-def test_a_damaged_link_is_said(store: Store) -> None:
-    app = opened("home", open=fold(digits_mlp())[:-5])
+def test_damaged_link_shows_an_error(store: Store) -> None:
+    app = open_page("home", open=fold(digits_mlp())[:-5])
     assert "damaged" in app.error[0].value
     click(app, "Close")
     assert not app.error
     assert store.list_projects() == []
 
 
-def test_a_project_is_renamed_and_copied_on_its_card(store: Store) -> None:
+def test_project_card_renames_and_copies_the_project(store: Store) -> None:
     project = store.create_project(digits_mlp())
-    app = opened("home")
+    app = open_page("home")
     app.text_input(key=f"name {project} Digits").input("Numbers").run()
     app.button(key=f"rename {project}").click().run()
     assert [row.name for row in store.list_projects()] == ["Numbers"]
@@ -208,9 +208,9 @@ def test_a_project_is_renamed_and_copied_on_its_card(store: Store) -> None:
     assert sorted(row.name for row in store.list_projects()) == ["Numbers", "Numbers (copy)"]
 
 
-def test_deleting_asks_first_and_says_what_ends(store: Store) -> None:
+def test_project_deletion_asks_first_and_warns_of_active_runs(store: Store) -> None:
     project_id = store.create_project(digits_mlp())
-    app = opened("home")
+    app = open_page("home")
     assert not [button for button in app.button if button.label == "Delete permanently"]
     app.toggle(key=f"sure {project_id}").set_value(True).run()
     assert not any("stops immediately" in item.value for item in app.caption)
@@ -223,17 +223,17 @@ def test_deleting_asks_first_and_says_what_ends(store: Store) -> None:
     assert (store.list_projects(), store.runs()) == ([], [])
 
 
-def test_a_parameter_is_renamed_in_its_form(store: Store) -> None:
+def test_parameter_form_renames_the_parameter(store: Store) -> None:
     project_id = store.create_project(resnet18())
-    app = opened("design", project=project_id, network="basic")
-    found = [field for field in app.text_input if field.label == "Name of width"]
-    found[0].input("channels").run()
+    app = open_page("design", project=project_id, network="basic")
+    fields = [field for field in app.text_input if field.label == "Name of width"]
+    fields[0].input("channels").run()
     assert not app.exception
-    made = store.load(project_id).project
-    assert made.networks["basic"].parameters == {"channels": 64}
-    assert made.networks["basic"].nodes["conv_1"].params["filters"] == "channels"
-    assert made.main_network.nodes["stage_2"].params["values"] == {"channels": 128}
-    assert analyse(made).totals.parameters == 11_689_512
-    found = [field for field in app.text_input if field.label == "Name of channels"]
-    found[0].input("max").run()
+    project = store.load(project_id).project
+    assert project.networks["basic"].parameters == {"channels": 64}
+    assert project.networks["basic"].nodes["conv_1"].params["filters"] == "channels"
+    assert project.main_network.nodes["stage_2"].params["values"] == {"channels": 128}
+    assert analyse(project).totals.parameters == 11_689_512
+    fields = [field for field in app.text_input if field.label == "Name of channels"]
+    fields[0].input("max").run()
     assert "not the name of a function" in app.error[0].value

@@ -1,4 +1,4 @@
-"""Earlier versions in the library's dialog, as people click through them."""
+"""Earlier versions in the library dialog."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from netloom.store import Store
 from netloom.ui.shell import session
 from tests.networks import digits_mlp
 from tests.store.test_library import bundle
-from tests.ui.test_library import _fresh, shelves, store
+from tests.ui.test_library import _fresh, open_library, store
 
 __all__ = ["_fresh", "store"]  # fixtures
 
 
-def test_a_project_takes_the_newer_version_and_an_earlier_one_is_put_back(store: Store) -> None:
+def test_library_dialog_updates_and_restores_versions(store: Store) -> None:
     store.publish(bundle("tower", 3), {})
     project = store.create_project(digits_mlp())
-    app = shelves(project)
+    app = open_library(project)
     app.button(key="use True tower").click().run()
     assert not any("A newer version is available" in item.value for item in app.caption)
     store.publish(bundle("tower", 5), {}, replace=True)

@@ -1,4 +1,4 @@
-"""Several networks on the design page: what the canvas is told of them, and how numbers and expressions are read."""
+"""Several networks on the design page: the canvas payload, and the parsing of numbers and expressions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from netloom.ui.design.networks import current_name, standing, users
 from netloom.ui.design.state import VisibleNetwork
 
 
-def holding(**networks: str) -> Project:
-    """Networks, each with a node for every other one that is named."""
+def nested_project(**networks: str) -> Project:
+    """Networks, each with a node for every network that it names."""
     return Project(
         name="Nested",
         networks={
@@ -35,31 +35,31 @@ def holding(**networks: str) -> Project:
     )
 
 
-def test_a_network_may_stand_where_it_does_not_stand_in_itself() -> None:
-    project = holding(main="outer", outer="inner", inner="", loose="")
+def test_network_cannot_be_placed_inside_itself() -> None:
+    project = nested_project(main="outer", outer="inner", inner="", loose="")
     assert standing(project, "inner") == ["loose"]
     assert standing(project, "outer") == ["inner", "loose"]
     assert standing(project, "main") == ["outer", "inner", "loose"]
-    assert {name for name, found in users(project).items() if not found} == {"main", "loose"}
-    assert standing(holding(main="a", a="b", b="a"), "a") == []
+    assert {name for name, parents in users(project).items() if not parents} == {"main", "loose"}
+    assert standing(nested_project(main="a", a="b", b="a"), "a") == []
 
 
-def test_a_network_is_found_again_under_its_new_name() -> None:
-    before = holding(main="", block="", other="")
-    seen = VisibleNetwork("block", None, before.networks["block"], frozenset(before.networks))
-    assert current_name(holding(main="", body="", other=""), seen) == "body"
-    assert current_name(holding(main="", other=""), seen) == "main"
+def test_visible_network_follows_a_rename() -> None:
+    before = nested_project(main="", block="", other="")
+    visible = VisibleNetwork("block", None, before.networks["block"], frozenset(before.networks))
+    assert current_name(nested_project(main="", body="", other=""), visible) == "body"
+    assert current_name(nested_project(main="", other=""), visible) == "main"
 
 
 @pytest.fixture
 def live(home: Path) -> Live:
     store = open_store(home)
-    found = Live(store, store.create_project(templates()["spirals"].project))
-    found.apply({"kind": "group", "nodes": ["linear_2", "tanh_2"], "name": "block"})
-    return found
+    instance = Live(store, store.create_project(templates()["spirals"].project))
+    instance.apply({"kind": "group", "nodes": ["linear_2", "tanh_2"], "name": "block"})
+    return instance
 
 
-def test_the_canvas_is_told_of_the_network_that_is_shown(live: Live) -> None:
+def test_payload_describes_the_visible_network(live: Live) -> None:
     main = payload(live, VisibleNetwork("main"), "", [], 600)
     inside = payload(live, VisibleNetwork("block", 7), "", [], 600)
     json.dumps(inside)
@@ -76,7 +76,7 @@ def test_the_canvas_is_told_of_the_network_that_is_shown(live: Live) -> None:
     assert (node["summary"], node["parameters"], node["inputs"][0]["name"]) == ("block", 4160, "in")
 
 
-def test_the_palette_is_sent_only_to_a_browser_that_has_it_not(live: Live) -> None:
+def test_palette_is_sent_only_to_browsers_without_it(live: Live) -> None:
     first = payload(live, VisibleNetwork("main"), "", [], 600)
     again = payload(live, VisibleNetwork("main"), "", [], 600, palettes={first["palette_version"]})
     assert [layer["type"] for layer in first["palette"] or ()] == [name for name in registry() if name != "Code"]
@@ -87,19 +87,19 @@ def test_the_palette_is_sent_only_to_a_browser_that_has_it_not(live: Live) -> No
     assert registry().keys() >= COMMON
 
 
-def test_forms_are_renewed_by_a_change_in_any_network(live: Live) -> None:
+def test_forms_update_on_changes_in_any_network(live: Live) -> None:
     before = live.project
 
-    def after(**edit: Any) -> bool:
+    def forms_differ_after(**edit: Any) -> bool:
         live.apply(edit)
         return forms_differ(before, live.project)
 
-    assert not after(kind="move", network="block", at={"linear_2": [5, 5]})
-    assert after(kind="set", network="block", node="linear_2", params={"units": 7})
+    assert not forms_differ_after(kind="move", network="block", at={"linear_2": [5, 5]})
+    assert forms_differ_after(kind="set", network="block", node="linear_2", params={"units": 7})
     live.apply({"kind": "undo"})
-    assert after(kind="parameters", network="block", values={"width": 3})
+    assert forms_differ_after(kind="parameters", network="block", values={"width": 3})
     live.apply({"kind": "undo"})
-    assert after(kind="create_network", name="other")
+    assert forms_differ_after(kind="create_network", name="other")
 
 
 def field(layer: str, name: str) -> FormField:
@@ -118,13 +118,13 @@ def field(layer: str, name: str) -> FormField:
         ("Reshape", "shape", "max(a, b), (a + 1) * 2", ["max(a, b)", "(a + 1) * 2"]),
     ],
 )
-def test_numbers_and_expressions_are_read(layer: str, name: str, typed: str, read: object) -> None:
+def test_numbers_and_expressions_are_parsed(layer: str, name: str, typed: str, read: object) -> None:
     assert read_text(field(layer, name), typed) == read
 
 
 @pytest.mark.parametrize("typed", ["1.5", "width *", "", "__import__('os')", "two words"])
-def test_what_is_neither_is_refused_with_a_sentence(typed: str) -> None:
-    if typed.startswith("__"):  # an expression in form only; the check says that it is not allowed
+def test_invalid_number_text_raises_an_error(typed: str) -> None:
+    if typed.startswith("__"):  # syntactically an expression; validation rejects it
         assert read_number(typed) == typed
         return
     with pytest.raises(ValueError, match="Units must be a whole number"):
@@ -132,7 +132,7 @@ def test_what_is_neither_is_refused_with_a_sentence(typed: str) -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**53 - 1, 2**53])
-def test_a_whole_number_without_bounds_has_a_widget(value: int) -> None:
+def test_unbounded_integer_field_has_a_widget(value: int) -> None:
     shown, parse, draw = editor(FormField("seed", "int", value, "The seed"), value, ())
     assert parse(draw({})) == value
     assert parse(shown) == value

@@ -1,4 +1,4 @@
-"""What pages keep for a tab: only through typed state and named keys, which live in one place per page."""
+"""Pages store values of a tab only through typed state and named keys, in one place per page."""
 
 from __future__ import annotations
 
@@ -26,24 +26,28 @@ MODULES = [
 ]
 
 
-def offences(source: str) -> list[str]:
-    """Where a module goes past the state modules: to the session, to the address, or with a key of its own."""
-    found = []
+def violations(source: str) -> list[str]:
+    """Where a module bypasses the state modules: session state, query parameters or literal widget keys."""
+    problems = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in ("session_state", "query_params"):
-            found.append(f"line {node.lineno}: {node.attr}")
+            problems.append(f"line {node.lineno}: {node.attr}")
         if isinstance(node, ast.Call):
-            free = (ast.JoinedStr, ast.Constant, ast.BinOp)
-            keys = [word.value for word in node.keywords if word.arg == "key" and isinstance(word.value, free)]
-            found += [f"line {node.lineno}: key={ast.unparse(key)}" for key in keys]
+            literal_types = (ast.JoinedStr, ast.Constant, ast.BinOp)
+            keys = [
+                keyword.value
+                for keyword in node.keywords
+                if keyword.arg == "key" and isinstance(keyword.value, literal_types)
+            ]
+            problems += [f"line {node.lineno}: key={ast.unparse(key)}" for key in keys]
         if isinstance(node, ast.Assign) and isinstance(node.value, (ast.JoinedStr, ast.Constant)):
-            named = any(isinstance(target, ast.Name) and target.id == "key" for target in node.targets)
-            found += [f"line {node.lineno}: key = {ast.unparse(node.value)}"] if named else []
-    return found
+            is_key = any(isinstance(target, ast.Name) and target.id == "key" for target in node.targets)
+            problems += [f"line {node.lineno}: key = {ast.unparse(node.value)}"] if is_key else []
+    return problems
 
 
-def test_pages_use_their_state_and_its_keys() -> None:
-    assert complaints(MODULES, offences) == []
+def test_pages_use_typed_state_and_named_keys() -> None:
+    assert complaints(MODULES, violations) == []
 
 
 @pytest.mark.parametrize(
@@ -56,11 +60,11 @@ def test_pages_use_their_state_and_its_keys() -> None:
         "key = f'go {run}'",
     ],
 )
-def test_what_goes_past_the_state_is_seen(source: str) -> None:
-    assert offences(source)
+def test_violations_detect_untyped_state(source: str) -> None:
+    assert violations(source)
 
 
-def test_every_state_begins_with_defaults_and_has_a_name_of_its_own() -> None:
+def test_page_states_have_defaults_and_unique_names() -> None:
     import importlib
 
     for path in sorted(UI.rglob("state.py")):
@@ -71,7 +75,7 @@ def test_every_state_begins_with_defaults_and_has_a_name_of_its_own() -> None:
         assert state() == state()
 
 
-def test_a_state_belongs_to_a_tab_and_outlives_its_widgets() -> None:
+def test_page_state_is_per_tab_and_outlives_widgets() -> None:
     def script() -> None:
         import streamlit as st
 
@@ -84,16 +88,16 @@ def test_a_state_belongs_to_a_tab_and_outlives_its_widgets() -> None:
             state.count += 1
         st.caption(f"count {state.count}")
 
-    one, other = AppTest.from_function(script).run(), AppTest.from_function(script).run()
-    one.button(key="count").click().run()
-    one.toggle(key="shown").set_value(True).run()
-    one.text_input(key="text a 1").input("typed").run()
-    one.toggle(key="shown").set_value(False).run()
-    assert "text a 1" not in one.session_state, "Streamlit forgets a widget that is not drawn"
-    assert (one.caption[0].value, other.run().caption[0].value) == ("count 1", "count 0")
+    first, second = AppTest.from_function(script).run(), AppTest.from_function(script).run()
+    first.button(key="count").click().run()
+    first.toggle(key="shown").set_value(True).run()
+    first.text_input(key="text a 1").input("typed").run()
+    first.toggle(key="shown").set_value(False).run()
+    assert "text a 1" not in first.session_state, "Streamlit forgets a widget that is not drawn"
+    assert (first.caption[0].value, second.run().caption[0].value) == ("count 1", "count 0")
 
 
-def test_values_of_widgets_are_found_and_forgotten_by_the_beginning_of_their_keys(
+def test_widget_values_are_read_and_cleared_by_key_prefix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     session = {"ask a name": "x", "ask a size": 2, "ask b size": 3}

@@ -1,4 +1,4 @@
-"""Every page, on an empty store and on a full one: it opens, with no exception and no error."""
+"""Every page opens without exceptions or errors, on an empty and on a populated store."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", params=["spirals", "sine"])
-def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a project that was trained."""
+def populated_home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a trained project."""
     folder: Path = tmp_path_factory.mktemp("full")
     store = open_store(folder)
     project = templates()[request.param].project
@@ -34,12 +34,12 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(autouse=True)
-def _fresh(home: Path) -> None:
+def _clear_caches(home: Path) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
 
 
-def opened(page: str) -> AppTest:
+def open_page(page: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=300)
     app.run()
     assert not app.exception
@@ -47,17 +47,17 @@ def opened(page: str) -> AppTest:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_on_an_empty_store(page: str) -> None:
-    app = opened(page)
+def test_page_opens_on_an_empty_store(page: str) -> None:
+    app = open_page(page)
     assert not app.error
     texts = [item.value for item in (*app.caption, *app.info, *app.markdown)]
     assert any(texts), "an empty page says what to do next"
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_on_a_full_store(page: str, full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NETLOOM_HOME", str(full))
-    app = opened(page)
+def test_page_opens_on_a_populated_store(page: str, populated_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_HOME", str(populated_home))
+    app = open_page(page)
     assert not app.error
 
 
@@ -65,13 +65,13 @@ def test_hostile_names_are_shown_as_text(home: Path) -> None:
     name = "<script>alert(1)</script> **bold** $x$ [link](http://x) :red[y]"
     project = templates()["spirals"].project.model_copy(update={"name": name})
     open_store(home).create_project(project)
-    app = opened("home")
+    app = open_page("home")
     shown = " ".join(item.value for item in app.markdown)
     assert "\\*\\*bold\\*\\*" in shown
     assert "\\[link\\]" in shown
 
 
-def test_an_error_of_ours_is_a_sentence_and_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_error_is_shown_and_logged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
@@ -80,12 +80,12 @@ def test_an_error_of_ours_is_a_sentence_and_kept(home: Path, monkeypatch: pytest
     app.switch_page("pages/data.py").run()
     assert not app.exception
     assert escape("Netloom failed here (ZeroDivisionError)") in app.error[0].value
-    kept = json.loads((home / "errors.jsonl").read_text())
-    assert kept["where"] == "page"
-    assert "by zero" in kept["traceback"]
+    entry = json.loads((home / "errors.jsonl").read_text())
+    assert entry["where"] == "page"
+    assert "by zero" in entry["traceback"]
 
 
-def test_an_error_in_a_callback_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callback_error_is_logged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("in a callback")
 
@@ -97,7 +97,7 @@ def test_an_error_in_a_callback_is_kept(home: Path, monkeypatch: pytest.MonkeyPa
     assert "in a callback" in (home / "errors.jsonl").read_text()
 
 
-def test_a_refused_edit_is_said_and_nothing_is_lost(home: Path) -> None:
+def test_rejected_edit_is_shown_and_loses_nothing(home: Path) -> None:
     open_store(home).create_project(templates()["spirals"].project)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/train.py").run()

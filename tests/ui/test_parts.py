@@ -1,4 +1,4 @@
-"""Which edits ask for the parts of the design page beside the canvas."""
+"""Which edits redraw the parts of the design page beside the canvas."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def live(tmp_path: Path) -> Live:
     return Live(store, store.create_project(templates()["spirals"].project))
 
 
-def edited(live: Live, **edit: Any) -> int:
+def changes_after(live: Live, **edit: Any) -> int:
     before = changes(live, "main")
     live.sync({"epoch": live.view.state.epoch, "client": "tab", "ops": [{"seq": live.view.state.revision + 1, **edit}]})
     return changes(live, "main") - before
@@ -33,9 +33,9 @@ NOTE = {"text": "Twice", "at": [0.0, 0.0], "width": 200.0, "height": 100.0}
     [{"kind": "move", "at": {"linear_1": [5.0, 5.0]}}, {"kind": "note", "id": "note_1", "note": NOTE}],
     ids=["move", "note"],
 )
-def test_where_things_stand_changes_the_canvas_alone(edit: dict[str, Any], live: Live) -> None:
+def test_layout_edits_update_only_the_canvas(edit: dict[str, Any], live: Live) -> None:
     revision = live.view.state.revision
-    assert edited(live, **edit) == 0
+    assert changes_after(live, **edit) == 0
     assert live.view.state.revision == revision + 1
 
 
@@ -53,11 +53,11 @@ def test_where_things_stand_changes_the_canvas_alone(edit: dict[str, Any], live:
     ],
     ids=lambda edit: edit["kind"],
 )
-def test_what_the_network_means_changes_what_is_beside_it(edit: dict[str, Any], live: Live) -> None:
+def test_semantic_edits_update_the_side_panels(edit: dict[str, Any], live: Live) -> None:
     assert "linear_1" in live.project.main_network.nodes
-    assert edited(live, **edit) == 1
+    assert changes_after(live, **edit) == 1
 
 
-def test_nothing_new_is_nothing_new(live: Live) -> None:
+def test_change_counter_is_stable_without_edits(live: Live) -> None:
     before = changes(live, "main")
     assert [changes(live, "main") for _ in range(3)] == [before] * 3

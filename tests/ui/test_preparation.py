@@ -1,4 +1,4 @@
-"""The choice of how inputs are prepared on the train page, and the places of Inputs in the inspector."""
+"""The choice of input preprocessing on the train page, and the order of inputs in the inspector."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.networks import project
 
 
 @pytest.fixture(autouse=True)
-def _fresh(home: Path) -> None:
+def _clear_caches(home: Path) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
 
 
-def opened(home: Path, document: Project) -> tuple[AppTest, str]:
+def open_train_page(home: Path, document: Project) -> tuple[AppTest, str]:
     key = open_store(home).create_project(document)
     app = AppTest.from_file(str(Path(__file__).parents[2] / "pages" / "train.py"), default_timeout=60)
     app.query_params["project"] = key
@@ -40,7 +40,7 @@ def captions(app: AppTest) -> list[str]:
     return [item.value for item in app.caption if item.value.startswith("Inputs: ")]
 
 
-def digits(**data: object) -> Project:
+def digits_project(**data: object) -> Project:
     image = {"field": "image", "kind": "image", "shape": [1, 8, 8]}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "x": ("Input", image),
@@ -48,43 +48,43 @@ def digits(**data: object) -> Project:
         "l": ("Linear", {"units": 10}),
         "o": ("Output", {}),
     }
-    made = project(nodes, [("x", "f"), ("f", "l"), ("l", "o")])
-    return apply(made, {"kind": "project", "data": {"dataset": "digits", **data}})
+    document = project(nodes, [("x", "f"), ("f", "l"), ("l", "o")])
+    return apply(document, {"kind": "project", "data": {"dataset": "digits", **data}})
 
 
-def test_the_preparation_is_said_and_can_be_chosen(home: Path) -> None:
-    app, key = opened(home, digits())
+def test_preprocessing_is_described_and_can_be_changed(home: Path) -> None:
+    app, key = open_train_page(home, digits_project())
     (box,) = (item for item in app.selectbox if item.label == "Input preprocessing")
     assert box.options == ["Standardize", "Scale to 0 to 1", "As they are in the data"]
     assert captions(app) == ["Inputs: pixels are standardized by the training rows (mean 0, deviation 1)."]
     box.select("none").run()
     assert saved(home, key).data.prepare == "none"
     assert captions(app) == ["Inputs: pixels are fed as they are in the data."]
-    moments = ImageNormalization(mean=(0.5,), std=(0.25,))
-    app, key = opened(home, digits(prepare=moments.model_dump(mode="json")))
+    normalization = ImageNormalization(mean=(0.5,), std=(0.25,))
+    app, key = open_train_page(home, digits_project(prepare=normalization.model_dump(mode="json")))
     (box,) = (item for item in app.selectbox if item.label == "Input preprocessing")
     assert box.value == "As the imported network asks"
     assert captions(app) == ["Inputs: pixels × 0.00392157, less 0.5, divided by 0.25."]
 
 
-def test_words_are_not_prepared_so_nothing_is_asked(home: Path) -> None:
+def test_text_input_has_no_preprocessing_choice(home: Path) -> None:
     tokens = {"field": "text", "kind": "tokens", "shape": [12], "vocabulary": 50}
-    made = project({"x": ("Input", tokens), "o": ("Output", {})}, [("x", "o")])
-    app, _ = opened(home, apply(made, {"kind": "project", "data": {"dataset": "intents"}}))
+    document = project({"x": ("Input", tokens), "o": ("Output", {})}, [("x", "o")])
+    app, _ = open_train_page(home, apply(document, {"kind": "project", "data": {"dataset": "intents"}}))
     assert not captions(app)
     assert not any(item.label == "Input preprocessing" for item in app.selectbox)
 
 
-def test_columns_show_the_preparation_that_holds_for_them() -> None:
+def test_column_table_shows_the_effective_preprocessing() -> None:
     options: dict[str, Any] = {"columns": {"mean area": {"scale": "log1p"}}}
-    found = columns(DataChoice(dataset="breast_cancer", prepare="none", options=options))
-    rows = {row["Column"]: row["Preprocessing"] for row in (table_row(column, "none") for column in found)}
+    data_columns = columns(DataChoice(dataset="breast_cancer", prepare="none", options=options))
+    rows = {row["Column"]: row["Preprocessing"] for row in (table_row(column, "none") for column in data_columns)}
     assert (rows["mean area"], rows["mean radius"]) == ("log(1 + x)", "None")
     table = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).fields[0]
     assert {column.name for column in table.columns if column.column.get("log")} == {"mean area"}
 
 
-def test_an_input_can_be_put_in_another_place(home: Path) -> None:
+def test_inspector_changes_the_input_order(home: Path) -> None:
     four = ("Input", {"shape": [4]})
     nodes = {"a": four, "b": four, "less": ("Subtract", {}), "l": ("Linear", {}), "o": ("Output", {})}
     edges = [("a", "less.a"), ("b", "less.b"), ("less", "l"), ("l", "o")]

@@ -1,4 +1,4 @@
-"""What can be asked of a run that has ended, on the train page."""
+"""The actions for an ended run on the train page."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ PAGE = Path(__file__).parents[2] / "pages" / "train.py"
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_resource.clear()
     st.cache_data.clear()
-    monkeypatch.setattr("netloom.runs.keep", lambda store: None)  # these runs are told, not trained
+    monkeypatch.setattr(
+        "netloom.runs.keep", lambda store: None
+    )  # the tests set the states of these runs; nothing trains
     return open_store(home)
 
 
-def opened(store: Store, state: str, **values: Any) -> tuple[AppTest, str]:
+def open_train_page(store: Store, state: str, **values: Any) -> tuple[AppTest, str]:
     run = store.create_run(store.create_project(moons()), moons())
     put(store, run.id, state, total_steps=40, step=20, epoch=2, **values)
     app = AppTest.from_file(str(PAGE), default_timeout=120)
@@ -35,23 +37,23 @@ def opened(store: Store, state: str, **values: Any) -> tuple[AppTest, str]:
     return app, run.id
 
 
-def labels(app: AppTest) -> set[str]:
+def button_labels(app: AppTest) -> set[str]:
     return {button.label for button in app.button}
 
 
-def test_what_comes_next_depends_on_how_it_ended(store: Store) -> None:
-    app, _ = opened(store, "finished", summary={"test": {"accuracy": 1.0}})
-    assert {"Explain", "Extend run"} <= labels(app)
-    assert "Resume" not in labels(app)
-    failed, _ = opened(store, "failed", reason="The disk is full.", summary={"test": {"accuracy": 1.0}})
-    assert "Resume" in labels(failed)
-    assert not {"Explain", "Extend run"} & labels(failed)
+def test_run_actions_depend_on_the_final_state(store: Store) -> None:
+    app, _ = open_train_page(store, "finished", summary={"test": {"accuracy": 1.0}})
+    assert {"Explain", "Extend run"} <= button_labels(app)
+    assert "Resume" not in button_labels(app)
+    failed, _ = open_train_page(store, "failed", reason="The disk is full.", summary={"test": {"accuracy": 1.0}})
+    assert "Resume" in button_labels(failed)
+    assert not {"Explain", "Extend run"} & button_labels(failed)
     assert [item.value for item in failed.error] == [escape("The disk is full.")]
 
 
-def test_a_run_is_deleted_by_the_button_within_what_asks(store: Store) -> None:
-    app, run_id = opened(store, "stopped")
-    assert "Delete" not in labels(app)  # it only opens what asks
+def test_run_deletion_asks_for_confirmation(store: Store) -> None:
+    app, run_id = open_train_page(store, "stopped")
+    assert "Delete" not in button_labels(app)  # the first button only opens the confirmation
     app.button(key=f"delete {run_id}").click().run()
     assert not app.exception
     assert not store.runs()

@@ -1,4 +1,4 @@
-"""The runs page: waiting runs, filters, and a sweep whose best values go into the document."""
+"""The runs page: queued runs, filters, and applying the best values of a sweep."""
 
 from __future__ import annotations
 
@@ -26,48 +26,55 @@ ROOT = Path(__file__).parents[2]
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_resource.clear()
     st.cache_data.clear()
-    monkeypatch.setattr("netloom.runs.keep", lambda store: None)  # these runs are told, not trained
+    monkeypatch.setattr(
+        "netloom.runs.keep", lambda store: None
+    )  # the tests set the states of these runs; nothing trains
     return open_store(home)
 
 
-def opened(page: str = "runs") -> AppTest:
+def open_page(page: str = "runs") -> AppTest:
     app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=60)
     app.run()
     assert not app.exception
     return app
 
 
-def table(app: AppTest) -> list[str]:
+def table_titles(app: AppTest) -> list[str]:
     return list(app.dataframe[0].value["Title"])
 
 
-def test_measures_are_called_and_written_as_everywhere(store: Store) -> None:
+def test_metrics_use_the_standard_names_and_formats(store: Store) -> None:
     run = store.create_run(store.create_project(moons()), moons(), "Several")
     put(store, run.id, "finished", summary={"test": {"accuracy (shape)": 0.5167, "roc_auc": 0.97684}})
-    assert list(opened().dataframe[0].value["Test"]) == ["Accuracy (shape) 51.7% · ROC-AUC 0.977"]
+    assert list(open_page().dataframe[0].value["Test"]) == ["Accuracy (shape) 51.7% · ROC-AUC 0.977"]
     assert [heading(name) for name in ("roc_auc", "f1", "examples", "class")] == ["ROC-AUC", "F1", "Examples", "Class"]
 
 
-def test_measures_stand_beside_how_far_they_are_from_the_baseline(store: Store) -> None:
-    """And what was measured of none, or of the baseline not, takes no room."""
+def test_comparison_shows_differences_from_the_baseline(store: Store) -> None:
+    """Metrics without values, or without a baseline value, are omitted."""
     project_id = store.create_project(moons())
     for loss in (0.25, 0.75, None):
         run = store.create_run(project_id, moons(), f"Run {loss}")
-        told = {"best": {"loss": loss}, "test": {"macro_f1": loss}} if loss else {}
-        put(store, run.id, "finished", summary=told)
+        summary = {"best": {"loss": loss}, "test": {"macro_f1": loss}} if loss else {}
+        put(store, run.id, "finished", summary=summary)
     ids = {run.title: run.id for run in store.runs()}
-    app = AppTest.from_function(_compared, args=(list(ids.values()),), default_timeout=60)
+    app = AppTest.from_function(_comparison_page, args=(list(ids.values()),), default_timeout=60)
     app.session_state[RunsState.name()] = RunsState(baseline=ids["Run 0.25"])
     app.run()
     assert not app.exception
-    found = app.dataframe[0].value.set_index("Run")
-    assert list(found.columns) == ["Loss (validation)", "Δ Loss (validation)", "Macro F1 (test)", "Δ Macro F1 (test)"]
-    assert list(found.loc["Run 0.75"]) == [0.75, 0.5, 0.75, 0.5]
+    comparison = app.dataframe[0].value.set_index("Run")
+    assert list(comparison.columns) == [
+        "Loss (validation)",
+        "Δ Loss (validation)",
+        "Macro F1 (test)",
+        "Δ Macro F1 (test)",
+    ]
+    assert list(comparison.loc["Run 0.75"]) == [0.75, 0.5, 0.75, 0.5]
     app.selectbox[0].set_value(ids["Run None"]).run()
     assert list(app.dataframe[0].value.columns) == ["Run", "Loss (validation)", "Macro F1 (test)"]
 
 
-def _compared(ids: list[str]) -> None:
+def _comparison_page(ids: list[str]) -> None:
     from netloom.ui.runs.comparison import comparison
     from netloom.ui.shell import session
 
@@ -75,72 +82,72 @@ def _compared(ids: list[str]) -> None:
     comparison(store, [store.run(run_id) for run_id in ids])
 
 
-def test_runs_are_found_by_project_state_tag_and_text(store: Store) -> None:
+def test_runs_filter_by_project_state_tag_and_text(store: Store) -> None:
     project_id, other = store.create_project(moons()), store.create_project(moons())
     for number, (owner, state, tags) in enumerate(
         [(project_id, "finished", ["a"]), (project_id, "failed", ["a", "b"]), (other, "stopped", [])]
     ):
         run = store.create_run(owner, moons(), f"Run {number}", tags=tags)
         put(store, run.id, state, notes="Rare *words*" if number == 2 else "")
-    app = opened()
-    assert table(app) == ["Run 2", "Run 1", "Run 0"]
+    app = open_page()
+    assert table_titles(app) == ["Run 2", "Run 1", "Run 0"]
     app.selectbox(key="of").set_value(project_id).run()
-    assert table(app) == ["Run 1", "Run 0"]
+    assert table_titles(app) == ["Run 1", "Run 0"]
     app.multiselect(key="tag of").set_value(["a", "b"]).run()
-    assert table(app) == ["Run 1"]
+    assert table_titles(app) == ["Run 1"]
     app.multiselect(key="tag of").set_value([]).run()
     app.multiselect(key="state of").set_value(["finished"]).run()
-    assert table(app) == ["Run 0"]
+    assert table_titles(app) == ["Run 0"]
     app.selectbox(key="of").set_value("").run()
     app.multiselect(key="state of").set_value([]).run()
     app.text_input(key="text of").set_value("rare *WORDS").run()
-    assert table(app) == ["Run 2"]
-    app.multiselect(key="state of").set_value(["running"]).run()  # what no run has can be asked for, too
+    assert table_titles(app) == ["Run 2"]
+    app.multiselect(key="state of").set_value(["running"]).run()  # a state that no run has can be selected, too
     assert not app.dataframe
     app.button[0].click().run()
-    assert table(app) == ["Run 2", "Run 1", "Run 0"]
+    assert table_titles(app) == ["Run 2", "Run 1", "Run 0"]
     assert not app.error
 
 
-def test_what_was_chosen_stays_chosen_when_the_table_changes(store: Store) -> None:
-    """A run that comes, a filter that hides and shows again, a run that goes."""
+def test_selection_survives_table_changes(store: Store) -> None:
+    """A new run, a filter that is set and cleared, and a deleted run."""
     project_id = store.create_project(moons())
-    made = [store.create_run(project_id, moons(), f"Run {number}") for number in range(3)]
-    for number, run in enumerate(made):
+    created = [store.create_run(project_id, moons(), f"Run {number}") for number in range(3)]
+    for number, run in enumerate(created):
         put(store, run.id, "failed" if number == 1 else "finished")
-    app = opened()
+    app = open_page()
     app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
-    assert chosen(app.run()) == ["Run 2", "Run 1"]
+    assert selected_titles(app.run()) == ["Run 2", "Run 1"]
     newest = store.create_run(project_id, moons(), "Run 3")
     put(store, newest.id, "finished")
-    assert chosen(app.run()) == ["Run 2", "Run 1"]
-    assert chosen(app.multiselect(key="state of").set_value(["failed"]).run()) == ["Run 1"]
-    assert chosen(app.multiselect(key="state of").set_value([]).run()) == ["Run 2", "Run 1"]
-    store.delete_run(made[2].id)
-    assert chosen(app.run()) == ["Run 1"]
+    assert selected_titles(app.run()) == ["Run 2", "Run 1"]
+    assert selected_titles(app.multiselect(key="state of").set_value(["failed"]).run()) == ["Run 1"]
+    assert selected_titles(app.multiselect(key="state of").set_value([]).run()) == ["Run 2", "Run 1"]
+    store.delete_run(created[2].id)
+    assert selected_titles(app.run()) == ["Run 1"]
     assert not app.exception
 
 
-def chosen(app: AppTest) -> list[str]:
-    """The titles of the rows that the table itself has as chosen."""
-    titles = table(app)
+def selected_titles(app: AppTest) -> list[str]:
+    """The titles of the rows that are selected in the table."""
+    titles = table_titles(app)
     return [titles[row] for row in app.session_state[str(app.dataframe[0].key)]["selection"]["rows"]]
 
 
-def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queued_run_shows_its_position(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     project_id = store.create_project(moons())
-    going = store.create_run(project_id, moons(), "First")
-    put(store, going.id, "paused")
+    paused_run = store.create_run(project_id, moons(), "First")
+    put(store, paused_run.id, "paused")
     for title in ("Second", "Third"):
         store.create_run(project_id, moons(), title)
     monkeypatch.setattr("netloom.runs.supervisor.tend", lambda store: None)
-    states = list(opened().dataframe[0].value["State"])
+    states = list(open_page().dataframe[0].value["State"])
     assert states == ["Queued · 2nd in line", "Queued · next in line", "Paused"]
 
 
-def test_a_grid_says_how_many_combinations_it_has(store: Store) -> None:
+def test_grid_sweep_shows_its_number_of_combinations(store: Store) -> None:
     store.create_project(moons())
-    app = opened()
+    app = open_page()
     app.segmented_control(key="runs part").set_value("sweeps").run()
     app.selectbox(key="sampler").set_value("grid").run()
     assert app.number_input(key="trials of 5").value == 5
@@ -148,12 +155,12 @@ def test_a_grid_says_how_many_combinations_it_has(store: Store) -> None:
     assert app.number_input(key="trials of 10").value == 10
     app.number_input(key="points training.learning_rate").set_value(3).run()
     app.number_input(key="trials of 6").set_value(4).run()
-    said = [item.value for item in app.caption]
-    assert "The grid has 6 combinations; this sweep tries 4 of them, spread over the grid." in said
+    captions = [item.value for item in app.caption]
+    assert "The grid has 6 combinations; this sweep tries 4 of them, spread over the grid." in captions
     assert not app.exception
 
 
-def test_the_best_of_a_sweep_goes_into_the_document_and_out_again(store: Store) -> None:
+def test_best_sweep_values_can_be_applied_and_undone(store: Store) -> None:
     project = moons()
     project_id = store.create_project(project)
     space = {"training.learning_rate": {"low": 0.001, "high": 0.1}, "main.linear_1.units": {"choices": [4, 8]}}
@@ -164,31 +171,31 @@ def test_the_best_of_a_sweep_goes_into_the_document_and_out_again(store: Store) 
         store.end_trial(sweep.id, store.trials(sweep.id)[number], "complete", abs(number - 3) / 10)
     put_sweep(store, sweep.id, "finished")
     store.create_run(project_id, moons())
-    app = opened()
+    app = open_page()
     app.segmented_control(key="runs part").set_value("sweeps").run()
     assert not app.exception
     assert not app.error
     assert any("Best so far" in item.value and "(trial 4)" in item.value for item in app.markdown)
     app.button(key="use best").click().run()
     assert not app.error
-    now = store.load(project_id).project
-    assert now.training.learning_rate == pytest.approx(0.04)
-    assert now.main_network.nodes["linear_1"].params["units"] == 8
+    updated = store.load(project_id).project
+    assert updated.training.learning_rate == pytest.approx(0.04)
+    assert updated.main_network.nodes["linear_1"].params["units"] == 8
     live = session.live(project_id)
     live.apply({"kind": "undo"})
     assert live.project.training == project.training
     assert live.project.main_network == project.main_network
 
 
-def test_a_trial_of_a_sweep_that_was_stopped_is_not_said_to_run(store: Store) -> None:
-    """It keeps its state for when the sweep goes on, but the page says what its run does."""
+def test_trial_of_a_stopped_sweep_shows_its_run_state(store: Store) -> None:
+    """The trial keeps its state for when the sweep resumes, but the page shows the state of its run."""
     project_id = store.create_project(moons())
     space = {"training.learning_rate": {"low": 0.001, "high": 0.1}}
     sweep = store.create_sweep(project_id, moons(), sweeps.plan(moons(), space, trials=2))
     run = store.create_run(project_id, moons(), trial=NewTrial(sweep.id, 0, {"training.learning_rate": 0.01}))
     put(store, run.id, "stopping")
     put_sweep(store, sweep.id, "stopped")
-    app = opened()
+    app = open_page()
     app.segmented_control(key="runs part").set_value("sweeps").run()
     assert list(app.dataframe[0].value["State"]) == ["running"]
     put(store, run.id, "stopped")
@@ -196,7 +203,7 @@ def test_a_trial_of_a_sweep_that_was_stopped_is_not_said_to_run(store: Store) ->
     assert not app.exception
 
 
-def test_parallel_axes_take_words_and_leave_out_what_is_not_there() -> None:
+def test_parallel_chart_handles_categories_and_missing_values() -> None:
     axes: dict[str, list[Any]] = {
         "optimizer": ["adam", "sgd", "adam"],
         "rate": [0.1, 0.2, 0.3],

@@ -1,4 +1,4 @@
-"""Work on a page can be cancelled, and started again; it goes on while the page is reloaded, and ends with the page."""
+"""Jobs of a page can be canceled and restarted; they survive a reload of the page and end with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.runs.examples import trained_here, until
 
 @pytest.fixture(scope="module")
 def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
-    """Work of seconds."""
+    """A job that takes seconds."""
     home = tmp_path_factory.mktemp("stopping")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NETLOOM_HOME", str(home))
@@ -32,7 +32,7 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
         yield Attack(RunWeights(run_id, "best", written), "pgd", 1000)
 
 
-def page(request: object) -> None:
+def job_page(request: object) -> None:
     from typing import Any, cast
 
     import streamlit as st
@@ -44,53 +44,53 @@ def page(request: object) -> None:
         st.write(f"attacked {computed(cast('Any', request), 'Attacking …').rows} rows")
 
 
-def opened(request: Attack) -> AppTest:
-    return AppTest.from_function(page, args=(request,), default_timeout=120)
+def open_page(request: Attack) -> AppTest:
+    return AppTest.from_function(job_page, args=(request,), default_timeout=120)
 
 
-def under_way(request: Attack) -> tuple[AppTest, threading.Thread, Job[Robustness]]:
-    """A tab whose page waits for the job, which is not known yet: more rows than there are count as all."""
-    for kept in open_store().artifacts(request.weights.run_id).local_directory().glob("explanations/*"):
-        kept.unlink()
-    app = opened(request)
+def start_job(request: Attack) -> tuple[AppTest, threading.Thread, Job[Robustness]]:
+    """A tab whose page waits for the job, without a cached result; more rows than the data has count as all."""
+    for cached in open_store().artifacts(request.weights.run_id).local_directory().glob("explanations/*"):
+        cached.unlink()
+    app = open_page(request)
     thread = threading.Thread(target=app.run)
     thread.start()
-    found: list[Job[Robustness]] = []
+    submitted: list[Job[Robustness]] = []
 
-    def begun() -> bool:
-        found[:] = [jobs.pool().submit(request, open_store().home)]
-        return found[0].share > 0
+    def has_started() -> bool:
+        submitted[:] = [jobs.pool().submit(request, open_store().home)]
+        return submitted[0].share > 0
 
-    until(begun, 60)
-    return app, thread, found[0]
+    until(has_started, 60)
+    return app, thread, submitted[0]
 
 
-def test_what_is_cancelled_says_so_and_starts_again(attack: Attack) -> None:
+def test_canceled_job_is_reported_and_can_restart(attack: Attack) -> None:
     request = Attack(attack.weights, attack.method, 900)
-    app, thread, job = under_way(request)
+    app, thread, job = start_job(request)
     jobs.pool().cancel(job)
     thread.join(60)
-    assert [one.value for one in app.error] == ["This was cancelled\\."]
+    assert [item.value for item in app.error] == ["This was cancelled\\."]
     tab = state.JobState(cancelled=request.key(open_store().home))  # as the button leaves it
     app.session_state[state.JobState.name()] = tab
     app.run()
-    assert [one.value for one in app.markdown] == ["You canceled this."]
+    assert [item.value for item in app.markdown] == ["You canceled this."]
     assert [button.label for button in app.button] == ["Restart"]
     app.button[0].click().run()
     assert app.markdown[-1].value.startswith("attacked")
 
 
-def test_a_second_tab_joins_and_both_get_the_answer(attack: Attack) -> None:
-    app, thread, job = under_way(attack)
-    other = opened(attack).run()
+def test_second_tab_shares_the_running_job(attack: Attack) -> None:
+    app, thread, job = start_job(attack)
+    other = open_page(attack).run()
     thread.join(60)
     assert app.markdown[-1].value == other.markdown[-1].value
     assert job.state == "done"
     assert jobs.pool().submit(attack, open_store().home) is job
 
 
-def test_the_bar_and_its_button_are_gone_when_the_answer_is_there(attack: Attack) -> None:
-    app = opened(Attack(attack.weights, "pgd", 950)).run()
+def test_progress_bar_and_button_disappear_with_the_result(attack: Attack) -> None:
+    app = open_page(Attack(attack.weights, "pgd", 950)).run()
     assert app.markdown[-1].value.startswith("attacked")
     assert not app.button
     assert not app.get("progress")

@@ -1,4 +1,4 @@
-"""What is used of Streamlit beyond its public interface: it is in one module, and works as that module expects."""
+"""Streamlit's private interface: only one module uses it, and it works as that module expects."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from tests.sources import PACKAGE, ROOT, SCRIPTS, complaints, modules
 
 UI = PACKAGE / "ui"
 GUARD = UI / "shell" / "streamlit_internals.py"
-# What its documentation names.
+# The modules in Streamlit's documentation.
 PUBLIC = ("streamlit", "streamlit.delta_generator", "streamlit.errors", "streamlit.starlette", "streamlit.testing.v1")
 CHANGED = f"Streamlit {st.__version__} changed it: adapt netloom.ui.shell.streamlit_internals"
 
 
-def test_no_other_module_uses_what_is_not_public() -> None:
-    found = complaints(modules(UI) - {GUARD} | SCRIPTS, internal)
-    assert not found, "Move these into netloom.ui.shell.streamlit_internals:\n" + "\n".join(found)
+def test_only_one_module_uses_streamlit_internals() -> None:
+    uses = complaints(modules(UI) - {GUARD} | SCRIPTS, internal_names)
+    assert not uses, "Move these into netloom.ui.shell.streamlit_internals:\n" + "\n".join(uses)
 
 
-def internal(source: str) -> list[str]:
-    """The modules of Streamlit that a module imports or names, other than those that are public."""
+def internal_names(source: str) -> list[str]:
+    """The Streamlit modules that a module imports or names, except the public ones."""
     tree = ast.parse(source)
     imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
     imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    found = [name for name in imported if name.partition(".")[0] == "streamlit" and name not in PUBLIC]
+    names = [name for name in imported if name.partition(".")[0] == "streamlit" and name not in PUBLIC]
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    return found + [text for text in texts if "_stcore" in text or text.startswith("streamlit.")]
+    return names + [text for text in texts if "_stcore" in text or text.startswith("streamlit.")]
 
 
-def test_the_version_has_an_upper_bound() -> None:
+def test_streamlit_requirement_has_an_upper_bound() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -46,34 +46,34 @@ def test_the_version_has_an_upper_bound() -> None:
     assert "<1." in bound, "what is not public may change with every minor version"
 
 
-def test_a_component_is_registered_by_a_manifest() -> None:
+def test_component_manifest_interface_is_unchanged() -> None:
     from streamlit.components.v2.component_manager import BidiComponentManager
     from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
     assert list(inspect.signature(BidiComponentManager.get_component_asset_root).parameters) == ["self", "name"], (
         CHANGED
     )
-    taken = list(inspect.signature(BidiComponentManager.register_from_manifest).parameters)
-    assert taken == ["self", "manifest", "package_root"], CHANGED
+    parameters = list(inspect.signature(BidiComponentManager.register_from_manifest).parameters)
+    assert parameters == ["self", "manifest", "package_root"], CHANGED
     assert [field.name for field in dataclasses.fields(ComponentConfig)][:2] == ["name", "asset_dir"], CHANGED
     assert {"name", "version", "components"} <= {field.name for field in dataclasses.fields(ComponentManifest)}, CHANGED
 
 
-def test_the_files_of_a_registered_component_are_known() -> None:
+def test_registered_component_has_its_asset_root() -> None:
     from streamlit.components.v2.component_manager import BidiComponentManager
 
     manager, root = BidiComponentManager(), ROOT / "builder" / "netloom"
     with pytest.MonkeyPatch.context() as patch:
-        # Outside a server, it makes another manager at each call.
+        # Outside a server, Streamlit creates a new manager at each call.
         module = import_module("streamlit.components.v2.get_bidi_component_manager")
         patch.setattr(module, "get_bidi_component_manager", lambda: manager)
         internals.register_component("netloom", "curves", root, "ui/components/curves/served")
-    found = manager.get_component_asset_root("netloom.curves")
-    assert found is not None, CHANGED
-    assert found.samefile(root / "ui" / "components" / "curves" / "served"), CHANGED
+    asset_root = manager.get_component_asset_root("netloom.curves")
+    assert asset_root is not None, CHANGED
+    assert asset_root.samefile(root / "ui" / "components" / "curves" / "served"), CHANGED
 
 
-def test_the_addresses_are_those_of_the_server() -> None:
+def test_internal_routes_match_the_server() -> None:
     from streamlit.web.server.starlette import starlette_routes
 
     source = inspect.getsource(starlette_routes)
@@ -83,19 +83,19 @@ def test_the_addresses_are_those_of_the_server() -> None:
         assert address in source or f"{{BASE_ROUTE_CORE}}/{address.partition('/')[2]}" in source, CHANGED
     assert f"/{core}/metrics" == internals.METRICS, CHANGED
     assert f"{core}/bidi-components/" == internals.COMPONENT_FILES, CHANGED
-    found = internals.UPLOAD.fullmatch(f"/below/{core}/upload_file/a-session/a-file")
-    assert found is not None, CHANGED
-    assert found["session"] == "a-session"
+    match = internals.UPLOAD.fullmatch(f"/below/{core}/upload_file/a-session/a-file")
+    assert match is not None, CHANGED
+    assert match["session"] == "a-session"
 
 
-def test_what_fails_in_a_callback_is_logged() -> None:
+def test_callback_errors_are_logged() -> None:
     from streamlit.error_util import handle_uncaught_app_exception
 
-    kept: list[logging.LogRecord] = []
+    records: list[logging.LogRecord] = []
 
     class Keeping(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            kept.append(record)
+            records.append(record)
 
     handler = Keeping(logging.ERROR)
     logger = logging.getLogger(internals.ERROR_LOGGER)
@@ -104,15 +104,15 @@ def test_what_fails_in_a_callback_is_logged() -> None:
         handle_uncaught_app_exception(ValueError("it failed"))
     finally:
         logger.removeHandler(handler)
-    assert any(record.exc_info and str(record.exc_info[1]) == "it failed" for record in kept), CHANGED
+    assert any(record.exc_info and str(record.exc_info[1]) == "it failed" for record in records), CHANGED
 
 
-def test_uploads_are_counted_by_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploaded_bytes_are_counted_per_session(monkeypatch: pytest.MonkeyPatch) -> None:
     from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
     from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
     class Server:
-        """A runtime with one session that is there and one that is gone."""
+        """A runtime with one active session and one that has ended."""
 
         uploaded_file_mgr = MemoryUploadedFileManager("/upload")
 
@@ -129,12 +129,12 @@ def test_uploads_are_counted_by_session(monkeypatch: pytest.MonkeyPatch) -> None
     assert internals.uploaded_bytes() == {"here": 3}, CHANGED
 
 
-def test_nothing_is_known_outside_a_page() -> None:
+def test_internals_return_defaults_outside_a_page() -> None:
     assert (internals.session_id(), internals.main_script(), internals.is_fragment_run()) == ("", None, False)
     assert internals.uploaded_bytes() == {}
 
 
-def page() -> None:
+def page_script() -> None:
     import streamlit as st
 
     from netloom.ui.shell import streamlit_internals as internals
@@ -145,8 +145,8 @@ def page() -> None:
     raise internals.StopException
 
 
-def test_a_page_knows_its_session_and_its_script_and_can_stop() -> None:
-    app = AppTest.from_function(page).run()
+def test_page_has_session_and_script_and_can_stop() -> None:
+    app = AppTest.from_function(page_script).run()
     assert not app.exception, CHANGED
     session, script, fragment = (text.value for text in app.text)
     assert session, CHANGED

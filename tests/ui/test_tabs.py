@@ -1,11 +1,11 @@
-"""Tabs of which only the open one is made."""
+"""Tabs that draw only the open one."""
 
 from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
 
-def page() -> None:
+def tabs_page() -> None:
     from functools import partial
 
     import streamlit as st
@@ -15,8 +15,8 @@ def page() -> None:
     tabs({"One": partial(st.caption, "first"), "Two": partial(st.caption, "second")}, "both")
 
 
-def test_only_what_is_open_is_made() -> None:
-    app = AppTest.from_function(page, default_timeout=60).run()
+def test_only_the_open_tab_is_drawn() -> None:
+    app = AppTest.from_function(tabs_page, default_timeout=60).run()
     assert [tab.label for tab in app.tabs] == ["One", "Two"]
     assert [item.value for item in app.caption] == ["first"]
     app.session_state["both"] = "Two"

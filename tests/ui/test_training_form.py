@@ -1,4 +1,4 @@
-"""The settings on the train page: what is drawn, and what a change writes into the document."""
+"""The training settings on the train page: what is shown, and what a change writes to the document."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ FULL: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def _fresh(home: Path) -> None:
+def _clear_caches(home: Path) -> None:
     st.cache_resource.clear()
     st.cache_data.clear()
 
 
-def opened(home: Path, name: str, **training: Any) -> tuple[AppTest, str]:
+def open_train_page(home: Path, name: str, **training: Any) -> tuple[AppTest, str]:
     store = open_store(home)
     project = apply(templates()[name].project, {"kind": "project", "training": training})
     key = store.create_project(project)
@@ -52,8 +52,8 @@ def saved(home: Path, key: str) -> Project:
     return open_store(home).load(key).project
 
 
-def test_what_is_chosen_is_written_into_the_document(home: Path) -> None:
-    app, key = opened(home, "spirals", **FULL)
+def test_training_settings_are_written_to_the_document(home: Path) -> None:
+    app, key = open_train_page(home, "spirals", **FULL)
     assert not app.error
     labels = {item.label for kind in (app.number_input, app.selectbox, app.toggle, app.text_input) for item in kind}
     settings = {*OPTIMIZERS["muon"].settings, *SCHEDULES["cosine_restarts"].settings}
@@ -71,16 +71,16 @@ def test_what_is_chosen_is_written_into_the_document(home: Path) -> None:
     assert SETTINGS["dampening"].title in {item.label for item in app.number_input}
 
 
-def test_what_does_not_fit_is_said_and_nothing_starts(home: Path) -> None:
-    app, _ = opened(home, "diabetes", monitor="accuracy")
+def test_invalid_monitor_shows_an_error_and_disables_start(home: Path) -> None:
+    app, _ = open_train_page(home, "diabetes", monitor="accuracy")
     (error,) = app.error
     assert "no metric 'accuracy' to monitor" in error.value
     assert next(item for item in app.button if item.label == "Start training").disabled
 
 
-def test_a_teacher_may_be_a_run_of_another_project_that_fits(home: Path) -> None:
+def test_teacher_list_contains_matching_runs_of_other_projects(home: Path) -> None:
     store = open_store(home)
-    for name in ("digits_mlp", "digits_autoencoder", "spirals"):  # one fits, the others tell no such classes
+    for name in ("digits_mlp", "digits_autoencoder", "spirals"):  # only the first one has matching classes
         project = templates()[name].project
         run = store.create_run(store.create_project(project), project, f"Run of {name}")
         store.update_run(run.id, summary={"objective": project.training.objective})
@@ -88,7 +88,7 @@ def test_a_teacher_may_be_a_run_of_another_project_that_fits(home: Path) -> None
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / "project.json", project)
         save_best(RunArtifacts.in_directory(folder), {"w": torch.zeros(1)}, {})
-    app, _ = opened(home, "digits_cnn", objective="distillation")
+    app, _ = open_train_page(home, "digits_cnn", objective="distillation")
     first, *others = next(box for box in app.selectbox if box.label == "Teacher").options
     assert first == "Choose a run"
     assert [other.split(" · ")[0] for other in others] == ["Digits with an MLP: Run of digits_mlp"]
@@ -96,16 +96,16 @@ def test_a_teacher_may_be_a_run_of_another_project_that_fits(home: Path) -> None
     assert not app.error
 
 
-def test_an_accuracy_is_called_as_on_the_curves_of_its_run(home: Path) -> None:
+def test_accuracy_label_matches_the_curves_of_the_run(home: Path) -> None:
     store, project = open_store(home), templates()["requests_tagger"].project
     run = store.create_run(store.create_project(project), project)
-    assert measured("accuracy", 0.5, run) == ("Accuracy", "50.0%")  # an old run that tells no names
+    assert measured("accuracy", 0.5, run) == ("Accuracy", "50.0%")  # an old run without titles
     for title, shown in (("Token accuracy", "Token accuracy"), ("Accuracy at ½", "Accuracy")):
         store.update_run(run.id, summary={"titles": {"accuracy": title}})
         assert measured("accuracy", 0.5, store.run(run.id)) == (shown, "50.0%")
 
 
-def test_titles_of_groups_say_what_is_set() -> None:
+def test_group_titles_summarize_changed_settings() -> None:
     training = Training(average=0.99, precision="bf16", layer_rates={"a": 0.1}, class_weights="balanced", monitor="mae")
     assert differing(training, Training.model_fields.keys() - {"agent", "augment"}).count(",") == 4
     assert differing(training, ["average"]) == "EMA 0.99"
@@ -113,7 +113,7 @@ def test_titles_of_groups_say_what_is_set() -> None:
     assert differing(Training(), Training.model_fields.keys() - {"agent"}) == ""
 
 
-def test_every_field_is_described_as_it_is_declared() -> None:
+def test_field_descriptions_match_their_declarations() -> None:
     clip = FieldDescription(
         "gradient_clip",
         "Clip by norm",

@@ -1,4 +1,4 @@
-"""What a session sends is counted, refused beyond its quota, and given back once its browser is gone."""
+"""Uploads of a session are counted, rejected beyond its quota, and released when its browser disconnects."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         patch.setenv("STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL", "1")
         home = tmp_path_factory.mktemp("home")
         (home / "page.py").write_text("import streamlit as st\nst.file_uploader('A file')\n")
-        (home / "app.py").write_text(APP)  # all that stands before a page, with a page that imports nothing
-        found = Server(home, home / "app.py")
-    yield found
-    found.stop()
+        (home / "app.py").write_text(APP)  # the middleware of the app, with a page that imports nothing
+        instance = Server(home, home / "app.py")
+    yield instance
+    instance.stop()
 
 
 @contextmanager
 def session(server: Server) -> Iterator[str]:
-    """A session as a browser begins it; its id."""
+    """A session, started as a browser does. Yields its ID."""
     address = f"ws://127.0.0.1:{server.port}/_stcore/stream"
-    with connect(address, origin=Origin(server.url), subprotocols=[Subprotocol("streamlit")], max_size=None) as line:
-        asked = BackMsg()
-        asked.rerun_script.query_string = ""
-        line.send(asked.SerializeToString())
+    with connect(address, origin=Origin(server.url), subprotocols=[Subprotocol("streamlit")], max_size=None) as socket:
+        request = BackMsg()
+        request.rerun_script.query_string = ""
+        socket.send(request.SerializeToString())
         while True:
-            message = ForwardMsg.FromString(line.recv(60))
+            message = ForwardMsg.FromString(socket.recv(60))
             if message.WhichOneof("type") == "new_session":
                 break
         yield message.new_session.initialize.session_id
 
 
-def sent(server: Server, session: str, name: str, size: int) -> int:
-    """The status that a file of so many bytes is answered with."""
-    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-    line.request("GET", "/_stcore/host-config")
-    line.getresponse().read()
-    line.request("GET", "/_stcore/health")
-    answer = line.getresponse()
-    answer.read()
-    cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
+def upload_status(server: Server, session: str, name: str, size: int) -> int:
+    """Upload a file of the given size. Returns the status of the response."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/_stcore/host-config")
+    connection.getresponse().read()
+    connection.request("GET", "/_stcore/health")
+    response = connection.getresponse()
+    response.read()
+    cookie = response.headers.get("Set-Cookie", "").partition(";")[0]
     body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + bytes(size) + b"\r\n--x--\r\n"
     headers = {
         "Content-Type": "multipart/form-data; boundary=x",
@@ -67,33 +67,33 @@ def sent(server: Server, session: str, name: str, size: int) -> int:
         "X-Xsrftoken": cookie.partition("=")[2],
         "Origin": server.url,
     }
-    line.request("PUT", f"/_stcore/upload_file/{session}/{name}", body, headers)
-    status = line.getresponse().status
-    line.close()
+    connection.request("PUT", f"/_stcore/upload_file/{session}/{name}", body, headers)
+    status = connection.getresponse().status
+    connection.close()
     return status
 
 
-def test_a_session_holds_no_more_than_its_quota_and_gives_it_back(server: Server) -> None:
+def test_session_quota_is_enforced_and_released(server: Server) -> None:
     with session(server) as second:
         with session(server) as first:
-            assert sent(server, first, "a", 600_000) == 204
-            assert sent(server, first, "b", 600_000) == 413
-            assert sent(server, first, "c", 400_000) == 204
-            assert sent(server, first, "d", 300_000) == 413
-            assert sent(server, second, "a", 900_000) == 204  # what the first holds does not count for the second
+            assert upload_status(server, first, "a", 600_000) == 204
+            assert upload_status(server, first, "b", 600_000) == 413
+            assert upload_status(server, first, "c", 400_000) == 204
+            assert upload_status(server, first, "d", 300_000) == 413
+            assert upload_status(server, second, "a", 900_000) == 204  # the quota of the second is its own
             with session(server) as third:
-                assert sent(server, third, "a", 900_000) == 413  # but for all together it does
+                assert upload_status(server, third, "a", 900_000) == 413  # but they count toward the total
         end = time.monotonic() + 20
         with session(server) as fourth:
-            while (status := sent(server, fourth, "a", 900_000)) == 413 and time.monotonic() < end:
+            while (status := upload_status(server, fourth, "a", 900_000)) == 413 and time.monotonic() < end:
                 time.sleep(0.2)
-            assert status == 204  # the browsers of the first and the third are gone
-            assert sent(server, second, "b", 100_000) == 204
+            assert status == 204  # the browsers of the first and the third have disconnected
+            assert upload_status(server, second, "b", 100_000) == 204
 
 
-def test_a_file_without_a_length_is_refused(server: Server) -> None:
-    with session(server) as known:
-        line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        line.request("PUT", f"/_stcore/upload_file/{known}/a", iter([b"x" * 10]), {"Origin": server.url})
-        assert line.getresponse().status == 411
-        line.close()
+def test_upload_without_content_length_is_rejected(server: Server) -> None:
+    with session(server) as session_id:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("PUT", f"/_stcore/upload_file/{session_id}/a", iter([b"x" * 10]), {"Origin": server.url})
+        assert connection.getresponse().status == 411
+        connection.close()
