@@ -1,1 +1,1 @@
-"""The command line, driven as people drive it."""
+"""The command line, called as users call it."""

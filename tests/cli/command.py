@@ -1,4 +1,4 @@
-"""Runs the real command in a process of its own."""
+"""Runs the real command in a separate process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_S = 240
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said, and its exit code."""
+    """The output of a command and its exit code."""
 
     code: int
     out: str
@@ -22,12 +22,12 @@ class Answer:
 
     @property
     def value(self) -> Any:
-        """Standard output as JSON, which it has to be as a whole."""
+        """The whole standard output, parsed as JSON."""
         return json.loads(self.out)
 
 
 def environment() -> dict[str, str]:
-    """The tests' own, without a data folder of somebody else."""
+    """The environment of the tests without Netloom settings."""
     return {key: value for key, value in os.environ.items() if not key.startswith("NETLOOM_")}
 
 
@@ -36,8 +36,8 @@ def words(*arguments: object) -> list[str]:
 
 
 def netloom(*arguments: object) -> Answer:
-    """Run `netloom` with these arguments to its end."""
-    done = subprocess.run(
+    """Run `netloom` with these arguments until it exits."""
+    result = subprocess.run(
         words(*arguments),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -46,5 +46,5 @@ def netloom(*arguments: object) -> Answer:
         timeout=TIMEOUT_S,
         check=False,
     )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Answer(done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in result.stderr, result.stderr
+    return Answer(result.returncode, result.stdout, result.stderr)

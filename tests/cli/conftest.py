@@ -1,4 +1,4 @@
-"""One data folder with one finished run, for all tests that only read it."""
+"""A data folder with a finished run, for all tests that only read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.command import Answer
 
 @dataclass(frozen=True)
 class Trained:
-    """A data folder, the document in it, and the answer of the command that trained it."""
+    """A data folder, the document in it, and the output of the command that trained it."""
 
     home: Path
     document: Path
@@ -28,7 +28,7 @@ class Trained:
 
 @pytest.fixture(scope="package")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The digits template, trained for two epochs by the command itself."""
+    """The digits template, trained for two epochs by the command."""
     folder = tmp_path_factory.mktemp("cli")
     home, document = folder / "home", folder / "digits.json"
     assert called("--home", home, "templates", "--write", "digits_mlp", document).code == 0
@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def called(*arguments: object) -> Answer:
-    """What a command says within this process, where there is no `capsys` yet."""
+    """Call a command in this process, where `capsys` is not available."""
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         code = main([*map(str, arguments)])
     assert "Traceback" not in err.getvalue()
@@ -46,7 +46,7 @@ def called(*arguments: object) -> Answer:
 
 
 class Console:
-    """Calls the command within this process, for the many cases that need no process of their own."""
+    """Calls the command in this process, for the many cases that need no separate process."""
 
     def __init__(self, home: Path, captured: pytest.CaptureFixture[str]) -> None:
         self.home, self._captured = home, captured

@@ -1,4 +1,4 @@
-"""`netloom` alone starts the app, from any directory."""
+"""`netloom` without a subcommand starts the app, from any directory."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_the_options_are_those_of_the_configuration() -> None:
+def test_options_match_the_streamlit_configuration() -> None:
     def flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:
-        found: dict[str, object] = {}
+        options: dict[str, object] = {}
         for key, value in table.items():
-            found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        return found
+            options |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        return options
 
     assert flat(tomllib.loads((ROOT / ".streamlit/config.toml").read_text())) == OPTIONS
 
 
-def test_the_command() -> None:
+def test_server_command_contains_the_options() -> None:
     assert script().name == "app.py"
     command = server_command(9000, headless=True)
     assert command[0] == sys.executable
@@ -47,13 +47,13 @@ def test_the_command() -> None:
     assert "--server.address=0.0.0.0" in server_command(9000, headless=True, host="0.0.0.0")
 
 
-def test_an_address_of_another_machine_is_a_sentence(console: Console) -> None:
+def test_foreign_host_address_is_a_usage_error(console: Console) -> None:
     answer = console("app", "--headless", "--port", free_port(), "--host", "192.0.2.1")
     assert answer.code == 2
     assert "--host" in answer.err
 
 
-def test_a_taken_port_is_a_sentence(console: Console) -> None:
+def test_occupied_port_is_an_error(console: Console) -> None:
     with socket.socket() as other:
         other.bind((ADDRESS, 0))
         other.listen()
@@ -63,7 +63,7 @@ def test_a_taken_port_is_a_sentence(console: Console) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_it_opens_the_browser(tmp_path: Path) -> None:
+def test_app_opens_the_browser(tmp_path: Path) -> None:
     port, seen, browser = free_port(), tmp_path / "seen", tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {seen}.new && mv {seen}.new {seen}\n')
     browser.chmod(0o755)
@@ -85,7 +85,7 @@ def test_it_opens_the_browser(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_it_serves(tmp_path: Path) -> None:
+def test_app_serves_and_stops_on_sigint(tmp_path: Path) -> None:
     port = free_port()
     process = subprocess.Popen(
         words("--home", tmp_path / "home", "--headless", "--port", port),
@@ -105,11 +105,11 @@ def test_it_serves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [server_command(8501, headless=True), [*COMMAND]], ids=["app", "worker"])
-def test_a_file_where_it_is_started_stands_for_no_module(command: list[str], tmp_path: Path) -> None:
+def test_files_in_the_working_directory_shadow_no_module(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "html.py").write_text("raise SystemExit('a file of somebody else')")
     start = command[: command.index("-m")]
-    done = subprocess.run([*start, "-c", "import html"], cwd=tmp_path, env=environment(), check=False)
-    assert done.returncode == 0
+    result = subprocess.run([*start, "-c", "import html"], cwd=tmp_path, env=environment(), check=False)
+    assert result.returncode == 0
 
 
 def _healthy(process: subprocess.Popen[str], port: int) -> bool:

@@ -1,4 +1,4 @@
-"""The benchmark compares like with like, and says it in ratios."""
+"""The benchmark compares equal networks, and reports ratios."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.cli.command import netloom
 from tests.cli.conftest import Console
 
 
-def test_each_twin_is_the_same_network() -> None:
+def test_pytorch_twins_match_the_task_networks() -> None:
     for task in tasks():
         sizes = [sum(p.numel() for p in model.parameters()) for model in (module(task.project), task.twin())]
         assert sizes[0] == sizes[1]
@@ -35,81 +35,81 @@ def test_each_twin_is_the_same_network() -> None:
 
 
 @pytest.mark.parametrize("nodes", BUDGET_S)
-def test_the_large_document(nodes: int) -> None:
+def test_large_document_has_the_requested_size(nodes: int) -> None:
     document = large(0, nodes)
     assert len(document.main_network.nodes) == nodes
     assert not analyse(document).errors
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_each_architecture_and_its_twin_are_the_same_network(name: str) -> None:
+def test_pytorch_twins_match_the_architectures(name: str) -> None:
     twin, batch = TWINS[name]
     with torch.no_grad(), torch.device("meta"):
-        theirs, ours = twin().eval(), module(architectures()[name].project).eval()
-        assert theirs(batch()).shape == ours(batch()).shape
-    assert count_parameters(theirs) == count_parameters(ours)
+        reference, generated = twin().eval(), module(architectures()[name].project).eval()
+        assert reference(batch()).shape == generated(batch()).shape
+    assert count_parameters(reference) == count_parameters(generated)
 
 
-def test_ratio() -> None:
-    found = ratio([2, 6, 12], [1, 2, 3])
-    assert (found.median, found.low, found.high) == (3, 2, 4)
+def test_ratio_reports_median_and_range() -> None:
+    result = ratio([2, 6, 12], [1, 2, 3])
+    assert (result.median, result.low, result.high) == (3, 2, 4)
 
 
-def test_pictures_are_asked_for(console: Console) -> None:
+def test_picture_benchmark_requires_the_mnist_folder(console: Console) -> None:
     answer = console("bench", "pictures", "--repeats", 1)
     assert answer.code == USAGE
 
 
-def test_counting_takes_nothing_away_from_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_cost_shares_are_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.cli.bench.run_costs.SETTLE_S", 0.0)
     monkeypatch.setattr("netloom.runs.resources.energy.find_spec", lambda name: None)
     task = small_mlp(epochs=3)
     monkeypatch.setattr("netloom.cli.bench.run_costs.MIN_LOOP_S", 0.1)
-    found = measure_cost(task, 1)
-    # A tenth of a second is too short for the promise of 2 %, which the slow test holds.
-    assert all(-0.05 < share.median < 5 for share in (found.recorded, found.observed, found.saved))
+    cost = measure_cost(task, 1)
+    # 0.1 s is too short for the promised 2 %, which the slow test checks.
+    assert all(-0.05 < share.median < 5 for share in (cost.recorded, cost.observed, cost.saved))
 
 
 @pytest.mark.parametrize("one", installed(), ids=lambda one: one.title)
 @pytest.mark.slow
-def test_each_library_trains_the_same_network(one: Peer) -> None:
+def test_each_peer_library_trains(one: Peer) -> None:
     task = small_mlp(epochs=1)
     prepare_run(one, task, prepare(task.project.data))()
 
 
-def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canvas_benchmark_without_playwright_is_unmeasured(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.cli.bench.canvas.find_spec", lambda name: None)
     value = console("bench", "--only", "canvas", "--json").value["canvas"]
     assert value["unmeasured"].endswith("'.[test]'.")
 
 
-# What each part of the benchmark promises of all that it measures.
+# The promise of each part of the benchmark about each of its measurements.
 PROMISES: dict[str, Callable[[dict[str, Any]], bool]] = {
-    # The promise is 1.0; a machine that does other things beside it is worth five hundredths.
+    # The promise is 1.0; other load on the machine may cost 0.05.
     "training": lambda part: part["plain"]["median"] >= 0.95,
     "check": lambda size: 0 < size["share"]["median"] <= 1.0 and 0 < size["edit_share"]["median"] <= 1.0,
-    # The promise is 1.05; a machine that does other things beside it is worth a tenth.
+    # The promise is 1.05; other load on the machine may cost 0.1.
     "forward": lambda network: max(network["forward"]["median"], network["training"]["median"]) <= 1.15,
 }
 
 
-# Those of whole trainings take half a minute each, and more beside other tests.
+# Those that train take half a minute each, and longer with other tests in parallel.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "part", [part if part == "check" else pytest.param(part, marks=pytest.mark.long) for part in PROMISES]
 )
-def test_the_promises(part: str, console: Console, room: Callable[[], None]) -> None:
-    """Measured once beside other tests, and where that falls short, three times alone, of which the median decides."""
+def test_benchmark_keeps_its_promises(part: str, console: Console, room: Callable[[], None]) -> None:
+    """Measured once with other tests in parallel; if that fails, the median of three repeats alone decides."""
     for repeats in (1, 3):
         if repeats > 1:
             room()
-        measure.cache_clear()  # the check is that of a document that was never seen
-        asked = ("bench", "--only", part, "--repeats", repeats, "--json")
-        value = (console if part == "check" else netloom)(*asked).value
-        short = [one for one in value[part] if not PROMISES[part](one)]
-        if not short:
+        measure.cache_clear()  # the check must see the document for the first time
+        arguments = ("bench", "--only", part, "--repeats", repeats, "--json")
+        value = (console if part == "check" else netloom)(*arguments).value
+        violations = [measurement for measurement in value[part] if not PROMISES[part](measurement)]
+        if not violations:
             break
-    assert not short, short
+    assert not violations, violations
     assert set(PROMISES) & set(value) == {part}
     if part == "check":
         assert [size["nodes"] for size in value[part]] == list(BUDGET_S)

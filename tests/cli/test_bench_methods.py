@@ -1,4 +1,4 @@
-"""What the benchmark says that a method of explanation costs."""
+"""The benchmarked cost of explanation methods."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ def run() -> TrainedRun:
     return untrained_run(image_network())
 
 
-def test_rows_are_counted_and_time_is_that_of_passes(run: TrainedRun) -> None:
-    found: dict[str, MethodCost] = {
+def test_method_cost_counts_rows_and_forward_passes(run: TrainedRun) -> None:
+    costs: dict[str, MethodCost] = {
         name: measure_method(run, name, 1, with_captum=True) for name in ("saliency", "feature_ablation")
     }
-    assert found["saliency"].rows == 1
-    assert found["feature_ablation"].rows == 64 + 1  # the groups, and the example itself
-    assert found["saliency"].passes.median < 10, "it is one pass there and back, and what stands around it"
-    assert found["saliency"].proven.median > found["saliency"].passes.median
-    captum = found["feature_ablation"].captum
+    assert costs["saliency"].rows == 1
+    assert costs["feature_ablation"].rows == 64 + 1  # one per group, and the example
+    assert costs["saliency"].passes.median < 10, "it is one pass there and back, and what stands around it"
+    assert costs["saliency"].proven.median > costs["saliency"].passes.median
+    captum = costs["feature_ablation"].captum
     assert captum is not None
     assert captum.median > 1, "called plainly, it takes the groups one by one"
 
 
-def test_captum_is_called_on_all_that_it_has(run: TrainedRun) -> None:
-    without = []
+def test_captum_call_exists_for_every_captum_method(run: TrainedRun) -> None:
+    missing = []
     for method in methods(run):
         if not method.available or method.name in ("shapley_sampling", "kernel_shap", "lime"):
-            continue  # these take long
+            continue  # slow methods
         context, *_ = build_context(run.project, run.model, run.data, ExplanationRequest("", ROW))
         explainer = registry()[method.name].model_validate({"groups": 3} if method.name == "shapley" else {})
         if captum_call(run, context, method.name, explainer.run(context)) is None:
-            without.append(method.name)
-    assert not without
+            missing.append(method.name)
+    assert not missing

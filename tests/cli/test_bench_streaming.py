@@ -1,4 +1,4 @@
-"""The measure of training from files: both ways are trained, whatever the number of rows."""
+"""The benchmark of streamed training: it trains streamed and in memory, for any number of rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from netloom.cli.bench import streaming
 from netloom.data import limits
 
 
-def test_it_is_measured_beside_the_same_data_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ROWS", 500)  # beyond which a table is never read as a whole
-    found = streaming.measure_streaming(1, memory_bytes=2**15)
-    assert found.rows == 1_280
-    assert found.data_bytes == 10 * found.memory_bytes == 10 * 2**15
-    assert found.speed.median > 0
-    assert found.processor.median > 0
+def test_streaming_is_compared_with_in_memory_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_ROWS", 500)  # larger tables are never read completely
+    measurement = streaming.measure_streaming(1, memory_bytes=2**15)
+    assert measurement.rows == 1_280
+    assert measurement.data_bytes == 10 * measurement.memory_bytes == 10 * 2**15
+    assert measurement.speed.median > 0
+    assert measurement.processor.median > 0

@@ -1,4 +1,4 @@
-"""Each command alone, in both forms of answer."""
+"""Each command, with text and with JSON output."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ robustness export import bench
 """.split()
 
 
-def kept(folder: Path, project: Project) -> Path:
+def write_document(folder: Path, project: Project) -> Path:
     path = folder / "document.json"
     write(path, project)
     return path
 
 
-def test_all_commands_are_there() -> None:
+def test_all_commands_are_registered() -> None:
     assert list(registry()) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_help_of_each(console: Console, name: str) -> None:
+def test_help_lists_json_and_home_options(console: Console, name: str) -> None:
     answer = console(name, "--help")
     assert answer.code == 0
     assert "--json" in answer.out
     assert "--home" in answer.out
 
 
-def test_explain_lists_no_padding() -> None:
+def test_largest_parts_omit_padding() -> None:
     from netloom.cli.commands.explain import largest_parts
 
     values = np.array([0.5, -2.0, 0.0, 9.0])
@@ -50,24 +50,26 @@ def test_explain_lists_no_padding() -> None:
     assert [name for name, _ in largest_parts(values, ())] == ["3", "1", "0", "2"], "what has no labels is all there"
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_imports_no_heavy_packages() -> None:
     code = (
         "import sys; from netloom.cli import main; main(['--help']); "
         "heavy = {'torch', 'streamlit', 'numpy', 'pandas', 'sklearn', 'sqlalchemy', 'pydantic', 'networkx', 'captum'}; "
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
-    assert done.returncode == 0, done.stderr
-    assert all(f" {name} " in done.stdout for name in NAMES)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert all(f" {name} " in result.stdout for name in NAMES)
 
 
-def test_version() -> None:
+def test_version_is_printed() -> None:
     answer = netloom("--version")
     assert answer.code == 0
     assert answer.out.startswith("netloom ")
 
 
-def test_templates(console: Console, tmp_path: Path) -> None:
+def test_templates_are_listed_and_written(console: Console, tmp_path: Path) -> None:
     assert [row["name"] for row in console("templates", "--json").value] == [*templates(), *architectures()]
     assert "digits_mlp" in console("templates").out
     path = tmp_path / "t.json"
@@ -81,8 +83,8 @@ def test_templates(console: Console, tmp_path: Path) -> None:
     assert console("templates", "--write", "sine", tmp_path / "no" / "x.json").code == 2
 
 
-def test_check_of_a_sound_document(console: Console, tmp_path: Path) -> None:
-    path = kept(tmp_path, digits_mlp())
+def test_check_accepts_a_valid_document(console: Console, tmp_path: Path) -> None:
+    path = write_document(tmp_path, digits_mlp())
     answer = console("check", path)
     assert (answer.code, answer.out) == (0, "No errors.\n")
     value = console("check", path, "--json").value
@@ -90,9 +92,9 @@ def test_check_of_a_sound_document(console: Console, tmp_path: Path) -> None:
     assert value["totals"]["parameters"] == 64 * 64 + 64 + 64 * 10 + 10
 
 
-def test_check_lists_each_error_on_a_line(console: Console, tmp_path: Path) -> None:
+def test_check_lists_one_error_per_line(console: Console, tmp_path: Path) -> None:
     broken = chain(IMAGE, ("Linear", {"units": 0}), ("Mystery", {}), ("Linear", {"units": 3}))
-    path = kept(tmp_path, broken)
+    path = write_document(tmp_path, broken)
     answer, value = console("check", path), console("check", path, "--json")
     assert answer.code == value.code == 1
     assert not value.value["ok"]
@@ -102,16 +104,18 @@ def test_check_lists_each_error_on_a_line(console: Console, tmp_path: Path) -> N
     assert any(line.startswith("error: mystery_1: ") for line in lines)
 
 
-def test_check_names_data_that_is_not_there(console: Console, tmp_path: Path) -> None:
+def test_check_reports_missing_data(console: Console, tmp_path: Path) -> None:
     project = digits_mlp()
-    path = kept(tmp_path, project.model_copy(update={"data": project.data.model_copy(update={"dataset": "nowhere"})}))
+    path = write_document(
+        tmp_path, project.model_copy(update={"data": project.data.model_copy(update={"dataset": "nowhere"})})
+    )
     answer = console("check", path, "--json")
     assert answer.code == 1
     assert [issue["code"] for issue in answer.value["issues"]] == ["data"]
 
 
-def test_summary(console: Console, tmp_path: Path) -> None:
-    path = kept(tmp_path, digits_mlp())
+def test_summary_lists_parameters_per_node(console: Console, tmp_path: Path) -> None:
+    path = write_document(tmp_path, digits_mlp())
     value = console("summary", path, "--json").value
     sizes = {row["node"]: row["parameters"] for row in value["nodes"]}
     assert sizes["linear_1"] == 64 * 64 + 64
@@ -121,27 +125,27 @@ def test_summary(console: Console, tmp_path: Path) -> None:
     assert "4,810 parameters" in text
 
 
-def test_summary_of_a_broken_document_shows_what_is_known(console: Console, tmp_path: Path) -> None:
-    answer = console("summary", kept(tmp_path, chain(IMAGE, ("Linear", {"units": 0}))))
+def test_summary_of_an_invalid_document_shows_known_shapes(console: Console, tmp_path: Path) -> None:
+    answer = console("summary", write_document(tmp_path, chain(IMAGE, ("Linear", {"units": 0}))))
     assert answer.code == 1
     assert "(N, 1, 8, 8)" in answer.out
     assert "error: linear_1" in answer.err
 
 
-def test_code(console: Console, tmp_path: Path) -> None:
-    path = kept(tmp_path, digits_mlp())
+def test_code_prints_valid_python(console: Console, tmp_path: Path) -> None:
+    path = write_document(tmp_path, digits_mlp())
     text = console("code", path).out
     ast.parse(text)
     assert console("code", path, "--json").value["source"].strip() == text.strip()
-    broken = console("code", kept(tmp_path, chain(IMAGE, ("Linear", {"units": 0}))), "--json")
+    broken = console("code", write_document(tmp_path, chain(IMAGE, ("Linear", {"units": 0}))), "--json")
     assert broken.code == 1
     assert broken.value["issues"][0]["node"] == "linear_1"
 
 
-def test_a_pipe_that_closes() -> None:
-    line = f'"{sys.executable}" -m netloom.cli templates | true'
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment(), check=False)
-    assert done.stderr == ""
+def test_closed_pipe_prints_no_error() -> None:
+    command = f'"{sys.executable}" -m netloom.cli templates | true'
+    result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment(), check=False)
+    assert result.stderr == ""
 
 
 def test_data_list_and_show(console: Console) -> None:
@@ -155,7 +159,7 @@ def test_data_list_and_show(console: Console) -> None:
         assert "rows " in console("data", "show", name).out
 
 
-def test_data_add(console: Console, tmp_path: Path) -> None:
+def test_data_add_registers_a_table(console: Console, tmp_path: Path) -> None:
     table = tmp_path / "x.csv"
     table.write_text("a,b,kind\n" + "".join(f"{i},{i * i % 11},{'uv'[i % 2]}\n" for i in range(60)))
     added = console("data", "add", table, "--name", "Mine", "--target", "kind", "--json").value
@@ -168,13 +172,13 @@ def test_data_add(console: Console, tmp_path: Path) -> None:
     assert "2 datasets" in twice.err
 
 
-def test_runs_of_an_empty_folder(console: Console) -> None:
+def test_runs_of_an_empty_folder_is_empty(console: Console) -> None:
     assert console("runs", "--json").value == []
     assert "No runs yet" in console("runs").out
 
 
 @pytest.mark.parametrize("place", ["before", "after", "equals", "environment"])
-def test_home_may_stand_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_home_option_works_in_any_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     from netloom.cli import main
 
     home = tmp_path / "chosen"
@@ -190,12 +194,12 @@ def test_home_may_stand_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not (tmp_path / "other").exists()
 
 
-def test_a_name_from_people_is_no_command_to_the_terminal(console: Console, tmp_path: Path) -> None:
+def test_control_characters_in_names_are_not_printed(console: Console, tmp_path: Path) -> None:
     bad = "evil\x1b]0;pwned\x07\r\n\u202e</script>'\""
     project = chain(IMAGE, ("Linear", {"units": 0}), name=bad)
     node = project.main_network.nodes["linear_1"].model_copy(update={"title": bad})
     network = project.main_network.model_copy(update={"nodes": {**project.main_network.nodes, "linear_1": node}})
-    path = kept(tmp_path, project.with_network("main", network))
+    path = write_document(tmp_path, project.with_network("main", network))
     for command in ("check", "summary", "code"):
         answer = console(command, path)
         assert answer.code == 1

@@ -1,4 +1,4 @@
-"""`netloom data report`: as text, as JSON, as a page, and the card."""
+"""`netloom data report`: as text, JSON and HTML, and the dataset card."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.data.samples import columns, csv
 
 
 @pytest.fixture
-def faulty(console: Console, tmp_path: Path) -> str:
-    """A table with a column of one value that has a name with markup."""
+def faulty_dataset(console: Console, tmp_path: Path) -> str:
+    """A table with a constant column whose name contains markup."""
     path = tmp_path / "faulty.csv"
     path.write_bytes(csv(columns(**{"<script>x</script>": 1})))
     answer = console("data", "add", path, "--target", "label", "--json")
@@ -21,14 +21,14 @@ def faulty(console: Console, tmp_path: Path) -> str:
     return str(answer.value["name"])
 
 
-def test_it_says_what_is_wrong_in_every_form(console: Console, faulty: str) -> None:
-    made = console("data", "report", faulty, "--json").value
-    assert made["rows"] == made["looked_at"] == 80
-    finding = next(one for one in made["findings"] if one["code"] == "constant_column")
+def test_report_lists_findings_in_every_format(console: Console, faulty_dataset: str) -> None:
+    report = console("data", "report", faulty_dataset, "--json").value
+    assert report["rows"] == report["looked_at"] == 80
+    finding = next(item for item in report["findings"] if item["code"] == "constant_column")
     assert finding["fix"]["edit"]["data"]["options"]["columns"] == {"<script>x</script>": {"role": "ignore"}}
-    text = console("data", "report", faulty, "--quick").out
+    text = console("data", "report", faulty_dataset, "--quick").out
     assert "hint: '<script>x</script>' has the same value in every row" in text
-    page = console("data", "report", faulty, "--html").out
+    page = console("data", "report", faulty_dataset, "--html").out
 
     class Tags(HTMLParser):
         seen: set[str] = set()  # noqa: RUF012
@@ -42,14 +42,14 @@ def test_it_says_what_is_wrong_in_every_form(console: Console, faulty: str) -> N
     assert "script" not in parser.seen
 
 
-def test_clean_data_and_its_card(console: Console) -> None:
+def test_clean_dataset_reports_no_problems_and_a_card(console: Console) -> None:
     assert "No problems found." in console("data", "report", "wine").out
     card = console("data", "report", "wine", "--card").out
     assert card.startswith("# Wine")
     assert console("data", "report", "wine", "--card", "--json").value["rows"] == 178
 
 
-def test_what_there_is_not_is_said(console: Console) -> None:
+def test_unknown_dataset_is_named_in_the_error(console: Console) -> None:
     answer = console("data", "report", "nothing")
     assert answer.code == 2
     assert "nothing" in answer.err

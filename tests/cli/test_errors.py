@@ -1,4 +1,4 @@
-"""What people get wrong: one sentence, the right exit code, never a traceback."""
+"""User errors: one sentence, the right exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.command import netloom
 from tests.cli.conftest import Console, Trained
 from tests.networks import digits_mlp
 
-SOUND = json.loads(dumps(digits_mlp()))
+VALID = json.loads(dumps(digits_mlp()))
 
 USAGE = [
     ["wrong"],
@@ -45,31 +45,31 @@ DOCUMENTS: dict[str, bytes] = {
     "no object": b"[1, 2]",
     "null": b"null",
     "deep": b"[" * 100_000,
-    "wrong type": json.dumps({**SOUND, "networks": 3}).encode(),
-    "unknown key": json.dumps({**SOUND, "__class__": "x"}).encode(),
-    "newer": json.dumps({**SOUND, "format": 99}).encode(),
+    "wrong type": json.dumps({**VALID, "networks": 3}).encode(),
+    "unknown key": json.dumps({**VALID, "__class__": "x"}).encode(),
+    "newer": json.dumps({**VALID, "format": 99}).encode(),
     "NaN": dumps(digits_mlp()).replace("0.001", "NaN").encode(),
     "a path as id": dumps(digits_mlp()).replace("linear_1", "../linear_1").encode(),
     "code as id": dumps(digits_mlp()).replace("linear_1", "__import__('os')").encode(),
-    "no main": json.dumps({**SOUND, "main": "other"}).encode(),
+    "no main": json.dumps({**VALID, "main": "other"}).encode(),
 }
 
 
-def sentence(text: str) -> None:
-    """What stands on standard error is one line that ends as a sentence."""
+def check_one_sentence(text: str) -> None:
+    """Check that standard error is one line that ends with a period."""
     assert text.strip().count("\n") == 0, text
     assert text.strip().endswith("."), text
 
 
 @pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
-def test_usage(console: Console, arguments: list[str]) -> None:
+def test_usage_errors_exit_with_2(console: Console, arguments: list[str]) -> None:
     answer = console(*arguments)
     assert answer.code == 2
     assert answer.out == ""
     assert answer.err
 
 
-def test_usage_is_told_to_scripts_as_well(console: Console) -> None:
+def test_usage_errors_are_printed_as_json(console: Console) -> None:
     answer = console("train", "x.json", "--epochs", "many", "--json")
     assert answer.code == 2
     assert "received 'many'" in answer.value["error"]
@@ -78,24 +78,24 @@ def test_usage_is_told_to_scripts_as_well(console: Console) -> None:
 
 @pytest.mark.parametrize("command", ["check", "summary", "code", "train"])
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_documents_that_are_none(console: Console, tmp_path: Path, command: str, name: str) -> None:
+def test_invalid_documents_are_refused(console: Console, tmp_path: Path, command: str, name: str) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(DOCUMENTS[name])
     answer = console(command, path)
     assert answer.code == 1
     assert answer.out == ""
-    sentence(answer.err)
+    check_one_sentence(answer.err)
 
 
 @pytest.mark.parametrize("command", ["check", "summary", "code", "train"])
-def test_files_that_are_none(console: Console, tmp_path: Path, command: str) -> None:
+def test_unreadable_document_paths_are_refused(console: Console, tmp_path: Path, command: str) -> None:
     for path in (tmp_path / "missing.json", tmp_path, "a\0b", "x" * 5_000):
         answer = console(command, path)
         assert answer.code == 2
-        sentence(answer.err)
+        check_one_sentence(answer.err)
 
 
-def test_a_giant_is_refused(console: Console, tmp_path: Path) -> None:
+def test_huge_layer_is_refused(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(dumps(digits_mlp()).replace('"units": 64', '"units": 1000000000000'))
     for command in ("check", "train", "code"):
@@ -117,17 +117,17 @@ TABLES: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_data_that_is_none(console: Console, tmp_path: Path, name: str) -> None:
+def test_invalid_data_files_are_refused(console: Console, tmp_path: Path, name: str) -> None:
     filename, content = TABLES[name]
     (tmp_path / filename).write_bytes(content)
     answer = console("data", "add", tmp_path / filename, "--target", "nowhere")
     assert answer.code == 1
     assert answer.out == ""
-    sentence(answer.err)
+    check_one_sentence(answer.err)
     assert all(row["builtin"] for row in console("data", "list", "--json").value)
 
 
-def test_data_that_is_not_there(console: Console, tmp_path: Path) -> None:
+def test_missing_datasets_are_refused(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(dumps(digits_mlp()))
     for arguments in (
@@ -139,10 +139,10 @@ def test_data_that_is_not_there(console: Console, tmp_path: Path) -> None:
     ):
         answer = console(*arguments)
         assert answer.code == 2
-        sentence(answer.err)
+        check_one_sentence(answer.err)
 
 
-def test_training_a_broken_document_lists_its_errors(console: Console, tmp_path: Path) -> None:
+def test_training_an_invalid_document_lists_its_errors(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(dumps(digits_mlp()).replace('"units": 10', '"units": 7'))
     answer = console("train", path, "--json")
@@ -152,7 +152,7 @@ def test_training_a_broken_document_lists_its_errors(console: Console, tmp_path:
     assert console("runs", "--json").value == []
 
 
-def test_training_needs_data_that_fits(console: Console, tmp_path: Path) -> None:
+def test_training_needs_matching_data(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     project = digits_mlp()
     path.write_text(dumps(project.model_copy(update={"data": project.data.model_copy(update={"dataset": ""})})))
@@ -163,12 +163,12 @@ def test_training_needs_data_that_fits(console: Console, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["explain"], ["export"], ["predict", "x.json"]], ids=" ".join)
-def test_runs_that_are_not_there(console: Console, trained: Trained, command: list[str]) -> None:
+def test_missing_runs_are_refused(console: Console, trained: Trained, command: list[str]) -> None:
     name, *rest = command
     for home, wanted in ((console.home, "last"), (trained.home, "zzz"), (trained.home, ""), (trained.home, "%")):
         answer = console(name, wanted, *rest, "--home", home)
         assert answer.code == 2
-        sentence(answer.err)
+        check_one_sentence(answer.err)
 
 
 ROWS: dict[str, tuple[str, bytes]] = {
@@ -195,18 +195,18 @@ ROWS: dict[str, tuple[str, bytes]] = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_rows_that_do_not_fit(console: Console, trained: Trained, tmp_path: Path, name: str) -> None:
+def test_invalid_prediction_rows_are_refused(console: Console, trained: Trained, tmp_path: Path, name: str) -> None:
     filename, content = ROWS[name]
     if content:
         (tmp_path / filename).write_bytes(content)
     answer = console("predict", "last", tmp_path / filename, "--home", trained.home)
     assert answer.code == (1 if content else 2), answer
     assert answer.out == ""
-    sentence(answer.err)
+    check_one_sentence(answer.err)
     assert "Netloom itself" not in answer.err
 
 
-def test_the_row_that_does_not_fit_is_named(console: Console, trained: Trained, tmp_path: Path) -> None:
+def test_invalid_prediction_row_is_named(console: Console, trained: Trained, tmp_path: Path) -> None:
     good = [[0] * 8] * 8
     (tmp_path / "x.json").write_text(json.dumps([{"image": good}, {"image": good}, {"pixels": good}]))
     answer = console("predict", "last", tmp_path / "x.json", "--home", trained.home)
@@ -214,7 +214,7 @@ def test_the_row_that_does_not_fit_is_named(console: Console, trained: Trained, 
     assert answer.err.startswith("Row 3: ")
 
 
-def test_explanations_that_cannot_be(console: Console, trained: Trained) -> None:
+def test_invalid_explain_options_are_refused(console: Console, trained: Trained) -> None:
     wrong: list[tuple[list[Any], int]] = [
         (["--example", 10**9], 2),
         (["--method", "attention"], 1),
@@ -237,21 +237,21 @@ def test_explanations_that_cannot_be(console: Console, trained: Trained) -> None
     for arguments, code in wrong:
         answer = console("explain", "last", *arguments, "--home", trained.home)
         assert answer.code == code, answer
-        sentence(answer.err)
+        check_one_sentence(answer.err)
 
 
-def test_places_that_cannot_be_written(console: Console, trained: Trained, tmp_path: Path) -> None:
+def test_unwritable_paths_are_refused(console: Console, trained: Trained, tmp_path: Path) -> None:
     answer = console("export", "last", "--to", tmp_path / "no" / "x.zip", "--home", trained.home)
     assert answer.code == 2
-    sentence(answer.err)
+    check_one_sentence(answer.err)
     file = tmp_path / "file"
     file.write_text("")
     answer = console("runs", "--home", file)
     assert answer.code == 1
-    sentence(answer.err)
+    check_one_sentence(answer.err)
 
 
-def test_a_database_that_is_none(console: Console, tmp_path: Path) -> None:
+def test_corrupt_database_is_an_error(console: Console, tmp_path: Path) -> None:
     home = tmp_path / "broken"
     home.mkdir()
     (home / "netloom.db").write_bytes(b"no database at all" * 1_000)
@@ -260,20 +260,20 @@ def test_a_database_that_is_none(console: Console, tmp_path: Path) -> None:
     assert answer.value["error"].endswith(".")
 
 
-def test_errors_of_our_own_are_sentences_and_kept(
+def test_internal_errors_are_one_sentence_and_logged(
     console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(self: object, asked: object, context: object) -> int:
+    def broken(self: object, options: object, context: object) -> int:
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("netloom.cli.commands.runs.Runs.run", broken)
     answer = console("runs")
     assert answer.code == 1
-    sentence(answer.err)
+    check_one_sentence(answer.err)
     assert "ZeroDivisionError" in (console.home / "errors.jsonl").read_text()
 
 
-def test_json_holds_no_nan() -> None:
+def test_json_output_replaces_nan_with_null() -> None:
     assert json.loads(as_json({"a": [float("nan"), float("inf"), 1.5], "b": (1, None)})) == {
         "a": [None, None, 1.5],
         "b": [1, None],
@@ -281,7 +281,7 @@ def test_json_holds_no_nan() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="locales")
-def test_a_terminal_without_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_non_ascii_output_is_escaped_on_ascii_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     answer = netloom("data", "list")
     assert answer.code == 0

@@ -28,32 +28,32 @@ def network() -> nn.Module:
 
 @pytest.fixture
 def file(network: nn.Module, tmp_path: Path) -> Path:
-    made = io.BytesIO()
-    target: Any = made
+    buffer = io.BytesIO()
+    stream: Any = buffer
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # this exporter is old, and the quicker one
+        warnings.simplefilter("ignore")  # the legacy exporter is faster
         torch.onnx.export(
-            network, (torch.zeros(1, 4),), target, dynamo=False, dynamic_axes={"x": {0: "n"}}, input_names=["x"]
+            network, (torch.zeros(1, 4),), stream, dynamo=False, dynamic_axes={"x": {0: "n"}}, input_names=["x"]
         )
     path = tmp_path / "small.onnx"
-    path.write_bytes(made.getvalue())
+    path.write_bytes(buffer.getvalue())
     return path
 
 
-def test_document_and_weights(console: Console, file: Path, network: nn.Module, tmp_path: Path) -> None:
+def test_import_writes_document_and_weights(console: Console, file: Path, network: nn.Module, tmp_path: Path) -> None:
     target = tmp_path / "drawn.json"
     answer = console("import", file, "--to", target, "--json")
     assert answer.code == 0, answer.err
     assert answer.value["file"] == str(target)
     assert answer.value["remarks"][1:] == [ONNX_EVALUATION]
     assert answer.value["remarks"][0].startswith("Inputs: numbers are fed as they are in the data. The file does not")
-    drawn = module(read(target))
-    drawn.load_state_dict(load_file(tmp_path / "drawn.safetensors"))
+    imported = module(read(target))
+    imported.load_state_dict(load_file(tmp_path / "drawn.safetensors"))
     rows = torch.randn(5, 4)
-    assert torch.allclose(drawn.eval()(rows), network(rows), atol=1e-6)
+    assert torch.allclose(imported.eval()(rows), network(rows), atol=1e-6)
 
 
-def test_nothing_is_overwritten_without_force(console: Console, file: Path, tmp_path: Path) -> None:
+def test_import_overwrites_only_with_force(console: Console, file: Path, tmp_path: Path) -> None:
     (tmp_path / "drawn.safetensors").write_bytes(b"mine")
     answer = console("import", file, "--to", tmp_path / "drawn.json")
     assert answer.code == 2
@@ -64,7 +64,7 @@ def test_nothing_is_overwritten_without_force(console: Console, file: Path, tmp_
     assert (tmp_path / "drawn.safetensors").read_bytes() != b"mine"
 
 
-def test_a_project_of_the_app_starts_from_its_weights(console: Console, file: Path, network: nn.Module) -> None:
+def test_imported_project_starts_from_its_weights(console: Console, file: Path, network: nn.Module) -> None:
     answer = console("import", file, "--name", "My network", "--json")
     assert answer.code == 0, answer.err
     store = open_store(console.home)
@@ -72,14 +72,14 @@ def test_a_project_of_the_app_starts_from_its_weights(console: Console, file: Pa
     project = store.load(row.id).project
     assert (row.name, row.id) == ("My network", answer.value["project"])
     assert project.training.start == answer.value["start"]
-    kept = load_file(weights.path(console.home, project.training.start.removeprefix("weights:")))
-    drawn = module(project)
-    drawn.load_state_dict(kept)
+    tensors = load_file(weights.path(console.home, project.training.start.removeprefix("weights:")))
+    imported = module(project)
+    imported.load_state_dict(tensors)
     rows = torch.randn(5, 4)
-    assert torch.allclose(drawn.eval()(rows), network(rows), atol=1e-6)
+    assert torch.allclose(imported.eval()(rows), network(rows), atol=1e-6)
 
 
-def test_what_a_training_starts_from_is_refused_in_words(console: Console, tmp_path: Path) -> None:
+def test_invalid_initial_weights_are_refused(console: Console, tmp_path: Path) -> None:
     document = tmp_path / "digits.json"
     assert console("templates", "--write", "digits_mlp", document).code == 0
     other = tmp_path / "other.safetensors"
@@ -99,40 +99,40 @@ def test_what_a_training_starts_from_is_refused_in_words(console: Console, tmp_p
     assert open_store(console.home).runs() == []
 
 
-def test_a_trained_network_goes_out_and_comes_back(
+def test_exported_network_imports_with_equal_metrics(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exported, imported, evaluated, explained, and trained further with a frozen layer."""
-    home = tmp_path / "home"  # a copy, as the other tests want to find that one run alone
+    """Exported, imported, evaluated, explained, and fine-tuned with a frozen layer."""
+    home = tmp_path / "home"  # a copy, as the other tests expect a single run
     shutil.copytree(trained.home, home)
     console = Console(home, capsys)
     model, document, tuned = tmp_path / "model.onnx", tmp_path / "again.json", tmp_path / "tuned.json"
     assert console("export", trained.run, "--format", "onnx", "--to", model).code == 0
     assert console("import", model, "--to", document).code == 0
-    asked = ("--data", "digits", "--device", "cpu", "--json")
-    found = console("train", document, "--epochs", 0, "--from", document.with_suffix(".safetensors"), *asked)
-    assert found.code == 0, found.err
-    assert "match all" in found.err
-    before, after = trained.answer.value["test"], found.value["test"]
+    options = ("--data", "digits", "--device", "cpu", "--json")
+    evaluated = console("train", document, "--epochs", 0, "--from", document.with_suffix(".safetensors"), *options)
+    assert evaluated.code == 0, evaluated.err
+    assert "match all" in evaluated.err
+    before, after = trained.answer.value["test"], evaluated.value["test"]
     assert after["accuracy"] == before["accuracy"]
     assert after["loss"] == pytest.approx(before["loss"], abs=1e-5)
-    explained = console("explain", found.value["run"], "--method", "integrated_gradients", "--example", 5, "--json")
+    explained = console("explain", evaluated.value["run"], "--method", "integrated_gradients", "--example", 5, "--json")
     assert explained.code == 0, explained.err
 
-    drawn = read(document)
-    main = drawn.main_network
+    imported = read(document)
+    main = imported.main_network
     first = next(key for key, node in main.nodes.items() if node.type == "Linear")
     nodes = {**main.nodes, first: main.nodes[first].model_copy(update={"frozen": True})}
-    write(tuned, drawn.with_network("main", main.model_copy(update={"nodes": nodes})))
-    further = console("train", tuned, "--epochs", 1, "--from", found.value["run"], *asked)
-    assert further.code == 0, further.err
-    old = load_file(Path(found.value["folder"]) / "best.safetensors")
-    new = load_file(Path(further.value["folder"]) / "best.safetensors")
+    write(tuned, imported.with_network("main", main.model_copy(update={"nodes": nodes})))
+    fine_tuned = console("train", tuned, "--epochs", 1, "--from", evaluated.value["run"], *options)
+    assert fine_tuned.code == 0, fine_tuned.err
+    old = load_file(Path(evaluated.value["folder"]) / "best.safetensors")
+    new = load_file(Path(fine_tuned.value["folder"]) / "best.safetensors")
     changed = {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert first not in changed
     assert changed
     store = open_store(home)
-    losses = [_first_loss(store, run) for run in (trained.run, further.value["run"])]
+    losses = [_first_loss(store, run) for run in (trained.run, fine_tuned.value["run"])]
     assert losses[1] < 0.9 * losses[0]
 
 
@@ -143,7 +143,7 @@ def _first_loss(store: Store, run_id: str) -> float:
     return next(value for split, name, value in named if (split, name) == ("validation", "loss"))
 
 
-def test_a_damaged_file_is_a_sentence(console: Console, tmp_path: Path) -> None:
+def test_damaged_model_file_is_refused(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"\x80" * 50)
     answer = console("import", path, "--to", tmp_path / "x.json")

@@ -1,4 +1,4 @@
-"""`netloom import module:function`: a person's own PyTorch becomes a document with its weights."""
+"""`netloom import module:function`: the user's PyTorch module becomes a document with its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netloom.compile import module
 from netloom.document import read
 from tests.cli.conftest import Console
 
-OWN = """
+MODULE_SOURCE = """
 import torch
 from torch import nn
 
@@ -46,9 +46,9 @@ number = 3
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a person's module, in which the command is called."""
-    (tmp_path / "own_models.py").write_text(OWN)
+def module_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a user module, which is also the working directory."""
+    (tmp_path / "own_models.py").write_text(MODULE_SOURCE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "own_models", raising=False)
@@ -56,24 +56,24 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_function_that_says_what_goes_in(console: Console, own: Path) -> None:
-    answer = console("import", "own_models:make", "--to", own / "drawn.json", "--json")
+def test_function_with_example_inputs_is_imported(console: Console, module_folder: Path) -> None:
+    answer = console("import", "own_models:make", "--to", module_folder / "drawn.json", "--json")
     assert answer.code == 0, answer.err
-    drawn = module(read(own / "drawn.json"))
-    drawn.load_state_dict(load_file(own / "drawn.safetensors"))
+    imported = module(read(module_folder / "drawn.json"))
+    imported.load_state_dict(load_file(module_folder / "drawn.safetensors"))
     rows = torch.randn(5, 4)
-    wanted = importlib.import_module("own_models").make()
-    assert torch.allclose(drawn.eval()(rows), wanted(rows), atol=1e-6)
+    reference = importlib.import_module("own_models").make()
+    assert torch.allclose(imported.eval()(rows), reference(rows), atol=1e-6)
 
 
-def test_a_class_with_whole_numbers(console: Console, own: Path) -> None:
-    answer = console("import", "own_models:Words", "--input", "2x7:int", "--to", own / "drawn.json", "--json")
+def test_class_with_integer_inputs_is_imported(console: Console, module_folder: Path) -> None:
+    answer = console("import", "own_models:Words", "--input", "2x7:int", "--to", module_folder / "drawn.json", "--json")
     assert answer.code == 0, answer.err
     assert answer.value["name"] == "Words"
-    drawn = module(read(own / "drawn.json"))
-    drawn.load_state_dict(load_file(own / "drawn.safetensors"))
+    imported = module(read(module_folder / "drawn.json"))
+    imported.load_state_dict(load_file(module_folder / "drawn.safetensors"))
     rows = torch.randint(0, 10, (3, 7))
-    assert torch.allclose(drawn.eval()(rows), importlib.import_module("own_models").Words()(rows), atol=1e-6)
+    assert torch.allclose(imported.eval()(rows), importlib.import_module("own_models").Words()(rows), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_a_class_with_whole_numbers(console: Console, own: Path) -> None:
         (["model.pt2", "--input", "2x7"], "MODULE:NAME"),
     ],
 )
-def test_what_is_wrong_is_a_sentence(words: list[str], said: str, console: Console, own: Path) -> None:
-    answer = console("import", *words, "--to", own / "drawn.json")
+def test_import_errors_are_one_line(words: list[str], said: str, console: Console, module_folder: Path) -> None:
+    answer = console("import", *words, "--to", module_folder / "drawn.json")
     assert answer.code == (1 if said in ("cannot record", "KeyError", "torch.nn.Module") else 2)
     assert said in answer.err
     assert len(answer.err.strip().splitlines()) == 1
-    assert not (own / "drawn.json").exists()
+    assert not (module_folder / "drawn.json").exists()

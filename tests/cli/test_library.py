@@ -1,4 +1,4 @@
-"""`netloom library`: what one document keeps, another one uses."""
+"""`netloom library`: networks that one document publishes and another one uses."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_one_publishes_another_uses(console: Console, source: Path, target: Path) -> None:
-    told = console("library", "publish", source, "main", "--name", "resnet", "--json")
-    assert (told.code, told.value["name"], told.value["size"]) == (0, "resnet", 11_689_512)
+def test_published_network_is_usable_in_another_document(console: Console, source: Path, target: Path) -> None:
+    published = console("library", "publish", source, "main", "--name", "resnet", "--json")
+    assert (published.code, published.value["name"], published.value["size"]) == (0, "resnet", 11_689_512)
     used = console("library", "use", "resnet", target, "--json").value
     assert (used["network"], sorted(used["new"])) == ("resnet", ["basic", "down", "resnet"])
     assert read(target).networks["resnet"] == resnet18().main_network
     assert read(target).main_network == digits_mlp().main_network
-    again = console("library", "use", "resnet", target)
-    assert "has resnet already" in again.out
+    repeated = console("library", "use", "resnet", target)
+    assert "has resnet already" in repeated.out
     assert console("check", target).code == 0
 
 
-def test_ready_blocks_are_there_from_the_start(console: Console, target: Path) -> None:
+def test_built_in_blocks_are_listed_and_usable(console: Console, target: Path) -> None:
     rows = console("library", "list", "--json").value
     assert [row["name"] for row in rows if row["ready"]] == list(blocks()) == [row["name"] for row in rows]
     assert "Added unet_up to" in console("library", "use", "unet_up", target).out
     assert read(target).networks["unet_up"] == blocks()["unet_up"].bundle.main_network
 
 
-def test_nothing_is_overwritten_unasked(console: Console, source: Path) -> None:
+def test_publish_overwrites_only_with_force(console: Console, source: Path) -> None:
     assert console("library", "publish", source, "down").code == 0
     refused = console("library", "publish", source, "down")
     assert refused.code == 2
@@ -70,7 +70,7 @@ def test_nothing_is_overwritten_unasked(console: Console, source: Path) -> None:
         (("delete", "bottleneck"), "no network 'bottleneck' in the library that you can delete"),
     ],
 )
-def test_what_does_not_go_gets_a_sentence(
+def test_invalid_library_commands_are_refused(
     console: Console, source: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     answer = console("library", *(source if word == "SOURCE" else word for word in arguments))

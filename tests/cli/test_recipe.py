@@ -1,4 +1,4 @@
-"""Settings of a recipe on the command line."""
+"""Training settings on the command line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,25 @@ from tests.cli.conftest import Console
 from tests.runs.examples import moons
 
 
-def test_names_say_where_a_value_belongs() -> None:
-    given = ["momentum=0.8", "nesterov=true", "optimizer=sgd", "schedule=step", "every=3", "drop=0.5", "warmup=0.1"]
-    given += ["class_weights=1,3", "layer_rates.linear_1=0.1", "gradient_clip=none", "average=0.99", "compile=off"]
-    made = with_settings(Training(gradient_clip=1.0), given)
-    assert made == Training(
+def test_setting_names_are_resolved_to_their_fields() -> None:
+    assignments = [
+        "momentum=0.8",
+        "nesterov=true",
+        "optimizer=sgd",
+        "schedule=step",
+        "every=3",
+        "drop=0.5",
+        "warmup=0.1",
+    ]
+    assignments += [
+        "class_weights=1,3",
+        "layer_rates.linear_1=0.1",
+        "gradient_clip=none",
+        "average=0.99",
+        "compile=off",
+    ]
+    training = with_settings(Training(gradient_clip=1.0), assignments)
+    assert training == Training(
         optimizer="sgd",
         optimizer_settings={"momentum": 0.8, "nesterov": True},
         schedule="step",
@@ -28,8 +42,8 @@ def test_names_say_where_a_value_belongs() -> None:
         layer_rates={"linear_1": 0.1},
         average=0.99,
     )
-    assert with_settings(made, ["layer_rates.linear_1=none", "class_weights=balanced"]).class_weights == "balanced"
-    assert with_settings(made, []) is made
+    assert with_settings(training, ["layer_rates.linear_1=none", "class_weights=balanced"]).class_weights == "balanced"
+    assert with_settings(training, []) is training
 
 
 @pytest.mark.parametrize(
@@ -43,25 +57,25 @@ def test_names_say_where_a_value_belongs() -> None:
         ("agent=1", "no setting 'agent'"),
     ],
 )
-def test_what_cannot_be_set_is_said(given: str, said: str) -> None:
+def test_invalid_settings_are_refused(given: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         with_settings(Training(), [given])
 
 
-def test_no_name_belongs_to_two() -> None:
-    """To the document's own fields, to optimizers, or to schedules: `--set` needs no more than the name."""
-    of = [{name for choice in choices.values() for name in choice.settings} for choices in (OPTIMIZERS, SCHEDULES)]
-    assert not of[0] & of[1]
-    assert not (of[0] | of[1]) & set(Training.model_fields)
+def test_setting_names_are_unique() -> None:
+    """Among the fields of the document, optimizers and schedules: `--set` needs only the name."""
+    names = [{name for choice in choices.values() for name in choice.settings} for choices in (OPTIMIZERS, SCHEDULES)]
+    assert not names[0] & names[1]
+    assert not (names[0] | names[1]) & set(Training.model_fields)
 
 
-def test_a_run_with_settings(console: Console, tmp_path: Path) -> None:
+def test_settings_apply_to_the_run(console: Console, tmp_path: Path) -> None:
     document = tmp_path / "moons.json"
     write(document, moons(epochs=1))
     settings = ["--set", "optimizer=muon", "--set", "average=0.9", "--set", "keep=last", "--set", "accumulation=2"]
-    done = console("train", document, *settings, "--json", "--home", tmp_path / "home")
-    assert done.code == 0, done.err
-    folder = Path(done.value["folder"])
+    trained = console("train", document, *settings, "--json", "--home", tmp_path / "home")
+    assert trained.code == 0, trained.err
+    folder = Path(trained.value["folder"])
     frozen = json.loads((folder / "project.json").read_text())["training"]
     assert {name: frozen[name] for name in ("optimizer", "average", "keep", "accumulation")} == {
         "optimizer": "muon",
@@ -69,14 +83,14 @@ def test_a_run_with_settings(console: Console, tmp_path: Path) -> None:
         "keep": "last",
         "accumulation": 2,
     }
-    told = json.loads((folder / "evaluation.json").read_text())["metrics"]
-    again = console("evaluate", done.value["run"], "--json", "--home", tmp_path / "home")
-    assert again.value["metrics"]["loss"] == pytest.approx(told["loss"], rel=1e-6)
+    stored = json.loads((folder / "evaluation.json").read_text())["metrics"]
+    evaluated = console("evaluate", trained.value["run"], "--json", "--home", tmp_path / "home")
+    assert evaluated.value["metrics"]["loss"] == pytest.approx(stored["loss"], rel=1e-6)
 
 
 def test_settings_are_listed(console: Console) -> None:
-    done = console("train", "--settings", "--json")
-    names = {row["name"] for row in done.value}
+    listed = console("train", "--settings", "--json")
+    names = {row["name"] for row in listed.value}
     assert {"momentum", "warmup", "label_smoothing", "every"} <= names
     assert "start" not in names
     assert console("train").code == 2

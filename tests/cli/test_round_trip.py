@@ -1,4 +1,4 @@
-"""From a template to a trained, measured, explained and exported network, by commands alone."""
+"""From a template to a trained, evaluated, explained and exported network, with commands only."""
 
 from __future__ import annotations
 
@@ -41,12 +41,14 @@ def test_train_reports_the_run(trained: Trained) -> None:
     store.close()
     rows = zip(points.epoch, points.split, points.name, points.value, strict=True)
     losses = [row[3] for row in rows if row[1:3] == ("train", "loss")]
-    told = [line.partition("  validation")[0] for line in trained.answer.err.splitlines() if line.startswith("epoch ")]
-    assert told == [f"epoch {epoch}  loss {loss:.4g}" for epoch, loss in enumerate(losses, 1)]
-    assert len(told) == 2
+    epoch_lines = [
+        line.partition("  validation")[0] for line in trained.answer.err.splitlines() if line.startswith("epoch ")
+    ]
+    assert epoch_lines == [f"epoch {epoch}  loss {loss:.4g}" for epoch, loss in enumerate(losses, 1)]
+    assert len(epoch_lines) == 2
 
 
-def test_the_run_holds_what_the_command_line_said(trained: Trained) -> None:
+def test_run_stores_the_command_line_settings(trained: Trained) -> None:
     frozen = read(Path(trained.answer.value["folder"]) / "project.json")
     assert (frozen.training.epochs, frozen.training.seed, frozen.training.device) == (2, 3, "cpu")
     store = open_store(trained.home)
@@ -54,13 +56,13 @@ def test_the_run_holds_what_the_command_line_said(trained: Trained) -> None:
     store.close()
 
 
-def test_the_same_document_is_the_same_project(trained: Trained) -> None:
+def test_same_document_is_the_same_project(trained: Trained) -> None:
     store, document = open_store(trained.home), read(trained.document)
     assert store.find_or_create_project(document) == trained.answer.value["project"]
     store.close()
 
 
-def test_runs_lists_it(console: Console, trained: Trained) -> None:
+def test_runs_lists_the_trained_run(console: Console, trained: Trained) -> None:
     (run, *others) = console("runs", "--json", "--home", trained.home).value
     assert not others
     assert (run["id"], run["state"], run["epoch"]) == (trained.run, "finished", 2)
@@ -70,7 +72,7 @@ def test_runs_lists_it(console: Console, trained: Trained) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["last", "id", "prefix"])
-def test_evaluate_gives_what_training_measured(console: Console, trained: Trained, wanted: str) -> None:
+def test_evaluate_matches_the_metrics_of_training(console: Console, trained: Trained, wanted: str) -> None:
     name = {"last": "last", "id": trained.run, "prefix": trained.run[:6].upper()}[wanted]
     value = console("evaluate", name, "--json", "--home", trained.home).value
     assert value["metrics"] == trained.answer.value["test"]
@@ -84,21 +86,23 @@ def test_evaluate_on_another_split(console: Console, trained: Trained) -> None:
     assert "accuracy" in answer.out
 
 
-def test_predict_and_the_exported_bundle_agree(console: Console, trained: Trained, tmp_path: Path) -> None:
+def test_predict_matches_the_exported_bundle(console: Console, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(rows(5)))
-    ours = console("predict", trained.run, tmp_path / "rows.json", "--json", "--home", trained.home).value
-    assert len(ours) == 5
-    done = console("export", "last", "--format", "python", "--to", tmp_path / "b.zip", "--json", "--home", trained.home)
-    assert done.value["format"] == "bundle"
-    assert done.value["bytes"] == (tmp_path / "b.zip").stat().st_size
+    predicted = console("predict", trained.run, tmp_path / "rows.json", "--json", "--home", trained.home).value
+    assert len(predicted) == 5
+    exported = console(
+        "export", "last", "--format", "python", "--to", tmp_path / "b.zip", "--json", "--home", trained.home
+    )
+    assert exported.value["format"] == "bundle"
+    assert exported.value["bytes"] == (tmp_path / "b.zip").stat().st_size
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         archive.extractall(tmp_path / "bundle")
     script = [sys.executable, "predict.py", str(tmp_path / "rows.json")]
-    theirs = json.loads(subprocess.run(script, cwd=tmp_path / "bundle", capture_output=True, check=True).stdout)
-    for mine, other in zip(ours, theirs, strict=True):
-        assert mine["prediction"] == other["prediction"]
-        assert mine["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
-        assert sum(mine["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    from_bundle = json.loads(subprocess.run(script, cwd=tmp_path / "bundle", capture_output=True, check=True).stdout)
+    for local, bundled in zip(predicted, from_bundle, strict=True):
+        assert local["prediction"] == bundled["prediction"]
+        assert local["probabilities"] == pytest.approx(bundled["probabilities"], abs=1e-6)
+        assert sum(local["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_predict_reads_csv_and_standard_input(
@@ -115,7 +119,7 @@ def test_predict_reads_csv_and_standard_input(
     assert len(from_csv) == 2
 
 
-def test_explain_adds_up(console: Console, trained: Trained) -> None:
+def test_explain_satisfies_completeness(console: Console, trained: Trained) -> None:
     command = ("explain", "last", "--method", "integrated_gradients", "--example", 7, "--home", trained.home)
     value = console(*command, "--json").value
     assert value["example"]["row"] == 7
@@ -126,16 +130,16 @@ def test_explain_adds_up(console: Console, trained: Trained) -> None:
     assert "Integrated Gradients" in text.out
 
 
-def test_explain_obeys_a_baseline_steps_layers_and_neurons(console: Console, trained: Trained, tmp_path: Path) -> None:
+def test_explain_uses_baseline_steps_layers_and_neurons(console: Console, trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(json.dumps(rows(1)[0]))
     command = ("explain", "last", "--method", "integrated_gradients", "--example", 7, "--home", trained.home)
-    for asked, named in (
+    for baseline, description in (
         ("blur", "compared with the image itself, blurred"),
         ("class:3", "compared with the mean of the training images of the class 3"),
         (f"file:{tmp_path / 'own.json'}", "compared with a row of your own"),
     ):
-        text = console(*command, "--baseline", asked, "--steps", 24)
-        assert named in text.out.splitlines()[0], text.err
+        text = console(*command, "--baseline", baseline, "--steps", 24)
+        assert description in text.out.splitlines()[0], text.err
         assert "with 24 steps" in text.out
     flow = console("explain", "last", "--method", "flow", "--baseline", "white", "--home", trained.home)
     assert "compared with a white image" in flow.out.splitlines()[0]
@@ -152,7 +156,7 @@ def test_explain_obeys_a_baseline_steps_layers_and_neurons(console: Console, tra
     assert both["second"]["compared"] == ""
 
 
-def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
+def test_custom_table_trains_and_predicts(console: Console, tmp_path: Path) -> None:
     home, table, document = tmp_path / "home", tmp_path / "points.csv", tmp_path / "points.json"
     lines = [f"{i % 7},{(i * 3) % 5},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]
     table.write_text("\n".join(["a,b,answer", *lines]))
@@ -171,18 +175,18 @@ def test_a_table_of_ones_own(console: Console, tmp_path: Path) -> None:
     answer = console("train", document, "--data", "Punkte", "--home", home, "--json")
     assert answer.code == 0, answer.err
     assert answer.value["test"]["accuracy"] > 0.9
-    found = read(Path(answer.value["folder"]) / "project.json").data
-    assert (found.dataset, found.options, found.seed) == (added["name"], {"columns": {"a": {"scale": "minmax"}}}, 3)
+    choice = read(Path(answer.value["folder"]) / "project.json").data
+    assert (choice.dataset, choice.options, choice.seed) == (added["name"], {"columns": {"a": {"scale": "minmax"}}}, 3)
     assert "What the document says of the column 'alcohol' does not fit the new data and is left out" in answer.err
     by_title = network.model_copy(update={"data": DataChoice(dataset="Punkte")})
     write(document, by_title)
     assert console("check", document, "--home", home).code == 0
     (tmp_path / "new.csv").write_text("a,b\n6,1\n0,1\n")
-    said = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json").value
-    assert [row["prediction"] for row in said] == ["yes", "no"]
+    predicted = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json").value
+    assert [row["prediction"] for row in predicted] == ["yes", "no"]
     (tmp_path / "new.csv").write_bytes("more;b; a\r\nx;1;6,0\r\ny;?;6\r\nz;1; 0\r\n".encode("utf-16"))
     reported = console("predict", "last", tmp_path / "new.csv", "--home", home, "--json")
-    assert [reported.value[place] for place in (0, 2)] == said
+    assert [reported.value[place] for place in (0, 2)] == predicted
     assert reported.value[1]["unreadable"] == {"b": "?"}
     assert "Column 'b': 1 of 3 rows" in reported.err
     assert "unreadable" not in console("predict", "last", tmp_path / "new.csv", "--home", home).out
@@ -197,7 +201,7 @@ def test_ctrl_c_stops_the_run_and_keeps_it(console: Console, trained: Trained, t
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest runs in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored when pytest runs in the background
     )
     assert process.stderr
     for line in process.stderr:
@@ -215,17 +219,17 @@ def test_ctrl_c_stops_the_run_and_keeps_it(console: Console, trained: Trained, t
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_killed_worker_is_told_with_its_reason(console: Console, trained: Trained) -> None:
+def test_killed_worker_is_reported_with_its_reason(console: Console, trained: Trained) -> None:
     def kill() -> None:
-        """As soon as the first epoch is done."""
+        """Kill the worker after the first epoch."""
         store = open_store(console.home)
         while not (runs := store.runs()) or not runs[0].epoch or not runs[0].pid:
             time.sleep(0.1)
         store.close()
         os.kill(runs[0].pid, signal.SIGKILL)
 
-    with ThreadPoolExecutor(1) as beside:
-        killed = beside.submit(kill)
+    with ThreadPoolExecutor(1) as executor:
+        killed = executor.submit(kill)
         answer = console("train", trained.document, "--epochs", 10_000)
         killed.result()
     assert answer.code == 1

@@ -1,4 +1,4 @@
-"""`netloom runs …` and `netloom sweep …` on runs that are there; one sweep is really made."""
+"""`netloom runs …` and `netloom sweep …` on existing runs; one sweep is really trained."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def store(home: Path) -> Store:
     return open_store(home)
 
 
-def kept(store: Store, project: Project, title: str, loss: float) -> str:
+def create_finished_run(store: Store, project: Project, title: str, loss: float) -> str:
     run = store.create_run(store.create_project(project), project, title)
     store.artifacts(run.id).local_directory().mkdir(parents=True)
     write(store.artifacts(run.id).local_directory() / "project.json", project)
@@ -34,19 +34,19 @@ def kept(store: Store, project: Project, title: str, loss: float) -> str:
 
 def test_runs_are_compared(console: Console, store: Store) -> None:
     wide = apply(moons(), {"kind": "set", "node": "linear_1", "params": {"units": 99}})
-    one, other = kept(store, moons(), "Narrow", 0.5), kept(store, wide, "Wide", 0.25)
-    found = console("runs", "compare", one, other, "--json").value
-    assert [row["Δ validation loss"] for row in found["rows"]] == [0.0, -0.25]
-    assert found["differences"][0]["parameters"] == [{"path": "main.linear_1.units", "old": 16, "new": 99}]
-    assert "main.linear_1.units: 16 → 99" in console("runs", "compare", one, other).out
-    assert console("runs", "compare", one).code == 2
-    assert console("runs", "compare", one, "zzz").code == 2
-    assert {row["id"] for row in console("runs", "--json").value} == {one, other}
+    narrow, widened = create_finished_run(store, moons(), "Narrow", 0.5), create_finished_run(store, wide, "Wide", 0.25)
+    comparison = console("runs", "compare", narrow, widened, "--json").value
+    assert [row["Δ validation loss"] for row in comparison["rows"]] == [0.0, -0.25]
+    assert comparison["differences"][0]["parameters"] == [{"path": "main.linear_1.units", "old": 16, "new": 99}]
+    assert "main.linear_1.units: 16 → 99" in console("runs", "compare", narrow, widened).out
+    assert console("runs", "compare", narrow).code == 2
+    assert console("runs", "compare", narrow, "zzz").code == 2
+    assert {row["id"] for row in console("runs", "--json").value} == {narrow, widened}
     assert console("runs", "list").code == 0
 
 
-def test_runs_are_described_and_handed_over(console: Console, store: Store, tmp_path: Path) -> None:
-    run = kept(store, moons(), "Old", 0.5)
+def test_runs_are_described_and_exported(console: Console, store: Store, tmp_path: Path) -> None:
+    run = create_finished_run(store, moons(), "Old", 0.5)
     answer = console("runs", "describe", run, "--title", "New", "--tags", "a, b", "--notes", "x", "--json")
     assert answer.value == {"run": run, "title": "New", "notes": "x", "tags": ["a", "b"]}
     assert console("runs", "describe", run).code == 2
@@ -58,15 +58,15 @@ def test_runs_are_described_and_handed_over(console: Console, store: Store, tmp_
         assert Path(path).exists()
 
 
-def test_what_cannot_be_gone_on_with_gets_a_sentence(console: Console, store: Store) -> None:
-    run = kept(store, moons(), "Old", 0.5)
+def test_invalid_extend_and_branch_are_refused(console: Console, store: Store) -> None:
+    run = create_finished_run(store, moons(), "Old", 0.5)
     for words in (("extend", run, "--epochs", 3), ("branch", run, "--at", 7), ("branch", run, "--at", "worst")):
         answer = console("runs", *words)
         assert answer.code == (1 if words[0] == "extend" else 2)
         assert answer.err.count("\n") == 1
 
 
-def test_what_cannot_be_swept_gets_a_sentence(console: Console, tmp_path: Path) -> None:
+def test_invalid_sweeps_are_refused(console: Console, tmp_path: Path) -> None:
     document = tmp_path / "moons.json"
     document.write_text(dumps(moons()))
     for words in (
@@ -82,11 +82,11 @@ def test_what_cannot_be_swept_gets_a_sentence(console: Console, tmp_path: Path) 
         answer = console("sweep", *words)
         assert (answer.code, answer.out) == (2, "")
         assert answer.err.count("\n") == 1
-    found = console("sweep", document, "--parameters", "--json").value
-    assert found["main.linear_1.units"]["value"] == 16
+    parameters = console("sweep", document, "--parameters", "--json").value
+    assert parameters["main.linear_1.units"]["value"] == 16
 
 
-def test_a_sweep_from_the_command_line(console: Console, home: Path, tmp_path: Path) -> None:
+def test_sweep_trains_and_writes_the_best(console: Console, home: Path, tmp_path: Path) -> None:
     document, space, best = tmp_path / "moons.json", tmp_path / "space.json", tmp_path / "best.json"
     document.write_text(dumps(moons(epochs=2)))
     space.write_text(json.dumps({"training.learning_rate": {"choices": [0.05, 1e-7]}}))
@@ -100,24 +100,24 @@ def test_a_sweep_from_the_command_line(console: Console, home: Path, tmp_path: P
     assert len(console("sweep", "--list", "--json", "--home", home).value) == 1
 
 
-def test_last_after_a_sweep_is_its_best_trial_and_says_so(console: Console, store: Store) -> None:
+def test_last_after_a_sweep_is_its_best_trial(console: Console, store: Store) -> None:
     project = moons()
     project_id = store.create_project(project)
     sweep = store.create_sweep(project_id, project, sweeps.plan(project, {"training.seed": {"choices": [1, 2, 3]}}))
     ids = [store.create_run(project_id, project, trial=NewTrial(sweep.id, number, {})).id for number in range(3)]
-    put_sweep(store, sweep.id, "stopped")  # or a process of its own would train it
-    said = console("runs", "describe", "last", "--notes", "early")
-    assert f"last is run {ids[2][:8]}: the newest trial, as none has a result of the sweep 'Moons'." in said.err
+    put_sweep(store, sweep.id, "stopped")  # otherwise a separate process would train it
+    described = console("runs", "describe", "last", "--notes", "early")
+    assert f"last is run {ids[2][:8]}: the newest trial, as none has a result of the sweep 'Moons'." in described.err
     for number, (run_id, loss) in enumerate(zip(ids, (0.5, 0.125, 0.25), strict=True)):
         put(store, run_id, "finished")
         trial = store.trials(sweep.id)[number]
         assert store.end_trial(sweep.id, trial, "complete", loss, run=store.run(run_id))
-    said = console("runs", "describe", "last", "--notes", "Best", "--json")
-    assert said.value["run"] == ids[1]
-    assert said.err == f"last is run {ids[1][:8]}: trial 2, the best of 3 (loss 0.125) of the sweep 'Moons'.\n"
+    described = console("runs", "describe", "last", "--notes", "Best", "--json")
+    assert described.value["run"] == ids[1]
+    assert described.err == f"last is run {ids[1][:8]}: trial 2, the best of 3 (loss 0.125) of the sweep 'Moons'.\n"
     assert store.run(ids[1]).notes == "Best"
     store.delete_sweep(sweep.id)
-    said = console("runs", "describe", "last", "--notes", "Newest", "--json")
-    assert (said.value["run"], said.err) == (ids[2], "")
-    later = kept(store, project, "Later", 1.0)
+    described = console("runs", "describe", "last", "--notes", "Newest", "--json")
+    assert (described.value["run"], described.err) == (ids[2], "")
+    later = create_finished_run(store, project, "Later", 1.0)
     assert console("runs", "describe", "last", "--notes", "x", "--json").value["run"] == later
