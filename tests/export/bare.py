@@ -1,4 +1,4 @@
-"""Real virtual environments that have a few packages, what these need themselves, and nothing else."""
+"""Real virtual environments that contain a few packages and their dependencies, and nothing else."""
 
 from __future__ import annotations
 
@@ -46,40 +46,40 @@ for line in sys.stdin:
 
 
 def build(folder: Path, names: tuple[str, ...] = ALLOWED) -> Path:
-    """Make the environment and return its interpreter. Packages are linked, not copied: torch alone takes gigabytes."""
+    """Create the environment and return its interpreter. Packages are linked, as torch alone takes gigabytes."""
     venv.EnvBuilder(symlinks=os.name != "nt", with_pip=False).create(folder)
     python = folder / "bin" / "python"
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip())
-    for found in closure(names):
-        for top in sorted({path.parts[0] for path in found.files or ()} - {"..", "__pycache__"}):
-            link, place = site / top, Path(str(found.locate_file(top)))
-            if place.exists() and not link.exists():
-                link.symlink_to(place)
+    for package in closure(names):
+        for top in sorted({path.parts[0] for path in package.files or ()} - {"..", "__pycache__"}):
+            link, source = site / top, Path(str(package.locate_file(top)))
+            if source.exists() and not link.exists():
+                link.symlink_to(source)
     return python
 
 
 def closure(names: tuple[str, ...]) -> list[Distribution]:
-    """These distributions and all that they require."""
-    found: dict[str, Distribution] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop().lower().replace("_", "-")
-        if name in found:
+    """These distributions and their transitive requirements."""
+    distributions: dict[str, Distribution] = {}
+    pending = list(names)
+    while pending:
+        name = pending.pop().lower().replace("_", "-")
+        if name in distributions:
             continue
         try:
-            found[name] = distribution(name)
+            distributions[name] = distribution(name)
         except PackageNotFoundError:
             continue
-        for text in found[name].requires or ():
+        for text in distributions[name].requires or ():
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                waiting.append(requirement.name)
-    return list(found.values())
+                pending.append(requirement.name)
+    return list(distributions.values())
 
 
 class Interpreter:
-    """One that has imported what everybody there needs, and forks for each command, as torch alone takes seconds."""
+    """A Python process with the packages imported, which forks for each command: importing torch takes seconds."""
 
     def __init__(self, path: Path, names: tuple[str, ...]) -> None:
         self._folder = path.parent
@@ -92,7 +92,7 @@ class Interpreter:
         )
 
     def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """What `python -W error ARGUMENTS` does in a folder: a script and what it is told, or -c and code."""
+        """Run `python -W error ARGUMENTS` in a folder: a script with its arguments, or -c with code."""
         files = [self._folder / name for name in ("stdout", "stderr")]
         code = int(self._ask(str(folder), arguments, *map(str, files)))
         stdout, stderr = (file.read_text(encoding="utf-8") for file in files)

@@ -1,4 +1,4 @@
-"""Interpreters that have next to nothing."""
+"""Interpreters with only the packages that an exported file needs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from tests.export import bare
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interpreter]:
-    """One with torch, safetensors and numpy."""
-    made = bare.Interpreter(bare.build(tmp_path_factory.mktemp("bare")), ("torch.export", "safetensors.torch", "numpy"))
-    yield made
-    made.close()
+    """An interpreter with torch, safetensors and numpy."""
+    interpreter = bare.Interpreter(
+        bare.build(tmp_path_factory.mktemp("bare")), ("torch.export", "safetensors.torch", "numpy")
+    )
+    yield interpreter
+    interpreter.close()
 
 
 @pytest.fixture(scope="session")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interpreter]:
-    """One with ONNX Runtime and numpy."""
+    """An interpreter with ONNX Runtime and numpy."""
     names = ("onnxruntime", "numpy")
-    made = bare.Interpreter(bare.build(tmp_path_factory.mktemp("runtime"), names), names)
-    yield made
-    made.close()
+    interpreter = bare.Interpreter(bare.build(tmp_path_factory.mktemp("runtime"), names), names)
+    yield interpreter
+    interpreter.close()

@@ -1,4 +1,4 @@
-"""Every format gives the app's answers, where nothing of Netloom is installed, and is refused where it does not."""
+"""Exported files match the app's outputs without Netloom installed; files that differ are rejected."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from tests.networks import project
 pytestmark = pytest.mark.usefixtures("operators")
 
 NAMES = ("table", "image", "recurrent", "transformer", "series", "characters")
-HOLDING = [kind.name for kind in export.export_formats() if kind.tolerance is not None]
+WEIGHT_FORMATS = [kind.name for kind in export.export_formats() if kind.tolerance is not None]
 BATCHES = (1, 5, 7)
 
-# What each file answers that lies in a folder of its own.
+# These scripts print the outputs of the exported file in each folder.
 ONNX = """
 import json, os, sys
 import numpy, onnxruntime
@@ -77,8 +77,8 @@ print(json.dumps([space["rows"], answers]))
 
 
 @cache
-def made(name: str, kind: str) -> tuple[bytes, export.Report]:
-    """What people get for one of the trained networks, made once, as it takes seconds."""
+def exported(name: str, kind: str) -> tuple[bytes, export.Report]:
+    """The exported file of a trained network and its report, cached because an export takes seconds."""
     with tempfile.TemporaryDirectory() as folder:
         report = export.export(trained(name), kind, folder)
         assert list(Path(folder).iterdir()) == [report.path]
@@ -90,45 +90,45 @@ def inputs(run: TrainedRun, count: int = max(BATCHES)) -> dict[str, torch.Tensor
     return {name: run.data.inputs[name][rows] for name in run.fields}
 
 
-def ask(python: bare.Interpreter, folder: Path, code: str, *arguments: object) -> Any:
-    done = python.run(folder, "-c", code, *map(str, arguments))
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+def run_json(python: bare.Interpreter, folder: Path, code: str, *arguments: object) -> Any:
+    process = python.run(folder, "-c", code, *map(str, arguments))
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def ask_all(python: bare.Interpreter, folder: Path, code: str, kind: str) -> dict[str, Any]:
-    """What one interpreter says of the files of all networks."""
+def run_all_networks(python: bare.Interpreter, folder: Path, code: str, kind: str) -> dict[str, Any]:
+    """The outputs of the exported files of all networks, computed by one interpreter."""
     for name in NAMES:
         run = trained(name)
         (folder / name).mkdir()
-        (folder / name / f"model.{kind}").write_bytes(made(name, kind)[0])
-        given = {key: value.numpy() for key, value in inputs(run).items()}
-        np.savez(folder / name / "inputs.npz", **given)  # type: ignore[arg-type]
-    found: dict[str, Any] = ask(python, folder, code, *BATCHES)
-    assert set(found) == set(NAMES)
-    return found
+        (folder / name / f"model.{kind}").write_bytes(exported(name, kind)[0])
+        arrays = {key: value.numpy() for key, value in inputs(run).items()}
+        np.savez(folder / name / "inputs.npz", **arrays)  # type: ignore[arg-type]
+    outputs: dict[str, Any] = run_json(python, folder, code, *BATCHES)
+    assert set(outputs) == set(NAMES)
+    return outputs
 
 
-def assert_near(found: dict[str, Any], name: str, tolerance: float) -> None:
+def assert_outputs_close(outputs: dict[str, Any], name: str, tolerance: float) -> None:
     run = trained(name)
     for size in BATCHES:
         expected = run.output(inputs(run, size))
-        got = np.array(found[str(size)])
+        got = np.array(outputs[str(size)])
         assert got.shape == tuple(expected.shape), name
-        off = np.abs(got - expected.numpy()).max()
-        assert off <= tolerance * max(1, float(expected.abs().max())), (name, size)
+        error = np.abs(got - expected.numpy()).max()
+        assert error <= tolerance * max(1, float(expected.abs().max())), (name, size)
 
 
-def test_which_formats_hold_a_network() -> None:
-    assert HOLDING == ["bundle", "notebook", "onnx", "pt2"]
+def test_formats_with_weights() -> None:
+    assert WEIGHT_FORMATS == ["bundle", "notebook", "onnx", "pt2"]
 
 
-@pytest.mark.parametrize("kind", HOLDING)
+@pytest.mark.parametrize("kind", WEIGHT_FORMATS)
 @pytest.mark.parametrize("name", NAMES)
-def test_each_is_compared_before_it_is_handed_out(name: str, kind: str) -> None:
+def test_export_reports_difference_far_below_tolerance(name: str, kind: str) -> None:
     run = trained(name)
     before = run.output(inputs(run))
-    _, report = made(name, kind)
+    _, report = exported(name, kind)
     assert report.difference is not None
     assert report.tolerance == export.registry()[kind].tolerance
     assert 0 <= report.difference <= (report.tolerance or 0) / 10, "far below what is allowed"
@@ -137,18 +137,18 @@ def test_each_is_compared_before_it_is_handed_out(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind.name for kind in export.export_formats()])
 @pytest.mark.parametrize("name", ["table", "recurrent"])
-def test_equal_networks_give_equal_bytes(name: str, kind: str) -> None:
-    first, _ = made(name, kind)
-    made("image", "onnx")  # another recording in between leaves no trace
+def test_export_is_deterministic(name: str, kind: str) -> None:
+    first, _ = exported(name, kind)
+    exported("image", "onnx")  # another trace in between has no effect
     assert export.registry()[kind].content(trained(name)) == first
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in export.export_formats()])
-def test_nothing_names_folders_of_this_machine(kind: str) -> None:
-    found, _ = made("transformer", kind)
-    members = [found]
-    if zipfile.is_zipfile(io.BytesIO(found)):
-        with zipfile.ZipFile(io.BytesIO(found)) as archive:
+def test_export_contains_no_local_paths(kind: str) -> None:
+    content, _ = exported("transformer", kind)
+    members = [content]
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [archive.read(name) for name in archive.namelist()]
     for member in members:
         assert b"site-packages" not in member
@@ -156,81 +156,86 @@ def test_nothing_names_folders_of_this_machine(kind: str) -> None:
         assert str(Path(__file__).parents[2]).encode() not in member
 
 
-def test_onnx_in_a_bare_runtime(runtime: bare.Interpreter, tmp_path: Path) -> None:
-    for name, (found, about) in ask_all(runtime, tmp_path, ONNX, "onnx").items():
+def test_onnx_matches_app_without_torch(runtime: bare.Interpreter, tmp_path: Path) -> None:
+    for name, (outputs, description) in run_all_networks(runtime, tmp_path, ONNX, "onnx").items():
         run = trained(name)
-        assert_near(found, name, 1e-4)
-        assert not about["torch"]
+        assert_outputs_close(outputs, name, 1e-4)
+        assert not description["torch"]
         shapes = [[key, ["batch", *value.shape[1:]]] for key, value in inputs(run).items()]
-        assert about["inputs"] == shapes, name
-        assert about["outputs"] == [["output", ["batch", *run.output(inputs(run)).shape[1:]]]], name
-        assert json.loads(about["metadata"]["preprocess"]) == {**run.data.preprocess, "arguments": run.fields}
+        assert description["inputs"] == shapes, name
+        assert description["outputs"] == [["output", ["batch", *run.output(inputs(run)).shape[1:]]]], name
+        assert json.loads(description["metadata"]["preprocess"]) == {**run.data.preprocess, "arguments": run.fields}
 
 
-# What a PyTorch program records, an ONNX file is made of: one of them is enough.
+# The ONNX export starts from the same exported program as PT2, so one of the two is enough.
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        *((name, kind) for name in ("digits_resnet", "digits_vit", "tales_gpt") for kind in HOLDING if kind != "pt2"),
+        *(
+            (name, kind)
+            for name in ("digits_resnet", "digits_vit", "tales_gpt")
+            for kind in WEIGHT_FORMATS
+            if kind != "pt2"
+        ),
         ("tales_gpt", "pt2"),
     ],
 )
-def test_networks_within_networks(name: str, kind: str, tmp_path: Path) -> None:
-    report = export.export(nested(name), kind, tmp_path)
+def test_nested_templates_export_within_tolerance(name: str, kind: str, tmp_path: Path) -> None:
+    report = export.export(untrained_template(name), kind, tmp_path)
     assert (report.difference or 0) <= 1e-5
 
 
 @cache
-def nested(name: str) -> TrainedRun:
-    """A template whose networks stand in each other, with fresh weights and some of its data."""
+def untrained_template(name: str) -> TrainedRun:
+    """A template with nested networks, with randomly initialized weights and its data."""
     from netloom.compile import module
-    from netloom.compile import source as written
+    from netloom.compile import source as network_source
     from netloom.data import prepare
     from netloom.templates import templates
 
-    made = templates()[name].project
-    text = written(made)
+    document = templates()[name].project
+    text = network_source(document)
     torch.manual_seed(0)
-    return TrainedRun(made, text, module(text).eval(), prepare(made.data))
+    return TrainedRun(document, text, module(text).eval(), prepare(document.data))
 
 
-def test_onnx_has_its_own_lstm_and_gru() -> None:
-    """One operator of ONNX, not a loop over the steps in which each step is a node."""
+def test_onnx_uses_native_lstm_and_gru_operators() -> None:
+    """One ONNX operator instead of an unrolled loop with one node per step."""
     for name, operator in (("recurrent", "LSTM"), ("series", "GRU")):
-        graph = onnx.load_from_string(made(name, "onnx")[0]).graph
+        graph = onnx.load_from_string(exported(name, "onnx")[0]).graph
         operators = [node.op_type for node in graph.node]
         assert operators.count(operator) == 1
         assert "Loop" not in operators
 
 
-def test_pt2_in_a_bare_interpreter(python: bare.Interpreter, tmp_path: Path) -> None:
-    for name, (found, preprocess) in ask_all(python, tmp_path, PT2, "pt2").items():
-        assert_near(found, name, 1e-5)
+def test_pt2_matches_app_without_netloom(python: bare.Interpreter, tmp_path: Path) -> None:
+    for name, (outputs, preprocess) in run_all_networks(python, tmp_path, PT2, "pt2").items():
+        assert_outputs_close(outputs, name, 1e-5)
         assert preprocess == {**trained(name).data.preprocess, "arguments": trained(name).fields}, name
 
 
-def test_pt2_holds_no_row_of_the_data() -> None:
-    program = torch.export.load(io.BytesIO(made("table", "pt2")[0]))
+def test_pt2_example_inputs_are_zeros() -> None:
+    program = torch.export.load(io.BytesIO(exported("table", "pt2")[0]))
     (example,) = program.example_inputs[0]
     assert not example.any()
 
 
 @pytest.mark.parametrize("name", [*NAMES, "regression"])
-def test_the_cells_of_the_notebook_in_a_bare_interpreter(name: str, python: bare.Interpreter, tmp_path: Path) -> None:
+def test_notebook_cells_match_app_without_netloom(name: str, python: bare.Interpreter, tmp_path: Path) -> None:
     run = trained(name)
-    zipfile.ZipFile(io.BytesIO(made(name, "notebook")[0])).extractall(tmp_path)
-    rows, answers = ask(python, tmp_path, CELLS)
+    zipfile.ZipFile(io.BytesIO(exported(name, "notebook")[0])).extractall(tmp_path)
+    rows, answers = run_json(python, tmp_path, CELLS)
     expected = predict(run, [run.data.row(row) for row in run.data.split["test"][:3].tolist()])
     assert len(rows) == len(answers) == len(expected) == 3
-    for answer, wanted in zip(answers, expected, strict=True):
-        if isinstance(wanted["prediction"], str):
-            assert answer["prediction"] == wanted["prediction"]
-            assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-6)
+    for answer, expected_answer in zip(answers, expected, strict=True):
+        if isinstance(expected_answer["prediction"], str):
+            assert answer["prediction"] == expected_answer["prediction"]
+            assert answer["probabilities"] == pytest.approx(expected_answer["probabilities"], abs=1e-6)
         else:
-            assert answer["prediction"] == pytest.approx(wanted["prediction"], abs=1e-4)
+            assert answer["prediction"] == pytest.approx(expected_answer["prediction"], abs=1e-4)
 
 
-def test_the_notebook_is_of_format_4_5() -> None:
+def test_notebook_has_nbformat_4_5() -> None:
     name = "# <script>alert(1)</script> $x$ **b**\n[l](javascript:x)"
     run = trained("table")
     run = replace(run, project=run.project.model_copy(update={"name": name}))
@@ -254,13 +259,13 @@ def test_the_notebook_is_of_format_4_5() -> None:
     assert "".join(value["cells"][2]["source"]) == run.source.strip("\n")
 
 
-def test_the_project_alone() -> None:
+def test_project_export_round_trips() -> None:
     run = trained("table")
     assert loads(export.content(run, "project")) == run.project
 
 
-def altered(run: TrainedRun) -> TrainedRun:
-    """The same network with one weight a little off."""
+def with_changed_weight(run: TrainedRun) -> TrainedRun:
+    """The same network with one changed weight."""
     from netloom.compile import module
 
     model = module(run.source)
@@ -271,12 +276,10 @@ def altered(run: TrainedRun) -> TrainedRun:
     return replace(run, model=model)
 
 
-@pytest.mark.parametrize("kind", HOLDING)
-def test_a_file_that_answers_otherwise_is_not_handed_out(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("kind", WEIGHT_FORMATS)
+def test_file_with_different_outputs_is_discarded(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained("table")
-    wrong = export.registry()[kind].content(altered(run))
+    wrong = export.registry()[kind].content(with_changed_weight(run))
     monkeypatch.setattr(type(export.registry()[kind]), "content", lambda *_: wrong)
     with pytest.raises(export.ExportError, match=r"the outputs of the file differ .* was discarded\.$"):
         export.export(run, kind, tmp_path)
@@ -285,18 +288,18 @@ def test_a_file_that_answers_otherwise_is_not_handed_out(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", HOLDING)
-def test_a_file_that_does_not_run_is_not_handed_out(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", WEIGHT_FORMATS)
+def test_file_that_does_not_run_is_discarded(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained("table")
     monkeypatch.setattr(type(export.registry()[kind]), "content", lambda *_: b"nothing of the kind")
-    with pytest.raises(export.ExportError) as caught:
+    with pytest.raises(export.ExportError) as error:
         export.export(run, kind, tmp_path)
-    assert "does not run" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "does not run" in str(error.value)
+    assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_notebook_whose_cell_fails_is_not_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_with_failing_cell_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.export.formats.notebook._prediction", lambda: "def predict(*_):\n    1 / 0")
     with pytest.raises(export.ExportError, match=r"one of its cells fails: ZeroDivisionError"):
         export.export(trained("table"), "notebook", tmp_path)
@@ -304,14 +307,14 @@ def test_a_notebook_whose_cell_fails_is_not_handed_out(tmp_path: Path, monkeypat
 
 
 class Choosy(nn.Module):
-    """Cannot be recorded, as its way depends on its numbers."""
+    """Cannot be traced: its control flow depends on its values."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x[:, :2] if bool(x.sum() > 0) else x[:, 2:4]
 
 
 class Odd(nn.Module):
-    """Can be recorded, but there is nothing like it in ONNX."""
+    """Can be traced, but has no ONNX operator."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         answer: torch.Tensor = torch.special.airy_ai(x)
@@ -319,8 +322,8 @@ class Odd(nn.Module):
 
 
 class Biased(nn.Module):
-    """Attention with a learned bias, which PyTorch computes in other steps while gradients are on, and buffers that are
-    views of one tensor, which are no weights."""
+    """Attention with a learned bias, which PyTorch decomposes differently while gradients are enabled, and
+    non-persistent buffers that are views of one tensor."""
 
     first: torch.Tensor
     second: torch.Tensor
@@ -341,17 +344,17 @@ class Biased(nn.Module):
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_attention_with_a_learned_bias_and_shared_buffers(kind: str, tmp_path: Path) -> None:
+def test_attention_with_learned_bias_and_shared_buffers_exports(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     report = export.export(replace(trained("series"), model=Biased().eval()), kind, tmp_path)
     assert (report.difference or 0) < 1e-6
 
 
 @pytest.mark.parametrize(("model", "kind"), [(Choosy(), "pt2"), (Choosy(), "onnx"), (Odd(), "onnx")])
-def test_what_cannot_be_written_is_said_in_a_sentence(model: nn.Module, kind: str, tmp_path: Path) -> None:
-    with pytest.raises(export.ExportError, match=r"cannot (record|write) this network.*\.$") as caught:
+def test_unsupported_network_raises_one_line_export_error(model: nn.Module, kind: str, tmp_path: Path) -> None:
+    with pytest.raises(export.ExportError, match=r"cannot (record|write) this network.*\.$") as error:
         export.export(replace(trained("table"), model=model), kind, tmp_path)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -359,8 +362,8 @@ def test_what_cannot_be_written_is_said_in_a_sentence(model: nn.Module, kind: st
     ("got", "wanted", "expected"),
     [
         ([[1.0, 2.0]], [[1.0, 2.0]], 0.0),
-        ([[1.0, 2.5]], [[1.0, 2.0]], 0.25),  # relative to the largest answer
-        ([[0.1, 0.2]], [[0.1, 0.3]], 0.1),  # but not to one below 1
+        ([[1.0, 2.5]], [[1.0, 2.0]], 0.25),  # relative to the largest value
+        ([[0.1, 0.2]], [[0.1, 0.3]], 0.1),  # but not to a value below 1
         ([[float("nan"), float("-inf")]], [[float("nan"), float("-inf")]], 0.0),
         ([[float("nan"), 1.0]], [[1.0, 1.0]], float("inf")),
         ([[1.0, 1.0]], [[float("nan"), 1.0]], float("inf")),
@@ -370,31 +373,31 @@ def test_what_cannot_be_written_is_said_in_a_sentence(model: nn.Module, kind: st
         ([[1.0]], None, float("inf")),
     ],
 )
-def test_the_measure(got: Any, wanted: Any, expected: float) -> None:
+def test_distance_is_relative_to_largest_expected_value(got: Any, wanted: Any, expected: float) -> None:
     tensors = [None if value is None else torch.tensor(value) for value in (got, wanted)]
     assert verification.distance(*tensors) == pytest.approx(expected)
 
 
-def test_a_file_that_mixes_the_examples_of_a_batch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_shuffles_batch_rows_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained("table")
     kind = export.registry()["bundle"]
 
-    def mixing(_: object, content: bytes, batches: list[export.Batch]) -> list[export.Batch]:
+    def rolled_outputs(_: object, content: bytes, batches: list[export.Batch]) -> list[export.Batch]:
         answers = verification.run(run.model, batches)
         return [tuple(value.roll(1, 0) for value in answer) for answer in answers]
 
-    monkeypatch.setattr(type(kind), "answers", mixing)
+    monkeypatch.setattr(type(kind), "answers", rolled_outputs)
     with pytest.raises(export.ExportError, match="differ"):
         export.content(run, "bundle")
 
 
-def named(output: str) -> Project:
-    """A network whose output is called as values inside may be called."""
-    made = trained("table").project
-    main = made.main_network
+def project_with_output_name(output: str) -> Project:
+    """A network whose output has this name, which may collide with names inside the traced program."""
+    document = trained("table").project
+    main = document.main_network
     nodes = dict(main.nodes)
     nodes["output_1"] = nodes["output_1"].model_copy(update={"params": {"name": output}})
-    return made.with_network("main", main.model_copy(update={"nodes": nodes}))
+    return document.with_network("main", main.model_copy(update={"nodes": nodes}))
 
 
 @pytest.mark.parametrize(
@@ -402,28 +405,28 @@ def named(output: str) -> Project:
     [
         ("relu", "relu"),
         ("linear", "linear"),
-        ("features", "output_1"),  # is the input's
-        ("linear_1", "output_1"),  # is a layer's
+        ("features", "output_1"),  # the name of the input
+        ("linear_1", "output_1"),  # the name of a layer
         ("Größe in %", "Gr_e_in"),
         ('"</script>\n', "script"),
         ("漢字", "output_1"),
         ("1st", "output_1"),
     ],
 )
-def test_the_names_are_those_that_people_gave(output: str, expected: str) -> None:
-    assert tracing.names(named(output)) == (["features"], [expected])
+def test_traced_names_follow_user_names(output: str, expected: str) -> None:
+    assert tracing.names(project_with_output_name(output)) == (["features"], [expected])
 
 
 @pytest.mark.parametrize(("output", "expected"), [("relu", "relu"), ("linear_1", "output_1")])
-def test_the_names_in_onnx(output: str, expected: str) -> None:
-    run = replace(trained("table"), project=named(output))
+def test_onnx_output_has_the_user_name(output: str, expected: str) -> None:
+    run = replace(trained("table"), project=project_with_output_name(output))
     graph = onnx.load_from_string(export.registry()["onnx"].content(run)).graph
     assert [item.name for item in graph.input] == ["features"]
     assert [item.name for item in graph.output] == [expected]
 
 
-def test_two_inputs_that_read_one_field(tmp_path: Path) -> None:
-    """The names stay apart, and the order of the arguments is kept."""
+def test_two_inputs_reading_one_field_get_distinct_names(tmp_path: Path) -> None:
+    """The argument order is preserved."""
     base = network("breast_cancer", epochs=1)
     field = source("breast_cancer")
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
@@ -432,7 +435,7 @@ def test_two_inputs_that_read_one_field(tmp_path: Path) -> None:
     }  # fmt: skip
     edges = [("input_1", "a"), ("input_2", "b"), ("a", "join.a"), ("b", "join.b"), ("join", "output_1")]
     run = fit_here(project(nodes, edges, data=base.data, training=base.training))
-    for kind in HOLDING:
+    for kind in WEIGHT_FORMATS:
         report = export.export(run, kind, tmp_path)
         assert (report.difference or 0) <= 1e-6
     graph = onnx.load(tmp_path / export.filename(run, "onnx")).graph

@@ -1,4 +1,4 @@
-"""The registry of formats, file names, and what is refused."""
+"""The registry of formats, file names, and invalid requests."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from netloom.export.tracing import quiet
 from tests.explain.models import trained
 
 
-def test_every_format_introduces_itself() -> None:
+def test_every_format_has_title_summary_and_suffix() -> None:
     listed = export.export_formats()
-    assert [found.name for found in listed] == list(export.registry())
+    assert [export_format.name for export_format in listed] == list(export.registry())
     assert "bundle" in export.registry()
-    for found in listed:
-        assert found.title
-        assert found.summary
-        assert found.suffix.startswith(".")
+    for export_format in listed:
+        assert export_format.title
+        assert export_format.summary
+        assert export_format.suffix.startswith(".")
 
 
-def test_listing_the_formats_imports_nothing_heavy() -> None:
+def test_listing_formats_imports_no_heavy_packages() -> None:
     code = (
         "import sys; from netloom import export; assert len(export.export_formats()) >= 7; "
         "heavy = {'torch', 'onnx', 'onnxruntime', 'onnxscript', 'onnx_ir'}; "
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_listing_the_formats_imports_nothing_heavy() -> None:
         ("x" * 150, "x" * 60 + ".zip"),
     ],
 )
-def test_a_project_of_any_name_gets_a_plain_file_name(name: str, expected: str, tmp_path: Path) -> None:
+def test_export_file_name_is_sanitized(name: str, expected: str, tmp_path: Path) -> None:
     run = trained("table")
     run = replace(run, project=run.project.model_copy(update={"name": name}))
     assert export.filename(run, "bundle") == expected
@@ -58,7 +58,7 @@ def test_a_project_of_any_name_gets_a_plain_file_name(name: str, expected: str, 
     assert list(tmp_path.iterdir()) == [written]
 
 
-def test_an_unknown_format_and_a_missing_folder(tmp_path: Path) -> None:
+def test_unknown_format_and_missing_folder_raise_export_error(tmp_path: Path) -> None:
     run = trained("table")
     with pytest.raises(export.ExportError, match="There is no export format 'onyx'; choose one of bundle"):
         export.export(run, "onyx", tmp_path / "x")
@@ -66,7 +66,7 @@ def test_an_unknown_format_and_a_missing_folder(tmp_path: Path) -> None:
         export.export(run, "bundle", tmp_path / "not there" / "x.zip")
 
 
-def test_an_export_leaves_the_warning_filters_of_an_explanation_in_another_thread() -> None:
+def test_export_preserves_warning_filters_of_other_threads() -> None:
     with quiet():
         explaining = threading.Thread(target=mute_captum)
         explaining.start()

@@ -1,4 +1,4 @@
-"""Drawings show the whole graph, however it is shaped, and text from people stays text."""
+"""Diagrams show the whole graph, whatever its shape, and user text is escaped."""
 
 from __future__ import annotations
 
@@ -40,31 +40,35 @@ STATEMENTS = [
     r"    classDef c\d+ fill:#f8fafc,stroke:#[0-9a-f]{6},color:#0f172a",
     r"    class n\d+(,n\d+)* c\d+",
 ]
-# What Mermaid shows of a text: letters, digits and a little else as they are, and the rest by number.
+# Mermaid labels: letters, digits and a few other characters are literal, the rest are numeric entities.
 WITHIN = re.compile(r"(?:[^\W_]|[ ,()×…]|#\d+;)*")
 
 
-def titled(titles: list[str]) -> Project:
+def chain_with_titles(titles: list[str]) -> Project:
     """A chain of layers with these titles."""
-    made = chain(("Input", {"field": titles[0][:200], "kind": "vector", "shape": [4]}), *[("ReLU", {})] * len(titles))
-    network = made.main_network
+    document = chain(
+        ("Input", {"field": titles[0][:200], "kind": "vector", "shape": [4]}), *[("ReLU", {})] * len(titles)
+    )
+    network = document.main_network
     nodes = dict(network.nodes)
     for number, title in enumerate(titles, 1):
         nodes[f"relu_{number}"] = nodes[f"relu_{number}"].model_copy(update={"title": title})
-    return made.with_network("main", network.model_copy(update={"nodes": nodes})).model_copy(update={"name": titles[0]})
+    return document.with_network("main", network.model_copy(update={"nodes": nodes})).model_copy(
+        update={"name": titles[0]}
+    )
 
 
-def decoded(text: str) -> str:
-    """An entity-coded text as Mermaid shows it, without the invisible letters."""
-    return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), text).replace("\u2060", "")
+def decode_mermaid(text: str) -> str:
+    """An entity-encoded label as Mermaid displays it, without invisible characters."""
+    return re.sub(r"#(\d+);", lambda match: chr(int(match[1])), text).replace("\u2060", "")
 
 
-def texts(svg: str) -> list[str]:
+def svg_texts(svg: str) -> list[str]:
     return [item.text or "" for item in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
-def test_hostile_titles_in_svg() -> None:
-    svg = draw(titled(HOSTILE))
+def test_svg_escapes_hostile_titles() -> None:
+    svg = draw(chain_with_titles(HOSTILE))
     tree = ElementTree.fromstring(svg)
     assert {item.tag.removeprefix(SVG) for item in tree.iter()} == {
         "svg", "title", "rect", "defs", "marker", "path", "g", "text",
@@ -73,16 +77,16 @@ def test_hostile_titles_in_svg() -> None:
         assert not {name for name in item.attrib if name.startswith("on") or "href" in name}
     whole = [(item.text or "").partition(": ")[0] for item in tree.iter(f"{SVG}title")]
     for title in HOSTILE:
-        assert plain(title) in texts(svg) or any(
-            shown.endswith("…") and plain(title).startswith(shown[:-1]) for shown in texts(svg)
+        assert plain(title) in svg_texts(svg) or any(
+            shown.endswith("…") and plain(title).startswith(shown[:-1]) for shown in svg_texts(svg)
         )
         assert any(plain(title).startswith(name) for name in whole)
     assert all(letter.isprintable() or letter == "\n" for letter in svg)
 
 
-def test_hostile_titles_in_mermaid() -> None:
-    """Each line is one of few statements, and what stands in quotes has no meaning to Mermaid."""
-    text = flowchart(titled(HOSTILE))
+def test_mermaid_escapes_hostile_titles() -> None:
+    """Each line is a known statement, and quoted text contains no Mermaid syntax."""
+    text = flowchart(chain_with_titles(HOSTILE))
     lines = text.splitlines()
     for line in lines:
         assert any(re.fullmatch(pattern, line) for pattern in STATEMENTS), line
@@ -92,17 +96,17 @@ def test_hostile_titles_in_mermaid() -> None:
         first, *rest = label.split("<br/>")
         assert len(rest) <= 1
         assert all(WITHIN.fullmatch(part) for part in (first, *rest)), label
-        shown.append(decoded(first))
+        shown.append(decode_mermaid(first))
     assert [name for name in shown if not name.startswith("(N")][1 : len(HOSTILE) + 1] == [
         plain(title) for title in HOSTILE
     ]
-    # What Mermaid would still read after it has decoded a label.
+    # Mermaid interprets these sequences even after it has decoded a label.
     for label in labels:
-        whole = re.sub(r"#(\d+);", lambda found: chr(int(found[1])), label.replace("<br/>", ""))
+        whole = re.sub(r"#(\d+);", lambda match: chr(int(match[1])), label.replace("<br/>", ""))
         assert not re.search(r"\$\$.*\$\$|fa[bklrs]?:fa-|\\n|<br", whole), label
 
 
-def test_every_layer_and_shape_is_there() -> None:
+def test_diagram_shows_every_layer_and_shape() -> None:
     run = trained("image")
     for kind in ("svg", "mermaid"):
         text = export.content(run, kind).decode()
@@ -112,34 +116,36 @@ def test_every_layer_and_shape_is_there() -> None:
             assert shape in text, (kind, shape)
 
 
-def test_a_port_other_than_the_first_is_named() -> None:
+def test_secondary_output_port_is_labeled() -> None:
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": ("Input", {"field": "x", "kind": "sequence", "shape": [8, 3]}),
         "lstm_1": ("LSTM", {"hidden_size": 4}),
         "output_1": ("Output", {}),
     }
-    made = project(nodes, [("input_1", "lstm_1"), ("lstm_1.state", "output_1")])
-    assert "state (N, 4)" in texts(draw(made))
-    assert '|"state (N, 4)"|' in flowchart(made)
+    document = project(nodes, [("input_1", "lstm_1"), ("lstm_1.state", "output_1")])
+    assert "state (N, 4)" in svg_texts(draw(document))
+    assert '|"state (N, 4)"|' in flowchart(document)
 
 
-def test_a_long_title_is_cut_where_it_has_no_room() -> None:
-    shown = texts(draw(titled(["x" * 200, "漢" * 100])))
+def test_long_titles_are_truncated() -> None:
+    shown = svg_texts(draw(chain_with_titles(["x" * 200, "漢" * 100])))
     assert f"{'x' * 25}…" in shown
     assert f"{'漢' * 12}…" in shown
 
 
-def test_a_network_that_is_not_finished() -> None:
-    """Empty, unknown layers, a cycle, no shapes."""
+def test_incomplete_networks_are_drawn() -> None:
+    """An empty network, unknown layers, a cycle, missing shapes."""
     assert ElementTree.fromstring(draw(Project(name="x", networks={"main": Network()}))) is not None
     assert flowchart(Project(name="x", networks={"main": Network()})) == "flowchart TD\n"
-    made = project({"a": ("ReLU", {}), "b": ("ReLU", {}), "c": ("Nothing", {})}, [("a", "b"), ("b", "a"), ("b", "c")])
-    assert {"ReLU", "c"} <= set(texts(draw(made)))
-    assert flowchart(made).count("-->") == 3
-    assert_sound(made)
+    document = project(
+        {"a": ("ReLU", {}), "b": ("ReLU", {}), "c": ("Nothing", {})}, [("a", "b"), ("b", "a"), ("b", "c")]
+    )
+    assert {"ReLU", "c"} <= set(svg_texts(draw(document)))
+    assert flowchart(document).count("-->") == 3
+    assert_layout_valid(document)
 
 
-def networks_in_networks() -> Project:
+def nested_networks() -> Project:
     """Three layers deep, the innermost used twice."""
     inner = chain(("Input", {"field": "", "kind": "vector", "shape": [4]}), ("Linear", {"units": 4}), ("ReLU", {}))
     twice: list[tuple[str, dict[str, Any]]] = [
@@ -151,22 +157,22 @@ def networks_in_networks() -> Project:
         ("Input", {"field": "x", "kind": "vector", "shape": [4]}),
         ("Subnetwork", {"network": "block", "repeat": 3}),
     ]
-    made = chain(*main)
-    return made.model_copy(
+    document = chain(*main)
+    return document.model_copy(
         update={
             "networks": {
-                **made.networks, "block": chain(*twice).main_network, "inner": inner.main_network,
+                **document.networks, "block": chain(*twice).main_network, "inner": inner.main_network,
                 "unused": inner.main_network,
             }
         }
     )  # fmt: skip
 
 
-def test_networks_within_networks_are_drawn_beside() -> None:
-    made = networks_in_networks()
-    assert [diagram.name for diagram in graph_layout.diagrams(made)] == ["main", "block", "inner"]
-    assert {"Test", "block", "inner"} <= set(texts(draw(made)))
-    text = flowchart(made)
+def test_nested_networks_get_their_own_diagrams() -> None:
+    document = nested_networks()
+    assert [diagram.name for diagram in graph_layout.diagrams(document)] == ["main", "block", "inner"]
+    assert {"Test", "block", "inner"} <= set(svg_texts(draw(document)))
+    text = flowchart(document)
     assert re.findall(r'subgraph s\d\["(.*)"\]', text) == ["Test", "block", "inner"]
     assert text.count("    end\n") == 3
     assert (
@@ -187,13 +193,13 @@ def random_graphs() -> Iterator[Project]:
         yield Project(name="Random", networks={"main": Network(nodes=nodes, edges=tuple(edges))}, data=DataChoice())
 
 
-def assert_sound(made: Project) -> None:
-    """No two boxes touch, no arrow runs through a box, arrows run downwards, and all lies within the picture."""
-    for diagram in graph_layout.diagrams(made):
-        assert_placed(diagram, made.networks[diagram.name])
+def assert_layout_valid(document: Project) -> None:
+    """Boxes do not touch, arrows do not cross boxes, arrows point downward, and everything is inside the image."""
+    for diagram in graph_layout.diagrams(document):
+        assert_diagram_valid(diagram, document.networks[diagram.name])
 
 
-def assert_placed(diagram: graph_layout.Diagram, network: Network) -> None:
+def assert_diagram_valid(diagram: graph_layout.Diagram, network: Network) -> None:
     placed = graph_layout.layout(diagram)
     places = placed.places
     assert places.keys() == network.nodes.keys()
@@ -202,42 +208,42 @@ def assert_placed(diagram: graph_layout.Diagram, network: Network) -> None:
     for x, y in places.values():
         assert graph_layout.WIDTH / 2 <= x <= placed.width - graph_layout.WIDTH / 2
         assert graph_layout.HEIGHT / 2 <= y <= placed.height - graph_layout.HEIGHT / 2
-    for arrow, way in zip(diagram.arrows, placed.routes, strict=True):
-        assert way[0] == (places[arrow.source][0], places[arrow.source][1] + graph_layout.HEIGHT / 2)
-        assert way[-1] == (places[arrow.target][0], places[arrow.target][1] - graph_layout.HEIGHT / 2)
+    for arrow, route in zip(diagram.arrows, placed.routes, strict=True):
+        assert route[0] == (places[arrow.source][0], places[arrow.source][1] + graph_layout.HEIGHT / 2)
+        assert route[-1] == (places[arrow.target][0], places[arrow.target][1] - graph_layout.HEIGHT / 2)
         if cyclic(digraph(network)):
             continue
-        assert all(upper[1] < lower[1] for upper, lower in pairwise(way))
-        for x, y in way[1:-1]:
+        assert all(upper[1] < lower[1] for upper, lower in pairwise(route))
+        for x, y in route[1:-1]:
             assert 0 <= x <= placed.width
             for place in places.values():
                 assert abs(place[0] - x) > graph_layout.WIDTH / 2 or abs(place[1] - y) > graph_layout.HEIGHT / 2
 
 
-def test_no_two_boxes_overlap_in_random_graphs() -> None:
-    for made in random_graphs():
-        assert_sound(made)
+def test_random_graphs_have_valid_layouts() -> None:
+    for document in random_graphs():
+        assert_layout_valid(document)
 
 
 @pytest.mark.parametrize("name", sorted(templates()))
-def test_the_templates_are_drawn(name: str) -> None:
-    made = templates()[name].project
-    assert_sound(made)
-    assert draw(made) == draw(made)
-    count = sum(len(diagram.boxes) for diagram in graph_layout.diagrams(made))
-    assert len(re.findall("<rect", draw(made))) == 2 * count + 1
+def test_templates_have_valid_layouts(name: str) -> None:
+    document = templates()[name].project
+    assert_layout_valid(document)
+    assert draw(document) == draw(document)
+    count = sum(len(diagram.boxes) for diagram in graph_layout.diagrams(document))
+    assert len(re.findall("<rect", draw(document))) == 2 * count + 1
 
 
-def test_a_chain_is_straight() -> None:
-    made = chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 64}), ("ReLU", {}), ("Linear", {"units": 10}))
-    (diagram,) = graph_layout.diagrams(made)
+def test_chain_layout_is_one_column() -> None:
+    document = chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 64}), ("ReLU", {}), ("Linear", {"units": 10}))
+    (diagram,) = graph_layout.diagrams(document)
     xs = {round(x, 3) for x, _ in graph_layout.layout(diagram).places.values()}
     assert len(xs) == 1
 
 
-def test_a_residual_network_is_all_but_straight() -> None:
+def test_residual_network_layout_is_nearly_straight() -> None:
     (diagram,) = graph_layout.diagrams(templates()["shapes_residual"].project)
     placed = graph_layout.layout(diagram)
     xs = [x for x, _ in placed.places.values()]
     assert max(xs) - min(xs) < 1
-    assert sum(len(way) > 2 for way in placed.routes) == 1, "the way around"
+    assert sum(len(route) > 2 for route in placed.routes) == 1, "the way around"

@@ -1,4 +1,4 @@
-"""A bundle answers as the app does, whatever kind of answer it is: all of them in one bare interpreter."""
+"""A bundle matches the app's predictions for every task: all bundles run in one bare interpreter."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KINDS = {
     "shapes_simclr": {"rows": 60},
     "ratings_bpr": {"rows": 300},
 }
-# Each bundle brings modules of the same names, so they are forgotten between one and the next.
+# All bundles have modules of the same names, so these are unloaded between bundles.
 ASK = """
 import importlib, json, sys
 found = {}
@@ -56,8 +56,8 @@ print(json.dumps(found))
 
 
 @cache
-def trained(name: str) -> TrainedRun:
-    """A template after one short epoch, on less data where that keeps its shapes."""
+def trained_template(name: str) -> TrainedRun:
+    """A template after one short epoch, on less data where its shapes allow that."""
     project = templates()[name].project
     short = Training(**{**project.training.model_dump(), "epochs": 1, "device": "cpu"})
     data = DataChoice(dataset=project.data.dataset, options=dict(KINDS[name]))
@@ -67,22 +67,22 @@ def trained(name: str) -> TrainedRun:
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory, python: bare.Interpreter) -> dict[str, Any]:
-    """What each bundle answers to three rows, by the name of its template."""
+    """The predictions of each bundle for three rows, by template name."""
     folder: Path = tmp_path_factory.mktemp("bundles")
     for name in KINDS:
-        run = trained(name)
+        run = trained_template(name)
         archive = export.export(run, "bundle", folder / f"{name}.zip").path
         with zipfile.ZipFile(archive) as members:
             members.extractall(folder / name)
-        (folder / name / "rows.json").write_text(json.dumps(rows(run)), encoding="utf-8")
-    done = python.run(folder, "-c", ASK, *KINDS)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+        (folder / name / "rows.json").write_text(json.dumps(json_rows(run)), encoding="utf-8")
+    process = python.run(folder, "-c", ASK, *KINDS)
+    assert process.returncode == 0, process.stderr
+    answers_by_template: dict[str, Any] = json.loads(process.stdout)
+    return answers_by_template
 
 
-def rows(run: TrainedRun) -> list[dict[str, Any]]:
-    """Three rows as they come from a JSON file."""
+def json_rows(run: TrainedRun) -> list[dict[str, Any]]:
+    """Three test rows in JSON form."""
     chosen = run.data.split["test"][:3].tolist()
     return [
         {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in run.data.row(row).items()}
@@ -90,27 +90,29 @@ def rows(run: TrainedRun) -> list[dict[str, Any]]:
     ]
 
 
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == pytest.approx(other, rel=1e-3, abs=1e-4) if isinstance(one, float) else bool(one == other)
+def approximately_equal(first: Any, second: Any) -> bool:
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(
+            approximately_equal(value, second[key]) for key, value in first.items()
+        )
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(approximately_equal, first, second))
+    return first == pytest.approx(second, rel=1e-3, abs=1e-4) if isinstance(first, float) else bool(first == second)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_bundle_answers_as_the_app(name: str, answers: dict[str, Any]) -> None:
-    expected = json.loads(json.dumps(predict(trained(name), rows(trained(name)))))
+def test_bundle_predictions_match_app_for_every_task(name: str, answers: dict[str, Any]) -> None:
+    expected = json.loads(json.dumps(predict(trained_template(name), json_rows(trained_template(name)))))
     for row in expected if name == "digits_gan" else []:
-        del row["real"]  # how real the discriminator takes it to be, which is not in the bundle
-    assert same(expected, answers[name])
+        del row["real"]  # the score of the discriminator, which is not in the bundle
+    assert approximately_equal(expected, answers[name])
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_readme_says_what_the_answer_is(name: str, tmp_path: Path) -> None:
-    with zipfile.ZipFile(export.export(trained(name), "bundle", tmp_path).path) as members:
+def test_bundle_readme_describes_the_prediction(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(export.export(trained_template(name), "bundle", tmp_path).path) as members:
         readme = members.read("README.md").decode()
-    said = {
+    sentences = {
         "digits_autoencoder": "reconstructed row and its error",
         "pulses_anomaly": "usual or unusual",
         "shapes_unet": "for each pixel",
@@ -126,23 +128,23 @@ def test_the_readme_says_what_the_answer_is(name: str, tmp_path: Path) -> None:
         "shapes_simclr": "an embedding",
         "ratings_bpr": "a more relevant item for the user",
     }
-    assert said[name] in readme
+    assert sentences[name] in readme
 
 
-def test_a_threshold_travels_with_the_network(answers: dict[str, Any]) -> None:
-    run = trained("pulses_anomaly")
+def test_bundle_contains_the_calibrated_threshold(answers: dict[str, Any]) -> None:
+    run = trained_template("pulses_anomaly")
     assert {row["threshold"] for row in answers["pulses_anomaly"]} == {run.calibration["threshold"]}
-    assert prepare(run.project.data).preprocess["target"]["kind"] == "class"  # what the data says is left as it was
+    assert prepare(run.project.data).preprocess["target"]["kind"] == "class"  # the schema of the data is unchanged
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])
-def test_of_a_gan_the_generator_is_taken_away(kind: str, tmp_path: Path) -> None:
-    run = trained("digits_gan")
+def test_gan_export_contains_only_the_generator(kind: str, tmp_path: Path) -> None:
+    run = trained_template("digits_gan")
     report = export.export(run, kind, tmp_path)
     assert report.verdict().startswith("The file contains the generator;")
-    found = read_model(report.path).project
-    assert not {node.type for network in found.networks.values() for node in network.nodes.values()} & {"Conv2d"}
+    imported = read_model(report.path).project
+    assert not {node.type for network in imported.networks.values() for node in network.nodes.values()} & {"Conv2d"}
     noise = torch.randn(3, 16)
     with torch.no_grad():
-        (made,) = export.registry()[kind].answers(report.path.read_bytes(), [(noise,)])[0]
-        assert torch.allclose(made, run.model(noise)[0], atol=1e-5)
+        (generated,) = export.registry()[kind].answers(report.path.read_bytes(), [(noise,)])[0]
+        assert torch.allclose(generated, run.model(noise)[0], atol=1e-5)

@@ -1,4 +1,4 @@
-"""Operations that ONNX lacks answer in ONNX Runtime as they do in PyTorch, also where numbers are equal."""
+"""Operations without an ONNX operator give the same outputs in ONNX Runtime as in PyTorch, also for ties."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ CASES: dict[str, nn.Module] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_answers_are_those_of_pytorch(name: str) -> None:
+def test_decomposed_operations_match_pytorch(name: str) -> None:
     network = CASES[name].eval()
     rows = torch.randint(-3, 4, (3, 7, 4), generator=torch.Generator().manual_seed(1)).float() / 2
     with quiet(), torch.no_grad():
         shapes: Any = ({0: torch.export.Dim.DYNAMIC},)
         program = decompose(torch.export.export(network, (rows,), dynamic_shapes=shapes))
-        written = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=({0: "batch"},))
-        assert written is not None
+        onnx_program = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=({0: "batch"},))
+        assert onnx_program is not None
         answers = network(rows[:2])
-    wanted = answers if isinstance(answers, tuple) else (answers,)
-    content = written.model_proto.SerializeToString()
+    expected = answers if isinstance(answers, tuple) else (answers,)
+    content = onnx_program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    found = session.run(None, {session.get_inputs()[0].name: rows[:2].numpy()})
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert torch.allclose(torch.from_numpy(mine), theirs, atol=1e-6)
+    outputs = session.run(None, {session.get_inputs()[0].name: rows[:2].numpy()})
+    for output, expected_output in zip(outputs, expected, strict=True):
+        assert torch.allclose(torch.from_numpy(output), expected_output, atol=1e-6)
 
 
-def test_places_of_equal_numbers_are_those_of_pytorch() -> None:
+def test_cummax_indices_of_ties_match_pytorch() -> None:
     class Places(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return x.cummax(1).values, x.cummax(1).indices

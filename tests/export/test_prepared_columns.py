@@ -1,4 +1,4 @@
-"""Columns that were prepared in every way: the exported script takes rows as people have them, and answers alike."""
+"""Columns with every kind of preprocessing: the exported script predicts from raw rows as the app does."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ TOLERANCE = 1e-6
 
 
 def _project(home: Path, target: dict[str, Any], outputs: int, objective: str) -> Project:
-    """A network of every field: features as they are, tokens through an embedding."""
+    """A network that reads every field: features directly, tokens through an embedding."""
     info = add_file(csv(mixed()), "houses.csv", home, target="label")
     columns = {**EVERYTHING, **target}
     choice = DataChoice(dataset=info.name, options={"columns": columns})
-    found = schema(choice, home)
-    assert found is not None
-    return of_every_field(found, outputs, data=choice, training=Training(epochs=2, objective=objective, batch_size=16))
+    data_schema = schema(choice, home)
+    assert data_schema is not None
+    return of_every_field(
+        data_schema, outputs, data=choice, training=Training(epochs=2, objective=objective, batch_size=16)
+    )
 
 
 @pytest.mark.parametrize("task", ["class", "numbers"])
-def test_the_script_reads_the_rows_of_the_file_itself(
-    task: str, home: Path, python: bare.Interpreter, tmp_path: Path
-) -> None:
+def test_script_predicts_from_raw_csv_rows(task: str, home: Path, python: bare.Interpreter, tmp_path: Path) -> None:
     numbers = {"label": {"role": "ignore"}, "size": {"role": "target"}, "house": {"role": "target"}}
-    made = _project(home, {}, 2, "classification") if task == "class" else _project(home, numbers, 2, "regression")
-    run = fit_here(made, home)
+    document = _project(home, {}, 2, "classification") if task == "class" else _project(home, numbers, 2, "regression")
+    run = fit_here(document, home)
     archive = export.export(run, "bundle", tmp_path / "taken.zip").path
     folder = tmp_path / "taken"
-    with zipfile.ZipFile(archive) as found:
-        found.extractall(folder)
+    with zipfile.ZipFile(archive) as bundle:
+        bundle.extractall(folder)
     rows = pd.DataFrame(mixed()).drop(columns="label").head(12)
     rows.loc[3, "note"] = "never seen ünïcødé 漢字, and a much longer text than any in training, word by word by word"
     new: dict[str, Any] = {"city": "nowhere", "kind": "new", "rooms": 99}
@@ -51,26 +51,28 @@ def test_the_script_reads_the_rows_of_the_file_itself(
         rows.loc[4, name] = value
     rows.loc[5, "when"] = ""
     rows.to_csv(folder / "rows.csv", index=False)
-    done = python.run(folder, "predict.py", "rows.csv")
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
-    plain = pd.read_csv(folder / "rows.csv", dtype=str, keep_default_na=False).to_dict("records")
-    expected = predict(run, [{str(name): value for name, value in row.items()} for row in plain])
+    process = python.run(folder, "predict.py", "rows.csv")
+    assert process.returncode == 0, process.stderr
+    answers = json.loads(process.stdout)
+    raw_rows = pd.read_csv(folder / "rows.csv", dtype=str, keep_default_na=False).to_dict("records")
+    expected = predict(run, [{str(name): value for name, value in row.items()} for row in raw_rows])
     assert len(answers) == len(expected) == 12
-    for answer, wanted in zip(answers, expected, strict=True):
-        assert answer.keys() == wanted.keys()
+    for answer, expected_answer in zip(answers, expected, strict=True):
+        assert answer.keys() == expected_answer.keys()
         if task == "class":
-            assert answer["prediction"] == wanted["prediction"]
-            assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=TOLERANCE)
+            assert answer["prediction"] == expected_answer["prediction"]
+            assert answer["probabilities"] == pytest.approx(expected_answer["probabilities"], abs=TOLERANCE)
         else:
-            assert answer["prediction"] == pytest.approx(wanted["prediction"], abs=1e-4)
+            assert answer["prediction"] == pytest.approx(expected_answer["prediction"], abs=1e-4)
             assert len(answer["prediction"]) == 2
-    # And the rows that training itself read are answered as they are through the app's own tensors.
+    # Predictions from raw test rows match the outputs for the preprocessed tensors.
     test = run.data.split["test"][:5]
-    straight = run.output({name: values[test] for name, values in run.data.inputs.items()})
-    said = predict(run, [run.data.row(int(row)) for row in test])
+    outputs = run.output({name: values[test] for name, values in run.data.inputs.items()})
+    predictions = predict(run, [run.data.row(int(row)) for row in test])
     if task == "numbers":
-        assert np.allclose([one["prediction"] for one in said], run.data.restore(straight).numpy(), atol=1e-4)
+        assert np.allclose(
+            [prediction["prediction"] for prediction in predictions], run.data.restore(outputs).numpy(), atol=1e-4
+        )
     else:
         names = run.data.schema.target.classes
-        assert [one["prediction"] for one in said] == [names[int(row.argmax())] for row in straight]
+        assert [prediction["prediction"] for prediction in predictions] == [names[int(row.argmax())] for row in outputs]

@@ -1,4 +1,4 @@
-"""What the command and the page say about the file that they hand out."""
+"""What the export command and the Export tab say about the file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """A data folder with a project that was trained."""
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A data folder with a trained project."""
     folder: Path = tmp_path_factory.mktemp("kept")
     store = open_store(folder)
     project = templates()["spirals"].project
@@ -45,16 +45,19 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_the_command_reports_the_difference(
-    kind: str, kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_export_command_reports_difference_in_json(
+    kind: str, trained_home: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--home", str(kept.home), "export", "last", "--format", kind, "--to", str(tmp_path), "--json"]) == 0
+    assert (
+        main(["--home", str(trained_home.home), "export", "last", "--format", kind, "--to", str(tmp_path), "--json"])
+        == 0
+    )
     out, err = capsys.readouterr()
     assert not err
     value = json.loads(out)
     assert value.keys() == {"run", "format", "file", "bytes", "difference", "tolerance"}
     (file,) = tmp_path.iterdir()
-    assert (value["file"], value["bytes"], value["run"]) == (str(file), file.stat().st_size, kept.run)
+    assert (value["file"], value["bytes"], value["run"]) == (str(file), file.stat().st_size, trained_home.run)
     if export.registry()[kind].tolerance is None:
         assert value["difference"] is None
         assert value["tolerance"] is None
@@ -62,25 +65,27 @@ def test_the_command_reports_the_difference(
         assert 0 <= value["difference"] <= value["tolerance"] <= 1e-4
 
 
-def test_the_command_says_it_in_a_sentence(kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_command_describes_verification_result(
+    trained_home: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for kind, words in (("onnx", "is allowed"), ("bundle", "bit for bit"), ("svg", "no weights")):
-        assert main(["--home", str(kept.home), "export", "last", "--format", kind, "--to", str(tmp_path)]) == 0
+        assert main(["--home", str(trained_home.home), "export", "last", "--format", kind, "--to", str(tmp_path)]) == 0
         assert words in capsys.readouterr().out
 
 
-def test_the_command_hands_out_nothing_that_differs(
-    kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_export_command_discards_file_above_tolerance(
+    trained_home: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(export.registry()["bundle"]), "tolerance", -1.0)
-    assert main(["--home", str(kept.home), "export", "last", "--to", str(tmp_path)]) == 1
+    assert main(["--home", str(trained_home.home), "export", "last", "--to", str(tmp_path)]) == 1
     assert "was discarded" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+def open_export_tab(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("NETLOOM_HOME", str(kept.home))
     monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
-    monkeypatch.setattr("netloom.runs.warm", lambda store: None)  # no run comes next
+    monkeypatch.setattr("netloom.runs.warm", lambda store: None)  # no run follows
     st.cache_resource.clear()
     st.cache_data.clear()
     root = Path(__file__).parents[2]
@@ -92,13 +97,13 @@ def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     return app
 
 
-def offered(app: AppTest) -> list[Any]:
-    """The buttons that download a network; the curves above have one of their own."""
+def download_buttons(app: AppTest) -> list[Any]:
+    """The buttons that download a network; the one of the curves is left out."""
     return [button for button in app.get("download_button") if button.proto.label != "CSV"]
 
 
-def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(kept, monkeypatch)
+def test_page_offers_every_format_and_bundle_first(trained_home: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_export_tab(trained_home, monkeypatch)
     (choice,) = [radio for radio in app.radio if radio.label == "Format"]
     titles = [kind.title for kind in export.export_formats()]
     assert sorted(choice.options) == sorted(titles)
@@ -107,12 +112,12 @@ def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypat
     captions = list(choice.proto.captions)
     assert sorted(captions) == sorted(kind.summary for kind in export.export_formats())
     for number, title in enumerate(choice.options):
-        app = app.radio(key=f"format {kept.run}").set_value(number).run()
-        assert not offered(app), "nothing is offered before it is prepared"
-        app = app.button(key=f"prepare {kept.run}").click().run()
+        app = app.radio(key=f"format {trained_home.run}").set_value(number).run()
+        assert not download_buttons(app), "nothing is offered before it is prepared"
+        app = app.button(key=f"prepare {trained_home.run}").click().run()
         assert not app.error
         assert not app.exception
-        (button,) = offered(app)
+        (button,) = download_buttons(app)
         (kind,) = [item for item in export.export_formats() if item.title == title]
         label = button.proto.label
         assert label == (
@@ -120,19 +125,21 @@ def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypat
             if kind.name == "bundle"
             else f"Download two-spirals{kind.suffix}"
         )
-        said = [item.value for item in app.caption]
-        assert any(("no weights" if kind.tolerance is None else "app's") in value for value in said), said
+        captions_shown = [item.value for item in app.caption]
+        assert any(("no weights" if kind.tolerance is None else "app's") in value for value in captions_shown), (
+            captions_shown
+        )
 
 
-def test_the_page_says_why_a_file_is_not_handed_out(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is written by another process, whose error the page has to show."""
-    app = opened(kept, monkeypatch)
-    (weights,) = kept.home.glob(f"runs/**/{kept.run}/best.safetensors")
+def test_page_shows_error_for_damaged_weights(trained_home: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process writes the file, and the page has to show its error."""
+    app = open_export_tab(trained_home, monkeypatch)
+    (weights,) = trained_home.home.glob(f"runs/**/{trained_home.run}/best.safetensors")
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-64])
     try:
-        app = app.button(key=f"prepare {kept.run}").click().run()
+        app = app.button(key=f"prepare {trained_home.run}").click().run()
     finally:
         weights.write_bytes(whole)
     assert "damaged" in app.error[0].value
-    assert not offered(app)
+    assert not download_buttons(app)
