@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and hooks that all tests share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TESTS = Path(__file__).parent
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data folder of its own for one test. A process that moves its sweeps on ends with the test."""
+    """An isolated data folder for one test. Its sweep processes are killed when the test ends."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("NETLOOM_HOME", str(folder))
@@ -36,10 +36,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], None]]:
-    """A test marked `alone` has the machine to itself: those of the other processes wait until it is done. Another one
-    gets it for the rest of its time by calling what it is given, such as where a first measurement falls short.
+    """A test marked `alone` has the machine to itself: the tests of other workers wait until it is done. Any other test
+    can request the same for the rest of its time by calling the fixture, for example to repeat a measurement.
 
-    Whoever wants in passes the door first, so that a test that waits to be alone is not overtaken for ever.
+    Every test takes the door lock first, so that a test that waits to be alone is not starved.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         yield lambda: None
@@ -48,7 +48,7 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with (shared / "room").open("w") as inside:
 
         def enter(kind: int) -> None:
-            fcntl.flock(inside, fcntl.LOCK_UN)  # or who waits at the door for an empty room would wait for ever
+            fcntl.flock(inside, fcntl.LOCK_UN)  # otherwise a test that waits for exclusive access would deadlock
             with (shared / "door").open("w") as door:
                 fcntl.flock(door, fcntl.LOCK_EX)
                 fcntl.flock(inside, kind)
@@ -59,7 +59,7 @@ def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def operators() -> Iterator[None]:
-    """For tests that write ONNX: PyTorch goes through all operators for each file, here for the first alone."""
+    """For tests that export ONNX: PyTorch collects all operators for each file; here, only for the first one."""
     from torch._export import utils
     from torch.onnx._internal import _lazy_import
     from torch.onnx._internal.exporter._registration import ONNXRegistry
@@ -74,41 +74,41 @@ def operators() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
-    """Of processes that begin together each would rewrite the asserts of every file, half of what it takes to collect.
-    So each begins with files of its own, and finds those of the others done by then."""
+    """Workers that start together would each rewrite the asserts of every file, which is half of the collection time.
+    So each worker starts with its own share of the files; by then, the others have cached theirs."""
     worker, count = os.environ.get("PYTEST_XDIST_WORKER"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     if worker is None or session.config.args_source is not session.config.ArgsSource.TESTPATHS:
         return
     paths = [path.relative_to(TESTS.parent).with_suffix("") for path in sorted(TESTS.rglob("test_*.py"))]
     names = [".".join(path.parts) for path in paths]
-    mine = int(worker.removeprefix("gw"))
-    for name in (name for turn in range(count) for name in names[(mine + turn) % count :: count]):
-        with suppress(Exception, pytest.skip.Exception):  # it is told where it is collected
+    worker_number = int(worker.removeprefix("gw"))
+    for name in (name for turn in range(count) for name in names[(worker_number + turn) % count :: count]):
+        with suppress(Exception, pytest.skip.Exception):  # reported during collection
             import_module(name)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each of several processes begins with its part of the list, and takes from the end of another's when it is done.
-    So that one server and one browser serve nearly all tests that need them, these stand at the beginning of the first
-    part; those that take longest at that of the second. Those that have to be alone come last, so that they need not
-    wait for the end of a long one again and again."""
+    """Each worker starts with its part of the list, and takes from the end of another part when it is done. Browser
+    tests come at the beginning of the first part, so that nearly all of them share one server and one browser; the
+    longest tests at the beginning of the second part. Tests that run alone come last, so that they do not wait for long
+    tests again and again."""
 
     def marked(name: str) -> list[pytest.Item]:
         return [item for item in items if item.get_closest_marker(name) is not None]
 
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     alone = marked("alone")
-    early = [item for item in marked("browser") if item not in alone]
+    browser_items = [item for item in marked("browser") if item not in alone]
     longest = marked("first")
-    apart = {*alone, *early, *longest}
-    found = early + [item for item in items if item not in apart] + alone
+    apart = {*alone, *browser_items, *longest}
+    ordered = browser_items + [item for item in items if item not in apart] + alone
     second = len(items) // count if count > 1 else 0
-    items[:] = found[:second] + longest + found[second:]
+    items[:] = ordered[:second] + longest + ordered[second:]
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays; to look through it for garbage again and again took a tenth of the tests' time."""
+    """Exclude imported modules from garbage collection, which took a tenth of the test time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)

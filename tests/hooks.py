@@ -1,4 +1,4 @@
-"""Hooks that are set on modules and tensors, to see that none of them is left behind."""
+"""Records hooks on modules and tensors, to check that none of them is left behind."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch.utils.hooks import RemovableHandle
 
 @contextmanager
 def hooks_set() -> Iterator[list[RemovableHandle]]:
-    """The hooks of all kinds that are set meanwhile."""
-    made: list[RemovableHandle] = []
-    begin = RemovableHandle.__init__
+    """The handles of all hooks that are registered in the context."""
+    handles: list[RemovableHandle] = []
+    original_init = RemovableHandle.__init__
 
-    def noted(handle: RemovableHandle, *given: Any, **named: Any) -> None:
-        begin(handle, *given, **named)
-        made.append(handle)
+    def recording_init(handle: RemovableHandle, *arguments: Any, **keywords: Any) -> None:
+        original_init(handle, *arguments, **keywords)
+        handles.append(handle)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RemovableHandle, "__init__", noted)
-        yield made
+        patch.setattr(RemovableHandle, "__init__", recording_init)
+        yield handles
 
 
 def left(hooks: list[RemovableHandle]) -> list[RemovableHandle]:
-    """Those that would still be called, as what they were set on is still there."""
+    """The hooks that are still registered on a live module or tensor."""
     return [hook for hook in hooks if hook.id in (hook.hooks_dict_ref() or ())]

@@ -15,13 +15,13 @@ TOKENS = ("Input", {"field": "text", "kind": "tokens", "shape": [12], "vocabular
 
 def project(nodes: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]], **rest: Any) -> Project:
     """A project of nodes `{id: (type, params)}` and edges `(source, target)`."""
-    made = {key: Node(id=key, type=kind, params=params) for key, (kind, params) in nodes.items()}
-    network = Network(nodes=made, edges=tuple(Edge(source=source, target=target) for source, target in edges))
+    typed_nodes = {key: Node(id=key, type=kind, params=params) for key, (kind, params) in nodes.items()}
+    network = Network(nodes=typed_nodes, edges=tuple(Edge(source=source, target=target) for source, target in edges))
     return Project(name=rest.pop("name", "Test"), networks={"main": network}, **rest)
 
 
 def chain(*layers: tuple[str, dict[str, Any]], output: bool = True, **rest: Any) -> Project:
-    """A project whose layers follow each other, with an Output behind the last."""
+    """A project with a sequential network, with an Output after the last layer."""
     steps = [*layers, ("Output", {})] if output else list(layers)
     nodes: dict[str, tuple[str, dict[str, Any]]] = {}
     for kind, params in steps:
@@ -49,10 +49,10 @@ def network(
     nodes: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]] | None = None, **parameters: float
 ) -> Network:
     """A network of nodes `{id: (type, params)}` with exposed parameters; without edges each node feeds the next."""
-    made = {key: Node(id=key, type=kind, params=params) for key, (kind, params) in nodes.items()}
-    joined = edges if edges is not None else list(pairwise(nodes))
-    every = tuple(Edge(source=source, target=target) for source, target in joined)
-    return Network(nodes=made, edges=every, parameters=parameters)
+    typed_nodes = {key: Node(id=key, type=kind, params=params) for key, (kind, params) in nodes.items()}
+    connections = edges if edges is not None else list(pairwise(nodes))
+    all_edges = tuple(Edge(source=source, target=target) for source, target in connections)
+    return Network(nodes=typed_nodes, edges=all_edges, parameters=parameters)
 
 
 def networks(**made: Network) -> Project:
@@ -61,18 +61,18 @@ def networks(**made: Network) -> Project:
 
 
 def of_every_field(schema: Schema, outputs: int, **rest: Any) -> Project:
-    """A network that reads every field of the data: features as they are, tokens through an embedding."""
+    """A network that reads every field of the data: features directly, tokens through an embedding."""
     nodes: dict[str, tuple[str, dict[str, Any]]] = {}
     edges: list[tuple[str, str]] = []
     for number, field in enumerate(schema.inputs):
         nodes[f"input_{number}"] = ("Input", field.parameters())
-        last = f"input_{number}"
+        end = f"input_{number}"
         if field.kind == "tokens":
             nodes[f"embedding_{number}"] = ("Embedding", {"vocabulary": field.vocabulary, "dim": 3})
             nodes[f"flatten_{number}"] = ("Flatten", {})
-            edges += [(last, f"embedding_{number}"), (f"embedding_{number}", f"flatten_{number}")]
-            last = f"flatten_{number}"
-        edges.append((last, f"concat.{'abcdef'[number]}"))
+            edges += [(end, f"embedding_{number}"), (f"embedding_{number}", f"flatten_{number}")]
+            end = f"flatten_{number}"
+        edges.append((end, f"concat.{'abcdef'[number]}"))
     nodes["concat"] = ("Concat", {"axis": 1, "count": len(schema.inputs)})
     nodes |= {"head": ("Linear", {"units": outputs}), "y": ("Output", {})}
     edges += [("concat", "head"), ("head", "y")]

@@ -1,4 +1,4 @@
-"""Processes that tests leave behind or look for."""
+"""Finds the background processes of tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 
 
 def sweep_processes(home: Path) -> list[int]:
-    """The processes that move the sweeps of a data folder on: those that write to their log."""
+    """The processes that run the sweeps of a data folder: those that write to its sweep log."""
     log, pids = str((home / "sweeps.log").resolve()), []
     for process in psutil.process_iter():
         with suppress(OSError, psutil.Error):

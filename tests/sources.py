@@ -1,4 +1,4 @@
-"""The source of Netloom, for the checks that read all of it: each is one test, as a test for each file costs more."""
+"""The source of Netloom, for checks of the whole code: each check is one test, as a test per file costs more."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def modules(folder: Path = PACKAGE) -> set[Path]:
 
 
 def complaints(paths: Iterable[Path], look: Callable[[str], Iterable[str]]) -> list[str]:
-    """What a look at the text of each file finds, with the file that it is in."""
-    found = []
+    """The messages of a check of each file, prefixed with the path."""
+    messages = []
     for path in sorted(paths):
-        found += [f"{path.relative_to(ROOT)}: {what}" for what in look(path.read_text(encoding="utf-8"))]
-    return found
+        messages += [f"{path.relative_to(ROOT)}: {message}" for message in look(path.read_text(encoding="utf-8"))]
+    return messages

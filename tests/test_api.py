@@ -1,4 +1,4 @@
-"""The public Python API: what its documentation shows is true, and it does what the command line does."""
+"""The public Python API: its documented examples pass, and it matches the command line."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ def run() -> TrainedRun:
     return netloom.train(netloom.open_project("digits_mlp"), epochs=1, seed=0, device="cpu")
 
 
-def test_the_package_offers_what_the_module_has() -> None:
+def test_package_reexports_api_functions() -> None:
     assert sorted(api.__all__) == FUNCTIONS
     assert set(FUNCTIONS) <= set(dir(netloom))
     assert all(getattr(netloom, name) is getattr(api, name) for name in FUNCTIONS)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
-        getattr(netloom, "trian")  # noqa: B009  (a type checker knows that it is not there)
+        getattr(netloom, "trian")  # noqa: B009  (a type checker would reject the attribute)
 
 
-def test_importing_the_package_is_light() -> None:
+def test_import_loads_no_heavy_packages() -> None:
     code = "import sys, netloom; sys.exit(', '.join({'torch', 'pydantic', 'numpy'} & set(sys.modules)) or 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_examples_of_the_docstrings_are_true(
+def test_docstring_examples_pass_doctest(
     name: str, run: TrainedRun, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    known = {"netloom": netloom, "torch": torch, "Path": Path, "run": run}
-    (examples,) = doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs=known)
-    said: list[str] = []
+    namespace = {"netloom": netloom, "torch": torch, "Path": Path, "run": run}
+    (examples,) = doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs=namespace)
+    failures: list[str] = []
     assert examples.examples
-    assert doctest.DocTestRunner().run(examples, out=said.append).failed == 0, "".join(said)
+    assert doctest.DocTestRunner().run(examples, out=failures.append).failed == 0, "".join(failures)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_docstrings_name_all_arguments(name: str) -> None:
+def test_docstrings_document_all_arguments(name: str) -> None:
     function = getattr(api, name)
     arguments = set(function.__annotations__) - {"return"}
-    assert not [one for one in arguments if f"\n        {one}: " not in (function.__doc__ or "")]
+    assert not [argument for argument in arguments if f"\n        {argument}: " not in (function.__doc__ or "")]
 
 
-def test_a_saved_run_is_one_that_the_command_line_knows(home: Path, run: TrainedRun) -> None:
-    """Started as the app starts it, it gives the weights that are trained in this process."""
+def test_saved_run_is_listed_by_the_command_line(home: Path, run: TrainedRun) -> None:
+    """A run in a worker process has the same weights as one trained in this process."""
     project = netloom.open_project("digits_mlp")
     saved = netloom.train(project, epochs=1, seed=0, device="cpu", save=True, home=home)
     assert saved.run is not None
@@ -78,7 +78,7 @@ def test_a_saved_run_is_one_that_the_command_line_knows(home: Path, run: Trained
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_an_interrupt_stops_a_saved_run(home: Path) -> None:
+def test_keyboard_interrupt_stops_a_saved_run(home: Path) -> None:
     code = 'import netloom; netloom.train(netloom.open_project("digits_mlp"), epochs=10_000, save=True)'
     process = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -86,19 +86,19 @@ def test_an_interrupt_stops_a_saved_run(home: Path) -> None:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest runs in the background
     )
-    store, end = open_store(home), time.monotonic() + 200
-    while not [run for run in store.runs() if run.step > 0] and time.monotonic() < end:
+    store, deadline = open_store(home), time.monotonic() + 200
+    while not [run for run in store.runs() if run.step > 0] and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=200)
-    assert "KeyboardInterrupt" in said
+    _, stderr = process.communicate(timeout=200)
+    assert "KeyboardInterrupt" in stderr
     (run,) = store.runs()
     assert run.state == "stopped"
     assert netloom.load_run(home=home).run == run
     store.close()
 
 
-def test_a_project_is_opened_by_path_by_template_and_by_name(home: Path, tmp_path: Path) -> None:
+def test_project_opens_by_path_template_or_name(home: Path, tmp_path: Path) -> None:
     project = netloom.open_project("spirals").model_copy(update={"name": "My spirals"})
     path = tmp_path / "spirals.json"
     write(path, project)
@@ -109,7 +109,7 @@ def test_a_project_is_opened_by_path_by_template_and_by_name(home: Path, tmp_pat
         netloom.open_project("nothing")
 
 
-def test_data_of_ones_own_is_added_and_trained_on(home: Path, tmp_path: Path) -> None:
+def test_custom_data_is_added_and_trained_on(home: Path, tmp_path: Path) -> None:
     rows = "\n".join(f"{x / 50:.2f},{-x / 50:.2f},{'high' if x > 60 else 'low'}" for x in range(120))
     path = tmp_path / "levels.csv"
     path.write_text(f"first,second,level\n{rows}\n")
@@ -129,7 +129,7 @@ def test_data_of_ones_own_is_added_and_trained_on(home: Path, tmp_path: Path) ->
         netloom.add_data(tmp_path / "nowhere.csv")
 
 
-def test_a_network_with_errors_is_reported(home: Path) -> None:
+def test_check_reports_a_broken_network(home: Path) -> None:
     from netloom.compile import CompileError
     from netloom.document import apply
 

@@ -1,4 +1,4 @@
-"""The documentation: it builds without a warning, its examples run, and what it names exists."""
+"""The documentation: it builds without warnings, its examples run, and all references exist."""
 
 from __future__ import annotations
 
@@ -28,64 +28,64 @@ NAME = re.compile(r"`(netloom(?:\.\w+)+)`")
 PATH = re.compile(r"(?<=[`\s])((?:builder|tests|pages|docs|\.github)/[\w./-]*\w/?)(?=[`\s])")
 
 
-def name_of(page: Path) -> str:
+def page_name(page: Path) -> str:
     return page.relative_to(DOCS / "pages").as_posix()
 
 
-def examples(page: Path) -> list[tuple[str, str]]:
-    """The examples of a page that are marked to be run: their language and their code."""
-    return [(found["language"], found["code"]) for found in EXAMPLE.finditer(page.read_text(encoding="utf-8"))]
+def runnable_examples(page: Path) -> list[tuple[str, str]]:
+    """The examples of a page that are marked as runnable: their language and their code."""
+    return [(match["language"], match["code"]) for match in EXAMPLE.finditer(page.read_text(encoding="utf-8"))]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site. A link, an anchor or a page of the navigation that is missing is an error."""
+    """The built site. A missing link target, anchor or navigation page is an error."""
     folder = tmp_path_factory.mktemp("site")
-    # Not -q: what is not logged does not count as a warning.
+    # Without -q: messages that are not logged do not count as warnings.
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(DOCS / "mkdocs.yml"), "-d"]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
     return folder
 
 
-def test_every_page_is_built(site: Path) -> None:
+def test_site_contains_every_page(site: Path) -> None:
     built = {path.relative_to(site).parent.as_posix() for path in site.rglob("index.html")}
-    wanted = {name_of(page).removesuffix(".md") for page in PAGES}
-    assert {("index" if name == "." else name) for name in built} == wanted
+    expected = {page_name(page).removesuffix(".md") for page in PAGES}
+    assert {("index" if name == "." else name) for name in built} == expected
 
 
-def test_no_marker_is_left(site: Path) -> None:
+def test_site_contains_no_generate_markers(site: Path) -> None:
     assert not [path for path in site.rglob("*.html") if "<!-- generate:" in path.read_text(encoding="utf-8")]
 
 
-def test_every_layer_is_listed(site: Path) -> None:
+def test_layer_reference_lists_every_layer(site: Path) -> None:
     from netloom.layers import registry
 
     shown = (site / "reference" / "layers" / "index.html").read_text(encoding="utf-8")
     assert not [name for name in registry() if f"<code>{name}</code>" not in shown]
 
 
-def test_every_function_is_listed(site: Path) -> None:
+def test_api_reference_lists_every_function(site: Path) -> None:
     import netloom
 
     shown = (site / "python-api" / "index.html").read_text(encoding="utf-8")
     assert not [name for name in netloom.__all__ if name != "__version__" and f'<h3 id="{name}">' not in shown]
 
 
-def test_every_command_has_its_section() -> None:
+def test_cli_page_has_a_section_per_command() -> None:
     text = (DOCS / "pages" / "cli.md").read_text(encoding="utf-8")
-    wanted = []
+    expected = []
     for command in commands():
         listed = re.search(r"^  ([a-z]+(?:\|[a-z]+)+)$", called(command, "--help").out, re.MULTILINE)
-        wanted += [command, *(f"{command} {part}" for part in (listed[1].split("|") if listed else []))]
+        expected += [command, *(f"{command} {part}" for part in (listed[1].split("|") if listed else []))]
     assert [f"## {command}" for command in commands()] == re.findall(r"^## .*$", text, re.MULTILINE)
-    assert wanted == re.findall(r"<!-- generate: help (.*) -->", text)
-    assert "data add" in wanted
+    assert expected == re.findall(r"<!-- generate: help (.*) -->", text)
+    assert "data add" in expected
 
 
-def test_the_data_formats_are_those_of_the_code() -> None:
-    """The kinds of upload, the ways to split and the limits that the page lists in tables."""
+def test_data_formats_page_matches_the_code() -> None:
+    """The upload kinds, split methods and limits that the page lists."""
     from netloom.data import limits
     from netloom.data.uploads.upload_kind import readers
     from netloom.document import DataChoice
@@ -106,56 +106,56 @@ def test_the_data_formats_are_those_of_the_code() -> None:
         assert stated in text
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name_of)
-def test_the_examples_run(page: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of one page in their order, in one folder: commands within this process, Python in a new one."""
+@pytest.mark.parametrize("page", [page for page in PAGES if runnable_examples(page)], ids=page_name)
+def test_documentation_examples_run(page: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples of one page run in order in one folder: commands in this process, Python in a new one."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for language, code in examples(page):
+    for language, code in runnable_examples(page):
         if language == "python":
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
+            process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            assert process.returncode == 0, process.stderr
             continue
-        assert language == "sh", f"{name_of(page)} has an example in {language}, which cannot be run"
+        assert language == "sh", f"{page_name(page)} has an example in {language}, which cannot be run"
         for line in code.splitlines():
             program, *words = shlex.split(line, comments=True)
             assert program == "netloom", line
-            answer = called("--home", home, *words)
-            assert answer.code == 0, f"{line}\n{answer.err}"
+            result = called("--home", home, *words)
+            assert result.code == 0, f"{line}\n{result.err}"
 
 
-def test_there_are_examples() -> None:
-    assert sum(len(examples(page)) for page in PAGES) > 5
+def test_documentation_has_runnable_examples() -> None:
+    assert sum(len(runnable_examples(page)) for page in PAGES) > 5
 
 
 @pytest.mark.parametrize("page", [*PAGES, *sorted(ROOT.glob("*.md"))], ids=lambda page: page.name)
-def test_the_paths_that_are_named_exist(page: Path) -> None:
+def test_mentioned_paths_exist(page: Path) -> None:
     named = PATH.findall(page.read_text(encoding="utf-8"))
     assert not [path for path in named if not (ROOT / path).exists()]
 
 
-def test_each_guide_for_developers_shows_code_of_the_tree(site: Path) -> None:
+def test_developer_guides_include_source_code(site: Path) -> None:
     for page in (DOCS / "pages" / "extend").glob("*.md"):
         assert "<!-- generate: source" in page.read_text(encoding="utf-8"), page
         assert 'class="filename"' in (site / "extend" / page.stem / "index.html").read_text(encoding="utf-8"), page
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_the_names_that_are_named_exist(page: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_mentioned_python_names_exist(page: Path) -> None:
     for name in NAME.findall(page.read_text(encoding="utf-8")):
         pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.name)
-def test_the_links_lead_to_files(page: Path) -> None:
+def test_relative_links_resolve(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert not [link for link in links if not (ROOT / link).exists()]
 
 
-@pytest.mark.parametrize("page", GUIDE, ids=name_of)
-def test_the_labels_that_are_named_exist(page: Path) -> None:
-    """What stands in bold in the user guide is a label of the app, word for word."""
+@pytest.mark.parametrize("page", GUIDE, ids=page_name)
+def test_bold_labels_in_the_guide_exist_in_the_app(page: Path) -> None:
+    """Bold text in the user guide is a label of the app, word for word."""
     sources = [*(ROOT / "pages").glob("*.py")]
     for pattern in ("*.py", "*.ts", "*.tsx"):
         sources += [path for path in (ROOT / "builder/netloom/ui").rglob(pattern) if "node_modules" not in path.parts]
@@ -164,11 +164,11 @@ def test_the_labels_that_are_named_exist(page: Path) -> None:
     assert not [label for label in labels if not re.search(rf"[\"'>]{re.escape(label)}[\"'<]", app)]
 
 
-def test_there_are_labels() -> None:
+def test_guide_mentions_labels() -> None:
     assert sum(page.read_text(encoding="utf-8").count("**") // 2 for page in GUIDE) > 15
 
 
-def test_the_pictures_are_small_and_used() -> None:
+def test_images_are_small_and_referenced() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "README.md"])
     pictures = sorted((DOCS / "pages" / "images").iterdir())
     assert pictures
@@ -177,13 +177,15 @@ def test_the_pictures_are_small_and_used() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob(".github/**/*.yml")), ids=lambda path: path.name)
-def test_the_files_for_github_are_read(path: Path) -> None:
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert isinstance(found, dict)
-    for job in found.get("jobs", {}).values():
-        place = ROOT / job.get("defaults", {}).get("run", {}).get("working-directory", "")
-        assert place.is_dir()
+def test_github_yaml_files_are_valid(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(workflow, dict)
+    for job in workflow.get("jobs", {}).values():
+        working_directory = ROOT / job.get("defaults", {}).get("run", {}).get("working-directory", "")
+        assert working_directory.is_dir()
         for step in job["steps"]:
             assert len({"uses", "run"} & set(step)) == 1
             script = re.fullmatch(r"npm (?:run )?(?!ci$)(\w+)", step.get("run", ""))
-            assert script is None or f'"{script[1]}":' in (place / "package.json").read_text(encoding="utf-8")
+            assert script is None or f'"{script[1]}":' in (working_directory / "package.json").read_text(
+                encoding="utf-8"
+            )

@@ -1,4 +1,4 @@
-"""Data × task × split × export: each combination works from training to export, or is refused in a sentence."""
+"""Data × task × split × export: each combination works from training to export, or is rejected with a message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from netloom.templates.starting import start, starters
 from netloom.validation.project_check import check_project, refit_edits, with_fields
 from tests.data.brought import BROUGHT
 
-# Built-in data with what no upload of `BROUGHT` has, kept small.
+# Small built-in datasets that cover what no upload of `BROUGHT` covers.
 BUILT_IN: dict[str, dict[str, Any]] = {
     "digits": {"noise_size": 16},
     "scenes": {"rows": 60},
@@ -35,7 +35,7 @@ BUILT_IN: dict[str, dict[str, Any]] = {
     "clicks": {},
     "cartpole": {},
 }
-# The tasks that each kind of data can be given; all others are refused. A new cell, or one that is lost, changes this.
+# The tasks that each dataset supports; all others are rejected. Update this when a combination is added or lost.
 CELLS: dict[str, str] = {
     "people.xlsx": "classification binary_classification reconstruction anomaly_detection",
     "people.jsonl": "classification binary_classification reconstruction anomaly_detection",
@@ -73,29 +73,29 @@ MOST_FIXES = 25
 
 @dataclass(frozen=True)
 class Cell:
-    """One kind of data with one task: a project that passes the check, or the sentence that refuses it."""
+    """One dataset with one task: a project that passes the check, or the message that rejects it."""
 
     project: Project | None
     refusal: str = ""
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uploads_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder for all uploads."""
     return tmp_path_factory.mktemp("matrix")
 
 
 @cache
-def choice(name: str, home: Path) -> DataChoice:
+def data_choice(name: str, home: Path) -> DataChoice:
     if name in BUILT_IN:
         return DataChoice(dataset=name, options=dict(BUILT_IN[name]))
     return DataChoice(dataset=add_file(BROUGHT[name][0](), name, home).name)
 
 
 @cache
-def proposed(name: str, home: Path) -> list[Project]:
+def proposed_networks(name: str, home: Path) -> list[Project]:
     """The networks that the app proposes for the data."""
-    data = choice(name, home)
+    data = data_choice(name, home)
     fields = schema(data, home)
     assert fields is not None
     started = (start(template, data, "matrix", home) for template in starters(data, fields)[:2])
@@ -103,15 +103,15 @@ def proposed(name: str, home: Path) -> list[Project]:
 
 
 def candidates(name: str, task: str, home: Path) -> Iterator[Project]:
-    """Networks that a person might take: those for this data first, then those of templates with this task."""
-    yield from proposed(name, home)
+    """Networks that a user might choose: those proposed for this data first, then templates with this task."""
+    yield from proposed_networks(name, home)
     for template in templates().values():
         if template.project.training.objective == task:
-            yield template.project.model_copy(update={"data": choice(name, home)})
+            yield template.project.model_copy(update={"data": data_choice(name, home)})
 
 
-def fixed(project: Project, home: Path) -> Cell:
-    """The project after the fixes that the check offers, as long as these leave the task as it is."""
+def with_fixes(project: Project, home: Path) -> Cell:
+    """The project after the fixes that the check offers, as long as these do not change the task."""
     objective, refusal = project.training.objective, ""
     for _ in range(MOST_FIXES):
         errors = [issue for issue in check_project(project, home)[1] if issue.severity == "error"]
@@ -134,15 +134,15 @@ def cell(name: str, task: str, home: Path) -> Cell:
         training = project.training.model_copy(
             update={"objective": task, "epochs": 1, "device": "cpu", "seed": 0, "compile": "off"}
         )
-        found = fixed(with_fields(project.model_copy(update={"training": training}), home), home)
-        if found.project is not None:
-            return found
-        refusal = refusal or found.refusal
+        fixed_cell = with_fixes(with_fields(project.model_copy(update={"training": training}), home), home)
+        if fixed_cell.project is not None:
+            return fixed_cell
+        refusal = refusal or fixed_cell.refusal
     return Cell(None, refusal or "There is no network for this data.")
 
 
-def works(run: TrainedRun, formats: tuple[str, ...], folder: Path) -> None:
-    """Evaluated, predicted, explained and exported, with numbers that can be true."""
+def assert_usable(run: TrainedRun, formats: tuple[str, ...], folder: Path) -> None:
+    """Evaluation, prediction, explanation and export work, with finite numbers."""
     evaluation = api.evaluate(run)
     assert evaluation.metrics
     assert all(math.isfinite(value) for value in evaluation.metrics.values()), evaluation.metrics
@@ -158,37 +158,37 @@ def works(run: TrainedRun, formats: tuple[str, ...], folder: Path) -> None:
         assert report.difference is None or report.difference <= (report.tolerance or 0)
 
 
-def must_be_a_sentence(refusal: DataError) -> None:
+def assert_is_sentence(refusal: DataError) -> None:
     assert str(refusal).endswith(".")
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_every_task_is_accepted_or_refused_in_a_sentence(name: str, shelf: Path) -> None:
-    cells = {task: cell(name, task, shelf) for task in tasks()}
-    assert {task for task, one in cells.items() if one.project is not None} == set(CELLS[name].split())
-    for task, one in cells.items():
-        assert one.project is not None or one.refusal.endswith("."), (task, one.refusal)
+def test_every_task_is_accepted_or_rejected_with_a_message(name: str, uploads_home: Path) -> None:
+    cells = {task: cell(name, task, uploads_home) for task in tasks()}
+    assert {task for task, task_cell in cells.items() if task_cell.project is not None} == set(CELLS[name].split())
+    for task, task_cell in cells.items():
+        assert task_cell.project is not None or task_cell.refusal.endswith("."), (task, task_cell.refusal)
 
 
-def test_all_kinds_of_data_and_all_tasks_are_covered() -> None:
+def test_matrix_covers_all_data_and_tasks() -> None:
     assert set(CELLS) == {*BROUGHT, *BUILT_IN}
-    assert set(" ".join(CELLS.values()).split()) == set(tasks()) - {"distillation"}  # which needs an earlier run
+    assert set(" ".join(CELLS.values()).split()) == set(tasks()) - {"distillation"}  # needs an earlier run
 
 
 ALL = [(name, task) for name, accepted in CELLS.items() for task in accepted.split()]
-# Each kind of data and each task once.
+# Each dataset and each task at least once.
 SOME = list({task: (name, task) for name, task in reversed(ALL)}.values())
 SOME += [(name, accepted.split()[0]) for name, accepted in CELLS.items() if name not in dict(SOME)]
 
 
 @pytest.mark.parametrize(("name", "task"), SOME)
-def test_a_cell_works_to_the_end(name: str, task: str, shelf: Path, tmp_path: Path) -> None:
-    project = cell(name, task, shelf).project
+def test_accepted_combination_trains_and_exports(name: str, task: str, uploads_home: Path, tmp_path: Path) -> None:
+    project = cell(name, task, uploads_home).project
     assert project is not None
-    works(fit_here(project, shelf), ("bundle",), tmp_path)
+    assert_usable(fit_here(project, uploads_home), ("bundle",), tmp_path)
 
 
-def split_by(project: Project, method: str, home: Path) -> Project:
+def with_split(project: Project, method: str, home: Path) -> Project:
     """The project with another split, as the Data page changes it."""
     change = {"folds": 3} if method == "folds" else {"split": method}
     project = project.model_copy(update={"data": project.data.model_copy(update=change)})
@@ -199,12 +199,12 @@ def split_by(project: Project, method: str, home: Path) -> Project:
 
 @pytest.mark.parametrize("method", SPLITS)
 @pytest.mark.parametrize("name", CELLS)
-def test_a_split_is_obeyed_or_refused_in_a_sentence(name: str, method: str, shelf: Path) -> None:
-    data = choice(name, shelf).model_copy(update={"folds": 3} if method == "folds" else {"split": method})
+def test_split_is_applied_or_rejected_with_a_message(name: str, method: str, uploads_home: Path) -> None:
+    data = data_choice(name, uploads_home).model_copy(update={"folds": 3} if method == "folds" else {"split": method})
     try:
-        prepared = prepare(data, shelf)
+        prepared = prepare(data, uploads_home)
     except DataError as error:
-        must_be_a_sentence(error)
+        assert_is_sentence(error)
         return
     parts = {part: set(rows.tolist()) for part, rows in prepared.split.items()}
     assert all(parts.values())
@@ -224,12 +224,14 @@ def test_a_split_is_obeyed_or_refused_in_a_sentence(name: str, method: str, shel
 @pytest.mark.timeout(1_800)
 @pytest.mark.usefixtures("operators")
 @pytest.mark.parametrize(("name", "task"), ALL)
-def test_every_cell_works_with_every_split_and_export(name: str, task: str, shelf: Path, tmp_path: Path) -> None:
-    project = cell(name, task, shelf).project
+def test_every_combination_works_with_every_split_and_export(
+    name: str, task: str, uploads_home: Path, tmp_path: Path
+) -> None:
+    project = cell(name, task, uploads_home).project
     assert project is not None
-    works(fit_here(project, shelf), FORMATS, tmp_path)
+    assert_usable(fit_here(project, uploads_home), FORMATS, tmp_path)
     for method in SPLITS:
         try:
-            works(fit_here(split_by(project, method, shelf), shelf), (), tmp_path)
+            assert_usable(fit_here(with_split(project, method, uploads_home), uploads_home), (), tmp_path)
         except DataError as error:
-            must_be_a_sentence(error)
+            assert_is_sentence(error)

@@ -1,4 +1,4 @@
-"""What the README and the documentation say, held to the product: counts, commands, variables and formats."""
+"""The README and the documentation match the product: counts, commands, variables and formats."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ SHELL = "\n".join(block for text in TEXTS for block in re.findall(r"^```sh\n(.*?
 VARIABLE = re.compile(r"\bNETLOOM_[A-Z0-9_]*[A-Z0-9]\b")
 
 
-def lines() -> list[str]:
-    """Every call of `netloom` in the blocks for a shell, once and without comments."""
-    found = []
+def documented_calls() -> list[str]:
+    """Every distinct call of `netloom` in the shell blocks, without comments."""
+    calls = []
     for line in SHELL.splitlines():
         line = re.sub(r"^([A-Z_]+=\S+ )+", "", line)  # variables that are set for one call
         for part in re.split(r" && | & ", line.split("  #")[0].split(" # ")[0]):
             if part.strip().startswith("netloom "):
-                found.append(part.strip().rstrip("& "))
-    return list(dict.fromkeys(found))
+                calls.append(part.strip().rstrip("& "))
+    return list(dict.fromkeys(calls))
 
 
-def words(line: str) -> list[str]:
+def call_arguments(line: str) -> list[str]:
     return shlex.split(line)[1:]
 
 
-def counted() -> dict[str, tuple[str, Callable[[], int]]]:
-    """Each number that the README states: the sentence it stands in, and how it is counted."""
+def stated_counts() -> dict[str, tuple[str, Callable[[], int]]]:
+    """Each number that the README states: the pattern of its sentence, and how it is counted."""
     from netloom.data import datasets
     from netloom.explain.core.explainer import registry as explainers
     from netloom.layers import registry as layers
@@ -52,60 +52,60 @@ def counted() -> dict[str, tuple[str, Callable[[], int]]]:
         "templates": (r"(\d+)\s+templates\s+with\s+data", lambda: len(templates())),
         "architectures": (r"(\d+)\s+published\s+architectures", lambda: len(architectures())),
         "blocks": (r"(\d+)\s+built-in\s+blocks", lambda: len(blocks())),
-        "methods": (r"(\d+)\s+methods\s+from", lambda: len(explainers()) + 1),  # the flow through the graph is one, too
+        "methods": (r"(\d+)\s+methods\s+from", lambda: len(explainers()) + 1),  # attribution flow counts, too
         "datasets": (r"(\d+)\s+built-in\s+datasets", lambda: sum(item.builtin for item in datasets(ROOT / "nowhere"))),
         "layers": (r"(\d+)\s+layers", lambda: len(layers())),
     }
 
 
 @pytest.mark.parametrize("name", ["templates", "architectures", "blocks", "methods", "datasets", "layers"])
-def test_counts(name: str) -> None:
-    pattern, count = counted()[name]
+def test_readme_counts_match_the_code(name: str) -> None:
+    pattern, count = stated_counts()[name]
     stated = re.search(pattern, README)
     assert stated is not None, f"the README does not say how many {name} there are"
     assert int(stated[1]) == count()
 
 
-def test_there_are_many_commands_in_it() -> None:
-    assert len(lines()) > 30
+def test_documentation_contains_many_commands() -> None:
+    assert len(documented_calls()) > 30
 
 
-@pytest.mark.parametrize("line", lines())
-def test_every_command_is_one_that_can_be_called(line: str) -> None:
+@pytest.mark.parametrize("line", documented_calls())
+def test_documented_commands_parse(line: str) -> None:
     try:
-        parser().parse_args(words(line))
+        parser().parse_args(call_arguments(line))
     except UsageError as error:
         pytest.fail(f"{line}: {error}")
     except SystemExit as end:
-        if end.code != 0:  # 0: it asks for help
+        if end.code != 0:  # 0: --help
             pytest.fail(f"{line}: exit code {end.code}")
 
 
-def test_every_command_is_in_it() -> None:
-    named = {words(line)[0] for line in lines()}
+def test_every_command_is_documented() -> None:
+    named = {call_arguments(line)[0] for line in documented_calls()}
     assert set(commands()) <= named
 
 
-def test_every_export_format_is_in_it() -> None:
+def test_every_export_format_is_documented() -> None:
     from netloom.export import export_formats
 
     (sentence,) = re.findall(r"The formats\s+are (.*?)\.$", COMMANDS, re.M | re.S)
     assert set(re.findall(r"`([a-z0-9]+)`", sentence)) == {item.name for item in export_formats()}
 
 
-def test_its_table_of_variables_is_that_of_the_settings() -> None:
+def test_variable_table_matches_the_settings() -> None:
     assert settings.table() in DEPLOYMENT
 
 
-def test_no_other_variable_is_in_it() -> None:
+def test_documented_variables_exist() -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
-    ours = {name for text in sources for name in VARIABLE.findall(text) if name.startswith("NETLOOM_TEST_")}
+    test_variables = {name for text in sources for name in VARIABLE.findall(text) if name.startswith("NETLOOM_TEST_")}
     named = {name for text in TEXTS for name in VARIABLE.findall(text)}
-    assert named <= ours | {settings.variable(name) for name in settings.Settings.model_fields}
+    assert named <= test_variables | {settings.variable(name) for name in settings.Settings.model_fields}
 
 
-def test_the_data_that_it_adds_can_be_added(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its calls of `data add` with files, on files as their names and options tell."""
+def test_documented_data_add_commands_work(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented calls of `data add`, on files that match their names and options."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     days = np.arange("2024-01-01", "2024-07-01", dtype="datetime64[D]")
@@ -121,9 +121,9 @@ def test_the_data_that_it_adds_can_be_added(home: Path, tmp_path: Path, monkeypa
     Path("train-labels-idx1-ubyte.gz").write_bytes(
         gzip.compress(bytes([0, 0, 8, 1]) + (60).to_bytes(4, "big") + labels.tobytes())
     )
-    # tests/test_docs.py runs the others, as their pages make the files.
-    ours = [line for line in lines() if re.match(r"netloom data add (?!https:|houses)", line)]
-    assert len(ours) == 2
-    for line in ours:
-        answer = called("--home", home, *words(line))
-        assert answer.code == 0, answer.err
+    # tests/test_docs.py runs the others, whose pages create the files.
+    calls = [line for line in documented_calls() if re.match(r"netloom data add (?!https:|houses)", line)]
+    assert len(calls) == 2
+    for line in calls:
+        result = called("--home", home, *call_arguments(line))
+        assert result.code == 0, result.err

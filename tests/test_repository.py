@@ -23,7 +23,7 @@ TOP_LEVEL = {
     [
         [sys.executable, "-m", "ruff", "check", "."],
         [sys.executable, "-m", "ruff", "format", "--check", "."],
-        # To write down what it found takes a sixth of its time, and is of use only where that is read again.
+        # Writing the cache takes a sixth of the time, and is only useful where the cache is read again.
         pytest.param(
             [sys.executable, "-m", "mypy", *([] if (ROOT / ".mypy_cache").exists() else ["--cache-dir=/dev/null"])],
             marks=pytest.mark.first,
@@ -32,12 +32,12 @@ TOP_LEVEL = {
     ],
     ids=["ruff check", "ruff format", "mypy", "lint-imports"],
 )
-def test_the_checks_are_green(command: list[str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+def test_static_checks_pass(command: list[str]) -> None:
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout[-4000:] + process.stderr[-2000:]
 
 
-def test_the_top_level_holds_what_it_should() -> None:
+def test_top_level_has_only_expected_entries() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
@@ -45,18 +45,22 @@ def test_the_top_level_holds_what_it_should() -> None:
     assert {name for name in names if not name.startswith(".")} == TOP_LEVEL
 
 
-def test_no_export_of_a_package_is_replaced_by_a_submodule() -> None:
-    """To import a submodule puts it into its package under its name. Where that is also the name of a function from
-    elsewhere, the first call works, and the second finds a module."""
+def test_no_package_export_is_shadowed_by_a_submodule() -> None:
+    """Importing a submodule sets it as an attribute of its package. If a function from another module is exported under
+    the same name, the first call works, and the second gets a module."""
     replaced = []
     for path in (ROOT / "builder" / "netloom").rglob("__init__.py"):
         package = ".".join(path.parent.relative_to(ROOT / "builder").parts)
-        lines = [line for line in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(line, ast.ImportFrom)]
-        exported = {name.asname or name.name for line in lines if line.module != package for name in line.names}
+        import_statements = [
+            line for line in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(line, ast.ImportFrom)
+        ]
+        exported = {
+            name.asname or name.name for line in import_statements if line.module != package for name in line.names
+        }
         for child in path.parent.iterdir():
             if child.stem in exported and (child.suffix == ".py" or (child / "__init__.py").exists()):
-                whole = import_module(package)
+                package_module = import_module(package)
                 import_module(f"{package}.{child.stem}")
-                if isinstance(getattr(whole, child.stem), ModuleType):
+                if isinstance(getattr(package_module, child.stem), ModuleType):
                     replaced.append(f"{package}.{child.stem}")
     assert not replaced

@@ -1,4 +1,4 @@
-"""The wheel: it holds the package and nothing beside it, and what it installs works without the repository."""
+"""The wheel: it contains only the package, and the installed package works without the repository."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STARTING_S = 60
 
 @dataclass(frozen=True)
 class Installed:
-    """The wheel in a virtual environment of its own, and an empty folder to work in."""
+    """The wheel in its own virtual environment, and an empty working directory."""
 
     environment: Path
     work: Path
@@ -40,7 +40,7 @@ class Installed:
         return found
 
     def call(self, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment to its end, in the empty folder."""
+        """Run a program of the environment in the empty folder, and wait for it."""
         return subprocess.run(
             [self.environment / BIN / program, *map(str, arguments)],
             cwd=self.work,
@@ -53,62 +53,72 @@ class Installed:
 
     @property
     def variables(self) -> dict[str, str]:
-        ours = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
-        return {**ours, "NETLOOM_HOME": str(self.environment.parent / "home")}
+        inherited = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
+        return {**inherited, "NETLOOM_HOME": str(self.environment.parent / "home")}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
     (path,) = folder.glob("*.whl")
     return path
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Beside the wheel, the environment sees the packages of this one: what it needs is not downloaded again. Of a
-    `.pth` file there, such as that of an editable install, nothing is read."""
+    """The environment also sees the packages of the current one, so dependencies are not downloaded again. The `.pth`
+    files there, such as that of an editable install, are not read."""
     folder = tmp_path_factory.mktemp("installed")
-    place = folder / "venv"
-    venv.create(place, symlinks=os.name != "nt")
-    (packages,) = place.rglob("site-packages")
+    environment_folder = folder / "venv"
+    venv.create(environment_folder, symlinks=os.name != "nt")
+    (packages,) = environment_folder.rglob("site-packages")
     others = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
     (packages / "others.pth").write_text("\n".join(others))
-    command = [sys.executable, "-m", "pip", "--python", str(place), "install", "--quiet", "--no-deps", "--no-index"]
-    done = subprocess.run(
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(environment_folder),
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+    ]
+    process = subprocess.run(
         [*command, "--ignore-installed", "--no-compile", str(wheel)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     work = folder / "work"
     work.mkdir()
-    return Installed(place, work)
+    return Installed(environment_folder, work)
 
 
-def expected() -> set[str]:
-    """The files of the repository that belong into the wheel, by their names there."""
+def expected_files() -> set[str]:
+    """The files of the repository that belong in the wheel, by their names there."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "builder", "app.py", "pages"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    there = [path for path in listed if (ROOT / path).exists() and not path.startswith(FRONTEND)]
-    return {f"netloom/{path.removeprefix(PACKAGE)}" for path in there}
+    existing = [path for path in listed if (ROOT / path).exists() and not path.startswith(FRONTEND)]
+    return {f"netloom/{path.removeprefix(PACKAGE)}" for path in existing}
 
 
-def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
+def test_wheel_contains_only_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     information = f"netloom-{netloom.__version__}.dist-info"
     assert {name.partition("/")[0] for name in names} == {"netloom", information}
     files = {name for name in names if not name.startswith(information)}
-    assert files == expected()
+    assert files == expected_files()
     assert {"netloom/py.typed", "netloom/app.py", "netloom/pages/home.py", "netloom/pyproject.toml"} <= files
     assert {".py", ".json", ".js", ".png", ".txt", ".toml"} <= {Path(name).suffix for name in files}
     assert not [name for name in files if "/tests/" in name or name.endswith((".ts", ".tsx"))]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_the_app_starts_from_an_empty_folder(installed: Installed) -> None:
+def test_app_starts_from_an_empty_folder(installed: Installed) -> None:
     port, log = free_port(), installed.work.parent / "app.log"
     command = [str(installed.environment / BIN / "netloom"), "app", "--headless", "--port", str(port)]
     with log.open("w") as output:
@@ -116,10 +126,10 @@ def test_the_app_starts_from_an_empty_folder(installed: Installed) -> None:
             command, cwd=installed.work, env=installed.variables, stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            assert _fetched(port, "/_stcore/health", process) == "ok", log.read_text()
-            assert '<div id="root">' in _fetched(port, "/", process)
+            assert _fetch(port, "/_stcore/health", process) == "ok", log.read_text()
+            assert '<div id="root">' in _fetch(port, "/", process)
             (script,) = installed.package.glob("ui/design/canvas/build/index-*.js")
-            assert _fetched(port, f"/{COMPONENT_FILES}netloom.canvas/{script.name}", process) == script.read_text()
+            assert _fetch(port, f"/{COMPONENT_FILES}netloom.canvas/{script.name}", process) == script.read_text()
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(20)
@@ -127,19 +137,19 @@ def test_the_app_starts_from_an_empty_folder(installed: Installed) -> None:
     assert not [*installed.work.iterdir()]
 
 
-def _fetched(port: int, path: str, process: subprocess.Popen[bytes]) -> str:
-    """What the server answers, once it does; nothing where it ended or took too long."""
-    end = time.monotonic() + STARTING_S
-    while process.poll() is None and time.monotonic() < end:
+def _fetch(port: int, path: str, process: subprocess.Popen[bytes]) -> str:
+    """The response of the server as soon as it is up; empty if the server exits or the time is up."""
+    deadline = time.monotonic() + STARTING_S
+    while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return str(answer.read().decode())
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+                return str(response.read().decode())
         except OSError:
             time.sleep(0.1)
     return ""
 
 
-def test_a_page_runs(installed: Installed) -> None:
+def test_home_page_runs_from_the_wheel(installed: Installed) -> None:
     code = (
         "from netloom.cli.commands.app import script\n"
         "from streamlit.testing.v1 import AppTest\n"
@@ -152,7 +162,7 @@ def test_a_page_runs(installed: Installed) -> None:
     assert "Digits with an MLP" in done.stdout
 
 
-def test_the_command_and_the_api_are_those_of_the_wheel(installed: Installed) -> None:
+def test_command_and_api_come_from_the_wheel(installed: Installed) -> None:
     listed = installed.call("netloom", "templates", "--json")
     assert listed.returncode == 0, listed.stderr
     code = "import json, netloom; print(json.dumps([netloom.__file__, netloom.__version__, *netloom.list_templates()]))"
