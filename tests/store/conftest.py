@@ -1,4 +1,4 @@
-"""Stores for the tests that ask the same of every database: SQLite, and PostgreSQL where it is at hand."""
+"""Stores for the tests that run on every database: SQLite, and PostgreSQL where it is available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.store import postgres
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a server that serves all tests of this process."""
+    """The URL of a server that is shared by all tests of this process."""
     try:
         with postgres.server() as url:
             yield url
@@ -26,7 +26,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_tables(postgres_server: str) -> Iterator[str]:
-    """The URL of a database with all tables, to be emptied after each test: a new one takes several times as long."""
+    """The URL of a database with all tables, emptied after each test: creating a new one is several times slower."""
     with postgres.database(postgres_server) as url:
         Database(url).close()
         yield url
@@ -34,7 +34,7 @@ def postgres_tables(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with all tables, to be copied."""
+    """A database file with all tables, copied for each test."""
     path = tmp_path_factory.mktemp("sqlite") / "netloom.db"
     Database(f"sqlite:///{path}").close()
     return path
@@ -42,20 +42,20 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, home: Path) -> Path:
-    """A data folder whose database is empty."""
+    """A data folder with an empty database."""
     return home if request.param == "sqlite" else request.getfixturevalue("postgres_place")
 
 
 @pytest.fixture(scope="session")
 def postgres_bare(postgres_server: str) -> Iterator[str]:
-    """The URL of a database without tables, to be cleared after each test."""
+    """The URL of a database without tables, cleared after each test."""
     with postgres.database(postgres_server) as url:
         yield url
 
 
 @pytest.fixture
 def postgres_place(postgres_bare: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data folder whose database is empty and on PostgreSQL."""
+    """A data folder with an empty database on PostgreSQL."""
     monkeypatch.setenv("NETLOOM_DATABASE_URL", postgres_bare)
     yield home
     postgres.clear(postgres_bare)
@@ -63,7 +63,7 @@ def postgres_place(postgres_bare: str, home: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def postgres_store(postgres_tables: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store without a row on PostgreSQL."""
+    """An empty store on PostgreSQL."""
     monkeypatch.setenv("NETLOOM_DATABASE_URL", postgres_tables)
     store = open_store(home)
     yield store
@@ -73,7 +73,7 @@ def postgres_store(postgres_tables: str, home: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def sqlite_store(sqlite_template: Path, home: Path) -> Iterator[Store]:
-    """A store without a row on SQLite."""
+    """An empty store on SQLite."""
     shutil.copy(sqlite_template, home / "netloom.db")
     store = open_store(home)
     yield store
@@ -82,9 +82,9 @@ def sqlite_store(sqlite_template: Path, home: Path) -> Iterator[Store]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest) -> Store:
-    """A store without a row, on each database in turn."""
-    found: Store = request.getfixturevalue("sqlite_store" if request.param == "sqlite" else "postgres_store")
-    return found
+    """An empty store, on each database in turn."""
+    opened: Store = request.getfixturevalue("sqlite_store" if request.param == "sqlite" else "postgres_store")
+    return opened
 
 
 @pytest.fixture

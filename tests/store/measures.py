@@ -1,6 +1,6 @@
-"""What docs/pages/scaling.md reckons with: `python -m tests.store.measures store|queue|worker|web|background`.
+"""The measurements of docs/pages/scaling.md: `python -m tests.store.measures store|queue|worker|web|background`.
 
-Nothing here passes or fails; each line that is printed is a figure of the machine it ran on.
+Nothing here passes or fails; each printed line is a measurement of the current machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from netloom.validation import analyse
 from tests.store import postgres
 from tests.store.states import put
 
-FLUSH = 20  # points that a worker writes in one go
+FLUSH = 20  # points that a worker writes in one batch
 SECONDS = 1.0
 ROUNDS = 2
 RUNS = 1_000
@@ -40,7 +40,7 @@ RUNS = 1_000
 
 @contextmanager
 def _stores() -> Iterator[dict[str, Path]]:
-    """A data folder on each database, by the database's name; `_use` says which one counts."""
+    """A data folder for each database, by the name of the database; `_use` selects the current one."""
     with tempfile.TemporaryDirectory() as folder, postgres.server() as url, postgres.database(url) as database:
         _URLS["postgresql"] = database
         yield {name: Path(folder) / name for name in _URLS}
@@ -60,27 +60,27 @@ def _rows(count: int, first: int = 0) -> list[Point]:
 
 
 def _median_ms(act: Callable[[], object], times: int) -> float:
-    took = []
+    durations = []
     for _ in range(times):
         start = time.perf_counter()
         act()
-        took.append(1000 * (time.perf_counter() - start))
-    return statistics.median(took)
+        durations.append(1000 * (time.perf_counter() - start))
+    return statistics.median(durations)
 
 
 def store() -> None:
-    """Both databases in turns: points and writes a second of 1, 4 and 16 processes, and what a command takes."""
+    """Compare both databases: points and writes per second of 1, 4 and 16 processes, and the latency of a command."""
     with _stores() as places:
-        found: dict[tuple[str, str], list[float]] = {}
+        samples: dict[tuple[str, str], list[float]] = {}
         for _ in range(ROUNDS):
             for name, place in places.items():
                 _use(name)
                 for what, value in _measured(place).items():
                     print(f"{name} {what} {value:.2f}", file=sys.stderr, flush=True)
-                    found.setdefault((what, name), []).append(value)
-    for what in dict.fromkeys(what for what, _ in found):
-        one, other = (statistics.median(found[what, name]) for name in ("sqlite", "postgresql"))
-        print(f"{what:44} sqlite {one:10,.2f}   postgresql {other:10,.2f}   postgresql ÷ sqlite {other / one:.2f}")
+                    samples.setdefault((what, name), []).append(value)
+    for what in dict.fromkeys(what for what, _ in samples):
+        sqlite, pg = (statistics.median(samples[what, name]) for name in ("sqlite", "postgresql"))
+        print(f"{what:44} sqlite {sqlite:10,.2f}   postgresql {pg:10,.2f}   postgresql ÷ sqlite {pg / sqlite:.2f}")
 
 
 def _measured(place: Path) -> dict[str, float]:
@@ -89,26 +89,26 @@ def _measured(place: Path) -> dict[str, float]:
     start = time.perf_counter()
     for number in range(10):
         opened.add_points(run_id, _rows(2_000, number))
-    found = {"points/s, one process, 2,000 at once": 20_000 / (time.perf_counter() - start)}
+    results = {"points/s, one process, 2,000 at once": 20_000 / (time.perf_counter() - start)}
     for count in (1, 4):
         writes = _writers(place, opened, count)
-        found[f"writes/s of {FLUSH} points, {count} processes"] = writes
+        results[f"writes/s of {FLUSH} points, {count} processes"] = writes
 
     def ask() -> None:
         opened.command(run_id, "pause")
         assert opened.take_commands(run_id)
 
-    found["command asked and taken, ms"] = _median_ms(ask, 60)
-    found["look for a command, none there, ms"] = _median_ms(lambda: opened.take_commands(run_id), 100)
-    found["heartbeat, ms"] = _median_ms(lambda: opened.heartbeat(run_id, epoch=1, step=1, summary={}), 100)
-    found["save a project, ms"] = _saving(opened)
+    results["command asked and taken, ms"] = _median_ms(ask, 60)
+    results["look for a command, none there, ms"] = _median_ms(lambda: opened.take_commands(run_id), 100)
+    results["heartbeat, ms"] = _median_ms(lambda: opened.heartbeat(run_id, epoch=1, step=1, summary={}), 100)
+    results["save a project, ms"] = _saving(opened)
     load = _start_writers(place, [_run(opened) for _ in range(4)], SECONDS + 1)
     time.sleep(0.3)
-    found["command asked and taken beside 4 writers, ms"] = _median_ms(ask, 60)
+    results["command asked and taken beside 4 writers, ms"] = _median_ms(ask, 60)
     for child in load:
         child.communicate()
     opened.close()
-    return found
+    return results
 
 
 def _saving(opened: Store) -> float:
@@ -144,17 +144,17 @@ def _writers(place: Path, opened: Store, count: int) -> float:
 
 
 def writer(place: str, run_id: str, begin: str, seconds: str) -> None:
-    opened, done, rows = open_store(Path(place)), 0, _rows(FLUSH)
+    opened, writes, rows = open_store(Path(place)), 0, _rows(FLUSH)
     time.sleep(max(0.0, float(begin) - time.time()))
     end = time.time() + float(seconds)
     while time.time() < end:
         opened.add_points(run_id, rows)
-        done += 1
-    print(done)
+        writes += 1
+    print(writes)
 
 
 def queue() -> None:
-    """What looking after the runs costs with a thousand of them in the table, by what state they are in."""
+    """The cost of supervising a thousand runs, by their state."""
     from netloom.runs import processes, supervisor
 
     with _stores() as places:
@@ -165,21 +165,21 @@ def queue() -> None:
             project_id = opened.create_project(project)
             ids = [opened.create_run(project_id, project, owner=str(number % 300)).id for number in range(RUNS)]
             full = Limits(workers=1, each=1)
-            took = {"line, all wait": _median_ms(opened.line, 5)}
-            taken = opened.claim_next(full)
-            took["claim, no room, all wait"] = _median_ms(partial(opened.claim_next, full), 20)
-            assert taken is not None
-            took["claim and give back, all wait"] = _claimed(opened)
+            timings = {"line, all wait": _median_ms(opened.line, 5)}
+            claimed = opened.claim_next(full)
+            timings["claim, no room, all wait"] = _median_ms(partial(opened.claim_next, full), 20)
+            assert claimed is not None
+            timings["claim and give back, all wait"] = _claimed(opened)
             alive = subprocess.Popen([sys.executable, "-c", "input()", processes.MODULE], stdin=subprocess.PIPE)
             _all(opened, ids, state="running", pid=alive.pid, heartbeat=True)
-            took["active runs, all have a worker"] = _median_ms(opened.active_runs, 5)
-            took["tend, all have a worker"] = _median_ms(partial(supervisor.tend, opened), 5)
+            timings["active runs, all have a worker"] = _median_ms(opened.active_runs, 5)
+            timings["tend, all have a worker"] = _median_ms(partial(supervisor.tend, opened), 5)
             alive.communicate(b"\n")
             _all(opened, ids, state="finished")
-            took["tend, all ended"] = _median_ms(partial(supervisor.tend, opened), 20)
-            took["list for the Runs page"] = _median_ms(partial(opened.runs, limit=RUNS), 5)
-            for what, value in took.items():
-                print(f"{name:10} {what:32} {value:8.2f} ms")
+            timings["tend, all ended"] = _median_ms(partial(supervisor.tend, opened), 20)
+            timings["list for the Runs page"] = _median_ms(partial(opened.runs, limit=RUNS), 5)
+            for quantity, value in timings.items():
+                print(f"{name:10} {quantity:32} {value:8.2f} ms")
             opened.close()
 
 
@@ -203,14 +203,14 @@ def _all(opened: Store, ids: list[str], *, state: str, heartbeat: bool = False, 
 
 
 def worker() -> None:
-    """What workers are forked of, at rest, and a worker beside a small run: memory, time, rows, bytes."""
+    """The fork server at rest, and a worker with a small run: memory, time, rows, bytes."""
     from netloom import runs
 
     _use("sqlite")
     with tempfile.TemporaryDirectory() as folder:
         opened = open_store(Path(folder))
         runs.warm(opened)
-        [child] = [one for one in psutil.Process().children() if runs.processes.MODULE in one.cmdline()]
+        [child] = [process for process in psutil.Process().children() if runs.processes.MODULE in process.cmdline()]
         _settle(child)
         print(f"the server of workers at rest: {_mb(child)}")
         for name, epochs in (("digits_mlp", 20), ("digits_cnn", 5)):
@@ -225,33 +225,33 @@ def _trained(opened: Store, project: Project, epochs: int) -> None:
     project = project.model_copy(update={"training": training})
     start = time.time()
     run_id = runs.start(opened, opened.create_project(project), project)
-    peak, own, cpu = 0, 0, 0.0
+    peak, uss, cpu = 0, 0, 0.0
     while (run := runs.refresh(opened, run_id)).state in runs.ACTIVE:
         if run.pid:
             with suppress(psutil.Error):  # it has just ended
                 process = psutil.Process(run.pid)
                 full, cpu = process.memory_full_info(), sum(process.cpu_times()[:2])
-                peak, own = max(peak, full.rss), max(own, full.uss)
+                peak, uss = max(peak, full.rss), max(uss, full.uss)
         time.sleep(0.05)
-    took = time.time() - start
+    total_s = time.time() - start
     assert run.state == "finished", run.reason
     assert run.started_at is not None
     assert run.ended_at is not None
-    trained = (run.ended_at - run.started_at).total_seconds()
+    training_s = (run.ended_at - run.started_at).total_seconds()
     rows = len(opened.points(run_id).step)
     files = sum(path.stat().st_size for path in opened.artifacts(run_id).local_directory().rglob("*") if path.is_file())
     with opened.db.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     print(
-        f"{project.name}, {epochs} epochs: {took:.1f} s ({trained:.1f} s from its start), {cpu:.1f} s of CPU, "
+        f"{project.name}, {epochs} epochs: {total_s:.1f} s ({training_s:.1f} s from its start), {cpu:.1f} s of CPU, "
         f"peak {peak / 1e6:.0f} MB, "
-        f"{own / 1e6:.0f} MB of it its own, {rows} points ({rows / trained:.0f}/s), folder {files / 1e3:.0f} kB, "
+        f"{uss / 1e6:.0f} MB of it its own, {rows} points ({rows / training_s:.0f}/s), folder {files / 1e3:.0f} kB, "
         f"summary {len(str(run.summary)) / 1e3:.1f} kB, database now {(opened.home / 'netloom.db').stat().st_size:,} B"
     )
 
 
 def _settle(process: psutil.Process) -> None:
-    """Wait until a process has little left to do, which with many open pages it never has."""
+    """Wait until a process is almost idle, which it never is with many open pages."""
     before = -1.0
     for _ in range(8):
         if (now := sum(process.cpu_times()[:2])) - before < 0.05:
@@ -266,7 +266,7 @@ def _mb(process: psutil.Process) -> str:
 
 
 def web() -> None:
-    """The web server: memory at the start, for each session and project; CPU of pages beside a run, and of an edit."""
+    """The web server: memory at startup, per session and per project; CPU of pages that watch a run, and of an edit."""
     from playwright.sync_api import sync_playwright
 
     from netloom import runs
@@ -291,38 +291,38 @@ def web() -> None:
                     tab.edit()
                 print(f"an edit at 20 layers: {1000 * (sum(process.cpu_times()[:2]) - start) / 20:.0f} ms of CPU")
             project_id = server.store.create_project(chain(20))
-            own = process.memory_full_info().uss
+            uss = process.memory_full_info().uss
             pages = [_open(browser, f"{server.url}/design?project={project_id}") for _ in range(4)]
             _settle(process)
-            print(f"4 more sessions on another project: {(process.memory_full_info().uss - own) / 4e6:.1f} MB each")
-            own = process.memory_full_info().uss
+            print(f"4 more sessions on another project: {(process.memory_full_info().uss - uss) / 4e6:.1f} MB each")
+            uss = process.memory_full_info().uss
             for number in range(4):
                 url = f"{server.url}/design?project={server.store.create_project(chain(20))}"
                 pages[number].goto(url)
                 pages[number].locator('[data-shape="linear_1"]').wait_for()
             _settle(process)
-            print(f"4 more projects open: {(process.memory_full_info().uss - own) / 4e6:.1f} MB each")
+            print(f"4 more projects open: {(process.memory_full_info().uss - uss) / 4e6:.1f} MB each")
             for page in pages:
                 page.close()
             project = templates()["digits_cnn"].project
             training = project.training.model_copy(update={"epochs": 5_000, "early_stopping": None})
             project = project.model_copy(update={"training": training})
             opened = server.store
-            mine = opened.create_project(project)
-            run_id = runs.start(opened, mine, project)
+            own_project = opened.create_project(project)
+            run_id = runs.start(opened, own_project, project)
             while runs.refresh(opened, run_id).step == 0:
                 time.sleep(0.2)
             pages = []
             for count in (0, 1, 4):
                 while len(pages) < count:
                     page = browser.new_page(viewport={"width": 1440, "height": 900})
-                    page.goto(f"{server.url}/train?project={mine}&run={run_id}")
+                    page.goto(f"{server.url}/train?project={own_project}&run={run_id}")
                     page.get_by_role("button", name="Pause").wait_for()
                     pages.append(page)
                 time.sleep(4)
-                start, begun = sum(process.cpu_times()[:2]), time.time()
+                start, start_s = sum(process.cpu_times()[:2]), time.time()
                 time.sleep(8)
-                share = (sum(process.cpu_times()[:2]) - start) / (time.time() - begun)
+                share = (sum(process.cpu_times()[:2]) - start) / (time.time() - start_s)
                 print(f"{count} pages watch a run: {share:.3f} cores of the server, {_mb(process)}", flush=True)
             for child in (run_id,):
                 runs.stop(opened, child)
@@ -333,7 +333,7 @@ def web() -> None:
 
 
 def background() -> None:
-    """How long the web server's other threads wait while one reads data or checks a network."""
+    """How long the other threads of the web server wait while one reads data or validates a network."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         random = np.random.default_rng(0)
@@ -357,7 +357,7 @@ def background() -> None:
 
 
 def _print_wait(what: str, act: Callable[[], object]) -> None:
-    """Print how long `act` takes, and the longest time that a millisecond of Python took beside it."""
+    """Print the duration of `act`, and the longest time that a millisecond of Python took in parallel."""
     longest, ended = 0.0, threading.Event()
 
     def tick() -> None:
@@ -372,10 +372,10 @@ def _print_wait(what: str, act: Callable[[], object]) -> None:
     thread.start()
     start = time.perf_counter()
     act()
-    took = time.perf_counter() - start
+    duration_s = time.perf_counter() - start
     ended.set()
     thread.join()
-    print(f"{what:44} {took:6.2f} s, another thread waits at most {1000 * longest:.0f} ms", flush=True)
+    print(f"{what:44} {duration_s:6.2f} s, another thread waits at most {1000 * longest:.0f} ms", flush=True)
 
 
 def _open(browser: Any, url: str) -> Any:
@@ -386,7 +386,7 @@ def _open(browser: Any, url: str) -> Any:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers that were started are ended all the same
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # started servers are stopped nevertheless
     task, *arguments = sys.argv[1:]
     tasks: dict[str, Callable[..., None]] = {
         "store": store,

@@ -1,6 +1,6 @@
-"""A PostgreSQL server for the tests: one that is told by NETLOOM_TEST_POSTGRES_URL, or one started for the occasion.
+"""A PostgreSQL server for the tests: the one of NETLOOM_TEST_POSTGRES_URL, or a temporary one.
 
-Where there is none and the tests run as root on Debian, its package is installed first.
+If there is no server and the tests run as root on Debian, its package is installed first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 from netloom.store.schema import metadata
 
-# What installing may take. It happens once on a machine; where there is no network, apt gives up much sooner.
+# The time limit of the installation, once per machine; without a network, apt gives up much sooner.
 INSTALL_S = 240
 _CUT_OFF = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
@@ -31,7 +31,7 @@ _APT = ["apt-get", "-qq", "-o", "Acquire::Retries=0", "-o", "Acquire::http::Time
 
 
 class NoServerError(RuntimeError):
-    """There is no PostgreSQL here to test with; the message says what is missing."""
+    """There is no PostgreSQL for the tests; the message says what is missing."""
 
 
 @contextmanager
@@ -39,23 +39,23 @@ def server() -> Iterator[str]:
     """The URL of a running server.
 
     Raises:
-        NoServerError: none can be had.
+        NoServerError: No server is available.
     """
     if find_spec("psycopg") is None:
         raise NoServerError("the Python package psycopg is not installed")
-    told = os.environ.get("NETLOOM_TEST_POSTGRES_URL")
-    if told:
-        yield told
+    url = os.environ.get("NETLOOM_TEST_POSTGRES_URL")
+    if url:
+        yield url
         return
     programs = _programs() or _installed()
-    folder = Path(tempfile.mkdtemp(prefix="netloom-pg-"))  # a short path, for the socket in it
+    folder = Path(tempfile.mkdtemp(prefix="netloom-pg-"))  # a short path, because of its socket
     user = _user()
     if user is not None:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
 
     def run(program: str, *arguments: str) -> None:
         command = [str(programs / program), "-D", str(folder / "data"), *arguments]
-        # Not into a pipe: the server would keep it open.
+        # No pipe: the server would keep it open.
         subprocess.run(command, check=True, cwd=folder, user=user, stdout=subprocess.DEVNULL, timeout=60)
 
     try:
@@ -71,11 +71,11 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def database(url: str) -> Iterator[str]:
-    """The URL of a new database on the server, dropped again afterwards."""
+    """Create a database on the server and yield its URL; drop it afterwards."""
     name = f"netloom_{uuid.uuid4().hex}"
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        # By copying files: writing a fresh database's pages to the log instead takes twice as long.
+        # Copying files is twice as fast as writing the pages of the new database to the log.
         strategy = "STRATEGY file_copy" if connection.dialect.server_version_info >= (15,) else ""  # type: ignore[operator]
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 {strategy}"))
     yield make_url(url).set(database=name).render_as_string(hide_password=False)
@@ -84,12 +84,12 @@ def database(url: str) -> Iterator[str]:
 
 
 def empty(url: str) -> None:
-    """Cut off whoever is still connected to a database, and take every row out of its tables."""
+    """Close all other connections to a database, and delete all rows of its tables."""
     _alone(url, f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
 
 
 def clear(url: str) -> None:
-    """Cut off whoever is still connected to a database, and drop its tables."""
+    """Close all other connections to a database, and drop its tables."""
     _alone(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
 
@@ -101,15 +101,15 @@ def _alone(url: str, statement: str) -> None:
 
 
 def _programs() -> Path | None:
-    """The folder of the server's programs, the newest where there are several."""
-    found = shutil.which("initdb")
-    places = [Path(found).resolve().parent] if found else []
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
-    return next((place for place in places if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
+    """The folder of the server programs of the newest version."""
+    initdb = shutil.which("initdb")
+    folders = [Path(initdb).resolve().parent] if initdb else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
+    return next((place for place in folders if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
 
 
 def _installed() -> Path:
-    """Install Debian's package, where that is possible; of several test processes at once, one does."""
+    """Install the Debian package if possible; among concurrent test processes, only one does."""
     if os.getuid() != 0 or shutil.which("apt-get") is None:
         raise NoServerError("neither NETLOOM_TEST_POSTGRES_URL nor a PostgreSQL server is here")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -128,7 +128,7 @@ def _installed() -> Path:
 
 
 def _user() -> str | None:
-    """Who shall run the server: PostgreSQL refuses root."""
+    """The user that runs the server: PostgreSQL refuses root."""
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

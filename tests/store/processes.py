@@ -1,6 +1,5 @@
-"""What the tests let other processes do to a store. Those that have to begin together wait for the file `go` in the
-data folder.
-"""
+"""Tasks that tests run on a store in other processes. Tasks that start together wait for the file `go` in the data
+folder."""
 
 from __future__ import annotations
 
@@ -27,26 +26,26 @@ with contextlib.suppress(ImportError):
     import psycopg  # noqa: F401
 
 BATCH = 200
-# Processes are forked from one that has imported all of the above: a new interpreter takes half a second for that.
+# Processes are forked from one that has imported all of the above: a new interpreter takes 0.5 s for that.
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([__name__])
 
 
 class Child:
-    """A task in a process of its own, with what is used here of subprocess.Popen."""
+    """A task in a separate process, with the part of the interface of subprocess.Popen that is used here."""
 
     def __init__(self, task: Callable[..., None], home: Path, *arguments: object, host: str = "") -> None:
-        (out, its_out), (err, its_err) = _forks.Pipe(duplex=False), _forks.Pipe(duplex=False)
+        (out_reader, out_writer), (err_reader, err_writer) = _forks.Pipe(duplex=False), _forks.Pipe(duplex=False)
         environment = {**os.environ, **({"NETLOOM_HOST": host} if host else {})}
-        work = (task, home, arguments, environment, its_out, its_err)
+        work = (task, home, arguments, environment, out_writer, err_writer)
         self._process = _forks.Process(target=_run, args=work, daemon=True)
         with pytest.MonkeyPatch.context() as patch:
-            # Each process would begin with it: pytest, or the page that the last test of pages has left there.
+            # Each process would import it: pytest, or the page that the last AppTest has left there.
             patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
             self._process.start()
-        its_out.close()
-        its_err.close()
-        self.stdout, self._stderr = (os.fdopen(os.dup(stream.fileno())) for stream in (out, err))
+        out_writer.close()
+        err_writer.close()
+        self.stdout, self._stderr = (os.fdopen(os.dup(stream.fileno())) for stream in (out_reader, err_reader))
 
     @property
     def pid(self) -> int:
@@ -60,11 +59,11 @@ class Child:
         self._process.kill()
 
     def communicate(self) -> tuple[str, str]:
-        """What it still says, and of what it complains, until it ends."""
+        """Wait for the process. Returns the rest of its standard output and standard error."""
         with self.stdout, self._stderr:
-            said = self.stdout.read(), self._stderr.read()
+            outputs = self.stdout.read(), self._stderr.read()
         self._process.join()
-        return said
+        return outputs
 
 
 def _run(
@@ -83,19 +82,19 @@ def _run(
 
 
 def together(task: Callable[..., None], home: Path, count: int, *arguments: object) -> list[list[str]]:
-    """Let several processes do the same at once. Returns the lines that each of them wrote."""
+    """Run the same task in several processes at once. Returns the lines that each of them printed."""
     children = [Child(task, home, *arguments) for _ in range(count)]
     for child in children:
         line = child.stdout.readline()
         assert line == "ready\n", child.communicate()[1]
     (home / "go").touch()
-    ends = [child.communicate() for child in children]
-    assert [child.returncode for child in children] == [0] * count, [end[1] for end in ends]
-    return [end[0].split("\n")[:-1] for end in ends]
+    outputs = [child.communicate() for child in children]
+    assert [child.returncode for child in children] == [0] * count, [end[1] for end in outputs]
+    return [end[0].split("\n")[:-1] for end in outputs]
 
 
 def batch(number: int) -> list[Point]:
-    """Points that belong together: all of them carry the number."""
+    """A batch of points, which all contain its number."""
     return [(number * BATCH + index, number, "train", "loss", float(number), 0.0) for index in range(BATCH)]
 
 
@@ -111,7 +110,7 @@ def open_fresh(home: Path, folder: str) -> None:
 
 
 def die_migrating(home: Path) -> None:
-    """End as by a power cut when most of the tables are made."""
+    """Die as in a power cut when most of the tables exist."""
 
     @event.listens_for(Engine, "after_cursor_execute")
     def _die(connection: object, cursor: object, statement: str, *rest: object) -> None:
@@ -122,26 +121,24 @@ def die_migrating(home: Path) -> None:
 
 
 def save(home: Path, project_id: str, rounds: int) -> None:
-    """Add one to the number in the project's name as often as told, against others who do the same.
-
-    Tells the stamp on which each success stood.
-    """
+    """Increment the number in the name of the project `rounds` times, in competition with other processes. Prints the
+    stamp on which each successful save was based."""
     store = open_store(home)
     _begin(home)
-    done = 0
-    while done < rounds:
-        found = store.load(project_id)
-        name = str(int(found.project.name) + 1)
+    successes = 0
+    while successes < rounds:
+        saved = store.load(project_id)
+        name = str(int(saved.project.name) + 1)
         try:
-            store.save(project_id, blank(name), found.epoch, found.revision + 1, {}, found.stamp)
+            store.save(project_id, blank(name), saved.epoch, saved.revision + 1, {}, saved.stamp)
         except SaveConflictError:
             continue
-        done += 1
-        print(found.stamp)
+        successes += 1
+        print(saved.stamp)
 
 
 def write(home: Path, run_id: str, count: int) -> None:
-    """Append batches of points under a name of its own, and tell each."""
+    """Append batches of points under a unique split name, and print the number of each."""
     store = open_store(home)
     _begin(home)
     for number in range(count):
@@ -150,7 +147,7 @@ def write(home: Path, run_id: str, count: int) -> None:
 
 
 def take(home: Path, run_id: str) -> None:
-    """Take commands until there is one to stop."""
+    """Take commands until the run is stopped, and print the learning rates."""
     store = open_store(home)
     _begin(home)
     while True:
@@ -162,21 +159,21 @@ def take(home: Path, run_id: str) -> None:
 
 
 def write_until_killed(home: Path, project_id: str, run_id: str) -> None:
-    """Save the project and append points for ever, and tell each number once it is kept."""
+    """Save the project and append points in an endless loop, and print each number after it was saved."""
     store = open_store(home)
-    found = store.load(project_id)
-    stamp = found.stamp
-    number = found.revision
+    saved = store.load(project_id)
+    stamp = saved.stamp
+    number = saved.revision
     while True:
         number += 1
         project = blank(str(number))
-        stamp = store.save(project_id, project, found.epoch, number, {"client": number}, stamp)
+        stamp = store.save(project_id, project, saved.epoch, number, {"client": number}, stamp)
         store.add_points(run_id, batch(number))
         print(number, flush=True)
 
 
 def claim(home: Path, workers: int) -> None:
-    """Take runs from the queue and let each of them end at once, until none waits. Tells those that it took."""
+    """Claim runs from the queue and finish each immediately, until none waits. Prints the claimed IDs."""
     store = open_store(home)
     limits = Limits(workers=workers, each=10_000)
     _begin(home)
@@ -185,15 +182,15 @@ def claim(home: Path, workers: int) -> None:
         if run is None:
             continue
         with store.db.reading() as connection:
-            going = connection.exec_driver_sql("SELECT count(*) FROM runs WHERE state = 'queued'").scalar_one()
-        assert going <= workers, going
+            active = connection.exec_driver_sql("SELECT count(*) FROM runs WHERE state = 'queued'").scalar_one()
+        assert active <= workers, active
         assert store.set_worker(run.id, str(run.claim), os.getpid())
         print(run.id)
         put(store, run.id, "finished")
 
 
 def claim_here(home: Path, workers: int) -> None:
-    """Take runs from the queue as one of several machines would, and leave them. Tells those that it took."""
+    """Claim runs from the queue as one of several machines, and leave them. Prints the claimed IDs and hosts."""
     store = open_store(home)
     _begin(home)
     while (run := store.claim_next(Limits(workers=workers, each=10))) is not None:
@@ -201,10 +198,8 @@ def claim_here(home: Path, workers: int) -> None:
 
 
 def beat(home: Path, start: str) -> None:
-    """Take the next run, and where `start` says so be its worker: let it live until it is lost, and say so then.
-
-    Once there is a file `cut`, it stops between two beats, when it holds no lock on the database.
-    """
+    """Claim the next run and, if `start` is "worker", send heartbeats as its worker until the claim is lost; then print
+    the error. When a file `cut` appears, stop between two heartbeats, without a lock on the database."""
     store = open_store(home)
     run = store.claim_next(Limits())
     assert run is not None
@@ -228,7 +223,7 @@ def beat(home: Path, start: str) -> None:
 
 
 def publish_until_killed(home: Path) -> None:
-    """Put a network into the library for ever, each time with the number of the time, and tell it once it is kept."""
+    """Publish a network in an endless loop, each time with the next number, and print it after it was saved."""
     store = open_store(home)
     number = 0
     while True:
@@ -256,7 +251,7 @@ def fork(home: Path, run_id: str) -> None:
 
 
 def _write_and_leave(store: Store, run_id: str) -> None:
-    """Ends by a signal, SIGKILL where all went well, and so without the clean-up that is the parent's."""
+    """Exits by a signal, SIGKILL on success, and thus without the cleanup of the parent."""
     end = signal.SIGTERM
     try:
         for number in range(1, 20):
@@ -267,7 +262,7 @@ def _write_and_leave(store: Store, run_id: str) -> None:
 
 
 def open_as_stranger(home: Path, user: int) -> None:
-    """Open a store as a user who may read it alone; root could write anyway."""
+    """Open a store as a user with read access only; root could always write."""
     if user:
         os.setgid(user)
         os.setuid(user)

@@ -1,4 +1,4 @@
-"""Runs, sweeps and trials in whatever state a test begins with: nobody's claim is asked for."""
+"""Runs, sweeps and trials in any initial state, without checking claims."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.store.sweeps import SweepPlan
 
 
 def sweep_plan(trials: int) -> SweepPlan:
-    """A plan that searches over seeds."""
+    """A plan for a search over seeds."""
     return {
         "kind": "search",
         "space": {"training.seed": {"choices": list(range(trials))}},
@@ -29,7 +29,7 @@ def sweep_plan(trials: int) -> SweepPlan:
 
 
 def put(store: Store, run_id: str, state: str, **values: Any) -> None:
-    """Bring a run into a state, and change other fields of it."""
+    """Set the state of a run, and optionally other fields."""
     with store.db.writing() as connection:
         connection.execute(update(runs).where(runs.c.id == run_id).values(state=state))
     if values:
@@ -37,6 +37,6 @@ def put(store: Store, run_id: str, state: str, **values: Any) -> None:
 
 
 def put_sweep(store: Store, sweep_id: str, state: str) -> None:
-    """Bring a sweep into a state."""
+    """Set the state of a sweep."""
     with store.db.writing() as connection:
         connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(state=state))

@@ -1,4 +1,4 @@
-"""The files of runs: by any store that keeps to the protocol, whole or not there, and named in one place alone."""
+"""The files of runs: in any store that implements the protocol, complete or absent, with names in one module only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROJECT = moons()
 
 
 class ObjectStore:
-    """Files by keys, without folders, as an object store has them."""
+    """Files by key, without folders, like an object store."""
 
     location = "memory"
 
@@ -66,12 +66,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def artifacts(store: ArtifactStore) -> RunArtifacts:
-    made = RunArtifacts(store, RUN)
-    made.create()
-    return made
+    opened = RunArtifacts(store, RUN)
+    opened.create()
+    return opened
 
 
-def test_what_is_written_is_read_again(artifacts: RunArtifacts) -> None:
+def test_artifacts_round_trip(artifacts: RunArtifacts) -> None:
     artifacts.save_project(PROJECT)
     artifacts.save_source("import torch\n")
     artifacts.save_environment({"python": "3.12"})
@@ -98,7 +98,7 @@ def test_what_is_written_is_read_again(artifacts: RunArtifacts) -> None:
     assert artifacts.store.run_ids() == [RUN]
 
 
-def test_what_is_not_there_is_none_or_empty(artifacts: RunArtifacts) -> None:
+def test_missing_artifacts_are_none_or_empty(artifacts: RunArtifacts) -> None:
     assert artifacts.project_stamp() is None
     assert artifacts.evaluation() is None
     assert artifacts.preprocess() is None
@@ -114,7 +114,7 @@ def test_what_is_not_there_is_none_or_empty(artifacts: RunArtifacts) -> None:
         artifacts.project()
 
 
-def test_a_stamp_changes_with_the_file_and_goes_with_it(artifacts: RunArtifacts) -> None:
+def test_stamp_follows_the_file(artifacts: RunArtifacts) -> None:
     artifacts.save_project(PROJECT)
     first = artifacts.project_stamp()
     artifacts.save_project(PROJECT.model_copy(update={"name": "Another name"}))
@@ -125,7 +125,7 @@ def test_a_stamp_changes_with_the_file_and_goes_with_it(artifacts: RunArtifacts)
     assert artifacts.store.run_ids() == []
 
 
-def test_what_is_damaged_is_empty_or_named(artifacts: RunArtifacts) -> None:
+def test_damaged_artifacts_are_empty_or_named(artifacts: RunArtifacts) -> None:
     for name in ("environment.json", "run.json", "curves.json.gz", "evaluation.json", "last.json"):
         artifacts.store.write(RUN, name, b'{"half": ')
     assert (artifacts.environment(), artifacts.record(), artifacts.curves()) == ({}, {}, {})
@@ -137,7 +137,7 @@ def test_what_is_damaged_is_empty_or_named(artifacts: RunArtifacts) -> None:
     assert artifacts.evaluation() is None
 
 
-def test_the_log_is_read_without_a_line_that_was_cut_off(tmp_path: Path) -> None:
+def test_log_skips_a_truncated_line(tmp_path: Path) -> None:
     artifacts = RunArtifacts.in_directory(tmp_path)
     artifacts.log_event("start", pid=1)
     with (tmp_path / "log.jsonl").open("a") as file:
@@ -145,7 +145,7 @@ def test_the_log_is_read_without_a_line_that_was_cut_off(tmp_path: Path) -> None
     assert [(event["event"], event["pid"]) for event in artifacts.events()] == [("start", 1)]
 
 
-def test_writing_brings_no_deleted_run_back(tmp_path: Path) -> None:
+def test_write_does_not_recreate_a_deleted_run(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     artifacts = store.artifacts(RUN)
     artifacts.create()
@@ -157,7 +157,7 @@ def test_writing_brings_no_deleted_run_back(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     artifacts = RunArtifacts.in_directory(tmp_path)
     artifacts.save_evaluation({"metrics": {}})
     with pytest.raises(TypeError):
@@ -166,18 +166,18 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
 
 
-def test_only_the_store_knows_what_the_files_of_a_run_are_called() -> None:
-    """Files of an exported bundle have some of these names as well, but they are no run's."""
+def test_only_the_store_contains_artifact_file_names() -> None:
+    """Files of an exported bundle share some of these names, but do not belong to a run."""
     package = Path(str(netloom.__file__)).parent
     source = (package / "store" / "artifacts.py").read_text(encoding="utf-8")
     names = {name for name in re.findall(r'"([\w.]+)"', source) if re.search(r"\.\w+$", name)}
     assert {"project.json", "best.safetensors", "log.jsonl"} <= names
     bundled = ("export/", "ui/home/")
-    others = [
+    violations = [
         f"{path.relative_to(package)}: {node.value}"
         for path in package.rglob("*.py")
         if path.name != "artifacts.py" and not path.relative_to(package).as_posix().startswith(bundled)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
     ]
-    assert others == []
+    assert violations == []

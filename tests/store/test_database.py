@@ -1,4 +1,4 @@
-"""The database: its tables, and what is said where it cannot be used."""
+"""The database: its tables, and the messages when it is unusable."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from netloom.store.schema import HEAD, metadata
 from tests.networks import digits_mlp
 
 
-def _refused(folder: Path) -> str:
+def _refusal(folder: Path) -> str:
     with pytest.raises(StoreError) as caught:
         open_store(folder).create_project(digits_mlp())
     message = str(caught.value)
@@ -30,7 +30,7 @@ def _refused(folder: Path) -> str:
     return message
 
 
-def test_the_migrations_lead_to_the_tables(home: Path) -> None:
+def test_migrations_match_the_schema(home: Path) -> None:
     store = open_store(home)
     with store.db.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
@@ -41,21 +41,21 @@ def test_the_migrations_lead_to_the_tables(home: Path) -> None:
     assert ScriptDirectory(str(folder)).get_heads() == [HEAD]
 
 
-def test_the_tables_are_made_as_they_are_described(home: Path) -> None:
-    made = open_store(home)
-    described = Store.__new__(Store)
-    described.db = type(made.db)(f"sqlite:///{home / 'other.db'}")
-    with described.db.writing() as connection:
+def test_created_tables_match_the_metadata(home: Path) -> None:
+    migrated = open_store(home)
+    from_metadata = Store.__new__(Store)
+    from_metadata.db = type(migrated.db)(f"sqlite:///{home / 'other.db'}")
+    with from_metadata.db.writing() as connection:
         metadata.drop_all(connection)
         metadata.create_all(connection)
     query = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%' ORDER BY name"
-    with made.db.reading() as left, described.db.reading() as right:
+    with migrated.db.reading() as left, from_metadata.db.reading() as right:
         assert left.exec_driver_sql(query).all() == right.exec_driver_sql(query).all()
-    made.close()
-    described.close()
+    migrated.close()
+    from_metadata.close()
 
 
-def test_opening_again_keeps_what_is_there(home: Path) -> None:
+def test_reopening_keeps_existing_projects(home: Path) -> None:
     for count in range(3):
         store = open_store(home)
         assert len(store.list_projects()) == count
@@ -63,7 +63,7 @@ def test_opening_again_keeps_what_is_there(home: Path) -> None:
         store.close()
 
 
-def test_the_journal_is_written_ahead_and_keys_are_held(home: Path) -> None:
+def test_wal_and_foreign_keys_are_enabled(home: Path) -> None:
     store = open_store(home)
     with store.db.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -71,7 +71,7 @@ def test_the_journal_is_written_ahead_and_keys_are_held(home: Path) -> None:
     store.close()
 
 
-def test_the_folder_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
     monkeypatch.setenv("NETLOOM_HOME", str(tmp_path / "a" / "b"))
     assert home() == tmp_path / "a" / "b"
@@ -83,26 +83,26 @@ def test_the_folder_is_where_the_environment_says(tmp_path: Path, monkeypatch: p
     assert home().is_absolute()
 
 
-def test_a_database_of_a_newer_netloom_is_left_alone(home: Path) -> None:
+def test_newer_database_is_left_unchanged(home: Path) -> None:
     store = open_store(home)
     store.create_project(digits_mlp())
     store.close()
     with sqlite3.connect(home / "netloom.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    assert "newer Netloom" in _refused(home)
+    assert "newer Netloom" in _refusal(home)
     connection = sqlite3.connect(home / "netloom.db")
     assert connection.execute("SELECT count(*) FROM projects").fetchone() == (1,)
     assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
     connection.close()
 
 
-def test_a_file_that_is_no_database(home: Path) -> None:
+def test_random_file_is_reported_as_damaged(home: Path) -> None:
     (home / "netloom.db").write_bytes(os.urandom(10_000))
-    assert "damaged" in _refused(home)
+    assert "damaged" in _refusal(home)
 
 
-def test_a_database_with_pages_overwritten(home: Path) -> None:
+def test_overwritten_pages_are_reported_as_damaged(home: Path) -> None:
     store = open_store(home)
     store.create_project(digits_mlp())
     with store.db.engine.connect() as connection:
@@ -111,18 +111,18 @@ def test_a_database_with_pages_overwritten(home: Path) -> None:
     path = home / "netloom.db"
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    assert "damaged" in _refused(home)
+    assert "damaged" in _refusal(home)
 
 
-def test_a_database_that_was_cut(home: Path) -> None:
+def test_truncated_database_is_refused(home: Path) -> None:
     store = open_store(home)
     store.close()
     path = home / "netloom.db"
     path.write_bytes(path.read_bytes()[:6000])
-    _refused(home)
+    _refusal(home)
 
 
-def test_a_database_that_may_only_be_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_database_loads_but_refuses_writes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(home)
     project_id = store.create_project(digits_mlp())
     store.close()
@@ -135,42 +135,42 @@ def test_a_database_that_may_only_be_read(home: Path, monkeypatch: pytest.Monkey
     store.close()
 
 
-def test_a_data_folder_that_cannot_be_made(home: Path) -> None:
+def test_data_folder_that_cannot_be_created_is_refused(home: Path) -> None:
     (home / "file").write_text("x")
-    assert "cannot be made" in _refused(home / "file")
-    assert "cannot be made" in _refused(home / "file" / "below")
+    assert "cannot be made" in _refusal(home / "file")
+    assert "cannot be made" in _refusal(home / "file" / "below")
 
 
-def test_a_database_that_is_a_folder(home: Path) -> None:
+def test_folder_in_place_of_database_is_refused(home: Path) -> None:
     (home / "netloom.db").mkdir()
-    assert "cannot be used" in _refused(home)
+    assert "cannot be used" in _refusal(home)
 
 
-def test_a_database_of_something_else(home: Path) -> None:
+def test_foreign_sqlite_database_is_refused(home: Path) -> None:
     connection = sqlite3.connect(home / "netloom.db")
     connection.execute("CREATE TABLE projects (something INTEGER)")
     connection.commit()
     connection.close()
-    _refused(home)
+    _refusal(home)
 
 
 @pytest.mark.parametrize(
     "url", ["nonsense", "nosuch://x", "sqlite:////proc/none/x.db", "sqlite:///file:x?mode=ro&uri=true"]
 )
-def test_an_address_that_leads_nowhere(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_invalid_database_url_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("NETLOOM_DATABASE_URL", url)
-    _refused(home)
+    _refusal(home)
 
 
-def test_a_lock_held_for_too_long(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_lock_fails_writes_but_not_reads(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.store.database.BUSY_MS", 50)
     store = open_store(home)
     connection = sqlite3.connect(home / "netloom.db", isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="locked"):
         store.create_project(digits_mlp())
-    assert store.list_projects() == []  # reading goes on while someone writes
+    assert store.list_projects() == []  # reads continue during a write
     connection.execute("ROLLBACK")
     connection.close()
     store.create_project(digits_mlp())

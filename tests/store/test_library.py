@@ -1,4 +1,4 @@
-"""The library keeps networks for all projects, and overwrites none unasked."""
+"""The library stores networks for all projects, and overwrites none implicitly."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ def bundle(name: str, units: int = 3) -> Project:
     return extract(changed, "main", name)
 
 
-def test_what_is_published_comes_back_in_every_store_of_the_home(store: Store) -> None:
-    made = store.publish(bundle("tower"), {"size": 7, "parameters": {"a": 1}})
-    assert (made.name, made.number, made.summary) == ("tower", 1, {"size": 7, "parameters": {"a": 1}})
-    assert made.created_at == made.updated_at
-    assert made.created_at.tzinfo is not None
+def test_published_network_is_visible_in_other_stores(store: Store) -> None:
+    published = store.publish(bundle("tower"), {"size": 7, "parameters": {"a": 1}})
+    assert (published.name, published.number, published.summary) == ("tower", 1, {"size": 7, "parameters": {"a": 1}})
+    assert published.created_at == published.updated_at
+    assert published.created_at.tzinfo is not None
     other = open_store(store.home)
     assert dumps(other.bundle("tower")) == dumps(bundle("tower"))
-    assert other.library() == [made] == [other.published("tower")]
+    assert other.library() == [published] == [other.published("tower")]
     other.close()
 
 
-def test_nothing_is_overwritten_unasked(store: Store) -> None:
+def test_publish_overwrites_only_with_replace(store: Store) -> None:
     first = store.publish(bundle("tower"), {})
     with pytest.raises(NameTakenError, match="a network tower in the library already; nothing was overwritten"):
         store.publish(bundle("tower", 9), {"size": 1})
     assert store.bundle("tower") == bundle("tower")
-    again = store.publish(bundle("tower", 9), {"size": 1}, replace=True)
-    assert (again.number, again.summary, again.created_at) == (2, {"size": 1}, first.created_at)
-    assert again.updated_at > first.updated_at
+    replaced = store.publish(bundle("tower", 9), {"size": 1}, replace=True)
+    assert (replaced.number, replaced.summary, replaced.created_at) == (2, {"size": 1}, first.created_at)
+    assert replaced.updated_at > first.updated_at
     assert store.bundle("tower") == bundle("tower", 9)
 
 
-def test_the_list_is_by_name(store: Store) -> None:
+def test_library_is_sorted_by_name(store: Store) -> None:
     for name in ("b", "c", "a"):
         store.publish(bundle(name), {})
     assert [row.name for row in store.library()] == ["a", "b", "c"]
 
 
-def test_renaming_renames_the_network_too(store: Store) -> None:
+def test_rename_also_renames_the_network(store: Store) -> None:
     store.publish(bundle("tower"), {"size": 7})
     store.publish(bundle("other"), {})
     store.rename_published("tower", "spire")
@@ -68,7 +68,7 @@ def test_renaming_renames_the_network_too(store: Store) -> None:
     assert [row.name for row in store.library()] == ["other", "spire"]
 
 
-def test_deleting_and_what_is_not_there(store: Store) -> None:
+def test_deleted_network_is_not_found(store: Store) -> None:
     store.publish(bundle("tower"), {})
     assert store.delete_published("tower")
     assert not store.delete_published("tower")
@@ -77,7 +77,7 @@ def test_deleting_and_what_is_not_there(store: Store) -> None:
             refused()
 
 
-def test_what_cannot_be_read_hides_no_other(store: Store) -> None:
+def test_unreadable_network_does_not_hide_others(store: Store) -> None:
     store.publish(bundle("broken"), {})
     store.publish(bundle("whole"), {})
     with store.db.writing() as connection:
@@ -88,37 +88,37 @@ def test_what_cannot_be_read_hides_no_other(store: Store) -> None:
     assert store.bundle("whole") == bundle("whole")
 
 
-def test_of_many_who_publish_at_once_one_is_first(store: Store) -> None:
-    ready, told = threading.Barrier(4), []
+def test_one_of_several_concurrent_publishers_wins(store: Store) -> None:
+    ready, published = threading.Barrier(4), []
 
     def publish(units: int) -> None:
         ready.wait()
-        with suppress(NameTakenError):  # by one of the others
+        with suppress(NameTakenError):  # another thread was first
             store.publish(bundle("tower", units), {"units": units})
-            told.append(units)
+            published.append(units)
 
     threads = [threading.Thread(target=publish, args=(units,)) for units in range(1, 5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(told) == 1
-    assert store.published("tower").summary == {"units": told[0]}
-    assert store.bundle("tower") == bundle("tower", told[0])
+    assert len(published) == 1
+    assert store.published("tower").summary == {"units": published[0]}
+    assert store.bundle("tower") == bundle("tower", published[0])
 
 
-def test_a_writer_that_dies_leaves_an_old_or_a_new_network(store: Store) -> None:
+def test_killed_writer_leaves_a_complete_network(store: Store) -> None:
     child = Child(publish_until_killed, store.home)
-    kept = [int(child.stdout.readline()) for _ in range(3)]
+    saved_numbers = [int(child.stdout.readline()) for _ in range(3)]
     child.kill()
-    kept += [int(line) for line in child.communicate()[0].split()]
+    saved_numbers += [int(line) for line in child.communicate()[0].split()]
     row = store.published("tower")
-    assert row.summary["number"] == row.number >= kept[-1]
+    assert row.summary["number"] == row.number >= saved_numbers[-1]
     assert store.bundle("tower").notes == str(row.number)
 
 
-def test_only_what_is_about_to_change_is_locked(store: Store) -> None:
-    """On PostgreSQL, a locked row makes other readers that lock it wait; SQLite has no such clause."""
+def test_only_rows_to_be_changed_are_locked(store: Store) -> None:
+    """On PostgreSQL, a locked row blocks other readers that lock it; SQLite has no such clause."""
     store.publish(bundle("tower"), {})
     locks: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""What is replaced in the library is kept: it is listed, taken again, put back, and exchanged in a project."""
+"""Earlier versions in the library: listed, used, restored, and replaced in a project."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.networks import chain
 from tests.store.test_library import bundle
 
 
-def units(found: Project) -> object:
-    return found.main_network.nodes["linear_1"].params["units"]
+def linear_units(project: Project) -> object:
+    return project.main_network.nodes["linear_1"].params["units"]
 
 
-def test_versions_are_kept_listed_and_put_back(store: Store) -> None:
-    made = [store.publish(bundle("tower", size), {"size": size}, replace=True) for size in (3, 5, 9)]
+def test_earlier_versions_are_listed_and_restored(store: Store) -> None:
+    published = [store.publish(bundle("tower", size), {"size": size}, replace=True) for size in (3, 5, 9)]
     assert [(row.number, row.summary, row.updated_at) for row in store.earlier("tower")] == [
-        (row.number, row.summary, row.updated_at) for row in reversed(made[:2])
+        (row.number, row.summary, row.updated_at) for row in reversed(published[:2])
     ]
-    assert [units(store.bundle("tower", number)) for number in (None, 2, 1)] == [9, 5, 3]
-    again = store.restore_published("tower", 1)
-    assert (again.number, again.summary) == (4, {"size": 3})
+    assert [linear_units(store.bundle("tower", number)) for number in (None, 2, 1)] == [9, 5, 3]
+    restored = store.restore_published("tower", 1)
+    assert (restored.number, restored.summary) == (4, {"size": 3})
     assert dumps(store.bundle("tower")) == dumps(bundle("tower", 3))
     assert [row.number for row in store.earlier("tower")] == [3, 2, 1]
     with pytest.raises(NotFoundError, match="no version 7 of tower"):
@@ -33,7 +33,7 @@ def test_versions_are_kept_listed_and_put_back(store: Store) -> None:
         store.restore_published("gone", 1)
 
 
-def test_versions_follow_the_name_and_go_with_it(store: Store) -> None:
+def test_versions_follow_renames_and_deletion(store: Store) -> None:
     for size in (3, 5):
         store.publish(bundle("tower", size), {}, replace=True)
     store.rename_published("tower", "spire")
@@ -44,7 +44,7 @@ def test_versions_follow_the_name_and_go_with_it(store: Store) -> None:
     assert store.earlier("spire") == []
 
 
-def test_the_oldest_versions_go(store: Store) -> None:
+def test_oldest_versions_are_dropped(store: Store) -> None:
     document = bundle("tower")
     for _ in range(KEPT + 3):
         store.publish(document, {}, replace=True)
@@ -59,25 +59,30 @@ def network(*names: str, uses: str = "") -> Network:
     return chain(*nodes).main_network
 
 
-def test_a_newer_version_takes_the_place_of_the_one_that_a_project_has() -> None:
+def test_exchange_replaces_the_used_version() -> None:
     old = Project(name="tower", networks={"tower": network("ReLU", uses="core"), "core": network("Tanh")}, main="tower")
     new = Project(
         name="tower", networks={"tower": network("GELU", uses="kernel"), "kernel": network("ELU")}, main="tower"
     )
-    mine = Project(name="Mine", networks={"main": network(uses="tower"), "tower": network("SiLU")})
-    taken, names = insert(mine, old)
-    assert names["tower"] == "tower_2"  # the project has another one of that name
-    used = taken.with_network("main", network(uses="tower_2"))
-    made = exchange(used, old, new)
-    assert set(made.networks) == {"main", "tower", "tower_2", "kernel"}
-    assert made.networks["tower"] == mine.networks["tower"]
-    assert [node.type for node in made.networks["tower_2"].nodes.values()] == ["Input", "GELU", "Subnetwork", "Output"]
-    assert made.uses("main") == ["tower_2"]
-    assert made.uses("tower_2") == ["kernel"]
-    assert not [issue for issue in analyse(made).errors if issue.code != "nothing_to_learn"]
-    assert loads(dumps(made)) == made
-    assert extract(exchange(made, new, old), "tower_2").networks.keys() == {"tower_2", "core"}
-    elsewhere = used.with_network("tower", network(uses="core"))
-    assert "core" in exchange(elsewhere, old, new).networks  # another network stands on it
+    project = Project(name="Mine", networks={"main": network(uses="tower"), "tower": network("SiLU")})
+    inserted, names = insert(project, old)
+    assert names["tower"] == "tower_2"  # the project has another network of that name
+    used = inserted.with_network("main", network(uses="tower_2"))
+    exchanged = exchange(used, old, new)
+    assert set(exchanged.networks) == {"main", "tower", "tower_2", "kernel"}
+    assert exchanged.networks["tower"] == project.networks["tower"]
+    assert [node.type for node in exchanged.networks["tower_2"].nodes.values()] == [
+        "Input",
+        "GELU",
+        "Subnetwork",
+        "Output",
+    ]
+    assert exchanged.uses("main") == ["tower_2"]
+    assert exchanged.uses("tower_2") == ["kernel"]
+    assert not [issue for issue in analyse(exchanged).errors if issue.code != "nothing_to_learn"]
+    assert loads(dumps(exchanged)) == exchanged
+    assert extract(exchange(exchanged, new, old), "tower_2").networks.keys() == {"tower_2", "core"}
+    shared = used.with_network("tower", network(uses="core"))
+    assert "core" in exchange(shared, old, new).networks  # another network uses it
     with pytest.raises(BundleError, match="changed in this project"):
         exchange(used.with_network("tower_2", network("ReLU")), old, new)

@@ -1,4 +1,4 @@
-"""Migrations bring any database to what `netloom.store.schema` says, whole or not at all."""
+"""Migrations update any database to `netloom.store.schema`, completely or not at all."""
 
 from __future__ import annotations
 
@@ -25,54 +25,61 @@ SCRIPTS = str(Path(netloom.store.__file__).parent / "migrations")
 
 @pytest.fixture
 def store(place: Path) -> Iterator[Store]:
-    """A store on a database of its own, whose tables may be changed."""
+    """A store on a separate database, whose tables may be changed."""
     opened = open_store(place)
     yield opened
     opened.close()
 
 
-def told(connection: Connection) -> dict[str, list[str]]:
-    """All that a database tells of its tables."""
-    asked = inspect(connection)
-    looks = (asked.get_columns, asked.get_foreign_keys, asked.get_unique_constraints, asked.get_indexes)
-    found = {name: sorted(repr(item) for look in looks for item in look(name)) for name in asked.get_table_names()}
-    found["keys"] = sorted(f"{name} {asked.get_pk_constraint(name)}" for name in found)
-    if connection.dialect.name == "sqlite":  # which tells nobody else that it gives a number once
+def table_definitions(connection: Connection) -> dict[str, list[str]]:
+    """The definitions of all tables of a database."""
+    inspector = inspect(connection)
+    queries = (
+        inspector.get_columns,
+        inspector.get_foreign_keys,
+        inspector.get_unique_constraints,
+        inspector.get_indexes,
+    )
+    definitions = {
+        name: sorted(repr(item) for look in queries for item in look(name)) for name in inspector.get_table_names()
+    }
+    definitions["keys"] = sorted(f"{name} {inspector.get_pk_constraint(name)}" for name in definitions)
+    if connection.dialect.name == "sqlite":  # whose inspector does not report AUTOINCREMENT
         numbered = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
-        found["numbered once"] = [*connection.exec_driver_sql(numbered).scalars()]
-    return found
+        definitions["numbered once"] = [*connection.exec_driver_sql(numbered).scalars()]
+    return definitions
 
 
-def test_migrations_end_where_the_tables_are(store: Store) -> None:
-    """And where a new database begins, which was not migrated."""
+def test_migrated_database_equals_a_new_one(store: Store) -> None:
+    """A new database is created without migrations."""
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     with store.db.reading() as connection:
-        new = told(connection)
+        new = table_definitions(connection)
     with store.db.writing() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         command.upgrade(config, "head")
     with store.db.reading() as connection:
-        assert told(connection) == new
+        assert table_definitions(connection) == new
         assert len(new["runs"]) > len(schema.runs.columns)
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, schema.metadata) == []
 
 
-def test_the_way_down_is_clear_and_up_again(store: Store) -> None:
+def test_downgrade_to_base_and_upgrade_again(store: Store) -> None:
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     with store.db.writing() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
         assert inspect(connection).get_table_names() == ["alembic_version"]
-    again = open_store(store.home)
-    again.create_project(blank("Up again"))
-    again.close()
+    reopened = open_store(store.home)
+    reopened.create_project(blank("Up again"))
+    reopened.close()
 
 
-def test_an_older_database_keeps_what_it_holds(store: Store, project_id: str) -> None:
+def test_upgrade_keeps_existing_projects(store: Store, project_id: str) -> None:
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     with store.db.writing() as connection:
@@ -87,7 +94,7 @@ def test_an_older_database_keeps_what_it_holds(store: Store, project_id: str) ->
     newer.close()
 
 
-def test_runs_from_before_the_queue_stay(store: Store, project: Project, project_id: str) -> None:
+def test_upgrade_keeps_runs_from_before_the_queue(store: Store, project: Project, project_id: str) -> None:
     run = store.create_run(project_id, project, "Old")
     put(store, run.id, "finished", summary={"best": {"loss": 1.0}})
     config = Config()
@@ -97,13 +104,13 @@ def test_runs_from_before_the_queue_stay(store: Store, project: Project, project
         command.downgrade(config, "0002")
         assert connection.execute(text("SELECT state FROM runs")).scalars().all() == ["finished"]
     newer = open_store(store.home)
-    found = newer.run(run.id)
-    assert (found.title, found.state, found.summary) == ("Old", "finished", {"best": {"loss": 1.0}})
-    assert (found.owner, found.device, found.tags, found.notes, found.about) == ("", "auto", (), "", {})
+    upgraded = newer.run(run.id)
+    assert (upgraded.title, upgraded.state, upgraded.summary) == ("Old", "finished", {"best": {"loss": 1.0}})
+    assert (upgraded.owner, upgraded.device, upgraded.tags, upgraded.notes, upgraded.about) == ("", "auto", (), "", {})
     newer.close()
 
 
-# What a Netloom of that time wrote, in the columns that it had.
+# Rows of an older version of Netloom, in the columns of that version.
 OLD_ROWS = """
 INSERT INTO projects VALUES ('p', 'Café', '{document}', 'e', 3, '{{"tab": 2}}', 4, '{moment}', '{moment}');
 INSERT INTO versions VALUES (7, 'p', 1, 'first', '{document}', '{moment}');
@@ -116,8 +123,8 @@ OLD_MOMENT = "2025-03-01 12:30:00.000000"
 TABLES_OF_0002 = ["alembic_version", "commands", "library", "points", "projects", "runs", "versions"]
 
 
-def at(revision: str, place: Path) -> Engine:
-    """A database as a Netloom of that time made it."""
+def database_at(revision: str, place: Path) -> Engine:
+    """A database as an older version of Netloom created it."""
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     engine = create_engine(database_url(place))
@@ -128,9 +135,9 @@ def at(revision: str, place: Path) -> Engine:
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_a_database_of_an_older_netloom_goes_on(place: Path, revision: str) -> None:
+def test_older_database_is_upgraded_with_its_rows(place: Path, revision: str) -> None:
     document = dumps(blank("Café"))
-    engine = at(revision, place)
+    engine = database_at(revision, place)
     with engine.begin() as connection:
         for line in OLD_ROWS.format(document=document.replace("'", "''"), moment=OLD_MOMENT).strip().split(";\n"):
             connection.exec_driver_sql(line)
@@ -153,7 +160,7 @@ def test_a_database_of_an_older_netloom_goes_on(place: Path, revision: str) -> N
     newer.close()
 
 
-def test_a_newer_database_is_refused_and_left_alone(store: Store, project_id: str) -> None:
+def test_newer_database_is_refused_and_unchanged(store: Store, project_id: str) -> None:
     with store.db.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match=r"newer Netloom \(its version is 9999, this one knows .*\); upgrade Netloom"):
@@ -164,10 +171,10 @@ def test_a_newer_database_is_refused_and_left_alone(store: Store, project_id: st
 
 
 @pytest.mark.parametrize("revision", [None, "0002"])
-def test_a_migration_that_was_cut_off_starts_anew(place: Path, revision: str | None) -> None:
-    """Also where all tables are made at once, as none were there."""
+def test_interrupted_migration_starts_over(place: Path, revision: str | None) -> None:
+    """Also when all tables are created at once in an empty database."""
     if revision:
-        at(revision, place).dispose()
+        database_at(revision, place).dispose()
     child = Child(die_migrating, place)
     problems = child.communicate()[1]
     assert child.returncode == -signal.SIGKILL, problems

@@ -1,4 +1,4 @@
-"""Several processes with one store open, some of which die or fork in the middle."""
+"""Several processes with one open store; some of them are killed or fork meanwhile."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from tests.store.processes import BATCH, Child, batch, together
 from tests.store.states import put
 
 
-def test_a_fresh_home_may_be_opened_by_all_at_once(place: Path) -> None:
-    made = together(processes.open_fresh, place, 3, "not there yet")
+def test_processes_open_a_new_home_concurrently(place: Path) -> None:
+    outputs = together(processes.open_fresh, place, 3, "not there yet")
     store = open_store(place / "not there yet")
-    assert {row.id for row in store.list_projects()} == {lines[0] for lines in made}
+    assert {row.id for row in store.list_projects()} == {lines[0] for lines in outputs}
     assert len(store.list_projects()) == 3
     store.close()
 
 
-def test_threads_open_fresh_homes_at_once(home: Path) -> None:
+def test_threads_open_new_homes_concurrently(home: Path) -> None:
     ready, opened = threading.Barrier(6), []
 
-    def fresh(number: int) -> None:
+    def open_new_home(number: int) -> None:
         ready.wait()
         store = open_store(home / str(number % 3))
         store.create_project(blank("Fresh"))
         opened.append(store)
 
-    threads = [threading.Thread(target=fresh, args=(number,)) for number in range(6)]
+    threads = [threading.Thread(target=open_new_home, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -45,27 +45,27 @@ def test_threads_open_fresh_homes_at_once(home: Path) -> None:
         store.close()
 
 
-def test_one_of_many_savers_wins_and_the_others_know(store: Store) -> None:
+def test_concurrent_saves_lose_no_update(store: Store) -> None:
     project_id = store.create_project(blank("0"))
-    told = together(processes.save, store.home, 2, project_id, 20)
-    stamps = sorted(int(stamp) for lines in told for stamp in lines)
+    outputs = together(processes.save, store.home, 2, project_id, 20)
+    stamps = sorted(int(stamp) for lines in outputs for stamp in lines)
     assert stamps == list(range(1, 41)), "every save stood on the one before it"
-    found = store.load(project_id)
-    assert (found.project.name, found.revision, found.stamp) == ("40", 40, 41), "no save was lost"
+    saved = store.load(project_id)
+    assert (saved.project.name, saved.revision, saved.stamp) == ("40", 40, 41), "no save was lost"
 
 
-def test_points_of_several_writers_are_all_there(store: Store, run: Run) -> None:
+def test_concurrent_writers_lose_no_points(store: Store, run: Run) -> None:
     together(processes.write, store.home, 3, run.id, 8)
-    found = store.points(run.id)
-    assert Counter(found.epoch) == dict.fromkeys(range(8), 3 * BATCH)
-    assert set(Counter(found.split).values()) == {8 * BATCH}
-    for part in set(found.split):
-        steps = [step for step, split in zip(found.step, found.split, strict=True) if split == part]
+    points = store.points(run.id)
+    assert Counter(points.epoch) == dict.fromkeys(range(8), 3 * BATCH)
+    assert set(Counter(points.split).values()) == {8 * BATCH}
+    for part in set(points.split):
+        steps = [step for step, split in zip(points.step, points.split, strict=True) if split == part]
         assert steps == list(range(8 * BATCH)), "each in its own order"
 
 
-def test_a_command_is_taken_by_one_of_two(store: Store, run: Run) -> None:
-    def ask() -> None:
+def test_each_command_is_taken_by_one_reader(store: Store, run: Run) -> None:
+    def send_commands() -> None:
         while not (store.home / "go").exists():
             time.sleep(0.001)
         for number in range(60):
@@ -74,12 +74,12 @@ def test_a_command_is_taken_by_one_of_two(store: Store, run: Run) -> None:
             time.sleep(0.001)
         put(store, run.id, "stopped")
 
-    asker = threading.Thread(target=ask, daemon=True)
-    asker.start()
-    told = [[float(line) for line in lines] for lines in together(processes.take, store.home, 2, run.id)]
-    asker.join()
-    assert sorted(told[0] + told[1]) == list(range(60))
-    assert all(lines == sorted(lines) for lines in told)
+    sender = threading.Thread(target=send_commands, daemon=True)
+    sender.start()
+    taken = [[float(line) for line in lines] for lines in together(processes.take, store.home, 2, run.id)]
+    sender.join()
+    assert sorted(taken[0] + taken[1]) == list(range(60))
+    assert all(lines == sorted(lines) for lines in taken)
 
 
 def _waiting(store: Store) -> int:
@@ -88,38 +88,38 @@ def _waiting(store: Store) -> int:
 
 
 @pytest.mark.parametrize(("batches", "pause_s"), [(1, 0.0007), (3, 0.013), (6, 0.05)])
-def test_a_killed_writer_leaves_whole_transactions(store: Store, run: Run, batches: int, pause_s: float) -> None:
+def test_killed_writer_leaves_complete_transactions(store: Store, run: Run, batches: int, pause_s: float) -> None:
     child = Child(processes.write_until_killed, store.home, run.project_id, run.id)
-    kept = [int(child.stdout.readline()) for _ in range(batches)]
-    time.sleep(pause_s)  # somewhere within the next
+    saved_numbers = [int(child.stdout.readline()) for _ in range(batches)]
+    time.sleep(pause_s)  # during the next transaction
     child.kill()
-    kept += [int(line) for line in child.communicate()[0].split()]
+    saved_numbers += [int(line) for line in child.communicate()[0].split()]
     assert child.returncode == -signal.SIGKILL
 
-    again = open_store(store.home)
-    found = again.load(run.project_id)
-    assert found.revision >= kept[-1]
-    assert (found.project.name, found.acks) == (str(found.revision), {"client": found.revision})
-    written = Counter(again.points(run.id).epoch)
+    reopened = open_store(store.home)
+    saved = reopened.load(run.project_id)
+    assert saved.revision >= saved_numbers[-1]
+    assert (saved.project.name, saved.acks) == (str(saved.revision), {"client": saved.revision})
+    written = Counter(reopened.points(run.id).epoch)
     assert set(written.values()) == {BATCH}
-    assert set(kept) <= set(written) <= set(range(1, found.revision + 1))
+    assert set(saved_numbers) <= set(written) <= set(range(1, saved.revision + 1))
     assert sorted(written) == list(range(1, len(written) + 1)), "none is missing in between"
-    assert found.revision - len(written) in (0, 1), "the document of a number is kept before its points"
-    if again.db.is_sqlite:
-        with again.db.reading() as connection:
+    assert saved.revision - len(written) in (0, 1), "the document of a number is kept before its points"
+    if reopened.db.is_sqlite:
+        with reopened.db.reading() as connection:
             assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
-    again.save(found.id, blank("Goes on"), found.epoch, found.revision + 1, {}, found.stamp)
-    put(again, run.id, "failed", reason="killed")
-    assert again.run(run.id).reason == "killed"
-    again.close()
-    store.add_points(run.id, batch(0))  # no lock was left behind
+    reopened.save(saved.id, blank("Goes on"), saved.epoch, saved.revision + 1, {}, saved.stamp)
+    put(reopened, run.id, "failed", reason="killed")
+    assert reopened.run(run.id).reason == "killed"
+    reopened.close()
+    store.add_points(run.id, batch(0))  # no lock is left
 
 
-def test_forked_children_have_connections_of_their_own(store: Store, run: Run) -> None:
+def test_forked_children_use_separate_connections(store: Store, run: Run) -> None:
     child = Child(processes.fork, store.home, run.id)
-    told, problems = child.communicate()
+    output, problems = child.communicate()
     assert child.returncode == 0, problems
-    assert told.split("\n") == ["[-9, -9]", str((1 + 3 * 19) * BATCH), ""]
+    assert output.split("\n") == ["[-9, -9]", str((1 + 3 * 19) * BATCH), ""]
     assert Counter(store.points(run.id).epoch) == {0: BATCH, **dict.fromkeys(range(1, 20), 3 * BATCH)}
     if store.db.is_sqlite:
         with store.db.reading() as connection:

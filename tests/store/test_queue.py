@@ -1,4 +1,4 @@
-"""The queue of runs and the rows of sweeps, whichever database they are on: fair, within limits, and each run once."""
+"""The queue of runs and the rows of sweeps, on each database: fair, within limits, and each run once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANY = Limits(workers=100, each=100)
 
 @pytest.fixture
 def waiting(store: Store, project: Project, project_id: str) -> dict[str, Run]:
-    """Three runs of Ann, who came first, and one each of Ben and Cid, by the first letter and a number."""
+    """Three runs of Ann, who came first, and one each of Ben and Cid, named by initial and number."""
     owners = ("ann", "ann", "ann", "ben", "cid")
     names = ("a1", "a2", "a3", "b1", "c1")
     return {
@@ -24,11 +24,11 @@ def waiting(store: Store, project: Project, project_id: str) -> dict[str, Run]:
     }
 
 
-def line(store: Store) -> list[str]:
+def queued_titles(store: Store) -> list[str]:
     return [run.title for run in store.line()]
 
 
-def taken(store: Store, limits: Limits) -> str | None:
+def claim_title(store: Store, limits: Limits) -> str | None:
     run = store.claim_next(limits)
     if run is None:
         return None
@@ -36,27 +36,27 @@ def taken(store: Store, limits: Limits) -> str | None:
     return run.title
 
 
-def test_owners_take_turns_and_each_ones_runs_keep_their_order(store: Store, waiting: dict[str, Run]) -> None:
-    assert line(store) == ["a1", "b1", "c1", "a2", "a3"]
+def test_owners_alternate_and_their_runs_stay_in_order(store: Store, waiting: dict[str, Run]) -> None:
+    assert queued_titles(store) == ["a1", "b1", "c1", "a2", "a3"]
     limits = Limits(workers=1)
     served = []
-    while (title := taken(store, limits)) is not None:
+    while (title := claim_title(store, limits)) is not None:
         served.append(title)
-        assert taken(store, limits) is None, "one place"
+        assert claim_title(store, limits) is None, "one place"
         put(store, waiting[title].id, "finished")
     assert served == ["a1", "b1", "c1", "a2", "a3"], "whoever was served is behind those who were not"
 
 
-def test_an_owner_has_one_run_at_a_time_where_there_is_room_for_more(store: Store, waiting: dict[str, Run]) -> None:
+def test_owner_has_one_run_at_a_time_despite_free_workers(store: Store, waiting: dict[str, Run]) -> None:
     limits = Limits(workers=10)
-    assert [taken(store, limits) for _ in range(4)] == ["a1", "b1", "c1", None]
+    assert [claim_title(store, limits) for _ in range(4)] == ["a1", "b1", "c1", None]
     put(store, waiting["a1"].id, "paused")
-    assert taken(store, limits) is None, "a paused worker keeps its place"
+    assert claim_title(store, limits) is None, "a paused worker keeps its place"
     put(store, waiting["a1"].id, "failed")
-    assert taken(store, limits) == "a2"
+    assert claim_title(store, limits) == "a2"
 
 
-def test_more_than_may_wait_get_a_sentence(store: Store, waiting: dict[str, Run]) -> None:
+def test_full_queue_is_refused_with_a_message(store: Store, waiting: dict[str, Run]) -> None:
     limits = Limits(each=1, waiting_each=3)
     assert store.room("ann", limits) == 1
     assert store.room("nobody yet", limits) == 4
@@ -64,49 +64,49 @@ def test_more_than_may_wait_get_a_sentence(store: Store, waiting: dict[str, Run]
         store.room("ann", Limits(each=1, waiting_each=2))
 
 
-def test_slots_of_gpus(store: Store, project: Project, project_id: str) -> None:
+def test_runs_are_assigned_to_gpu_slots(store: Store, project: Project, project_id: str) -> None:
     on_cpu = project.model_copy(update={"training": Training(device="cpu")})
     for number in range(5):
         store.create_run(project_id, on_cpu if number == 4 else project, str(number), owner=str(number))
     limits = Limits(workers=10, gpus=2, per_gpu=1)
-    found = [store.claim_next(limits) for _ in range(4)]
-    assert [run and (run.title, run.gpu) for run in found] == [("0", 0), ("1", 1), ("4", None), None]
-    assert found[1] is not None
-    put(store, found[1].id, "stopped")
+    claimed = [store.claim_next(limits) for _ in range(4)]
+    assert [run and (run.title, run.gpu) for run in claimed] == [("0", 0), ("1", 1), ("4", None), None]
+    assert claimed[1] is not None
+    put(store, claimed[1].id, "stopped")
     last = store.claim_next(limits)
     assert last is not None
     assert (last.title, last.gpu) == ("2", 1)
 
 
-def test_a_claim_holds_for_one_worker(store: Store, waiting: dict[str, Run]) -> None:
+def test_claim_is_valid_for_one_worker(store: Store, waiting: dict[str, Run]) -> None:
     run = store.claim_next(MANY)
     assert run is not None
     assert (run.state, run.pid) == ("queued", None)
     assert not store.set_worker(run.id, "another", 7)
     assert store.give_back(run)
     assert not store.set_worker(run.id, str(run.claim), 7), "it was given back"
-    again = store.claim_next(MANY)
-    assert again is not None
-    assert (again.id, again.claim != run.claim) == (run.id, True)
-    assert store.set_worker(again.id, str(again.claim), 7)
-    assert not store.set_worker(again.id, str(again.claim), 8)
-    assert not store.give_back(again)
+    reclaimed = store.claim_next(MANY)
+    assert reclaimed is not None
+    assert (reclaimed.id, reclaimed.claim != run.claim) == (run.id, True)
+    assert store.set_worker(reclaimed.id, str(reclaimed.claim), 7)
+    assert not store.set_worker(reclaimed.id, str(reclaimed.claim), 8)
+    assert not store.give_back(reclaimed)
     assert store.run(run.id).pid == 7
 
 
-def test_leaving_and_entering_the_line(store: Store, waiting: dict[str, Run]) -> None:
+def test_run_leaves_and_reenters_the_queue(store: Store, waiting: dict[str, Run]) -> None:
     run = waiting["a1"]
     assert store.leave_line(run.id)
     assert not store.leave_line(run.id)
     assert (store.run(run.id).state, store.run(run.id).reason) == ("stopped", "It was stopped before its turn came.")
-    store.command(run.id, "pause")  # of the worker that it does not have any more
+    store.command(run.id, "pause")  # for the worker that no longer exists
     store.enqueue(store.run(run.id))
     assert store.take_commands(run.id) == []
-    found = store.run(run.id)
-    assert (found.state, found.reason, found.ended_at) == ("waiting", "", None)
-    assert line(store)[-1] == "a1", "at the end of its owner's"
+    requeued = store.run(run.id)
+    assert (requeued.state, requeued.reason, requeued.ended_at) == ("waiting", "", None)
+    assert queued_titles(store)[-1] == "a1", "at the end of its owner's"
     with pytest.raises(StoreError, match="This run is waiting"):
-        store.enqueue(found)
+        store.enqueue(requeued)
     put(store, run.id, "finished")
     with pytest.raises(StoreError, match="This run is finished"):
         store.enqueue(store.run(run.id))
@@ -114,29 +114,29 @@ def test_leaving_and_entering_the_line(store: Store, waiting: dict[str, Run]) ->
     assert store.run(run.id).state == "waiting"
     store.delete_run(run.id)
     with pytest.raises(NotFoundError):
-        store.enqueue(found)
+        store.enqueue(requeued)
 
 
-def test_each_run_is_taken_once_by_several_processes(store: Store, project: Project, project_id: str) -> None:
+def test_concurrent_processes_claim_each_run_once(store: Store, project: Project, project_id: str) -> None:
     ids = [store.create_run(project_id, project, owner=str(number % 3)).id for number in range(24)]
-    told = together(claim, store.home, 3, 2)
-    assert sorted(run_id for lines in told for run_id in lines) == sorted(ids)
+    outputs = together(claim, store.home, 3, 2)
+    assert sorted(run_id for lines in outputs for run_id in lines) == sorted(ids)
     assert {run.state for run in store.runs()} == {"finished"}
 
 
-def test_tags_notes_and_where_it_comes_from(store: Store, project: Project, project_id: str) -> None:
+def test_tags_notes_and_origin_are_stored(store: Store, project: Project, project_id: str) -> None:
     run = store.create_run(project_id, project, tags=(" wide ", "wide", "", "two\nlines"), about={"again": "x"})
     assert (run.tags, run.about, run.notes) == (("wide", "two lines"), {"again": "x"}, "")
     store.update_run(run.id, title="Other", notes="𝕏 \n<b>", tags=["α"])
-    found = store.run(run.id)
-    assert (found.title, found.notes, found.tags) == ("Other", "𝕏 \n<b>", ("α",))
+    updated = store.run(run.id)
+    assert (updated.title, updated.notes, updated.tags) == ("Other", "𝕏 \n<b>", ("α",))
     with pytest.raises(StoreError, match="at most 40 letters"):
         store.update_run(run.id, tags=["x" * 41])
     with pytest.raises(StoreError, match="at most 20 tags, received 21"):
         store.update_run(run.id, tags=[str(number) for number in range(21)])
 
 
-def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project: Project, project_id: str) -> None:
+def test_trial_number_is_created_once_with_its_run(store: Store, project: Project, project_id: str) -> None:
     sweep = store.create_sweep(project_id, project, sweep_plan(3))
     run = store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {"training.seed": 1}))
     assert run.sweep_id == sweep.id
@@ -151,16 +151,16 @@ def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project
     assert not store.end_trial(sweep.id, first, "failed", None, "late", run=run), "it went on since it was read"
     assert store.end_trial(sweep.id, first, "complete", 0.5, run=store.run(run.id))
     assert not store.end_trial(sweep.id, first, "failed", None, "late", run=store.run(run.id)), "it was noted before"
-    found = [(trial.number, trial.run_id, trial.state, trial.assigned, trial.value) for trial in store.trials(sweep.id)]
-    assert found == [
+    rows = [(trial.number, trial.run_id, trial.state, trial.assigned, trial.value) for trial in store.trials(sweep.id)]
+    assert rows == [
         (0, run.id, "complete", {"training.seed": 1}, 0.5),
         (1, None, "failed", {"training.seed": 2}, None),
     ]
     store.delete_run(run.id)
     assert store.trials(sweep.id)[0].run_id is None
-    known = store.sweep(sweep.id)
-    assert store.change_sweep(known, plan={"trials": 4})
-    assert not store.change_sweep(known, state="finished"), "another process let it make one more"
+    stale = store.sweep(sweep.id)
+    assert store.change_sweep(stale, plan={"trials": 4})
+    assert not store.change_sweep(stale, state="finished"), "another process let it make one more"
     assert store.stop_sweep(sweep.id)
     assert not store.stop_sweep(sweep.id)
     with pytest.raises(NotFoundError, match="makes no more trials"):
@@ -170,7 +170,7 @@ def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project
     assert (store.sweeps(), store.trials(sweep.id)) == ([], [])
 
 
-def test_curves_of_several_runs_at_once(store: Store, project: Project, project_id: str) -> None:
+def test_curves_of_several_runs_are_read_together(store: Store, project: Project, project_id: str) -> None:
     ids = [store.create_run(project_id, project).id for _ in range(3)]
     for number, run_id in enumerate(ids[:2]):
         rows = [

@@ -1,4 +1,4 @@
-"""Runs, whichever database they are on: curves without gap or double point, commands handed out once, folders."""
+"""Runs on each database: curves without missing or duplicate points, commands delivered once, folders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def points(*steps: int, value: float = 1.0, split: str = "train") -> list[Point]
     return [(step, step // 10, split, "loss", value, 1000.0 + step) for step in steps]
 
 
-def test_a_new_run_waits(store: Store, project: Project, project_id: str) -> None:
+def test_new_run_waits(store: Store, project: Project, project_id: str) -> None:
     run = store.create_run(project_id, project, "With dropout")
     assert (run.project_id, run.title, run.state, run.reason) == (project_id, "With dropout", "waiting", "")
     assert (run.pid, run.epoch, run.step, run.total_steps, run.summary) == (None, 0, 0, 0, {})
@@ -41,37 +41,37 @@ def test_runs_are_listed_newest_first(store: Store, project: Project, project_id
     assert [run.id for run in store.runs(limit=1)] == [ids[2]]
 
 
-def test_fields_are_changed_alone(store: Store, run: Run) -> None:
+def test_update_changes_only_the_given_fields(store: Store, run: Run) -> None:
     summary = {"steps_per_s": 1.5, "nested": {"c": "𝕏\n\"'", "a": [1, 2.5, None]}, "title": "</script>"}
     put(store, run.id, "running", pid=77, total_steps=10**10, summary=summary)
-    found = store.run(run.id)
-    assert (found.state, found.pid, found.total_steps, found.summary) == ("running", 77, 10**10, summary)
-    assert json.dumps(found.summary) == json.dumps(summary), "in the same order"
-    assert (found.title, found.created_at) == (run.title, run.created_at)
+    updated = store.run(run.id)
+    assert (updated.state, updated.pid, updated.total_steps, updated.summary) == ("running", 77, 10**10, summary)
+    assert json.dumps(updated.summary) == json.dumps(summary), "in the same order"
+    assert (updated.title, updated.created_at) == (run.title, run.created_at)
 
 
-def test_a_heartbeat_tells_how_far_it_is(store: Store, run: Run) -> None:
+def test_heartbeat_updates_the_progress(store: Store, run: Run) -> None:
     now = datetime.now(UTC)
     put(store, run.id, "running", pid=7, started_at=now, total_steps=90)
     store.heartbeat(run.id, epoch=3, step=2**40, summary={"rate": 5})
-    found = store.run(run.id)
-    assert (found.epoch, found.step, found.summary) == (3, 2**40, {"rate": 5})
-    assert (found.state, found.pid, found.started_at, found.total_steps) == ("running", 7, now, 90)
-    assert found.heartbeat_at is not None
-    assert now <= found.heartbeat_at < now + timedelta(minutes=1)
+    updated = store.run(run.id)
+    assert (updated.epoch, updated.step, updated.summary) == (3, 2**40, {"rate": 5})
+    assert (updated.state, updated.pid, updated.started_at, updated.total_steps) == ("running", 7, now, 90)
+    assert updated.heartbeat_at is not None
+    assert now <= updated.heartbeat_at < now + timedelta(minutes=1)
 
 
-def test_moments_keep_their_place_in_time(store: Store, run: Run) -> None:
+def test_timestamps_are_converted_to_utc(store: Store, run: Run) -> None:
     moment = datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=9)))
     store.update_run(run.id, started_at=moment)
-    found = store.run(run.id).started_at
-    assert found == moment
-    assert found is not None
-    assert found.utcoffset() == timedelta(0)
+    started_at = store.run(run.id).started_at
+    assert started_at == moment
+    assert started_at is not None
+    assert started_at.utcoffset() == timedelta(0)
 
 
-def test_a_state_is_changed_only_by_whoever_holds_the_run(store: Store, project: Project, project_id: str) -> None:
-    """For each pair of states: reached from those that are declared, and with the claim alone."""
+def test_only_the_claim_holder_changes_the_state(store: Store, project: Project, project_id: str) -> None:
+    """For each pair of states: only declared transitions are allowed, and only with the claim."""
     run = store.create_run(project_id, project)
     for before in STATES:
         for state in STATES:
@@ -85,8 +85,8 @@ def test_a_state_is_changed_only_by_whoever_holds_the_run(store: Store, project:
             else:
                 with pytest.raises(ClaimLostError, match=f"This run is {before}; it cannot become {state}"):
                     store.change_state(run.id, state, holding="mine", reason="late")
-            found = store.run(run.id)
-            assert (found.state, found.reason) == ((state, "in time") if allowed else (before, "")), (before, state)
+            current = store.run(run.id)
+            assert (current.state, current.reason) == ((state, "in time") if allowed else (before, "")), (before, state)
     put(store, run.id, "finished", claim="mine", step=7)
     store.heartbeat(run.id, epoch=1, step=9, summary={})
     assert store.run(run.id).step == 9
@@ -94,11 +94,11 @@ def test_a_state_is_changed_only_by_whoever_holds_the_run(store: Store, project:
         store.heartbeat(run.id, holding="mine", epoch=1, step=10, summary={})
 
 
-def test_whatever_a_lost_worker_says_is_not_kept(store: Store, run: Run) -> None:
+def test_writes_without_the_claim_are_refused(store: Store, run: Run) -> None:
     put(store, run.id, "running", claim="mine")
     store.add_points(run.id, points(1, 2), holding="mine")
     store.command(run.id, "stop")
-    for said in (
+    for write in (
         lambda: store.add_points(run.id, points(3), holding="theirs"),
         lambda: store.drop_points_after(run.id, 0, holding="theirs"),
         lambda: store.take_commands(run.id, holding="theirs"),
@@ -106,18 +106,18 @@ def test_whatever_a_lost_worker_says_is_not_kept(store: Store, run: Run) -> None
         lambda: store.held(run.id, "theirs"),
     ):
         with pytest.raises(ClaimLostError):
-            said()
+            write()
     assert (store.points(run.id).step, store.run(run.id).step) == ([1, 2], 0)
     assert store.take_commands(run.id, holding="mine") == [Command("stop", None)]
 
 
-def test_what_is_known_of_a_run_is_added_to_by_two_at_once(store: Store, run: Run) -> None:
+def test_notes_about_a_run_are_merged(store: Store, run: Run) -> None:
     store.note_about(run.id, {"halted": True})
     store.note_about(run.id, {"retries": 1})
     assert store.run(run.id).about == {"halted": True, "retries": 1}
 
 
-def test_what_is_none_is_refused(store: Store, run: Run) -> None:
+def test_unknown_states_and_commands_are_refused(store: Store, run: Run) -> None:
     with pytest.raises(StoreError, match="'sleeping' is not a state of a run"):
         store.change_state(run.id, "sleeping", holding=None)
     with pytest.raises(ValueError, match="changed by change_state"):
@@ -127,7 +127,7 @@ def test_what_is_none_is_refused(store: Store, run: Run) -> None:
     assert (store.run(run.id).state, store.take_commands(run.id)) == ("waiting", [])
 
 
-def test_what_is_gone_gets_a_sentence(store: Store, project: Project, run: Run) -> None:
+def test_deleted_run_is_refused_with_a_message(store: Store, project: Project, run: Run) -> None:
     store.delete_run(run.id)
     store.delete_run(run.id)
     for gone in (run.id, str(uuid.uuid4())):
@@ -148,7 +148,7 @@ def test_what_is_gone_gets_a_sentence(store: Store, project: Project, run: Run) 
         assert store.points(gone).step == []
 
 
-def test_only_an_id_names_a_folder(store: Store, run: Run) -> None:
+def test_only_valid_ids_name_a_folder(store: Store, run: Run) -> None:
     assert store.artifacts(run.id).local_directory() == store.home / "runs" / str(uuid.UUID(run.id))
     (store.home / "precious").write_text("mine")
     (store.home.parent / "x").mkdir()
@@ -161,33 +161,33 @@ def test_only_an_id_names_a_folder(store: Store, run: Run) -> None:
     assert (store.home.parent / "x").exists()
 
 
-def test_points_come_back_column_by_column_in_their_order(store: Store, run: Run) -> None:
+def test_points_are_returned_as_columns_in_order(store: Store, run: Run) -> None:
     store.add_points(run.id, points(30, 10, 20))
     store.add_points(run.id, [(2, 0, "validation", "accuracy", 0.5, 9.0)])
-    found = store.points(run.id)
-    assert found.step == [30, 10, 20, 2]
-    assert found.epoch == [3, 1, 2, 0]
-    assert found.split == ["train"] * 3 + ["validation"]
-    assert found.name == ["loss"] * 3 + ["accuracy"]
-    assert found.value == [1.0, 1.0, 1.0, 0.5]
-    assert found.at == [1030.0, 1010.0, 1020.0, 9.0]
+    columns = store.points(run.id)
+    assert columns.step == [30, 10, 20, 2]
+    assert columns.epoch == [3, 1, 2, 0]
+    assert columns.split == ["train"] * 3 + ["validation"]
+    assert columns.name == ["loss"] * 3 + ["accuracy"]
+    assert columns.value == [1.0, 1.0, 1.0, 0.5]
+    assert columns.at == [1030.0, 1010.0, 1020.0, 9.0]
 
 
-def test_a_reader_gets_each_point_once(store: Store, project: Project, project_id: str, run: Run) -> None:
+def test_reader_gets_each_point_once(store: Store, project: Project, project_id: str, run: Run) -> None:
     other = store.create_run(project_id, project)
-    seen: list[int] = []
+    steps: list[int] = []
     last = store.points(run.id).last
     for first in range(0, 100, 10):
         store.add_points(run.id, points(*range(first, first + 10)))
         store.add_points(other.id, points(*range(5)))
         new = store.points(run.id, last)
-        seen += new.step
+        steps += new.step
         last = new.last
-    assert seen == list(range(100))
+    assert steps == list(range(100))
     assert (store.points(run.id, last).step, store.points(run.id, last).last) == ([], last)
 
 
-def test_values_that_are_no_number_are_left_out(store: Store, run: Run) -> None:
+def test_nan_and_infinity_are_dropped(store: Store, run: Run) -> None:
     rows = [
         (step, 0, "train", "loss", value, 0.0) for step, value in enumerate((1.0, math.nan, math.inf, -math.inf, 2.0))
     ]
@@ -197,7 +197,7 @@ def test_values_that_are_no_number_are_left_out(store: Store, run: Run) -> None:
     assert store.points(run.id).value == [1.0, 2.0]
 
 
-def test_a_resumed_run_leaves_no_double_point(store: Store, project: Project, project_id: str, run: Run) -> None:
+def test_resumed_run_has_no_duplicate_points(store: Store, project: Project, project_id: str, run: Run) -> None:
     other = store.create_run(project_id, project)
     store.add_points(other.id, points(50))
     store.add_points(run.id, points(*range(0, 60, 5)))
@@ -212,7 +212,7 @@ def test_a_resumed_run_leaves_no_double_point(store: Store, project: Project, pr
     assert store.points(other.id).step == [50]
 
 
-def test_commands_are_handed_out_once_in_their_order(store: Store, project: Project, project_id: str, run: Run) -> None:
+def test_commands_are_delivered_once_in_order(store: Store, project: Project, project_id: str, run: Run) -> None:
     other = store.create_run(project_id, project)
     store.command(run.id, "pause")
     store.command(run.id, "learning_rate", 0.01)
@@ -222,7 +222,7 @@ def test_commands_are_handed_out_once_in_their_order(store: Store, project: Proj
     assert store.take_commands(other.id) == [Command("stop", None)]
 
 
-def test_deleting_a_run_takes_its_folder_along(store: Store, run: Run) -> None:
+def test_deleting_a_run_deletes_its_folder(store: Store, run: Run) -> None:
     folder = store.artifacts(run.id).local_directory()
     (folder / "checkpoints").mkdir(parents=True)
     store.add_points(run.id, points(1))
@@ -241,7 +241,7 @@ def test_points_are_added_all_or_none(store: Store, run: Run) -> None:
 
 @pytest.fixture
 def on_sqlite(home: Path) -> Iterator[tuple[Store, str]]:
-    """A store on SQLite, whose speed is promised, and a run in it."""
+    """A store on SQLite, which has speed guarantees, and a run in it."""
     store = open_store(home)
     yield store, store.create_run(store.create_project(blank("Fast")), blank("Fast")).id
     store.close()
@@ -253,19 +253,19 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def test_points_in_one_go_are_much_faster_than_one_by_one(on_sqlite: tuple[Store, str]) -> None:
+def test_batched_points_are_five_times_faster(on_sqlite: tuple[Store, str]) -> None:
     store, run_id = on_sqlite
     rows = points(*range(600))
-    together = min(seconds(lambda: store.add_points(run_id, rows)) for _ in range(3))
+    batched_s = min(seconds(lambda: store.add_points(run_id, rows)) for _ in range(3))
 
     def one_by_one() -> None:
         for row in rows:
             store.add_points(run_id, [row])
 
-    assert seconds(one_by_one) / together >= 5
+    assert seconds(one_by_one) / batched_s >= 5
 
 
-def test_reading_on_costs_what_is_new_not_what_is_there(on_sqlite: tuple[Store, str]) -> None:
+def test_incremental_reads_cost_only_the_new_points(on_sqlite: tuple[Store, str]) -> None:
     store, run_id = on_sqlite
     store.add_points(run_id, points(*range(20_000)))
     last = store.points(run_id).last

@@ -1,4 +1,4 @@
-"""A store that cannot be used says so in one sentence: what, where, how to mend. And what it costs to have one."""
+"""An unusable store is reported in one sentence: what, where, and how to fix it; and the cost of opening one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def refusal(folder: Path) -> str:
     return sentence
 
 
-def test_home_is_where_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NETLOOM_HOME", str(tmp_path))
     assert home() == tmp_path
     monkeypatch.chdir(tmp_path)
@@ -48,9 +48,9 @@ def test_a_data_folder_may_have_any_name(home: Path, name: str) -> None:
     assert (home / name / "netloom.db").is_file()
 
 
-def test_a_fresh_file_that_someone_writes_is_waited_for(home: Path) -> None:
-    # SQLite's own timeout does not cover the switch to WAL: one in a hundred processes that opened a fresh home
-    # together was refused at once.
+def test_opening_waits_for_a_locked_new_file(home: Path) -> None:
+    # The timeout of SQLite does not cover the switch to WAL: 1 of 100 processes that opened a new home
+    # concurrently was refused immediately.
     writer = sqlite3.connect(home / "netloom.db", isolation_level=None, check_same_thread=False)
     writer.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(0.3, writer.close)
@@ -62,7 +62,7 @@ def test_a_fresh_file_that_someone_writes_is_waited_for(home: Path) -> None:
     timer.join()
 
 
-def test_a_refused_store_leaves_no_connection_behind(home: Path) -> None:
+def test_refused_store_leaves_no_open_connection(home: Path) -> None:
     store = open_store(home)
     with store.db.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
@@ -71,11 +71,11 @@ def test_a_refused_store_leaves_no_connection_behind(home: Path) -> None:
     assert not (home / "netloom.db-wal").exists(), "the last connection to be closed takes the log away"
 
 
-def test_a_full_disk_loses_only_what_was_not_kept(home: Path) -> None:
+def test_full_disk_loses_only_unsaved_points(home: Path) -> None:
     store = open_store(home)
     run = store.create_run(store.create_project(blank("x")), blank("x"))
     store.add_points(run.id, batch(0))
-    with store.db.engine.connect() as connection:  # the pool hands out this very connection again
+    with store.db.engine.connect() as connection:  # the pool reuses this connection
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 5}")
     kept = 1
@@ -97,16 +97,16 @@ def test_a_full_disk_loses_only_what_was_not_kept(home: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="this system knows no other users")
 @pytest.mark.parametrize("writable", ["", "folder"])
-def test_a_store_of_someone_else(tmp_path: Path, writable: str) -> None:
+def test_store_of_another_user_is_refused(tmp_path: Path, writable: str) -> None:
     folder = Path("/tmp" if os.getuid() == 0 else tmp_path) / f"netloom-test-{os.getpid()}-{writable}"
     try:
         open_store(folder).close()
         (folder / "netloom.db").chmod(0o444)
         folder.chmod(0o777 if writable else 0o555)
         child = Child(open_as_stranger, folder, 65534 if os.getuid() == 0 else 0)
-        told, problems = child.communicate()
+        output, problems = child.communicate()
         assert child.returncode == 0, problems
-        assert "let this user write to it, or choose another data folder." in told or "may write there." in told
+        assert "let this user write to it, or choose another data folder." in output or "may write there." in output
     finally:
         folder.chmod(0o777)
         shutil.rmtree(folder)
@@ -121,14 +121,16 @@ def test_a_store_of_someone_else(tmp_path: Path, writable: str) -> None:
         ("sqlite:////nowhere/at/all.db", "/nowhere/at/all.db cannot be used: unable to open database file"),
     ],
 )
-def test_an_address_that_leads_nowhere(home: Path, monkeypatch: pytest.MonkeyPatch, url: str, expected: str) -> None:
+def test_invalid_database_url_is_explained(
+    home: Path, monkeypatch: pytest.MonkeyPatch, url: str, expected: str
+) -> None:
     monkeypatch.setenv("NETLOOM_DATABASE_URL", url)
     sentence = refusal(home)
     assert expected in sentence
     assert "secret" not in sentence
 
 
-def test_a_server_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_reported_without_the_password(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psycopg", reason="PostgreSQL: the Python package psycopg is not installed")
     monkeypatch.setenv("NETLOOM_DATABASE_URL", f"postgresql+psycopg://me:secret@/netloom?host={home}")
     sentence = refusal(home)
@@ -136,7 +138,7 @@ def test_a_server_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch)
     assert "secret" not in sentence
 
 
-def test_half_a_character_in_a_document(store: Store) -> None:
+def test_lone_surrogate_in_a_document_is_refused(store: Store) -> None:
     node = Node(id="a", type="Linear", params={"units": "\ud800"})
     project = blank("x")
     network = project.main_network.model_copy(update={"nodes": {"a": node}})
@@ -144,11 +146,11 @@ def test_half_a_character_in_a_document(store: Store) -> None:
         store.create_project(project.with_network("main", network))
 
 
-def test_opening_imports_nothing_heavy(home: Path) -> None:
+def test_opening_imports_no_heavy_packages(home: Path) -> None:
     heavy = ("torch", "streamlit", "pandas", "numpy", "sklearn", "alembic", "networkx")
     code = (
         "import sys; from netloom.store import open_store; open_store().list_projects(); "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "[]\n"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == "[]\n"
