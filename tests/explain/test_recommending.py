@@ -1,4 +1,4 @@
-"""What a network for ratings goes by: users and films by their names, and not by their numbers."""
+"""Explanations of a rating network: users and films appear by name, not by index."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ def rating() -> TrainedRun:
     return untrained_run(templates()["ratings_ncf"].project)
 
 
-def test_a_user_is_shown_as_a_column_with_its_name(rating: TrainedRun) -> None:
+def test_user_and_film_are_plotted_as_named_columns(rating: TrainedRun) -> None:
     row = int(rating.data.split["test"][0])
-    found = explain(rating, "integrated_gradients", row, proofs=False)
-    assert {name: plot_kind(found, name) for name in found.attributions} == dict.fromkeys(
+    explanation = explain(rating, "integrated_gradients", row, proofs=False)
+    assert {name: plot_kind(explanation, name) for name in explanation.attributions} == dict.fromkeys(
         ("user", "film"), PlotKind.BARS
     )
-    for one in explanation_plots(found):
-        assert one.table["value"] == [found.example.columns[one.title]]
-        assert one.figure is not None
-        assert f"{one.title} = {found.example.columns[one.title]}" in one.figure.to_json()
+    for plot in explanation_plots(explanation):
+        assert plot.table["value"] == [explanation.example.columns[plot.title]]
+        assert plot.figure is not None
+        assert f"{plot.title} = {explanation.example.columns[plot.title]}" in plot.figure.to_json()
 
 
-def test_over_many_rows_they_go_by_their_names(rating: TrainedRun) -> None:
-    found = global_attribution(rating, rows=60)
-    names = {part.name for part in found.parts}
+def test_global_features_use_user_and_film_names(rating: TrainedRun) -> None:
+    summary = global_attribution(rating, rows=60)
+    names = {part.name for part in summary.parts}
     assert names
     assert all(name.startswith(("user ", "film ")) for name in names)
-    one = next(iter(found.rows))
-    columns = rating.data.example(one.row).columns
-    assert any(columns["user"] in top or columns["film"] in top for top in one.tops)
+    row = next(iter(summary.rows))
+    columns = rating.data.example(row.row).columns
+    assert any(columns["user"] in top or columns["film"] in top for top in row.tops)
 
 
-def test_a_bare_number_is_told_with_its_column() -> None:
-    numbered = field_encoder(
+def test_numeric_category_names_include_their_column() -> None:
+    encoder = field_encoder(
         {
             "name": "user",
             "encoding": "categories",
             "columns": [{"name": "userId", "type": "category", "values": ["7", "userId 8"]}],
         }
     )
-    assert [token_names(numbered)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]
+    assert [token_names(encoder)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]

@@ -1,4 +1,4 @@
-"""What people ask for, rightly and wrongly."""
+"""Valid and invalid explanation requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.explain.models import source, trained
 from tests.networks import chain, project
 
 
-def test_every_method_introduces_itself() -> None:
+def test_every_method_has_a_title_group_and_url() -> None:
     listed = methods(trained("transformer"))
     assert [method.name for method in listed][:3] == ["integrated_gradients", "saliency", "occlusion"]
     assert {method.name for method in listed} == set(registry())
@@ -31,7 +31,7 @@ def test_every_method_introduces_itself() -> None:
         assert method.url.startswith("https://")
 
 
-def test_classes_by_name_and_number() -> None:
+def test_target_class_is_accepted_by_name_or_index() -> None:
     run = trained("image")
     by_name, by_number = explain(run, "saliency", 3, target="square"), explain(run, "saliency", 3, target=1)
     assert by_name.target == by_number.target
@@ -39,30 +39,30 @@ def test_classes_by_name_and_number() -> None:
     np.testing.assert_array_equal(by_name.attributions["image"], by_number.attributions["image"])
 
 
-def test_the_answer_of_a_class_that_was_not_predicted() -> None:
+def test_any_class_can_be_explained() -> None:
     run = trained("table")
     for name in run.data.schema.target.classes:
-        found = explain(run, "integrated_gradients", 3, target=name)
-        assert found.target.name == name
-        assert found.prediction.text == explain(run, "integrated_gradients", 3).prediction.text
+        explanation = explain(run, "integrated_gradients", 3, target=name)
+        assert explanation.target.name == name
+        assert explanation.prediction.text == explain(run, "integrated_gradients", 3).prediction.text
 
 
-def test_tokens_of_a_text_by_position_and_name() -> None:
+def test_text_target_is_chosen_by_position_and_token() -> None:
     run = trained("characters")
-    found = explain(run, "occlusion", 2, target={"position": 10, "token": "e"})
-    assert (found.target.position, found.target.name) == (10, "e")
+    explanation = explain(run, "occlusion", 2, target={"position": 10, "token": "e"})
+    assert (explanation.target.position, explanation.target.name) == (10, "e")
     assert explain(run, "occlusion", 2, target="e").target.position == 23
-    assert found.labels["text"] == found.example.tokens
+    assert explanation.labels["text"] == explanation.example.tokens
 
 
-def test_padding_gets_nothing_and_has_no_label() -> None:
+def test_padding_has_zero_attribution_and_no_label() -> None:
     run = trained("transformer")
     row = next(i for i in range(run.data.schema.rows) if (run.data.inputs["text"][i] == 0).sum() >= 3)
     padding = run.data.inputs["text"][row].numpy() == 0
     for method in ("integrated_gradients", "occlusion"):
-        found = explain(run, method, row)
-        np.testing.assert_allclose(found.attributions["text"][padding], 0.0, atol=1e-6)
-        assert all(found.labels["text"][place] == "" for place in np.flatnonzero(padding))
+        explanation = explain(run, method, row)
+        np.testing.assert_allclose(explanation.attributions["text"][padding], 0.0, atol=1e-6)
+        assert all(explanation.labels["text"][place] == "" for place in np.flatnonzero(padding))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_padding_gets_nothing_and_has_no_label() -> None:
         ("occlusion", 0, {"node": "linear_1"}, "Occlusion does not take a layer: it does not explain a layer"),
     ],
 )
-def test_a_wrong_request_gets_a_sentence(method: str, row: int, asked: dict[str, Any], message: str) -> None:
+def test_invalid_request_is_refused_with_a_message(method: str, row: int, asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ExplainError, match=message):
         explain(trained("table"), method, row, **asked)
 
@@ -124,17 +124,17 @@ def test_a_wrong_request_gets_a_sentence(method: str, row: int, asked: dict[str,
         ({"place": 1}, "A target in a text has a position and a token"),
     ],
 )
-def test_a_wrong_place_in_a_text_gets_a_sentence(target: dict[str, Any], message: str) -> None:
+def test_invalid_text_target_is_refused_with_a_message(target: dict[str, Any], message: str) -> None:
     with pytest.raises(ExplainError, match=message):
         explain(trained("characters"), "saliency", 0, target=target)
 
 
-def test_a_raw_row_that_does_not_fit() -> None:
+def test_raw_row_with_missing_columns_is_refused() -> None:
     with pytest.raises(DataError, match="has no column"):
         explain(trained("table"), "saliency", {"mean radius": 1.0})
 
 
-def test_an_answer_that_is_no_number() -> None:
+def test_non_finite_score_is_refused() -> None:
     run = trained("regression")
     model = module(run.source)
     with torch.no_grad():
@@ -143,23 +143,23 @@ def test_an_answer_that_is_no_number() -> None:
         explain_model(run.project, model.eval(), run.data, "integrated_gradients", 0)
 
 
-def test_an_example_that_is_the_baseline() -> None:
-    """An empty text is all padding: there is nothing to share out, and that is said."""
-    found = explain(trained("transformer"), "integrated_gradients", {"text": ""})
-    assert found.proofs.completeness is not None
-    assert found.proofs.completeness.relative_error is None
-    assert found.proofs.faithfulness is None
-    assert found.verdict.level == "caution"
-    assert "nothing to attribute" in found.verdict.sentence
+def test_example_equal_to_the_baseline_has_nothing_to_attribute() -> None:
+    """An empty text is all padding, so there is nothing to attribute, and the verdict says so."""
+    explanation = explain(trained("transformer"), "integrated_gradients", {"text": ""})
+    assert explanation.proofs.completeness is not None
+    assert explanation.proofs.completeness.relative_error is None
+    assert explanation.proofs.faithfulness is None
+    assert explanation.verdict.level == "caution"
+    assert "nothing to attribute" in explanation.verdict.sentence
     assert explain(trained("transformer"), "occlusion", {"text": ""}).verdict.level == "caution"
 
 
-def test_two_embeddings_of_one_text_add_up_together() -> None:
-    """Both embeddings read the same tokens; each token gets the sum of its two parts."""
+def test_attributions_of_two_embeddings_satisfy_completeness() -> None:
+    """Both embeddings read the same tokens; the attribution of a token is the sum of both."""
     run = trained("transformer")
     kind, params = source("intents")
     size = params["vocabulary"]
-    made = project(
+    document = project(
         {
             "input_1": (kind, params),
             "embedding_1": ("Embedding", {"vocabulary": size, "dim": 8}),
@@ -180,18 +180,18 @@ def test_two_embeddings_of_one_text_add_up_together() -> None:
         ],
     )
     torch.manual_seed(0)
-    found = explain_model(made, module(made).eval(), run.data, "integrated_gradients", 3)
-    proof = found.proofs.completeness
+    explanation = explain_model(document, module(document).eval(), run.data, "integrated_gradients", 3)
+    proof = explanation.proofs.completeness
     assert proof is not None
     assert proof.relative_error is not None
     assert proof.relative_error <= 0.01
 
 
-def test_tokens_that_no_embedding_reads_have_no_gradients() -> None:
-    """Gradients cannot reach whole numbers; occlusion needs none."""
+def test_gradient_methods_need_an_embedding_on_tokens() -> None:
+    """Token indices have no gradient; occlusion needs none."""
     run = trained("transformer")
     kind, params = source("intents")
-    made = project(
+    document = project(
         {
             "input_1": (kind, params),
             "reshape_1": ("Reshape", {"shape": [-1]}),
@@ -208,21 +208,21 @@ def test_tokens_that_no_embedding_reads_have_no_gradients() -> None:
             ("linear_1", "output_1"),
         ],
     )
-    reasons = {found.name: found.reason for found in methods(replace(run, project=made))}
-    said = "Reshape (reshape_1) reads the tokens of Input (input_1) without an Embedding"
-    assert reasons["integrated_gradients"].startswith(said)
-    assert reasons["saliency"].startswith(said)
+    reasons = {method.name: method.reason for method in methods(replace(run, project=document))}
+    reason = "Reshape (reshape_1) reads the tokens of Input (input_1) without an Embedding"
+    assert reasons["integrated_gradients"].startswith(reason)
+    assert reasons["saliency"].startswith(reason)
     assert reasons["occlusion"] == ""
     with pytest.raises(ExplainError, match="use Occlusion"):
-        explain(replace(run, project=made), "integrated_gradients", 3)
+        explain(replace(run, project=document), "integrated_gradients", 3)
 
 
-def test_a_raw_row_may_hold_the_date_itself(home: Path) -> None:
+def test_raw_row_accepts_a_date_string(home: Path) -> None:
     rows = "".join(f"2024-01-{1 + day % 28:02d},{day},{'a' if day % 2 else 'b'}\n" for day in range(60))
     info = add_file(f"when,x,y\n{rows}".encode(), "days.csv", home)
     data = DataChoice(dataset=info.name)
     width = prepare(data, home).schema.inputs[0].shape[0]
     table = ("Input", {"field": "features", "kind": "vector", "shape": [width]})
     run = fit_here(chain(table, ("Linear", {"units": 2}), data=data, training=Training(epochs=1)), home)
-    found = explain(run, "saliency", {"when": "2024-01-05", "x": 3})
-    assert found.example.columns == {"when": "2024-01-05", "x": 3}
+    explanation = explain(run, "saliency", {"when": "2024-01-05", "x": 3})
+    assert explanation.example.columns == {"when": "2024-01-05", "x": 3}

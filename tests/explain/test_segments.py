@@ -1,4 +1,4 @@
-"""Long series are told in spans: the same in the sentence, the figure and the CSV."""
+"""Long series are reported in segments: the same in the sentence, the figure and the CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.modalities.encoding.field_encoder import field_encoder
 from tests.explain.models import network, untrained_run
 
 
-def spans(steps: int, rate: int = 0, channels: int = 1) -> Segments | None:
+def segments_for(steps: int, rate: int = 0, channels: int = 1) -> Segments | None:
     return segments_of(
         FieldSpec("s", "sequence", (steps, channels)), field_encoder({"name": "s", "encoding": "series", "rate": rate})
     )
@@ -32,23 +32,23 @@ def spans(steps: int, rate: int = 0, channels: int = 1) -> Segments | None:
         (65, 0, "steps 0–1", "step 64", (0, 2)),
     ],
 )
-def test_spans_have_round_lengths(steps: int, rate: int, first: str, last: str, begins: tuple[int, int]) -> None:
-    found = spans(steps, rate)
-    assert found is not None
-    assert (found.names[0], found.names[-1]) == (first, last)
-    assert found.starts[:2] == begins
-    assert len(set(found.names)) == len(found.names) == len(found.starts) <= MAX_SEGMENTS
+def test_segments_have_round_lengths(steps: int, rate: int, first: str, last: str, begins: tuple[int, int]) -> None:
+    segments = segments_for(steps, rate)
+    assert segments is not None
+    assert (segments.names[0], segments.names[-1]) == (first, last)
+    assert segments.starts[:2] == begins
+    assert len(set(segments.names)) == len(segments.names) == len(segments.starts) <= MAX_SEGMENTS
     values = np.random.default_rng(0).normal(size=(3, steps, 1))
-    np.testing.assert_allclose(found.summed(values).sum(1), values.sum((1, 2)))
+    np.testing.assert_allclose(segments.summed(values).sum(1), values.sum((1, 2)))
 
 
-def test_short_series_and_channels_are_told_by_step_and_by_channel() -> None:
-    assert spans(MAX_SEGMENTS) is None
-    assert spans(5000, 8000, channels=2) is None
+def test_short_or_multichannel_series_has_no_segments() -> None:
+    assert segments_for(MAX_SEGMENTS) is None
+    assert segments_for(5000, 8000, channels=2) is None
 
 
-def test_a_sound_is_as_high_as_it_is_loud() -> None:
-    sound, other = spans(800, 8000), spans(800)
+def test_sound_segment_level_is_its_rms() -> None:
+    sound, other = segments_for(800, 8000), segments_for(800)
     assert sound is not None
     assert other is not None
     loud = np.where(np.arange(800) < 400, 1.0, 3.0) * np.where(np.arange(800) % 2, -1.0, 1.0)
@@ -56,31 +56,31 @@ def test_a_sound_is_as_high_as_it_is_loud() -> None:
     assert other.levels(np.arange(800.0)[None])[0, 0] == pytest.approx(np.arange(other.starts[1]).mean())
 
 
-def test_a_linear_network_of_a_sound_goes_by_its_weights_in_spans_of_time() -> None:
+def test_linear_sound_attributions_are_summed_per_segment() -> None:
     options: dict[str, Any] = {"rows": 60, "fields": {"sound": {"sound": "waveform"}}}
     run = untrained_run(network("spoken", ("Flatten", {}), ("Linear", {"units": 10}), options=options))
     spec, about = run.data.schema.inputs[0], run.data.fields[0]
-    found = global_attribution(run, "test", target=3, rows=5)
-    pieces = segments_of(spec, about)
-    assert pieces is not None
+    summary = global_attribution(run, "test", target=3, rows=5)
+    segments = segments_of(spec, about)
+    assert segments is not None
     weights: Any = run.model.get_submodule("linear_1").weight
     x = run.data.inputs[spec.name]
-    rows = [row.row for row in found.rows]
-    ground = x[run.data.split["train"]].mean(0)
-    single = ((x[rows] - ground).flatten(1) * weights[3]).detach().double().numpy()
-    ends = [*pieces.starts[1:], single.shape[1]]
-    parts = np.stack([single[:, low:high].sum(1) for low, high in zip(pieces.starts, ends, strict=True)], axis=1)
+    rows = [row.row for row in summary.rows]
+    mean_input = x[run.data.split["train"]].mean(0)
+    single = ((x[rows] - mean_input).flatten(1) * weights[3]).detach().double().numpy()
+    ends = [*segments.starts[1:], single.shape[1]]
+    parts = np.stack([single[:, low:high].sum(1) for low, high in zip(segments.starts, ends, strict=True)], axis=1)
 
-    told = {row["part"]: row for row in found.table()}
-    assert set(told) == set(pieces.names)
-    for place, name in enumerate(pieces.names):
+    table = {row["part"]: row for row in summary.table()}
+    assert set(table) == set(segments.names)
+    for place, name in enumerate(segments.names):
         assert name.endswith(" s")
-        assert told[name]["mean size"] == pytest.approx(np.abs(parts[:, place]).mean(), abs=1e-5)
-    best = max(told, key=lambda name: told[name]["mean size"])
-    drawn = global_plots.bars(found.parts).to_plotly_json()["data"][0]
+        assert table[name]["mean size"] == pytest.approx(np.abs(parts[:, place]).mean(), abs=1e-5)
+    best = max(table, key=lambda name: table[name]["mean size"])
+    drawn = global_plots.bars(summary.parts).to_plotly_json()["data"][0]
     assert drawn["customdata"][0] == best
-    shown = global_plots.profile(found, spec.name)
-    assert tuple(shown.data[0].x) == pieces.names
+    shown = global_plots.profile(summary, spec.name)
+    assert tuple(shown.data[0].x) == segments.names
     np.testing.assert_allclose(shown.data[0].y, np.abs(parts).mean(0), atol=1e-5)
-    assert all(top.rpartition(" ")[0] in told for row in found.rows for top in row.tops)
-    assert found.as_json()["spans"] == {spec.name: pieces.names}
+    assert all(top.rpartition(" ")[0] in table for row in summary.rows for top in row.tops)
+    assert summary.as_json()["spans"] == {spec.name: segments.names}

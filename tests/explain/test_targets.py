@@ -1,4 +1,4 @@
-"""Which number is explained where an objective has answers of its own kind."""
+"""Which score is explained for objectives with special outputs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def data_of(name: str, home: Path) -> Prepared:
     return prepare(DataChoice(dataset=name, options={"rows": 100} if name != "breast_cancer" else {}), home)
 
 
-def test_one_logit_is_explained_for_or_against(home: Path) -> None:
+def test_single_logit_is_explained_for_either_class(home: Path) -> None:
     data, training = data_of("breast_cancer", home), Training(objective="binary_classification")
     output = torch.tensor([[-1.5]])
-    own = choose(None, output, data, {}, training)
-    assert (own.name, float(select(own, output, data))) == ("malignant", 1.5)
+    predicted = choose(None, output, data, {}, training)
+    assert (predicted.name, float(select(predicted, output, data))) == ("malignant", 1.5)
     other = choose("benign", output, data, {}, training)
     assert float(select(other, output, data)) == -1.5
-    shares = predict(own, output, data).probabilities
+    shares = predict(predicted, output, data).probabilities
     assert shares["benign"] == pytest.approx(1 / (1 + math.exp(1.5)), rel=1e-5)
     with pytest.raises(ExplainError, match="choose one of malignant, benign"):
         choose("sick", output, data, {}, training)
 
 
-def test_a_label_is_explained_by_its_logit(home: Path) -> None:
+def test_label_target_is_its_logit(home: Path) -> None:
     data, training = data_of("scenes", home), Training(objective="multi_label")
     output = torch.tensor([[2.0, -1.0, 3.0, -4.0]])
     assert choose(None, output, data, {}, training).name == "triangle"
@@ -41,22 +41,22 @@ def test_a_label_is_explained_by_its_logit(home: Path) -> None:
     assert predict(target, output, data).text == "circle, triangle"
 
 
-def test_a_pair_is_explained_by_its_distance(home: Path) -> None:
+def test_pair_target_is_its_distance(home: Path) -> None:
     data, training = data_of("same_digits", home), Training(objective="siamese")
     output = torch.tensor([[0.0, 1.0, 3.0, 5.0]])
     target = choose(None, output, data, {}, training)
     assert float(select(target, output, data)) == pytest.approx(5)
 
 
-def test_one_of_several_outputs_is_explained_in_its_own_units(home: Path) -> None:
+def test_multi_output_target_uses_the_units_of_its_output(home: Path) -> None:
     data, training = data_of("shape_facts", home), Training(objective="several_outputs")
     output = torch.tensor([[0.1, 0.2, 0.9, 0.3, 0.5]])
     areas = data.raw.target[data.split["train"].numpy(), 1]
-    own = choose(None, output, data, {}, training)
-    assert own.name == "shape: triangle"
+    default = choose(None, output, data, {}, training)
+    assert default.name == "shape: triangle"
     area = choose("area", output, data, {}, training)
     assert float(select(area, output, data)) == pytest.approx(0.5 * areas.std() + areas.mean(), rel=1e-5)
-    assert predict(own, output, data).text.startswith("shape: triangle, area: ")
+    assert predict(default, output, data).text.startswith("shape: triangle, area: ")
     assert target_names(data, training) == (
         "shape", "shape: circle", "shape: square", "shape: triangle", "shape: cross", "area",
     )  # fmt: skip

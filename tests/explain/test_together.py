@@ -1,4 +1,4 @@
-"""Several people explain at the same time: nobody waits for another, and nobody's files are in another's way."""
+"""Concurrent explanations: no waiting for each other, and no conflicts between cache files."""
 
 from __future__ import annotations
 
@@ -28,50 +28,50 @@ PATIENCE_S = 20.0
 
 
 @pytest.mark.parametrize("work", ["rows", "one example"])
-def test_nobody_waits_for_the_attack_of_another(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attack stands still in the middle of the network until others have explained; with a lock they would wait."""
+def test_explanations_do_not_wait_for_a_running_attack(work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attack pauses inside the network until the explanations finish; with a lock they would wait."""
     attack = Attack(trained("strided"), "pgd", 0)
-    inside, clicked, waited = Event(), Event(), list[bool]()
+    paused, resume, resumed = Event(), Event(), list[bool]()
     flat = attack.space.flat({"image": attack.trained.data.inputs["image"][:1]})
-    straight, calls = attack.output, list[int]()
+    original_output, calls = attack.output, list[int]()
 
     def slow(lines: torch.Tensor) -> torch.Tensor:
         calls.append(len(lines))
-        # Of the search on one example, the steps by halves come after the first two calls.
-        if not inside.is_set() and len(calls) > (1 if work == "rows" else 14) and torch.is_grad_enabled():
-            inside.set()
-            waited.append(clicked.wait(PATIENCE_S))
-        return straight(lines)
+        # In the search on one example, the bisection starts after the first calls.
+        if not paused.is_set() and len(calls) > (1 if work == "rows" else 14) and torch.is_grad_enabled():
+            paused.set()
+            resumed.append(resume.wait(PATIENCE_S))
+        return original_output(lines)
 
     monkeypatch.setattr(attack, "output", slow)
     attacking = Thread(target=find_least_strength, args=(attack, flat, None))
     attacking.start()
     try:
-        assert inside.wait(PATIENCE_S)
+        assert paused.wait(PATIENCE_S)
         for method in ("deep_lift", "guided_backprop", "smoothgrad", "kernel_shap", "gradient_shap"):
             started = perf_counter()
             explain(trained("strided"), method, 3, proofs=False, **QUICK.get(method, {}))
             assert perf_counter() - started < PATIENCE_S / 2
     finally:
-        clicked.set()
+        resume.set()
         attacking.join(PATIENCE_S)
-    assert waited == [True], "the attack was waiting all the time"
+    assert resumed == [True], "the attack was waiting all the time"
 
 
-def test_attention_by_its_formula_is_used_by_several_at_once_and_put_back_by_the_last() -> None:
-    def chosen() -> tuple[bool, bool]:
+def test_math_attention_is_restored_after_the_last_concurrent_user() -> None:
+    def sdp_backends() -> tuple[bool, bool]:
         flash: bool = torch.backends.cuda.flash_sdp_enabled()  # type: ignore[no-untyped-call]
         return flash, torch.backends.cuda.math_sdp_enabled()  # type: ignore[no-untyped-call]
 
-    before, both, seen = chosen(), Barrier(2, timeout=PATIENCE_S), list[tuple[bool, bool]]()
+    before, both, backends_inside = sdp_backends(), Barrier(2, timeout=PATIENCE_S), list[tuple[bool, bool]]()
 
     def use(early: bool) -> None:
         with math_attention():
-            both.wait()  # with a lock the second would never come here
+            both.wait()  # with a lock, the second thread would never get here
             if early:
                 return
             both_left.wait(PATIENCE_S)
-            seen.append(chosen())
+            backends_inside.append(sdp_backends())
 
     both_left = Event()
     threads = [Thread(target=use, args=(early,)) for early in (True, False)]
@@ -80,18 +80,18 @@ def test_attention_by_its_formula_is_used_by_several_at_once_and_put_back_by_the
     threads[0].join(PATIENCE_S)
     both_left.set()
     threads[1].join(PATIENCE_S)
-    assert seen == [(False, True)], "the one that stays still has the formula"
-    assert chosen() == before
+    assert backends_inside == [(False, True)], "the one that stays still has the formula"
+    assert sdp_backends() == before
 
 
-def test_explanations_are_written_and_pruned_by_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_cache_writes_and_pruning_do_not_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_FILES", 3)
 
     def write(place: int) -> None:
         for number in range(25):
             cache.save(tmp_path, f"{place}-{number}", Remark("good", "x"))
 
-    # A second process does the same in the same folder.
+    # A second process does the same in the same folder at the same time.
     code = (
         "from pathlib import Path; from netloom.explain.core import cache\n"
         "from netloom.explain.core.explanation import Remark\n"
@@ -101,16 +101,16 @@ def test_explanations_are_written_and_pruned_by_many_at_once(tmp_path: Path, mon
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as other:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(write, range(8)))
-        _, said = other.communicate(timeout=60)
-    assert other.returncode == 0, said
+        _, stderr = other.communicate(timeout=60)
+    assert other.returncode == 0, stderr
     cache.save(tmp_path, "last", Remark("good", "y"))
     files = list((tmp_path / cache.FOLDER).glob("*.npz"))
     assert len(files) <= 3 + 1
     assert cache.load_as(Remark, tmp_path, "last") == Remark("good", "y")
 
 
-def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws() -> None:
-    """A game of 6 players: the same coalitions and orders give the same values."""
+def test_kernel_shap_and_shapley_sampling_match_captum() -> None:
+    """A game of 6 players: equal coalitions and orders give equal values."""
     count, worth = 6, torch.randn(64, generator=torch.Generator().manual_seed(3)).double()
 
     def play(there: torch.Tensor) -> torch.Tensor:
@@ -118,7 +118,7 @@ def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws(
 
     choices = kernel_coalitions(count, 40, generator(0, 1))
     assert set(choices.sum(1).tolist()) <= set(range(1, count)), "neither all nor none are drawn"
-    own = fit_shapley_regression(choices.double().numpy(), play(choices).numpy(), float(worth[0]), float(worth[-1]))
+    actual = fit_shapley_regression(choices.double().numpy(), play(choices).numpy(), float(worth[0]), float(worth[-1]))
     method = KernelShap(play)
 
     def replay(_: Any, **__: Any) -> Any:
@@ -127,9 +127,9 @@ def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws(
         yield from torch.split(choices, 1)
 
     method.perturb_func = replay
-    theirs = method.attribute(torch.ones(1, count).double(), n_samples=42)
-    np.testing.assert_allclose(own, theirs[0].numpy(), atol=2e-4)  # Captum weighs the two ends by a million
-    assert own.sum() == pytest.approx(float(worth[-1] - worth[0]), abs=1e-9)
+    expected = method.attribute(torch.ones(1, count).double(), n_samples=42)
+    np.testing.assert_allclose(actual, expected[0].numpy(), atol=2e-4)  # Captum weights both end coalitions by 1e6
+    assert actual.sum() == pytest.approx(float(worth[-1] - worth[0]), abs=1e-9)
     drawn = list(paired_permutations(0, 0)(count, 5))
     assert drawn[1] == drawn[0][::-1]
     sampled = ShapleyValueSampling(play)
@@ -140,14 +140,14 @@ def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws(
         for place, player in enumerate(order):
             there[place + 1 :, player] = 1
         by_hand[order] += np.diff(play(there).numpy()) / len(drawn)
-    found = sampled.attribute(torch.ones(1, count).double(), n_samples=5)
-    np.testing.assert_allclose(found[0].numpy(), by_hand, atol=1e-6)
+    captum_sampled = sampled.attribute(torch.ones(1, count).double(), n_samples=5)
+    np.testing.assert_allclose(captum_sampled[0].numpy(), by_hand, atol=1e-6)
 
 
-def test_the_standard_error_is_that_of_the_mean() -> None:
+def test_standard_error_is_of_the_mean() -> None:
     random = np.random.default_rng(0)
     draws = random.normal([4.0, -6.0], [1.0, 2.0], size=(400, 9, 2))
-    told = np.mean([standard_error(one) or 0.0 for one in draws])
-    # (1/√9 + 2/√9) of 10, times the expectation of the deviation of 9 draws, which is a little too small.
-    assert told == pytest.approx(0.1 * 0.9693, rel=0.03)
+    mean_error = np.mean([standard_error(repeats) or 0.0 for repeats in draws])
+    # (1/√9 + 2/√9) / 10, times the bias of the standard deviation of 9 draws (slightly below 1).
+    assert mean_error == pytest.approx(0.1 * 0.9693, rel=0.03)
     assert standard_error(draws[0][:1]) is None, "one estimate tells nothing of its error"

@@ -1,4 +1,4 @@
-"""One example through the weights of a run's checkpoints."""
+"""Explanations of one example across a run's checkpoints."""
 
 from __future__ import annotations
 
@@ -28,47 +28,52 @@ EPOCHS, STEPS = 4, 25
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run's folder as the loop leaves it: weights that grow towards those of the trained network."""
+    """A run's folder as the training loop leaves it, with weights that grow towards the trained ones."""
     run = trained("table")
     (tmp_path / "project.json").write_text(dumps(run.project))
     for epoch in range(1, EPOCHS + 1):
-        save_snapshot(RunArtifacts.in_directory(tmp_path), epoch, epoch * STEPS, weights(run, epoch / EPOCHS))
-    save_best(RunArtifacts.in_directory(tmp_path), weights(run, 3 / EPOCHS), {"epoch": 3, "step": 3 * STEPS})
-    save(RunArtifacts.in_directory(tmp_path), EPOCHS * STEPS, Checkpoint(weights(run, 1.0), {"epoch": EPOCHS}))
+        save_snapshot(RunArtifacts.in_directory(tmp_path), epoch, epoch * STEPS, scaled_weights(run, epoch / EPOCHS))
+    save_best(RunArtifacts.in_directory(tmp_path), scaled_weights(run, 3 / EPOCHS), {"epoch": 3, "step": 3 * STEPS})
+    save(RunArtifacts.in_directory(tmp_path), EPOCHS * STEPS, Checkpoint(scaled_weights(run, 1.0), {"epoch": EPOCHS}))
     return tmp_path
 
 
-def weights(run: TrainedRun, share: float) -> dict[str, torch.Tensor]:
+def scaled_weights(run: TrainedRun, share: float) -> dict[str, torch.Tensor]:
     return {name: value * share for name, value in run.model.state_dict().items()}
 
 
-def test_all_weights_are_listed_once_in_their_order(folder: Path) -> None:
-    found = saved_weights(RunArtifacts.in_directory(folder))
-    assert [(moment.name, moment.epoch, moment.step) for moment in found] == [
+def test_saved_weights_are_listed_once_in_order(folder: Path) -> None:
+    checkpoints = saved_weights(RunArtifacts.in_directory(folder))
+    assert [(moment.name, moment.epoch, moment.step) for moment in checkpoints] == [
         ("1", 1, 25), ("2", 2, 50), ("3", 3, 75), ("4", 4, 100)
     ]  # fmt: skip
-    assert [moment.label for moment in found] == ["Epoch 1", "Epoch 2", "Epoch 3 · best", "Epoch 4 · last"]
-    for moment in found:
+    assert [moment.label for moment in checkpoints] == ["Epoch 1", "Epoch 2", "Epoch 3 · best", "Epoch 4 · last"]
+    for moment in checkpoints:
         assert weights_path(RunArtifacts.in_directory(folder), moment.name) == moment.path
     assert weights_path(RunArtifacts.in_directory(folder), "best").name == "best.safetensors"
 
 
-def test_a_checkpoint_within_an_epoch_has_its_own_place(folder: Path) -> None:
-    save(RunArtifacts.in_directory(folder), 110, Checkpoint(weights(trained("table"), 1.1), {}))
-    found = saved_weights(RunArtifacts.in_directory(folder))
-    assert [moment.name for moment in found] == ["1", "2", "3", "4", "last"]
-    assert found[-1].label == "Last · epoch 4"
-    assert found[-1].step == 110
+def test_mid_epoch_checkpoint_is_listed_separately(folder: Path) -> None:
+    save(RunArtifacts.in_directory(folder), 110, Checkpoint(scaled_weights(trained("table"), 1.1), {}))
+    checkpoints = saved_weights(RunArtifacts.in_directory(folder))
+    assert [moment.name for moment in checkpoints] == ["1", "2", "3", "4", "last"]
+    assert checkpoints[-1].label == "Last · epoch 4"
+    assert checkpoints[-1].step == 110
 
 
-def test_what_a_run_began_with_is_the_first_of_its_weights(folder: Path) -> None:
+def test_initial_weights_are_listed_first(folder: Path) -> None:
     run = trained("table")
-    save_snapshot(RunArtifacts.in_directory(folder), 0, 0, weights(run, 0.0))
-    save_snapshot(RunArtifacts.in_directory(folder), EPOCHS + 1, (EPOCHS + 1) * STEPS, weights(run, 1.2))
-    found = saved_weights(RunArtifacts.in_directory(folder))
-    assert (found[0].name, found[0].label, found[0].epoch, found[0].step) == ("0", "Before training", 0, 0)
-    assert weights_path(RunArtifacts.in_directory(folder), "0") == found[0].path
-    assert [kept.epoch for kept in epoch_snapshots(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4, 5], (
+    save_snapshot(RunArtifacts.in_directory(folder), 0, 0, scaled_weights(run, 0.0))
+    save_snapshot(RunArtifacts.in_directory(folder), EPOCHS + 1, (EPOCHS + 1) * STEPS, scaled_weights(run, 1.2))
+    checkpoints = saved_weights(RunArtifacts.in_directory(folder))
+    assert (checkpoints[0].name, checkpoints[0].label, checkpoints[0].epoch, checkpoints[0].step) == (
+        "0",
+        "Before training",
+        0,
+        0,
+    )
+    assert weights_path(RunArtifacts.in_directory(folder), "0") == checkpoints[0].path
+    assert [snapshot.epoch for snapshot in epoch_snapshots(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4, 5], (
         "to branch off from are those of epochs"
     )
     frames = explain_trajectory(run, folder, "saliency", 3).frames
@@ -76,7 +81,7 @@ def test_what_a_run_began_with_is_the_first_of_its_weights(folder: Path) -> None
     assert frames[0].explanation.answer == pytest.approx(0.0), "these weights are all nothing"
 
 
-def test_running_means_are_weights_of_their_own(folder: Path) -> None:
+def test_ema_weights_are_listed_separately(folder: Path) -> None:
     document = json.loads((folder / "project.json").read_text())
     document["training"]["average"] = 0.99
     (folder / "project.json").write_text(json.dumps(document))
@@ -90,7 +95,7 @@ def test_running_means_are_weights_of_their_own(folder: Path) -> None:
     ]
 
 
-def test_weights_that_are_not_there_get_a_sentence(folder: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_refused_with_a_message(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match="no weights named '7'; there are best, last, and those after epoch: 1, 2"
     ):
@@ -104,31 +109,31 @@ def test_weights_that_are_not_there_get_a_sentence(folder: Path, tmp_path: Path)
     assert "best" not in " ".join(moment.label for moment in saved_weights(RunArtifacts.in_directory(folder)))
 
 
-def test_each_frame_is_the_explanation_with_those_weights(folder: Path) -> None:
+def test_each_frame_matches_an_explanation_with_its_weights(folder: Path) -> None:
     run = trained("table")
     shares: list[float] = []
-    found = explain_trajectory(run, folder, "integrated_gradients", 3, progress=shares.append)
-    assert [frame.name for frame in found.frames] == ["1", "2", "3", "4"]
+    trajectory = explain_trajectory(run, folder, "integrated_gradients", 3, progress=shares.append)
+    assert [frame.name for frame in trajectory.frames] == ["1", "2", "3", "4"]
     last = explain(run, "integrated_gradients", 3)
-    assert found.final.explanation.target == last.target
-    for frame in found.frames:
+    assert trajectory.final.explanation.target == last.target
+    for frame in trajectory.frames:
         other = with_weights(run, RunArtifacts.in_directory(folder), frame.name)
-        alone = explain(other, "integrated_gradients", 3, target=last.target)
-        assert frame.explanation.weights == alone.weights
-        np.testing.assert_allclose(frame.explanation.attributions["features"], alone.attributions["features"])
+        expected = explain(other, "integrated_gradients", 3, target=last.target)
+        assert frame.explanation.weights == expected.weights
+        np.testing.assert_allclose(frame.explanation.attributions["features"], expected.attributions["features"])
         output = other.output({"features": run.data.inputs["features"][3:4]})
         assert frame.probability == pytest.approx(float(output.softmax(1)[0, last.target.index]))
         assert frame.explanation.answer == pytest.approx(float(output[0, last.target.index]), rel=1e-5)
-    assert found.final.agreement.spearman == pytest.approx(1.0)
-    assert found.bounds["features"] == pytest.approx(
-        max(float(np.abs(frame.explanation.attributions["features"]).max()) for frame in found.frames)
+    assert trajectory.final.agreement.spearman == pytest.approx(1.0)
+    assert trajectory.bounds["features"] == pytest.approx(
+        max(float(np.abs(frame.explanation.attributions["features"]).max()) for frame in trajectory.frames)
     )
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
-    assert [row["step"] for row in found.table()] == [25, 50, 75, 100]
+    assert [row["step"] for row in trajectory.table()] == [25, 50, 75, 100]
 
 
-def test_a_second_look_is_taken_from_the_folder(folder: Path) -> None:
+def test_trajectory_frames_are_cached_by_weights(folder: Path) -> None:
     run = trained("table")
     first = explain_trajectory(run, folder, "occlusion", 3)
     files = {path: path.stat().st_mtime_ns for path in (folder / FOLDER).glob("*.npz")}
@@ -138,19 +143,19 @@ def test_a_second_look_is_taken_from_the_folder(folder: Path) -> None:
     assert [frame.explanation.seconds for frame in again.frames] == [f.explanation.seconds for f in first.frames]
     explain_trajectory(run, folder, "occlusion", 4)
     assert len(list((folder / FOLDER).glob("*.npz"))) == 2 * EPOCHS
-    save_file(weights(run, 2.0), folder / "kept" / f"1-{STEPS}.safetensors")
+    save_file(scaled_weights(run, 2.0), folder / "kept" / f"1-{STEPS}.safetensors")
     explain_trajectory(run, folder, "occlusion", 3)
     assert len(list((folder / FOLDER).glob("*.npz"))) == 2 * EPOCHS + 1, "other weights are another question"
 
 
-def test_one_set_of_weights_is_too_few(folder: Path) -> None:
+def test_trajectory_needs_two_checkpoints(folder: Path) -> None:
     with pytest.raises(ExplainError, match="This run has only one checkpoint"):
         explain_trajectory(
             trained("table"), folder, "saliency", 3, found_moments=saved_weights(RunArtifacts.in_directory(folder))[:1]
         )
 
 
-def test_the_trained_network_is_left_as_it_was(folder: Path) -> None:
+def test_trajectory_leaves_the_trained_network_unchanged(folder: Path) -> None:
     run = trained("table")
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     explain_trajectory(run, folder, "saliency", 3)

@@ -1,4 +1,4 @@
-"""From proofs to words: what each number makes of the verdict."""
+"""How each proof measurement affects the verdict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAITHFUL = Faithfulness(
 )
 
 
-def test_parts_that_do_not_foretell_what_leaving_them_out_does_are_read_with_care() -> None:
+def test_high_infidelity_lowers_the_verdict_to_caution() -> None:
     assert on_infidelity(FAITHFUL) is None
     assert on_infidelity(replace(FAITHFUL, infidelity=None)) is None, "parts without signs foretell nothing"
     assert on_infidelity(replace(FAITHFUL, infidelity=0.9, units=FEWEST_UNITS - 1)) is None, "two parts are too few"

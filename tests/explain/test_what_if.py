@@ -1,4 +1,4 @@
-"""A changed example beside the original: the answers, the shares, and what both rest on."""
+"""What-if: a changed example next to the original, with scores, probabilities and attributions."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ from netloom.explain.robustness.what_if import background, pixels, raw_picture, 
 from tests.explain.models import trained
 
 
-def test_a_linear_network_moves_by_its_weight_times_the_change() -> None:
+def test_linear_score_changes_by_weight_times_input_change() -> None:
     run = trained("regression")
     raw = raw_row(run.data, 7)
     column = run.data.fields[0].columns[2]
-    found = what_if(run, 7, raw | {column.name: raw[column.name] + 2 * column.step})
+    comparison = what_if(run, 7, raw | {column.name: raw[column.name] + 2 * column.step})
     weight = float(run.model.state_dict()["linear_1.weight"][0, 2]) * run.data.fitted_numbers.std[0]
-    assert found.moved == pytest.approx(2 * weight, rel=1e-4)
-    apart = found.after.attributions["features"] - found.before.attributions["features"]
-    assert apart[2] == pytest.approx(2 * weight, rel=1e-3)
-    np.testing.assert_allclose(np.delete(apart, 2), 0, atol=1e-3)
+    assert comparison.moved == pytest.approx(2 * weight, rel=1e-4)
+    difference = comparison.after.attributions["features"] - comparison.before.attributions["features"]
+    assert difference[2] == pytest.approx(2 * weight, rel=1e-3)
+    np.testing.assert_allclose(np.delete(difference, 2), 0, atol=1e-3)
 
 
-def test_what_is_not_changed_answers_as_before_and_the_same_number_is_explained() -> None:
+def test_unchanged_example_keeps_score_and_target() -> None:
     for name in ("table", "image", "series", "transformer"):
         run = trained(name)
-        found = what_if(run, 11, raw_row(run.data, 11), "saliency", proofs=False)
-        assert found.moved == pytest.approx(0, abs=1e-5)
-        assert not found.another
-        for field, values in found.before.attributions.items():
-            np.testing.assert_allclose(values, found.after.attributions[field], atol=1e-5)
-        assert found.before.target == found.after.target
-        assert all(one == pytest.approx(other, abs=1e-6) for one, other in found.shares.values())
+        comparison = what_if(run, 11, raw_row(run.data, 11), "saliency", proofs=False)
+        assert comparison.moved == pytest.approx(0, abs=1e-5)
+        assert not comparison.another
+        for field, values in comparison.before.attributions.items():
+            np.testing.assert_allclose(values, comparison.after.attributions[field], atol=1e-5)
+        assert comparison.before.target == comparison.after.target
+        assert all(before == pytest.approx(after, abs=1e-6) for before, after in comparison.shares.values())
 
 
-def test_other_words_change_the_shares_to_what_the_network_says() -> None:
+def test_changed_text_gets_the_networks_probabilities() -> None:
     run = trained("transformer")
-    found = what_if(run, 3, {"text": "turn off the kitchen light"}, "saliency", proofs=False)
+    comparison = what_if(run, 3, {"text": "turn off the kitchen light"}, "saliency", proofs=False)
     with torch.no_grad():
         shares = run.model(*run.data.encode({"text": "turn off the kitchen light"}).values()).softmax(1)[0]
     for place, name in enumerate(run.data.schema.target.classes):
-        assert found.shares[name][1] == pytest.approx(float(shares[place]), abs=1e-5)
-    assert found.after.target.index == found.before.target.index, "the class that was answered before"
+        assert comparison.shares[name][1] == pytest.approx(float(shares[place]), abs=1e-5)
+    assert comparison.after.target.index == comparison.before.target.index, "the class that was answered before"
 
 
-def test_a_target_is_asked_for_again() -> None:
+def test_target_request_round_trips() -> None:
     for name in ("table", "regression"):
         run = trained(name)
-        found = what_if(run, 2, raw_row(run.data, 2), "saliency", proofs=False)
+        comparison = what_if(run, 2, raw_row(run.data, 2), "saliency", proofs=False)
         again = what_if(
-            run, 2, raw_row(run.data, 2), "saliency", target=target_request(found.before.target), proofs=False
+            run, 2, raw_row(run.data, 2), "saliency", target=target_request(comparison.before.target), proofs=False
         )
-        assert again.before.target == found.before.target
+        assert again.before.target == comparison.before.target
 
 
-def test_pictures_go_to_cells_and_back() -> None:
+def test_images_round_trip_through_raw_rows() -> None:
     data = trained("image").data
     raw = raw_row(data, 4)
     picture = pixels(data, "image", raw)
@@ -62,7 +62,7 @@ def test_pictures_go_to_cells_and_back() -> None:
     np.testing.assert_allclose(raw_picture(data, "image", picture), np.asarray(raw["image"]).reshape(picture.shape))
     encoded = data.encode({"image": raw_picture(data, "image", picture)})["image"]
     torch.testing.assert_close(encoded, data.inputs["image"][4:5])
-    ground = background(data, "image")
-    assert ground.shape == (picture.shape[0],)
+    background_color = background(data, "image")
+    assert background_color.shape == (picture.shape[0],)
     edge = np.concatenate([np.atleast_3d(data.example(row).image)[0] for row in range(40)])
-    np.testing.assert_allclose(ground, np.median(edge, axis=0), atol=0.05)
+    np.testing.assert_allclose(background_color, np.median(edge, axis=0), atol=0.05)
