@@ -1,4 +1,4 @@
-"""Taking a network out of one project and putting it into another; giving a parameter another name."""
+"""Extracting a network from one project and inserting it into another; renaming a parameter."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.networks import network, networks
 VECTOR: tuple[str, dict[str, Any]] = ("Input", {"kind": "vector", "shape": [6]})
 
 
-def layered(units: int = 6) -> Project:
-    """`outer` stands on `inner`, which has a parameter."""
+def nested_project(units: int = 6) -> Project:
+    """`outer` uses `inner`, which has a parameter."""
     inner = network(
         {"input_1": VECTOR, "linear_1": ("Linear", {"units": "width * 2"}), "output_1": ("Output", {})}, width=units
     )
@@ -32,21 +32,21 @@ def layered(units: int = 6) -> Project:
     return networks(main=main, outer=outer, inner=inner, loose=network({"input_1": VECTOR}))
 
 
-def insertion(bundle: Project) -> dict[str, Any]:
+def insert_edit(bundle: Project) -> dict[str, Any]:
     return {"kind": "insert_networks", "bundle": to_json(bundle)}
 
 
-def standing_for(project: Project, name: str) -> list[str]:
+def subnetworks_of(project: Project, name: str) -> list[str]:
     return [str(node.params["network"]) for node in project.networks[name].nodes.values() if node.type == "Subnetwork"]
 
 
-def test_a_bundle_holds_what_the_network_needs_and_no_more() -> None:
-    bundle = extract(layered(), "outer")
+def test_bundle_contains_only_the_required_networks() -> None:
+    bundle = extract(nested_project(), "outer")
     assert (bundle.main, list(bundle.networks)) == ("outer", ["outer", "inner"])
-    assert bundle.networks == {name: layered().networks[name] for name in ("outer", "inner")}
-    called = extract(layered(), "main", "tower")
-    assert (called.main, sorted(called.networks)) == ("tower", ["inner", "outer", "tower"])
-    assert called.main_network == layered().main_network
+    assert bundle.networks == {name: nested_project().networks[name] for name in ("outer", "inner")}
+    renamed = extract(nested_project(), "main", "tower")
+    assert (renamed.main, sorted(renamed.networks)) == ("tower", ["inner", "outer", "tower"])
+    assert renamed.main_network == nested_project().main_network
 
 
 @pytest.mark.parametrize(
@@ -58,70 +58,70 @@ def test_a_bundle_holds_what_the_network_needs_and_no_more() -> None:
         ("outer", "inner", "uses another network named inner"),
     ],
 )
-def test_what_cannot_be_taken_out_gets_a_sentence(name: str, called: str, said: str) -> None:
+def test_invalid_extraction_raises_an_error(name: str, called: str, said: str) -> None:
     with pytest.raises(BundleError, match=said):
-        extract(layered(), name, called)
+        extract(nested_project(), name, called)
 
 
-def test_an_empty_network_and_one_that_stands_in_itself_are_refused() -> None:
-    within = {"self_1": Node(id="self_1", type="Subnetwork", params={"network": "b"})}
-    back = {"self_1": Node(id="self_1", type="Subnetwork", params={"network": "a"})}
-    project = networks(main=Network(), a=Network(nodes=within), b=Network(nodes=back))
+def test_empty_and_recursive_networks_are_rejected() -> None:
+    nodes_of_a = {"self_1": Node(id="self_1", type="Subnetwork", params={"network": "b"})}
+    nodes_of_b = {"self_1": Node(id="self_1", type="Subnetwork", params={"network": "a"})}
+    project = networks(main=Network(), a=Network(nodes=nodes_of_a), b=Network(nodes=nodes_of_b))
     with pytest.raises(BundleError, match="empty"):
         extract(project, "main")
     with pytest.raises(BundleError, match="contains itself"):
         extract(project, "a")
-    hostile = Project(name="x", networks={"a": Network(nodes=within), "b": Network(nodes=back)}, main="a")
+    hostile = Project(name="x", networks={"a": Network(nodes=nodes_of_a), "b": Network(nodes=nodes_of_b)}, main="a")
     with pytest.raises(EditError, match="contains itself"):
-        apply(layered(), insertion(hostile))
+        apply(nested_project(), insert_edit(hostile))
 
 
-def test_it_comes_in_as_one_step_that_can_be_undone() -> None:
+def test_insertion_is_a_single_undo_step() -> None:
     editor = Editor(networks(main=network({"input_1": VECTOR})), "epoch")
     before = editor.project
-    assert editor.apply(insertion(extract(layered(), "outer")))
+    assert editor.apply(insert_edit(extract(nested_project(), "outer")))
     assert sorted(editor.project.networks) == ["inner", "main", "outer"]
-    assert not editor.apply(insertion(extract(layered(), "outer"))), "the same again changes nothing"
+    assert not editor.apply(insert_edit(extract(nested_project(), "outer"))), "the same again changes nothing"
     editor.apply({"kind": "undo"})
     assert editor.project == before
 
 
-def test_another_network_of_the_same_name_stays_and_references_are_rewritten() -> None:
+def test_insertion_renames_conflicting_networks_and_references() -> None:
     target = networks(main=network({"input_1": VECTOR}), inner=network({"input_1": VECTOR}))
-    made, names = insert(target, extract(layered(), "outer"))
+    result, names = insert(target, extract(nested_project(), "outer"))
     assert names == {"inner": "inner_2", "outer": "outer"}
-    assert made.networks["inner"] == target.networks["inner"]
-    assert standing_for(made, "outer") == ["inner_2"]
-    assert made.networks["inner_2"] == layered().networks["inner"]
-    again, twice = insert(made, extract(layered(), "outer"))
-    assert (again, twice) == (made, names), "found again under the names that they were given"
-    other, names = insert(made, extract(layered(units=9), "outer"))
+    assert result.networks["inner"] == target.networks["inner"]
+    assert subnetworks_of(result, "outer") == ["inner_2"]
+    assert result.networks["inner_2"] == nested_project().networks["inner"]
+    again, same_names = insert(result, extract(nested_project(), "outer"))
+    assert (again, same_names) == (result, names), "found again under the names that they were given"
+    other, names = insert(result, extract(nested_project(units=9), "outer"))
     assert names == {"inner": "inner_3", "outer": "outer_2"}
-    assert standing_for(other, "outer_2") == ["inner_3"]
-    assert standing_for(other, "outer") == ["inner_2"]
+    assert subnetworks_of(other, "outer_2") == ["inner_3"]
+    assert subnetworks_of(other, "outer") == ["inner_2"]
 
 
-def test_main_is_never_taken_for_a_block() -> None:
-    project = layered()
-    made, names = insert(project, extract(project, "main"))
+def test_inserted_main_network_is_renamed() -> None:
+    project = nested_project()
+    result, names = insert(project, extract(project, "main"))
     assert names["main"] == "main_2"
-    assert made.main == "main"
-    assert made.networks["main_2"] == project.main_network
+    assert result.main == "main"
+    assert result.networks["main_2"] == project.main_network
 
 
-def test_a_published_network_keeps_its_size_in_another_project() -> None:
+def test_inserted_network_keeps_its_parameter_count() -> None:
     source = resnet18()
     target = networks(main=network({"input_1": VECTOR}), down=network({"input_1": VECTOR}))
-    made, names = insert(target, extract(source, "main", "resnet"))
-    alone = made.model_copy(update={"main": names["resnet"]})
-    assert analyse(alone).totals.parameters == 11_689_512  # torchvision's resnet18
+    result, names = insert(target, extract(source, "main", "resnet"))
+    resnet_project = result.model_copy(update={"main": names["resnet"]})
+    assert analyse(resnet_project).totals.parameters == 11_689_512  # torchvision's resnet18
 
 
-def test_there_is_room_for_so_many_networks_and_no_more() -> None:
+def test_number_of_networks_is_limited() -> None:
     small = network({"input_1": VECTOR})
     full = networks(main=small, **{f"n_{number}": small for number in range(MAX_NETWORKS - 1)})
     for edit in (
-        insertion(extract(layered(), "outer")),
+        insert_edit(extract(nested_project(), "outer")),
         {"kind": "create_network", "name": "one_more"},
         {"kind": "group", "nodes": ["input_1"], "name": "one_more"},
     ):
@@ -133,28 +133,28 @@ def test_there_is_room_for_so_many_networks_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("name", "said"), [("half", "half_1"), ("class", "class_1"), ("Half", "lowercase"), ("2nd", "lowercase")]
 )
-def test_a_name_that_is_refused_is_said_to_be_taken_only_where_it_is(name: str, said: str) -> None:
+def test_invalid_network_name_error_suggests_a_valid_name(name: str, said: str) -> None:
     for edit in ({"kind": "create_network", "name": name}, {"kind": "rename_network", "name": "inner", "to": name}):
         with pytest.raises(EditError, match=said):
-            apply(layered(), edit)
+            apply(nested_project(), edit)
     with pytest.raises(BundleError, match=said):
-        extract(layered(), "outer", name)
+        extract(nested_project(), "outer", name)
 
 
 @pytest.mark.parametrize("bundle", [None, [], {}, {"name": "x"}, {"name": "x", "networks": {"main": {"nodes": 1}}}])
-def test_a_malformed_bundle_is_refused(bundle: Any) -> None:
+def test_malformed_bundle_is_rejected(bundle: Any) -> None:
     with pytest.raises(EditError):
-        apply(layered(), {"kind": "insert_networks", "bundle": bundle})
+        apply(nested_project(), {"kind": "insert_networks", "bundle": bundle})
 
 
 NUMBERS = {"Linear": ["units"], "Subnetwork": ["repeat", "values"], "Reshape": ["shape"]}
 
 
-def renaming(to: object, name: str = "width", network: str = "block") -> dict[str, Any]:
+def rename_edit(to: object, name: str = "width", network: str = "block") -> dict[str, Any]:
     return {"kind": "rename_parameter", "network": network, "name": name, "to": to, "numbers": NUMBERS}
 
 
-def parametrised() -> Project:
+def parametrized_project() -> Project:
     block = network(
         {
             "input_1": ("Input", {"field": "width", "kind": "vector", "shape": [6]}),
@@ -173,32 +173,32 @@ def parametrised() -> Project:
     )
 
 
-def test_a_parameter_is_renamed_where_it_is_read_and_where_it_is_given() -> None:
-    made = apply(parametrised(), renaming("channels"))
-    nodes = made.networks["block"].nodes
-    assert made.networks["block"].parameters == {"channels": 4, "min_width": 2}
-    assert list(made.networks["block"].parameters) == ["channels", "min_width"]
+def test_parameter_rename_updates_expressions_and_values() -> None:
+    renamed = apply(parametrized_project(), rename_edit("channels"))
+    nodes = renamed.networks["block"].nodes
+    assert renamed.networks["block"].parameters == {"channels": 4, "min_width": 2}
+    assert list(renamed.networks["block"].parameters) == ["channels", "min_width"]
     assert nodes["linear_1"].params["units"] == "channels*2 + max(channels,  min_width)", "written as it was"
     assert nodes["inner"].params["values"] == {"width": "channels // 2", "depth": "channels"}
     assert nodes["reshape_1"].params["shape"] == ["channels", 1]
     assert (nodes["input_1"].params["field"], nodes["output_1"].params["name"]) == ("width", "width"), "mere text"
-    assert made.main_network.nodes["use_1"].params["values"] == {"min_width": 3, "channels": 8}
-    assert made.networks["inner"] == parametrised().networks["inner"], "its width is another"
-    assert apply(made, renaming("width", "channels")) == parametrised()
+    assert renamed.main_network.nodes["use_1"].params["values"] == {"min_width": 3, "channels": 8}
+    assert renamed.networks["inner"] == parametrized_project().networks["inner"], "its width is another"
+    assert apply(renamed, rename_edit("width", "channels")) == parametrized_project()
 
 
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (renaming("min_width"), "already has a parameter min_width"),
-        (renaming("max"), "not the name of a function"),
-        (renaming("size"), "not the name of a function"),
-        (renaming("Not a name"), "lowercase"),
-        (renaming(7), "lowercase"),
-        (renaming("x", "nothing"), "no parameter 'nothing'"),
-        (renaming("x", network="nothing"), "no network 'nothing'"),
+        (rename_edit("min_width"), "already has a parameter min_width"),
+        (rename_edit("max"), "not the name of a function"),
+        (rename_edit("size"), "not the name of a function"),
+        (rename_edit("Not a name"), "lowercase"),
+        (rename_edit(7), "lowercase"),
+        (rename_edit("x", "nothing"), "no parameter 'nothing'"),
+        (rename_edit("x", network="nothing"), "no network 'nothing'"),
     ],
 )
-def test_a_name_that_a_parameter_cannot_have_is_refused(edit: dict[str, Any], said: str) -> None:
+def test_invalid_parameter_name_is_rejected(edit: dict[str, Any], said: str) -> None:
     with pytest.raises(EditError, match=said):
-        apply(parametrised(), edit)
+        apply(parametrized_project(), edit)

@@ -1,4 +1,4 @@
-"""Documents: what they hold, how they are read and written, and what is refused."""
+"""Documents: their content, reading and writing, and rejected files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.document.project import RESERVED
 from tests.networks import digits_mlp
 
 
-def test_round_trip_is_byte_equal() -> None:
+def test_document_round_trip_is_byte_identical() -> None:
     text = dumps(digits_mlp())
     assert loads(text) == digits_mlp()
     assert dumps(loads(text)) == text
@@ -28,13 +28,13 @@ def test_key_order_does_not_matter() -> None:
     assert dumps(loads(json.dumps(dict(reversed(value.items()))))) == dumps(digits_mlp())
 
 
-def test_default_ports_are_left_out() -> None:
+def test_default_ports_are_omitted() -> None:
     assert Edge(source="a.out", target="b.in") == Edge(source="a", target="b")
     edge = Edge(source="lstm_1.state", target="add_1.b")
     assert (edge.source_node, edge.source_port, edge.target_node, edge.target_port) == ("lstm_1", "state", "add_1", "b")
 
 
-def test_no_id_shadows_what_a_module_needs() -> None:
+def test_reserved_module_names_are_not_identifiers() -> None:
     inherited = {name for name in dir(nn.Module()) if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
     assert inherited <= RESERVED
     assert not any(is_identifier(name) for name in ("class", "torch", "forward", "Conv", "1a", "a-b", "", "a" * 65))
@@ -43,10 +43,10 @@ def test_no_id_shadows_what_a_module_needs() -> None:
 
 def _with(path: list[str], value: Any) -> str:
     document = json.loads(dumps(digits_mlp()))
-    place = document
+    parent = document
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+        parent = parent[key]
+    parent[path[-1]] = value
     return json.dumps(document)
 
 
@@ -81,7 +81,7 @@ NODE = ["networks", "main", "nodes"]
         (_with(NODE, {f"n_{i}": {"type": "ReLU"} for i in range(2_001)}), "at most 2000"),
     ],
 )
-def test_bad_documents_get_a_sentence(text: str | bytes, said: str) -> None:
+def test_invalid_document_raises_a_short_error(text: str | bytes, said: str) -> None:
     with pytest.raises(DocumentError) as caught:
         loads(text)
     message = str(caught.value)
@@ -91,7 +91,7 @@ def test_bad_documents_get_a_sentence(text: str | bytes, said: str) -> None:
     assert len(message) < 1_000
 
 
-def test_files_are_replaced_whole(tmp_path: Path) -> None:
+def test_write_replaces_the_file_without_leftovers(tmp_path: Path) -> None:
     path = tmp_path / "project.json"
     write(path, blank("one"))
     write(path, digits_mlp())
@@ -99,12 +99,12 @@ def test_files_are_replaced_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_reading_what_is_not_there(tmp_path: Path) -> None:
+def test_reading_a_missing_file_raises_an_error(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="cannot be read"):
         read(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize("name", ['"; import os', "</script>", "../../etc", "line\nbreak", "𝕏" * 50])
-def test_any_name_is_only_text(name: str) -> None:
+def test_hostile_project_name_round_trips(name: str) -> None:
     project = Project(name=name, networks=blank("x").networks)
     assert loads(dumps(project)).name == name

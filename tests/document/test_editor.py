@@ -1,4 +1,4 @@
-"""Edits and the editor: what they change, undo, acknowledgement, and two tabs on one project."""
+"""Edits and the editor: changes, undo, acknowledgments, and two tabs on one project."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_connecting_replaces_the_edge_at_a_port() -> None:
     assert len(changed.main_network.edges) == len(project.main_network.edges)
 
 
-def test_removing_a_node_takes_its_edges() -> None:
+def test_removing_a_node_removes_its_edges() -> None:
     changed = apply(digits_mlp(), {"kind": "remove", "nodes": ["relu_1"], "edges": []})
     ends = {end for edge in changed.main_network.edges for end in (edge.source_node, edge.target_node)}
     assert "relu_1" not in ends | set(changed.main_network.nodes)
@@ -62,7 +62,7 @@ def test_removing_a_node_takes_its_edges() -> None:
         {"kind": "batch", "edits": [_add("relu_7"), {"kind": "explode"}]},
     ],
 )
-def test_a_refused_edit_changes_nothing(edit: dict[str, Any]) -> None:
+def test_rejected_edit_changes_nothing(edit: dict[str, Any]) -> None:
     editor = Editor(digits_mlp())
     with pytest.raises(EditError) as caught:
         editor.apply(edit)
@@ -108,13 +108,13 @@ def test_history_holds_at_least_a_hundred_steps() -> None:
     assert editor.project == blank("x")
 
 
-def test_an_edit_without_effect_is_no_step() -> None:
+def test_edit_without_effect_adds_no_undo_step() -> None:
     editor = Editor(digits_mlp())
     assert not editor.apply({"kind": "set", "node": "linear_1", "params": {"units": 64}})
     assert not editor.can_undo
 
 
-def test_operations_count_once() -> None:
+def test_repeated_operations_apply_once() -> None:
     editor = Editor(blank("x"))
     message = _message(editor, "a", _add("relu_1"), _add("relu_2"))
     assert editor.sync(message) == []
@@ -123,19 +123,19 @@ def test_operations_count_once() -> None:
     assert editor.acks == {"a": 2}
 
 
-def test_a_client_sees_only_what_others_did_as_foreign() -> None:
+def test_foreign_revision_counts_only_edits_of_others() -> None:
     editor = Editor(blank("x"))
     editor.sync(_message(editor, "a"))
     editor.sync(_message(editor, "b"))
-    seen = editor.foreign_revision("a"), editor.foreign_revision("b")
+    before = editor.foreign_revision("a"), editor.foreign_revision("b")
     editor.sync(_message(editor, "a", _add("relu_1")))
-    assert editor.foreign_revision("a") == seen[0]
-    assert editor.foreign_revision("b") == editor.revision > seen[1]
+    assert editor.foreign_revision("a") == before[0]
+    assert editor.foreign_revision("b") == editor.revision > before[1]
     editor.apply({"kind": "undo"})
     assert editor.foreign_revision("a") == editor.foreign_revision("b") == editor.revision
 
 
-def test_a_refused_operation_is_foreign_to_its_own_client() -> None:
+def test_rejected_operation_raises_the_foreign_revision_of_its_client() -> None:
     editor = Editor(blank("x"))
     editor.sync(_message(editor, "a", _add("relu_1")))
     before = editor.foreign_revision("a")
@@ -145,7 +145,7 @@ def test_a_refused_operation_is_foreign_to_its_own_client() -> None:
     assert editor.acks["a"] == 2
 
 
-def test_operations_of_another_epoch_are_refused() -> None:
+def test_operations_of_another_epoch_are_rejected() -> None:
     editor = Editor(blank("x"))
     message = {**_message(editor, "a", _add("relu_1")), "epoch": "other"}
     assert len(editor.sync(message)) == 1
@@ -153,27 +153,27 @@ def test_operations_of_another_epoch_are_refused() -> None:
 
 
 @pytest.mark.parametrize("message", [None, 3, {}, {"epoch": "e", "client": 3, "ops": []}, {"epoch": 1, "ops": {}}])
-def test_a_malformed_message_gets_a_sentence(message: Any) -> None:
+def test_malformed_message_is_reported(message: Any) -> None:
     assert len(Editor(blank("x")).sync(message)) == 1
 
 
-def test_a_restarted_server_replays_the_outbox_without_loss() -> None:
+def test_restarted_server_replays_the_outbox_without_loss() -> None:
     editor = Editor(blank("x"))
     editor.sync(_message(editor, "a", _add("relu_1")))
     saved = loads(dumps(editor.project)), editor.epoch, editor.revision, dict(editor.acks)
     editor.sync(_message(editor, "a", _add("relu_2"), first=2))  # lost with the server
-    again = Editor(*saved)
-    assert again.sync(_message(again, "a", _add("relu_1"), _add("relu_2"))) == []
-    assert set(again.project.main_network.nodes) == {"relu_1", "relu_2"}
+    restarted = Editor(*saved)
+    assert restarted.sync(_message(restarted, "a", _add("relu_1"), _add("relu_2"))) == []
+    assert set(restarted.project.main_network.nodes) == {"relu_1", "relu_2"}
 
 
-def test_two_tabs_end_in_the_same_document() -> None:
+def test_concurrent_tabs_end_in_the_same_document() -> None:
     editor = Editor(blank("x"))
 
     def work(client: str) -> None:
-        source = random.Random(client)
+        rng = random.Random(client)
         for seq in range(1, 101):
-            edit = _add(f"{client}_{source.randrange(30)}")
+            edit = _add(f"{client}_{rng.randrange(30)}")
             editor.sync(_message(editor, client, edit, first=seq))
 
     workers = [threading.Thread(target=work, args=(name,)) for name in ("a", "b", "c")]
@@ -182,17 +182,17 @@ def test_two_tabs_end_in_the_same_document() -> None:
     for worker in workers:
         worker.join()
     assert editor.acks == {"a": 100, "b": 100, "c": 100}
-    expected = {f"{name}_{number}" for name in "abc" for number in _seen(name)}
+    expected = {f"{name}_{number}" for name in "abc" for number in _node_numbers(name)}
     assert set(editor.project.main_network.nodes) == expected
     assert set(canvas_network(editor.project)["nodes"]) == expected
 
 
-def _seen(name: str) -> set[int]:
-    source = random.Random(name)
-    return {source.randrange(30) for _ in range(100)}
+def _node_numbers(name: str) -> set[int]:
+    rng = random.Random(name)
+    return {rng.randrange(30) for _ in range(100)}
 
 
-def test_what_would_take_for_ever_is_refused() -> None:
+def test_ungrouping_too_many_layers_is_rejected() -> None:
     inner = {"nodes": {"relu_1": {"type": "ReLU"}}}
     nodes = {"inner_1": {"type": "Subnetwork", "params": {"network": "inner", "repeat": 10**9}}}
     project = parse({"name": "x", "networks": {"main": {"nodes": nodes}, "inner": inner}})
@@ -200,7 +200,7 @@ def test_what_would_take_for_ever_is_refused() -> None:
         apply(project, {"kind": "unpack", "node": "inner_1"})
 
 
-def test_no_edit_makes_a_document_that_cannot_be_read_again() -> None:
+def test_rename_beyond_the_parameter_size_limit_is_rejected() -> None:
     nodes = {"linear_1": {"type": "Linear", "params": {"units": ["x + " * 40 + "x"] * 300}}}
     project = parse({"name": "x", "networks": {"main": {"nodes": nodes, "parameters": {"x": 1}}}})
     assert loads(dumps(project)) == project
@@ -215,7 +215,7 @@ def test_no_edit_makes_a_document_that_cannot_be_read_again() -> None:
         apply(project, edit)
 
 
-def test_a_network_has_so_many_edges_at_most() -> None:
+def test_number_of_edges_is_limited() -> None:
     edges = [{"source": "relu_1", "target": f"relu_1.p{number}"} for number in range(MAX_EDGES)]
     value = {"name": "x", "networks": {"main": {"nodes": {"relu_1": {"type": "ReLU"}}, "edges": edges}}}
     full = parse(value)

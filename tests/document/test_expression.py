@@ -1,4 +1,4 @@
-"""Expressions where numbers are typed: what they are worth, and that they are never run."""
+"""Expressions in number fields: their values, and that they never run as code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = {"width": 64, "heads": 4, "rate": 0.5}
         ("size(-1)", 5),
     ],
 )
-def test_values(text: str, value: float) -> None:
+def test_expression_evaluates_to_its_value(text: str, value: float) -> None:
     shape = (0, 3, 5)
     assert evaluate(text, NAMES, lambda axis: shape[axis]) == value
 
@@ -70,7 +70,7 @@ def test_values(text: str, value: float) -> None:
         "width\n+ heads ; 1",
     ],
 )
-def test_all_else_is_refused_in_a_sentence(text: str) -> None:
+def test_invalid_expression_raises_a_short_error(text: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         evaluate(text, NAMES)
     assert "Traceback" not in str(caught.value)
@@ -78,7 +78,7 @@ def test_all_else_is_refused_in_a_sentence(text: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_has_a_value_or_is_refused(text: str) -> None:
+def test_arbitrary_text_evaluates_or_is_rejected(text: str) -> None:
     try:
         value = evaluate(text, NAMES)
     except ExpressionError:
@@ -86,11 +86,11 @@ def test_any_text_has_a_value_or_is_refused(text: str) -> None:
     assert isinstance(value, (int, float))
 
 
-def test_the_names_that_are_read() -> None:
+def test_names_in_lists_the_parameters() -> None:
     assert names_in("max(width, size(1)) * heads") == {"width", "heads"}
 
 
-def test_expressions_stand_where_numbers_do() -> None:
+def test_expressions_are_evaluated_in_number_parameters() -> None:
     node = Node(id="conv_1", type="Conv2d", params={"filters": "width // 2", "kernel_size": 3})
     assert parse(node, {"width": 10}).model_dump()["filters"] == 5
     with pytest.raises(ParameterError, match="filters"):
@@ -99,14 +99,14 @@ def test_expressions_stand_where_numbers_do() -> None:
         parse(node)
 
 
-def test_sizes_are_known_later() -> None:
+def test_size_expressions_are_evaluated_once_shapes_are_known() -> None:
     node = Node(id="linear_1", type="Linear", params={"units": "size(1) * 2"})
     assert asks_for_size(node)
     assert not asks_for_size(Node(id="linear_1", type="Linear", params={"units": 3}))
     assert parse(node, {}, lambda axis: 7).model_dump()["units"] == 14
-    assert parse(node)  # at its default until then
+    assert parse(node)  # uses the default until then
 
 
-def test_texts_stay_texts() -> None:
+def test_text_parameters_are_not_evaluated() -> None:
     node = Node(id="output_1", type="Output", params={"name": "width * 4"})
     assert parse(node, {"width": 3}).model_dump()["name"] == "width * 4"

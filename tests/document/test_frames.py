@@ -1,4 +1,4 @@
-"""Frames in the document: they may be folded, and a document without folded ones is what it always was."""
+"""Frames in the document: they may be folded, and documents without folded frames are unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.networks import digits_mlp
 FRAME = {"text": "Stem", "at": [0, 0], "width": 300, "height": 200, "color": "blue", "frame": True}
 
 
-def test_a_frame_is_folded_by_an_edit_that_can_be_undone() -> None:
+def test_folding_a_frame_can_be_undone() -> None:
     editor = Editor(apply(digits_mlp(), {"kind": "note", "id": "frame_1", "note": FRAME}))
     before = editor.project
     assert canvas_network(before)["notes"]["frame_1"]["folded"] is False
@@ -27,7 +27,7 @@ def test_a_frame_is_folded_by_an_edit_that_can_be_undone() -> None:
     assert editor.project == before
 
 
-def test_documents_without_folded_frames_keep_their_bytes() -> None:
+def test_unfolded_frames_are_stored_without_the_folded_field() -> None:
     document = apply(blank("Old"), {"kind": "note", "id": "frame_1", "note": FRAME})
     text = dumps(document)
     assert "folded" not in text

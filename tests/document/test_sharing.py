@@ -1,4 +1,4 @@
-"""A document as a text for a link: all of it comes back, and what was tampered with is refused."""
+"""A document as link text: it round-trips, and manipulated text is rejected."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.compile.published import resnet18
 from tests.networks import chain, digits_mlp
 
 
-def packed(content: bytes) -> str:
+def link_text(content: bytes) -> str:
     return "1" + base64.urlsafe_b64encode(zlib.compress(content, 9)).decode().rstrip("=")
 
 
 @pytest.mark.parametrize(
     "project", [blank("مرحبا 日本 🧵 </script>&?#%"), digits_mlp(), resnet18()], ids=lambda p: p.name[:4]
 )
-def test_all_of_a_document_comes_back(project: Project) -> None:
+def test_shared_document_round_trips(project: Project) -> None:
     text = fold(project)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", text), "nothing that an address would have to escape"
     assert dumps(unfold(text)) == dumps(project)
     assert len(text) < len(dumps(project))
 
 
-def test_a_large_document_is_refused_with_a_way_out() -> None:
+def test_oversized_document_error_suggests_saving_a_file() -> None:
     digits = random.Random(0).choices("0123456789abcdef", k=40_000)
     project = blank("Large").model_copy(update={"notes": "".join(digits)})
     with pytest.raises(DocumentError, match=r"at most 8,000 are allowed; save the project as a file"):
@@ -47,30 +47,30 @@ def test_a_large_document_is_refused_with_a_way_out() -> None:
         ("1AAAA", "damaged"),
         (fold(digits_mlp())[:-9], "damaged"),
         ("1" * (MAX_LETTERS + 1), "at most 8,000"),
-        (packed(b"[" * 5_000_000), r"has more than 2,\d+,\d+ bytes"),
-        (packed(b"[" * 100_000), "nested too deeply"),
-        (packed(b"[]"), "JSON object"),
-        (packed(b'{"name": "x"}'), "networks"),
-        (packed(b'{"name": "\xff"}'), "UTF-8"),
-        (packed(b'{"name": NaN}'), "JSON"),
+        (link_text(b"[" * 5_000_000), r"has more than 2,\d+,\d+ bytes"),
+        (link_text(b"[" * 100_000), "nested too deeply"),
+        (link_text(b"[]"), "JSON object"),
+        (link_text(b'{"name": "x"}'), "networks"),
+        (link_text(b'{"name": "\xff"}'), "UTF-8"),
+        (link_text(b'{"name": NaN}'), "JSON"),
     ],
 )
-def test_what_is_no_link_gets_a_sentence(text: str, said: str) -> None:
+def test_invalid_link_text_raises_an_error(text: str, said: str) -> None:
     with pytest.raises(DocumentError, match=said) as caught:
         unfold(text)
     assert "\n" not in str(caught.value)
 
 
-def test_any_changed_letter_is_refused_or_read_as_a_document() -> None:
-    whole, chance = fold(chain(("Linear", {"units": 3}))), random.Random(1)
+def test_changed_character_is_rejected_or_decodes_to_a_document() -> None:
+    link, rng = fold(chain(("Linear", {"units": 3}))), random.Random(1)
     for _ in range(200):
-        place = chance.randrange(len(whole))
-        text = whole[:place] + chance.choice("AZaz09-_ .") + whole[place + 1 :]
-        sentence = _refusal(text)
-        assert sentence is None or sentence.endswith(".")
+        index = rng.randrange(len(link))
+        text = link[:index] + rng.choice("AZaz09-_ .") + link[index + 1 :]
+        message = _error_message(text)
+        assert message is None or message.endswith(".")
 
 
-def _refusal(text: str) -> str | None:
+def _error_message(text: str) -> str | None:
     try:
         unfold(text)
     except DocumentError as error:
