@@ -1,4 +1,4 @@
-"""The published architectures have exactly the published numbers of parameters, and are known before a byte is used."""
+"""The published architectures have exactly the published parameter counts, without allocating any weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.layers import registry
 from netloom.templates import architectures
 from netloom.validation import analyse
 
-# The papers', torchvision's, transformers' and PyTorch's DCGAN tutorial's.
+# From the papers, torchvision, transformers and PyTorch's DCGAN tutorial.
 PUBLISHED = {
     "lenet5": 61_706,
     "alexnet": 61_100_840,
@@ -30,20 +30,20 @@ PUBLISHED = {
 }
 
 
-def test_all_are_here() -> None:
-    assert {name: found.parameters for name, found in architectures().items()} == PUBLISHED
+def test_architectures_report_the_published_parameter_counts() -> None:
+    assert {name: architecture.parameters for name, architecture in architectures().items()} == PUBLISHED
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_counts(name: str) -> None:
+def test_architecture_builds_with_the_published_parameter_count(name: str) -> None:
     project = architectures()[name].project
-    registry()  # what is measured is the check alone
+    registry()  # loaded first, so that only the analysis is timed
     start = time.process_time()
     analysis = analyse(project)
-    took = time.process_time() - start
+    seconds = time.process_time() - start
     assert not analysis.errors
     assert analysis.totals.parameters == PUBLISHED[name]
-    assert took <= 2.0
+    assert seconds <= 2.0
     assert loads(dumps(project)) == project
     with torch.device("meta"):
         built = module(project)
@@ -51,7 +51,7 @@ def test_published_counts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_no_two_layers_lie_on_each_other(name: str) -> None:
+def test_layers_have_distinct_positions(name: str) -> None:
     for network in architectures()[name].project.networks.values():
-        places = [node.at for node in network.nodes.values()]
-        assert len(set(places)) == len(places)
+        positions = [node.at for node in network.nodes.values()]
+        assert len(set(positions)) == len(positions)

@@ -1,4 +1,4 @@
-"""The ready blocks: free of errors, of the size that their papers give, and trainable wherever they are put."""
+"""The built-in blocks: free of errors, of their published size, and trainable in any network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netloom.templates.shelf import blocks, summary
 from netloom.validation import analyse
 from tests.networks import network, networks
 
-# By block: how many weights it has for channels or a width of `c`, with its parameters at their defaults.
+# By block: its number of weights for `c` channels or a width of `c`, with default parameters.
 FORMULAS: dict[str, Callable[[int], int]] = {
     "conv_block": lambda c: 9 * c * 32 + 2 * 32,
     "residual_block": lambda c: 2 * (9 * c * c + 2 * c),  # 73,984 for 64: torchvision's BasicBlock
@@ -39,8 +39,8 @@ PUBLISHED = {
 }
 
 
-def widened(bundle: Project, width: int) -> Project:
-    """The block with its first Input of another width: channels of a picture, or features of a sequence."""
+def with_width(bundle: Project, width: int) -> Project:
+    """The block with another width of its first input: the channels of an image, or the features of a sequence."""
     shape = list(bundle.main_network.nodes["input_1"].params["shape"])  # type: ignore[arg-type]
     shape[0 if len(shape) == 3 else 1] = width
     project = apply(bundle, {"kind": "set", "node": "input_1", "params": {"shape": shape}})
@@ -49,7 +49,7 @@ def widened(bundle: Project, width: int) -> Project:
     return project
 
 
-def test_every_block_has_a_formula() -> None:
+def test_every_block_is_complete_and_has_a_size_formula() -> None:
     assert list(FORMULAS) == list(blocks())
     for block in blocks().values():
         assert block.bundle.main == block.name
@@ -60,29 +60,29 @@ def test_every_block_has_a_formula() -> None:
 
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("width", [32, 96])
-def test_its_size_is_as_published(name: str, width: int) -> None:
-    analysis = analyse(widened(blocks()[name].bundle, width))
+def test_block_size_matches_its_formula(name: str, width: int) -> None:
+    analysis = analyse(with_width(blocks()[name].bundle, width))
     assert not analysis.issues
     assert analysis.totals.parameters == FORMULAS[name](width)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_formulas_give_the_published_numbers(name: str) -> None:
+def test_formulas_and_blocks_give_the_published_sizes(name: str) -> None:
     width, count = PUBLISHED[name]
     assert FORMULAS[name](width) == count
-    assert analyse(widened(blocks()[name].bundle, width)).totals.parameters == count
+    assert analyse(with_width(blocks()[name].bundle, width)).totals.parameters == count
 
 
 @pytest.mark.parametrize(
     ("name", "theirs"), [("encoder_layer", nn.TransformerEncoderLayer), ("decoder_layer", nn.TransformerDecoderLayer)]
 )
-def test_transformer_layers_have_the_size_of_pytorchs(name: str, theirs: Callable[..., nn.Module]) -> None:
-    made = theirs(64, 4, 256)
-    assert FORMULAS[name](64) == sum(weight.numel() for weight in made.parameters())
+def test_transformer_formulas_match_pytorch(name: str, theirs: Callable[..., nn.Module]) -> None:
+    layer = theirs(64, 4, 256)
+    assert FORMULAS[name](64) == sum(weight.numel() for weight in layer.parameters())
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_a_step_of_training_moves_every_weight(name: str) -> None:
+def test_training_step_changes_every_weight(name: str) -> None:
     bundle = blocks()[name].bundle
     torch.manual_seed(0)
     built = module(bundle).train()
@@ -93,16 +93,16 @@ def test_a_step_of_training_moves_every_weight(name: str) -> None:
     ]
     before = [weight.detach().clone() for weight in built.parameters()]
     optimizer = torch.optim.Adam(built.parameters(), lr=0.01)
-    answer = built(*inputs)
-    answers = answer if isinstance(answer, tuple) else tuple(answer.values()) if isinstance(answer, dict) else (answer,)
-    loss = torch.stack([(part * torch.randn_like(part)).mean() for part in answers]).sum()
+    output = built(*inputs)
+    outputs = output if isinstance(output, tuple) else tuple(output.values()) if isinstance(output, dict) else (output,)
+    loss = torch.stack([(part * torch.randn_like(part)).mean() for part in outputs]).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     assert all(not torch.equal(old, new) for old, new in zip(before, built.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(("name", "value"), [("conv_block", 48), ("residual_down", 48), ("unet_down", 48)])
-def test_exposed_parameters_are_given_where_it_stands(name: str, value: int) -> None:
+def test_block_parameters_can_be_set_where_it_is_used(name: str, value: int) -> None:
     bundle = blocks()[name].bundle
     outside = network(
         {
@@ -117,22 +117,22 @@ def test_exposed_parameters_are_given_where_it_stands(name: str, value: int) -> 
     assert analysis.nodes["block"].outputs["out"].shape[1] == value
 
 
-def test_a_summary_tells_ports_parameters_and_size() -> None:
-    told = summary(blocks()["unet_up"].bundle)
-    assert (told["inputs"], told["outputs"]) == (["input_1", "input_2"], ["output_1"])
-    assert (told["parameters"], told["size"]) == ({"width": 32}, FORMULAS["unet_up"](64))
+def test_summary_lists_ports_parameters_and_size() -> None:
+    block_summary = summary(blocks()["unet_up"].bundle)
+    assert (block_summary["inputs"], block_summary["outputs"]) == (["input_1", "input_2"], ["output_1"])
+    assert (block_summary["parameters"], block_summary["size"]) == ({"width": 32}, FORMULAS["unet_up"](64))
     broken = apply(
         blocks()["unet_up"].bundle, {"kind": "set", "node": "input_1", "params": {"kind": "vector", "shape": [3]}}
     )
     assert summary(broken)["size"] is None
 
 
-def test_no_box_of_a_template_lies_over_another() -> None:
+def test_template_nodes_do_not_overlap() -> None:
     for template in templates().values():
-        for drawn in template.project.networks.values():
-            spots = [node.at for node in drawn.nodes.values()]
-            for place, (x, y) in enumerate(spots):
-                for other in spots[place + 1 :]:
-                    # A network of which no node has a place yet is placed when it is drawn.
+        for shown_network in template.project.networks.values():
+            positions = [node.at for node in shown_network.nodes.values()]
+            for index, (x, y) in enumerate(positions):
+                for other in positions[index + 1 :]:
+                    # A network without any node positions gets its layout when it is drawn.
                     apart = abs(x - other[0]) >= WIDTH or abs(y - other[1]) >= HEIGHT + 8
-                    assert apart or len(set(spots)) == 1, (template.project.name, (x, y), other)
+                    assert apart or len(set(positions)) == 1, (template.project.name, (x, y), other)
