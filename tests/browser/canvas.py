@@ -1,4 +1,4 @@
-"""The canvas as a person uses it: by pointer and keys."""
+"""The canvas as a user operates it: by mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.cli.bench.server import Server
 from netloom.document import Project, blank
 from netloom.templates import templates
 
-# Waits until nothing on the canvas moves any more: neither the view nor a layer.
+# Waits until neither the view nor a layer on the canvas moves.
 STILL = """
 (root) => new Promise((done) => {
   let before = "", same = 0;
@@ -48,12 +48,12 @@ class Canvas:
         return self.page.locator(f'[data-shape="{target}"]')
 
     def drag_layer(self, layer: str, x: float, y: float) -> None:
-        """Drag a layer from the palette to a place on the surface, in shares of its width and height."""
+        """Drag a layer from the palette to a position on the surface, in fractions of its width and height."""
         self.still()
         drawn = self.page.locator("[data-node]")
         count = drawn.count()
         item = self.page.locator(f'[data-layer="{layer}"]')
-        # The list may still move, as it gets what was used last; this waits until the pointer is on the layer itself.
+        # The list may still move when a recent layer is added; this waits until the pointer is on the layer itself.
         item.hover(position={"x": 40, "y": 8})
         box = self.surface.bounding_box()
         assert box is not None
@@ -66,7 +66,7 @@ class Canvas:
 
     def connect(self, source: str, target: str) -> None:
         """Draw an edge from an output to an input, such as "conv2d_1.out" to "relu_1.in"."""
-        self.settle()  # ports move where Python's answer gives a layer others
+        self.settle()  # ports move when Python's reply changes those of a layer
         self.still()
         start = self.port(source, "source").bounding_box()
         end = self.port(target, "target").bounding_box()
@@ -76,14 +76,14 @@ class Canvas:
         expect(self.page.locator(f'[data-edge="{target.removesuffix(".in")}"]')).to_have_count(1)
 
     def still(self) -> None:
-        """Wait until nothing moves, before what lies somewhere is taken hold of."""
+        """Wait until nothing moves, so that positions are valid for a drag."""
         self.root.evaluate(STILL)
 
     def press(self, action: str) -> None:
         self.page.locator(f'[data-action="{action}"]').first.click()
 
     def settle(self) -> None:
-        """Wait until Python has taken and saved everything."""
+        """Wait until Python has applied and saved every edit."""
         expect(self.root).to_have_attribute("data-pending", "0")
         expect(self.page.locator('[data-saved="true"]')).to_be_visible()
 
@@ -105,35 +105,35 @@ def _middle(box: FloatRect) -> tuple[float, float]:
 
 
 def new_project(page: Page, server: Server, name: str, *, by_hand: bool = False) -> Canvas:
-    """Begin with an empty canvas; `by_hand` from the home page, which takes long to draw all its cards."""
+    """Start with an empty canvas; `by_hand` uses the home page, which is slow to draw all its cards."""
     if by_hand:
         page.goto(server.url)
         page.get_by_label("Name of a new project").fill(name)
         page.get_by_role("button", name="New project").click()
-        return _opened(page, [])
-    return _designed(page, server, blank(name))
+        return _wait_for_canvas(page, [])
+    return _open_design_page(page, server, blank(name))
 
 
 def use_template(page: Page, server: Server, title: str, *, by_hand: bool = False) -> Canvas:
-    """Begin with a template; `by_hand` from its card on the home page."""
+    """Start with a template; `by_hand` uses its card on the home page."""
     template = next(template for template in templates().values() if template.title == title)
     if by_hand:
         page.goto(server.url)
-        # By its key: a card that is still being drawn is not yet the last block that holds the title.
+        # By its key: while a card is being drawn, it is not yet the last block that contains the title.
         page.locator(f".st-key-template-{template.name}").get_by_role("button", name="Use template").click()
-        return _opened(page, list(template.project.main_network.nodes))
-    return _designed(page, server, template.project)
+        return _wait_for_canvas(page, list(template.project.main_network.nodes))
+    return _open_design_page(page, server, template.project)
 
 
-def _designed(page: Page, server: Server, project: Project) -> Canvas:
+def _open_design_page(page: Page, server: Server, project: Project) -> Canvas:
     page.goto(f"{server.url}/design?project={server.store.create_project(project)}")
-    return _opened(page, list(project.main_network.nodes))
+    return _wait_for_canvas(page, list(project.main_network.nodes))
 
 
-def _opened(page: Page, nodes: list[str]) -> Canvas:
+def _wait_for_canvas(page: Page, nodes: list[str]) -> Canvas:
     canvas = Canvas(page)
-    expect(canvas.root).to_be_visible(timeout=60_000)  # the first page of a server imports much
-    # The canvas is there before its layers are, and these before the view has found its place.
+    expect(canvas.root).to_be_visible(timeout=60_000)  # the first page of a server imports many modules
+    # The canvas appears before its layers, and the layers before the view has settled.
     for node in nodes:
         expect(canvas.node(node)).to_be_visible()
     canvas.still()
@@ -141,10 +141,10 @@ def _opened(page: Page, nodes: list[str]) -> Canvas:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    """Choose an option of one of Streamlit's select boxes.
+    """Select an option of a Streamlit select box.
 
-    On a busy machine a click just after the list has opened may leave it open and choose nothing, and the page may
-    close it by moving. So it is chosen again until the list is gone.
+    On a busy machine, a click just after the list has opened may leave it open without selecting anything, and the
+    page may close it by moving. So this selects again until the list is gone.
     """
     listed = page.get_by_role("option", name=option).first
     for _ in range(5):
@@ -158,13 +158,13 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def use_data(canvas: Canvas, option: str) -> None:
-    """Choose the project's data, and wait until the canvas knows it: an Input is made for the data that is known."""
+    """Select the data of the project, and wait until the canvas has it: new inputs take their parameters from it."""
     canvas.settle()
     before = canvas.root.get_attribute("data-revision") or ""
     expect(canvas.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     choose(canvas.page, "Data", option)
     expect(canvas.root).not_to_have_attribute("data-revision", before)
-    # What an Input is made of comes with the palette, which the canvas asks for once it has heard of the data.
+    # The parameters of an Input come with the palette, which the canvas requests once it knows the data.
     for _ in range(2):
         expect(canvas.page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
         canvas.page.wait_for_timeout(250)

@@ -1,4 +1,4 @@
-"""A Chromium for the tests: one that is there, or else one that is installed now. Never none."""
+"""A Chromium for the tests: an existing one, or else one that is installed now."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ADVICE = (
 )
 
 
-def launched(launch: Callable[..., T]) -> T:
-    """What a function of Playwright's that launches a Chromium gives.
+def launch_or_install(launch: Callable[..., T]) -> T:
+    """Call a function of Playwright that launches a Chromium, and install a Chromium if none is found.
 
     Raises:
-        RuntimeError: there is none, and none could be installed; the message says what to do.
+        RuntimeError: There is no Chromium, and none could be installed; the message says what to do.
     """
     browser = launch_first(launch)
     for command in [] if browser else _installers():

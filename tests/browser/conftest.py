@@ -1,4 +1,4 @@
-"""A browser and a server for the session, and a page that has to stay silent in each test."""
+"""A browser and a server for the session, and a page whose console must stay free of errors in each test."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from playwright.sync_api import (
 )
 
 from netloom.cli.bench.server import Server
-from tests.browser.chromium import launched
+from tests.browser.chromium import launch_or_install
 
 VIEWPORT = ViewportSize(width=1440, height=900)
 
-# Streamlit itself asks for these relative to the page first, and then where they are.
+# Streamlit requests these relative to the page first, and then at their actual address.
 KNOWN = ("_stcore/health", "_stcore/host-config")
-# What Streamlit says while its server is away, as it is in the tests that kill it.
+# Streamlit's messages while its server is down, as in the tests that kill it.
 DISCONNECTED = (
     "WebSocket",
     "disconnected from server",
@@ -37,29 +37,29 @@ DISCONNECTED = (
     "Failed to fetch dynamically imported module",
 )
 
-# The machine may be busy; where a time is promised, the test says so itself.
+# The machine may be busy; a test that guarantees a time sets its own limit.
 expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as found:
-        yield found
+    with sync_playwright() as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    """For tests that need a browser of somebody else."""
-    found = launched(playwright.chromium.launch)
-    yield found
-    found.close()
+    """For tests that need the browser of another user."""
+    instance = launch_or_install(playwright.chromium.launch)
+    yield instance
+    instance.close()
 
 
 @pytest.fixture(scope="session")
 def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """One for all tests of a process: what it compiled of the app once need not be compiled for each of them. Things
-    that move by themselves stand still, as to draw them takes a third of what a page costs; and scripts are not
-    optimised again for each page, which takes a fourteenth and does not pay within a test."""
+    """One profile for all tests of a process, so that each of them reuses the compiled scripts of the app. Animations
+    are off, since they take a third of the cost of a page; and the optimizing compilers are off, since they take a
+    fourteenth and do not pay off within a test."""
 
     folder = tmp_path_factory.mktemp("profile")
 
@@ -69,23 +69,23 @@ def profile(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
             folder, reduced_motion="reduce", viewport=VIEWPORT, **named
         )
 
-    found = launched(start)
-    found.set_default_timeout(60_000)
-    yield found
-    with suppress(Error):  # a test after these may have ended all that its process had started
-        found.close()
+    context = launch_or_install(start)
+    context.set_default_timeout(60_000)
+    yield context
+    with suppress(Error):  # a later test may have ended all child processes
+        context.close()
 
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    found = Server(tmp_path_factory.mktemp("home"))
-    yield found
-    found.stop()
+    instance = Server(tmp_path_factory.mktemp("home"))
+    yield instance
+    instance.stop()
 
 
 @pytest.fixture
 def server(running: Server) -> Iterator[Server]:
-    """The app, whose log a test must not fill with errors; the runs that it leaves are ended."""
+    """The app, whose log must stay free of errors during a test; the runs that a test leaves are killed."""
     before = running.log.stat().st_size
     yield running
     for run in running.store.active_runs():
@@ -98,25 +98,25 @@ def server(running: Server) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def tab(profile: BrowserContext) -> tuple[Page, list[str]]:
-    """The tab of all tests of a process, and what goes wrong in it. A new one for each would be a process that reads
-    the app's scripts anew."""
+    """The tab of all tests of a process, and its list of problems. A new tab for each test would be a new process that
+    reads the scripts of the app again."""
     (first,) = profile.pages
     return first, listen(first)
 
 
 @pytest.fixture
 def page(tab: tuple[Page, list[str]], server: Server) -> Iterator[Page]:
-    """A tab on the app that knows of no other; a test fails where its console had an error."""
-    found, problems = tab
+    """A clean tab on the app; a test fails if its console has an error."""
+    shared_tab, problems = tab
     problems.clear()
-    yield found
-    for opened in found.context.pages[1:]:
-        opened.close()
-    found.mouse.up()  # a test may have failed amid a drag
-    found.goto("about:blank")
-    known = {"origin": server.url, "storageTypes": "local_storage,cookies"}
-    session = found.context.new_cdp_session(found)
-    session.send("Storage.clearDataForOrigin", known)
+    yield shared_tab
+    for extra_tab in shared_tab.context.pages[1:]:
+        extra_tab.close()
+    shared_tab.mouse.up()  # a test may have failed during a drag
+    shared_tab.goto("about:blank")
+    storage = {"origin": server.url, "storageTypes": "local_storage,cookies"}
+    session = shared_tab.context.new_cdp_session(shared_tab)
+    session.send("Storage.clearDataForOrigin", storage)
     session.detach()
     assert not problems, problems
 
@@ -130,21 +130,21 @@ def clipboard(profile: BrowserContext) -> Iterator[None]:
 
 
 def listen(tab: Page) -> list[str]:
-    """What goes wrong in a tab from now on."""
+    """The list to which the problems of a tab are added from now on."""
     problems: list[str] = []
 
-    def hear(message: ConsoleMessage) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         known = any(path in message.location.get("url", "") for path in KNOWN)
-        if message.type == "error" and not known and not away(message.text):
+        if message.type == "error" and not known and not is_disconnection(message.text):
             problems.append(f"{message.text} ({message.location.get('url', '')})")
 
-    def fail(error: Error) -> None:
-        if not away(str(error)):
+    def on_error(error: Error) -> None:
+        if not is_disconnection(str(error)):
             problems.append(str(error))
 
-    def away(text: str) -> bool:
+    def is_disconnection(text: str) -> bool:
         return any(part in text for part in DISCONNECTED)
 
-    tab.on("console", hear)
-    tab.on("pageerror", fail)
+    tab.on("console", on_console)
+    tab.on("pageerror", on_error)
     return problems

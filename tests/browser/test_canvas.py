@@ -1,4 +1,4 @@
-"""The canvas under the hands: many at once, the focus, the clipboard, other pages, and its speed with 300 layers."""
+"""Interaction with the canvas: multiple selection, focus, clipboard, other pages, and speed with 300 layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.browser.canvas import Canvas, new_project, use_data, use_template
 
 pytestmark = pytest.mark.browser
 
-# What people may call a layer, and what the palette then shows first.
+# Search terms for layers, and the layer that the palette then shows first.
 FIRST = {
     "fully connected": "Linear",
     "dense": "Linear",
@@ -33,17 +33,17 @@ FIRST = {
     "upsample": "Upsample",
 }
 
-# What has the focus, inside of the component's shadow root.
+# The element with the focus, inside the shadow root of the component.
 FOCUS = "() => { let e = document.activeElement; while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement; "
 FOCUS += "return e?.className; }"
 
 
-def selected(page: Page) -> set[str]:
-    found = page.locator(".react-flow__node.selected [data-node]")
-    return set(found.evaluate_all("list => list.map(item => item.dataset.node)"))
+def selected_nodes(page: Page) -> set[str]:
+    nodes = page.locator(".react-flow__node.selected [data-node]")
+    return set(nodes.evaluate_all("list => list.map(item => item.dataset.node)"))
 
 
-def middle(canvas: Canvas, node: str) -> tuple[float, float]:
+def center_of(canvas: Canvas, node: str) -> tuple[float, float]:
     box = canvas.node(node).bounding_box()
     assert box is not None
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -57,7 +57,7 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.up()
 
 
-def test_several_are_selected_by_shift_control_and_box(page: Page, server: Server) -> None:
+def test_multiple_layers_are_selected_by_shift_control_and_box(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Digits with an MLP")
     canvas.node("input_1").click()
     canvas.node("flatten_1").click(modifiers=["Control"])
@@ -74,7 +74,7 @@ def test_several_are_selected_by_shift_control_and_box(page: Page, server: Serve
     chosen = page.locator(".react-flow__node.selected")
     for node in ("input_1", "flatten_1"):
         expect(chosen.locator(f'[data-node="{node}"]')).to_be_visible()
-    count = len(selected(page))
+    count = len(selected_nodes(page))
     page.keyboard.press("Escape")
     expect(chosen).to_have_count(0)
     canvas.press("select")
@@ -82,7 +82,7 @@ def test_several_are_selected_by_shift_control_and_box(page: Page, server: Serve
     expect(chosen).to_have_count(count)
 
 
-def test_keys_go_on_after_escape_buttons_and_fixes(page: Page, server: Server) -> None:
+def test_canvas_keeps_the_focus_after_escape_buttons_and_fixes(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Focus")
     canvas.press("add-input")
     canvas.node("input_1").click()
@@ -101,10 +101,10 @@ def test_keys_go_on_after_escape_buttons_and_fixes(page: Page, server: Server) -
     expect(page.locator("[data-menu]")).to_be_visible()
     page.keyboard.press("Escape")
     assert page.evaluate(FOCUS) == "nl-wrapper"
-    assert page.get_by_role("dialog").count() == 0  # c and a are Streamlit's keys, too
+    assert page.get_by_role("dialog").count() == 0  # c and a are keyboard shortcuts of Streamlit, too
 
 
-def test_the_palette_is_reached_by_keys(page: Page, server: Server) -> None:
+def test_palette_works_by_keyboard(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Palette")
     page.locator('[data-action="search"]').focus()
     page.keyboard.type("relu")
@@ -125,7 +125,7 @@ def test_the_palette_is_reached_by_keys(page: Page, server: Server) -> None:
 
 
 @pytest.mark.usefixtures("clipboard")
-def test_copies_go_through_the_systems_clipboard(page: Page, server: Server) -> None:
+def test_copy_and_paste_use_the_system_clipboard(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     expect(canvas.node("linear_1")).to_be_visible()
     canvas.surface.click(position={"x": 20, "y": 300})
@@ -147,20 +147,20 @@ def test_copies_go_through_the_systems_clipboard(page: Page, server: Server) -> 
         page.evaluate("text => navigator.clipboard.writeText(text)", text)
         page.keyboard.press("Control+z")
         expect(page.locator("[data-node]")).to_have_count(2 * count)
-        page.keyboard.press("Control+v")  # what was copied in this tab is no longer what is on the clipboard
+        page.keyboard.press("Control+v")  # the clipboard no longer holds what this tab copied
         expect(page.get_by_role("status").get_by_text("There are no copied layers on the clipboard.")).to_be_visible()
         expect(page.locator("[data-node]")).to_have_count(2 * count)
         page.keyboard.press("Control+Shift+z")
 
 
-def test_a_loose_layer_dropped_on_an_edge_is_one_step(page: Page, server: Server) -> None:
+def test_dropping_a_layer_on_an_edge_is_one_undo_step(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     canvas.drag_layer("Dropout", 0.85, 0.3)
     canvas.settle()
     canvas.still()
     label = canvas.shape("tanh_1").bounding_box()
     assert label is not None
-    drag(page, middle(canvas, "dropout_1"), (label["x"] + label["width"] / 2, label["y"] + label["height"] / 2))
+    drag(page, center_of(canvas, "dropout_1"), (label["x"] + label["width"] / 2, label["y"] + label["height"] / 2))
     expect(canvas.shape("dropout_1")).to_have_text("(N, 64)")
     canvas.settle()
     expect(page.get_by_role("alert")).to_have_count(0)
@@ -169,7 +169,7 @@ def test_a_loose_layer_dropped_on_an_edge_is_one_step(page: Page, server: Server
     expect(canvas.shape("tanh_1")).to_be_visible()
 
 
-def test_ports_that_a_layer_gains_can_be_used_at_once(page: Page, server: Server) -> None:
+def test_new_ports_of_a_layer_can_be_connected(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Ports")
     use_data(canvas, "Handwritten digits")
     canvas.drag_layer("Input", 0.4, 0.1)
@@ -189,10 +189,11 @@ def test_ports_that_a_layer_gains_can_be_used_at_once(page: Page, server: Server
     port_box, path_box = port.bounding_box(), path.bounding_box()
     assert port_box is not None
     assert path_box is not None
-    assert abs(port_box["x"] + port_box["width"] / 2 - path_box["x"]) < 8  # the edge ends where the port went
+    # The edge ends at the new position of the port.
+    assert abs(port_box["x"] + port_box["width"] / 2 - path_box["x"]) < 8
 
 
-def test_a_canvas_that_was_left_shows_what_came_meanwhile(page: Page, server: Server) -> None:
+def test_canvas_shows_edits_made_while_on_another_page(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Left")
     canvas.drag_layer("Input", 0.5, 0.1)
     canvas.settle()
@@ -208,11 +209,11 @@ def test_a_canvas_that_was_left_shows_what_came_meanwhile(page: Page, server: Se
     other.settle()
     page.get_by_role("link", name="Design").click()
     expect(canvas.node("linear_1")).to_be_visible()
-    assert selected(page) == {"input_1"}
+    assert selected_nodes(page) == {"input_1"}
     expect(page.locator("code", has_text="input_1")).to_be_visible()
 
 
-def test_snapshots_wait_while_something_is_dragged(page: Page, server: Server) -> None:
+def test_snapshots_wait_for_the_end_of_a_drag(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Busy")
     use_data(canvas, "Handwritten digits")
     canvas.drag_layer("Input", 0.4, 0.2)
@@ -222,24 +223,24 @@ def test_snapshots_wait_while_something_is_dragged(page: Page, server: Server) -
     other.page.goto(page.url)
     expect(other.node("linear_1")).to_be_visible()
     canvas.still()
-    x, y = middle(canvas, "input_1")
+    x, y = center_of(canvas, "input_1")
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 120, y + 20, steps=5)
     other.node("linear_1").click()
     other.page.keyboard.press("Delete")
     other.settle()
-    page.wait_for_timeout(3000)  # this tab looks every two seconds
+    page.wait_for_timeout(3000)  # this tab polls every two seconds
     expect(canvas.node("linear_1")).to_be_visible()
     page.mouse.up()
     expect(canvas.node("linear_1")).to_have_count(0)
     canvas.settle()
-    place = "item => item.closest('.react-flow__node').style.transform"
-    moved = str(canvas.node("input_1").evaluate(place))
+    read_transform = "item => item.closest('.react-flow__node').style.transform"
+    moved = str(canvas.node("input_1").evaluate(read_transform))
     expect(other.page.locator(".react-flow__node-layer")).to_have_attribute("style", re.compile(re.escape(moved)))
 
 
-def test_a_layer_says_what_it_is(page: Page, server: Server) -> None:
+def test_layer_help_follows_selection_and_palette(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Digits with an MLP")
     panel = page.locator("[data-about]")
     canvas.node("linear_1").click()
@@ -247,7 +248,7 @@ def test_a_layer_says_what_it_is(page: Page, server: Server) -> None:
     expect(panel).to_contain_text("y = xWᵀ + b")
     expect(panel.locator("svg")).to_contain_text(canvas.shape("linear_1").inner_text())
     expect(panel.get_by_role("link")).to_have_attribute("href", registry()["Linear"].url)
-    canvas.node("flatten_1").click()  # it follows the selection
+    canvas.node("flatten_1").click()  # the help follows the selection
     expect(panel).to_have_attribute("data-about", "Flatten")
     expect(panel).to_contain_text(" ".join((registry()["Flatten"].__doc__ or "").split()))
     page.keyboard.press("i")
@@ -257,7 +258,7 @@ def test_a_layer_says_what_it_is(page: Page, server: Server) -> None:
     expect(panel).to_contain_text(" ".join((registry()["ReLU"].__doc__ or "").split()))
 
 
-def test_the_palette_knows_other_names_favourites_and_what_fits(page: Page, server: Server) -> None:
+def test_palette_supports_synonyms_favorites_and_compatible_layers(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Digits with an MLP")
     search, first = page.locator('[data-action="search"]'), page.locator("[data-layer]").first
     for query, layer in FIRST.items():
@@ -271,18 +272,18 @@ def test_the_palette_knows_other_names_favourites_and_what_fits(page: Page, serv
     expect(page.locator('[data-fits="input_1"]')).to_be_visible()
     page.locator('[data-action="only-fitting"]').click()
     expect(page.locator('[data-layer="Conv2d"]')).to_have_count(1)
-    expect(page.locator('[data-layer="Input"]')).to_have_count(0)  # nothing leads into it
+    expect(page.locator('[data-layer="Input"]')).to_have_count(0)  # it has no input port
     page.locator('[data-action="only-fitting"]').click()
     page.locator('[data-fit="Conv2d"]').click()
     expect(canvas.shape("conv2d_1")).to_be_visible()
     canvas.settle()
 
 
-def test_layers_are_aligned_and_framed_and_the_frame_takes_them_along(page: Page, server: Server) -> None:
+def test_layers_align_and_move_with_their_frame(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     canvas.settle()
-    place = "item => item.closest('.react-flow__node').style.transform"
-    before = {node: canvas.node(node).evaluate(place) for node in ("tanh_1", "linear_2")}
+    read_transform = "item => item.closest('.react-flow__node').style.transform"
+    before = {node: canvas.node(node).evaluate(read_transform) for node in ("tanh_1", "linear_2")}
     canvas.node("tanh_1").click()
     page.keyboard.press("Alt+ArrowLeft")
     canvas.node("linear_2").click(modifiers=["Control"])
@@ -292,22 +293,22 @@ def test_layers_are_aligned_and_framed_and_the_frame_takes_them_along(page: Page
     assert abs(lefts[0] - lefts[1]) < 1
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
-    for node, was in before.items():
+    for node, transform in before.items():
         expect(
             canvas.node(node).locator("xpath=ancestor::*[contains(@class, 'react-flow__node-layer')]")
-        ).to_have_attribute("style", re.compile(re.escape(str(was))))
+        ).to_have_attribute("style", re.compile(re.escape(str(transform))))
     page.keyboard.press("g")
     expect(page.get_by_label("Title of the frame")).to_be_focused()
     page.keyboard.type("Stem")
     page.keyboard.press("Enter")
     head = page.locator(".nl-frame-head")
     expect(head).to_contain_text("Stem")
-    # The colours lie above the layers, though the frame lies below them.
+    # The color buttons are above the layers, although the frame is below them.
     above = canvas.node("linear_1").bounding_box()
-    colours = page.get_by_role("group", name="Color").bounding_box()
+    color_buttons = page.get_by_role("group", name="Color").bounding_box()
     assert above is not None
-    assert colours is not None
-    assert colours["y"] < above["y"] + above["height"]
+    assert color_buttons is not None
+    assert color_buttons["y"] < above["y"] + above["height"]
     page.locator('[data-color="purple"]').click()
     expect(page.locator('[data-color="purple"]')).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Control+z")
@@ -330,17 +331,17 @@ def test_layers_are_aligned_and_framed_and_the_frame_takes_them_along(page: Page
     expect(canvas.node("tanh_1")).to_be_visible()
     for _ in ("unfolded", "folded"):
         page.keyboard.press("Control+z")
-    page.keyboard.press("Control+z")  # the drag of the frame, and of all that lies in it, was one step
+    page.keyboard.press("Control+z")  # the drag of the frame and its content was one step
     expect(
         canvas.node("tanh_1").locator("xpath=ancestor::*[contains(@class, 'react-flow__node-layer')]")
     ).to_have_attribute("style", re.compile(re.escape(str(before["tanh_1"]))))
 
 
-def test_inputs_are_exchanged_pictures_taken_and_nodes_tabbed_through(page: Page, server: Server) -> None:
+def test_canvas_swaps_inputs_exports_images_and_tabs_nodes(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Digits with a small ResNet")
     page.locator('[data-tab="basic"] [role=tab]').click()
     expect(canvas.node("add_1")).to_be_visible()
-    # The skip goes around the layers between its ends, and not behind them.
+    # The skip connection is routed around the layers between its ends, not behind them.
     skip, layer = page.locator('[data-edge="add_1.b"]').bounding_box(), canvas.node("conv2d_1").bounding_box()
     assert skip is not None
     assert layer is not None
@@ -368,12 +369,12 @@ def test_inputs_are_exchanged_pictures_taken_and_nodes_tabbed_through(page: Page
 
 @pytest.mark.slow
 def test_dragging_stays_smooth_with_many_layers(page: Page, server: Server) -> None:
-    """What a frame of a drag costs in script, with all layers in view, against the same with 10."""
-    few, many = (_cost_of_a_frame(page, server, count) for count in (10, 300))
+    """The script time per frame of a drag with 300 layers in view, compared with 10 layers."""
+    few, many = (_milliseconds_per_frame(page, server, count) for count in (10, 300))
     assert many < 4 * few, f"{many:.1f} ms of script a frame with 300 layers, {few:.1f} ms with 10"
 
 
-def _cost_of_a_frame(page: Page, server: Server, count: int) -> float:
+def _milliseconds_per_frame(page: Page, server: Server, count: int) -> float:
     page.goto(f"{server.url}/design?project={server.store.create_project(_chain(count))}")
     canvas = Canvas(page)
     expect(canvas.node("input_1")).to_be_visible()
@@ -384,26 +385,28 @@ def _cost_of_a_frame(page: Page, server: Server, count: int) -> float:
     page.wait_for_timeout(500)
     box = canvas.surface.bounding_box()
     assert box is not None
-    # The layer in the middle: one at the rim would make the view follow.
-    centre = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    # The layer in the center: at the border, the view would follow the drag.
+    center = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     near = range(max(1, count // 2 - 8), min(count, count // 2 + 8))
-    x, y = min((middle(canvas, f"relu_{number}") for number in near), key=lambda place: math.dist(place, centre))
+    x, y = min(
+        (center_of(canvas, f"relu_{number}") for number in near), key=lambda position: math.dist(position, center)
+    )
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
     page.mouse.move(x, y)
     page.mouse.down()
     page.evaluate("() => { window.frames_ = 0; const f = () => { window.frames_++; requestAnimationFrame(f); }; f(); }")
-    before = _script(session)
+    before = _script_seconds(session)
     for step in range(60):
         page.mouse.move(x + 60 * math.sin(step / 12), y + 40 * math.cos(step / 12))
         page.wait_for_timeout(10)
-    after, frames = _script(session), page.evaluate("() => window.frames_")
+    after, frames = _script_seconds(session), page.evaluate("() => window.frames_")
     page.mouse.up()
     canvas.settle()
     return 1000 * (after - before) / float(frames)
 
 
-def _script(session: CDPSession) -> float:
+def _script_seconds(session: CDPSession) -> float:
     metrics = session.send("Performance.getMetrics")["metrics"]
     return next(float(metric["value"]) for metric in metrics if metric["name"] == "ScriptDuration")
 

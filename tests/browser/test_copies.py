@@ -1,4 +1,4 @@
-"""Copies of layers: by the clipboard into other projects and as text, and back; and frames that stay folded."""
+"""Copies of layers: through the clipboard to other projects and as text; and frames that stay folded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.browser.conftest import listen
 
 pytestmark = pytest.mark.browser
 
-# What somebody else's programs leave on a clipboard, and copies that were tampered with.
+# Clipboard content of other programs, and manipulated copies.
 RUBBISH = [
     "Hello",
     "[1, 2",
@@ -29,8 +29,8 @@ REFUSED = {
 }
 
 
-def copied(context: BrowserContext, text: str | None = None) -> str:
-    """What is on the clipboard, as another program gets it; `text` is what that puts there."""
+def clipboard_text(context: BrowserContext, text: str | None = None) -> str:
+    """The clipboard text as another program reads it; first writes `text`, if given."""
     other = context.new_page()
     other.set_content("<textarea></textarea>")
     field = other.locator("textarea")
@@ -41,29 +41,29 @@ def copied(context: BrowserContext, text: str | None = None) -> str:
         field.press("Control+c")
         field.fill("")
     field.press("Control+v")
-    found = field.input_value()
+    pasted_text = field.input_value()
     other.close()
-    return found
+    return pasted_text
 
 
-def pasted(page: Page, count: int) -> None:
+def paste(page: Page, count: int) -> None:
     page.locator("[data-canvas]").focus()
     page.keyboard.press("Control+v")
     expect(page.locator("[data-node]")).to_have_count(count)
 
 
-def test_layers_go_by_the_clipboard_into_another_project_and_as_text(page: Page, server: Server) -> None:
-    context = page.context  # in which nobody has allowed the page to read the clipboard
+def test_layers_paste_into_another_project_and_as_text(page: Page, server: Server) -> None:
+    context = page.context  # without the permission to read the clipboard
     canvas = use_template(page, server, "Two spirals")
     canvas.node("linear_1").click()
     canvas.node("tanh_1").click(modifiers=["Shift"])
     page.keyboard.press("Control+c")
-    text = copied(context)
+    text = clipboard_text(context)
     assert set(json.loads(text)["nodes"]) == {"linear_1", "tanh_1"}
     other = context.new_page()
     problems = listen(other)
     empty = new_project(other, server, "Elsewhere")
-    pasted(other, 2)
+    paste(other, 2)
     expect(other.locator('[data-edge="tanh_1"]')).to_have_count(1)
     empty.settle()
     (row,) = [row for row in server.store.list_projects() if row.name == "Elsewhere"]
@@ -73,36 +73,36 @@ def test_layers_go_by_the_clipboard_into_another_project_and_as_text(page: Page,
     assert network.nodes["linear_1"].params["units"] == json.loads(text)["nodes"]["linear_1"]["params"]["units"]
     other.keyboard.press("Control+x")
     expect(other.locator("[data-node]")).to_have_count(0)
-    assert set(json.loads(copied(context))["nodes"]) == {"linear_1", "tanh_1"}
-    copied(context, text)  # by way of a letter, say
-    pasted(other, 2)
+    assert set(json.loads(clipboard_text(context))["nodes"]) == {"linear_1", "tanh_1"}
+    clipboard_text(context, text)  # as if the text came by e-mail
+    paste(other, 2)
     field = page.get_by_placeholder("Search")
     field.fill("relu")
     field.press("Control+a")
-    field.press("Control+c")  # of a text field, its text
-    assert copied(context) == "relu"
+    field.press("Control+c")  # in a text field, this copies its text
+    assert clipboard_text(context) == "relu"
     assert not problems, problems
 
 
 @pytest.mark.usefixtures("clipboard")
-def test_what_is_no_copy_is_said_and_breaks_nothing(page: Page, server: Server) -> None:
+def test_invalid_clipboard_content_shows_an_error_and_changes_nothing(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Rubbish")
     canvas.press("add-input")
     canvas.settle()
     write = "text => navigator.clipboard.writeText(text)"
     for text in RUBBISH:
         page.evaluate(write, text)
-        pasted(page, 1)
+        paste(page, 1)
         expect(page.get_by_role("status").get_by_text("There are no copied layers on the clipboard.")).to_be_visible()
     page.evaluate(write, RUBBISH[0])
     canvas.press("menu")
     page.get_by_role("menuitem", name="Paste").click()
     expect(page.get_by_role("status").get_by_text("There are no copied layers on the clipboard.")).to_be_visible()
-    for text, said in REFUSED.items():
+    for text, message in REFUSED.items():
         page.evaluate(write, text)
         page.locator("[data-canvas]").focus()
         page.keyboard.press("Control+v")
-        expect(page.get_by_role("alert")).to_contain_text(said)
+        expect(page.get_by_role("alert")).to_contain_text(message)
         expect(page.locator("[data-node]")).to_have_count(1)
         expect(page.locator("[data-note]")).to_have_count(0)
         page.get_by_role("alert").get_by_label("Close").click()
@@ -112,7 +112,7 @@ def test_what_is_no_copy_is_said_and_breaks_nothing(page: Page, server: Server) 
     assert canvas.nodes() == {"input_1"}
 
 
-def test_a_folded_frame_is_part_of_the_document(page: Page, server: Server) -> None:
+def test_folded_frame_is_stored_in_the_document(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Folded")
     canvas.drag_layer("ReLU", 0.5, 0.3)
     page.keyboard.press("g")
@@ -135,6 +135,6 @@ def test_a_folded_frame_is_part_of_the_document(page: Page, server: Server) -> N
     expect(canvas.node("relu_1")).to_have_count(0)
     canvas.press("issues")
     page.locator('[data-issue-node="relu_1"] [data-action="show"]').first.click()
-    expect(canvas.node("relu_1")).to_be_visible()  # what a problem names is unfolded
+    expect(canvas.node("relu_1")).to_be_visible()  # showing the layer of an issue unfolds its frame
     canvas.settle()
     assert not any(note.folded for note in server.store.load(row.id).project.main_network.notes.values())

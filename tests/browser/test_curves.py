@@ -1,4 +1,4 @@
-"""The charts of a run in a real browser, without a server: what they are sent, and what is drawn of it."""
+"""The charts of a run in a real browser, without a server: the data they receive and what they draw."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ def page(profile: BrowserContext) -> Iterator[Page]:
     assert not problems, problems
 
 
-def part(start: int, values: list[float], apart: int = 10) -> dict[str, Any]:
-    """Points of which the first is the one numbered `start`, half a minute apart."""
-    steps = [apart * (start + place + 1) for place in range(len(values))]
-    at = [1000 + 30 * (start + place) for place in range(len(values))]
+def part(start: int, values: list[float], step_size: int = 10) -> dict[str, Any]:
+    """Points half a minute apart; the first has the index `start`."""
+    steps = [step_size * (start + index + 1) for index in range(len(values))]
+    at = [1000 + 30 * (start + index) for index in range(len(values))]
     return {"from": start, "count": len(values), "steps": steps, "at": at, "values": values}
 
 
 def show(page: Page, **changed: Any) -> None:
-    counts = {name: one["from"] + one["count"] for name, one in changed.get("points", {}).items()}
+    counts = {name: points["from"] + points["count"] for name, points in changed.get("points", {}).items()}
     page.evaluate(MOUNT, {**DATA, "counts": counts, **changed})
 
 
-def test_points_are_added_to_nodes_that_stay(page: Page) -> None:
+def test_points_are_added_without_replacing_chart_nodes(page: Page) -> None:
     show(page)
     expect(page.locator(".message")).to_have_text("Wait.")
     page.evaluate("""() => {
@@ -84,7 +84,7 @@ def test_points_are_added_to_nodes_that_stay(page: Page) -> None:
     show(page, points={"train/loss": part(0, [4.0, 3.0]), "validation/loss": part(0, [5.0])})
     line = page.locator('[data-line="train"]')
     expect(line).to_have_attribute("data-points", "2")
-    show(page, points={"train/loss": part(0, [4.0, 3.0, 2.0])})  # some of it once more
+    show(page, points={"train/loss": part(0, [4.0, 3.0, 2.0])})  # overlaps with points sent before
     show(page, points={"train/loss": part(3, [1.5]), "validation/loss": part(1, [4.0])})
     expect(line).to_have_attribute("data-points", "4")
     expect(page.locator(".message")).to_have_text("")
@@ -101,10 +101,11 @@ def test_points_are_added_to_nodes_that_stay(page: Page) -> None:
     expect(line).to_have_attribute("data-points", "1")
 
 
-def test_a_browser_that_has_nothing_asks_until_it_has_all_though_nothing_is_sent_any_more(page: Page) -> None:
+def test_browser_without_points_requests_them_until_complete(page: Page) -> None:
     show(page, counts={"train/loss": 3})
     assert page.evaluate("asked.length") == 1
-    page.wait_for_function("asked.length === 2 && asked[0][1] !== asked[1][1]")  # the first answer was overtaken
+    # The reply to the first request is missed.
+    page.wait_for_function("asked.length === 2 && asked[0][1] !== asked[1][1]")
     show(page, asked=2, points={"train/loss": part(0, [4.0, 3.0, 2.0])})
     expect(page.locator('[data-line="train"]')).to_have_attribute("data-points", "3")
     page.wait_for_timeout(2_100)
@@ -112,10 +113,10 @@ def test_a_browser_that_has_nothing_asks_until_it_has_all_though_nothing_is_sent
 
 
 @pytest.mark.parametrize("weight", [0.3, 0.98])
-def test_smoothing_is_the_weighted_mean_of_all_before(page: Page, weight: float) -> None:
-    dice = random.Random(1)
-    values = [dice.random() for _ in range(60)]
-    found = page.evaluate(
+def test_smoothing_is_an_exponentially_weighted_mean(page: Page, weight: float) -> None:
+    rng = random.Random(1)
+    values = [rng.random() for _ in range(60)]
+    smoothed = page.evaluate(
         """async ([values, weight]) => {
             const { Line } = await import("/points.js");
             const line = new Line();
@@ -131,30 +132,32 @@ def test_smoothing_is_the_weighted_mean_of_all_before(page: Page, weight: float)
         }""",
         [values, weight],
     )
-    for end, mean in enumerate(found, 1):
+    for end, mean in enumerate(smoothed, 1):
         weights = weight ** np.arange(end)[::-1]
         assert mean == pytest.approx(float((weights * values[:end]).sum() / weights.sum()))
 
 
-def test_a_spike_among_many_points_is_drawn(page: Page) -> None:
+def test_spike_among_many_points_is_drawn(page: Page) -> None:
     values = [1.0] * 30_000
     values[17_123] = 9.0
     show(page, points={"train/loss": part(0, values)})
-    drawn = str(page.locator('[data-line="train"]').get_attribute("d"))
-    places = [tuple(map(float, one.split(","))) for one in drawn[1:].split("L")]
-    assert len(places) < 5_000
-    left, right = places[0][0], places[-1][0]
-    top = min(places, key=lambda place: place[1])
+    path = str(page.locator('[data-line="train"]').get_attribute("d"))
+    positions = [tuple(map(float, pair.split(","))) for pair in path[1:].split("L")]
+    assert len(positions) < 5_000
+    left, right = positions[0][0], positions[-1][0]
+    top = min(positions, key=lambda position: position[1])
     assert (top[0] - left) / (right - left) == pytest.approx(17_123 / 30_000, abs=0.002)
 
 
-def test_axes_what_is_read_off_and_what_is_hidden(page: Page) -> None:
+def test_chart_supports_log_axis_tooltip_and_hidden_lines(page: Page) -> None:
     points = {"train/loss": part(0, [100.0, 10.0, 1.0, 0.1]), "validation/loss": part(0, [0.0, 20.0, 2.0, 0.2])}
     show(page, points=points, view={**VIEW, "log_y": True})
     assert {"100", "10", "1", "0.1"} <= set(page.locator(".grid text").all_text_contents())
-    heights = [one.rpartition(",")[2] for one in str(page.locator('[data-line="train"]').get_attribute("d")).split("L")]
+    heights = [
+        pair.rpartition(",")[2] for pair in str(page.locator('[data-line="train"]').get_attribute("d")).split("L")
+    ]
     first, second, third = (float(text) for text in heights[:3])
-    assert second - first == pytest.approx(third - second, abs=0.2)  # powers of ten stand evenly
+    assert second - first == pytest.approx(third - second, abs=0.2)  # powers of ten are evenly spaced
     page.locator("svg").focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
@@ -171,7 +174,7 @@ def test_axes_what_is_read_off_and_what_is_hidden(page: Page) -> None:
     assert page.locator(".epochs").get_attribute("d").count("M") == 4  # type: ignore[union-attr]
 
 
-def test_a_part_is_chosen_by_dragging_and_saved_as_a_picture(page: Page) -> None:
+def test_dragging_zooms_and_png_export_saves_an_image(page: Page) -> None:
     show(page, points={"train/loss": part(0, [float(value) for value in range(100, 0, -1)])})
     box = page.locator("svg").bounding_box()
     assert box is not None
@@ -182,7 +185,7 @@ def test_a_part_is_chosen_by_dragging_and_saved_as_a_picture(page: Page) -> None
     whole = page.get_by_role("button", name="Whole run")
     expect(whole).to_be_visible()
     assert "10" not in page.locator(".grid text").all_text_contents()
-    show(page, points={"train/loss": part(100, [0.5])})  # what comes in changes nothing of what is looked at
+    show(page, points={"train/loss": part(100, [0.5])})  # new points do not change the zoom
     expect(whole).to_be_visible()
     with page.expect_download() as caught:
         page.get_by_role("button", name="PNG").click()
@@ -192,16 +195,16 @@ def test_a_part_is_chosen_by_dragging_and_saved_as_a_picture(page: Page) -> None
     expect(whole).to_be_hidden()
 
 
-def test_a_changed_setting_is_a_line_with_a_label(page: Page) -> None:
+def test_changed_setting_draws_a_labeled_line(page: Page) -> None:
     points = {"train/loss": part(0, [3.0, 2.0, 1.0, 0.5])}  # steps 10 to 40, epochs 1 to 4
     changes: list[dict[str, Any]] = [
         {"text": "learning rate 0.01 → 0.001", "step": 20, "at": 1030},
         {"text": "learning rate 0.001 → 0.0001", "step": 22, "at": 1036},
-        {"text": "learning rate 1 → 2", "step": 9_000, "at": 9_000},  # beyond what is shown
+        {"text": "learning rate 1 → 2", "step": 9_000, "at": 9_000},  # outside the shown range
     ]
     lines = page.locator(".changes path")
 
-    def places() -> list[float]:
+    def line_positions() -> list[float]:
         return [float(line.get_attribute("d").split(",")[0][1:]) for line in lines.all()]  # type: ignore[union-attr]
 
     def tick(text: str) -> float:
@@ -210,13 +213,13 @@ def test_a_changed_setting_is_a_line_with_a_label(page: Page) -> None:
 
     show(page, points=points, changes=changes)
     expect(page.locator(".changes text")).to_have_text([changes[0]["text"], changes[1]["text"]])
-    assert places()[0] == pytest.approx(tick("2"), abs=0.2)
-    one, other = (label.bounding_box() for label in page.locator(".changes text").all())
-    assert one is not None
-    assert other is not None
-    assert other["y"] >= one["y"] + one["height"] - 3 or other["x"] >= one["x"] + one["width"]
+    assert line_positions()[0] == pytest.approx(tick("2"), abs=0.2)
+    first, second = (label.bounding_box() for label in page.locator(".changes text").all())
+    assert first is not None
+    assert second is not None
+    assert second["y"] >= first["y"] + first["height"] - 3 or second["x"] >= first["x"] + first["width"]
     show(page, points=points, changes=changes, view={**VIEW, "x": "Step"})
     expect(lines).to_have_count(2)
-    assert places()[0] == pytest.approx(tick("20"), abs=0.2)
+    assert line_positions()[0] == pytest.approx(tick("20"), abs=0.2)
     show(page, points=points, changes=[])
     expect(lines).to_have_count(0)

@@ -1,4 +1,4 @@
-"""Designing in a real browser: drag, connect, mend, undo, copy, two tabs, a killed server."""
+"""The design page in a real browser: drag, connect, fix, undo, copy, two tabs, a killed server."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def saved_nodes(server: Server, name: str) -> set[str]:
 
 
 def until(page: Page, holds: Callable[[], bool], within_s: float = 60) -> None:
-    """Wait until something holds, while the page goes on."""
+    """Wait until a condition holds, while the page keeps running."""
     end = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end, f"not within {within_s:.0f} s"
         page.wait_for_timeout(50)
 
 
-def test_an_empty_canvas_says_what_to_do(page: Page, server: Server) -> None:
+def test_empty_canvas_shows_a_hint(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Empty", by_hand=True)
     expect(page.locator("[data-empty]")).to_contain_text("Drag a layer")
     canvas.press("add-input")
@@ -39,7 +39,7 @@ def test_an_empty_canvas_says_what_to_do(page: Page, server: Server) -> None:
     expect(page.locator("[data-empty]")).to_have_count(0)
 
 
-def test_drag_connect_break_and_mend(page: Page, server: Server) -> None:
+def test_network_is_built_by_dragging_and_fixed(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "By hand")
     use_data(canvas, "Handwritten digits")
     canvas.drag_layer("Input", 0.5, 0.08)
@@ -63,7 +63,7 @@ def test_drag_connect_break_and_mend(page: Page, server: Server) -> None:
     assert {"input_1", "conv2d_1", "linear_1", "output_1"} <= saved_nodes(server, "By hand")
 
 
-def test_undo_everything_and_redo_it(page: Page, server: Server) -> None:
+def test_all_edits_can_be_undone_and_redone(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Undo")
     for number, layer in enumerate(["Input", "Linear", "ReLU", "Output"]):
         canvas.drag_layer(layer, 0.5, 0.1 + 0.2 * number)
@@ -81,7 +81,7 @@ def test_undo_everything_and_redo_it(page: Page, server: Server) -> None:
     expect(canvas.shape("linear_1")).to_be_visible()
 
 
-def test_keys_alone_build_a_network(page: Page, server: Server) -> None:
+def test_network_is_built_by_keyboard_alone(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Keys")
     canvas.surface.click(position={"x": 20, "y": 300})
     for layer in ("input", "linear", "output"):
@@ -105,7 +105,7 @@ def test_keys_alone_build_a_network(page: Page, server: Server) -> None:
     assert saved_nodes(server, "Keys") == {"input_1", "output_1"}
 
 
-def test_copy_paste_duplicate_box_select_and_notes(page: Page, server: Server) -> None:
+def test_layers_are_duplicated_pasted_deleted_and_notes_edited(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     expect(canvas.node("linear_1")).to_be_visible()
     count = len(canvas.nodes())
@@ -129,7 +129,7 @@ def test_copy_paste_duplicate_box_select_and_notes(page: Page, server: Server) -
     canvas.settle()
 
 
-def test_add_by_double_click_and_from_a_port(page: Page, server: Server) -> None:
+def test_layers_are_added_by_double_click_and_from_ports(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Menu")
     use_data(canvas, "Handwritten digits")
     menu = page.locator("[data-menu]")
@@ -147,13 +147,13 @@ def test_add_by_double_click_and_from_a_port(page: Page, server: Server) -> None
     page.mouse.up()
     expect(menu).to_be_visible()
     expect(menu.locator('[data-choice="Conv2d"]')).to_have_count(1)
-    expect(menu.locator('[data-choice="LSTM"]')).to_have_count(0)  # takes no image
+    expect(menu.locator('[data-choice="LSTM"]')).to_have_count(0)  # does not accept an image
     page.keyboard.type("conv")
     page.keyboard.press("Enter")
     expect(canvas.shape("conv2d_1")).to_have_text("(N, 1, 8, 8)")
 
 
-def test_insert_on_an_edge_and_auto_layout(page: Page, server: Server) -> None:
+def test_layer_is_inserted_on_an_edge_and_layout_undoes(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     box = canvas.shape("linear_1").bounding_box()
     surface = canvas.surface.bounding_box()
@@ -173,7 +173,7 @@ def test_insert_on_an_edge_and_auto_layout(page: Page, server: Server) -> None:
     until(page, lambda: dumps(_project(server)) == before)
 
 
-def test_the_inspector_changes_the_network_and_the_code(page: Page, server: Server) -> None:
+def test_inspector_changes_the_network_and_the_code(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals", by_hand=True)
     canvas.node("linear_1").click()
     units = page.get_by_role("spinbutton", name="Units")
@@ -201,7 +201,7 @@ def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None
     canvas.settle()
     other.settle()
     assert canvas.nodes() == other.nodes() == saved_nodes(server, "Two tabs") == {"input_1", "linear_1", "output_1"}
-    # What one changes in a form the other's form shows, and who held what another removed goes on by keys.
+    # A change in the form of one tab shows in the other, and a tab whose selected layer is deleted keeps its focus.
     units = [tab.get_by_role("spinbutton", name="Units") for tab in (page, other_page)]
     for tab, field in zip((canvas, other), units, strict=True):
         tab.node("linear_1").click()
@@ -217,17 +217,17 @@ def test_two_tabs_never_overwrite_each_other(page: Page, server: Server) -> None
     assert not problems, problems
 
 
-def test_a_killed_server_loses_nothing(page: Page, server: Server) -> None:
+def test_killed_server_loses_no_edits(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Killed")
     canvas.drag_layer("Input", 0.5, 0.1)
     canvas.settle()
     canvas.drag_layer("Linear", 0.5, 0.4)
-    # What is promised is two seconds, where each process has a core to itself.
-    patience_s = 2 * max(2.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    until(page, lambda: saved_nodes(server, "Killed") == {"input_1", "linear_1"}, patience_s)
+    # The guarantee is two seconds if each process has its own core.
+    timeout_s = 2 * max(2.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    until(page, lambda: saved_nodes(server, "Killed") == {"input_1", "linear_1"}, timeout_s)
     server.kill()
     assert saved_nodes(server, "Killed") == {"input_1", "linear_1"}
-    canvas.drag_layer("Output", 0.5, 0.7)  # while nobody listens
+    canvas.drag_layer("Output", 0.5, 0.7)  # while the server is down
     server.start()
     expect(canvas.node("output_1")).to_be_visible()
     canvas.settle()
@@ -246,7 +246,7 @@ def test_versions_can_be_restored(page: Page, server: Server) -> None:
     expect(page.locator("[data-node]")).to_have_count(count)
 
 
-def test_hostile_names_are_only_text(page: Page, server: Server) -> None:
+def test_hostile_project_name_is_shown_as_text(page: Page, server: Server) -> None:
     name = "\"><img src=x onerror=alert(1)></script>'; DROP TABLE projects; ../../etc"
     canvas = new_project(page, server, name, by_hand=True)
     expect(page.get_by_label("Project")).to_have_value(name)

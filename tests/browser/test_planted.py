@@ -1,4 +1,4 @@
-"""Whatever other people wrote into a document, a dataset or a run, looking at it fetches nothing and leads nowhere."""
+"""Viewing a document, a dataset or a run with hostile text fetches nothing and links to nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.store.states import put
 
 pytestmark = pytest.mark.browser
 
-# Every place in the page, also within the shadows of components, that makes a browser ask for an address.
+# Every element of the page, including shadow roots of components, that makes a browser request an address.
 LEADING = """(place) => {
     const found = [];
     const look = (root) => {
@@ -36,18 +36,18 @@ LEADING = """(place) => {
     look(document);
     return found;
 }"""
-# What opens more of a page: tabs, choices of a view, folds, and what is behind a button.
+# Elements that open more of a page: tabs, view choices, expanders and popovers.
 OPENING = (
     "[role=tab]",
     "[data-testid=stExpander] summary",
     "[data-testid=stPopoverButton]",
     "[data-testid=stButtonGroup] button",
 )
-MOST = 5  # of each kind on a page
+MOST = 5  # elements of each kind to open on a page
 
 
 class Listener:
-    """A server of somebody else, which counts who asks it for anything."""
+    """A foreign server that records every request."""
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
@@ -67,94 +67,100 @@ class Listener:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    found = Listener()
-    yield found
-    found.socket.close()
+    instance = Listener()
+    yield instance
+    instance.socket.close()
 
 
-def planted(port: int, word: str = "x") -> str:
-    """A text that would fetch something, wherever it is read as Markdown or HTML."""
-    place = f"http://127.0.0.1:{port}/{word}"
-    return f"![{word}]({place}.png) <img src={place}.svg> [{word}]({place}) {place}"
+def hostile_text(port: int, word: str = "x") -> str:
+    """A text that would fetch something if it were rendered as Markdown or HTML."""
+    address = f"http://127.0.0.1:{port}/{word}"
+    return f"![{word}]({address}.png) <img src={address}.svg> [{word}]({address}) {address}"
 
 
-def data(store: Store, port: int) -> DataChoice:
-    one, other, text = planted(port, "one"), planted(port, "other"), planted(port, "text")
-    head = f'"{planted(port, "a")}","{planted(port, "b")}","{planted(port, "y")}"\n'
-    rows = "".join(f'{row},"{text} {row % 4}","{one if row % 2 else other}"\n' for row in range(60))
-    info = add_file((head + rows).encode(), "a.csv", store.home, name=planted(port, "data"))
+def hostile_data(store: Store, port: int) -> DataChoice:
+    first_class, second_class, text = hostile_text(port, "one"), hostile_text(port, "other"), hostile_text(port, "text")
+    head = f'"{hostile_text(port, "a")}","{hostile_text(port, "b")}","{hostile_text(port, "y")}"\n'
+    rows = "".join(f'{row},"{text} {row % 4}","{first_class if row % 2 else second_class}"\n' for row in range(60))
+    info = add_file((head + rows).encode(), "a.csv", store.home, name=hostile_text(port, "data"))
     return DataChoice(dataset=info.name)
 
 
-def project(store: Store, choice: DataChoice, port: int) -> Project:
-    known = schema(choice, store.home)
-    assert known is not None
-    made = next(
-        found for template in starters(choice, known) if (found := start(template, choice, "a", store.home)) is not None
+def hostile_project(store: Store, choice: DataChoice, port: int) -> Project:
+    data_schema = schema(choice, store.home)
+    assert data_schema is not None
+    starter = next(
+        candidate
+        for template in starters(choice, data_schema)
+        if (candidate := start(template, choice, "a", store.home)) is not None
     )
-    note = Note(text=planted(port, "note"))
+    note = Note(text=hostile_text(port, "note"))
     networks = {
         name: network.model_copy(update={"notes": {"note": note, "frame": note.model_copy(update={"frame": True})}})
-        for name, network in made.networks.items()
+        for name, network in starter.networks.items()
     }
-    training = made.training.model_copy(update={"epochs": 1, "device": "cpu"})
-    update = {"name": planted(port, "name")[:200], "notes": planted(port, "notes"), "networks": networks}
-    return made.model_copy(update={**update, "training": training})
+    training = starter.training.model_copy(update={"epochs": 1, "device": "cpu"})
+    update = {"name": hostile_text(port, "name")[:200], "notes": hostile_text(port, "notes"), "networks": networks}
+    return starter.model_copy(update={**update, "training": training})
 
 
-def broken(port: int) -> Project:
-    """A document in which nothing is right, and every mistake is quoted."""
+def broken_project(port: int) -> Project:
+    """A document with errors throughout, whose messages quote hostile text."""
     short = f"![x](http://127.0.0.1:{port})"
     nodes = {
-        "a": Node(id="a", type=short, title=short, note=planted(port, "remark")),
-        "b": Node(id="b", type="Input", params={"field": planted(port, "field"), "kind": "vector", "shape": [2]}),
-        "c": Node(id="c", type="Linear", params={"units": planted(port, "units"), planted(port, "key"): 1}),
+        "a": Node(id="a", type=short, title=short, note=hostile_text(port, "remark")),
+        "b": Node(id="b", type="Input", params={"field": hostile_text(port, "field"), "kind": "vector", "shape": [2]}),
+        "c": Node(id="c", type="Linear", params={"units": hostile_text(port, "units"), hostile_text(port, "key"): 1}),
     }
-    choice = DataChoice(dataset=planted(port, "dataset"), options={planted(port, "option"): planted(port, "value")})
+    choice = DataChoice(
+        dataset=hostile_text(port, "dataset"), options={hostile_text(port, "option"): hostile_text(port, "value")}
+    )
     training = Training(objective=short, start=f"weights:{'0' * 64}")
-    return Project(name=planted(port)[:200], networks={"main": Network(nodes=nodes)}, data=choice, training=training)
+    return Project(
+        name=hostile_text(port)[:200], networks={"main": Network(nodes=nodes)}, data=choice, training=training
+    )
 
 
-def test_looking_at_what_others_wrote_fetches_nothing(page: Page, server: Server, listener: Listener) -> None:
+def test_viewing_hostile_text_fetches_nothing(page: Page, server: Server, listener: Listener) -> None:
     store, port = server.store, listener.port
-    choice = data(store, port)
-    whole = project(store, choice, port)
-    project_id = store.create_project(whole)
-    # Real workers: the server looks after all runs of its store, and takes this process for none.
-    run_id, failed = (runs.start(store, project_id, whole) for _ in range(2))
+    choice = hostile_data(store, port)
+    valid_project = hostile_project(store, choice, port)
+    project_id = store.create_project(valid_project)
+    # Real workers: the server supervises all runs of its store, and does not accept this process as a worker.
+    run_id, failed = (runs.start(store, project_id, valid_project) for _ in range(2))
     for run in (run_id, failed):
         until_state(store, run, "finished", 120)
-    put(store, failed, "failed", reason=planted(port, "reason"))
+    put(store, failed, "failed", reason=hostile_text(port, "reason"))
     for run in (run_id, failed):
-        store.update_run(run, notes=planted(port, "notes"), tags=[planted(port, "tag")[:40]])
-    wrong_id = store.create_project(broken(port))
+        store.update_run(run, notes=hostile_text(port, "notes"), tags=[hostile_text(port, "tag")[:40]])
+    wrong_id = store.create_project(broken_project(port))
 
     for path in ("", "design", "data", "train", "runs", "explain"):
-        for opened, kinds in ((project_id, OPENING), (wrong_id, OPENING[:1])):
-            page.goto(f"{server.url}/{path}?project={opened}&run={run_id}")
-            walked(page, port, kinds)
+        for shown_id, kinds in ((project_id, OPENING), (wrong_id, OPENING[:1])):
+            page.goto(f"{server.url}/{path}?project={shown_id}&run={run_id}")
+            check_page(page, port, kinds)
     assert not listener.asked
-    with socket.create_connection(("127.0.0.1", port)) as line:  # it would have heard
+    with socket.create_connection(("127.0.0.1", port)) as line:  # the listener works
         line.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert line.recv(1) == b""
     assert listener.asked
 
 
-def walked(page: Page, port: int, kinds: tuple[str, ...]) -> None:
-    """Open everything that a page has to open, and look each time."""
-    settled(page)
+def check_page(page: Page, port: int, kinds: tuple[str, ...]) -> None:
+    """Open all that a page can open, and check it each time."""
+    wait_until_idle(page)
     assert not page.evaluate(LEADING, f"//127.0.0.1:{port}")
     for kind in kinds:
-        for place in range(MOST):
+        for index in range(MOST):
             items = page.locator(kind).filter(visible=True)
-            if place >= items.count():
+            if index >= items.count():
                 break
             with contextlib.suppress(Exception):
-                items.nth(place).click(timeout=1_000)
-            settled(page)
-            assert not page.evaluate(LEADING, f"//127.0.0.1:{port}"), (page.url, kind, place)
+                items.nth(index).click(timeout=1_000)
+            wait_until_idle(page)
+            assert not page.evaluate(LEADING, f"//127.0.0.1:{port}"), (page.url, kind, index)
             page.keyboard.press("Escape")
 
 
-def settled(page: Page) -> None:
+def wait_until_idle(page: Page) -> None:
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=90_000)

@@ -1,4 +1,4 @@
-"""Training in a real browser: pause, reload, resume, a killed worker, a killed server; then explain and take away."""
+"""Training in a real browser: pause, reload, resume, a killed worker, a killed server; then export and explain."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.browser.conftest import listen
 
 pytestmark = pytest.mark.browser
 CURVE = "[data-line]"
-# The times that are promised are for a machine of one's own; the tests share theirs.
+# The guaranteed times are for an otherwise idle machine; the tests share theirs.
 BUSY = 4
-# Counts what of the charts is taken from the page from now on; they are within the shadow of their component.
+# Counts the chart elements removed from the page from now on; they are in the shadow root of their component.
 WATCH = """() => {
     window.gone = 0;
     const chart = "figure, [data-line], [data-chart]";
@@ -39,13 +39,13 @@ WATCH = """() => {
 }"""
 
 
-def begin(page: Page, server: Server, template: str, epochs: int) -> str:
-    """A project from a template that trains for so long, opened on the train page. Returns its id."""
+def open_train_page(page: Page, server: Server, template: str, epochs: int) -> str:
+    """Open a project from a template on the train page, with the given number of epochs. Returns its ID."""
     editor = Editor(templates()[template].project)
     editor.apply({"kind": "project", "training": {"epochs": epochs}})
     project_id = server.store.create_project(editor.project)
     page.goto(f"{server.url}/train?project={project_id}")
-    # The first page of a server imports much.
+    # The first page of a server imports many modules.
     expect(page.get_by_role("button", name="Start training")).to_be_enabled(timeout=60_000)
     return project_id
 
@@ -58,7 +58,7 @@ def choose_method(page: Page, name: str) -> None:
     expect(page.get_by_text(method.summary)).to_be_visible(timeout=60_000)
 
 
-def only_run(server: Server, project_id: str) -> Run:
+def single_run(server: Server, project_id: str) -> Run:
     runs = server.store.runs(project_id)
     assert len(runs) == 1
     return refresh(server.store, runs[0].id)
@@ -66,14 +66,14 @@ def only_run(server: Server, project_id: str) -> Run:
 
 def wait_for(server: Server, project_id: str, state: str, within_s: float) -> Run:
     end = time.monotonic() + BUSY * within_s
-    while (run := only_run(server, project_id)).state != state:
+    while (run := single_run(server, project_id)).state != state:
         assert time.monotonic() < end, f"the run is {run.state}, not {state}"
         time.sleep(0.05)
     return run
 
 
 def assert_whole_curve(server: Server, run: Run) -> None:
-    """Every epoch once, none missing."""
+    """Every epoch has exactly one point."""
     points = server.store.points(run.id)
     keys = list(zip(points.step, points.split, points.name, strict=True))
     assert len(keys) == len(set(keys))
@@ -82,12 +82,12 @@ def assert_whole_curve(server: Server, run: Run) -> None:
     assert epochs == list(range(len(epochs)))
 
 
-def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path) -> None:
-    project_id = begin(page, server, "digits_cnn", 12)
+def test_trained_run_can_be_exported_and_explained(page: Page, server: Server, tmp_path: Path) -> None:
+    project_id = open_train_page(page, server, "digits_cnn", 12)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
     expect(page.get_by_text("Test metrics")).to_be_visible(timeout=60_000)
-    run = only_run(server, project_id)
+    run = single_run(server, project_id)
     assert run.state == "finished"
     expect(page.get_by_text("Accuracy", exact=True).first).to_be_visible()
     page.get_by_role("tab", name="Worst examples").click()
@@ -108,8 +108,8 @@ def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path)
         expect(page.get_by_text("Positive", exact=True)).to_have_count(0 if method == "saliency" else 1)
 
 
-def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: Page, server: Server) -> None:
-    project_id = begin(page, server, "digits_mlp", 10_000)
+def test_run_is_paused_resumed_elsewhere_and_stopped(browser: Browser, page: Page, server: Server) -> None:
+    project_id = open_train_page(page, server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
     page.get_by_role("button", name="Pause").click()
@@ -140,32 +140,32 @@ def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: 
     expect(page.get_by_text("Test metrics")).to_be_visible()
 
 
-def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> None:
-    project_id = begin(page, server, "digits_mlp", 10_000)
+def test_killed_worker_is_reported_and_run_resumes(page: Page, server: Server) -> None:
+    project_id = open_train_page(page, server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
     page.evaluate(WATCH)
-    checkpoint = server.store.artifacts(only_run(server, project_id).id).local_directory() / "last.json"
+    checkpoint = server.store.artifacts(single_run(server, project_id).id).local_directory() / "last.json"
     end = time.monotonic() + 60
     while not checkpoint.exists():
         assert time.monotonic() < end
         page.wait_for_timeout(50)
     page.get_by_test_id("stPopover").get_by_role("button", name="Learning rate").click()
     expect(page.get_by_label("New learning rate")).to_be_visible()
-    pid = only_run(server, project_id).pid
+    pid = single_run(server, project_id).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     expect(page.get_by_role("heading", name="Failed")).to_be_visible(timeout=BUSY * 5_000)
     expect(page.get_by_text("killed").first).to_be_visible()
     expect(page.get_by_label("New learning rate")).to_have_count(0)
-    # What stands now where the rate was, and was open, must not be open.
+    # The popover that replaces the open learning rate popover must be closed.
     expect(page.get_by_role("button", name="Delete permanently")).to_have_count(0)
-    assert page.evaluate("gone") == 0  # the charts stayed where they are, while they grew and as the run ended
-    before = only_run(server, project_id).step
+    assert page.evaluate("gone") == 0  # the chart elements stayed while the charts grew and as the run ended
+    before = single_run(server, project_id).step
     page.get_by_role("button", name="Resume").click()
     run = wait_for(server, project_id, "running", 10)
     end = time.monotonic() + BUSY * 20
-    while (run := only_run(server, project_id)).step <= before:
+    while (run := single_run(server, project_id)).step <= before:
         assert time.monotonic() < end
         time.sleep(0.1)
     expect(page.get_by_role("heading", name="Training")).to_be_visible()
@@ -174,14 +174,14 @@ def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> Non
     assert_whole_curve(server, run)
 
 
-def test_a_run_outlives_the_server(page: Page, server: Server) -> None:
-    project_id = begin(page, server, "digits_mlp", 10_000)
+def test_run_outlives_the_server(page: Page, server: Server) -> None:
+    project_id = open_train_page(page, server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
     server.kill()
-    step = only_run(server, project_id).step
+    step = single_run(server, project_id).step
     end = time.monotonic() + BUSY * 20
-    while (run := only_run(server, project_id)).step <= step:
+    while (run := single_run(server, project_id)).step <= step:
         assert time.monotonic() < end
         time.sleep(0.1)
     assert run.state == "running"
@@ -192,8 +192,8 @@ def test_a_run_outlives_the_server(page: Page, server: Server) -> None:
     assert_whole_curve(server, wait_for(server, project_id, "stopped", 20))
 
 
-def test_attention_of_a_transformer(page: Page, server: Server) -> None:
-    begin(page, server, "intents_transformer", 3)
+def test_explain_page_shows_transformer_attention(page: Page, server: Server) -> None:
+    open_train_page(page, server, "intents_transformer", 3)
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_text("Test metrics")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Explain").click()
@@ -203,7 +203,7 @@ def test_attention_of_a_transformer(page: Page, server: Server) -> None:
     expect(page.get_by_text(ROUTING).first).to_be_visible()
 
 
-def test_an_upload_with_and_without_its_target(page: Page, server: Server, tmp_path: Path) -> None:
+def test_upload_preview_follows_the_target_column(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(f"{server.url}/data")
     good = tmp_path / "people <b>.csv"
     good.write_text(
