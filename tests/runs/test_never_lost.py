@@ -71,8 +71,8 @@ class Keeper:
     def begin(self) -> None:
         command = [sys.executable, "-m", NAME, "keeper", str(self.store.home), self.project_id]
         before = self._lines().count("ready")
-        with self.told.open("a") as told:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=told, text=True, cwd=REPOSITORY)
+        with self.told.open("a") as output:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, text=True, cwd=REPOSITORY)
         until(lambda: self._lines().count("ready") > before, patience(60))
 
     def _lines(self) -> list[str]:

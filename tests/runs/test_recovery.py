@@ -158,7 +158,7 @@ def test_run_being_created_or_deleted_is_not_lost(home: Path) -> None:
     store.close()
 
 
-def test_clear_keeps_the_folder_of_an_existing_run(home: Path) -> None:
+def test_clear_removes_only_folders_without_a_document(home: Path) -> None:
     """The folder of a deleted run is removed, whatever was written into it meanwhile."""
     from netloom.runs.run_reporter import clear
 

@@ -17,11 +17,11 @@ from netloom.runs.vae_sampling import from_prior
 from tests.networks import IMAGE, TABLE, project
 
 
-def autoencoder(given: tuple[str, dict[str, Any]] = IMAGE, skip: bool = False, **training: Any) -> Project:
+def autoencoder(input_layer: tuple[str, dict[str, Any]] = IMAGE, skip: bool = False, **training: Any) -> Project:
     """A latent vector of size 3 and a linear decoder; with `skip`, the input is added to the output."""
-    table, options = given is TABLE, {"objective": "reconstruction", "epochs": 1, "device": "cpu", **training}
+    table, options = input_layer is TABLE, {"objective": "reconstruction", "epochs": 1, "device": "cpu", **training}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
-        "input_1": given,
+        "input_1": input_layer,
         "flatten_1": ("Flatten", {}),
         "mean": ("Linear", {"units": 3}),
         "log_variance": ("Linear", {"units": 3}),

@@ -59,9 +59,7 @@ def tend_until(store: Store, run: Run, seconds: float, until: str) -> Run:
     return store.run(run.id)
 
 
-def test_each_machine_has_its_own_slots_and_claims_different_runs(
-    store: Store, project: Project, project_id: str
-) -> None:
+def test_machines_have_separate_slots_and_claim_different_runs(store: Store, project: Project, project_id: str) -> None:
     ids = {store.create_run(project_id, project, owner=str(number)).id for number in range(10)}
     children = [Child(processes.claim_here, store.home, 3, host=host) for host in (FAR, NEAR)]
     for child in children:

@@ -274,8 +274,8 @@ def test_restore_keeps_the_replaced_work(store: Store, project_id: str) -> None:
 
 
 def test_deleting_a_project_deletes_its_runs_and_folders(store: Store, project: Project) -> None:
-    kept, doomed = store.create_project(project), store.create_project(project)
-    runs = [store.create_run(project_id, project) for project_id in (kept, doomed, doomed)]
+    surviving, doomed = store.create_project(project), store.create_project(project)
+    runs = [store.create_run(project_id, project) for project_id in (surviving, doomed, doomed)]
     for run in runs:
         store.artifacts(run.id).local_directory().mkdir(parents=True)
         (store.artifacts(run.id).local_directory() / "model.py").write_text("# code")
@@ -283,8 +283,8 @@ def test_deleting_a_project_deletes_its_runs_and_folders(store: Store, project: 
         store.command(run.id, "pause")
     store.delete_project(doomed)
     store.delete_project(doomed)
-    assert [row.id for row in store.list_projects()] == [kept]
-    assert [store.has_project(project_id) for project_id in (kept, doomed)] == [True, False]
+    assert [row.id for row in store.list_projects()] == [surviving]
+    assert [store.has_project(project_id) for project_id in (surviving, doomed)] == [True, False]
     assert store.runs() == [runs[0]]
     assert [path.name for path in (store.home / "runs").iterdir()] == [runs[0].id]
     assert store.versions(doomed) == []

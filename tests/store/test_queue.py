@@ -47,7 +47,7 @@ def test_owners_alternate_and_their_runs_stay_in_order(store: Store, waiting: di
     assert served == ["a1", "b1", "c1", "a2", "a3"], "whoever was served is behind those who were not"
 
 
-def test_owner_has_one_run_at_a_time_despite_free_workers(store: Store, waiting: dict[str, Run]) -> None:
+def test_owner_is_limited_to_one_run_despite_free_workers(store: Store, waiting: dict[str, Run]) -> None:
     limits = Limits(workers=10)
     assert [claim_title(store, limits) for _ in range(4)] == ["a1", "b1", "c1", None]
     put(store, waiting["a1"].id, "paused")
