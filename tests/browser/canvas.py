@@ -88,8 +88,8 @@ class Canvas:
         expect(self.page.locator('[data-saved="true"]')).to_be_visible()
 
     def nodes(self) -> set[str]:
-        found = self.page.locator("[data-node]").evaluate_all("list => list.map(item => item.dataset.node)")
-        return set(found)
+        node_ids = self.page.locator("[data-node]").evaluate_all("list => list.map(item => item.dataset.node)")
+        return set(node_ids)
 
     def _drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         mouse = self.page.mouse

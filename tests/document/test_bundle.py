@@ -93,8 +93,8 @@ def test_insertion_renames_conflicting_networks_and_references() -> None:
     assert result.networks["inner"] == target.networks["inner"]
     assert subnetworks_of(result, "outer") == ["inner_2"]
     assert result.networks["inner_2"] == nested_project().networks["inner"]
-    again, same_names = insert(result, extract(nested_project(), "outer"))
-    assert (again, same_names) == (result, names), "found again under the names that they were given"
+    reinserted, same_names = insert(result, extract(nested_project(), "outer"))
+    assert (reinserted, same_names) == (result, names), "found again under the names that they were given"
     other, names = insert(result, extract(nested_project(units=9), "outer"))
     assert names == {"inner": "inner_3", "outer": "outer_2"}
     assert subnetworks_of(other, "outer_2") == ["inner_3"]

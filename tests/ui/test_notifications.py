@@ -20,9 +20,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_resource.clear()
-    monkeypatch.setattr(
-        "netloom.runs.keep", lambda store: None
-    )  # the tests set the states of these runs; nothing trains
+    monkeypatch.setattr("netloom.runs.keep", lambda store: None)  # nothing trains; tests set the run states
     return open_store(home)
 
 

@@ -21,9 +21,7 @@ PAGE = Path(__file__).parents[2] / "pages" / "train.py"
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_resource.clear()
     st.cache_data.clear()
-    monkeypatch.setattr(
-        "netloom.runs.keep", lambda store: None
-    )  # the tests set the states of these runs; nothing trains
+    monkeypatch.setattr("netloom.runs.keep", lambda store: None)  # nothing trains; tests set the run states
     return open_store(home)
 
 
