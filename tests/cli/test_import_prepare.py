@@ -11,7 +11,7 @@ from torch import nn
 from netloom.data import prepare
 from netloom.document import DataChoice, read
 from tests.cli.conftest import Console
-from tests.compile.test_import_prepare import written
+from tests.compile.test_import_prepare import save_program
 
 
 def test_evaluation_uses_the_imported_preprocessing(console: Console, tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_evaluation_uses_the_imported_preprocessing(console: Console, tmp_path: 
     with torch.no_grad():
         test = data.split["test"]
         expected = nn.functional.cross_entropy(model(data.inputs["image"][test]), data.target[test]).item()
-    written(model, rows[:3], tmp_path / "m.pt2")
+    save_program(model, rows[:3], tmp_path / "m.pt2")
     answer = console("import", tmp_path / "m.pt2", "--to", tmp_path / "m.json", "--json")
     assert answer.value["prepare"] == "scale"
     evaluate = ("train", tmp_path / "m.json", "--data", "digits", "--epochs", "0", "--json")

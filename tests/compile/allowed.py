@@ -1,4 +1,4 @@
-"""What generated source may hold, told from its syntax tree alone."""
+"""Checks what generated source may contain, from its syntax tree alone."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ IMPORTS = {"math", "torch", "torch.nn", "torch.nn.functional"}
 
 
 def check(text: str) -> ast.Module:
-    """The tree of `text`; fail unless it imports torch and math alone, and builds nothing but its own classes and
-    modules that exist."""
+    """Return the syntax tree of `text`; fail unless it imports only torch and math and instantiates only its own
+    classes and existing modules."""
     tree = ast.parse(text)
-    own = netloom.nn.__all__
-    made = {node.name for node in tree.body if isinstance(node, ast.ClassDef)} - set(own)
+    helpers = netloom.nn.__all__
+    class_names = {node.name for node in tree.body if isinstance(node, ast.ClassDef)} - set(helpers)
     for node in tree.body:
         assert isinstance(node, (ast.Expr, ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)), ast.dump(node)
         if isinstance(node, ast.Expr):
             assert isinstance(node.value, ast.Constant)
         if isinstance(node, ast.FunctionDef):
-            assert node.name in own
+            assert node.name in helpers
         if isinstance(node, ast.ClassDef):
             assert not node.decorator_list
     imported = set()
@@ -30,30 +30,30 @@ def check(text: str) -> ast.Module:
         elif isinstance(item, ast.ImportFrom):
             imported |= {f"{item.module}.{name.name}" for name in item.names}
     assert imported <= IMPORTS, imported
-    assert "Main" in made
+    assert "Main" in class_names
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name in made:
-            _check_class(node, made)
+        if isinstance(node, ast.ClassDef) and node.name in class_names:
+            _check_class(node, class_names)
     return tree
 
 
-def _check_class(found: ast.ClassDef, made: set[str]) -> None:
-    methods = [function.name for function in found.body if isinstance(function, ast.FunctionDef)]
-    # The one between is there where frozen parts keep their statistics.
+def _check_class(class_definition: ast.ClassDef, class_names: set[str]) -> None:
+    methods = [function.name for function in class_definition.body if isinstance(function, ast.FunctionDef)]
+    # Networks with frozen layers have a train method that keeps their statistics.
     assert methods in (["__init__", "forward"], ["__init__", "train", "forward"])
-    assert len(found.body) == len(methods)
-    start = found.body[0]
-    assert isinstance(start, ast.FunctionDef)
-    names = {argument.arg for argument in start.args.args}
-    for item in ast.walk(found):
+    assert len(class_definition.body) == len(methods)
+    constructor = class_definition.body[0]
+    assert isinstance(constructor, ast.FunctionDef)
+    names = {argument.arg for argument in constructor.args.args}
+    for item in ast.walk(class_definition):
         if isinstance(item, ast.Call):
-            _check_call(item, made, names)
+            _check_call(item, class_names, names)
         assert not isinstance(
             item, (ast.Lambda, ast.Import, ast.ImportFrom, ast.Await, ast.Yield, ast.JoinedStr, ast.With)
         )
 
 
-def _check_call(call: ast.Call, made: set[str], names: set[str]) -> None:
+def _check_call(call: ast.Call, class_names: set[str], names: set[str]) -> None:
     target = ast.unparse(call.func)
     if target == "super().__init__" or target == "super":
         assert not call.args
@@ -76,7 +76,7 @@ def _check_call(call: ast.Call, made: set[str], names: set[str]) -> None:
         assert isinstance(call.args[0], (ast.List, ast.ListComp))
         return
     else:
-        assert (head == "nn" and rest.isidentifier()) or target in netloom.nn.__all__ or target in made, target
+        assert (head == "nn" and rest.isidentifier()) or target in netloom.nn.__all__ or target in class_names, target
     for value in (*call.args, *(word.value for word in call.keywords)):
         _check_value(value, names, target)
 

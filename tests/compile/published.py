@@ -1,4 +1,4 @@
-"""Networks whose sizes are published, drawn as documents."""
+"""Documents of networks with published parameter counts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def _conv(filters: object, size: int = 3, stride: int = 1) -> Step:
 def resnet18() -> Project:
     """He et al. 2015, as torchvision counts it."""
     image: Step = ("Input", {"kind": "image", "shape": [64, 56, 56]})
-    way = {"conv_1": _conv("width"), "norm_1": NORM, "relu_1": RELU, "conv_2": _conv("width"), "norm_2": NORM}
-    end = {"add_1": ("Add", {}), "relu_2": RELU, "output_1": OUT}
-    path = [*pairwise(["input_1", *way, "add_1.a"]), *pairwise(end)]
-    basic = network({"input_1": image, **way, **end}, [*path, ("input_1", "add_1.b")], width=64)
+    branch = {"conv_1": _conv("width"), "norm_1": NORM, "relu_1": RELU, "conv_2": _conv("width"), "norm_2": NORM}
+    merge = {"add_1": ("Add", {}), "relu_2": RELU, "output_1": OUT}
+    path = [*pairwise(["input_1", *branch, "add_1.a"]), *pairwise(merge)]
+    basic = network({"input_1": image, **branch, **merge}, [*path, ("input_1", "add_1.b")], width=64)
     side = {"conv_3": _conv("width", 1, 2), "norm_3": NORM}
     down = network(
-        {"input_1": image, **way, "conv_1": _conv("width", 3, 2), **side, **end},
+        {"input_1": image, **branch, "conv_1": _conv("width", 3, 2), **side, **merge},
         [*path, *pairwise(["input_1", *side, "add_1.b"])],
         width=128,
     )
@@ -48,7 +48,7 @@ def resnet18() -> Project:
 
 
 def gpt2(width: int = 768, depth: int = 12, heads: int = 12, vocabulary: int = 50_257, steps: int = 1_024) -> Project:
-    """Radford et al. 2019, with its tied embedding."""
+    """Radford et al. 2019, with tied embedding weights."""
     block = network(
         {
             "input_1": ("Input", {"kind": "sequence", "shape": [steps, width]}),

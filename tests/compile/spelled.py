@@ -1,4 +1,4 @@
-"""Attention as people write it, without a layer that is called so."""
+"""Handwritten attention modules, without an attention layer in the file."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from torch.nn import functional as F  # noqa: N812
 STEPS, WIDTH, HEADS = 6, 16, 4
 
 
-def heads(x: torch.Tensor, count: int = HEADS) -> torch.Tensor:
+def split_heads(x: torch.Tensor, count: int = HEADS) -> torch.Tensor:
     return x.view(x.shape[0], x.shape[1], count, -1).transpose(1, 2)
 
 
 class Writer(nn.Module):
-    """A block as in GPT-2: one layer for queries, keys and values, and the future hidden by a stored triangle."""
+    """A GPT-2 block: one layer for queries, keys and values, and a causal mask in a buffer."""
 
     seen: torch.Tensor
 
-    def __init__(self, way: str) -> None:
+    def __init__(self, masking: str) -> None:
         super().__init__()
         self.norm, self.qkv, self.out = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
         self.feed, self.back, self.drop = nn.Linear(WIDTH, 32), nn.Linear(32, WIDTH), nn.Dropout(0.1)
-        self.way, self.weights = way, torch.zeros(0)
+        self.way, self.weights = masking, torch.zeros(0)
         self.register_buffer("seen", torch.ones(1, 1, STEPS, STEPS, dtype=torch.bool).tril())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = map(heads, self.qkv(self.norm(x)).split(WIDTH, dim=2))
+        q, k, v = map(split_heads, self.qkv(self.norm(x)).split(WIDTH, dim=2))
         if self.way == "where":
             scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
             scores = torch.where(self.seen, scores, torch.full([], torch.finfo(scores.dtype).min))
@@ -46,7 +46,7 @@ class Writer(nn.Module):
 
 
 class Reader(nn.Module):
-    """A block as in BERT: a layer each, and padding hidden by large negative numbers."""
+    """A BERT block: separate layers for queries, keys and values, and padding masked by large negative numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Reader(nn.Module):
         self.feed, self.back, self.end = nn.Linear(WIDTH, 32), nn.Linear(32, WIDTH), nn.LayerNorm(WIDTH)
 
     def forward(self, x: torch.Tensor, hidden: torch.Tensor | None) -> torch.Tensor:
-        q, k, v = heads(self.query(x)), heads(self.key(x)), heads(self.value(x))
+        q, k, v = split_heads(self.query(x)), split_heads(self.key(x)), split_heads(self.value(x))
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         weights = self.drop((scores if hidden is None else scores + hidden).softmax(-1))
         mixed = (weights @ v).permute(0, 2, 1, 3).contiguous().flatten(2)
@@ -65,10 +65,10 @@ class Reader(nn.Module):
 
 
 class Writers(nn.Module):
-    def __init__(self, way: str, count: int = 3) -> None:
+    def __init__(self, masking: str, count: int = 3) -> None:
         super().__init__()
         self.tokens, self.places = nn.Embedding(30, WIDTH), nn.Embedding(STEPS, WIDTH)
-        self.blocks = nn.ModuleList(Writer(way) for _ in range(count))
+        self.blocks = nn.ModuleList(Writer(masking) for _ in range(count))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.tokens(tokens) + self.places(torch.arange(tokens.shape[1]))
@@ -93,7 +93,7 @@ class Readers(nn.Module):
 
 
 class Shared(nn.Module):
-    """PyTorch's own function, whose heads share keys and values."""
+    """F.scaled_dot_product_attention, optionally with grouped queries."""
 
     def __init__(self, gqa: bool, causal: bool = False) -> None:
         super().__init__()
@@ -102,15 +102,17 @@ class Shared(nn.Module):
         self.k, self.v = (nn.Linear(WIDTH, WIDTH // HEADS * self.count) for _ in range(2))
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        q, k, v = heads(self.q(x)), heads(self.k(x), self.count), heads(self.v(x), self.count)
-        seen = None if mask is None else mask[:, None, None, :].bool()
-        mixed = F.scaled_dot_product_attention(q, k, v, seen, is_causal=self.causal, enable_gqa=self.count < HEADS)
+        q, k, v = split_heads(self.q(x)), split_heads(self.k(x), self.count), split_heads(self.v(x), self.count)
+        attention_mask = None if mask is None else mask[:, None, None, :].bool()
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attention_mask, is_causal=self.causal, enable_gqa=self.count < HEADS
+        )
         result: torch.Tensor = x + self.out(mixed.transpose(1, 2).reshape(x.shape))
         return result
 
 
 class Multihead(nn.Module):
-    """PyTorch's own module, with the steps in front of the batch or behind it."""
+    """nn.MultiheadAttention, batch first or sequence first."""
 
     def __init__(self, first: bool, cross: bool = False, bias: bool = True) -> None:
         super().__init__()
@@ -125,13 +127,13 @@ class Multihead(nn.Module):
     def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> torch.Tensor:
         first = x if self.first else x.transpose(0, 1)
         other = first if memory is None else memory if self.first else memory.transpose(0, 1)
-        found = self.attend(first, other, other, need_weights=self.cross)[0]
-        result: torch.Tensor = x + (found if self.first else found.transpose(0, 1))
+        attended = self.attend(first, other, other, need_weights=self.cross)[0]
+        result: torch.Tensor = x + (attended if self.first else attended.transpose(0, 1))
         return result
 
 
 class Biased(nn.Module):
-    """Heads that each add numbers of their own to the scores, as in T5, for which no layer stands."""
+    """Attention with a learned bias per head, as in T5; the catalog has no layer for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +141,7 @@ class Biased(nn.Module):
         self.bias = nn.Parameter(torch.randn(1, HEADS, STEPS, STEPS))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        q, k, v = map(heads, self.qkv(x).split(WIDTH, dim=2))
+        q, k, v = map(split_heads, self.qkv(x).split(WIDTH, dim=2))
         mixed = (q @ k.transpose(-1, -2) + self.bias).softmax(-1) @ v
         result: torch.Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape))
         return result

@@ -1,4 +1,4 @@
-"""Making a network of a selection, and unpacking it again, changes what is drawn but not what is computed."""
+"""Grouping a selection into a subnetwork and ungrouping it change the drawing but not the computation."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SEQUENCE: tuple[str, dict[str, Any]] = ("Input", {"kind": "sequence", "shape": [
 VECTOR: tuple[str, dict[str, Any]] = ("Input", {"kind": "vector", "shape": [6]})
 
 
-def drawn() -> Project:
-    """Two branches that meet, one of them used twice."""
+def two_branches() -> Project:
+    """Two branches that merge; the input feeds both."""
     return project(
         {
             "input_1": VECTOR,
@@ -43,8 +43,8 @@ def drawn() -> Project:
     )
 
 
-def computed(document: Project, inputs: torch.Tensor) -> torch.Tensor:
-    """The answer where each weight depends only on the name of its layer, wherever that layer lies."""
+def run_with_named_weights(document: Project, inputs: torch.Tensor) -> torch.Tensor:
+    """Compute the output with weights that depend only on layer names, wherever the layers are."""
     built = module(document).eval()
     with torch.no_grad():
         for name, parameter in built.named_parameters():
@@ -69,35 +69,35 @@ def errors(document: Project) -> list[str]:
         ["input_1", "linear_1", "relu_1", "linear_2", "add_1", "linear_3", "output_1"],
     ],
 )
-def test_grouping_and_unpacking_change_no_answer(chosen: list[str]) -> None:
-    document = drawn()
+def test_grouping_and_ungrouping_keep_outputs(chosen: list[str]) -> None:
+    document = two_branches()
     x = torch.randn(5, 6)
-    wanted = computed(document, x)
-    group_repeats = apply(document, {"kind": "group", "nodes": chosen, "name": "block"})
-    assert not errors(group_repeats)
-    assert group_repeats.uses("main") == ["block"]
-    assert analyse(group_repeats).totals.parameters == analyse(document).totals.parameters
-    torch.testing.assert_close(computed(group_repeats, x), wanted)
-    again = apply(group_repeats, {"kind": "unpack", "node": "block_1"})
-    assert not errors(again)
-    assert set(again.main_network.nodes) == set(document.main_network.nodes)
-    assert set(again.main_network.edges) == set(document.main_network.edges)
-    assert again.main_network.nodes["linear_2"].params == document.main_network.nodes["linear_2"].params
-    torch.testing.assert_close(computed(again, x), wanted)
+    expected = run_with_named_weights(document, x)
+    grouped = apply(document, {"kind": "group", "nodes": chosen, "name": "block"})
+    assert not errors(grouped)
+    assert grouped.uses("main") == ["block"]
+    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
+    torch.testing.assert_close(run_with_named_weights(grouped, x), expected)
+    ungrouped = apply(grouped, {"kind": "unpack", "node": "block_1"})
+    assert not errors(ungrouped)
+    assert set(ungrouped.main_network.nodes) == set(document.main_network.nodes)
+    assert set(ungrouped.main_network.edges) == set(document.main_network.edges)
+    assert ungrouped.main_network.nodes["linear_2"].params == document.main_network.nodes["linear_2"].params
+    torch.testing.assert_close(run_with_named_weights(ungrouped, x), expected)
 
 
-def test_parameters_go_into_the_group_and_out_again() -> None:
+def test_network_parameters_survive_grouping_and_ungrouping() -> None:
     outer = network({"input_1": VECTOR, "linear_1": ("Linear", {"units": "width * 2"}), "output_1": OUT}, width=4)
     main = network(
         {"input_1": VECTOR, "outer_1": ("Subnetwork", {"network": "outer", "values": {"width": 5}}), "output_1": OUT}
     )
     document = networks(main=main, outer=outer)
-    group_repeats = apply(document, {"kind": "group", "network": "outer", "nodes": ["linear_1"], "name": "deep"})
-    assert not errors(group_repeats)
-    assert group_repeats.networks["deep"].parameters == {"width": 4}
-    assert str(analyse(group_repeats).context.output_spec("output_1")) == "(N, 10)"
+    grouped = apply(document, {"kind": "group", "network": "outer", "nodes": ["linear_1"], "name": "deep"})
+    assert not errors(grouped)
+    assert grouped.networks["deep"].parameters == {"width": 4}
+    assert str(analyse(grouped).context.output_spec("output_1")) == "(N, 10)"
     flat = apply(
-        apply(group_repeats, {"kind": "unpack", "network": "outer", "node": "deep_1"}),
+        apply(grouped, {"kind": "unpack", "network": "outer", "node": "deep_1"}),
         {"kind": "unpack", "node": "outer_1"},
     )
     assert not errors(flat)
@@ -108,7 +108,7 @@ def test_parameters_go_into_the_group_and_out_again() -> None:
 @pytest.mark.parametrize(
     ("document", "node"), [(resnet18(), "stage_1"), (resnet18(), "down_3"), (gpt2(32, 3, 2, 50, 8), "blocks")]
 )
-def test_unpacking_keeps_the_size(document: Project, node: str) -> None:
+def test_ungrouping_keeps_parameters_flops_and_layers(document: Project, node: str) -> None:
     before = analyse(document).totals
     after = analyse(apply(document, {"kind": "unpack", "node": node})).totals
     assert (after.parameters, after.flops, after.layers) == (before.parameters, before.flops, before.layers)
@@ -135,15 +135,15 @@ def test_unpacking_keeps_the_size(document: Project, node: str) -> None:
         ({"kind": "group"}, "incomplete"),
     ],
 )
-def test_what_cannot_be_done_is_said(edit: dict[str, Any], reason: str) -> None:
+def test_invalid_edits_raise_edit_errors(edit: dict[str, Any], reason: str) -> None:
     with pytest.raises(EditError, match=reason):
-        apply(drawn(), edit)
+        apply(two_branches(), edit)
 
 
-def test_networks_come_are_renamed_and_go() -> None:
-    document = apply(drawn(), {"kind": "create_network", "name": "spare"})
+def test_networks_are_created_renamed_and_deleted() -> None:
+    document = apply(two_branches(), {"kind": "create_network", "name": "spare"})
     assert set(apply(document, {"kind": "delete_network", "name": "spare"}).networks) == {"main"}
-    used = apply(drawn(), {"kind": "group", "nodes": ["relu_1"], "name": "block"})
+    used = apply(two_branches(), {"kind": "group", "nodes": ["relu_1"], "name": "block"})
     with pytest.raises(EditError, match="is used in main"):
         apply(used, {"kind": "delete_network", "name": "block"})
     renamed = apply(used, {"kind": "rename_network", "name": "block", "to": "gate"})
@@ -154,24 +154,24 @@ def test_networks_come_are_renamed_and_go() -> None:
     assert not errors(first)
 
 
-def test_shared_weights_are_not_torn_apart() -> None:
-    document = apply(drawn(), {"kind": "update", "node": "linear_2", "shares": "linear_1"})
+def test_grouping_does_not_split_shared_weights() -> None:
+    document = apply(two_branches(), {"kind": "update", "node": "linear_2", "shares": "linear_1"})
     with pytest.raises(EditError, match="shares the weights"):
         apply(document, {"kind": "group", "nodes": ["linear_2"], "name": "block"})
-    group_repeats = apply(document, {"kind": "group", "nodes": ["linear_1", "relu_1", "linear_2"], "name": "block"})
-    assert not errors(group_repeats)
-    assert analyse(group_repeats).totals.parameters == analyse(document).totals.parameters
+    grouped = apply(document, {"kind": "group", "nodes": ["linear_1", "relu_1", "linear_2"], "name": "block"})
+    assert not errors(grouped)
+    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
 
 
-def test_a_group_knows_what_comes_in() -> None:
-    document = drawn()
+def test_group_input_has_the_incoming_shape() -> None:
+    document = two_branches()
     edit = with_shapes({"kind": "group", "nodes": ["linear_3"], "name": "head"}, analyse(document))
-    group_repeats = apply(document, edit)
-    assert group_repeats.networks["head"].nodes["input_1"].params == {"kind": "vector", "shape": [6]}
+    grouped = apply(document, edit)
+    assert grouped.networks["head"].nodes["input_1"].params == {"kind": "vector", "shape": [6]}
     assert with_shapes({"kind": "undo"}, analyse(document)) == {"kind": "undo"}
 
 
-def test_a_text_that_is_called_as_a_parameter_stays_as_it_is() -> None:
+def test_text_equal_to_a_parameter_name_is_not_substituted() -> None:
     inner = network(
         {"input_1": ("Input", {"field": "width", "kind": "vector", "shape": [6]}),
          "learned_1": ("Learned", {"shape": ["width"], "start": "ones"}),
@@ -185,12 +185,12 @@ def test_a_text_that_is_called_as_a_parameter_stays_as_it_is() -> None:
     assert flat.nodes["learned_1"].params == {"shape": [6], "start": "ones"}
     assert flat.nodes["resize_1"].params["mode"] == "linear"
     grouping = {"kind": "group", "network": "inner", "nodes": ["learned_1", "resize_1"], "name": "deep"}
-    group_repeats = apply(networks(main=main, inner=inner), grouping | {"numbers": numeric(["Learned", "Upsample"])})
-    assert group_repeats.networks["deep"].parameters == {"width": 6}
+    grouped = apply(networks(main=main, inner=inner), grouping | {"numbers": numeric(["Learned", "Upsample"])})
+    assert grouped.networks["deep"].parameters == {"width": 6}
 
 
-def normalised(**node: Any) -> Project:
-    """A batch norm between linear layers, within a network or by itself."""
+def batch_norm_network(**node: Any) -> Project:
+    """A batch norm and a dropout between two linear layers."""
     nodes = {
         "input_1": Node(id="input_1", type="Input", params=VECTOR[1]),
         "linear_1": Node(id="linear_1", type="Linear", params={"units": 4}),
@@ -199,56 +199,56 @@ def normalised(**node: Any) -> Project:
         "linear_2": Node(id="linear_2", type="Linear", params={"units": 2}),
         "output_1": Node(id="output_1", type="Output"),
     }
-    edges = tuple(Edge(source=one, target=other) for one, other in pairwise(nodes))
+    edges = tuple(Edge(source=source_node, target=target_node) for source_node, target_node in pairwise(nodes))
     return networks(main=Network(nodes=nodes, edges=edges))
 
 
 @pytest.mark.parametrize("group_repeats", [False, True])
-def test_frozen_statistics_stay_as_they_are(group_repeats: bool) -> None:
-    document = normalised(frozen=not group_repeats)
+def test_frozen_batch_norm_keeps_its_statistics(group_repeats: bool) -> None:
+    document = batch_norm_network(frozen=not group_repeats)
     if group_repeats:
         document = apply(document, {"kind": "group", "nodes": ["norm_1", "drop_1"], "name": "block"})
         document = apply(document, {"kind": "update", "node": "block_1", "frozen": True})
-    made: Any = module(document).train()
-    norm = made.block_1.norm_1 if group_repeats else made.norm_1
+    model: Any = module(document).train()
+    norm = model.block_1.norm_1 if group_repeats else model.norm_1
     with torch.no_grad():
         norm.running_mean.fill_(0.5)
         norm.running_var.fill_(2.0)
     x = torch.randn(16, 6)
-    found = norm(made.linear_1(x))
-    made(x)
+    normalized = norm(model.linear_1(x))
+    model(x)
     assert torch.equal(norm.running_mean, torch.full((4,), 0.5))
-    by_hand = (made.linear_1(x) - 0.5) / (2.0 + norm.eps) ** 0.5 * norm.weight + norm.bias
-    torch.testing.assert_close(found, by_hand)
-    assert (made.block_1.drop_1 if group_repeats else made.drop_1).training
+    expected = (model.linear_1(x) - 0.5) / (2.0 + norm.eps) ** 0.5 * norm.weight + norm.bias
+    torch.testing.assert_close(normalized, expected)
+    assert (model.block_1.drop_1 if group_repeats else model.drop_1).training
     assert "keep_statistics" in source(document)
-    assert "keep_statistics" not in source(normalised())
+    assert "keep_statistics" not in source(batch_norm_network())
 
 
-def test_what_is_tied_has_statistics_of_its_own() -> None:
-    document = normalised()
+def test_tied_batch_norms_keep_separate_statistics() -> None:
+    document = batch_norm_network()
     main = document.main_network
     twin = main.nodes["norm_1"].model_copy(update={"id": "norm_2", "shares": "norm_1"})
     edges = [edge for edge in main.edges if edge.target_node != "drop_1"]
     edges += [Edge(source="norm_1", target="norm_2"), Edge(source="norm_2", target="drop_1")]
     shared = main.model_copy(update={"nodes": {**main.nodes, "norm_2": twin}, "edges": tuple(edges)})
-    made: Any = module(document.with_network("main", shared)).train()
-    made(torch.randn(16, 6) * 3 + 1)
-    assert made.norm_2.weight is made.norm_1.weight
-    assert not torch.equal(made.norm_2.running_mean, made.norm_1.running_mean)
+    model: Any = module(document.with_network("main", shared)).train()
+    model(torch.randn(16, 6) * 3 + 1)
+    assert model.norm_2.weight is model.norm_1.weight
+    assert not torch.equal(model.norm_2.running_mean, model.norm_1.running_mean)
 
 
-def test_losses_of_a_network_that_repeats_with_shared_weights_add_up() -> None:
+def test_shared_repetition_sums_auxiliary_losses() -> None:
     inner = network({"input_1": SEQUENCE, "experts_1": ("MixtureOfExperts", {"experts": 3}), "output_1": OUT})
     shared = {"network": "inner", "repeat": 3, "shared": True}
     main = network({"input_1": SEQUENCE, "inner_1": ("Subnetwork", shared), "output_1": OUT})
     torch.manual_seed(0)
-    made: Any = module(networks(main=main, inner=inner)).train()
+    model: Any = module(networks(main=main, inner=inner)).train()
     x = torch.randn(4, 5, 6)
-    made(x)
-    (experts,) = made.inner_1[0].children()
-    whole, alone = experts.auxiliary_loss, []
+    model(x)
+    (experts,) = model.inner_1[0].children()
+    total_loss, single_losses = experts.auxiliary_loss, []
     for _ in range(3):
         x = experts(x)
-        alone.append(experts.auxiliary_loss)
-    torch.testing.assert_close(whole, sum(alone))
+        single_losses.append(experts.auxiliary_loss)
+    torch.testing.assert_close(total_loss, sum(single_losses))

@@ -1,4 +1,4 @@
-"""Typed networks: what is read is what is computed, what is written is read as the same, and nothing ever runs."""
+"""Networks written as formulas: they compute what Python computes, round-trip, and never execute as code."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ from tests.networks import chain, network, networks
 VECTOR = ("Input", {"kind": "vector", "shape": [8]})
 
 
-def bare(found: Network) -> dict[str, Any]:
-    """All of a network but where things lie."""
-    value = found.model_dump(mode="json", exclude={"notes"})
+def dump_without_layout(network: Network) -> dict[str, Any]:
+    """Return the network's values without the positions of its nodes."""
+    value = network.model_dump(mode="json", exclude={"notes"})
     for node in value["nodes"].values():
         del node["at"]
     return {**value, "edges": sorted(value["edges"], key=lambda edge: str(edge["target"]))}
 
 
-def is_read_again(found: Network, others: dict[str, Network]) -> None:
-    text = text_of(found, others)
-    assert bare(network_of(text, others)) == bare(found), text
+def assert_round_trips(network: Network, others: dict[str, Network]) -> None:
+    text = text_of(network, others)
+    assert dump_without_layout(network_of(text, others)) == dump_without_layout(network), text
 
 
-def answer(text: str, *inputs: torch.Tensor, **others: Network) -> Any:
-    """What the network of a text computes."""
-    made = network_of(text, others)
-    ports = made.ports("Input")
-    nodes = dict(made.nodes)
+def run_formula(text: str, *inputs: torch.Tensor, **others: Network) -> Any:
+    """Compute the outputs of the network that the formula defines."""
+    parsed = network_of(text, others)
+    ports = parsed.ports("Input")
+    nodes = dict(parsed.nodes)
     for key, value in zip(ports, inputs, strict=True):
         kind = TensorSpec((None, *value.shape[1:])).kind
         params = {"kind": "tensor" if kind == "any" else kind, "shape": list(value.shape[1:])}
         nodes[key] = nodes[key].model_copy(update={"params": params})
-    project = Project(name="Test", networks={"main": made.model_copy(update={"nodes": nodes}), **others})
+    project = Project(name="Test", networks={"main": parsed.model_copy(update={"nodes": nodes}), **others})
     analysis = analyse(project)
     issues = [issue for issue in analysis.issues if issue.code != "nothing_to_learn"]
     assert not issues
@@ -61,20 +61,20 @@ def answer(text: str, *inputs: torch.Tensor, **others: Network) -> Any:
 
 
 @pytest.mark.parametrize("name", [*templates(), *architectures()])
-def test_every_template_and_published_network_is_read_again(name: str) -> None:
+def test_templates_and_architectures_round_trip_as_formulas(name: str) -> None:
     project = (templates().get(name) or architectures()[name]).project
-    for key, found in project.networks.items():
-        is_read_again(found, {other: value for other, value in project.networks.items() if other != key})
+    for key, inner in project.networks.items():
+        assert_round_trips(inner, {other: value for other, value in project.networks.items() if other != key})
 
 
-def test_every_layer_is_read_again() -> None:
+def test_every_layer_round_trips_as_formula() -> None:
     for each in CASES:
         (case,) = each.values
         assert isinstance(case, Case)
-        is_read_again(case.document.main_network, {})
+        assert_round_trips(case.document.main_network, {})
 
 
-def test_what_is_odd_is_read_again() -> None:
+def test_unusual_networks_round_trip_as_formulas() -> None:
     odd = network(
         {
             "width_": VECTOR,
@@ -99,7 +99,7 @@ def test_what_is_odd_is_read_again() -> None:
         width=4,
         part=-0.5,
     )
-    kept = {
+    nodes = {
         **odd.nodes,
         "c": odd.nodes["c"].model_copy(update={"shares": "b", "params": {"units": 3}, "title": 'two\n"lines"'}),
         "wide": odd.nodes["wide"].model_copy(update={"frozen": True, "note": "a remark", "shares": "nowhere"}),
@@ -107,18 +107,18 @@ def test_what_is_odd_is_read_again() -> None:
     inner = network(
         {"input_1": VECTOR, "linear_1": ("Linear", {"units": "size"}), "output_1": ("Output", {})}, size=3, repeat=2
     )
-    is_read_again(odd.model_copy(update={"nodes": kept}), {"block": inner})
+    assert_round_trips(odd.model_copy(update={"nodes": nodes}), {"block": inner})
     for empty in (Network(), network({"linear_1": ("Linear", {})}, [])):
-        is_read_again(empty, {})
+        assert_round_trips(empty, {})
 
 
-def test_a_node_that_is_called_like_a_parameter_gets_another_id() -> None:
-    found = network({"x": VECTOR, "width": ("Linear", {"units": "width"}), "output_1": ("Output", {})}, width=4)
-    made = network_of(text_of(found))
-    assert (made.parameters, list(made.nodes)) == ({"width": 4}, ["x", "width_", "output_1"])
+def test_node_named_like_a_parameter_gets_a_new_id() -> None:
+    original = network({"x": VECTOR, "width": ("Linear", {"units": "width"}), "output_1": ("Output", {})}, width=4)
+    parsed = network_of(text_of(original))
+    assert (parsed.parameters, list(parsed.nodes)) == ({"width": 4}, ["x", "width_", "output_1"])
 
 
-def test_nodes_have_no_field_that_is_also_a_parameter() -> None:
+def test_layer_parameters_do_not_clash_with_node_fields() -> None:
     assert not [
         (name, field) for name, kind in registry().items() for field in kind.model_fields if field in NODE_FIELDS
     ]
@@ -151,7 +151,7 @@ def test_nodes_have_no_field_that_is_also_a_parameter() -> None:
         "(x + 1) * (x + 1)",
     ],
 )
-def test_signs_compute_what_python_computes(text: str) -> None:
+def test_operators_match_python(text: str) -> None:
     x, y = torch.randn(3, 4), torch.randn(3, 4)
     names = {
         "x": x,
@@ -163,27 +163,27 @@ def test_signs_compute_what_python_computes(text: str) -> None:
         "min": lambda a, b: torch.minimum(torch.as_tensor(a), torch.as_tensor(b)),
     }
     expected = eval(text, names)
-    found = answer(text, *((x, y) if "y" in text else (x,)))
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    result = run_formula(text, *((x, y) if "y" in text else (x,)))
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("relation", ["<", "<=", "==", "!=", ">=", ">"])
-def test_comparisons(relation: str) -> None:
+def test_comparison_operators_match_python(relation: str) -> None:
     x, y = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[3.0, 2.0, 1.0]])
     for text in (f"x {relation} y", f"x {relation} 2", f"2 {relation} x"):
-        found = answer(text, *((x, y) if "y" in text else (x,)))
-        assert torch.equal(found.bool(), eval(text, {"x": x, "y": y}))
+        result = run_formula(text, *((x, y) if "y" in text else (x,)))
+        assert torch.equal(result.bool(), eval(text, {"x": x, "y": y}))
 
 
-def test_axes_go_from_several_places_at_once() -> None:
+def test_indexing_several_axes_matches_torch() -> None:
     x = torch.randn(2, 3, 4, 5)
-    assert torch.equal(answer("x[:, 1, :, 2]", x), x[:, 1, :, 2])
-    assert torch.equal(answer("x[..., 1, 1:, 2]", x), x[..., 1, 1:, 2])
-    assert torch.equal(answer("x[:, 0, ..., -1]", x), x[:, 0, ..., -1])
-    assert torch.equal(answer("a @ b", x, x.mT), x @ x.mT)
+    assert torch.equal(run_formula("x[:, 1, :, 2]", x), x[:, 1, :, 2])
+    assert torch.equal(run_formula("x[..., 1, 1:, 2]", x), x[..., 1, 1:, 2])
+    assert torch.equal(run_formula("x[:, 0, ..., -1]", x), x[:, 0, ..., -1])
+    assert torch.equal(run_formula("a @ b", x, x.mT), x @ x.mT)
 
 
-def test_the_example_is_the_layer_that_a_person_would_write() -> None:
+def test_formula_matches_handwritten_module() -> None:
     text = """width = 6
 hidden = GELU(Linear(x, out_features=width * 4))
 Linear(hidden, out_features=width) * sigmoid(gate) + x
@@ -198,26 +198,26 @@ Linear(hidden, out_features=width) * sigmoid(gate) + x
             return self.second(nn.functional.gelu(self.first(x))) * torch.sigmoid(gate) + x  # type: ignore[no-any-return]
 
     x, gate = torch.randn(3, 6), torch.randn(3, 6)
-    found = answer(text, x, gate)
-    torch.manual_seed(0)  # as in answer
-    torch.testing.assert_close(found, Twin(6)(x, gate))
-    made = network_of(text)
-    assert made.parameters == {"width": 6}
-    assert list(made.ports("Input").values()) == ["in", "gate"]
-    ways = {edge.target: edge.source for edge in made.edges}
-    assert all(made.nodes[ways[key]].at[1] < made.nodes[key].at[1] for key in ways if "." not in key)
+    result = run_formula(text, x, gate)
+    torch.manual_seed(0)  # the seed that run_formula sets
+    torch.testing.assert_close(result, Twin(6)(x, gate))
+    parsed = network_of(text)
+    assert parsed.parameters == {"width": 6}
+    assert list(parsed.ports("Input").values()) == ["in", "gate"]
+    sources = {edge.target: edge.source for edge in parsed.edges}
+    assert all(parsed.nodes[sources[key]].at[1] < parsed.nodes[key].at[1] for key in sources if "." not in key)
 
 
-def test_a_layer_that_is_bound_to_a_name_has_one_set_of_weights() -> None:
-    apart = network_of("Linear(x, units=8) + Linear(x, units=8)")
-    twins = network_of("twin = Linear(units=8)\nact = ReLU()\nact(twin(x)) + act(twin(twin(x)))")
-    assert [node.shares for node in apart.nodes.values() if node.type == "Linear"] == [None, None]
-    assert sorted(str(node.shares) for node in twins.nodes.values() if node.type == "Linear") == [
+def test_layer_bound_to_a_name_shares_its_weights() -> None:
+    separate_calls = network_of("Linear(x, units=8) + Linear(x, units=8)")
+    shared_calls = network_of("twin = Linear(units=8)\nact = ReLU()\nact(twin(x)) + act(twin(twin(x)))")
+    assert [node.shares for node in separate_calls.nodes.values() if node.type == "Linear"] == [None, None]
+    assert sorted(str(node.shares) for node in shared_calls.nodes.values() if node.type == "Linear") == [
         "None",
         "linear_1",
         "linear_1",
     ]
-    assert all(node.shares is None for node in twins.nodes.values() if node.type == "ReLU")
+    assert all(node.shares is None for node in shared_calls.nodes.values() if node.type == "ReLU")
     project = Project(name="Test", networks={"main": network_of("twin = Linear(units=16)\ntwin(x) + twin(twin(x))")})
     assert not analyse(project).errors
     assert sum(weight.numel() for weight in module(project).parameters()) == 16 * 16 + 16
@@ -226,13 +226,13 @@ def test_a_layer_that_is_bound_to_a_name_has_one_set_of_weights() -> None:
 def test_networks_are_called_like_layers() -> None:
     block = network_of("width = 8\nGELU(Linear(x, units=width))")
     x = torch.randn(2, 5)
-    assert answer("block(x, width=3)", x, block=block).shape == (2, 3)
-    assert answer("wide = 4\nblock(block(x, width=wide * 2), repeat=3)", x, block=block).shape == (2, 8)
-    made = network_of("block(x, width=5, repeat=3)", {"block": block})
-    assert made.nodes["block_1"].params == {"network": "block", "repeat": 3, "values": {"width": 5}}
+    assert run_formula("block(x, width=3)", x, block=block).shape == (2, 3)
+    assert run_formula("wide = 4\nblock(block(x, width=wide * 2), repeat=3)", x, block=block).shape == (2, 8)
+    parsed = network_of("block(x, width=5, repeat=3)", {"block": block})
+    assert parsed.nodes["block_1"].params == {"network": "block", "repeat": 3, "values": {"width": 5}}
 
 
-def test_inputs_are_of_the_kind_that_is_read() -> None:
+def test_input_kind_is_inferred_from_the_layer_that_reads_it() -> None:
     kinds = {
         "Conv2d(x)": "image",
         "LSTM(x)": "sequence",
@@ -247,14 +247,14 @@ def test_inputs_are_of_the_kind_that_is_read() -> None:
             assert params["shape"] == list(SAMPLES[kind].shape[1:])  # type: ignore[index]
 
 
-def test_several_come_out() -> None:
-    made = network_of("out, state = LSTM(x)\nsmall, big = Chunk(out)\nreturn small + big, state, LSTM(out).state")
-    assert [node.params.get("name") for node in made.nodes.values() if node.type == "Output"] == [
+def test_formula_returns_several_outputs() -> None:
+    parsed = network_of("out, state = LSTM(x)\nsmall, big = Chunk(out)\nreturn small + big, state, LSTM(out).state")
+    assert [node.params.get("name") for node in parsed.nodes.values() if node.type == "Output"] == [
         "output_1",
         "state",
         "output_3",
     ]
-    assert {edge.source for edge in made.edges if edge.target.startswith("output")} == {
+    assert {edge.source for edge in parsed.edges if edge.target.startswith("output")} == {
         "add_1",
         "lstm_1.state",
         "lstm_2.state",
@@ -312,7 +312,7 @@ def test_several_come_out() -> None:
         ("\n".join(["x = ReLU(x)"] * (MAX_NODES + 5)), MAX_NODES, 5, "at most 2,000 layers"),
     ],
 )
-def test_each_mistake_is_one_sentence_with_its_place(text: str, line: int, column: int, words: str) -> None:
+def test_formula_errors_state_line_and_column(text: str, line: int, column: int, words: str) -> None:
     with pytest.raises(FormulaError) as caught:
         network_of(text)
     message = str(caught.value)
@@ -322,16 +322,16 @@ def test_each_mistake_is_one_sentence_with_its_place(text: str, line: int, colum
     assert "\n" not in message
 
 
-def test_what_cannot_be_typed_is_said() -> None:
-    circle = network({"a": ("ReLU", {}), "b": ("ReLU", {})}, [("a", "b"), ("b", "a")])
-    for found, words in (
-        (circle, "cycle"),
+def test_invalid_networks_cannot_be_written_as_formulas() -> None:
+    cycle = network({"a": ("ReLU", {}), "b": ("ReLU", {})}, [("a", "b"), ("b", "a")])
+    for invalid_network, words in (
+        (cycle, "cycle"),
         (network({"a": ("Quantum", {})}), "no layer of the type"),
         (network({"a": ("Linear", {"units": 0})}), "fix this first"),
         (network({"a": VECTOR, "b": ("ReLU", {})}, [("a", "b.x")]), "no port"),
     ):
         with pytest.raises(FormulaError, match=words):
-            text_of(found)
+            text_of(invalid_network)
 
 
 PIECES = st.sampled_from(
@@ -343,26 +343,26 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=600, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=40))
-def examine(text: str) -> None:
+def check_random_formula(text: str) -> None:
     block = network({"input_1": VECTOR, "output_1": ("Output", {})})
     refusal = ""
     try:
-        is_read_again(network_of(text, {"block": block}), {"block": block})
+        assert_round_trips(network_of(text, {"block": block}), {"block": block})
     except FormulaError as error:
         refusal = str(error)
     assert not refusal or (refusal.startswith("Line ") and "\n" not in refusal)
 
 
-def test_whatever_is_typed_is_a_network_or_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_formulas_parse_or_raise_without_executing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    examine()
+    check_random_formula()
     for text in ("open('MARKER', 'w')", "x = open('MARKER', 'w')\nx", "Linear(x, units=open('MARKER', 'w'))"):
         with pytest.raises(FormulaError):
             network_of(text)
-    assert not (tmp_path / "MARKER").exists()  # Hypothesis may keep a table of letters there
+    assert not (tmp_path / "MARKER").exists()  # the folder may hold Hypothesis's character table
 
 
-def test_a_network_is_replaced_in_one_step_that_can_be_undone() -> None:
+def test_replacing_a_network_is_one_undoable_edit() -> None:
     outer = chain(VECTOR, ("Subnetwork", {"network": "block"})).main_network
     before = networks(main=outer, block=network_of("Linear(x, units=3)"))
     content = network_of("width = 4\nGELU(Linear(x, units=width))").model_dump(mode="json")
@@ -377,25 +377,25 @@ def test_a_network_is_replaced_in_one_step_that_can_be_undone() -> None:
         apply(before, {"kind": "replace_network", "name": "block", "content": {"nodes": {"A": {}}}})
 
 
-def test_a_power_of_a_number_is_its_exponential() -> None:
+def test_power_with_constant_base_becomes_an_exponential() -> None:
     (scaled,) = (node for node in network_of("2 ** x").nodes.values() if node.type == "ScaleShift")
     assert scaled.params["scale"] == math.log(2)
 
 
-def test_what_is_typed_with_a_mistake_is_written_and_opens_with_its_issue(
+def test_formula_with_invalid_parameter_is_saved_with_its_issue(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """size(0) asks for the number of examples, which is no number of units: the document that held it did not open."""
+    """size(0) is the batch size, which is not a valid number of units; a document with it used to fail to open."""
     document, lines = tmp_path / "document.json", tmp_path / "lines.txt"
     write(document, chain(VECTOR, ("Linear", {"units": 4})))
     lines.write_text("Linear(x, units=size(0))\n")
     assert main(["formula", str(document), "--network", "typed", "--write", str(lines)]) == 0
     assert "the batch axis N, which has no fixed length" in capsys.readouterr().out
-    found = analyse(read(document))
-    assert [issue.code for issue in found.issues if issue.network == "typed"][:1] == ["parameter"]
+    analysis = analyse(read(document))
+    assert [issue.code for issue in analysis.issues if issue.network == "typed"][:1] == ["parameter"]
 
 
-def test_what_could_not_be_opened_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_formula_exceeding_the_file_limit_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document, lines = tmp_path / "document.json", tmp_path / "lines.txt"
     write(document, chain(VECTOR, ("Linear", {"units": 4})))
     before = document.read_bytes()

@@ -1,4 +1,4 @@
-"""Documents made by Hypothesis: each is refused in words, or becomes harmless source that builds."""
+"""Random documents from Hypothesis: each is refused with a message or compiles to safe source that builds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ KINDS: tuple[Kind, ...] = ("vector", "sequence", "image")
 FITTING: dict[Kind, list[str]] = {
     kind: [name for name in INNER if {kind, "any"} & set(registry()[name]().inputs()[0].kinds)] for kind in KINDS
 }
-# Parameters that are known to work.
+# Parameters of the layers' examples, which are valid.
 EXAMPLES = {name: [example.params for example in registry()[name].examples()] for name in INNER}
 SHAPES = {kind: [SAMPLES[kind].size(axis) for axis in range(1, RANKS[kind] + 1)] for kind in KINDS}
 OUTCOMES: Counter[str] = Counter()
@@ -54,11 +54,11 @@ OUTCOMES: Counter[str] = Counter()
 
 NAME = TEXT.filter(bool)
 BAD_ID, BAD_TYPE = st.sampled_from(BAD_IDS) | TEXT, st.sampled_from(BAD_TYPES) | TEXT
-SEEDS = st.integers(0, 2**20)  # of more numbers, Hypothesis would take small ones again and again
+SEEDS = st.integers(0, 2**20)  # with a larger range, Hypothesis repeats small numbers
 
 
-def tame(field: FormField) -> st.SearchStrategy[Any]:
-    """Values that a parameter takes, small ones above all."""
+def valid_values(field: FormField) -> st.SearchStrategy[Any]:
+    """Valid values of a parameter, mostly small ones."""
     if field.kind == "bool":
         return st.booleans()
     if field.kind == "choice":
@@ -74,67 +74,73 @@ def tame(field: FormField) -> st.SearchStrategy[Any]:
 
 
 @cache
-def fields_of(kind: str) -> dict[str, st.SearchStrategy[Any]]:
-    """The values of a layer's parameters; made once, as Hypothesis looks over each strategy that it has not met."""
-    return {field.name: tame(field) for field in form(registry()[kind])} if kind in registry() else {}
+def parameter_strategies(kind: str) -> dict[str, st.SearchStrategy[Any]]:
+    """Strategies for a layer's parameters; cached because Hypothesis validates each new strategy."""
+    return {field.name: valid_values(field) for field in form(registry()[kind])} if kind in registry() else {}
 
 
-def node(draw: st.DrawFn, random: Random, kind: str) -> dict[str, Any]:
-    """A node, mostly with parameters that its layer takes."""
+def random_node(draw: st.DrawFn, random: Random, kind: str) -> dict[str, Any]:
+    """A node, mostly with valid parameters."""
     if random.random() < 1 / 2 or not EXAMPLES.get(kind):
-        params = {name: draw(values) for name, values in fields_of(kind).items() if random.random() < 1 / 5}
+        params = {name: draw(values) for name, values in parameter_strategies(kind).items() if random.random() < 1 / 5}
     else:
         params = dict(random.choice(EXAMPLES[kind]))
     if random.random() < 1 / 30:
         params[draw(TEXT)] = draw(WILD)
     if params and random.random() < 1 / 20:
         params[random.choice(list(params))] = draw(WILD)
-    made: dict[str, Any] = {"type": kind, "params": params}
+    value: dict[str, Any] = {"type": kind, "params": params}
     if random.random() < 1 / 2:
-        made |= {"title": draw(TEXT), "note": draw(TEXT), "frozen": random.random() < 1 / 2}
-    return made
+        value |= {"title": draw(TEXT), "note": draw(TEXT), "frozen": random.random() < 1 / 2}
+    return value
 
 
 @st.composite
-def document(draw: st.DrawFn) -> dict[str, Any]:
-    """A chain of layers with a few edges more, where now and then something is amiss.
+def random_documents(draw: st.DrawFn) -> dict[str, Any]:
+    """A chain of layers with a few additional edges and occasional mistakes.
 
-    Values and words come from Hypothesis. Which layers there are comes from a number of it, as a choice of Hypothesis
-    takes as long as all else that happens to a node.
+    Values and text come from Hypothesis. The layer types come from a random generator with a seed from Hypothesis,
+    because one draw by Hypothesis costs as much as everything else that a node needs.
     """
     random = Random(draw(SEEDS))
 
-    def rare() -> bool:
+    def rarely() -> bool:
         return random.random() < 1 / 40
 
-    flow: Kind = random.choice(KINDS)
-    shape = list(SHAPES[flow]) if random.random() < 1 / 2 else [random.randint(1, 8) for _ in range(RANKS[flow])]
-    nodes_first = {"kind": flow, "shape": shape}
+    tensor_kind: Kind = random.choice(KINDS)
+    shape = (
+        list(SHAPES[tensor_kind])
+        if random.random() < 1 / 2
+        else [random.randint(1, 8) for _ in range(RANKS[tensor_kind])]
+    )
+    input_params = {"kind": tensor_kind, "shape": shape}
     kinds = ["Input", "Linear"] if random.random() < 1 / 2 else ["Input"]  # most layers have nothing to learn
     for _ in range(random.randint(0, 4)):
-        kinds.append(random.choice(TYPES if rare() else FITTING[flow]))
-        given = registry()[kinds[-1]]().outputs()
-        flow = given[0].kinds[0] if given and given[0].kinds[0] in FITTING else flow
+        kinds.append(random.choice(TYPES if rarely() else FITTING[tensor_kind]))
+        ports_out = registry()[kinds[-1]]().outputs()
+        tensor_kind = ports_out[0].kinds[0] if ports_out and ports_out[0].kinds[0] in FITTING else tensor_kind
     kinds.append("Output")
-    if rare():
+    if rarely():
         kinds[random.randrange(len(kinds))] = draw(BAD_TYPE)
     names = random.sample(IDS, len(kinds))
-    if rare():
+    if rarely():
         names[random.randrange(len(names))] = draw(BAD_ID)
-    nodes = {name: node(draw, random, kind) for name, kind in zip(names, kinds, strict=True)}
+    nodes = {name: random_node(draw, random, kind) for name, kind in zip(names, kinds, strict=True)}
     if kinds[0] == "Input":
-        nodes[names[0]]["params"] |= nodes_first
+        nodes[names[0]]["params"] |= input_params
     edges: dict[str, str] = {}
     for index, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         ports = [port.name for port in registry()[kind]().inputs()] if kind in registry() else ["in"]
         for port in ports:
-            before = random.choice(names[:index]) if index and rare() else names[max(index - 1, 0)]
-            given = (
-                registry()[kinds[names.index(before)]]().outputs() if kinds[names.index(before)] in registry() else ()
+            source_id = random.choice(names[:index]) if index and rarely() else names[max(index - 1, 0)]
+            ports_out = (
+                registry()[kinds[names.index(source_id)]]().outputs()
+                if kinds[names.index(source_id)] in registry()
+                else ()
             )
-            gives = random.choice([port.name for port in given]) if len(given) > 1 else "out"
-            edges[f"{name}.{port}"] = f"{before}.{gives}"
-    if rare():
+            source_port = random.choice([port.name for port in ports_out]) if len(ports_out) > 1 else "out"
+            edges[f"{name}.{port}"] = f"{source_id}.{source_port}"
+    if rarely():
         edges[f"{random.choice(names)}.{random.choice(['in', 'a', 'x', 'In', ''])}"] = random.choice(
             [*names, "nowhere", "a.b.c"]
         )
@@ -148,8 +154,8 @@ def document(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@given(document())
-def examine(value: dict[str, Any]) -> None:
+@given(random_documents())
+def check_document(value: dict[str, Any]) -> None:
     try:
         project = loads(json.dumps(value))
     except DocumentError:
@@ -160,7 +166,7 @@ def examine(value: dict[str, Any]) -> None:
         assert issue.message
         assert "\n" not in issue.message
         json.dumps(issue.as_json(), allow_nan=False)
-    for _ in range(12):  # what can be mended is mended, so that more of the documents come to be built
+    for _ in range(12):  # apply fixes, so that more of the documents compile
         fix = next((issue.fix for issue in analysis.errors if issue.fix), None)
         if fix is not None:
             project = apply(project, fix.edit)
@@ -180,7 +186,7 @@ def examine(value: dict[str, Any]) -> None:
     OUTCOMES["built"] += 1
 
 
-def test_a_frozen_part_keeps_its_statistics_by_a_method_of_its_own() -> None:
+def test_frozen_layers_add_a_train_method_to_the_source() -> None:
     plain = chain(TABLE, ("Linear", {"units": 4}), ("BatchNorm1d", {}), ("Linear", {"units": 3}))
     frozen = source(apply(plain, {"kind": "update", "node": "batchnorm1d_1", "frozen": True}))
     check(frozen)
@@ -190,11 +196,11 @@ def test_a_frozen_part_keeps_its_statistics_by_a_method_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("count", [600, pytest.param(2_000, marks=pytest.mark.long)])
-def test_documents_are_refused_or_harmless(count: int) -> None:
+def test_random_documents_are_refused_or_compile_to_safe_source(count: int) -> None:
     OUTCOMES.clear()
     checks = list(HealthCheck)
     settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=checks)(
-        examine
+        check_document
     )()
     assert OUTCOMES.total() >= count, OUTCOMES
     assert OUTCOMES["built"] >= count / 10, OUTCOMES
@@ -218,35 +224,35 @@ EXPRESSIONS = st.sampled_from(
 
 
 @st.composite
-def nested(draw: st.DrawFn) -> dict[str, Any]:
-    """Networks that stand in each other, now and then in a circle, with parameters and expressions of any kind."""
+def nested_networks(draw: st.DrawFn) -> dict[str, Any]:
+    """Nested networks, occasionally recursive, with arbitrary parameters and expressions."""
     names = ["main", *draw(st.permutations(["range", "print", "exec", "stage", "super_1", "add_1"]))[:3]]
     rare = st.integers(0, 14).map(lambda number: number == 7)
-    made = {}
-    for place, name in enumerate(names):
+    network_values = {}
+    for index, name in enumerate(names):
         nodes: dict[str, Any] = {"input_1": {"type": "Input", "params": {"kind": "vector", "shape": [8]}}}
         for number in range(draw(st.integers(1, 3))):
-            later = names[place + 1 :] or ["nothing"]
-            target = draw(st.sampled_from(names if draw(rare) else later))
+            inner_names = names[index + 1 :] or ["nothing"]
+            target = draw(st.sampled_from(names if draw(rare) else inner_names))
             inner = {"network": target, "repeat": draw(st.integers(1, 3)), "shared": draw(st.booleans())}
             if draw(st.booleans()):
                 inner["values"] = {draw(st.sampled_from(["width", "int", "lambda", "depth"])): draw(EXPRESSIONS)}
             linear = {"units": draw(EXPRESSIONS) if draw(rare) else 8}
-            kind = "Subnetwork" if draw(st.booleans()) and later != ["nothing"] else "Linear"
+            kind = "Subnetwork" if draw(st.booleans()) and inner_names != ["nothing"] else "Linear"
             nodes[f"node_{number}"] = {"type": kind, "params": inner if kind == "Subnetwork" else linear}
             if draw(rare):
                 nodes[f"node_{number}"]["shares"] = draw(st.sampled_from(["node_0", "input_1", "node_9"]))
         nodes["output_1"] = {"type": "Output"}
         chain = list(nodes)
-        edges = [{"source": one, "target": other} for one, other in pairwise(chain)]
+        edges = [{"source": start, "target": end} for start, end in pairwise(chain)]
         parameters = {draw(st.sampled_from(["width", "int", "range", "size"])): draw(st.integers(1, 9))}
-        made[name] = {"nodes": nodes, "edges": edges, "parameters": parameters}
-    return {"name": "x", "networks": made}
+        network_values[name] = {"nodes": nodes, "edges": edges, "parameters": parameters}
+    return {"name": "x", "networks": network_values}
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-@given(nested())
-def examine_nested(value: dict[str, Any]) -> None:
+@given(nested_networks())
+def check_nested_networks(value: dict[str, Any]) -> None:
     project = loads(json.dumps(value))
     analysis = analyse(project)
     for issue in analysis.issues:
@@ -267,8 +273,8 @@ def examine_nested(value: dict[str, Any]) -> None:
     OUTCOMES["built"] += 1
 
 
-def test_networks_in_networks() -> None:
+def test_random_nested_networks_are_refused_or_compile() -> None:
     OUTCOMES.clear()
-    examine_nested()
+    check_nested_networks()
     assert OUTCOMES["built"] >= 60, OUTCOMES
     assert OUTCOMES["refused"] >= 60, OUTCOMES

@@ -1,4 +1,4 @@
-"""Attention that a file spells out arrives as one layer, answers as before, and tells what each head looks at."""
+"""Decomposed attention imports as one layer with equal outputs and per-head attention weights."""
 
 from __future__ import annotations
 
@@ -47,42 +47,42 @@ def pairs(count: int) -> Rows:
     return (*steps(count), torch.randn(count, 5, WIDTH))
 
 
-def file(network: nn.Module, rows: Rows, way: str, path: Path) -> Path:
-    """What PyTorch writes: a program, or ONNX by its new exporter (18, or 23 with an operator for attention) or old."""
+def export_to_file(network: nn.Module, rows: Rows, exporter: str, path: Path) -> Path:
+    """Export as pt2, or as ONNX with the dynamo exporter (opset 18, or 23 for the operator Attention) or the old."""
     names = ["x", "y"][: len(rows)]
     with warnings.catch_warnings(), quiet(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the old exporter is to go, and traces warn of Python values
-        if way == "pt2":
+        warnings.simplefilter("ignore")  # the old exporter is deprecated, and tracing warns about Python values
+        if exporter == "pt2":
             shapes: Any = tuple({0: torch.export.Dim.DYNAMIC} for _ in rows)
             torch.export.save(torch.export.export(network, rows, dynamic_shapes=shapes), path / "model.pt2")
             return path / "model.pt2"
         target: Any = path / "model.onnx"
-        if way == "old":
+        if exporter == "old":
             axes = {name: {0: "n"} for name in names}
             torch.onnx.export(network, rows, target, dynamo=False, input_names=names, dynamic_axes=axes)
             return path / "model.onnx"
         shapes = tuple({0: "batch"} for _ in rows)
         options: dict[str, Any] = {"dynamic_shapes": shapes, "input_names": names, "verbose": False}
-        program = torch.onnx.export(network, rows, dynamo=True, opset_version=int(way), **options)
+        program = torch.onnx.export(network, rows, dynamo=True, opset_version=int(exporter), **options)
         assert program is not None
         target.write_bytes(program.model_proto.SerializeToString())
     return path / "model.onnx"
 
 
-def expected(network: nn.Module, path: Path, rows: Rows) -> torch.Tensor:
+def reference_output(network: nn.Module, path: Path, rows: Rows) -> torch.Tensor:
     if path.suffix == ".pt2":
-        found: torch.Tensor = network(*rows)
-        return found
+        output: torch.Tensor = network(*rows)
+        return output
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    given = {item.name: row.numpy() for item, row in zip(session.get_inputs(), rows, strict=True)}
-    return torch.from_numpy(np.asarray(session.run(None, given)[0]))
+    feeds = {item.name: row.numpy() for item, row in zip(session.get_inputs(), rows, strict=True)}
+    return torch.from_numpy(np.asarray(session.run(None, feeds)[0]))
 
 
-def answer(drawn: nn.Module, found: ImportedModel, rows: Rows) -> torch.Tensor:
-    """The document may take its inputs in another order than the file; the first is the wider one in each."""
-    order = [found.project.main_network.nodes[key].params["kind"] for key in input_nodes(found.project)]
-    ready = rows[::-1] if len(order) > 1 and order[0] == "vector" else rows
-    result: torch.Tensor = drawn(*ready)
+def run_imported(built: nn.Module, imported: ImportedModel, rows: Rows) -> torch.Tensor:
+    """Run the imported network; if its first input is the mask, the inputs are in reverse order."""
+    order = [imported.project.main_network.nodes[key].params["kind"] for key in input_nodes(imported.project)]
+    ordered_rows = rows[::-1] if len(order) > 1 and order[0] == "vector" else rows
+    result: torch.Tensor = built(*ordered_rows)
     return result
 
 
@@ -103,39 +103,39 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Rows], str, str,
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_one_layer_with_the_same_answers(name: str, tmp_path: Path) -> None:
-    build, make, way, kind, times = CASES[name]
+def test_attention_imports_as_one_layer_with_equal_outputs(name: str, tmp_path: Path) -> None:
+    build, make_rows, exporter, kind, count = CASES[name]
     torch.manual_seed(5)
     network = build().eval()
-    path = file(network, make(2), way, tmp_path)
-    found = read_model(path)
-    types = Counter(node.type for part in found.project.networks.values() for node in part.nodes.values())
-    assert types[kind] == times
+    path = export_to_file(network, make_rows(2), exporter, tmp_path)
+    imported = read_model(path)
+    types = Counter(node.type for part in imported.project.networks.values() for node in part.nodes.values())
+    assert types[kind] == count
     assert kind == "Softmax" or not types["Softmax"]
-    drawn = module(found.project).eval()
-    drawn.load_state_dict(found.weights)
-    rows = make(3)
+    built = module(imported.project).eval()
+    built.load_state_dict(imported.weights)
+    rows = make_rows(3)
     with torch.no_grad():
-        assert torch.allclose(answer(drawn, found, rows), expected(network, path, rows), atol=1e-5)
+        assert torch.allclose(run_imported(built, imported, rows), reference_output(network, path, rows), atol=1e-5)
 
 
-def test_each_head_is_told_as_the_network_saw_it(tmp_path: Path) -> None:
+def test_imported_attention_weights_match_each_head(tmp_path: Path) -> None:
     torch.manual_seed(5)
     network: Any = Writers("where", 1).eval()
     rows = tokens(3)
-    found = read_model(file(network, tokens(2), "old", tmp_path))
-    drawn: Any = module(found.project).eval()
-    drawn.load_state_dict(found.weights)
-    (layer,) = [part for part in drawn.modules() if hasattr(part, "capture")]
+    imported = read_model(export_to_file(network, tokens(2), "old", tmp_path))
+    built: Any = module(imported.project).eval()
+    built.load_state_dict(imported.weights)
+    (layer,) = [part for part in built.modules() if hasattr(part, "capture")]
     layer.capture = True
     with torch.no_grad():
         network(*rows)
-        drawn(*rows)
+        built(*rows)
     assert layer.attention.shape == (3, HEADS, STEPS, STEPS)
     assert torch.allclose(layer.attention, network.blocks[0].weights, atol=1e-6)
 
 
-def test_it_is_called_as_its_module(tmp_path: Path) -> None:
-    found = read_model(file(Multihead(False).eval(), steps(2), "old", tmp_path))
-    (node,) = [node for node in found.project.main_network.nodes.values() if node.type == "MultiHeadAttention"]
+def test_attention_node_id_contains_its_module_name(tmp_path: Path) -> None:
+    imported = read_model(export_to_file(Multihead(False).eval(), steps(2), "old", tmp_path))
+    (node,) = [node for node in imported.project.main_network.nodes.values() if node.type == "MultiHeadAttention"]
     assert "attend" in node.id

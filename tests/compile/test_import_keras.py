@@ -1,4 +1,4 @@
-"""Keras models as documents: the answers are those that Keras gave, and no file leads to anything but a sentence."""
+"""Import of Keras models: same outputs as Keras, and invalid or hostile files raise readable errors."""
 
 from __future__ import annotations
 
@@ -27,58 +27,60 @@ HERE = Path(__file__).parent / "keras"
 MODELS = sorted(path.stem for path in HERE.glob("*.keras"))
 
 
-def _turned(array: np.ndarray) -> torch.Tensor:
-    """Images and volumes with their channels first."""
+def _channels_first(array: np.ndarray) -> torch.Tensor:
+    """Move the channels of images and volumes to axis 1."""
     return torch.from_numpy(np.moveaxis(array, -1, 1).copy() if array.ndim > 3 else array)
 
 
-def _answers(imported: ImportedModel, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
-    made = module(imported.project).eval()
-    result = made.load_state_dict(imported.weights, strict=False)
+def _run_imported(imported: ImportedModel, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    model = module(imported.project).eval()
+    result = model.load_state_dict(imported.weights, strict=False)
     assert not result.unexpected_keys
     assert all(key.endswith("num_batches_tracked") for key in result.missing_keys)
     with torch.no_grad():
-        found = made(*inputs)
-    return list(found) if isinstance(found, tuple) else [found]
+        outputs = model(*inputs)
+    return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_answers_are_those_of_keras(name: str) -> None:
+def test_imported_outputs_match_keras(name: str) -> None:
     path = HERE / f"{name}.keras"
     assert looks_like_keras(path)
     imported = read_keras(path)
     assert not imported.remarks
     with np.load(HERE / f"{name}.npz") as arrays:
-        inputs = [_turned(arrays[key]) for key in sorted(arrays, key=_number) if key.startswith("in_")]
-        wanted = [_turned(arrays[key]) for key in sorted(arrays, key=_number) if key.startswith("out_")]
-    found = _answers(imported, inputs)
-    assert len(found) == len(wanted)
-    for number, (mine, theirs) in enumerate(zip(found, wanted, strict=True)):
-        assert mine.shape == theirs.shape, number
-        assert float((mine - theirs).abs().max()) < 1e-4, number
-        assert float(theirs.std()) > 1e-3  # else any answer would do
+        inputs = [_channels_first(arrays[key]) for key in sorted(arrays, key=_index) if key.startswith("in_")]
+        expected_outputs = [
+            _channels_first(arrays[key]) for key in sorted(arrays, key=_index) if key.startswith("out_")
+        ]
+    outputs = _run_imported(imported, inputs)
+    assert len(outputs) == len(expected_outputs)
+    for number, (actual, expected) in enumerate(zip(outputs, expected_outputs, strict=True)):
+        assert actual.shape == expected.shape, number
+        assert float((actual - expected).abs().max()) < 1e-4, number
+        assert float(expected.std()) > 1e-3  # a constant output would match too easily
 
 
-def _number(key: str) -> int:
+def _index(key: str) -> int:
     return int(key.rpartition("_")[2])
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_documents_are_clean_and_laid_out_from_top_to_bottom(name: str) -> None:
+def test_imported_documents_are_valid_and_laid_out_top_down(name: str) -> None:
     project = read_keras(HERE / f"{name}.keras").project
     assert not analyse(project).errors
     for inner in project.networks.values():
-        _laid_out(inner)
+        _assert_laid_out(inner)
 
 
-def _laid_out(network: Network) -> None:
-    places = [node.at for node in network.nodes.values()]
-    assert len(set(places)) == len(places)
+def _assert_laid_out(network: Network) -> None:
+    positions = [node.at for node in network.nodes.values()]
+    assert len(set(positions)) == len(positions)
     for edge in network.edges:
         assert network.nodes[edge.source_node].at[1] < network.nodes[edge.target_node].at[1]
 
 
-def test_inner_models_are_networks_and_shared_layers_share() -> None:
+def test_inner_models_become_subnetworks_and_shared_layers_share_weights() -> None:
     project = read_keras(HERE / "branches.keras").project
     assert set(project.networks) == {"main", "arm", "two_heads"}
     nodes = project.main_network.nodes
@@ -87,7 +89,7 @@ def test_inner_models_are_networks_and_shared_layers_share() -> None:
     assert any(node.type == "Linear" and node.shares for node in nodes.values())
 
 
-def test_models_that_are_built_alike_are_one_network_that_repeats() -> None:
+def test_equal_inner_models_become_one_repeated_subnetwork() -> None:
     project = read_keras(HERE / "blocks.keras").project
     assert set(project.networks) == {"main", "wide_0", "wide_0_inner"}
     rows = [node.params for node in project.main_network.nodes.values() if node.type == "Subnetwork"]
@@ -103,7 +105,7 @@ def _block(*layers: tuple[str, dict[str, Any]], prefix: str) -> Network:
     return network({f"{prefix}_{number}": layer for number, layer in enumerate(steps)})
 
 
-def _merges_without_change(project: Project) -> Project:
+def _merge_and_compare(project: Project) -> Project:
     """The merged project, after a check that it computes the same with the renamed weights."""
     module_before = module(project).eval()
     weights = {name: torch.randn_like(tensor) for name, tensor in module_before.state_dict().items()}
@@ -120,58 +122,67 @@ def _merges_without_change(project: Project) -> Project:
 LINEAR = ("Linear", {"units": 4})
 
 
-def _uses(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
+def _subnetwork(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
     return "Subnetwork", {"network": name, **more}
 
 
-def test_networks_that_merge_in_several_rounds_keep_their_weights() -> None:
+def test_merging_in_several_rounds_keeps_weights() -> None:
     """`second` equals `third` at once, and both equal `first` once their inner networks are merged."""
-    merged = _merges_without_change(
+    merged = _merge_and_compare(
         networks(
-            main=_block(_uses("first"), ("ReLU", {}), _uses("second"), ("Tanh", {}), _uses("third"), prefix="main"),
+            main=_block(
+                _subnetwork("first"),
+                ("ReLU", {}),
+                _subnetwork("second"),
+                ("Tanh", {}),
+                _subnetwork("third"),
+                prefix="main",
+            ),
             inner=_block(LINEAR, prefix="p"),
             equal_inner=_block(LINEAR, prefix="q"),
-            first=_block(_uses("equal_inner"), LINEAR, prefix="a"),
-            second=_block(_uses("inner"), LINEAR, prefix="b"),
-            third=_block(_uses("inner"), LINEAR, prefix="c"),
+            first=_block(_subnetwork("equal_inner"), LINEAR, prefix="a"),
+            second=_block(_subnetwork("inner"), LINEAR, prefix="b"),
+            third=_block(_subnetwork("inner"), LINEAR, prefix="c"),
         )
     )
     assert set(merged.networks) == {"main", "inner", "first"}
 
 
-def test_chains_in_merged_networks_keep_their_weights() -> None:
-    merged = _merges_without_change(
+def test_merging_networks_with_chains_keeps_weights() -> None:
+    merged = _merge_and_compare(
         networks(
-            main=_block(_uses("first"), ("ReLU", {}), _uses("second"), prefix="main"),
+            main=_block(_subnetwork("first"), ("ReLU", {}), _subnetwork("second"), prefix="main"),
             inner=_block(LINEAR, prefix="p"),
-            first=_block(_uses("inner"), _uses("inner"), ("Tanh", {}), prefix="a"),
-            second=_block(_uses("inner"), _uses("inner"), ("Tanh", {}), prefix="b"),
+            first=_block(_subnetwork("inner"), _subnetwork("inner"), ("Tanh", {}), prefix="a"),
+            second=_block(_subnetwork("inner"), _subnetwork("inner"), ("Tanh", {}), prefix="b"),
         )
     )
     assert set(merged.networks) == {"main", "inner", "first"}
     assert merged.networks["first"].nodes["a_1"].params == {"network": "inner", "repeat": 2}
 
 
-def test_a_dense_layer_behind_an_image_needs_no_permutation() -> None:
+def test_dense_layer_after_image_needs_no_permutation() -> None:
     kinds = [node.type for node in read_keras(HERE / "digits.keras").project.main_network.nodes.values()]
     assert "Permute" not in kinds
-    assert kinds.count("ZeroPad2d") == 2  # the stride of 2 and the filter of 3 × 2, where Keras pads unevenly
+    assert kinds.count("ZeroPad2d") == 2  # Keras pads unevenly for the stride of 2 and the 3 × 2 filter
 
 
-def test_json_of_keras_3_has_no_weights(tmp_path: Path) -> None:
+def test_keras_3_json_imports_without_weights(tmp_path: Path) -> None:
     assert looks_like_keras(HERE / "mlp.json")
     imported = read_keras(HERE / "mlp.json")
     assert not imported.weights
     assert "no weights" in " ".join(imported.remarks)
-    kept = read_keras(HERE / "mlp.keras").project
+    with_weights = read_keras(HERE / "mlp.keras").project
     assert [node.type for node in imported.project.main_network.nodes.values()] == [
-        node.type for node in kept.main_network.nodes.values()
+        node.type for node in with_weights.main_network.nodes.values()
     ]
 
 
-def _old(*layers: tuple[str, dict[str, Any], list[Any]], outputs: list[Any], name: str = "model") -> dict[str, Any]:
-    """A Functional model as Keras 2 wrote it."""
-    written = [
+def _keras_2_model(
+    *layers: tuple[str, dict[str, Any], list[Any]], outputs: list[Any], name: str = "model"
+) -> dict[str, Any]:
+    """A functional model in the format of Keras 2."""
+    layer_configs = [
         {
             "class_name": kind,
             "config": {"name": config["name"], **config},
@@ -180,36 +191,41 @@ def _old(*layers: tuple[str, dict[str, Any], list[Any]], outputs: list[Any], nam
         }
         for kind, config, nodes in layers
     ]
-    first = [[config["name"], 0, 0] for kind, config, _ in layers if kind == "InputLayer"]
-    whole: dict[str, Any] = {"name": name, "layers": written, "input_layers": first, "output_layers": outputs}
-    return {"class_name": "Functional", "config": whole, "keras_version": "2.12.0", "backend": "tensorflow"}
+    inputs = [[config["name"], 0, 0] for kind, config, _ in layers if kind == "InputLayer"]
+    functional_config: dict[str, Any] = {
+        "name": name,
+        "layers": layer_configs,
+        "input_layers": inputs,
+        "output_layers": outputs,
+    }
+    return {"class_name": "Functional", "config": functional_config, "keras_version": "2.12.0", "backend": "tensorflow"}
 
 
-def _entry(*shape: int | None, name: str = "x") -> tuple[str, dict[str, Any], list[Any]]:
+def _input_layer(*shape: int | None, name: str = "x") -> tuple[str, dict[str, Any], list[Any]]:
     return "InputLayer", {"name": name, "batch_input_shape": [None, *shape], "dtype": "float32"}, []
 
 
-def _saved(tmp_path: Path, raw: Any) -> Path:
+def _save_json(tmp_path: Path, raw: Any) -> Path:
     path = tmp_path / "model.json"
     path.write_text(raw if isinstance(raw, str) else json.dumps(raw))
     return path
 
 
-def test_a_functional_model_of_keras_2(tmp_path: Path) -> None:
+def test_keras_2_functional_model_imports(tmp_path: Path) -> None:
     dense = {"name": "d", "units": 4, "activation": "hard_sigmoid"}
-    raw = _old(
-        _entry(6),
+    raw = _keras_2_model(
+        _input_layer(6),
         ("Dense", dense, [[["x", 0, 0, {}]]]),
         ("Dense", {"name": "e", "units": 4, "activation": "linear"}, [[["x", 0, 0, {}]]]),
         ("Concatenate", {"name": "c", "axis": -1}, [[["d", 0, 0, {}], ["e", 0, 0, {}]]]),
         outputs=[["c", 0, 0]],
     )
-    project = read_keras(_saved(tmp_path, raw)).project
+    project = read_keras(_save_json(tmp_path, raw)).project
     assert {"Clamp", "Concat", "Linear"} <= {node.type for node in project.main_network.nodes.values()}
     assert module(project)(torch.zeros(2, 6)).shape == (2, 8)
 
 
-def test_a_sequential_model_of_keras_2_without_an_input_layer(tmp_path: Path) -> None:
+def test_keras_2_sequential_model_without_input_layer_imports(tmp_path: Path) -> None:
     layers = [
         {"class_name": "Conv2D", "config": _conv(name="conv", batch_input_shape=[None, 8, 8, 3])},
         {"class_name": "Flatten", "config": {"name": "flat"}},
@@ -217,28 +233,30 @@ def test_a_sequential_model_of_keras_2_without_an_input_layer(tmp_path: Path) ->
     ]
     raw: dict[str, Any] = {"class_name": "Sequential", "keras_version": "2.4.0"}
     raw["config"] = {"name": "s", "layers": layers}
-    assert module(read_keras(_saved(tmp_path, raw)).project)(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
-    # Older ones say the layers alone; some people save the text of to_json() as JSON once more.
+    assert module(read_keras(_save_json(tmp_path, raw)).project)(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
+    # Older files contain only the list of layers; some files contain the output of to_json() encoded as JSON again.
     raw["config"] = layers
     text = json.dumps(json.dumps(raw))
-    assert module(read_keras(_saved(tmp_path, text)).project)(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
+    assert module(read_keras(_save_json(tmp_path, text)).project)(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
 
 
 def _conv(**more: Any) -> dict[str, Any]:
     return {"name": "c", "filters": 4, "kernel_size": [3, 3], "strides": [1, 1], "padding": "same", **more}
 
 
-def test_an_inner_model_of_keras_2_counts_its_making(tmp_path: Path) -> None:
-    inner = _old(_entry(6, name="y"), ("Dense", {"name": "d", "units": 3}, [[["y", 0, 0, {}]]]), outputs=[["d", 0, 0]])
-    raw = _old(_entry(6), outputs=[["inner", 1, 0]])
+def test_keras_2_inner_model_node_index_counts_its_creation(tmp_path: Path) -> None:
+    inner = _keras_2_model(
+        _input_layer(6, name="y"), ("Dense", {"name": "d", "units": 3}, [[["y", 0, 0, {}]]]), outputs=[["d", 0, 0]]
+    )
+    raw = _keras_2_model(_input_layer(6), outputs=[["inner", 1, 0]])
     raw["config"]["layers"].append({**inner, "name": "inner", "inbound_nodes": [[["x", 0, 0, {}]]]})
-    assert module(read_keras(_saved(tmp_path, raw)).project)(torch.zeros(2, 6)).shape == (2, 3)
+    assert module(read_keras(_save_json(tmp_path, raw)).project)(torch.zeros(2, 6)).shape == (2, 3)
 
 
-def _residual(widths: list[int]) -> dict[str, Any]:
-    """Residual blocks under the names that Keras's own ResNets have; each width begins with a projection."""
-    layers: list[Any] = [_entry(16, 16, 3), ("Conv2D", _conv(name="conv1_conv"), [[["x", 0, 0, {}]]])]
-    last, before = "conv1_conv", 4
+def _residual_model(widths: list[int]) -> dict[str, Any]:
+    """Residual blocks named as in Keras's ResNets; each new width starts with a projection."""
+    layers: list[Any] = [_input_layer(16, 16, 3), ("Conv2D", _conv(name="conv1_conv"), [[["x", 0, 0, {}]]])]
+    last, previous_width = "conv1_conv", 4
 
     def add(kind: str, name: str, *sources: str, **config: Any) -> str:
         layers.append((kind, {"name": name, **config}, [[[source, 0, 0, {}] for source in sources]]))
@@ -247,46 +265,46 @@ def _residual(widths: list[int]) -> dict[str, Any]:
     for number, width in enumerate(widths):
         name = f"conv{2 + widths.index(width)}_block{1 + number - widths.index(width)}"
         shape = {"filters": width, "kernel_size": [3, 3], "padding": "same"}
-        inside = add("Conv2D", f"{name}_1_conv", last, **shape, strides=[1, 1])
-        inside = add("BatchNormalization", f"{name}_1_bn", inside, axis=[3])
-        inside = add("Activation", f"{name}_1_relu", inside, activation="relu")
-        inside = add("Conv2D", f"{name}_2_conv", inside, **shape, strides=[1, 1])
-        if width != before:
+        hidden = add("Conv2D", f"{name}_1_conv", last, **shape, strides=[1, 1])
+        hidden = add("BatchNormalization", f"{name}_1_bn", hidden, axis=[3])
+        hidden = add("Activation", f"{name}_1_relu", hidden, activation="relu")
+        hidden = add("Conv2D", f"{name}_2_conv", hidden, **shape, strides=[1, 1])
+        if width != previous_width:
             last = add("Conv2D", f"{name}_0_conv", last, **{**shape, "kernel_size": [1, 1]}, strides=[1, 1])
-        joined = add("Add", f"{name}_add", last, inside)
-        last, before = add("Activation", f"{name}_out", joined, activation="relu"), width
+        joined = add("Add", f"{name}_add", last, hidden)
+        last, previous_width = add("Activation", f"{name}_out", joined, activation="relu"), width
     pooled = add("GlobalAveragePooling2D", "avg_pool", last)
-    return _old(*layers, outputs=[[add("Dense", "predictions", pooled, units=5, activation="softmax"), 0, 0]])
+    return _keras_2_model(*layers, outputs=[[add("Dense", "predictions", pooled, units=5, activation="softmax"), 0, 0]])
 
 
-def test_blocks_that_repeat_arrive_as_networks(tmp_path: Path) -> None:
-    project = read_keras(_saved(tmp_path, _residual([8] * 4 + [12] * 4 + [16] * 4))).project
+def test_repeated_residual_blocks_become_subnetworks(tmp_path: Path) -> None:
+    project = read_keras(_save_json(tmp_path, _residual_model([8] * 4 + [12] * 4 + [16] * 4))).project
     nodes = project.main_network.nodes
     assert len(nodes) <= 12
     assert {"residual_block", "projection_block"} <= set(project.networks)
     assert module(project)(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
     first = 4 * (3 * 9 + 1)
     blocks = {width: 2 * width * (9 * width + 1) + 2 * width for width in (8, 12, 16)}
-    entering = sum(
+    projections = sum(
         new * (9 * old + 1) - new * (9 * new + 1) + new * (old + 1) for old, new in ((4, 8), (8, 12), (12, 16))
     )
-    assert analyse(project).totals.parameters == first + 4 * sum(blocks.values()) + entering + 5 * 17
+    assert analyse(project).totals.parameters == first + 4 * sum(blocks.values()) + projections + 5 * 17
     for inner in project.networks.values():
-        _laid_out(inner)
+        _assert_laid_out(inner)
 
 
-def test_what_is_lost_is_said(tmp_path: Path) -> None:
-    raw = _old(
-        _entry(None),
+def test_unsupported_options_are_listed_in_the_remarks(tmp_path: Path) -> None:
+    raw = _keras_2_model(
+        _input_layer(None),
         ("Embedding", {"name": "e", "input_dim": 9, "output_dim": 4, "mask_zero": True}, [[["x", 0, 0, {}]]]),
         ("LSTM", {"name": "l", "units": 3, "dropout": 0.5}, [[["e", 0, 0, {}]]]),
         outputs=[["l", 0, 0]],
     )
-    imported = read_keras(_saved(tmp_path, raw))
-    said = " ".join(imported.remarks)
-    assert "masks" in said
-    assert "dropout" in said
-    assert "64" in said
+    imported = read_keras(_save_json(tmp_path, raw))
+    remarks = " ".join(imported.remarks)
+    assert "masks" in remarks
+    assert "dropout" in remarks
+    assert "64" in remarks
     assert imported.project.main_network.nodes["input_1"].params["vocabulary"] == 9
 
 
@@ -303,28 +321,28 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_do_no_harm(tmp_path: Path, name: str) -> None:
-    raw = _old(
-        _entry(6),
+def test_hostile_layer_names_become_safe_node_ids(tmp_path: Path, name: str) -> None:
+    raw = _keras_2_model(
+        _input_layer(6),
         ("Dense", {"name": name or " ", "units": 4, "activation": "relu"}, [[["x", 0, 0, {}]]]),
         outputs=[[name or " ", 0, 0]],
         name=name,
     )
-    project = read_keras(_saved(tmp_path, raw)).project
+    project = read_keras(_save_json(tmp_path, raw)).project
     assert module(project)(torch.zeros(2, 6)).shape == (2, 4)
-    written = "".join(project.main_network.nodes)
-    assert not set(written) - set("abcdefghijklmnopqrstuvwxyz0123456789_")
+    node_ids = "".join(project.main_network.nodes)
+    assert not set(node_ids) - set("abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
-def _one(kind: str, config: dict[str, Any], *shape: int, **more: Any) -> dict[str, Any]:
+def _single_layer_model(kind: str, config: dict[str, Any], *shape: int, **more: Any) -> dict[str, Any]:
     """A Keras 3 model of one layer."""
-    entry = {
+    input_layer = {
         "class_name": "InputLayer",
         "module": "keras.layers",
         "config": {"name": "x", "batch_shape": [None, *shape]},
     }
     layer = {"class_name": kind, "module": "keras.layers", "config": {"name": "layer", **config}, **more}
-    return {"class_name": "Sequential", "module": "keras", "config": {"name": "s", "layers": [entry, layer]}}
+    return {"class_name": "Sequential", "module": "keras", "config": {"name": "s", "layers": [input_layer, layer]}}
 
 
 REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
@@ -355,31 +373,31 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "config", "shape", "part"), REFUSED)
-def test_refusals_name_the_layer(
+def test_import_errors_name_the_layer(
     tmp_path: Path, kind: str, config: dict[str, Any], shape: tuple[int, ...], part: str
 ) -> None:
     with pytest.raises(UnreadableModelError, match="“layer”") as error:
-        read_keras(_saved(tmp_path, _one(kind, config, *shape)))
+        read_keras(_save_json(tmp_path, _single_layer_model(kind, config, *shape)))
     assert part in str(error.value)
     assert str(error.value).endswith(".")
     assert "\n" not in str(error.value)
 
 
-def test_own_classes_are_refused_by_name(tmp_path: Path) -> None:
-    raw = _one("Swirl", {}, 4)
+def test_custom_classes_are_refused_by_name(tmp_path: Path) -> None:
+    raw = _single_layer_model("Swirl", {}, 4)
     raw["config"]["layers"][1]["module"] = "my_package.layers"
     with pytest.raises(UnreadableModelError, match=r"Swirl.*custom class.*never run"):
-        read_keras(_saved(tmp_path, raw))
+        read_keras(_save_json(tmp_path, raw))
     with pytest.raises(UnreadableModelError, match=r"MyModel.*not in the file"):
-        read_keras(_saved(tmp_path, {"class_name": "MyModel", "config": {}}))
+        read_keras(_save_json(tmp_path, {"class_name": "MyModel", "config": {}}))
 
 
 def _nested(depth: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"class_name": "Dense", "config": {"name": "d", "units": 2}}
+    model: dict[str, Any] = {"class_name": "Dense", "config": {"name": "d", "units": 2}}
     for _ in range(depth):
-        entry = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 2]}}
-        found = {"class_name": "Sequential", "config": {"name": "s", "layers": [entry, found]}}
-    return found
+        input_layer = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 2]}}
+        model = {"class_name": "Sequential", "config": {"name": "s", "layers": [input_layer, model]}}
+    return model
 
 
 @pytest.mark.parametrize(
@@ -398,25 +416,35 @@ def _nested(depth: int) -> dict[str, Any]:
         {"class_name": "Sequential", "config": {"layers": [3]}},
         {"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": []}]}},
         {"class_name": "Functional", "config": {"layers": [], "input_layers": 4, "output_layers": [[["a"]]]}},
-        _one("Dense", {"units": 2}),
-        _one("Dense", {"units": 2}, 0),
-        _one("Dense", {"units": 2}, 10**12),
-        _one("Dense", {"units": 2}, 10**6, 10**6, 10**6, 10**6),
+        _single_layer_model("Dense", {"units": 2}),
+        _single_layer_model("Dense", {"units": 2}, 0),
+        _single_layer_model("Dense", {"units": 2}, 10**12),
+        _single_layer_model("Dense", {"units": 2}, 10**6, 10**6, 10**6, 10**6),
         _nested(40),
-        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["d", 0, 0, {}]]]), outputs=[["d", 0, 0]]),
-        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["?", 0, 0, {}]]]), outputs=[["d", 0, 0]]),
-        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [7]), outputs=[["d", 0, 0]]),
-        _old(_entry(4), ("Dense", {"name": "x", "units": 2}, [[["x", 0, 0, {}]]]), outputs=[["x", 0, 0]]),
-        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["x", 0, -1, {}]]]), outputs=[["d", 0, 0]]),
-        _old(_entry(4), ("Dense", {"name": "d", "units": 2}, [[["x", 0, 0, {}]]] * 5_000), outputs=[["d", 0, 0]]),
-        _old(_entry(4), outputs=[["nobody", 0, 0]]),
+        _keras_2_model(
+            _input_layer(4), ("Dense", {"name": "d", "units": 2}, [[["d", 0, 0, {}]]]), outputs=[["d", 0, 0]]
+        ),
+        _keras_2_model(
+            _input_layer(4), ("Dense", {"name": "d", "units": 2}, [[["?", 0, 0, {}]]]), outputs=[["d", 0, 0]]
+        ),
+        _keras_2_model(_input_layer(4), ("Dense", {"name": "d", "units": 2}, [7]), outputs=[["d", 0, 0]]),
+        _keras_2_model(
+            _input_layer(4), ("Dense", {"name": "x", "units": 2}, [[["x", 0, 0, {}]]]), outputs=[["x", 0, 0]]
+        ),
+        _keras_2_model(
+            _input_layer(4), ("Dense", {"name": "d", "units": 2}, [[["x", 0, -1, {}]]]), outputs=[["d", 0, 0]]
+        ),
+        _keras_2_model(
+            _input_layer(4), ("Dense", {"name": "d", "units": 2}, [[["x", 0, 0, {}]]] * 5_000), outputs=[["d", 0, 0]]
+        ),
+        _keras_2_model(_input_layer(4), outputs=[["nobody", 0, 0]]),
     ],
 )
-def test_broken_json_gives_a_sentence(tmp_path: Path, raw: Any) -> None:
-    _refused(_saved(tmp_path, raw))
+def test_invalid_json_is_refused(tmp_path: Path, raw: Any) -> None:
+    _refusal_message(_save_json(tmp_path, raw))
 
 
-def _refused(path: Path) -> str:
+def _refusal_message(path: Path) -> str:
     looks_like_keras(path)
     with pytest.raises(UnreadableModelError) as error:
         read_keras(path)
@@ -432,64 +460,66 @@ def _members() -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def _zip(path: Path, members: dict[str, bytes]) -> Path:
+def _write_zip(path: Path, members: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     return path
 
 
-def test_cut_off_and_altered_zips_give_a_sentence(tmp_path: Path) -> None:
-    whole = (HERE / "mlp.keras").read_bytes()
+def test_truncated_and_altered_archives_import_or_are_refused(tmp_path: Path) -> None:
+    original = (HERE / "mlp.keras").read_bytes()
     path = tmp_path / "cut.keras"
-    for length in range(4, len(whole), 97):
-        path.write_bytes(whole[:length])
-        _refused(path)
+    for length in range(4, len(original), 97):
+        path.write_bytes(original[:length])
+        _refusal_message(path)
     rng = np.random.default_rng(0)
     for _ in range(150):
-        damaged = bytearray(whole)
-        for place in rng.integers(0, len(whole), 3):
-            damaged[place] = int(rng.integers(0, 256))
+        damaged = bytearray(original)
+        for offset in rng.integers(0, len(original), 3):
+            damaged[offset] = int(rng.integers(0, 256))
         path.write_bytes(bytes(damaged))
-        with suppress(UnreadableModelError):  # or nothing, where the damage lies in what is not read
+        with suppress(UnreadableModelError):  # no error if the damaged bytes are never read
             read_keras(path)
 
 
-def test_damaged_weights_give_a_sentence(tmp_path: Path) -> None:
+def test_damaged_weights_import_or_are_refused(tmp_path: Path) -> None:
     members, rng = _members(), np.random.default_rng(0)
-    whole = members["model.weights.h5"]
+    original = members["model.weights.h5"]
     for number in range(60):
-        damaged = bytearray(whole[: len(whole) if number % 2 else int(rng.integers(0, len(whole)))])
-        for place in rng.integers(0, max(1, len(damaged)), 20) if damaged else []:
-            damaged[place] = int(rng.integers(0, 256))
+        damaged = bytearray(original[: len(original) if number % 2 else int(rng.integers(0, len(original)))])
+        for offset in rng.integers(0, max(1, len(damaged)), 20) if damaged else []:
+            damaged[offset] = int(rng.integers(0, 256))
         with suppress(UnreadableModelError):
-            read_keras(_zip(tmp_path / "m.keras", {**members, "model.weights.h5": bytes(damaged)}))
+            read_keras(_write_zip(tmp_path / "m.keras", {**members, "model.weights.h5": bytes(damaged)}))
 
 
-def test_hostile_zips_are_refused(tmp_path: Path) -> None:
+def test_hostile_archives_are_refused(tmp_path: Path) -> None:
     members, path = _members(), tmp_path / "m.keras"
-    assert "100 times" in _refused(_zip(path, {**members, "bomb": bytes(10**7)}))
-    assert "10,000" in _refused(_zip(path, {**members, **{f"m{number}": b"" for number in range(10_001)}}))
-    assert "outside the archive" in _refused(_zip(path, {**members, "../../evil": b"x"}))
-    assert "outside the archive" in _refused(_zip(path, {**members, "/etc/passwd": b"x"}))
-    assert "config.json" in _refused(_zip(path, {"other.json": b"{}"}))
-    assert "HDF5" in _refused(_zip(path, {**members, "model.weights.h5": b"no"}))
+    assert "100 times" in _refusal_message(_write_zip(path, {**members, "bomb": bytes(10**7)}))
+    assert "10,000" in _refusal_message(
+        _write_zip(path, {**members, **{f"m{number}": b"" for number in range(10_001)}})
+    )
+    assert "outside the archive" in _refusal_message(_write_zip(path, {**members, "../../evil": b"x"}))
+    assert "outside the archive" in _refusal_message(_write_zip(path, {**members, "/etc/passwd": b"x"}))
+    assert "config.json" in _refusal_message(_write_zip(path, {"other.json": b"{}"}))
+    assert "HDF5" in _refusal_message(_write_zip(path, {**members, "model.weights.h5": b"no"}))
     with zipfile.ZipFile(path, "w") as archive:
         link = zipfile.ZipInfo("config.json")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
-    assert "link" in _refused(path)
+    assert "link" in _refusal_message(path)
 
 
-def _hdf5(tmp_path: Path, change: Any) -> str:
+def _refusal_of_edited_weights(tmp_path: Path, change: Any) -> str:
     members = _members()
-    space = BytesIO(members["model.weights.h5"])
-    with h5py.File(space, "r+") as file:
+    buffer = BytesIO(members["model.weights.h5"])
+    with h5py.File(buffer, "r+") as file:
         change(file["layers/dense/vars"])
-    return _refused(_zip(tmp_path / "m.keras", {**members, "model.weights.h5": space.getvalue()}))
+    return _refusal_message(_write_zip(tmp_path / "m.keras", {**members, "model.weights.h5": buffer.getvalue()}))
 
 
-def _instead(value: Any) -> Any:
+def _replace_first_array(value: Any) -> Any:
     def change(group: Any) -> None:
         del group["0"]
         group["0"] = value
@@ -497,49 +527,49 @@ def _instead(value: Any) -> Any:
     return change
 
 
-def _bomb(group: Any) -> None:
+def _compression_bomb(group: Any) -> None:
     del group["0"]
     group.create_dataset("0", (10**6, 10**6), "f4", chunks=(1_000, 1_000), compression="gzip")
 
 
-def test_hostile_weights_are_refused(tmp_path: Path) -> None:
-    assert "link" in _hdf5(tmp_path, _instead(h5py.ExternalLink("/etc/passwd", "/")))
-    assert "link" in _hdf5(tmp_path, _instead(h5py.SoftLink("/layers/dense/vars/1")))
-    assert "unpack" in _hdf5(tmp_path, _bomb)
-    assert "shape" in _hdf5(tmp_path, _instead(np.zeros((3, 3), np.float32)))
-    assert "type" in _hdf5(tmp_path, _instead(np.array([b"text"])))
-    assert "arrays" in _hdf5(tmp_path, lambda group: group.pop("0"))
+def test_hostile_hdf5_weights_are_refused(tmp_path: Path) -> None:
+    assert "link" in _refusal_of_edited_weights(tmp_path, _replace_first_array(h5py.ExternalLink("/etc/passwd", "/")))
+    assert "link" in _refusal_of_edited_weights(tmp_path, _replace_first_array(h5py.SoftLink("/layers/dense/vars/1")))
+    assert "unpack" in _refusal_of_edited_weights(tmp_path, _compression_bomb)
+    assert "shape" in _refusal_of_edited_weights(tmp_path, _replace_first_array(np.zeros((3, 3), np.float32)))
+    assert "type" in _refusal_of_edited_weights(tmp_path, _replace_first_array(np.array([b"text"])))
+    assert "arrays" in _refusal_of_edited_weights(tmp_path, lambda group: group.pop("0"))
 
 
-def test_many_links_to_one_array_take_no_more_than_it(tmp_path: Path) -> None:
+def test_many_links_to_one_array_are_refused(tmp_path: Path) -> None:
     def change(group: Any) -> None:
         for number in range(2, 2_000):
             group[str(number)] = group["0"]
 
-    assert "arrays" in _hdf5(tmp_path, change)
+    assert "arrays" in _refusal_of_edited_weights(tmp_path, change)
 
 
-def test_more_kinds_of_shape_than_one_cannot_share(tmp_path: Path) -> None:
-    raw = _old(
-        _entry(5, 4),
-        _entry(7, 4, name="y"),
+def test_layer_applied_to_incompatible_shapes_is_refused(tmp_path: Path) -> None:
+    raw = _keras_2_model(
+        _input_layer(5, 4),
+        _input_layer(7, 4, name="y"),
         ("Conv1D", {"name": "c", "filters": 3, "kernel_size": 2}, [[["x", 0, 0, {}]], [["y", 0, 0, {}]]]),
         ("GlobalMaxPooling1D", {"name": "g"}, [[["c", 0, 0, {}]], [["c", 1, 0, {}]]]),
         ("Subtract", {"name": "s"}, [[["g", 0, 0, {}], ["g", 1, 0, {}]]]),
         outputs=[["s", 0, 0]],
     )
-    project = read_keras(_saved(tmp_path, raw)).project
+    project = read_keras(_save_json(tmp_path, raw)).project
     assert [node.shares for node in project.main_network.nodes.values() if node.type == "Conv1d"] == [None, "c"]
     raw["config"]["layers"][1]["config"]["batch_input_shape"] = [None, 7, 5]
-    assert "shapes" in _refused(_saved(tmp_path, raw))
+    assert "shapes" in _refusal_message(_save_json(tmp_path, raw))
 
 
-def test_other_files_do_not_look_like_keras(tmp_path: Path) -> None:
+def test_other_files_are_not_detected_as_keras(tmp_path: Path) -> None:
     path = tmp_path / "x.keras"
     for data in (b"", b"{}", b"PK\x03\x04", b"\x89HDF", b'{"networks": {}}'):
         path.write_bytes(data)
         assert not looks_like_keras(path)
     assert not looks_like_keras(tmp_path / "none")
     assert not looks_like_keras(tmp_path)
-    _refused(tmp_path / "none")
-    _refused(tmp_path)
+    _refusal_message(tmp_path / "none")
+    _refusal_message(tmp_path)

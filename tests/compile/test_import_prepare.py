@@ -22,7 +22,7 @@ PIXELS = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 VIT = ImageNormalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 
-def written(model: nn.Module, x: torch.Tensor, path: Path) -> Path:
+def save_program(model: nn.Module, x: torch.Tensor, path: Path) -> Path:
     with quiet():
         program = torch.export.export(model.eval(), (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
         torch.export.save(program, path)
@@ -30,43 +30,45 @@ def written(model: nn.Module, x: torch.Tensor, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("dataset", ["digits", "breast_cancer", "sine", "parts", "same_digits"])
-def test_each_preparation_is_what_it_says(dataset: str) -> None:
+def test_each_preparation_scales_as_documented(dataset: str) -> None:
     raw = prepare(DataChoice(dataset=dataset, prepare="none"))
-    for how in ("none", "scale", "standardize"):
-        made = prepare(DataChoice(dataset=dataset, prepare=how))
-        for field, given in zip(made.schema.inputs, made.preprocess["fields"], strict=True):
-            rows = made.inputs[field.name][made.split["train"]].double()
-            plain = raw.inputs[field.name][made.split["train"]].double()
-            numbers = [
-                place for place, name in enumerate(field.columns) if len(set(plain[..., place].flatten().tolist())) > 2
+    for preparation in ("none", "scale", "standardize"):
+        prepared = prepare(DataChoice(dataset=dataset, prepare=preparation))
+        for field, field_state in zip(prepared.schema.inputs, prepared.preprocess["fields"], strict=True):
+            rows = prepared.inputs[field.name][prepared.split["train"]].double()
+            raw_rows = raw.inputs[field.name][prepared.split["train"]].double()
+            numeric_columns = [
+                column
+                for column, name in enumerate(field.columns)
+                if len(set(raw_rows[..., column].flatten().tolist())) > 2
             ]
             if field.kind == "vector":
-                rows, plain = rows[:, numbers], plain[:, numbers]
-            if how == "none":
-                torch.testing.assert_close(rows, plain)
-            elif how == "scale" and field.kind == "image":
-                torch.testing.assert_close(rows, plain / (16 if "digits" in dataset else 1), atol=1e-6, rtol=1e-6)
-            elif how == "scale":
-                assert (float(rows.amin()), float(rows.amax())) == pytest.approx((0, 1), abs=1e-6), given
+                rows, raw_rows = rows[:, numeric_columns], raw_rows[:, numeric_columns]
+            if preparation == "none":
+                torch.testing.assert_close(rows, raw_rows)
+            elif preparation == "scale" and field.kind == "image":
+                torch.testing.assert_close(rows, raw_rows / (16 if "digits" in dataset else 1), atol=1e-6, rtol=1e-6)
+            elif preparation == "scale":
+                assert (float(rows.amin()), float(rows.amax())) == pytest.approx((0, 1), abs=1e-6), field_state
             else:
                 assert float(rows.mean()) == pytest.approx(0, abs=0.05)
                 assert float(rows.std()) == pytest.approx(1, abs=0.05)
 
 
-def test_pictures_are_prepared_as_an_imported_network_asks() -> None:
-    made = prepare(DataChoice(dataset="shapes", options={"rows": 80}, prepare="scale"))
-    channels = made.schema.inputs[0].shape[0]
-    moments = ImageNormalization(mean=(0.5, 0.4, 0.3)[:channels], std=(0.2, 0.3, 0.4)[:channels])
-    found = prepare(DataChoice(dataset="shapes", options={"rows": 80}, prepare=moments))
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (moments.mean, moments.std))
-    torch.testing.assert_close(found.inputs["image"], (made.inputs["image"] - mean) / std, atol=1e-5, rtol=1e-5)
-    row = found.encode(found.row(0), ["image"])  # as a prediction has it
-    torch.testing.assert_close(row["image"][0], found.inputs["image"][0])
+def test_images_are_normalized_as_the_imported_network_requires() -> None:
+    scaled = prepare(DataChoice(dataset="shapes", options={"rows": 80}, prepare="scale"))
+    channels = scaled.schema.inputs[0].shape[0]
+    normalization = ImageNormalization(mean=(0.5, 0.4, 0.3)[:channels], std=(0.2, 0.3, 0.4)[:channels])
+    normalized = prepare(DataChoice(dataset="shapes", options={"rows": 80}, prepare=normalization))
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (normalization.mean, normalization.std))
+    torch.testing.assert_close(normalized.inputs["image"], (scaled.inputs["image"] - mean) / std, atol=1e-5, rtol=1e-5)
+    row = normalized.encode(normalized.row(0), ["image"])  # as encoded for a prediction
+    torch.testing.assert_close(row["image"][0], normalized.inputs["image"][0])
     with pytest.raises(DataError, match="has a mean for each of 2 channels"):
         prepare(DataChoice(dataset="digits", prepare=ImageNormalization(mean=(0.5, 0.5), std=(0.5, 0.5))))
 
 
-def test_what_is_set_for_a_column_or_a_field_comes_first() -> None:
+def test_column_and_field_options_override_the_preparation() -> None:
     options: dict[str, Any] = {"columns": {"mean radius": {"scale": "standard"}}}
     table = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).fields[0]
     stds = {column.name: column.column["std"] for column in table.columns}
@@ -77,29 +79,29 @@ def test_what_is_set_for_a_column_or_a_field_comes_first() -> None:
     assert (field.scale, float(field.mean), float(field.std)) == (1 / 16, 0.0, 1.0)
 
 
-def test_predicted_numbers_stay_in_their_units_unless_inputs_are_standardized() -> None:
+def test_regression_targets_are_standardized_only_with_the_inputs() -> None:
     assert prepare(DataChoice(dataset="diabetes")).fitted_numbers.std != (1.0,)
-    for how in ("none", "scale"):
-        made = prepare(DataChoice(dataset="diabetes", prepare=how))
-        assert (made.fitted_numbers.mean, made.fitted_numbers.std) == ((0.0,), (1.0,))
-        assert float(made.target.max()) > 100
+    for preparation in ("none", "scale"):
+        prepared = prepare(DataChoice(dataset="diabetes", prepare=preparation))
+        assert (prepared.fitted_numbers.mean, prepared.fitted_numbers.std) == ((0.0,), (1.0,))
+        assert float(prepared.target.max()) > 100
 
 
-def test_an_environment_declares_its_own_scales() -> None:
+def test_environments_reject_preparations_other_than_none() -> None:
     with pytest.raises(DataError, match="An environment declares the scales"):
         prepare(DataChoice(dataset="cartpole", prepare="scale"))
     columns = prepare(DataChoice(dataset="cartpole", prepare="none")).fields[0].columns
     assert {column.column["std"] for column in columns} == {1.0}
 
 
-def test_a_document_holds_it_and_older_ones_keep_their_bytes(tmp_path: Path) -> None:
-    found = read_model(written(PIXELS, torch.rand(3, 1, 8, 8), tmp_path / "x.pt2")).project
-    assert found.data.prepare == "scale"
-    assert loads(dumps(found)) == found
-    plain = found.model_copy(update={"data": DataChoice()})
+def test_document_round_trips_preparation_and_omits_the_default(tmp_path: Path) -> None:
+    document = read_model(save_program(PIXELS, torch.rand(3, 1, 8, 8), tmp_path / "x.pt2")).project
+    assert document.data.prepare == "scale"
+    assert loads(dumps(document)) == document
+    plain = document.model_copy(update={"data": DataChoice()})
     assert '"prepare"' not in dumps(plain)
-    own = found.model_copy(update={"data": DataChoice(prepare=VIT)})
-    assert loads(dumps(own)).data.prepare == VIT
+    custom = document.model_copy(update={"data": DataChoice(prepare=VIT)})
+    assert loads(dumps(custom)).data.prepare == VIT
 
 
 @pytest.mark.parametrize(
@@ -111,15 +113,17 @@ def test_a_document_holds_it_and_older_ones_keep_their_bytes(tmp_path: Path) -> 
         (nn.Embedding(9, 2), torch.zeros(3, 4, dtype=torch.long), None, "standardize", ""),
     ],
 )
-def test_an_import_says_how_its_inputs_are_prepared(
+def test_import_remarks_state_the_input_preparation(
     model: nn.Module, x: torch.Tensor, wanted: Preparation | None, choice: str, said: str, tmp_path: Path
 ) -> None:
-    found = read_model(written(model, x, tmp_path / "x.pt2"), prepare=wanted)
-    assert found.project.data.prepare == choice
-    assert (found.remarks[0].startswith(said) if said else not any("Inputs:" in one for one in found.remarks)) is True
+    imported = read_model(save_program(model, x, tmp_path / "x.pt2"), prepare=wanted)
+    assert imported.project.data.prepare == choice
+    assert (
+        imported.remarks[0].startswith(said) if said else not any("Inputs:" in remark for remark in imported.remarks)
+    ) is True
 
 
-def test_a_network_that_scales_by_itself_takes_pixels_as_they_are(tmp_path: Path) -> None:
+def test_network_with_rescaling_layer_receives_raw_pixels(tmp_path: Path) -> None:
     layers: list[dict[str, Any]] = [
         {"class_name": "InputLayer", "config": {"batch_shape": [None, 8, 8, 1], "name": "x"}},
         {"class_name": "Rescaling", "config": {"name": "scaled", "scale": 1 / 255, "offset": 0.0}},
@@ -127,8 +131,8 @@ def test_a_network_that_scales_by_itself_takes_pixels_as_they_are(tmp_path: Path
         {"class_name": "Dense", "config": {"name": "head", "units": 2, "activation": "linear", "use_bias": True}},
     ]
     for skipped, choice in ((None, "none"), (1, "scale")):
-        kept = [layer for place, layer in enumerate(layers) if place != skipped]
-        (tmp_path / "m.json").write_text(json.dumps({"class_name": "Sequential", "config": {"layers": kept}}))
+        remaining = [layer for index, layer in enumerate(layers) if index != skipped]
+        (tmp_path / "m.json").write_text(json.dumps({"class_name": "Sequential", "config": {"layers": remaining}}))
         assert read_model(tmp_path / "m.json").project.data.prepare == choice
 
 
@@ -145,25 +149,25 @@ def test_a_network_that_scales_by_itself_takes_pixels_as_they_are(tmp_path: Path
         ({"do_normalize": False, "rescale_factor": 0.5}, ImageNormalization(rescale=0.5)),
     ],
 )  # fmt: skip
-def test_a_preprocessor_config_is_read(config: dict[str, Any], choice: Any) -> None:
+def test_image_processor_config_is_parsed(config: dict[str, Any], choice: Any) -> None:
     assert parse_image_processor(config) == choice
 
 
 @pytest.mark.parametrize("mean", ["half", [None], [], {"r": 1}, [float("inf")]])
-def test_a_broken_preprocessor_config_is_a_sentence(mean: Any) -> None:
+def test_invalid_image_processor_config_is_refused(mean: Any) -> None:
     with pytest.raises(UnreadableModelError, match="image_mean and image_std"):
         parse_image_processor({"image_mean": mean, "image_std": [0.5]})
 
 
-def test_what_netloom_exported_is_prepared_as_it_was(tmp_path: Path) -> None:
+def test_exported_models_import_with_their_preparation(tmp_path: Path) -> None:
     run = fresh("image")
     for kind in ("onnx", "pt2"):
         path = tmp_path / f"again.{kind}"
         path.write_bytes(export.content(run, kind))
-        again = read_model(path)
-        made = prepare(run.project.data.model_copy(update={"prepare": again.project.data.prepare}))
-        torch.testing.assert_close(made.inputs["image"], run.data.inputs["image"], atol=1e-5, rtol=1e-5)
-        assert again.remarks[0].endswith("From the file.")
+        imported = read_model(path)
+        prepared = prepare(run.project.data.model_copy(update={"prepare": imported.project.data.prepare}))
+        torch.testing.assert_close(prepared.inputs["image"], run.data.inputs["image"], atol=1e-5, rtol=1e-5)
+        assert imported.remarks[0].endswith("From the file.")
     path.write_bytes(export.content(fresh("table"), "pt2"))
     assert read_model(path).project.data.prepare == "standardize"
     assert (

@@ -1,4 +1,4 @@
-"""Programs of torch.export as documents: the drawn network answers as the source, and a broken file is a sentence."""
+"""Import of torch.export programs: same outputs as the source, and damaged files raise readable errors."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ class Recurrent(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         y, state = self.rnn(self.embed(tokens))
         last = state[0] if isinstance(state, tuple) else state
-        found = torch.cat([last[-2], last[-1]], 1) if self.rnn.bidirectional else last[-1] + y[:, -1]
-        result: torch.Tensor = self.head(found)
+        features = torch.cat([last[-2], last[-1]], 1) if self.rnn.bidirectional else last[-1] + y[:, -1]
+        result: torch.Tensor = self.head(features)
         return result
 
 
@@ -175,7 +175,7 @@ class Twins(nn.Module):
 
 
 class Shapes(nn.Module):
-    """Operators that no module of its own stands for."""
+    """Operators without a corresponding torch.nn module."""
 
     seen: torch.Tensor
 
@@ -234,8 +234,8 @@ CASES: dict[str, Case] = {
 }
 
 
-def made(build: Callable[[], nn.Module]) -> nn.Module:
-    """A network whose normalisations do something."""
+def initialized_network(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network with random batch norm statistics, so that normalization changes its values."""
     torch.manual_seed(0)
     network = build()
     for part in network.modules():
@@ -248,7 +248,7 @@ def made(build: Callable[[], nn.Module]) -> nn.Module:
     return network.eval()
 
 
-def exported(network: nn.Module, inputs: tuple[torch.Tensor, ...], dynamic: bool = True) -> bytes:
+def export_program(network: nn.Module, inputs: tuple[torch.Tensor, ...], dynamic: bool = True) -> bytes:
     shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs) if dynamic else None
     target = io.BytesIO()
     with quiet(), warnings.catch_warnings():
@@ -258,41 +258,47 @@ def exported(network: nn.Module, inputs: tuple[torch.Tensor, ...], dynamic: bool
 
 
 @cache
-def written(name: str) -> bytes:
-    """The program of one of the networks, made once, as it takes a second. Half of them are written for two examples at
-    once, which the document takes any number of all the same."""
-    build, give = CASES[name]
-    return exported(made(build), give(), dynamic=list(CASES).index(name) % 2 == 0)
+def exported_case(name: str) -> bytes:
+    """The exported program of a case; cached because an export takes a second. Half of the cases are exported with a
+    fixed batch size of 2; the imported document accepts any batch size."""
+    build, make_inputs = CASES[name]
+    return export_program(initialized_network(build), make_inputs(), dynamic=list(CASES).index(name) % 2 == 0)
 
 
-def imported(content: bytes, folder: Path) -> ImportedModel:
+def import_archive(content: bytes, folder: Path) -> ImportedModel:
     path = folder / "model.pt2"
     path.write_bytes(content)
     return read_model(path)
 
 
-def answers(found: ImportedModel, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    drawn = module(loads(dumps(found.project)))
-    drawn.load_state_dict(found.weights)
+def run_imported(model: ImportedModel, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    built = module(loads(dumps(model.project)))
+    built.load_state_dict(model.weights)
     with torch.no_grad():
-        result = drawn.eval()(*inputs)
+        result = built.eval()(*inputs)
     return result if isinstance(result, tuple) else (result,)
 
 
-def same(network: nn.Module, found: ImportedModel, inputs: tuple[torch.Tensor, ...]) -> None:
+def assert_same_outputs(network: nn.Module, model: ImportedModel, inputs: tuple[torch.Tensor, ...]) -> None:
     with torch.no_grad():
-        wanted = network(*inputs)
-    for mine, theirs in zip(answers(found, inputs), wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
-        assert mine.shape == theirs.shape
-        assert torch.allclose(mine, theirs, atol=1e-4), (mine - theirs).abs().max()
+        expected_outputs = network(*inputs)
+    for actual, expected in zip(
+        run_imported(model, inputs),
+        expected_outputs if isinstance(expected_outputs, tuple) else (expected_outputs,),
+        strict=True,
+    ):
+        assert actual.shape == expected.shape
+        assert torch.allclose(actual, expected, atol=1e-4), (actual - expected).abs().max()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_drawn_network_answers_as_the_source(name: str, tmp_path: Path) -> None:
-    build, give = CASES[name]
-    found = imported(written(name), tmp_path)
-    assert not [issue for issue in validate(found.project) if issue.severity == "error"]
-    same(made(build), found, tuple(torch.cat([value, value[:1]]) for value in give()))
+def test_imported_network_matches_the_source_outputs(name: str, tmp_path: Path) -> None:
+    build, make_inputs = CASES[name]
+    model = import_archive(exported_case(name), tmp_path)
+    assert not [issue for issue in validate(model.project) if issue.severity == "error"]
+    assert_same_outputs(
+        initialized_network(build), model, tuple(torch.cat([value, value[:1]]) for value in make_inputs())
+    )
 
 
 class Numbers(nn.Module):
@@ -309,85 +315,87 @@ class Numbers(nn.Module):
 
 
 def test_large_numbers_and_divided_integers_are_exact(tmp_path: Path) -> None:
-    network = made(Numbers)
+    network = initialized_network(Numbers)
     rows = torch.tensor([[1e11, -1e11, -1e12, 7.0], [3.0, -2.0, 1e12, 0.0], [1.0, 1.0, 1.0, 1.0]])
-    found = imported(exported(network, (rows[:2],)), tmp_path)
-    for mine, theirs in zip(answers(found, (rows,)), network(rows), strict=True):
-        assert torch.equal(mine, theirs)
+    model = import_archive(export_program(network, (rows[:2],)), tmp_path)
+    for actual, expected in zip(run_imported(model, (rows,)), network(rows), strict=True):
+        assert torch.equal(actual, expected)
 
 
-def test_same_padding_of_even_kernels_is_that_of_pytorch(tmp_path: Path) -> None:
-    network = made(
+def test_same_padding_of_even_kernels_matches_pytorch(tmp_path: Path) -> None:
+    network = initialized_network(
         lambda: nn.Sequential(
             nn.Conv2d(3, 4, (4, 3), padding="same", dilation=(1, 1)), nn.Conv2d(4, 2, 2, padding="same", dilation=3)
         )
     )
-    same(network, imported(exported(network, (image(9),)), tmp_path), (image(9),))
+    assert_same_outputs(network, import_archive(export_program(network, (image(9),)), tmp_path), (image(9),))
 
 
-def used(found: ImportedModel, name: str) -> list[str]:
-    """The networks that stand in a network, as often as they do."""
-    nodes = found.project.networks[name].nodes.values()
+def subnetwork_names(model: ImportedModel, name: str) -> list[str]:
+    """The names of the subnetworks in a network, with repetitions."""
+    nodes = model.project.networks[name].nodes.values()
     return [str(node.params["network"]) for node in nodes if node.type == SUBNETWORK]
 
 
-def test_a_resnet_arrives_as_stages_and_blocks(tmp_path: Path) -> None:
-    network = made(ResNet)
-    found = imported(exported(network, (image(32),)), tmp_path)
-    drawn = module(found.project)
-    assert sum(weight.numel() for weight in drawn.parameters()) == 11_689_512
-    main = found.project.main_network.nodes
+def test_resnet_imports_as_stages_and_blocks(tmp_path: Path) -> None:
+    network = initialized_network(ResNet)
+    model = import_archive(export_program(network, (image(32),)), tmp_path)
+    built = module(model.project)
+    assert sum(weight.numel() for weight in built.parameters()) == 11_689_512
+    main = model.project.main_network.nodes
     assert len(main) == 13
     assert main["layer1"].params == {"network": "basic_block", "values": {"filters": 64}, "repeat": 2}
     assert [main[f"layer{place}"].params["values"] for place in (2, 3, 4)] == [
         {"filters": 64 * 2**n} for n in (1, 2, 3)
     ]
-    assert used(found, "layer") == ["basic_block_2", "basic_block"]
-    assert {"conv1", "bn1", "relu", "conv2", "bn2", "add"} <= set(found.project.networks["basic_block"].nodes)
-    same(network, found, (image(32),))
+    assert subnetwork_names(model, "layer") == ["basic_block_2", "basic_block"]
+    assert {"conv1", "bn1", "relu", "conv2", "bn2", "add"} <= set(model.project.networks["basic_block"].nodes)
+    assert_same_outputs(network, model, (image(32),))
 
 
-def test_transformers_arrive_as_layers_with_attention(tmp_path: Path) -> None:
-    found = imported(written("gpt"), tmp_path)
-    main = found.project.main_network.nodes
+def test_transformers_import_as_attention_layers(tmp_path: Path) -> None:
+    model = import_archive(exported_case("gpt"), tmp_path)
+    main = model.project.main_network.nodes
     assert main["h"].params == {"network": "layer", "repeat": 3}
     assert main["lm_head"].shares == "wte"
     assert main["wpe"].type == "Learned"
-    kinds = [node.type for node in found.project.networks["layer"].nodes.values()]
+    kinds = [node.type for node in model.project.networks["layer"].nodes.values()]
     assert kinds.count("MultiHeadAttention") == 1
     assert "Reshape" not in kinds
-    found = imported(written("encoder"), tmp_path)
-    assert "MultiHeadAttention" in {n.type for n in found.project.networks["transformer_encoder_layer"].nodes.values()}
+    model = import_archive(exported_case("encoder"), tmp_path)
+    assert "MultiHeadAttention" in {n.type for n in model.project.networks["transformer_encoder_layer"].nodes.values()}
 
 
-def test_a_module_that_is_used_twice_shares_its_weights(tmp_path: Path) -> None:
-    network = made(Twins)
-    found = imported(written("twins"), tmp_path)
-    drawn = module(found.project)
-    assert sum(weight.numel() for weight in drawn.parameters()) == sum(part.numel() for part in network.parameters())
+def test_reused_module_shares_its_weights(tmp_path: Path) -> None:
+    network = initialized_network(Twins)
+    model = import_archive(exported_case("twins"), tmp_path)
+    built = module(model.project)
+    assert sum(weight.numel() for weight in built.parameters()) == sum(part.numel() for part in network.parameters())
     assert sorted(
-        node.shares or "" for node in found.project.main_network.nodes.values() if node.type == SUBNETWORK
+        node.shares or "" for node in model.project.main_network.nodes.values() if node.type == SUBNETWORK
     ) == [*("", "", "one", "two")]
 
 
-def test_a_batch_that_is_another_axis(tmp_path: Path) -> None:
+def test_batch_on_another_axis_moves_to_the_first(tmp_path: Path) -> None:
     layer = nn.TransformerEncoderLayer(16, 4, 32)
-    network = made(lambda: nn.TransformerEncoder(layer, 1, enable_nested_tensor=False))
+    network = initialized_network(lambda: nn.TransformerEncoder(layer, 1, enable_nested_tensor=False))
     inputs = torch.randn(5, 2, 16)
     target = io.BytesIO()
     with quiet():
         program = torch.export.export(network, (inputs,), dynamic_shapes=({1: torch.export.Dim.DYNAMIC},))
         torch.export.save(program, target)
-    found = imported(target.getvalue(), tmp_path)
-    assert "axis 2" in " ".join(found.remarks)
+    model = import_archive(target.getvalue(), tmp_path)
+    assert "axis 2" in " ".join(model.remarks)
     with torch.no_grad():
-        assert torch.allclose(answers(found, (inputs.transpose(0, 1),))[0], network(inputs).transpose(0, 1), atol=1e-5)
+        assert torch.allclose(
+            run_imported(model, (inputs.transpose(0, 1),))[0], network(inputs).transpose(0, 1), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", ["digits_resnet", "tales_gpt", "same_digits_siamese"])
-def test_what_was_exported_comes_back(name: str, tmp_path: Path) -> None:
+def test_exported_templates_import_with_the_same_outputs(name: str, tmp_path: Path) -> None:
     project = read(Path(__file__).parents[2] / "builder" / "netloom" / "templates" / f"{name}.json")
-    network = made(lambda: module(project))
+    network = initialized_network(lambda: module(project))
     inputs = []
     for node in sorted((n for n in project.main_network.nodes.values() if n.type == "Input"), key=lambda n: n.id):
         shape: Any = node.params.get("shape", [16])
@@ -396,15 +404,15 @@ def test_what_was_exported_comes_back(name: str, tmp_path: Path) -> None:
         inputs.append(
             torch.randint(0, int(str(node.params.get("vocabulary") or 4)), size) if whole else torch.randn(size)
         )
-    found = imported(exported(network, tuple(inputs)), tmp_path)
-    same(network, found, tuple(inputs))
+    model = import_archive(export_program(network, tuple(inputs)), tmp_path)
+    assert_same_outputs(network, model, tuple(inputs))
 
 
-# What is refused.
+# Refusals.
 
 
-def changed(content: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
-    """The archive with its members changed."""
+def change_members(content: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes:
+    """Return the archive with changed members."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "w") as new:
         for info in old.infolist():
@@ -414,8 +422,8 @@ def changed(content: bytes, change: Callable[[str, bytes], bytes | None]) -> byt
     return target.getvalue()
 
 
-def edited(content: bytes, member: str, edit: Callable[[Any], None]) -> bytes:
-    """The archive with one JSON changed."""
+def edit_json_member(content: bytes, member: str, edit: Callable[[Any], None]) -> bytes:
+    """Return the archive with one edited JSON member."""
 
     def change(name: str, data: bytes) -> bytes:
         if not name.endswith(member):
@@ -424,18 +432,18 @@ def edited(content: bytes, member: str, edit: Callable[[Any], None]) -> bytes:
         edit(value)
         return json.dumps(value).encode()
 
-    return changed(content, change)
+    return change_members(content, change)
 
 
 @pytest.fixture(scope="module")
 def small() -> bytes:
-    return written("mlp")
+    return exported_case("mlp")
 
 
-def refused(content: bytes, folder: Path) -> str:
-    with pytest.raises(UnreadableModelError) as found:
-        imported(content, folder)
-    text = str(found.value)
+def refusal_message(content: bytes, folder: Path) -> str:
+    with pytest.raises(UnreadableModelError) as raised:
+        import_archive(content, folder)
+    text = str(raised.value)
     assert "\n" not in text
     assert len(text) < 1_500
     return text
@@ -448,12 +456,12 @@ def _graph(value: Any) -> Any:
     return value["graph_module"]["graph"]
 
 
-def test_unknown_operators_are_named_all_at_once(small: bytes, tmp_path: Path) -> None:
+def test_import_error_names_all_unknown_operators(small: bytes, tmp_path: Path) -> None:
     def edit(value: Any) -> None:
         _graph(value)["nodes"][0]["target"] = "torch.ops.aten.made_up.default"
         _graph(value)["nodes"][1]["target"] = "os.system\n'rm'"
 
-    text = refused(edited(small, MODEL, edit), tmp_path)
+    text = refusal_message(edit_json_member(small, MODEL, edit), tmp_path)
     assert "made_up" in text
     assert "os.system" in text
 
@@ -463,7 +471,7 @@ def _cycle(value: Any) -> None:
     nodes[0]["inputs"][0]["arg"] = {"as_tensor": {"name": nodes[-1]["outputs"][0]["as_tensor"]["name"]}}
 
 
-def _twice(value: Any) -> None:
+def _duplicate_output(value: Any) -> None:
     nodes = _graph(value)["nodes"]
     nodes[1]["outputs"] = nodes[0]["outputs"]
 
@@ -472,7 +480,7 @@ def _twice(value: Any) -> None:
     ("member", "edit", "said"),
     [
         (MODEL, _cycle, "no earlier operator computes"),
-        (MODEL, _twice, "twice"),
+        (MODEL, _duplicate_output, "twice"),
         (MODEL, lambda value: value.pop("graph_module"), "not have the format of torch.export"),
         (MODEL, lambda value: _graph(value)["nodes"].extend(_graph(value)["nodes"][:1] * 30_000), "operators"),
         (WEIGHTS, lambda value: value["config"]["0.weight"].update(use_pickle=True), "pickle"),
@@ -495,25 +503,29 @@ def _twice(value: Any) -> None:
         (WEIGHTS, lambda value: value["config"].pop("0.weight"), "not in the file"),
     ],
 )
-def test_damaged_programs(member: str, edit: Callable[[Any], None], said: str, small: bytes, tmp_path: Path) -> None:
-    assert said in refused(edited(small, member, edit), tmp_path)
+def test_damaged_programs_are_refused(
+    member: str, edit: Callable[[Any], None], said: str, small: bytes, tmp_path: Path
+) -> None:
+    assert said in refusal_message(edit_json_member(small, member, edit), tmp_path)
 
 
-def test_damaged_archives(small: bytes, tmp_path: Path) -> None:
-    refused(b"", tmp_path)
-    refused(b"PK\x03\x04 no zip", tmp_path)
-    refused(small[: len(small) // 2], tmp_path)
-    assert "JSON" in refused(changed(small, lambda name, data: b"{" if name.endswith(MODEL) else data), tmp_path)
-    assert "deeply" in refused(
-        changed(small, lambda name, data: b"[" * 10**5 if name.endswith(MODEL) else data), tmp_path
+def test_damaged_archives_are_refused(small: bytes, tmp_path: Path) -> None:
+    refusal_message(b"", tmp_path)
+    refusal_message(b"PK\x03\x04 no zip", tmp_path)
+    refusal_message(small[: len(small) // 2], tmp_path)
+    assert "JSON" in refusal_message(
+        change_members(small, lambda name, data: b"{" if name.endswith(MODEL) else data), tmp_path
     )
-    pickled = changed(small, lambda name, data: data if not name.endswith(MODEL) else None)
-    assert "model.json" in refused(pickled, tmp_path)
+    assert "deeply" in refusal_message(
+        change_members(small, lambda name, data: b"[" * 10**5 if name.endswith(MODEL) else data), tmp_path
+    )
+    pickled = change_members(small, lambda name, data: data if not name.endswith(MODEL) else None)
+    assert "model.json" in refusal_message(pickled, tmp_path)
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(small)) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         for info in old.infolist():
             new.writestr(info.filename, b" " * 10**8 if info.filename.endswith(MODEL) else old.read(info))
-    assert "unpack" in refused(target.getvalue(), tmp_path)
+    assert "unpack" in refusal_message(target.getvalue(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -530,43 +542,43 @@ def test_archives_with_links_or_passwords_are_refused(
     with zipfile.ZipFile(target, "a") as archive:
         for info in archive.infolist():
             change(info)
-        # A further member, because the list of members is written again only then
+        # Adding a member makes zipfile rewrite the central directory
         archive.writestr(f"{archive.infolist()[0].filename.partition('/')[0]}/more", b"")
-    assert said in refused(target.getvalue(), tmp_path)
+    assert said in refusal_message(target.getvalue(), tmp_path)
 
 
-def test_an_older_archive_is_refused(tmp_path: Path) -> None:
+def test_archive_of_an_older_pytorch_is_refused(tmp_path: Path) -> None:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as new:
         new.writestr("serialized_exported_program.json", b"{}")
         new.writestr("serialized_state_dict.pt", b"\x80\x02}q\x00.")
-    assert "older PyTorch" in refused(target.getvalue(), tmp_path)
+    assert "older PyTorch" in refusal_message(target.getvalue(), tmp_path)
 
 
-def test_names_are_made_harmless(small: bytes, tmp_path: Path) -> None:
+def test_node_titles_contain_no_control_characters(small: bytes, tmp_path: Path) -> None:
     text = json.dumps("x\"'\n\u202e<b>;import os")[1:-1].encode()
-    content = changed(
+    content = change_members(
         small,
         lambda name, data: data.replace(b'"L__self__', b'"L__self__').replace(b",0,torch", b"," + text + b",torch"),
     )
-    found = imported(content, tmp_path)
-    same(made(mlp), found, (torch.randn(3, 4),))
-    for node in found.project.main_network.nodes.values():
+    model = import_archive(content, tmp_path)
+    assert_same_outputs(initialized_network(mlp), model, (torch.randn(3, 4),))
+    for node in model.project.main_network.nodes.values():
         assert "\n" not in node.title
         assert "\u202e" not in node.title
 
 
-def _leaves(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+def _leaves(value: Any, leaves: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
-        found.append((value, key))
-        _leaves(part, found)
-    return found
+        leaves.append((value, key))
+        _leaves(part, leaves)
+    return leaves
 
 
-def test_fuzz(small: bytes, tmp_path: Path) -> None:
-    """Whatever is changed in the JSON, the file is read or refused by a sentence."""
-    chance = random.Random(0)
+def test_randomly_edited_json_imports_or_is_refused(small: bytes, tmp_path: Path) -> None:
+    """Any change of the JSON leads to an import or to a one-line error."""
+    random_source = random.Random(0)
     wrong: list[Any] = [
         None,
         -1,
@@ -584,26 +596,26 @@ def test_fuzz(small: bytes, tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(small)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     for _ in range(60):
-        wanted = chance.choice([MODEL, MODEL, WEIGHTS])
+        wanted = random_source.choice([MODEL, MODEL, WEIGHTS])
         member = next(name for name in members if name.endswith(wanted))
         value = json.loads(members[member])
-        for holder, key in chance.sample(_leaves(value, []), 2):
+        for holder, key in random_source.sample(_leaves(value, []), 2):
             if isinstance(holder, dict):
-                holder[key] = chance.choice(wrong)
+                holder[key] = random_source.choice(wrong)
         target = io.BytesIO()
         with zipfile.ZipFile(target, "w") as new:
             for name, data in members.items():
                 new.writestr(name, json.dumps(value).encode() if name == member else data)
-        said = ""
+        message = ""
         try:
-            imported(target.getvalue(), tmp_path)
+            import_archive(target.getvalue(), tmp_path)
         except UnreadableModelError as error:
-            said = str(error)
-        assert "\n" not in said
+            message = str(error)
+        assert "\n" not in message
 
 
 class Plain(nn.Module):
-    """Residual blocks of bare weights, without a module for any of them."""
+    """Residual blocks of plain parameters, without submodules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -611,14 +623,14 @@ class Plain(nn.Module):
         self.head = nn.Parameter(torch.randn(3, 4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for one, other in zip(self.weights[::2], self.weights[1::2], strict=True):
-            x = F.relu(x + F.conv2d(F.relu(F.conv2d(x, one, padding=1)), other, padding=1))
+        for first, other in zip(self.weights[::2], self.weights[1::2], strict=True):
+            x = F.relu(x + F.conv2d(F.relu(F.conv2d(x, first, padding=1)), other, padding=1))
         return F.linear(x.mean((2, 3)), self.head)
 
 
-def test_what_repeats_is_a_network_also_where_no_module_has_a_name(tmp_path: Path) -> None:
-    network, inputs = made(Plain), (torch.randn(2, 4, 6, 6),)
-    found = imported(exported(network, inputs), tmp_path)
-    blocks = [node for node in found.project.main_network.nodes.values() if node.type == SUBNETWORK]
+def test_repeated_blocks_without_modules_become_a_subnetwork(tmp_path: Path) -> None:
+    network, inputs = initialized_network(Plain), (torch.randn(2, 4, 6, 6),)
+    model = import_archive(export_program(network, inputs), tmp_path)
+    blocks = [node for node in model.project.main_network.nodes.values() if node.type == SUBNETWORK]
     assert [node.params["repeat"] for node in blocks] == [4]
-    same(network, found, inputs)
+    assert_same_outputs(network, model, inputs)

@@ -1,4 +1,4 @@
-"""What the app exports, it reads again, with the same answers: every template, as a program and as ONNX."""
+"""Exported templates (pt2 and ONNX) import again with the same outputs."""
 
 from __future__ import annotations
 
@@ -18,79 +18,81 @@ from netloom.export.tracing import names
 from netloom.templates import templates
 from netloom.validation import analyse
 
-# Those that need operators which few networks have: the top experts, windows and their spectrum, parts that are empty.
+# Templates with rare operators: top-k experts, windows with their spectrum, empty slices.
 SPECIAL = ("intents_experts", "intents_mamba", "spoken_cnn", "clicks_deepfm", "dates_gru")
 HALF = 5
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the exporters need of a trained network, with rows that are made up."""
+    """The attributes of a run that the exporters read."""
 
     project: Project
     model: nn.Module
 
 
-def rows(project: Project, count: int) -> dict[str, torch.Tensor]:
-    """Made-up inputs by node; whole numbers stay within every vocabulary."""
-    facts, chance = analyse(project).nodes, torch.Generator().manual_seed(0)
-    found = {}
+def random_inputs(project: Project, count: int) -> dict[str, torch.Tensor]:
+    """Random inputs by node; integers stay within every vocabulary."""
+    facts, generator = analyse(project).nodes, torch.Generator().manual_seed(0)
+    inputs = {}
     for key in input_nodes(project):
         spec = facts[key].outputs["out"]
         shape = [count, *(spec.size(axis) for axis in range(1, len(spec.shape)))]
-        most = project.main_network.nodes[key].params.get("vocabulary") or 2
-        whole = torch.randint(0, min(int(str(most)), HALF), shape, generator=chance)
-        found[key] = whole if spec.dtype == "int" else torch.rand(shape, generator=chance)
-    return found
+        vocabulary = project.main_network.nodes[key].params.get("vocabulary") or 2
+        integers = torch.randint(0, min(int(str(vocabulary)), HALF), shape, generator=generator)
+        inputs[key] = integers if spec.dtype == "int" else torch.rand(shape, generator=generator)
+    return inputs
 
 
-def network(project: Project) -> nn.Module:
+def initialized_network(project: Project) -> nn.Module:
     torch.manual_seed(0)
-    made = module(project).eval()
-    for part in made.modules():
+    built = module(project).eval()
+    for part in built.modules():
         if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.uniform_(part.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-    return made
+    return built
 
 
-def answers(network: nn.Module, given: dict[str, torch.Tensor], keys: list[str]) -> tuple[torch.Tensor, ...]:
+def run_network(model: nn.Module, inputs: dict[str, torch.Tensor], keys: list[str]) -> tuple[torch.Tensor, ...]:
     with torch.no_grad():
-        found: Any = network(*(given[key] for key in keys))
-    return found if isinstance(found, tuple) else (found,)
+        outputs: Any = model(*(inputs[key] for key in keys))
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def back(name: str, suffix: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_round_trips(name: str, suffix: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = templates()[name].project
-    given = rows(project, 3)
-    made = network(project)
+    inputs = random_inputs(project, 3)
+    built = initialized_network(project)
     kind: Any = pt2 if suffix == ".pt2" else onnx
-    # Data and what it is encoded with take no part in this; the formats' own tests have both.
-    monkeypatch.setattr("netloom.export.tracing.sample", lambda _, count: tuple(rows(project, count).values()))
+    # Data and encodings are tested with the formats; this test replaces both.
+    monkeypatch.setattr("netloom.export.tracing.sample", lambda _, count: tuple(random_inputs(project, count).values()))
     monkeypatch.setattr(kind, "preprocess", lambda _: {})
     writer: Any = pt2.Pt2() if suffix == ".pt2" else onnx.Onnx()
     file = path / f"{name}{suffix}"
-    file.write_bytes(writer.content(Drawn(project, made)))
-    found = read_model(file)
-    again = module(found.project).eval()
-    again.load_state_dict(found.weights)
+    file.write_bytes(writer.content(Drawn(project, built)))
+    imported = read_model(file)
+    reimported = module(imported.project).eval()
+    reimported.load_state_dict(imported.weights)
     fields = dict(zip(input_nodes(project), names(project)[0], strict=True))
     order = []
-    for key in input_nodes(found.project):
+    for key in input_nodes(imported.project):
         base = key.rpartition("_")[0]
-        order += [own for own, field in fields.items() if key in (own, field) or base in (own, field)][:1]
-    order = order if len(order) == len(given) else list(given)
-    wanted = answers(made, given, list(given))
-    for mine, theirs in zip(answers(again, given, order), wanted, strict=True):
-        assert torch.allclose(mine, theirs, atol=1e-5)
+        order += [node for node, field in fields.items() if key in (node, field) or base in (node, field)][:1]
+    order = order if len(order) == len(inputs) else list(inputs)
+    expected_outputs = run_network(built, inputs, list(inputs))
+    for actual, expected in zip(run_network(reimported, inputs, order), expected_outputs, strict=True):
+        assert torch.allclose(actual, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SPECIAL)
-def test_a_program_comes_back(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    back(name, ".pt2", tmp_path, monkeypatch)
+def test_special_operators_round_trip_through_pt2(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_round_trips(name, ".pt2", tmp_path, monkeypatch)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
 @pytest.mark.parametrize("name", list(templates()))
-def test_every_template_comes_back(name: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    back(name, suffix, tmp_path, monkeypatch)
+def test_every_template_round_trips_through_export(
+    name: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_round_trips(name, suffix, tmp_path, monkeypatch)

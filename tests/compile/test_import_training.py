@@ -1,4 +1,4 @@
-"""What a model does in training is kept by an import, or said once: tables, ties, dropout, statistics, freezing."""
+"""Imports keep training behavior or name it in a remark: tables, tied weights, dropout, statistics, freezing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LearnedPositions(nn.Module):
 
 
 class LookedUpPositions(nn.Module):
-    """As GPT-2 has them, and from the third place on, as OPT has them."""
+    """Position embeddings as in GPT-2, or with an offset as in OPT."""
 
     def __init__(self, first: int = 0) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class TiedAutoencoder(nn.Module):
 
 
 class SquareAutoencoder(nn.Module):
-    """Both layers have a bias of the same shape, which sharing by names would take along."""
+    """Both layers have a bias of the same shape, which sharing by name would tie as well."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Auxiliary(nn.Module):
 
 
 class Attention(nn.Module):
-    """Two layers, one of PyTorch's own and one by hand, each with dropout on its weights."""
+    """Two attention layers, one from PyTorch and one handwritten, each with dropout on its weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,24 +136,24 @@ class Statistics(nn.Module):
         return self.last(self.plain(self.norm(self.conv(x))).mean((2, 3)))
 
 
-def by_pt2(model: nn.Module, x: torch.Tensor, path: Path) -> ImportedModel:
-    """The import of a program that was recorded after model.eval(), which answers as the model does."""
+def import_pt2(model: nn.Module, x: torch.Tensor, path: Path) -> ImportedModel:
+    """Import the program exported after model.eval() and check that its outputs match the model."""
     with quiet():
         program = torch.export.export(model.eval(), (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
         torch.export.save(program, path / "model.pt2")
-    found = read_model(path / "model.pt2")
-    drawn = module(found.project).eval()
-    drawn.load_state_dict(found.weights)
-    torch.testing.assert_close(drawn(x), model(x), atol=1e-5, rtol=1e-5)
-    return found
+    imported = read_model(path / "model.pt2")
+    built = module(imported.project).eval()
+    built.load_state_dict(imported.weights)
+    torch.testing.assert_close(built(x), model(x), atol=1e-5, rtol=1e-5)
+    return imported
 
 
-def unprepared(found: ImportedModel) -> list[str]:
-    """The remarks without that on how inputs are prepared."""
-    return [remark for remark in found.remarks if not remark.startswith("Inputs: ")]
+def remarks_without_preparation(imported: ImportedModel) -> list[str]:
+    """The remarks without the one about input preparation."""
+    return [remark for remark in imported.remarks if not remark.startswith("Inputs: ")]
 
 
-def learned(model: nn.Module) -> int:
+def parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -168,30 +168,30 @@ def learned(model: nn.Module) -> int:
         (Attention, STEPS),
     ],
 )
-def test_all_parameters_of_a_program_are_here_and_no_more(
+def test_pt2_import_keeps_exactly_the_programs_parameters(
     make: Callable[[], nn.Module], x: torch.Tensor, tmp_path: Path
 ) -> None:
     model = make()
-    found = by_pt2(model, x, tmp_path)
-    assert learned(module(found.project)) == learned(model)
-    assert analyse(found.project).totals.parameters == learned(model)
-    assert unprepared(found) == [EVALUATION]
+    imported = import_pt2(model, x, tmp_path)
+    assert parameter_count(module(imported.project)) == parameter_count(model)
+    assert analyse(imported.project).totals.parameters == parameter_count(model)
+    assert remarks_without_preparation(imported) == [EVALUATION]
 
 
-def test_tied_weights_learn_together(tmp_path: Path) -> None:
+def test_tied_weights_get_the_summed_gradient(tmp_path: Path) -> None:
     model = TiedAutoencoder()
-    drawn = module(by_pt2(model, ROWS, tmp_path).project)
-    drawn.load_state_dict(by_pt2(model, ROWS, tmp_path).weights)
-    for one in (model, drawn):
-        one(ROWS).square().sum().backward()
-    gradients = [{p.shape: p.grad for p in one.parameters()} for one in (model, drawn)]
+    built = module(import_pt2(model, ROWS, tmp_path).project)
+    built.load_state_dict(import_pt2(model, ROWS, tmp_path).weights)
+    for network in (model, built):
+        network(ROWS).square().sum().backward()
+    gradients = [{p.shape: p.grad for p in network.parameters()} for network in (model, built)]
     for shape, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][shape], gradient)
 
 
-def test_what_cannot_be_tied_is_said(tmp_path: Path) -> None:
-    found = by_pt2(SquareAutoencoder(), ROWS, tmp_path)
-    assert sum("in the file; after the import, each has its own" in remark for remark in found.remarks) == 1
+def test_weights_that_cannot_be_tied_get_a_remark(tmp_path: Path) -> None:
+    imported = import_pt2(SquareAutoencoder(), ROWS, tmp_path)
+    assert sum("in the file; after the import, each has its own" in remark for remark in imported.remarks) == 1
 
 
 @pytest.mark.parametrize(
@@ -208,71 +208,73 @@ def test_what_cannot_be_tied_is_said(tmp_path: Path) -> None:
         (WeightNorm, "(weight normalization); further training updates the computed weights directly"),
     ],
 )
-def test_parameters_without_a_place_are_named_once(make: Callable[[], nn.Module], said: str, tmp_path: Path) -> None:
-    found = by_pt2(make(), ROWS, tmp_path)
-    assert sum(said in remark for remark in found.remarks) == 1
-    assert found.remarks[-1] == EVALUATION
+def test_unused_parameters_get_exactly_one_remark(make: Callable[[], nn.Module], said: str, tmp_path: Path) -> None:
+    imported = import_pt2(make(), ROWS, tmp_path)
+    assert sum(said in remark for remark in imported.remarks) == 1
+    assert imported.remarks[-1] == EVALUATION
 
 
-def test_statistics_follow_as_fast_and_what_is_frozen_stays_so(tmp_path: Path) -> None:
+def test_import_keeps_batch_norm_momentum_and_frozen_parameters(tmp_path: Path) -> None:
     model = Statistics()
-    drawn = module(by_pt2(model, torch.randn(3, 1, 8, 8), tmp_path).project)
-    norms = [part for part in drawn.modules() if isinstance(part, nn.BatchNorm2d)]
+    built = module(import_pt2(model, torch.randn(3, 1, 8, 8), tmp_path).project)
+    norms = [part for part in built.modules() if isinstance(part, nn.BatchNorm2d)]
     assert [(part.momentum, part.eps, part.affine) for part in norms] == [(0.02, 1e-3, True), (0.3, 1e-5, False)]
-    trained = {tuple(p.shape) for p in drawn.parameters() if p.requires_grad}
+    trained = {tuple(p.shape) for p in built.parameters() if p.requires_grad}
     assert trained == {tuple(p.shape) for p in model.parameters() if p.requires_grad}
-    everything = model.requires_grad_(False)
-    found = by_pt2(everything, torch.randn(3, 1, 8, 8), tmp_path)
-    assert "All parameters are frozen in the program; after the import, all of them are trainable." in found.remarks
+    frozen_model = model.requires_grad_(False)
+    imported = import_pt2(frozen_model, torch.randn(3, 1, 8, 8), tmp_path)
+    assert "All parameters are frozen in the program; after the import, all of them are trainable." in imported.remarks
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module], torch.Tensor], ImportedModel]:
-    """`netloom import MODULE:NAME` of one of the models here."""
+def import_custom_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[type[nn.Module], torch.Tensor], ImportedModel]:
+    """Run `netloom import MODULE:NAME` for a model of this file."""
     monkeypatch.setattr(sys, "path", list(sys.path))
 
-    def taken(kind: type[nn.Module], x: torch.Tensor) -> ImportedModel:
+    def import_module(kind: type[nn.Module], x: torch.Tensor) -> ImportedModel:
         here = importlib.import_module(__name__)
         monkeypatch.setattr(here, "example_inputs", x, raising=False)
-        called, facts = record(f"{__name__}:{kind.__name__}", [], tmp_path / "own.pt2")
-        assert called == kind.__name__
+        model_name, facts = record(f"{__name__}:{kind.__name__}", [], tmp_path / "own.pt2")
+        assert model_name == kind.__name__
         assert facts is not None
-        return read_model(tmp_path / "own.pt2", called, facts)
+        return read_model(tmp_path / "own.pt2", model_name, facts)
 
-    return taken
+    return import_module
 
 
-def test_an_own_module_keeps_its_dropout_inside_attention(
-    own: Callable[[type[nn.Module], torch.Tensor], ImportedModel],
+def test_custom_module_keeps_attention_dropout(
+    import_custom_module: Callable[[type[nn.Module], torch.Tensor], ImportedModel],
 ) -> None:
-    found = own(Attention, STEPS)
-    nodes = [node for network in found.project.networks.values() for node in network.nodes.values()]
+    imported = import_custom_module(Attention, STEPS)
+    nodes = [node for network in imported.project.networks.values() for node in network.nodes.values()]
     rates = {node.type: node.params.get("dropout") for node in nodes if "Attention" in node.type}
     assert rates == {"MultiHeadAttention": 0.3, "DotProductAttention": 0.25}
-    assert unprepared(found) == []
+    assert remarks_without_preparation(imported) == []
 
 
 @pytest.mark.parametrize(
     ("kind", "said"),
     [(Variational, "draws random numbers (randn_like)"), (Auxiliary, "gives 2 outputs, and 1 in evaluation")],
 )
-def test_an_own_module_is_compared_with_itself_in_training(
-    kind: type[nn.Module], said: str, own: Callable[[type[nn.Module], torch.Tensor], ImportedModel]
+def test_custom_module_remarks_name_train_eval_differences(
+    kind: type[nn.Module], said: str, import_custom_module: Callable[[type[nn.Module], torch.Tensor], ImportedModel]
 ) -> None:
-    found = own(kind, ROWS)
-    assert sum(said in remark for remark in found.remarks) == 1
-    assert EVALUATION not in found.remarks
-    assert unprepared(own(TiedAutoencoder, ROWS)) == []
+    imported = import_custom_module(kind, ROWS)
+    assert sum(said in remark for remark in imported.remarks) == 1
+    assert EVALUATION not in imported.remarks
+    assert remarks_without_preparation(import_custom_module(TiedAutoencoder, ROWS)) == []
 
 
-def file_of(nodes: list[Any], source: tuple[str, int, list[Any]], **tensors: np.ndarray) -> bytes:
-    """An ONNX file that makes y of its only input."""
+def onnx_file(nodes: list[Any], source: tuple[str, int, list[Any]], **tensors: np.ndarray) -> bytes:
+    """An ONNX file that computes y from its only input."""
     ends = [helper.make_tensor_value_info(*source), helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     graph = helper.make_graph(
         nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(value, name) for name, value in tensors.items()]
     )
-    made: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
-    return made
+    content: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]).SerializeToString()
+    return content
 
 
 RNG = np.random.default_rng(0)
@@ -287,28 +289,28 @@ ROW, STEP, TOKEN = (
 )
 FILES = {
     "turned by an operator": (
-        file_of(
+        onnx_file(
             [node("MatMul", ["x", "w"], ["a"]), node("Transpose", ["w"], ["t"], perm=[1, 0]),
              node("MatMul", ["a", "t"], ["y"])], ROW, w=MATRIX,
         ), MATRIX.size,
     ),
     "written a second time, turned": (
-        file_of([node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])], ROW,
+        onnx_file([node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])], ROW,
                 w=MATRIX, v=MATRIX.T.copy()),
         MATRIX.size,
     ),
     "used twice": (
-        file_of([node("MatMul", ["x", "w"], ["a"]), node("Tanh", ["a"], ["b"]), node("MatMul", ["b", "w"], ["y"])], ROW,
-                w=WIDE[:8]),
+        onnx_file([node("MatMul", ["x", "w"], ["a"]), node("Tanh", ["a"], ["b"]), node("MatMul", ["b", "w"], ["y"])],
+                  ROW, w=WIDE[:8]),
         64,
     ),
     "a stretch of a table": (
-        file_of([node("Slice", ["p", "s", "e", "ax"], ["q"]), node("Add", ["x", "q"], ["y"])], STEP,
+        onnx_file([node("Slice", ["p", "s", "e", "ax"], ["q"]), node("Add", ["x", "q"], ["y"])], STEP,
                 p=TABLE, s=np.array([2]), e=np.array([8]), ax=np.array([1])),
         TABLE.size,
     ),
     "places of a table, and words as they come and go": (
-        file_of([node("Gather", ["w", "x"], ["a"]), node("Gather", ["p", "i"], ["b"]), node("Add", ["a", "b"], ["c"]),
+        onnx_file([node("Gather", ["w", "x"], ["a"]), node("Gather", ["p", "i"], ["b"]), node("Add", ["a", "b"], ["c"]),
                  node("Transpose", ["w"], ["t"], perm=[1, 0]), node("MatMul", ["c", "t"], ["y"])], TOKEN,
                 w=WIDE, p=TABLE[0], i=np.arange(6)[None]),
         WIDE.size + TABLE.size,
@@ -317,23 +319,23 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_all_parameters_of_an_onnx_file_are_here_and_no_more(name: str) -> None:
-    content, numbers = FILES[name]
-    found = import_bytes(content)
-    model = module(found.project).eval()
-    model.load_state_dict(found.weights)
-    assert learned(model) == numbers
+def test_onnx_import_keeps_exactly_the_files_parameters(name: str) -> None:
+    content, count = FILES[name]
+    imported = import_bytes(content)
+    model = module(imported.project).eval()
+    model.load_state_dict(imported.weights)
+    assert parameter_count(model) == count
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    whole = "int" in session.get_inputs()[0].type
-    x = WORDS if whole else STEPS if "a stretch" in name else ROWS
-    wanted = session.run(None, {"x": x.numpy()})[0]
-    np.testing.assert_allclose(model(x).detach().numpy(), wanted, atol=1e-5)
-    assert found.remarks == (ONNX_EVALUATION,)
+    takes_tokens = "int" in session.get_inputs()[0].type
+    x = WORDS if takes_tokens else STEPS if "a stretch" in name else ROWS
+    expected = session.run(None, {"x": x.numpy()})[0]
+    np.testing.assert_allclose(model(x).detach().numpy(), expected, atol=1e-5)
+    assert imported.remarks == (ONNX_EVALUATION,)
 
 
-def test_dropout_and_momentum_of_an_onnx_file_are_kept() -> None:
+def test_onnx_import_keeps_dropout_and_momentum() -> None:
     ones = np.ones(8, np.float32)
-    content = file_of(
+    content = onnx_file(
         [
             node("MatMul", ["x", "w"], ["a"]),
             node("BatchNormalization", ["a", "s", "b", "m", "v"], ["c"], momentum=0.99, epsilon=1e-3),
@@ -342,22 +344,22 @@ def test_dropout_and_momentum_of_an_onnx_file_are_kept() -> None:
         ],
         ROW, w=WIDE[:8], s=ones, b=ones, m=ones, v=ones, r=np.array(0.3, np.float32),
     )  # fmt: skip
-    found = import_bytes(content)
-    parts = list(module(found.project).modules())
+    imported = import_bytes(content)
+    parts = list(module(imported.project).modules())
     assert [part.momentum for part in parts if isinstance(part, nn.BatchNorm1d)] == [0.01]
     assert [round(part.p, 6) for part in parts if isinstance(part, nn.Dropout)] == [0.3]
-    assert found.remarks == ()
+    assert imported.remarks == ()
 
 
-def test_fresh_weights_that_happen_to_be_equal_are_not_tied() -> None:
-    content = file_of(
+def test_coincidentally_equal_weights_are_not_tied() -> None:
+    content = onnx_file(
         [node("MatMul", ["x", "w"], ["a"]), node("MatMul", ["a", "v"], ["y"])],
         ROW, w=np.ones((8, 3), np.float32), v=np.ones((3, 8), np.float32),
     )  # fmt: skip
-    assert learned(module(import_bytes(content).project)) == 48
+    assert parameter_count(module(import_bytes(content).project)) == 48
 
 
-def test_keras_says_what_training_asked_and_keeps_what_is_frozen(tmp_path: Path) -> None:
+def test_keras_import_remarks_regularizers_and_keeps_frozen_layers(tmp_path: Path) -> None:
     def dense(name: str, **config: Any) -> dict[str, Any]:
         config = {"name": name, "units": 4, "activation": "relu", "use_bias": True, **config}
         return {"class_name": "Dense", "config": config}
@@ -370,17 +372,17 @@ def test_keras_says_what_training_asked_and_keeps_what_is_frozen(tmp_path: Path)
     ]
     path = tmp_path / "model.json"
     path.write_text(json.dumps({"class_name": "Sequential", "config": {"name": "plain", "layers": layers}}))
-    found = read_keras(path)
-    assert sum("Kernel regularizer of 2 layers is not imported" in remark for remark in found.remarks) == 1
-    assert [key for key, one in found.project.main_network.nodes.items() if one.frozen] == ["first"]
+    imported = read_keras(path)
+    assert sum("Kernel regularizer of 2 layers is not imported" in remark for remark in imported.remarks) == 1
+    assert [key for key, layer in imported.project.main_network.nodes.items() if layer.frozen] == ["first"]
     layers[2]["config"]["trainable"] = False
     path.write_text(json.dumps({"class_name": "Sequential", "config": {"name": "plain", "layers": layers}}))
-    found = read_keras(path)
-    assert sum("All layers are frozen" in remark for remark in found.remarks) == 1
-    assert not any(one.frozen for one in found.project.main_network.nodes.values())
+    imported = read_keras(path)
+    assert sum("All layers are frozen" in remark for remark in imported.remarks) == 1
+    assert not any(layer.frozen for layer in imported.project.main_network.nodes.values())
 
 
-def test_a_program_that_was_recorded_in_training_keeps_its_dropout(tmp_path: Path) -> None:
+def test_program_exported_in_training_mode_keeps_dropout(tmp_path: Path) -> None:
     class Dropped(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -391,6 +393,6 @@ def test_a_program_that_was_recorded_in_training_keeps_its_dropout(tmp_path: Pat
 
     with quiet():
         torch.export.save(torch.export.export(Dropped().train(), (ROWS,)), tmp_path / "x.pt2")
-    found = read_model(tmp_path / "x.pt2")
-    assert [part.p for part in module(found.project).modules() if isinstance(part, nn.Dropout)] == [0.4]
-    assert EVALUATION not in found.remarks
+    imported = read_model(tmp_path / "x.pt2")
+    assert [part.p for part in module(imported.project).modules() if isinstance(part, nn.Dropout)] == [0.4]
+    assert EVALUATION not in imported.remarks

@@ -1,4 +1,4 @@
-"""Compiled networks against the same networks written by hand: equal weights give equal answers."""
+"""Compiled networks against handwritten modules: equal weights give equal outputs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def residual() -> Project:
     return project(nodes, edges)
 
 
-def state() -> Project:
+def lstm_last_state() -> Project:
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": TOKENS,
         "embedding_1": ("Embedding", {"vocabulary": 50, "dim": 8}),
@@ -112,12 +112,12 @@ WORDS = torch.randint(0, 50, (5, 12), generator=torch.Generator().manual_seed(0)
         (digits_mlp(), mlp_by_hand(), IMAGES),
         (cnn(), cnn_by_hand(), IMAGES),
         (residual(), Residual(), IMAGES),
-        (state(), LastState(), WORDS),
+        (lstm_last_state(), LastState(), WORDS),
     ],
     ids=["mlp", "cnn", "residual", "lstm"],
 )
 @pytest.mark.parametrize("training", [True, False])
-def test_network_equals_the_one_written_by_hand(
+def test_compiled_network_matches_handwritten_module(
     document: Project, by_hand: nn.Module, x: torch.Tensor, training: bool
 ) -> None:
     built = module(document)
@@ -126,30 +126,30 @@ def test_network_equals_the_one_written_by_hand(
     built.train(training)
     by_hand.train(training)
     torch.manual_seed(1)
-    ours = built(x)
+    output = built(x)
     torch.manual_seed(1)
-    theirs = by_hand(x)
-    assert torch.equal(ours, theirs)
-    for mine, other in zip(built.parameters(), by_hand.parameters(), strict=True):
-        mine.grad = other.grad = None
-    ours.square().sum().backward()
-    theirs.square().sum().backward()
-    for mine, other in zip(built.parameters(), by_hand.parameters(), strict=True):
-        assert mine.grad is not None
-        assert other.grad is not None
-        torch.testing.assert_close(mine.grad, other.grad)
+    expected = by_hand(x)
+    assert torch.equal(output, expected)
+    for parameter, reference in zip(built.parameters(), by_hand.parameters(), strict=True):
+        parameter.grad = reference.grad = None
+    output.square().sum().backward()
+    expected.square().sum().backward()
+    for parameter, reference in zip(built.parameters(), by_hand.parameters(), strict=True):
+        assert parameter.grad is not None
+        assert reference.grad is not None
+        torch.testing.assert_close(parameter.grad, reference.grad)
 
 
-def test_frozen_layers_take_no_gradient() -> None:
+def test_frozen_layers_get_no_gradient() -> None:
     document = apply(digits_mlp(), {"kind": "update", "node": "linear_1", "frozen": True})
     built = module(apply(document, {"kind": "update", "node": "relu_1", "frozen": True}))
-    learning = [name for name, weight in built.named_parameters() if weight.requires_grad]
-    assert learning == ["linear_2.weight", "linear_2.bias"]
+    trainable = [name for name, weight in built.named_parameters() if weight.requires_grad]
+    assert trainable == ["linear_2.weight", "linear_2.bias"]
     built(IMAGES).sum().backward()
     assert all(weight.grad is None for weight in built.get_submodule("linear_1").parameters())
 
 
-def test_inputs_and_outputs_come_in_order_of_their_names() -> None:
+def test_inputs_and_outputs_are_in_natural_order_of_ids() -> None:
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_2": ("Input", {"shape": [3]}),
         "input_1": ("Input", {"shape": [5]}),
@@ -170,7 +170,7 @@ def test_inputs_and_outputs_come_in_order_of_their_names() -> None:
     assert learned.shape == (4, 2)
 
 
-def test_each_call_gives_fresh_weights_and_equal_seeds_equal_ones() -> None:
+def test_module_weights_depend_only_on_the_seed() -> None:
     document = chain(TABLE, ("Linear", {"units": 4}))
     torch.manual_seed(3)
     first, second = module(document), module(document)
@@ -181,8 +181,8 @@ def test_each_call_gives_fresh_weights_and_equal_seeds_equal_ones() -> None:
     assert type(first) is type(again)
 
 
-def test_batches_of_every_size_pass() -> None:
-    for document, x in ((residual(), IMAGES), (state(), WORDS)):
+def test_single_rows_match_the_whole_batch() -> None:
+    for document, x in ((residual(), IMAGES), (lstm_last_state(), WORDS)):
         built = module(document).eval()
         whole = built(x)
         torch.testing.assert_close(torch.cat([built(x[i : i + 1]) for i in range(len(x))]), whole)

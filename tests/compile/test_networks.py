@@ -1,4 +1,4 @@
-"""Networks within networks as code: one class each, and weights that are shared are shared."""
+"""Source of nested networks: one class per network, with shared weights."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tests.networks import network, networks
 FOUR: tuple[str, dict[str, Any]] = ("Input", {"kind": "vector", "shape": [4]})
 
 
-def test_one_class_for_each_network_with_what_differs_as_arguments() -> None:
+def test_source_has_one_class_per_network_with_arguments() -> None:
     text = source(resnet18())
     check(text)
-    made = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
-    assert [name for name in made if name in ("Basic", "Down", "Main")] == ["Basic", "Down", "Main"]
-    assert len(made) == len(set(made))
+    class_names = [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+    assert [name for name in class_names if name in ("Basic", "Down", "Main")] == ["Basic", "Down", "Main"]
+    assert len(class_names) == len(set(class_names))
     assert "def __init__(self, width: int) -> None:" in text
     assert "self.stage_1 = Repeated([Basic(width=64) for _ in range(2)])" in text
 
 
-def test_a_parameter_may_be_called_repeat() -> None:
+def test_network_parameter_can_be_named_repeat() -> None:
     inner = network({"input_1": FOUR, "linear_1": ("Linear", {"units": "repeat"}), "output_1": OUT}, repeat=4)
-    stands = {"network": "inner", "repeat": 3, "values": {"repeat": 4}}
-    main = network({"input_1": FOUR, "inner_1": ("Subnetwork", stands), "output_1": OUT})
+    params = {"network": "inner", "repeat": 3, "values": {"repeat": 4}}
+    main = network({"input_1": FOUR, "inner_1": ("Subnetwork", params), "output_1": OUT})
     assert sum(parameter.numel() for parameter in module(networks(main=main, inner=inner)).parameters()) == 3 * 20
 
 
-def test_it_computes_what_a_hand_written_network_does() -> None:
+def test_compiled_resnet_matches_handwritten_forward() -> None:
     torch.manual_seed(0)
     built = module(resnet18()).eval()
     x = torch.randn(2, 3, 64, 64)
@@ -56,7 +56,7 @@ def test_it_computes_what_a_hand_written_network_does() -> None:
         torch.testing.assert_close(built(x), y, rtol=1e-5, atol=1e-6)
 
 
-def test_tied_weights_are_one_tensor_and_stay_so_in_training() -> None:
+def test_tied_weights_stay_one_tensor_during_training() -> None:
     text = source(gpt2(16, 2, 2, 11, 5))
     check(text)
     built = module(text)
@@ -71,7 +71,7 @@ def test_tied_weights_are_one_tensor_and_stay_so_in_training() -> None:
 
 
 @pytest.mark.parametrize(("shared", "copies"), [(False, 3), (True, 1)])
-def test_repetition(shared: bool, copies: int) -> None:
+def test_repeated_network_matches_a_loop(shared: bool, copies: int) -> None:
     block = network({"input_1": FOUR, "linear_1": ("Linear", {"units": 4}), "act": ("Tanh", {}), "output_1": OUT})
     node = ("Subnetwork", {"network": "block", "repeat": 3, "shared": shared})
     text = source(networks(main=network({"input_1": FOUR, "stack": node, "output_1": OUT}), block=block))
@@ -86,7 +86,7 @@ def test_repetition(shared: bool, copies: int) -> None:
     torch.testing.assert_close(built(x), y)
 
 
-def test_several_ports_and_repetition_with_a_memory() -> None:
+def test_repetition_feeds_its_output_back_into_the_first_input() -> None:
     step = network(
         {
             "input_1": FOUR,
@@ -126,10 +126,10 @@ def test_several_ports_and_repetition_with_a_memory() -> None:
     )
     text = source(networks(main=main, step=step))
     check(text)
-    one, two = torch.randn(2, 4), torch.randn(2, 4)
-    first, second, _ = module(text)(one, two)
-    torch.testing.assert_close(first, one + 3 * two)
-    torch.testing.assert_close(second, 2 * (one + 3 * two))
+    x, memory = torch.randn(2, 4), torch.randn(2, 4)
+    first, second, _ = module(text)(x, memory)
+    torch.testing.assert_close(first, x + 3 * memory)
+    torch.testing.assert_close(second, 2 * (x + 3 * memory))
 
 
 @pytest.mark.parametrize(
@@ -141,25 +141,25 @@ def test_several_ports_and_repetition_with_a_memory() -> None:
         (["a", "b" * 32 + "_c", "b" * 32 + "_d", "b" * 32], ["out", "b" * 32, "b" * 30 + "_2", "b" * 30 + "_3"]),
     ],
 )
-def test_each_output_has_a_port_of_its_own(ids: list[str], ports: list[str]) -> None:
+def test_each_output_gets_a_unique_port_name(ids: list[str], ports: list[str]) -> None:
     scales: dict[str, Any] = {
-        f"scale_{place}": ("ScaleShift", {"scale": float(place)}) for place in range(1, len(ids) + 1)
+        f"scale_{number}": ("ScaleShift", {"scale": float(number)}) for number in range(1, len(ids) + 1)
     }
-    ends: dict[str, Any] = {key: ("Output", {"name": key[-40:]}) for key in ids}
+    output_nodes: dict[str, Any] = {key: ("Output", {"name": key[-40:]}) for key in ids}
     inner = network(
-        {"x": FOUR, **scales, **ends},
+        {"x": FOUR, **scales, **output_nodes},
         [*(("x", scale) for scale in scales), *zip(scales, ids, strict=True)],
     ).ordered(outputs=ids)
     assert list(inner.ports("Output").values()) == ports
     main = network(
-        {"x": FOUR, "inner": ("Subnetwork", {"network": "inner"}), "head": ("Linear", {"units": 1}), **ends},
+        {"x": FOUR, "inner": ("Subnetwork", {"network": "inner"}), "head": ("Linear", {"units": 1}), **output_nodes},
         [("x", "inner"), ("x", "head"), *((f"inner.{port}", key) for port, key in zip(ports, ids, strict=True))],
     ).ordered(outputs=ids)
     results = module(networks(main=main, inner=inner))(torch.ones(1, 4))
     assert [float(result[0, 0]) for result in results] == list(range(1, len(ids) + 1))
 
 
-def test_what_differs_between_uses_is_written_by_the_names_that_people_gave() -> None:
+def test_varying_sizes_become_named_constructor_arguments() -> None:
     inner = network(
         {
             "input_1": FOUR,
@@ -180,7 +180,7 @@ def test_what_differs_between_uses_is_written_by_the_names_that_people_gave() ->
     assert module(text)(torch.randn(2, 4)).shape == (2, 6)
 
 
-def test_parameters_may_be_called_what_python_uses_itself() -> None:
+def test_network_parameters_can_be_named_like_builtins() -> None:
     inner = network({"input_1": FOUR, "linear_1": ("Linear", {"units": "range"}), "output_1": OUT}, range=4, int=2)
     main = network(
         {
@@ -195,7 +195,7 @@ def test_parameters_may_be_called_what_python_uses_itself() -> None:
     assert module(text)(torch.randn(2, 4)).shape == (2, 7)
 
 
-def test_uses_that_are_constructed_otherwise_are_two_classes() -> None:
+def test_uses_with_different_layers_become_two_classes() -> None:
     image: tuple[str, dict[str, Any]] = ("Input", {"kind": "image", "shape": [2, 6, 6]})
     inner = network({"input_1": image, "conv_1": ("Conv2d", {"filters": 2, "padding": "p"}), "output_1": OUT}, p=1)
     main = network(

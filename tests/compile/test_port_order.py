@@ -1,4 +1,4 @@
-"""Inputs and outputs keep the order of their source: in the document, the code, ONNX, pt2 and wherever else."""
+"""Inputs and outputs keep the order of their source in the document, the source code, ONNX and pt2."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from netloom.runs.history.comparison import difference
 from tests.explain.models import untrained_run
 from tests.networks import project
 
-# None of these is the alphabetical order, nor the one in which the operators read them.
+# This is neither the alphabetical order nor the order in which the operators read the inputs.
 NAMES = ("z", "a", "m")
 
 
 class Away(nn.Module):
-    """m − 2z + 3a and z − a: every order of the arguments and of the results gives other numbers."""
+    """m − 2z + 3a and z − a: every order of the arguments and outputs gives different numbers."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.last = nn.Linear(4, 4, bias=False)  # a document has to have something that learns
+        self.last = nn.Linear(4, 4, bias=False)  # a document needs a trainable layer
         self.last.weight.data = torch.eye(4)
 
     def forward(self, z: torch.Tensor, a: torch.Tensor, m: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.last(m - 2 * z + 3 * a), z - a
 
 
-def answers(document: Project, *inputs: torch.Tensor) -> Any:
-    """What a document's network answers, called by position, its linear layer handing on what it gets."""
+def run_document(document: Project, *inputs: torch.Tensor) -> Any:
+    """Run the document's network on positional inputs, with identity weights in its linear layer."""
     model = module(document).eval()
     for parameter in model.parameters():
         parameter.data = torch.eye(4) if parameter.ndim == 2 else torch.zeros(4)
@@ -50,7 +50,7 @@ def answers(document: Project, *inputs: torch.Tensor) -> Any:
         return model(*inputs)
 
 
-def by_pt2(path: Path) -> ImportedModel:
+def import_pt2(path: Path) -> ImportedModel:
     example = tuple(torch.rand(3, 4) for _ in NAMES)
     shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in NAMES)
     with quiet():
@@ -58,7 +58,7 @@ def by_pt2(path: Path) -> ImportedModel:
     return read_model(path / "away.pt2")
 
 
-def by_onnx(path: Path) -> ImportedModel:
+def import_onnx(path: Path) -> ImportedModel:
     nodes = [
         helper.make_node("Sub", ["z", "a"], ["second"]),
         helper.make_node("Add", ["z", "z"], ["twice"]),
@@ -77,13 +77,13 @@ def by_onnx(path: Path) -> ImportedModel:
     return read_model(path / "away.onnx")
 
 
-def by_keras(path: Path) -> ImportedModel:
+def import_keras(path: Path) -> ImportedModel:
     def ref(name: str) -> dict[str, Any]:
         history = {"shape": [None, 4], "dtype": "float32", "keras_history": [name, 0, 0]}
         return {"class_name": "__keras_tensor__", "config": history}
 
-    def layer(kind: str, name: str, *reads: str, **config: Any) -> dict[str, Any]:
-        calls = [{"args": [[ref(read) for read in reads]], "kwargs": {}}] if reads else []
+    def layer(kind: str, name: str, *inputs: str, **config: Any) -> dict[str, Any]:
+        calls = [{"args": [[ref(input_name) for input_name in inputs]], "kwargs": {}}] if inputs else []
         return {
             **{"module": "keras.layers", "class_name": kind, "config": {"name": name, **config}},
             **{"name": name, "inbound_nodes": calls},
@@ -104,16 +104,16 @@ def by_keras(path: Path) -> ImportedModel:
     return read_model(path / "away.json")
 
 
-@pytest.mark.parametrize("source", [by_pt2, by_onnx, by_keras])
-def test_an_import_is_called_as_its_source(source: Callable[[Path], ImportedModel], tmp_path: Path) -> None:
-    found = source(tmp_path).project
+@pytest.mark.parametrize("source", [import_pt2, import_onnx, import_keras])
+def test_import_keeps_the_argument_order_of_its_source(source: Callable[[Path], ImportedModel], tmp_path: Path) -> None:
+    imported = source(tmp_path).project
     inputs = tuple(torch.rand(5, 4) for _ in NAMES)
-    for document in (found, loads(dumps(found))):  # the keys of a file are sorted
-        for mine, theirs in zip(answers(document, *inputs), Away()(*inputs), strict=True):
-            torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
+    for document in (imported, loads(dumps(imported))):  # the keys of a file are sorted
+        for actual, expected in zip(run_document(document, *inputs), Away()(*inputs), strict=True):
+            torch.testing.assert_close(actual, expected, atol=1e-6, rtol=1e-5)
 
 
-def test_an_argument_that_nothing_reads_keeps_its_place(tmp_path: Path) -> None:
+def test_unused_argument_keeps_its_position(tmp_path: Path) -> None:
     class Unread(Away):
         def forward(self, z: torch.Tensor, a: torch.Tensor, m: torch.Tensor) -> Any:
             return self.last(z - 2 * m)
@@ -121,12 +121,12 @@ def test_an_argument_that_nothing_reads_keeps_its_place(tmp_path: Path) -> None:
     with quiet():
         torch.export.save(torch.export.export(Unread(), tuple(torch.rand(3, 4) for _ in NAMES)), tmp_path / "x.pt2")
     inputs = tuple(torch.rand(5, 4) for _ in NAMES)
-    found = read_model(tmp_path / "x.pt2").project
-    torch.testing.assert_close(answers(found, *inputs), Unread()(*inputs))
+    imported = read_model(tmp_path / "x.pt2").project
+    torch.testing.assert_close(run_document(imported, *inputs), Unread()(*inputs))
 
 
-def crossed() -> Project:
-    """Two fields of a data set read the other way round from both the data's and the alphabet's order."""
+def swapped_fields() -> Project:
+    """Two data fields in the reverse of both their order in the data and the alphabetical order of ids."""
     second = {"field": "second", "kind": "image", "shape": [1, 8, 8]}
     first = {"field": "first", "kind": "image", "shape": [1, 8, 8]}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
@@ -135,70 +135,70 @@ def crossed() -> Project:
         **{"linear": ("Linear", {"units": 2}), "out": ("Output", {})},
     }
     edges = [("c", "flat_c"), ("b", "flat_b"), ("flat_c", "less.a"), ("flat_b", "less.b"), ("less", "linear")]
-    made = project(nodes, [*edges, ("linear", "out")], data={"dataset": "same_digits"})
-    return apply(made, {"kind": "order", "inputs": ["c", "b"]})
+    document = project(nodes, [*edges, ("linear", "out")], data={"dataset": "same_digits"})
+    return apply(document, {"kind": "order", "inputs": ["c", "b"]})
 
 
-def test_exports_take_their_inputs_in_the_order_of_the_document() -> None:
+def test_exports_keep_the_input_order_of_the_document() -> None:
     import onnxruntime  # type: ignore[import-untyped]
 
-    run = untrained_run(crossed())
+    run = untrained_run(swapped_fields())
     assert run.fields == ["second", "first"]
     assert "def forward(self, c: torch.Tensor, b: torch.Tensor)" in run.source
-    # Each of these compares the file with the network on real rows, by position, before it is given.
+    # Each export compares the file with the network on real rows, by position.
     content = {kind: export.content(run, kind) for kind in ("onnx", "pt2", "bundle")}
     session = onnxruntime.InferenceSession(content["onnx"], providers=["CPUExecutionProvider"])
     assert [item.name for item in session.get_inputs()] == ["second", "first"]
     second, first = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
-    wanted = run.model(second, first).detach()
+    expected_output = run.model(second, first).detach()
     by_name = session.run(None, {"second": second.numpy(), "first": first.numpy()})[0]
-    np.testing.assert_allclose(by_name, wanted.numpy(), atol=1e-5)
+    np.testing.assert_allclose(by_name, expected_output.numpy(), atol=1e-5)
     program = torch.export.load(io.BytesIO(content["pt2"])).module()
-    torch.testing.assert_close(program(second, first), wanted)
+    torch.testing.assert_close(program(second, first), expected_output)
 
 
-def test_an_exported_file_comes_back_with_the_same_order(tmp_path: Path) -> None:
-    run = untrained_run(crossed())
+def test_exported_files_import_with_the_same_input_order(tmp_path: Path) -> None:
+    run = untrained_run(swapped_fields())
     for kind in ("onnx", "pt2"):
         path = tmp_path / f"crossed.{kind}"
         path.write_bytes(export.content(run, kind))
-        again = read_model(path)
-        model = module(again.project).eval()
-        model.load_state_dict(again.weights)
+        imported = read_model(path)
+        model = module(imported.project).eval()
+        model.load_state_dict(imported.weights)
         second, first = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
         torch.testing.assert_close(model(second, first), run.model(second, first), atol=1e-5, rtol=1e-4)
 
 
-def test_typed_lines_keep_the_order_in_which_inputs_are_declared() -> None:
+def test_formula_keeps_the_declaration_order_of_inputs() -> None:
     declared = "".join(f"{name} = Input(shape=(4,))\n" for name in NAMES)
     text = f"{declared}return Linear(m - 2 * z + 3 * a, units=4)\n"
     network = network_of(text)
     assert network.order("Input") == ["z", "a", "m"]
     written = text_of(network)
     assert written.splitlines()[:3] == text.splitlines()[:3]
-    again = network_of(written)
-    assert (again.inputs, again.nodes.keys()) == (network.inputs, network.nodes.keys())
-    free = network_of("gate * x - other")
-    assert free.order("Input") == ["x", "gate", "other"]  # x is what a layer is applied to
+    parsed = network_of(written)
+    assert (parsed.inputs, parsed.nodes.keys()) == (network.inputs, network.nodes.keys())
+    undeclared = network_of("gate * x - other")
+    assert undeclared.order("Input") == ["x", "gate", "other"]  # x is the default input name
     inputs = tuple(torch.rand(3, 4) for _ in NAMES)
-    torch.testing.assert_close(answers(Project(name="z", networks={"main": network}), *inputs), Away()(*inputs)[0])
+    torch.testing.assert_close(run_document(Project(name="z", networks={"main": network}), *inputs), Away()(*inputs)[0])
 
 
-def test_a_document_without_an_order_keeps_the_natural_one_and_its_bytes() -> None:
+def test_default_input_order_is_natural_and_not_stored() -> None:
     z = ("Input", {"shape": [4]})
-    made = project({"in_10": z, "in_2": z, "less": ("Subtract", {}), "out": ("Output", {})},
+    document = project({"in_10": z, "in_2": z, "less": ("Subtract", {}), "out": ("Output", {})},
                    [("in_10", "less.a"), ("in_2", "less.b"), ("less", "out")])  # fmt: skip
-    assert input_nodes(made) == ["in_2", "in_10"]
-    text = dumps(made)
+    assert input_nodes(document) == ["in_2", "in_10"]
+    text = dumps(document)
     assert '"inputs"' not in text
     assert dumps(loads(text)) == text
-    turned = apply(made, {"kind": "order", "inputs": ["in_10"]})
-    assert input_nodes(loads(dumps(turned))) == ["in_10", "in_2"]
-    assert dumps(apply(turned, {"kind": "order", "inputs": ["in_2", "in_10"]})) == text
+    reordered = apply(document, {"kind": "order", "inputs": ["in_10"]})
+    assert input_nodes(loads(dumps(reordered))) == ["in_10", "in_2"]
+    assert dumps(apply(reordered, {"kind": "order", "inputs": ["in_2", "in_10"]})) == text
 
 
-def test_a_document_that_names_no_input_is_refused() -> None:
-    value = json.loads(dumps(crossed()))
+def test_invalid_input_order_is_refused() -> None:
+    value = json.loads(dumps(swapped_fields()))
     value["networks"]["main"]["inputs"] = ["c", "linear"]
     with pytest.raises(ValueError, match="inputs names linear, which is not an Input of this network"):
         loads(json.dumps(value))
@@ -206,57 +206,58 @@ def test_a_document_that_names_no_input_is_refused() -> None:
     with pytest.raises(ValueError, match="inputs repeats a node"):
         loads(json.dumps(value))
     with pytest.raises(EditError, match="'linear' is not an Input"):
-        apply(crossed(), {"kind": "order", "inputs": ["linear"]})
+        apply(swapped_fields(), {"kind": "order", "inputs": ["linear"]})
 
 
-def nested() -> Project:
-    """less = z − a, standing in main on two Inputs."""
+def nested_subtraction() -> Project:
+    """A subnetwork that computes z − a, with two inputs in main."""
     inner = network_of("z = Input(shape=(4,))\na = Input(shape=(4,))\nreturn Linear(z - a, units=4)\n")
     four = ("Input", {"shape": [4]})
-    made = project(
+    document = project(
         {"one": four, "two": four, "less": (SUBNETWORK, {"network": "inner"}), "out": ("Output", {})},
         [("one", "less"), ("two", "less.a"), ("less", "out")],
     )
-    return made.with_network("inner", inner)
+    return document.with_network("inner", inner)
 
 
-def test_edges_follow_the_ports_of_a_network_that_stands_elsewhere() -> None:
-    one, two = torch.rand(3, 4), torch.rand(3, 4)
-    made = nested()
-    torch.testing.assert_close(answers(made, one, two), one - two)
-    turned = apply(made, {"kind": "order", "network": "inner", "inputs": ["a", "z"]})
-    assert turned.networks["inner"].ports("Input") == {"a": "in", "z": "z"}
-    torch.testing.assert_close(answers(turned, one, two), one - two)  # who stands outside notices nothing
-    # One more comes last, whatever it is called; one that goes takes its edge along, not another's.
+def test_edges_follow_reordered_ports_of_a_subnetwork() -> None:
+    first, second = torch.rand(3, 4), torch.rand(3, 4)
+    document = nested_subtraction()
+    torch.testing.assert_close(run_document(document, first, second), first - second)
+    reordered = apply(document, {"kind": "order", "network": "inner", "inputs": ["a", "z"]})
+    assert reordered.networks["inner"].ports("Input") == {"a": "in", "z": "z"}
+    # The outer network is unaffected.
+    torch.testing.assert_close(run_document(reordered, first, second), first - second)
+    # A new input is appended regardless of its id; removing an input removes its edge and keeps the others.
     node = {"id": "aa", "type": "Input", "params": {"shape": [4]}}
-    grown = apply(made, {"kind": "add", "network": "inner", "nodes": [node]})
+    grown = apply(document, {"kind": "add", "network": "inner", "nodes": [node]})
     assert list(grown.networks["inner"].ports("Input")) == ["z", "a", "aa"]
-    fewer = apply(made, {"kind": "remove", "network": "inner", "nodes": ["z"]})
+    fewer = apply(document, {"kind": "remove", "network": "inner", "nodes": ["z"]})
     assert [(edge.source, edge.target) for edge in fewer.main_network.edges] == [("two", "less"), ("less", "out")]
     typed = network_of("a = Input(shape=(4,))\nz = Input(shape=(4,))\nreturn Linear(z - a, units=4)\n")
     content = typed.model_dump(mode="json")
-    replaced = apply(made, {"kind": "replace_network", "name": "inner", "content": content})
+    replaced = apply(document, {"kind": "replace_network", "name": "inner", "content": content})
     assert list(replaced.networks["inner"].ports("Input")) == ["a", "z"]
-    torch.testing.assert_close(answers(replaced, one, two), one - two)
+    torch.testing.assert_close(run_document(replaced, first, second), first - second)
 
 
-def test_the_canvas_lists_inputs_in_their_order_which_a_copy_keeps() -> None:
-    made = crossed()
-    assert list(canvas_network(made)["nodes"])[:2] == ["c", "b"]
-    nodes = [{"id": f"{key}_2", **node} for key, node in canvas_network(made)["nodes"].items()]
-    pasted = apply(made, {"kind": "add", "nodes": nodes})
+def test_canvas_and_pasted_nodes_keep_the_input_order() -> None:
+    document = swapped_fields()
+    assert list(canvas_network(document)["nodes"])[:2] == ["c", "b"]
+    nodes = [{"id": f"{key}_2", **node} for key, node in canvas_network(document)["nodes"].items()]
+    pasted = apply(document, {"kind": "add", "nodes": nodes})
     assert input_nodes(pasted) == ["c", "b", "c_2", "b_2"]
-    assert [(item.path, item.old, item.new) for item in difference(pasted, made).parameters] == []
-    turned = apply(made, {"kind": "order", "inputs": ["b", "c"]})
-    assert [(item.path, item.old, item.new) for item in difference(made, turned).parameters] == [
+    assert [(item.path, item.old, item.new) for item in difference(pasted, document).parameters] == []
+    reordered = apply(document, {"kind": "order", "inputs": ["b", "c"]})
+    assert [(item.path, item.old, item.new) for item in difference(document, reordered).parameters] == [
         ("main.inputs", "c, b", "b, c")
     ]
 
 
-def test_a_removed_port_leaves_no_order_behind() -> None:
-    made = apply(crossed(), {"kind": "remove", "nodes": ["c"]})
-    assert made.main_network.inputs == ()
-    assert loads(dumps(made)) == made
-    stale = Network(nodes=crossed().main_network.nodes, inputs=("c", "b")).model_copy(update={"nodes": {}})
-    assert loads(dumps(made.with_network("main", stale))).main_network == Network()
-    assert output_nodes(made) == ["out"]
+def test_removing_an_input_clears_the_stored_order() -> None:
+    document = apply(swapped_fields(), {"kind": "remove", "nodes": ["c"]})
+    assert document.main_network.inputs == ()
+    assert loads(dumps(document)) == document
+    stale = Network(nodes=swapped_fields().main_network.nodes, inputs=("c", "b")).model_copy(update={"nodes": {}})
+    assert loads(dumps(document.with_network("main", stale))).main_network == Network()
+    assert output_nodes(document) == ["out"]

@@ -1,4 +1,4 @@
-"""Imported networks are grouped: few nodes, the same answers, the same number of parameters."""
+"""Imported networks are grouped: few nodes, the same outputs, the same number of parameters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("operators")
 
 
 class Layer(nn.Module):
-    """One layer of a Transformer, with its attention by hand, so that files spell it out."""
+    """A Transformer layer with handwritten attention, so that exported files contain its single operators."""
 
     def __init__(self, width: int, masked: bool) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Gpt(nn.Module):
 
 
 class Bert(nn.Module):
-    """With a mask that comes in beside the tokens and is read by each layer."""
+    """An encoder with a mask as its second input, which every layer reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ def _image(rows: int) -> tuple[torch.Tensor, ...]:
     return (torch.randn(rows, 3, 16, 16),)
 
 
-def _small(rows: int) -> tuple[torch.Tensor, ...]:
+def _small_image(rows: int) -> tuple[torch.Tensor, ...]:
     return (torch.randn(rows, 3, 32, 32),)
 
 
@@ -122,29 +122,29 @@ EXPORTED: dict[str, tuple[Callable[[], nn.Module], Rows, str]] = {
     "gpt": (Gpt, _tokens, "encoder_layer"),
     "bert": (Bert, _masked, "encoder_layer"),
     "vit": (Vit, _image, "encoder_layer"),
-    "resnet18": (lambda: module(architectures()["resnet18"].project), _small, "residual_block"),
-    "mobilenet": (lambda: module(architectures()["mobilenet_v2"].project), _small, "inverted_residual"),
+    "resnet18": (lambda: module(architectures()["resnet18"].project), _small_image, "residual_block"),
+    "mobilenet": (lambda: module(architectures()["mobilenet_v2"].project), _small_image, "inverted_residual"),
 }
 
 
-def _shaken(made: nn.Module) -> nn.Module:
-    """Statistics and factors that are not those of a fresh network, which are equal everywhere."""
-    for name, value in made.state_dict().items():
+def _perturbed(network: nn.Module) -> nn.Module:
+    """Perturb statistics, scales and biases, which are equal in every layer of a new network."""
+    for name, value in network.state_dict().items():
         if "running_var" in name:
             nn.init.uniform_(value, 0.5, 1.5)
         elif value.dtype == torch.float32 and value.ndim == 1:
             value += 0.1 * torch.randn_like(value)
-    return made.eval()
+    return network.eval()
 
 
-def _exported(made: nn.Module, rows: tuple[torch.Tensor, ...]) -> bytes:
+def _export_onnx(network: nn.Module, rows: tuple[torch.Tensor, ...]) -> bytes:
     names = [f"x{number}" for number, _ in enumerate(rows)]
     content = io.BytesIO()
     target: Any = content
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        torch.onnx.export(  # as it is, so that normalisations stay apart
-            *(made, rows, target),
+        torch.onnx.export(  # in the current mode and without folding, so that batch norms stay separate operators
+            *(network, rows, target),
             dynamo=False,
             input_names=names,
             dynamic_axes={name: {0: "n"} for name in names},
@@ -155,41 +155,41 @@ def _exported(made: nn.Module, rows: tuple[torch.Tensor, ...]) -> bytes:
 
 
 @pytest.mark.parametrize("name", EXPORTED)
-def test_a_file_arrives_grouped_and_answers_as_onnxruntime(name: str) -> None:
+def test_import_groups_blocks_and_matches_onnxruntime(name: str) -> None:
     torch.manual_seed(1)
     build, rows, block = EXPORTED[name]
-    made = _shaken(build())
-    content = _exported(made, rows(2))
-    found = import_bytes(content, name)
-    assert len(found.project.main_network.nodes) <= 25
-    assert block in found.project.networks
-    drawn = module(loads(dumps(found.project)))
-    drawn.load_state_dict(found.weights, strict=False)
-    assert all(key.endswith("num_batches_tracked") for key in drawn.state_dict() if key not in found.weights)
-    given = rows(3)
+    source_network = _perturbed(build())
+    content = _export_onnx(source_network, rows(2))
+    imported = import_bytes(content, name)
+    assert len(imported.project.main_network.nodes) <= 25
+    assert block in imported.project.networks
+    built = module(loads(dumps(imported.project)))
+    built.load_state_dict(imported.weights, strict=False)
+    assert all(key.endswith("num_batches_tracked") for key in built.state_dict() if key not in imported.weights)
+    inputs = rows(3)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    named = {entry.name: value.numpy() for entry, value in zip(session.get_inputs(), given, strict=True)}
+    feeds = {entry.name: value.numpy() for entry, value in zip(session.get_inputs(), inputs, strict=True)}
     with torch.no_grad():
-        answer = drawn.eval()(*given)
-    assert float(np.abs(answer.numpy() - session.run(None, named)[0]).max()) < 1e-4
-    wanted = sum(part.numel() for part in made.parameters())
-    mine = sum(part.numel() for part in drawn.parameters() if part.requires_grad)
-    assert mine == {"resnet18": 11_689_512, "mobilenet": 3_504_872}.get(name, wanted)
+        answer = built.eval()(*inputs)
+    assert float(np.abs(answer.numpy() - session.run(None, feeds)[0]).max()) < 1e-4
+    expected_count = sum(part.numel() for part in source_network.parameters())
+    count = sum(part.numel() for part in built.parameters() if part.requires_grad)
+    assert count == {"resnet18": 11_689_512, "mobilenet": 3_504_872}.get(name, expected_count)
 
 
-def _flat(project: Project) -> Project:
-    """The project with every network unpacked where it stands."""
+def _ungrouped(project: Project) -> Project:
+    """The project with every subnetwork ungrouped in place."""
     while inner := [key for key, node in project.main_network.nodes.items() if node.type == SUBNETWORK]:
         project = apply(project, {"kind": "unpack", "node": inner[0]})
     main = project.main_network
     nodes = {
-        key: node.model_copy(update={"params": {name: _number(name, value) for name, value in node.params.items()}})
+        key: node.model_copy(update={"params": {name: _evaluated(name, value) for name, value in node.params.items()}})
         for key, node in main.nodes.items()
     }
     return project.model_copy(update={"networks": {"main": main.model_copy(update={"nodes": nodes})}})
 
 
-def _number(name: str, value: Any) -> Any:
+def _evaluated(name: str, value: Any) -> Any:
     return evaluate(value, {}) if name == "filters" and isinstance(value, str) else value
 
 
@@ -203,33 +203,33 @@ def _number(name: str, value: Any) -> Any:
         ("bert_base", 25, set()),
     ],
 )
-def test_published_networks_keep_their_size(name: str, most: int, wanted: set[str]) -> None:
+def test_grouping_published_networks_keeps_their_parameters(name: str, most: int, wanted: set[str]) -> None:
     published = architectures()[name]
-    flat = _flat(published.project)
+    flat = _ungrouped(published.project)
     with torch.device("meta"):
         weights = module(flat).state_dict()
-    found = group_repeats(ImportedModel(flat, weights))
-    assert len(found.project.main_network.nodes) <= most
-    assert wanted <= set(found.project.networks)
-    analysis = analyse(found.project)
+    grouped = group_repeats(ImportedModel(flat, weights))
+    assert len(grouped.project.main_network.nodes) <= most
+    assert wanted <= set(grouped.project.networks)
+    analysis = analyse(grouped.project)
     assert not analysis.errors
     assert analysis.totals.parameters == published.parameters
-    assert sum(value.numel() for value in found.weights.values()) == sum(value.numel() for value in weights.values())
+    assert sum(value.numel() for value in grouped.weights.values()) == sum(value.numel() for value in weights.values())
 
 
-def _same_answers(flat: Project, rows: torch.Tensor, **options: bool) -> ImportedModel:
-    """The grouped document, after its answers were compared with those of the flat one."""
-    made = _shaken(module(flat))
-    found = group_repeats(ImportedModel(flat, dict(made.state_dict())), **options)
-    drawn = module(found.project)
-    drawn.load_state_dict(found.weights)
+def _group_and_compare(flat: Project, rows: torch.Tensor, **options: bool) -> ImportedModel:
+    """Group the document and check that its outputs match those of the flat one."""
+    reference = _perturbed(module(flat))
+    grouped = group_repeats(ImportedModel(flat, dict(reference.state_dict())), **options)
+    built = module(grouped.project)
+    built.load_state_dict(grouped.weights)
     with torch.no_grad():
-        assert torch.allclose(drawn.eval()(rows), made(rows), atol=1e-5)
-    return found
+        assert torch.allclose(built.eval()(rows), reference(rows), atol=1e-5)
+    return grouped
 
 
-def test_the_same_network_is_always_grouped_in_the_same_way() -> None:
-    flat = _flat(architectures()["resnet50"].project)
+def test_grouping_is_deterministic() -> None:
+    flat = _ungrouped(architectures()["resnet50"].project)
     assert dumps(group_repeats(ImportedModel(flat)).project) == dumps(group_repeats(ImportedModel(flat)).project)
 
 
@@ -245,57 +245,57 @@ def _chain(*steps: Step) -> Project:
 DENSE: list[Step] = [("Linear", {"units": 8}), ("BatchNorm1d", {}), ("ReLU", {})]
 
 
-def test_equal_blocks_become_a_repetition() -> None:
-    found = _same_answers(_chain(*DENSE * 5), torch.randn(4, 8))
-    blocks = [node.params for node in found.project.main_network.nodes.values() if node.type == SUBNETWORK]
+def test_equal_blocks_become_a_repeated_subnetwork() -> None:
+    grouped = _group_and_compare(_chain(*DENSE * 5), torch.randn(4, 8))
+    blocks = [node.params for node in grouped.project.main_network.nodes.values() if node.type == SUBNETWORK]
     assert blocks == [{"network": "dense_block", "repeat": 5}]
 
 
-def test_blocks_that_differ_in_numbers_are_uses_of_one_network() -> None:
+def test_blocks_of_different_widths_use_one_parameterized_network() -> None:
     steps: list[Step] = []
     for width in (8, 16, 16, 32, 32):
         steps += [("Linear", {"units": width}), ("LayerNorm", {}), ("Linear", {"units": 2 * width}), ("ReLU", {})]
-    found = _same_answers(_chain(*steps), torch.randn(4, 8))
-    assert set(found.project.networks) == {"main", "dense_block"}
-    made = found.project.networks["dense_block"]
-    assert made.parameters == {"width": 8}
-    assert [node.params["units"] for node in made.nodes.values() if node.type == "Linear"] == ["width", "width * 2"]
+    grouped = _group_and_compare(_chain(*steps), torch.randn(4, 8))
+    assert set(grouped.project.networks) == {"main", "dense_block"}
+    block = grouped.project.networks["dense_block"]
+    assert block.parameters == {"width": 8}
+    assert [node.params["units"] for node in block.nodes.values() if node.type == "Linear"] == ["width", "width * 2"]
 
 
-def test_small_networks_and_those_without_repetition_stay_flat() -> None:
+def test_small_or_unrepeated_networks_stay_flat() -> None:
     small = _chain(*DENSE * 3)
     mixed = _chain(*(("Linear", {"units": 8 + number}) for number in range(14)))
     for flat in (small, mixed):
-        given = ImportedModel(flat, dict(module(flat).state_dict()))
-        assert group_repeats(given) is given
+        imported = ImportedModel(flat, dict(module(flat).state_dict()))
+        assert group_repeats(imported) is imported
 
 
-def _tied(every: bool) -> Project:
+def _tied(all_layers: bool) -> Project:
     flat = _chain(*[("Linear", {"units": 8}), ("Tanh", {}), ("Linear", {"units": 8}), ("ReLU", {})] * 5)
     for number in range(4, 20, 4):
         flat = apply(flat, {"kind": "update", "node": f"step_{number + 1}", "shares": "step_1"})
-        if every:
+        if all_layers:
             flat = apply(flat, {"kind": "update", "node": f"step_{number + 3}", "shares": "step_3"})
     return flat
 
 
-def test_blocks_that_share_their_weights_share_them_as_a_repetition() -> None:
-    found = _same_answers(_tied(every=True), torch.randn(4, 8))
-    assert analyse(found.project).totals.parameters == 2 * 72
-    assert any(node.params.get("shared") for node in found.project.main_network.nodes.values())
+def test_blocks_with_tied_weights_become_a_shared_repetition() -> None:
+    grouped = _group_and_compare(_tied(all_layers=True), torch.randn(4, 8))
+    assert analyse(grouped.project).totals.parameters == 2 * 72
+    assert any(node.params.get("shared") for node in grouped.project.main_network.nodes.values())
 
 
-def test_weights_that_only_some_layers_share_stay_shared_unless_the_file_cannot_tell() -> None:
-    flat = _tied(every=False)
-    given = ImportedModel(flat, dict(module(flat).state_dict()))
-    assert analyse(group_repeats(given).project).totals.parameters == 6 * 72
-    free = _same_answers(flat, torch.randn(4, 8), untie=True)
-    assert analyse(free.project).totals.parameters == 10 * 72
-    assert any("its own weights" in remark for remark in free.remarks)
+def test_partly_tied_weights_stay_tied_unless_untie_is_set() -> None:
+    flat = _tied(all_layers=False)
+    imported = ImportedModel(flat, dict(module(flat).state_dict()))
+    assert analyse(group_repeats(imported).project).totals.parameters == 6 * 72
+    untied = _group_and_compare(flat, torch.randn(4, 8), untie=True)
+    assert analyse(untied.project).totals.parameters == 10 * 72
+    assert any("its own weights" in remark for remark in untied.remarks)
 
 
-def test_a_thousand_nodes_take_seconds() -> None:
-    """Blocks with a way around them, of widths that come and go."""
+def test_grouping_a_thousand_nodes_takes_under_five_seconds() -> None:
+    """Residual blocks of changing widths."""
     nodes: dict[str, Step] = {"input_1": ("Input", {"kind": "image", "shape": [4, 8, 8]})}
     edges: list[tuple[str, str]] = []
     last = "input_1"
@@ -313,6 +313,6 @@ def test_a_thousand_nodes_take_seconds() -> None:
     flat = networks(main=network(nodes, [*edges, (last, "output_1")]))
     analyse(flat)
     start = time.process_time()
-    found = group_repeats(ImportedModel(flat))
+    grouped = group_repeats(ImportedModel(flat))
     assert time.process_time() - start < 5
-    assert len(found.project.main_network.nodes) <= 25
+    assert len(grouped.project.main_network.nodes) <= 25

@@ -1,4 +1,4 @@
-"""On which scale a network's answers stand, read from its graph, and held against what it gives."""
+"""Output scales inferred from the graph, compared with the network's actual outputs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ IMAGE = ("Input", {"field": "image", "kind": "image", "shape": [3, 8, 8]})
 SIXTEEN: Layers = [("Linear", {"units": 16}), ("ReLU", {}), ("Linear", {"units": 4})]
 
 
-def only(document: Project) -> tuple[OutputScale, int, bool]:
-    """How the only answer is read: its scale, how many layers are left out, and whether there is a doubt."""
-    (found,) = readings(document)
-    assert found is not None
-    return found.scale, len(found.removed), bool(found.doubt)
+def single_reading(document: Project) -> tuple[OutputScale, int, bool]:
+    """The reading of the only output: its scale, the number of removed layers, and whether it is doubtful."""
+    (reading,) = readings(document)
+    assert reading is not None
+    return reading.scale, len(reading.removed), bool(reading.doubt)
 
 
 SEGMENTS = Training(objective="segmentation")
@@ -173,45 +173,47 @@ GRAPHS: dict[str, tuple[Project, tuple[OutputScale, int, bool]]] = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_the_scale_is_read_from_the_graph(name: str) -> None:
+def test_output_scale_is_inferred_from_the_graph(name: str) -> None:
     document, expected = GRAPHS[name]
-    assert only(document) == expected
+    assert single_reading(document) == expected
     assert any(issue.code == "output_scale" for issue in analyse(document).issues) == expected[2]
     text = source(document)
     model = module(text).eval()
-    model_ = with_logits(document, model)
+    logit_model = with_logits(document, model)
     inputs = torch.randn(6, *document.main_network.nodes["input_1"].params["shape"])  # type: ignore[misc]
     with torch.no_grad():
-        (said, *_), (scores, *_) = (
-            found if isinstance(found, tuple) else (found,) for found in (model(inputs), model_(inputs))
+        (output, *_), (scores, *_) = (
+            outputs if isinstance(outputs, tuple) else (outputs,) for outputs in (model(inputs), logit_model(inputs))
         )
     log = expected[0] == OutputScale.LOG_PROBABILITIES
-    shares = said.exp() if log else said
+    probabilities = output.exp() if log else output
     if expected[0] == OutputScale.LOGITS:
-        assert model_ is model
+        assert logit_model is model
     elif document.training.objective == "multi_label":
-        torch.testing.assert_close(scores.sigmoid(), shares, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(scores.sigmoid(), probabilities, rtol=1e-5, atol=1e-6)
     else:
-        torch.testing.assert_close(scores.softmax(1), shares / shares.sum(1, keepdim=True), rtol=1e-5, atol=1e-6)
-    left = [part for part in model_.modules() if isinstance(part, RemovedActivation)]
-    assert len(left) == expected[1]
-    assert dict(model_.state_dict()).keys() == dict(model.state_dict()).keys()
+        torch.testing.assert_close(
+            scores.softmax(1), probabilities / probabilities.sum(1, keepdim=True), rtol=1e-5, atol=1e-6
+        )
+    removed = [part for part in logit_model.modules() if isinstance(part, RemovedActivation)]
+    assert len(removed) == expected[1]
+    assert dict(logit_model.state_dict()).keys() == dict(model.state_dict()).keys()
     assert not any(isinstance(part, RemovedActivation) for part in model.modules()), "the network itself stays as it is"
 
 
-def test_python_code_at_the_end_is_taken_for_logits_and_people_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_final_code_layer_is_read_as_logits_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALLOW, "1")
     text = "class Own(nn.Module):\n    def forward(self, x):\n        return x.softmax(1)\n"
     document = chain(TABLE, *SIXTEEN, ("Code", {"source": text}))
-    assert only(document) == (OutputScale.LOGITS, 0, False)
+    assert single_reading(document) == (OutputScale.LOGITS, 0, False)
     (hint,) = [issue for issue in analyse(document).issues if issue.code == "output_scale"]
     assert (hint.severity, hint.node) == ("hint", "code_1")
-    put_behind = chain(TABLE, *SIXTEEN, ("Code", {"source": text}), ("Softmax", {}))
-    assert not [issue for issue in analyse(put_behind).issues if issue.code == "output_scale"]
+    with_softmax = chain(TABLE, *SIXTEEN, ("Code", {"source": text}), ("Softmax", {}))
+    assert not [issue for issue in analyse(with_softmax).issues if issue.code == "output_scale"]
 
 
-def nests(**node: Any) -> Project:
-    """A network whose softmax stands in a network within it."""
+def nested_softmax(**node: Any) -> Project:
+    """A network whose softmax is inside a subnetwork."""
     inner = network(
         {
             "input_1": ("Input", {"kind": "vector", "shape": [4]}),
@@ -232,9 +234,9 @@ def nests(**node: Any) -> Project:
 
 
 @pytest.mark.parametrize(("node", "left_out"), [({}, 1), ({"repeat": 2}, 0), ({"repeat": 2, "shared": True}, 0)])
-def test_a_softmax_within_a_network_that_is_repeated_stays(node: dict[str, Any], left_out: int) -> None:
-    document = nests(**node)
-    assert only(document) == (OutputScale.PROBABILITIES, left_out, False)
+def test_softmax_in_a_repeated_network_is_not_removed(node: dict[str, Any], left_out: int) -> None:
+    document = nested_softmax(**node)
+    assert single_reading(document) == (OutputScale.PROBABILITIES, left_out, False)
     model = module(source(document)).eval()
     inputs = torch.randn(5, 30)
     scores = with_logits(document, model)(inputs)
@@ -242,7 +244,7 @@ def test_a_softmax_within_a_network_that_is_repeated_stays(node: dict[str, Any],
 
 
 @pytest.mark.parametrize("kind", ["regression", "reconstruction", "dqn", "ranking"])
-def test_what_is_no_logit_stays_as_it_is(kind: str) -> None:
+def test_objectives_without_logits_keep_the_network(kind: str) -> None:
     document = chain(TABLE, *SIXTEEN, ("Sigmoid", {}), training=Training(objective=kind))
     model = module(source(document))
     assert with_logits(document, model) is model
@@ -251,14 +253,14 @@ def test_what_is_no_logit_stays_as_it_is(kind: str) -> None:
 
 @pytest.mark.parametrize("family", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("scale", list(OutputScale))
-def test_logits_from_probabilities_are_finite_and_those_of_torch(family: str, scale: OutputScale) -> None:
+def test_logits_from_probabilities_are_finite_and_match_torch(family: str, scale: OutputScale) -> None:
     x = torch.cat([torch.linspace(-8, 8, 33), torch.tensor([-300.0, -30.0, 30.0, 300.0])]).reshape(1, -1)
     logs = x.log_softmax(1) if family == "softmax" else nn.functional.logsigmoid(x)
-    given = {"logits": x, "probabilities": logs.exp(), "log_probabilities": logs}[scale].requires_grad_()
-    found = logits(given, scale, family)
-    assert found.isfinite().all()
-    found.sum().backward()  # type: ignore[no-untyped-call]
-    assert given.grad is not None
-    assert given.grad.isfinite().all()
-    again = (found.softmax(1), x.softmax(1)) if family == "softmax" else (found.sigmoid(), x.sigmoid())
-    torch.testing.assert_close(*again, rtol=1e-5, atol=1e-7)
+    inputs = {"logits": x, "probabilities": logs.exp(), "log_probabilities": logs}[scale].requires_grad_()
+    scores = logits(inputs, scale, family)
+    assert scores.isfinite().all()
+    scores.sum().backward()  # type: ignore[no-untyped-call]
+    assert inputs.grad is not None
+    assert inputs.grad.isfinite().all()
+    recovered = (scores.softmax(1), x.softmax(1)) if family == "softmax" else (scores.sigmoid(), x.sigmoid())
+    torch.testing.assert_close(*recovered, rtol=1e-5, atol=1e-7)

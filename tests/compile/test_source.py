@@ -1,4 +1,4 @@
-"""Generated source: the same for equal documents, harmless whatever the document says, and readable."""
+"""Generated source: equal for equal documents, safe for hostile documents, and readable."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", list(templates()))
-def test_templates_become_allowed_source_that_builds(name: str) -> None:
+def test_templates_compile_to_safe_source_that_builds(name: str) -> None:
     text = source(templates()[name].project)
     check(text)
     assert isinstance(module(text), nn.Module)
@@ -48,7 +48,7 @@ def test_templates_become_allowed_source_that_builds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(templates()))
-def test_what_is_imported_is_used(name: str) -> None:
+def test_source_uses_all_its_imports(name: str) -> None:
     tree = ast.parse(source(templates()[name].project))
     imported = {
         alias.asname or alias.name
@@ -61,7 +61,7 @@ def test_what_is_imported_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(templates()))
-def test_order_of_nodes_and_edges_does_not_matter(name: str) -> None:
+def test_source_is_independent_of_node_and_edge_order(name: str) -> None:
     document = templates()[name].project
     expected = source(document)
     for seed in range(4):
@@ -69,7 +69,7 @@ def test_order_of_nodes_and_edges_does_not_matter(name: str) -> None:
 
 
 def shuffled(document: Project, seed: int) -> Project:
-    """The same network with its nodes and edges written in another order."""
+    """The same network with shuffled nodes and edges."""
     rng, network = random.Random(seed), document.main_network
     nodes, edges = list(network.nodes.items()), list(network.edges)
     rng.shuffle(nodes)
@@ -77,7 +77,7 @@ def shuffled(document: Project, seed: int) -> Project:
     return document.with_network(document.main, Network(nodes=dict(nodes), edges=tuple(edges)))
 
 
-def test_ids_that_sort_alike_keep_their_order() -> None:
+def test_ids_with_equal_sort_keys_keep_a_stable_order() -> None:
     nodes: dict[str, tuple[str, dict[str, Any]]] = {"input_1": TABLE}
     edges = []
     for name in ("a_1", "a_01", "a_001", "a1", "a"):
@@ -88,7 +88,9 @@ def test_ids_that_sort_alike_keep_their_order() -> None:
     assert len({source(shuffled(document, seed)) for seed in range(12)}) == 1
 
 
-def test_source_survives_a_file() -> None:  # and another process: see tests/check/test_eager.py
+def test_source_survives_a_round_trip_through_json() -> (
+    None
+):  # another process: see tests/validation/test_other_process.py
     document = templates()["shapes_residual"].project
     assert source(loads(dumps(document))) == source(document)
 
@@ -101,31 +103,31 @@ def test_hostile_text_stays_in_comments(text: str) -> None:
         document = apply(document, {"kind": "update", "node": node, "title": text, "note": text})
     document = apply(document, {"kind": "set", "node": "input_1", "params": {"field": text}})
     document = apply(document, {"kind": "set", "node": "output_1", "params": {"name": text}})
-    written = source(document)
-    check(written)
-    assert len(written.splitlines()) == len(source(plain).splitlines())
-    assert all(letter.isprintable() or letter == "\n" for letter in written)
-    assert body(written) == body(source(plain))
-    compile(written.encode(), "model.py", "exec")  # as Python reads a file, with its own idea of the encoding
-    module(written)
+    generated = source(document)
+    check(generated)
+    assert len(generated.splitlines()) == len(source(plain).splitlines())
+    assert all(letter.isprintable() or letter == "\n" for letter in generated)
+    assert body(generated) == body(source(plain))
+    compile(generated.encode(), "model.py", "exec")  # as bytes, so that Python decodes them as it would a file
+    module(generated)
 
 
 def body(text: str) -> list[str]:
-    """The syntax tree without the docstring of the module."""
+    """The syntax tree without the module docstring."""
     return [ast.dump(node) for node in ast.parse(text).body[1:]]
 
 
 @pytest.mark.parametrize("text", ["Stem", "Looks at 'edges' first", "Ж ✓"])
-def test_titles_stand_behind_their_layer(text: str) -> None:
+def test_titles_become_comments_behind_their_layer(text: str) -> None:
     document = apply(digits_mlp(), {"kind": "update", "node": "linear_1", "title": text})
     assert f"self.linear_1 = nn.Linear(64, 64)  # {text}" in source(document)
 
 
-def test_source_reads_as_if_a_person_wrote_it() -> None:
+def test_source_of_the_digits_mlp_matches_the_golden_file() -> None:
     assert source(digits_mlp()) == Path(__file__).with_name("digits_mlp.txt").read_text(encoding="utf-8")
 
 
-def test_errors_are_all_listed() -> None:
+def test_compile_error_lists_all_issues() -> None:
     document = chain(TABLE, ("Linear", {"units": 0}), ("Conv2d", {}), ("Quantum", {}))
     with pytest.raises(CompileError) as caught:
         source(document)
@@ -133,16 +135,16 @@ def test_errors_are_all_listed() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_every_name_that_a_module_has_is_refused_as_an_id() -> None:
-    own = {name for name in dir(nn.Module()) if name.islower() and not name.startswith("_")}
-    assert [name for name in own if is_identifier(name)] == []
+def test_module_attributes_and_keywords_are_invalid_ids() -> None:
+    attributes = {name for name in dir(nn.Module()) if name.islower() and not name.startswith("_")}
+    assert [name for name in attributes if is_identifier(name)] == []
     assert [name for name in ("torch", "nn", "math", "self", "super", "import", "none") if is_identifier(name)] == [
         "none"
     ]
 
 
-def test_a_variable_does_not_hide_another_layers_answer() -> None:
-    """lstm_1 has the answers lstm_1_out and lstm_1_state; a node may be called so as well."""
+def test_variables_do_not_shadow_outputs_of_other_layers() -> None:
+    """lstm_1 has the outputs lstm_1_out and lstm_1_state; other nodes may have these ids."""
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": ("Input", {"kind": "sequence", "shape": [5, 4]}),
         "lstm_1": ("LSTM", {"hidden_size": 6}),
@@ -161,13 +163,13 @@ def test_a_variable_does_not_hide_another_layers_answer() -> None:
     assert torch.equal(flat, built.get_submodule("lstm_1_state")(sequence).flatten(1))
 
 
-def test_layers_that_nothing_reads_are_left_out() -> None:
+def test_unused_layers_are_omitted_from_the_source() -> None:
     document = apply(digits_mlp(), {"kind": "add", "nodes": [{"id": "relu_9", "type": "ReLU"}]})
     document = apply(document, {"kind": "connect", "source": "linear_1", "target": "relu_9"})
     assert source(document) == source(digits_mlp())
 
 
-def test_inputs_and_outputs_are_counted_as_people_count() -> None:
+def test_inputs_and_outputs_are_in_natural_order() -> None:
     nodes = [Node(id=f"input_{number}", type="Input") for number in (10, 2, 1)]
     nodes += [Node(id=f"output_{number}", type="Output", params={"name": str(number)}) for number in (10, 9)]
     edges = [Edge(source="input_2", target="output_10"), Edge(source="input_10", target="output_9")]
@@ -178,7 +180,7 @@ def test_inputs_and_outputs_are_counted_as_people_count() -> None:
     assert output_nodes(document) == ["output_9", "output_10"]
 
 
-def test_a_mistake_while_running_shows_the_line_of_the_source() -> None:
+def test_runtime_errors_show_the_generated_source_line() -> None:
     built = module(chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 3})))
     with pytest.raises(RuntimeError) as caught:
         built(torch.zeros(2, 5))
