@@ -1,4 +1,4 @@
-"""Warnings in words: each is provoked by a small run that deserves it, and healthy runs are left in peace."""
+"""Training alerts: a small run triggers each of them, and healthy runs trigger none."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.training.test_diagnostics import Watched
 MOONS = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
 
 
-def told(project: Project, home: Path, folder: Path, data: Any = None) -> dict[str, RunNotice]:
-    """The warnings of a run, by code."""
-    made = loop(project, home)
-    if data is not None:
-        data(made)
-    watch = Watched(project, made, folder)
-    made.fit(watch)
+def notices_of(project: Project, home: Path, folder: Path, modify: Any = None) -> dict[str, RunNotice]:
+    """The alerts of a run, by code."""
+    trainer = loop(project, home)
+    if modify is not None:
+        modify(trainer)
+    watch = Watched(project, trainer, folder)
+    trainer.fit(watch)
     assert not (folder / "log.jsonl").exists(), (folder / "log.jsonl").read_text()
     return {notice["code"]: notice for notice in watch.observer.notices}
 
@@ -57,133 +57,133 @@ def deep(kind: str, times: int) -> list[tuple[str, dict[str, Any]]]:
     ],
     ids=["moons", "sgd", "digits", "relu", "tanh"],
 )
-def test_healthy_runs_are_left_in_peace(project: Project, home: Path, tmp_path: Path) -> None:
-    assert told(project, home, tmp_path) == {}
+def test_healthy_runs_get_no_alerts(project: Project, home: Path, tmp_path: Path) -> None:
+    assert notices_of(project, home, tmp_path) == {}
 
 
-def test_vanishing_gradients(home: Path, tmp_path: Path) -> None:
-    found = told(on_moons(*deep("Sigmoid", 8)), home, tmp_path)
-    notice = found["vanishing_gradients"]
+def test_vanishing_gradients_alert(home: Path, tmp_path: Path) -> None:
+    notices = notices_of(on_moons(*deep("Sigmoid", 8)), home, tmp_path)
+    notice = notices["vanishing_gradients"]
     assert notice["where"].startswith("Linear (linear_1)")
     assert notice["nodes"] == ["linear_1"]
     assert "ReLU" in notice["fix"]
 
 
-def test_exploding_gradients(home: Path, tmp_path: Path) -> None:
-    """A deep network of weights that are all twenty times too large: each layer makes the gradient longer."""
+def test_exploding_gradients_alert(home: Path, tmp_path: Path) -> None:
+    """A deep network whose weights are twenty times too large: each layer scales up the gradient."""
 
-    def enlarge(made: Any) -> None:
-        for weight in made.model.parameters():
+    def enlarge(trainer: Any) -> None:
+        for weight in trainer.model.parameters():
             weight.data *= 20
 
     project = on_moons(*deep("ReLU", 6), epochs=1, learning_rate=1e-6)
-    notice = told(project, home, tmp_path, enlarge)["exploding_gradients"]
+    notice = notices_of(project, home, tmp_path, enlarge)["exploding_gradients"]
     assert "Clip the gradient" in notice["fix"]
     assert notice["nodes"]
     clipped = project.model_copy(update={"training": project.training.model_copy(update={"gradient_clip": 1.0})})
-    assert "exploding_gradients" not in told(clipped, home, tmp_path, enlarge)
+    assert "exploding_gradients" not in notices_of(clipped, home, tmp_path, enlarge)
 
 
-def test_dead_units(home: Path, tmp_path: Path) -> None:
-    def silence(made: Any) -> None:
-        made.model.get_submodule("linear_1").bias.data[:12] = -100.0
+def test_dead_units_alert(home: Path, tmp_path: Path) -> None:
+    def silence(trainer: Any) -> None:
+        trainer.model.get_submodule("linear_1").bias.data[:12] = -100.0
 
-    notice = told(on_moons(("Linear", {"units": 16}), ("ReLU", {})), home, tmp_path, silence)["dead_units"]
+    notice = notices_of(on_moons(("Linear", {"units": 16}), ("ReLU", {})), home, tmp_path, silence)["dead_units"]
     assert "of the units of ReLU (relu_1) are 0 for every row" in notice["message"]
     assert 75 <= int(notice["message"].partition("%")[0]) < 100
     assert notice["nodes"] == ["relu_1"]
 
 
-def test_learning_rate_too_high(home: Path, tmp_path: Path) -> None:
-    found = told(on_moons(*deep("ReLU", 2), learning_rate=10.0, epochs=6), home, tmp_path)
-    assert "from 10 to 1" in found["learning_rate_high"]["fix"]
+def test_learning_rate_too_high_alert(home: Path, tmp_path: Path) -> None:
+    notices = notices_of(on_moons(*deep("ReLU", 2), learning_rate=10.0, epochs=6), home, tmp_path)
+    assert "from 10 to 1" in notices["learning_rate_high"]["fix"]
 
 
-def seen(losses: list[float], train: list[float], dead: float = 0.0) -> Observations:
-    """What is known of a run whose rules are asked for the first time near its end; its steps are tiny by now."""
+def observations(losses: list[float], train: list[float], dead: float = 0.0) -> Observations:
+    """Observations of a run whose rules are first checked near its end, when its updates are tiny."""
     layers = [Place("linear_1", ("linear_1",), "Linear", "Linear", "linear_1")]
     layers += [Place("relu_1", ("relu_1",), "ReLU", "ReLU", "relu_1")]
     sample = np.full((2, len(MEASURES)), np.nan)
     sample[0, :3] = 1e-9, 1.0, 1e-6
     sample[1, MEASURES.index("dead")] = dead
-    known = Observations(
+    result = Observations(
         Training(learning_rate=1.0), layers, [32, 0], [True, False], 64, losses=losses, train=train, step=500
     )
-    known.samples.extend([sample] * 5)
-    return known
+    result.samples.extend([sample] * 5)
+    return result
 
 
-def test_a_loss_that_jumped_and_never_came_back_is_no_rate_that_is_too_low() -> None:
-    """Rules are asked now and then. In a short run that is after the jump, when the rectifiers are dead already."""
-    known = seen([0.7, 9_936.0, 4_867.0, 40.0, 0.9, 0.71, 0.71], [1_820.0] + [0.71] * 12)
-    found = RULES["learning_rate_high"](known)
-    assert found is not None
-    assert "jumped to 9.94e+03; before training it was 0.7" in found.message
-    assert RULES["learning_rate_low"](known) is None
-    known.is_pretrained = True  # the first loss is no measure of what knowing nothing costs
-    assert RULES["learning_rate_high"](known) is None
-    known.is_pretrained = False
-    known.losses = [0.7] * 7
-    known.train = [0.7] * 13
-    assert RULES["learning_rate_low"](known) is not None
-    known.learning_rate = 0.02  # was set while the run went on
-    found = RULES["learning_rate_low"](known)
-    assert found is not None
-    assert "from 0.02 to 0.2" in found.fix
-    known.losses = [0.7, 1.6, 1.5, 0.1, 0.05]  # it found its way: nothing that anybody has to do
-    assert RULES["learning_rate_high"](known) is None
+def test_loss_jump_means_high_learning_rate_not_low() -> None:
+    """Rules are checked periodically. In a short run, that is after the jump, when the ReLUs are already dead."""
+    observed = observations([0.7, 9_936.0, 4_867.0, 40.0, 0.9, 0.71, 0.71], [1_820.0] + [0.71] * 12)
+    notice = RULES["learning_rate_high"](observed)
+    assert notice is not None
+    assert "jumped to 9.94e+03; before training it was 0.7" in notice.message
+    assert RULES["learning_rate_low"](observed) is None
+    observed.is_pretrained = True  # the first loss is not the loss of an untrained network
+    assert RULES["learning_rate_high"](observed) is None
+    observed.is_pretrained = False
+    observed.losses = [0.7] * 7
+    observed.train = [0.7] * 13
+    assert RULES["learning_rate_low"](observed) is not None
+    observed.learning_rate = 0.02  # changed during the run
+    notice = RULES["learning_rate_low"](observed)
+    assert notice is not None
+    assert "from 0.02 to 0.2" in notice.fix
+    observed.losses = [0.7, 1.6, 1.5, 0.1, 0.05]  # the loss recovered: no action needed
+    assert RULES["learning_rate_high"](observed) is None
 
 
-def test_where_units_are_dead_nothing_else_is_blamed() -> None:
-    known = seen([0.7] * 7, [0.71] * 13, dead=0.9)
-    assert {code for code, rule in RULES.items() if rule(known) is not None} == {"dead_units"}
+def test_dead_units_suppress_other_alerts() -> None:
+    observed = observations([0.7] * 7, [0.71] * 13, dead=0.9)
+    assert {code for code, rule in RULES.items() if rule(observed) is not None} == {"dead_units"}
 
 
-def test_a_gradient_that_exploded_between_two_looks_of_the_rules() -> None:
-    known = seen([0.7] * 3, [0.7])
-    known.samples.clear()
+def test_gradient_explosion_between_checks_is_detected() -> None:
+    observed = observations([0.7] * 3, [0.7])
+    observed.samples.clear()
     for length in (1.0, 1.2, 0.9, 1.1, 1.0, 400.0, 900.0, 0.0, 0.0, 0.0):
         sample = np.full((2, len(MEASURES)), np.nan)
         sample[0, 0] = length
-        known.samples.append(sample)
-    found = RULES["exploding_gradients"](known)
-    assert found is not None
-    assert "rose to 900, 900 times its usual value" in found.message
+        observed.samples.append(sample)
+    notice = RULES["exploding_gradients"](observed)
+    assert notice is not None
+    assert "rose to 900, 900 times its usual value" in notice.message
 
 
-def test_learning_rate_too_low(home: Path, tmp_path: Path) -> None:
-    found = told(on_moons(*deep("ReLU", 2), learning_rate=1e-7, epochs=3), home, tmp_path)
-    assert set(found) == {"learning_rate_low"}
-    assert "from 1e-07 to 1e-06" in found["learning_rate_low"]["fix"]
+def test_learning_rate_too_low_alert(home: Path, tmp_path: Path) -> None:
+    notices = notices_of(on_moons(*deep("ReLU", 2), learning_rate=1e-7, epochs=3), home, tmp_path)
+    assert set(notices) == {"learning_rate_low"}
+    assert "from 1e-07 to 1e-06" in notices["learning_rate_low"]["fix"]
 
 
-def test_overfitting(home: Path, tmp_path: Path) -> None:
-    """A wide network learns forty rows whose labels are drawn by lot."""
+def test_overfitting_alert(home: Path, tmp_path: Path) -> None:
+    """A wide network learns forty rows with random labels."""
 
-    def few(made: Any) -> None:
-        dice = torch.Generator().manual_seed(0)
-        loader = made.loader
+    def forty_random_rows(trainer: Any) -> None:
+        generator = torch.Generator().manual_seed(0)
+        loader = trainer.loader
         for _, target in (loader.train, loader.validation):
-            target.copy_(torch.randint(0, 2, target.shape, generator=dice))
+            target.copy_(torch.randint(0, 2, target.shape, generator=generator))
         inputs, target = loader.train
         loader.train = [value[:40] for value in inputs], target[:40]
-        loader.rows = loader.batch_size = made.batch_size = 40
+        loader.rows = loader.batch_size = trainer.batch_size = 40
 
     project = on_moons(("Linear", {"units": 256}), ("ReLU", {}), epochs=60, learning_rate=0.02)
-    notice = told(project, home, tmp_path, few)["overfitting"]
+    notice = notices_of(project, home, tmp_path, forty_random_rows)["overfitting"]
     assert "overfitting" in notice["message"]
 
 
-def test_overfitting_is_taken_back_where_the_loss_falls_to_its_least_after_all() -> None:
-    """As it does under a learning rate that falls at last, and stands where the loss does not."""
+def test_overfitting_alert_is_withdrawn_at_new_minimum() -> None:
+    """The alert stays if the loss does not reach a new minimum."""
     codes = []
     for end in (0.5, 0.9):
-        seen = Observations(Training(), [], [], [], 8)
-        adviser = Adviser(RULES, seen, [], 1e9, REFUTED)
+        observed = Observations(Training(), [], [], [], 8)
+        adviser = Adviser(RULES, observed, [], 1e9, REFUTED)
         for epoch, loss in enumerate([1.0, 0.7, 0.8, 0.8, 0.9, end]):
-            seen.train.append(1 - epoch / 10)
-            seen.validation.append(loss)
-            seen.step, seen.epoch = epoch * 10, epoch
+            observed.train.append(1 - epoch / 10)
+            observed.validation.append(loss)
+            observed.step, observed.epoch = epoch * 10, epoch
             adviser.look(now=True)
             if epoch == 4:
                 assert [notice.code for notice in adviser.notices] == ["overfitting"]
@@ -191,80 +191,82 @@ def test_overfitting_is_taken_back_where_the_loss_falls_to_its_least_after_all()
     assert codes == [[], ["overfitting"]]
 
 
-def test_underfitting(home: Path, tmp_path: Path) -> None:
-    """Labels that have nothing to do with the inputs, and a network that is too small to learn them overfitting."""
+def test_underfitting_alert(home: Path, tmp_path: Path) -> None:
+    """Random labels, and a network that is too small to memorize them."""
 
-    def lot(made: Any) -> None:
-        dice = torch.Generator().manual_seed(0)
-        target = made.loader.train[1]
-        target.copy_(torch.randint(0, 2, target.shape, generator=dice))
+    def randomize_labels(trainer: Any) -> None:
+        generator = torch.Generator().manual_seed(0)
+        target = trainer.loader.train[1]
+        target.copy_(torch.randint(0, 2, target.shape, generator=generator))
 
-    assert "underfitting" in told(on_moons(epochs=14, learning_rate=0.02), home, tmp_path, lot)
+    assert "underfitting" in notices_of(on_moons(epochs=14, learning_rate=0.02), home, tmp_path, randomize_labels)
 
 
-def test_class_imbalance(home: Path, tmp_path: Path) -> None:
+def test_class_imbalance_alert(home: Path, tmp_path: Path) -> None:
     project = digits_mlp(epochs=1, device="cpu")
-    made = loop(project, home)
-    made.data = replace(made.data, target=made.data.target.clone())  # other tests of this process read the same digits
-    rows = made.data.split["train"]
-    nines = rows[made.data.target[rows] == 9]
-    made.data.target[nines[:-5]] = 0
-    watch = Watched(project, made, tmp_path)
+    trainer = loop(project, home)
+    trainer.data = replace(
+        trainer.data, target=trainer.data.target.clone()
+    )  # other tests in this process share the digits
+    rows = trainer.data.split["train"]
+    nines = rows[trainer.data.target[rows] == 9]
+    trainer.data.target[nines[:-5]] = 0
+    watch = Watched(project, trainer, tmp_path)
     (notice,) = watch.observer.notices
     assert notice["code"] == "class_imbalance"
     assert "5 are '9'" in notice["message"]
 
 
-def test_every_rule_is_provoked_here() -> None:
+def test_every_alert_rule_is_tested() -> None:
     text = Path(__file__).read_text()
     assert all(f'"{code}"' in text for code in RULES)
 
 
-def find(project: Project, home: Path, folder: Path, change: Any = None) -> nan_tracer.NonFinite | None:
-    """Let a run diverge, and look for who did it."""
+def find_nan_cause(project: Project, home: Path, folder: Path, change: Any = None) -> nan_tracer.NonFinite | None:
+    """Let a run diverge, and trace the cause."""
 
-    def again() -> Any:
-        made = loop(project, home)
+    def new_trainer() -> Any:
+        trainer = loop(project, home)
         if change is not None:
-            change(made)
-        return made
+            change(trainer)
+        return trainer
 
     with pytest.raises(DivergedError):
-        again().fit(Watched(project, again(), folder))
-    return nan_tracer.trace_nan(project, RunArtifacts.in_directory(folder), again)
+        new_trainer().fit(Watched(project, new_trainer(), folder))
+    return nan_tracer.trace_nan(project, RunArtifacts.in_directory(folder), new_trainer)
 
 
-def test_the_layer_that_gave_the_first_number_that_is_none(home: Path, tmp_path: Path) -> None:
-    """The logarithm of what a linear layer gives is NaN wherever that is below 0, in the first batch already."""
+def test_nan_tracer_finds_the_first_nan_layer(home: Path, tmp_path: Path) -> None:
+    """The logarithm of the linear outputs is NaN wherever they are negative, already in the first batch."""
     project = on_moons(("Linear", {"units": 4}), ("Function", {"function": "log"}), ("ReLU", {}))
-    found = find(project, home, tmp_path)
+    found = find_nan_cause(project, home, tmp_path)
     assert found is not None
     assert found.place is not None
     assert (found.kind, found.place.path, found.batch, found.epoch, found.step) == ("answer", "function_1", 1, 1, 1)
     assert found.value == "NaN"
     notice = found.notice()
-    assert notice.fix.startswith("This happened in the first step")  # no learning rate would help
+    assert notice.fix.startswith("This happened in the first step")  # a lower learning rate would not help
     assert notice.nodes == ("function_1",)
     assert "batch 1 of epoch 1" in notice.message
 
 
-def test_a_batch_that_holds_no_number(home: Path, tmp_path: Path) -> None:
-    def spoil(made: Any) -> None:
-        made.loader.train[0][0][17, 0] = float("inf")
+def test_nan_tracer_finds_the_batch_with_infinity(home: Path, tmp_path: Path) -> None:
+    def spoil(trainer: Any) -> None:
+        trainer.loader.train[0][0][17, 0] = float("inf")
 
-    found = find(on_moons(*deep("ReLU", 1)), home, tmp_path, spoil)
+    found = find_nan_cause(on_moons(*deep("ReLU", 1)), home, tmp_path, spoil)
     assert found is not None
     assert (found.kind, found.place, found.value) == ("data", None, "infinity")
-    order = torch.randperm(found_rows(home), generator=torch.Generator().manual_seed(0)).tolist()
+    order = torch.randperm(training_row_count(home), generator=torch.Generator().manual_seed(0)).tolist()
     assert found.batch == order.index(17) // 64 + 1
 
 
-def found_rows(home: Path) -> int:
+def training_row_count(home: Path) -> int:
     return supervised(on_moons(), home).loader.rows
 
 
-def test_a_run_that_diverges_later_is_repeated_from_its_start(home: Path, tmp_path: Path) -> None:
+def test_nan_tracer_repeats_a_later_divergence(home: Path, tmp_path: Path) -> None:
     project = on_moons(*deep("ReLU", 3), optimizer="sgd", learning_rate=10.0, epochs=50, weight_decay=1.0)
-    found = find(project, home, tmp_path)
+    found = find_nan_cause(project, home, tmp_path)
     assert found is not None
     assert found.step > 1

@@ -1,4 +1,4 @@
-"""Losses that modules leave in training: they are lowered with that of the objective, and recorded beside it."""
+"""Auxiliary losses of modules: they are minimized with the objective's loss and recorded separately."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.runs.examples import Recorder, loop, moons
 
 
 def bottleneck(coefficient: float, **training: Any) -> Project:
-    """The moons through a latent vector of four numbers with a mean and a variance."""
+    """The moons through a Gaussian latent vector of four dimensions."""
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": ("Input", {"field": "features", "kind": "vector", "shape": [2]}),
         "linear_1": ("Linear", {"units": 16}),
@@ -44,27 +44,27 @@ def bottleneck(coefficient: float, **training: Any) -> Project:
     return project(nodes, edges, data=DataChoice(dataset="moons"), training=Training(**options))
 
 
-def divergence(made: Trainer) -> float:
-    """The divergence of the latent vectors for the validation split, without the loop's help."""
-    seen = []
-    sample = made.model.get_submodule("sample")
-    with sample.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs)):
-        made.evaluate("validation")
-    assert len(seen) == 1
-    return float(Reparameterise.divergence(*seen[0]))
+def latent_divergence(trainer: Trainer) -> float:
+    """The KL divergence of the latent vectors of the validation split, computed outside of the trainer."""
+    calls = []
+    sample = trainer.model.get_submodule("sample")
+    with sample.register_forward_hook(lambda _module, inputs, _output: calls.append(inputs)):
+        trainer.evaluate("validation")
+    assert len(calls) == 1
+    return float(Reparameterise.divergence(*calls[0]))
 
 
-def test_the_divergence_of_a_sampled_vector_falls(home: Path) -> None:
-    free, pulled = loop(bottleneck(0.0), home), loop(bottleneck(1.0), home)
-    before = divergence(pulled)
-    assert before == divergence(free)
-    assert free.fit(Recorder())
-    assert pulled.fit(Recorder())
-    assert divergence(pulled) < 0.2 * before < divergence(free)
+def test_kl_divergence_falls_with_its_coefficient(home: Path) -> None:
+    unregularized, regularized = loop(bottleneck(0.0), home), loop(bottleneck(1.0), home)
+    before = latent_divergence(regularized)
+    assert before == latent_divergence(unregularized)
+    assert unregularized.fit(Recorder())
+    assert regularized.fit(Recorder())
+    assert latent_divergence(regularized) < 0.2 * before < latent_divergence(unregularized)
 
 
 class Constant(nn.Module):
-    """A linear layer that leaves `loss` of its weight, and counts its forwards in training."""
+    """A linear layer whose auxiliary loss is `factor` times the sum of its weight."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -79,16 +79,16 @@ class Constant(nn.Module):
 
 
 @pytest.mark.parametrize("factor", [1.0, 1000.0])
-def test_recorded_loss_is_the_objectives_and_the_gradient_that_of_the_sum(factor: float, home: Path) -> None:
+def test_auxiliary_loss_enters_gradient_but_not_recorded_loss(factor: float, home: Path) -> None:
     plain = loop(moons(optimizer="sgd", learning_rate=0.001, epochs=1), home)
     torch.manual_seed(0)
     module = Constant(factor)
     weights = copy.deepcopy(module.state_dict())
-    made = SupervisedTrainer(module, plain.objective, plain.data, plain.fields, plain.training, "cpu")
+    trainer = SupervisedTrainer(module, plain.objective, plain.data, plain.fields, plain.training, "cpu")
     first = Recorder(stop_at=1)
-    assert not made.fit(first)
-    made.flush()
-    order = torch.randperm(made.loader.rows, generator=torch.Generator().manual_seed(0))[: made.batch_size]
+    assert not trainer.fit(first)
+    trainer.flush()
+    order = torch.randperm(trainer.loader.rows, generator=torch.Generator().manual_seed(0))[: trainer.batch_size]
     rows = plain.data.split["train"][order]
     weight, bias = (weights[name].requires_grad_() for name in ("linear.weight", "linear.bias"))
     objective = nn.functional.cross_entropy(
@@ -99,40 +99,40 @@ def test_recorded_loss_is_the_objectives_and_the_gradient_that_of_the_sum(factor
     torch.testing.assert_close(module.linear.weight, weight - 0.001 * gradient)
 
 
-def test_every_module_counts_once_and_none_is_kept_after_a_step(home: Path) -> None:
+def test_auxiliary_losses_are_added_once_and_released(home: Path) -> None:
     plain = loop(moons(optimizer="sgd", learning_rate=0.001, epochs=1), home)
     model = nn.Sequential(Constant(0.5), nn.Sequential(Constant(2.0)))
-    made = SupervisedTrainer(model, plain.objective, plain.data, plain.fields, plain.training, "cpu")
+    trainer = SupervisedTrainer(model, plain.objective, plain.data, plain.fields, plain.training, "cpu")
     before, loss = [copy.deepcopy(part) for part in model.parameters()], torch.tensor(3.0)
     model(torch.zeros(2, 2))
-    total = made.auxiliary_losses.add_to(loss)
+    total = trainer.auxiliary_losses.add_to(loss)
     sums = [float(before[number].sum().detach()) for number in (0, 2)]
     assert float(total.detach()) == pytest.approx(3.0 + 0.5 * sums[0] + 2.0 * sums[1], abs=1e-5)
-    assert made.auxiliary_losses.add_to(loss) is loss  # what a forward left is added once
-    assert made.fit(Recorder())
-    copy.deepcopy(model)  # a tensor with a history could not be copied
+    assert trainer.auxiliary_losses.add_to(loss) is loss  # the loss of one forward pass is added once
+    assert trainer.fit(Recorder())
+    copy.deepcopy(model)  # copying a tensor with an autograd history would fail
 
 
-def test_a_network_without_such_modules_has_nothing_to_add(home: Path) -> None:
-    made, loss = loop(moons(), home), torch.tensor(1.0)
-    assert made.auxiliary_losses.modules == []
-    assert made.auxiliary_losses.add_to(loss) is loss
+def test_network_without_auxiliary_modules_adds_nothing(home: Path) -> None:
+    trainer, loss = loop(moons(), home), torch.tensor(1.0)
+    assert trainer.auxiliary_losses.modules == []
+    assert trainer.auxiliary_losses.add_to(loss) is loss
 
 
-def test_what_modules_add_is_on_the_curves_and_goes_on_after_a_break(home: Path) -> None:
-    """The mean over the steps of each epoch, which a checkpoint within an epoch does not change."""
-    whole, seen = loop(bottleneck(0.5, epochs=2), home), Recorder()
+def test_auxiliary_loss_curve_survives_resuming(home: Path) -> None:
+    """The curve is the mean over the steps of each epoch, also after a checkpoint within an epoch."""
+    whole, recorder = loop(bottleneck(0.5, epochs=2), home), Recorder()
     added: list[float] = []
 
-    def note(_module: nn.Module, inputs: Any, _output: Any) -> None:
+    def record_divergence(_module: nn.Module, inputs: Any, _output: Any) -> None:
         if whole.model.training:
             added.append(0.5 * float(Reparameterise.divergence(*inputs).detach()))
 
-    with whole.model.get_submodule("sample").register_forward_hook(note):
-        assert whole.fit(seen)
+    with whole.model.get_submodule("sample").register_forward_hook(record_divergence):
+        assert whole.fit(recorder)
     steps = whole.steps_per_epoch
     means = [sum(added[:steps]) / steps, sum(added[steps:]) / steps]
-    assert seen.curve("train", "auxiliary_loss") == pytest.approx(means, rel=1e-5)
+    assert recorder.curve("train", "auxiliary_loss") == pytest.approx(means, rel=1e-5)
     assert whole.titles["auxiliary_loss"] == "Auxiliary loss"
     assert "auxiliary_loss" not in loop(moons(), home).titles
 
@@ -142,4 +142,4 @@ def test_what_modules_add_is_on_the_curves_and_goes_on_after_a_break(home: Path)
     resumed.resume(checkpoint, broken.best.weights)
     assert resumed.fit(second)
     both = [*first.curve("train", "auxiliary_loss"), *second.curve("train", "auxiliary_loss")]
-    assert both == seen.curve("train", "auxiliary_loss")
+    assert both == recorder.curve("train", "auxiliary_loss")

@@ -1,4 +1,4 @@
-"""Callbacks: which events come, in which order, and who is asked whether to go on."""
+"""Callbacks: which events are emitted, in which order, and which callback is asked whether to continue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.training.test_reinforcement import agent
 
 
 class Events(Callback):
-    """Notes every event, with a name of its own; stops after so many steps."""
+    """Records every event with a prefix; stops after `stop_at` steps."""
 
     def __init__(self, seen: list[str], name: str = "", stop_at: int | None = None) -> None:
         self.seen, self.name, self.stop_at = seen, name, stop_at
@@ -50,7 +50,7 @@ class Events(Callback):
             self.seen.append(f"{self.name}metrics of epoch {epoch}")
 
 
-def test_events_come_in_the_order_that_the_trainer_documents(home: Path) -> None:
+def test_callback_events_have_the_documented_order(home: Path) -> None:
     seen: list[str] = []
     assert loop(moons(epochs=2, batch_size=400), home).fit(Events(seen))  # two steps in an epoch
     assert seen == [
@@ -61,13 +61,13 @@ def test_events_come_in_the_order_that_the_trainer_documents(home: Path) -> None
     ]
 
 
-def test_a_run_that_is_stopped_has_no_end(home: Path) -> None:
+def test_stopped_run_has_no_fit_end_event(home: Path) -> None:
     seen: list[str] = []
     assert not loop(moons(epochs=2, batch_size=400), home).fit(Events(seen, stop_at=1))
     assert seen == ["fit start", "epoch 0 start", "step 0 start", "step 1 end", "continue?"]
 
 
-def test_callbacks_are_called_in_their_order_and_none_after_one_that_stops(home: Path) -> None:
+def test_callbacks_run_in_order_until_one_stops(home: Path) -> None:
     seen: list[str] = []
     callbacks = CallbackList([Events(seen, "a "), Callback(), Events(seen, "b ", stop_at=1)])
     assert not loop(moons(epochs=1, batch_size=400), home).fit(callbacks, Events(seen, "c "))
@@ -76,8 +76,8 @@ def test_callbacks_are_called_in_their_order_and_none_after_one_that_stops(home:
 
 
 @pytest.mark.parametrize("objective", ["dqn", "ppo"])
-def test_an_agent_has_the_same_events(objective: str, home: Path) -> None:
-    """Its steps are those of the optimizer as well, of which an episode may have none or several."""
+def test_reinforcement_trainer_emits_the_same_events(objective: str, home: Path) -> None:
+    """Its steps are optimizer steps, too; an episode may have none or several."""
     seen: list[str] = []
     assert loop(agent(objective, epochs=1), home).fit(Events(seen))
     kinds = [event.split()[0] for event in seen]
@@ -94,7 +94,7 @@ def test_every_objective_has_a_trainer() -> None:
         assert issubclass(trainer_for(objective), Trainer)
 
 
-def test_only_what_lowers_one_loss_of_rows_is_distributed() -> None:
+def test_only_supervised_objectives_are_distributed() -> None:
     assert trainer_for(OBJECTIVES["regression"], is_distributed=True).__name__ == "DistributedTrainer"
     for name in ("gan", "dqn"):
         with pytest.raises(TrainingError, match="supports only one worker"):

@@ -1,4 +1,4 @@
-"""What is seen of a run while it trains: the layers' numbers by another way, samples, and that nothing disturbs it."""
+"""Training diagnostics: layer statistics, recorded samples, and no influence on the run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.runs.examples import loop, moons
 
 
 class Watched(Callback):
-    """A loop's watch that looks at every step, as a worker's does now and then."""
+    """A callback that measures at every step, while a worker does so periodically."""
 
     def __init__(self, project: Project, made: Trainer, folder: Path, stop_at: int | None = None) -> None:
         self.observer = Observer(project, RunArtifacts.in_directory(folder), every_s=0.0)
@@ -55,21 +55,21 @@ class Watched(Callback):
 
 
 def watched(project: Project, home: Path, folder: Path) -> tuple[Trainer, Watched]:
-    """A run to its end with everything looked at."""
-    made = loop(project, home)
-    watch = Watched(project, made, folder)
-    made.fit(watch)
+    """A completed run with all diagnostics."""
+    trainer = loop(project, home)
+    watch = Watched(project, trainer, folder)
+    trainer.fit(watch)
     assert not (folder / "log.jsonl").exists(), (folder / "log.jsonl").read_text()
-    return made, watch
+    return trainer, watch
 
 
-def test_numbers_of_layers_are_those_found_by_hand(home: Path, tmp_path: Path) -> None:
-    """Against a twin that is trained step by step without any hook."""
+def test_layer_statistics_match_manual_computation(home: Path, tmp_path: Path) -> None:
+    """Compared with a second run of the same seed without hooks."""
     document = moons(epochs=1, gradient_clip=0.01)
     watched(document, home, tmp_path)
-    found = read_history(RunArtifacts.in_directory(tmp_path))
-    assert found is not None
-    assert [place.name for place in found.places] == ["linear_1", "relu_1", "dropout_1", "batchnorm1d_1", "linear_2"]
+    history = read_history(RunArtifacts.in_directory(tmp_path))
+    assert history is not None
+    assert [place.name for place in history.places] == ["linear_1", "relu_1", "dropout_1", "batchnorm1d_1", "linear_2"]
 
     twin = loop(document, home)
     expected: list[dict[str, float]] = []
@@ -78,13 +78,13 @@ def test_numbers_of_layers_are_those_found_by_hand(home: Path, tmp_path: Path) -
         def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Any) -> None:
             layer: Any = twin.model.get_submodule("linear_1")
             self.before = torch.cat([weight.detach().flatten().clone() for weight in layer.parameters()])
-            numbers = torch.get_rng_state()
+            rng_state = torch.get_rng_state()
             with torch.no_grad():
                 self.given = inputs[0] @ layer.weight.T + layer.bias
             loss = twin.objective.loss(twin.model(*inputs), targets)
             gradients = torch.autograd.grad(loss, list(layer.parameters()))
             self.gradient = torch.cat([value.flatten() for value in gradients])
-            torch.set_rng_state(numbers)
+            torch.set_rng_state(rng_state)
 
         def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
             layer: Any = twin.model.get_submodule("linear_1")
@@ -103,31 +103,35 @@ def test_numbers_of_layers_are_those_found_by_hand(home: Path, tmp_path: Path) -
             )
 
     twin.fit(ByHand())
-    assert found.steps.tolist() == list(range(1, len(expected) + 1))
+    assert history.steps.tolist() == list(range(1, len(expected) + 1))
     for measure in ("gradient", "weight", "update", "mean", "std"):
-        assert found.of(measure)[:, 0] == pytest.approx([row[measure] for row in expected], rel=1e-3, abs=1e-6), measure
+        assert history.of(measure)[:, 0] == pytest.approx([row[measure] for row in expected], rel=1e-3, abs=1e-6), (
+            measure
+        )
     for measure in ("zeros", "dead"):
-        assert found.of(measure)[:, 1] == pytest.approx([row[f"relu {measure}"] for row in expected], abs=1e-3)
-    assert np.isnan(found.of("gradient")[:, 1]).all()  # a ReLU has no weights
-    assert np.isnan(found.of("dead")[:, 0]).all()  # a Linear layer's zeros are an accident
+        assert history.of(measure)[:, 1] == pytest.approx([row[f"relu {measure}"] for row in expected], abs=1e-3)
+    assert np.isnan(history.of("gradient")[:, 1]).all()  # a ReLU has no weights
+    assert np.isnan(history.of("dead")[:, 0]).all()  # zeros in the output of a Linear layer mean nothing
 
 
-def test_looking_changes_nothing(home: Path, tmp_path: Path) -> None:
-    """Weights, optimizer, random numbers and best epoch, with dropout: equal to the last bit."""
+def test_observer_does_not_change_the_run(home: Path, tmp_path: Path) -> None:
+    """Weights, random numbers and best epoch, with dropout: equal bit for bit."""
     document = moons(epochs=3)
     with hooks_set() as hooks:
-        seen, _ = watched(document, home, tmp_path)
+        observed, _ = watched(document, home, tmp_path)
     assert hooks
     assert not left(hooks)
-    alone = loop(document, home)
-    alone.fit(Callback())
-    for one, other in zip(seen.checkpoint().weights.values(), alone.checkpoint().weights.values(), strict=True):
+    unobserved = loop(document, home)
+    unobserved.fit(Callback())
+    for one, other in zip(
+        observed.checkpoint().weights.values(), unobserved.checkpoint().weights.values(), strict=True
+    ):
         assert torch.equal(one, other)
-    assert torch.equal(seen.checkpoint().state["rng"], alone.checkpoint().state["rng"])
-    assert seen.best.value == alone.best.value
+    assert torch.equal(observed.checkpoint().state["rng"], unobserved.checkpoint().state["rng"])
+    assert observed.best.value == unobserved.best.value
 
 
-def test_layers_of_nested_networks_have_the_titles_of_their_nodes(home: Path) -> None:
+def test_nested_layer_names_use_node_titles(home: Path) -> None:
     block = network({"input_1": ("Input", {}), "linear_1": ("Linear", {"units": 8}), "output_1": ("Output", {})})
     inner = block.nodes["linear_1"].model_copy(update={"title": "Mix"})
     block = block.model_copy(update={"nodes": {**block.nodes, "linear_1": inner}})
@@ -138,44 +142,46 @@ def test_layers_of_nested_networks_have_the_titles_of_their_nodes(home: Path) ->
         ("Linear", {"units": 2}),
     ).with_network("block", block)
     model = module(document)
-    found = places(document, model)
-    assert [place.name for place in found] == [
+    layer_places = places(document, model)
+    assert [place.name for place in layer_places] == [
         "subnetwork_1 1 › Mix",
         "subnetwork_1 2 › Mix",
         "subnetwork_2 › Mix",
         "linear_1",
     ]
-    assert found[0].nodes == ("subnetwork_1", "linear_1")
-    owned = {name for place in found for name, _ in model.get_submodule(place.path).named_parameters(place.path)}
-    assert owned == set(dict(model.named_parameters()))
+    assert layer_places[0].nodes == ("subnetwork_1", "linear_1")
+    covered = {
+        name for place in layer_places for name, _ in model.get_submodule(place.path).named_parameters(place.path)
+    }
+    assert covered == set(dict(model.named_parameters()))
 
 
-def test_a_resumed_run_has_no_double_record(home: Path, tmp_path: Path) -> None:
+def test_resumed_run_has_no_duplicate_records(home: Path, tmp_path: Path) -> None:
     document = moons(epochs=4)
-    made = loop(document, home)
-    watch = Watched(document, made, tmp_path, stop_at=9)
-    made.fit(watch)
-    kept = deepcopy(made.checkpoint())
-    watch.stop_at = 31  # goes on, and is lost
-    made.fit(watch)
+    trainer = loop(document, home)
+    watch = Watched(document, trainer, tmp_path, stop_at=9)
+    trainer.fit(watch)
+    checkpoint = deepcopy(trainer.checkpoint())
+    watch.stop_at = 31  # these steps are lost
+    trainer.fit(watch)
     assert read_history(RunArtifacts.in_directory(tmp_path)).steps[-1] == 31  # type: ignore[union-attr]
     with (tmp_path / "layers.bin").open("ab") as file:
         file.write(b"cut off")
 
-    again = loop(document, home)
-    again.resume(kept)
-    again.fit(Watched(document, again, tmp_path))
+    resumed = loop(document, home)
+    resumed.resume(checkpoint)
+    resumed.fit(Watched(document, resumed, tmp_path))
     whole_folder = tmp_path / "whole"
     whole_folder.mkdir()
     watched(document, home, whole_folder)
-    found, whole = (
+    history, whole = (
         read_history(RunArtifacts.in_directory(tmp_path)),
         read_history(RunArtifacts.in_directory(whole_folder)),
     )
-    assert found is not None
+    assert history is not None
     assert whole is not None
-    assert found.steps.tolist() == whole.steps.tolist() == list(range(1, again.step + 1))
-    assert np.array_equal(found.values, whole.values, equal_nan=True)
+    assert history.steps.tolist() == whole.steps.tolist() == list(range(1, resumed.step + 1))
+    assert np.array_equal(history.values, whole.values, equal_nan=True)
     first, second = (
         read_samples(RunArtifacts.in_directory(tmp_path)),
         read_samples(RunArtifacts.in_directory(whole_folder)),
@@ -185,57 +191,60 @@ def test_a_resumed_run_has_no_double_record(home: Path, tmp_path: Path) -> None:
     assert [line["epoch"] for line in first.epochs] == [1, 2, 3, 4]
 
 
-def test_a_long_history_stays_small(tmp_path: Path) -> None:
+def test_long_history_is_thinned(tmp_path: Path) -> None:
     writer = Writer(RunArtifacts.in_directory(tmp_path), [], [], 0)
     for step in range(1, 2 * MOST + 2):
         if step % writer.every == 0:
             writer.append(step, 0.0, np.zeros((0, len(MEASURES)), np.float32))
-    found = read_history(RunArtifacts.in_directory(tmp_path))
-    assert found is not None
-    assert MOST / 2 <= len(found.steps) <= MOST
-    assert found.steps[0] == 1
-    assert (np.diff(found.steps) > 0).all()
+    history = read_history(RunArtifacts.in_directory(tmp_path))
+    assert history is not None
+    assert MOST / 2 <= len(history.steps) <= MOST
+    assert history.steps[0] == 1
+    assert (np.diff(history.steps) > 0).all()
 
 
-def test_looking_is_as_rare_as_it_is_dear(home: Path) -> None:
-    """Where a look takes a fifth of a second, no more follow until training took a hundred times as much."""
-    made = loop(moons(), home)
-    lens, seen = LayerStatistics(made.model, places(moons(), made.model), every_s=0.01), list[float]()
+def test_measurement_frequency_adapts_to_its_cost(home: Path) -> None:
+    """After a measurement of 0.2 s, the next one waits until training took a hundred times as long."""
+    trainer = loop(moons(), home)
+    statistics, measurements = (
+        LayerStatistics(trainer.model, places(moons(), trainer.model), every_s=0.01),
+        list[float](),
+    )
 
     def busy(seconds: float) -> None:
-        end = time.process_time() + seconds
-        while time.process_time() < end:
+        deadline = time.process_time() + seconds
+        while time.process_time() < deadline:
             pass
 
-    end = time.process_time() + 1.0
-    while time.process_time() < end:  # the first one has nothing to compare with, and the second is the dear one
+    deadline = time.process_time() + 1.0
+    while time.process_time() < deadline:  # the first is the baseline, the second is the expensive one
         busy(0.002)
-        lens.before_step()
-        if lens.after_step(lambda: busy(0.2)) is not None:
-            seen.append(0.0)
-    assert len(seen) == 2
+        statistics.before_step()
+        if statistics.after_step(lambda: busy(0.2)) is not None:
+            measurements.append(0.0)
+    assert len(measurements) == 2
 
 
-def test_samples_of_classes_are_what_the_network_says(home: Path, tmp_path: Path) -> None:
+def test_recorded_samples_match_network_predictions(home: Path, tmp_path: Path) -> None:
     document = digits_mlp(epochs=3, learning_rate=3e-3, device="cpu")
-    made, _ = watched(document, home, tmp_path)
-    found = read_samples(RunArtifacts.in_directory(tmp_path))
-    assert found is not None
-    assert len(found.rows) == 8
-    assert [line["epoch"] for line in found.epochs] == [1, 2, 3]
-    rows = [row["row"] for row in found.rows]
-    assert set(rows) <= set(made.data.split["validation"].tolist())
+    trainer, _ = watched(document, home, tmp_path)
+    samples = read_samples(RunArtifacts.in_directory(tmp_path))
+    assert samples is not None
+    assert len(samples.rows) == 8
+    assert [line["epoch"] for line in samples.epochs] == [1, 2, 3]
+    rows = [row["row"] for row in samples.rows]
+    assert set(rows) <= set(trainer.data.split["validation"].tolist())
     with torch.no_grad():
-        shares = made.model.eval()(made.data.inputs["image"][rows]).softmax(1)
-    for place, (row, said) in enumerate(zip(found.rows, found.epochs[-1]["said"], strict=True)):
-        assert said["text"] == made.data.schema.target.classes[int(shares[place].argmax())]
-        assert said["share"] == pytest.approx(float(shares[place].max()), abs=1e-5)
-        assert row["true"] == made.data.target_text(row["row"])
-        picture = made.data.example(row["row"]).image
+        probabilities = trainer.model.eval()(trainer.data.inputs["image"][rows]).softmax(1)
+    for place, (row, prediction) in enumerate(zip(samples.rows, samples.epochs[-1]["said"], strict=True)):
+        assert prediction["text"] == trainer.data.schema.target.classes[int(probabilities[place].argmax())]
+        assert prediction["share"] == pytest.approx(float(probabilities[place].max()), abs=1e-5)
+        assert row["true"] == trainer.data.target_text(row["row"])
+        picture = trainer.data.example(row["row"]).image
         assert unpacked(row["picture"])[:, :, 0] == pytest.approx(np.asarray(picture) * 255, abs=0.51)
 
 
-# One template for each objective that answers to rows; what agents do is shown as episodes.
+# One template for each objective that predicts rows; agents are shown as episodes.
 ONE_EACH = {one.project.training.objective: name for name, one in sorted(templates().items(), reverse=True)}
 LEARN_FROM_ROWS = sorted(
     name for objective, name in ONE_EACH.items() if OBJECTIVES[objective].task.explainable_prediction
@@ -243,40 +252,40 @@ LEARN_FROM_ROWS = sorted(
 
 
 @pytest.mark.parametrize("name", LEARN_FROM_ROWS)
-def test_every_objective_has_samples(name: str, home: Path, tmp_path: Path) -> None:
-    """Whatever the objective: before any training, as after an epoch; in a form that the page can draw."""
+def test_every_objective_records_samples(name: str, home: Path, tmp_path: Path) -> None:
+    """Before any training, in a format that the page can display."""
     document = templates()[name].project
-    made = loop(document, home)
-    watch = Watched(document, made, tmp_path)
-    watch.on_epoch_end(made)
+    trainer = loop(document, home)
+    watch = Watched(document, trainer, tmp_path)
+    watch.on_epoch_end(trainer)
     assert not (tmp_path / "log.jsonl").exists(), (tmp_path / "log.jsonl").read_text()
-    found = read_samples(RunArtifacts.in_directory(tmp_path))
-    assert found is not None
-    (line,) = found.epochs
-    assert len(line["said"]) == len(found.rows) > 0
-    # Scores that only put rows in an order are not so much above or below the truth.
-    assert not (made.objective.task.scores_items and any("values" in row for row in found.rows))
-    for said in line["said"]:
-        assert set(said) & {"text", "values", "picture", "classes", "series"}
+    samples = read_samples(RunArtifacts.in_directory(tmp_path))
+    assert samples is not None
+    (line,) = samples.epochs
+    assert len(line["said"]) == len(samples.rows) > 0
+    # Ranking scores have no scale, so they are not compared with the target.
+    assert not (trainer.objective.task.scores_items and any("values" in row for row in samples.rows))
+    for prediction in line["said"]:
+        assert set(prediction) & {"text", "values", "picture", "classes", "series"}
         for kind in ("picture", "classes"):
-            if kind in said:
-                assert unpacked(said[kind]).size > 0
+            if kind in prediction:
+                assert unpacked(prediction[kind]).size > 0
     assert len(json.dumps(line)) < 500_000
 
 
-def test_the_remaining_time_is_a_range() -> None:
-    pace = Throughput()
-    assert pace.left(100) is None
+def test_remaining_time_is_a_range() -> None:
+    throughput = Throughput()
+    assert throughput.left(100) is None
     steps, now = 0, 0.0
     for beat in range(40):
-        pace.update(steps, now)
+        throughput.update(steps, now)
         now += 1.0
-        steps += 10 if beat % 10 < 5 else 20  # half of the time twice as fast
-    low, high = pace.left(1000)  # type: ignore[misc]
+        steps += 10 if beat % 10 < 5 else 20  # twice as fast half of the time
+    low, high = throughput.left(1000)  # type: ignore[misc]
     assert low == pytest.approx(50, rel=0.05)
     assert high == pytest.approx(100, rel=0.05)
-    pace.pause()
-    pace.update(steps, now + 3600)
-    low, high = pace.left(1000)  # type: ignore[misc]
-    assert high < 101  # the hour of the pause counts nowhere
+    throughput.pause()
+    throughput.update(steps, now + 3600)
+    low, high = throughput.left(1000)  # type: ignore[misc]
+    assert high < 101  # the pause of one hour is not counted
     assert math.isfinite(low)

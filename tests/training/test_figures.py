@@ -1,4 +1,4 @@
-"""Every template against the figure that it states."""
+"""Every template reaches the metric that it states."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from netloom.training.trainers.registry import build_trainer
 
 
 class Reaching(Callback):
-    """Ends a training as soon as the best weights so far reach a template's figure. It looks each time that they reach
-    it on the validation rows, and eight times in any case, as not all is measured there."""
+    """Stops training as soon as the best weights reach the template's stated metric. It evaluates when the validation
+    metric reaches it, and seven times in any case, as not every metric is measured on the validation rows."""
 
     def __init__(self, template: Template, project: Project, text: str) -> None:
         self._template, self._project, self._text = template, project, text
@@ -35,10 +35,10 @@ class Reaching(Callback):
 
     def on_epoch_end(self, loop: Trainer) -> None:
         measured = self._measured.get(self._template.metric)
-        promising = measured is not None and enough(self._template, measured, loop.data)
+        promising = measured is not None and is_reached(self._template, measured, loop.data)
         if loop.epoch not in self._looks and not (promising and loop.best.epoch == loop.epoch - 1):
             return
-        with torch.random.fork_rng():  # so that what is drawn afterwards is what would have been drawn
+        with torch.random.fork_rng():  # so that the evaluation does not change the random numbers of the run
             model = module(self._text)
             model.load_state_dict(loop.best.weights)
             self._reached = reaches(self._template, TrainedRun(self._project, self._text, model.eval(), loop.data))
@@ -50,10 +50,10 @@ class Reaching(Callback):
 def reaches(template: Template, trained: TrainedRun) -> bool:
     reached = evaluate(trained).metrics[template.metric]
     print(f"{template.name}: {template.metric} {reached:.4f}")
-    return enough(template, reached, trained.data)
+    return is_reached(template, reached, trained.data)
 
 
-def enough(template: Template, reached: float, data: Prepared) -> bool:
+def is_reached(template: Template, reached: float, data: Prepared) -> bool:
     if template.below_bigram_entropy:
         return reached < bigram_entropy(data)
     assert template.at_least is not None
@@ -61,22 +61,22 @@ def enough(template: Template, reached: float, data: Prepared) -> bool:
 
 
 def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -> TrainedRun:
-    """A template that was trained until its figure is reached, or to its end."""
+    """A template, trained until it reaches its stated metric, or to the end."""
     template = templates()[name]
     training = template.project.training.model_copy(update={"device": "cpu"})
     project = template.project.model_copy(update={"training": training})
     text, start = source(project), time.process_time()
-    made = build_trainer(project, text, prepare(project.data, home))
-    made.fit(Callback() if whole else Reaching(template, project, text))
+    trainer = build_trainer(project, text, prepare(project.data, home))
+    trainer.fit(Callback() if whole else Reaching(template, project, text))
     assert time.process_time() - start < 120
-    found = TrainedRun(project, text, made.best_model(), made.data)
-    assert reaches(template, found)
-    return found
+    trained = TrainedRun(project, text, trainer.best_model(), trainer.data)
+    assert reaches(template, trained)
+    return trained
 
 
-# Its figure is seen to where its pictures are judged, so that it is trained once.
+# Tested in test_adversarial, so that it is trained only once.
 ELSEWHERE = "digits_gan"
-# Those that take two thirds of the time of all: `pytest -m long` trains them.
+# These take two thirds of the total time: `pytest -m long` trains them.
 COSTLY = (
     "cartpole_reinforce",
     "dates_gru",
@@ -101,20 +101,20 @@ COSTLY = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in templates() if name not in (*COSTLY, ELSEWHERE)])
-def test_template_reaches_its_figure(name: str, home: Path) -> None:
+def test_template_reaches_its_stated_metric(name: str, home: Path) -> None:
     at_its_figure(name, home)
 
 
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", COSTLY)
-def test_costly_template_reaches_its_figure(name: str, home: Path) -> None:
+def test_costly_template_reaches_its_stated_metric(name: str, home: Path) -> None:
     at_its_figure(name, home)
 
 
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", list(templates()))
-def test_template_ends_at_its_figure(name: str, home: Path) -> None:
-    """What was reached on the way is still there at the end."""
+def test_fully_trained_template_reaches_its_stated_metric(name: str, home: Path) -> None:
+    """The metric that was reached during training still holds at the end."""
     at_its_figure(name, home, whole=True)

@@ -1,4 +1,4 @@
-"""The training loop in this process: what it lowers, how it goes on after a break, and when it gives up."""
+"""The training loop in this process: minimization, resuming, and failing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.runs.examples import Recorder, loop, moons
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two nests of dictionaries, lists and tensors are exactly equal."""
+    """Whether two nested structures of dictionaries, lists and tensors are exactly equal."""
     if isinstance(first, torch.Tensor):
         return torch.equal(first, second)
     if isinstance(first, dict):
@@ -37,16 +37,16 @@ def same(first: Any, second: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", ["diabetes", "digits_mlp", "tales"])
-def test_loss_falls_under_each_objective(name: str, home: Path) -> None:
+def test_loss_falls_for_each_objective(name: str, home: Path) -> None:
     project = templates()[name].project
     epochs = {"diabetes": 8, "digits_mlp": 5, "tales": 1}[name]
     document = project.model_copy(update={"training": project.training.model_copy(update={"epochs": epochs})})
-    made = loop(document, home)
-    before = made.evaluate("validation")["loss"]
+    trainer = loop(document, home)
+    before = trainer.evaluate("validation")["loss"]
     if name == "tales":
-        made.total_steps = 40
-    made.fit(Recorder(stop_at=40 if name == "tales" else None))
-    assert made.evaluate("validation")["loss"] < 0.9 * before
+        trainer.total_steps = 40
+    trainer.fit(Recorder(stop_at=40 if name == "tales" else None))
+    assert trainer.evaluate("validation")["loss"] < 0.9 * before
 
 
 def test_schedule_reaches_the_optimizer(home: Path) -> None:
@@ -58,10 +58,10 @@ def test_schedule_reaches_the_optimizer(home: Path) -> None:
             self.seen.append(loop.optimizer.param_groups[0]["lr"])
             return True
 
-    made, watch = loop(moons(schedule="cosine", epochs=2, learning_rate=0.5), home), Rates()
-    made.fit(watch)
-    expected = [0.5 * factor("cosine", step, made.total_steps) for step in range(made.total_steps)]
-    assert watch.seen == pytest.approx(expected[: len(watch.seen)])
+    trainer, rates = loop(moons(schedule="cosine", epochs=2, learning_rate=0.5), home), Rates()
+    trainer.fit(rates)
+    expected = [0.5 * factor("cosine", step, trainer.total_steps) for step in range(trainer.total_steps)]
+    assert rates.seen == pytest.approx(expected[: len(rates.seen)])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 64, 65, 128, 129, 1000])
@@ -73,7 +73,7 @@ def test_batches_hold_every_row_once(rows: int, size: int) -> None:
         assert all(2 <= end - start <= size + 1 for start, end in bounds)
 
 
-def test_each_epoch_sees_every_row_in_another_order(home: Path) -> None:
+def test_each_epoch_shuffles_all_rows(home: Path) -> None:
     class Rows(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -85,12 +85,12 @@ def test_each_epoch_sees_every_row_in_another_order(home: Path) -> None:
             out: torch.Tensor = self.linear(x)
             return out
 
-    made = loop(moons(epochs=2, batch_size=50), home)
+    template = loop(moons(epochs=2, batch_size=50), home)
     model = Rows()
-    counted = SupervisedTrainer(model, made.objective, made.data, made.fields, made.training, "cpu")
-    counted.fit(Callback())
+    trainer = SupervisedTrainer(model, template.objective, template.data, template.fields, template.training, "cpu")
+    trainer.fit(Callback())
     seen = torch.cat(model.seen)
-    rows = made.data.inputs["features"][made.data.split["train"]]
+    rows = template.data.inputs["features"][template.data.split["train"]]
     first, second = seen[: len(rows)], seen[len(rows) :]
     assert not torch.equal(first, second)
     for epoch in (first, second):
@@ -109,11 +109,11 @@ def documents() -> dict[str, Project]:
 
 @pytest.mark.parametrize("name", documents())
 @pytest.mark.parametrize("stop_at", [1, 7, 11, 12])
-def test_resumed_run_equals_one_without_a_break(name: str, stop_at: int, home: Path, tmp_path: Path) -> None:
-    """Weights, buffers, optimizer, random numbers, best epoch and curves; wherever it was interrupted."""
+def test_resumed_run_equals_uninterrupted_run(name: str, stop_at: int, home: Path, tmp_path: Path) -> None:
+    """Weights, buffers, optimizer, random numbers, best epoch and curves, wherever the run is interrupted."""
     document = documents()[name]
-    whole, seen = loop(document, home), Recorder()
-    assert whole.fit(seen)
+    whole, recorder = loop(document, home), Recorder()
+    assert whole.fit(recorder)
 
     broken, first = loop(document, home), Recorder(stop_at)
     stopped = not broken.fit(first)
@@ -122,90 +122,90 @@ def test_resumed_run_equals_one_without_a_break(name: str, stop_at: int, home: P
     save(RunArtifacts.in_directory(tmp_path), step, broken.checkpoint())
     if broken.best.weights:
         save_best(RunArtifacts.in_directory(tmp_path), broken.best.weights, {})
-    torch.manual_seed(99)  # another process knows nothing of the first
+    torch.manual_seed(99)  # as in another process
     torch.rand(7)
 
-    found = load(RunArtifacts.in_directory(tmp_path))
-    assert found is not None
+    loaded = load(RunArtifacts.in_directory(tmp_path))
+    assert loaded is not None
     resumed, second = loop(document, home), Recorder()
     best = weights(RunArtifacts.in_directory(tmp_path)) if (tmp_path / "best.safetensors").exists() else None
-    resumed.resume(found[1], best)
+    resumed.resume(loaded[1], best)
     assert resumed.fit(second)
     assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
     assert same(whole.checkpoint().state, resumed.checkpoint().state)
     assert same(whole.best.weights, resumed.best.weights)
     for split in ("train", "validation"):
-        assert seen.curve(split, "loss") == first.curve(split, "loss") + second.curve(split, "loss")
+        assert recorder.curve(split, "loss") == first.curve(split, "loss") + second.curve(split, "loss")
     keys = [point[:4] for point in first.points + second.points if point[3] != "batch_loss"]
     assert len(keys) == len(set(keys))
 
 
-def test_checkpoints_are_no_code(home: Path, tmp_path: Path) -> None:
-    made = loop(moons(), home)
-    made.fit(Recorder(stop_at=5))
+def test_checkpoints_load_with_weights_only(home: Path, tmp_path: Path) -> None:
+    trainer = loop(moons(), home)
+    trainer.fit(Recorder(stop_at=5))
     for step in (5, 6, 7):
-        save(RunArtifacts.in_directory(tmp_path), step, made.checkpoint())
-    kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir())
-    assert kept == ["6", "7"]
+        save(RunArtifacts.in_directory(tmp_path), step, trainer.checkpoint())
+    steps_on_disk = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir())
+    assert steps_on_disk == ["6", "7"]
     state = torch.load(tmp_path / "checkpoints" / "7" / "state.pt", weights_only=True)
     assert state["step"] == 5
-    found = load(RunArtifacts.in_directory(tmp_path))
-    assert found is not None
-    assert found[0] == 7
-    assert same(found[1].weights, dict(made.model.state_dict()))
+    loaded = load(RunArtifacts.in_directory(tmp_path))
+    assert loaded is not None
+    assert loaded[0] == 7
+    assert same(loaded[1].weights, dict(trainer.model.state_dict()))
 
 
-def test_checkpoint_cut_short_leaves_the_one_before(home: Path, tmp_path: Path) -> None:
-    made = loop(moons(), home)
-    save(RunArtifacts.in_directory(tmp_path), 1, made.checkpoint())
+def test_incomplete_checkpoint_is_ignored(home: Path, tmp_path: Path) -> None:
+    trainer = loop(moons(), home)
+    save(RunArtifacts.in_directory(tmp_path), 1, trainer.checkpoint())
     half = tmp_path / "checkpoints" / ".abc"
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
-    found = load(RunArtifacts.in_directory(tmp_path))
-    assert found is not None
-    assert found[0] == 1
-    save(RunArtifacts.in_directory(tmp_path), 2, made.checkpoint())
+    loaded = load(RunArtifacts.in_directory(tmp_path))
+    assert loaded is not None
+    assert loaded[0] == 1
+    save(RunArtifacts.in_directory(tmp_path), 2, trainer.checkpoint())
 
 
-def test_no_checkpoint_yet(tmp_path: Path) -> None:
+def test_loading_without_checkpoint(tmp_path: Path) -> None:
     assert load(RunArtifacts.in_directory(tmp_path)) is None
     with pytest.raises(FileNotFoundError, match="no checkpoint yet"):
         weights(RunArtifacts.in_directory(tmp_path))
 
 
-def test_checkpoint_holds_copies_of_no_other_type(home: Path) -> None:
+def test_checkpoint_weights_are_tensors(home: Path) -> None:
     checkpoint: Checkpoint = loop(moons(), home).checkpoint()
     assert all(isinstance(value, torch.Tensor) for value in checkpoint.weights.values())
 
 
 @pytest.mark.parametrize("rate", [10.0])
-def test_loss_that_is_no_number_ends_training_with_a_sentence(rate: float, home: Path) -> None:
+def test_nan_loss_raises_training_error(rate: float, home: Path) -> None:
     project = templates()["diabetes"].project
     training = project.training.model_copy(update={"learning_rate": rate, "optimizer": "sgd", "epochs": 60})
-    made = loop(project.model_copy(update={"training": training}), home)
+    trainer = loop(project.model_copy(update={"training": training}), home)
     with pytest.raises(TrainingError, match=r"^The loss became (nan|inf) by step \d+ .*Lower the learning rate"):
-        made.fit(Callback())
+        trainer.fit(Callback())
 
 
-def test_best_weights_are_those_of_the_lowest_validation_loss(home: Path) -> None:
-    made, seen = loop(moons(epochs=10, learning_rate=0.2), home), Recorder()
-    made.fit(seen)
-    curve = seen.curve("validation", "loss")
-    assert made.best.value == min(curve)
-    assert made.best.epoch == curve.index(min(curve))
-    made.model.load_state_dict(made.best.weights)
-    assert made.evaluate("validation")["loss"] == made.best.value
+def test_best_weights_have_the_lowest_validation_loss(home: Path) -> None:
+    trainer, recorder = loop(moons(epochs=10, learning_rate=0.2), home), Recorder()
+    trainer.fit(recorder)
+    curve = recorder.curve("validation", "loss")
+    assert trainer.best.value == min(curve)
+    assert trainer.best.epoch == curve.index(min(curve))
+    trainer.model.load_state_dict(trainer.best.weights)
+    assert trainer.evaluate("validation")["loss"] == trainer.best.value
 
 
-def test_early_stopping_waits_as_long_as_it_is_told(home: Path) -> None:
-    made, seen = loop(moons(epochs=500, learning_rate=0.1, early_stopping=3), home), Recorder()
-    assert made.fit(seen)
-    curve = seen.curve("validation", "loss")
+def test_early_stopping_waits_for_its_patience(home: Path) -> None:
+    trainer, recorder = loop(moons(epochs=500, learning_rate=0.1, early_stopping=3), home), Recorder()
+    assert trainer.fit(recorder)
+    curve = recorder.curve("validation", "loss")
     assert len(curve) < 500
     assert len(curve) - 1 - curve.index(min(curve)) == 3
 
 
-def test_gradient_is_clipped(home: Path) -> None:
+def test_gradient_norm_is_clipped(home: Path) -> None:
     class Norms(Callback):
         def __init__(self) -> None:
             self.largest = 0.0
@@ -221,15 +221,15 @@ def test_gradient_is_clipped(home: Path) -> None:
     assert clipped.largest <= 0.0501 < free.largest
 
 
-def test_frozen_layers_stay_as_they_are(home: Path) -> None:
+def test_frozen_layers_do_not_change(home: Path) -> None:
     document = moons()
     nodes = dict(document.main_network.nodes)
     nodes["linear_1"] = nodes["linear_1"].model_copy(update={"frozen": True})
     document = document.with_network("main", document.main_network.model_copy(update={"nodes": nodes}))
-    made = loop(document, home)
-    before = {key: value.clone() for key, value in made.model.state_dict().items()}
-    made.fit(Callback())
-    after = made.model.state_dict()
+    trainer = loop(document, home)
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    trainer.fit(Callback())
+    after = trainer.model.state_dict()
     assert torch.equal(before["linear_1.weight"], after["linear_1.weight"])
     assert not torch.equal(before["linear_2.weight"], after["linear_2.weight"])
 
@@ -241,18 +241,18 @@ def test_equal_seeds_give_equal_runs(home: Path) -> None:
     assert not first.model.training
 
 
-def test_measuring_does_not_change_the_training(home: Path) -> None:
-    made = loop(moons(), home)
-    made.model.train()
-    before = {key: value.clone() for key, value in made.model.state_dict().items()}
-    numbers = torch.get_rng_state()
-    made.evaluate("train")
-    assert made.model.training
-    assert same(before, dict(made.model.state_dict()))
-    assert torch.equal(numbers, torch.get_rng_state())
+def test_evaluation_does_not_change_the_training_state(home: Path) -> None:
+    trainer = loop(moons(), home)
+    trainer.model.train()
+    before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
+    rng_state = torch.get_rng_state()
+    trainer.evaluate("train")
+    assert trainer.model.training
+    assert same(before, dict(trainer.model.state_dict()))
+    assert torch.equal(rng_state, torch.get_rng_state())
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_gpu_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.is_available():
         assert choose("auto") == choose("cuda") == "cuda"
     else:
@@ -262,11 +262,11 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert choose("cpu") == "cpu"
 
 
-def test_threads_leave_a_core() -> None:
+def test_thread_count_shrinks_with_worker_count() -> None:
     assert threads() >= threads(2) >= threads(1000) == 1
 
 
-def test_language_model_of_chance_has_the_entropy_of_chance(home: Path) -> None:
+def test_zero_weight_language_model_has_uniform_entropy(home: Path) -> None:
     document = chain(
         ("Input", {"field": "text", "kind": "tokens", "shape": [64], "vocabulary": 56}),
         ("Embedding", {"vocabulary": 56, "dim": 8}),
@@ -274,10 +274,10 @@ def test_language_model_of_chance_has_the_entropy_of_chance(home: Path) -> None:
         data=DataChoice(dataset="tales"),
         training=Training(objective="language_modelling", epochs=1, device="cpu"),
     )
-    made = loop(document, home)
-    for weight in made.model.parameters():
+    trainer = loop(document, home)
+    for weight in trainer.model.parameters():
         nn.init.zeros_(weight)
-    measures = made.evaluate("validation")
+    measures = trainer.evaluate("validation")
     assert measures["loss"] == pytest.approx(math.log(56), rel=1e-5)
     assert measures["perplexity"] == pytest.approx(56, rel=1e-4)
 
