@@ -55,9 +55,9 @@ def network(
     return Network(nodes=typed_nodes, edges=all_edges, parameters=parameters)
 
 
-def networks(**made: Network) -> Project:
+def networks(**by_name: Network) -> Project:
     """A project of several networks, one of them called main."""
-    return Project(name="Test", networks=made)
+    return Project(name="Test", networks=by_name)
 
 
 def of_every_field(schema: Schema, outputs: int, **rest: Any) -> Project:

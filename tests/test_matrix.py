@@ -212,8 +212,8 @@ def test_split_is_applied_or_rejected_with_a_message(name: str, method: str, upl
     groups, times = prepared.raw.groups, prepared.raw.times
     if method == "group":
         assert groups is not None
-        seen = [set(groups[list(rows)].tolist()) for rows in parts.values()]
-        assert len(set.union(*seen)) == sum(map(len, seen))
+        group_sets = [set(groups[list(rows)].tolist()) for rows in parts.values()]
+        assert len(set.union(*group_sets)) == sum(map(len, group_sets))
     if method == "time" and times is not None:
         train, validation, test = (times[list(parts[part])] for part in ("train", "validation", "test"))
         assert train.max() < validation.min()

@@ -128,24 +128,26 @@ def read_in_python(home: Path, run_id: str, rows: Any, links: list[str], project
     return results
 
 
-def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
+def differences(value: Any, expected_value: Any, path: str = "") -> list[str]:
     """Where numbers are not close to, or other values not equal to, the expected ones. Extra keys are allowed."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        missing = [f"{path}.{key} is not there" for key in wanted if key not in found]
-        inner = (differences(found[key], wanted[key], f"{path}.{key}") for key in wanted if key in found)
+    if isinstance(expected_value, dict) and isinstance(value, dict):
+        missing = [f"{path}.{key} is not there" for key in expected_value if key not in value]
+        inner = (
+            differences(value[key], expected_value[key], f"{path}.{key}") for key in expected_value if key in value
+        )
         return missing + [line for lines in inner for line in lines]
-    if isinstance(wanted, list) and isinstance(found, (list, tuple)):
-        if len(found) != len(wanted):
-            return [f"{path} has {len(found)} items, expected {len(wanted)}"]
-        pairs = enumerate(zip(found, wanted, strict=True))
+    if isinstance(expected_value, list) and isinstance(value, (list, tuple)):
+        if len(value) != len(expected_value):
+            return [f"{path} has {len(value)} items, expected {len(expected_value)}"]
+        pairs = enumerate(zip(value, expected_value, strict=True))
         return [
             line for place, (actual, reference) in pairs for line in differences(actual, reference, f"{path}[{place}]")
         ]
-    if isinstance(wanted, float) and isinstance(found, (int, float)):
-        same = math.isclose(found, wanted, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    if isinstance(expected_value, float) and isinstance(value, (int, float)):
+        same = math.isclose(value, expected_value, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
     else:
-        same = found == wanted
-    return [] if same else [f"{path} is {found!r}, expected {wanted!r}"]
+        same = value == expected_value
+    return [] if same else [f"{path} is {value!r}, expected {expected_value!r}"]
 
 
 def part_of(names: Any, part: int) -> list[str]:
@@ -400,11 +402,11 @@ def test_runs_resume_branch_and_reproduce(older: Older, tmp_path: Path) -> None:
         )
 
 
-def assert_metrics_close(found: dict[str, float], wanted: dict[str, float]) -> None:
+def assert_metrics_close(metrics: dict[str, float], expected_metrics: dict[str, float]) -> None:
     """Rounding differences grow during training: a row or two may get another class."""
-    assert found.keys() >= wanted.keys()
-    assert found["loss"] == pytest.approx(wanted["loss"], rel=1e-2)
-    assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=0.05)
+    assert metrics.keys() >= expected_metrics.keys()
+    assert metrics["loss"] == pytest.approx(expected_metrics["loss"], rel=1e-2)
+    assert {name: metrics[name] for name in expected_metrics} == pytest.approx(expected_metrics, abs=0.05)
 
 
 def test_sweeps_are_listed_and_resumed(older: Older, tmp_path: Path) -> None:

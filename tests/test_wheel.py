@@ -36,8 +36,8 @@ class Installed:
 
     @property
     def package(self) -> Path:
-        (found,) = self.environment.rglob("site-packages/netloom")
-        return found
+        (folder,) = self.environment.rglob("site-packages/netloom")
+        return folder
 
     def call(self, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment in the empty folder, and wait for it."""

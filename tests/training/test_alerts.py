@@ -29,10 +29,10 @@ def notices_of(project: Project, home: Path, folder: Path, modify: Any = None) -
     trainer = loop(project, home)
     if modify is not None:
         modify(trainer)
-    watch = Watched(project, trainer, folder)
-    trainer.fit(watch)
+    callback = Watched(project, trainer, folder)
+    trainer.fit(callback)
     assert not (folder / "log.jsonl").exists(), (folder / "log.jsonl").read_text()
-    return {notice["code"]: notice for notice in watch.observer.notices}
+    return {notice["code"]: notice for notice in callback.observer.notices}
 
 
 def on_moons(*layers: tuple[str, dict[str, Any]], **training: Any) -> Project:
@@ -211,8 +211,8 @@ def test_class_imbalance_alert(home: Path, tmp_path: Path) -> None:
     rows = trainer.data.split["train"]
     nines = rows[trainer.data.target[rows] == 9]
     trainer.data.target[nines[:-5]] = 0
-    watch = Watched(project, trainer, tmp_path)
-    (notice,) = watch.observer.notices
+    callback = Watched(project, trainer, tmp_path)
+    (notice,) = callback.observer.notices
     assert notice["code"] == "class_imbalance"
     assert "5 are '9'" in notice["message"]
 
@@ -239,12 +239,12 @@ def find_nan_cause(project: Project, home: Path, folder: Path, change: Any = Non
 def test_nan_tracer_finds_the_first_nan_layer(home: Path, tmp_path: Path) -> None:
     """The logarithm of the linear outputs is NaN wherever they are negative, already in the first batch."""
     project = on_moons(("Linear", {"units": 4}), ("Function", {"function": "log"}), ("ReLU", {}))
-    found = find_nan_cause(project, home, tmp_path)
-    assert found is not None
-    assert found.place is not None
-    assert (found.kind, found.place.path, found.batch, found.epoch, found.step) == ("answer", "function_1", 1, 1, 1)
-    assert found.value == "NaN"
-    notice = found.notice()
+    cause = find_nan_cause(project, home, tmp_path)
+    assert cause is not None
+    assert cause.place is not None
+    assert (cause.kind, cause.place.path, cause.batch, cause.epoch, cause.step) == ("answer", "function_1", 1, 1, 1)
+    assert cause.value == "NaN"
+    notice = cause.notice()
     assert notice.fix.startswith("This happened in the first step")  # a lower learning rate would not help
     assert notice.nodes == ("function_1",)
     assert "batch 1 of epoch 1" in notice.message
@@ -254,11 +254,11 @@ def test_nan_tracer_finds_the_batch_with_infinity(home: Path, tmp_path: Path) ->
     def spoil(trainer: Any) -> None:
         trainer.loader.train[0][0][17, 0] = float("inf")
 
-    found = find_nan_cause(on_moons(*deep("ReLU", 1)), home, tmp_path, spoil)
-    assert found is not None
-    assert (found.kind, found.place, found.value) == ("data", None, "infinity")
+    cause = find_nan_cause(on_moons(*deep("ReLU", 1)), home, tmp_path, spoil)
+    assert cause is not None
+    assert (cause.kind, cause.place, cause.value) == ("data", None, "infinity")
     order = torch.randperm(training_row_count(home), generator=torch.Generator().manual_seed(0)).tolist()
-    assert found.batch == order.index(17) // 64 + 1
+    assert cause.batch == order.index(17) // 64 + 1
 
 
 def training_row_count(home: Path) -> int:
@@ -267,6 +267,6 @@ def training_row_count(home: Path) -> int:
 
 def test_nan_tracer_repeats_a_later_divergence(home: Path, tmp_path: Path) -> None:
     project = on_moons(*deep("ReLU", 3), optimizer="sgd", learning_rate=10.0, epochs=50, weight_decay=1.0)
-    found = find_nan_cause(project, home, tmp_path)
-    assert found is not None
-    assert found.step > 1
+    cause = find_nan_cause(project, home, tmp_path)
+    assert cause is not None
+    assert cause.step > 1

@@ -57,10 +57,10 @@ class Watched(Callback):
 def watched(project: Project, home: Path, folder: Path) -> tuple[Trainer, Watched]:
     """A completed run with all diagnostics."""
     trainer = loop(project, home)
-    watch = Watched(project, trainer, folder)
-    trainer.fit(watch)
+    callback = Watched(project, trainer, folder)
+    trainer.fit(callback)
     assert not (folder / "log.jsonl").exists(), (folder / "log.jsonl").read_text()
-    return trainer, watch
+    return trainer, callback
 
 
 def test_layer_statistics_match_manual_computation(home: Path, tmp_path: Path) -> None:
@@ -159,11 +159,11 @@ def test_nested_layer_names_use_node_titles(home: Path) -> None:
 def test_resumed_run_has_no_duplicate_records(home: Path, tmp_path: Path) -> None:
     document = moons(epochs=4)
     trainer = loop(document, home)
-    watch = Watched(document, trainer, tmp_path, stop_at=9)
-    trainer.fit(watch)
+    callback = Watched(document, trainer, tmp_path, stop_at=9)
+    trainer.fit(callback)
     checkpoint = deepcopy(trainer.checkpoint())
-    watch.stop_at = 31  # these steps are lost
-    trainer.fit(watch)
+    callback.stop_at = 31  # these steps are lost
+    trainer.fit(callback)
     assert read_history(RunArtifacts.in_directory(tmp_path)).steps[-1] == 31  # type: ignore[union-attr]
     with (tmp_path / "layers.bin").open("ab") as file:
         file.write(b"cut off")
@@ -256,8 +256,8 @@ def test_every_objective_records_samples(name: str, home: Path, tmp_path: Path) 
     """Before any training, in a format that the page can display."""
     document = templates()[name].project
     trainer = loop(document, home)
-    watch = Watched(document, trainer, tmp_path)
-    watch.on_epoch_end(trainer)
+    callback = Watched(document, trainer, tmp_path)
+    callback.on_epoch_end(trainer)
     assert not (tmp_path / "log.jsonl").exists(), (tmp_path / "log.jsonl").read_text()
     samples = read_samples(RunArtifacts.in_directory(tmp_path))
     assert samples is not None

@@ -352,14 +352,14 @@ def test_ranking_metrics_match_scikit_learn() -> None:
     for seed in range(4):
         generator = torch.Generator().manual_seed(seed)
         scores = torch.rand(30, generator=generator).double()
-        wanted = torch.randperm(30, generator=generator)[:4]
+        relevant_items = torch.randperm(30, generator=generator)[:4]
         relevant = np.zeros((1, 30))
-        relevant[0, wanted] = 1
-        ranking = ranking_metrics(scores, wanted, 10)
+        relevant[0, relevant_items] = 1
+        ranking = ranking_metrics(scores, relevant_items, 10)
         assert ranking["ndcg"] == pytest.approx(metrics.ndcg_score(relevant, scores.numpy()[None], k=10))
         order = (-scores.numpy()).argsort()
-        assert ranking["recall"] == len(set(order[:10]) & set(wanted.tolist())) / 4
-        assert ranking["mrr"] == 1 / (1 + min(list(order).index(place) for place in wanted.tolist()))
+        assert ranking["recall"] == len(set(order[:10]) & set(relevant_items.tolist())) / 4
+        assert ranking["mrr"] == 1 / (1 + min(list(order).index(place) for place in relevant_items.tolist()))
 
 
 def test_bpr_loss_matches_the_paper_for_liked_items(ratings: Prepared) -> None:
@@ -376,15 +376,15 @@ def test_negative_samples_exclude_liked_items(ratings: Prepared) -> None:
     objective.join(["film", "user"], None)  # the order of the network's arguments is irrelevant
     rows = ratings.split["train"]
     inputs = [ratings.inputs["film"][rows], ratings.inputs["user"][rows]]
-    drawn, _ = objective.prepare_batch(inputs, objective.loss_targets(ratings)[rows], (0, 0, 0))
-    assert torch.equal(drawn[0][0::2], inputs[0])
-    assert torch.equal(drawn[1][1::2], inputs[1])
+    sampled, _ = objective.prepare_batch(inputs, objective.loss_targets(ratings)[rows], (0, 0, 0))
+    assert torch.equal(sampled[0][0::2], inputs[0])
+    assert torch.equal(sampled[1][1::2], inputs[1])
     liked = ratings.raw.target[:, 0] >= 3.5
     known = {
         (int(ratings.inputs["user"][row, 0]), int(ratings.inputs["film"][row, 0]))
         for row in rows.tolist() if liked[row]
     }  # fmt: skip
-    pairs = {(int(user), int(film)) for user, film in zip(drawn[1][1::2], drawn[0][1::2], strict=True)}
+    pairs = {(int(user), int(film)) for user, film in zip(sampled[1][1::2], sampled[0][1::2], strict=True)}
     assert not pairs & known
     assert 0 not in {film for _, film in pairs}
 

@@ -1,4 +1,4 @@
-"""Convolutions whose weights lie channels last learn what they would have learned otherwise."""
+"""Convolutions in the channels-last memory format learn the same weights as contiguous ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
 
 
-def without_chance(name: str, **training: Any) -> Project:
-    """A template whose dropout drops nothing, as what it drops depends on how pictures lie in memory."""
+def without_dropout(name: str, **training: Any) -> Project:
+    """A template without dropout, whose random mask depends on the memory format."""
     project = templates()[name].project
     networks = {
         key: network.model_copy(
@@ -46,48 +46,55 @@ class Until(Callback):
         return loop.step < self._step
 
 
-def stepped(project: Project, steps: int) -> Trainer:
-    """A run that was stopped after so many steps."""
+def trained_for_steps(project: Project, steps: int) -> Trainer:
+    """A run that is stopped after `steps` steps."""
     loop = build_trainer(project, source(project), prepare(project.data))
     loop.fit(Until(steps))
     return loop
 
 
 @pytest.mark.parametrize("name", ["digits_cnn", "shapes_unet", "shapes_mobilenet", "shapes_residual", "digits_gan"])
-def test_a_few_steps_lead_to_the_same_weights(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Adam makes of a gradient's sign a whole step, so that rounding would decide where a gradient is zero.
-    project = without_chance(name, optimizer="sgd", learning_rate=0.01)
-    last = stepped(project, 3)
+def test_channels_last_trains_to_the_same_weights(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Adam would turn rounding errors of zero gradients into full steps.
+    project = without_dropout(name, optimizer="sgd", learning_rate=0.01)
+    channels_last_run = trained_for_steps(project, 3)
     monkeypatch.setattr("netloom.training.trainer.channels_last", lambda model, device: False)
-    plain = stepped(project, 3)
-    assert last.step == plain.step == 3
-    assert [one.stride() for one in last.model.parameters()] != [one.stride() for one in plain.model.parameters()]
-    for (key, one), other in zip(last.model.state_dict().items(), plain.model.state_dict().values(), strict=True):
+    contiguous_run = trained_for_steps(project, 3)
+    assert channels_last_run.step == contiguous_run.step == 3
+    assert [one.stride() for one in channels_last_run.model.parameters()] != [
+        one.stride() for one in contiguous_run.model.parameters()
+    ]
+    for (key, one), other in zip(
+        channels_last_run.model.state_dict().items(), contiguous_run.model.state_dict().values(), strict=True
+    ):
         assert torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-5), key
 
 
-def test_a_run_from_before_goes_on_as_it_was(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    project = without_chance("digits_cnn", epochs=2)
-    with monkeypatch.context() as before:
-        before.setattr("netloom.training.trainer.channels_last", lambda model, device: False)
-        whole, half = stepped(project, 12), stepped(project, 6)
-    found = half.checkpoint()
-    del found.state["channels_last"]
-    later = build_trainer(project, source(project), prepare(project.data))
+def test_checkpoint_without_memory_format_resumes_contiguous(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = without_dropout("digits_cnn", epochs=2)
+    with monkeypatch.context() as context:
+        context.setattr("netloom.training.trainer.channels_last", lambda model, device: False)
+        whole, half = trained_for_steps(project, 12), trained_for_steps(project, 6)
+    checkpoint = half.checkpoint()
+    del checkpoint.state["channels_last"]
+    resumed = build_trainer(project, source(project), prepare(project.data))
     strides = [weight.stride() for weight in whole.model.parameters()]
-    assert [weight.stride() for weight in later.model.parameters()] != strides
-    later.resume(found)
-    assert [weight.stride() for weight in later.model.parameters()] == strides
-    later.fit(Until(12))
-    for one, other in zip(later.model.parameters(), whole.model.parameters(), strict=True):
-        assert torch.equal(one, other)
+    assert [weight.stride() for weight in resumed.model.parameters()] != strides
+    resumed.resume(checkpoint)
+    assert [weight.stride() for weight in resumed.model.parameters()] == strides
+    resumed.fit(Until(12))
+    for actual, expected in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(actual, expected)
 
 
-def test_what_is_used_lies_as_pytorch_makes_it() -> None:
-    assert all(weight.is_contiguous() for weight in stepped(without_chance("digits_cnn"), 1).best_model().parameters())
+def test_best_model_weights_are_contiguous() -> None:
+    assert all(
+        weight.is_contiguous()
+        for weight in trained_for_steps(without_dropout("digits_cnn"), 1).best_model().parameters()
+    )
 
 
-def test_where_it_pays() -> None:
+def test_channels_last_applies_to_narrow_2d_convolutions_on_cpu() -> None:
     narrow, wide = nn.Conv2d(128, 128, 3), nn.Conv2d(128, 129, 3)
     assert channels_last(nn.Sequential(narrow), "cpu")
     assert not channels_last(nn.Sequential(narrow), "cuda")

@@ -1,4 +1,4 @@
-"""Training, resuming, explaining and taking away what is made of several networks, or shares its weights."""
+"""Training, loading, explaining and exporting nested networks and networks with tied weights."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ Made = Callable[[], Project]
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    found = open_store(tmp_path_factory.mktemp("home"))
-    yield found
-    found.close()
+    opened = open_store(tmp_path_factory.mktemp("home"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
 def trained(store: Store) -> Callable[[Made], TrainedRun]:
-    """What a run has made of a project, read from its folder; each is trained once."""
+    """The trained run of a project, loaded from its folder; each project is trained once."""
 
     @cache
-    def of(made: Made) -> TrainedRun:
-        project = made()
+    def train_once(build: Made) -> TrainedRun:
+        project = build()
         with trained_here():
             run_id = start(store, store.create_project(project), project)
         run = store.run(run_id)
         assert run.state == "finished", run.reason
         return load_run(store, run_id)
 
-    return of
+    return train_once
 
 
-def stacked() -> Project:
-    """The intents' Transformer with its blocks as one network that is repeated."""
+def repeated_block_project() -> Project:
+    """The intents Transformer with its encoder block as a repeated subnetwork."""
     project = templates()["intents_transformer"].project
     blocks = [key for key, node in project.main_network.nodes.items() if node.type == "TransformerEncoderBlock"]
     project = apply(project, {"kind": "group", "nodes": blocks[:1], "name": "block"})
@@ -52,8 +52,8 @@ def stacked() -> Project:
     return apply(project, {"kind": "project", "training": {"epochs": 2}})
 
 
-def tied() -> Project:
-    """The tales' model with one table for what it reads and what it says."""
+def tied_weights_project() -> Project:
+    """The tales model with tied input and output embeddings."""
     project = templates()["tales"].project
     edits = [
         {"kind": "set", "node": "embedding_1", "params": {"dim": 128}},
@@ -63,25 +63,30 @@ def tied() -> Project:
     return apply(apply(project, {"kind": "batch", "edits": edits}), {"kind": "project", "training": {"epochs": 1}})
 
 
-@pytest.mark.parametrize("made", [stacked, tied])
-def test_it_trains_and_is_taken_away(made: Made, trained: Callable[[Made], TrainedRun], tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [repeated_block_project, tied_weights_project])
+def test_nested_and_tied_networks_train_and_export(
+    made: Made, trained: Callable[[Made], TrainedRun], tmp_path: Path
+) -> None:
     report = export(trained(made), "bundle", tmp_path / "bundle.zip")
     assert report
 
 
-def test_shared_weights_are_still_shared_after_loading(trained: Callable[[Made], TrainedRun]) -> None:
-    model = trained(tied).model
-    one, other = model.get_submodule("embedding_1"), model.get_submodule("linear_1")
-    assert isinstance(one.weight, torch.Tensor)
-    assert one.weight is other.weight
+def test_tied_weights_are_still_tied_after_loading(trained: Callable[[Made], TrainedRun]) -> None:
+    model = trained(tied_weights_project).model
+    embedding, head = model.get_submodule("embedding_1"), model.get_submodule("linear_1")
+    assert isinstance(embedding.weight, torch.Tensor)
+    assert embedding.weight is head.weight
 
 
-def test_explanations_reach_inside(trained: Callable[[Made], TrainedRun]) -> None:
-    run = trained(stacked)
+def test_attention_covers_repeated_subnetworks(trained: Callable[[Made], TrainedRun]) -> None:
+    run = trained(repeated_block_project)
     row = int(run.data.split["test"][0])
-    found = explain(run, "attention", row)
-    assert found.attention is not None
-    titles = [layer.title for layer in found.attention.layers]
+    explanation = explain(run, "attention", row)
+    assert explanation.attention is not None
+    titles = [layer.title for layer in explanation.attention.layers]
     assert titles[0] != titles[1]
-    assert [layer.name.split(".")[:2] for layer in found.attention.layers][:2] == [["block_1", "0"], ["block_1", "1"]]
+    assert [layer.name.split(".")[:2] for layer in explanation.attention.layers][:2] == [
+        ["block_1", "0"],
+        ["block_1", "1"],
+    ]
     assert explain(run, "integrated_gradients", row).proofs.completeness is not None

@@ -1,4 +1,4 @@
-"""Losses and measures against scikit-learn and closed forms."""
+"""Losses and metrics against scikit-learn and closed forms."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def test_every_task_has_an_objective() -> None:
     assert list(tasks()) == list(OBJECTIVES)
 
 
-def test_classification_equals_scikit_learn(digits: Prepared) -> None:
+def test_classification_matches_scikit_learn(digits: Prepared) -> None:
     rows = digits.split["test"]
     target = digits.target[rows]
     logits = torch.randn(len(rows), 10, generator=GENERATOR) + 3 * torch.nn.functional.one_hot(target, 10)
     result = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
-    truth, guess = target.numpy(), logits.argmax(1).numpy()
-    shares = logits.double().softmax(1).numpy()
-    assert result.metrics["accuracy"] == metrics.accuracy_score(truth, guess)
-    assert result.metrics["loss"] == pytest.approx(metrics.log_loss(truth, shares), rel=1e-5)
-    assert result.metrics["macro_f1"] == pytest.approx(metrics.f1_score(truth, guess, average="macro"))
-    assert result.metrics["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, guess))
-    assert result.confusion == metrics.confusion_matrix(truth, guess).tolist()
-    report = metrics.classification_report(truth, guess, output_dict=True)
+    truth, predicted = target.numpy(), logits.argmax(1).numpy()
+    probabilities = logits.double().softmax(1).numpy()
+    assert result.metrics["accuracy"] == metrics.accuracy_score(truth, predicted)
+    assert result.metrics["loss"] == pytest.approx(metrics.log_loss(truth, probabilities), rel=1e-5)
+    assert result.metrics["macro_f1"] == pytest.approx(metrics.f1_score(truth, predicted, average="macro"))
+    assert result.metrics["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, predicted))
+    assert result.confusion == metrics.confusion_matrix(truth, predicted).tolist()
+    report = metrics.classification_report(truth, predicted, output_dict=True)
     assert result.report is not None
     for line in result.report:
         expected = report[line["class"]]
@@ -62,7 +62,7 @@ def test_classification_equals_scikit_learn(digits: Prepared) -> None:
         assert (line["f1"], line["examples"]) == pytest.approx((expected["f1-score"], expected["support"]))
 
 
-def test_worst_examples_are_those_with_the_greatest_loss(digits: Prepared) -> None:
+def test_worst_examples_have_the_highest_loss(digits: Prepared) -> None:
     rows = digits.split["test"]
     logits = torch.randn(len(rows), 10, generator=GENERATOR)
     result = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
@@ -76,7 +76,7 @@ def test_worst_examples_are_those_with_the_greatest_loss(digits: Prepared) -> No
     assert 0 < first.confidence <= 1
 
 
-def test_a_class_that_is_never_met_does_not_spoil_the_mean(digits: Prepared) -> None:
+def test_absent_classes_are_excluded_from_macro_metrics(digits: Prepared) -> None:
     rows = digits.split["test"][digits.target[digits.split["test"]] < 5]
     target = digits.target[rows]
     logits = 9.0 * torch.nn.functional.one_hot(target, 10)
@@ -84,29 +84,29 @@ def test_a_class_that_is_never_met_does_not_spoil_the_mean(digits: Prepared) -> 
     assert result.metrics["macro_f1"] == result.metrics["balanced_accuracy"] == 1.0
 
 
-def test_regression_equals_scikit_learn_in_the_datas_units(diabetes: Prepared) -> None:
+def test_regression_matches_scikit_learn_in_original_units(diabetes: Prepared) -> None:
     rows = diabetes.split["test"]
     output = diabetes.target[rows] + 0.5 * torch.randn(len(rows), 1, generator=GENERATOR)
     result = OBJECTIVES["regression"].evaluate(output, diabetes, rows, "test")
     scale = torch.tensor(diabetes.fitted_numbers.std)
     truth = (diabetes.target[rows] * scale + torch.tensor(diabetes.fitted_numbers.mean)).numpy()
-    guess = (output * scale + torch.tensor(diabetes.fitted_numbers.mean)).numpy()
-    assert result.metrics["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, guess), rel=1e-4)
-    assert result.metrics["mae"] == pytest.approx(metrics.mean_absolute_error(truth, guess), rel=1e-4)
-    assert result.metrics["r2"] == pytest.approx(metrics.r2_score(truth, guess), rel=1e-4)
+    predicted = (output * scale + torch.tensor(diabetes.fitted_numbers.mean)).numpy()
+    assert result.metrics["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, predicted), rel=1e-4)
+    assert result.metrics["mae"] == pytest.approx(metrics.mean_absolute_error(truth, predicted), rel=1e-4)
+    assert result.metrics["r2"] == pytest.approx(metrics.r2_score(truth, predicted), rel=1e-4)
     assert result.residuals is not None
     assert result.residuals["target"] == pytest.approx(truth.ravel().tolist())
-    errors = np.abs(truth - guess).ravel()
+    errors = np.abs(truth - predicted).ravel()
     assert result.worst[0].row == int(rows[int(errors.argmax())])
 
 
-def test_the_mean_has_no_share_in_the_variance(diabetes: Prepared) -> None:
+def test_constant_mean_prediction_has_zero_r2(diabetes: Prepared) -> None:
     rows = diabetes.split["train"]
     result = OBJECTIVES["regression"].evaluate(torch.zeros(len(rows), 1), diabetes, rows, "train")
     assert result.metrics["r2"] == pytest.approx(0, abs=1e-5)
 
 
-def test_language_modelling_is_told_in_nats_and_bits(tales: Prepared) -> None:
+def test_language_model_reports_nats_bits_and_perplexity(tales: Prepared) -> None:
     rows = tales.split["test"][:30]
     size = tales.schema.inputs[0].vocabulary or 0
     logits = torch.zeros(len(rows), tales.target.shape[1], size)
@@ -114,8 +114,8 @@ def test_language_modelling_is_told_in_nats_and_bits(tales: Prepared) -> None:
     assert result.metrics["loss"] == pytest.approx(math.log(size), rel=1e-5)
     assert result.metrics["bits_per_token"] == pytest.approx(math.log2(size), rel=1e-5)
     assert result.metrics["perplexity"] == pytest.approx(size, rel=1e-4)
-    sure = 50.0 * torch.nn.functional.one_hot(tales.target[rows], size)
-    assert OBJECTIVES["language_modelling"].evaluate(sure, tales, rows, "test").metrics["accuracy"] == 1.0
+    confident_logits = 50.0 * torch.nn.functional.one_hot(tales.target[rows], size)
+    assert OBJECTIVES["language_modelling"].evaluate(confident_logits, tales, rows, "test").metrics["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_language_modelling_is_told_in_nats_and_bits(tales: Prepared) -> None:
         ("ranking", torch.randn(1300, 1), torch.ones(1300)),
     ],
 )
-def test_measures_of_parts_are_the_measures_of_the_whole(name: str, output: torch.Tensor, target: torch.Tensor) -> None:
+def test_batched_metrics_equal_metrics_of_the_whole(name: str, output: torch.Tensor, target: torch.Tensor) -> None:
     objective = Tagging().marked(("O", "B-a", "I-a", "B-b", "I-b")) if name == "tagging" else OBJECTIVES[name]
     scores = objective.scores(output, target)
     whole = objective.finish({key: float(value) / scores.count for key, value in scores.sums.items()})
@@ -149,7 +149,7 @@ def test_measures_of_parts_are_the_measures_of_the_whole(name: str, output: torc
     assert parts["loss"] == pytest.approx(float(objective.loss(output, target)), rel=1e-4)
 
 
-def test_answers_are_plain_json(digits: Prepared, diabetes: Prepared, tales: Prepared) -> None:
+def test_predictions_are_json_serializable(digits: Prepared, diabetes: Prepared, tales: Prepared) -> None:
     answers = OBJECTIVES["classification"].answers(torch.randn(2, 10), digits)
     assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, rel=1e-5)
     assert answers[0]["prediction"] == max(answers[0]["probabilities"], key=answers[0]["probabilities"].get)
@@ -163,7 +163,7 @@ def test_answers_are_plain_json(digits: Prepared, diabetes: Prepared, tales: Pre
     json.dumps([answers, letters])
 
 
-def test_evaluation_survives_json(digits: Prepared) -> None:
+def test_evaluation_round_trips_through_json(digits: Prepared) -> None:
     rows = digits.split["test"]
     logits = torch.randn(len(rows), 10, generator=GENERATOR)
     result: Evaluation = OBJECTIVES["classification"].evaluate(logits, digits, rows, "test")
@@ -172,10 +172,10 @@ def test_evaluation_survives_json(digits: Prepared) -> None:
     assert value["worst"][0]["row"] == result.worst[0].row
 
 
-def test_a_language_model_answers_after_the_last_token_of_a_prompt(home: Path) -> None:
-    found = schema(DataChoice(dataset="tales"), home)
-    assert found is not None
-    size = found.inputs[0].vocabulary or 0
+def test_language_model_predicts_after_the_last_prompt_token(home: Path) -> None:
+    data_schema = schema(DataChoice(dataset="tales"), home)
+    assert data_schema is not None
+    size = data_schema.inputs[0].vocabulary or 0
     project = chain(
         ("Input", {"field": "text", "kind": "tokens", "shape": [64], "vocabulary": size}),
         ("Embedding", {"vocabulary": size, "dim": 8}),
@@ -192,6 +192,6 @@ def test_a_language_model_answers_after_the_last_token_of_a_prompt(home: Path) -
     short, long = predict(trained, [{"text": prompt}, {"text": "x" * 200 + prompt}])
     assert max(short["probabilities"].values()) == pytest.approx(float(expected.max()), abs=1e-6)
     assert set(long) == {"prediction", "probabilities"}
-    # Of a text that is too long, the end is kept.
-    kept = trained.data.encode({"text": "x" * 200 + prompt})["text"]
-    assert kept[0, -len(prompt) :].tolist() == tokens[0, : len(prompt)].tolist()
+    # A text that is too long keeps its end.
+    truncated = trained.data.encode({"text": "x" * 200 + prompt})["text"]
+    assert truncated[0, -len(prompt) :].tolist() == tokens[0, : len(prompt)].tolist()

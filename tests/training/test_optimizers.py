@@ -1,4 +1,4 @@
-"""Optimizers against those of torch.optim in a loop by hand, and the groups of weights that learn alike."""
+"""Optimizers against those of torch.optim in a manual loop, and parameter groups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.runs.examples import Recorder, loop, moons
 
 RATE, DECAY, STEPS = 0.01, 1e-3, 12
 FUSED: Any = {"fused": True}
-# As one writes them by hand. Muon has its own test.
+# Plain torch.optim calls. Muon has its own test.
 BY_HAND: dict[str, Any] = {
     "adam": lambda weights: optim.Adam(weights, RATE, weight_decay=DECAY, **FUSED),
     "adamw": lambda weights: optim.AdamW(weights, RATE, weight_decay=DECAY, **FUSED),
@@ -75,51 +75,51 @@ CHANGED: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
-def by_hand(project: Project, made: Trainer, by: Any) -> dict[str, torch.Tensor]:
-    """The weights after the same steps on the same rows, with torch's own optimizer."""
+def weights_by_hand(project: Project, trainer: Trainer, build_optimizer: Any) -> dict[str, torch.Tensor]:
+    """The weights after the same steps on the same rows with the torch optimizer."""
     torch.manual_seed(project.training.seed)
     model = module(source(project))
     model.train()
-    its = by(model.parameters())
-    rows, step = made.data.split["train"], 0
+    torch_optimizer = build_optimizer(model.parameters())
+    rows, step = trainer.data.split["train"], 0
     for epoch in range(project.training.epochs):
         seed = project.training.seed * 1_000_003 + epoch
         order = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
         for start, end in batch_bounds(len(rows), project.training.batch_size):
             if step == STEPS:
                 return dict(model.state_dict())
-            part = order[start:end]
-            its.zero_grad()
-            answer = model(made.data.inputs["features"][part])
-            nn.functional.cross_entropy(answer, made.data.target[part]).backward()  # type: ignore[no-untyped-call]
-            its.step()
+            batch = order[start:end]
+            torch_optimizer.zero_grad()
+            output = model(trainer.data.inputs["features"][batch])
+            nn.functional.cross_entropy(output, trainer.data.target[batch]).backward()  # type: ignore[no-untyped-call]
+            torch_optimizer.step()
             step += 1
     raise AssertionError("too few steps")
 
 
-def check(project: Project, home: Path, by: Any) -> None:
-    made = loop(project, home)
-    made.fit(Recorder(STEPS))
-    for name, value in by_hand(project, made, by).items():
-        assert torch.equal(value, made.model.state_dict()[name]), name
+def assert_equals_torch(project: Project, home: Path, build_optimizer: Any) -> None:
+    trainer = loop(project, home)
+    trainer.fit(Recorder(STEPS))
+    for name, value in weights_by_hand(project, trainer, build_optimizer).items():
+        assert torch.equal(value, trainer.model.state_dict()[name]), name
 
 
 @pytest.mark.parametrize("name", sorted({*OPTIMIZERS} - {"muon"}))
-def test_it_does_what_torch_does_bit_for_bit(name: str, home: Path) -> None:
+def test_optimizer_matches_torch_bit_for_bit(name: str, home: Path) -> None:
     project = moons(optimizer=name, weight_decay=DECAY, learning_rate=RATE)
-    check(project, home, BY_HAND[name])
+    assert_equals_torch(project, home, BY_HAND[name])
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_its_settings_are_those_of_torch(name: str, home: Path) -> None:
-    chosen, by = CHANGED[name]
-    assert set(chosen) <= set(OPTIMIZERS[name].settings)
-    project = moons(optimizer=name, weight_decay=DECAY, learning_rate=RATE, optimizer_settings=chosen)
-    check(loads(dumps(project)), home, by)
+def test_optimizer_settings_match_torch(name: str, home: Path) -> None:
+    settings, build_optimizer = CHANGED[name]
+    assert set(settings) <= set(OPTIMIZERS[name].settings)
+    project = moons(optimizer=name, weight_decay=DECAY, learning_rate=RATE, optimizer_settings=settings)
+    assert_equals_torch(loads(dumps(project)), home, build_optimizer)
 
 
-def deep(**training: Any) -> Project:
-    """An embedding and a norm between layers."""
+def deep_mlp(**training: Any) -> Project:
+    """Three linear layers with a layer norm."""
     return chain(
         ("Input", {"field": "features", "kind": "vector", "shape": [2]}),
         ("Linear", {"units": 8}),
@@ -133,14 +133,14 @@ def deep(**training: Any) -> Project:
     )
 
 
-def test_muon_has_hidden_matrices_and_adamw_the_rest(home: Path) -> None:
-    project = deep(optimizer="muon", weight_decay=DECAY)
+def test_muon_optimizes_hidden_matrices_and_adamw_the_rest(home: Path) -> None:
+    project = deep_mlp(optimizer="muon", weight_decay=DECAY)
 
-    def by(weights: Any) -> ChainedOptimizer:
-        found = list(weights)
-        inner = [found[4]]  # the weight of the second of three layers
+    def build_optimizer(weights: Any) -> ChainedOptimizer:
+        all_weights = list(weights)
+        inner = [all_weights[4]]  # the weight of the second of three layers
         assert inner[0].shape == (6, 8)
-        rest = [weight for weight in found if weight is not inner[0]]
+        rest = [weight for weight in all_weights if weight is not inner[0]]
         return ChainedOptimizer(
             {
                 "muon": optim.Muon(inner, RATE, DECAY, adjust_lr_fn="match_rms_adamw"),
@@ -148,22 +148,22 @@ def test_muon_has_hidden_matrices_and_adamw_the_rest(home: Path) -> None:
             }
         )
 
-    check(project, home, by)
+    assert_equals_torch(project, home, build_optimizer)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_loss_falls(name: str, home: Path) -> None:
-    # Rprop looks at the sign of the gradient alone, which noise turns round.
+def test_loss_falls_with_every_optimizer(name: str, home: Path) -> None:
+    # Rprop uses only the sign of the gradient, which noise flips.
     size, epochs = (65_536, 30) if name == "rprop" else (64, 4)
     rate = max(OPTIMIZERS[name].rate, 0.01)
-    made = loop(moons(optimizer=name, batch_size=size, epochs=epochs, learning_rate=rate), home)
-    before = made.evaluate("validation")["loss"]
-    assert made.fit(Callback())
-    assert made.best.value < 0.9 * before
+    trainer = loop(moons(optimizer=name, batch_size=size, epochs=epochs, learning_rate=rate), home)
+    before = trainer.evaluate("validation")["loss"]
+    assert trainer.fit(Callback())
+    assert trainer.best.value < 0.9 * before
 
 
-def test_one_group_where_all_learn_alike(home: Path) -> None:
-    model = module(source(deep()))
+def test_uniform_settings_give_one_parameter_group(home: Path) -> None:
+    model = module(source(deep_mlp()))
     (only,) = groups(Training(weight_decay=0.1), model)
     assert len(only["params"]) == len(list(model.parameters()))
     assert "weight_decay" not in only
@@ -176,18 +176,18 @@ def test_no_decay_on_biases_norms_and_embeddings() -> None:
             self.words, self.norm, self.head = nn.Embedding(9, 4), nn.LayerNorm((3, 4)), nn.Linear(4, 2)
 
     model = Text()
-    made = optimizer(Training(weight_decay=0.1, decay_matrices_only=True, optimizer="adamw"), model)
-    by_weight = {id(weight): group["weight_decay"] for group in made.param_groups for weight in group["params"]}
-    found = {name: by_weight[id(weight)] for name, weight in model.named_parameters()}
-    assert found.pop("head.weight") == 0.1
-    assert set(found.values()) == {0.0}
-    assert len(found) == 4
+    built = optimizer(Training(weight_decay=0.1, decay_matrices_only=True, optimizer="adamw"), model)
+    by_weight = {id(weight): group["weight_decay"] for group in built.param_groups for weight in group["params"]}
+    decays = {name: by_weight[id(weight)] for name, weight in model.named_parameters()}
+    assert decays.pop("head.weight") == 0.1
+    assert set(decays.values()) == {0.0}
+    assert len(decays) == 4
 
 
-def test_learning_rates_by_layer_and_by_depth() -> None:
-    model = module(source(deep()))
-    found = layer_factors(Training(layer_rates={"linear_1": 0.1}, layer_rate_decay=0.5), model)
-    assert found == {
+def test_layer_rates_combine_with_layer_wise_decay() -> None:
+    model = module(source(deep_mlp()))
+    factors = layer_factors(Training(layer_rates={"linear_1": 0.1}, layer_rate_decay=0.5), model)
+    assert factors == {
         "linear_1.weight": 0.1 * 0.125, "linear_1.bias": 0.1 * 0.125,
         "layernorm_1.weight": 0.25, "layernorm_1.bias": 0.25,
         "linear_2.weight": 0.5, "linear_2.bias": 0.5,
@@ -195,47 +195,52 @@ def test_learning_rates_by_layer_and_by_depth() -> None:
     }  # fmt: skip
 
 
-def test_the_longest_path_counts_within_other_networks() -> None:
+def test_layer_rates_use_the_longest_matching_path() -> None:
     inner = nn.ModuleDict({"one": nn.Linear(2, 2), "two": nn.Linear(2, 2)})
     model = nn.ModuleDict({"block_1": inner, "head": nn.Linear(2, 2)})
     rates = {"block_1": 0.5, "block_1.two": 3.0, "head": 2.0}
-    found = layer_factors(Training(layer_rates=rates), model)
-    assert {name.removesuffix(".bias"): value for name, value in found.items() if name.endswith(".bias")} == {
+    factors = layer_factors(Training(layer_rates=rates), model)
+    assert {name.removesuffix(".bias"): value for name, value in factors.items() if name.endswith(".bias")} == {
         "block_1.one": 0.5,
         "block_1.two": 3.0,
         "head": 2.0,
     }
-    # Within a part that is trained on its own, paths are still those of the whole network.
+    # In a part that is trained separately, paths are still those of the whole network.
     assert layer_factors(Training(layer_rates=rates), inner, "block_1")["two.bias"] == 3.0
     alone = nn.ModuleDict({"whole": inner})
     assert layer_factors(Training(layer_rate_decay=0.5), alone)["whole.one.bias"] == 0.5
 
 
-def test_a_layer_learns_at_its_own_rate(home: Path) -> None:
-    """SGD without momentum: the first step of a layer is in proportion to its rate."""
+def test_layer_rate_scales_the_first_step(home: Path) -> None:
+    """SGD without momentum: the first step of a layer is proportional to its rate."""
     plain = {"optimizer": "sgd", "optimizer_settings": {"momentum": 0.0}, "schedule": "cosine"}
 
-    def moved(**training: Any) -> dict[str, torch.Tensor]:
-        made = loop(deep(**plain, **training), home)
-        before = {name: value.clone() for name, value in made.model.state_dict().items()}
-        made.fit(Recorder(1))
-        return {name: value - before[name] for name, value in made.model.state_dict().items()}
+    def weight_changes(**training: Any) -> dict[str, torch.Tensor]:
+        trainer = loop(deep_mlp(**plain, **training), home)
+        before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+        trainer.fit(Recorder(1))
+        return {name: value - before[name] for name, value in trainer.model.state_dict().items()}
 
-    same, other = moved(), moved(layer_rates={"linear_2": 0.1, "linear_3": 0.0})
-    torch.testing.assert_close(other["linear_2.weight"], 0.1 * same["linear_2.weight"], rtol=1e-3, atol=1e-7)
-    torch.testing.assert_close(other["linear_1.weight"], same["linear_1.weight"])
-    assert not other["linear_3.weight"].any()
+    default_rates, layer_rates_changes = (
+        weight_changes(),
+        weight_changes(layer_rates={"linear_2": 0.1, "linear_3": 0.0}),
+    )
+    torch.testing.assert_close(
+        layer_rates_changes["linear_2.weight"], 0.1 * default_rates["linear_2.weight"], rtol=1e-3, atol=1e-7
+    )
+    torch.testing.assert_close(layer_rates_changes["linear_1.weight"], default_rates["linear_1.weight"])
+    assert not layer_rates_changes["linear_3.weight"].any()
 
 
-def test_frozen_weights_are_in_no_group(home: Path) -> None:
-    model = module(source(deep()))
+def test_frozen_weights_are_in_no_parameter_group(home: Path) -> None:
+    model = module(source(deep_mlp()))
     model.get_submodule("linear_1").requires_grad_(False)
-    made = optimizer(Training(optimizer="muon"), model)
-    assert sum(len(group["params"]) for group in made.param_groups) == len(list(model.parameters())) - 2
-    assert all(FACTOR in group for group in made.param_groups)
+    built = optimizer(Training(optimizer="muon"), model)
+    assert sum(len(group["params"]) for group in built.param_groups) == len(list(model.parameters())) - 2
+    assert all(FACTOR in group for group in built.param_groups)
 
 
-def test_declarations_are_whole() -> None:
+def test_optimizer_declarations_are_complete() -> None:
     for choice in OPTIMIZERS.values():
         assert hasattr(optim, choice.torch)
         assert choice.title

@@ -1,4 +1,4 @@
-"""Classes in an order: the loss by its formula, the metrics beside scikit-learn's, and a run from end to end."""
+"""Ordinal classification: the loss against its formula, the metrics against scikit-learn, and a run end to end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from netloom.validation import validate
 TASK = "ordinal_classification"
 
 
-def grades(home: Path, names: str = "12345") -> str:
+def add_grades(home: Path, names: str = "12345") -> str:
     random = np.random.default_rng(0)
     x = random.normal(size=(400, 3))
     place = np.clip(np.floor(x[:, 0] + 0.2 * random.normal(size=400) + 2.5), 0, 4).astype(int)
@@ -30,19 +30,19 @@ def grades(home: Path, names: str = "12345") -> str:
     return add_file(content, "grades.csv", home, options={"task": "classification"}, target="grade").name
 
 
-def test_the_loss_is_the_distance_of_cumulative_probabilities() -> None:
+def test_ranked_probability_loss_matches_formula() -> None:
     output, target = torch.randn(50, 4, dtype=torch.float64), torch.randint(0, 4, (50,))
-    shares = output.softmax(1).numpy()
+    probabilities = output.softmax(1).numpy()
     expected = [
-        sum((shares[row, : place + 1].sum() - (target[row].item() <= place)) ** 2 for place in range(3))
+        sum((probabilities[row, : place + 1].sum() - (target[row].item() <= place)) ** 2 for place in range(3))
         for row in range(50)
     ]
     assert ranked_probability(output, target).numpy() == pytest.approx(np.array(expected))
-    sure = torch.nn.functional.one_hot(target, 4).double() * 1e4
-    assert float(ranked_probability(sure, target).max()) == pytest.approx(0)
+    confident = torch.nn.functional.one_hot(target, 4).double() * 1e4
+    assert float(ranked_probability(confident, target).max()) == pytest.approx(0)
 
 
-def test_a_far_miss_costs_more_than_a_near_one() -> None:
+def test_ordinal_loss_grows_with_class_distance() -> None:
     target, costs = torch.tensor([0]), []
     for place in range(5):
         output = torch.zeros(1, 5)
@@ -52,7 +52,7 @@ def test_a_far_miss_costs_more_than_a_near_one() -> None:
     assert costs == pytest.approx([0, 1, 2, 3, 4], abs=1e-4)
 
 
-def test_kappa_is_that_of_scikit_learn() -> None:
+def test_weighted_kappa_matches_scikit_learn() -> None:
     for seed in range(20):
         random = torch.Generator().manual_seed(seed)
         target, predicted = (torch.randint(0, 5, (60,), generator=random) for _ in range(2))
@@ -62,12 +62,12 @@ def test_kappa_is_that_of_scikit_learn() -> None:
     assert np.isnan(weighted_kappa(same, same, 5))
 
 
-def test_a_run_learns_the_order_and_is_used_like_any_other(home: Path) -> None:
-    name = grades(home)
-    made = start(templates()["breast_cancer"], DataChoice(dataset=name), "Grades", home)
-    assert made is not None
-    training = made.training.model_copy(update={"objective": TASK, "epochs": 30})
-    project = made.model_copy(update={"training": training})
+def test_ordinal_run_trains_evaluates_and_predicts(home: Path) -> None:
+    name = add_grades(home)
+    started = start(templates()["breast_cancer"], DataChoice(dataset=name), "Grades", home)
+    assert started is not None
+    training = started.training.model_copy(update={"objective": TASK, "epochs": 30})
+    project = started.model_copy(update={"training": training})
     data = prepare(project.data, home)
     assert [issue for issue in validate(project, data.schema) if issue.severity == "error"] == []
     run = fit_here(project, home)
@@ -78,12 +78,16 @@ def test_a_run_learns_the_order_and_is_used_like_any_other(home: Path) -> None:
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_names_without_an_order_are_refused(home: Path) -> None:
-    name = grades(home, "abcde")
-    made = start(templates()["breast_cancer"], DataChoice(dataset=name), "Grades", home)
-    assert made is not None
-    project = made.model_copy(update={"training": made.training.model_copy(update={"objective": TASK})})
-    (issue,) = [one for one in validate(project, prepare(project.data, home).schema) if one.code == "objective"]
+def test_non_numeric_classes_are_rejected(home: Path) -> None:
+    name = add_grades(home, "abcde")
+    started = start(templates()["breast_cancer"], DataChoice(dataset=name), "Grades", home)
+    assert started is not None
+    project = started.model_copy(update={"training": started.training.model_copy(update={"objective": TASK})})
+    (issue,) = [
+        candidate
+        for candidate in validate(project, prepare(project.data, home).schema)
+        if candidate.code == "objective"
+    ]
     assert "a, b, c, d, e, are not numbers" in issue.message
     assert issue.fix is not None
     assert issue.fix.edit["training"] == {"objective": "classification"}

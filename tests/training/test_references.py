@@ -1,4 +1,4 @@
-"""What a trained network has to beat, and how far its metrics may be off, against closed forms and other libraries."""
+"""Reference predictors and confidence intervals of metrics, against closed forms and other libraries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from netloom.training import OBJECTIVES
 from netloom.training.objectives import reference_predictors
 from netloom.training.uncertainty import blocks_of, jackknife, mean_interval, wilson
 
-# The reference of each objective; a predictor that there is none for is named, so that none is forgotten.
+# The reference predictor of each objective; objectives without one are listed below.
 TITLES = {
     "digits_mlp": "Majority class",
     "breast_cancer_binary": "Base rate",
@@ -45,10 +45,10 @@ TITLES = {
     "ratings_bpr": "Popularity",
     "cartpole_dqn": "Random actions",
 }
-WITHOUT = {"gan"}  # nothing trivial draws pictures
+WITHOUT = {"gan"}  # no trivial predictor generates images
 
 
-def untrained(name: str) -> TrainedRun:
+def untrained_run(name: str) -> TrainedRun:
     project = templates()[name].project
     torch.manual_seed(0)
     text = source(project)
@@ -56,63 +56,65 @@ def untrained(name: str) -> TrainedRun:
 
 
 @pytest.mark.parametrize("name", TITLES)
-def test_every_objective_has_a_reference(name: str) -> None:
-    found = evaluate(untrained(name))
-    assert found.reference is not None
-    assert found.reference.title == TITLES[name]
-    shared = set(found.reference.metrics) & set(found.metrics)
+def test_every_objective_has_a_reference_predictor(name: str) -> None:
+    evaluation = evaluate(untrained_run(name))
+    assert evaluation.reference is not None
+    assert evaluation.reference.title == TITLES[name]
+    shared = set(evaluation.reference.metrics) & set(evaluation.metrics)
     assert shared
-    assert all(math.isfinite(found.reference.metrics[measure]) for measure in shared)
-    for low, high in found.intervals.values():
+    assert all(math.isfinite(evaluation.reference.metrics[measure]) for measure in shared)
+    for low, high in evaluation.intervals.values():
         assert low < high
 
 
-def test_the_table_above_names_all_objectives() -> None:
+def test_reference_table_covers_all_objectives() -> None:
     named = {templates()[name].project.training.objective for name in TITLES} | WITHOUT
-    same = {
+    shared_reference = {
         "distillation": "classification",
         "ordinal_classification": "classification",
         "reinforce": "dqn",
         "ppo": "dqn",
     }
-    assert {same.get(name, name) for name in OBJECTIVES} == named
+    assert {shared_reference.get(name, name) for name in OBJECTIVES} == named
 
 
-def test_the_majority_class_is_that_of_scikit_learn() -> None:
+def test_majority_class_matches_scikit_learn() -> None:
     data = prepare(DataChoice(dataset="breast_cancer"))
     train, rows = data.split["train"], data.split["test"]
     truth = data.target[rows].numpy()
-    found = OBJECTIVES["classification"].reference(data, rows, "test")
+    reference = OBJECTIVES["classification"].reference(data, rows, "test")
     dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(train), 1)), data.target[train].numpy())
-    given = np.zeros((len(rows), 1))
-    assert found is not None
-    assert found.metrics["accuracy"] == pytest.approx(accuracy_score(truth, dummy.predict(given)))
-    assert found.metrics["loss"] == pytest.approx(log_loss(truth, dummy.predict_proba(given)), abs=2e-3)  # one is added
+    features = np.zeros((len(rows), 1))
+    assert reference is not None
+    assert reference.metrics["accuracy"] == pytest.approx(accuracy_score(truth, dummy.predict(features)))
+    assert reference.metrics["loss"] == pytest.approx(
+        log_loss(truth, dummy.predict_proba(features)), abs=2e-3
+    )  # the counts are smoothed by one
 
 
-def test_the_mean_and_a_quantile_are_those_of_scikit_learn() -> None:
+def test_mean_and_quantile_references_match_scikit_learn() -> None:
     data = prepare(DataChoice(dataset="diabetes"))
     train, rows = data.split["train"], data.split["test"]
     target = data.restore(data.target).numpy()[:, 0]
     objective: Any = OBJECTIVES["regression"]
     for quantile, strategy in ((None, "mean"), (0.8, "quantile")):
-        chosen = replace_quantile(objective, quantile)
-        found = chosen.reference(data, rows, "test")
+        chosen = with_quantile(objective, quantile)
+        reference = chosen.reference(data, rows, "test")
         dummy = DummyRegressor(strategy=strategy, quantile=quantile).fit(np.zeros((len(train), 1)), target[train])
         expected = mean_absolute_error(target[rows], dummy.predict(np.zeros((len(rows), 1))))
-        assert found.metrics["mae"] == pytest.approx(expected, rel=1e-4)
+        assert reference.metrics["mae"] == pytest.approx(expected, rel=1e-4)
 
 
-def replace_quantile(objective: Any, quantile: float | None) -> Any:
+def with_quantile(objective: Any, quantile: float | None) -> Any:
     import copy
 
-    made = copy.copy(objective)
-    made.quantile = quantile
-    return made
+    copied = copy.copy(objective)
+    copied.quantile = quantile
+    return copied
 
 
-def seasonal(period: int, noise: float = 0.0) -> Prepared:
-    """Windows of a series that repeats itself, as the reader of series cuts them."""
+def seasonal_data(period: int, noise: float = 0.0) -> Prepared:
+    """Windows of a periodic series, as the series reader cuts them."""
     data = prepare(DataChoice(dataset="sine"))
     assert isinstance(data.raw, Series)
     random = np.random.default_rng(0)
@@ -136,99 +138,101 @@ def seasonal(period: int, noise: float = 0.0) -> Prepared:
 
 
 @pytest.mark.parametrize("period", [3, 7, 12])
-def test_a_season_is_found_and_repeated(period: int) -> None:
-    data = seasonal(period)
-    found = reference_predictors.forecast(data, data.split["test"])
-    assert found is not None
-    assert found.title == f"Seasonal naive, period {period}"
-    assert torch.allclose(data.restore(found.output), data.restore(data.target[data.split["test"]]), atol=1e-5)
+def test_seasonal_naive_detects_the_period(period: int) -> None:
+    data = seasonal_data(period)
+    reference = reference_predictors.forecast(data, data.split["test"])
+    assert reference is not None
+    assert reference.title == f"Seasonal naive, period {period}"
+    assert torch.allclose(data.restore(reference.output), data.restore(data.target[data.split["test"]]), atol=1e-5)
 
 
-def test_a_random_walk_repeats_its_last_value() -> None:
-    data = seasonal(7)
+def test_random_walk_reference_is_the_last_value() -> None:
+    data = seasonal_data(7)
     assert isinstance(data.raw, Series)
     walk = np.cumsum(np.random.default_rng(1).normal(size=435))
     view = np.lib.stride_tricks.sliding_window_view
     raw = replace(data.raw, windows=view(walk, 30)[:400, :, None], target=view(walk[30:], 5)[:400])
-    found = reference_predictors.forecast(replace(data, raw=raw), data.split["test"])
-    assert found is not None
-    assert found.title == "Last value"
+    reference = reference_predictors.forecast(replace(data, raw=raw), data.split["test"])
+    assert reference is not None
+    assert reference.title == "Last value"
     assert torch.allclose(
-        data.restore(found.output), torch.from_numpy(raw.windows[350:, -1:, 0].copy()).float().expand(-1, 5), atol=1e-4
+        data.restore(reference.output),
+        torch.from_numpy(raw.windows[350:, -1:, 0].copy()).float().expand(-1, 5),
+        atol=1e-4,
     )
 
 
-def test_the_bigram_counts_pairs() -> None:
+def test_bigram_reference_matches_pair_counts() -> None:
     data = prepare(DataChoice(dataset="tales"))
     rows = data.split["test"]
-    found = reference_predictors.next_token(data, rows)
+    reference = reference_predictors.next_token(data, rows)
     name = data.schema.inputs[0].name
-    given, following = (value[data.split["train"]].flatten().numpy() for value in (data.inputs[name], data.target))
-    token = int(np.bincount(given).argmax())
-    counts = np.bincount(following[given == token], minlength=data.schema.inputs[0].vocabulary or 0)
+    current, following = (value[data.split["train"]].flatten().numpy() for value in (data.inputs[name], data.target))
+    token = int(np.bincount(current).argmax())
+    counts = np.bincount(following[current == token], minlength=data.schema.inputs[0].vocabulary or 0)
     at = (data.inputs[name][rows] == token).nonzero()[0]
-    shares = found.output[at[0], at[1]].exp().numpy()
-    assert shares.sum() == pytest.approx(1, abs=1e-4)
-    assert np.allclose(shares, counts / counts.sum(), atol=2e-3)
+    probabilities = reference.output[at[0], at[1]].exp().numpy()
+    assert probabilities.sum() == pytest.approx(1, abs=1e-4)
+    assert np.allclose(probabilities, counts / counts.sum(), atol=2e-3)
 
 
-def test_wilsons_interval_is_that_of_scipy() -> None:
+def test_wilson_interval_matches_scipy() -> None:
     for right, count in ((0, 30), (17, 40), (40, 40), (900, 1_000)):
         expected = stats.binomtest(right, count).proportion_ci(0.95, "wilson")
         assert wilson(right / count, count) == pytest.approx((expected.low, expected.high))
 
 
-def test_the_interval_of_a_mean_is_students() -> None:
+def test_mean_interval_and_jackknife_match_student_t() -> None:
     values = np.random.default_rng(0).normal(3, 2, 50)
     expected = stats.t.interval(0.95, 49, values.mean(), stats.sem(values))
     assert mean_interval(values) == pytest.approx(expected)
-    # The jackknife of a mean without one value at a time is exactly that (Efron and Tibshirani, equation 11.5).
-    found = jackknife(
+    # The leave-one-out jackknife of a mean is exactly this interval (Efron and Tibshirani, equation 11.5).
+    interval = jackknife(
         lambda places: {"mae": float(values[places].mean())}, {"mae": values.mean()}, list(np.arange(50)[:, None])
     )
-    assert found["mae"] == pytest.approx(expected)
+    assert interval["mae"] == pytest.approx(expected)
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_promise() -> None:
-    """R² of a known model: the interval of 200 test rows holds the value of the whole population in some 95 of 100."""
+def test_jackknife_intervals_have_nominal_coverage() -> None:
+    """R² of a known model: the interval from 200 test rows contains the population value in about 95% of cases."""
     random, hits = np.random.default_rng(0), 0
-    truth = 1 - 1 / 5  # of y = 2 x + noise: the variance that is left over that of y
+    truth = 1 - 1 / 5  # of y = 2 x + noise: residual variance over total variance
     for _ in range(200):
         x = random.normal(size=200)
         y = 2 * x + random.normal(size=200)
 
         def r2(places: np.ndarray, x: np.ndarray = x, y: np.ndarray = y) -> dict[str, float]:
-            left = y[places] - 2 * x[places]
-            return {"r2": 1 - float((left**2).sum() / ((y[places] - y[places].mean()) ** 2).sum())}
+            residuals = y[places] - 2 * x[places]
+            return {"r2": 1 - float((residuals**2).sum() / ((y[places] - y[places].mean()) ** 2).sum())}
 
         low, high = jackknife(r2, r2(np.arange(200)), np.array_split(random.permutation(200), 20))["r2"]
         hits += low <= truth <= high
     assert 180 <= hits <= 199
 
 
-def test_rows_of_one_group_stay_together() -> None:
+def test_jackknife_blocks_keep_groups_together() -> None:
     data = prepare(DataChoice(dataset="breast_cancer"))
     groups = np.repeat(np.arange(100), 6)[: len(data.target)]
     grouped = replace(data, raw=replace(data.raw, groups=groups))
     rows = np.arange(300)
     blocks = blocks_of(grouped, rows)
     assert sorted(np.concatenate(blocks)) == list(range(300))
-    whose = [set(groups[rows[block]]) for block in blocks]
+    block_groups = [set(groups[rows[block]]) for block in blocks]
     assert len(blocks) == 20
-    assert sum(map(len, whose)) == len(set().union(*whose))
+    assert sum(map(len, block_groups)) == len(set().union(*block_groups))
 
 
-def test_rows_in_time_stay_beside_each_other() -> None:
+def test_jackknife_blocks_of_series_are_contiguous() -> None:
     data = prepare(DataChoice(dataset="sine"))
     blocks = blocks_of(data, np.arange(100, 300))
     assert all((np.diff(block) == 1).all() for block in blocks)
 
 
-def test_large_rows_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mean of a million large pictures is taken over as many as fit, evenly spaced."""
+def test_mean_of_large_rows_uses_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean of many large rows is computed from evenly spaced rows that fit in memory."""
     monkeypatch.setattr(reference_predictors, "NUMBERS", 20)
     values = torch.arange(400.0).reshape(100, 4)
-    found = reference_predictors.mean_of(values, torch.arange(100), torch.arange(3))
-    assert torch.equal(found.output, values[[0, 24, 49, 74, 99]].mean(0).expand(3, -1))
-    monkeypatch.setattr(reference_predictors, "NUMBERS", 1)  # one row is read even where it is larger
+    reference = reference_predictors.mean_of(values, torch.arange(100), torch.arange(3))
+    assert torch.equal(reference.output, values[[0, 24, 49, 74, 99]].mean(0).expand(3, -1))
+    monkeypatch.setattr(reference_predictors, "NUMBERS", 1)  # at least one row is read, however large
     assert torch.equal(reference_predictors.mean_of(values, torch.arange(100), torch.arange(3)).output[0], values[0])

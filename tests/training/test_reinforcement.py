@@ -1,4 +1,4 @@
-"""Agents: what they learn from against direct sums, a known world solved, and runs that go on after a break."""
+"""Reinforcement learning: returns and losses against direct sums, a solved environment, and resumed runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ENVIRONMENTS = {name: kind.model_validate({}) for name, kind in builtin().items(
 def agent(
     objective: str, data: str = "cartpole", *, hidden: int = 16, settings: Any = None, **training: Any
 ) -> Project:
-    """A small network with dropout that acts; for PPO with a value beside the actions."""
+    """A small agent with dropout; for PPO, with a value output."""
     spec = prepare(DataChoice(dataset=data)).schema
     width = {"field": FIELD, "kind": "vector", "shape": list(spec.inputs[0].shape)}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
@@ -67,75 +67,78 @@ def agent(
         nodes |= {"linear_3": ("Linear", {"units": 1}), "output_2": ("Output", {"name": "value"})}
         edges += [("dropout_1", "linear_3"), ("linear_3", "output_2")]
     small = {"epoch_steps": 300, "trials": 2, "warm_up": 50, "rollout": 64, "environments": 2, "passes": 2}
-    made = Agent(**{**small, "target_every": 70, "buffer_size": 200, **(settings or {})})
+    agent_settings = Agent(**{**small, "target_every": 70, "buffer_size": 200, **(settings or {})})
     rest = {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "device": "cpu", **training}
     return project(
-        nodes, edges, data=DataChoice(dataset=data), training=Training(objective=objective, agent=made, **rest)
+        nodes,
+        edges,
+        data=DataChoice(dataset=data),
+        training=Training(objective=objective, agent=agent_settings, **rest),
     )
 
 
-def small_loop(objective: str, home: Path, **rest: Any) -> ReinforcementTrainer:
-    made = loop(agent(objective, **rest), home)
-    assert isinstance(made, ReinforcementTrainer)
-    return made
+def small_trainer(objective: str, home: Path, **rest: Any) -> ReinforcementTrainer:
+    trainer = loop(agent(objective, **rest), home)
+    assert isinstance(trainer, ReinforcementTrainer)
+    return trainer
 
 
-# What is learned from, against direct sums.
+# Returns, advantages and losses, against direct sums.
 
 
-def test_returns_are_the_sums_of_what_came_after() -> None:
+def test_returns_are_discounted_reward_sums() -> None:
     random = np.random.default_rng(0)
-    rewards, over = random.normal(size=40), random.random(40) < 0.2
-    over[-1] = True
-    found = returns(torch.tensor(rewards), torch.tensor(over), 0.9)
+    rewards, done = random.normal(size=40), random.random(40) < 0.2
+    done[-1] = True
+    computed = returns(torch.tensor(rewards), torch.tensor(done), 0.9)
     for start in range(40):
-        last = start + int(np.flatnonzero(over[start:])[0])
+        last = start + int(np.flatnonzero(done[start:])[0])
         direct = sum(0.9 ** (place - start) * rewards[place] for place in range(start, last + 1))
-        assert float(found[start]) == pytest.approx(direct, rel=1e-10)
+        assert float(computed[start]) == pytest.approx(direct, rel=1e-10)
 
 
-def test_advantages_follow_their_definition() -> None:
-    """Σ over k of (γλ)ᵏ δ, up to the end of the episode, in several environments that end at different times."""
+def test_advantages_match_gae_definition() -> None:
+    """Σₖ (γλ)ᵏ δ up to the end of the episode, in several environments that end at different times."""
     random = np.random.default_rng(1)
     steps, width, discount, trace = 30, 3, 0.95, 0.8
     rewards, values, following = (random.normal(size=(steps, width)) for _ in range(3))
     ended = random.random((steps, width)) < 0.1
     over = ended | (random.random((steps, width)) < 0.1)
-    given = [torch.tensor(part) for part in (rewards, values, following, ended, over)]
-    found = advantages(given[0], given[1], given[2], given[3], given[4], discount, trace)
-    for one in range(width):
+    tensors = [torch.tensor(part) for part in (rewards, values, following, ended, over)]
+    computed = advantages(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], discount, trace)
+    for environment in range(width):
         for start in range(steps):
             total, factor = 0.0, 1.0
             for place in range(start, steps):
-                ahead = 0.0 if ended[place, one] else discount * following[place, one]
-                total += factor * (rewards[place, one] + ahead - values[place, one])
+                bootstrapped = 0.0 if ended[place, environment] else discount * following[place, environment]
+                total += factor * (rewards[place, environment] + bootstrapped - values[place, environment])
                 factor *= discount * trace
-                if over[place, one]:
+                if over[place, environment]:
                     break
-            assert float(found[start, one]) == pytest.approx(total, rel=1e-10)
+            assert float(computed[start, environment]) == pytest.approx(total, rel=1e-10)
 
 
-def test_with_full_trust_the_advantage_is_the_return_less_the_value() -> None:
+def test_advantage_with_lambda_one_is_return_minus_value() -> None:
     rewards, over = torch.rand(20, 1), torch.zeros(20, 1, dtype=torch.bool)
     over[[7, 19]] = True
-    values, nothing = torch.rand(20, 1), torch.zeros(20, 1)
-    following = torch.cat([values[1:], nothing[:1]])
-    found = advantages(rewards, values, following, over, over, 0.9, 1.0)
-    torch.testing.assert_close(found[:, 0], returns(rewards[:, 0], over[:, 0], 0.9) - values[:, 0])
+    values, zeros = torch.rand(20, 1), torch.zeros(20, 1)
+    following = torch.cat([values[1:], zeros[:1]])
+    computed = advantages(rewards, values, following, over, over, 0.9, 1.0)
+    torch.testing.assert_close(computed[:, 0], returns(rewards[:, 0], over[:, 0], 0.9) - values[:, 0])
 
 
-def test_bellmans_target_by_hand() -> None:
-    found = bellman_targets(
+def test_bellman_targets_match_manual_computation() -> None:
+    targets = bellman_targets(
         rewards=torch.tensor([1.0, 2.0, 3.0]),
         ended=torch.tensor([False, True, False]),
         following=torch.tensor([[10.0, 20.0], [30.0, 40.0], [50.0, 60.0]]),
         chosen=torch.tensor([1, 0, 0]),
         discount=0.5,
     )
-    assert found.tolist() == [1 + 0.5 * 20, 2, 3 + 0.5 * 50]
+    assert targets.tolist() == [1 + 0.5 * 20, 2, 3 + 0.5 * 50]
 
 
-def _steps(count: int, width: int, actions: int) -> dict[str, torch.Tensor]:
+def _random_steps(count: int, width: int, actions: int) -> dict[str, torch.Tensor]:
     random = torch.Generator().manual_seed(3)
     over = torch.rand(count, generator=random) < 0.2
     return {
@@ -149,80 +152,82 @@ def _steps(count: int, width: int, actions: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("double", [True, False])
-def test_deep_q_loss_is_a_bellman_backup(double: bool, home: Path) -> None:
-    made = small_loop("dqn", home, settings={"double": double, "discount": 0.8})
-    assert isinstance(made, DQNTrainer)
-    for weight in made.target.parameters():
-        weight.data.mul_(1.5)  # another network than the one that learns
-    steps = _steps(12, 4, 2)
-    loss, _ = made.loss(steps)
+def test_dqn_loss_is_the_huber_bellman_error(double: bool, home: Path) -> None:
+    trainer = small_trainer("dqn", home, settings={"double": double, "discount": 0.8})
+    assert isinstance(trainer, DQNTrainer)
+    for weight in trainer.target.parameters():
+        weight.data.mul_(1.5)  # the target network differs from the online network
+    steps = _random_steps(12, 4, 2)
+    loss, _ = trainer.loss(steps)
     total = 0.0
     with torch.no_grad():
         for row in range(12):
             ahead, now = (
-                made.target(steps["following"][row : row + 1])[0],
-                made.model(steps["following"][row : row + 1])[0],
+                trainer.target(steps["following"][row : row + 1])[0],
+                trainer.model(steps["following"][row : row + 1])[0],
             )
             best = int(now.argmax()) if double else int(ahead.argmax())
-            wanted = float(steps["reward"][row]) + (0.0 if steps["ended"][row] else 0.8 * float(ahead[best]))
-            off = abs(float(made.model(steps["seen"][row : row + 1])[0, steps["action"][row]]) - wanted)
-            total += 0.5 * off**2 if off < 1 else off - 0.5
+            target = float(steps["reward"][row]) + (0.0 if steps["ended"][row] else 0.8 * float(ahead[best]))
+            error = abs(float(trainer.model(steps["seen"][row : row + 1])[0, steps["action"][row]]) - target)
+            total += 0.5 * error**2 if error < 1 else error - 0.5
     assert loss.item() == pytest.approx(total / 12, rel=1e-5)
 
 
-def test_reinforces_gradient_is_that_of_the_objective_as_it_is_written(home: Path) -> None:
-    """∇ of Σ log π(a|s) (G − mean G) / deviation of G / T + β H, from probabilities, and not from logits."""
-    made = small_loop("reinforce", home, settings={"discount": 0.9, "entropy": 0.05})
-    assert isinstance(made, ReinforceTrainer)
-    steps = _steps(25, 4, 2)
+def test_reinforce_gradient_matches_formula(home: Path) -> None:
+    """∇ of Σ log π(a|s) (G − mean G) / std G / T + β H, computed from probabilities instead of logits."""
+    trainer = small_trainer("reinforce", home, settings={"discount": 0.9, "entropy": 0.05})
+    assert isinstance(trainer, ReinforceTrainer)
+    steps = _random_steps(25, 4, 2)
     steps["over"][-1] = True
-    loss, _ = made.loss(steps)
-    ours = torch.autograd.grad(loss, list(made.model.parameters()))
-    got = [0.0] * 25
+    loss, _ = trainer.loss(steps)
+    gradients = torch.autograd.grad(loss, list(trainer.model.parameters()))
+    returned = [0.0] * 25
     for place in range(24, -1, -1):
-        got[place] = float(steps["reward"][place]) + (0.0 if steps["over"][place] else 0.9 * got[place + 1])
-    mean, deviation = float(np.mean(got)), float(np.std(got))
-    gained = torch.zeros(())
+        returned[place] = float(steps["reward"][place]) + (0.0 if steps["over"][place] else 0.9 * returned[place + 1])
+    mean, deviation = float(np.mean(returned)), float(np.std(returned))
+    objective = torch.zeros(())
     for place in range(25):
-        shares = functional.softmax(made.model(steps["seen"][place : place + 1])[0], dim=0)
-        better = (got[place] - mean) / deviation
-        gained = gained + shares[steps["action"][place]].log() * better / 25
-        gained = gained - 0.05 * (shares * shares.log()).sum() / 25
-    theirs = torch.autograd.grad(-gained, list(made.model.parameters()))
-    for one, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        probabilities = functional.softmax(trainer.model(steps["seen"][place : place + 1])[0], dim=0)
+        advantage = (returned[place] - mean) / deviation
+        objective = objective + probabilities[steps["action"][place]].log() * advantage / 25
+        objective = objective - 0.05 * (probabilities * probabilities.log()).sum() / 25
+    expected_gradients = torch.autograd.grad(-objective, list(trainer.model.parameters()))
+    for actual, expected in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_proximal_loss_as_it_is_written(home: Path) -> None:
-    made = small_loop("ppo", home, settings={"clip": 0.1, "value_weight": 0.7, "entropy": 0.02})
-    assert isinstance(made, PPOTrainer)
-    steps = _steps(20, 4, 2)
+def test_ppo_loss_matches_formula(home: Path) -> None:
+    trainer = small_trainer("ppo", home, settings={"clip": 0.1, "value_weight": 0.7, "entropy": 0.02})
+    assert isinstance(trainer, PPOTrainer)
+    steps = _random_steps(20, 4, 2)
     random = torch.Generator().manual_seed(5)
     steps["logs"] = torch.log(torch.rand(20, generator=random) * 0.8 + 0.1)
     steps["advantage"], steps["wanted"] = torch.randn(20, generator=random), torch.randn(20, generator=random)
-    loss, told = made.loss(steps)
-    better = (steps["advantage"] - steps["advantage"].mean()) / steps["advantage"].std(unbiased=False)
+    loss, logged = trainer.loss(steps)
+    advantages_normalized = (steps["advantage"] - steps["advantage"].mean()) / steps["advantage"].std(unbiased=False)
     total, entropies, clipped = 0.0, [], 0
     with torch.no_grad():
-        logits, values = made.model(steps["seen"])
+        logits, values = trainer.model(steps["seen"])
         for row in range(20):
-            shares = logits[row].softmax(0)
-            ratio = float(shares[steps["action"][row]] / steps["logs"][row].exp())
-            within = min(max(ratio, 0.9), 1.1)
-            clipped += ratio != within
-            gained = min(ratio * float(better[row]), within * float(better[row]))
-            entropies.append(-float((shares * shares.log()).sum()))
-            total += -gained + 0.7 * 0.5 * float(values[row, 0] - steps["wanted"][row]) ** 2 - 0.02 * entropies[-1]
+            probabilities = logits[row].softmax(0)
+            ratio = float(probabilities[steps["action"][row]] / steps["logs"][row].exp())
+            clipped_ratio = min(max(ratio, 0.9), 1.1)
+            clipped += ratio != clipped_ratio
+            surrogate = min(
+                ratio * float(advantages_normalized[row]), clipped_ratio * float(advantages_normalized[row])
+            )
+            entropies.append(-float((probabilities * probabilities.log()).sum()))
+            total += -surrogate + 0.7 * 0.5 * float(values[row, 0] - steps["wanted"][row]) ** 2 - 0.02 * entropies[-1]
     assert clipped > 5
     assert loss.item() == pytest.approx(total / 20, rel=1e-4)
-    assert told["entropy"].item() == pytest.approx(np.mean(entropies), rel=1e-4)
+    assert logged["entropy"].item() == pytest.approx(np.mean(entropies), rel=1e-4)
 
 
-def test_actions_are_drawn_by_their_probabilities() -> None:
+def test_actions_are_sampled_by_probability() -> None:
     scores = np.array([[0.0, 1.0, -1.0]], dtype=np.float32).repeat(30_000, 0)
-    drawn = sample_actions(scores, np.random.default_rng(0).random(30_000))
-    shares = np.exp(scores[0]) / np.exp(scores[0]).sum()
-    assert np.bincount(drawn, minlength=3) / 30_000 == pytest.approx(shares, abs=0.01)
+    sampled = sample_actions(scores, np.random.default_rng(0).random(30_000))
+    probabilities = np.exp(scores[0]) / np.exp(scores[0]).sum()
+    assert np.bincount(sampled, minlength=3) / 30_000 == pytest.approx(probabilities, abs=0.01)
     assert sample_actions(scores[:2], np.array([0.0, 1.0])).tolist() == [0, 2]
 
 
@@ -230,8 +235,8 @@ def test_actions_are_drawn_by_their_probabilities() -> None:
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_a_world_goes_on_from_its_state(name: str) -> None:
-    """Through JSON, in the middle of an episode and over the beginning of the next."""
+def test_environment_resumes_from_serialized_state(name: str) -> None:
+    """Restored from JSON in the middle of an episode, and across the start of the next one."""
     environment = ENVIRONMENTS[name]
     first, random = World(environment), np.random.default_rng(0)
     first.reset(3)
@@ -242,62 +247,62 @@ def test_a_world_goes_on_from_its_state(name: str) -> None:
     second.restore(json.loads(json.dumps(first.state())))
     for _ in range(300):
         action = int(random.integers(len(environment.actions)))
-        one, other = first.step(action), second.step(action)
-        assert one[0].tolist() == other[0].tolist()
-        assert one[1:] == other[1:]
-        if one[2] or one[3]:
+        step_result, expected = first.step(action), second.step(action)
+        assert step_result[0].tolist() == expected[0].tolist()
+        assert step_result[1:] == expected[1:]
+        if step_result[2] or step_result[3]:
             assert first.reset().tolist() == second.reset().tolist()
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_a_world_is_gymnasiums_own(name: str) -> None:
+def test_environment_matches_gymnasium(name: str) -> None:
     import gymnasium
 
     environment = ENVIRONMENTS[name]
-    theirs = gymnasium.make(environment.gymnasium, **environment.settings())
-    ours, random = World(environment), np.random.default_rng(0)
-    assert ours.reset(5).tolist() == np.asarray(theirs.reset(seed=5)[0]).tolist()
-    assert int(getattr(theirs.action_space, "n", 0)) == len(environment.actions)
+    gymnasium_env = gymnasium.make(environment.gymnasium, **environment.settings())
+    world, random = World(environment), np.random.default_rng(0)
+    assert world.reset(5).tolist() == np.asarray(gymnasium_env.reset(seed=5)[0]).tolist()
+    assert int(getattr(gymnasium_env.action_space, "n", 0)) == len(environment.actions)
     for _ in range(600):
         action = int(random.integers(len(environment.actions)))
-        seen, reward, ended, late = ours.step(action)
-        found = theirs.step(action)
-        assert (seen.tolist(), reward, ended, late) == (np.asarray(found[0]).tolist(), *found[1:4])
-        if ended or late:
-            assert ours.reset().tolist() == np.asarray(theirs.reset()[0]).tolist()
+        observation, reward, ended, truncated = world.step(action)
+        expected = gymnasium_env.step(action)
+        assert (observation.tolist(), reward, ended, truncated) == (np.asarray(expected[0]).tolist(), *expected[1:4])
+        if ended or truncated:
+            assert world.reset().tolist() == np.asarray(gymnasium_env.reset()[0]).tolist()
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_an_agent_senses_what_the_encoder_of_an_exported_network_makes(name: str, home: Path) -> None:
+def test_agent_observations_match_exported_encoder(name: str, home: Path) -> None:
     environment, data = ENVIRONMENTS[name], prepare(DataChoice(dataset=name), home)
     senses, world, random = Senses(data.fields[0], environment), World(environment), np.random.default_rng(0)
-    seen = [world.reset(1), *(world.step(int(random.integers(2)))[0] for _ in range(5))]
-    rows = encode_rows(data.preprocess, [environment.seen(one) for one in seen])
-    assert np.array_equal(senses(np.stack(seen)), rows[FIELD])
+    observations = [world.reset(1), *(world.step(int(random.integers(2)))[0] for _ in range(5))]
+    rows = encode_rows(data.preprocess, [environment.seen(observation) for observation in observations])
+    assert np.array_equal(senses(np.stack(observations)), rows[FIELD])
     assert data.raw.groups is not None
     parts = [set(data.raw.groups[rows.numpy()].tolist()) for rows in data.split.values()]
     assert not parts[0] & parts[1]
     assert not parts[0] & parts[2]
 
 
-def test_no_seed_is_met_twice() -> None:
+def test_evaluation_seeds_are_disjoint() -> None:
     assert set(seeds_of("validation", 200)).isdisjoint(seeds_of("test", 200))
     assert min(seeds_of("validation", 1)) > 64 * 1_000_003 + SEEDS["train"]
 
 
-def test_memory_keeps_the_last_steps() -> None:
+def test_replay_buffer_keeps_the_last_steps() -> None:
     memory = ReplayBuffer(5, 1)
     for number in range(8):
         memory.add(np.array([number]), number, 0.5, np.array([number + 1]), number == 7, number == 7)
     assert len(memory) == 5
-    held = memory.take(slice(None))
-    assert sorted(held["action"].tolist()) == [3, 4, 5, 6, 7]
-    assert held["ended"].sum() == 1
-    other = ReplayBuffer(5, 1)
-    other.load_state_dict(memory.state_dict())
-    for one in (memory, other):
-        one.add(np.array([9]), 9, 0.5, np.array([10]), False, False)
-    assert same(memory.state_dict(), other.state_dict())
+    contents = memory.take(slice(None))
+    assert sorted(contents["action"].tolist()) == [3, 4, 5, 6, 7]
+    assert contents["ended"].sum() == 1
+    restored = ReplayBuffer(5, 1)
+    restored.load_state_dict(memory.state_dict())
+    for buffer in (memory, restored):
+        buffer.add(np.array([9]), 9, 0.5, np.array([10]), False, False)
+    assert same(memory.state_dict(), restored.state_dict())
     with pytest.raises(ValueError, match="holds only 4"):
         ReplayBuffer(4, 1).load_state_dict(memory.state_dict())
 
@@ -305,8 +310,8 @@ def test_memory_keeps_the_last_steps() -> None:
 # Learning.
 
 
-def _lake_values(discount: float) -> np.ndarray:
-    """The values (16, 4) of all actions on ice that is not slippery, by value iteration over Gymnasium's own table."""
+def _frozen_lake_q_values(discount: float) -> np.ndarray:
+    """The Q-values (16, 4) of the lake without slipping, by value iteration over Gymnasium's transition table."""
     import gymnasium
 
     table = gymnasium.make("FrozenLake-v1", is_slippery=False).unwrapped.P
@@ -320,9 +325,15 @@ def _lake_values(discount: float) -> np.ndarray:
     return values
 
 
-def test_q_learning_finds_the_values_of_a_known_world(home: Path) -> None:
-    """One weight for each square and action: after acting by chance alone, they are those of value iteration."""
-    known: dict[str, Any] = {"epoch_steps": 6_000, "warm_up": 500, "learn_every": 2, "target_every": 100, "trials": 1}
+def test_dqn_learns_frozen_lake_q_values(home: Path) -> None:
+    """One weight for each square and action: after random exploration, they equal the result of value iteration."""
+    settings: dict[str, Any] = {
+        "epoch_steps": 6_000,
+        "warm_up": 500,
+        "learn_every": 2,
+        "target_every": 100,
+        "trials": 1,
+    }
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": ("Input", {"field": FIELD, "kind": "vector", "shape": [17]}),
         "linear_1": ("Linear", {"units": 4}),
@@ -338,175 +349,177 @@ def test_q_learning_finds_the_values_of_a_known_world(home: Path) -> None:
             learning_rate=0.02,
             batch_size=64,
             device="cpu",
-            agent=Agent(**known, epsilon_end=1.0, discount=0.9, buffer_size=6_000),
+            agent=Agent(**settings, epsilon_end=1.0, discount=0.9, buffer_size=6_000),
         ),
     )
-    made = loop(document, home)
-    assert isinstance(made, DQNTrainer)
-    made.fit(Callback())
-    wanted = _lake_values(0.9)
-    squares = [number for number in range(16) if number not in (5, 7, 11, 12, 15)]  # the others end an episode
-    told = made.action_scores(made.senses(np.arange(16)))
-    seen = set(zip(made.memory.columns["seen"].argmax(1).tolist(), made.memory.columns["action"].tolist(), strict=True))
-    # The encoder's column of a square is its place among the squares' names.
-    column = made.senses(np.arange(16)).argmax(1)
-    pairs = [(s, a) for s in squares for a in range(4) if (int(column[s]), a) in seen]
+    trainer = loop(document, home)
+    assert isinstance(trainer, DQNTrainer)
+    trainer.fit(Callback())
+    expected = _frozen_lake_q_values(0.9)
+    squares = [number for number in range(16) if number not in (5, 7, 11, 12, 15)]  # the other squares end an episode
+    q_values = trainer.action_scores(trainer.senses(np.arange(16)))
+    visited = set(
+        zip(trainer.memory.columns["seen"].argmax(1).tolist(), trainer.memory.columns["action"].tolist(), strict=True)
+    )
+    # The encoder's column of a square is its index among the names of the squares.
+    column = trainer.senses(np.arange(16)).argmax(1)
+    pairs = [(s, a) for s in squares for a in range(4) if (int(column[s]), a) in visited]
     assert len(pairs) >= 40
-    assert max(abs(told[pair] - wanted[pair]) for pair in pairs) < 0.01
-    assert made.evaluate("validation")["return"] == 1.0
+    assert max(abs(q_values[pair] - expected[pair]) for pair in pairs) < 0.01
+    assert trainer.evaluate("validation")["return"] == 1.0
 
 
-def test_an_agent_learns(home: Path) -> None:
-    """A few thousand steps of CartPole, after which each lasts far longer than by chance (about 20 steps): REINFORCE.
-    Of the others the templates do, see `tests.training.test_figures`."""
+def test_reinforce_learns_cartpole(home: Path) -> None:
+    """After a few thousand steps of CartPole, episodes last far longer than random ones (about 20 steps). For the other
+    algorithms, see `tests.training.test_figures`."""
     settings = {"epoch_steps": 2_000, "rollout": 512, "trials": 5}
-    made = small_loop("reinforce", home, hidden=64, settings=settings, epochs=3, learning_rate=5e-3)
-    made.fit(Callback())
-    assert -made.best.value > 80
-    random = play_randomly(made.environment, made.senses, seeds_of("validation", 5))
+    trainer = small_trainer("reinforce", home, hidden=64, settings=settings, epochs=3, learning_rate=5e-3)
+    trainer.fit(Callback())
+    assert -trainer.best.value > 80
+    random = play_randomly(trainer.environment, trainer.senses, seeds_of("validation", 5))
     assert np.mean([episode.total for episode in random]) < 40
 
 
-def test_epsilon_falls_on_a_line_and_stays(home: Path) -> None:
-    made = small_loop("dqn", home, settings={"epsilon_start": 0.8, "epsilon_end": 0.2, "epsilon_share": 0.5})
-    assert isinstance(made, DQNTrainer)
-    assert made.total_steps == 600
-    found = []
-    for made.step in (0, 150, 300, 599):
-        found.append(made.epsilon())
-    assert found == pytest.approx([0.8, 0.5, 0.2, 0.2])
+def test_epsilon_decays_linearly_then_stays(home: Path) -> None:
+    trainer = small_trainer("dqn", home, settings={"epsilon_start": 0.8, "epsilon_end": 0.2, "epsilon_share": 0.5})
+    assert isinstance(trainer, DQNTrainer)
+    assert trainer.total_steps == 600
+    epsilons = []
+    for trainer.step in (0, 150, 300, 599):
+        epsilons.append(trainer.epsilon())
+    assert epsilons == pytest.approx([0.8, 0.5, 0.2, 0.2])
 
 
-# Going on.
+# Resuming.
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_resumed_agent_equals_one_without_a_break(name: str, home: Path, tmp_path: Path) -> None:
-    """Weights, memory, environments, chance and curves, through a checkpoint's files, in the middle of anything."""
+def test_resumed_agent_equals_uninterrupted_agent(name: str, home: Path, tmp_path: Path) -> None:
+    """Weights, replay buffer, environments, random numbers and curves, from checkpoint files at arbitrary steps."""
     document = agent(name, average=0.99, schedule="cosine")
-    whole, watch = loop(document, home), Recorder()
-    whole.fit(watch)
-    other = whole.checkpoint()
+    whole, recorder = loop(document, home), Recorder()
+    whole.fit(recorder)
+    whole_checkpoint = whole.checkpoint()
     for stop_at in (37, 300, 411):
         first, before = loop(document, home), Recorder(stop_at)
         assert not first.fit(before), stop_at
         save(RunArtifacts.in_directory(tmp_path / str(stop_at)), first.step, first.checkpoint())
         torch.manual_seed(99)
-        found = load(RunArtifacts.in_directory(tmp_path / str(stop_at)))
-        assert found is not None, stop_at
-        assert found[1].memory, stop_at
+        loaded = load(RunArtifacts.in_directory(tmp_path / str(stop_at)))
+        assert loaded is not None, stop_at
+        assert loaded[1].memory, stop_at
         second, after = loop(document, home), Recorder()
-        second.resume(found[1], first.best.weights)
+        second.resume(loaded[1], first.best.weights)
         assert second.fit(after), stop_at
-        assert before.points + after.points == watch.points, stop_at
+        assert before.points + after.points == recorder.points, stop_at
         assert same(dict(second.model.state_dict()), dict(whole.model.state_dict())), stop_at
         assert (second.best.value, second.best.step) == (whole.best.value, whole.best.step), stop_at
         assert same(second.best.weights, whole.best.weights), stop_at
-        one = second.checkpoint()
-        assert same(one.memory, other.memory), stop_at
-        assert same(one.state, other.state), stop_at
+        checkpoint = second.checkpoint()
+        assert same(checkpoint.memory, whole_checkpoint.memory), stop_at
+        assert same(checkpoint.state, whole_checkpoint.state), stop_at
 
 
-def test_the_same_seed_gives_the_same_run_and_another_seed_another(home: Path) -> None:
+def test_runs_are_reproducible_by_seed(home: Path) -> None:
     curves = []
     for seed in (1, 1, 2):
-        watch = Recorder()
-        loop(agent("ppo", epochs=1, seed=seed), home).fit(watch)
-        curves.append(watch.points)
+        recorder = Recorder()
+        loop(agent("ppo", epochs=1, seed=seed), home).fit(recorder)
+        curves.append(recorder.points)
     assert curves[0] == curves[1] != curves[2]
 
 
-def test_epochs_hold_the_steps_that_are_stated_and_points_at_set_steps(home: Path) -> None:
-    made, watch = small_loop("ppo", home, settings={"epoch_steps": 301, "environments": 4}), Recorder()
-    made.fit(watch)
-    assert made.steps_per_epoch == 304
-    assert made.step == made.total_steps == 608
-    steps = [step for step, _, split, name, _ in watch.points if (split, name) == ("validation", "return")]
+def test_epoch_length_and_logging_steps(home: Path) -> None:
+    trainer, recorder = small_trainer("ppo", home, settings={"epoch_steps": 301, "environments": 4}), Recorder()
+    trainer.fit(recorder)
+    assert trainer.steps_per_epoch == 304
+    assert trainer.step == trainer.total_steps == 608
+    steps = [step for step, _, split, name, _ in recorder.points if (split, name) == ("validation", "return")]
     assert steps == [304, 608]
-    assert len(watch.curve("train", "entropy")) > 5
-    assert watch.curve("validation", "loss") == [-value for value in watch.curve("validation", "return")]
+    assert len(recorder.curve("train", "entropy")) > 5
+    assert recorder.curve("validation", "loss") == [-value for value in recorder.curve("validation", "return")]
 
 
-def test_with_no_epochs_the_weights_are_measured_as_they_are(home: Path) -> None:
+def test_zero_epochs_evaluate_initial_weights(home: Path) -> None:
     trained = fit_here(agent("dqn", epochs=0), home)
     assert evaluate(trained).metrics["return"] > 0
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(home: Path) -> None:
-    made = small_loop("dqn", home, settings={"learn_every": 1})
+def test_nan_loss_raises_training_error(home: Path) -> None:
+    trainer = small_trainer("dqn", home, settings={"learn_every": 1})
     with torch.no_grad():
-        next(iter(made.model.parameters())).fill_(torch.nan)
+        next(iter(trainer.model.parameters())).fill_(torch.nan)
     with pytest.raises(TrainingError, match=r"became nan.*Lower the learning rate"):
-        made.fit(Callback())
+        trainer.fit(Callback())
 
 
-def test_an_agent_needs_an_environment(home: Path) -> None:
+def test_agent_requires_an_environment(home: Path) -> None:
     document = agent("dqn").model_copy(update={"data": DataChoice(dataset="moons")})
     with pytest.raises(TrainingError, match="choose one such as CartPole"):
         build_trainer(document, source(agent("dqn")), prepare(document.data, home))
 
 
-# What comes of it.
+# Evaluation, validation and export.
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_evaluation_measures_episodes_beside_chance(name: str, home: Path) -> None:
+def test_evaluation_reports_episodes_and_random_baseline(name: str, home: Path) -> None:
     trained = fit_here(agent(name, epochs=1), home)
-    found = evaluate(trained)
-    told = found.episodes
-    assert told is not None
-    assert found.rows == len(told["returns"]) == len(told["random_returns"]) == 20
-    assert found.metrics["return"] == pytest.approx(np.mean(told["returns"]))
-    assert found.metrics["return_deviation"] == pytest.approx(np.std(told["returns"]))
-    assert json.loads(json.dumps(found.as_json()))["episodes"] == told
-    worst, _, best = told["shown"]
-    assert worst["return"] == min(told["returns"])
-    assert best["return"] == max(told["returns"]) == len(best["actions"]) == len(best["seen"])
-    # The episode can be played again from its seed, by the answers that `predict` gives.
+    evaluation = evaluate(trained)
+    episodes = evaluation.episodes
+    assert episodes is not None
+    assert evaluation.rows == len(episodes["returns"]) == len(episodes["random_returns"]) == 20
+    assert evaluation.metrics["return"] == pytest.approx(np.mean(episodes["returns"]))
+    assert evaluation.metrics["return_deviation"] == pytest.approx(np.std(episodes["returns"]))
+    assert json.loads(json.dumps(evaluation.as_json()))["episodes"] == episodes
+    worst, _, best = episodes["shown"]
+    assert worst["return"] == min(episodes["returns"])
+    assert best["return"] == max(episodes["returns"]) == len(best["actions"]) == len(best["seen"])
+    # The episode can be replayed from its seed with the predictions of `predict`.
     world = World(ENVIRONMENTS["cartpole"])
-    seen = world.reset(worst["seed"])
+    observation = world.reset(worst["seed"])
     for action in worst["actions"]:
-        (answer,) = predict(trained, [trained.data.raw.environment.seen(seen)])  # type: ignore[attr-defined]
-        assert told["actions"][action] == answer["prediction"]
-        seen, _, _, _ = world.step(action)
+        (answer,) = predict(trained, [trained.data.raw.environment.seen(observation)])  # type: ignore[attr-defined]
+        assert episodes["actions"][action] == answer["prediction"]
+        observation, _, _, _ = world.step(action)
     assert set(answer) == {"prediction", "values" if name == "dqn" else "probabilities"}
 
 
-def test_playing_side_by_side_is_playing_alone(home: Path) -> None:
-    made = small_loop("dqn", home)
-    together = play(made.action_scores, made.environment, made.senses, range(5))
-    for seed, episode in enumerate(together):
-        (alone,) = play(made.action_scores, made.environment, made.senses, [seed])
+def test_parallel_episodes_equal_single_episodes(home: Path) -> None:
+    trainer = small_trainer("dqn", home)
+    episodes = play(trainer.action_scores, trainer.environment, trainer.senses, range(5))
+    for seed, episode in enumerate(episodes):
+        (alone,) = play(trainer.action_scores, trainer.environment, trainer.senses, [seed])
         assert (alone.total, alone.actions) == (episode.total, episode.actions)
 
 
 @pytest.mark.parametrize("objective", AGENTS)
 @pytest.mark.parametrize("data", ENVIRONMENTS)
-def test_checks_say_what_the_actions_need_and_mend_it(objective: str, data: str, home: Path) -> None:
+def test_wrong_action_count_is_reported_and_fixed(objective: str, data: str, home: Path) -> None:
     document = agent(objective, data)
-    known = schema(document.data, home)
-    assert known is not None
-    assert not analyse(document, known).errors
+    data_schema = schema(document.data, home)
+    assert data_schema is not None
+    assert not analyse(document, data_schema).errors
     wrong = apply(document, {"kind": "set", "node": "linear_2", "params": {"units": 9}})
-    (issue,) = analyse(wrong, known).errors
-    assert f"the {len(known.target.classes)} actions of the environment need" in issue.message
+    (issue,) = analyse(wrong, data_schema).errors
+    assert f"the {len(data_schema.target.classes)} actions of the environment need" in issue.message
     assert issue.fix is not None
-    assert not analyse(apply(wrong, issue.fix.edit), known).errors
+    assert not analyse(apply(wrong, issue.fix.edit), data_schema).errors
 
 
-def test_ppo_is_told_of_a_missing_value_which_one_click_adds(home: Path) -> None:
+def test_missing_ppo_value_output_is_reported_and_fixed(home: Path) -> None:
     document = agent("dqn")
     document = apply(document, {"kind": "project", "training": {"objective": "ppo"}})
-    known = schema(document.data, home)
-    (issue,) = analyse(document, known).errors
+    data_schema = schema(document.data, home)
+    (issue,) = analyse(document, data_schema).errors
     assert "this network has 1" in issue.message
     assert issue.fix is not None
-    mended = apply(document, issue.fix.edit)
-    assert not analyse(mended, known).issues
-    loop(mended, home).fit(Recorder(20))
+    fixed = apply(document, issue.fix.edit)
+    assert not analyse(fixed, data_schema).issues
+    loop(fixed, home).fit(Recorder(20))
 
 
-def test_objectives_and_data_are_brought_together(home: Path) -> None:
+def test_wrong_task_for_environment_is_reported_and_fixed(home: Path) -> None:
     document = apply(agent("dqn"), {"kind": "project", "training": {"objective": "classification"}})
     issues = analyse(document, schema(document.data, home)).errors
     (issue,) = [issue for issue in issues if issue.code == "objective"]
@@ -515,18 +528,18 @@ def test_objectives_and_data_are_brought_together(home: Path) -> None:
     assert apply(document, issue.fix.edit).training.objective == "dqn"
 
 
-def test_documents_without_an_agent_keep_their_bytes() -> None:
-    plain = dumps(Project.model_validate_json(dumps(agent("dqn"))).model_copy(update={"training": Training()}))
-    assert '"agent"' not in plain
+def test_default_agent_settings_are_not_serialized() -> None:
+    without_agent = dumps(Project.model_validate_json(dumps(agent("dqn"))).model_copy(update={"training": Training()}))
+    assert '"agent"' not in without_agent
     document = agent("ppo")
     assert loads(dumps(document)) == document
-    read = {name for task in tasks().values() for name in task.rl_settings}
-    assert read == set(Agent.model_fields)
+    used_settings = {name for task in tasks().values() for name in task.rl_settings}
+    assert used_settings == set(Agent.model_fields)
     assert all(bool(task.rl_settings) == task.environment for task in tasks().values())
 
 
-def test_an_edge_more_is_no_harm(home: Path) -> None:
-    """Two Inputs that read the same observation are given it both."""
+def test_two_inputs_may_read_the_same_observation(home: Path) -> None:
+    """Both Inputs receive the observation."""
     document = agent("dqn")
     spec = document.main_network.nodes["input_1"].params
     document = apply(
@@ -547,27 +560,29 @@ def test_an_edge_more_is_no_harm(home: Path) -> None:
     assert evaluate(fit_here(document, home)).rows == 20
 
 
-def test_an_exported_agent_tells_its_action_without_netloom(
+def test_exported_agent_predicts_without_netloom(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained = fit_here(agent("ppo", epochs=1), home)
     with zipfile.ZipFile(export(trained, "bundle", tmp_path).path) as archive:
         archive.extractall(tmp_path / "bundle")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "netloom", None)  # so that to import it fails
+        patch.setitem(sys.modules, "netloom", None)  # so that importing it fails
         patch.syspath_prepend(tmp_path / "bundle")
         patch.chdir(tmp_path / "bundle")
         patch.setattr(sys, "argv", ["predict.py"])
-        with pytest.raises(SystemExit) as end:
+        with pytest.raises(SystemExit) as exit_error:
             runpy.run_path("predict.py", run_name="__main__")
-    assert not end.value.code
-    ours = [name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))]
-    assert {"encoding.rows", "model"} <= set(ours)
-    for name in ours:
+    assert not exit_error.value.code
+    bundle_modules = [
+        name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))
+    ]
+    assert {"encoding.rows", "model"} <= set(bundle_modules)
+    for name in bundle_modules:
         sys.modules.pop(name)
     example = json.loads((tmp_path / "bundle" / "example.json").read_text())
     (answer,) = predict(trained, [example])
-    found = json.loads(capsys.readouterr().out)
-    assert found["prediction"] == answer["prediction"]
-    assert found["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-5)
+    prediction = json.loads(capsys.readouterr().out)
+    assert prediction["prediction"] == answer["prediction"]
+    assert prediction["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-5)
     assert "one of 2 actions" in (tmp_path / "bundle" / "README.md").read_text()

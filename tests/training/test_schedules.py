@@ -21,8 +21,8 @@ PER_EPOCH = 7
 Made = Callable[[torch.optim.Optimizer, int], Any]
 
 
-# What torch's own is, and after how many steps it moves on.
-TRUTH: dict[str, tuple[Made, int]] = {
+# The torch scheduler of each schedule, and the number of steps between its updates.
+TORCH_SCHEDULES: dict[str, tuple[Made, int]] = {
     "constant": (lambda one, total: lr_scheduler.ConstantLR(one, factor=1.0, total_iters=total), 1),
     "cosine": (lambda one, total: lr_scheduler.CosineAnnealingLR(one, T_max=total), 1),
     "linear": (lambda one, total: lr_scheduler.LinearLR(one, 1.0, 0.0, total_iters=total), 1),
@@ -33,51 +33,51 @@ TRUTH: dict[str, tuple[Made, int]] = {
 }
 
 
-def rates(made: Made, total: int, every: int = 1) -> list[float]:
-    """The learning rate of torch's own schedule before each step, beginning with 1."""
+def torch_rates(build: Made, total: int, every: int = 1) -> list[float]:
+    """The learning rate of the torch scheduler before each step, starting at 1."""
     reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule, found = made(reference, total), []
+    schedule, factors = build(reference, total), []
     for step in range(total):
-        found.append(reference.param_groups[0]["lr"])
+        factors.append(reference.param_groups[0]["lr"])
         reference.step()
         if (step + 1) % every == 0 and step < total - 1:
             schedule.step()
-    return found
+    return factors
 
 
-def ours(total: int, **training: Any) -> list[float]:
+def our_rates(total: int, **training: Any) -> list[float]:
     schedule = Schedule(Training(**training), total, PER_EPOCH)
     return [schedule.factor(step) for step in range(total)]
 
 
 @pytest.mark.parametrize("total", [1, 2, 10, 400])
-@pytest.mark.parametrize("name", TRUTH)
-def test_it_is_that_of_torch(name: str, total: int) -> None:
-    made, every = TRUTH[name]
+@pytest.mark.parametrize("name", TORCH_SCHEDULES)
+def test_schedule_matches_torch(name: str, total: int) -> None:
+    build, every = TORCH_SCHEDULES[name]
     if total > 1:
-        assert ours(total, schedule=name) == pytest.approx(rates(made, total, every), abs=1e-9)
+        assert our_rates(total, schedule=name) == pytest.approx(torch_rates(build, total, every), abs=1e-9)
     else:
-        assert ours(1, schedule=name) == [1.0]
+        assert our_rates(1, schedule=name) == [1.0]
 
 
-def test_every_schedule_is_compared_with_torch() -> None:
-    assert {*TRUTH, "one_cycle", "plateau"} == set(SCHEDULES)
+def test_every_schedule_has_a_torch_reference() -> None:
+    assert {*TORCH_SCHEDULES, "one_cycle", "plateau"} == set(SCHEDULES)
 
 
 @pytest.mark.parametrize("rise", [0.3, 0.1])
-def test_one_cycle_has_the_shape_of_that_of_torch(rise: float) -> None:
+def test_one_cycle_matches_torch_shape(rise: float) -> None:
     total = 1000
-    theirs = rates(
+    expected = torch_rates(
         lambda one, total: lr_scheduler.OneCycleLR(
             one, max_lr=1.0, total_steps=total, pct_start=rise, cycle_momentum=False
         ),
         total,
     )
-    found = ours(total, schedule="one_cycle", schedule_settings={"rise": rise})
-    assert found == pytest.approx(theirs, abs=0.03)
-    assert found[0] == pytest.approx(1 / 25)
-    assert max(found) == found[round(rise * total)] == 1.0
-    assert 0 < found[-1] < 1e-3
+    factors = our_rates(total, schedule="one_cycle", schedule_settings={"rise": rise})
+    assert factors == pytest.approx(expected, abs=0.03)
+    assert factors[0] == pytest.approx(1 / 25)
+    assert max(factors) == factors[round(rise * total)] == 1.0
+    assert 0 < factors[-1] < 1e-3
 
 
 @pytest.mark.parametrize(("name", "chosen", "made", "every"), [
@@ -89,24 +89,24 @@ def test_one_cycle_has_the_shape_of_that_of_torch(rise: float) -> None:
     ("cosine_restarts", {"first": 2, "longer": 1, "end": 0.2},
      lambda one, total: lr_scheduler.CosineAnnealingWarmRestarts(one, 2 * PER_EPOCH, 1, eta_min=0.2), 1),
 ])  # fmt: skip
-def test_its_settings_are_those_of_torch(name: str, chosen: dict[str, float], made: Made, every: int) -> None:
-    found = ours(200, schedule=name, schedule_settings=chosen)
-    assert found == pytest.approx(rates(made, 200, every), abs=1e-9)
+def test_schedule_settings_match_torch(name: str, chosen: dict[str, float], made: Made, every: int) -> None:
+    factors = our_rates(200, schedule=name, schedule_settings=chosen)
+    assert factors == pytest.approx(torch_rates(made, 200, every), abs=1e-9)
 
 
 @pytest.mark.parametrize("warmup", [10, 0.1])
 @pytest.mark.parametrize("name", ["constant", "cosine", "linear", "polynomial", "cosine_restarts"])
-def test_warmup_is_a_line_before_the_schedule(name: str, warmup: float) -> None:
-    def made(one: torch.optim.Optimizer, total: int) -> Any:
+def test_warmup_is_linear_and_precedes_the_schedule(name: str, warmup: float) -> None:
+    def build(one: torch.optim.Optimizer, total: int) -> Any:
         first = lr_scheduler.LinearLR(one, start_factor=1 / 11, end_factor=1.0, total_iters=10)
-        return lr_scheduler.SequentialLR(one, [first, TRUTH[name][0](one, total - 10)], milestones=[10])
+        return lr_scheduler.SequentialLR(one, [first, TORCH_SCHEDULES[name][0](one, total - 10)], milestones=[10])
 
-    found = ours(100, schedule=name, warmup=warmup)
-    assert found == pytest.approx(rates(made, 100), abs=1e-9)
-    assert found[0] == pytest.approx(1 / 11)
+    factors = our_rates(100, schedule=name, warmup=warmup)
+    assert factors == pytest.approx(torch_rates(build, 100), abs=1e-9)
+    assert factors[0] == pytest.approx(1 / 11)
 
 
-def test_warmup_never_takes_the_whole_run() -> None:
+def test_warmup_is_shorter_than_the_run() -> None:
     assert warmup_steps(0, 100) == 0
     assert warmup_steps(0.25, 100) == 25
     assert warmup_steps(30, 100) == 30
@@ -115,11 +115,15 @@ def test_warmup_never_takes_the_whole_run() -> None:
 
 
 @pytest.mark.parametrize("chosen", [{}, {"drop": 0.1, "patience": 0, "threshold": 0.05, "end": 0.05}])
-def test_plateau_is_that_of_torch(chosen: dict[str, float]) -> None:
-    have = {**SCHEDULES["plateau"].settings, **chosen}
+def test_plateau_matches_torch(chosen: dict[str, float]) -> None:
+    settings = {**SCHEDULES["plateau"].settings, **chosen}
     reference = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    theirs = lr_scheduler.ReduceLROnPlateau(
-        reference, factor=have["drop"], patience=int(have["patience"]), threshold=have["threshold"], min_lr=have["end"]
+    torch_schedule = lr_scheduler.ReduceLROnPlateau(
+        reference,
+        factor=settings["drop"],
+        patience=int(settings["patience"]),
+        threshold=settings["threshold"],
+        min_lr=settings["end"],
     )
     schedule = Schedule(Training(schedule="plateau", schedule_settings=chosen), 1000, 10)
     order = random.Random(1)
@@ -127,11 +131,11 @@ def test_plateau_is_that_of_torch(chosen: dict[str, float]) -> None:
         assert schedule.factor(epoch * 10) == pytest.approx(reference.param_groups[0]["lr"], rel=1e-12)
         loss = 1 / (1 + min(epoch, 20)) + order.random() * 0.02
         schedule.on_epoch_end(loss)
-        theirs.step(loss)
+        torch_schedule.step(loss)
     assert schedule.factor(999) < 0.2
 
 
-def test_plateau_lowers_the_rate_in_a_run(home: Path) -> None:
+def test_plateau_lowers_the_learning_rate_during_a_run(home: Path) -> None:
     class Rates(Callback):
         def __init__(self) -> None:
             self.seen: list[float] = []
@@ -140,23 +144,23 @@ def test_plateau_lowers_the_rate_in_a_run(home: Path) -> None:
             self.seen.append(loop.optimizer.param_groups[0]["lr"])
 
     settings = {"patience": 0, "threshold": 0.5, "drop": 0.5}
-    made, seen = loop(moons(epochs=6, schedule="plateau", schedule_settings=settings), home), Rates()
-    made.fit(seen)
-    assert seen.seen[0] == 0.01
-    assert seen.seen[-1] <= 0.01 * 0.5**3
-    assert all(later <= earlier for earlier, later in zip(seen.seen, seen.seen[1:], strict=False))
+    trainer, rates = loop(moons(epochs=6, schedule="plateau", schedule_settings=settings), home), Rates()
+    trainer.fit(rates)
+    assert rates.seen[0] == 0.01
+    assert rates.seen[-1] <= 0.01 * 0.5**3
+    assert all(later <= earlier for earlier, later in zip(rates.seen, rates.seen[1:], strict=False))
 
 
-def test_a_schedule_that_is_changed_on_the_way_counts_at_once(home: Path) -> None:
-    made = loop(moons(epochs=4), home)
-    made.fit(Recorder(stop_at=5))
-    made.training = made.training.model_copy(update={"schedule": "linear"})
-    made.fit(Recorder(stop_at=6))
-    expected = 0.01 * (1 - 5 / made.total_steps)
-    assert made.optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+def test_schedule_change_during_a_run_applies_immediately(home: Path) -> None:
+    trainer = loop(moons(epochs=4), home)
+    trainer.fit(Recorder(stop_at=5))
+    trainer.training = trainer.training.model_copy(update={"schedule": "linear"})
+    trainer.fit(Recorder(stop_at=6))
+    expected = 0.01 * (1 - 5 / trainer.total_steps)
+    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
-def test_long_runs_with_restarts_cost_no_more() -> None:
+def test_restart_factor_is_computed_in_closed_form() -> None:
     assert factor("cosine_restarts", 10**9, 2 * 10**9, 1, {"first": 1, "longer": 1, "end": 0.0}) == 1.0
 
 
@@ -172,7 +176,7 @@ def test_long_runs_with_restarts_cost_no_more() -> None:
         ({"optimizer": "sgd", "optimizer_settings": {"nesterov": True, "momentum": 0}}, "Nesterov needs momentum"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_sentence(training: dict[str, Any], said: str) -> None:
+def test_invalid_training_settings_are_rejected(training: dict[str, Any], said: str) -> None:
     import json
 
     value = json.loads(dumps(moons()))

@@ -1,4 +1,4 @@
-"""Text to text: the loss by hand, answers by a slow loop, and what teacher forcing alone would hide."""
+"""Sequence to sequence: loss, greedy decoding against a slow loop, and what teacher forcing would hide."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from tests.runs.examples import Recorder, loop
 TEXTS = OBJECTIVES["seq2seq"]
 
 
-def short(name: str, **training: Any) -> Project:
-    """A template that is trained for less long."""
+def short_template(name: str, **training: Any) -> Project:
+    """A template with a shorter training."""
     project = templates()[name].project
     short = Training(**{**project.training.model_dump(), "device": "cpu", **training})
     return project.model_copy(update={"training": short})
@@ -48,32 +48,32 @@ def short(name: str, **training: Any) -> Project:
 
 @cache
 def half_trained() -> TrainedRun:
-    """A network that gets some answers right, and some wrong."""
-    return fit_here(short("dates_gru", epochs=4))
+    """A network whose answers are partly right and partly wrong."""
+    return fit_here(short_template("dates_gru", epochs=4))
 
 
 @cache
-def evaluated() -> Evaluation:
+def half_trained_evaluation() -> Evaluation:
     return evaluate(half_trained())
 
 
-def slow_answer(run: TrainedRun, row: int) -> str:
-    """One answer, one token at a time, with what was written so far handed in anew each time."""
+def answer_token_by_token(run: TrainedRun, row: int) -> str:
+    """The answer to one row, generated token by token with a full forward pass each time."""
     field = run.data.token_field(BEGUN)
     text = ""
     for place in range(field.length):
-        begun = [START, *(field.vocabulary.index(letter) for letter in text)]
-        begun += [PAD] * (field.length - len(begun))
+        decoder_input = [START, *(field.vocabulary.index(letter) for letter in text)]
+        decoder_input += [PAD] * (field.length - len(decoder_input))
         with torch.no_grad():
-            given = {"text": run.data.inputs["text"][row : row + 1], BEGUN: torch.tensor([begun])}
-            likeliest = int(run.model(*[given[name] for name in run.fields])[0, place].argmax())
-        if likeliest == END:
+            inputs = {"text": run.data.inputs["text"][row : row + 1], BEGUN: torch.tensor([decoder_input])}
+            token = int(run.model(*[inputs[name] for name in run.fields])[0, place].argmax())
+        if token == END:
             break
-        text += field.vocabulary[likeliest]
+        text += field.vocabulary[token]
     return text
 
 
-def test_the_loss_is_the_mean_over_the_tokens_of_the_answer() -> None:
+def test_seq2seq_loss_is_the_mean_over_answer_tokens() -> None:
     target = torch.tensor([[3, 2, IGNORE], [1, IGNORE, IGNORE]])
     output = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1))
     by_hand = 0.0
@@ -90,7 +90,7 @@ def test_the_loss_is_the_mean_over_the_tokens_of_the_answer() -> None:
     assert int(scores.sums["accuracy"]) == right
 
 
-def test_a_day_is_said_as_python_reads_it() -> None:
+def test_date_phrases_match_strptime() -> None:
     known = {
         "{day} {month} {year}": "%d %B %Y",
         "{day} {short} {year}": "%d %b %Y",
@@ -105,7 +105,8 @@ def test_a_day_is_said_as_python_reads_it() -> None:
     for form, code in known.items():
         for day in days:
             assert datetime.strptime(said(day, form), code).date() == day
-            assert said(day, form).startswith(day.strftime("%A")) == ("weekday" in form)  # which is not read back
+            # strptime does not check the weekday.
+            assert said(day, form).startswith(day.strftime("%A")) == ("weekday" in form)
     assert said(date(2022, 3, 3), "{month} {nth}, {spoken}") == "March 3rd, twenty twenty two"
     assert (
         said(date(1999, 5, 31), "the {ordinal} of {month}, {spoken}") == "the thirty-first of May, nineteen ninety nine"
@@ -115,7 +116,7 @@ def test_a_day_is_said_as_python_reads_it() -> None:
     assert said(date(2000, 5, 21), "{ordinal} {nth} {spoken}") == "twenty-first 21st two thousand"
 
 
-def test_no_answer_of_the_test_was_seen_and_nothing_is_cut() -> None:
+def test_dates_split_has_no_answer_leakage_or_truncation() -> None:
     data = half_trained().data
     assert isinstance(data.raw, Pairs)
     answers = [{data.target_text(row) for row in rows.tolist()} for rows in data.split.values()]
@@ -129,76 +130,83 @@ def test_no_answer_of_the_test_was_seen_and_nothing_is_cut() -> None:
         assert (data.inputs["text"][row] != PAD).sum() == len(data.example(row).tokens)
 
 
-def test_answers_of_different_length_end_where_they_should() -> None:
+def test_answers_are_padded_and_end_with_end_token() -> None:
     raw = Pairs(
         name="text", target=np.arange(3), target_kind="sequence", texts=["a", "b", "c"], answers=["xy", "", "xyz"]
     )
     _, fitted = raw.fits(np.array([0, 1]))
     assert (fitted["length"], fitted["vocabulary"][4:]) == (3, ["x", "y"])
     x, y = 4, 5
-    # The third is longer than any that training knows, so it is cut, and has no end.
+    # The third answer is longer than any training answer, so it is truncated and has no end token.
     assert raw.answered(field_encoder(fitted)).tolist() == [[x, y, END], [END, IGNORE, IGNORE], [x, y, UNKNOWN]]
-    begun = encode_rows({"fields": [fitted]}, [raw.row(0), raw.row(1), {"text": "nothing is written yet"}])[BEGUN]
-    assert begun.tolist() == [[START, x, y], [START, PAD, PAD], [START, PAD, PAD]]
+    encoded = encode_rows({"fields": [fitted]}, [raw.row(0), raw.row(1), {"text": "nothing is written yet"}])[BEGUN]
+    assert encoded.tolist() == [[START, x, y], [START, PAD, PAD], [START, PAD, PAD]]
     assert [written(fitted, line) for line in ([x, END, y], [END], [x, y, x])] == ["x", "", "xyx"]
 
 
-def test_each_token_is_the_likeliest_after_those_before_it() -> None:
-    asked = []
+def test_greedy_decoding_picks_the_most_likely_token() -> None:
+    prefixes = []
 
     def scores(so_far: np.ndarray) -> np.ndarray:
-        """Row 0 counts up and ends; row 1 repeats."""
-        asked.append(so_far.copy())
+        """Row 0 counts up and ends; row 1 repeats a token."""
+        prefixes.append(so_far.copy())
         following = np.stack([np.where(so_far[0] == 6, END, np.maximum(so_far[0] + 1, 4)), np.full(4, 5)])
-        found: np.ndarray = np.eye(8)[following.astype(int)]
-        return found
+        one_hot: np.ndarray = np.eye(8)[following.astype(int)]
+        return one_hot
 
     assert write(4, 2, scores).tolist() == [[4, 5, 6, END], [5, 5, 5, 5]]
-    assert [one[0].tolist() for one in asked[:3]] == [[START, PAD, PAD, PAD], [START, 4, PAD, PAD], [START, 4, 5, PAD]]
+    assert [prefix[0].tolist() for prefix in prefixes[:3]] == [
+        [START, PAD, PAD, PAD],
+        [START, 4, PAD, PAD],
+        [START, 4, 5, PAD],
+    ]
     ending = write(4, 1, lambda so_far: np.eye(8)[np.full((1, 4), END)])
     assert ending.tolist() == [[END, PAD, PAD, PAD]]
 
 
-def test_exact_match_equals_a_slow_loop() -> None:
+def test_exact_match_equals_token_by_token_decoding() -> None:
     run = half_trained()
-    found = evaluated()
+    evaluation = half_trained_evaluation()
     rows = run.data.split["test"]
-    answers = {row: slow_answer(run, row) for row in rows[:30].tolist()}
-    (few, some) = (evaluate(TrainedRun(run.project, run.source, run.model, part(run.data, rows[:30]))), found)
+    answers = {row: answer_token_by_token(run, row) for row in rows[:30].tolist()}
+    (first_rows, all_rows) = (
+        evaluate(TrainedRun(run.project, run.source, run.model, with_test_rows(run.data, rows[:30]))),
+        evaluation,
+    )
     exact = sum(answer == run.data.raw.row(row)[BEGUN] for row, answer in answers.items()) / len(answers)
     assert 0 < exact < 1
-    assert few.metrics["exact_match"] == pytest.approx(exact)
-    assert some.report is not None
-    exact_rows = [bool(line["exact"]) for line in some.report]
+    assert first_rows.metrics["exact_match"] == pytest.approx(exact)
+    assert all_rows.report is not None
+    exact_rows = [bool(line["exact"]) for line in all_rows.report]
     assert exact_rows == sorted(exact_rows)
-    for line in few.report or []:
+    for line in first_rows.report or []:
         row = int(line["row"] or 0)
         assert line["answered"] == answers[row]
         assert line["expected"] == run.data.raw.row(row)[BEGUN]
-    assert {item.row: item.predicted for item in few.worst}.items() <= answers.items()
-    raw = [{"text": run.data.row(row)["text"]} for row in answers]  # from the source alone
+    assert {item.row: item.predicted for item in first_rows.worst}.items() <= answers.items()
+    raw = [{"text": run.data.row(row)["text"]} for row in answers]  # from the source text only
     assert [answer["prediction"] for answer in predict(run, raw)] == list(answers.values())
-    json.dumps(found.as_json(), allow_nan=False)
+    json.dumps(evaluation.as_json(), allow_nan=False)
 
 
-def test_the_command_line_lists_answers() -> None:
-    found = evaluated()
-    assert found.report
-    lines = "\n".join(lines_of(cast(Run, SimpleNamespace(title="Dates", id="1", summary={})), found)).splitlines()
-    first = found.report[0]
+def test_command_line_lists_generated_answers() -> None:
+    evaluation = half_trained_evaluation()
+    assert evaluation.report
+    lines = "\n".join(lines_of(cast(Run, SimpleNamespace(title="Dates", id="1", summary={})), evaluation)).splitlines()
+    first = evaluation.report[0]
     (shown,) = [line for line in lines if line and line.split()[0] == f"{first['row']:,}"][:1]
     assert str(first["expected"]) in shown
     assert str(first["answered"]) in shown
     assert shown.endswith("no")
 
 
-def part(data: Prepared, rows: torch.Tensor) -> Prepared:
-    """The data with only these rows to be tested on."""
+def with_test_rows(data: Prepared, rows: torch.Tensor) -> Prepared:
+    """The data with only these test rows."""
     return replace(data, split={**data.split, "test": rows})
 
 
-def test_a_decoder_that_looks_ahead_is_found_out() -> None:
-    """One that reads the answer in both directions copies what it is told, and can write nothing by itself."""
+def test_bidirectional_decoder_fails_at_exact_match() -> None:
+    """A decoder that reads the answer in both directions copies its input, and cannot generate an answer."""
     field = prepare(DataChoice(dataset="dates", options={"rows": 300})).schema.inputs[-1]
     peeking = chain(
         ("Input", field.parameters()),
@@ -208,45 +216,49 @@ def test_a_decoder_that_looks_ahead_is_found_out() -> None:
         data=DataChoice(dataset="dates", options={"rows": 300}),
         training=Training(objective="seq2seq", epochs=12, batch_size=16, learning_rate=0.02, device="cpu"),
     )
-    found = evaluate(fit_here(peeking)).metrics
-    assert found["token_accuracy"] > 0.9
-    assert found["exact_match"] < 0.05
+    metrics = evaluate(fit_here(peeking)).metrics
+    assert metrics["token_accuracy"] > 0.9
+    assert metrics["exact_match"] < 0.05
 
 
-def test_an_explanation_is_of_the_answer_that_the_network_writes() -> None:
+def test_explanation_targets_the_generated_answer() -> None:
     run = half_trained()
     rows = run.data.split["test"].tolist()
-    wrong = next(row for row in rows if slow_answer(run, row) != run.data.target_text(row))
-    for given in (wrong, {"text": run.data.row(wrong)["text"]}):
-        found = explain(run, "occlusion", given, target={"position": 2})
-        assert found.prediction.text == found.example.answer == slow_answer(run, wrong)
-        assert (found.target.position, found.target.name) == (2, slow_answer(run, wrong)[2])
-        assert found.labels[BEGUN][:2] == ("⟨start⟩", slow_answer(run, wrong)[0])
-        assert found.attributions["text"].shape == run.data.schema.inputs[0].shape
+    wrong = next(row for row in rows if answer_token_by_token(run, row) != run.data.target_text(row))
+    for example in (wrong, {"text": run.data.row(wrong)["text"]}):
+        explanation = explain(run, "occlusion", example, target={"position": 2})
+        assert explanation.prediction.text == explanation.example.answer == answer_token_by_token(run, wrong)
+        assert (explanation.target.position, explanation.target.name) == (2, answer_token_by_token(run, wrong)[2])
+        assert explanation.labels[BEGUN][:2] == ("⟨start⟩", answer_token_by_token(run, wrong)[0])
+        assert explanation.attributions["text"].shape == run.data.schema.inputs[0].shape
 
 
-def test_attention_maps_from_the_answer_to_the_source() -> None:
+def test_cross_attention_maps_answer_to_source() -> None:
     run = half_trained()
     row = int(run.data.split["test"][0])
     maps = explain(run, "attention", row).attention
     assert maps is not None
     (layer,) = maps.layers
-    source, begun = run.data.schema.inputs
-    assert layer.weights.shape == (2, begun.shape[0], source.shape[0])
+    source, decoder_input = run.data.schema.inputs
+    assert layer.weights.shape == (2, decoder_input.shape[0], source.shape[0])
     np.testing.assert_allclose(layer.weights.sum(-1), 1.0, atol=1e-6)
-    assert layer.looking == ("⟨start⟩", *slow_answer(run, row)[: begun.shape[0] - 1])
+    assert layer.looking == ("⟨start⟩", *answer_token_by_token(run, row)[: decoder_input.shape[0] - 1])
     tokens = run.data.example(row).tokens
     assert layer.looked_at[: len(tokens)] == tokens
     assert not any(layer.looked_at[len(tokens) :])
     assert layer.weights[..., len(tokens) :].max() == 0.0  # the mask hides the padding
 
 
-def test_every_map_of_a_transformer_has_its_own_steps() -> None:
-    run = fresh(short("dates_transformer"))
+def test_transformer_attention_maps_have_matching_tokens() -> None:
+    run = fresh(short_template("dates_transformer"))
     maps = explain(run, "attention", int(run.data.split["test"][0])).attention
     assert maps is not None
-    source, begun = (spec.shape[0] for spec in run.data.schema.inputs)
-    assert [layer.weights.shape[1:] for layer in maps.layers] == [(source, source), (begun, begun), (begun, source)]
+    source_length, answer_length = (spec.shape[0] for spec in run.data.schema.inputs)
+    assert [layer.weights.shape[1:] for layer in maps.layers] == [
+        (source_length, source_length),
+        (answer_length, answer_length),
+        (answer_length, source_length),
+    ]
     words, letters = maps.layers[0].looking, maps.layers[1].looking
     assert letters[0] == "⟨start⟩"
     assert [(layer.looking, layer.looked_at) for layer in maps.layers] == [
@@ -255,30 +267,30 @@ def test_every_map_of_a_transformer_has_its_own_steps() -> None:
         (letters, words),
     ]
     assert maps.rollout is not None
-    assert maps.rollout.shape == (source + begun,) * 2
+    assert maps.rollout.shape == (source_length + answer_length,) * 2
     np.testing.assert_allclose(maps.rollout.sum(-1), 1.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["dates_gru", "dates_transformer"])
-def test_the_loss_falls_and_resume_equals_uninterrupted(name: str, home: Path) -> None:
+def test_loss_falls_and_resume_equals_uninterrupted_run(name: str, home: Path) -> None:
     data = DataChoice(dataset="dates", options={"rows": 800})
-    document = short(name, epochs=2).model_copy(update={"data": data})
+    document = short_template(name, epochs=2).model_copy(update={"data": data})
     whole = loop(document, home)
     before = whole.evaluate("validation")["loss"]
     whole.fit(Callback())
     assert whole.evaluate("validation")["loss"] < 0.8 * before
     first = loop(document, home)
     first.fit(Recorder(stop_at=20))
-    saved = first.checkpoint()
+    checkpoint = first.checkpoint()
     second = loop(document, home)
-    second.resume(saved, first.best.weights)
+    second.resume(checkpoint, first.best.weights)
     second.fit(Callback())
     for key, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[key])
 
 
-def test_a_wrong_target_or_width_is_an_issue() -> None:
-    right, schema = short("dates_gru"), half_trained().data.schema
+def test_wrong_task_or_output_width_is_reported() -> None:
+    right, schema = short_template("dates_gru"), half_trained().data.schema
     assert not validate(right, schema)
     other = right.model_copy(update={"training": Training(objective="classification")})
     (issue,) = [issue for issue in validate(other, schema) if issue.code == "objective"]
@@ -291,7 +303,9 @@ def test_a_wrong_target_or_width_is_an_issue() -> None:
     assert "(N, 11, 15)" in issue.message
     assert issue.fix is not None
     assert not validate(apply(narrow, issue.fix.edit), schema)
-    wanting = chain(("Input", {"kind": "vector", "shape": [2]}), ("Linear", {"units": 2}),
+    moons_project = chain(("Input", {"kind": "vector", "shape": [2]}), ("Linear", {"units": 2}),
                     data=DataChoice(dataset="moons"), training=Training(objective="seq2seq"))  # fmt: skip
-    messages = [issue.message for issue in validate(wanting, prepare(DataChoice(dataset="moons")).schema)]
-    assert any("target is a text as the answer, but the target of this data is classes" in said for said in messages)
+    messages = [issue.message for issue in validate(moons_project, prepare(DataChoice(dataset="moons")).schema)]
+    assert any(
+        "target is a text as the answer, but the target of this data is classes" in message for message in messages
+    )

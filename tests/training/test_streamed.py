@@ -1,4 +1,4 @@
-"""Training on data that stays in files: the same weights, in bounded memory, and on from any step."""
+"""Training on data that is streamed from files: the same weights, in bounded memory, resumable at any step."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ from tests.runs.examples import Recorder
 ROWS, WIDTH = 2_000, 6
 
 
-def add(home: Path, monkeypatch: pytest.MonkeyPatch, mib: float, columns: Mapping[str, Any] | None = None) -> str:
-    """A table of numbers and two classes, kept in memory or in files."""
+def add_table(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mib: float, extra_columns: Mapping[str, Any] | None = None
+) -> str:
+    """Add a table of numbers with two classes, in memory or in files."""
     random = np.random.default_rng(0)
     values = random.standard_normal((ROWS, WIDTH))
     table = pd.DataFrame(values, columns=list("abcdef"))
     table["label"] = np.where(values.sum(1) + random.standard_normal(ROWS) > 0, "yes", "no")
     file = io.BytesIO()
-    table.assign(**(columns or {})).to_parquet(file)
+    table.assign(**(extra_columns or {})).to_parquet(file)
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
     return add_file(file.getvalue(), "a.parquet", home, target="label").name
 
@@ -56,19 +58,19 @@ def project(name: str, options: Mapping[str, Any] | None = None, **training: Any
     )
 
 
-def fresh(asked: Project, home: Path) -> SupervisedTrainer:
-    made = build_trainer(asked, source(asked), prepare(asked.data, home))
-    assert isinstance(made, SupervisedTrainer)
-    return made
+def new_trainer(document: Project, home: Path) -> SupervisedTrainer:
+    trainer = build_trainer(document, source(document), prepare(document.data, home))
+    assert isinstance(trainer, SupervisedTrainer)
+    return trainer
 
 
-def weights(loop: Trainer) -> dict[str, torch.Tensor]:
+def weights_of(loop: Trainer) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in loop.model.state_dict().items()}
 
 
-def alike(one: Trainer, other: Trainer) -> bool:
-    mine, theirs = weights(one), weights(other)
-    return mine.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+def equal_weights(one: Trainer, other: Trainer) -> bool:
+    first, second = weights_of(one), weights_of(other)
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def small_buffers(monkeypatch: pytest.MonkeyPatch, rows: int = 300, block: int = 16) -> None:
@@ -78,80 +80,82 @@ def small_buffers(monkeypatch: pytest.MonkeyPatch, rows: int = 300, block: int =
     monkeypatch.setattr(streaming, "READ_BYTES", 40 * WIDTH * 4)
 
 
-def epoch(stream: Stream, size: int = 64, begin_at: int = 0) -> torch.Tensor:
-    """What an epoch gives in the first field, from a place on."""
+def epoch_values(stream: Stream, size: int = 64, begin_at: int = 0) -> torch.Tensor:
+    """The values of the first field in an epoch, from a position on."""
     count = len(stream.rows)
     parts = [stream.batch(start, min(start + size, count))[0][0] for start in range(begin_at, count, size)]
     return torch.cat(parts)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_stream_trains_to_the_same_weights(home: Path, monkeypatch: pytest.MonkeyPatch, weighted: bool) -> None:
+def test_streamed_training_equals_in_memory_training(
+    home: Path, monkeypatch: pytest.MonkeyPatch, weighted: bool
+) -> None:
     columns = {"counts": np.random.default_rng(1).random(ROWS) + 0.5} if weighted else {}
     options = {"columns": {"counts": {"role": "weight"}}} if weighted else {}
     loops, curves = [], []
     for mib in (1_000.0, 0.01):
-        loop, watch = fresh(project(add(home, monkeypatch, mib, columns), options), home), Recorder()
-        assert loop.fit(watch)
+        loop, recorder = new_trainer(project(add_table(home, monkeypatch, mib, columns), options), home), Recorder()
+        assert loop.fit(recorder)
         loops.append(loop)
-        curves.append([watch.curve(split, "loss") for split in ("train", "validation")])
+        curves.append([recorder.curve(split, "loss") for split in ("train", "validation")])
     assert not loops[0].data.files
     assert loops[1].data.files
     assert (loops[0].loader.weights is not None) is weighted
     assert curves[0] == curves[1]
     assert len(curves[0][1]) == 3
-    assert alike(*loops)
-    found = [evaluate(TrainedRun(project("x"), "", loop.best_model(), loop.data)).metrics for loop in loops]
-    assert found[0] == found[1]
+    assert equal_weights(*loops)
+    metrics = [evaluate(TrainedRun(project("x"), "", loop.best_model(), loop.data)).metrics for loop in loops]
+    assert metrics[0] == metrics[1]
 
 
 @pytest.fixture
 def streamed(home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose data is read from files, in buffers that hold a part of it."""
+    """A project whose data is streamed from files in buffers that hold part of it."""
     small_buffers(monkeypatch)
-    return project(add(home, monkeypatch, 0.01))
+    return project(add_table(home, monkeypatch, 0.01))
 
 
-def test_each_row_is_seen_once_in_an_order_of_the_seed(
+def test_stream_yields_each_row_once_in_seeded_order(
     streamed: Project, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = prepare(streamed.data, home)
     rows = data.split["train"]
     stream = Stream(data, ["features"], rows, data.target, None, "cpu")
     stream.start_epoch(7)
-    read: list[int] = []
+    read_sizes: list[int] = []
 
-    def counted(data: Prepared, fields: list[str], rows: np.ndarray) -> dict[str, torch.Tensor]:
-        read.append(len(rows))
+    def counting_take(data: Prepared, fields: list[str], rows: np.ndarray) -> dict[str, torch.Tensor]:
+        read_sizes.append(len(rows))
         return take(data, fields, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(streaming, "take", counted)
-        first = epoch(stream)
-    assert len(read) > 3
-    assert max(read) <= 300
-    assert sum(read) == len(rows)
+        patch.setattr(streaming, "take", counting_take)
+        first = epoch_values(stream)
+    assert len(read_sizes) > 3
+    assert max(read_sizes) <= 300
+    assert sum(read_sizes) == len(rows)
     assert torch.equal(_sorted(first), _sorted(data.inputs["features"][rows]))
     stream.start_epoch(7)
-    assert torch.equal(epoch(stream, size=50), first)  # however it is cut into batches
-    assert torch.equal(epoch(stream, begin_at=640), first[640:])  # and wherever it goes on
+    assert torch.equal(epoch_values(stream, size=50), first)  # independent of the batch size
+    assert torch.equal(epoch_values(stream, begin_at=640), first[640:])  # and of the start position
     stream.start_epoch(8)
-    assert not torch.equal(epoch(stream), first)
+    assert not torch.equal(epoch_values(stream), first)
 
 
-def test_blocks_come_from_everywhere(streamed: Project, home: Path) -> None:
+def test_stream_shuffles_blocks_across_the_file(streamed: Project, home: Path) -> None:
     data = prepare(streamed.data, home)
     rows = torch.arange(len(data.target))
     stream = Stream(data, ["features"], rows, rows, None, "cpu")
     stream.start_epoch(1)
     first = stream.batch(0, 288)[1].double()  # type: ignore[union-attr]
-    # Eighteen blocks drawn from all of them: their rows lie all over the file, and neighbours do not follow each other.
+    # Eighteen random blocks: their rows are spread over the file, and neighboring rows are not consecutive.
     assert abs(first.mean() - len(rows) / 2) < 3 * len(rows) / (12 * 18) ** 0.5
     assert first.std() > len(rows) / 6
     assert (first.diff().abs() == 1).double().mean() < 0.05
 
 
-def test_rows_are_gathered_whatever_their_order(streamed: Project, home: Path) -> None:
+def test_take_gathers_rows_in_any_order(streamed: Project, home: Path) -> None:
     data = prepare(streamed.data, home)
     random = np.random.default_rng(0)
     for rows in (
@@ -163,22 +167,22 @@ def test_rows_are_gathered_whatever_their_order(streamed: Project, home: Path) -
         assert torch.equal(take(data, ["features"], rows)["features"], data.inputs["features"][torch.from_numpy(rows)])
 
 
-def test_a_run_goes_on_within_a_buffer(streamed: Project, home: Path, tmp_path: Path) -> None:
-    whole = fresh(streamed, home)
+def test_streamed_run_resumes_within_a_buffer(streamed: Project, home: Path, tmp_path: Path) -> None:
+    whole = new_trainer(streamed, home)
     assert whole.fit(Recorder())
-    broken = fresh(streamed, home)
+    broken = new_trainer(streamed, home)
     assert not broken.fit(Recorder(stop_at=broken.steps_per_epoch + 9))
     save(RunArtifacts.in_directory(tmp_path), broken.step, broken.checkpoint())
-    found = load(RunArtifacts.in_directory(tmp_path))
-    resumed = fresh(streamed, home)
-    assert found is not None
-    resumed.resume(found[1], dict(broken.best.weights))
+    saved = load(RunArtifacts.in_directory(tmp_path))
+    resumed = new_trainer(streamed, home)
+    assert saved is not None
+    resumed.resume(saved[1], dict(broken.best.weights))
     assert resumed.fit(Recorder())
-    assert alike(whole, resumed)
+    assert equal_weights(whole, resumed)
     assert torch.equal(_sorted(whole.loader.validation[0][0]), _sorted(resumed.loader.validation[0][0]))
 
 
-def test_measures_take_as_many_rows_as_a_buffer_holds(
+def test_evaluation_rows_are_limited_to_the_buffer(
     streamed: Project, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = prepare(streamed.data, home)
@@ -186,17 +190,17 @@ def test_measures_take_as_many_rows_as_a_buffer_holds(
     assert len(data.split["validation"]) == 300
     assert len(evaluation_rows(data, "validation")) == 100
     assert torch.equal(evaluation_rows(data, "validation"), data.split["validation"][::3])
-    loop = fresh(streamed, home)
-    said: list[str] = []
-    monkeypatch.setattr(Recorder, "log_event", lambda self, kind, sentence: said.append(sentence))
+    loop = new_trainer(streamed, home)
+    events: list[str] = []
+    monkeypatch.setattr(Recorder, "log_event", lambda self, kind, sentence: events.append(sentence))
     assert not loop.fit(Recorder(stop_at=2))
-    assert said == [
+    assert events == [
         "The data is larger than memory: rows are read from files and shuffled in a buffer of 100 rows. Validation "
         "uses 100 of 300 rows."
     ]
 
 
-def test_an_input_that_is_rebuilt_is_its_own_target(streamed: Project, home: Path) -> None:
+def test_streamed_reconstruction_target_is_the_input(streamed: Project, home: Path) -> None:
     data = prepare(streamed.data, home)
     stream = Stream(data, ["features"], data.split["train"], data.inputs["features"], None, "cpu")
     stream.start_epoch(0)
@@ -205,10 +209,10 @@ def test_an_input_that_is_rebuilt_is_its_own_target(streamed: Project, home: Pat
     assert torch.equal(inputs[0], target)
 
 
-def test_what_is_mapped_is_no_memory_of_a_run(tmp_path: Path) -> None:
+def test_memory_mapped_data_is_not_counted_as_resident(tmp_path: Path) -> None:
     size = 64 * 2**20
     (tmp_path / "large").write_bytes(bytes(size))
-    # In a process of its own: nothing else comes and goes there.
+    # In a separate process, where nothing else allocates memory.
     script = """
 import sys
 import numpy as np, psutil
@@ -222,10 +226,10 @@ print(*look())
 held = np.ones(len(mapped), dtype=np.uint8)
 print(*look())
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "large")], capture_output=True, text=True, check=True
     )
-    before, mapped, held = (tuple(map(int, line.split())) for line in done.stdout.splitlines())
+    before, mapped, held = (tuple(map(int, line.split())) for line in process.stdout.splitlines())
     assert mapped[1] - before[1] > size / 2
     assert mapped[0] - before[0] < size / 4
     assert held[0] - mapped[0] > size / 2

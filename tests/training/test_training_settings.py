@@ -1,4 +1,4 @@
-"""What a recipe does to a step, compared with the same done by hand or with torch's and scikit-learn's own."""
+"""Training settings against manual computation, torch and scikit-learn."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.networks import chain
 from tests.runs.examples import Recorder, loop, moons, supervised
 
 
-def plain(**training: Any) -> Project:
-    """Without dropout and batch norm, by which the size of a batch would count."""
+def mlp(**training: Any) -> Project:
+    """An MLP without dropout and batch norm, whose results would depend on the batch size."""
     return chain(
         ("Input", {"field": "features", "kind": "vector", "shape": [2]}),
         ("Linear", {"units": 16}),
@@ -41,92 +41,92 @@ def plain(**training: Any) -> Project:
     )
 
 
-def of_template(name: str, **training: Any) -> Project:
+def from_template(name: str, **training: Any) -> Project:
     return apply(templates()[name].project, {"kind": "project", "training": {"device": "cpu", **training}})
 
 
 @pytest.mark.parametrize(
     "more", [{}, {"class_weights": (1.0, 3.0), "label_smoothing": 0.1}, {"optimizer": "adamw", "gradient_clip": 0.1}]
 )
-def test_accumulation_equals_the_large_batch(more: dict[str, Any], home: Path) -> None:
-    large, small = loop(plain(batch_size=96, **more), home), loop(plain(batch_size=32, accumulation=3, **more), home)
+def test_gradient_accumulation_equals_the_large_batch(more: dict[str, Any], home: Path) -> None:
+    large, small = loop(mlp(batch_size=96, **more), home), loop(mlp(batch_size=32, accumulation=3, **more), home)
     assert (large.total_steps, large.batch_size) == (small.total_steps, small.batch_size)
-    calls: list[int] = []
-    small.model.register_forward_hook(lambda *_: calls.append(1))
+    forward_calls: list[int] = []
+    small.model.register_forward_hook(lambda *_: forward_calls.append(1))
     large.fit(Callback())
     small.fit(Callback())
-    assert len(calls) > 2.5 * small.total_steps
+    assert len(forward_calls) > 2.5 * small.total_steps
     for name, value in large.model.state_dict().items():
         torch.testing.assert_close(small.model.state_dict()[name], value, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["requests_tagger", "diabetes"])
-def test_parts_count_as_much_as_they_hold(name: str, home: Path) -> None:
-    """Where some places of a row have no target, its batch counts as many targets as it has."""
-    made = supervised(of_template(name, epochs=1, batch_size=7, accumulation=3, optimizer="sgd"), home)
-    made.model.eval()  # no dropout
-    batch, target = made.loader.first_batch(20)
-    parts = made.compute_gradients(made.model, batch, target)
-    found = [None if weight.grad is None else weight.grad.clone() for weight in made.model.parameters()]
-    made.training = made.training.model_copy(update={"accumulation": 1})
-    whole = made.compute_gradients(made.model, batch, target)
+def test_accumulation_weights_parts_by_target_count(name: str, home: Path) -> None:
+    """If some positions of a row have no target, a batch counts by its number of targets."""
+    trainer = supervised(from_template(name, epochs=1, batch_size=7, accumulation=3, optimizer="sgd"), home)
+    trainer.model.eval()  # no dropout
+    batch, target = trainer.loader.first_batch(20)
+    parts = trainer.compute_gradients(trainer.model, batch, target)
+    gradients = [None if weight.grad is None else weight.grad.clone() for weight in trainer.model.parameters()]
+    trainer.training = trainer.training.model_copy(update={"accumulation": 1})
+    whole = trainer.compute_gradients(trainer.model, batch, target)
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
-    for one, weight in zip(found, made.model.parameters(), strict=True):
-        torch.testing.assert_close(one, weight.grad, rtol=1e-4, atol=1e-6)
+    for gradient, weight in zip(gradients, trainer.model.parameters(), strict=True):
+        torch.testing.assert_close(gradient, weight.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_the_mean_of_weights_is_that_of_torch(home: Path) -> None:
-    """Measured, kept as best, and used; the weights that learn go on as without it."""
+def test_ema_matches_torch_averaged_model(home: Path) -> None:
+    """The EMA is evaluated and kept as the best weights; the trained weights are the same as without it."""
 
-    def mean(kept: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
-        # Torch copies the first weights that it is shown, and counts from there.
+    def mean(average: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+        # Torch copies the first weights that it receives, and counts from there.
         share = min(0.8, (1 + int(count)) / (10 + int(count)))
-        return share * kept + (1 - share) * new
+        return share * average + (1 - share) * new
 
     class Mean(Callback):
-        def __init__(self, made: Trainer) -> None:
-            self.theirs = AveragedModel(made.model, avg_fn=mean)
-            self.theirs.update_parameters(made.model)
+        def __init__(self, ema_trainer: Trainer) -> None:
+            self.theirs = AveragedModel(ema_trainer.model, avg_fn=mean)
+            self.theirs.update_parameters(ema_trainer.model)
             self.theirs.n_averaged.zero_()
 
         def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
             count = self.theirs.n_averaged.clone()
             if count == 0:
-                # The step that torch would take as the beginning.
-                for kept, new in zip(self.theirs.parameters(), made.model.parameters(), strict=True):
-                    kept.data.copy_(mean(kept.data, new.data, count))
+                # Torch would only copy the weights at this step.
+                for average, new in zip(self.theirs.parameters(), ema_trainer.model.parameters(), strict=True):
+                    average.data.copy_(mean(average.data, new.data, count))
                 self.theirs.n_averaged += 1
             else:
-                self.theirs.update_parameters(made.model)
+                self.theirs.update_parameters(ema_trainer.model)
 
-    bare = loop(moons(), home)
-    bare.fit(Callback())
-    made = loop(moons(average=0.8), home)
-    watch = Mean(made)
-    made.fit(watch)
-    for name, value in bare.model.state_dict().items():
-        assert torch.equal(value, made.model.state_dict()[name])
-    with made.averaged_weights():
-        ours = [weight.detach().clone() for weight in made.model.parameters()]
-        measured = made.evaluate("validation")
-    for one, other in zip(ours, watch.theirs.module.parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
-    assert measured == made.evaluate("validation")
-    assert measured != bare.evaluate("validation")
-    made.model.load_state_dict(made.best.weights)
-    made.ema = None
-    assert made.evaluate("validation")["loss"] == made.best.value
+    without_ema = loop(moons(), home)
+    without_ema.fit(Callback())
+    ema_trainer = loop(moons(average=0.8), home)
+    torch_average = Mean(ema_trainer)
+    ema_trainer.fit(torch_average)
+    for name, value in without_ema.model.state_dict().items():
+        assert torch.equal(value, ema_trainer.model.state_dict()[name])
+    with ema_trainer.averaged_weights():
+        averaged = [weight.detach().clone() for weight in ema_trainer.model.parameters()]
+        measured = ema_trainer.evaluate("validation")
+    for actual, expected in zip(averaged, torch_average.theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+    assert measured == ema_trainer.evaluate("validation")
+    assert measured != without_ema.evaluate("validation")
+    ema_trainer.model.load_state_dict(ema_trainer.best.weights)
+    ema_trainer.ema = None
+    assert ema_trainer.evaluate("validation")["loss"] == ema_trainer.best.value
 
 
-def test_the_mean_goes_on_from_the_state_of_an_earlier_release() -> None:
+def test_ema_resumes_from_older_state() -> None:
     model = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(model.weight, 1.0)
     mean = EMA(model, 0.4)
     mean.load_state_dict({"mean": [torch.tensor([[3.0]])], "steps": 2})
     for expected in (0.25 * 3 + 0.75, 4 / 13 * 1.5 + 9 / 13, 5 / 14 * 15 / 13 + 9 / 14):
         mean.update()
-        (found,) = mean.state_dict()["mean"]
-        assert found.item() == pytest.approx(expected)
+        (average,) = mean.state_dict()["mean"]
+        assert average.item() == pytest.approx(expected)
     assert mean.state_dict()["steps"] == 5
     mean.load_state_dict({"mean": [torch.tensor([[3.0]])], "steps": 100})
     mean.update()
@@ -143,72 +143,72 @@ def configured(name: str, data: Prepared, **training: Any) -> Any:
     return OBJECTIVES[name].configured(Training(objective=name, **training), data, "cpu")
 
 
-def test_balanced_weights_are_those_of_scikit_learn_on_training_rows() -> None:
+def test_balanced_class_weights_match_scikit_learn() -> None:
     data = data_of("breast_cancer")
     rows = data.target[data.split["train"]].numpy()
     expected = compute_class_weight("balanced", classes=np.unique(rows), y=rows)
-    found = configured("classification", data, class_weights="balanced").loss_weights.class_weights
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+    class_weights = configured("classification", data, class_weights="balanced").loss_weights.class_weights
+    np.testing.assert_allclose(class_weights.numpy(), expected, rtol=1e-6)
     everything = compute_class_weight("balanced", classes=np.unique(rows), y=data.target.numpy())
-    assert not np.allclose(found.numpy(), everything, rtol=1e-6)
+    assert not np.allclose(class_weights.numpy(), everything, rtol=1e-6)
 
 
-def test_weights_and_smoothing_change_what_is_lowered_and_not_what_is_measured() -> None:
+def test_class_weights_and_smoothing_affect_loss_not_metrics() -> None:
     data = data_of("breast_cancer")
-    made = configured("classification", data, class_weights=(1.0, 4.0), label_smoothing=0.2)
+    weighted = configured("classification", data, class_weights=(1.0, 4.0), label_smoothing=0.2)
     generator = torch.Generator().manual_seed(0)
     output, target = torch.randn(9, 2, generator=generator), data.target[:9]
-    weights, shares = torch.tensor([1.0, 4.0]), output.log_softmax(1)
-    hard = -(weights[target] * shares[torch.arange(9), target]).sum() / weights[target].sum()
-    soft = -(weights * shares).sum() / (2 * weights[target].sum())
-    torch.testing.assert_close(made.loss(output, target), 0.8 * hard + 0.2 * soft)
-    bare = OBJECTIVES["classification"]
-    assert torch.equal(made.scores(output, target).sums["loss"], bare.scores(output, target).sums["loss"])
-    assert (made.training_loss_name, bare.training_loss_name) == ("weighted_loss", "batch_loss")
-    assert bare.loss_weights.is_unweighted
+    weights, log_probabilities = torch.tensor([1.0, 4.0]), output.log_softmax(1)
+    hard = -(weights[target] * log_probabilities[torch.arange(9), target]).sum() / weights[target].sum()
+    soft = -(weights * log_probabilities).sum() / (2 * weights[target].sum())
+    torch.testing.assert_close(weighted.loss(output, target), 0.8 * hard + 0.2 * soft)
+    unweighted = OBJECTIVES["classification"]
+    assert torch.equal(weighted.scores(output, target).sums["loss"], unweighted.scores(output, target).sums["loss"])
+    assert (weighted.training_loss_name, unweighted.training_loss_name) == ("weighted_loss", "batch_loss")
+    assert unweighted.loss_weights.is_unweighted
 
 
 @pytest.mark.parametrize("name", ["requests_tagger", "shapes_unet", "commands_joint"])
-def test_classes_of_places_and_pixels_are_weighted_too(name: str, home: Path) -> None:
-    project = of_template(name, class_weights="balanced", label_smoothing=0.05, epochs=1)
-    made = loop(project, home)
-    weights = made.objective.loss_weights.class_weights
+def test_class_weights_apply_to_tags_and_pixels(name: str, home: Path) -> None:
+    project = from_template(name, class_weights="balanced", label_smoothing=0.05, epochs=1)
+    trainer = loop(project, home)
+    weights = trainer.objective.loss_weights.class_weights
     assert weights is not None
-    assert len(weights) == len(made.data.schema.target.classes)
-    made.fit(Recorder(2))
+    assert len(weights) == len(trainer.data.schema.target.classes)
+    trainer.fit(Recorder(2))
 
 
 @pytest.mark.parametrize("kind", ["mse", "mae", "huber", "quantile"])
-def test_regression_losses(kind: str, home: Path) -> None:
+def test_regression_losses_match_formulas_and_train(kind: str, home: Path) -> None:
     data = data_of("diabetes")
-    made = configured("regression", data, regression_loss=kind, huber_delta=0.5, quantile=0.9)
+    objective = configured("regression", data, regression_loss=kind, huber_delta=0.5, quantile=0.9)
     generator = torch.Generator().manual_seed(0)
     output, target = torch.randn(40, 1, generator=generator), data.target[:40]
-    missing = (target - output).double().numpy()
+    residuals = (target - output).double().numpy()
     by_hand = {
-        "mse": (missing**2).mean(),
-        "mae": np.abs(missing).mean(),
-        "huber": np.where(np.abs(missing) <= 0.5, missing**2 / 2, 0.5 * (np.abs(missing) - 0.25)).mean(),
+        "mse": (residuals**2).mean(),
+        "mae": np.abs(residuals).mean(),
+        "huber": np.where(np.abs(residuals) <= 0.5, residuals**2 / 2, 0.5 * (np.abs(residuals) - 0.25)).mean(),
         "quantile": mean_pinball_loss(target.numpy(), output.numpy(), alpha=0.9),
     }[kind]
-    assert float(made.loss(output, target)) == pytest.approx(by_hand, rel=1e-5)
-    scores = made.scores(output, target)
+    assert float(objective.loss(output, target)) == pytest.approx(by_hand, rel=1e-5)
+    scores = objective.scores(output, target)
     assert float(scores.sums["loss"]) / scores.count == pytest.approx(by_hand, rel=1e-5)
-    assert float(scores.sums["mae"]) / scores.count == pytest.approx(np.abs(missing).mean(), rel=1e-5)
-    run = loop(of_template("diabetes", regression_loss=kind, epochs=3), home)
-    before = run.evaluate("validation")["loss"]
-    run.fit(Callback())
-    assert run.best.value < before
+    assert float(scores.sums["mae"]) / scores.count == pytest.approx(np.abs(residuals).mean(), rel=1e-5)
+    trainer = loop(from_template("diabetes", regression_loss=kind, epochs=3), home)
+    before = trainer.evaluate("validation")["loss"]
+    trainer.fit(Callback())
+    assert trainer.best.value < before
 
 
-def test_a_quantile_is_learned(home: Path) -> None:
-    trained = fit_here(of_template("diabetes", regression_loss="quantile", quantile=0.9, epochs=40), home)
+def test_quantile_regression_learns_the_quantile(home: Path) -> None:
+    trained = fit_here(from_template("diabetes", regression_loss="quantile", quantile=0.9, epochs=40), home)
     rows = trained.data.split["train"]
     below = (trained.data.target[rows] <= trained.output_of("train")).float().mean()
     assert 0.8 < float(below) < 0.99
 
 
-def test_each_number_of_a_gradient_is_clipped(home: Path) -> None:
+def test_gradient_values_are_clipped(home: Path) -> None:
     class Largest(Callback):
         def __init__(self) -> None:
             self.size = 0.0
@@ -226,50 +226,50 @@ def test_each_number_of_a_gradient_is_clipped(home: Path) -> None:
 
 
 @pytest.mark.parametrize("monitor", ["loss", "accuracy"])
-def test_best_is_by_the_measure_that_is_chosen(monitor: str, home: Path) -> None:
-    made, seen = loop(moons(epochs=12, learning_rate=0.2, monitor=monitor, early_stopping=4), home), Recorder()
-    made.fit(seen)
-    curve = seen.curve("validation", monitor)
+def test_best_weights_follow_the_monitored_metric(monitor: str, home: Path) -> None:
+    trainer, recorder = loop(moons(epochs=12, learning_rate=0.2, monitor=monitor, early_stopping=4), home), Recorder()
+    trainer.fit(recorder)
+    curve = recorder.curve("validation", monitor)
     best = max(curve) if monitor == "accuracy" else min(curve)
-    assert (made.best.value, made.best.epoch) == (best, curve.index(best))
+    assert (trainer.best.value, trainer.best.epoch) == (best, curve.index(best))
     assert len(curve) - 1 - curve.index(best) <= 4
-    made.model.load_state_dict(made.best.weights)
-    assert made.evaluate("validation")[monitor] == best
+    trainer.model.load_state_dict(trainer.best.weights)
+    assert trainer.evaluate("validation")[monitor] == best
 
 
-def test_last_weights_can_be_kept_in_place_of_the_best(home: Path) -> None:
+def test_keep_last_returns_the_final_weights(home: Path) -> None:
     best = loop(moons(learning_rate=0.3), home)
     best.fit(Callback())
     last = loop(moons(learning_rate=0.3, keep="last"), home)
     last.fit(Callback())
-    ended = {name: value.clone() for name, value in best.model.state_dict().items()}
+    final_weights = {name: value.clone() for name, value in best.model.state_dict().items()}
     assert best.best.epoch < 3
     used = last.best_model().state_dict()
-    assert all(torch.equal(used[name], ended[name]) for name in ended)
-    assert not all(torch.equal(best.best_model().state_dict()[name], ended[name]) for name in ended)
+    assert all(torch.equal(used[name], final_weights[name]) for name in final_weights)
+    assert not all(torch.equal(best.best_model().state_dict()[name], final_weights[name]) for name in final_weights)
 
 
-def test_bf16_computes_with_fewer_bits_and_learns(home: Path) -> None:
-    made, seen = loop(moons(precision="bf16", epochs=6), home), []
+def test_bf16_forward_uses_bfloat16_and_learns(home: Path) -> None:
+    trainer, dtypes = loop(moons(precision="bf16", epochs=6), home), []
 
-    def look(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+    def record_dtype(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         if module.training:
-            seen.append(output.dtype)
+            dtypes.append(output.dtype)
 
-    made.model.get_submodule("linear_1").register_forward_hook(look)
-    before = made.evaluate("validation")["loss"]
-    made.fit(Callback())
-    assert set(seen) == {torch.bfloat16}
-    assert made.best.value < 0.9 * before
-    assert all(weight.dtype == torch.float32 for weight in made.model.parameters())
+    trainer.model.get_submodule("linear_1").register_forward_hook(record_dtype)
+    before = trainer.evaluate("validation")["loss"]
+    trainer.fit(Callback())
+    assert set(dtypes) == {torch.bfloat16}
+    assert trainer.best.value < 0.9 * before
+    assert all(weight.dtype == torch.float32 for weight in trainer.model.parameters())
 
 
-def test_float32_is_no_other_call() -> None:
+def test_float32_forward_adds_no_wrapper() -> None:
     inputs = [torch.zeros(1)]
     assert Precision("float32", "cpu").forward(lambda value: value, inputs) is inputs[0]
 
 
-def test_fp16_without_a_gpu_is_refused(home: Path) -> None:
+def test_fp16_without_gpu_is_rejected(home: Path) -> None:
     with pytest.raises(TrainingError, match="fp16 needs a GPU"):
         loop(moons(precision="fp16"), home)
 
@@ -282,21 +282,21 @@ class Notes(Callback):
         self.said.append(sentence)
 
 
-def ended(project: Project, home: Path) -> tuple[list[str], dict[str, torch.Tensor], bool | None]:
-    made, notes = loop(project, home), Notes()
-    made.fit(notes)
-    return notes.said, dict(made.model.state_dict()), made.compiled
+def finished_run(project: Project, home: Path) -> tuple[list[str], dict[str, torch.Tensor], bool | None]:
+    trainer, notes = loop(project, home), Notes()
+    trainer.fit(notes)
+    return notes.said, dict(trainer.model.state_dict()), trainer.compiled
 
 
-def alike(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+def equal_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_short_run_is_not_compiled_and_ends_as_it_would(home: Path) -> None:
-    said, weights, compiled = ended(moons(compile="auto"), home)
-    assert "off: the whole run takes only about" in said[0]
+def test_short_run_is_not_compiled(home: Path) -> None:
+    events, weights, compiled = finished_run(moons(compile="auto"), home)
+    assert "off: the whole run takes only about" in events[0]
     assert compiled is False
-    assert alike(weights, ended(moons(), home)[1])
+    assert equal_weights(weights, finished_run(moons(), home)[1])
 
 
 @pytest.mark.parametrize(
@@ -306,29 +306,29 @@ def test_a_short_run_is_not_compiled_and_ends_as_it_would(home: Path) -> None:
         (ValueError("a graph\nof two lines"), "it failed (ValueError: a graph)"),
     ],
 )
-def test_where_compiling_fails_the_run_goes_on_as_it_would(
+def test_run_continues_when_compilation_fails(
     raised: Exception, told: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(model: nn.Module) -> Any:
+    def failing_compile(model: nn.Module) -> Any:
         def call(*inputs: torch.Tensor) -> torch.Tensor:
-            model(*inputs)  # with its random numbers and the batch norm's counts
+            model(*inputs)  # uses random numbers and updates batch norm statistics
             raise raised
 
         return call
 
     monkeypatch.setattr(compilation, "WORTH_S", 0.0)
-    monkeypatch.setattr(compilation, "compiled", fails)
-    said, weights, compiled = ended(moons(compile="auto"), home)
-    assert told in said[0]
+    monkeypatch.setattr(compilation, "compiled", failing_compile)
+    events, weights, compiled = finished_run(moons(compile="auto"), home)
+    assert told in events[0]
     assert compiled is False
-    assert alike(weights, ended(moons(), home)[1])
+    assert equal_weights(weights, finished_run(moons(), home)[1])
 
 
 @pytest.mark.parametrize("slower", [False, True])
-def test_the_faster_way_is_kept(slower: bool, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compilation_is_kept_only_when_faster(slower: bool, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def made(model: nn.Module) -> Any:
+    def compile_model(model: nn.Module) -> Any:
         def call(*inputs: torch.Tensor) -> Any:
             calls.append(1)
             if slower:
@@ -339,12 +339,12 @@ def test_the_faster_way_is_kept(slower: bool, home: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(compilation, "WORTH_S", 0.0)
     monkeypatch.setattr(compilation, "MARGIN", 1.0 if slower else 100.0)
-    monkeypatch.setattr(compilation, "compiled", made)
-    said, weights, compiled = ended(moons(compile="auto", epochs=1), home)
+    monkeypatch.setattr(compilation, "compiled", compile_model)
+    events, weights, compiled = finished_run(moons(compile="auto", epochs=1), home)
     assert compiled is not slower
-    assert ("is on" in said[0]) is not slower
+    assert ("is on" in events[0]) is not slower
     assert (len(calls) > compilation.TRIED + 2) is not slower
-    assert alike(weights, ended(moons(epochs=1), home)[1])
+    assert equal_weights(weights, finished_run(moons(epochs=1), home)[1])
 
 
 @pytest.mark.parametrize(
@@ -356,18 +356,18 @@ def test_the_faster_way_is_kept(slower: bool, home: Path, monkeypatch: pytest.Mo
         ({"layer_rates": {"linear_9": 0.1}}, "set for linear_9"),
     ],
 )
-def test_what_does_not_fit_is_said_before_the_first_step(training: dict[str, Any], said: str, home: Path) -> None:
+def test_invalid_settings_are_rejected_before_training(training: dict[str, Any], said: str, home: Path) -> None:
     with pytest.raises(TrainingError, match=said):
         loop(moons(**training), home)
 
 
-def test_what_learns_in_turns_takes_whole_batches_in_float32() -> None:
+def test_gan_rejects_accumulation_and_reduced_precision() -> None:
     training = Training(objective="gan", accumulation=2, precision="bf16")
     assert len(preflight_problems(training, OBJECTIVES["gan"], None, [], "cpu")) == 2
     assert preflight_problems(Training(objective="gan"), OBJECTIVES["gan"], None, [], "cpu") == []
 
 
-def test_documents_write_what_is_not_as_by_default() -> None:
+def test_only_non_default_settings_are_serialized() -> None:
     document = moons(average=0.99, layer_rates={"linear_1": 0.5}, class_weights=(1.0, 2.0), optimizer="muon")
     value = json.loads(dumps(document))["training"]
     assert value.keys() - FIRST_FIELDS == {"average", "layer_rates", "class_weights"}

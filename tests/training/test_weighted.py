@@ -1,4 +1,4 @@
-"""Rows that count more or less than others."""
+"""Row weights in losses."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.networks import chain
 ROWS = 24
 
 
-def objective(name: str, **loss_weights: object) -> object:
-    made = type(OBJECTIVES[name])()
-    made.loss_weights = LossWeights(**loss_weights)  # type: ignore[arg-type]
-    return made
+def new_objective(name: str, **loss_weights: object) -> object:
+    objective = type(OBJECTIVES[name])()
+    objective.loss_weights = LossWeights(**loss_weights)  # type: ignore[arg-type]
+    return objective
 
 
-def batch(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+def random_batch(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     if name == "classification":
         return torch.randn(ROWS, 3, dtype=torch.float64, requires_grad=True), torch.arange(ROWS) % 3
@@ -49,35 +49,40 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "loss_weights"), CASES)
-def test_a_row_of_weight_two_counts_as_if_it_stood_there_twice(name: str, loss_weights: dict[str, object]) -> None:
-    made = objective(name, **loss_weights)
-    output, target = batch(name)
-    counts = torch.arange(ROWS) % 3  # some rows do not count at all
+def test_row_weight_equals_row_repetition(name: str, loss_weights: dict[str, object]) -> None:
+    objective = new_objective(name, **loss_weights)
+    output, target = random_batch(name)
+    counts = torch.arange(ROWS) % 3  # some rows have weight zero
     weights = counts / counts.double().mean()
-    if "class_weights" in loss_weights:  # the mean over rows is taken by class weight, which a repetition adds to
-        masses = torch.stack([torch.as_tensor(batch_mass(made, row[None])) for row in target])  # type: ignore[arg-type]
+    if "class_weights" in loss_weights:  # the mean is over class weights, which repeated rows add to
+        masses = torch.stack([torch.as_tensor(batch_mass(objective, row[None])) for row in target])  # type: ignore[arg-type]
         weights = counts * masses.sum() / (counts * masses).sum()
-    found = batch_loss(made, output, WeightedTargets(target, weights))  # type: ignore[arg-type]
-    repeated = batch_loss(made, output.repeat_interleave(counts, 0), target.repeat_interleave(counts, 0))  # type: ignore[arg-type]
-    assert (found - repeated).item() == pytest.approx(0, abs=1e-12)
-    ours, theirs = (torch.autograd.grad(value, output, retain_graph=True)[0] for value in (found, repeated))
-    assert torch.allclose(ours, theirs, atol=1e-12)
-    assert not ours[counts == 0].any()
+    weighted_loss = batch_loss(objective, output, WeightedTargets(target, weights))  # type: ignore[arg-type]
+    repeated_loss = batch_loss(objective, output.repeat_interleave(counts, 0), target.repeat_interleave(counts, 0))  # type: ignore[arg-type]
+    assert (weighted_loss - repeated_loss).item() == pytest.approx(0, abs=1e-12)
+    weighted_gradient, repeated_gradient = (
+        torch.autograd.grad(value, output, retain_graph=True)[0] for value in (weighted_loss, repeated_loss)
+    )
+    assert torch.allclose(weighted_gradient, repeated_gradient, atol=1e-12)
+    assert not weighted_gradient[counts == 0].any()
 
 
 @pytest.mark.parametrize(("name", "loss_weights"), CASES)
-def test_equal_weights_change_nothing(name: str, loss_weights: dict[str, object]) -> None:
-    made = objective(name, **loss_weights)
-    output, target = batch(name)
+def test_equal_row_weights_do_not_change_the_loss(name: str, loss_weights: dict[str, object]) -> None:
+    objective = new_objective(name, **loss_weights)
+    output, target = random_batch(name)
     even = torch.ones(ROWS, dtype=torch.float64)
     mixed = MixedTargets(target, target.roll(1, 0), 0.3)
     for goal in (target, mixed):
-        plain, weighted = batch_loss(made, output, goal), batch_loss(made, output, WeightedTargets(goal, even))  # type: ignore[arg-type]
+        plain, weighted = (
+            batch_loss(objective, output, goal),
+            batch_loss(objective, output, WeightedTargets(goal, even)),
+        )  # type: ignore[arg-type]
         assert (plain - weighted).item() == pytest.approx(0, abs=1e-12)
 
 
-def test_a_weighted_regression_is_that_of_scikit_learn(home: Path) -> None:
-    """A line fitted to rows that disagree goes by those that count."""
+def test_weighted_regression_matches_scikit_learn(home: Path) -> None:
+    """A linear fit to contradictory rows follows the rows with large weights."""
     random = np.random.default_rng(0)
     x = random.normal(size=(200, 2))
     counts = random.integers(0, 5, 200)
@@ -86,16 +91,16 @@ def test_a_weighted_regression_is_that_of_scikit_learn(home: Path) -> None:
     info = add_file(table.to_csv(index=False).encode(), "rows.csv", home, target="y")
     data = DataChoice(dataset=info.name, options={"target": "y", "columns": {"count": {"role": "weight"}}})
     training = Training(objective="regression", optimizer="sgd", learning_rate=0.1, batch_size=200, epochs=300)
-    found = prepare(data, home)
-    field = ("Input", found.schema.inputs[0].parameters())
+    prepared = prepare(data, home)
+    field = ("Input", prepared.schema.inputs[0].parameters())
     project = chain(field, ("Linear", {"units": 1}), data=data, training=training)
-    loop = build_trainer(project, source(project, analyse(project, found.schema)), found)
-    loop.fit(Callback())
-    train = found.split["train"]
-    inputs, target = found.inputs["features"][train].numpy(), found.target[train].numpy()
+    trainer = build_trainer(project, source(project, analyse(project, prepared.schema)), prepared)
+    trainer.fit(Callback())
+    train = prepared.split["train"]
+    inputs, target = prepared.inputs["features"][train].numpy(), prepared.target[train].numpy()
     fitted = LinearRegression().fit(inputs, target, sample_weight=counts[train.numpy()])
-    (weight, bias) = (value.detach().numpy() for value in loop.model.parameters())
+    (weight, bias) = (value.detach().numpy() for value in trainer.model.parameters())
     assert weight == pytest.approx(fitted.coef_.reshape(weight.shape), abs=1e-3)
     assert bias == pytest.approx(fitted.intercept_, abs=1e-3)
-    plain = LinearRegression().fit(inputs, target)
-    assert abs(plain.coef_ - fitted.coef_).max() > 0.1, "the weights matter here"
+    unweighted = LinearRegression().fit(inputs, target)
+    assert abs(unweighted.coef_ - fitted.coef_).max() > 0.1, "the weights matter here"
