@@ -1,4 +1,4 @@
-"""Attention and Transformer blocks, against the formulas written out, torch's own layers, and published counts."""
+"""Attention and Transformer blocks against their formulas, torch's layers and published parameter counts."""
 
 from __future__ import annotations
 
@@ -53,29 +53,29 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def close(found: torch.Tensor, wanted: torch.Tensor) -> None:
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
-def made(kind: type[nn.Module], *args: Any, **options: Any) -> Any:
+def build_seeded(kind: type[nn.Module], *args: Any, **options: Any) -> Any:
     torch.manual_seed(0)
     return kind(*args, **options).double()
 
 
-def row(linear: nn.Linear, x: torch.Tensor, part: slice) -> torch.Tensor:
-    """Some of the numbers that a Linear gives for one vector."""
-    found = linear.weight[part] @ x
-    return found if linear.bias is None else found + linear.bias[part]
+def linear_rows(linear: nn.Linear, x: torch.Tensor, part: slice) -> torch.Tensor:
+    """Selected outputs of a Linear for one vector."""
+    output = linear.weight[part] @ x
+    return output if linear.bias is None else output + linear.bias[part]
 
 
-def turned(x: torch.Tensor, step: int, base: float) -> torch.Tensor:
+def rotated(x: torch.Tensor, step: int, base: float) -> torch.Tensor:
     """RoPE by complex numbers."""
     width = len(x)
     parts = [torch.complex(x[i], x[i + 1]) * cmath.exp(1j * step * base ** (-i / width)) for i in range(0, width, 2)]
     return torch.stack([number for part in parts for number in (part.real, part.imag)])
 
 
-def bucket(offset: int, buckets: int, reach: int, both: bool) -> int:
+def reference_bucket(offset: int, buckets: int, reach: int, both: bool) -> int:
     """T5's bucket, from the description in its paper and code."""
     side = buckets // 2 if both else buckets
     start = side if both and offset > 0 else 0
@@ -86,7 +86,7 @@ def bucket(offset: int, buckets: int, reach: int, both: bool) -> int:
     return start + min(side - 1, exact + int(math.log(distance / exact) / math.log(reach / exact) * (side - exact)))
 
 
-def bias_of(layer: Any, head: int, i: int, j: int, options: dict[str, Any]) -> Any:
+def position_bias(layer: Any, head: int, i: int, j: int, options: dict[str, Any]) -> Any:
     position = options.get("position")
     if position == "alibi":
         return -(2.0 ** (-8 * (head + 1) / layer.heads)) * abs(i - j)
@@ -94,15 +94,15 @@ def bias_of(layer: Any, head: int, i: int, j: int, options: dict[str, Any]) -> A
         reach = options["reach"]
         return layer.place.table.weight[max(-reach, min(reach, j - i)) + reach, head]
     if position == "buckets":
-        place = bucket(j - i, options["buckets"], options["reach"], both=not layer.causal)
-        return layer.place.table.weight[place, head]
+        bucket_index = reference_bucket(j - i, options["buckets"], options["reach"], both=not layer.causal)
+        return layer.place.table.weight[bucket_index, head]
     return 0.0
 
 
-def written_out(
+def reference_attention(
     layer: Any, x: torch.Tensor, options: dict[str, Any], mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """softmax(q·k/√d + bias)·v, one example, head and pair of steps at a time; the output and the weights."""
+    """softmax(q·k/√d + bias)·v per example, head and pair of steps; returns the output and the weights."""
     batch, steps, _ = x.shape
     width, heads = layer.width, layer.heads
     shared = layer.k.out_features // width
@@ -110,47 +110,49 @@ def written_out(
     for n in range(batch):
         gathered = torch.zeros(steps, heads * width, dtype=x.dtype)
         for head in range(heads):
-            mine = slice(head * width, (head + 1) * width)
+            query_columns = slice(head * width, (head + 1) * width)
             group = head // (heads // shared)
-            theirs = slice(group * width, (group + 1) * width)
+            key_columns = slice(group * width, (group + 1) * width)
             for i in range(steps):
-                q = row(layer.q, x[n, i], mine)
-                q = turned(q, i, options.get("base", 10000.0)) if options.get("position") == "rotary" else q
-                shares = torch.zeros(steps, dtype=x.dtype)
+                q = linear_rows(layer.q, x[n, i], query_columns)
+                q = rotated(q, i, options.get("base", 10000.0)) if options.get("position") == "rotary" else q
+                weights = torch.zeros(steps, dtype=x.dtype)
                 for j in range(steps):
-                    seen = (not layer.causal or j <= i) and (layer.window is None or abs(i - j) < layer.window)
-                    if not seen:
+                    visible = (not layer.causal or j <= i) and (layer.window is None or abs(i - j) < layer.window)
+                    if not visible:
                         continue
-                    k = row(layer.k, x[n, j], theirs)
-                    k = turned(k, j, options.get("base", 10000.0)) if options.get("position") == "rotary" else k
-                    score = (q @ k) / math.sqrt(width) + bias_of(layer, head, i, j, options)
-                    shares[j] = score.exp() * (1.0 if mask is None else mask[n, j])
-                if shares.sum() > 0:
-                    shares = shares / shares.sum()
-                maps[n, head, i] = shares
-                gathered[i, mine] = sum(shares[j] * row(layer.v, x[n, j], theirs) for j in range(steps))
-        outputs.append(torch.stack([row(layer.out, gathered[i], slice(None)) for i in range(steps)]))
+                    k = linear_rows(layer.k, x[n, j], key_columns)
+                    k = rotated(k, j, options.get("base", 10000.0)) if options.get("position") == "rotary" else k
+                    score = (q @ k) / math.sqrt(width) + position_bias(layer, head, i, j, options)
+                    weights[j] = score.exp() * (1.0 if mask is None else mask[n, j])
+                if weights.sum() > 0:
+                    weights = weights / weights.sum()
+                maps[n, head, i] = weights
+                gathered[i, query_columns] = sum(
+                    weights[j] * linear_rows(layer.v, x[n, j], key_columns) for j in range(steps)
+                )
+        outputs.append(torch.stack([linear_rows(layer.out, gathered[i], slice(None)) for i in range(steps)]))
     return torch.stack(outputs), maps
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("name", SELF)
-def test_self_attention_is_its_formula(name: str, masked: bool) -> None:
+def test_self_attention_matches_its_formula(name: str, masked: bool) -> None:
     options = SELF[name]
-    layer = made(SelfAttention, 16, 4, **options)
+    layer = build_seeded(SelfAttention, 16, 4, **options)
     x, mask = random(2, 6, 16), MASK if masked else None
     layer.capture = True
     with torch.no_grad():
         output = layer(x) if mask is None else layer(x, mask)
-        wanted, maps = written_out(layer, x, options, mask)
-    close(layer.attention, maps)
-    close(output, wanted)
+        expected, maps = reference_attention(layer, x, options, mask)
+    assert_close(layer.attention, maps)
+    assert_close(output, expected)
 
 
 @pytest.mark.parametrize("name", SELF)
 @pytest.mark.parametrize("masked", [False, True])
-def test_self_attention_has_the_right_gradients(name: str, masked: bool) -> None:
-    layer = made(SelfAttention, 8, 4, **{**SELF[name], **({"head_width": 2} if name == "wide heads" else {})})
+def test_self_attention_passes_gradcheck(name: str, masked: bool) -> None:
+    layer = build_seeded(SelfAttention, 8, 4, **{**SELF[name], **({"head_width": 2} if name == "wide heads" else {})})
     x = random(2, 4, 8).requires_grad_()
     mask = MASK[:, :4].clone().requires_grad_() if masked else None
     if mask is None:
@@ -164,73 +166,76 @@ def test_self_attention_has_the_right_gradients(name: str, masked: bool) -> None
 
 
 @pytest.mark.parametrize(("heads", "options"), [(4, {}), (2, {"causal": True})])
-def test_without_options_it_is_multi_head_attention(heads: int, options: dict[str, Any]) -> None:
-    one, other = made(MultiHeadAttention, 8, heads, **options), made(SelfAttention, 8, heads, **options)
-    other.load_state_dict(one.state_dict())
+def test_self_attention_without_options_equals_multi_head_attention(heads: int, options: dict[str, Any]) -> None:
+    reference, layer = (
+        build_seeded(MultiHeadAttention, 8, heads, **options),
+        build_seeded(SelfAttention, 8, heads, **options),
+    )
+    layer.load_state_dict(reference.state_dict())
     x = random(2, 5, 8)
-    assert torch.equal(one(x), other(x))
+    assert torch.equal(reference(x), layer(x))
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_cross_attention_is_torchs(masked: bool) -> None:
-    layer = made(CrossAttention, 12, 10, 3)
-    theirs = made(nn.MultiheadAttention, 12, 3, kdim=10, vdim=10, batch_first=True)
+def test_cross_attention_matches_torch(masked: bool) -> None:
+    layer = build_seeded(CrossAttention, 12, 10, 3)
+    torch_layer = build_seeded(nn.MultiheadAttention, 12, 3, kdim=10, vdim=10, batch_first=True)
     state = {f"{key}_proj_weight": getattr(layer, key).weight for key in "qkv"}
     state["in_proj_bias"] = torch.cat([layer.q.bias, layer.k.bias, layer.v.bias])
     state |= {"out_proj.weight": layer.out.weight, "out_proj.bias": layer.out.bias}
-    theirs.load_state_dict(state)
+    torch_layer.load_state_dict(state)
     x, memory = random(2, 4, 12), random(2, 7, 10, seed=1)
     real = torch.tensor([[1, 1, 1, 0, 0, 1, 1], [0, 0, 0, 1, 1, 1, 1]], dtype=torch.float64)
     layer.capture = True
     if masked:
-        mine = layer(x, memory, real)
-        wanted, maps = theirs(x, memory, memory, key_padding_mask=real == 0, average_attn_weights=False)
+        output = layer(x, memory, real)
+        expected, maps = torch_layer(x, memory, memory, key_padding_mask=real == 0, average_attn_weights=False)
     else:
-        mine = layer(x, memory)
-        wanted, maps = theirs(x, memory, memory, average_attn_weights=False)
-    close(mine, wanted)
-    close(layer.attention, maps)
+        output = layer(x, memory)
+        expected, maps = torch_layer(x, memory, memory, average_attn_weights=False)
+    assert_close(output, expected)
+    assert_close(layer.attention, maps)
 
 
-def test_cross_attention_has_the_right_gradients() -> None:
-    layer = made(CrossAttention, 8, 6, 4, kv_heads=2)
+def test_cross_attention_passes_gradcheck() -> None:
+    layer = build_seeded(CrossAttention, 8, 6, 4, kv_heads=2)
     inputs = random(2, 3, 8).requires_grad_(), random(2, 5, 6, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(layer, inputs)
     mask = torch.tensor([[1.0, 0.5, 2.0, 1.0, 0.1]] * 2, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(layer, (*inputs, mask))
 
 
-def test_dot_product_attention_is_its_formula() -> None:
+def test_dot_product_attention_matches_its_formula() -> None:
     q, k, v = random(2, 4, 6), random(2, 5, 6, seed=1), random(2, 5, 9, seed=2)
-    wanted = torch.cat(
+    expected = torch.cat(
         [
             (q[..., a] @ k[..., a].transpose(1, 2) / math.sqrt(2)).softmax(-1) @ v[..., b]
             for a, b in ((slice(0, 2), slice(0, 3)), (slice(2, 4), slice(3, 6)), (slice(4, 6), slice(6, 9)))
         ],
         dim=-1,
     )
-    close(DotProductAttention(3)(q, k, v), wanted)
+    assert_close(DotProductAttention(3)(q, k, v), expected)
     inputs = [part.requires_grad_() for part in (q, k, v)]
     assert torch.autograd.gradcheck(DotProductAttention(3), inputs)
     assert torch.autograd.gradcheck(DotProductAttention(1), (*inputs, random(2, 4, 5).exp().requires_grad_()))
 
 
-def test_a_mask_of_pairs_can_say_all_that_causal_and_window_say() -> None:
+def test_pairwise_mask_equals_causal_and_window_options() -> None:
     q, k, v = random(2, 6, 6), random(2, 6, 6, seed=1), random(2, 6, 4, seed=2)
     pairs = torch.ones(6, 6, dtype=torch.float64).tril().expand(2, 6, 6)
     torch.testing.assert_close(DotProductAttention(2)(q, k, v, pairs), DotProductAttention(2, causal=True)(q, k, v))
     near = pairs.triu(-2)
-    close(DotProductAttention(2)(q, k, v, near), DotProductAttention(2, causal=True, window=3)(q, k, v))
+    assert_close(DotProductAttention(2)(q, k, v, near), DotProductAttention(2, causal=True, window=3)(q, k, v))
     blocked = pairs.clone()
     blocked[:, 3] = 0
     assert (DotProductAttention(2)(q, k, v, blocked)[:, 3] == 0).all()
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_additive_attention_is_its_formula(masked: bool) -> None:
-    layer = made(AdditiveAttention, 4, 5, 3)
+def test_additive_attention_matches_its_formula(masked: bool) -> None:
+    layer = build_seeded(AdditiveAttention, 4, 5, 3)
     x, memory, mask = random(2, 3, 4), random(2, 6, 5, seed=1), MASK if masked else None
-    wanted, maps = torch.zeros(2, 3, 5, dtype=x.dtype), torch.zeros(2, 1, 3, 6, dtype=x.dtype)
+    expected, maps = torch.zeros(2, 3, 5, dtype=x.dtype), torch.zeros(2, 1, 3, 6, dtype=x.dtype)
     layer.capture = True
     with torch.no_grad():
         output = layer(x, memory) if mask is None else layer(x, memory, mask)
@@ -241,32 +246,32 @@ def test_additive_attention_is_its_formula(masked: bool) -> None:
                     score = (layer.score.weight[0] @ both.tanh()).exp()
                     maps[n, 0, i, j] = score * (1 if mask is None else mask[n, j])
                 maps[n, 0, i] /= maps[n, 0, i].sum()
-                wanted[n, i] = maps[n, 0, i] @ memory[n]
-    close(output, wanted)
-    close(layer.attention, maps)
+                expected[n, i] = maps[n, 0, i] @ memory[n]
+    assert_close(output, expected)
+    assert_close(layer.attention, maps)
     inputs = x.requires_grad_(), memory.requires_grad_()
     assert torch.autograd.gradcheck(layer, inputs)
     assert (layer(*inputs, torch.zeros(2, 6)) == 0).all()
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_attention_pooling_is_its_formula(masked: bool) -> None:
-    layer, x, mask = made(AttentionPooling, 4, 3), random(2, 6, 4), MASK if masked else None
-    wanted = []
+def test_attention_pooling_matches_its_formula(masked: bool) -> None:
+    layer, x, mask = build_seeded(AttentionPooling, 4, 3), random(2, 6, 4), MASK if masked else None
+    expected = []
     for n in range(2):
         scores = [
             (layer.score.weight[0] @ (layer.project.weight @ step + layer.project.bias).tanh()).exp() for step in x[n]
         ]
-        shares = torch.stack(scores) * (1 if mask is None else mask[n])
-        wanted.append(shares / shares.sum() @ x[n])
-    close(layer(x) if mask is None else layer(x, mask), torch.stack(wanted))
+        weights = torch.stack(scores) * (1 if mask is None else mask[n])
+        expected.append(weights / weights.sum() @ x[n])
+    assert_close(layer(x) if mask is None else layer(x, mask), torch.stack(expected))
     assert torch.autograd.gradcheck(layer, (x.requires_grad_(),))
-    near = random(2, 6).exp().requires_grad_()
-    assert torch.autograd.gradcheck(layer, (x, near))
+    soft_mask = random(2, 6).exp().requires_grad_()
+    assert torch.autograd.gradcheck(layer, (x, soft_mask))
     assert (layer(x, torch.zeros(2, 6)) == 0).all()
 
 
-def test_padding_has_no_influence_at_all() -> None:
+def test_masked_steps_do_not_change_the_output() -> None:
     mask = torch.tensor([[1.0, 1, 1, 0, 0, 0]])
     for layer in (
         SelfAttention(8, 2),
@@ -281,7 +286,7 @@ def test_padding_has_no_influence_at_all() -> None:
         torch.testing.assert_close(layer(x, mask)[:, :3], layer(x[:, :3]))
 
 
-def test_a_query_that_may_see_nothing_gets_zeros() -> None:
+def test_fully_masked_query_gets_zero_attention() -> None:
     layer = SelfAttention(8, 2, causal=True, dropout=0.2)
     x = torch.randn(2, 4, 8, requires_grad=True)
     mask = torch.tensor([[0.0, 0, 1, 1], [0, 0, 0, 0]])
@@ -298,7 +303,7 @@ def test_a_query_that_may_see_nothing_gets_zeros() -> None:
 
 
 def test_alibi_has_the_published_slopes() -> None:
-    """Section 3 of the paper, and its authors' code for numbers of heads that are no powers of two."""
+    """Section 3 of the paper, and its authors' code for head counts that are not powers of two."""
     assert AlibiBias(8).slopes == [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]
     more = [2**-0.5, 2**-1.5, 2**-2.5, 2**-3.5]
     assert AlibiBias(12).slopes == pytest.approx([*AlibiBias(8).slopes, *more], abs=1e-15)
@@ -306,22 +311,22 @@ def test_alibi_has_the_published_slopes() -> None:
     assert len(AlibiBias(7).slopes) == 7
 
 
-def test_rotary_scores_depend_on_the_distance_alone() -> None:
+def test_rotary_scores_depend_only_on_distance() -> None:
     q, k = random(8), random(8, seed=1)
-    turn = RotaryPosition()
-    many_q, many_k = turn(q.expand(1, 1, 50, 8)), turn(k.expand(1, 1, 50, 8))
-    scores = (many_q @ many_k.transpose(-2, -1))[0, 0]
+    rotary = RotaryPosition()
+    rotated_q, rotated_k = rotary(q.expand(1, 1, 50, 8)), rotary(k.expand(1, 1, 50, 8))
+    scores = (rotated_q @ rotated_k.transpose(-2, -1))[0, 0]
     for distance in (0, 1, 7, -3):
         line = scores.diagonal(distance)
-        close(line, line[:1].expand_as(line))
-    close(scores[0, 0], q @ k)
+        assert_close(line, line[:1].expand_as(line))
+    assert_close(scores[0, 0], q @ k)
     assert (scores[0, 1] - scores[0, 2]).abs() > 1e-3
-    close(many_q.norm(dim=-1), q.norm().expand(1, 1, 50))
-    wanted = torch.stack([turned(q, step, 10000.0) for step in range(50)])
-    close(many_q[0, 0], wanted)
+    assert_close(rotated_q.norm(dim=-1), q.norm().expand(1, 1, 50))
+    expected = torch.stack([rotated(q, step, 10000.0) for step in range(50)])
+    assert_close(rotated_q[0, 0], expected)
 
 
-def test_buckets_are_those_of_t5() -> None:
+def test_relative_buckets_match_t5() -> None:
     both, past = RelativeBuckets(2), RelativeBuckets(2, both_sides=False)
     # Half of 32 buckets look ahead; of each half, 8 are exact, and 8 reach logarithmically up to 128.
     offsets = torch.tensor([0, -1, -7, -8, -200, 1, 7, 8, 200])
@@ -329,28 +334,30 @@ def test_buckets_are_those_of_t5() -> None:
     assert past.bucket(offsets).tolist() == [0, 1, 7, 8, 31, 0, 0, 0, 0]
     for layer, sides in ((both, True), (past, False)):
         for offset in range(-150, 151):
-            found = int(layer.bucket(torch.tensor([offset])))
-            if abs(offset) not in (16, 32, 64, 128):  # there the logarithm is a whole number, and float32 decides
-                assert found == bucket(offset, 32, 128, sides)
+            actual = int(layer.bucket(torch.tensor([offset])))
+            if abs(offset) not in (16, 32, 64, 128):  # the logarithm is an integer there, so float32 rounding decides
+                assert actual == reference_bucket(offset, 32, 128, sides)
 
 
-def test_sinusoidal_encoding_is_its_formula() -> None:
+def test_sinusoidal_encoding_matches_its_formula() -> None:
     x = random(2, 7, 5)
-    wanted = x.clone() * math.sqrt(5)
+    expected = x.clone() * math.sqrt(5)
     for step in range(7):
         for i in range(5):
             angle = step / 10000 ** ((i - i % 2) / 5)
-            wanted[:, step, i] += math.cos(angle) if i % 2 else math.sin(angle)
-    close(SinusoidalEncoding(scaled=True)(x), wanted)
+            expected[:, step, i] += math.cos(angle) if i % 2 else math.sin(angle)
+    assert_close(SinusoidalEncoding(scaled=True)(x), expected)
     assert torch.autograd.gradcheck(SinusoidalEncoding(base=50.0), (x.requires_grad_(),))
 
 
-def quadratic(layer: LinearAttention, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Linear attention as if it were not: all weights in full, head by head."""
+def quadratic_linear_attention(layer: LinearAttention, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Linear attention in its quadratic form, with all weights, head by head."""
     parts = []
     for head in range(layer.heads):
-        mine = slice(head * layer.width, (head + 1) * layer.width)
-        q, k, v = (x @ linear.weight[mine].T + linear.bias[mine] for linear in (layer.q, layer.k, layer.v))
+        head_columns = slice(head * layer.width, (head + 1) * layer.width)
+        q, k, v = (
+            x @ linear.weight[head_columns].T + linear.bias[head_columns] for linear in (layer.q, layer.k, layer.v)
+        )
         q, k = (torch.where(part > 0, part + 1, part.exp()) for part in (q, k))
         weights = q @ k.transpose(1, 2)
         weights = weights.tril() if layer.causal else weights
@@ -361,18 +368,18 @@ def quadratic(layer: LinearAttention, x: torch.Tensor, mask: torch.Tensor | None
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(("steps", "chunk"), [(1, 64), (6, 1), (7, 3), (9, 3), (64, 64), (131, 64)])
-def test_linear_attention_is_its_quadratic_form(steps: int, chunk: int, causal: bool) -> None:
-    layer = made(LinearAttention, 8, 2, causal=causal, chunk=chunk)
+def test_linear_attention_matches_its_quadratic_form(steps: int, chunk: int, causal: bool) -> None:
+    layer = build_seeded(LinearAttention, 8, 2, causal=causal, chunk=chunk)
     x = random(2, steps, 8)
-    close(layer(x), quadratic(layer, x, None))
+    assert_close(layer(x), quadratic_linear_attention(layer, x, None))
     mask = torch.ones(2, steps, dtype=torch.float64)
     mask[:, steps // 2 + 1 :] = 0.0
-    close(layer(x, mask), quadratic(layer, x, mask))
+    assert_close(layer(x, mask), quadratic_linear_attention(layer, x, mask))
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_linear_attention_has_the_right_gradients(causal: bool) -> None:
-    layer = made(LinearAttention, 4, 2, causal=causal, chunk=2)
+def test_linear_attention_passes_gradcheck(causal: bool) -> None:
+    layer = build_seeded(LinearAttention, 4, 2, causal=causal, chunk=2)
     assert torch.autograd.gradcheck(layer, (random(2, 5, 4).requires_grad_(),))
 
 
@@ -387,8 +394,8 @@ def test_linear_attention_has_the_right_gradients(causal: bool) -> None:
         (CrossAttention(16, 16, 4, kv_heads=1), True),
     ],
 )
-def test_captured_weights_make_the_layers_own_output(layer: Any, memory: bool) -> None:
-    """The same as the attention explainer's test asks of MultiHeadAttention."""
+def test_captured_weights_reproduce_the_output(layer: Any, memory: bool) -> None:
+    """The attention explainer's test requires the same of MultiHeadAttention."""
     layer.eval()
     x, other = torch.randn(2, 6, 16), torch.randn(2, 5, 16)
     with torch.no_grad():
@@ -402,7 +409,7 @@ def test_captured_weights_make_the_layers_own_output(layer: Any, memory: bool) -
     torch.testing.assert_close(layer.attention.sum(-1), torch.ones(2, 4 if layer.heads == 4 else 2, 6))
 
 
-def test_dropout_acts_in_training_alone() -> None:
+def test_dropout_acts_only_in_training() -> None:
     layer, x = SelfAttention(8, 2, dropout=0.5), torch.randn(2, 5, 8)
     assert not torch.equal(layer(x), layer(x))
     layer.eval()
@@ -410,7 +417,7 @@ def test_dropout_acts_in_training_alone() -> None:
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu", "silu", "sigmoid"])
-def test_feed_forward_parts_are_their_formulas(activation: str) -> None:
+def test_feed_forward_layers_match_their_formulas(activation: str) -> None:
     known: dict[str, Any] = {
         "gelu": nn.functional.gelu,
         "gelu_tanh": lambda x: nn.functional.gelu(x, approximate="tanh"),
@@ -419,18 +426,18 @@ def test_feed_forward_parts_are_their_formulas(activation: str) -> None:
         "sigmoid": torch.sigmoid,
     }
     x = random(2, 3, 6)
-    plain, gated = made(FeedForward, 6, 10, activation), made(GatedFeedForward, 6, 10, activation)
+    plain, gated = build_seeded(FeedForward, 6, 10, activation), build_seeded(GatedFeedForward, 6, 10, activation)
     middle = known[activation](x @ plain.up.weight.T + plain.up.bias)
-    close(plain(x), middle @ plain.down.weight.T + plain.down.bias)
+    assert_close(plain(x), middle @ plain.down.weight.T + plain.down.bias)
     middle = known[activation](x @ gated.gate.weight.T) * (x @ gated.up.weight.T)
-    close(gated(x), middle @ gated.down.weight.T)
+    assert_close(gated(x), middle @ gated.down.weight.T)
     assert torch.autograd.gradcheck(gated, (x.requires_grad_(),))
     with pytest.raises(ValueError, match="choose one of"):
         FeedForward(6, 10, "tansig")
 
 
-def copied(block: Any, theirs: nn.Module) -> None:
-    """torch's block with our weights."""
+def copy_weights(block: Any, torch_layer: nn.Module) -> None:
+    """Copy the block's weights into the torch layer."""
     decoder = isinstance(block, TransformerDecoderBlock)
     names = {"self_attn": block.attention.part}
     state: dict[str, torch.Tensor] = {}
@@ -448,11 +455,11 @@ def copied(block: Any, theirs: nn.Module) -> None:
     parts = {"linear1": pair.up, "linear2": pair.down, **{f"norm{place}": norm for place, norm in enumerate(norms, 1)}}
     for name, part in parts.items():
         state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
-    theirs.load_state_dict(state)
+    torch_layer.load_state_dict(state)
 
 
-def shaken(block: Any) -> Any:
-    """A block whose norms have left their start, so that an exchange of them would show."""
+def perturbed(block: Any) -> Any:
+    """Perturb all parameters, so that swapped norms change the output."""
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -462,50 +469,54 @@ def shaken(block: Any) -> Any:
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("first", [True, False])
-def test_the_encoder_block_is_torchs(first: bool, activation: str, bias: bool) -> None:
+def test_encoder_block_matches_torch(first: bool, activation: str, bias: bool) -> None:
     options = {"bias": bias, "norm_first": first}
-    block = shaken(made(TransformerBlock, 8, 2, 12, feed_forward=activation, **options))
-    theirs = made(nn.TransformerEncoderLayer, 8, 2, 12, 0.0, activation=activation, batch_first=True, **options)
-    copied(block, theirs)
+    block = perturbed(build_seeded(TransformerBlock, 8, 2, 12, feed_forward=activation, **options))
+    torch_layer = build_seeded(
+        nn.TransformerEncoderLayer, 8, 2, 12, 0.0, activation=activation, batch_first=True, **options
+    )
+    copy_weights(block, torch_layer)
     x, mask = random(2, 6, 8), (MASK > 0).double()
-    close(block(x), theirs(x))
-    close(block(x, mask), theirs(x, src_key_padding_mask=mask == 0))
+    assert_close(block(x), torch_layer(x))
+    assert_close(block(x, mask), torch_layer(x, src_key_padding_mask=mask == 0))
     block.attention.part.causal = True
     future = torch.ones(6, 6).triu(1).bool()
-    close(block(x), theirs(x, src_mask=future))
+    assert_close(block(x), torch_layer(x, src_mask=future))
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_the_decoder_block_is_torchs(first: bool) -> None:
-    block = shaken(made(TransformerDecoderBlock, 8, 8, 2, 12, feed_forward="relu", norm_first=first))
-    theirs = made(nn.TransformerDecoderLayer, 8, 2, 12, 0.0, batch_first=True, norm_first=first)
-    copied(block, theirs)
+def test_decoder_block_matches_torch(first: bool) -> None:
+    block = perturbed(build_seeded(TransformerDecoderBlock, 8, 8, 2, 12, feed_forward="relu", norm_first=first))
+    torch_layer = build_seeded(nn.TransformerDecoderLayer, 8, 2, 12, 0.0, batch_first=True, norm_first=first)
+    copy_weights(block, torch_layer)
     x, memory, mask = random(2, 4, 8), random(2, 6, 8, seed=1), (MASK > 0).double()
     future = torch.ones(4, 4).triu(1).bool()
-    close(block(x, memory), theirs(x, memory, tgt_mask=future))
-    wanted = theirs(x, memory, tgt_mask=future, memory_key_padding_mask=mask == 0)
-    close(block(x, memory, mask), wanted)
+    assert_close(block(x, memory), torch_layer(x, memory, tgt_mask=future))
+    expected = torch_layer(x, memory, tgt_mask=future, memory_key_padding_mask=mask == 0)
+    assert_close(block(x, memory, mask), expected)
 
 
-def test_blocks_have_the_right_gradients() -> None:
+def test_transformer_blocks_pass_gradcheck() -> None:
     llama = {"norm": "rms", "feed_forward": "swiglu", "position": "rotary", "kv_heads": 1, "bias": False}
-    block = made(TransformerBlock, 4, 2, 6, causal=True, **llama)
+    block = build_seeded(TransformerBlock, 4, 2, 6, causal=True, **llama)
     assert torch.autograd.gradcheck(block, (random(2, 4, 4).requires_grad_(),))
-    decoder = made(TransformerDecoderBlock, 4, 3, 2, 6, norm_first=False, feed_forward="geglu")
+    decoder = build_seeded(TransformerDecoderBlock, 4, 3, 2, 6, norm_first=False, feed_forward="geglu")
     inputs = random(2, 3, 4).requires_grad_(), random(2, 5, 3, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(decoder, inputs)
 
 
-def test_an_rms_norm_block_is_its_formula() -> None:
-    block = shaken(made(TransformerBlock, 4, 1, 6, norm="rms", feed_forward="geglu", bias=False, epsilon=1e-6))
+def test_rms_norm_block_matches_its_formula() -> None:
+    block = perturbed(
+        build_seeded(TransformerBlock, 4, 1, 6, norm="rms", feed_forward="geglu", bias=False, epsilon=1e-6)
+    )
     x = random(2, 3, 4)
 
     def norm(value: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         return scale * value / (value.square().mean(-1, keepdim=True) + 1e-6).sqrt()
 
     middle = x + block.attention.part(norm(x, block.attention.norm.weight))
-    wanted = middle + block.feed_forward.part(norm(middle, block.feed_forward.norm.weight))
-    close(block(x), wanted)
+    expected = middle + block.feed_forward.part(norm(middle, block.feed_forward.norm.weight))
+    assert_close(block(x), expected)
 
 
 def count(name: str, params: dict[str, Any], *shapes: tuple[int, ...]) -> int:
@@ -522,8 +533,8 @@ def count(name: str, params: dict[str, Any], *shapes: tuple[int, ...]) -> int:
 LLAMA = {"norm": "rms", "feed_forward": "swiglu", "position": "rotary", "bias": False, "causal": True}
 
 
-def test_published_parameter_counts() -> None:
-    """Whole models add up from blocks drawn here, token and position tables, and a last norm.
+def test_parameter_counts_match_published_models() -> None:
+    """Whole models are the sum of these blocks, token and position embeddings and a final norm.
 
     GPT-2: https://huggingface.co/openai-community/gpt2, BERT: https://arxiv.org/abs/1810.04805, Llama:
     https://arxiv.org/abs/2302.13971, https://arxiv.org/abs/2407.21783, Mistral: https://arxiv.org/abs/2310.06825, T5:
@@ -538,15 +549,15 @@ def test_published_parameter_counts() -> None:
     bert = count("TransformerBlock", {"heads": 12, "hidden": 3072, "norm_first": False}, (4, 768))
     assert bert == 7_087_872
     assert 12 * bert + (30522 + 512 + 2) * 768 + 2 * 768 + 768**2 + 768 == 109_482_240
-    seven = count("TransformerBlock", {**LLAMA, "heads": 32, "hidden": 11008}, (4, 4096))
-    assert 32 * seven + 2 * 32000 * 4096 + 4096 == 6_738_415_616
-    third = count("TransformerBlock", {**LLAMA, "heads": 32, "kv_heads": 8, "hidden": 14336}, (4, 4096))
-    assert 32 * third + 2 * 128256 * 4096 + 4096 == 8_030_261_248  # Llama 3 8B
-    assert 32 * third + 2 * 32000 * 4096 + 4096 == 7_241_732_096  # Mistral 7B
+    llama_7b = count("TransformerBlock", {**LLAMA, "heads": 32, "hidden": 11008}, (4, 4096))
+    assert 32 * llama_7b + 2 * 32000 * 4096 + 4096 == 6_738_415_616
+    llama_3_8b = count("TransformerBlock", {**LLAMA, "heads": 32, "kv_heads": 8, "hidden": 14336}, (4, 4096))
+    assert 32 * llama_3_8b + 2 * 128256 * 4096 + 4096 == 8_030_261_248  # Llama 3 8B
+    assert 32 * llama_3_8b + 2 * 32000 * 4096 + 4096 == 7_241_732_096  # Mistral 7B
 
 
-def test_published_parameter_count_of_t5() -> None:
-    """T5-small: six encoder and six decoder blocks, of which only the first of each has a table of distances."""
+def test_parameter_count_matches_t5_small() -> None:
+    """T5-small: six encoder and six decoder blocks; only the first of each has a relative position table."""
     options = {"heads": 8, "hidden": 2048, "norm": "rms", "feed_forward": "relu", "bias": False}
     first = {**options, "position": "buckets"}
     encoder = count("TransformerBlock", first, (4, 512)) + 5 * count("TransformerBlock", options, (4, 512))
@@ -569,11 +580,11 @@ def test_published_parameter_count_of_t5() -> None:
         ("SwiGLU", {"hidden": 32}, 3 * 16 * 32),
     ],
 )
-def test_parameter_counts_follow_the_formulas(name: str, params: dict[str, Any], numbers: int) -> None:
+def test_parameter_counts_match_the_formulas(name: str, params: dict[str, Any], numbers: int) -> None:
     assert count(name, params, (8, 16)) == numbers
 
 
-def issues(name: str, params: dict[str, Any], **shapes: tuple[int, ...]) -> list[str]:
+def shape_errors(name: str, params: dict[str, Any], **shapes: tuple[int, ...]) -> list[str]:
     nodes: dict[str, tuple[str, dict[str, Any]]] = {"layer_1": (name, params), "output_1": ("Output", {})}
     edges = [("layer_1", "output_1")]
     for port, shape in shapes.items():
@@ -598,14 +609,14 @@ def issues(name: str, params: dict[str, Any], **shapes: tuple[int, ...]) -> list
         ("RelativeAttention", {"buckets": 32, "reach": 4}, {"in": (8, 16)}, "change buckets"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_invalid_shapes_are_refused(
     name: str, params: dict[str, Any], shapes: dict[str, tuple[int, ...]], words: str
 ) -> None:
-    [message] = issues(name, params, **shapes)
+    [message] = shape_errors(name, params, **shapes)
     assert words in message
 
 
-def test_the_exported_file_of_a_block_stands_alone() -> None:
+def test_source_of_a_block_defines_all_its_classes() -> None:
     document = project(
         {
             "input_1": ("Input", {"kind": "sequence", "shape": [4, 8]}),
@@ -619,15 +630,15 @@ def test_the_exported_file_of_a_block_stands_alone() -> None:
     assert module(text)(torch.randn(2, 4, 8)).shape == (2, 4, 8)
 
 
-def explained(*nodes: tuple[str, dict[str, Any]], edges: list[tuple[str, str]]) -> Any:
-    """The attention explanation of an untrained network on texts; its nodes are called by their types."""
+def explain_attention(*nodes: tuple[str, dict[str, Any]], edges: list[tuple[str, str]]) -> Any:
+    """The attention explanation of an untrained network on texts; its nodes are named after their types."""
     run = trained("transformer")
     kind, params = sample("intents")
     ends = [("Embedding", {"vocabulary": params["vocabulary"], "dim": 8}), ("Mean", {}), ("Output", {})]
     ends.append(("Linear", {"units": len(run.data.schema.target.classes)}))
     named = {"input": (kind, params), **{name.lower(): (name, options) for name, options in (*ends, *nodes)}}
-    made = project(named, [("input", "embedding"), *edges, ("mean", "linear"), ("linear", "output")])
-    return explain_model(made, module(made).eval(), run.data, "attention", 3).attention
+    network_project = project(named, [("input", "embedding"), *edges, ("mean", "linear"), ("linear", "output")])
+    return explain_model(network_project, module(network_project).eval(), run.data, "attention", 3).attention
 
 
 @pytest.mark.parametrize(
@@ -639,8 +650,8 @@ def explained(*nodes: tuple[str, dict[str, Any]], edges: list[tuple[str, str]]) 
         ("TransformerBlock", {"heads": 2, "hidden": 8, "norm": "rms", "feed_forward": "swiglu"}, 2),
     ],
 )
-def test_the_explainer_finds_them(name: str, params: dict[str, Any], heads: int) -> None:
-    maps = explained((name, params), edges=[("embedding", name.lower()), (name.lower(), "mean")])
+def test_attention_explainer_supports_every_attention_layer(name: str, params: dict[str, Any], heads: int) -> None:
+    maps = explain_attention((name, params), edges=[("embedding", name.lower()), (name.lower(), "mean")])
     [layer] = maps.layers
     assert len(layer.weights) == heads
     assert layer.causal == params.get("causal", False)
@@ -648,24 +659,24 @@ def test_the_explainer_finds_them(name: str, params: dict[str, Any], heads: int)
     assert maps.correlation is not None
 
 
-def test_the_explainer_heeds_a_padding_mask() -> None:
+def test_attention_explainer_respects_padding_masks() -> None:
     edges = [("embedding", "selfattention.in"), ("input", "paddingmask"), ("paddingmask", "selfattention.mask")]
     nodes = [("PaddingMask", {}), ("SelfAttention", {"heads": 2, "masked": True})]
-    maps = explained(*nodes, edges=[*edges, ("selfattention", "mean")])
+    maps = explain_attention(*nodes, edges=[*edges, ("selfattention", "mean")])
     padding = [not token for token in maps.tokens]
     assert any(padding)
     assert (maps.layers[0].weights[:, :, padding] == 0).all()
 
 
-def test_the_explainer_shows_cross_attention_without_a_rollout() -> None:
-    """Whether or not both sequences are equally long, with a label for every step that looks and is looked at."""
+def test_cross_attention_is_explained_without_rollout() -> None:
+    """For sequences of equal and different lengths, with a label for every query and key step."""
     same = [("embedding", "crossattention.in"), ("embedding", "crossattention.memory"), ("crossattention", "mean")]
-    maps = explained(("CrossAttention", {"heads": 2}), edges=same)
+    maps = explain_attention(("CrossAttention", {"heads": 2}), edges=same)
     assert maps.rollout is None
     assert "from one sequence to another" in maps.reason
     other = [same[0], ("embedding", "permute"), ("permute", "crossattention.memory"), same[2]]
-    maps = explained(("Permute", {}), ("CrossAttention", {"heads": 2}), edges=other)
+    maps = explain_attention(("Permute", {}), ("CrossAttention", {"heads": 2}), edges=other)
     [layer] = maps.layers
     assert layer.weights.shape == (2, len(layer.looking), len(layer.looked_at))
-    assert layer.looked_at == tuple("01234567")  # its steps are the features of the embedding, no words
+    assert layer.looked_at == tuple("01234567")  # its steps are the embedding features, not words
     assert maps.rollout is None

@@ -1,4 +1,4 @@
-"""Every layer of the catalogue, by the same tests: a new layer gets them by being declared."""
+"""The same tests for every layer of the catalog; a new layer is covered as soon as it is declared."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from netloom.validation.context import fits
 from netloom.validation.measure import measure
 from tests.networks import project
 
-# What stands for the two types that a tensor on an edge may have.
+# Dtypes that represent the two types of a tensor on an edge.
 TYPES = {torch.float32: "float", torch.int64: "int"}
 
 
 def input_params(spec: TensorSpec, high: int = 1_000) -> dict[str, Any]:
-    """The parameters of an Input that gives such a tensor."""
+    """The parameters of an Input that outputs such a tensor."""
     kind = spec.kind if spec.kind != "any" else "tensor" if spec.dtype == "float" else "indices"
     return {"kind": kind, "shape": list(spec.shape[1:]), "vocabulary": high if kind == "tokens" else None}
 
 
-def around(name: str, example: Example) -> Project:
-    """The layer fed as its example says, with an Output at each of its ports."""
+def document_with_layer(name: str, example: Example) -> Project:
+    """A document with the layer, the inputs of its example and an Output at each of its ports."""
     layer = parse(Node(id="layer_1", type=name, params=dict(example.params)))
     assert {port.name for port in layer.inputs()} == set(example.inputs)
     nodes: dict[str, tuple[str, dict[str, Any]]] = {"layer_1": (name, dict(example.params))}
@@ -61,21 +61,21 @@ def tensors(name: str, example: Example, batch: int = 3) -> list[torch.Tensor]:
     ]
 
 
-def run(built: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
-    result = built(*inputs)
+def run(model: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    result = model(*inputs)
     return list(result) if isinstance(result, tuple) else [result]
 
 
 @dataclass(eq=False)
 class Case:
-    """A layer and an example of it. What most tests here look at is worked out once."""
+    """A layer and an example of it, with cached document, analysis, source and module."""
 
     name: str
     example: Example
 
     @cached_property
     def document(self) -> Project:
-        return around(self.name, self.example)
+        return document_with_layer(self.name, self.example)
 
     @cached_property
     def analysis(self) -> Analysis:
@@ -83,7 +83,7 @@ class Case:
 
     @cached_property
     def source(self) -> str:
-        return source(self.document, without_nothing_to_learn(self.analysis))
+        return source(self.document, without_nothing_to_learn_issue(self.analysis))
 
     @cached_property
     def module(self) -> nn.Module:
@@ -117,15 +117,15 @@ def test_declaration_is_complete(name: str) -> None:
     json.dumps(layer.model_json_schema())
 
 
-def json_gives_the_same_layer(case: Case) -> None:
+def check_json_round_trip(case: Case) -> None:
     document = case.document
     assert loads(dumps(document)) == document
     layer = parse(document.main_network.nodes["layer_1"])
-    again = parse(Node(id="layer_1", type=case.name, params=json.loads(layer.model_dump_json())))
-    assert again == layer
+    parsed = parse(Node(id="layer_1", type=case.name, params=json.loads(layer.model_dump_json())))
+    assert parsed == layer
 
 
-def meta_shape_is_the_real_shape(case: Case) -> None:
+def check_meta_shapes(case: Case) -> None:
     analysis = case.analysis
     assert not analysis.errors or {issue.code for issue in analysis.errors} == {"nothing_to_learn"}
     outputs = run(case.module, case.tensors())
@@ -137,66 +137,70 @@ def meta_shape_is_the_real_shape(case: Case) -> None:
     assert facts.parameters == sum(parameter.numel() for parameter in case.module.parameters())
 
 
-def examples_of_a_batch_stay_apart(case: Case) -> None:
-    built = case.module.eval()
+def check_examples_are_independent(case: Case) -> None:
+    model = case.module.eval()
     inputs = case.tensors()
-    together = run(built, inputs)
-    alone = run(built, [value[1:2] for value in inputs])
-    for one, all_ in zip(alone, together, strict=True):
-        torch.testing.assert_close(one[0], all_[1], rtol=1e-4, atol=1e-5)
+    batch_outputs = run(model, inputs)
+    single_outputs = run(model, [value[1:2] for value in inputs])
+    for single, batched in zip(single_outputs, batch_outputs, strict=True):
+        torch.testing.assert_close(single[0], batched[1], rtol=1e-4, atol=1e-5)
 
 
-def code_gives_equal_outputs(case: Case) -> None:
+def check_source_gives_equal_outputs(case: Case) -> None:
     text = case.source
     assert "netloom" not in text
-    space: dict[str, Any] = {}
-    exec(compile(text, "model.py", "exec"), space)
-    one, other = case.module.eval(), space["Main"]().eval()
+    namespace: dict[str, Any] = {}
+    exec(compile(text, "model.py", "exec"), namespace)
+    model, model_from_source = case.module.eval(), namespace["Main"]().eval()
     buffer = io.BytesIO()
-    torch.save(one.state_dict(), buffer)
+    torch.save(model.state_dict(), buffer)
     buffer.seek(0)
-    other.load_state_dict(torch.load(buffer, weights_only=True))
+    model_from_source.load_state_dict(torch.load(buffer, weights_only=True))
     inputs = case.tensors()
-    for mine, theirs in zip(run(one, inputs), run(other, inputs), strict=True):
-        assert torch.equal(mine, theirs)
+    for actual, expected in zip(run(model, inputs), run(model_from_source, inputs), strict=True):
+        assert torch.equal(actual, expected)
 
 
-def gradients_flow_and_a_step_is_taken(case: Case) -> None:
-    built = case.module.train()
+def check_gradients_and_optimizer_step(case: Case) -> None:
+    model = case.module.train()
     inputs = [value.requires_grad_() if value.is_floating_point() else value for value in case.tensors()]
-    loss = sum((output * torch.randn_like(output)).sum() for output in run(built, inputs))
+    loss = sum((output * torch.randn_like(output)).sum() for output in run(model, inputs))
     assert isinstance(loss, torch.Tensor)
     loss.backward()  # type: ignore[no-untyped-call]
-    given = [value for value in inputs if value.requires_grad]
-    assert all(value.grad is not None and value.grad.isfinite().all() for value in given)
-    parameters = list(built.parameters())
+    float_inputs = [value for value in inputs if value.requires_grad]
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in float_inputs)
+    parameters = list(model.parameters())
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in parameters)
     if parameters:
-        before = copy.deepcopy(built.state_dict())
+        before = copy.deepcopy(model.state_dict())
         torch.optim.SGD(parameters, lr=0.1).step()
-        assert any(not torch.equal(before[key], value) for key, value in built.state_dict().items())
+        assert any(not torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
-def types_and_shapes_hold_in_both_modes(case: Case) -> None:
-    """Of real and of whole numbers alike, a layer gives what is promised, in training and after it, or is refused."""
+def check_dtypes_and_shapes_in_both_modes(case: Case) -> None:
+    """For float and integer inputs in both modes, outputs match the measurement, or the inputs are refused."""
     layer = parse(case.document.main_network.nodes["layer_1"])
     ports = layer.inputs()
-    own = tuple(case.example.inputs[port.name].dtype for port in ports)
+    example_dtypes = tuple(case.example.inputs[port.name].dtype for port in ports)
     kinds: tuple[Literal["float", "int"], ...] = ("float", "int")
-    one_other = [(*own[:place], kind, *own[place + 1 :]) for place in range(len(own)) for kind in kinds]
-    for types in dict.fromkeys([own, *one_other, *((kind,) * len(own) for kind in kinds)]):
+    one_changed = [
+        (*example_dtypes[:port_index], kind, *example_dtypes[port_index + 1 :])
+        for port_index in range(len(example_dtypes))
+        for kind in kinds
+    ]
+    for types in dict.fromkeys([example_dtypes, *one_changed, *((kind,) * len(example_dtypes) for kind in kinds)]):
         specs = {port.name: replace(case.example.inputs[port.name], dtype=kind) for port, kind in zip(
             ports, types, strict=True)}  # fmt: skip
-        promised = measure(layer, tuple(specs.items()))
-        if promised.refusal is not None or not all(fits(specs[port.name], port.kinds) for port in ports):
-            assert types != own
+        measured = measure(layer, tuple(specs.items()))
+        if measured.refusal is not None or not all(fits(specs[port.name], port.kinds) for port in ports):
+            assert types != example_dtypes
             continue
-        built = layer.build(specs).build()
+        model = layer.build(specs).build()
         inputs = tensors(case.name, replace(case.example, inputs=specs, high=min(case.example.high, 4)))
         for training in (True, False):
-            found = run(built.train(training), inputs)
-            assert [(TYPES[one.dtype], tuple(one.shape)) for one in found] == [
-                (spec.dtype, (3, *spec.shape[1:])) for spec in promised.outputs.values()
+            outputs = run(model.train(training), inputs)
+            assert [(TYPES[output.dtype], tuple(output.shape)) for output in outputs] == [
+                (spec.dtype, (3, *spec.shape[1:])) for spec in measured.outputs.values()
             ], f"{types}, training={training}"
 
 
@@ -205,70 +209,75 @@ def is_distribution(value: torch.Tensor, axis: int) -> bool:
     return value.shape[axis] > 1 and bool((value >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-4)
 
 
-def holds(says: Probabilities, output: torch.Tensor) -> bool:
-    """Whether an output is what a layer says of it."""
-    value = output.exp() if says.log else output
-    if says.family == "sigmoid":
+def matches_declaration(declared: Probabilities, output: torch.Tensor) -> bool:
+    """Whether an output matches the layer's declaration."""
+    value = output.exp() if declared.log else output
+    if declared.family == "sigmoid":
         return bool(((value >= 0) & (value <= 1)).all())
-    return is_distribution(value, says.axis) or value.shape[says.axis] == 1
+    return is_distribution(value, declared.axis) or value.shape[declared.axis] == 1
 
 
-def given_probabilities(spec: TensorSpec) -> Iterator[Probabilities]:
-    """What a tensor of this shape might be."""
+def possible_declarations(spec: TensorSpec) -> Iterator[Probabilities]:
+    """Every declaration that is possible for a tensor of this shape."""
     for log in (False, True):
         yield Probabilities("sigmoid", log=log)
         for axis in range(1, len(spec.shape)):
             yield Probabilities("softmax", axis, log)
 
 
-def probabilities_are_what_is_said_of_them(case: Case) -> None:
-    """A layer that makes probabilities says so, and one that says so of what passes keeps its word."""
+def check_declared_probabilities(case: Case) -> None:
+    """A layer that outputs probabilities declares it, and its declarations about its inputs hold."""
     layer = parse(case.document.main_network.nodes["layer_1"])
     specs, facts = dict(case.example.inputs), case.analysis.nodes["layer_1"]
     if len(facts.outputs) != 1 or any(spec.dtype == "int" for spec in (*specs.values(), *facts.outputs.values())):
         assert not layer.makes_probabilities
         return
-    (out,), built = facts.outputs.values(), layer.build(specs).build().eval()
-    made, says = [run(built, case.tensors())[0] for _ in range(2)], layer.probabilities({}, specs, out)
-    assert (says is not None) == layer.makes_probabilities
-    if says is not None:
-        assert all(holds(says, value) for value in made)
+    (out,), model = facts.outputs.values(), layer.build(specs).build().eval()
+    outputs, declared = [run(model, case.tensors())[0] for _ in range(2)], layer.probabilities({}, specs, out)
+    assert (declared is not None) == layer.makes_probabilities
+    if declared is not None:
+        assert all(matches_declaration(declared, value) for value in outputs)
         return
-    axes = range(1, made[0].dim())
-    assert not any(all(is_distribution(value, axis) for value in made) for axis in axes), "it makes probabilities"
+    axes = range(1, outputs[0].dim())
+    assert not any(all(is_distribution(value, axis) for value in outputs) for axis in axes), "it makes probabilities"
     if type(layer).probabilities is Layer.probabilities:
         return
-    for given in given_probabilities(next(iter(specs.values()))):
-        says = layer.probabilities(dict.fromkeys(specs, given), specs, out)
-        if says is None:
+    for input_declaration in possible_declarations(next(iter(specs.values()))):
+        declared = layer.probabilities(dict.fromkeys(specs, input_declaration), specs, out)
+        if declared is None:
             continue
         x = [torch.randn(3, *(spec.size(axis) for axis in range(1, len(spec.shape)))) for spec in specs.values()]
-        values = [one.sigmoid() if given.family == "sigmoid" else one.softmax(given.axis) for one in x]
-        output = run(built, [value.log() if given.log else value for value in values])[0]
-        assert holds(says, output), f"{given} becomes {says}"
-        if says.removable and says.log == given.log:  # the same is said of logits, before they become probabilities
-            moved = run(built, x)[0]
-            again = moved.sigmoid() if says.family == "sigmoid" else moved.softmax(says.axis)
-            torch.testing.assert_close(again.log() if says.log else again, output)
+        values = [
+            tensor.sigmoid() if input_declaration.family == "sigmoid" else tensor.softmax(input_declaration.axis)
+            for tensor in x
+        ]
+        output = run(model, [value.log() if input_declaration.log else value for value in values])[0]
+        assert matches_declaration(declared, output), f"{input_declaration} becomes {declared}"
+        if (
+            declared.removable and declared.log == input_declaration.log
+        ):  # the declaration also applies to logits, before the activation
+            logits = run(model, x)[0]
+            recomputed = logits.sigmoid() if declared.family == "sigmoid" else logits.softmax(declared.axis)
+            torch.testing.assert_close(recomputed.log() if declared.log else recomputed, output)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_layer_is_what_it_says(case: Case) -> None:
-    """All that is looked at with one module, in one test: what a test costs is more than most of the looks."""
+def test_layer_matches_its_declaration(case: Case) -> None:
+    """All checks of a module in one test, because the overhead of a test exceeds most of the checks."""
     torch.default_generator.manual_seed(0)
-    json_gives_the_same_layer(case)
-    meta_shape_is_the_real_shape(case)
-    examples_of_a_batch_stay_apart(case)
-    code_gives_equal_outputs(case)
-    types_and_shapes_hold_in_both_modes(case)
-    probabilities_are_what_is_said_of_them(case)
-    if registry()[case.name].differentiable:  # what chooses has no gradient
-        gradients_flow_and_a_step_is_taken(case)
+    check_json_round_trip(case)
+    check_meta_shapes(case)
+    check_examples_are_independent(case)
+    check_source_gives_equal_outputs(case)
+    check_dtypes_and_shapes_in_both_modes(case)
+    check_declared_probabilities(case)
+    if registry()[case.name].differentiable:  # selections have no gradient
+        check_gradients_and_optimizer_step(case)
 
 
 @pytest.mark.parametrize("name", INNER)
 def test_unknown_and_mistyped_parameters_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ALLOW, "1")  # free Python is refused before its parameters are looked at
+    monkeypatch.setenv(ALLOW, "1")  # otherwise Code is refused before its parameters are checked
     with pytest.raises(ParameterError, match="surprise"):
         parse(Node(id="layer_1", type=name, params={"surprise": 1}))
     for item in form(registry()[name]):
@@ -285,13 +294,13 @@ def test_unknown_types_are_refused() -> None:
 
 
 @pytest.mark.parametrize("target", ["nn.functional", "os.system", "nn.Nothing", "nn", "", "torch.load", "nn.Module.to"])
-def test_only_modules_resolve(target: str) -> None:
+def test_only_modules_can_be_resolved(target: str) -> None:
     with pytest.raises((ValueError, TypeError)):
         resolve(target)
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, object(), torch.ones(1), (1, [2])])
-def test_only_literals_are_written(value: Any) -> None:
+def test_only_literals_can_be_written_as_source(value: Any) -> None:
     with pytest.raises(TypeError, match="literal"):
         Call("nn.Linear", (value,)).source()
 
@@ -313,7 +322,7 @@ def test_only_literals_are_written(value: Any) -> None:
         ("Embedding", {"vocabulary": 1000, "dim": 8}, "tokens", 8000),
     ],
 )
-def test_parameter_counts_follow_the_formulas(name: str, params: dict[str, Any], kind: Kind, count: int) -> None:
+def test_parameter_counts_match_the_formulas(name: str, params: dict[str, Any], kind: Kind, count: int) -> None:
     document = project(
         {"input_1": ("Input", input_params(SAMPLES[kind])), "layer_1": (name, params), "output_1": ("Output", {})},
         [("input_1", "layer_1"), ("layer_1", "output_1")],
@@ -329,7 +338,7 @@ def test_parameter_counts_follow_the_formulas(name: str, params: dict[str, Any],
         ("ReLU", {}, "vector", 0),
     ],
 )
-def test_flops_follow_the_formulas(name: str, params: dict[str, Any], kind: Kind, flops: int) -> None:
+def test_flops_match_the_formulas(name: str, params: dict[str, Any], kind: Kind, flops: int) -> None:
     document = project(
         {"input_1": ("Input", input_params(SAMPLES[kind])), "layer_1": (name, params), "output_1": ("Output", {})},
         [("input_1", "layer_1"), ("layer_1", "output_1")],
@@ -337,6 +346,6 @@ def test_flops_follow_the_formulas(name: str, params: dict[str, Any], kind: Kind
     assert analyse(document).nodes["layer_1"].flops == flops
 
 
-def without_nothing_to_learn(analysis: Analysis) -> Analysis:
-    """Here a layer stands alone, and most have nothing to learn; any other error is one."""
+def without_nothing_to_learn_issue(analysis: Analysis) -> Analysis:
+    """Drop the issue nothing_to_learn, which is expected of a single layer; keep all others."""
     return replace(analysis, issues=[issue for issue in analysis.issues if issue.code != "nothing_to_learn"])

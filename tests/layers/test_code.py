@@ -1,4 +1,4 @@
-"""Free Python: off unless the machine's owner says otherwise, and then a layer like any other."""
+"""Python code layers: disabled by default; when the machine's owner enables them, layers like any other."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from netloom.store import open_store
 from netloom.ui.design.canvas.payload import palette
 from netloom.validation import analyse
 from tests.compile import allowed
-from tests.layers.test_catalogue import without_nothing_to_learn as alone
+from tests.layers.test_catalogue import without_nothing_to_learn_issue
 from tests.networks import TABLE, chain, network, networks
 
 pytestmark = pytest.mark.usefixtures("operators")
 
 ROOT = Path(__file__).parents[2]
 VECTOR = ("Input", {"kind": "vector", "shape": [8]})
-# It says that it ran as soon as it is loaded, built, or asked.
+# Writes a marker file as soon as the module is loaded, built or called.
 HOSTILE = """import pathlib
 pathlib.Path({marker!r}).write_text("ran")
 class Evil(nn.Module):
@@ -59,12 +59,12 @@ class Gate(nn.Module):
 
 
 @pytest.fixture(autouse=True)
-def _off(monkeypatch: pytest.MonkeyPatch) -> None:
+def _code_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ALLOW, raising=False)
 
 
 @pytest.fixture
-def on(monkeypatch: pytest.MonkeyPatch) -> None:
+def code_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALLOW, "1")
 
 
@@ -73,22 +73,22 @@ def marker(tmp_path: Path) -> Path:
     return tmp_path / "MARKER"
 
 
-def hostile(marker: Path) -> Project:
-    evil = ("Code", {"source": HOSTILE.format(marker=str(marker))})
-    return chain(TABLE, evil, ("Linear", {"units": 2}), data={"dataset": "breast_cancer"}, training={"epochs": 1})
+def hostile_project(marker: Path) -> Project:
+    code_layer = ("Code", {"source": HOSTILE.format(marker=str(marker))})
+    return chain(TABLE, code_layer, ("Linear", {"units": 2}), data={"dataset": "breast_cancer"}, training={"epochs": 1})
 
 
-def test_the_trap_snaps_where_code_may_run(on: None, marker: Path) -> None:
-    assert not analyse(hostile(marker)).errors
+def test_hostile_code_runs_when_code_layers_are_enabled(code_enabled: None, marker: Path) -> None:
+    assert not analyse(hostile_project(marker)).errors
     assert marker.exists()
 
 
 @pytest.mark.parametrize("value", [None, "", "0", "true", "yes", " 1"])
-def test_nothing_of_it_runs_unless_the_variable_is_1(
+def test_code_runs_only_when_the_variable_is_1(
     value: str | None, marker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(ALLOW, raising=False) if value is None else monkeypatch.setenv(ALLOW, value)
-    project = hostile(marker)
+    project = hostile_project(marker)
     (issue,) = (issue for issue in analyse(project).errors if issue.node == "code_1")
     assert "Python code layers are disabled" in issue.message
     assert f"{ALLOW}=1" in issue.message
@@ -113,7 +113,7 @@ def test_nothing_of_it_runs_unless_the_variable_is_1(
     assert not marker.exists()
 
 
-def test_inside_other_networks_as_little(marker: Path) -> None:
+def test_code_in_subnetworks_does_not_run_when_disabled(marker: Path) -> None:
     inner = network({"input_1": VECTOR, "code_1": ("Code", {"source": HOSTILE.format(marker=str(marker))})})
     outer = chain(VECTOR, ("Subnetwork", {"network": "block"}), ("Linear", {})).main_network
     for project in (
@@ -125,11 +125,13 @@ def test_inside_other_networks_as_little(marker: Path) -> None:
     assert not marker.exists()
 
 
-def test_no_command_runs_it(home: Path, marker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cli_commands_do_not_run_disabled_code(
+    home: Path, marker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     document, script = tmp_path / "project.json", tmp_path / "evil.onnx"
-    write(document, hostile(marker))
+    write(document, hostile_project(marker))
     script.write_text(HOSTILE.format(marker=str(marker)))
-    for words in (
+    for arguments in (
         ("check", document),
         ("code", document),
         ("summary", document),
@@ -137,17 +139,17 @@ def test_no_command_runs_it(home: Path, marker: Path, tmp_path: Path, capsys: py
         ("formula", document),
         ("import", script, "--to", tmp_path / "two.json"),
     ):
-        assert main(["--home", str(home), *map(str, words)]) == 1, words
-    # A document is copied as it is.
+        assert main(["--home", str(home), *map(str, arguments)]) == 1, arguments
+    # A document is copied without running its code.
     assert main(["--home", str(home), "import", str(document), "--to", str(tmp_path / "one.json")]) == 0
-    said = capsys.readouterr()
-    assert (said.out + said.err).count("are disabled") >= 4
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).count("are disabled") >= 4
     assert not marker.exists()
 
 
-def test_the_page_shows_it_and_runs_nothing(home: Path, marker: Path) -> None:
+def test_design_page_shows_but_does_not_run_disabled_code(home: Path, marker: Path) -> None:
     st.cache_resource.clear()
-    project_id = open_store(home).create_project(hostile(marker))
+    project_id = open_store(home).create_project(hostile_project(marker))
     app = AppTest.from_file(str(ROOT / "pages" / "design.py"), default_timeout=60).run()
     assert not app.exception
     app.session_state[f"beside {project_id}"] = "Code"
@@ -157,10 +159,8 @@ def test_the_page_shows_it_and_runs_nothing(home: Path, marker: Path) -> None:
     assert not marker.exists()
 
 
-def test_a_run_that_was_made_where_it_was_on_is_not_opened_where_it_is_off(
-    home: Path, marker: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, project = open_store(home), hostile(marker)
+def test_run_with_code_does_not_load_when_disabled(home: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, project = open_store(home), hostile_project(marker)
     run = store.create_run(store.create_project(project), project, "").id
     folder = store.artifacts(run).local_directory()
     folder.mkdir(parents=True)
@@ -173,12 +173,12 @@ def test_a_run_that_was_made_where_it_was_on_is_not_opened_where_it_is_off(
         load_run(store, run)
     assert not marker.exists()
     monkeypatch.setenv(ALLOW, "1")
-    with pytest.raises(FileNotFoundError):  # it has no weights yet, but its network was built
+    with pytest.raises(FileNotFoundError):  # the run has no weights yet, but its network is built
         load_run(store, run)
     assert marker.exists()
 
 
-def test_where_it_is_on_the_class_is_what_a_person_would_write(on: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enabled_code_matches_handwritten_module(code_enabled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     class Twin(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -207,31 +207,31 @@ def test_where_it_is_on_the_class_is_what_a_person_would_write(on: None, monkeyp
     assert "netloom" not in text
     x, y = torch.randn(2, 8), torch.randn(2, 3)
     torch.manual_seed(0)
-    found = module(text)(x, y)
+    outputs = module(text)(x, y)
     torch.manual_seed(0)
-    for one, other in zip(found, Twin()(x, y), strict=True):
-        torch.testing.assert_close(one, other)
+    for actual, expected in zip(outputs, Twin()(x, y), strict=True):
+        torch.testing.assert_close(actual, expected)
     monkeypatch.delenv(ALLOW)
-    space: dict[str, Any] = {}
-    exec(compile(text, "model.py", "exec"), space)  # what is taken away needs no variable
-    assert len(space["Main"]()(x, y)) == 2
+    namespace: dict[str, Any] = {}
+    exec(compile(text, "model.py", "exec"), namespace)  # exported source runs without the variable
+    assert len(namespace["Main"]()(x, y)) == 2
 
 
-def test_it_trains_and_is_exported(on: None, home: Path) -> None:
+def test_network_with_code_layer_trains_and_exports(code_enabled: None, home: Path) -> None:
     project = chain(
         TABLE, ("Code", {}), ("Linear", {"units": 2}), data={"dataset": "breast_cancer"}, training={"epochs": 2}
     )
     trained = fit_here(project, home)
     factor = trained.model.get_parameter("code_1.factor")
     assert not torch.equal(factor, torch.ones_like(factor))
-    for name in ("bundle", "onnx"):  # neither is handed out where its answers differ from the app's
-        made = content(trained, name)
+    for name in ("bundle", "onnx"):  # an export fails if its outputs differ from the app's
+        exported = content(trained, name)
         if name == "bundle":
-            with zipfile.ZipFile(BytesIO(made)) as archive:
+            with zipfile.ZipFile(BytesIO(exported)) as archive:
                 assert "class Scaled(nn.Module):" in archive.read("model.py").decode()
 
 
-def test_networks_with_it_are_classes_with_arguments(on: None) -> None:
+def test_network_class_avoids_the_name_of_a_code_class(code_enabled: None) -> None:
     inner = network({"input_1": VECTOR, "code_1": ("Code", {}), "output_1": ("Output", {})})
     outer = network(
         {
@@ -244,7 +244,7 @@ def test_networks_with_it_are_classes_with_arguments(on: None) -> None:
     )
     project = networks(main=outer, scaled=inner)
     text = source(project)
-    assert "class Scaled2(nn.Module)" in text  # as the author's class is called Scaled
+    assert "class Scaled2(nn.Module)" in text  # because the author's class is named Scaled
     assert [tuple(weight.shape) for weight in module(text).parameters()] == [(8,), (5, 8), (5,), (5,)]
 
 
@@ -269,14 +269,14 @@ def test_networks_with_it_are_classes_with_arguments(on: None) -> None:
         ("\x00", "null bytes"),
     ],
 )
-def test_what_is_wrong_in_it_is_a_sentence_at_the_node(body: str, words: str, on: None) -> None:
+def test_code_errors_become_issues_at_the_node(body: str, words: str, code_enabled: None) -> None:
     project = chain(VECTOR, ("Code", {"source": body}), ("Linear", {"units": 2}))
     (issue, *_) = (issue for issue in analyse(project).errors if issue.node == "code_1")
     assert words in issue.message
     assert "\n" not in issue.message
 
 
-def test_two_classes_of_one_name_are_told_apart(on: None) -> None:
+def test_different_code_classes_with_one_name_are_refused(code_enabled: None) -> None:
     plain = "class A(nn.Module):\n  def forward(self, x):\n    return x"
     other = plain.replace("return x", "return -x")
     twice = chain(VECTOR, ("Code", {"source": plain}), ("Code", {"source": other}), ("Linear", {}))
@@ -285,15 +285,17 @@ def test_two_classes_of_one_name_are_told_apart(on: None) -> None:
     assert source(same).count("class A(nn.Module)") == 1
 
 
-def test_where_it_is_on_it_is_a_layer_like_any_other(on: None) -> None:
+def test_enabled_code_layer_behaves_like_other_layers(code_enabled: None) -> None:
     assert registry()["Code"].examples()
     assert "Code" in [layer["type"] for layer in palette(None)[0]]
-    made = network_of("Code(x)")
-    project = Project(name="Test", networks={"main": made})
-    assert module(source(project, alone(analyse(project))))(torch.ones(2, 16)).shape == (2, 16)
+    parsed = network_of("Code(x)")
+    project = Project(name="Test", networks={"main": parsed})
+    assert module(source(project, without_nothing_to_learn_issue(analyse(project))))(torch.ones(2, 16)).shape == (2, 16)
     assert json.loads(dumps(project))
-    assert network_of(text_of(made)).nodes["code_1"].params == made.nodes["code_1"].params
+    assert network_of(text_of(parsed)).nodes["code_1"].params == parsed.nodes["code_1"].params
     with pytest.raises(AssertionError):
-        allowed.check(source(chain(VECTOR, ("Code", {}), ("Linear", {}))))  # so what is allowed elsewhere is told apart
+        allowed.check(
+            source(chain(VECTOR, ("Code", {}), ("Linear", {})))
+        )  # the check for safe source rejects code layers
     with pytest.raises(ParameterError, match="ports must be"):
         parse(Node(id="code_1", type="Code", params={"takes": "in, In"}))

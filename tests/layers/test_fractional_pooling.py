@@ -1,4 +1,4 @@
-"""Fractional pooling: at places drawn by chance while it is trained, at fixed ones in use; torch's own is the truth."""
+"""Fractional pooling against torch: random regions in training, fixed regions in evaluation."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def pool(name: str, lengths: tuple[int, ...], **params: Any) -> nn.Module:
 
 @pytest.mark.parametrize(("rank", "lengths"), [(2, (9, 14)), (3, (5, 9, 7))])
 @pytest.mark.parametrize("ratio", [0.31, 0.5, 0.7])
-def test_training_equals_torch(rank: int, lengths: tuple[int, ...], ratio: float) -> None:
+def test_training_mode_matches_torch(rank: int, lengths: tuple[int, ...], ratio: float) -> None:
     x = torch.randn(3, 2, *lengths, requires_grad=True)
-    theirs = getattr(nn, f"FractionalMaxPool{rank}d")(2, output_ratio=ratio)
+    torch_layer = getattr(nn, f"FractionalMaxPool{rank}d")(2, output_ratio=ratio)
     results = []
-    for module in (pool(f"FractionalMaxPool{rank}d", lengths, ratio=ratio).train(), theirs):
+    for module in (pool(f"FractionalMaxPool{rank}d", lengths, ratio=ratio).train(), torch_layer):
         torch.manual_seed(4)
-        answer = module(x)
-        results.append((answer, torch.autograd.grad(answer.square().sum(), x)[0]))
-    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+        output = module(x)
+        results.append((output, torch.autograd.grad(output.square().sum(), x)[0]))
+    assert all(torch.equal(actual, expected) for actual, expected in zip(*results, strict=True))
     measured = measure(
         registry()[f"FractionalMaxPool{rank}d"].model_validate({"ratio": ratio}),
         (("in", TensorSpec((None, 2, *lengths))),),
@@ -37,7 +37,7 @@ def test_training_equals_torch(rank: int, lengths: tuple[int, ...], ratio: float
     assert measured.outputs["out"].shape[1:] == results[1][0].shape[1:]
 
 
-def test_each_step_of_training_draws_anew_and_every_answer_in_use_is_the_same() -> None:
+def test_regions_are_random_in_training_and_fixed_in_evaluation() -> None:
     module, x = pool("FractionalMaxPool2d", (30, 30)), torch.randn(2, 2, 30, 30)
     module.train()
     assert not torch.equal(module(x), module(x))
@@ -48,19 +48,19 @@ def test_each_step_of_training_draws_anew_and_every_answer_in_use_is_the_same() 
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
-def test_in_use_it_equals_torch_with_the_same_samples(kernel: int) -> None:
+def test_evaluation_matches_torch_with_fixed_samples(kernel: int) -> None:
     for length in range(kernel, 40):
         for size in range(1, length - kernel + 2):
             x = torch.randn(1, 2, length, 8)
             half = torch.full((1, 2, 2), 0.5)
-            wanted = F.fractional_max_pool2d(x, (kernel, kernel), (size, 2), _random_samples=half)
-            assert torch.equal(FractionalMaxPool(kernel, (size, 2)).eval()(x), wanted), (length, size)
+            expected = F.fractional_max_pool2d(x, (kernel, kernel), (size, 2), _random_samples=half)
+            assert torch.equal(FractionalMaxPool(kernel, (size, 2)).eval()(x), expected), (length, size)
 
 
-def test_in_use_a_volume_equals_torch_with_the_same_samples() -> None:
+def test_3d_evaluation_matches_torch_with_fixed_samples() -> None:
     x, half = torch.randn(2, 3, 7, 9, 11), torch.full((2, 3, 3), 0.5)
-    wanted = nn.FractionalMaxPool3d(3, output_size=(4, 5, 6), _random_samples=half)(x)
-    assert torch.equal(pool("FractionalMaxPool3d", (7, 9, 11), kernel_size=3, size=[4, 5, 6]).eval()(x), wanted)
+    expected = nn.FractionalMaxPool3d(3, output_size=(4, 5, 6), _random_samples=half)(x)
+    assert torch.equal(pool("FractionalMaxPool3d", (7, 9, 11), kernel_size=3, size=[4, 5, 6]).eval()(x), expected)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,6 @@ def test_in_use_a_volume_equals_torch_with_the_same_samples() -> None:
         ({"size": [3]}, "size must have one number for each of the 2 axes, or be empty"),
     ],
 )
-def test_what_does_not_fit_is_said(params: dict[str, Any], said: str) -> None:
+def test_invalid_sizes_are_refused(params: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         pool("FractionalMaxPool2d", (9, 9), **params)

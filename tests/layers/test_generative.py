@@ -1,4 +1,4 @@
-"""Noise, turned gradients and codes, against formulas and torch's own distributions."""
+"""Noise, gradient reversal and vector quantization against formulas and torch's distributions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.layers import TensorSpec, registry
 from netloom.nn.generative import GaussianNoise, GradientReversal, Reparameterise, VectorQuantizer
 
 
-def test_divergence_is_that_of_torch() -> None:
+def test_kl_divergence_matches_torch() -> None:
     mean, log_variance = torch.randn(2, 4, 3, 2, dtype=torch.float64)
     expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum((1, 2)).mean()
     torch.testing.assert_close(Reparameterise.divergence(mean, log_variance), expected, rtol=0, atol=1e-10)
@@ -25,7 +25,7 @@ def test_divergence_is_that_of_torch() -> None:
     assert torch.autograd.gradcheck(Reparameterise.divergence, (mean, log_variance))
 
 
-def test_samples_have_the_mean_and_the_variance() -> None:
+def test_samples_have_the_given_mean_and_variance() -> None:
     torch.manual_seed(0)
     rows = 200_000
     mean, log_variance = torch.tensor([1.0, -2.0]).expand(rows, -1), torch.tensor([0.0, -2.0]).expand(rows, -1)
@@ -35,23 +35,23 @@ def test_samples_have_the_mean_and_the_variance() -> None:
     torch.testing.assert_close(out.std(0), deviation, rtol=0.01, atol=0)
 
 
-def test_evaluation_gives_the_mean_and_leaves_no_loss() -> None:
+def test_reparameterization_returns_the_mean_in_evaluation() -> None:
     module, mean = Reparameterise().eval(), torch.randn(3, 2)
     assert torch.equal(module(mean, torch.randn(3, 2)), mean)
     assert module.auxiliary_loss is None
 
 
 @pytest.mark.parametrize("coefficient", [0.0, 0.5, 3.0])
-def test_gradient_comes_back_turned(coefficient: float) -> None:
+def test_gradient_reversal_negates_and_scales_the_gradient(coefficient: float) -> None:
     module, x, weight = GradientReversal(coefficient), torch.randn(4, 3, requires_grad=True), torch.randn(4, 3)
     out = module(x)
     assert torch.equal(out, x)
-    (found,) = torch.autograd.grad((out * weight).sum(), x)
-    torch.testing.assert_close(found, -coefficient * weight, rtol=0, atol=1e-6)
+    (gradient,) = torch.autograd.grad((out * weight).sum(), x)
+    torch.testing.assert_close(gradient, -coefficient * weight, rtol=0, atol=1e-6)
     assert module.eval()(x) is x
 
 
-def test_noise_has_its_deviation_and_is_gone_in_evaluation() -> None:
+def test_gaussian_noise_acts_only_in_training() -> None:
     torch.manual_seed(0)
     module, x = GaussianNoise(0.5), torch.full((200_000,), 3.0)
     out = module(x)
@@ -61,18 +61,18 @@ def test_noise_has_its_deviation_and_is_gone_in_evaluation() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 3), (2, 3, 4, 2)])
-def test_vectors_become_the_nearest_codes(shape: tuple[int, ...]) -> None:
+def test_quantizer_selects_the_nearest_codes(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     image = len(shape) == 4
     module = VectorQuantizer(3, 6, 0.4, channels_first=image).double()
     nn.init.normal_(module.codebook.weight)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     out, chosen = module(x)
-    vectors, given = (value.flatten(2).transpose(1, 2) if image else value for value in (x, out))
+    vectors, quantized = (value.flatten(2).transpose(1, 2) if image else value for value in (x, out))
     squares = []
-    for example, found, codes in zip(vectors, given, chosen.flatten(1), strict=True):
-        for vector, row, code in zip(example, found, codes, strict=True):
-            distances = [(vector - other).square().sum() for other in module.codebook.weight]
+    for example, rows, codes in zip(vectors, quantized, chosen.flatten(1), strict=True):
+        for vector, row, code in zip(example, rows, codes, strict=True):
+            distances = [(vector - code_vector).square().sum() for code_vector in module.codebook.weight]
             assert int(code) == min(range(6), key=lambda number: float(distances[number].detach()))
             torch.testing.assert_close(row, module.codebook.weight[code], rtol=0, atol=1e-10)
             squares.append(distances[int(code)].detach())
@@ -80,8 +80,8 @@ def test_vectors_become_the_nearest_codes(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(module.auxiliary_loss, 1.4 * mean, rtol=0, atol=1e-10)
 
 
-def test_gradient_passes_straight_through_and_the_loss_moves_both_sides() -> None:
-    """Equation 3 of https://arxiv.org/abs/1711.00937: the first term moves codes, the second what comes in."""
+def test_quantizer_has_straight_through_and_codebook_gradients() -> None:
+    """Equation 3 of https://arxiv.org/abs/1711.00937: the first term moves the codes, the second the input."""
     torch.manual_seed(0)
     module = VectorQuantizer(3, 6, 0.4).double()
     x, weight = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True), torch.randn(2, 5, 3).double()
@@ -90,20 +90,20 @@ def test_gradient_passes_straight_through_and_the_loss_moves_both_sides() -> Non
     assert torch.equal(straight, weight)
     assert module.auxiliary_loss is not None
     to_x, to_codes = torch.autograd.grad(module.auxiliary_loss, (x, module.codebook.weight))
-    apart = x.detach() - module.codebook.weight.detach()[chosen]
-    torch.testing.assert_close(to_x, 0.4 * 2 * apart / x.numel(), rtol=0, atol=1e-10)
-    expected = torch.zeros(6, 3, dtype=torch.float64).index_add(0, chosen.flatten(), -2 * apart.flatten(0, 1))
+    difference = x.detach() - module.codebook.weight.detach()[chosen]
+    torch.testing.assert_close(to_x, 0.4 * 2 * difference / x.numel(), rtol=0, atol=1e-10)
+    expected = torch.zeros(6, 3, dtype=torch.float64).index_add(0, chosen.flatten(), -2 * difference.flatten(0, 1))
     torch.testing.assert_close(to_codes, expected / x.numel(), rtol=0, atol=1e-10)
 
 
-def test_evaluation_leaves_a_quantizer_without_a_loss() -> None:
+def test_quantizer_has_no_loss_in_evaluation() -> None:
     module, x = VectorQuantizer(3, 6).eval(), torch.randn(2, 5, 3)
     trained, _ = copy.deepcopy(module).train()(x)
     assert torch.equal(module(x)[0], trained)
     assert module.auxiliary_loss is None
 
 
-def test_unequal_means_and_variances_are_refused() -> None:
+def test_mean_and_variance_of_different_shapes_are_refused() -> None:
     specs = {"mean": TensorSpec((None, 4)), "log_variance": TensorSpec((None, 5))}
     with pytest.raises(ValueError, match=r"mean \(N, 4\) and log_variance \(N, 5\) must have the same shape"):
         registry()["Reparameterise"]().build(specs)

@@ -27,12 +27,12 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def close(found: torch.Tensor, wanted: torch.Tensor) -> None:
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
-def made(*args: Any, **options: Any) -> MixtureOfExperts:
-    """A mixture whose biases and router have left their start."""
+def build_perturbed(*args: Any, **options: Any) -> MixtureOfExperts:
+    """A mixture with perturbed parameters, so that biases and router are not at their initial values."""
     torch.manual_seed(0)
     layer = MixtureOfExperts(*args, **options).double()
     with torch.no_grad():
@@ -41,7 +41,7 @@ def made(*args: Any, **options: Any) -> MixtureOfExperts:
     return layer
 
 
-def expert(experts: Experts, number: int, x: torch.Tensor, activation: str) -> torch.Tensor:
+def run_expert(experts: Experts, number: int, x: torch.Tensor, activation: str) -> torch.Tensor:
     middle = x @ experts.up[number]
     if experts.up_bias is not None:
         middle = middle + experts.up_bias[number, 0]
@@ -54,80 +54,80 @@ def expert(experts: Experts, number: int, x: torch.Tensor, activation: str) -> t
     return out if experts.down_bias is None else out + experts.down_bias[number, 0]
 
 
-def one_by_one(
-    layer: MixtureOfExperts, x: torch.Tensor, activation: str, places: int | None = None
+def reference_mixture(
+    layer: MixtureOfExperts, x: torch.Tensor, activation: str, capacity: int | None = None
 ) -> tuple[torch.Tensor, int]:
-    """Each step and each of its choices by itself; where an expert has only so many places, how many were dropped."""
+    """Route step by step and choice by choice; also return how many choices exceed the capacity of an expert."""
     steps = x.reshape(-1, x.shape[-1])
-    chances = [(layer.router.weight @ step).exp() for step in steps]
-    chances = [chance / chance.sum() for chance in chances]
-    ranked = [chance.argsort(descending=True).tolist() for chance in chances]
-    out, taken, dropped = torch.zeros_like(steps), [0] * len(chances[0]), 0
+    probabilities = [(layer.router.weight @ step).exp() for step in steps]
+    probabilities = [probability / probability.sum() for probability in probabilities]
+    ranked = [probability.argsort(descending=True).tolist() for probability in probabilities]
+    out, assigned, dropped = torch.zeros_like(steps), [0] * len(probabilities[0]), 0
     for rank in range(layer.top):
         for s, step in enumerate(steps):
             chosen = ranked[s][rank]
-            taken[chosen] += 1
-            if places is not None and taken[chosen] > places:
+            assigned[chosen] += 1
+            if capacity is not None and assigned[chosen] > capacity:
                 dropped += 1
                 continue
-            gate = chances[s][chosen]
+            gate = probabilities[s][chosen]
             if layer.top > 1:
-                gate = gate / sum(chances[s][e] for e in ranked[s][: layer.top])
-            out[s] = out[s] + gate * expert(layer.experts, chosen, step, activation)
+                gate = gate / sum(probabilities[s][e] for e in ranked[s][: layer.top])
+            out[s] = out[s] + gate * run_expert(layer.experts, chosen, step, activation)
     return out.view_as(x), dropped
 
 
 @pytest.mark.parametrize("top", [1, 2, 3])
 @pytest.mark.parametrize(("activation", "bias"), [("gelu", True), ("relu", False), ("swiglu", False), ("geglu", True)])
-def test_a_mixture_is_the_loop_over_its_experts(activation: str, bias: bool, top: int) -> None:
-    layer = made(4, 6, 3, top, activation, bias)
+def test_mixture_matches_a_loop_over_experts(activation: str, bias: bool, top: int) -> None:
+    layer = build_perturbed(4, 6, 3, top, activation, bias)
     for x in (random(2, 5, 4), random(7, 4)):
         for training in (True, False):
-            close(layer.train(training)(x), one_by_one(layer, x, activation)[0])
+            assert_close(layer.train(training)(x), reference_mixture(layer, x, activation)[0])
 
 
 @pytest.mark.parametrize(("capacity", "top"), [(0.5, 1), (1.0, 1), (1.0, 2), (0.7, 2), (100.0, 2)])
-def test_a_capacity_drops_what_comes_late_in_training_alone(capacity: float, top: int) -> None:
-    layer = made(4, 6, 3, top, capacity=capacity)
+def test_capacity_drops_late_steps_only_in_training(capacity: float, top: int) -> None:
+    layer = build_perturbed(4, 6, 3, top, capacity=capacity)
     x = random(2, 9, 4)
-    places = math.ceil(capacity * 18 * top / 3)
-    wanted, dropped = one_by_one(layer, x, "gelu", places)
+    expert_capacity = math.ceil(capacity * 18 * top / 3)
+    expected, dropped = reference_mixture(layer, x, "gelu", expert_capacity)
     assert (dropped > 0) == (capacity < 100)
-    close(layer.train()(x), wanted)
-    close(layer.eval()(x), one_by_one(layer, x, "gelu")[0])
+    assert_close(layer.train()(x), expected)
+    assert_close(layer.eval()(x), reference_mixture(layer, x, "gelu")[0])
 
 
-def test_a_dropped_step_gets_zero() -> None:
-    layer = made(4, 6, 2, 1, capacity=0.5)
-    out = layer(random(1, 4).expand(6, 4).clone())  # all want the same expert, which has two places
-    close(out[0], out[1])
+def test_dropped_step_outputs_zero() -> None:
+    layer = build_perturbed(4, 6, 2, 1, capacity=0.5)
+    out = layer(random(1, 4).expand(6, 4).clone())  # all steps select the same expert, which has a capacity of two
+    assert_close(out[0], out[1])
     assert (out[0] != 0).all()
     assert (out[2:] == 0).all()
 
 
 @pytest.mark.parametrize("capacity", [None, 1.0])
 @pytest.mark.parametrize("top", [1, 2])
-def test_the_balance_loss_is_its_formula(top: int, capacity: float | None) -> None:
-    """Equations 4 to 6 of https://arxiv.org/abs/2101.03961; the shares count all choices of a step."""
-    layer = made(4, 6, 3, top, balance=0.5, capacity=capacity)
+def test_balance_loss_matches_its_formula(top: int, capacity: float | None) -> None:
+    """Equations 4 to 6 of https://arxiv.org/abs/2101.03961; the fractions count all choices of a step."""
+    layer = build_perturbed(4, 6, 3, top, balance=0.5, capacity=capacity)
     x = random(2, 5, 4)
     layer(x)
-    chances = (x.view(10, 4) @ layer.router.weight.T).softmax(-1)
+    probabilities = (x.view(10, 4) @ layer.router.weight.T).softmax(-1)
     counts = [0, 0, 0]
-    for row in chances.tolist():
+    for row in probabilities.tolist():
         for chosen in sorted(range(3), key=lambda e, row=row: -row[e])[:top]:  # type: ignore[misc]
             counts[chosen] += 1
     shares = [count / (10 * top) for count in counts]
-    wanted = 0.5 * 3 * sum(share * chances[:, e].mean() for e, share in enumerate(shares))
+    expected = 0.5 * 3 * sum(share * probabilities[:, e].mean() for e, share in enumerate(shares))
     assert layer.auxiliary_loss is not None
     assert layer.auxiliary_loss.shape == ()
-    close(layer.auxiliary_loss, torch.as_tensor(wanted))
+    assert_close(layer.auxiliary_loss, torch.as_tensor(expected))
     layer.auxiliary_loss.backward()  # type: ignore[no-untyped-call]
     assert layer.router.weight.grad is not None
     assert (layer.router.weight.grad != 0).any()
 
 
-def test_the_balance_loss_is_least_where_the_experts_share_evenly() -> None:
+def test_balance_loss_is_minimal_for_uniform_routing() -> None:
     layer = MixtureOfExperts(4, 6, 4, 1, balance=1.0)
     even = torch.full((8, 4), 0.25)
     assert float(layer.imbalance(even, torch.arange(8).unsqueeze(1) % 4)) == pytest.approx(1.0)
@@ -135,7 +135,7 @@ def test_the_balance_loss_is_least_where_the_experts_share_evenly() -> None:
     assert float(layer.imbalance(one_sided, torch.zeros(8, 1, dtype=torch.long))) == pytest.approx(4.0)
 
 
-def test_the_loss_is_there_in_training_alone_and_stays_out_of_copies() -> None:
+def test_balance_loss_exists_only_in_training_and_not_in_copies() -> None:
     layer = MixtureOfExperts(4, 6)
     assert layer.auxiliary_loss is None
     layer(torch.randn(3, 4))
@@ -148,22 +148,22 @@ def test_the_loss_is_there_in_training_alone_and_stays_out_of_copies() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"top": 1}, {"capacity": 1.0}, {"activation": "swiglu", "bias": False}])
-def test_a_mixture_has_the_right_gradients(options: dict[str, Any]) -> None:
-    layer = made(3, 4, 3, **options)
+def test_mixture_passes_gradcheck(options: dict[str, Any]) -> None:
+    layer = build_perturbed(3, 4, 3, **options)
     assert torch.autograd.gradcheck(layer, (random(2, 3, 3).requires_grad_(),))
     names = [name for name, _ in layer.named_parameters()]
     values = [value.detach().clone().requires_grad_() for value in layer.parameters()]
     x = random(4, 3)
 
-    def answer(*given: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.func.functional_call(layer, dict(zip(names, given, strict=True)), (x,))
-        return found
+    def run_with_parameters(*parameter_values: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = torch.func.functional_call(layer, dict(zip(names, parameter_values, strict=True)), (x,))
+        return output
 
-    assert torch.autograd.gradcheck(answer, values)
+    assert torch.autograd.gradcheck(run_with_parameters, values)
 
 
-def test_training_with_the_loss_spreads_the_steps() -> None:
-    """A router that sends all to one expert lets go of it."""
+def test_training_on_the_balance_loss_spreads_the_routing() -> None:
+    """A router that sends all steps to one expert learns to distribute them."""
     torch.manual_seed(0)
     layer = MixtureOfExperts(4, 6, 4, 1, balance=1.0)
     x = torch.randn(64, 4) + torch.tensor([3.0, 0, 0, 0])
@@ -171,15 +171,15 @@ def test_training_with_the_loss_spreads_the_steps() -> None:
         layer.router.weight.zero_()
         layer.router.weight[2, 0] = 1.0
     assert int(layer.router(x).argmax(-1).bincount(minlength=4)[2]) > 60
-    optimiser = torch.optim.Adam(layer.router.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(layer.router.parameters(), lr=0.02)
     losses = []
     for _ in range(150):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         layer(x)
         assert layer.auxiliary_loss is not None
         layer.auxiliary_loss.backward()  # type: ignore[no-untyped-call]
         losses.append(float(layer.auxiliary_loss.detach()))
-        optimiser.step()
+        optimizer.step()
     counts = layer.router(x).argmax(-1).bincount(minlength=4)
     assert losses[0] > 2.0
     assert losses[-1] < 1.3
@@ -191,7 +191,7 @@ def count(params: dict[str, Any], width: int) -> int:
     return analyse(document).nodes["mixtureofexperts_1"].parameters
 
 
-def test_published_parameter_counts() -> None:
+def test_parameter_counts_match_published_models() -> None:
     """Mixtral 8x7B, https://arxiv.org/abs/2401.04088: attention, mixture and two norms in each of 32 blocks."""
     mixture = count({"experts": 8, "top": 2, "hidden": 14336, "activation": "swiglu", "bias": False}, 4096)
     attention = 2 * 4096**2 + 2 * 4096 * 1024
@@ -199,8 +199,8 @@ def test_published_parameter_counts() -> None:
     assert count({"experts": 4, "hidden": 32}, 16) == 16 * 4 + 4 * (2 * 16 * 32 + 32 + 16)
 
 
-def test_a_capacity_saves_computation() -> None:
-    """Without one each expert computes each step; with one as many as there are choices, and a quarter more."""
+def test_capacity_reduces_flops() -> None:
+    """Without a capacity each expert computes every step; with one, only as many as it can hold."""
     flops = {}
     for capacity in (None, 1.0):
         params = {"experts": 8, "top": 1, "hidden": 32, "capacity": capacity}
@@ -210,7 +210,7 @@ def test_a_capacity_saves_computation() -> None:
     assert flops[None] - router == 8 * (flops[1.0] - router) == 8 * 64 * 2 * 2 * 16 * 32
 
 
-def test_more_choices_than_experts_are_refused() -> None:
+def test_top_k_larger_than_expert_count_is_refused() -> None:
     params = {"experts": 2, "top": 3}
     document = chain(("Input", {"kind": "sequence", "shape": [4, 8]}), ("MixtureOfExperts", params))
     [message] = [issue.message for issue in analyse(document).errors if issue.code == "shape"]

@@ -1,4 +1,4 @@
-"""What tensor operations refuse, in sentences, and equations that would mix the examples of a batch."""
+"""Refusals of tensor operations, including Einsum equations that would mix the examples of a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.layers import ParameterError, TensorSpec, parse
 
 
 def refusal(name: str, params: dict[str, Any], *specs: TensorSpec) -> str:
-    """Why the layer refuses these shapes."""
+    """The layer's error message for these shapes."""
     layer = parse(Node(id="layer_1", type=name, params=params))
     ports = [port.name for port in layer.inputs()]
     with pytest.raises(ValueError) as caught:  # noqa: PT011
@@ -98,7 +98,7 @@ def ints(*shape: int) -> TensorSpec:
         ("OneHot", {}, [floats(4)], "put a Cast to int before it"),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused_in_words(
+def test_incompatible_shapes_are_refused_with_a_reason(
     name: str, params: dict[str, Any], specs: list[TensorSpec], said: str
 ) -> None:
     message = refusal(name, params, *specs)
@@ -126,7 +126,7 @@ def test_shapes_that_do_not_fit_are_refused_in_words(
         ("Compare", {"relation": "is"}, "relation"),
     ],
 )
-def test_parameters_that_mean_nothing_are_refused(name: str, params: dict[str, Any], said: str) -> None:
+def test_invalid_parameters_are_refused(name: str, params: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError, match=said):
         parse(Node(id="layer_1", type=name, params=params))
 
@@ -138,22 +138,22 @@ def test_parameters_that_mean_nothing_are_refused(name: str, params: dict[str, A
         *("n1->n", "nij->ni;", "nij\n->ni", "nij->ni\n", "nij->ni'); import os", "níj->ní", "nij->n\u202ei", "n" * 60),
         *("ni,nj,nk,nl,nm->n", "ni,nj,,->n", "nij->ji", "ij->i,n", "nij->nii", "nij->nk"),
         *("ni,jn->nij", "ni,ij->nj", "nni->ni", "nin->ni", "ni->nin", "ij,ij->"),
-        "ni,mi->ni",  # the second tensor's examples would be summed over
+        "ni,mi->ni",  # this would sum over the examples of the second tensor
     ],
 )
-def test_only_equations_that_keep_the_batch_apart_reach_torch(equation: str) -> None:
+def test_einsum_equations_that_mix_the_batch_are_refused(equation: str) -> None:
     with pytest.raises(ParameterError, match="equation"):
         parse(Node(id="layer_1", type="Einsum", params={"equation": equation}))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_einsum_has_a_port_for_each_group(count: int) -> None:
+def test_einsum_has_one_port_per_operand(count: int) -> None:
     equation = ",".join(["ni"] * count) + "->n"
     layer = parse(Node(id="layer_1", type="Einsum", params={"equation": equation}))
     assert [port.name for port in layer.inputs()] == (["in"] if count == 1 else list("abcd"[:count]))
 
 
-def test_split_and_chunk_have_a_port_for_each_part() -> None:
+def test_split_and_chunk_have_one_port_per_part() -> None:
     cases: list[tuple[str, dict[str, Any]]] = [("Split", {"sizes": [1, 2, -1]}), ("Chunk", {"count": 3})]
     for name, params in cases:
         layer = parse(Node(id="layer_1", type=name, params=params))

@@ -17,7 +17,7 @@ from netloom.nn.signal import DCT, MFCC, FFTMagnitude, LogMel, STFTMagnitude
 
 @pytest.fixture(autouse=True)
 def _double() -> Iterator[None]:
-    """Windows and filters are computed in the type of the module."""
+    """Compute windows and filters in float64."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -25,25 +25,25 @@ def _double() -> Iterator[None]:
 
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("shape", [(2, 9), (2, 3, 8), (2, 3, 4, 5)])
-def test_fft_is_a_sum_of_waves(shape: tuple[int, ...], log: bool) -> None:
+def test_fft_magnitude_matches_the_fourier_sum(shape: tuple[int, ...], log: bool) -> None:
     x, length = torch.randn(shape), shape[-1]
-    places = torch.arange(length)
-    waves = torch.stack([2 * math.pi * number * places / length for number in range(length // 2 + 1)], 1)
+    positions = torch.arange(length)
+    waves = torch.stack([2 * math.pi * number * positions / length for number in range(length // 2 + 1)], 1)
     expected = ((x @ waves.cos()) ** 2 + (x @ waves.sin()) ** 2).sqrt()
-    found = FFTMagnitude(log)(x)
-    torch.testing.assert_close(found, (1 + expected).log() if log else expected, rtol=0, atol=1e-10)
+    output = FFTMagnitude(log)(x)
+    torch.testing.assert_close(output, (1 + expected).log() if log else expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("power", [False, True])
 @pytest.mark.parametrize("center", [False, True])
 @pytest.mark.parametrize(("length", "window", "hop"), [(50, 16, 7), (50, 9, 4), (33, 32, 32), (400, 64, 16)])
-def test_spectrogram_is_that_of_torch(length: int, window: int, hop: int, center: bool, power: bool) -> None:
+def test_spectrogram_matches_torch(length: int, window: int, hop: int, center: bool, power: bool) -> None:
     x = torch.randn(2, length)
     hann = torch.hann_window(window)
     expected = torch.stft(x, window, hop, window=hann, center=center, pad_mode="reflect", return_complex=True)
     expected = expected.abs().transpose(1, 2)
-    found = STFTMagnitude(window, hop, center, power)(x)
-    torch.testing.assert_close(found, expected**2 if power else expected, rtol=0, atol=1e-10)
+    output = STFTMagnitude(window, hop, center, power)(x)
+    torch.testing.assert_close(output, expected**2 if power else expected, rtol=0, atol=1e-10)
 
 
 def mel(hertz: float) -> float:
@@ -69,8 +69,8 @@ def test_mel_filters_are_triangles_evenly_spaced_in_mel(low: float, high: float 
     assert edges[-1] == pytest.approx(top)
 
 
-def test_a_thousand_hertz_is_a_thousand_mel() -> None:
-    """What the scale is made for, to a tenth; a tone there is loudest in the band around it."""
+def test_mel_scale_maps_1000_hz_to_1000_mel() -> None:
+    """The anchor point of the mel scale, to 0.1; a 1000 Hz tone is loudest in the band that contains it."""
     assert mel(1000) == pytest.approx(1000, abs=0.1)
     module = LogMel(16_000, 512, 128, 40)
     tone = (2 * math.pi * 1000 * torch.arange(4096) / 16_000).sin()
@@ -87,13 +87,13 @@ def test_log_mel_is_the_logarithm_of_the_filtered_power() -> None:
 
 
 @pytest.mark.parametrize(("size", "keep"), [(1, 1), (8, 8), (13, 5)])
-def test_cosine_transform_is_that_of_scipy(size: int, keep: int) -> None:
+def test_cosine_transform_matches_scipy(size: int, keep: int) -> None:
     x = torch.randn(2, 3, size)
     expected = torch.from_numpy(scipy.fft.dct(x.numpy(), type=2, norm="ortho"))[..., :keep]
     torch.testing.assert_close(DCT(size, keep)(x), expected, rtol=0, atol=1e-10)
 
 
-def test_cepstrum_is_the_cosine_transform_of_the_bands() -> None:
+def test_mfcc_is_the_cosine_transform_of_the_mel_bands() -> None:
     module, x = MFCC(1_000, 64, 20, 8, 5, 20.0, 400.0), torch.randn(2, 100)
     bands = LogMel(1_000, 64, 20, 8, 20.0, 400.0)(x)
     expected = torch.from_numpy(scipy.fft.dct(bands.numpy(), type=2, norm="ortho"))[..., :5]
@@ -105,12 +105,12 @@ def test_cepstrum_is_the_cosine_transform_of_the_bands() -> None:
     [FFTMagnitude(True), STFTMagnitude(8, 3), STFTMagnitude(8, 3, False, True)],
     ids=["fft", "stft", "power"],
 )
-def test_gradients_are_those_of_differences(module: torch.nn.Module) -> None:
+def test_spectral_layers_pass_gradcheck(module: torch.nn.Module) -> None:
     torch.manual_seed(0)
     assert torch.autograd.gradcheck(module.double(), (torch.randn(2, 15, requires_grad=True),))
 
 
-def test_gradients_of_bands_are_those_of_differences() -> None:
+def test_mel_layers_pass_gradcheck() -> None:
     torch.manual_seed(0)
     x = torch.randn(1, 30, requires_grad=True)
     assert torch.autograd.gradcheck(LogMel(100, 16, 5, 3), (x,))
@@ -145,17 +145,17 @@ def test_silence_has_a_finite_gradient() -> None:
         ("DCT", {"keep": 101}, "100 numbers have at most 100 coefficients"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_a_way_out(name: str, params: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused_with_a_suggestion(name: str, params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         registry()[name].model_validate(params).build({"in": TensorSpec((None, 100))}).build()
 
 
 @pytest.mark.parametrize("window", [64, 75])
 @pytest.mark.parametrize("center", [False, True])
-def test_the_shortest_waveform_that_is_let_in_works(window: int, center: bool) -> None:
-    least = window // 2 + 1 if center else window
+def test_shortest_accepted_waveform_works(window: int, center: bool) -> None:
+    minimum = window // 2 + 1 if center else window
     layer = registry()["STFTMagnitude"].model_validate({"window": window, "hop": 20, "center": center})
-    built = layer.build({"in": TensorSpec((None, least))}).build()
-    assert built(torch.randn(2, least)).shape[::2] == (2, window // 2 + 1)
-    with pytest.raises(ValueError, match=f"a waveform of at least {least}"):
-        layer.build({"in": TensorSpec((None, least - 1))})
+    built = layer.build({"in": TensorSpec((None, minimum))}).build()
+    assert built(torch.randn(2, minimum)).shape[::2] == (2, window // 2 + 1)
+    with pytest.raises(ValueError, match=f"a waveform of at least {minimum}"):
+        layer.build({"in": TensorSpec((None, minimum - 1))})

@@ -25,7 +25,7 @@ def double(*shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, requires_grad=True)
 
 
-def test_each_column_has_a_table_of_its_own() -> None:
+def test_categorical_columns_have_separate_tables() -> None:
     module = CategoricalEmbedding((2, 4, 3), 5)
     tables = torch.split(module.table.weight, [2, 4, 3])
     for row in torch.cartesian_prod(torch.arange(2), torch.arange(4), torch.arange(3)):
@@ -35,13 +35,13 @@ def test_each_column_has_a_table_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("row", [[2, 0, 0], [0, 4, 0], [0, 0, 3], [-1, 0, 0], [0, -1, 0]])
-def test_a_category_that_its_column_does_not_have_is_refused(row: list[int]) -> None:
-    """And not read from the table of the next column, in which it would stand."""
+def test_category_out_of_range_is_refused(row: list[int]) -> None:
+    """It must not be read from the table of the next column."""
     with pytest.raises(IndexError):
         CategoricalEmbedding((2, 4, 3), 5)(torch.tensor([row]))
 
 
-def test_numbers_of_the_same_remainder_share_a_vector() -> None:
+def test_hashed_embedding_selects_vectors_by_remainder() -> None:
     module = HashedEmbedding(7, 3)
     x = torch.tensor([[0, 6, 7, -1, -7, 2**62, 10**12 + 4]])
     expected = torch.stack([module.table.weight[int(value) % 7] for value in x[0]])
@@ -49,7 +49,7 @@ def test_numbers_of_the_same_remainder_share_a_vector() -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_each_number_is_multiplied_by_the_vector_of_its_column(bias: bool) -> None:
+def test_numerical_embedding_scales_the_column_vector(bias: bool) -> None:
     module, x = NumericalEmbedding(3, 4, bias).double(), double(2, 3)
     expected = torch.stack([torch.outer(x[:, column], module.weight[column]) for column in range(3)], 1)
     if module.bias is not None:
@@ -59,7 +59,7 @@ def test_each_number_is_multiplied_by_the_vector_of_its_column(bias: bool) -> No
 
 
 @pytest.mark.parametrize("columns", [1, 2, 5])
-def test_factorization_machine_is_a_sum_over_pairs(columns: int) -> None:
+def test_factorization_machine_matches_a_sum_over_pairs(columns: int) -> None:
     """The double sum of equation 1 in https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf"""
     x = double(3, columns, 4)
     products = torch.zeros(3, 4, dtype=torch.float64)
@@ -75,8 +75,8 @@ def test_pairwise_interaction_gives_each_pair_once() -> None:
     torch.testing.assert_close(PairwiseInteraction(5)(x), expected, rtol=0, atol=1e-10)
 
 
-def weights(step: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """W and b of a cross step, also where W is a product."""
+def cross_weights(step: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """W and b of a cross step; W may be a low-rank product."""
     assert isinstance(step, CrossInteraction)
     if isinstance(step.linear, nn.Linear):
         return step.linear.weight, step.linear.bias
@@ -90,22 +90,22 @@ def weights(step: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("rank", [None, 2])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_cross_network_is_its_formula(layers: int, rank: int | None) -> None:
+def test_cross_network_matches_its_formula(layers: int, rank: int | None) -> None:
     """Equation 1 of https://arxiv.org/abs/2008.13535, one number at a time."""
     torch.manual_seed(0)
     module, x = CrossNetwork(4, layers, rank).double(), double(3, 4)
     for example, out in zip(x, module(x), strict=True):
-        now = list(example)
+        state = list(example)
         for step in module.steps:
-            w, b = weights(step)
-            now = [example[i] * (sum(w[i, j] * now[j] for j in range(4)) + b[i]) + now[i] for i in range(4)]
-        torch.testing.assert_close(out, torch.stack(now), rtol=0, atol=1e-10)
+            w, b = cross_weights(step)
+            state = [example[i] * (sum(w[i, j] * state[j] for j in range(4)) + b[i]) + state[i] for i in range(4)]
+        torch.testing.assert_close(out, torch.stack(state), rtol=0, atol=1e-10)
     per_layer = 4 * 4 + 4 if rank is None else 2 * 4 * rank + 4
     assert sum(parameter.numel() for parameter in module.parameters()) == layers * per_layer
 
 
-def test_cross_network_of_two_layers_is_a_cubic() -> None:
-    """Along a line its fourth differences are nothing, and its third are something."""
+def test_two_layer_cross_network_is_cubic() -> None:
+    """Along a line its fourth differences vanish and its third differences do not."""
     torch.manual_seed(0)
     module, x = CrossNetwork(4, 2).double(), double(1, 4).detach()
     line = torch.stack([module(x * step / 5)[0] for step in range(6)])
@@ -113,12 +113,12 @@ def test_cross_network_of_two_layers_is_a_cubic() -> None:
     torch.testing.assert_close(line.diff(n=4, dim=0), torch.zeros(2, 4, dtype=torch.float64), rtol=0, atol=1e-10)
 
 
-def test_cross_steps_in_a_row_are_a_cross_network() -> None:
+def test_chained_cross_steps_equal_a_cross_network() -> None:
     network, x = CrossNetwork(4, 3).double(), double(3, 4)
-    now = x
+    state = x
     for step in network.steps:
-        now = step(x, now)
-    assert torch.equal(now, network(x))
+        state = step(x, state)
+    assert torch.equal(state, network(x))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_cross_steps_in_a_row_are_a_cross_network() -> None:
         (CrossInteraction(3), [(2, 3), (2, 3)]),
     ],
 )
-def test_gradients_are_those_of_differences(module: nn.Module, shapes: list[tuple[int, ...]]) -> None:
+def test_table_layers_pass_gradcheck(module: nn.Module, shapes: list[tuple[int, ...]]) -> None:
     assert torch.autograd.gradcheck(module.double(), tuple(double(*shape) for shape in shapes))
 
 
@@ -155,7 +155,7 @@ def test_gradients_are_those_of_differences(module: nn.Module, shapes: list[tupl
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_invalid_shapes_are_refused(
     name: str, params: dict[str, Any], specs: dict[str, TensorSpec], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""The conditional random field against all paths of labels, one by one."""
+"""The conditional random field against explicit sums over all label paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from netloom.nn.tagging import ConditionalRandomField
 
 
-def field(labels: int) -> ConditionalRandomField:
+def random_crf(labels: int) -> ConditionalRandomField:
     torch.manual_seed(0)
     module = ConditionalRandomField(labels).double()
     for parameter in module.parameters():
@@ -20,8 +20,8 @@ def field(labels: int) -> ConditionalRandomField:
 
 
 @pytest.mark.parametrize(("steps", "labels"), [(1, 3), (2, 2), (4, 3), (5, 1)])
-def test_marginals_are_sums_over_all_paths(steps: int, labels: int) -> None:
-    module, x = field(labels), torch.randn(2, steps, labels, dtype=torch.float64)
+def test_marginals_match_sums_over_all_paths(steps: int, labels: int) -> None:
+    module, x = random_crf(labels), torch.randn(2, steps, labels, dtype=torch.float64)
     expected = torch.zeros_like(x)
     for example in range(2):
         for path in product(range(labels), repeat=steps):
@@ -34,28 +34,28 @@ def test_marginals_are_sums_over_all_paths(steps: int, labels: int) -> None:
     torch.testing.assert_close(module(x).exp(), expected, rtol=0, atol=1e-10)
 
 
-def test_without_transitions_it_is_a_softmax() -> None:
-    module, x = field(4), torch.randn(2, 5, 4, dtype=torch.float64)
+def test_crf_without_transitions_is_a_softmax() -> None:
+    module, x = random_crf(4), torch.randn(2, 5, 4, dtype=torch.float64)
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     torch.testing.assert_close(module(x), x.log_softmax(2), rtol=0, atol=1e-10)
 
 
 def test_long_and_large_sequences_stay_finite() -> None:
-    out = field(4).float()(100 * torch.randn(2, 300, 4))
+    out = random_crf(4).float()(100 * torch.randn(2, 300, 4))
     assert not out.isnan().any()
     torch.testing.assert_close(out.exp().sum(2), torch.ones(2, 300))
 
 
-def test_gradients_are_those_of_differences() -> None:
-    module, x = field(3), torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+def test_crf_passes_gradcheck() -> None:
+    module, x = random_crf(3), torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(module, (x,))
     parameters = tuple(module.parameters())
     names = [name for name, _ in module.named_parameters()]
 
-    def by_parameters(*values: torch.Tensor) -> torch.Tensor:
-        given = dict(zip(names, values, strict=True))
-        out: torch.Tensor = torch.func.functional_call(module, given, (x.detach(),))
+    def run_with_parameters(*values: torch.Tensor) -> torch.Tensor:
+        parameters_by_name = dict(zip(names, values, strict=True))
+        out: torch.Tensor = torch.func.functional_call(module, parameters_by_name, (x.detach(),))
         return out
 
-    assert torch.autograd.gradcheck(by_parameters, parameters)
+    assert torch.autograd.gradcheck(run_with_parameters, parameters)

@@ -1,4 +1,4 @@
-"""The layers that stand for one of torch.nn: equal to it bit for bit, with the published counts and sizes."""
+"""Layers that wrap a torch.nn module: equal bit for bit, with published parameter counts and sizes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-import netloom.nn as own
+import netloom.nn as netloom_modules
 from netloom.layers import TensorSpec, registry
 from netloom.layers.layer import SAMPLES
 from netloom.validation.measure import measure
 
-# By name: parameters, what comes in (a kind, or shapes by port), and the module of torch.nn that it must equal.
+# Layer, parameters, inputs (a kind, or shapes by port), and the torch.nn module that it must equal.
 Inputs = str | dict[str, tuple[int, ...]]
 PLAIN = (
     "ReLU ReLU6 SELU Mish SiLU GELU ELU CELU Hardswish Hardsigmoid Hardtanh Hardshrink Softshrink Tanhshrink Softplus"
@@ -137,16 +137,16 @@ def specs(name: str, params: dict[str, Any], given: Inputs) -> dict[str, TensorS
     return {port.name: sample for port in registry()[name].model_validate(params).inputs()}
 
 
-def built(name: str, params: dict[str, Any], given: dict[str, TensorSpec]) -> nn.Module:
-    """The module, once as it is built and once from the code that is written: the code must do."""
+def build_from_source(name: str, params: dict[str, Any], given: dict[str, TensorSpec]) -> nn.Module:
+    """The module built from the generated source, which must have the type of the directly built one."""
     call = registry()[name].model_validate(params).build(given)
-    module = eval(call.source(), {"nn": nn} | {key: getattr(own, key) for key in own.__all__})
+    module = eval(call.source(), {"nn": nn} | {key: getattr(netloom_modules, key) for key in netloom_modules.__all__})
     assert type(module) is type(call.build())
     assert isinstance(module, nn.Module)
     return module
 
 
-def draw(given: dict[str, TensorSpec], batch: int = 3, high: int = 9) -> list[torch.Tensor]:
+def random_inputs(given: dict[str, TensorSpec], batch: int = 3, high: int = 9) -> list[torch.Tensor]:
     shapes = [(batch, *(spec.size(axis) for axis in range(1, len(spec.shape)))) for spec in given.values()]
     return [
         torch.randint(0, high, shape) if spec.dtype == "int" else torch.randn(shape, requires_grad=True)
@@ -155,11 +155,11 @@ def draw(given: dict[str, TensorSpec], batch: int = 3, high: int = 9) -> list[to
 
 
 def seed(number: int) -> None:
-    """As torch.manual_seed does, without the notes that it takes for devices that are not there."""
+    """torch.manual_seed without the bookkeeping for absent devices."""
     torch.default_generator.manual_seed(number)
 
 
-def answer(module: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+def run_seeded(module: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
     seed(5)
     result = module(*inputs)
     return list(result) if isinstance(result, tuple) else [result]
@@ -169,34 +169,36 @@ def answer(module: nn.Module, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
     ("name", "params", "given", "direct"),
     [pytest.param(*case, id=f"{case[0]}-{number}") for number, case in enumerate(CASES)],
 )
-def test_a_layer_equals_torch(
+def test_layer_equals_torch_bit_for_bit(
     name: str, params: dict[str, Any], given: Inputs, direct: Callable[[], nn.Module]
 ) -> None:
     known = specs(name, params, given)
     seed(1)
-    mine = built(name, params, known)
+    layer = build_from_source(name, params, known)
     seed(1)
-    theirs = direct()
+    torch_layer = direct()
     seed(2)
-    inputs = draw(known)
+    inputs = random_inputs(known)
     for training in (True, False):
-        results = [answer(module.train(training), inputs) for module in (mine, theirs)]
+        results = [run_seeded(module.train(training), inputs) for module in (layer, torch_layer)]
         gradients = []
-        for outputs, module in zip(results, (mine, theirs), strict=True):
+        for outputs, module in zip(results, (layer, torch_layer), strict=True):
             seed(3)
-            wanted = [value for value in (*inputs, *module.parameters()) if value.requires_grad]
+            differentiable = [value for value in (*inputs, *module.parameters()) if value.requires_grad]
             total = sum((value * torch.randn_like(value)).sum() for value in outputs if value.is_floating_point())
-            gradients.append(torch.autograd.grad(torch.as_tensor(total), wanted))
+            gradients.append(torch.autograd.grad(torch.as_tensor(total), differentiable))
         for pair in (results, gradients):
             assert len(pair[0]) == len(pair[1]), f"training={training}"
-            assert all(torch.equal(one, other) for one, other in zip(*pair, strict=True)), f"training={training}"
+            assert all(torch.equal(actual, expected) for actual, expected in zip(*pair, strict=True)), (
+                f"training={training}"
+            )
     measured = measure(registry()[name].model_validate(params), tuple(known.items()))
     assert [(3, *spec.shape[1:]) for spec in measured.outputs.values()] == [tuple(value.shape) for value in results[1]]
-    assert measured.parameters == sum(parameter.numel() for parameter in theirs.parameters())
+    assert measured.parameters == sum(parameter.numel() for parameter in torch_layer.parameters())
 
 
 LEFT_OUT = {
-    *"MultiheadAttention Transformer TransformerDecoder TransformerDecoderLayer".split(),  # layers of other files
+    *"MultiheadAttention Transformer TransformerDecoder TransformerDecoderLayer".split(),  # covered by other test files
     *"TransformerEncoder TransformerEncoderLayer CosineSimilarity".split(),
     *"UpsamplingBilinear2d UpsamplingNearest2d CrossMapLRN2d SyncBatchNorm AdaptiveLogSoftmaxWithLoss".split(),
     *"Container Module ModuleDict ModuleList ParameterDict ParameterList Sequential DataParallel".split(),
@@ -204,15 +206,19 @@ LEFT_OUT = {
 }
 
 
-def test_no_layer_of_torch_is_forgotten() -> None:
-    found = {name for name, value in vars(nn).items() if isinstance(value, type) and issubclass(value, nn.Module)}
-    found = {name for name in found if not name.startswith("Lazy") and not name.endswith(("Loss", "Loss2d"))}
-    assert found - LEFT_OUT <= set(registry())
+def test_every_torch_layer_is_in_the_catalog() -> None:
+    torch_layers = {
+        name for name, value in vars(nn).items() if isinstance(value, type) and issubclass(value, nn.Module)
+    }
+    torch_layers = {
+        name for name in torch_layers if not name.startswith("Lazy") and not name.endswith(("Loss", "Loss2d"))
+    }
+    assert torch_layers - LEFT_OUT <= set(registry())
 
 
-def test_what_was_drawn_before_is_built_as_before() -> None:
+def test_default_source_of_layers_is_unchanged() -> None:
     image, sequence = {"in": SAMPLES["image"]}, {"in": SAMPLES["sequence"]}
-    written = {
+    expected_calls = {
         "Conv1d": (sequence, "nn.Conv1d(8, 32, 3, padding=1)"),
         "Conv2d": (image, "nn.Conv2d(4, 32, 3, padding=1)"),
         "MaxPool1d": (sequence, "nn.MaxPool1d(2)"),
@@ -236,8 +242,8 @@ def test_what_was_drawn_before_is_built_as_before() -> None:
         "LSTM": (sequence, "LSTM(16, 64, batch_first=True)"),
         "GRU": (sequence, "GRU(16, 64, batch_first=True)"),
     }
-    assert {name: registry()[name]().build(known).source() for name, (known, _) in written.items()} == {
-        name: source for name, (_, source) in written.items()
+    assert {name: registry()[name]().build(known).source() for name, (known, _) in expected_calls.items()} == {
+        name: source for name, (_, source) in expected_calls.items()
     }
 
 
@@ -273,13 +279,13 @@ def test_what_was_drawn_before_is_built_as_before() -> None:
         ("EmbeddingBag", {"vocabulary": 1000, "dim": 8}, "tokens", 8_000),
     ],
 )  # fmt: skip
-def test_parameter_counts(name: str, params: dict[str, Any], given: Inputs, count: int) -> None:
+def test_parameter_counts_match_published_values(name: str, params: dict[str, Any], given: Inputs, count: int) -> None:
     assert (
         measure(registry()[name].model_validate(params), tuple(specs(name, params, given).items())).parameters == count
     )
 
 
-def sizes(name: str, length: int, **params: int | bool) -> tuple[int | None, ...]:
+def output_sizes(name: str, length: int, **params: int | bool) -> tuple[int | None, ...]:
     layer = registry()[name].model_validate(params)
     measured = measure(layer, (("in", TensorSpec((None, 4, length, length + 3))),))
     assert measured.refusal is None, measured.refusal
@@ -287,32 +293,34 @@ def sizes(name: str, length: int, **params: int | bool) -> tuple[int | None, ...
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
-def test_sizes_of_convolutions(kernel: int) -> None:
+def test_convolution_output_sizes_match_the_formulas(kernel: int) -> None:
     for length, stride, dilation in product((9, 14), (1, 2, 3), (1, 2)):
-        reach, given = dilation * (kernel - 1) + 1, (length, length + 3)
+        extent, input_sizes = dilation * (kernel - 1) + 1, (length, length + 3)
         common = {"kernel_size": kernel, "stride": stride, "padding": 1, "dilation": dilation}
-        assert sizes("Conv2d", length, **common) == tuple((side + 2 - reach) // stride + 1 for side in given), common
-        longer = tuple((side - 1) * stride - 2 + reach for side in given)
-        assert sizes("ConvTranspose2d", length, **common) == longer, common
+        assert output_sizes("Conv2d", length, **common) == tuple(
+            (side + 2 - extent) // stride + 1 for side in input_sizes
+        ), common
+        longer = tuple((side - 1) * stride - 2 + extent for side in input_sizes)
+        assert output_sizes("ConvTranspose2d", length, **common) == longer, common
         if stride > 1:
-            added = sizes("ConvTranspose2d", length, **common, output_padding=1)
+            added = output_sizes("ConvTranspose2d", length, **common, output_padding=1)
             assert added == tuple(side + 1 for side in longer), common
-        if reach % 2:
-            kept = sizes("Conv2d", length, **common, same=True)
-            assert kept == tuple(math.ceil(side / stride) for side in given), common
+        if extent % 2:
+            same_sizes = output_sizes("Conv2d", length, **common, same=True)
+            assert same_sizes == tuple(math.ceil(side / stride) for side in input_sizes), common
 
 
 @pytest.mark.parametrize("name", ["MaxPool2d", "AvgPool2d", "LPPool2d"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_sizes_of_pools(name: str, stride: int) -> None:
+def test_pooling_output_sizes_match_the_formulas(name: str, stride: int) -> None:
     for length in range(5, 12):
         common = {"kernel_size": 3, "stride": stride}
-        assert sizes(name, length, **common) == tuple((side - 3) // stride + 1 for side in (length, length + 3))
+        assert output_sizes(name, length, **common) == tuple((side - 3) // stride + 1 for side in (length, length + 3))
         ceiling = tuple(math.ceil((side - 3) / stride) + 1 for side in (length, length + 3))
-        assert sizes(name, length, **common, ceil_mode=True) == ceiling
+        assert output_sizes(name, length, **common, ceil_mode=True) == ceiling
 
 
-def test_flops_of_convolutions() -> None:
+def test_convolution_flops_match_the_formulas() -> None:
     image = (("in", TensorSpec((None, 4, 6, 5))),)
     layers = registry()
     assert measure(layers["Conv2d"].model_validate({"filters": 8, "groups": 2}), image).flops == 2 * 8 * 30 * 2 * 9
@@ -323,36 +331,38 @@ def test_flops_of_convolutions() -> None:
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, None, 0), (3, 2, 1), (3, 3, 0)])
-def test_unpooling_turns_pooling_back(rank: int, kernel: int, stride: int | None, padding: int) -> None:
+def test_unpooling_inverts_pooling(rank: int, kernel: int, stride: int | None, padding: int) -> None:
     params = {"kernel_size": kernel, "stride": stride, "padding": padding}
     torch.manual_seed(0)
     x = torch.randn(3, 2, *(9, 10, 7)[:rank], dtype=torch.float64)
     shape = TensorSpec((None, *x.shape[1:]))
-    small, places = built(f"MaxPool{rank}dIndices", params, {"in": shape})(x)
-    inner = (None, *small.shape[1:])
+    pooled, indices = build_from_source(f"MaxPool{rank}dIndices", params, {"in": shape})(x)
+    inner = (None, *pooled.shape[1:])
     known = {"in": TensorSpec(inner), "indices": TensorSpec(inner, "int")}
-    sized = built(f"MaxUnpool{rank}d", {**params, "size": list(x.shape[2:])}, known)
-    theirs = getattr(nn, f"MaxUnpool{rank}d")(kernel, stride, padding)
-    expected = theirs(small, places, x.shape[2:])
-    assert torch.equal(sized(small, places), expected)
-    kept = expected != 0
-    assert kept.any()
-    assert torch.equal(expected[kept], x[kept])
-    if kernel <= (stride or kernel):  # else a maximum that two windows share is put back twice, as PyTorch does
-        assert torch.autograd.gradcheck(sized, (small.clone().requires_grad_(), places), fast_mode=True)
-    fitting = built(f"MaxUnpool{rank}d", params, known)
-    low = torch.zeros_like(places)  # places that lie in either size
-    low += torch.arange(low[0, 0].numel()).view(low.shape[2:])
-    assert torch.equal(fitting(small, low), theirs(small, low))
+    sized = build_from_source(f"MaxUnpool{rank}d", {**params, "size": list(x.shape[2:])}, known)
+    torch_layer = getattr(nn, f"MaxUnpool{rank}d")(kernel, stride, padding)
+    expected = torch_layer(pooled, indices, x.shape[2:])
+    assert torch.equal(sized(pooled, indices), expected)
+    restored = expected != 0
+    assert restored.any()
+    assert torch.equal(expected[restored], x[restored])
+    if kernel <= (stride or kernel):  # otherwise PyTorch restores a maximum of two overlapping windows twice
+        assert torch.autograd.gradcheck(sized, (pooled.clone().requires_grad_(), indices), fast_mode=True)
+    unsized = build_from_source(f"MaxUnpool{rank}d", params, known)
+    valid_indices = torch.zeros_like(indices)  # indices that are valid for both sizes
+    valid_indices += torch.arange(valid_indices[0, 0].numel()).view(valid_indices.shape[2:])
+    assert torch.equal(unsized(pooled, valid_indices), torch_layer(pooled, valid_indices))
     measured = measure(registry()[f"MaxUnpool{rank}d"].model_validate(params), tuple(known.items()))
-    assert measured.outputs["out"].shape[2:] == theirs(small, low).shape[2:]
+    assert measured.outputs["out"].shape[2:] == torch_layer(pooled, valid_indices).shape[2:]
 
 
-def test_separable_convolution_is_its_two_steps() -> None:
+def test_separable_convolution_matches_depthwise_then_pointwise() -> None:
     torch.manual_seed(0)
-    made = built("SeparableConv2d", {"filters": 3, "stride": 2, "dilation": 2}, {"in": TensorSpec((None, 2, 7, 6))})
-    made = made.double()
-    state = made.state_dict()
+    convolution = build_from_source(
+        "SeparableConv2d", {"filters": 3, "stride": 2, "dilation": 2}, {"in": TensorSpec((None, 2, 7, 6))}
+    )
+    convolution = convolution.double()
+    state = convolution.state_dict()
     x = torch.randn(2, 2, 7, 6, dtype=torch.float64, requires_grad=True)
     each = [
         F.conv2d(
@@ -367,22 +377,22 @@ def test_separable_convolution_is_its_two_steps() -> None:
     ]
     mixed = torch.einsum("nchw,fc->nfhw", torch.cat(each, 1), state["pointwise.weight"][:, :, 0, 0])
     expected = mixed + state["pointwise.bias"].view(1, -1, 1, 1)
-    torch.testing.assert_close(made(x), expected, rtol=1e-10, atol=1e-10)
-    assert torch.autograd.gradcheck(made, (x,))
+    torch.testing.assert_close(convolution(x), expected, rtol=1e-10, atol=1e-10)
+    assert torch.autograd.gradcheck(convolution, (x,))
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 @pytest.mark.parametrize("both", [False, True])
-def test_rnn_is_its_formula_step_by_step(nonlinearity: str, both: bool) -> None:
+def test_rnn_matches_its_formula_step_by_step(nonlinearity: str, both: bool) -> None:
     torch.manual_seed(0)
     params = {"hidden_size": 3, "layers": 2, "bidirectional": both, "nonlinearity": nonlinearity}
-    made = built("RNN", params, {"in": TensorSpec((None, 5, 4))}).double()
-    weights = made.state_dict()
+    rnn = build_from_source("RNN", params, {"in": TensorSpec((None, 5, 4))}).double()
+    weights = rnn.state_dict()
     function = {"tanh": torch.tanh, "relu": torch.relu}[nonlinearity]
     x = torch.randn(2, 5, 4, dtype=torch.float64)
     values = x
     for layer in range(2):
-        sides, ends = [], []
+        directions, last_states = [], []
         for suffix in ("", "_reverse")[: 1 + both]:
             w, u, b, c = (
                 weights[f"{kind}_l{layer}{suffix}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -392,23 +402,23 @@ def test_rnn_is_its_formula_step_by_step(nonlinearity: str, both: bool) -> None:
             for step in order:
                 state = function(values[:, step] @ w.T + b + state @ u.T + c)
                 steps.append(state)
-            sides.append(torch.stack(steps[::-1] if suffix else steps, dim=1))
-            ends.append(state)
-        values = torch.cat(sides, dim=2)
-    sequence, last = made(x)
+            directions.append(torch.stack(steps[::-1] if suffix else steps, dim=1))
+            last_states.append(state)
+        values = torch.cat(directions, dim=2)
+    sequence, last = rnn(x)
     torch.testing.assert_close(sequence, values, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(last, torch.cat(ends, dim=1), rtol=1e-10, atol=1e-10)
-    assert torch.autograd.gradcheck(made, (x.requires_grad_(),))
+    torch.testing.assert_close(last, torch.cat(last_states, dim=1), rtol=1e-10, atol=1e-10)
+    assert torch.autograd.gradcheck(rnn, (x.requires_grad_(),))
 
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
-def test_a_cell_taken_step_by_step_is_the_whole_layer(name: str) -> None:
+def test_cell_in_a_loop_equals_the_recurrent_layer(name: str) -> None:
     torch.manual_seed(0)
     vector = {"in": TensorSpec((None, 4)), "state": TensorSpec((None, 3)), "memory": TensorSpec((None, 3))}
     known = vector if name == "LSTM" else {key: vector[key] for key in ("in", "state")}
-    cell = built(f"{name}Cell", {}, known).double()
-    whole = built(name, {"hidden_size": 3}, {"in": TensorSpec((None, 6, 4))}).double()
-    whole.load_state_dict({f"{key}_l0": value for key, value in cell.state_dict().items()})
+    cell = build_from_source(f"{name}Cell", {}, known).double()
+    recurrent_layer = build_from_source(name, {"hidden_size": 3}, {"in": TensorSpec((None, 6, 4))}).double()
+    recurrent_layer.load_state_dict({f"{key}_l0": value for key, value in cell.state_dict().items()})
     x = torch.randn(2, 6, 4, dtype=torch.float64)
     states = [torch.zeros(2, 3, dtype=torch.float64) for _ in list(known)[1:]]
     steps = []
@@ -416,7 +426,7 @@ def test_a_cell_taken_step_by_step_is_the_whole_layer(name: str) -> None:
         result = cell(x[:, step], *states)
         states = list(result) if isinstance(result, tuple) else [result]
         steps.append(states[0])
-    sequence, last = whole(x)
+    sequence, last = recurrent_layer(x)
     torch.testing.assert_close(sequence, torch.stack(steps, 1), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(last, states[0], rtol=1e-10, atol=1e-10)
     given = [torch.randn(2, width, dtype=torch.float64, requires_grad=True) for width in (4, *[3] * len(states))]
@@ -426,11 +436,13 @@ def test_a_cell_taken_step_by_step_is_the_whole_layer(name: str) -> None:
 def test_lstm_cell_equals_torch() -> None:
     known = {"in": TensorSpec((None, 4)), "state": TensorSpec((None, 3)), "memory": TensorSpec((None, 3))}
     torch.manual_seed(1)
-    mine = built("LSTMCell", {}, known)
+    cell = build_from_source("LSTMCell", {}, known)
     torch.manual_seed(1)
-    theirs = nn.LSTMCell(4, 3)
+    torch_cell = nn.LSTMCell(4, 3)
     x, h, c = torch.randn(2, 4), torch.randn(2, 3), torch.randn(2, 3)
-    assert all(torch.equal(one, other) for one, other in zip(mine(x, h, c), theirs(x, (h, c)), strict=True))
+    assert all(
+        torch.equal(actual, expected) for actual, expected in zip(cell(x, h, c), torch_cell(x, (h, c)), strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -473,7 +485,7 @@ def test_lstm_cell_equals_torch() -> None:
         ("MaxUnpool2d", {"size": [8, 10]}, {"in": (2, 4, 4), "indices": (2, 4, 4)}, "must be integers"),
     ],
 )
-def test_refusals_say_what_was_expected(
+def test_refusals_state_what_is_expected(
     name: str, params: dict[str, Any], given: dict[str, tuple[int, ...]], said: str
 ) -> None:
     refusal = measure(registry()[name].model_validate(params), tuple(specs(name, params, given).items())).refusal
@@ -481,7 +493,7 @@ def test_refusals_say_what_was_expected(
     assert said in refusal
 
 
-def test_an_unpool_does_not_reach_too_far() -> None:
+def test_unpooling_output_size_is_bounded() -> None:
     shape = (None, 2, 4, 4)
     known = (("in", TensorSpec(shape)), ("indices", TensorSpec(shape, "int")))
     for params, said in (({"size": [8, 10]}, "by less than 2"), ({"padding": 2}, "padding=2 gives an output")):
@@ -509,6 +521,6 @@ def test_an_unpool_does_not_reach_too_far() -> None:
         ("EmbeddingBag", {"padding_token": 1000}),
     ],
 )
-def test_parameters_that_cannot_be_are_refused(name: str, params: dict[str, Any]) -> None:
+def test_invalid_parameters_are_refused(name: str, params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         registry()[name].model_validate(params)

@@ -1,4 +1,4 @@
-"""Vision blocks: the counts that torchvision publishes for whole networks, and the mathematics against loops."""
+"""Vision blocks: parameter counts of whole networks against torchvision, and outputs against formulas."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from netloom.nn.vision import (
 )
 
 
-def parameters(network: nn.Module) -> int:
+def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def constant(layer: nn.Conv2d) -> torch.Tensor:
+def bias_of(layer: nn.Conv2d) -> torch.Tensor:
     assert layer.bias is not None
     return layer.bias
 
 
-def call(name: str, shape: tuple[int, ...], **params: Any) -> Call:
-    """What the layer `name` builds for an image of `shape`."""
+def layer_call(name: str, shape: tuple[int, ...], **params: Any) -> Call:
+    """The call that the layer `name` builds for an image of `shape`."""
     return registry()[name].model_validate(params).build({"in": TensorSpec((None, *shape))})
 
 
@@ -149,12 +149,12 @@ def vit_b16() -> nn.Module:
     ],
     ids=["mobilenet_v2", "efficientnet_b0", "resnet18", "resnet50", "convnext_tiny", "swin_t", "vit_b_16"],
 )
-def test_whole_networks_have_the_published_number_of_parameters(
+def test_parameter_counts_match_torchvision(
     network: Callable[[], nn.Module], count: int, shape: tuple[int, ...]
 ) -> None:
     with torch.device("meta"):
         built = network()
-        assert parameters(built) == count
+        assert parameter_count(built) == count
         assert built(torch.zeros(2, 3, 224, 224)).shape == shape
 
 
@@ -162,15 +162,15 @@ def test_drop_path_drops_whole_examples_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
     x = torch.randn(20_000, 2, 3) + 2
     out = DropPath(0.25)(x)
-    kept = out.abs().sum((1, 2)) > 0
-    assert torch.equal(out[~kept], torch.zeros_like(out[~kept]))
-    torch.testing.assert_close(out[kept], x[kept] / 0.75)
-    assert float(kept.float().mean()) == pytest.approx(0.75, abs=0.015)  # five standard deviations
+    keep_mask = out.abs().sum((1, 2)) > 0
+    assert torch.equal(out[~keep_mask], torch.zeros_like(out[~keep_mask]))
+    torch.testing.assert_close(out[keep_mask], x[keep_mask] / 0.75)
+    assert float(keep_mask.float().mean()) == pytest.approx(0.75, abs=0.015)  # five standard deviations
     assert DropPath(0.25).eval()(x) is x
 
 
 @pytest.mark.parametrize("name", ["MBConv", "ConvNeXtBlock", "SwinBlock"])
-def test_a_dropped_block_gives_back_its_input(name: str) -> None:
+def test_block_with_dropped_branch_returns_its_input(name: str) -> None:
     torch.manual_seed(0)
     modules: dict[str, nn.Module] = {
         "MBConv": MBConv(4, 4, drop_path=0.999999),
@@ -182,25 +182,25 @@ def test_a_dropped_block_gives_back_its_input(name: str) -> None:
     assert not torch.equal(modules[name].eval()(x), x)
 
 
-def test_squeeze_excite_is_its_formula() -> None:
+def test_squeeze_excite_matches_its_formula() -> None:
     module, x = SqueezeExcite(6, 3).double(), torch.randn(2, 6, 4, 5, dtype=torch.float64)
     for example, out in zip(x, module(x), strict=True):
         means = torch.stack([channel.sum() / 20 for channel in example])
-        hidden = (module.reduce.weight[:, :, 0, 0] @ means + constant(module.reduce)).clamp(min=0)
-        gate = 1 / (1 + torch.exp(-(module.expand.weight[:, :, 0, 0] @ hidden + constant(module.expand))))
+        hidden = (module.reduce.weight[:, :, 0, 0] @ means + bias_of(module.reduce)).clamp(min=0)
+        gate = 1 / (1 + torch.exp(-(module.expand.weight[:, :, 0, 0] @ hidden + bias_of(module.expand))))
         torch.testing.assert_close(out, example * gate[:, None, None], rtol=0, atol=1e-10)
-    assert parameters(module) == 2 * 6 * 3 + 3 + 6
+    assert parameter_count(module) == 2 * 6 * 3 + 3 + 6
 
 
 @pytest.mark.parametrize("token", [False, True])
-def test_patches_follow_each_other_row_by_row(token: bool) -> None:
+def test_patches_are_in_row_major_order(token: bool) -> None:
     module, x = PatchEmbedding(3, 2, 5, token).double(), torch.randn(2, 3, 4, 6, dtype=torch.float64)
     out, weight = module(x), module.project.weight.flatten(1)
     assert out.shape == (2, 6 + token, 5)
     for row in range(2):
         for column in range(3):
-            square = x[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].flatten(1)
-            expected = square @ weight.T + constant(module.project)
+            patch = x[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].flatten(1)
+            expected = patch @ weight.T + bias_of(module.project)
             torch.testing.assert_close(out[:, token + 3 * row + column], expected, rtol=0, atol=1e-10)
     if module.class_token is not None:
         assert torch.equal(out[:, 0], module.class_token[0].expand(2, -1))
@@ -208,15 +208,15 @@ def test_patches_follow_each_other_row_by_row(token: bool) -> None:
 
 @pytest.mark.parametrize("shift", [False, True])
 @pytest.mark.parametrize(("height", "width", "window"), [(8, 8, 4), (6, 9, 3), (4, 8, 4), (4, 4, 4), (5, 10, 5)])
-def test_window_attention_is_attention_under_a_mask(height: int, width: int, window: int, shift: bool) -> None:
-    """All places against all others, where only those of one square count: nothing is rolled or cut here."""
+def test_window_attention_matches_masked_attention(height: int, width: int, window: int, shift: bool) -> None:
+    """Full attention over all positions, masked to those in the same window, without rolling or partitioning."""
     torch.manual_seed(0)
     module = WindowAttention(6, 2, window, shift).double()
     nn.init.normal_(module.bias)
     x = torch.randn(2, 6, height, width, dtype=torch.float64)
-    places = [(y, z) for y in range(height) for z in range(width)]
+    positions = [(y, z) for y in range(height) for z in range(width)]
 
-    def square(y: int, z: int) -> tuple[int, int]:
+    def window_of(y: int, z: int) -> tuple[int, int]:
         down, right = (window // 2 if shift and size > window else 0 for size in (height, width))
         return (y - down) // window, (z - right) // window
 
@@ -226,10 +226,10 @@ def test_window_attention_is_attention_under_a_mask(height: int, width: int, win
         mixed = []
         for number in range(2):
             q, k, v = (rows[:, 6 * part + 3 * number : 6 * part + 3 * number + 3] for part in range(3))
-            scores = torch.full((len(places), len(places)), -math.inf, dtype=torch.float64)
-            for i, (y, z) in enumerate(places):
-                for j, (a, b) in enumerate(places):
-                    if square(y, z) == square(a, b):
+            scores = torch.full((len(positions), len(positions)), -math.inf, dtype=torch.float64)
+            for i, (y, z) in enumerate(positions):
+                for j, (a, b) in enumerate(positions):
+                    if window_of(y, z) == window_of(a, b):
                         distance = (y - a + window - 1) * (2 * window - 1) + z - b + window - 1
                         scores[i, j] = q[i] @ k[j] / math.sqrt(3) + module.bias[distance, number]
             mixed.append(scores.softmax(1) @ v)
@@ -238,7 +238,7 @@ def test_window_attention_is_attention_under_a_mask(height: int, width: int, win
     torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-10)
 
 
-def test_window_attention_has_the_gradients_of_its_differences() -> None:
+def test_window_attention_passes_gradcheck() -> None:
     torch.manual_seed(0)
     module = WindowAttention(4, 2, 2, shift=True).double()
     x = torch.randn(1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
@@ -246,8 +246,8 @@ def test_window_attention_has_the_gradients_of_its_differences() -> None:
 
 
 @pytest.mark.parametrize("block", [InvertedResidual(4, 4), MBConv(4, 4), ResidualBlock(4, 4), ConvNeXtBlock(4)])
-def test_blocks_add_what_came_in(block: nn.Module) -> None:
-    """With nothing but zeros in the last layer of the branch, the input is what is left."""
+def test_blocks_with_zero_branch_are_the_identity(block: nn.Module) -> None:
+    """With zeros in the last layer of the branch, the block returns its input."""
     x = torch.rand(2, 4, 6, 6)
     last = block.reduce if isinstance(block, ConvNeXtBlock) else block.get_submodule("layers")[-1]  # type: ignore[index]
     for parameter in last.parameters():
@@ -255,8 +255,8 @@ def test_blocks_add_what_came_in(block: nn.Module) -> None:
     torch.testing.assert_close(block(x), x)
 
 
-def settled(block: nn.Module) -> nn.Module:
-    """In evaluation, with parameters and running statistics that are none of the usual zeros and ones."""
+def randomized_for_evaluation(block: nn.Module) -> nn.Module:
+    """The block in evaluation mode, with random parameters and running statistics instead of zeros and ones."""
     torch.manual_seed(0)
     block = block.double().eval()
     for name, value in block.state_dict().items():
@@ -265,10 +265,10 @@ def settled(block: nn.Module) -> nn.Module:
     return block
 
 
-def steps(block: nn.Module) -> list[Callable[[torch.Tensor], torch.Tensor]]:
-    """A block's convolutions, each with the normalisation behind it, in their order."""
+def convolution_steps(block: nn.Module) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """The block's convolutions in order, each followed by its batch norm."""
     layers = [layer for layer in block.get_submodule("layers").children() if not isinstance(layer, SqueezeExcite)]
-    found: list[Callable[[torch.Tensor], torch.Tensor]] = []
+    normalized_convolutions: list[Callable[[torch.Tensor], torch.Tensor]] = []
     for layer, norm in pairwise(layers):
         if isinstance(layer, nn.Conv2d):
             assert isinstance(norm, nn.BatchNorm2d)
@@ -277,8 +277,8 @@ def steps(block: nn.Module) -> list[Callable[[torch.Tensor], torch.Tensor]]:
                 x = F.conv2d(x, layer.weight, None, layer.stride, layer.padding, groups=layer.groups)
                 return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias)
 
-            found.append(step)
-    return found
+            normalized_convolutions.append(step)
+    return normalized_convolutions
 
 
 def image(channels: int = 4) -> torch.Tensor:
@@ -286,18 +286,18 @@ def image(channels: int = 4) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("filters", [4, 6])
-def test_inverted_residual_is_its_formula(filters: int) -> None:
+def test_inverted_residual_matches_its_formula(filters: int) -> None:
     """Table 1 of https://arxiv.org/abs/1801.04381"""
-    block, x = settled(InvertedResidual(4, filters, expansion=3)), image()
-    widen, filter_each, narrow = steps(block)
+    block, x = randomized_for_evaluation(InvertedResidual(4, filters, expansion=3)), image()
+    widen, filter_each, narrow = convolution_steps(block)
     expected = narrow(filter_each(widen(x).clamp(0, 6)).clamp(0, 6))
     torch.testing.assert_close(block(x), expected + x if filters == 4 else expected, rtol=1e-10, atol=1e-10)
 
 
-def test_mbconv_is_its_formula() -> None:
-    """https://arxiv.org/abs/1905.11946; the middle of squeeze and excite is a quarter of what comes in."""
-    block, x = settled(MBConv(4, 4, 5, expansion=3)), image()
-    widen, filter_each, narrow = steps(block)
+def test_mbconv_matches_its_formula() -> None:
+    """https://arxiv.org/abs/1905.11946; squeeze and excite reduces to a quarter of the input channels."""
+    block, x = randomized_for_evaluation(MBConv(4, 4, 5, expansion=3)), image()
+    widen, filter_each, narrow = convolution_steps(block)
     excite = next(layer for layer in block.get_submodule("layers").children() if isinstance(layer, SqueezeExcite))
     assert excite.reduce.out_channels == 1
     wide = F.silu(filter_each(F.silu(widen(x))))
@@ -308,12 +308,12 @@ def test_mbconv_is_its_formula() -> None:
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("bottleneck", [False, True])
-def test_residual_block_is_its_formula(bottleneck: bool, stride: int) -> None:
+def test_residual_block_matches_its_formula(bottleneck: bool, stride: int) -> None:
     """Figures 2 and 5 of https://arxiv.org/abs/1512.03385"""
-    block = settled(ResidualBlock(8, 8, stride, bottleneck))
+    block = randomized_for_evaluation(ResidualBlock(8, 8, stride, bottleneck))
     x = image(8)
     branch = x
-    *before, last = steps(block)
+    *before, last = convolution_steps(block)
     for step in before:
         branch = step(branch).clamp(min=0)
     shortcut = x
@@ -324,16 +324,16 @@ def test_residual_block_is_its_formula(bottleneck: bool, stride: int) -> None:
         shortcut = torch.einsum("nchw,fc->nfhw", x[:, :, ::2, ::2], convolution.weight[:, :, 0, 0])
         shortcut = F.batch_norm(shortcut, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     layers = block.get_submodule("layers").children()
-    sides = [layer.kernel_size[0] for layer in layers if isinstance(layer, nn.Conv2d)]
-    assert sides == ([1, 3, 1] if bottleneck else [3, 3])
+    kernel_sizes = [layer.kernel_size[0] for layer in layers if isinstance(layer, nn.Conv2d)]
+    assert kernel_sizes == ([1, 3, 1] if bottleneck else [3, 3])
     torch.testing.assert_close(block(x), (last(branch) + shortcut).clamp(min=0), rtol=1e-10, atol=1e-10)
 
 
-def test_convnext_block_is_its_formula() -> None:
+def test_convnext_block_matches_its_formula() -> None:
     """Figure 4 of https://arxiv.org/abs/2201.03545"""
     block, x = ConvNeXtBlock(4), image()
     torch.testing.assert_close(block.scale, torch.full((4,), 1e-6))
-    settled(block)
+    randomized_for_evaluation(block)
     branch = F.conv2d(x, block.depthwise.weight, block.depthwise.bias, padding=3, groups=4).permute(0, 2, 3, 1)
     mean, variance = branch.mean(3, keepdim=True), branch.var(3, correction=0, keepdim=True)
     branch = (branch - mean) / (variance + 1e-6).sqrt() * block.norm.weight + block.norm.bias
@@ -344,22 +344,22 @@ def test_convnext_block_is_its_formula() -> None:
 
 
 @pytest.mark.parametrize("shift", [False, True])
-def test_swin_block_is_its_formula(shift: bool) -> None:
-    """Equation 3 of https://arxiv.org/abs/2103.14030, around the attention that is tested above."""
+def test_swin_block_matches_its_formula(shift: bool) -> None:
+    """Equation 3 of https://arxiv.org/abs/2103.14030, around the attention tested above."""
     block, x = SwinBlock(4, 2, 3, shift), image()
-    settled(block)
+    randomized_for_evaluation(block)
 
-    def normed(x: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
+    def layer_normed(x: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
         mean, variance = x.mean(1, keepdim=True), x.var(1, correction=0, keepdim=True)
         scaled = (x - mean) / (variance + 1e-5).sqrt()
         return scaled * norm.weight[:, None, None] + norm.bias[:, None, None]
 
     assert block.attention.shift is shift
-    middle = x + block.attention(normed(x, block.norm1))
+    middle = x + block.attention(layer_normed(x, block.norm1))
     wide, _, narrow = block.feed_forward
     assert isinstance(wide, nn.Linear)
     assert isinstance(narrow, nn.Linear)
-    hidden = torch.einsum("nchw,dc->ndhw", normed(middle, block.norm2), wide.weight) + wide.bias[:, None, None]
+    hidden = torch.einsum("nchw,dc->ndhw", layer_normed(middle, block.norm2), wide.weight) + wide.bias[:, None, None]
     hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
     branch = torch.einsum("ndhw,cd->nchw", hidden, narrow.weight) + narrow.bias[:, None, None]
     torch.testing.assert_close(block(x), middle + branch, rtol=1e-10, atol=1e-10)
@@ -367,8 +367,8 @@ def test_swin_block_is_its_formula(shift: bool) -> None:
 
 @pytest.mark.parametrize("name", ["InvertedResidual", "MBConv", "ResidualBlock"])
 @pytest.mark.parametrize(("filters", "stride"), [(4, 1), (8, 1), (4, 2), (8, 2)])
-def test_strides_and_filters_make_the_shape(name: str, filters: int, stride: int) -> None:
-    built = call(name, (4, 7, 8), filters=filters, stride=stride).build()
+def test_stride_and_filters_determine_the_output_shape(name: str, filters: int, stride: int) -> None:
+    built = layer_call(name, (4, 7, 8), filters=filters, stride=stride).build()
     assert built(torch.randn(2, 4, 7, 8)).shape == (2, filters, -(-7 // stride), 8 // stride)
 
 
@@ -385,6 +385,6 @@ def test_strides_and_filters_make_the_shape(name: str, filters: int, stride: int
         ("MBConv", {"kernel_size": 4}, "kernel_size=4 has no center.*odd"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_a_way_out(name: str, params: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused_with_a_suggestion(name: str, params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        call(name, (4, 8, 12), **params).build()
+        layer_call(name, (4, 8, 12), **params).build()
