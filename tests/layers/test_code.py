@@ -294,8 +294,7 @@ def test_enabled_code_layer_behaves_like_other_layers(code_enabled: None) -> Non
     assert json.loads(dumps(project))
     assert network_of(text_of(parsed)).nodes["code_1"].params == parsed.nodes["code_1"].params
     with pytest.raises(AssertionError):
-        allowed.check(
-            source(chain(VECTOR, ("Code", {}), ("Linear", {})))
-        )  # the check for safe source rejects code layers
+        # The check for safe source rejects code layers.
+        allowed.check(source(chain(VECTOR, ("Code", {}), ("Linear", {}))))
     with pytest.raises(ParameterError, match="ports must be"):
         parse(Node(id="code_1", type="Code", params={"takes": "in, In"}))

@@ -1,4 +1,4 @@
-"""Documents with one mistake each, by the code of the issue that names it; and the same document without it."""
+"""Documents with one mistake each, with the code of the expected issue, and the same document without it."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def linear(units: int = 10) -> tuple[str, dict[str, Any]]:
 
 
 def digits(*between: tuple[str, dict[str, Any]], **rest: Any) -> Project:
-    """Images, layers, ten classes."""
+    """An image input, the given layers and a linear layer for ten classes."""
     return chain(IMAGE, *between, ("Flatten", {}), linear(), **rest)
 
 
 def repeated(times: int) -> Project:
-    """A network that stands so many times in another, which stands as many times in main."""
-    twice = {"repeat": times, "shared": True}
-    body = ("Subnetwork", {"network": "inner", **twice})
+    """A network repeated in another network, which is repeated as often in main."""
+    repetition = {"repeat": times, "shared": True}
+    body = ("Subnetwork", {"network": "inner", **repetition})
     inner = network({"input_1": TABLE, "identity_1": ("Identity", {}), "output_1": ("Output", {})})
     block = network({"input_1": TABLE, "inner_1": body, "output_1": ("Output", {})})
-    stack = ("Subnetwork", {"network": "block", **twice})
+    stack = ("Subnetwork", {"network": "block", **repetition})
     main = network({"input_1": TABLE, "block_1": stack, "linear_1": linear(), "output_1": ("Output", {})})
     return networks(main=main, block=block, inner=inner)
 
@@ -80,7 +80,7 @@ def two_outputs(first: str, second: str) -> Project:
 
 
 def loose(extra: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]]) -> Project:
-    """A complete network with something beside it."""
+    """A complete network with additional nodes and edges."""
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": TABLE,
         "linear_1": linear(),
@@ -91,7 +91,7 @@ def loose(extra: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, s
 
 
 def gan(*without: str) -> Project:
-    """Noise through a generator and a discriminator; `without` some nodes of the main network."""
+    """Noise through a generator and a discriminator, without the nodes of the main network in `without`."""
     generator: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": NOISE,
         "linear_1": linear(64),
@@ -108,12 +108,12 @@ def gan(*without: str) -> Project:
     }
     edges = [("input_1", "generator_1"), ("generator_1", "output_1"), ("generator_1", "discriminator_1")]
     edges.append(("discriminator_1", "output_2"))
-    kept = network(
+    remaining = network(
         {key: node for key, node in main.items() if key not in without},
         [(source, target) for source, target in edges if not {source, target} & set(without)],
     )
-    made = networks(main=kept, generator=network(generator), discriminator=network(discriminator))
-    return made.model_copy(update={"training": Training(objective="gan")})
+    document = networks(main=remaining, generator=network(generator), discriminator=network(discriminator))
+    return document.model_copy(update={"training": Training(objective="gan")})
 
 
 COMPLETE = loose({}, [])
@@ -136,7 +136,7 @@ TEXT = chain(TOKENS, ("Embedding", {"vocabulary": 50}), ("Flatten", {}), linear(
 
 
 def agent(actions: int, values: int | None = None) -> Project:
-    """A network that scores actions; with `values` a PPO agent's, which has a second output."""
+    """A DQN agent's network; with `values` a PPO agent's, which has a second output."""
     training = Training(objective="dqn" if values is None else "ppo")
     nodes = {"input_1": SEEN, "linear_1": linear(actions), "output_1": OUT}
     edges = [("input_1", "linear_1"), ("linear_1", "output_1")]
@@ -147,7 +147,7 @@ def agent(actions: int, values: int | None = None) -> Project:
 
 
 def nested(inner: dict[str, tuple[str, dict[str, Any]]], **params: Any) -> Project:
-    """A network of one node that stands for another."""
+    """A main network whose only node is a subnetwork."""
     node = ("Subnetwork", {"network": "block", **params})
     return networks(main=network({"input_1": TABLE, "block_1": node, "output_1": OUT}), block=network(inner, width=3))
 
@@ -197,9 +197,12 @@ def heads(*units: int, objective: str = "several_outputs", **training: Any) -> P
         "flatten_1": ("Flatten", {}),
     }
     edges = [("input_1", "flatten_1")]
-    for place, width in enumerate(units, 1):
-        nodes |= {f"linear_{place}": ("Linear", {"units": width}), f"output_{place}": ("Output", {"name": f"o{place}"})}
-        edges += [("flatten_1", f"linear_{place}"), (f"linear_{place}", f"output_{place}")]
+    for number, width in enumerate(units, 1):
+        nodes |= {
+            f"linear_{number}": ("Linear", {"units": width}),
+            f"output_{number}": ("Output", {"name": f"o{number}"}),
+        }
+        edges += [("flatten_1", f"linear_{number}"), (f"linear_{number}", f"output_{number}")]
     return project(nodes, edges, training=Training(objective=objective, **training))
 
 

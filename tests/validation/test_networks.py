@@ -1,4 +1,4 @@
-"""Networks within networks: sizes, ports, repetition, sharing, and what is wrong with them."""
+"""Nested networks: sizes, ports, repetition, weight sharing and errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ VECTOR = ("Input", {"kind": "vector", "shape": [8]})
 OUT: tuple[str, dict[str, Any]] = ("Output", {})
 
 
-def sub(name: str, **params: Any) -> tuple[str, dict[str, Any]]:
+def subnetwork(name: str, **params: Any) -> tuple[str, dict[str, Any]]:
     return "Subnetwork", {"network": name, **params}
 
 
 def block() -> Network:
-    """8 -> 4 width -> width."""
+    """8 -> 4 · width -> width."""
     return network(
         {
             "input_1": VECTOR,
@@ -32,58 +32,62 @@ def block() -> Network:
     )
 
 
-def within(**params: Any) -> Project:
-    """A network of one node that stands for the block."""
-    main = network({"input_1": VECTOR, "block_1": sub("block", **params), "output_1": OUT})
+def main_with_block(**params: Any) -> Project:
+    """A main network whose only node is the block."""
+    main = network({"input_1": VECTOR, "block_1": subnetwork("block", **params), "output_1": OUT})
     return networks(main=main, block=block())
 
 
-def codes(project: Project) -> list[str]:
+def error_codes(project: Project) -> list[str]:
     return [issue.code for issue in validate(project) if issue.severity == "error"]
 
 
-def parameters(width: int) -> int:
+def block_parameters(width: int) -> int:
     return 8 * 4 * width + 4 * width + 4 * width * width + width
 
 
 @pytest.mark.parametrize("width", [2, 8])
-def test_values_reach_the_inner_nodes(width: int) -> None:
-    analysis = analyse(within(values={"width": width}))
+def test_values_reach_inner_nodes(width: int) -> None:
+    analysis = analyse(main_with_block(values={"width": width}))
     assert not analysis.errors
     assert str(analysis.nodes["block_1"].outputs["out"]) == f"(N, {width})"
-    assert analysis.totals.parameters == parameters(width)
+    assert analysis.totals.parameters == block_parameters(width)
     assert analysis.networks["block"].nodes["wide"].parameters == 8 * 4 * width + 4 * width
 
 
-def test_values_may_be_expressions_over_the_parameters_around() -> None:
-    outer = network({"input_1": VECTOR, "block_1": sub("block", values={"width": "d // 2"}), "output_1": OUT}, d=6)
-    main = network({"input_1": VECTOR, "outer_1": sub("outer", values={"d": 10}), "output_1": OUT})
-    assert analyse(networks(main=main, outer=outer, block=block())).totals.parameters == parameters(5)
+def test_values_can_be_expressions_of_outer_parameters() -> None:
+    outer = network(
+        {"input_1": VECTOR, "block_1": subnetwork("block", values={"width": "d // 2"}), "output_1": OUT}, d=6
+    )
+    main = network({"input_1": VECTOR, "outer_1": subnetwork("outer", values={"d": 10}), "output_1": OUT})
+    assert analyse(networks(main=main, outer=outer, block=block())).totals.parameters == block_parameters(5)
 
 
 @pytest.mark.parametrize(("shared", "copies"), [(False, 5), (True, 1)])
-def test_repetition_counts_weights_and_work(shared: bool, copies: int) -> None:
-    once, often = analyse(within()), analyse(within(repeat=5, shared=shared))
-    assert often.totals.parameters == copies * parameters(8)
-    assert often.totals.flops == 5 * once.totals.flops
-    assert often.totals.layers == 5 * 3
+def test_repetition_multiplies_parameters_and_flops(shared: bool, copies: int) -> None:
+    once, repeated = analyse(main_with_block()), analyse(main_with_block(repeat=5, shared=shared))
+    assert repeated.totals.parameters == copies * block_parameters(8)
+    assert repeated.totals.flops == 5 * once.totals.flops
+    assert repeated.totals.layers == 5 * 3
 
 
-def test_a_repeated_network_gives_what_it_takes() -> None:
-    issue = next(issue for issue in validate(within(repeat=2, values={"width": 3})) if issue.severity == "error")
+def test_repeated_network_must_keep_its_input_shape() -> None:
+    issue = next(
+        issue for issue in validate(main_with_block(repeat=2, values={"width": 3})) if issue.severity == "error"
+    )
     assert issue.code == "repeat"
     assert "(N, 3)" in issue.message
 
 
-def test_frozen_networks_are_not_trained() -> None:
-    totals = analyse(apply(within(), {"kind": "update", "node": "block_1", "frozen": True})).totals
-    assert (totals.parameters, totals.trainable) == (parameters(8), 0)
-    inside = apply(within(repeat=3), {"kind": "update", "network": "block", "node": "wide", "frozen": True})
+def test_frozen_networks_have_no_trainable_parameters() -> None:
+    totals = analyse(apply(main_with_block(), {"kind": "update", "node": "block_1", "frozen": True})).totals
+    assert (totals.parameters, totals.trainable) == (block_parameters(8), 0)
+    inside = apply(main_with_block(repeat=3), {"kind": "update", "network": "block", "node": "wide", "frozen": True})
     totals = analyse(inside).totals
     assert totals.parameters - totals.trainable == 3 * (8 * 32 + 32)
 
 
-def test_ports_are_named_by_inputs_and_outputs() -> None:
+def test_subnetwork_ports_are_named_after_inputs_and_outputs() -> None:
     two = network(
         {
             "input_1": VECTOR,
@@ -102,7 +106,7 @@ def test_ports_are_named_by_inputs_and_outputs() -> None:
         ],
     )
     main = network(
-        {"input_1": VECTOR, "two_1": sub("two"), "add_2": ("Add", {}), "output_1": OUT},
+        {"input_1": VECTOR, "two_1": subnetwork("two"), "add_2": ("Add", {}), "output_1": OUT},
         [
             ("input_1", "two_1"),
             ("input_1", "two_1.input_2"),
@@ -112,17 +116,17 @@ def test_ports_are_named_by_inputs_and_outputs() -> None:
         ],
     )
     project = networks(main=main, two=two)
-    assert not codes(project)
-    loose = apply(project, {"kind": "remove", "nodes": [], "edges": ["two_1.input_2"]})
-    assert "missing_input" in codes(loose)
-    gone = apply(project, {"kind": "remove", "network": "two", "nodes": ["output_2"]})
-    assert "unknown_port" in codes(gone)
+    assert not error_codes(project)
+    unconnected = apply(project, {"kind": "remove", "nodes": [], "edges": ["two_1.input_2"]})
+    assert "missing_input" in error_codes(unconnected)
+    without_output = apply(project, {"kind": "remove", "network": "two", "nodes": ["output_2"]})
+    assert "unknown_port" in error_codes(without_output)
 
 
-def test_a_network_that_stands_in_itself_is_refused_with_the_path() -> None:
-    one = network({"input_1": VECTOR, "other_1": sub("other"), "output_1": OUT})
-    other = network({"input_1": VECTOR, "one_1": sub("one"), "output_1": OUT})
-    main = network({"input_1": VECTOR, "one_1": sub("one"), "output_1": OUT})
+def test_recursive_network_is_refused_with_its_path() -> None:
+    one = network({"input_1": VECTOR, "other_1": subnetwork("other"), "output_1": OUT})
+    other = network({"input_1": VECTOR, "one_1": subnetwork("one"), "output_1": OUT})
+    main = network({"input_1": VECTOR, "one_1": subnetwork("one"), "output_1": OUT})
     issues = [issue for issue in validate(networks(main=main, one=one, other=other)) if issue.code == "network_cycle"]
     assert {issue.network for issue in issues} == {"one", "other"}
     assert any("one → other → one" in issue.message for issue in issues)
@@ -139,36 +143,36 @@ def test_a_network_that_stands_in_itself_is_refused_with_the_path() -> None:
         ({"network": "block", "values": {"width": 0.3}}, "parameter"),
     ],
 )
-def test_what_cannot_stand_there_is_said(params: dict[str, Any], code: str) -> None:
+def test_invalid_subnetwork_parameters_raise_issues(params: dict[str, Any], code: str) -> None:
     project = networks(
         main=network({"input_1": VECTOR, "block_1": ("Subnetwork", params), "output_1": OUT}), block=block()
     )
-    assert code in codes(project)
+    assert code in error_codes(project)
 
 
-def test_errors_inside_are_named_where_they_are_and_where_it_is_used() -> None:
-    project = apply(within(), {"kind": "remove", "network": "block", "nodes": [], "edges": ["narrow"]})
-    found = {(issue.network, issue.code) for issue in validate(project) if issue.severity == "error"}
-    assert ("block", "missing_input") in found
-    assert ("main", "inside") in found
+def test_inner_errors_are_reported_inside_and_at_the_use() -> None:
+    project = apply(main_with_block(), {"kind": "remove", "network": "block", "nodes": [], "edges": ["narrow"]})
+    errors = {(issue.network, issue.code) for issue in validate(project) if issue.severity == "error"}
+    assert ("block", "missing_input") in errors
+    assert ("main", "inside") in errors
 
 
-def test_networks_that_are_not_used_only_warn() -> None:
-    broken = apply(within(), {"kind": "remove", "network": "block", "nodes": [], "edges": ["narrow"]})
+def test_unused_network_raises_only_warnings() -> None:
+    broken = apply(main_with_block(), {"kind": "remove", "network": "block", "nodes": [], "edges": ["narrow"]})
     main = network({"input_1": VECTOR, "linear_1": ("Linear", {}), "output_1": OUT})
-    apart = broken.with_network("main", main)
-    assert not codes(apart)
-    assert "missing_input" in {issue.code for issue in validate(apart)}
-    assert "block" in analyse(apart).networks
+    unused = broken.with_network("main", main)
+    assert not error_codes(unused)
+    assert "missing_input" in {issue.code for issue in validate(unused)}
+    assert "block" in analyse(unused).networks
 
 
-def test_a_project_of_endlessly_many_uses_is_refused_and_not_tried() -> None:
-    made = {"main": network({"input_1": VECTOR, "first": sub("n_0"), "output_1": OUT})}
+def test_exponentially_many_network_variants_are_refused() -> None:
+    inner_networks = {"main": network({"input_1": VECTOR, "first": subnetwork("n_0"), "output_1": OUT})}
     for level in range(12):
-        one, two = (sub(f"n_{level + 1}", values={"w": f"w * 2 + {more}"}) for more in (0, 1))
-        made[f"n_{level}"] = network({"input_1": VECTOR, "one": one, "two": two, "output_1": OUT}, w=1)
-    made["n_12"] = network({"input_1": VECTOR, "linear_1": ("Linear", {"units": 8}), "output_1": OUT}, w=1)
-    assert any("different shapes and values" in issue.message for issue in validate(networks(**made)))
+        one, two = (subnetwork(f"n_{level + 1}", values={"w": f"w * 2 + {offset}"}) for offset in (0, 1))
+        inner_networks[f"n_{level}"] = network({"input_1": VECTOR, "one": one, "two": two, "output_1": OUT}, w=1)
+    inner_networks["n_12"] = network({"input_1": VECTOR, "linear_1": ("Linear", {"units": 8}), "output_1": OUT}, w=1)
+    assert any("different shapes and values" in issue.message for issue in validate(networks(**inner_networks)))
 
 
 def test_shared_weights_count_once() -> None:
@@ -183,14 +187,14 @@ def test_shared_weights_count_once() -> None:
     project = networks(main=main)
     assert analyse(project).totals.parameters == 2 * 800
     tied = apply(project, {"kind": "update", "node": "linear_1", "shares": "embedding_1"})
-    assert not codes(tied)
+    assert not error_codes(tied)
     assert analyse(tied).totals.parameters == 800
     for wrong in ("nothing_1", "linear_1", "input_1"):
-        assert "sharing" in codes(apply(project, {"kind": "update", "node": "linear_1", "shares": wrong}))
+        assert "sharing" in error_codes(apply(project, {"kind": "update", "node": "linear_1", "shares": wrong}))
 
 
-def test_a_share_ends_with_one_click() -> None:
-    project = apply(within(), {"kind": "update", "node": "block_1", "shares": "input_1"})
+def test_fix_removes_an_invalid_weight_share() -> None:
+    project = apply(main_with_block(), {"kind": "update", "node": "block_1", "shares": "input_1"})
     issue = next(issue for issue in validate(project) if issue.code == "sharing")
     assert issue.fix is not None
-    assert not codes(apply(project, issue.fix.edit))
+    assert not error_codes(apply(project, issue.fix.edit))

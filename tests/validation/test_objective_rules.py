@@ -1,4 +1,4 @@
-"""What single objectives ask of data and Outputs, in words that say how to mend it."""
+"""Requirements of objectives on data and Outputs, with messages that state the fix."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from netloom.validation import analyse
 from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, pairs, schema
 
 
-def said(document: Project, found: Schema) -> list[str]:
-    return [issue.message for issue in analyse(document, found).errors]
+def error_messages(document: Project, schema: Schema) -> list[str]:
+    return [issue.message for issue in analyse(document, schema).errors]
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def said(document: Project, found: Schema) -> list[str]:
         (net(12, "contrastive", augment=({"kind": "crop"},)), schema(TEN)),
     ],
 )
-def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
-    assert said(document, found) == []
+def test_matching_data_and_outputs_raise_no_errors(document: Project, found: Schema) -> None:
+    assert error_messages(document, found) == []
 
 
 @pytest.mark.parametrize(
@@ -54,31 +54,31 @@ def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
         (net(10, "distillation"), schema(TEN), "needs a teacher"),
     ],
 )
-def test_what_does_not_fit_is_said(document: Project, found: Schema, sentence: str) -> None:
-    messages = said(document, found)
+def test_mismatched_data_and_outputs_raise_errors(document: Project, found: Schema, sentence: str) -> None:
+    messages = error_messages(document, found)
     assert any(sentence in message for message in messages), messages
 
 
-def test_one_click_gives_each_output_its_width() -> None:
-    document, found = heads(7, 7), schema(BOTH)
+def test_fixes_correct_output_widths_and_the_objective() -> None:
+    document, data_schema = heads(7, 7), schema(BOTH)
     for _ in range(2):
-        issue = next(issue for issue in analyse(document, found).errors if issue.code == "width")
+        issue = next(issue for issue in analyse(document, data_schema).errors if issue.code == "width")
         assert issue.fix is not None
         document = apply(document, issue.fix.edit)
-    assert said(document, found) == []
+    assert error_messages(document, data_schema) == []
     wrong = net(10, "binary_classification")
     (first,) = [issue for issue in analyse(wrong, schema(TEN)).errors if issue.code == "objective"]
     assert first.fix is not None
-    assert said(apply(wrong, first.fix.edit), schema(TEN)) == []
+    assert error_messages(apply(wrong, first.fix.edit), schema(TEN)) == []
 
 
-def test_several_outputs_on_a_single_target_name_no_target_that_is_missing() -> None:
-    messages = said(heads(3, outputs={"area": Head()}), schema(TEN))
+def test_output_settings_on_a_single_target_do_not_name_missing_targets() -> None:
+    messages = error_messages(heads(3, outputs={"area": Head()}), schema(TEN))
     assert any("needs data whose target is several targets side by side" in message for message in messages)
     assert not any("no such target" in message for message in messages)
 
 
-def test_a_task_that_is_not_known_teaches_nobody() -> None:
+def test_only_supported_tasks_can_teach() -> None:
     assert can_teach("classification")
     assert not can_teach("regression")
     assert not can_teach("")

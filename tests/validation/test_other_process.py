@@ -1,4 +1,4 @@
-"""A process of its own trains, writes the same source of a document as other processes, and may compile."""
+"""A separate process trains, generates the same source as this one, and can use torch.compile."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ DOCUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def apart() -> Any:
-    """What a process says that has trained all of them."""
-    command, given = [sys.executable, "-c", APART], json.dumps(DOCUMENTS)
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
+def subprocess_result() -> Any:
+    """The output of a process that trained all documents."""
+    command, inputs = [sys.executable, "-c", APART], json.dumps(DOCUMENTS)
+    completed = subprocess.run(command, input=inputs, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    return json.loads(completed.stdout)
 
 
-def test_what_is_compiled_works_beside_what_is_checked_and_trained(apart: Any) -> None:
-    assert apart[1]
+def test_torch_compile_works_after_validation_and_training(subprocess_result: Any) -> None:
+    assert subprocess_result[1]
 
 
-def test_source_survives_a_file_and_another_process(apart: Any) -> None:
-    assert apart[0] == [source(loads(text)) for text in DOCUMENTS]
+def test_source_is_equal_in_another_process(subprocess_result: Any) -> None:
+    assert subprocess_result[0] == [source(loads(text)) for text in DOCUMENTS]

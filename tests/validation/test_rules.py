@@ -1,4 +1,4 @@
-"""Every rule fires on a document with its mistake and not on the same one without it; every fix mends."""
+"""Every rule fires on a document with its mistake and not on the same document without it; every fix works."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from tests.networks import IMAGE, TOKENS, chain, project
 from tests.validation.documents import CASES, IMAGES, TALES, TEXTS, Case, digits, linear, loose
 
 MESSAGES = Path(__file__).with_name("messages.txt")
-# How many fixes the documents with mistakes are offered at least.
+# The minimum number of fixes that the documents with mistakes are offered.
 FIXES = 40
 
 
-def found(case: Case) -> list[Issue]:
-    """The issues that the case is about."""
+def expected_issues(case: Case) -> list[Issue]:
+    """The issues with the code and node of the case."""
     issues = validate(case.wrong, case.schema)
     return [issue for issue in issues if (issue.code, issue.node) == (case.code, case.node)]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_mistake_is_named_at_its_node(name: str) -> None:
+def test_mistake_raises_one_issue_at_its_node(name: str) -> None:
     case = CASES[name]
-    issues = found(case)
+    issues = expected_issues(case)
     assert len(issues) == 1, [issue.message for issue in validate(case.wrong, case.schema)]
     assert issues[0].message.endswith(".")
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_right_document_lacks_the_issue(name: str) -> None:
+def test_correct_document_does_not_raise_the_issue(name: str) -> None:
     case = CASES[name]
     assert case.code not in {issue.code for issue in validate(case.right, case.schema)}
     assert not analyse(case.right, case.schema).errors
@@ -54,12 +54,12 @@ def test_every_fix_removes_its_issue() -> None:
                 continue
             fixes += 1
             after = validate(apply(case.wrong, issue.fix.edit), case.schema)
-            assert issue.message not in [other.message for other in after], name
+            assert issue.message not in [remaining.message for remaining in after], name
             assert issue.fix.title, name
     assert fixes > FIXES
 
 
-def test_fixes_one_after_the_other_come_to_an_end() -> None:
+def test_repeated_fixes_terminate() -> None:
     for name, case in CASES.items():
         document = case.wrong
         for _ in range(6):
@@ -70,7 +70,7 @@ def test_fixes_one_after_the_other_come_to_an_end() -> None:
         assert not [issue.message for issue in validate(document, case.schema) if issue.fix], name
 
 
-def test_width_and_kind_fixes_lead_to_a_network_that_trains() -> None:
+def test_width_and_kind_fixes_remove_all_errors() -> None:
     for name in ("image for classes", "width without a linear", "tokens to linear", "branches of two widths", "heads"):
         case, document = CASES[name], CASES[name].wrong
         while fix := next((issue.fix for issue in analyse(document, case.schema).errors if issue.fix), None):
@@ -82,26 +82,26 @@ def test_every_rule_has_a_case() -> None:
     fired: set[str] = set()
     analyses = [analyse(case.wrong, case.schema) for case in CASES.values()]
     for rule in rules():
-        codes = {issue.code for found in analyses for issue in rule.check(found.context, found.totals)}
+        codes = {issue.code for analysis in analyses for issue in rule.check(analysis.context, analysis.totals)}
         assert codes, f"{type(rule).__name__} never fires"
         fired |= codes
     assert {case.code for case in CASES.values()} == fired
 
 
 class Mixing(Layer):
-    """A layer that no catalogue has: it puts all examples of a batch into one row."""
+    """A layer outside the catalog that flattens all examples of a batch into one row."""
 
     def build(self, specs: object) -> Call:
         return Call("nn.Flatten", (0,))
 
 
-def test_lost_batch_axis_is_refused() -> None:
+def test_layer_that_mixes_the_batch_is_refused() -> None:
     result = measure(Mixing(), (("in", TensorSpec((None, 4))),))
     assert result.code == "batch_axis"
     assert result.refusal == "it mixes the examples of a batch: 2 examples give (8,), 3 examples give (12,)"
 
 
-def test_all_issues_come_at_once() -> None:
+def test_validation_reports_all_issues_at_once() -> None:
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "input_1": IMAGE,
         "linear_1": ("Linear", {"units": -1}),
@@ -118,39 +118,39 @@ def test_all_issues_come_at_once() -> None:
     assert {"parameter", "shape", "cycle", "unknown_layer", "port_kind", "missing_input", "no_output"} <= codes
 
 
-def test_errors_come_first() -> None:
+def test_errors_come_before_warnings() -> None:
     document = loose({"relu_1": ("ReLU", {}), "tanh_1": ("Tanh", {})}, [("linear_1", "relu_1")])
     assert [issue.severity for issue in validate(document)] == ["error", "warning"]
 
 
-def test_cycle_names_its_path() -> None:
-    message = found(CASES["cycle"])[0].message
+def test_cycle_message_names_its_path() -> None:
+    message = expected_issues(CASES["cycle"])[0].message
     assert "GELU (gelu_1) → ReLU (relu_1) → Tanh (tanh_1) → GELU (gelu_1)" in message
 
 
-def test_a_long_cycle_is_named_in_short_and_found_at_once() -> None:
+def test_long_cycle_is_abbreviated_and_detected_within_a_second() -> None:
     names = [f"a_{number}" for number in range(1, 1_991)]
-    ring: dict[str, tuple[str, dict[str, Any]]] = {name: ("ReLU", {}) for name in names}
-    document = loose(ring, [*pairwise(names), (names[-1], names[0])])
-    began = time.process_time()
+    cycle_nodes: dict[str, tuple[str, dict[str, Any]]] = {name: ("ReLU", {}) for name in names}
+    document = loose(cycle_nodes, [*pairwise(names), (names[-1], names[0])])
+    start = time.process_time()
     message = next(issue.message for issue in validate(document) if issue.code == "cycle")
-    assert time.process_time() - began < 1
+    assert time.process_time() - start < 1
     assert message.endswith("ReLU (a_19) → 1971 more → ReLU (a_1). Remove one of the edges.")
 
 
-def test_two_cycles_are_two_issues() -> None:
-    ring: dict[str, tuple[str, dict[str, Any]]] = {name: ("ReLU", {}) for name in ("a_1", "a_2", "b_1", "b_2")}
+def test_two_cycles_raise_two_issues() -> None:
+    cycle_nodes: dict[str, tuple[str, dict[str, Any]]] = {name: ("ReLU", {}) for name in ("a_1", "a_2", "b_1", "b_2")}
     edges = [("a_1", "a_2"), ("a_2", "a_1"), ("b_1", "b_2"), ("b_2", "b_1")]
-    assert sum(issue.code == "cycle" for issue in validate(loose(ring, edges))) == 2
+    assert sum(issue.code == "cycle" for issue in validate(loose(cycle_nodes, edges))) == 2
 
 
-def test_a_layer_that_feeds_itself_is_named_once() -> None:
+def test_self_loop_raises_one_issue() -> None:
     issues = validate(CASES["self loop"].wrong)
     assert [issue.code for issue in issues] == ["cycle"]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_messages_are_one_plain_sentence(name: str) -> None:
+def test_messages_are_one_line_without_technical_terms(name: str) -> None:
     case = CASES[name]
     for issue in validate(case.wrong, case.schema):
         assert "\n" not in issue.message
@@ -159,13 +159,13 @@ def test_messages_are_one_plain_sentence(name: str) -> None:
             assert word not in issue.message, issue.message
 
 
-def test_titles_stand_in_messages() -> None:
+def test_messages_use_node_titles() -> None:
     document = apply(CASES["filter too large"].wrong, {"kind": "update", "node": "conv2d_1", "title": "First look"})
     assert any(issue.message.startswith("First look cannot process (N, 1, 8, 8)") for issue in validate(document))
 
 
-def test_issue_as_json_holds_what_the_canvas_needs() -> None:
-    value = found(CASES["heads"])[0].as_json()
+def test_issue_json_has_the_fields_of_the_canvas() -> None:
+    value = expected_issues(CASES["heads"])[0].as_json()
     assert set(value) == {"code", "severity", "message", "network", "node", "port", "fix"}
     assert value["fix"]["edit"] == {
         "kind": "set",
@@ -193,12 +193,12 @@ def test_issue_as_json_holds_what_the_canvas_needs() -> None:
         ),
     ],
 )
-def test_good_documents_have_no_issue(document: Project, schema: object) -> None:
+def test_valid_documents_have_no_issues(document: Project, schema: object) -> None:
     assert validate(document, schema) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("vocabulary", "said"), [(80, "80"), (1_234, "1,234")])
-def test_two_vocabularies_are_told_apart(vocabulary: int, said: str) -> None:
+def test_message_names_both_vocabulary_sizes(vocabulary: int, said: str) -> None:
     data = Schema((FieldSpec("text", "tokens", (12,), vocabulary),), TEXTS.target, 90)
     document = chain(TOKENS, ("Embedding", {"vocabulary": vocabulary}), ("Flatten", {}), linear(2))
     (issue,) = [issue for issue in validate(document, data) if issue.code == "field"]
@@ -208,14 +208,17 @@ def test_two_vocabularies_are_told_apart(vocabulary: int, said: str) -> None:
     )
 
 
-def test_tensors_of_one_shape_are_told_apart_by_their_type() -> None:
-    real, whole = TensorSpec((None, 12)), TensorSpec((None, 12), "int")
-    assert (real.beside(whole), whole.beside(real)) == ("(N, 12) of real numbers", "(N, 12) of whole numbers")
-    assert real.beside(TensorSpec((None, 3), "int")) == real.beside(real) == "(N, 12)"
+def test_specs_of_equal_shape_are_distinguished_by_dtype() -> None:
+    float_spec, int_spec = TensorSpec((None, 12)), TensorSpec((None, 12), "int")
+    assert (float_spec.beside(int_spec), int_spec.beside(float_spec)) == (
+        "(N, 12) of real numbers",
+        "(N, 12) of whole numbers",
+    )
+    assert float_spec.beside(TensorSpec((None, 3), "int")) == float_spec.beside(float_spec) == "(N, 12)"
 
 
-def test_messages_are_as_reviewed() -> None:
-    """Delete messages.txt and run again to write it anew; then read what has changed."""
+def test_messages_match_the_golden_file() -> None:
+    """To update messages.txt, delete it, run this test again and review the diff."""
     lines = []
     for name, case in CASES.items():
         lines.append(f"# {name}")
@@ -230,10 +233,10 @@ def test_messages_are_as_reviewed() -> None:
     assert text == MESSAGES.read_text(encoding="utf-8")
 
 
-def test_rules_are_discovered_and_those_of_every_network_come_first() -> None:
+def test_all_rules_are_discovered_with_network_rules_first() -> None:
     names = [type(rule).__name__ for rule in rules()]
     assert names[0] == "KnownLayer"
-    assert names.index("Problems") < names.index("Outputs")  # a wrong width may follow from data that does not fit
+    assert names.index("Problems") < names.index("Outputs")  # a wrong width may result from incompatible data
     assert rules()[: len(rules_of_every_network())] == rules_of_every_network()
     modules = [*Path(validation_rules.__file__).parent.glob("[a-z]*.py")]
     declared = sum(path.read_text().count("(Rule):") for path in modules)

@@ -1,4 +1,4 @@
-"""Parameters, FLOPs and memory against published counts and formulas; and how long an analysis takes."""
+"""Parameters, FLOPs and memory against published counts and formulas, and the duration of an analysis."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.networks import TABLE, chain, project
 MNIST = ("Input", {"field": "image", "kind": "image", "shape": [1, 28, 28]})
 
 
-def conv(filters: int, size: int, padding: int = 0) -> tuple[str, dict[str, Any]]:
+def conv2d(filters: int, size: int, padding: int = 0) -> tuple[str, dict[str, Any]]:
     return ("Conv2d", {"filters": filters, "kernel_size": size, "padding": padding})
 
 
 def keras_cnn() -> Project:
-    """The MNIST example that came with Keras: two convolutions, one pooling, two dense layers."""
+    """The MNIST example of Keras: two convolutions, one pooling, two dense layers."""
     return chain(
         MNIST,
-        conv(32, 3),
+        conv2d(32, 3),
         ("ReLU", {}),
-        conv(64, 3),
+        conv2d(64, 3),
         ("ReLU", {}),
         ("MaxPool2d", {}),
         ("Dropout", {"rate": 0.25}),
@@ -47,13 +47,13 @@ def lenet() -> Project:
     """LeNet-5 as it is usually taught, on 32 by 32 pixels."""
     return chain(
         ("Input", {"field": "image", "kind": "image", "shape": [1, 32, 32]}),
-        conv(6, 5),
+        conv2d(6, 5),
         ("Tanh", {}),
         ("AvgPool2d", {}),
-        conv(16, 5),
+        conv2d(16, 5),
         ("Tanh", {}),
         ("AvgPool2d", {}),
-        conv(120, 5),
+        conv2d(120, 5),
         ("Tanh", {}),
         ("Flatten", {}),
         ("Linear", {"units": 84}),
@@ -79,30 +79,30 @@ def deep(layers: int, width: int = 64) -> Project:
     return project(nodes, [*edges, (last, "output_1")])
 
 
-def seconds(document: Project) -> float:
+def analysis_seconds(document: Project) -> float:
     start = time.process_time()
     analyse(document)
     return time.process_time() - start
 
 
-def test_the_mnist_network_of_keras_has_its_published_parameters() -> None:
+def test_keras_mnist_network_has_the_published_parameter_count() -> None:
     totals = analyse(keras_cnn()).totals
     assert totals.parameters == totals.trainable == 1_199_882
     assert totals.layers == 11
 
 
-def test_lenet_has_its_published_parameters() -> None:
+def test_lenet_has_the_published_parameter_count() -> None:
     assert analyse(lenet()).totals.parameters == 61_706
 
 
-def test_flops_are_two_for_each_weight_at_each_place() -> None:
+def test_flops_match_two_per_multiply_add() -> None:
     expected = 2 * (26 * 26 * 32 * 9 + 24 * 24 * 64 * 32 * 9 + 9216 * 128 + 128 * 10)
     assert analyse(keras_cnn()).totals.flops == expected
-    taught = 2 * (28 * 28 * 6 * 25 + 10 * 10 * 16 * 6 * 25 + 120 * 16 * 25 + 120 * 84 + 84 * 10)
-    assert analyse(lenet()).totals.flops == taught
+    lenet_flops = 2 * (28 * 28 * 6 * 25 + 10 * 10 * 16 * 6 * 25 + 120 * 16 * 25 + 120 * 84 + 84 * 10)
+    assert analyse(lenet()).totals.flops == lenet_flops
 
 
-def test_attention_counts_its_products() -> None:
+def test_transformer_block_flops_match_the_formula() -> None:
     steps, width, hidden, heads = 12, 16, 24, 4
     document = chain(
         ("Input", {"kind": "sequence", "shape": [steps, width]}),
@@ -117,7 +117,7 @@ def test_attention_counts_its_products() -> None:
 
 
 @pytest.mark.parametrize("name", list(templates()))
-def test_totals_equal_the_module_that_is_built(name: str) -> None:
+def test_totals_match_the_built_module(name: str) -> None:
     document = templates()[name].project
     built = module(document)
     totals = analyse(document).totals
@@ -125,7 +125,7 @@ def test_totals_equal_the_module_that_is_built(name: str) -> None:
     assert totals.trainable == sum(weight.numel() for weight in built.parameters() if weight.requires_grad)
 
 
-def test_frozen_weights_cost_no_gradient() -> None:
+def test_frozen_weights_need_no_gradient_memory() -> None:
     document = keras_cnn()
     frozen = apply(document, {"kind": "update", "node": "linear_1", "frozen": True})
     before, after = analyse(document).totals, analyse(frozen).totals
@@ -143,8 +143,8 @@ def test_memory_grows_with_the_batch() -> None:
     assert memory[2] - memory[1] == memory[1] - memory[0] > 28 * 28 * 4
 
 
-def test_activations_are_what_autograd_keeps() -> None:
-    """A linear layer keeps its input, which belongs to the layer before; an activation keeps its output."""
+def test_activation_memory_matches_what_autograd_saves() -> None:
+    """A linear layer saves its input, which belongs to the previous layer; an activation saves its output."""
     facts = analyse(chain(TABLE, ("Linear", {"units": 50}), ("Tanh", {}), ("Linear", {"units": 10}))).nodes
     assert facts["tanh_1"].activation_bytes == 50 * 4
     assert facts["linear_1"].activation_bytes == 50 * 4
@@ -164,7 +164,7 @@ def test_activations_are_what_autograd_keeps() -> None:
         ],
     ],
 )
-def test_absurd_sizes_are_refused_at_once(layers: list[tuple[str, dict[str, Any]]]) -> None:
+def test_oversized_networks_are_refused_within_two_seconds(layers: list[tuple[str, dict[str, Any]]]) -> None:
     analyse(chain(TABLE, *layers[:1], ("ReLU", {})))  # imports
     measure.cache_clear()
     document = chain(TABLE, *layers, ("GlobalMaxPool", {}) if len(layers) > 2 else ("Flatten", {}))
@@ -176,7 +176,7 @@ def test_absurd_sizes_are_refused_at_once(layers: list[tuple[str, dict[str, Any]
         assert "\n" not in issue.message
 
 
-def test_a_refusal_allocates_nothing() -> None:
+def test_refused_network_allocates_no_memory() -> None:
     validate(chain(TABLE, ("Linear", {"units": 10})))  # imports
     measure.cache_clear()
     low, high = resource.getrlimit(resource.RLIMIT_AS)
@@ -190,7 +190,7 @@ def test_a_refusal_allocates_nothing() -> None:
     assert [issue.code for issue in issues] == ["memory"]
 
 
-def test_three_hundred_nodes_are_analysed() -> None:
+def test_300_nodes_are_analyzed_within_three_seconds() -> None:
     document = deep(300)
     analyse(deep(12))  # imports
     measure.cache_clear()
@@ -201,7 +201,7 @@ def test_three_hundred_nodes_are_analysed() -> None:
     assert len(analysis.nodes) == len(document.main_network.nodes)
 
 
-def test_two_thousand_nodes_with_mistakes_are_analysed() -> None:
+def test_2000_nodes_with_an_error_are_analyzed_within_five_seconds() -> None:
     document = deep(1998)
     document = apply(document, {"kind": "remove", "nodes": ["output_1"], "edges": []})
     start = time.process_time()
@@ -209,19 +209,19 @@ def test_two_thousand_nodes_with_mistakes_are_analysed() -> None:
     assert time.process_time() - start < 5.0
 
 
-def test_an_edit_costs_only_what_it_changed() -> None:
+def test_edit_measures_only_the_changed_layer() -> None:
     document = chain(TABLE, *[layer for units in range(100, 180) for layer in (("Linear", {"units": units}),)])
     analyse(document)  # imports
     measure.cache_clear()
-    first = seconds(document)
-    again = min(seconds(document) for _ in range(3))
-    assert again * 3 < first
+    first = analysis_seconds(document)
+    repeated = min(analysis_seconds(document) for _ in range(3))
+    assert repeated * 3 < first
     misses = measure.cache_info().misses
     analyse(apply(document, {"kind": "set", "node": "linear_80", "params": {"units": 7}}))
     assert measure.cache_info().misses == misses + 1
 
 
-def test_shapes_stand_at_every_node_and_edge() -> None:
+def test_analysis_has_shapes_at_every_node_and_edge() -> None:
     analysis = analyse(keras_cnn())
     shapes = {key: str(facts.outputs["out"]) for key, facts in analysis.nodes.items() if facts.outputs}
     assert shapes["conv2d_1"] == "(N, 32, 26, 26)"
@@ -231,7 +231,7 @@ def test_shapes_stand_at_every_node_and_edge() -> None:
     assert str(analysis.edge_spec(edge)) == "(N, 10)"
 
 
-def test_facts_stop_at_the_mistake_and_no_earlier() -> None:
+def test_nodes_before_an_error_are_measured() -> None:
     document = apply(keras_cnn(), {"kind": "set", "node": "conv2d_2", "params": {"kernel_size": 99}})
     nodes = analyse(document).nodes
     assert "relu_1" in nodes
@@ -239,7 +239,7 @@ def test_facts_stop_at_the_mistake_and_no_earlier() -> None:
     assert "relu_2" not in nodes
 
 
-def test_measuring_leaves_random_numbers_alone() -> None:
+def test_analysis_keeps_the_random_state() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
     measure.cache_clear()
