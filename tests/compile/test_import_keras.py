@@ -106,7 +106,7 @@ def _block(*layers: tuple[str, dict[str, Any]], prefix: str) -> Network:
 
 
 def _merge_and_compare(project: Project) -> Project:
-    """The merged project, after a check that it computes the same with the renamed weights."""
+    """Merge the project and check that its outputs with the renamed weights are unchanged."""
     module_before = module(project).eval()
     weights = {name: torch.randn_like(tensor) for name, tensor in module_before.state_dict().items()}
     module_before.load_state_dict(weights)
@@ -549,7 +549,7 @@ def test_many_links_to_one_array_are_refused(tmp_path: Path) -> None:
     assert "arrays" in _refusal_of_edited_weights(tmp_path, change)
 
 
-def test_layer_applied_to_incompatible_shapes_is_refused(tmp_path: Path) -> None:
+def test_reused_layer_shares_weights_only_for_compatible_shapes(tmp_path: Path) -> None:
     raw = _keras_2_model(
         _input_layer(5, 4),
         _input_layer(7, 4, name="y"),

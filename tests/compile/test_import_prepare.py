@@ -1,4 +1,4 @@
-"""The preparation of an imported network's inputs is stated, can be chosen, and is part of the document."""
+"""Input preparation of imported networks: stated in a remark, configurable, and stored in the document."""
 
 from __future__ import annotations
 

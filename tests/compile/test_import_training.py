@@ -178,7 +178,7 @@ def test_pt2_import_keeps_exactly_the_programs_parameters(
     assert remarks_without_preparation(imported) == [EVALUATION]
 
 
-def test_tied_weights_get_the_summed_gradient(tmp_path: Path) -> None:
+def test_tied_weights_get_the_gradients_of_the_source(tmp_path: Path) -> None:
     model = TiedAutoencoder()
     built = module(import_pt2(model, ROWS, tmp_path).project)
     built.load_state_dict(import_pt2(model, ROWS, tmp_path).weights)

@@ -69,7 +69,7 @@ def linear_rows(linear: nn.Linear, x: torch.Tensor, part: slice) -> torch.Tensor
 
 
 def rotated(x: torch.Tensor, step: int, base: float) -> torch.Tensor:
-    """RoPE by complex numbers."""
+    """RoPE as multiplication by complex numbers."""
     width = len(x)
     parts = [torch.complex(x[i], x[i + 1]) * cmath.exp(1j * step * base ** (-i / width)) for i in range(0, width, 2)]
     return torch.stack([number for part in parts for number in (part.real, part.imag)])
@@ -631,7 +631,7 @@ def test_source_of_a_block_defines_all_its_classes() -> None:
 
 
 def explain_attention(*nodes: tuple[str, dict[str, Any]], edges: list[tuple[str, str]]) -> Any:
-    """The attention explanation of an untrained network on texts; its nodes are named after their types."""
+    """The attention explanation of an untrained text network; its nodes are named after their types."""
     run = trained("transformer")
     kind, params = sample("intents")
     ends = [("Embedding", {"vocabulary": params["vocabulary"], "dim": 8}), ("Mean", {}), ("Output", {})]

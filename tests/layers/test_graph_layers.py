@@ -13,7 +13,7 @@ from netloom.nn.graph_convolution import GraphAttention, GraphConvolution
 
 
 def random_graphs(batch: int = 2, vertices: int = 5) -> torch.Tensor:
-    """Undirected graphs without loops, of zeros and ones; the last vertex has no edge."""
+    """Binary adjacency matrices of undirected graphs without self-loops; the last vertex is isolated."""
     upper_triangle = (torch.rand(batch, vertices, vertices) < 0.5).double().triu(1)
     upper_triangle[:, :, -1] = 0
     return upper_triangle + upper_triangle.transpose(1, 2)
@@ -43,7 +43,7 @@ def test_graph_without_edges_is_a_linear_layer() -> None:
     torch.testing.assert_close(module(x, torch.zeros(2, 5, 5)), module.linear(x))
 
 
-def test_normalized_adjacency_has_spectral_radius_one() -> None:
+def test_normalized_adjacency_has_largest_eigenvalue_one() -> None:
     normalized = GraphConvolution.normalize(random_graphs(20, 7))
     values = torch.linalg.eigvalsh(normalized)
     torch.testing.assert_close(values.amax(1), torch.ones(20, dtype=torch.float64), rtol=0, atol=1e-10)

@@ -45,7 +45,7 @@ def test_scan_matches_the_recurrence(steps: int) -> None:
 
 
 def test_scan_is_exact_for_zero_negative_and_tiny_decays() -> None:
-    """Decays of zero, negative ones and ones, over many steps."""
+    """Decays of 1, 0, −0.999 and 1e-200 over 2,000 steps, where a scan in log space would fail."""
     decay = torch.ones(1, 2000, 4, dtype=torch.float64)
     decay[:, ::7, 1], decay[..., 2], decay[..., 3] = 0.0, -0.999, 1e-200
     drive = random(1, 2000, 4)

@@ -1,6 +1,6 @@
-"""Makes the models in this folder, each with an input and what Keras answers.
+"""Creates the models in this folder, each with inputs and the outputs of Keras.
 
-Run once, with Keras 3 and JAX, for all or for those named:
+Run with Keras 3 and JAX to create all models or only the named ones:
 
 KERAS_BACKEND=jax python tests/compile/keras/make.py [NAME ...]
 
@@ -165,7 +165,7 @@ def generator():
 
 
 def blocks():
-    """Models in a model: three alike in a row, one of them within another, and one that is used twice."""
+    """Nested models: three equal models in sequence, each with an inner model, and one model that is used twice."""
 
     def pair(name):
         return keras.Sequential([kl.Input((6,)), kl.Dense(6, "relu"), kl.Dense(6)], name=name)
@@ -174,19 +174,19 @@ def blocks():
         start = kl.Input((6,))
         return keras.Model(start, kl.Add()([start, pair(f"{name}_inner")(start)]), name=name)
 
-    again = pair("again")
+    reused = pair("again")
     x = start = kl.Input((6,))
     for number in range(3):
         x = wide(f"wide_{number}")(x)
-    x = again(again(kl.ReLU()(x)))
+    x = reused(reused(kl.ReLU()(x)))
     return keras.Model(start, kl.Dense(2)(kl.LayerNormalization()(x)))
 
 
 MODELS = [mlp, digits, strides, volume, signal, text, branches, generator, blocks]
 
 
-def packed(path):
-    """The zip with its members compressed, which Keras leaves as they are."""
+def compress_archive(path):
+    """Compress the members of the archive, which Keras stores uncompressed."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -200,24 +200,24 @@ def main():
         if sys.argv[1:] and make.__name__ not in sys.argv[1:]:
             continue
         model = make()
-        for weight in model.weights:  # away from zeros and ones, so that an exchange shows
+        for weight in model.weights:  # no zeros and ones, so that swapped weights change the output
             if weight.dtype == "float32":
                 noise = RNG.normal(0, 0.4, weight.shape)
                 positive = "variance" in weight.path
                 weight.assign(np.abs(noise) + 0.5 if positive else np.asarray(weight) * 0.5 + noise)
         tokens = make is text
-        given = [
-            RNG.integers(0, 20, (3, *one.shape[1:])) if tokens else RNG.normal(size=(3, *one.shape[1:]))
-            for one in model.inputs
+        inputs = [
+            RNG.integers(0, 20, (3, *tensor.shape[1:])) if tokens else RNG.normal(size=(3, *tensor.shape[1:]))
+            for tensor in model.inputs
         ]
-        given = [one.astype("int64" if tokens else "float32") for one in given]
+        inputs = [tensor.astype("int64" if tokens else "float32") for tensor in inputs]
         model.save(HERE / f"{make.__name__}.keras")
         model = keras.models.load_model(HERE / f"{make.__name__}.keras")
-        packed(HERE / f"{make.__name__}.keras")
-        answers = model(given if len(given) > 1 else given[0])
-        answers = answers if isinstance(answers, list) else [answers]
-        arrays = {f"in_{n}": one for n, one in enumerate(given)}
-        arrays |= {f"out_{n}": keras.ops.convert_to_numpy(one) for n, one in enumerate(answers)}
+        compress_archive(HERE / f"{make.__name__}.keras")
+        outputs = model(inputs if len(inputs) > 1 else inputs[0])
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        arrays = {f"in_{n}": tensor for n, tensor in enumerate(inputs)}
+        arrays |= {f"out_{n}": keras.ops.convert_to_numpy(tensor) for n, tensor in enumerate(outputs)}
         np.savez_compressed(HERE / f"{make.__name__}.npz", **arrays)
         print(make.__name__, sum(path.stat().st_size for path in HERE.glob(f"{make.__name__}.*")))
     (HERE / "mlp.json").write_text(json.dumps(json.loads(mlp().to_json()), indent=None))
