@@ -16,6 +16,8 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 # A page that is reloaded, or rerun after another interaction, returns within this time.
 LINGER_S = 5.0
+# A prefetched job waits this long for somebody to want its answer.
+PREFETCH_S = 60.0
 
 
 class JobError(RuntimeError):
@@ -31,7 +33,8 @@ class Job(Generic[R]):
     anybody watches. Only the pool changes it.
 
     Attributes: `share` is the progress from 0 to 1; `preview` a first answer, while the rest is computed; `size` the
-    bytes of the answer; `worker` the id of the process that computes it; `left` whether all watchers have left.
+    bytes of the answer; `worker` the id of the process that computes it; `left` whether all watchers have left;
+    `linger_s` the seconds without watchers after which it is cancelled.
     """
 
     def __init__(self, request: Request[R], home: Path, owner: str, number: int, key: str) -> None:
@@ -40,6 +43,7 @@ class Job(Generic[R]):
         self.share, self.size, self.worker = 0.0, 0, 0
         self.preview: R | None = None
         self.cancel_asked = self.left = False
+        self.linger_s = LINGER_S
         self.started_at = self.ended_at = 0.0
         self._answer: R | None = None
         self._error: Exception | None = None
@@ -79,7 +83,7 @@ class Job(Generic[R]):
         """Context of a watcher. Soon after the last watcher has left, the job is cancelled."""
         with self._changed:
             self._watchers += 1
-            self.left = False
+            self.left, self.linger_s = False, LINGER_S
         try:
             yield
         finally:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from netloom.core import log
 from netloom.core.settings import PREFIX, settings
 from netloom.jobs import processes
-from netloom.jobs.job import LINGER_S, Job, JobCancelledError, JobError
+from netloom.jobs.job import PREFETCH_S, Job, JobCancelledError, JobError
 from netloom.jobs.loaded_runs import MAX_LOADED, RunWeights
 from netloom.jobs.processes import NICENESS, WorkerProcess
 from netloom.jobs.request import Lane, Request
@@ -115,6 +115,15 @@ class Pool:
             self._dispatch(request.lane)
             return job
 
+    def prefetch(self, request: Request[Any], home: Path, owner: str = "") -> None:
+        """Compute a request that is likely to follow, so that a worker has the run loaded by then. Does nothing if all
+        workers are busy; other jobs take the place of a prefetched one that nobody waits for."""
+        with self._lock:
+            is_idle = any(worker.job is None and not worker.closing for worker in self._workers[request.lane])
+            if is_idle and request.key(home) not in self._jobs:
+                job = self.submit(request, home, owner)
+                job.linger_s, job.left = PREFETCH_S, True
+
     def cancel(self, job: Job[Any]) -> None:
         """Cancel a job for all who wait for it."""
         with self._lock:
@@ -156,7 +165,7 @@ class Pool:
     def _dispatch(self, lane: Lane) -> None:
         """Give waiting jobs to idle workers, preferably one that has the run loaded."""
         waiting = self._waiting[lane]
-        for job in [job for job in waiting if job.unwatched_s() > LINGER_S]:
+        for job in [job for job in waiting if job.unwatched_s() > job.linger_s]:
             waiting.remove(job)
             job.fail(JobCancelledError(CANCELLED))
         while waiting:
@@ -329,7 +338,7 @@ class _Worker:
                 return self._end(job, message, blobs)
 
     def _is_abandoned(self, job: Job[Any]) -> bool:
-        patience = MAKE_ROOM_S if job.left and self.pool.crowded(self.lane) else LINGER_S
+        patience = MAKE_ROOM_S if job.left and self.pool.crowded(self.lane) else job.linger_s
         return job.cancel_asked or self.closing or job.unwatched_s() > patience
 
     def _end(self, job: Job[Any], message: Mapping[str, Any], blobs: list[bytes]) -> None:

@@ -315,6 +315,11 @@ class RunArtifacts:
         """Return which of "best" and "last" exist."""
         return [name for name, file in (("best", _BEST_WEIGHTS), ("last", _LAST)) if self._stamp(file)]
 
+    def default_weights(self) -> str:
+        """Return which of the stored weights predict by default, "best" or "last"; "" if there are none."""
+        stored, preferred = self.stored_weights(), self.project().training.keep
+        return preferred if preferred in stored else next(iter(stored), "")
+
     # The teacher of a distillation
 
     @property

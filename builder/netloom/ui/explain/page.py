@@ -117,11 +117,10 @@ def _checkpoint(live: Live, run_id: str) -> str:
     stored = artifacts.stored_weights()
     if len(stored) < 2:
         return stored[0]
-    usual = artifacts.project().training.keep
     chosen = st.segmented_control(
         "Weights",
         stored,
-        default=usual,
+        default=artifacts.default_weights(),
         format_func=CHECKPOINTS.__getitem__,
         required=True,
         key=Key.WEIGHTS.of(run_id),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from time import monotonic
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import streamlit as st
 
@@ -86,6 +86,11 @@ def ask(request: Request[R], text: str = "Explaining …") -> Pending[R]:
             st.button("Restart", icon=":material/replay:", key=Key.RESTART_JOB)
         st.stop()
     return Pending(jobs.pool().submit(request, home, identity.owner()), text)
+
+
+def prefetch(request: Request[Any]) -> None:
+    """Start a job whose result the user probably needs next, if a worker is idle."""
+    jobs.pool().prefetch(request, session.store().home, identity.owner())
 
 
 def computed(request: Request[R], text: str = "Explaining …", place: DeltaGenerator | None = None) -> R:

@@ -15,6 +15,7 @@ from netloom.data import DataError, Example, Prepared, prepare
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.exports import Export
+from netloom.jobs.inspection import Inspect
 from netloom.runs.history.setting_changes import change_sentence, changes_of
 from netloom.store import Run
 from netloom.tasks import metric
@@ -29,7 +30,7 @@ from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import escape
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.jobs import computed, prefetch
 from netloom.ui.train.episodes import episodes
 from netloom.ui.train.state import BuiltFile, Key, TrainState
 
@@ -68,6 +69,9 @@ def results(live: Live, run: Run) -> None:
         _acted(live, run, evaluation, evaluation.episodes)
         return
     st.caption(f"{evaluation.rows:,} test rows, which were not used for training or for selecting the best weights.")
+    artifacts = live.store.artifacts(run.id)
+    # So that the Explain page, usually the next one, need not wait until a worker has read the data
+    prefetch(Inspect(RunWeights(run.id, artifacts.default_weights(), artifacts.weights_written_at())))
     tabs(
         {
             "Metrics": lambda: _detail(evaluation),
