@@ -18,9 +18,10 @@ import pytest
 import torch
 
 from netloom.compile import source
+from netloom.core.processes import is_running
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
-from netloom.runs import processes, refresh, start, supervisor, worker
+from netloom.runs import control, processes, refresh, start, supervisor, worker
 from netloom.runs.execution import Through
 from netloom.runs.resources.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
@@ -124,6 +125,8 @@ def trained_here(through: Through | None = None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "acquire_worker", _Here)
         patch.setattr(processes, "assign", assign)
+        # A thread of the app that looks after runs meanwhile must not conclude that the worker is gone.
+        patch.setattr(control, "is_running", lambda pid, module: pid == os.getpid() or is_running(pid, module))
         patch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
         yield
 
