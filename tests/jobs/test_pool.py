@@ -163,7 +163,7 @@ def test_a_cancelled_job_ends_soon_and_its_worker_stays(trained: Runs, own: Pool
 def test_a_job_ends_when_nobody_looks_any_more_and_not_before(
     trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_pool, "LINGER_S", 0.1)
+    monkeypatch.setattr(job_module, "LINGER_S", 0.1)
     job = own.submit(attack(trained), trained.home)
     with job.watched():
         until(lambda: job.share > 0, WAIT_S)
@@ -173,7 +173,7 @@ def test_a_job_ends_when_nobody_looks_any_more_and_not_before(
 
 
 def test_who_joins_keeps_a_job_alive(trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_pool, "LINGER_S", 0.1)
+    monkeypatch.setattr(job_module, "LINGER_S", 0.1)
     job = own.submit(attack(trained), trained.home)
     with job.watched():
         with own.submit(attack(trained), trained.home).watched():
@@ -314,3 +314,23 @@ def test_two_kinds_of_one_name_are_refused() -> None:
 
 def test_linger_is_long_enough_for_a_reload() -> None:
     assert job_module.LINGER_S >= 2
+
+
+def test_prefetched_job_survives_without_watchers_unless_another_needs_its_worker(
+    trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "LINGER_S", 0.2)
+    own.prefetch(attack(trained), trained.home)
+    assert not own.worker_pids("long"), "no worker is started for a prefetched request"
+
+    answer(own.submit(attack(trained, 1), trained.home))
+    request = attack(trained, 400)
+    own.prefetch(request, trained.home)
+    prefetched = own.submit(request, trained.home)  # joins the prefetched job without watching it
+    until(lambda: prefetched.unwatched_s() > 3 * job_module.LINGER_S, WAIT_S)
+    assert prefetched.state == "running"
+
+    own.prefetch(attack(trained, 401), trained.home)
+    answer(own.submit(attack(trained, 2), trained.home))
+    assert prefetched.state == "cancelled"
+    assert own.submit(attack(trained, 401), trained.home).started_at == 0, "a busy worker takes no prefetched request"
