@@ -62,7 +62,7 @@ def changed(name: str, facts: Facts, given: torch.Tensor | None = None, **params
 
 
 @pytest.mark.parametrize("name", augmentations())
-def test_each_has_words_bounds_and_a_default_that_works(name: str) -> None:
+def test_augmentation_declares_texts_and_valid_defaults(name: str) -> None:
     kind = augmentations()[name]
     assert kind.title
     assert kind.summary
@@ -76,7 +76,7 @@ def test_each_has_words_bounds_and_a_default_that_works(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in augmentations() if name not in ("mixup", "cutmix")])
-def test_shape_type_and_bounds_are_kept_and_the_same_chance_gives_the_same(name: str) -> None:
+def test_augmentation_preserves_shape_and_is_deterministic(name: str) -> None:
     kind = augmentations()[name]
     for one in kind.kinds:
         given, after = changed(name, FIELDS[one])
@@ -92,7 +92,7 @@ def test_shape_type_and_bounds_are_kept_and_the_same_chance_gives_the_same(name:
 
 
 @pytest.mark.parametrize(("name", "axis"), [("horizontal_flip", 3), ("vertical_flip", 2)])
-def test_a_flip_mirrors_its_share_and_twice_is_nothing(name: str, axis: int) -> None:
+def test_flip_mirrors_half_the_rows_and_is_an_involution(name: str, axis: int) -> None:
     given, always = changed(name, PICTURE, chance=1.0)
     assert torch.equal(always, torch.from_numpy(np.flip(given.numpy(), axis).copy()))
     assert torch.equal(changed(name, PICTURE, always, chance=1.0)[1], given)
@@ -102,7 +102,7 @@ def test_a_flip_mirrors_its_share_and_twice_is_nothing(name: str, axis: int) -> 
     assert torch.equal(after[mirrored], always[mirrored])
 
 
-def test_turning_by_right_angles_is_that_of_torch() -> None:
+def test_rotation_by_right_angles_matches_torch_rot90() -> None:
     square = Facts(FieldSpec("image", "image", (2, 9, 9)), PICTURE.encoder)
     given = values(square, 5)
     kind: Any = augmentations()["rotate"]
@@ -118,7 +118,7 @@ def test_turning_by_right_angles_is_that_of_torch() -> None:
         assert torch.equal(move(given, True), expected)  # the nearest pixel, with nothing blended
 
 
-def test_turning_a_wide_picture_keeps_its_shapes() -> None:
+def test_rotation_of_a_wide_image_preserves_lengths() -> None:
     wide = torch.zeros(1, 1, 41, 81)
     wide[0, 0, 20, 30:51] = 1.0  # a line of 21 pixels
     kind: Any = augmentations()["rotate"]
@@ -132,7 +132,7 @@ def test_turning_a_wide_picture_keeps_its_shapes() -> None:
     assert after.sum() == pytest.approx(21, rel=1e-3)
 
 
-def test_scale_makes_things_as_large_as_it_says() -> None:
+def test_scale_stays_within_its_bounds() -> None:
     given = torch.zeros(ROWS, 1, 33, 33)
     given[:, :, 12:21, 12:21] = 1.0
     after = changed("scale", PICTURE, given, smallest=0.5, largest=2.0)[1]
@@ -142,7 +142,7 @@ def test_scale_makes_things_as_large_as_it_says() -> None:
     assert sides.log().mean().abs() < 0.08
 
 
-def test_a_crop_moves_by_whole_pixels_and_repeats_edges() -> None:
+def test_crop_shifts_by_whole_pixels_and_replicates_edges() -> None:
     given, after = changed("crop", PICTURE, padding=0.2)
     _, _, height, width = given.shape
     down, right = round(0.2 * height), round(0.2 * width)
@@ -160,7 +160,7 @@ def test_a_crop_moves_by_whole_pixels_and_repeats_edges() -> None:
     assert len(seen) > 15
 
 
-def test_brightness_and_contrast_are_a_line_through_each_picture() -> None:
+def test_brightness_and_contrast_are_affine_per_image() -> None:
     facts = Facts(PICTURE.spec, fitted({"encoding": "image", "mean": 0.0, "std": 0.5}))
     given = 0.8 + 0.05 * values(TABLE)[:, :1, None, None].expand(ROWS, 3, 12, 10) * 0
     given = given + 0.1 * torch.randn(given.shape, generator=torch.Generator().manual_seed(3))
@@ -175,7 +175,7 @@ def test_brightness_and_contrast_are_a_line_through_each_picture() -> None:
     assert torch.allclose(grown, grown[:, :1].expand_as(grown), atol=1e-3)
 
 
-def test_colour_keeps_luminance_and_turns_hue() -> None:
+def test_color_preserves_luminance_and_rotates_hue() -> None:
     facts = Facts(PICTURE.spec, fitted({"encoding": "image", "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.3]}))
     pixels = 0.4 + 0.1 * torch.rand(50, 3, 4, 4, generator=torch.Generator().manual_seed(2))
     mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in ([0.1, 0.2, 0.3], [0.5, 0.4, 0.3]))
@@ -189,14 +189,14 @@ def test_colour_keeps_luminance_and_turns_hue() -> None:
     assert not augmentations()["colour"]().suits(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.encoder))
 
 
-def test_noise_has_at_most_the_deviation_it_says() -> None:
+def test_noise_standard_deviation_stays_within_its_maximum() -> None:
     grey = torch.zeros(ROWS, 1, 16, 16)
     deviation = changed("gaussian_noise", PICTURE, grey, amount=0.1)[1].std((1, 2, 3)) * 0.25
     assert 0.08 < deviation.max() < 0.115
     assert deviation.mean() == pytest.approx(0.05, rel=0.12)
 
 
-def test_blur_is_a_gaussian() -> None:
+def test_blur_matches_scipy_gaussian_filter() -> None:
     from scipy.ndimage import gaussian_filter
 
     point = torch.full((ROWS, 1, 25, 25), -1.0)
@@ -213,7 +213,7 @@ def test_blur_is_a_gaussian() -> None:
     assert np.allclose(after.mean((1, 2, 3)), point.mean((1, 2, 3)), atol=1e-4)
 
 
-def test_cutout_covers_one_rectangle_of_the_area_it_says() -> None:
+def test_cutout_masks_one_rectangle_of_the_requested_area() -> None:
     given = values(Facts(FieldSpec("image", "image", (3, 40, 40)), PICTURE.encoder))
     after = changed("cutout", PICTURE, given, smallest=0.05, largest=0.3, chance=1.0)[1]
     covered = (after == 0).all(1)
@@ -230,7 +230,7 @@ def test_cutout_covers_one_rectangle_of_the_area_it_says() -> None:
     assert torch.equal(after[~covered[:, None].expand_as(after)], given[~covered[:, None].expand_as(given)])
 
 
-def test_jitter_scaling_and_shift_do_what_they_say() -> None:
+def test_jitter_scaling_and_time_shift_stay_within_bounds() -> None:
     given, after = changed("jitter", SPECTRUM, amount=0.3)
     assert (after - given).std() == pytest.approx(0.3, rel=0.02)
     given, after = changed("scaling", SPECTRUM, amount=0.4)
@@ -254,7 +254,7 @@ def test_jitter_scaling_and_shift_do_what_they_say() -> None:
     assert max(seen) > 10
 
 
-def test_masks_take_out_one_stretch_of_time_or_frequency() -> None:
+def test_time_and_frequency_masks_hide_one_interval() -> None:
     for name, axis, length in (("time_mask", 1, 64), ("frequency_mask", 2, 40)):
         given, after = changed(name, SPECTRUM, masks=1, largest=0.25)
         hidden = (after == 0).all(3 - axis)
@@ -264,7 +264,7 @@ def test_masks_take_out_one_stretch_of_time_or_frequency() -> None:
         assert hidden.float().mean() == pytest.approx(0.125, rel=0.15)
 
 
-def test_a_band_of_a_waveform_is_taken_out_and_no_other() -> None:
+def test_frequency_mask_removes_one_band_of_a_waveform() -> None:
     given, after = changed("frequency_mask", SERIES, masks=1, largest=0.3)
     before, behind = (torch.fft.rfft(one[:, :, 0]).abs() for one in (given, after))
     gone = behind < 1e-4
@@ -273,7 +273,7 @@ def test_a_band_of_a_waveform_is_taken_out_and_no_other() -> None:
     assert torch.allclose(behind[~gone], before[~gone], atol=1e-3)
 
 
-def test_dropped_tokens_are_the_share_that_was_asked_for() -> None:
+def test_token_dropout_drops_the_requested_share() -> None:
     given, after = changed("token_dropout", WORDS, share=0.2)
     real = given != PAD
     assert torch.equal(after[~real], given[~real])
@@ -286,7 +286,7 @@ def test_dropped_tokens_are_the_share_that_was_asked_for() -> None:
     assert len(set(after[after != given].tolist())) > 300
 
 
-def test_swapped_words_are_neighbours_and_none_is_lost() -> None:
+def test_word_swap_permutes_adjacent_words() -> None:
     given, after = changed("word_swap", WORDS, share=0.3)
     assert torch.equal(given.sort(1)[0], after.sort(1)[0])
     moved = given != after
@@ -301,7 +301,7 @@ def declared(*names: str, **params: Any) -> list[Augment]:
     return [Augment(kind=name, params=params) for name in names]
 
 
-def test_mixup_blends_rows_by_shares_of_a_beta_and_keeps_the_mean() -> None:
+def test_mixup_weights_follow_beta_and_preserve_the_mean() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:64]
     given, target = data.inputs["image"][rows], data.target[rows]
@@ -323,7 +323,7 @@ def test_mixup_blends_rows_by_shares_of_a_beta_and_keeps_the_mean() -> None:
     assert np.mean(shares) == pytest.approx(np.maximum(drawn, 1 - drawn).mean(), abs=0.02)
 
 
-def test_cutmix_counts_targets_by_area() -> None:
+def test_cutmix_weights_targets_by_area() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:16]
     given, target = torch.rand(16, 1, 8, 8) + 1, data.target[rows]
@@ -341,7 +341,7 @@ def test_cutmix_counts_targets_by_area() -> None:
     assert max(shares) > 0.9
 
 
-def test_one_of_several_ways_to_mix_is_drawn_for_each_batch() -> None:
+def test_each_batch_draws_one_mixing_augmentation() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:8]
     augmenter = Augmenter(declared("mixup", "cutmix"), data, ["image"])
@@ -351,7 +351,7 @@ def test_one_of_several_ways_to_mix_is_drawn_for_each_batch() -> None:
 
 
 @pytest.mark.parametrize("name", ["horizontal_flip", "vertical_flip", "crop", "rotate", "scale"])
-def test_masks_move_along_with_their_pictures(name: str) -> None:
+def test_segmentation_masks_transform_with_their_images(name: str) -> None:
     data = prepare(DataChoice(dataset="shape_masks"))
     rows = data.split["train"][:40]
     mask = data.target[rows]
@@ -366,7 +366,7 @@ def test_masks_move_along_with_their_pictures(name: str) -> None:
     assert (after[:, 0].round() == moved)[~blended].float().mean() > 0.97
 
 
-def test_what_is_given_back_moves_along_and_noise_is_to_be_undone() -> None:
+def test_reconstruction_target_follows_geometry_but_not_noise() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:32]
     given = data.inputs["image"]
@@ -384,7 +384,7 @@ def test_what_is_given_back_moves_along_and_noise_is_to_be_undone() -> None:
 
 
 @pytest.mark.parametrize("name", ["requests", "commands"])
-def test_tags_stay_with_their_words(name: str) -> None:
+def test_word_swap_keeps_tags_aligned_with_words(name: str) -> None:
     data = prepare(DataChoice(dataset=name))
     rows = data.split["train"][:100]
     words, target = data.inputs["text"][rows], data.target[rows]
@@ -400,7 +400,7 @@ def test_tags_stay_with_their_words(name: str) -> None:
     assert pairs(after, moved) == pairs(words, target)
 
 
-def test_chance_depends_on_seed_epoch_and_row_alone() -> None:
+def test_augmentation_depends_only_on_seed_epoch_and_row() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:16]
     augmenter = Augmenter(declared("crop", "gaussian_noise", "mixup"), data, ["image"])
@@ -435,7 +435,9 @@ def test_chance_depends_on_seed_epoch_and_row_alone() -> None:
         (Augment(kind="colour"), ["image"], "Color is for color images, and the network reads none."),
     ],
 )
-def test_what_does_not_fit_is_said_in_a_sentence(one: Augment, names: Sequence[str] | None, words: str) -> None:
+def test_unsuitable_augmentation_is_rejected_with_a_message(
+    one: Augment, names: Sequence[str] | None, words: str
+) -> None:
     schema = Schema(
         (FieldSpec("image", "image", (1, 8, 8)), FieldSpec("measured", "vector", (2,))), TargetSpec("class"), 90
     )
@@ -448,14 +450,14 @@ def test_what_does_not_fit_is_said_in_a_sentence(one: Augment, names: Sequence[s
     assert not said or said.endswith(".")
 
 
-def test_words_are_not_swapped_where_the_next_one_is_to_be_told() -> None:
+def test_word_swap_is_rejected_for_next_token_prediction() -> None:
     data = prepare(DataChoice(dataset="tales"))
     expected = "Word swap reorders words without their targets; remove it."
     assert misfit(Augment(kind="word_swap"), data.schema) == expected
     assert misfit(Augment(kind="token_dropout"), data.schema) == ""
 
 
-def test_numbers_of_categories_are_no_words() -> None:
+def test_token_dropout_is_rejected_for_category_indices() -> None:
     data = prepare(DataChoice(dataset="clicks"))
     assert suited(data.schema.inputs[0], data.fields[0]) == []
     with pytest.raises(DataError, match="fits no field"):
@@ -472,7 +474,7 @@ def test_numbers_of_categories_are_no_words() -> None:
         ("breast_cancer", ["features"], ["jitter"]),
     ],
 )
-def test_a_preview_shows_the_example_changed(dataset: str, names: list[str], kinds: list[str]) -> None:
+def test_preview_returns_deterministic_augmented_examples(dataset: str, names: list[str], kinds: list[str]) -> None:
     data = prepare(DataChoice(dataset=dataset))
     row = int(data.split["train"][3])
     found = previewed(data, names, declared(*kinds), row, 5)
@@ -488,7 +490,7 @@ def test_a_preview_shows_the_example_changed(dataset: str, names: list[str], kin
     assert repr(found) == repr(previewed(data, names, declared(*kinds), row, 5))
 
 
-def test_a_document_keeps_what_it_declares_and_writes_nothing_else() -> None:
+def test_augmentations_round_trip_through_the_document() -> None:
     project = digits_mlp()
     plain = dumps(project)
     assert "augment" not in plain

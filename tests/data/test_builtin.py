@@ -41,14 +41,14 @@ def _rows(data: Prepared) -> dict[str, set[int]]:
     return {name: set(rows.tolist()) for name, rows in data.split.items()}
 
 
-def test_all_that_was_promised_is_there() -> None:
+def test_documented_builtin_datasets_are_listed() -> None:
     assert set(STATED) <= set(NAMES)
     listed = {info.name: info for info in datasets()}
     assert set(NAMES) <= set(listed)
     assert all(listed[name].builtin and listed[name].title and listed[name].summary for name in NAMES)
 
 
-def shapes_and_types_are_those_of_the_schema(name: str) -> None:
+def shapes_and_dtypes_match_the_schema(name: str) -> None:
     data = _data(name)
     seen = schema(DataChoice(dataset=name))
     assert seen == data.schema
@@ -97,7 +97,7 @@ def shapes_and_types_are_those_of_the_schema(name: str) -> None:
         assert data.target.shape == data.inputs[data.schema.inputs[0].name].shape
 
 
-def no_row_is_in_two_parts_and_none_is_lost(name: str) -> None:
+def splits_are_disjoint_and_complete(name: str) -> None:
     data = _data(name)
     parts = _rows(data)
     assert list(parts) == ["train", "validation", "test"]
@@ -114,7 +114,7 @@ def no_row_is_in_two_parts_and_none_is_lost(name: str) -> None:
         assert abs(len(parts["validation"]) - 0.15 * data.schema.rows) <= 1
 
 
-def data_that_hangs_together_is_cut_in_order_with_a_gap(name: str) -> None:
+def contiguous_data_is_split_in_order_with_a_gap(name: str) -> None:
     data = _data(name)
     if not data.raw.contiguous:
         assert data.raw.gap == 0
@@ -126,7 +126,7 @@ def data_that_hangs_together_is_cut_in_order_with_a_gap(name: str) -> None:
         assert after[0] - before[-1] == data.raw.gap + 1
 
 
-def test_no_value_of_the_sine_is_seen_in_two_parts() -> None:
+def test_sine_splits_share_no_value() -> None:
     data = _data("sine")
     window = data.schema.inputs[0].shape[0]
     # Row r holds the values r … r + window - 1 and foretells value r + window.
@@ -135,7 +135,7 @@ def test_no_value_of_the_sine_is_seen_in_two_parts() -> None:
     assert not seen[1] & seen[2]
 
 
-def a_seed_gives_the_same_split_again_and_another_another(name: str) -> None:
+def split_depends_on_the_seed(name: str) -> None:
     raw = whole(name).raw
     first, again, other = (split(raw, DataChoice(dataset=name, seed=seed)) for seed in (3, 3, 4))
     for part, rows in first.items():
@@ -143,7 +143,7 @@ def a_seed_gives_the_same_split_again_and_another_another(name: str) -> None:
     assert all(np.array_equal(rows, other[part]) for part, rows in first.items()) == raw.contiguous
 
 
-def every_class_has_its_share_in_every_part(name: str) -> None:
+def splits_are_stratified_by_class(name: str) -> None:
     data = _data(name)
     if data.schema.target.kind != "class" or data.raw.groups is not None:
         return
@@ -156,22 +156,22 @@ def every_class_has_its_share_in_every_part(name: str) -> None:
                 assert abs(counts[number] - share * count) <= 1, (shares, part, number)
 
 
-def data_is_the_same_each_time(name: str) -> None:
+def reading_is_deterministic(name: str) -> None:
     first, second = whole(name).raw, builtin()[name]().read()
     assert first.fingerprint() == second.fingerprint() == whole(name).fingerprint
     assert np.array_equal(first.target, second.target)
 
 
-def test_fingerprints_tell_data_apart() -> None:
+def test_fingerprints_differ_between_datasets() -> None:
     names = "digits breast_cancer wine diabetes spirals moons circles sine".split()  # those that are quickly read
     assert len({builtin()[name]().read().fingerprint() for name in names}) == len(names)
     raw = builtin()["wine"]().read()
     changed = dataclasses.replace(raw, target=np.roll(raw.target, 1))
     assert changed.fingerprint() != raw.fingerprint()
-    assert _spoiled(raw, np.array([0])).fingerprint() != raw.fingerprint()
+    assert _perturbed(raw, np.array([0])).fingerprint() != raw.fingerprint()
 
 
-def one_row_by_itself_is_encoded_as_in_the_whole(name: str) -> None:
+def single_rows_encode_as_in_the_dataset(name: str) -> None:
     data = _data(name)
     for index in (0, 1, data.schema.rows // 2, data.schema.rows - 1):
         arrays = data.encode(data.row(index))
@@ -181,13 +181,13 @@ def one_row_by_itself_is_encoded_as_in_the_whole(name: str) -> None:
             assert torch.equal(arrays[field][0], values[index])
 
 
-def a_row_that_lacks_something_gets_a_sentence(name: str) -> None:
+def incomplete_row_is_rejected_with_a_message(name: str) -> None:
     with pytest.raises(DataError) as caught:
         _data(name).encode({})
     assert "\n" not in str(caught.value)
 
 
-def examples_are_for_people(name: str) -> None:
+def examples_are_readable(name: str) -> None:
     data = _data(name)
     example = data.example(5)
     assert example.row == 5
@@ -210,7 +210,7 @@ def examples_are_for_people(name: str) -> None:
         assert example.series.shape == data.schema.inputs[0].shape
 
 
-def statistics_count_what_is_there(name: str) -> None:
+def statistics_match_the_dataset(name: str) -> None:
     data = _data(name)
     quality = statistics(data)
     assert quality.rows == data.schema.rows
@@ -220,7 +220,7 @@ def statistics_count_what_is_there(name: str) -> None:
     assert all(remark.endswith(".") and "\n" not in remark for remark in quality.remarks)
 
 
-def _spoiled(raw: RawDataset, rows: np.ndarray) -> RawDataset:
+def _perturbed(raw: RawDataset, rows: np.ndarray) -> RawDataset:
     """The same data with other values in some rows."""
     if isinstance(raw, Images):
         pixels = raw.pixels.copy()
@@ -232,7 +232,7 @@ def _spoiled(raw: RawDataset, rows: np.ndarray) -> RawDataset:
             values[rows] = values[rows] * 1000 + 77
         return dataclasses.replace(raw, numbers=numbers)
     if isinstance(raw, MultiFieldDataset):
-        return dataclasses.replace(raw, parts=tuple(_spoiled(part, rows) for part in raw.parts))
+        return dataclasses.replace(raw, parts=tuple(_perturbed(part, rows) for part in raw.parts))
     if isinstance(raw, Matrices):
         return dataclasses.replace(raw, values=raw.values + 1)
     if isinstance(raw, Categories):
@@ -257,20 +257,20 @@ def _spoiled(raw: RawDataset, rows: np.ndarray) -> RawDataset:
     return dataclasses.replace(raw, text="".join(letters))
 
 
-def preprocessing_is_fitted_on_training_rows_alone(name: str) -> None:
+def preprocessing_is_fitted_on_training_rows_only(name: str) -> None:
     data = _data(name)
     train, test = data.split["train"].numpy(), data.split["test"].numpy()
     fitted = data.preprocess["fields"]
     assert data.raw.fits(train) == fitted
-    assert _spoiled(data.raw, test).fits(train) == fitted
-    assert _spoiled(data.raw, data.split["validation"].numpy()).fits(train) == fitted
+    assert _perturbed(data.raw, test).fits(train) == fitted
+    assert _perturbed(data.raw, data.split["validation"].numpy()).fits(train) == fitted
     # The numbers of molecules are taken as they are, and environments declare their scales.
     if name != "molecules" and not isinstance(data.raw, Episodes):
         # So that the above says something.
-        assert _spoiled(data.raw, train[: len(train) // 2]).fits(train) != fitted
+        assert _perturbed(data.raw, train[: len(train) // 2]).fits(train) != fitted
 
 
-def numbers_are_standardised_by_the_training_rows(name: str) -> None:
+def numbers_are_standardized_by_training_statistics(name: str) -> None:
     data = _data(name)
     train = data.split["train"]
     field = data.schema.inputs[0]
@@ -291,20 +291,20 @@ def numbers_are_standardised_by_the_training_rows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_keeps_to_all(name: str) -> None:
+def test_builtin_dataset_passes_all_checks(name: str) -> None:
     """In one test, as each process would prepare the data for its part of several."""
-    shapes_and_types_are_those_of_the_schema(name)
-    no_row_is_in_two_parts_and_none_is_lost(name)
-    data_that_hangs_together_is_cut_in_order_with_a_gap(name)
-    a_seed_gives_the_same_split_again_and_another_another(name)
-    every_class_has_its_share_in_every_part(name)
-    data_is_the_same_each_time(name)
-    one_row_by_itself_is_encoded_as_in_the_whole(name)
-    a_row_that_lacks_something_gets_a_sentence(name)
-    examples_are_for_people(name)
-    statistics_count_what_is_there(name)
-    preprocessing_is_fitted_on_training_rows_alone(name)
-    numbers_are_standardised_by_the_training_rows(name)
+    shapes_and_dtypes_match_the_schema(name)
+    splits_are_disjoint_and_complete(name)
+    contiguous_data_is_split_in_order_with_a_gap(name)
+    split_depends_on_the_seed(name)
+    splits_are_stratified_by_class(name)
+    reading_is_deterministic(name)
+    single_rows_encode_as_in_the_dataset(name)
+    incomplete_row_is_rejected_with_a_message(name)
+    examples_are_readable(name)
+    statistics_match_the_dataset(name)
+    preprocessing_is_fitted_on_training_rows_only(name)
+    numbers_are_standardized_by_training_statistics(name)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_each_keeps_to_all(name: str) -> None:
         ("diabetes", lambda: sklearn_datasets.load_diabetes(scaled=False)),
     ],
 )
-def test_the_classics_are_those_of_scikit_learn(name: str, load: Any) -> None:
+def test_builtin_datasets_match_scikit_learn_loaders(name: str, load: Any) -> None:
     theirs, raw = load(), builtin()[name]().read()
     assert np.array_equal(np.ravel(raw.target), theirs.target)
     if isinstance(raw, Images):
@@ -329,7 +329,7 @@ def test_the_classics_are_those_of_scikit_learn(name: str, load: Any) -> None:
         assert list(raw.classes) == [str(label) for label in theirs.target_names]
 
 
-def test_masks_cover_the_shape_and_not_the_decoy() -> None:
+def test_masks_cover_the_shape_but_not_the_decoy() -> None:
     data = _data("shapes")
     assert data.masks is not None
     assert data.masks.dtype == torch.bool
@@ -350,7 +350,7 @@ def test_masks_cover_the_shape_and_not_the_decoy() -> None:
     assert size.masks.shape == (60, 40, 40)
 
 
-def test_each_shape_can_be_told_from_its_mask() -> None:
+def test_mask_fill_ratio_identifies_each_shape() -> None:
     data = _data("shapes")
     assert data.masks is not None
     fills = []
@@ -365,7 +365,7 @@ def test_each_shape_can_be_told_from_its_mask() -> None:
     assert cross < 0.65
 
 
-def test_the_vocabulary_is_that_of_the_training_texts() -> None:
+def test_vocabulary_comes_from_training_texts_only() -> None:
     data = _data("intents")
     field = data.token_field("text")
     vocabulary = field.vocabulary
@@ -381,7 +381,7 @@ def test_the_vocabulary_is_that_of_the_training_texts() -> None:
     assert data.encode({"text": "word " * 1000})["text"].shape == (1, field.length)
 
 
-def test_characters_go_there_and_back() -> None:
+def test_character_tokens_round_trip_to_text() -> None:
     data = _data("tales")
     assert isinstance(data.raw, Characters)
     tokens = data.inputs["text"]
@@ -393,7 +393,7 @@ def test_characters_go_there_and_back() -> None:
     assert "".join(data.row(row)["text"] for row in range(len(data.raw))) == text[: len(data.raw) * 64]
 
 
-def test_bigram_entropy_by_another_way() -> None:
+def test_bigram_entropy_matches_a_direct_computation() -> None:
     data = _data("tales", options={"length": 32})
     size = data.schema.inputs[0].vocabulary
     assert size is not None
@@ -429,7 +429,9 @@ def test_bigram_entropy_by_another_way() -> None:
         ("digits", {"x": 1}, "x"),
     ],
 )
-def test_bad_choices_get_a_sentence(home: Path, name: str, options: dict[str, Any], said: str) -> None:
+def test_invalid_data_choice_is_rejected_with_a_message(
+    home: Path, name: str, options: dict[str, Any], said: str
+) -> None:
     with pytest.raises(DataError) as caught:
         prepare(DataChoice(dataset=name, options=options), home)
     message = str(caught.value)
@@ -439,10 +441,10 @@ def test_bad_choices_get_a_sentence(home: Path, name: str, options: dict[str, An
     assert len(message) < 600
 
 
-def test_no_choice_has_no_schema() -> None:
+def test_empty_data_choice_has_no_schema() -> None:
     assert schema(DataChoice()) is None
 
 
-def test_a_split_with_nothing_left_to_train_on_is_refused() -> None:
+def test_split_with_an_empty_training_part_is_rejected() -> None:
     with pytest.raises(DataError, match="train split would be empty"):
         _data("wine", validation=0.5, test=0.5)

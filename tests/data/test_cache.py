@@ -17,7 +17,7 @@ from netloom.document import DataChoice
 from tests.data.samples import columns, csv, pack, pictures
 
 
-def test_importing_loads_nothing_heavy() -> None:
+def test_importing_the_registry_loads_no_heavy_modules() -> None:
     code = (
         "import sys\nfrom netloom.data.builtin_registry import builtin\nbuiltin()\n"
         "print([name for name in ('torch', 'sklearn', 'pandas', 'PIL', 'pyarrow', 'scipy') if name in sys.modules])"
@@ -26,14 +26,14 @@ def test_importing_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_same_choice_is_prepared_once(home: Path) -> None:
+def test_equal_choices_share_one_prepared_dataset(home: Path) -> None:
     choice = DataChoice(dataset="wine", seed=3)
     assert prepare(choice, home) is prepare(DataChoice(dataset="wine", seed=3), home)
     assert prepare(choice, home) is not prepare(DataChoice(dataset="wine", seed=4), home)
     assert schema(DataChoice(), home) is None
 
 
-def test_a_schema_is_remembered_for_longer_than_the_data(home: Path) -> None:
+def test_schema_stays_cached_after_the_data_is_evicted(home: Path) -> None:
     choices = [DataChoice(dataset="shapes", options={"rows": 2_000 + n}) for n in range(6)]
     start = time.process_time()
     first = [schema(choice, home) for choice in choices]
@@ -43,7 +43,7 @@ def test_a_schema_is_remembered_for_longer_than_the_data(home: Path) -> None:
     assert time.process_time() - start < read / 20
 
 
-def test_removed_data_is_gone_though_it_was_remembered(home: Path) -> None:
+def test_removed_dataset_is_evicted_from_the_cache(home: Path) -> None:
     info = add_file(csv(columns()), "data.csv", home)
     choice = DataChoice(dataset=info.name)
     prepare(choice, home)
@@ -55,7 +55,7 @@ def test_removed_data_is_gone_though_it_was_remembered(home: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"created_at": 1}', b'{"id": null}'])
-def test_a_folder_that_is_not_ours_is_passed_over(home: Path, content: bytes) -> None:
+def test_folder_with_invalid_metadata_is_not_listed(home: Path, content: bytes) -> None:
     info = add_file(csv(columns()), "data.csv", home)
     meta = find_upload(info.name, home) / "meta.json"
     meta.write_bytes(content)
@@ -66,7 +66,7 @@ def test_a_folder_that_is_not_ours_is_passed_over(home: Path, content: bytes) ->
 
 @pytest.mark.parametrize("kept", ["table.parquet", "images.npz"])
 @pytest.mark.parametrize("content", [None, b"", b"PAR1PAR1", b"PK\x03\x04", bytes(5_000)])
-def test_what_was_kept_may_be_damaged(home: Path, kept: str, content: bytes | None) -> None:
+def test_damaged_stored_file_is_reported(home: Path, kept: str, content: bytes | None) -> None:
     if kept == "images.npz":
         info = add_file(pack(pictures()), "x.zip", home)
     else:
@@ -80,7 +80,7 @@ def test_what_was_kept_may_be_damaged(home: Path, kept: str, content: bytes | No
     remove(info.name, home)
 
 
-def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
+def test_unicode_titles_survive_an_ascii_locale(home: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from netloom.data import add_file, datasets\n"
         f"title = {'Größe 漢字'!a}\n"
@@ -97,7 +97,7 @@ def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
     assert json.loads((next((home / "data").iterdir()) / "meta.json").read_text("utf-8"))["title"] == "Größe 漢字"
 
 
-def test_large_data_is_encoded_in_parts_that_fit_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunked_encoding_matches_encoding_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = prepare(DataChoice(dataset="digits", seed=11), home)
     monkeypatch.setattr("netloom.data.preparation.encoded_arrays.CHUNK", 100)
     clear_cache()

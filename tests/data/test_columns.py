@@ -32,15 +32,15 @@ DAYS = pd.date_range("2023-11-20", periods=ROWS, freq="29h").strftime("%Y-%m-%dT
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def uploaded_table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A table of many kinds of columns, and the folder that it was added to."""
     home = tmp_path_factory.mktemp("home")
     return add_file(csv(mixed()), "data.csv", home, target="label").name, home
 
 
-def said(kept: tuple[str, Path], **columns_: Any) -> Prepared:
+def prepared_with(uploaded_table: tuple[str, Path], **columns_: Any) -> Prepared:
     """The table, prepared as these settings say."""
-    name, home = kept
+    name, home = uploaded_table
     return prepare(DataChoice(dataset=name, options={"columns": columns_}), home)
 
 
@@ -83,38 +83,38 @@ IMPUTERS = {
 
 
 @pytest.mark.parametrize("scale", SCALERS)
-def test_numbers_are_scaled_as_scikit_learn_scales_them(kept: tuple[str, Path], scale: str) -> None:
-    data = said(kept, price={"scale": scale, "impute": "mean"})
+def test_numeric_scaling_matches_scikit_learn(uploaded_table: tuple[str, Path], scale: str) -> None:
+    data = prepared_with(uploaded_table, price={"scale": scale, "impute": "mean"})
     train = data.split["train"].numpy()
     assert len(train) == 56
-    theirs = make_pipeline(SimpleImputer(strategy="mean"), SCALERS[scale]).fit(PRICE[train, None])
-    assert np.allclose(feature(data, "price"), theirs.transform(PRICE[:, None])[:, 0], atol=2e-5)
+    reference = make_pipeline(SimpleImputer(strategy="mean"), SCALERS[scale]).fit(PRICE[train, None])
+    assert np.allclose(feature(data, "price"), reference.transform(PRICE[:, None])[:, 0], atol=2e-5)
 
 
 @pytest.mark.parametrize("impute", IMPUTERS)
 @pytest.mark.parametrize("name", ["price", "rooms"])
-def test_missing_numbers_become_what_scikit_learn_makes_of_them(kept: tuple[str, Path], impute: str, name: str) -> None:
+def test_numeric_imputation_matches_scikit_learn(uploaded_table: tuple[str, Path], impute: str, name: str) -> None:
     settings = {"impute": impute, "scale": "none", "indicator": True, **({"fill": 7.5} if impute == "constant" else {})}
-    data = said(kept, **{name: settings})
+    data = prepared_with(uploaded_table, **{name: settings})
     values = np.asarray(mixed()[name], dtype=np.float64)[:, None]
     train = data.split["train"].numpy()
-    theirs = IMPUTERS[impute].fit(values[train]).transform(values)
-    assert np.allclose(feature(data, name), theirs[:, 0])
+    reference = IMPUTERS[impute].fit(values[train]).transform(values)
+    assert np.allclose(feature(data, name), reference[:, 0])
     missing = MissingIndicator(features="all").fit(values[train]).transform(values)
     assert np.array_equal(feature(data, f"{name} is missing"), missing[:, 0])
 
 
-def test_quantiles_of_many_equal_numbers_are_those_of_scikit_learn(home: Path) -> None:
+def test_quantile_scaling_with_ties_matches_scikit_learn(home: Path) -> None:
     spent = np.where(RANDOM.random(ROWS) < 0.6, 0.0, RANDOM.exponential(size=ROWS)).round(1)
     data = read(csv(columns(spent=spent)), home, columns={"spent": {"scale": "quantile"}})
     train = data.split["train"].numpy()
-    theirs = preprocessing.QuantileTransformer(n_quantiles=len(train), subsample=None).fit(spent[train, None])
-    assert np.allclose(feature(data, "spent"), theirs.transform(spent[:, None])[:, 0], atol=1e-6)
+    reference = preprocessing.QuantileTransformer(n_quantiles=len(train), subsample=None).fit(spent[train, None])
+    assert np.allclose(feature(data, "spent"), reference.transform(spent[:, None])[:, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", SCALERS)
-def test_scaled_numbers_go_back_to_their_own_units(kept: tuple[str, Path], scale: str) -> None:
-    data = said(kept, price={"scale": scale, "indicator": True})
+def test_scaling_inverts_to_original_units(uploaded_table: tuple[str, Path], scale: str) -> None:
+    data = prepared_with(uploaded_table, price={"scale": scale, "indicator": True})
     field = next(field for field in data.preprocess["fields"] if field["name"] == "features")
     rows = data.split["train"].numpy()
     rows = rows[~np.isnan(PRICE[rows])]
@@ -125,20 +125,20 @@ def test_scaled_numbers_go_back_to_their_own_units(kept: tuple[str, Path], scale
 # ---------------------------------------------------------------- categories, dates, yes and no
 
 
-def test_one_hot_categories_are_those_of_scikit_learn(home: Path) -> None:
+def test_one_hot_encoding_matches_scikit_learn(home: Path) -> None:
     kinds = [None if n % 9 == 0 else kind for n, kind in enumerate(columns()["kind"])]
     data = read(csv(columns() | {"kind": kinds}), home, columns={"kind": {"impute": "most_frequent"}})
     train = data.split["train"].numpy()
-    theirs = make_pipeline(
+    reference = make_pipeline(
         SimpleImputer(strategy="most_frequent", missing_values=None), preprocessing.OneHotEncoder(sparse_output=False)
     ).fit(np.array(kinds, dtype=object)[train, None])
-    expected = theirs.transform(np.array(kinds, dtype=object)[:, None])
+    expected = reference.transform(np.array(kinds, dtype=object)[:, None])
     found = np.stack([feature(data, f"kind = {name}") for name in "abc"], axis=1)
     assert np.array_equal(found, expected)
 
 
-def test_hashed_categories_keep_their_place_whatever_training_saw(kept: tuple[str, Path]) -> None:
-    data = said(kept, city={"kind": "category", "encode": "hash", "buckets": 16})
+def test_hashed_categories_use_stable_buckets(uploaded_table: tuple[str, Path]) -> None:
+    data = prepared_with(uploaded_table, city={"kind": "category", "encode": "hash", "buckets": 16})
     names = [name for name in data.schema.inputs[0].columns if name.startswith("city #")]
     assert len(names) == 16
     found = np.stack([feature(data, name) for name in names], axis=1)
@@ -148,9 +148,9 @@ def test_hashed_categories_keep_their_place_whatever_training_saw(kept: tuple[st
     assert never[0, [data.schema.inputs[0].columns.index(name) for name in names]].sum() == 1
 
 
-def test_categories_become_numbers_for_an_embedding(kept: tuple[str, Path]) -> None:
+def test_index_encoded_categories_become_embedding_indices(uploaded_table: tuple[str, Path]) -> None:
     indexed = {"kind": "category", "encode": "index"}
-    data = said(kept, kind=indexed, rooms=indexed, city={"kind": "category", "encode": "own"})
+    data = prepared_with(uploaded_table, kind=indexed, rooms=indexed, city={"kind": "category", "encode": "own"})
     assert isinstance(data.raw, MultiFieldDataset)
     fields = {field.name: field for field in data.schema.inputs}
     assert fields["categories"].columns == ("kind", "rooms")
@@ -165,7 +165,7 @@ def test_categories_become_numbers_for_an_embedding(kept: tuple[str, Path]) -> N
 
 
 @pytest.mark.parametrize("cities", [60, 10])
-def test_a_constant_fill_has_its_own_category_however_rare_it_is(home: Path, cities: int) -> None:
+def test_constant_fill_gets_a_category_even_if_rare(home: Path, cities: int) -> None:
     city = [f"city {n % cities:02}" for n in range(ROWS * 9)]
     table = {
         "size": range(ROWS * 9 + 8),
@@ -179,9 +179,9 @@ def test_a_constant_fill_has_its_own_category_however_rare_it_is(home: Path, cit
     assert missing[data.schema.inputs[0].columns.index("city = unknown")] == 1
 
 
-def test_dates_become_the_parts_that_were_chosen(kept: tuple[str, Path]) -> None:
+def test_dates_expand_to_the_selected_parts(uploaded_table: tuple[str, Path]) -> None:
     parts = ["year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute", "days"]
-    data = said(kept, when={"parts": parts, "scale": "none"})
+    data = prepared_with(uploaded_table, when={"parts": parts, "scale": "none"})
     moments = pd.to_datetime(pd.Series(DAYS))
     names = {"weekday": "day_of_week", "yearday": "day_of_year"}
     for part in parts[:-1]:
@@ -191,8 +191,8 @@ def test_dates_become_the_parts_that_were_chosen(kept: tuple[str, Path]) -> None
     assert torch.equal(data.encode(plain)["features"][0], data.inputs["features"][5])
 
 
-def test_yes_and_no_are_one_and_nothing(kept: tuple[str, Path]) -> None:
-    data = said(kept, paid={"kind": "boolean", "scale": "none", "impute": "constant", "fill": -1.0})
+def test_boolean_column_encodes_yes_and_no_as_1_and_0(uploaded_table: tuple[str, Path]) -> None:
+    data = prepared_with(uploaded_table, paid={"kind": "boolean", "scale": "none", "impute": "constant", "fill": -1.0})
     expected = [{"yes": 1, "no": 0, "": -1}[cell] for cell in mixed()["paid"]]
     assert feature(data, "paid").tolist() == expected
     for cell, number in (("Yes", 1), (True, 1), ("0", 0), ("false", 0), (None, -1), ("NA", -1)):
@@ -202,8 +202,8 @@ def test_yes_and_no_are_one_and_nothing(kept: tuple[str, Path]) -> None:
         data.encode({**data.row(0), "paid": "perhaps"})
 
 
-def test_a_text_may_stand_beside_numbers(kept: tuple[str, Path]) -> None:
-    data = said(kept, note={"kind": "text", "tokens": "words"})
+def test_text_column_becomes_a_separate_input(uploaded_table: tuple[str, Path]) -> None:
+    data = prepared_with(uploaded_table, note={"kind": "text", "tokens": "words"})
     assert [field.kind for field in data.schema.inputs] == ["vector", "tokens"]
     raw = (
         next(part for part in data.raw.parts if isinstance(part, Texts))
@@ -220,17 +220,17 @@ def test_a_text_may_stand_beside_numbers(kept: tuple[str, Path]) -> None:
 # ---------------------------------------------------------------- roles
 
 
-def test_several_numbers_are_predicted_side_by_side(kept: tuple[str, Path]) -> None:
-    data = said(kept, label={"role": "input"}, size={"role": "target"}, house={"role": "target"})
+def test_multiple_numeric_targets_are_standardized(uploaded_table: tuple[str, Path]) -> None:
+    data = prepared_with(uploaded_table, label={"role": "input"}, size={"role": "target"}, house={"role": "target"})
     assert data.schema.target.name == "size, house"
     assert data.schema.target.shape == (2,)
     expected = np.stack([mixed()["size"], mixed()["house"]], axis=1)
     assert np.allclose(data.restore(data.target).numpy(), expected, atol=1e-4)
-    theirs = preprocessing.StandardScaler().fit(expected[data.split["train"].numpy()])
-    assert np.allclose(data.target.numpy(), theirs.transform(expected), atol=1e-5)
+    reference = preprocessing.StandardScaler().fit(expected[data.split["train"].numpy()])
+    assert np.allclose(data.target.numpy(), reference.transform(expected), atol=1e-5)
 
 
-def test_groups_times_weights_and_given_parts_are_no_inputs(home: Path) -> None:
+def test_group_time_weight_and_split_columns_are_not_inputs(home: Path) -> None:
     part = (["train"] * 6 + ["Val", "test"]) * (ROWS // 8)
     table = csv(mixed() | {"part": part, "weight": np.arange(ROWS) + 1.0})
     data = read(table, home, columns={"part": {"role": "split"}, "weight": {"role": "weight"}})
@@ -251,16 +251,21 @@ def test_groups_times_weights_and_given_parts_are_no_inputs(home: Path) -> None:
     ]
 
 
-def test_a_number_may_be_classes_and_classes_numbers(kept: tuple[str, Path]) -> None:
+def test_numeric_target_can_be_regression_or_classification(uploaded_table: tuple[str, Path]) -> None:
     assert (
-        said(kept, label={"role": "ignore"}, rooms={"role": "target", "kind": "number"}).schema.target.kind == "number"
+        prepared_with(
+            uploaded_table, label={"role": "ignore"}, rooms={"role": "target", "kind": "number"}
+        ).schema.target.kind
+        == "number"
     )
-    classes = said(kept, label={"role": "ignore"}, rooms={"role": "target", "kind": "category"}).schema.target.classes
+    classes = prepared_with(
+        uploaded_table, label={"role": "ignore"}, rooms={"role": "target", "kind": "category"}
+    ).schema.target.classes
     assert classes == ("0", "1", "2", "3")
 
 
-def test_ignored_columns_change_nothing(kept: tuple[str, Path]) -> None:
-    data = said(kept, price={"role": "ignore"})
+def test_ignored_columns_do_not_affect_encoding(uploaded_table: tuple[str, Path]) -> None:
+    data = prepared_with(uploaded_table, price={"role": "ignore"})
     assert "price" not in data.schema.inputs[0].columns
     row = data.row(0)
     assert torch.equal(data.encode(row)["features"], data.encode({**row, "price": 9})["features"])
@@ -281,8 +286,8 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def test_nothing_is_fitted_to_rows_that_are_not_trained_on(home: Path, kept: tuple[str, Path]) -> None:
-    first = said(kept, **EVERYTHING)
+def test_preprocessing_ignores_validation_and_test_rows(home: Path, uploaded_table: tuple[str, Path]) -> None:
+    first = prepared_with(uploaded_table, **EVERYTHING)
     table = pd.DataFrame(mixed())
     others = torch.cat([first.split["validation"], first.split["test"]]).numpy()
     spoiled: dict[str, Any] = {
@@ -298,8 +303,8 @@ def test_nothing_is_fitted_to_rows_that_are_not_trained_on(home: Path, kept: tup
     assert read(table.to_csv(index=False).encode(), home, columns=EVERYTHING).preprocess != first.preprocess
 
 
-def test_rows_as_people_have_them_are_encoded_as_in_training(kept: tuple[str, Path]) -> None:
-    data = said(kept, **EVERYTHING)
+def test_csv_rows_encode_as_in_training(uploaded_table: tuple[str, Path]) -> None:
+    data = prepared_with(uploaded_table, **EVERYTHING)
     preprocess = json.loads(json.dumps(data.preprocess, allow_nan=False))
     # The rows of the file itself, all of it text, as a CSV reader gives them.
     rows: list[Any] = pd.read_csv(io.BytesIO(csv(mixed())), dtype=str, keep_default_na=False).to_dict("records")
@@ -308,10 +313,10 @@ def test_rows_as_people_have_them_are_encoded_as_in_training(kept: tuple[str, Pa
 
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "everything"])
-def test_columns_together_and_row_by_row_are_the_same_to_the_bit(
-    kept: tuple[str, Path], settings: dict[str, Any]
+def test_columnar_and_row_encoding_are_bitwise_equal(
+    uploaded_table: tuple[str, Path], settings: dict[str, Any]
 ) -> None:
-    data = said(kept, **settings)
+    data = prepared_with(uploaded_table, **settings)
     found = encode_rows(data.preprocess, [data.row(index) for index in range(len(data.raw))])
     assert list(found) == list(data.inputs)
     for name, array in found.items():
@@ -354,23 +359,25 @@ def test_columns_together_and_row_by_row_are_the_same_to_the_bit(
     ],
     ids=str,
 )
-def test_what_cannot_be_gets_a_sentence(kept: tuple[str, Path], settings: Any, said_: str) -> None:
-    name, home = kept
+def test_invalid_column_settings_are_rejected_with_a_message(
+    uploaded_table: tuple[str, Path], settings: Any, said_: str
+) -> None:
+    name, home = uploaded_table
     with pytest.raises(DataError, match=said_) as caught:
         prepare(DataChoice(dataset=name, options={"columns": settings}), home)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
 
 
-def test_built_in_tables_take_settings_as_well() -> None:
+def test_builtin_tables_accept_column_settings() -> None:
     usual = prepare(DataChoice(dataset="wine"))
     options: dict[str, Any] = {"columns": {"alcohol": {"scale": "minmax"}, "ash": {"role": "ignore"}}}
     data = prepare(DataChoice(dataset="wine", options=options))
     assert isinstance(usual.raw, Table)
     assert set(usual.schema.inputs[0].columns) - set(data.schema.inputs[0].columns) == {"ash"}
     alcohol = usual.raw.numbers["alcohol"][:, None]
-    theirs = preprocessing.MinMaxScaler().fit(alcohol[data.split["train"].numpy()])
-    assert np.allclose(feature(data, "alcohol"), theirs.transform(alcohol)[:, 0], atol=1e-6)
+    reference = preprocessing.MinMaxScaler().fit(alcohol[data.split["train"].numpy()])
+    assert np.allclose(feature(data, "alcohol"), reference.transform(alcohol)[:, 0], atol=1e-6)
     shown = {column.name: column for column in overview(DataChoice(dataset="wine", options=options))}
     assert (shown["ash"].role, shown["alcohol"].role) == ("ignore", "input")
     with pytest.raises(DataError, match="learned from or ignored"):
@@ -383,7 +390,7 @@ def test_built_in_tables_take_settings_as_well() -> None:
 # ---------------------------------------------------------------- what people see
 
 
-def test_the_overview_counts_as_pandas_counts(home: Path) -> None:
+def test_overview_counts_match_pandas(home: Path) -> None:
     table = pd.DataFrame(mixed())
     info = add_file(csv(mixed()), "data.csv", home, target="label")
     found = {column.name: column for column in overview(DataChoice(dataset=info.name), home)}
@@ -402,7 +409,7 @@ def test_the_overview_counts_as_pandas_counts(home: Path) -> None:
     assert float(found["price"].low) == pytest.approx(np.nanmin(PRICE), rel=1e-5)
 
 
-def test_what_is_said_of_columns_is_part_of_the_document(home: Path) -> None:
+def test_column_settings_round_trip_through_the_document(home: Path) -> None:
     info = add_file(csv(mixed()), "data.csv", home, target="label")
     choice = DataChoice(dataset=info.name, split="group", folds=4, fold=2, options={"columns": EVERYTHING})
     project: Project = blank("x").model_copy(update={"data": choice})

@@ -16,7 +16,7 @@ from tests.data.samples import columns, csv, read
 
 
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "intents", "clicks", "dates", "sine", "commands", "parts"])
-def test_it_says_what_the_data_is(name: str) -> None:
+def test_dataset_card_describes_the_data(name: str) -> None:
     choice = DataChoice(dataset=name)
     data, info = prepare(choice), next(info for info in datasets() if info.name == name)
     made = card(info, data, choice)
@@ -30,7 +30,7 @@ def test_it_says_what_the_data_is(name: str) -> None:
     assert all(name.replace("_", "\\_") in text for name in list(made["classes"])[:3])
 
 
-def test_findings_are_listed_and_markup_is_not_obeyed(home: Path) -> None:
+def test_dataset_card_lists_findings_and_escapes_markup(home: Path) -> None:
     table = columns(same=1)
     table["label"] = [f"<b>{'[x](y)' if value == 'yes' else '# no | `'}" for value in table["label"]]
     data = read(csv(table), home)
@@ -44,7 +44,7 @@ def test_findings_are_listed_and_markup_is_not_obeyed(home: Path) -> None:
     assert "<b>" not in text
 
 
-def test_it_is_kept_beside_a_run(tmp_path: Path) -> None:
+def test_dataset_card_is_saved_with_the_run(tmp_path: Path) -> None:
     choice = DataChoice(dataset="wine")
     info = next(info for info in datasets() if info.name == "wine")
     save_card(RunArtifacts.in_directory(tmp_path), prepare(choice), choice, tmp_path)

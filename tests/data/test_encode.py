@@ -52,7 +52,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _alone(package: Path, data: Prepared, row: int) -> dict[str, np.ndarray]:
+def _encode_in_isolation(package: Path, data: Prepared, row: int) -> dict[str, np.ndarray]:
     request = json.dumps({"preprocess": data.preprocess, "row": _plain(data.row(row))}, allow_nan=False)
     done = subprocess.run(
         [sys.executable, "-I", "-c", ALONE, str(package)], input=request, capture_output=True, text=True, check=True
@@ -61,15 +61,15 @@ def _alone(package: Path, data: Prepared, row: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents", "tales"])
-def test_it_runs_by_itself_on_what_json_can_hold(package: Path, name: str) -> None:
+def test_exported_encoder_runs_without_torch_or_netloom(package: Path, name: str) -> None:
     data = whole(name)
-    for field, array in _alone(package, data, 3).items():
+    for field, array in _encode_in_isolation(package, data, 3).items():
         assert array.dtype == data.inputs[field].numpy().dtype
         assert np.array_equal(array[0], data.inputs[field][3].numpy())
 
 
 @pytest.mark.parametrize("name", [*builtin(), "table", "pictures"])
-def test_a_preprocess_says_everything_in_json(home: Path, name: str) -> None:
+def test_preprocessing_state_round_trips_through_json(home: Path, name: str) -> None:
     if name == "table":
         data = read(csv(columns(when=["2024-05-31", "", "2023-01-01T12:30:00", "1969-02-03"] * 20)), home)
     elif name == "pictures":
@@ -82,7 +82,7 @@ def test_a_preprocess_says_everything_in_json(home: Path, name: str) -> None:
         assert np.array_equal(array, data.inputs[field][:8].numpy())
 
 
-def test_a_table_takes_what_a_csv_reader_gives(home: Path) -> None:
+def test_table_encodes_csv_strings_like_typed_values(home: Path) -> None:
     data = read(csv(columns(flag=["True", "False"] * 40)), home)
     typed = data.encode({"size": 1.5, "kind": "a", "flag": True})
     texts = data.encode({"size": " 1.5 ", "kind": "a", "flag": "true"})
@@ -92,7 +92,7 @@ def test_a_table_takes_what_a_csv_reader_gives(home: Path) -> None:
 
 
 @pytest.mark.parametrize("cells", [[1, 2.5, None], ["1", " 2.5", ""], [1, "2.5", "NA"], [True, 2.5, "null"]])
-def test_numbers_are_the_same_however_they_are_written(home: Path, cells: list[Any]) -> None:
+def test_number_encoding_ignores_their_spelling(home: Path, cells: list[Any]) -> None:
     data = read(csv(columns()), home)
     rows = [{"size": cell, "kind": "a"} for cell in cells]
     together = encode_rows(data.preprocess, rows)["features"]
@@ -103,7 +103,7 @@ def test_numbers_are_the_same_however_they_are_written(home: Path, cells: list[A
 
 
 @pytest.mark.parametrize("cell", ["many", "1,5", "inf", "-inf", math.inf, [1], {}, object(), 10**400])
-def test_a_table_refuses_what_is_no_number(home: Path, cell: Any) -> None:
+def test_table_rejects_non_numeric_cells(home: Path, cell: Any) -> None:
     with pytest.raises(DataError, match="'size' takes"):
         read(csv(columns()), home).encode({"size": cell, "kind": "a"})
 
@@ -116,13 +116,13 @@ RAGGED: list[Any] = [
 
 @pytest.mark.parametrize("value", RAGGED, ids=range(len(RAGGED)))
 @pytest.mark.parametrize(("name", "field"), [("digits", "image"), ("sine", "series")])
-def test_pictures_and_series_refuse_what_does_not_fit(name: str, field: str, value: Any) -> None:
+def test_image_and_series_reject_invalid_shapes(name: str, field: str, value: Any) -> None:
     with pytest.raises(DataError) as caught:
         whole(name).encode({field: value})
     assert str(caught.value).endswith(".")
 
 
-def test_a_picture_may_have_its_channels_first_last_or_left_out(home: Path) -> None:
+def test_image_channels_may_be_first_last_or_absent(home: Path) -> None:
     data = read(pack(pictures()), home, "pictures.zip", size=9)
     pixels = data.row(0)["image"]
     assert pixels.shape == (3, 9, 9)
@@ -134,13 +134,13 @@ def test_a_picture_may_have_its_channels_first_last_or_left_out(home: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents"])
-def test_a_row_without_its_field_is_told_what_it_lacks(name: str) -> None:
+def test_row_without_a_field_names_the_missing_column(name: str) -> None:
     data = whole(name)
     with pytest.raises(EncodeError, match="has no column"):
         encode(data.preprocess, {"</script>": 1})
 
 
-def test_words_keep_what_belongs_together() -> None:
+def test_word_tokenizer_keeps_contractions_together() -> None:
     assert words("Don't stop, Zoë’s 2nd-best!") == ["don't", "stop", ",", "zoë's", "2nd", "-", "best", "!"]
     assert words("") == []
 
@@ -156,11 +156,11 @@ def test_words_keep_what_belongs_together() -> None:
         ("2024-12-31T23:30:00-02:00", "month", 1),
     ],
 )
-def test_parts_of_dates(text: str, part: str, expected: float) -> None:
+def test_date_parts_are_extracted(text: str, part: str, expected: float) -> None:
     assert date_part(text, part, "when") == expected
 
 
-def test_a_missing_date_is_no_number() -> None:
+def test_missing_dates_are_nan_and_invalid_dates_fail() -> None:
     assert all(math.isnan(date_part(value, "days", "when")) for value in (None, "", " ", "NaT", math.nan))
     for value in ("tomorrow", "31.12.2024", 5, "2024-13-01"):
         with pytest.raises(EncodeError, match="takes dates"):

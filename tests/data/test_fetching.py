@@ -99,12 +99,12 @@ def server() -> Iterator[str]:
     thread.join()
 
 
-def fetched(address: str, folder: Path, **options: int) -> Path:
+def downloaded(address: str, folder: Path, **options: int) -> Path:
     return download(address, folder, lambda share, what: None, server=False, private=True, **options)
 
 
 @pytest.mark.parametrize("path", ["table.csv", "table.csv?of=2020&x=%2F..", "chunked", "moved"])
-def test_what_arrives_is_what_was_sent(server: str, tmp_path: Path, path: str) -> None:
+def test_download_matches_the_served_file(server: str, tmp_path: Path, path: str) -> None:
     told: list[float] = []
     found = download(f"{server}/{path}", tmp_path, lambda share, what: told.append(share), server=False, private=True)
     assert found.read_bytes() == TABLE
@@ -113,7 +113,7 @@ def test_what_arrives_is_what_was_sent(server: str, tmp_path: Path, path: str) -
     assert told[-1] == (0.0 if path == "chunked" else 1.0)  # how much comes is not said there
 
 
-def test_a_fetched_table_is_added_like_any_other(server: str, console: Console) -> None:
+def test_downloaded_table_is_added_as_a_dataset(server: str, console: Console) -> None:
     value = console("data", "add", f"{server}/table.csv", "--allow-private", "--json").value
     assert (value["title"], value["rows"], value["task"]) == ("table", 60, "classification")
 
@@ -129,18 +129,18 @@ def test_a_fetched_table_is_added_like_any_other(server: str, console: Console) 
         ("page", "is a web page"),
     ],
 )
-def test_what_goes_wrong_is_said_and_leaves_nothing(server: str, tmp_path: Path, path: str, said: str) -> None:
+def test_failed_download_is_reported_and_leaves_no_file(server: str, tmp_path: Path, path: str, said: str) -> None:
     with pytest.raises(FetchError, match=said):
-        fetched(f"{server}/{path}", tmp_path, max_bytes=1_000_000)
+        downloaded(f"{server}/{path}", tmp_path, max_bytes=1_000_000)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_size_that_is_announced_is_refused_before_it_comes(server: str, tmp_path: Path) -> None:
+def test_oversized_content_length_is_rejected(server: str, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="NETLOOM_DOWNLOAD_MB"):
-        fetched(f"{server}/table.csv", tmp_path, max_bytes=100)
+        downloaded(f"{server}/table.csv", tmp_path, max_bytes=100)
 
 
-def test_no_address_of_this_network_is_spoken_to(server: str, tmp_path: Path) -> None:
+def test_private_addresses_are_never_contacted(server: str, tmp_path: Path) -> None:
     port = server.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"):
         with pytest.raises(FetchError, match=r"own network|no machine|no address"):
@@ -148,7 +148,9 @@ def test_no_address_of_this_network_is_spoken_to(server: str, tmp_path: Path) ->
     assert Handler.seen == []
 
 
-def test_nor_where_a_machine_sends_one_on_to_it(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirect_to_a_private_address_is_rejected(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # 127.0.0.1 stands for a machine of the open internet here; where it sends one on to does not.
     known = public
     monkeypatch.setattr("netloom.data.downloads.address.public", lambda number: number == "127.0.0.1" or known(number))
@@ -177,11 +179,11 @@ def test_nor_where_a_machine_sends_one_on_to_it(server: str, tmp_path: Path, mon
         ("2002:7f00:1::", False),
     ],
 )
-def test_which_numbers_are_of_the_open_internet(number: str, open_to_all: bool) -> None:
+def test_public_ip_addresses_are_recognized(number: str, open_to_all: bool) -> None:
     assert public(number) is open_to_all
 
 
-def test_each_number_of_a_name_has_to_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_resolved_address_must_be_public(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 80)) for number in ("8.8.8.8", "10.0.0.5")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(FetchError, match=r"10\.0\.0\.5"):
@@ -192,26 +194,24 @@ def test_each_number_of_a_name_has_to_be_open(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     "address", ["file:///etc/passwd", "ftp://example.org/a", "http://", "http://a:b@example.org/x", "http://x:99999/"]
 )
-def test_what_is_no_address_of_the_web(address: str, tmp_path: Path) -> None:
+def test_invalid_url_is_rejected(address: str, tmp_path: Path) -> None:
     with pytest.raises(FetchError):
-        fetched(address, tmp_path)
+        downloaded(address, tmp_path)
 
 
-def test_a_name_that_nobody_has_is_said_in_words(tmp_path: Path) -> None:
+def test_unresolvable_host_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="no network; look at the address"):
-        fetched("https://nobody.invalid/table.csv", tmp_path)
+        downloaded("https://nobody.invalid/table.csv", tmp_path)
 
 
-def test_nothing_listens_there(tmp_path: Path) -> None:
+def test_unreachable_port_is_reported(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         with pytest.raises(FetchError, match="cannot be reached"):
-            fetched(f"http://127.0.0.1:{free.getsockname()[1]}/a", tmp_path)
+            downloaded(f"http://127.0.0.1:{free.getsockname()[1]}/a", tmp_path)
 
 
-def test_it_is_off_at_servers_unless_it_is_allowed(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_servers_download_only_when_allowed(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (allowed(server=True), allowed(server=False)) == (False, True)
     for fetch in (fetch_dataset, fetch_model, download):
         with pytest.raises(FetchError, match="NETLOOM_ALLOW_DOWNLOADS=1"):
@@ -223,7 +223,7 @@ def test_it_is_off_at_servers_unless_it_is_allowed(
     assert not allowed(server=False)
 
 
-def test_what_is_asked_for() -> None:
+def test_remote_sources_are_recognized() -> None:
     kinds = {
         text: remote_source(text) for text in ("a.csv", "hf:a/b", "https://x/y", "C:\\a.csv", "./hf:x", "file:///a")
     }
@@ -232,12 +232,12 @@ def test_what_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a/b/c", "a/b:c:d", "a/..", "http://x"])
-def test_what_is_no_name_of_the_hub(name: str, tmp_path: Path) -> None:
+def test_invalid_hub_name_is_rejected(name: str, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="not a name of the hub"):
         fetch_dataset(name, tmp_path, lambda share, what: None, server=False)
 
 
-def test_a_hub_that_cannot_be_reached_is_told_without_the_words_of_its_library() -> None:
+def test_hub_errors_are_rephrased_for_users() -> None:
     said = str(fetch_error("a/b", ConnectionError("Couldn't reach 'a/b' on the Hub (LocalEntryNotFoundError)")))
     assert said.startswith("The Hugging Face hub cannot be reached, so a/b was not fetched; is this machine connected")
     assert "Error" not in said
@@ -245,7 +245,7 @@ def test_a_hub_that_cannot_be_reached_is_told_without_the_words_of_its_library()
 
 
 @pytest.mark.skipif(find_spec("datasets") is None, reason="needs the extra hub")
-def test_a_data_set_of_the_hub_becomes_files(tmp_path: Path) -> None:
+def test_hub_dataset_is_stored_as_files(tmp_path: Path) -> None:
     import subprocess
     import sys
 

@@ -17,7 +17,7 @@ from tests.data.samples import columns, csv, read
 from tests.data.test_columns import EVERYTHING, mixed
 
 
-def test_the_first_preprocessing_is_kept_and_applied(home: Path, tmp_path: Path) -> None:
+def test_first_fitted_preprocessing_is_reused(home: Path, tmp_path: Path) -> None:
     data = read(csv(mixed()), home, columns=EVERYTHING)
     assert as_kept(data, RunArtifacts.in_directory(tmp_path)) is data
     assert keep_fitted(data, RunArtifacts.in_directory(tmp_path)) is data
@@ -33,7 +33,7 @@ def test_the_first_preprocessing_is_kept_and_applied(home: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["digits", "sine", "dates", "commands", "tales"])
-def test_every_kind_of_data_takes_back_what_was_fitted(name: str, tmp_path: Path) -> None:
+def test_fitted_state_is_restored_for_every_modality(name: str, tmp_path: Path) -> None:
     data = prepare(DataChoice(dataset=name))
     keep_fitted(prepare(DataChoice(dataset=name, seed=4)), RunArtifacts.in_directory(tmp_path))
     other = as_kept(data, RunArtifacts.in_directory(tmp_path))
@@ -42,13 +42,13 @@ def test_every_kind_of_data_takes_back_what_was_fitted(name: str, tmp_path: Path
     assert all(torch.equal(found[name][0], values[2]) for name, values in other.inputs.items())
 
 
-def test_data_that_has_changed_is_refused_in_a_sentence(home: Path, tmp_path: Path) -> None:
+def test_changed_data_is_rejected_with_a_message(home: Path, tmp_path: Path) -> None:
     keep_fitted(read(csv(columns(more=columns()["size"])), home), RunArtifacts.in_directory(tmp_path))
     with pytest.raises(DataError, match="train again"):
         as_kept(read(csv(columns()), home), RunArtifacts.in_directory(tmp_path))
 
 
-def test_settings_of_no_field_are_the_usual_ones() -> None:
+def test_empty_settings_equal_the_defaults() -> None:
     options: dict[str, Any] = {"fields": {}, "columns": {}}
     usual, data = (prepare(DataChoice(dataset="wine", options=one)) for one in ({}, options))
     assert usual.preprocess == data.preprocess

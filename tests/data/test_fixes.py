@@ -18,7 +18,7 @@ from netloom.document import DataChoice
 ROWS = 300
 
 
-def _spoiled(home: Path) -> DataChoice:
+def _faulty_choice(home: Path) -> DataChoice:
     """A number with marks for missing values, one that is missing more often for a class, and one that is mostly
     written as a number."""
     random = np.random.default_rng(0)
@@ -32,12 +32,12 @@ def _spoiled(home: Path) -> DataChoice:
     return DataChoice(dataset=add_file(table.to_csv(index=False).encode(), "x.csv", home, target="label").name)
 
 
-def _found(choice: DataChoice, home: Path) -> tuple[Prepared, dict[str, Finding]]:
+def _data_and_findings(choice: DataChoice, home: Path) -> tuple[Prepared, dict[str, Finding]]:
     data = prepare(choice, home)
     return data, {f"{one.code} {' '.join(one.columns)}": one for one in report(data, choice, home).findings}
 
 
-def _mended(choice: DataChoice, finding: Finding) -> DataChoice:
+def _fixed(choice: DataChoice, finding: Finding) -> DataChoice:
     assert finding.fix is not None
     return DataChoice.model_validate({**choice.model_dump(mode="json"), **finding.fix.edit["data"]})
 
@@ -50,12 +50,12 @@ def _mended(choice: DataChoice, finding: Finding) -> DataChoice:
         ("mixed_types text", {"text": {"kind": "number"}}),
     ],
 )
-def test_a_mend_takes_its_finding_away(code: str, said: dict[str, Any], home: Path) -> None:
-    choice = _spoiled(home)
-    before, found = _found(choice, home)
-    mended = _mended(choice, found[code])
-    assert mended.options["columns"] == said
-    after, left = _found(mended, home)
+def test_fix_removes_its_finding(code: str, said: dict[str, Any], home: Path) -> None:
+    choice = _faulty_choice(home)
+    before, found = _data_and_findings(choice, home)
+    fixed = _fixed(choice, found[code])
+    assert fixed.options["columns"] == said
+    after, left = _data_and_findings(fixed, home)
     assert code not in left
     values = after.inputs["features"]
     if code.startswith("outliers"):
@@ -68,21 +68,21 @@ def test_a_mend_takes_its_finding_away(code: str, said: dict[str, Any], home: Pa
         assert int(values[:, 2].sum()) == found[code].count
 
 
-def test_what_is_read_as_numbers_is_counted_as_numbers(home: Path) -> None:
-    choice = _spoiled(home)
-    mended = _mended(choice, _found(choice, home)[1]["mixed_types text"])
-    text = next(column for column in columns(mended, home) if column.name == "text")
+def test_column_overview_follows_the_fixed_type(home: Path) -> None:
+    choice = _faulty_choice(home)
+    fixed = _fixed(choice, _data_and_findings(choice, home)[1]["mixed_types text"])
+    text = next(column for column in columns(fixed, home) if column.name == "text")
     assert (text.kind, text.missing, text.values) == ("number", 8, ())
     assert float(text.low) < 0 < float(text.high)
 
 
-def test_mends_stand_beside_what_was_said_before(home: Path) -> None:
-    choice = _spoiled(home).model_copy(update={"options": {"columns": {"n0": {"indicator": True}}}})
-    mended = _mended(choice, _found(choice, home)[1]["outliers n0"])
-    assert mended.options["columns"] == {"n0": {"indicator": True, "scale": "quantile"}}
+def test_fix_keeps_existing_column_settings(home: Path) -> None:
+    choice = _faulty_choice(home).model_copy(update={"options": {"columns": {"n0": {"indicator": True}}}})
+    fixed = _fixed(choice, _data_and_findings(choice, home)[1]["outliers n0"])
+    assert fixed.options["columns"] == {"n0": {"indicator": True, "scale": "quantile"}}
 
 
-def test_counts_leave_out_rows_that_were_left_out(home: Path) -> None:
+def test_class_counts_exclude_dropped_rows(home: Path) -> None:
     table = pd.DataFrame(
         {"a": np.r_[np.arange(100), np.full(30, 7)] * 1.5, "label": ["x"] * 50 + ["y"] * 50 + ["x"] * 30}
     )
@@ -96,7 +96,7 @@ def test_counts_leave_out_rows_that_were_left_out(home: Path) -> None:
     assert "**Left out**: 30 rows that repeat another" in markdown(made)
 
 
-def test_three_groups_make_three_parts(home: Path) -> None:
+def test_three_groups_give_three_splits(home: Path) -> None:
     table = pd.DataFrame({"a": np.arange(90) * 1.5, "who": list("abc") * 30, "label": ["x", "y"] * 45})
     options: dict[str, Any] = {"columns": {"who": {"role": "group"}}}
     choice = DataChoice(

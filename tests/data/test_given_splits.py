@@ -246,12 +246,12 @@ def _add(made: Made, home: Path, kind: str = "", **options: Any) -> Prepared:
     return prepare(DataChoice(dataset=info.name), home)
 
 
-def _landed(data: Prepared, number: Callable[[dict[str, Any]], int]) -> dict[str, set[int]]:
+def _rows_by_split(data: Prepared, number: Callable[[dict[str, Any]], int]) -> dict[str, set[int]]:
     return {name: {number(data.row(row)) for row in rows.tolist()} for name, rows in data.split.items()}
 
 
 @pytest.mark.parametrize(("kind", "way"), CASES)
-def test_each_row_lands_in_the_part_that_is_given(home: Path, kind: str, way: str) -> None:
+def test_given_split_assigns_every_row(home: Path, kind: str, way: str) -> None:
     made, number, _ = KINDS[kind]
     for turns in (THREE, TWO):
         parts = [turns[row % len(turns)] for row in range(ROWS)]
@@ -259,7 +259,7 @@ def test_each_row_lands_in_the_part_that_is_given(home: Path, kind: str, way: st
         assert (
             fitting(open_source(content, name))[0].name == kind
         )  # and it is no other kind, with classes train and test
-        found = _landed(_add((content, name), home), number)
+        found = _rows_by_split(_add((content, name), home), number)
         given = {split: {row for row in range(ROWS) if parts[row] == place} for place, split in enumerate(SPLITS)}
         if turns is THREE:
             assert found == given
@@ -271,7 +271,7 @@ def test_each_row_lands_in_the_part_that_is_given(home: Path, kind: str, way: st
 
 
 @pytest.mark.parametrize("way", COMMON)
-def test_windows_of_a_series_lie_within_their_part(home: Path, way: str) -> None:
+def test_series_windows_stay_within_their_split(home: Path, way: str) -> None:
     made = _tables("time,value", lambda row: f"2024-01-{1 + row // 24:02} {row % 24:02}:00,{row}")
     parts = [0] * 120 + [1] * 40 + [2] * 40
     data = _add(made(way, parts), home, kind="series", window=5, horizon=2)
@@ -293,7 +293,7 @@ def test_windows_of_a_series_lie_within_their_part(home: Path, way: str) -> None
 
 
 @pytest.mark.parametrize("way", ["files", "folders"])
-def test_blocks_of_a_text_lie_within_their_part(home: Path, way: str) -> None:
+def test_text_blocks_stay_within_their_split(home: Path, way: str) -> None:
     data = _add(_prose(way, [0, 1, 2]), home, length=16)
     for name, letter in zip(SPLITS, "abc", strict=True):
         texts = {data.row(row)["text"] for row in data.split[name].tolist()}
@@ -302,7 +302,7 @@ def test_blocks_of_a_text_lie_within_their_part(home: Path, way: str) -> None:
     assert data.schema.target.kind == "next_token"
 
 
-def test_every_kind_has_its_ways() -> None:
+def test_every_reader_has_split_cases() -> None:
     assert {*KINDS, "series", "prose"} == set(readers())
 
 
@@ -331,7 +331,7 @@ SAID = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(40
         ),
     ],
 )  # fmt: skip
-def test_train_and_test_are_never_classes(home: Path, files: dict[str, bytes], said: str) -> None:
+def test_split_names_are_never_classes(home: Path, files: dict[str, bytes], said: str) -> None:
     with pytest.raises(DataError, match=said):
         add_file(packed(files), "a.zip", home)
     if all("/" not in name for name in files):
@@ -339,7 +339,7 @@ def test_train_and_test_are_never_classes(home: Path, files: dict[str, bytes], s
             add_file(dict(files), "a", home)
 
 
-def test_classes_that_are_called_alike_stay_classes(home: Path) -> None:
+def test_classes_resembling_split_names_stay_classes(home: Path) -> None:
     """A class may be called as one part, and words in longer names are no parts where these differ otherwise, too."""
     for names in (("train", "bus"), ("train_station", "test_tube"), ("development", "sales")):
         data = _add((packed({f"{name}/{i}.png": _picture(i) for name in names for i in range(12)}), "a.zip"), home)
@@ -351,7 +351,7 @@ def test_classes_that_are_called_alike_stay_classes(home: Path) -> None:
     assert len(data.split["test"]) == 18
 
 
-def test_a_split_column_may_be_chosen_or_refused(home: Path) -> None:
+def test_split_column_can_be_selected_or_disabled(home: Path) -> None:
     rows = [f"u{row},film {row % 7},{row % 5 + 1},{('train', 'train', 'test')[row % 3]}" for row in range(60)]
     content = lines("user_id,movie,rating,which", rows)
     tested = set(range(2, 60, 3))
@@ -366,7 +366,7 @@ def test_a_split_column_may_be_chosen_or_refused(home: Path) -> None:
         _add((content, "a.csv"), home, splits="which")
 
 
-def test_what_was_added_before_is_split_as_it_was_and_says_so(home: Path) -> None:
+def test_older_upload_ignores_its_split_column_with_a_warning(home: Path) -> None:
     rows = [f"u{row},film {row % 7},{row % 5 + 1},{('train', 'train', 'test')[row % 3]}" for row in range(60)]
     info = add_file(lines("user_id,movie,rating,split", rows), "a.csv", home)
     meta = home / "data" / info.name / "meta.json"
@@ -380,28 +380,28 @@ def test_what_was_added_before_is_split_as_it_was_and_says_so(home: Path) -> Non
     assert again.raw.given is not None
 
 
-def test_classes_of_before_that_are_parts_say_so(home: Path) -> None:
+def test_split_names_as_classes_give_a_warning(home: Path) -> None:
     """Data that was added before parts were known, and data whose parts somebody wants to predict."""
     table = lines("n,set", (f"{row},{('train', 'test')[row % 2]}" for row in range(60)))
     data = _add((table, "a.csv"), home, target="set", split=None)
     assert any("look like the parts of a split" in note for note in data.warnings)
 
 
-def test_rows_of_no_part_are_counted(home: Path) -> None:
+def test_rows_without_a_split_are_counted(home: Path) -> None:
     table = lines("n,kind,set", (f"{row},{'pq'[row % 2]},{('train', 'test', '')[row % 3]}" for row in range(60)))
     data = _add((table, "a.csv"), home)
     assert sum(map(len, data.split.values())) == 40
     assert any("20 rows are in no part of the split" in note for note in data.warnings)
 
 
-def test_a_target_that_a_kind_does_not_have_is_refused(home: Path) -> None:
+def test_target_is_rejected_for_data_without_columns(home: Path) -> None:
     content = packed({f"{name}/{i}.png": _picture(i) for name in "ab" for i in range(12)})
     with pytest.raises(DataError, match="has no column to predict, so the target 'kind' cannot be used"):
         add_file(content, "a.zip", home, target="kind")
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_an_option_that_a_kind_does_not_know_is_refused_everywhere(home: Path, kind: str) -> None:
+def test_unknown_option_is_rejected_by_every_reader(home: Path, kind: str) -> None:
     made, _, ways = KINDS[kind]
     content, name = made(ways[-1], [THREE[row % 5] for row in range(ROWS)])
     with pytest.raises(DataError, match="no option 'speed'"):
@@ -414,7 +414,7 @@ def test_an_option_that_a_kind_does_not_know_is_refused_everywhere(home: Path, k
 # ---------------------------------------------------------------- words
 
 
-def test_words_of_parts() -> None:
+def test_split_names_are_recognized() -> None:
     import pandas as pd
 
     said = {"Train": 0, "training set": 0, "VAL": 1, "dev": 1, "hold-out": 2, " test ": 2, "boat": None, "": None}

@@ -20,7 +20,7 @@ from netloom.document import DataChoice
 from tests.data.crafted import directory_changed, flat, folders, huge_header, lines, linked, noise, packed, plain
 
 
-def _refused(content: bytes | Path, filename: str, home: Path, target: str | None = None) -> str:
+def _rejection_message(content: bytes | Path, filename: str, home: Path, target: str | None = None) -> str:
     with pytest.raises(DataError) as caught:
         add_file(content, filename, home, target=target)
     message = str(caught.value)
@@ -34,7 +34,7 @@ def _refused(content: bytes | Path, filename: str, home: Path, target: str | Non
     return message
 
 
-def _taken_or_refused(content: bytes, filename: str, home: Path) -> DatasetInfo | None:
+def _add_or_reject(content: bytes, filename: str, home: Path) -> DatasetInfo | None:
     """For what may be readable or not: what counts is that all that is ever raised is a sentence."""
     try:
         return add_file(content, filename, home)
@@ -77,23 +77,23 @@ def _rows(cell: str, other: str = "1") -> bytes:
         (b"," * 3000 + b"\n" + b"," * 3000 + b"\n", "columns"),
     ],
 )
-def test_broken_tables(home: Path, content: bytes, said: str) -> None:
-    assert said in _refused(content, "table.csv", home)
+def test_broken_tables_are_rejected(home: Path, content: bytes, said: str) -> None:
+    assert said in _rejection_message(content, "table.csv", home)
 
 
 @pytest.mark.parametrize("target", ["price", "", "A", "'; DROP", "x\ny", "../../x", "y" * 10_000])
-def test_a_table_without_the_target(home: Path, target: str) -> None:
-    assert "no column" in _refused(plain(), "table.csv", home, target)
+def test_missing_target_column_is_rejected(home: Path, target: str) -> None:
+    assert "no column" in _rejection_message(plain(), "table.csv", home, target)
 
 
-def test_a_table_of_long_names_without_the_target(home: Path) -> None:
+def test_missing_target_message_stays_short_with_long_names(home: Path) -> None:
     header = ",".join(f"{i}" + "n" * 5_000 for i in range(50))
-    _refused(lines(header, (",".join("1" * 50) for _ in range(30))), "table.csv", home, "y")
+    _rejection_message(lines(header, (",".join("1" * 50) for _ in range(30))), "table.csv", home, "y")
 
 
 @pytest.mark.parametrize("task", ["guess", 7, None, ["regression"]])
 @pytest.mark.parametrize("option", ["task", "text", "nosuch\n"])
-def test_options_that_are_wrong(home: Path, option: str, task: Any) -> None:
+def test_invalid_table_options_are_rejected(home: Path, option: str, task: Any) -> None:
     info = add_file(plain(), "table.csv", home)
     if option in ("task", "text") and task is None:
         return
@@ -105,18 +105,18 @@ def test_options_that_are_wrong(home: Path, option: str, task: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["x.exe", "x", "", "x.json", "x.pkl", "../../x.npz", "a\nb.xls", "x.zip", "x.png", "x" * 9_999]
 )
-def test_a_file_is_what_it_holds_whatever_it_is_called(home: Path, name: str) -> None:
+def test_file_type_is_detected_from_content(home: Path, name: str) -> None:
     assert add_file(plain(), name, home).columns == ("height", "width", "kind")
 
 
-def test_a_file_that_is_not_there(home: Path) -> None:
-    assert "cannot be read" in _refused(home / "none.csv", "none.csv", home)
-    assert "is empty" in _refused(home, "folder.csv", home)
+def test_missing_file_is_rejected(home: Path) -> None:
+    assert "cannot be read" in _rejection_message(home / "none.csv", "none.csv", home)
+    assert "is empty" in _rejection_message(home, "folder.csv", home)
 
 
-def test_a_file_that_is_too_large(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_file_is_rejected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.data.uploads.source.MAX_FILE_BYTES", 100)
-    assert "at most" in _refused(plain(), "table.csv", home)
+    assert "at most" in _rejection_message(plain(), "table.csv", home)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_file_that_is_too_large(home: Path, monkeypatch: pytest.MonkeyPatch) -
         "%s{0}",
     ],
 )
-def test_a_cell_is_only_text(home: Path, cell: str) -> None:
+def test_hostile_cell_is_plain_text(home: Path, cell: str) -> None:
     info = add_file(_rows(cell, "plain"), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
     assert data.row(5)["a"] == cell
@@ -143,7 +143,7 @@ def test_a_cell_is_only_text(home: Path, cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["inf", "-inf", "1e308", "-1e308", "1e400", "9" * 40, "1e-320", "NaN"])
-def test_a_number_out_of_all_bounds_spoils_nothing(home: Path, cell: str) -> None:
+def test_extreme_number_keeps_features_finite(home: Path, cell: str) -> None:
     info = add_file(lines("a,b,y", (f"{cell if i == 5 else i},{i},{i % 2}" for i in range(60))), "table.csv", home)
     for seed in range(4):
         data = prepare(DataChoice(dataset=info.name, seed=seed), home)
@@ -152,21 +152,21 @@ def test_a_number_out_of_all_bounds_spoils_nothing(home: Path, cell: str) -> Non
 
 
 @pytest.mark.parametrize("cell", ["inf", "1e308", "1e200"])
-def test_columns_of_nothing_but_huge_numbers(home: Path, cell: str) -> None:
+def test_columns_of_huge_numbers_stay_finite(home: Path, cell: str) -> None:
     rows = (f"{'-' if i % 2 else ''}{cell},{i},{i % 3}" for i in range(60))
     data = prepare(DataChoice(dataset=add_file(lines("a,b,y", rows), "table.csv", home).name), home)
     assert data.inputs["features"].isfinite().all()
     statistics(data)
 
 
-def test_a_target_of_huge_numbers(home: Path) -> None:
+def test_target_of_huge_numbers_stays_finite(home: Path) -> None:
     content = lines("a,y", (f"{i},{'-' if i % 2 else ''}{1 + i / 100}e307" for i in range(60)))
-    info = _taken_or_refused(content, "table.csv", home)
+    info = _add_or_reject(content, "table.csv", home)
     if info is not None:
         assert prepare(DataChoice(dataset=info.name), home).target.isfinite().all()
 
 
-def test_an_empty_column_and_one_with_one_value(home: Path) -> None:
+def test_empty_and_constant_columns_are_reported(home: Path) -> None:
     info = add_file(lines("a,b,c,y", (f",7,{i},{i % 2}" for i in range(60))), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
     assert "a" not in data.schema.inputs[0].columns
@@ -174,7 +174,7 @@ def test_an_empty_column_and_one_with_one_value(home: Path) -> None:
     assert any("'b'" in remark for remark in statistics(data).remarks)
 
 
-def test_a_text_late_in_a_column_of_numbers(home: Path) -> None:
+def test_late_text_in_a_numeric_column_is_read(home: Path) -> None:
     rows = (f"{'unknown' if i == 59_999 else i % 30},{i},{i % 2}" for i in range(60_000))
     info = add_file(lines("a,b,y", rows), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
@@ -200,7 +200,7 @@ def test_a_text_late_in_a_column_of_numbers(home: Path) -> None:
         "a" * 9_999 + ",b,y",
     ],
 )
-def test_column_names_are_only_text(home: Path, header: str) -> None:
+def test_hostile_column_names_are_plain_text(home: Path, header: str) -> None:
     rows = (f"{i * 1.5},{i % 5},{i % 2}" for i in range(60))
     info = add_file(lines(header, rows), "table.csv", home)
     assert len(set(info.columns)) == 3
@@ -210,7 +210,7 @@ def test_column_names_are_only_text(home: Path, header: str) -> None:
     assert {path.name for path in home.iterdir()} == {"data"}
 
 
-def test_a_column_made_from_a_date_hides_no_other(home: Path) -> None:
+def test_date_part_columns_do_not_hide_others(home: Path) -> None:
     rows = (f"2024-01-{1 + i % 28:02},{i},{i},{i % 2}" for i in range(60))
     info = add_file(lines("d,d (days),d (weekday),y", rows), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
@@ -221,7 +221,7 @@ def test_a_column_made_from_a_date_hides_no_other(home: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../../x.csv", "a\nb.csv", "</script>.csv", "'\";.csv", "C:\\x\\y.csv", "\ud800.csv", "n" * 9_999 + ".csv"]
 )
-def test_a_file_name_is_only_text(home: Path, name: str) -> None:
+def test_hostile_file_name_is_plain_text(home: Path, name: str) -> None:
     info = add_file(plain(), name, home)
     assert [path.name for path in (home / "data").iterdir()] == [info.name]
     assert "/" not in info.title
@@ -230,23 +230,23 @@ def test_a_file_name_is_only_text(home: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + b"\xff" * 500 + b"PAR1", b"PAR1" * 100])
-def test_broken_parquet(home: Path, content: bytes) -> None:
-    assert "Parquet" in _refused(content, "x\ny.parquet", home)
+def test_broken_parquet_is_rejected(home: Path, content: bytes) -> None:
+    assert "Parquet" in _rejection_message(content, "x\ny.parquet", home)
 
 
-def test_cut_parquet(home: Path) -> None:
+def test_truncated_parquet_is_rejected(home: Path) -> None:
     stream = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({"a": list(range(500)), "y": [i % 2 for i in range(500)]}), stream)
     whole = bytearray(stream.getvalue())
     for cut in (10, len(whole) // 2, len(whole) - 1):
-        _refused(bytes(whole[:cut]), "x.parquet", home)
+        _rejection_message(bytes(whole[:cut]), "x.parquet", home)
     for place in range(8, len(whole) // 2, 97):
         broken = whole.copy()
         broken[place : place + 8] = b"\xff" * 8
-        _taken_or_refused(bytes(broken), "x.parquet", home)
+        _add_or_reject(bytes(broken), "x.parquet", home)
 
 
-def test_parquet_that_unpacks_to_far_more_rows_is_refused_unread(home: Path) -> None:
+def test_parquet_with_too_many_rows_is_rejected_unread(home: Path) -> None:
     column = pyarrow.array(np.zeros(2_000_000, dtype=np.int64))
     table = pyarrow.table({"a": column, "y": column})
     stream = io.BytesIO()
@@ -255,7 +255,7 @@ def test_parquet_that_unpacks_to_far_more_rows_is_refused_unread(home: Path) -> 
             writer.write_table(table)
     assert len(stream.getvalue()) < 2**20
     start = time.process_time()
-    assert "20,000,000 rows" in _refused(stream.getvalue(), "x.parquet", home)
+    assert "20,000,000 rows" in _rejection_message(stream.getvalue(), "x.parquet", home)
     assert time.process_time() - start < 1
 
 
@@ -314,39 +314,39 @@ ZEROS = b"\0" * 2**20
         (lambda: packed({**folders(), "set/cats/a\nb</script>.png": b"x"}), "not a readable image"),
     ],
 )
-def test_zips_that_mean_harm(home: Path, content: Callable[[], bytes], said: str) -> None:
+def test_malicious_zips_are_rejected(home: Path, content: Callable[[], bytes], said: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         if not said:
-            _taken_or_refused(content(), "x.zip", home)
+            _add_or_reject(content(), "x.zip", home)
         else:
-            assert said in _refused(content(), "x.zip", home)
+            assert said in _rejection_message(content(), "x.zip", home)
     assert {path.name for path in home.parent.iterdir()} == {"home"}
 
 
-def test_a_damaged_stream_in_a_zip(home: Path) -> None:
+def test_damaged_zip_stream_is_rejected(home: Path) -> None:
     data = bytearray(packed({**folders(), "set/cats/x.png": b"abc" * 9_999}, zipfile.ZIP_DEFLATED))
     place = data.find(b"set/cats/x.png") + len("set/cats/x.png")
     data[place : place + 20] = b"\xff" * 20
-    assert "damaged" in _refused(bytes(data), "x.zip", home)
+    assert "damaged" in _rejection_message(bytes(data), "x.zip", home)
 
 
-def test_sizes_that_lie_do_not_hide_the_ratio(home: Path) -> None:
+def test_forged_sizes_do_not_hide_a_zip_bomb(home: Path) -> None:
     """Every member calls itself stored at full length, while a megabyte of zeros hides in a kilobyte."""
     bomb = packed({f"set/{'ab'[i % 2]}/{i}.png": ZEROS for i in range(20)}, zipfile.ZIP_DEFLATED)
-    assert "times" in _refused(directory_changed(bomb, 20, "<I", 2**20), "x.zip", home)
+    assert "times" in _rejection_message(directory_changed(bomb, 20, "<I", 2**20), "x.zip", home)
 
 
 @pytest.mark.parametrize("name", [".", "./", "", "a//b.png", "set/cats/", "\x00.png", "a:b/c.png", "‮/x.txt"])
-def test_odd_member_names(home: Path, name: str) -> None:
-    info = _taken_or_refused(packed({**folders(), name: b""}), "x.zip", home)
+def test_odd_zip_member_names_are_tolerated(home: Path, name: str) -> None:
+    info = _add_or_reject(packed({**folders(), name: b""}), "x.zip", home)
     assert info is None or info.rows == 20
 
 
-def test_refusing_a_bomb_takes_no_time(home: Path) -> None:
+def test_zip_bomb_is_rejected_without_unpacking(home: Path) -> None:
     bomb = packed({**folders(), "set/cats/x.png": ZEROS * 100}, zipfile.ZIP_DEFLATED)
     start = time.process_time()
-    _refused(bomb, "x.zip", home)
+    _rejection_message(bomb, "x.zip", home)
     refused = time.process_time() - start
     start = time.process_time()
     with zipfile.ZipFile(io.BytesIO(bomb)) as archive:

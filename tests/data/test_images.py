@@ -17,7 +17,7 @@ from netloom.document import DataChoice
 from tests.data.samples import HOSTILE, claims, pack, picture, pictures, read, try_to_read
 
 
-def _one(image: Image.Image, kind: str = "PNG", **rest: Any) -> bytes:
+def _image_bytes(image: Image.Image, kind: str = "PNG", **rest: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **rest)
     return buffer.getvalue()
@@ -36,13 +36,13 @@ def _gradient(side: int = 16) -> np.ndarray:
     return np.stack([red, green, np.full_like(red, 99)], axis=2).astype(np.uint8)
 
 
-def test_pixels_come_out_as_they_were(home: Path) -> None:
+def test_pixels_round_trip_unchanged(home: Path) -> None:
     array = _gradient()
-    assert np.array_equal(_pixels(_one(Image.fromarray(array)), home, 16), array)
-    assert np.array_equal(_pixels(_one(Image.fromarray(array), "BMP"), home, 16, "bmp"), array)
+    assert np.array_equal(_pixels(_image_bytes(Image.fromarray(array)), home, 16), array)
+    assert np.array_equal(_pixels(_image_bytes(Image.fromarray(array), "BMP"), home, 16, "bmp"), array)
 
 
-def test_small_pictures_are_not_blown_up_and_large_ones_shrunk(home: Path) -> None:
+def test_small_images_keep_their_size_and_large_ones_shrink(home: Path) -> None:
     small = add_file(pack(pictures()), "x.zip", home)
     assert prepare(DataChoice(dataset=small.name), home).schema.inputs[0].shape == (3, 12, 12)
     large = pack({f"{'ab'[n % 2]}/{n}.png": picture(n, (300, 200)) for n in range(12)})
@@ -50,7 +50,7 @@ def test_small_pictures_are_not_blown_up_and_large_ones_shrunk(home: Path) -> No
     assert read(large, home, "x.zip", size=128).schema.inputs[0].shape == (3, 128, 128)
 
 
-def test_grey_pictures_have_one_channel_and_others_can(home: Path) -> None:
+def test_grayscale_images_have_one_channel(home: Path) -> None:
     grey = pack({f"{'ab'[n % 2]}/{n}.png": picture(n * 9, mode="L") for n in range(12)})
     assert read(grey, home, "x.zip").schema.inputs[0].shape == (1, 12, 12)
     assert read(grey, home, "x.zip", grey=False).schema.inputs[0].shape == (3, 12, 12)
@@ -60,29 +60,29 @@ def test_grey_pictures_have_one_channel_and_others_can(home: Path) -> None:
     assert np.array_equal(data.row(0)["image"][0], np.asarray(first))
 
 
-def test_what_shines_through_is_white(home: Path) -> None:
+def test_transparent_pixels_become_white(home: Path) -> None:
     array = np.dstack([_gradient(), np.zeros((16, 16), dtype=np.uint8)])
     array[4:8, 4:8, 3] = 255
-    found = _pixels(_one(Image.fromarray(array, "RGBA")), home, 16)
+    found = _pixels(_image_bytes(Image.fromarray(array, "RGBA")), home, 16)
     assert np.array_equal(found[4:8, 4:8], _gradient()[4:8, 4:8])
     assert (found[9:] == 255).all()
 
 
-def test_sixteen_bits_become_eight(home: Path) -> None:
+def test_16_bit_images_become_8_bit(home: Path) -> None:
     deep = (np.arange(256).reshape(16, 16) * 257).astype(np.uint16)
-    found = _pixels(_one(Image.fromarray(deep)), home, 16)
+    found = _pixels(_image_bytes(Image.fromarray(deep)), home, 16)
     assert np.array_equal(found[..., 0], np.arange(256).reshape(16, 16))
 
 
-def test_photos_stand_upright(home: Path) -> None:
+def test_exif_orientation_is_applied(home: Path) -> None:
     array = _gradient()
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: the top of the picture is its right side
-    found = _pixels(_one(Image.fromarray(array), exif=exif), home, 16)
+    found = _pixels(_image_bytes(Image.fromarray(array), exif=exif), home, 16)
     assert np.array_equal(found, np.rot90(array, -1))
 
 
-def test_folders_are_classes_wherever_they_lie(home: Path) -> None:
+def test_innermost_folders_are_classes(home: Path) -> None:
     members = {f"set/{part}/{name}/{n}.png": picture(n) for part in ("train", "test") for name in "ab"
                for n in range(6)}  # fmt: skip
     data = read(pack(members), home, "x.zip")
@@ -91,7 +91,7 @@ def test_folders_are_classes_wherever_they_lie(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*(name for name in HOSTILE if "/" not in name), "a:b"])
-def test_hostile_folders_are_only_names(home: Path, name: str) -> None:
+def test_hostile_folder_names_are_plain_class_names(home: Path, name: str) -> None:
     members = {f"{folder}/{n}.png": picture(n) for folder in (f"x/{name}", "x/other") for n in range(8)}
     info = add_file(pack(members), f"{name}.zip", home, name=name)
     data = prepare(DataChoice(dataset=info.name), home)
@@ -99,7 +99,7 @@ def test_hostile_folders_are_only_names(home: Path, name: str) -> None:
     assert {path.name for path in (home / "data" / info.name).iterdir()} == {"images.npz", "meta.json"}
 
 
-def test_members_that_share_their_bytes_do_not_hide_the_ratio(home: Path) -> None:
+def test_overlapping_zip_members_do_not_hide_the_ratio(home: Path) -> None:
     """Many names for one block of bytes, as in https://www.bamsoftware.com/hacks/zipbomb/."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -115,14 +115,14 @@ def test_members_that_share_their_bytes_do_not_hide_the_ratio(home: Path) -> Non
         add_file(buffer.getvalue(), "x.zip", home)
 
 
-def test_bytes_are_counted_while_they_are_unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_member_size_limit_applies_while_unpacking(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = pictures()
     monkeypatch.setattr(Members.read, "__defaults__", (len(members["dogs/3.png"]) - 1,))
     with pytest.raises(DataError, match="is too large"):
         add_file(pack(members), "x.zip", home)
 
 
-def test_a_damaged_zip_never_gives_anything_but_a_sentence(home: Path) -> None:
+def test_damaged_zip_raises_only_data_errors(home: Path) -> None:
     random = np.random.default_rng(0)
     for good in (pack(pictures()), pack(pictures(), zipfile.ZIP_STORED)):
         for _ in range(150):
@@ -133,7 +133,7 @@ def test_a_damaged_zip_never_gives_anything_but_a_sentence(home: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(8_000, 6_251), (60_000, 60_000), (2**31 - 1, 1)])
-def test_a_picture_that_claims_to_be_huge_is_not_decoded(home: Path, width: int, height: int) -> None:
+def test_image_with_a_huge_header_is_rejected(home: Path, width: int, height: int) -> None:
     with pytest.raises(DataError, match="pixels; at most 50 megapixels"):
         add_file(pack({**pictures(), "cats/x.png": claims(width, height)}), "x.zip", home)
 
@@ -150,6 +150,6 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(home: Path, width: int,
         ({"speed": 1}, "no option 'speed'"),
     ],
 )
-def test_bad_options_get_a_sentence(home: Path, options: dict[str, Any], words: str) -> None:
+def test_invalid_options_are_rejected_with_a_message(home: Path, options: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
         read(pack(pictures()), home, "x.zip", **options)

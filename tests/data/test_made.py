@@ -27,7 +27,7 @@ def data(name: str, **options: int | float) -> Prepared:
     return prepare(DataChoice(dataset=name, options=dict(options)))
 
 
-def learned(found: Prepared, rows: np.ndarray) -> float:
+def linear_accuracy(found: Prepared, rows: np.ndarray) -> float:
     """The accuracy on test rows of a linear classifier on these features (R, D)."""
     train, test = found.split["train"].numpy(), found.split["test"].numpy()
     target = found.target.numpy()
@@ -35,7 +35,7 @@ def learned(found: Prepared, rows: np.ndarray) -> float:
     return float(model.score(rows[test], target[test]))
 
 
-def test_a_molecule_is_reactive_where_n_meets_o() -> None:
+def test_molecules_are_reactive_iff_n_bonds_to_o() -> None:
     found = data("molecules", rows=200)
     for row in range(200):
         columns = found.example(row).columns
@@ -50,15 +50,15 @@ def test_a_molecule_is_reactive_where_n_meets_o() -> None:
         assert not joined.diagonal().any()
 
 
-def test_atoms_alone_do_not_tell() -> None:
+def test_atoms_alone_do_not_predict_reactivity() -> None:
     found = data("molecules")
-    assert learned(found, found.inputs["atoms"].flatten(1).numpy()) < 0.6
+    assert linear_accuracy(found, found.inputs["atoms"].flatten(1).numpy()) < 0.6
 
 
-def test_neither_the_picture_nor_the_weight_of_a_part_tells_alone() -> None:
+def test_parts_need_both_image_and_weight() -> None:
     found = data("parts")
-    assert learned(found, found.inputs["measured"].numpy()) < 0.6
-    assert learned(found, found.inputs["image"].flatten(1).numpy()) < 0.6
+    assert linear_accuracy(found, found.inputs["measured"].numpy()) < 0.6
+    assert linear_accuracy(found, found.inputs["image"].flatten(1).numpy()) < 0.6
     assert isinstance(found.raw, MultiFieldDataset)
     pictures, table = found.raw.parts
     assert isinstance(table, Table)
@@ -67,7 +67,7 @@ def test_neither_the_picture_nor_the_weight_of_a_part_tells_alone() -> None:
     assert np.mean((nearest != pictures.target) == found.target.numpy()) > 0.97
 
 
-def test_no_digit_of_a_test_pair_was_in_a_pair_of_training() -> None:
+def test_digit_pairs_share_no_image_across_splits() -> None:
     found = data("same_digits")
     assert isinstance(found.raw, MultiFieldDataset)
     seen: dict[str, set[bytes]] = {}
@@ -79,7 +79,7 @@ def test_no_digit_of_a_test_pair_was_in_a_pair_of_training() -> None:
     assert 0.4 < found.target.double().mean() < 0.6
 
 
-def asked_for(text: str) -> set[tuple[int, tuple[tuple[str, str], ...]]]:
+def possible_meanings(text: str) -> set[tuple[int, tuple[tuple[str, str], ...]]]:
     """Every meaning that a request can have, with what it names."""
     kinds = {**VALUES, "goal": VALUES["place"]}
     found = set()
@@ -91,11 +91,11 @@ def asked_for(text: str) -> set[tuple[int, tuple[tuple[str, str], ...]]]:
     return found
 
 
-def test_two_requests_ask_for_the_same_where_meaning_and_names_are_the_same() -> None:
+def test_paraphrases_match_iff_meaning_and_values_match() -> None:
     found = data("paraphrases", rows=300)
     pairs = [tuple(found.row(row).values()) for row in range(300)]
     for row, (first, second) in enumerate(pairs):
-        one, other = asked_for(first), asked_for(second)
+        one, other = possible_meanings(first), possible_meanings(second)
         assert one, first
         assert other, second
         assert found.target_text(row) == ("the same" if one & other else "different")
@@ -104,13 +104,13 @@ def test_two_requests_ask_for_the_same_where_meaning_and_names_are_the_same() ->
     assert first_field.vocabulary == second_field.vocabulary
 
 
-def test_the_words_of_two_requests_do_not_tell_whether_they_ask_for_the_same() -> None:
+def test_bag_of_words_does_not_predict_paraphrases() -> None:
     found = data("paraphrases")
     texts = [" ".join(found.row(row).values()) for row in range(found.schema.rows)]
-    assert learned(found, CountVectorizer().fit_transform(texts).toarray()) < 0.6
+    assert linear_accuracy(found, CountVectorizer().fit_transform(texts).toarray()) < 0.6
 
 
-def test_no_pair_of_user_and_film_is_rated_twice() -> None:
+def test_ratings_have_unique_user_film_pairs() -> None:
     found = data("ratings")
     assert isinstance(found.raw, MultiFieldDataset)
     users, films = (part.columns for part in found.raw.parts if isinstance(part, Categories))
@@ -119,7 +119,7 @@ def test_no_pair_of_user_and_film_is_rated_twice() -> None:
     assert len(data("ratings", users=10, films=10).target) == 100
 
 
-def test_categories_that_training_never_saw_share_a_number() -> None:
+def test_unseen_categories_share_index_0() -> None:
     found = data("ratings")
     known = found.encode({"user": "user 003", "film": "film 007"})
     assert known["user"].item() == 1 + found.fields[0].columns[0].column["values"].index("user 003")
@@ -127,7 +127,7 @@ def test_categories_that_training_never_saw_share_a_number() -> None:
     assert (other["user"].item(), other["film"].item()) == (0, 0)
 
 
-def test_the_test_asks_about_things_that_training_never_named() -> None:
+def test_test_reviews_contain_words_unseen_in_training() -> None:
     found = data("reviews")
     assert isinstance(found.raw, Texts)
     texts = found.raw.texts
@@ -139,16 +139,16 @@ def test_the_test_asks_about_things_that_training_never_named() -> None:
 
 
 @pytest.mark.parametrize(("pairs", "least", "most"), [(False, 0.0, 0.65), (True, 0.75, 0.97)])
-def test_a_bag_of_words_cannot_tell_reviews_apart(pairs: bool, least: float, most: float) -> None:
+def test_reviews_need_bigrams_not_single_words(pairs: bool, least: float, most: float) -> None:
     """So that a network which can has understood more than which words there are."""
     found = data("reviews")
     assert isinstance(found.raw, Texts)
     counts = CountVectorizer(ngram_range=(1, 2 if pairs else 1))
     counts.fit([found.raw.texts[row] for row in found.split["train"].tolist()])
-    assert least <= learned(found, counts.transform(found.raw.texts)) < most
+    assert least <= linear_accuracy(found, counts.transform(found.raw.texts)) < most
 
 
-def test_tags_mark_the_values_that_were_filled_in() -> None:
+def test_request_tags_mark_the_template_values() -> None:
     found = data("requests", rows=300)
     assert isinstance(found.raw, TaggedTexts)
     known = {kind: {" ".join(words(value)) for value in values} for kind, values in VALUES.items()}
@@ -167,14 +167,14 @@ def test_tags_mark_the_values_that_were_filled_in() -> None:
     assert len(both) == 4  # only the words around them tell these apart
 
 
-def test_pulses_have_the_share_of_anomalies_that_was_asked_for() -> None:
+def test_pulses_have_the_requested_anomaly_share() -> None:
     assert int(data("pulses").target.sum()) == 180
     found = data("pulses", rows=400, share=0.3)
     assert int(found.target.sum()) == 120
     assert isinstance(found.raw, Series)
 
 
-def test_formants_are_where_they_were_put() -> None:
+def test_vowel_power_peaks_at_its_formants() -> None:
     """Of the last vowel of "three", most power lies below 500 Hz, and next most around its second formant."""
     found = data("spoken", rows=100, noise=0.0)
     assert isinstance(found.raw, Series)

@@ -19,7 +19,7 @@ def _masks(home: Path) -> Prepared:
     return prepare(DataChoice(dataset=add_file(brought.masks(), "squares.zip", home).name), home)
 
 
-def test_a_mask_takes_a_byte_for_each_pixel_and_is_held_once(home: Path) -> None:
+def test_mask_uses_uint8_without_a_copy(home: Path) -> None:
     data = _masks(home)
     assert data.target.dtype == torch.uint8
     assert data.target.data_ptr() == data.raw.target.ctypes.data
@@ -27,13 +27,13 @@ def test_a_mask_takes_a_byte_for_each_pixel_and_is_held_once(home: Path) -> None
     assert data.target_text(0) == ", ".join(names)
 
 
-def test_the_fingerprint_is_that_of_whole_numbers_as_of_runs_that_were_made_before(home: Path) -> None:
+def test_mask_fingerprint_matches_the_int64_fingerprint(home: Path) -> None:
     raw = _masks(home).raw
     content = b"".join(raw.content()) + raw.target.astype(np.int64).tobytes()
     assert raw.fingerprint() == hashlib.sha256(content).hexdigest()
 
 
-def test_what_is_lowered_and_measured_is_the_same_to_the_bit(home: Path) -> None:
+def test_uint8_masks_give_bitwise_equal_loss_and_scores(home: Path) -> None:
     data = _masks(home)
     objective = Segmentation().configured(Training(class_weights="balanced"), data, "cpu")
     rows = data.split["train"][:8]
@@ -45,7 +45,7 @@ def test_what_is_lowered_and_measured_is_the_same_to_the_bit(home: Path) -> None
     assert all(float(first.sums[name]) == float(value) for name, value in second.sums.items())
 
 
-def test_a_mask_moves_along_with_its_picture(home: Path) -> None:
+def test_uint8_mask_transforms_like_an_int64_mask(home: Path) -> None:
     data = _masks(home)
     fields = [data.schema.inputs[0].name]
     augmenter = Augmenter((Augment(kind="rotate"), Augment(kind="crop")), data, fields, data.target)

@@ -25,7 +25,7 @@ from tests.data.crafted import packed
 EVERYWHERE = ("data.uploads.kinds.sounds", "modalities.fields.series")
 
 
-def _in_a_file(values: np.ndarray) -> bool:
+def _is_memory_mapped(values: np.ndarray) -> bool:
     """Whether an array, or what it is a view of, is mapped from a file."""
     base: object = values
     while isinstance(base, np.ndarray):
@@ -35,7 +35,7 @@ def _in_a_file(values: np.ndarray) -> bool:
     return False
 
 
-def test_large_arrays_stay_in_their_file_and_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_arrays_are_memory_mapped_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: dict[str, Any] = {
         "pixels": np.arange(6_000, dtype=np.uint8).reshape(10, 20, 30),
         "few": np.arange(3),
@@ -44,14 +44,14 @@ def test_large_arrays_stay_in_their_file_and_are_the_same(tmp_path: Path, monkey
     np.savez(tmp_path / "images.npz", **made)
     monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 5_000)
     found = load_arrays(tmp_path)
-    assert {name for name, values in found.items() if _in_a_file(values)} == {"pixels", "deep"}
+    assert {name for name, values in found.items() if _is_memory_mapped(values)} == {"pixels", "deep"}
     for name, values in made.items():
         assert found[name].dtype == values.dtype
         assert np.array_equal(found[name], values)
 
 
 @pytest.mark.parametrize("cut", [40, 3_000])
-def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truncated_archive_is_rejected(tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 100)
     np.savez(tmp_path / "images.npz", pixels=np.zeros(6_000))
     content = (tmp_path / "images.npz").read_bytes()
@@ -61,7 +61,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, cut: int, monkeypat
 
 
 @pytest.mark.parametrize("made", [labelled_pictures, masks])
-def test_pictures_are_prepared_to_the_same_bits(home: Path, made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_mapped_images_are_bitwise_equal(home: Path, made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = DataChoice(dataset=add_file(made(), "x.zip", home).name, options={"size": 12})
     before = prepare(choice, home)
     monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 100)
@@ -76,7 +76,7 @@ def test_pictures_are_prepared_to_the_same_bits(home: Path, made: Any, monkeypat
     assert torch.equal(after.target, before.target)
 
 
-def test_pictures_of_several_sizes_come_to_the_largest(home: Path) -> None:
+def test_images_of_mixed_sizes_are_resized_to_one(home: Path) -> None:
     random = np.random.default_rng(0)
     pixels = [random.integers(0, 255, (side, side), dtype=np.uint8) for side in [9, 200, 17, 130] * 4]
     info = add_file(packed({f"{'ab'[i % 2]}/{i:02}.png": png(one) for i, one in enumerate(pixels)}), "x.zip", home)
@@ -97,7 +97,7 @@ def _prepared_sounds(home: Path, name: str, **settings: object) -> tuple[Series,
 
 
 @pytest.mark.parametrize("scale", ["standard", "minmax", "none"])
-def test_sounds_in_files_are_those_in_memory(home: Path, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_mapped_sounds_match_those_in_memory(home: Path, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name = add_file(sounds(), "x.zip", home).name
     before = _prepared_sounds(home, name, scale=scale)
     assert not list(home.glob("data/*/maps/rows-*"))
@@ -113,7 +113,7 @@ def test_sounds_in_files_are_those_in_memory(home: Path, scale: str, monkeypatch
     assert torch.allclose(after[2], before[2], atol=1e-5)
 
 
-def test_the_scale_of_many_windows_is_that_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunked_window_scaling_matches_scaling_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     windows = (random.normal(size=(700, 9, 3)) * [1, 20, 0] + [5, -3, 2]).astype(np.float64)
     rows = random.permutation(700)[:600]

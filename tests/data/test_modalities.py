@@ -58,7 +58,7 @@ def prepared(encoding: str) -> tuple[Prepared, FieldSpec, FieldEncoder[Any]]:
     return data, data.schema.inputs[place], data.fields[place]
 
 
-def test_all_encodings_belong_to_one_modality_and_are_tested() -> None:
+def test_every_encoding_has_one_modality_and_test_data() -> None:
     assert set(DATA) == set(FIELD_ENCODERS)
     assert set(WIDGETS) == set(Editor)
     owners = [encoder.encoding for modality in modalities().values() for encoder in modality.encoders]
@@ -67,7 +67,7 @@ def test_all_encodings_belong_to_one_modality_and_are_tested() -> None:
 
 
 @pytest.mark.parametrize("modality", modalities().values(), ids=lambda modality: modality.name)
-def test_a_modality_is_declared_in_full(modality: Modality[Any]) -> None:
+def test_modality_declares_phrases_editor_and_settings(modality: Modality[Any]) -> None:
     for phrase in (modality.phrase, modality.rows_phrase, modality.usual_baseline_phrase, modality.center_phrase):
         assert phrase == phrase.strip(" .") != ""
     assert isinstance(modality.editor, Editor)
@@ -76,7 +76,7 @@ def test_a_modality_is_declared_in_full(modality: Modality[Any]) -> None:
 
 
 @pytest.mark.parametrize("encoding", DATA)
-def test_what_is_fitted_is_json_that_gives_the_same_data_again(encoding: str) -> None:
+def test_fitted_state_round_trips_through_json(encoding: str) -> None:
     data, spec, field = prepared(encoding)
     stored = json.loads(json.dumps(data.preprocess))
     assert stored == data.preprocess
@@ -90,7 +90,7 @@ def test_what_is_fitted_is_json_that_gives_the_same_data_again(encoding: str) ->
 
 
 @pytest.mark.parametrize("encoding", DATA)
-def test_the_encoded_rows_are_what_the_encoder_says(encoding: str) -> None:
+def test_encoded_rows_match_the_declared_shape_and_dtype(encoding: str) -> None:
     data, spec, field = prepared(encoding)
     encoded = field.encode([data.row(row) for row in range(ROWS)])
     np.testing.assert_array_equal(encoded, data.inputs[field.name][:ROWS].numpy())
@@ -106,7 +106,7 @@ def test_the_encoded_rows_are_what_the_encoder_says(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", DATA)
-def test_preprocessing_is_described_in_words(encoding: str) -> None:
+def test_dataset_card_describes_preprocessing(encoding: str) -> None:
     data, _, field = prepared(encoding)
     info = DatasetInfo(DATA[encoding].dataset, "title", "", "", "")
     described = {entry["field"]: entry["how"] for entry in card(info, data, DATA[encoding])["preprocessing"]}
@@ -115,7 +115,7 @@ def test_preprocessing_is_described_in_words(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", DATA)
-def test_the_usual_baseline_is_an_example_and_has_words(encoding: str) -> None:
+def test_default_baseline_is_a_valid_described_example(encoding: str) -> None:
     data, spec, field = prepared(encoding)
     modality, inputs = modality_of(field), {name: values[:1] for name, values in data.inputs.items()}
     chosen = choose("usual", data, inputs)
@@ -164,7 +164,7 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("torch", "net
 
 
 @pytest.mark.parametrize("encoding", DATA)
-def test_the_exported_encoder_gives_the_same_bits_with_numpy_alone(encoding: str, bundle: Path, tmp_path: Path) -> None:
+def test_exported_encoder_is_bitwise_equal_using_numpy_only(encoding: str, bundle: Path, tmp_path: Path) -> None:
     data, _, field = prepared(encoding)
     rows = [
         {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in data.row(row).items()}
@@ -182,7 +182,7 @@ def test_the_exported_encoder_gives_the_same_bits_with_numpy_alone(encoding: str
 
 
 @pytest.mark.parametrize("encoding", DATA)
-def test_an_example_has_a_widget(encoding: str) -> None:
+def test_example_editor_shows_the_modality_widget(encoding: str) -> None:
     from streamlit.testing.v1 import AppTest
 
     def page(encoding: str) -> None:

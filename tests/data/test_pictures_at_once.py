@@ -30,7 +30,7 @@ def fitted_on(raw: Images, rows: int) -> list[FieldState]:
 @pytest.mark.parametrize(
     ("dtype", "channels", "top"), [(np.uint8, 1, 255.0), (np.uint8, 3, 255.0), (np.float64, 3, 16.0)]
 )
-def test_the_same_bits(dtype: Any, channels: int, top: float, normalise: str) -> None:
+def test_batched_image_encoding_is_bitwise_equal(dtype: Any, channels: int, top: float, normalise: str) -> None:
     raw = pictures(dtype, channels, top, normalise)
     fitted = fitted_on(raw, 100)
     one_by_one = encode_rows({"fields": fitted}, [raw.row(index) for index in range(ROWS)])["image"]
@@ -40,14 +40,14 @@ def test_the_same_bits(dtype: Any, channels: int, top: float, normalise: str) ->
     assert raw.encoded([field_encoder(field) for field in fitted]).keys() == {"image"}
 
 
-def test_a_pixel_that_is_no_number_is_refused_as_before() -> None:
+def test_nan_pixel_is_rejected() -> None:
     raw = pictures(np.float32, 1, 1.0, "unit")
     raw.pixels[120, 0, 1, 1] = np.nan
     with pytest.raises(EncodeError, match="finite numbers"):
         encoded(fitted_on(raw, 50), raw)
 
 
-def test_what_was_fitted_on_pictures_of_another_size_is_refused_as_before() -> None:
+def test_image_size_mismatch_is_rejected() -> None:
     raw, other = pictures(np.uint8, 1, 255.0, "unit"), pictures(np.uint8, 1, 255.0, "unit")
     other.pixels = other.pixels[:, :, :4]
     with pytest.raises(EncodeError, match="An image is 5×4"):

@@ -19,25 +19,27 @@ PICTURE = np.asarray(Image.fromarray(RANDOM.integers(0, 256, (7, 9, 3), dtype=np
 
 
 @pytest.mark.parametrize(("height", "width"), [(41, 53), (16, 16), (80, 64), (5, 100), (41, 20)])
-def test_sizes_are_those_of_pillow_but_for_its_rounding(height: int, width: int) -> None:
-    theirs = np.asarray(Image.fromarray(PICTURE).resize((width, height), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+def test_resizing_matches_pillow_up_to_rounding(height: int, width: int) -> None:
+    reference = np.asarray(Image.fromarray(PICTURE).resize((width, height), Image.Resampling.BICUBIC)).transpose(
+        2, 0, 1
+    )
     for given in (PICTURE.astype(np.float32), PICTURE.astype(np.float32).transpose(2, 0, 1)):
         ours = sized(given, 3, height, width)
-        assert ours.shape == theirs.shape
+        assert ours.shape == reference.shape
         # Pillow rounds to whole levels after each axis, and lets edges swing beyond what was there.
-        inside = theirs[(theirs > PICTURE.min()) & (theirs < PICTURE.max())]
-        assert len(inside) > 0.9 * theirs.size
-        assert np.quantile(abs(ours - theirs), 0.99) <= 1.01
+        inside = reference[(reference > PICTURE.min()) & (reference < PICTURE.max())]
+        assert len(inside) > 0.9 * reference.size
+        assert np.quantile(abs(ours - reference), 0.99) <= 1.01
 
 
-def test_colours_become_grey_as_pillow_has_it() -> None:
-    theirs = np.asarray(Image.fromarray(PICTURE).convert("L"))
-    assert abs(sized(PICTURE.astype(np.float32), 1, 41, 53)[0] - theirs).max() <= 1
+def test_grayscale_conversion_matches_pillow() -> None:
+    reference = np.asarray(Image.fromarray(PICTURE).convert("L"))
+    assert abs(sized(PICTURE.astype(np.float32), 1, 41, 53)[0] - reference).max() <= 1
     grey = sized(PICTURE[:, :, :1].astype(np.float32), 3, 41, 53)
     assert np.array_equal(grey[0], grey[2])
 
 
-def test_pictures_are_predicted_for_in_any_size(home: Path) -> None:
+def test_prediction_accepts_images_of_any_size(home: Path) -> None:
     data = read(pack(pictures()), home, "pictures.zip", size=9)
     whole = np.asarray(Image.new("RGB", (30, 20), (40, 40, 215)))
     found = data.encode({"image": whole.tolist()})["image"]
@@ -48,7 +50,7 @@ def test_pictures_are_predicted_for_in_any_size(home: Path) -> None:
             data.encode({"image": np.asarray(wrong).tolist()})
 
 
-def test_a_document_may_ask_for_another_size() -> None:
+def test_document_can_set_the_image_size() -> None:
     usual = prepare(DataChoice(dataset="digits"))
     options: dict[str, Any] = {"fields": {"image": {"size": 12, "normalise": "unit"}}}
     data = prepare(DataChoice(dataset="digits", options=options))

@@ -35,12 +35,12 @@ def _add(content: Any, home: Path, filename: str = "x", kind: str = "", **option
         ("a.npz", npz(a=np.arange(60.0), x=np.ones((60, 3)), y=np.arange(60) % 2), "arrays"),
     ],
 )
-def test_columns_that_are_called_like_matrices_are_none(filename: str, content: bytes, kind: str) -> None:
+def test_columns_named_like_matrices_are_not_graphs(filename: str, content: bytes, kind: str) -> None:
     assert fitting(open_source(content, filename))[0].name == kind
 
 
 @pytest.mark.parametrize("filename", BROUGHT)
-def test_a_file_is_taken_for_what_it_holds(home: Path, filename: str) -> None:
+def test_reader_is_detected_from_content(home: Path, filename: str) -> None:
     made, kind = BROUGHT[filename]
     source = open_source(made(), "misleading.png")
     reader = fitting(source)[0]
@@ -60,7 +60,7 @@ def test_a_file_is_taken_for_what_it_holds(home: Path, filename: str) -> None:
     data.example(0)
 
 
-def test_columns_of_a_table_may_be_called_like_those_of_the_preview() -> None:
+def test_preview_columns_do_not_collide_with_table_columns() -> None:
     files = {f"p{n}.png": png(np.full((8, 8), 20 * n, np.uint8)) for n in range(12)}
     table = "\n".join(["image,image 1,kind", *(f"p{n}.png,p{n - 1 if n else 1}.png,{'ab'[n % 2]}" for n in range(12))])
     source = open_source(packed({**files, "table.csv": table.encode()}), "a.zip")
@@ -71,24 +71,24 @@ def test_columns_of_a_table_may_be_called_like_those_of_the_preview() -> None:
         assert shown[columns[0]].str.startswith("data:image/png").all()
 
 
-def test_every_kind_is_tried_here() -> None:
+def test_every_reader_is_tested() -> None:
     assert {kind for _, kind in BROUGHT.values()} | {"picture_folders"} == set(readers())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
-def test_a_text_in_any_encoding(home: Path, encoding: str) -> None:
+def test_table_is_read_in_any_text_encoding(home: Path, encoding: str) -> None:
     text = plain().decode().replace("a\n", "é\n")
     data = _add(text.encode(encoding), home)
     assert data.schema.target.classes == ("b", "é")
     assert any("Windows-1252" in warning for warning in data.warnings) == (encoding == "cp1252")
 
 
-def test_what_is_packed_with_gzip_is_what_it_was(home: Path) -> None:
+def test_gzipped_table_has_the_same_fingerprint(home: Path) -> None:
     assert _add(gzip.compress(plain()), home, "x.csv.gz").fingerprint == _add(plain(), home).fingerprint
 
 
 @pytest.mark.parametrize("form", ["lines", "list", "under a name", "columns", "by key"])
-def test_json_in_all_its_forms(home: Path, form: str) -> None:
+def test_json_layouts_are_read_alike(home: Path, form: str) -> None:
     head, *rows = people()
     found = [dict(zip(head, row, strict=True)) for row in rows]
     content: Any = {
@@ -105,14 +105,14 @@ def test_json_in_all_its_forms(home: Path, form: str) -> None:
     assert data.schema.target == same.schema.target
 
 
-def test_json_that_is_nested_becomes_columns(home: Path) -> None:
+def test_nested_json_becomes_columns(home: Path) -> None:
     found = [{"a": {"b": i, "c": None if i % 5 == 0 else i * 2}, "y": "pq"[i % 2]} for i in range(40)]
     data = _add(json.dumps(found).encode(), home)
     assert data.row(7) == {"a.b": 7.0, "a.c": 14.0}
     assert data.row(5)["a.c"] is None
 
 
-def test_a_sheet_can_be_chosen_and_formulas_are_not_evaluated(home: Path) -> None:
+def test_excel_sheet_is_selectable_and_formulas_are_rejected(home: Path) -> None:
     other: list[list[Any]] = [["x", "y"], *([i, "uv"[i % 2]] for i in range(40))]
     content = excel({"Notes": [], "People": people(), "Other": other})
     data = _add(content, home, "book.xlsx")
@@ -126,7 +126,7 @@ def test_a_sheet_can_be_chosen_and_formulas_are_not_evaluated(home: Path) -> Non
         _add(sums, home, "book.xlsx")
 
 
-def test_tables_called_train_and_test_are_split_as_they_are(home: Path) -> None:
+def test_train_and_test_tables_give_the_split(home: Path) -> None:
     head, *rows = plain(90).decode().splitlines()
     content = {"train.csv": lines(head, rows[:60]), "test.csv": lines(head, rows[60:]), "about.json": b'["a"]'}
     data = _add(content, home)
@@ -138,7 +138,7 @@ def test_tables_called_train_and_test_are_split_as_they_are(home: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["idx files", "idx zip", "npz", "npy files"])
-def test_arrays_in_every_form_are_the_same_pictures(home: Path, form: str) -> None:
+def test_array_formats_give_the_same_images(home: Path, form: str) -> None:
     pixels, labels = bars(120)
     npy = {}
     for name, array in (("images", pixels), ("labels", labels)):
@@ -159,7 +159,7 @@ def test_arrays_in_every_form_are_the_same_pictures(home: Path, form: str) -> No
         assert sorted(data.split["test"].tolist()) == list(range(90, 120))
 
 
-def test_idx_of_other_types(home: Path) -> None:
+def test_idx_float_and_int32_arrays_are_read(home: Path) -> None:
     values = np.random.default_rng(0).normal(size=(50, 3)).astype(">f4")
     target = (np.arange(50) % 2).astype(">i4")
     data = _add({"data": idx(values, 0x0D), "labels": idx(target, 0x0C)}, home)
@@ -169,7 +169,7 @@ def test_idx_of_other_types(home: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["whole", "numbers", "one-hot", "texts", "vectors", "masks"])
-def test_targets_of_arrays(home: Path, target: str) -> None:
+def test_array_target_kind_is_inferred(home: Path, target: str) -> None:
     random = np.random.default_rng(0)
     pixels, labels = bars(60)
     array = {
@@ -193,13 +193,13 @@ def test_targets_of_arrays(home: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "float16", "bool"])
-def test_rows_of_two_axes_are_pictures_if_their_numbers_are_bytes(home: Path, dtype: str) -> None:
+def test_2d_rows_are_images_only_for_byte_dtypes(home: Path, dtype: str) -> None:
     values = (np.arange(40 * 12 * 3).reshape(40, 12, 3) % 2).astype(dtype)
     data = _add(npz(x=values, y=np.arange(40) % 2), home)
     assert data.schema.inputs[0].kind == ("image" if dtype.endswith("int8") else "sequence")
 
 
-def test_folders_of_parts_belong_to_the_names_of_arrays() -> None:
+def test_array_names_include_their_folder() -> None:
     content = io.BytesIO()
     np.save(content, np.ones((20, 3)))
     files = {name: content.getvalue() for name in ("train/x.npy", "test/more.npy", "new/y.npy")}
@@ -207,14 +207,14 @@ def test_folders_of_parts_belong_to_the_names_of_arrays() -> None:
     assert set(Arrays().questions(source, {})[0].choices) == {"train/x", "y"}
 
 
-def test_columns_of_an_array_can_be_left_out(home: Path) -> None:
+def test_array_columns_can_be_ignored(home: Path) -> None:
     values = np.random.default_rng(0).normal(size=(40, 3))
     info = add_file(npz(x=values, y=np.arange(40) % 2), "x.npz", home)
     data = prepare(DataChoice(dataset=info.name, options={"columns": {"x2": {"role": "ignore"}}}), home)
     assert data.schema.inputs[0].columns == ("x1", "x3")
 
 
-def test_colours_last_or_first_are_the_same(home: Path) -> None:
+def test_channels_first_and_last_arrays_are_equal(home: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 9, 9, 3)).astype(np.uint8)
     labels = np.arange(40) % 2
     last = _add(npz(x=pixels, y=labels), home)
@@ -226,7 +226,7 @@ def test_colours_last_or_first_are_the_same(home: Path) -> None:
 # ---------------------------------------------------------------- pictures
 
 
-def test_a_number_for_each_picture(home: Path) -> None:
+def test_images_can_have_a_numeric_target(home: Path) -> None:
     data = _add(brought.labelled_pictures(), home, target="brightness")
     assert data.schema.target.kind == "number"
     shown = [float(data.row(i)["image"].mean()) / 10 for i in range(80)]
@@ -234,7 +234,7 @@ def test_a_number_for_each_picture(home: Path) -> None:
     assert _add(brought.labelled_pictures(), home).schema.target.classes == ("dark", "light")
 
 
-def test_a_table_may_name_files_by_stem_or_path_and_lack_some(home: Path) -> None:
+def test_table_names_images_by_stem_or_path(home: Path) -> None:
     pictures = {f"a/b/{i}.png": png(np.full((8, 8), i * 5, np.uint8)) for i in range(30)}
     rows = [f"{i if i % 2 else f'b/{i}.png'},{'uv'[i % 2]}" for i in range(32)]
     data = _add(packed({**pictures, "t.csv": lines("id,y", rows)}), home, kind="labelled_pictures")
@@ -243,7 +243,7 @@ def test_a_table_may_name_files_by_stem_or_path_and_lack_some(home: Path) -> Non
 
 
 @pytest.mark.parametrize("form", ["index", "palette", "colours"])
-def test_masks_in_every_form_are_the_same_classes(home: Path, form: str) -> None:
+def test_mask_formats_give_the_same_classes(home: Path, form: str) -> None:
     data = _add(brought.masks(form), home)
     expected = _add(brought.masks("index"), home)
     assert data.schema.target.shape == (12, 12)
@@ -253,7 +253,7 @@ def test_masks_in_every_form_are_the_same_classes(home: Path, form: str) -> None
     assert np.array_equal(picture // 100, expected.target[3].numpy())
 
 
-def test_classes_of_masks_have_names_where_a_file_says_them(home: Path) -> None:
+def test_mask_class_names_come_from_classes_file(home: Path) -> None:
     import zipfile
 
     stream = io.BytesIO(brought.masks())
@@ -262,7 +262,7 @@ def test_classes_of_masks_have_names_where_a_file_says_them(home: Path) -> None:
     assert _add(stream.getvalue(), home).schema.target.classes == ("ground", "water", "field")
 
 
-def test_pairs_of_pictures_are_those_that_the_table_names(home: Path) -> None:
+def test_image_pairs_follow_the_table(home: Path) -> None:
     pixels, labels = bars(40)
     pairs = np.random.default_rng(2).integers(0, 40, (120, 2))
     data = _add(brought.picture_pairs(), home)
@@ -275,7 +275,7 @@ def test_pairs_of_pictures_are_those_that_the_table_names(home: Path) -> None:
     assert np.array_equal(data.image_field("first").mean, data.image_field("second").mean)
 
 
-def test_folders_called_train_and_test_are_the_split(home: Path) -> None:
+def test_train_and_test_folders_give_the_split(home: Path) -> None:
     content = packed(
         {
             f"{part}/{name}/{i}.png": png(np.full((8, 8), i, np.uint8))
@@ -292,7 +292,7 @@ def test_folders_called_train_and_test_are_the_split(home: Path) -> None:
 # ---------------------------------------------------------------- texts
 
 
-def test_texts_in_folders_and_by_line(home: Path) -> None:
+def test_texts_are_read_from_folders_and_lines(home: Path) -> None:
     folders, by_line = _add(brought.text_folders(), home), _add(brought.text_lines(), home)
     for data in (folders, by_line):
         assert data.schema.target.classes == ("negative", "positive")
@@ -302,7 +302,7 @@ def test_texts_in_folders_and_by_line(home: Path) -> None:
     assert (folders.schema.rows, by_line.schema.rows) == (60, 60)
 
 
-def test_tags_belong_to_their_words(home: Path) -> None:
+def test_conll_tags_align_with_their_words(home: Path) -> None:
     data = _add(conll(), home)
     assert data.schema.rows == 60
     shown = data.example(5)
@@ -311,7 +311,7 @@ def test_tags_belong_to_their_words(home: Path) -> None:
     assert tagged.get("anna", tagged.get("bob")) == "B-person"
 
 
-def test_tags_of_other_schemes_become_bio_with_a_word(home: Path) -> None:
+def test_other_tag_schemes_convert_to_bio_with_a_warning(home: Path) -> None:
     block = "Rio I-place\nde I-place\nAnna S-person\nin O\nNew B-place\nYork E-place\ndon't B-x\nI-95 O\n\n"
     data = _add((block * 12).encode(), home)
     shown = data.example(0)
@@ -324,18 +324,18 @@ def test_tags_of_other_schemes_become_bio_with_a_word(home: Path) -> None:
         _add(b"a O\nb\n" + b"c O\n" * 30, home, kind="tagged")
 
 
-def test_files_of_tagged_words_are_split_as_they_are_called(home: Path) -> None:
+def test_conll_file_names_give_the_split(home: Path) -> None:
     data = _add({"x.train.conll": conll(), "x.test.conll": conll(), "LICENSE": b"Free.\n" * 9}, home)
     assert (data.schema.rows, len(data.split["test"])) == (120, 60)
 
 
-def test_answers_are_written_from_texts(home: Path) -> None:
+def test_translations_have_sequence_targets(home: Path) -> None:
     data = _add(brought.translations(), home)
     assert data.schema.target.kind == "sequence"
     assert (data.example(42).text, data.example(42).answer) == ("four two.", "42-x")
 
 
-def test_pairs_of_texts_share_one_vocabulary(home: Path) -> None:
+def test_text_pairs_share_one_vocabulary(home: Path) -> None:
     data = _add(brought.text_pairs(), home)
     first, second = data.token_field("first"), data.token_field("second")
     assert first.vocabulary == second.vocabulary
@@ -345,7 +345,7 @@ def test_pairs_of_texts_share_one_vocabulary(home: Path) -> None:
     assert data.target_text(1) == "1"
 
 
-def test_a_text_to_continue(home: Path) -> None:
+def test_prose_blocks_have_next_token_targets(home: Path) -> None:
     data = _add(brought.prose(), home, length=32)
     whole = brought.prose().decode()
     assert data.row(2)["text"] == whole[64:96]
@@ -355,7 +355,7 @@ def test_a_text_to_continue(home: Path) -> None:
 # ---------------------------------------------------------------- sounds, series, ratings, graphs
 
 
-def test_sounds_come_to_one_rate_and_length_with_their_pitch(home: Path) -> None:
+def test_sounds_are_resampled_and_keep_their_pitch(home: Path) -> None:
     data = _add(brought.sounds(), home, rate=4_000, seconds=0.2)
     assert data.schema.inputs[0].shape == (800, 1)
     assert data.schema.target.classes == ("high", "low")
@@ -367,7 +367,7 @@ def test_sounds_come_to_one_rate_and_length_with_their_pitch(home: Path) -> None
         assert abs(data.row(row)["sound"]).max() == pytest.approx(0.5, abs=0.03)
 
 
-def test_sounds_by_their_names_and_by_a_table(home: Path) -> None:
+def test_sound_labels_come_from_names_or_a_table(home: Path) -> None:
     files = {f"{('yes', 'no')[i % 2]}_{i}.wav": tone(300 + i, 0.1, 8_000) for i in range(20)}
     assert _add(files, home).schema.target.classes == ("no", "yes")
     table = lines("clip,loudness", (f"{name},{i * 1.5}" for i, name in enumerate(files)))
@@ -375,7 +375,7 @@ def test_sounds_by_their_names_and_by_a_table(home: Path) -> None:
     assert (data.schema.target.name, data.schema.target.kind) == ("loudness", "number")
 
 
-def test_windows_look_back_and_ahead_and_parts_of_the_split_share_no_value(home: Path) -> None:
+def test_series_windows_do_not_overlap_across_splits(home: Path) -> None:
     data = _add(brought.series(), home, window=10, horizon=3, values=["value", "other"], target="value")
     assert data.schema.inputs[0].shape == (10, 2)
     assert data.schema.target.shape == (3,)
@@ -388,7 +388,7 @@ def test_windows_look_back_and_ahead_and_parts_of_the_split_share_no_value(home:
     assert reaches["validation"][1] < reaches["test"][0]
 
 
-def test_times_out_of_order_missing_or_irregular_are_told(home: Path) -> None:
+def test_unordered_missing_and_irregular_times_give_warnings(home: Path) -> None:
     times = pd.date_range("2024-01-01", periods=100, freq="D").astype(str).tolist()
     rows = [f"{t},{i * 1.01}" for i, t in enumerate(times) if i not in (50, 51)]
     rows[3] = f"{times[3]},"
@@ -404,7 +404,7 @@ def test_times_out_of_order_missing_or_irregular_are_told(home: Path) -> None:
     assert not _add(months, home, window=6).warnings
 
 
-def test_ratings_know_users_and_items(home: Path) -> None:
+def test_ratings_have_user_and_item_inputs(home: Path) -> None:
     data = _add(brought.ratings(), home)
     assert [field.name for field in data.schema.inputs] == ["user", "item"]
     first = brought.ratings().decode().splitlines()[1].split(",")
@@ -412,7 +412,7 @@ def test_ratings_know_users_and_items(home: Path) -> None:
     assert data.restore(data.target[0]).item() == pytest.approx(float(first[2]), abs=1e-4)
 
 
-def test_graphs_have_the_edges_of_their_table(home: Path) -> None:
+def test_graph_adjacency_matches_the_edge_table(home: Path) -> None:
     data = _add(brought.graphs(), home)
     assert data.schema.inputs[0].shape == (7, 3)  # an atom is C or N, and has a charge
     assert data.schema.inputs[1].shape == (7, 7)
@@ -424,7 +424,7 @@ def test_graphs_have_the_edges_of_their_table(home: Path) -> None:
         assert data.row(row)["nodes"][:count, 2].tolist() == [node % 3 for node in range(count)]
 
 
-def test_what_is_asked_can_be_changed_in_a_project(home: Path) -> None:
+def test_reader_options_can_be_changed_in_a_project(home: Path) -> None:
     info = add_file(brought.series(), "x.csv", home)
     found = prepare(DataChoice(dataset=info.name, options={"window": 7, "horizon": 2}), home)
     assert (found.schema.inputs[0].shape, found.schema.target.shape) == ((7, 2), (2,))

@@ -27,7 +27,7 @@ LONGEST_S = 20
 BEGINS = [b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"PAR1"]
 
 
-def _sentence(content: Any, home: Path, filename: str = "x", **rest: Any) -> str:
+def _error_message(content: Any, home: Path, filename: str = "x", **rest: Any) -> str:
     """The sentence with which a file is refused; "" where it is taken."""
     start = time.process_time()
     message = ""
@@ -49,16 +49,16 @@ def _sentence(content: Any, home: Path, filename: str = "x", **rest: Any) -> str
 @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 @given(data=st.data())
 @pytest.mark.parametrize("filename", BROUGHT)
-def test_a_file_that_is_cut_or_changed_gives_a_sentence(
+def test_corrupted_file_raises_only_data_errors(
     filename: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     good = BROUGHT[filename][0]()
     home = tmp_path_factory.mktemp("home")
-    _sentence(good[: data.draw(st.integers(0, len(good) - 1))], home)
+    _error_message(good[: data.draw(st.integers(0, len(good) - 1))], home)
     changed = bytearray(good)
     for place in data.draw(st.lists(st.integers(0, len(good) - 1), min_size=1, max_size=12)):
         changed[place] = data.draw(st.integers(0, 255))
-    _sentence(bytes(changed), home)
+    _error_message(bytes(changed), home)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
@@ -66,10 +66,12 @@ def test_a_file_that_is_cut_or_changed_gives_a_sentence(
     st.binary(max_size=400),
     st.sampled_from([b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"PAR1"]),
 )
-def test_any_bytes_give_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes, begin: bytes) -> None:
+def test_arbitrary_bytes_raise_only_data_errors(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, begin: bytes
+) -> None:
     home = tmp_path_factory.mktemp("home")
-    assert _sentence(begin + content, home) or datasets(home)
-    assert _sentence({"one": begin + content, "two": idx(bars(20)[1])}, home) or datasets(home)
+    assert _error_message(begin + content, home) or datasets(home)
+    assert _error_message({"one": begin + content, "two": idx(bars(20)[1])}, home) or datasets(home)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
@@ -78,21 +80,21 @@ def test_any_bytes_give_a_sentence(tmp_path_factory: pytest.TempPathFactory, con
     st.sampled_from([8, 9, 11, 12, 13, 14, 10]),
     st.binary(max_size=64),
 )
-def test_idx_headers_that_lie(
+def test_forged_idx_headers_are_rejected(
     tmp_path_factory: pytest.TempPathFactory, shape: list[int], code: int, content: bytes
 ) -> None:
     header = struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
     labels = idx(bars(20)[1])
-    assert _sentence({"images": header + content, "labels": labels}, tmp_path_factory.mktemp("home"))
+    assert _error_message({"images": header + content, "labels": labels}, tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.parametrize("rows", [19, 21, 0])
-def test_inputs_and_targets_of_different_lengths(home: Path, rows: int) -> None:
-    message = _sentence({"images": idx(bars(20)[0]), "labels": idx(np.zeros(rows, np.uint8))}, home)
+def test_inputs_and_targets_of_different_lengths_are_rejected(home: Path, rows: int) -> None:
+    message = _error_message({"images": idx(bars(20)[0]), "labels": idx(np.zeros(rows, np.uint8))}, home)
     assert "20 rows" in message
 
 
-def _torn() -> bytes:
+def _truncated_records() -> bytes:
     """Records one by line, of which the 21st ends too early."""
     rows = brought.jsonl().split(b"\n")
     return b"\n".join([*rows[:20], rows[20][:9], *rows[21:]])
@@ -140,7 +142,7 @@ def _series(odd: str, when: str = "") -> bytes:
         (b'{"a": [' * 20_000, "JSON"),
         (b'[{"a": 1}, 2, 3]', "not an object"),
         (b'{"a": 1, "b": "x"}', "not a table"),
-        (_torn(), "line 21 is not a complete record"),
+        (_truncated_records(), "line 21 is not a complete record"),
         (brought.graph_arrays((60, 5, 4)), "graph 1 has 5 rows and 4 columns, but has to be square"),
         (brought.graph_arrays((60, 4, 4)), "features of 5 nodes and an adjacency of 4"),
         (brought.graph_arrays((5, 5)), "received 5 × 5; upload many graphs"),
@@ -154,18 +156,18 @@ def _series(odd: str, when: str = "") -> bytes:
         (brought.conll().replace(b"York\tI-place", b"York\tNNP\tI-place", 1), "3 columns where the line before has 2"),
     ],
 )
-def test_what_is_refused_is_told(home: Path, content: bytes, said: str) -> None:
-    message = _sentence(content, home)
+def test_rejected_file_is_explained(home: Path, content: bytes, said: str) -> None:
+    message = _error_message(content, home)
     assert said in message
     assert not list((home / "data").glob("*"))
 
 
-def test_a_series_says_which_number_is_none(home: Path) -> None:
-    said = _sentence(_series("much"), home, kind="series", options={"target": "value"})
+def test_series_error_names_the_non_numeric_cell(home: Path) -> None:
+    said = _error_message(_series("much"), home, kind="series", options={"target": "value"})
     assert "'value' is not all numbers, as 'much' in row 6 is no number like the others; mend" in said
 
 
-def test_masks_are_those_of_the_same_folder_and_what_has_none_is_named(home: Path) -> None:
+def test_masks_match_images_of_the_same_folder(home: Path) -> None:
     dark, light = np.zeros((8, 8), np.uint8), np.full((8, 8), 200, np.uint8)
     light[:4] = 0
     pictures = {f"{part}/images/{i}.png": png(dark) for part in ("train", "test") for i in range(12)}
@@ -180,7 +182,7 @@ def test_masks_are_those_of_the_same_folder_and_what_has_none_is_named(home: Pat
     assert any("'test/images/11.png'" in note for note in data.warnings)
 
 
-def test_sounds_that_end_too_early_and_letters_of_nothing_are_named(home: Path) -> None:
+def test_truncated_sounds_and_nul_characters_give_warnings(home: Path) -> None:
     whole = {f"{'ab'[i % 2]}/{i}.wav": brought.tone(300 + i, 0.2, 8_000) for i in range(20)}
     half = brought.tone(500, 0.2, 8_000)
     cut = add_file(packed({**whole, "a/cut.wav": half[: len(half) // 2]}), "x.zip", home)
@@ -224,20 +226,20 @@ LAUGHS = "".join(
         (lambda: _sheet("<row><row>"), "Excel"),
     ],
 )
-def test_spreadsheets_that_mean_harm(home: Path, content: Callable[[], bytes], said: str) -> None:
-    message = _sentence(content(), home, "x.xlsx")
+def test_malicious_spreadsheets_are_rejected(home: Path, content: Callable[[], bytes], said: str) -> None:
+    message = _error_message(content(), home, "x.xlsx")
     assert message
     assert said in message
 
 
-def test_a_macro_is_nothing_but_bytes(home: Path) -> None:
+def test_excel_macro_is_ignored(home: Path) -> None:
     stream = io.BytesIO(excel({"A": people()}))
     with zipfile.ZipFile(stream, "a") as book:
         book.writestr("xl/vbaProject.bin", b"\xd0\xcf\x11\xe0 Sub AutoOpen()")
-    assert not _sentence(stream.getvalue(), home)
+    assert not _error_message(stream.getvalue(), home)
 
 
-def test_a_folder_is_read_without_its_links(home: Path, tmp_path: Path) -> None:
+def test_folder_is_read_without_symbolic_links(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     for name, content in folders().items():
         path = folder / name
@@ -248,8 +250,8 @@ def test_a_folder_is_read_without_its_links(home: Path, tmp_path: Path) -> None:
     assert add_file(folder, "set", home).rows == 20
 
 
-def test_more_pictures_than_other_files_are_allowed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_member_limit_does_not_apply_to_images(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.data.uploads.members.MAX_MEMBERS", 15)
     assert add_file(packed(folders(20)), "x.zip", home).rows == 20
     texts = packed({f"{'ab'[i % 2]}/{i}.txt": b"some words" for i in range(20)})
-    assert "20 members" in _sentence(texts, home, "y")
+    assert "20 members" in _error_message(texts, home, "y")

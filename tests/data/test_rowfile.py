@@ -157,7 +157,7 @@ def encoded(content: bytes, data: Prepared) -> dict[str, np.ndarray]:
     return encode_rows(preprocess, read_rows(content, "goods.csv", preprocess).rows)
 
 
-def assert_equal_bits(content: bytes, data: Prepared) -> None:
+def assert_bitwise_equal(content: bytes, data: Prepared) -> None:
     arrays = encoded(content, data)
     assert arrays.keys() == data.inputs.keys()
     for name, array in arrays.items():
@@ -172,9 +172,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Prepared]:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_file_of_any_dialect_encodes_to_the_bits_of_its_import(
-    name: str, home: Path, plain: dict[bool, Prepared]
-) -> None:
+def test_every_csv_dialect_encodes_bitwise_equal_to_import(name: str, home: Path, plain: dict[bool, Prepared]) -> None:
     """Import and prediction see the very same file; or training read that, and people predict for a plain one; or the
     other way around, for a file that another program wrote."""
     how = DIALECTS[name]
@@ -182,13 +180,13 @@ def test_a_file_of_any_dialect_encodes_to_the_bits_of_its_import(
     found = rows(dated=dated)
     data = added(write(found, replace(how, extra=False)), home)
     assert data.schema.rows == ROWS
-    assert_equal_bits(write(found, how), data)
-    assert_equal_bits(write(found, Writing()), data)
-    assert_equal_bits(write(found, how), plain[dated])
+    assert_bitwise_equal(write(found, how), data)
+    assert_bitwise_equal(write(found, Writing()), data)
+    assert_bitwise_equal(write(found, how), plain[dated])
 
 
 @pytest.mark.parametrize("filename", BROUGHT)
-def test_rows_of_every_kind_of_data_encode_to_the_bits_of_training(filename: str, home: Path) -> None:
+def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: Path) -> None:
     info = add_file(BROUGHT[filename][0](), filename, home)
     data = prepare(DataChoice(dataset=info.name), home)
     found = [
@@ -211,7 +209,7 @@ def test_rows_of_every_kind_of_data_encode_to_the_bits_of_training(filename: str
 
 
 @pytest.mark.parametrize("filename", ["people.jsonl", "numbers.tsv", "questions.csv", "stars.csv"])
-def test_the_file_that_was_imported_is_a_file_of_rows(filename: str, home: Path) -> None:
+def test_imported_file_is_a_valid_row_file(filename: str, home: Path) -> None:
     """Under its own names of columns, whatever the fields are called that were made of them."""
     content = BROUGHT[filename][0]()
     data = prepare(DataChoice(dataset=add_file(content, filename, home).name), home)
@@ -222,7 +220,7 @@ def test_the_file_that_was_imported_is_a_file_of_rows(filename: str, home: Path)
             assert array.tobytes() == data.inputs[name].numpy().tobytes(), name
 
 
-def test_numbers_that_name_users_are_read_as_numbers(home: Path) -> None:
+def test_numeric_user_ids_are_read_as_numbers(home: Path) -> None:
     lines = ["user,item,rating", *(f"{place % 7:03},{place % 5}.0,{place % 4}" for place in range(60))]
     content = "\n".join(lines).encode()
     data = prepare(DataChoice(dataset=add_file(content, "stars.csv", home, kind="ratings").name), home)
@@ -252,9 +250,7 @@ CELLS = st.one_of(
 @given(
     st.lists(st.tuples(CELLS, CELLS), min_size=3, max_size=12), st.sampled_from([",", ";", "\t", "|"]), st.booleans()
 )
-def test_cells_of_any_kind_are_read_as_import_reads_them(
-    pairs: list[tuple[str, str]], separator: str, quoted: bool
-) -> None:
+def test_arbitrary_cells_are_read_as_on_import(pairs: list[tuple[str, str]], separator: str, quoted: bool) -> None:
     """Columns of whatever comes, which import makes numbers, dates, yes and no, or texts of."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=separator, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
@@ -301,11 +297,13 @@ def test_cells_of_any_kind_are_read_as_import_reads_them(
         ("TRUE", ".", False, 1.0), ("", ".", False, None), ("nan", ".", False, None),
     ],
 )  # fmt: skip
-def test_a_number(cell: str, decimal: str, grouped: bool, value: float | None) -> None:
+def test_number_parsing_follows_decimal_and_grouping(
+    cell: str, decimal: str, grouped: bool, value: float | None
+) -> None:
     assert number(cell, decimal, grouped) == value
 
 
-def test_dates_that_can_be_read_in_two_ways() -> None:
+def test_date_forms_lists_ambiguous_formats() -> None:
     assert date_forms(["1.2.2024", "31.12.2023"]) == ["%d.%m.%Y"]
     assert date_forms(["1/2/2024", "31/12/2023"]) == ["%d/%m/%Y"]
     assert date_forms(["1/2/2024", "3/4/2024"]) == ["%d/%m/%Y", "%m/%d/%Y"]
@@ -333,7 +331,7 @@ def edited(data: Prepared, change: dict[int, dict[str, Any]], *names: str) -> Ro
     return read_rows(text.getvalue().encode(), "new.csv", data.preprocess)
 
 
-def test_what_training_never_saw_and_what_cannot_be_read_is_reported(home: Path) -> None:
+def test_unknown_and_unreadable_cells_are_reported(home: Path) -> None:
     data = goods(home)
     found = edited(data, {2: {"color": "blue"}, 3: {"size": "abc", "color": "blue", "code": "7"}, 4: {"when": "later"}})
     assert [found.rows[place]["size"] for place in (3,)] == [None]
@@ -354,7 +352,7 @@ def test_what_training_never_saw_and_what_cannot_be_read_is_reported(home: Path)
     assert len(told) == 4
 
 
-def test_a_column_that_is_not_there_or_is_another(home: Path) -> None:
+def test_missing_or_mistyped_column_is_rejected(home: Path) -> None:
     data = goods(home)
     with pytest.raises(EncodeError, match=r"^'new.csv' has no column 'price', 'when'; it has 'size', 'count', 'code'"):
         edited(data, {}, *(name for name in COLUMNS if name not in ("price", "when")))
@@ -364,7 +362,7 @@ def test_a_column_that_is_not_there_or_is_another(home: Path) -> None:
         edited(data, {3: {"paid": "maybe"}})
 
 
-def test_dates_are_read_in_the_form_of_training_where_they_could_mean_two(home: Path) -> None:
+def test_ambiguous_dates_follow_the_training_format(home: Path) -> None:
     how = Writing(dates="%d/%m/%Y")
     american = goods(home / "a", replace(how, dates="%m/%d/%Y"))
     for data, month in ((goods(home / "b", how), 4), (american, 3)):
@@ -377,7 +375,7 @@ def test_dates_are_read_in_the_form_of_training_where_they_could_mean_two(home: 
         edited(goods(home / "c"), {place: {"when": "03/04/2023"} for place in range(10)})
 
 
-def test_files_without_column_names(home: Path) -> None:
+def test_files_without_a_header_are_read(home: Path) -> None:
     lines = [f"{place % 7},{place * 0.37:.3f},{place % 3},{'yes' if place % 7 > 3 else 'no'}" for place in range(60)]
     info = add_file("\n".join(lines).encode(), "x.csv", home, target="column 4")
     data = prepare(DataChoice(dataset=info.name), home)
@@ -408,7 +406,7 @@ def test_files_without_column_names(home: Path) -> None:
         (b"[[" * 100_000, "nested too deeply"),
     ],
 )
-def test_a_file_that_cannot_be_read_gets_a_sentence(content: bytes, said: str) -> None:
+def test_unreadable_row_file_is_rejected_with_a_message(content: bytes, said: str) -> None:
     preprocess = {"fields": [{"name": "all", "encoding": "table", "columns": [{"name": "size", "type": "number"}]}]}
     name = "new.csv" if content[:1] not in b"[{" else "new.json"
     with pytest.raises(FileError) as caught:

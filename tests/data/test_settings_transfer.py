@@ -35,7 +35,7 @@ SAID: dict[str, Any] = {
 }
 
 
-def test_settings_that_fit_are_kept_and_the_others_are_named(home: Path) -> None:
+def test_transfer_keeps_fitting_settings_and_names_others(home: Path) -> None:
     first = table("size,color,day,weight,kind,part", home, "first")
     alike = table("size,color,day,weight,kind,part", home, "alike")
     other = table("size,day,color,mass,kind,part", home, "other")
@@ -59,7 +59,7 @@ def test_settings_that_fit_are_kept_and_the_others_are_named(home: Path) -> None
     assert prepare(kept, home).schema.target.name == "kind"
 
 
-def test_a_split_that_the_new_data_does_not_have_is_named(home: Path) -> None:
+def test_transfer_names_an_unavailable_split(home: Path) -> None:
     first = table("size,color,day,weight,kind,part", home, "first")
     rows = (f"{i},{i % 3},{'pq'[i % 2]}" for i in range(60))
     plain = add_file(lines("size,weight,kind", rows), "plain.csv", home).name
@@ -73,14 +73,14 @@ def test_a_split_that_the_new_data_does_not_have_is_named(home: Path) -> None:
     assert remarks[0].startswith("The option 'target' of the document does not fit")
 
 
-def test_what_is_preprocessing() -> None:
+def test_preprocessing_excludes_roles_and_target() -> None:
     assert preprocessing({"columns": {"a": {"role": "target"}, "b": {"scale": "none"}}, "target": "a"}) == {
         "columns": {"b": {"scale": "none"}}
     }
     assert preprocessing({"target": "a", "fields": {"text": {"length": 3}}}) == {"fields": {"text": {"length": 3}}}
 
 
-def test_an_upload_is_found_by_its_title_where_no_other_has_it(home: Path) -> None:
+def test_upload_is_found_by_a_unique_title(home: Path) -> None:
     head = "size,color,day,weight,kind,part"
     name = table(head, home, "Goods of 2024")
     by_title = DataChoice(dataset="Goods of 2024")

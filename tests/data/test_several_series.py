@@ -32,7 +32,7 @@ def _added(home: Path, content: bytes, kind: str = "", **options: object) -> Pre
     return prepare(DataChoice(dataset=info.name), home)
 
 
-def test_series_below_each_other_are_told_apart_by_the_column_that_names_them(home: Path) -> None:
+def test_stacked_series_are_separated_by_the_id_column(home: Path) -> None:
     data = _added(home, _stores(), window=5, horizon=2)
     assert data.schema.rows == sum(90 - first - 6 for first in SHIFTS.values())
     assert data.schema.inputs[0].columns == ("sales",)
@@ -50,7 +50,7 @@ def test_series_below_each_other_are_told_apart_by_the_column_that_names_them(ho
     assert min(map(len, data.split.values())) > 10
 
 
-def test_whole_series_can_be_kept_for_the_test(home: Path) -> None:
+def test_group_split_holds_out_whole_series(home: Path) -> None:
     info = add_file(_stores(), "stores.csv", home, options={"window": 5})
     choice = DataChoice(dataset=info.name, split="group", validation=0.34, test=0.34)
     data = prepare(choice, home)
@@ -58,14 +58,14 @@ def test_whole_series_can_be_kept_for_the_test(home: Path) -> None:
     assert sorted(map(sorted, parts)) == [[0], [1], [2]]
 
 
-def test_rows_of_a_store_are_in_order_where_nothing_says_when(home: Path) -> None:
+def test_series_without_times_keep_the_row_order(home: Path) -> None:
     table = pd.read_csv(io.BytesIO(_stores())).sort_values(["store", "day"]).drop(columns="day")
     content = table.to_csv(index=False).encode()
     data = _added(home, content, kind="series", time=None, series="store", window=4)
     assert [np.diff(data.row(row)["series"][:, 0]).tolist() for row in (0, 5, 80)] == [[1, 1, 1]] * 3
 
 
-def test_times_that_stand_twice_for_no_reason_are_told_before_the_file_is_added(home: Path) -> None:
+def test_duplicate_times_are_noted_before_import(home: Path) -> None:
     table = pd.DataFrame({"day": np.repeat(DAYS, 2).astype(str), "sales": np.arange(180) * 1.01})
     source = open_source(table.to_csv(index=False).encode(), "sales.csv")
     reader = fitting(source)[0]
@@ -76,7 +76,7 @@ def test_times_that_stand_twice_for_no_reason_are_told_before_the_file_is_added(
     assert (fitting(named)[0].name, fitting(named)[0].noted(named, {})) == ("series", [])
 
 
-def test_orders_of_customers_are_no_series(home: Path) -> None:
+def test_customer_orders_are_not_a_series(home: Path) -> None:
     random = np.random.default_rng(0)
     orders = pd.DataFrame(
         {
@@ -90,7 +90,7 @@ def test_orders_of_customers_are_no_series(home: Path) -> None:
     assert not fitting(source)[0].noted(source, {})
 
 
-def test_a_series_cannot_be_told_by_what_is_forecast(home: Path) -> None:
+def test_series_id_cannot_be_the_target(home: Path) -> None:
     with pytest.raises(DataError, match="is the series ID"):
         add_file(_stores(), "x.csv", home, kind="series", options={"series": "sales", "target": "sales"})
 
@@ -108,5 +108,5 @@ def test_a_series_cannot_be_told_by_what_is_forecast(home: Path) -> None:
         (("sales_2023.csv", "sales_2024.csv"), "", "sales"),
     ],
 )  # fmt: skip
-def test_several_files_are_called_by_what_they_have_in_common(names: tuple[str, ...], folder: str, title: str) -> None:
+def test_title_of_several_files_is_their_common_name(names: tuple[str, ...], folder: str, title: str) -> None:
     assert called(names, folder) == title

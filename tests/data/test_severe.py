@@ -44,11 +44,11 @@ def _table() -> bytes:
     return lines("n,kind,split", (f'{row * 7 % 50},"{_labels(row)}",{part[row % 3]}' for row in range(ROWS)))
 
 
-def _found(choice: DataChoice, home: Path) -> dict[str, Finding]:
+def _findings(choice: DataChoice, home: Path) -> dict[str, Finding]:
     return {finding.code: finding for finding in high_findings(choice, home)}
 
 
-def _mended(choice: DataChoice, finding: Finding) -> DataChoice:
+def _fixed(choice: DataChoice, finding: Finding) -> DataChoice:
     assert finding.fix is not None
     return DataChoice.model_validate({**choice.model_dump(mode="json"), **finding.fix.edit["data"]})
 
@@ -58,18 +58,18 @@ def _class_counts(data: Prepared, part: str) -> dict[str, int]:
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
-def test_labels_that_training_never_has_are_found_and_treated_as_the_same(home: Path) -> None:
+def test_unseen_label_spellings_are_found_and_merged(home: Path) -> None:
     choice = DataChoice(dataset=add_file(_table(), "a.csv", home).name)
-    found = _found(choice, home)["unseen_labels"]
+    found = _findings(choice, home)["unseen_labels"]
     assert found.message.startswith("30 rows of the 44 validation and test rows have labels of 'kind' that no training")
     assert "'bird'" in found.advice
     assert found.count == 30
     assert found.columns == ("kind",)
-    after = _mended(choice, found)
+    after = _fixed(choice, found)
     data = prepare(after, home)
     assert data.schema.target.classes == ("bird", "cat", "dog", "two words")
     assert _class_counts(data, "test") == {"bird": 1, "cat": 9, "dog": 10, "two words": 10}
-    left = _found(after, home)["unseen_labels"]
+    left = _findings(after, home)["unseen_labels"]
     assert left.count == 1
     assert left.fix is None  # nothing in training is like it
     assert "Nothing in training is called 'bird'" in left.advice
@@ -79,7 +79,7 @@ def test_labels_that_training_never_has_are_found_and_treated_as_the_same(home: 
     assert not any("have no" in remark for remark in remarks if "'Cat.'" in remark)
 
 
-def test_labels_by_folder_are_treated_as_the_same(home: Path) -> None:
+def test_folder_label_spellings_are_merged(home: Path) -> None:
     random = np.random.default_rng(0)
     content = packed(
         {
@@ -91,17 +91,17 @@ def test_labels_by_folder_are_treated_as_the_same(home: Path) -> None:
     )
     choice = DataChoice(dataset=add_file(content, "a.zip", home).name)
     assert prepare(choice, home).schema.target.classes == ("Cat", "cat", "dog")
-    after = _mended(choice, _found(choice, home)["unseen_labels"])
+    after = _fixed(choice, _findings(choice, home)["unseen_labels"])
     data = prepare(after, home)
     assert data.schema.target.classes == ("cat", "dog")
     assert _class_counts(data, "test") == {"cat": 12, "dog": 12}
-    assert not _found(after, home)
+    assert not _findings(after, home)
     with pytest.raises(DataError, match="takes 'aliases' alone"):
         prepare(DataChoice(dataset=choice.dataset, options={"columns": {"class": {"role": "ignore"}}}), home)
 
 
 @pytest.mark.parametrize("task", ["multi_label", "several_outputs"])
-def test_labels_of_other_targets_are_looked_at_as_well(home: Path, task: str) -> None:
+def test_unseen_labels_are_found_for_multiple_targets(home: Path, task: str) -> None:
     if task == "multi_label":
         rows = (f"{r * 7 % 50},{'a;B.' if r % 3 == 0 else ('a;b', 'b;c')[r % 2]},{'etx'[r % 3]}" for r in range(ROWS))
         options: dict[str, Any] = {"target": "y", "task": task}
@@ -112,18 +112,18 @@ def test_labels_of_other_targets_are_looked_at_as_well(home: Path, task: str) ->
         roles = {"y": {"role": "target"}, "z": {"role": "target"}, "split": {"role": "split"}}
         options = {"target": "y", "task": task, "columns": roles}
     choice = DataChoice(dataset=add_file(table, "a.csv", home, options=options).name)
-    found = _found(choice, home)["unseen_labels"]
+    found = _findings(choice, home)["unseen_labels"]
     assert found.count == 30
     assert found.fix is not None
     assert "'B.' as 'b'" in found.fix.title
-    after = _mended(choice, found)
+    after = _fixed(choice, found)
     data = prepare(after, home)
     classes = data.schema.target.classes or data.schema.target.parts[0].classes
     assert classes == (("a", "b", "c") if task == "multi_label" else ("a", "b"))
-    assert "unseen_labels" not in _found(after, home)
+    assert "unseen_labels" not in _findings(after, home)
 
 
-def test_aliases_of_an_input_are_applied_where_it_is_predicted(home: Path) -> None:
+def test_input_aliases_apply_at_prediction(home: Path) -> None:
     rows = (f"{'red' if r % 4 else 'RED'},{'pq'[r % 3 == 0]},{r}" for r in range(60))
     choice = DataChoice(
         dataset=add_file(lines("colour,y,n", rows), "a.csv", home, target="y").name,
@@ -140,7 +140,7 @@ def test_aliases_of_an_input_are_applied_where_it_is_predicted(home: Path) -> No
         prepare(choice.model_copy(update={"options": {"columns": {"n": {"aliases": {"1": "2"}}}}}), home)
 
 
-def test_spellings_and_chains() -> None:
+def test_labels_normalize_and_aliases_resolve() -> None:
     assert {normal(text) for text in ("Two  Words", "two words.", " TWO words !", "two\twords")} == {"two words"}
     assert normal("Two_words") == normal("two-words") == "two words"
     assert len({normal(text) for text in ("C++", "C#", "-1", "1", "_", "a_")}) == 6
@@ -149,7 +149,7 @@ def test_spellings_and_chains() -> None:
     assert merge(["A", "a", "b"], {"A": "a"})[1].tolist() == [0, 0, 1]
 
 
-def test_what_a_class_lacks_is_told_as_it_is(home: Path) -> None:
+def test_unmeasured_classes_name_the_missing_splits(home: Path) -> None:
     # Training has all; validation has a and b, the test a and c.
     rows = []
     for row in range(240):
@@ -162,7 +162,7 @@ def test_what_a_class_lacks_is_told_as_it_is(home: Path) -> None:
     assert found == ("'b' has no test rows. 'c' has no validation rows. 'd' has no validation rows and no test rows.")
 
 
-def test_copies_are_counted_over_all_rows_and_samples_say_so(home: Path) -> None:
+def test_leakage_counts_all_rows_despite_sampling(home: Path) -> None:
     random = np.random.default_rng(1)
     numbers = random.random(24_000)
     numbers[20_000:20_037] = numbers[:37]  # the test holds 37 rows of training
@@ -186,7 +186,7 @@ def test_copies_are_counted_over_all_rows_and_samples_say_so(home: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["stretches", "monotone", "categories of numbers"])
-def test_columns_from_which_the_target_follows_are_found(home: Path, kind: str) -> None:
+def test_columns_determining_the_target_are_found(home: Path, kind: str) -> None:
     random = np.random.default_rng(2)
     numbers, noise = random.random(300), random.random(300)
     if kind == "stretches":
@@ -196,9 +196,9 @@ def test_columns_from_which_the_target_follows_are_found(home: Path, kind: str) 
     else:
         rows = [f"g{int(v * 6)},{w},{10 * int(v * 6) + w / 100}" for v, w in zip(numbers, noise, strict=True)]
     choice = DataChoice(dataset=add_file(lines("tells,noise,y", rows), "a.csv", home).name)
-    found = _found(choice, home)
+    found = _findings(choice, home)
     assert found["gives_away"].columns == ("tells",)
-    assert not _found(_mended(choice, found["gives_away"]), home)
+    assert not _findings(_fixed(choice, found["gives_away"]), home)
 
 
 # ---------------------------------------------------------------- where they are shown, and what new projects take over
@@ -209,16 +209,16 @@ def _leaking(home: Path) -> str:
     return add_file(lines("n,alive,label", rows), "a.csv", home, target="label").name
 
 
-def test_new_projects_take_over_what_was_fixed_before_there_were_any(home: Path) -> None:
+def test_new_projects_inherit_dataset_defaults(home: Path) -> None:
     name = _leaking(home)
-    fix = _found(DataChoice(dataset=name), home)["gives_away"].fix
+    fix = _findings(DataChoice(dataset=name), home)["gives_away"].fix
     assert fix is not None
     settle(name, fix.edit, home)
     settle(name, {"kind": "project", "training": {"class_weights": "balanced"}, "data": {"seed": 7}}, home)
     choice = default_choice(name, home)
     assert choice.options == {"columns": {"alive": {"role": "ignore"}}}
     assert choice.seed == 0  # a seed belongs to a project
-    assert "gives_away" not in _found(choice, home)
+    assert "gives_away" not in _findings(choice, home)
     project = start(templates()["breast_cancer"], choice, "a", home)
     assert project is not None
     assert project.data == choice
@@ -246,7 +246,7 @@ def test_new_projects_take_over_what_was_fixed_before_there_were_any(home: Path)
         settle(name, fix.edit, home)
 
 
-def test_a_damaged_file_of_defaults_harms_nothing(home: Path) -> None:
+def test_damaged_defaults_file_is_ignored(home: Path) -> None:
     name = _leaking(home)
     settle(name, {"data": {"duplicates": "drop"}}, home)
     for content in ("", "[1]", '{"data": {"split": "no such"}, "training": {}}', '{"data": 3, "training": {}}'):
@@ -254,7 +254,7 @@ def test_a_damaged_file_of_defaults_harms_nothing(home: Path) -> None:
         assert default_choice(name, home) == DataChoice(dataset=name)
 
 
-def test_a_score_carries_what_makes_it_untrue(home: Path) -> None:
+def test_evaluation_carries_data_caveats(home: Path) -> None:
     choice = DataChoice(dataset=_leaking(home))
     project = start(templates()["breast_cancer"], choice, "a", home)
     assert project is not None

@@ -18,7 +18,7 @@ from netloom.document import DataChoice
 ROWS = b"a,b,y\n" + b"".join(b"%d,%d,%s\n" % (row, row % 7, b"yes" if row % 3 else b"no") for row in range(3_000))
 
 
-def test_many_who_ask_at_once_wait_for_one() -> None:
+def test_concurrent_calls_share_one_computation() -> None:
     calls: list[int] = []
     together, go = threading.Barrier(8), threading.Event()
 
@@ -56,7 +56,7 @@ def test_many_who_ask_at_once_wait_for_one() -> None:
     assert calls.count(2) == 2  # of three, the one that was asked for longest ago went
 
 
-def test_what_is_forgotten_while_it_is_made_is_not_kept() -> None:
+def test_result_forgotten_during_computation_is_not_cached() -> None:
     begun, go = threading.Event(), threading.Event()
 
     @once(4)
@@ -74,7 +74,7 @@ def test_what_is_forgotten_while_it_is_made_is_not_kept() -> None:
     assert slow(1) is slow(1)
 
 
-def test_a_computation_that_fails_after_it_was_forgotten_leaves_the_newer_one() -> None:
+def test_forgotten_failure_does_not_evict_the_newer_result() -> None:
     begun, fail, go = threading.Event(), threading.Event(), threading.Event()
     calls: list[int] = []
 
@@ -104,7 +104,7 @@ def test_a_computation_that_fails_after_it_was_forgotten_leaves_the_newer_one() 
     assert len(calls) == 2
 
 
-def test_data_is_read_once_by_all_who_ask_at_the_same_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_requests_read_data_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = DataChoice(dataset=add_file(ROWS, "a.csv", home).name)
     module = prepare_function.__globals__
     reads, read, together = [], module["read"], threading.Barrier(6)
@@ -139,7 +139,7 @@ def mapped(folder: Path) -> list[str]:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_deleted_data_takes_no_room(home: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
+def test_deleted_dataset_releases_its_files(home: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool) -> None:
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
     info = add_file(ROWS, "a.csv", home)
     folder = home / "data" / info.name
@@ -159,7 +159,7 @@ def test_deleted_data_takes_no_room(home: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
-def test_data_that_was_not_asked_for_lately_is_let_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_least_recently_used_dataset_releases_its_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
     info = add_file(ROWS, "a.csv", home)
     prepare(DataChoice(dataset=info.name), home)

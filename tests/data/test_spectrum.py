@@ -35,7 +35,7 @@ def spoken(**settings: Any) -> Prepared:
         {"window": 64, "hop": 1_200, "bands": 1, "scale": "none"},
     ],
 )
-def test_the_network_reads_what_the_layer_would_make_of_the_waveform(settings: dict[str, Any]) -> None:
+def test_log_mel_encoding_matches_the_log_mel_layer(settings: dict[str, Any]) -> None:
     data = spoken(**settings)
     field = data.field("sound")
     assert isinstance(field, LogMelEncoder)
@@ -66,7 +66,7 @@ def test_the_network_reads_what_the_layer_would_make_of_the_waveform(settings: d
     assert np.allclose(data.example(7).series, found[7], atol=2e-4)
 
 
-def test_it_is_fitted_to_the_training_rows_alone_and_kept_as_plain_json() -> None:
+def test_log_mel_scaling_uses_training_rows_only() -> None:
     data = spoken()
     raw, train = data.raw, data.split["train"].numpy()
     assert isinstance(raw, Series)
@@ -95,7 +95,7 @@ def test_it_is_fitted_to_the_training_rows_alone_and_kept_as_plain_json() -> Non
         ({"sound": "mfcc"}, "sound must be 'waveform' or 'log-mel'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence(
+def test_invalid_log_mel_settings_are_rejected_with_a_message(
     settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netloom.modalities.fields.log_mel.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
@@ -104,7 +104,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     assert said in str(caught.value)
 
 
-def test_a_sound_of_another_length_is_refused_and_so_are_spectrograms_of_what_is_no_sound() -> None:
+def test_wrong_sound_length_and_non_sound_data_are_rejected() -> None:
     data = spoken()
     with pytest.raises(DataError, match=r"takes 1,200 samples, 4,000 of them a second, received \(800,\)"):
         data.encode({"sound": [0.0] * 800})
@@ -113,7 +113,7 @@ def test_a_sound_of_another_length_is_refused_and_so_are_spectrograms_of_what_is
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(1_000, 0.05), (4_000, 0.3), (8_000, 1), (16_000, 2), (48_000, 1)])
-def test_what_nobody_says_leaves_no_band_empty_at_any_rate(rate: int, seconds: float) -> None:
+def test_default_log_mel_settings_leave_no_empty_band(rate: int, seconds: float) -> None:
     shape = (10, round(rate * seconds), 1)
 
     def encoder(settings: dict[str, int]) -> LogMelEncoder:
@@ -126,7 +126,7 @@ def test_what_nobody_says_leaves_no_band_empty_at_any_rate(rate: int, seconds: f
     assert empty_bands(encoder({"bands": 1_024})) > 200
 
 
-def test_a_waveform_is_read_as_before() -> None:
+def test_waveform_setting_equals_the_default() -> None:
     plain = prepare(DataChoice(dataset="spoken", options={"rows": 60}))
     said = prepare(DataChoice(dataset="spoken", options={"rows": 60, "fields": {"sound": {"sound": "waveform"}}}))
     assert plain.schema == said.schema

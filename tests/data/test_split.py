@@ -48,7 +48,7 @@ def parts(found: Split) -> list[set[int]]:
 
 @quick
 @given(ROWS, SEEDS, SHARES, SHARES, st.sampled_from(["random", "stratified"]))
-def test_every_row_is_in_one_part_by_its_share(rows: int, seed: int, validation: float, test: float, how: Any) -> None:
+def test_every_row_is_in_exactly_one_split(rows: int, seed: int, validation: float, test: float, how: Any) -> None:
     choice = DataChoice(seed=seed, validation=validation, test=test, split=how)
     found = parts(split(table(rows), choice))
     assert set().union(*found) == set(range(rows))
@@ -58,7 +58,7 @@ def test_every_row_is_in_one_part_by_its_share(rows: int, seed: int, validation:
 
 @quick
 @given(ROWS, SEEDS, st.integers(2, 5))
-def test_a_stratified_split_has_every_class_by_its_share(rows: int, seed: int, classes: int) -> None:
+def test_stratified_split_preserves_class_proportions(rows: int, seed: int, classes: int) -> None:
     raw = table(rows, classes)
     found = split(raw, DataChoice(seed=seed, split="stratified"))
     for number, count in Counter(raw.target.tolist()).items():
@@ -66,7 +66,7 @@ def test_a_stratified_split_has_every_class_by_its_share(rows: int, seed: int, c
             assert abs((raw.target[found[name]] == number).sum() - 0.15 * count) <= 2
 
 
-def test_numbers_are_stratified_by_their_size() -> None:
+def test_numeric_targets_are_stratified_by_quantile() -> None:
     price = np.random.default_rng(0).exponential(size=(1_000, 1))
     raw = table(1_000, target=price, target_kind="number")
     found = split(raw, DataChoice(split="stratified"))
@@ -77,7 +77,7 @@ def test_numbers_are_stratified_by_their_size() -> None:
 
 @quick
 @given(st.integers(60, 200), st.integers(12, 30), SEEDS, st.one_of(st.none(), st.integers(2, 5)))
-def test_no_group_is_in_two_parts(rows: int, groups: int, seed: int, folds: int | None) -> None:
+def test_groups_are_never_divided_across_splits(rows: int, groups: int, seed: int, folds: int | None) -> None:
     group = np.random.default_rng(seed).integers(groups, size=rows)
     found = split(table(rows, groups=group), DataChoice(seed=seed, split="group", folds=folds))
     seen = [set(group[found[name]].tolist()) for name in NAMES]
@@ -87,7 +87,7 @@ def test_no_group_is_in_two_parts(rows: int, groups: int, seed: int, folds: int 
 
 @quick
 @given(st.integers(80, 200), SEEDS, st.integers(0, 6), st.booleans())
-def test_training_comes_before_validation_and_the_test_last(rows: int, seed: int, gap: int, ties: bool) -> None:
+def test_time_split_is_chronological(rows: int, seed: int, gap: int, ties: bool) -> None:
     random = np.random.default_rng(seed)
     times = random.integers(rows // 2, size=rows).astype(float) if ties else random.permutation(rows).astype(float)
     found = split(table(rows, times=times), DataChoice(split="time", gap=gap))
@@ -99,7 +99,7 @@ def test_training_comes_before_validation_and_the_test_last(rows: int, seed: int
 
 @quick
 @given(st.integers(50, 200), SEEDS, st.integers(2, 7), st.sampled_from(["random", "stratified", "auto"]))
-def test_every_row_is_in_the_test_of_one_fold(rows: int, seed: int, folds: int, how: Any) -> None:
+def test_every_row_is_tested_in_exactly_one_fold(rows: int, seed: int, folds: int, how: Any) -> None:
     raw = table(rows)
     tests: list[int] = []
     for fold in range(folds):
@@ -112,10 +112,10 @@ def test_every_row_is_in_the_test_of_one_fold(rows: int, seed: int, folds: int, 
 
 
 @pytest.mark.parametrize("folds", [3, 5, 10])
-def test_folds_hold_every_class_as_scikit_learn_has_it(folds: int) -> None:
+def test_stratified_folds_match_scikit_learn(folds: int) -> None:
     raw = table(203, 4)
-    theirs = StratifiedKFold(folds, shuffle=True, random_state=0).split(np.zeros(len(raw)), raw.target)
-    expected = np.array([np.bincount(raw.target[rows], minlength=4) for _, rows in theirs])
+    reference = StratifiedKFold(folds, shuffle=True, random_state=0).split(np.zeros(len(raw)), raw.target)
+    expected = np.array([np.bincount(raw.target[rows], minlength=4) for _, rows in reference])
     choices = [DataChoice(split="stratified", folds=folds, fold=fold) for fold in range(folds)]
     ours = np.array([np.bincount(raw.target[split(raw, choice)["test"]], minlength=4) for choice in choices])
     assert (np.sort(ours, axis=0) == np.sort(expected, axis=0)).all()
@@ -123,7 +123,7 @@ def test_folds_hold_every_class_as_scikit_learn_has_it(folds: int) -> None:
 
 @quick
 @given(st.integers(60, 150), st.integers(2, 6), st.integers(0, 4))
-def test_folds_of_what_hangs_together_are_stretches_with_gaps(rows: int, folds: int, gap: int) -> None:
+def test_contiguous_folds_are_separated_by_gaps(rows: int, folds: int, gap: int) -> None:
     raw = table(rows, contiguous=True, gap=gap)
     tests: list[int] = []
     for fold in range(folds):
@@ -136,7 +136,7 @@ def test_folds_of_what_hangs_together_are_stretches_with_gaps(rows: int, folds: 
     assert sorted(tests) == list(range(rows))
 
 
-def test_a_given_split_is_taken_as_it_is() -> None:
+def test_given_split_is_used_unchanged() -> None:
     given_parts = np.repeat([0, 1, 2, -1], [60, 20, 15, 5])
     found = split(table(100, given=given_parts), DataChoice())
     assert [sorted(found[name].tolist()) for name in NAMES] == [
@@ -149,7 +149,7 @@ def test_a_given_split_is_taken_as_it_is() -> None:
     assert set().union(*parts(found)) == set(range(100))
 
 
-def test_folds_are_cut_out_of_the_rows_that_are_not_given_as_the_test() -> None:
+def test_folds_exclude_the_given_test_rows() -> None:
     raw = table(100, given=np.repeat([0, 1, 2], [60, 20, 20]))
     found = [split(raw, DataChoice(folds=4, fold=fold)) for fold in range(4)]
     assert sorted(row for one in found for row in one["test"].tolist()) == list(range(80))
@@ -160,7 +160,7 @@ def test_folds_are_cut_out_of_the_rows_that_are_not_given_as_the_test() -> None:
     assert sorted(row for one in found for row in one["test"].tolist()) == list(range(100))
 
 
-def test_what_a_given_split_lacks_comes_out_of_training_and_leaks_nothing() -> None:
+def test_missing_validation_is_taken_from_training_without_leakage() -> None:
     """Neighbours that resemble each other are kept apart, and rows of a group together, as in any other split."""
     found = split(table(100, given=np.repeat([0, 2], [80, 20]), contiguous=True, gap=3), DataChoice())
     assert found["validation"].tolist() == list(range(68, 80))
@@ -183,23 +183,23 @@ def test_what_a_given_split_lacks_comes_out_of_training_and_leaks_nothing() -> N
         ({"split": "time", "folds": 3}, "before training"),
     ],
 )
-def test_what_the_data_lacks_is_said(choice: dict[str, Any], said: str) -> None:
+def test_unavailable_split_kind_is_rejected_with_a_message(choice: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
         split(table(50), DataChoice(**choice))
     assert str(caught.value).endswith(".")
 
 
 @pytest.mark.parametrize("name", FIRST)
-def test_splits_are_those_of_before_to_the_bit(name: str) -> None:
+def test_splits_match_recorded_hashes(name: str) -> None:
     found = split(builtin()[name]().read(), DataChoice())
     assert tuple(sha256(found[part].astype(np.int64).tobytes()).hexdigest()[:16] for part in NAMES) == FIRST[name]
 
 
-def test_few_groups_have_few_folds() -> None:
+def test_more_folds_than_groups_are_rejected() -> None:
     with pytest.raises(DataError, match="too few for 5 folds"):
         split(table(50, groups=np.arange(50) % 3), DataChoice(split="group", folds=5))
 
 
-def test_a_fold_that_is_none_is_refused_by_the_document() -> None:
+def test_fold_out_of_range_is_rejected_by_the_document() -> None:
     with pytest.raises(ValueError, match="with 3 folds, choose 0 to 2"):
         DataChoice(folds=3, fold=3)

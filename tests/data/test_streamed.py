@@ -73,7 +73,7 @@ FORMS: list[tuple[str, Callable[[pd.DataFrame], bytes]]] = [
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+def limit_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Sets how much of a table may be in memory, in MiB, and how few rows are read at a time."""
 
     def limit(mib: float) -> None:
@@ -86,7 +86,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return limit
 
 
-def both(content: bytes, filename: str, home: Path, limit: Callable[[float], None], **asked: object) -> list[Prepared]:
+def read_both_ways(
+    content: bytes, filename: str, home: Path, limit: Callable[[float], None], **asked: object
+) -> list[Prepared]:
     """The data as it is read at once, and as it is read by stretches."""
     found = []
     for mib in (1_000.0, 0.01):
@@ -100,7 +102,7 @@ def both(content: bytes, filename: str, home: Path, limit: Callable[[float], Non
     return found
 
 
-def same(one: Prepared, other: Prepared) -> None:
+def assert_identical(one: Prepared, other: Prepared) -> None:
     assert one.schema == other.schema
     assert one.preprocess == other.preprocess
     assert one.fingerprint == other.fingerprint
@@ -116,13 +118,13 @@ def same(one: Prepared, other: Prepared) -> None:
 
 
 @pytest.mark.parametrize(("filename", "written"), FORMS)
-def test_by_stretches_gives_the_same_bits(
-    filename: str, written: Callable[[pd.DataFrame], bytes], tmp_path: Path, small: Callable[[float], None]
+def test_streamed_table_is_bitwise_equal(
+    filename: str, written: Callable[[pd.DataFrame], bytes], tmp_path: Path, limit_memory: Callable[[float], None]
 ) -> None:
-    same(*both(written(table()), filename, tmp_path, small, seed=3))
+    assert_identical(*read_both_ways(written(table()), filename, tmp_path, limit_memory, seed=3))
 
 
-def test_cells_as_people_write_them(tmp_path: Path, small: Callable[[float], None]) -> None:
+def test_streamed_localized_cells_are_bitwise_equal(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
     """Dates such as 31.12.2024, decimal commas, groups of three digits, and blanks around cells."""
     made = table()
     prices = [f"{1_000 + place * 7.25:,.2f}".translate(str.maketrans(",.", ".,")) for place in range(ROWS)]
@@ -133,8 +135,8 @@ def test_cells_as_people_write_them(tmp_path: Path, small: Callable[[float], Non
         size=[f" {value:.6f} ".replace(".", ",") if place % 5 else " NA " for place, value in enumerate(made["size"])],
     )
     text = made.to_csv(index=False, sep=";")
-    one, other = both(text.encode(), "a.csv", tmp_path, small, seed=3)
-    same(one, other)
+    one, other = read_both_ways(text.encode(), "a.csv", tmp_path, limit_memory, seed=3)
+    assert_identical(one, other)
     assert isinstance(other.raw, Table)
     assert {"price", "size", "day (days)"} <= set(other.raw.numbers)
     assert other.raw.numbers["price"][3] == 1_021.75
@@ -157,26 +159,28 @@ def test_cells_as_people_write_them(tmp_path: Path, small: Callable[[float], Non
     ],
     ids="number scaled encoded time parts group".split(),
 )
-def test_whatever_a_document_says(options: dict[str, object], tmp_path: Path, small: Callable[[float], None]) -> None:
+def test_streamed_column_settings_are_bitwise_equal(
+    options: dict[str, object], tmp_path: Path, limit_memory: Callable[[float], None]
+) -> None:
     made = table()
     made["whole"] = made["whole"].fillna(3) + 1
     made["label"] = made["label"].fillna("no")
-    same(*both(as_parquet(made), "a.parquet", tmp_path, small, seed=5, options=options))
+    assert_identical(*read_both_ways(as_parquet(made), "a.parquet", tmp_path, limit_memory, seed=5, options=options))
 
 
-def test_texts_are_tokenised_alike(tmp_path: Path, small: Callable[[float], None]) -> None:
+def test_streamed_texts_are_tokenized_identically(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
     random = np.random.default_rng(4)
     words = np.array("the a cat dog sleeps runs on under red blue chair table".split())
     texts = [" ".join(random.choice(words, 3 + place % 5)) for place in range(ROWS)]
     made = pd.DataFrame({"text": texts, "label": ["cat" if "cat" in text else "other" for text in texts]})
-    one, other = both(as_parquet(made), "a.parquet", tmp_path, small)
+    one, other = read_both_ways(as_parquet(made), "a.parquet", tmp_path, limit_memory)
     assert one.preprocess["fields"][0]["encoding"] == "words"
-    same(one, other)
+    assert_identical(one, other)
 
 
-def test_what_is_shown_of_it(tmp_path: Path, small: Callable[[float], None]) -> None:
+def test_streamed_statistics_and_overview_are_identical(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
     content = as_parquet(table())
-    one, other = both(content, "a.parquet", tmp_path, small)
+    one, other = read_both_ways(content, "a.parquet", tmp_path, limit_memory)
     assert statistics(one).columns == statistics(other).columns
     assert statistics(one).remarks == statistics(other).remarks
     names = [path.parent.name for path in (tmp_path / "data").glob("*/table.*")]
@@ -186,8 +190,8 @@ def test_what_is_shown_of_it(tmp_path: Path, small: Callable[[float], None]) -> 
     assert {column.name: column.missing for column in first}["label"] == int(table()["label"].isna().sum())
 
 
-def test_progress_is_told(tmp_path: Path, small: Callable[[float], None]) -> None:
-    small(0.01)
+def test_streamed_import_reports_progress(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
+    limit_memory(0.01)
     told: list[tuple[float, str]] = []
     add_file(as_parquet(table()), "a.parquet", tmp_path, progress=lambda share, what: told.append((share, what)))
     shares = [share for share, _ in told]
@@ -197,8 +201,8 @@ def test_progress_is_told(tmp_path: Path, small: Callable[[float], None]) -> Non
     assert any(what == "Storing row 1,024 of 3,000" for _, what in told)
 
 
-def test_a_file_of_this_machine_is_not_read_whole(tmp_path: Path, small: Callable[[float], None]) -> None:
-    small(0.01)
+def test_local_file_is_imported_as_a_stream(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
+    limit_memory(0.01)
     path = tmp_path / "b.csv"
     path.write_bytes(as_csv(table()))
     info = add_file(path, path.name, tmp_path)
@@ -206,8 +210,8 @@ def test_a_file_of_this_machine_is_not_read_whole(tmp_path: Path, small: Callabl
     assert prepare(DataChoice(dataset=info.name), tmp_path).raw.large
 
 
-def test_encodings_are_made_once_and_a_few_are_kept(tmp_path: Path, small: Callable[[float], None]) -> None:
-    small(0.01)
+def test_encoding_maps_are_reused_and_limited_in_number(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
+    limit_memory(0.01)
     name = add_file(as_parquet(table(600)), "a.parquet", tmp_path).name
     maps = tmp_path / "data" / name / "maps"
     first = prepare(DataChoice(dataset=name, seed=0), tmp_path)
@@ -229,8 +233,8 @@ def test_encodings_are_made_once_and_a_few_are_kept(tmp_path: Path, small: Calla
     assert not maps.exists()
 
 
-def test_a_half_written_map_is_made_again(tmp_path: Path, small: Callable[[float], None]) -> None:
-    small(0.01)
+def test_truncated_encoding_map_is_rebuilt(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
+    limit_memory(0.01)
     name = add_file(as_parquet(table(600)), "a.parquet", tmp_path).name
     whole = prepare(DataChoice(dataset=name), tmp_path).inputs["features"].clone()
     (path,) = (tmp_path / "data" / name / "maps").glob("rows-*/0.bin")
@@ -239,10 +243,10 @@ def test_a_half_written_map_is_made_again(tmp_path: Path, small: Callable[[float
     assert torch.equal(prepare(DataChoice(dataset=name), tmp_path).inputs["features"], whole)
 
 
-def test_what_cannot_be_is_said(
-    tmp_path: Path, small: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+def test_streamed_import_rejects_invalid_files(
+    tmp_path: Path, limit_memory: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small(0.01)
+    limit_memory(0.01)
     with pytest.raises(DataError, match="does not fit into memory, which only tables may"):
         add_file(as_csv(table(600)), "a.csv", tmp_path, kind="series")
     with pytest.raises(DataError, match="is not a JSON record"):
@@ -305,15 +309,17 @@ def test_reading_a_column_reserves_no_more_memory_than_it_needs(tmp_path: Path) 
         assert np.array_equal(values, expected[name][100:290_000].astype(np.float64), equal_nan=True), name
 
 
-def test_duplicates_are_refused_before_rows_are_encoded(tmp_path: Path, small: Callable[[float], None]) -> None:
-    small(0.01)
+def test_streamed_deduplication_is_rejected_before_encoding(
+    tmp_path: Path, limit_memory: Callable[[float], None]
+) -> None:
+    limit_memory(0.01)
     info = add_file(as_csv(table(600)), "a.csv", tmp_path)
     with pytest.raises(DataError, match="cannot be searched for duplicates"):
         prepare(DataChoice(dataset=info.name, duplicates="drop"), tmp_path)
     assert not list((tmp_path / "data" / info.name).glob("maps/rows-*"))
 
 
-def test_stored_columns_end_like_sequences() -> None:
+def test_stored_columns_index_like_sequences() -> None:
     stored = StoredTable(Path("table.arrow"), pa.table({"text": ["a", "b"], "number": [1.0, 2.0]}))
     texts, numbers = StoredTexts(stored, "text"), StoredNumbers(stored, "number")
     assert (texts[-1], numbers[-2]) == ("b", 1.0)

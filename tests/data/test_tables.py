@@ -58,19 +58,19 @@ def test_a_csv_becomes_numbers_and_categories(home: Path) -> None:
     ],
     ids="comma semicolon tab bar decimal-comma windows mac bom utf16 quoted blank-lines spaces".split(),
 )
-def test_the_ways_of_writing_a_csv_mean_the_same(home: Path, content: bytes) -> None:
+def test_csv_dialects_are_read_alike(home: Path, content: bytes) -> None:
     usual, data = read(csv(columns()), home), read(content, home)
     assert _features(data) == _features(usual)
     assert torch.allclose(data.inputs["features"], usual.inputs["features"])
     assert torch.equal(data.target, usual.target)
 
 
-def test_parquet_means_the_same_as_csv(home: Path) -> None:
+def test_parquet_and_csv_are_read_alike(home: Path) -> None:
     usual, data = read(csv(columns()), home), read(parquet(columns()), home, "data.parquet")
     assert torch.allclose(data.inputs["features"], usual.inputs["features"])
 
 
-def test_a_first_line_of_data_is_not_taken_for_names(home: Path) -> None:
+def test_headerless_first_line_is_data(home: Path) -> None:
     table = pd.DataFrame({"a": NUMBERS, "b": NUMBERS**2, "c": np.arange(ROWS) % 2})
     data = read(table.to_csv(index=False, header=False).encode(), home)
     assert data.schema.rows == ROWS
@@ -82,24 +82,24 @@ def test_a_first_line_of_data_is_not_taken_for_names(home: Path) -> None:
     assert data.schema.target.classes == ("ham", "spam")
 
 
-def test_a_name_that_is_a_value_as_well_is_a_name(home: Path) -> None:
+def test_header_name_that_is_also_a_value_stays_a_header(home: Path) -> None:
     table = {"a": NUMBERS, "c": ["a", "b", "c", "d"] * (ROWS // 4), "1": np.arange(ROWS) % 2}
     data = read(csv(table), home)
     assert _features(data) == ("a", "c = a", "c = b", "c = c", "c = d", "c = (other)")
     assert data.schema.rows == ROWS
 
 
-def test_a_quote_in_tab_separated_text_is_just_a_quote(home: Path) -> None:
+def test_tsv_quotes_are_literal(home: Path) -> None:
     lines = [("spam\t" if n % 3 else "ham\t") + '"' * (n % 4 == 0) + SENTENCES[n] for n in range(ROWS)]
     assert read("\n".join(["label\ttext", *lines]).encode(), home, "data.tsv").schema.rows == ROWS
 
 
-def test_names_that_stand_twice_are_told_apart(home: Path) -> None:
+def test_duplicate_column_names_become_unique(home: Path) -> None:
     content = b"x,x,,y\n" + b"".join(b"%d,%d,%d,%d\n" % (n, n * n, -n, n % 2) for n in range(ROWS))
     assert len(set(_features(read(content, home)))) == 3
 
 
-def test_a_column_that_turns_from_numbers_to_text_is_text_throughout(home: Path) -> None:
+def test_column_with_late_text_is_text_throughout(home: Path) -> None:
     kinds = [str(n % 4) for n in range(30_000)] + ["x"]
     table = {"kind": kinds, "size": np.arange(len(kinds)) / 7, "label": np.arange(len(kinds)) % 2}
     data = read(csv(table), home)
@@ -127,7 +127,7 @@ def test_a_column_that_turns_from_numbers_to_text_is_text_throughout(home: Path)
     ],
     ids="decimal date zoned duration nullable category boolean list struct bytes uint64 half".split(),
 )
-def test_every_type_of_parquet_is_read_or_left_out(home: Path, values: Any, expected: tuple[str, ...]) -> None:
+def test_every_parquet_type_is_read(home: Path, values: Any, expected: tuple[str, ...]) -> None:
     table = {"own": values, "size": NUMBERS, "label": np.arange(ROWS) % 2}
     data = read(parquet(table), home, "data.parquet")
     found = sorted(_features(data))
@@ -161,7 +161,7 @@ def test_dates_become_days_months_and_weekdays(home: Path, dates: list[str], day
         data.encode({"when": "yesterday", "size": 1})
 
 
-def test_dates_do_not_take_the_place_of_other_columns(home: Path) -> None:
+def test_date_parts_do_not_overwrite_columns(home: Path) -> None:
     table = columns() | {"when": ["2024-05-01", "2024-05-02"] * (ROWS // 2), "when (days)": NUMBERS}
     data = read(csv(table), home, target="label")
     assert isinstance(data.raw, Table)
@@ -169,7 +169,7 @@ def test_dates_do_not_take_the_place_of_other_columns(home: Path) -> None:
     assert "when (days)'" in data.raw.numbers
 
 
-def test_row_numbers_and_names_are_left_out_and_this_is_said(home: Path) -> None:
+def test_id_columns_are_dropped_with_a_warning(home: Path) -> None:
     table = {"Unnamed: 0": range(ROWS), "user_id": range(100, 100 + ROWS), "code": [f"k{n}" for n in range(ROWS)]}
     data = read(csv(table | columns()), home)
     assert _features(data)[0] == "size"
@@ -177,12 +177,12 @@ def test_row_numbers_and_names_are_left_out_and_this_is_said(home: Path) -> None
     assert all(name in remarks for name in table)
 
 
-def test_a_plain_count_is_no_row_number(home: Path) -> None:
+def test_plain_counter_is_not_an_id_column(home: Path) -> None:
     data = read(csv({"x": range(ROWS), "y": np.arange(ROWS) * 2.5}), home)
     assert _features(data) == ("x",)
 
 
-def test_missing_values_and_scales_as_scikit_learn_has_them(home: Path) -> None:
+def test_imputation_and_scaling_match_scikit_learn(home: Path) -> None:
     random = np.random.default_rng(5)
     table = pd.DataFrame(columns())
     table["size"] = np.where(random.random(ROWS) < 0.3, np.nan, table["size"] * 1e-19)
@@ -201,7 +201,7 @@ def test_missing_values_and_scales_as_scikit_learn_has_them(home: Path) -> None:
     assert np.array_equal(found[:, place : place + 4], hot)
 
 
-def test_other_test_rows_change_nothing_that_was_fitted(home: Path) -> None:
+def test_fitted_state_ignores_validation_and_test_rows(home: Path) -> None:
     table = pd.DataFrame(columns(price=NUMBERS))
     first = read(table.to_csv(index=False).encode(), home)
     table.loc[first.split["test"].numpy(), ["size", "price"]] = 1e9
@@ -212,7 +212,7 @@ def test_other_test_rows_change_nothing_that_was_fitted(home: Path) -> None:
     assert first.fingerprint != second.fingerprint
 
 
-def test_what_training_never_saw_is_other(home: Path) -> None:
+def test_unseen_categories_encode_as_other(home: Path) -> None:
     data = read(csv(columns()), home)
     for value in ("zebra", None, "", float("nan"), "</script>"):
         features = data.encode({"size": 0, "kind": value})["features"][0]
@@ -222,7 +222,7 @@ def test_what_training_never_saw_is_other(home: Path) -> None:
 # ---------------------------------------------------------------- targets
 
 
-def test_numbers_are_predicted_by_regression_and_few_by_classes(home: Path) -> None:
+def test_target_with_few_values_is_a_class(home: Path) -> None:
     table = {"a": NUMBERS, "price": NUMBERS * 100, "stars": np.arange(ROWS) % 5}
     assert read(csv(table), home).schema.target.classes == ("0", "1", "2", "3", "4")
     data = read(csv(table), home, target="price")
@@ -231,7 +231,7 @@ def test_numbers_are_predicted_by_regression_and_few_by_classes(home: Path) -> N
     assert read(csv(table), home, task="regression").schema.target.kind == "number"
 
 
-def test_the_target_is_the_column_that_is_called_so(home: Path) -> None:
+def test_target_column_is_found_by_name(home: Path) -> None:
     info = add_file(csv({"Label": ["a", "b"] * (ROWS // 2), "x": NUMBERS}), "data.csv", home)
     assert prepare(DataChoice(dataset=info.name), home).schema.target.name == "Label"
     info = add_file(csv({"v1": ["ham", "spam"] * (ROWS // 2), "v2": SENTENCES}), "data.csv", home)
@@ -240,7 +240,7 @@ def test_the_target_is_the_column_that_is_called_so(home: Path) -> None:
     assert prepare(DataChoice(dataset=info.name), home).schema.target.name == "kind"
 
 
-def test_rows_without_a_target_are_left_out_and_this_is_said(home: Path) -> None:
+def test_rows_without_a_target_are_dropped_with_a_warning(home: Path) -> None:
     table = pd.DataFrame(columns())
     table.loc[:9, "label"] = None
     data = read(table.to_csv(index=False).encode(), home)
@@ -248,7 +248,7 @@ def test_rows_without_a_target_are_left_out_and_this_is_said(home: Path) -> None
     assert "10 rows without a value in 'label' were left out." in data.warnings
 
 
-def test_a_class_of_one_row_is_learned_from(home: Path) -> None:
+def test_single_row_class_is_in_training(home: Path) -> None:
     table = columns()
     table["label"] = ["rare", *table["label"][1:]]
     info = add_file(csv(table), "data.csv", home)
@@ -261,7 +261,7 @@ def test_a_class_of_one_row_is_learned_from(home: Path) -> None:
 # ---------------------------------------------------------------- texts
 
 
-def test_a_table_of_texts_becomes_words(home: Path) -> None:
+def test_text_table_is_tokenized_into_words(home: Path) -> None:
     data = read(csv({"id": range(ROWS), "text": SENTENCES, "label": np.arange(ROWS) % 2}), home)
     assert isinstance(data.raw, Texts)
     assert data.schema.inputs[0].kind == "tokens"
@@ -269,7 +269,7 @@ def test_a_table_of_texts_becomes_words(home: Path) -> None:
     assert data.example(3).tokens[:2] == ("sentence", "number")
 
 
-def test_a_text_beside_numbers_can_be_asked_for(home: Path) -> None:
+def test_text_column_is_selectable_in_a_numeric_table(home: Path) -> None:
     table = columns(text=SENTENCES)
     assert read(csv(table), home).schema.inputs[0].kind == "vector"
     assert read(csv(table), home, text="text").schema.inputs[0].kind == "tokens"
@@ -306,7 +306,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_bad_csv_gets_a_sentence(home: Path, name: str) -> None:
+def test_invalid_csv_is_rejected_with_a_message(home: Path, name: str) -> None:
     content, words = REFUSED[name]
     with pytest.raises(DataError, match=words) as caught:
         read(content, home)
@@ -317,12 +317,12 @@ def test_a_bad_csv_gets_a_sentence(home: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(100) + b"PAR1", parquet(columns())[:-40]])
-def test_a_bad_parquet_gets_a_sentence(home: Path, content: bytes) -> None:
+def test_invalid_parquet_is_rejected_with_a_message(home: Path, content: bytes) -> None:
     with pytest.raises(DataError, match="not a readable Parquet file"):
         add_file(content, "data.parquet", home)
 
 
-def test_a_damaged_parquet_never_gives_anything_but_a_sentence(home: Path) -> None:
+def test_damaged_parquet_raises_only_data_errors(home: Path) -> None:
     random, good = np.random.default_rng(0), parquet(columns())
     for _ in range(60):
         content = bytearray(good)
@@ -331,7 +331,7 @@ def test_a_damaged_parquet_never_gives_anything_but_a_sentence(home: Path) -> No
         assert "\n" not in try_to_read(bytes(content), home, "data.parquet")
 
 
-def test_a_table_of_too_many_cells_is_refused_before_it_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_table_is_rejected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_CELLS", 200)
     for content, filename in ((csv(columns()), "data.csv"), (parquet(columns()), "data.parquet")):
         with pytest.raises(DataError, match="at most"):
@@ -357,13 +357,13 @@ def test_a_table_of_too_many_cells_is_refused_before_it_is_read(home: Path, monk
         ({"</script>\n": 1}, "no option"),
     ],
 )
-def test_bad_options_get_a_sentence(home: Path, options: dict[str, Any], words: str) -> None:
+def test_invalid_options_are_rejected_with_a_message(home: Path, options: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
         read(csv(columns()), home, **options)
     assert "\n" not in str(caught.value)
 
 
-def test_infinite_and_absurd_numbers_are_missing(home: Path) -> None:
+def test_infinite_and_extreme_numbers_are_missing(home: Path) -> None:
     table = columns(a=["inf", "-inf"] * (ROWS // 2), b=np.where(NUMBERS > 1, 1e300, NUMBERS), c=NUMBERS * 1e90)
     data = read(csv(table), home)
     assert "a" not in _features(data)
@@ -374,7 +374,7 @@ def test_infinite_and_absurd_numbers_are_missing(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_are_only_data(home: Path, name: str) -> None:
+def test_hostile_names_are_plain_text(home: Path, name: str) -> None:
     table = {name: NUMBERS, "kind": [name, "b"] * (ROWS // 2), "label": [f"{name}1", f"{name}2"] * (ROWS // 2)}
     before = sorted(path for path in home.parent.rglob("*") if "data" not in path.parts)
     info = add_file(csv(table), f"{name}.csv", home, name=name)

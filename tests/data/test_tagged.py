@@ -83,10 +83,10 @@ def data(home: Path) -> Prepared:
 def in_file(data: Prepared, split: str) -> dict[int, Sentence]:
     """The sentences of a part by their rows, which are in the order of the files."""
     name = {"train": "train", "validation": "dev", "test": "test"}[split]
-    return dict(zip(sorted(data.split[split].tolist()), _mended(sentences()[name]), strict=True))
+    return dict(zip(sorted(data.split[split].tolist()), _with_begin_tags(sentences()[name]), strict=True))
 
 
-def _mended(found: list[Sentence]) -> list[Sentence]:
+def _with_begin_tags(found: list[Sentence]) -> list[Sentence]:
     """An I- that goes on with nothing begins, as the reader says of it."""
     made = []
     for sentence in found:
@@ -101,7 +101,7 @@ def _mended(found: list[Sentence]) -> list[Sentence]:
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_the_words_of_the_file_are_the_tokens_and_each_has_its_tag(data: Prepared, split: str) -> None:
+def test_conll_words_are_tokens_aligned_with_tags(data: Prepared, split: str) -> None:
     vocabulary = data.token_field("text").vocabulary
     seen = {word.lower() for sentence in sentences()["train"] for word, _ in sentence}
     assert set(vocabulary[2:]) == seen
@@ -116,7 +116,7 @@ def test_the_words_of_the_file_are_the_tokens_and_each_has_its_tag(data: Prepare
         assert (list(shown.tokens), list(shown.tags)) == (words, tags)
 
 
-def test_entities_are_scored_on_the_words_of_the_file(data: Prepared) -> None:
+def test_entity_f1_matches_conlleval(data: Prepared) -> None:
     rows, classes = data.split["test"], data.schema.target.classes
     true = in_file(data, "test")
     noise = torch.from_numpy(np.random.default_rng(9).normal(size=(len(rows), data.target.shape[1], len(classes))))
@@ -147,7 +147,7 @@ def trained(data: Prepared, dataset: str, home: Path) -> TrainedRun:
     return fit_here(project, home)
 
 
-def test_answers_and_explanations_are_by_word(home: Path) -> None:
+def test_predictions_and_explanations_are_per_word(home: Path) -> None:
     dataset = add_file(files(), "words.zip", home).name
     data = prepare(DataChoice(dataset=dataset), home)
     run = trained(data, dataset, home)
@@ -166,7 +166,7 @@ def test_answers_and_explanations_are_by_word(home: Path) -> None:
     assert row not in concept_rows(data, ConceptDefinition("word", text="elsewhere"))
 
 
-def test_what_was_brought_before_is_split_as_it_was(home: Path) -> None:
+def test_older_tagged_upload_keeps_its_tokenization(home: Path) -> None:
     info = add_file(files(), "words.zip", home)
     old = pd.DataFrame({"text": ["@paulwalk saw I-95"] * 30, "tags": ["O O O B-x I-x I-x"] * 30}).astype("string")
     old.to_parquet(home / "data" / info.name / "tagged.parquet")
@@ -177,7 +177,7 @@ def test_what_was_brought_before_is_split_as_it_was(home: Path) -> None:
     assert data.target_text(0) == "O O O B-x I-x I-x"
 
 
-def test_a_list_of_words_is_taken_as_it_is_and_joined_where_tokens_are_others() -> None:
+def test_word_lists_are_tokens_or_joined_for_other_tokenizers() -> None:
     field: dict[str, Any] = {"name": "text", "encoding": "words", "vocabulary": ["", "�", "@a"], "length": 4}
     assert encode_rows({"fields": [field]}, [{"text": ["@A", "", "b"]}])["text"].tolist() == [[2, UNKNOWN, UNKNOWN, 0]]
     letters = {**field, "encoding": "letters", "vocabulary": ["", "�", "@", "a", " "]}
@@ -193,7 +193,7 @@ def form() -> None:
     st.session_state.found = [typed(["@a", "b c", "."], "given"), typed("@a b", "plain")]
 
 
-def test_words_that_are_given_stay_a_list_where_people_type() -> None:
+def test_text_box_preserves_word_lists() -> None:
     app = AppTest.from_function(form, default_timeout=60).run()
     assert [box.value for box in app.text_area] == ["@a b c .", "@a b"]
     assert app.session_state.found == [["@a", "b c", "."], "@a b"]  # as they were, while nobody typed

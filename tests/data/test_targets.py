@@ -30,14 +30,14 @@ def read(**options: Any) -> Any:
     return table_to_raw(TABLE, options, "Things")
 
 
-def test_a_cell_may_hold_several_labels() -> None:
+def test_cells_may_hold_several_labels() -> None:
     raw = read(target="topics", task="multi_label")
     assert (raw.target_kind, raw.classes) == ("labels", ("music", "news", "sport"))
     assert raw.target[:6].tolist() == [[0, 1, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 0]]
     assert len(raw) == 80  # a row without labels is a row
 
 
-def test_columns_of_yes_and_no_are_labels() -> None:
+def test_boolean_columns_become_labels() -> None:
     columns = {"hot": {"role": "target"}, "cheap": {"role": "target"}}
     raw = read(target="hot", task="multi_label", columns=columns)
     assert (raw.target_kind, raw.classes) == ("labels", ("hot", "cheap"))
@@ -56,18 +56,18 @@ def test_columns_of_yes_and_no_are_labels() -> None:
         ({"target": "kind", "task": "labelling"}, "The option task is"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_in_a_sentence(options: dict[str, Any], said: str) -> None:
+def test_invalid_target_options_are_rejected_with_a_message(options: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         read(**options)
 
 
-def test_a_separator_of_ones_own() -> None:
+def test_label_separator_can_be_set() -> None:
     table = TABLE.assign(topics=["x/y", "y"] * 40)
     raw = table_to_raw(table, {"target": "topics", "task": "multi_label", "separator": "/"}, "Things")
     assert raw.classes == ("x", "y")
 
 
-def test_an_upload_is_prepared_with_labels_and_with_several_targets(home: Path) -> None:
+def test_upload_supports_multi_label_and_multiple_targets(home: Path) -> None:
     info = add_file(TABLE.to_csv(index=False).encode(), "things.csv", home, target="kind")
     labelled = prepare(DataChoice(dataset=info.name, options={"target": "topics", "task": "multi_label"}), home)
     assert labelled.schema.target.kind == "labels"
@@ -85,7 +85,7 @@ def test_an_upload_is_prepared_with_labels_and_with_several_targets(home: Path) 
     assert several.target_text(3) == "kind: b, price: 7.5"
 
 
-def test_documents_without_a_task_are_read_as_before() -> None:
+def test_task_is_inferred_when_absent() -> None:
     assert read(target="kind").target_kind == "class"
     assert (
         read(target="cheap", columns={"cheap": {"role": "target"}, "price": {"role": "target"}}).target_kind == "number"

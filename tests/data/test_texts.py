@@ -17,7 +17,7 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def test_there_are_enough_intents_of_each_kind_and_none_in_two_parts() -> None:
+def test_intents_are_plentiful_and_disjoint_across_splits() -> None:
     data = prepare(DataChoice(dataset="intents"))
     assert isinstance(data.raw, Texts)
     assert len(data.schema.target.classes) == 10
@@ -28,7 +28,7 @@ def test_there_are_enough_intents_of_each_kind_and_none_in_two_parts() -> None:
     assert not parts[0] & parts[2]
 
 
-def test_the_words_of_intents_are_words() -> None:
+def test_intent_words_are_not_accidentally_joined() -> None:
     """No two words were joined where a space was forgotten."""
     data = prepare(DataChoice(dataset="intents"))
     words = [word for word in data.token_field("text").vocabulary[2:] if word.isalpha()]
@@ -38,7 +38,7 @@ def test_the_words_of_intents_are_words() -> None:
     assert set(joined) <= {"yours", "your"}
 
 
-def test_the_tales_are_long_and_tell_nothing_twice() -> None:
+def test_tales_are_long_without_repetition() -> None:
     data = prepare(DataChoice(dataset="tales"))
     assert isinstance(data.raw, Characters)
     text = data.raw.text
@@ -51,7 +51,7 @@ def test_the_tales_are_long_and_tell_nothing_twice() -> None:
     assert len(set(words)) > 1_200
 
 
-def test_the_tales_hold_more_than_their_pairs_of_letters() -> None:
+def test_trigrams_beat_bigrams_on_tales() -> None:
     """Knowing two letters before must help over knowing one, or no network could beat the bigrams."""
     data = prepare(DataChoice(dataset="tales"))
     size = data.schema.inputs[0].vocabulary

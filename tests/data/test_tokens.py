@@ -51,7 +51,7 @@ def sentences(count: int, seed: int) -> list[str]:
     return [str(random.choice(["", " ", "  "])).join([" ".join(stems[place] for place in one), "!?"]) for one in picked]
 
 
-def library(field: dict[str, Any]) -> Tokenizer:
+def huggingface_tokenizer(field: dict[str, Any]) -> Tokenizer:
     """What was learned, given to the library."""
     names = field["vocabulary"][2:]
     vocabulary = {name: number for number, name in enumerate(names)}
@@ -71,17 +71,17 @@ def field() -> dict[str, Any]:
     return {**json.loads(json.dumps(fitted)), "name": "text"}
 
 
-def test_thousands_of_texts_are_parted_as_the_library_parts_them(field: dict[str, Any]) -> None:
+def test_tokenizer_matches_huggingface_on_thousands_of_texts(field: dict[str, Any]) -> None:
     assert len(field["vocabulary"]) == 700
-    texts = sentences(2_000, 2) + list(_catalogue())
-    theirs = library(field).encode_batch(texts)
-    for text, found in zip(texts, theirs, strict=True):
+    texts = sentences(2_000, 2) + list(_builtin_texts())
+    reference = huggingface_tokenizer(field).encode_batch(texts)
+    for text, found in zip(texts, reference, strict=True):
         assert token_encoder(field).tokens(text) == found.tokens, text
-    merged = sum(len(found.ids) for found in theirs) / sum(len(text.encode()) for text in texts)
+    merged = sum(len(found.ids) for found in reference) / sum(len(text.encode()) for text in texts)
     assert merged < 0.8  # so that there was something to merge
 
 
-def _catalogue() -> Iterator[str]:
+def _builtin_texts() -> Iterator[str]:
     for name in ("reviews", "intents"):
         raw = builtin()[name]().read()
         assert isinstance(raw, Texts)
@@ -90,15 +90,15 @@ def _catalogue() -> Iterator[str]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=80))
-def test_any_text_is_parted_so_and_comes_back_whole(field: dict[str, Any], text: str) -> None:
+def test_tokenizer_matches_huggingface_and_round_trips_any_text(field: dict[str, Any], text: str) -> None:
     found = token_encoder(field).tokens(text)
     if text.isprintable() or text.isascii():  # the library takes no lone surrogates, which are none of these
-        assert found == library(field).encode(text).tokens
+        assert found == huggingface_tokenizer(field).encode(text).tokens
     assert unbyte(found) == text.encode("utf-8", "replace").decode()
     assert set(found) <= set(field["vocabulary"])
 
 
-def test_numbers_are_cut_and_padded_behind(field: dict[str, Any]) -> None:
+def test_token_ids_are_truncated_and_right_padded(field: dict[str, Any]) -> None:
     short = {**field, "length": 6}
     texts = ["", "e", "the red thread of it all"]
     numbers = encode_rows({"fields": [short]}, [{"text": text} for text in texts])["text"]
@@ -118,7 +118,7 @@ def test_numbers_are_cut_and_padded_behind(field: dict[str, Any]) -> None:
         ({"tokens": "characters", "lower": True}, [*"don't stop, zoë!"]),
     ],
 )
-def test_words_and_letters(settings_: dict[str, Any], expected: list[str]) -> None:
+def test_word_and_character_tokenization(settings_: dict[str, Any], expected: list[str]) -> None:
     text = "Don't stop, Zoë!"
     field = {**fit_text([text], settings_), "name": "text"}
     assert token_encoder(field).tokens(text) == token_encoder(field).readable(text) == expected
@@ -126,7 +126,7 @@ def test_words_and_letters(settings_: dict[str, Any], expected: list[str]) -> No
     assert [field["vocabulary"][number] for number in numbers.tolist() if number] == expected
 
 
-def test_vocabulary_and_length_are_those_that_were_asked_for() -> None:
+def test_vocabulary_size_and_length_follow_settings() -> None:
     texts = sentences(300, 3)
     assert len(fit_text([*texts, " ".join(f"w{n}" for n in range(999))], {"vocabulary": 260})["vocabulary"]) == 260
     assert len(fit_text(texts, {"tokens": "bpe", "vocabulary": 500})["vocabulary"]) == 500
@@ -134,7 +134,7 @@ def test_vocabulary_and_length_are_those_that_were_asked_for() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bpe", "characters"])
-def test_texts_of_a_dataset_may_be_parted_otherwise(kind: str) -> None:
+def test_dataset_tokenization_can_be_changed(kind: str) -> None:
     options: dict[str, Any] = {"fields": {"text": {"tokens": kind, "vocabulary": 300}}}
     data = prepare(DataChoice(dataset="reviews", options=options))
     example = data.example(7)
@@ -157,13 +157,13 @@ def test_texts_of_a_dataset_may_be_parted_otherwise(kind: str) -> None:
         ("reviews", [], "holds settings"),
     ],
 )
-def test_what_a_field_cannot_take_gets_a_sentence(home: Path, name: str, fields: Any, said: str) -> None:
+def test_invalid_field_settings_are_rejected_with_a_message(home: Path, name: str, fields: Any, said: str) -> None:
     with pytest.raises(DataError, match=said) as caught:
         prepare(DataChoice(dataset=name, options={"fields": fields}), home)
     assert str(caught.value).endswith(".")
 
 
-def test_pictures_and_series_are_scaled_as_they_were_asked_for() -> None:
+def test_image_and_series_scaling_follow_settings() -> None:
     def pictures(how: str) -> np.ndarray:
         data = prepare(
             DataChoice(dataset="shapes", options={"fields": {"image": {"normalise": how}}, "size": 16, "rows": 200})

@@ -34,7 +34,7 @@ def _columns(data: Prepared) -> tuple[str, ...]:
     return data.schema.inputs[0].columns
 
 
-def test_a_table_is_kept_and_found(home: Path) -> None:
+def test_added_table_is_listed_and_prepared(home: Path) -> None:
     info = add_file(plain(), "My people.csv", home)
     assert uuid.UUID(info.name)
     assert (info.title, info.kind, info.task, info.rows, info.builtin) == (
@@ -55,7 +55,7 @@ def test_a_table_is_kept_and_found(home: Path) -> None:
     assert torch.equal(data.encode({"height": 2.0, "width": 4})["features"][0], data.inputs["features"][4])
 
 
-def test_a_file_on_disk_is_the_same_as_its_bytes(home: Path, tmp_path: Path) -> None:
+def test_file_on_disk_and_its_bytes_are_equal(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_bytes(plain())
     first, second = (
@@ -65,7 +65,7 @@ def test_a_file_on_disk_is_the_same_as_its_bytes(home: Path, tmp_path: Path) -> 
     assert torch.equal(first.inputs["features"], second.inputs["features"])
 
 
-def test_an_upload_that_was_removed_is_gone(home: Path) -> None:
+def test_removed_upload_no_longer_exists(home: Path) -> None:
     info = add_file(plain(), "people.csv", home)
     choice = DataChoice(dataset=info.name)
     prepare(choice, home)
@@ -83,7 +83,7 @@ def test_an_upload_that_was_removed_is_gone(home: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_table_is_the_same_in_any_dress(home: Path, separator: str, end: str, encoding: str) -> None:
+def test_table_is_read_with_any_separator_and_encoding(home: Path, separator: str, end: str, encoding: str) -> None:
     text = plain().decode().replace(",", separator).replace("\n", end).replace("a" + end, "ä" + end)
     data = _add(text.encode(encoding), home)
     assert (_columns(data), data.schema.rows) == (("height", "width"), 60)
@@ -91,7 +91,7 @@ def test_a_table_is_the_same_in_any_dress(home: Path, separator: str, end: str, 
     assert data.row(3) == {"height": 1.5, "width": 3.0}
 
 
-def test_quotes_hold_what_parts_and_lines_are_made_of(home: Path) -> None:
+def test_quoted_cells_may_hold_separators_and_newlines(home: Path) -> None:
     rows = (
         f'"{i}","{("red, dark", "blue" + chr(10) + "light")[i % 2]}","say ""{"yn"[i // 2 % 2]}"""' for i in range(40)
     )
@@ -100,7 +100,7 @@ def test_quotes_hold_what_parts_and_lines_are_made_of(home: Path) -> None:
     assert _columns(data) == ("a, b", "colour = blue\nlight", "colour = red, dark", "colour = (other)")
 
 
-def test_categories_are_one_hot_with_a_place_for_others(home: Path) -> None:
+def test_one_hot_categories_have_an_other_column(home: Path) -> None:
     data = _add(lines("colour,size,y", (f"{('red', 'blue', 'green')[i % 3]},{i},{i % 2}" for i in range(60))), home)
     assert _columns(data) == ("size", "colour = blue", "colour = green", "colour = red", "colour = (other)")
     hot = data.inputs["features"][:, 1:]
@@ -110,7 +110,7 @@ def test_categories_are_one_hot_with_a_place_for_others(home: Path) -> None:
     assert data.encode({"colour": "mauve", "size": 1})["features"][0, 1:].tolist() == [0, 0, 0, 1]
 
 
-def test_a_category_that_only_the_test_rows_have_is_other(home: Path) -> None:
+def test_category_only_in_test_rows_is_other(home: Path) -> None:
     rows = [f"{i * 1.25},c{i % 3}" for i in range(60)]
     first = _add(lines("y,colour", rows), home, target="y")
     for row in first.split["test"].tolist():
@@ -121,7 +121,7 @@ def test_a_category_that_only_the_test_rows_have_is_other(home: Path) -> None:
     assert (data.inputs["features"][data.split["train"], -1] == 0).all()
 
 
-def test_a_table_is_fitted_on_training_rows_alone(home: Path) -> None:
+def test_table_is_fitted_on_training_rows_only(home: Path) -> None:
     numbers = np.random.default_rng(0).normal(size=(80, 2))
     rows = [f"{a},{b},{'xyz'[i % 3]},{a + i}" for i, (a, b) in enumerate(numbers)]
     first = _add(lines("a,b,c,y", rows), home, target="y")
@@ -136,7 +136,7 @@ def test_a_table_is_fitted_on_training_rows_alone(home: Path) -> None:
     assert second.fingerprint != first.fingerprint
 
 
-def test_missing_numbers_take_the_median_of_the_training_rows(home: Path) -> None:
+def test_missing_numbers_use_the_training_median(home: Path) -> None:
     rows = [f"{'' if i % 5 == 0 else ('NA' if i % 7 == 0 else i * i)},{i % 2}" for i in range(80)]
     data = _add(lines("a,y", rows), home)
     assert isinstance(data.raw, Table)
@@ -152,19 +152,19 @@ def test_missing_numbers_take_the_median_of_the_training_rows(home: Path) -> Non
     assert any("missing" in remark for remark in quality.remarks)
 
 
-def test_missing_categories_are_a_category(home: Path) -> None:
+def test_missing_category_equals_an_empty_string(home: Path) -> None:
     data = _add(lines("a,b,y", (f"{'' if i % 3 == 0 else 'x'},{i},{i % 2}" for i in range(60))), home)
     assert data.encode({"a": None, "b": 1})["features"].tolist() == data.encode({"a": "", "b": 1})["features"].tolist()
 
 
-def test_rows_without_a_target_are_left_out_with_a_warning(home: Path) -> None:
+def test_rows_without_a_target_are_dropped_with_a_warning(home: Path) -> None:
     data = _add(lines("a,y", (f"{i},{'' if i % 4 == 0 else 'pq'[i % 2]}" for i in range(80))), home)
     assert data.schema.rows == 60
     assert any("20 rows without a value" in warning for warning in data.warnings)
     assert data.warnings[0] in statistics(data).remarks
 
 
-def test_dates_become_numbers(home: Path) -> None:
+def test_dates_become_numeric_features(home: Path) -> None:
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i) for i in range(60)]
     data = _add(lines("day,y", (f"{day.isoformat()},{i % 2}" for i, day in enumerate(days))), home)
     assert isinstance(data.raw, Table)
@@ -190,7 +190,7 @@ def test_dates_become_numbers(home: Path) -> None:
         (["1,234", "12,000"], None),
     ],
 )
-def test_cells_written_by_people_are_read_where_they_mean_one_thing(cells: list[str], read: list[Any] | None) -> None:
+def test_localized_cells_are_parsed_when_unambiguous(cells: list[str], read: list[Any] | None) -> None:
     table, _ = read_table("\n".join(["a\tb", *(f"{cell}\t1" for cell in [*cells, ""])]).encode(), "text", "x.tsv")
     found = [value.date().isoformat() if hasattr(value, "date") else value for value in table["a"][:2]]
     assert found == (cells if read is None else read)
@@ -201,11 +201,11 @@ def test_cells_written_by_people_are_read_where_they_mean_one_thing(cells: list[
     ("value", "told"),
     [(86836.0, "86836"), (22331.1, "22331"), (9999.6, "10000"), (0.12346, "0.1235"), (-1.5e6, "-1500000")],
 )
-def test_a_large_number_is_told_without_a_power_of_ten(value: float, told: str) -> None:
+def test_large_numbers_are_formatted_without_an_exponent(value: float, told: str) -> None:
     assert text.number(value) == told
 
 
-def test_free_text_becomes_words(home: Path) -> None:
+def test_free_text_is_tokenized_into_words(home: Path) -> None:
     rows = (
         f'"This is sentence number {i}, which is {("good", "bad")[i % 2]}.",{("up", "down")[i % 2]}' for i in range(60)
     )
@@ -218,13 +218,13 @@ def test_free_text_becomes_words(home: Path) -> None:
     assert data.example(1).text == "This is sentence number 1, which is bad."
 
 
-def test_whole_numbers_of_more_digits_than_a_float_has_are_words(home: Path) -> None:
+def test_integers_beyond_float_range_stay_text(home: Path) -> None:
     nines = "9" * 500
     info = add_file(lines("a,kind", (f"{(nines, 1)[i % 2]},{'pq'[i % 2]}" for i in range(80))), "long.csv", home)
     assert str(prepare(DataChoice(dataset=info.name), home).raw.row(0)["a"]) == nines
 
 
-def test_the_target_is_guessed_by_its_name_or_is_the_last(home: Path) -> None:
+def test_target_is_inferred_by_name_or_position(home: Path) -> None:
     named = lines("label,a", (f"{'pq'[i % 2]},{i}" for i in range(40)))
     assert _add(named, home).schema.target.name == "label"
     assert _add(plain(), home).schema.target.name == "kind"
@@ -234,7 +234,7 @@ def test_the_target_is_guessed_by_its_name_or_is_the_last(home: Path) -> None:
     assert data.restore(data.target).flatten().tolist() == pytest.approx([i % 7 for i in range(60)], abs=1e-5)
 
 
-def test_a_dataset_is_summed_up_with_the_target_that_was_chosen(home: Path) -> None:
+def test_summary_names_the_selected_target(home: Path) -> None:
     info = add_file(plain(), "people.csv", home)
     said = []
     wanted: list[dict[str, Any]] = [{}, {"target": "width"}]
@@ -244,7 +244,7 @@ def test_a_dataset_is_summed_up_with_the_target_that_was_chosen(home: Path) -> N
     assert said == ["kind", "width"]
 
 
-def test_a_column_that_says_how_rows_are_split_is_no_target_but_the_split(home: Path) -> None:
+def test_split_column_is_the_split_and_not_the_target(home: Path) -> None:
     words = ("train", "Training", "VAL", "dev", "Test")
     table = lines("a,kind,split", (f"{i},{'pq'[i % 2]},{words[i % 5]}" for i in range(60)))
     data = _add(table, home)
@@ -259,14 +259,14 @@ def test_a_column_that_says_how_rows_are_split_is_no_target_but_the_split(home: 
     assert other.schema.target.name == "by"
 
 
-def test_numbers_as_classes_are_in_their_order(home: Path) -> None:
+def test_numeric_classes_keep_their_values(home: Path) -> None:
     data = _add(lines("a,y", (f"{i},{(10, 9, -1, 2)[i % 4]}" for i in range(80))), home)
     assert data.schema.target.kind == "class"
     assert sorted(map(int, data.schema.target.classes)) == [-1, 2, 9, 10]
     assert [data.target_text(i) for i in range(4)] == ["10", "9", "-1", "2"]
 
 
-def test_a_rare_class_is_in_training_first(home: Path) -> None:
+def test_single_row_class_is_in_training(home: Path) -> None:
     rows = [f"{i},{'rare' if i == 7 else 'ab'[i % 2]}" for i in range(60)]
     info = add_file(lines("a,y", rows), "x.csv", home)
     for seed in range(40):
@@ -275,7 +275,7 @@ def test_a_rare_class_is_in_training_first(home: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 17])
-def test_shares_hold_for_uneven_classes_and_any_seed(home: Path, rows: int) -> None:
+def test_split_shares_hold_for_imbalanced_classes(home: Path, rows: int) -> None:
     kinds = ["a"] * 100 + ["b"] * 40 + ["c"] * (5 + rows) + ["d"] * 3
     info = add_file(lines("n,y", (f"{i},{kind}" for i, kind in enumerate(kinds))), "x.csv", home)
     for seed in range(8):
@@ -292,7 +292,7 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return stream.getvalue()
 
 
-def test_parquet_is_the_same_as_csv(home: Path) -> None:
+def test_parquet_and_csv_are_equal(home: Path) -> None:
     table = pd.read_csv(io.BytesIO(plain()))
     first, second = _add(plain(), home), _add(_parquet(table), home, "people.parquet")
     assert first.schema == second.schema
@@ -300,7 +300,7 @@ def test_parquet_is_the_same_as_csv(home: Path) -> None:
     assert torch.equal(first.target, second.target)
 
 
-def test_parquet_may_hold_any_type(home: Path) -> None:
+def test_parquet_column_types_are_read(home: Path) -> None:
     count = 60
     table = pd.DataFrame(
         {
@@ -328,7 +328,7 @@ def test_parquet_may_hold_any_type(home: Path) -> None:
     assert torch.equal(data.encode(data.row(9))["features"][0], data.inputs["features"][9])
 
 
-def test_a_zip_of_picture_folders(home: Path) -> None:
+def test_zip_of_image_folders_becomes_a_dataset(home: Path) -> None:
     info = add_file(packed(folders()), "pets.zip", home)
     assert (info.kind, info.task, info.rows) == ("image", "classification", 20)
     data = prepare(DataChoice(dataset=info.name, options={"size": 16}), home)
@@ -341,7 +341,7 @@ def test_a_zip_of_picture_folders(home: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"])
-def test_pictures_of_every_kind(home: Path, form: str) -> None:
+def test_every_image_format_is_read(home: Path, form: str) -> None:
     members = {
         f"{'light' if i % 2 else 'dark'}/{i}.{form.lower()}": flat((250,) * 3 if i % 2 else (5,) * 3, form=form)
         for i in range(20)
@@ -352,18 +352,18 @@ def test_pictures_of_every_kind(home: Path, form: str) -> None:
     assert ((bright > 0) == (data.target == 1)).all()
 
 
-def test_grey_pictures_have_one_channel(home: Path) -> None:
+def test_grayscale_images_have_one_channel(home: Path) -> None:
     data = _add(packed({f"{'ab'[i % 2]}/{i}.png": flat(i * 10) for i in range(20)}), home, "x.zip")
     assert data.schema.inputs[0].shape[0] == 1
 
 
-def test_what_systems_add_to_zips_is_passed_over(home: Path) -> None:
+def test_system_files_in_zips_are_ignored(home: Path) -> None:
     more = {"__MACOSX/set/cats/._1.png": b"x", "set/.DS_Store": b"x", "set/notes.txt": b"x", "set/cats/": b""}
     info = add_file(packed({**folders(), **more}, zipfile.ZIP_DEFLATED), "x.zip", home)
     assert info.rows == 20
 
 
-def test_pictures_of_any_size_and_mode(home: Path) -> None:
+def test_images_of_any_size_and_mode_are_read(home: Path) -> None:
     members = folders(16)
     from PIL import Image
 
@@ -375,7 +375,7 @@ def test_pictures_of_any_size_and_mode(home: Path) -> None:
     assert add_file(packed(members), "x.zip", home).rows == 23
 
 
-def test_the_info_is_the_same_when_listed(home: Path) -> None:
+def test_listed_info_equals_the_returned_info(home: Path) -> None:
     made: list[DatasetInfo] = [
         add_file(plain(), "a.csv", home),
         add_file(packed(folders()), "b.zip", home),

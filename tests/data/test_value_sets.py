@@ -63,7 +63,7 @@ def run(choice: DataChoice, home: Path) -> TrainedRun:
 
 
 @pytest.mark.parametrize("joint", ["|", ";", ", "])
-def test_cells_with_recurring_parts_look_like_sets(joint: str) -> None:
+def test_cells_with_recurring_values_are_inferred_as_sets(joint: str) -> None:
     assert inferred_kind(pd.Series(cells(joint)), on_import=True).name == "set"
 
 
@@ -76,15 +76,15 @@ def test_cells_with_recurring_parts_look_like_sets(joint: str) -> None:
         ["red", "green|blue", "red", "green", "red"] * 40,  # few hold the mark
     ],
 )
-def test_other_cells_do_not(values: list[str]) -> None:
+def test_other_cells_are_not_inferred_as_sets(values: list[str]) -> None:
     assert inferred_kind(pd.Series(values), on_import=True).name != "set"
 
 
-def test_columns_that_were_added_before_stay_what_they_were() -> None:
+def test_sets_are_inferred_only_on_import() -> None:
     assert inferred_kind(pd.Series(cells())).name != "set"
 
 
-def test_it_is_multi_hot_as_scikit_learn_has_it(choice: DataChoice, home: Path) -> None:
+def test_set_encoding_matches_multi_label_binarizer(choice: DataChoice, home: Path) -> None:
     assert {column.name: column.kind for column in columns(choice, home)}["genres"] == "set"
     data = prepare(choice, home)
     sets = [[value for value in str(data.row(row)["genres"]).split("|") if value] for row in range(202)]
@@ -93,7 +93,7 @@ def test_it_is_multi_hot_as_scikit_learn_has_it(choice: DataChoice, home: Path) 
     assert np.array_equal(data.inputs["features"][:, 1:].numpy(), binarizer.transform(sets))
 
 
-def test_rows_may_hold_lists_or_texts_and_unknown_values_are_ignored(choice: DataChoice, home: Path) -> None:
+def test_set_cells_may_be_lists_or_strings(choice: DataChoice, home: Path) -> None:
     data = prepare(choice, home)
     ways: list[Any] = ["Comedy|Drama", " Drama | Comedy", ["Drama", "Comedy"], "Comedy|Martian|Drama"]
     first, *others = [data.encode({"year": 1999, "genres": way})["features"] for way in ways]
@@ -105,7 +105,7 @@ def test_rows_may_hold_lists_or_texts_and_unknown_values_are_ignored(choice: Dat
         assert not data.encode({"year": 1999, "genres": value})["features"][0, 1:].any()
 
 
-def test_a_document_says_the_separator_and_how_many_values_are_told_apart(choice: DataChoice, home: Path) -> None:
+def test_document_sets_separator_and_value_limit(choice: DataChoice, home: Path) -> None:
     def features(**settings: Any) -> tuple[str, ...]:
         changed = choice.model_copy(update={"options": {"columns": {"genres": settings}}})
         return prepare(changed, home).schema.inputs[0].columns
@@ -116,7 +116,7 @@ def test_a_document_says_the_separator_and_how_many_values_are_told_apart(choice
         features(scale="minmax")
 
 
-def test_a_csv_file_and_json_get_the_same_answers(run: TrainedRun, tmp_path: Path) -> None:
+def test_csv_and_json_rows_get_the_same_predictions(run: TrainedRun, tmp_path: Path) -> None:
     rows = [{"year": 1999, "genres": ["Comedy", "Drama"]}, {"year": 1970, "genres": "Horror|Martian"}]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     (tmp_path / "rows.csv").write_text("genres;year\nComedy | Drama;1999\nHorror|Martian;1970\n")
@@ -126,7 +126,7 @@ def test_a_csv_file_and_json_get_the_same_answers(run: TrainedRun, tmp_path: Pat
     assert each[0][1]["unknown"] == {"genres": "Martian"}
 
 
-def test_an_explanation_has_a_part_for_each_value(run: TrainedRun) -> None:
+def test_explanation_has_an_attribution_per_set_value(run: TrainedRun) -> None:
     found = explain(run, "integrated_gradients", 0)
     assert found.labels["features"] == ("year", *(f"genres: {value}" for value in GENRES))
     assert found.attributions["features"].shape == (1 + len(GENRES),)
@@ -140,7 +140,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interprete
     made.close()
 
 
-def test_the_bundle_gives_equal_bits_without_netloom(run: TrainedRun, python: bare.Interpreter, tmp_path: Path) -> None:
+def test_exported_bundle_is_bitwise_equal_without_netloom(
+    run: TrainedRun, python: bare.Interpreter, tmp_path: Path
+) -> None:
     with zipfile.ZipFile(export.export(run, "bundle", tmp_path / "taken.zip").path) as archive:
         archive.extractall(tmp_path / "taken")
     rows = [run.data.row(row) for row in range(20)] + [{"year": 2001, "genres": ["Comedy", "Martian"]}]
@@ -165,7 +167,7 @@ def editor() -> None:
     st.session_state["now"] = value_editor(SetEncoder(fitted), "genres", "Comedy|Martian", "key")
 
 
-def test_the_example_editor_offers_the_values_of_training() -> None:
+def test_example_editor_offers_training_values() -> None:
     app = AppTest.from_function(editor).run()
     (found,) = app.multiselect
     assert found.options == ["Action", "Comedy", "Martian"]
@@ -188,11 +190,11 @@ def findings(choice: DataChoice, home: Path) -> dict[str, Finding]:
     return {finding.code: finding for finding in made.findings if "genres" in finding.columns}
 
 
-def test_nothing_is_found_in_sets_without_faults(tmp_path: Path) -> None:
+def test_clean_sets_have_no_findings(tmp_path: Path) -> None:
     assert faulty(tmp_path, cells())[1] == {}
 
 
-def test_empty_sets_are_found_and_are_not_missing_values(tmp_path: Path) -> None:
+def test_empty_sets_are_found(tmp_path: Path) -> None:
     _, found = faulty(tmp_path, [*cells(), "", " | ", ""])
     assert set(found) == {"empty_sets"}
     assert found["empty_sets"].count == 3
@@ -200,13 +202,13 @@ def test_empty_sets_are_found_and_are_not_missing_values(tmp_path: Path) -> None
     assert found["empty_sets"].severity == "hint"
 
 
-def test_a_value_in_nearly_all_sets_is_found(tmp_path: Path) -> None:
+def test_common_set_value_is_found(tmp_path: Path) -> None:
     _, found = faulty(tmp_path, [f"{text}|Movie" if row else text for row, text in enumerate(cells())])
     assert set(found) == {"common_set_values"}
     assert "'Movie'" in found["common_set_values"].message
 
 
-def test_rare_values_are_found_and_can_be_left_out(tmp_path: Path) -> None:
+def test_rare_set_values_are_found_and_fixed(tmp_path: Path) -> None:
     choice, found = faulty(tmp_path, [f"{text}|Western" if row < 3 else text for row, text in enumerate(cells())])
     rare = found["rare_set_values"]
     assert "1 value of 'genres' is in fewer than 5 rows: 'Western'" in rare.message
@@ -216,7 +218,7 @@ def test_rare_values_are_found_and_can_be_left_out(tmp_path: Path) -> None:
     assert prepare(after, tmp_path).schema.inputs[0].columns[1:] == tuple(f"genres: {value}" for value in GENRES)
 
 
-def test_spellings_of_one_value_are_found(tmp_path: Path) -> None:
+def test_similar_set_values_are_found(tmp_path: Path) -> None:
     _, found = faulty(
         tmp_path, [text.replace("Sci-Fi", "sci fi") if row % 2 else text for row, text in enumerate(cells())]
     )
@@ -224,7 +226,7 @@ def test_spellings_of_one_value_are_found(tmp_path: Path) -> None:
     assert all(repr(value) in found["similar_set_values"].message for value in ("Sci-Fi", "sci fi"))
 
 
-def test_sets_larger_than_memory_become_the_same_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streamed_sets_give_the_same_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     genres = [*cells(count=2_400), "", *["Comedy|Musical"] * 40]  # the last chunk has a value that no other has
     rows = [f"{1950 + row % 70},{text},{'yes' if row % 3 else 'no'}" for row, text in enumerate(genres)]
     content = "\n".join(["year,genres,liked", *rows]).encode()
