@@ -1,4 +1,4 @@
-"""An open project that many tabs share: nobody waits for what is slow, nothing stops for ever, and no edit is lost."""
+"""An open project shared by many tabs: no blocking on slow work, no deadlocks, and no lost edits."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import analyse
 
-# How long a test waits for what takes milliseconds. One that hangs fails then.
+# Timeout for operations that take milliseconds; a deadlock fails the test.
 PATIENCE_S = 5.0
 
 
 @pytest.fixture
 def live(home: Path) -> Live:
     store = open_store(home)
-    found = Live(store, store.create_project(templates()["spirals"].project))
-    drawn(found)  # imports, and what is measured once
-    return found
+    project_session = Live(store, store.create_project(templates()["spirals"].project))
+    canvas_payload(project_session)  # warm up imports and caches
+    return project_session
 
 
-def drawn(live: Live, client: str = "", shown: str = "main") -> CanvasData:
+def canvas_payload(live: Live, client: str = "", shown: str = "main") -> CanvasData:
     return payload(live, VisibleNetwork(shown), client, [], 600)
 
 
@@ -45,9 +45,9 @@ def message(live: Live, client: str, seq: int, **edit: Any) -> dict[str, Any]:
     return {"epoch": live.editor.epoch, "client": client, "ops": [{"seq": seq, **edit}]}
 
 
-def hold(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> tuple[threading.Event, Callable[[], None]]:
-    """Make a function stop, in the first thread that calls it, until it is let go. Returns what tells that it was
-    called, and what lets it go."""
+def pause_in(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> tuple[threading.Event, Callable[[], None]]:
+    """Make a function block in the first thread that calls it until it is resumed. Returns an event that is set on the
+    call, and a function that resumes it."""
     called, go, real = threading.Event(), threading.Event(), getattr(module, name)
 
     def slow(*args: Any, **kwargs: Any) -> Any:
@@ -60,19 +60,19 @@ def hold(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> tuple[threa
     return called, go.set
 
 
-def started(work: Callable[[], object]) -> threading.Thread:
+def start_thread(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
 
 
-def add(live: Live, client: str = "tab", seq: int = 1) -> object:
+def add_relu(live: Live, client: str = "tab", seq: int = 1) -> object:
     return live.sync(message(live, client, seq, kind="add", nodes=[{"id": f"relu_{client}_{seq}", "type": "ReLU"}]))
 
 
 ENTRIES: dict[str, Callable[[Live], object]] = {
-    "the canvas is drawn": drawn,
-    "an edit comes from the canvas": lambda live: add(live, "other"),
+    "the canvas is drawn": canvas_payload,
+    "an edit comes from the canvas": lambda live: add_relu(live, "other"),
     "an edit comes from a form": lambda live: live.apply({"kind": "project", "notes": "x"}, widget="notes"),
     "undo": lambda live: live.apply({"kind": "undo"}),
     "a version is put back": lambda live: live.replace(live.store.version(live.id, 1)),
@@ -81,57 +81,55 @@ ENTRIES: dict[str, Callable[[Live], object]] = {
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("reader", [drawn, add], ids=["drawing", "syncing"])
-def test_nobody_waits_for_data_that_another_tab_reads(
+@pytest.mark.parametrize("reader", [canvas_payload, add_relu], ids=["drawing", "syncing"])
+def test_slow_data_read_blocks_no_other_tab(
     live: Live, monkeypatch: pytest.MonkeyPatch, entry: str, reader: Callable[[Live], object]
 ) -> None:
-    called, go = hold(monkeypatch, netloom.editing.live, "schema")
-    first = started(lambda: reader(live))
+    called, resume = pause_in(monkeypatch, netloom.editing.live, "schema")
+    first = start_thread(lambda: reader(live))
     assert called.wait(PATIENCE_S)
-    second = started(lambda: ENTRIES[entry](live))
+    second = start_thread(lambda: ENTRIES[entry](live))
     second.join(PATIENCE_S)
     waited = second.is_alive()
-    go()
+    resume()
     first.join(PATIENCE_S)
     assert not waited
     assert not first.is_alive()
 
 
 @pytest.mark.parametrize("entry", [name for name in ENTRIES if "drawn" not in name])
-def test_no_edit_waits_for_shapes_that_another_tab_measures(
-    live: Live, monkeypatch: pytest.MonkeyPatch, entry: str
-) -> None:
-    add(live)  # so that there is something to measure
-    called, go = hold(monkeypatch, netloom.editing.analyses, "analyse")
-    first = started(lambda: drawn(live))
+def test_shape_inference_blocks_no_edit(live: Live, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    add_relu(live)  # so that there is something to analyze
+    called, resume = pause_in(monkeypatch, netloom.editing.analyses, "analyse")
+    first = start_thread(lambda: canvas_payload(live))
     assert called.wait(PATIENCE_S)
-    second = started(lambda: ENTRIES[entry](live))
+    second = start_thread(lambda: ENTRIES[entry](live))
     second.join(PATIENCE_S)
     waited = second.is_alive()
-    go()
+    resume()
     first.join(PATIENCE_S)
     assert not waited
     assert not first.is_alive()
 
 
-def test_no_page_waits_for_a_save(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    called, go = hold(monkeypatch, Store, "save")
-    first = started(lambda: add(live))
+def test_save_blocks_no_page_rendering(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, resume = pause_in(monkeypatch, Store, "save")
+    first = start_thread(lambda: add_relu(live))
     assert called.wait(PATIENCE_S)
-    second = started(lambda: (drawn(live), live.analysis(), live.schema(), live.data_problem()))
+    second = start_thread(lambda: (canvas_payload(live), live.analysis(), live.schema(), live.data_problem()))
     second.join(PATIENCE_S)
     waited = second.is_alive()
-    seen = drawn(live)["network"]["nodes"]
-    go()
+    seen = canvas_payload(live)["network"]["nodes"]
+    resume()
     first.join(PATIENCE_S)
     assert not waited
     assert not first.is_alive()
     assert "relu_tab_1" not in seen, "what is shown is what was saved"
-    assert "relu_tab_1" in drawn(live)["network"]["nodes"]
+    assert "relu_tab_1" in canvas_payload(live)["network"]["nodes"]
 
 
-def test_tabs_that_ask_together_have_it_measured_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(live)
+def test_concurrent_tabs_share_one_analysis(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_relu(live)
     real, calls = analyse, list[Project]()
 
     def counted(project: Project, *rest: Any) -> Any:
@@ -140,13 +138,13 @@ def test_tabs_that_ask_together_have_it_measured_once(live: Live, monkeypatch: p
         return real(project, *rest)
 
     monkeypatch.setattr(netloom.editing.analyses, "analyse", counted)
-    tabs = [started(live.analysis) for _ in range(6)]
+    tabs = [start_thread(live.analysis) for _ in range(6)]
     for tab in tabs:
         tab.join(PATIENCE_S)
     assert len(calls) == 1
 
 
-def test_an_edit_that_netloom_fails_at_takes_no_other_along(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_edit_does_not_discard_other_edits(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Project:
         raise ZeroDivisionError("by zero")
 
@@ -159,7 +157,7 @@ def test_an_edit_that_netloom_fails_at_takes_no_other_along(live: Live, monkeypa
 
 
 class Tab:
-    """One who works on a project, at random, in every way that the pages have."""
+    """A simulated tab that performs random edits of every kind that the pages offer."""
 
     def __init__(self, live: Live, name: str) -> None:
         self.live, self.name, self.random = live, name, random.Random(name)
@@ -187,7 +185,7 @@ class Tab:
         self.live.sync(message(self.live, self.name, self.seq, **edit, network=network))
 
     def draw(self) -> None:
-        drawn(self.live, self.name, self.random.choice(["main", self.name]))
+        canvas_payload(self.live, self.name, self.random.choice(["main", self.name]))
 
     def form(self) -> None:
         edit: dict[str, Any] = self.random.choice(
@@ -211,7 +209,7 @@ class Tab:
         try:
             older = self.live.store.version(self.live.id, self.random.choice(rows).number)
         except StoreError:
-            return  # it made room for newer ones just now
+            return  # the version was pruned just now
         self.live.replace(older)
 
     def look(self) -> None:
@@ -226,7 +224,7 @@ WAYS = ("canvas", "canvas", "draw", "draw", "form", "travel", "versions", "look"
 
 
 @pytest.mark.parametrize("seconds", [2, pytest.param(20, marks=pytest.mark.long)])
-def test_eight_tabs_on_one_project_end_in_one_document(live: Live, seconds: int) -> None:
+def test_eight_concurrent_tabs_converge_to_one_document(live: Live, seconds: int) -> None:
     tabs, failures = [Tab(live, f"tab{number}") for number in range(8)], list[BaseException]()
     until = time.monotonic() + seconds
 
@@ -236,13 +234,13 @@ def test_eight_tabs_on_one_project_end_in_one_document(live: Live, seconds: int)
         except BaseException as error:
             failures.append(error)
 
-    threads = [started(lambda tab=tab: work(tab)) for tab in tabs]  # type: ignore[misc]
+    threads = [start_thread(lambda tab=tab: work(tab)) for tab in tabs]  # type: ignore[misc]
     for thread in threads:
         thread.join(seconds + 20)
     assert not [thread for thread in threads if thread.is_alive()], "they wait for each other for ever"
     assert not failures
     assert all(tab.done > 10 for tab in tabs)
-    kept = live.store.load(live.id)
+    stored = live.store.load(live.id)
     assert live.saved
-    assert kept.project == live.project == loads(dumps(live.project))
-    assert {name: seq for name, seq in kept.acks.items() if seq} == {tab.name: tab.seq for tab in tabs if tab.seq}
+    assert stored.project == live.project == loads(dumps(live.project))
+    assert {name: seq for name, seq in stored.acks.items() if seq} == {tab.name: tab.seq for tab in tabs if tab.seq}

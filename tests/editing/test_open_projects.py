@@ -1,4 +1,4 @@
-"""A project is open as long as somebody looks at it, and the last few besides."""
+"""A project stays open while a session uses it; a few recent ones stay open as well."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from netloom.editing.open_projects import KEPT, OpenProjects
 from netloom.store import Store, open_store
 
 
-def opened(projects: OpenProjects, store: Store, project_id: str) -> Live:
+def open_live(projects: OpenProjects, store: Store, project_id: str) -> Live:
     return projects.get(project_id, lambda: Live(store, project_id))
 
 
-def test_projects_that_nobody_looks_at_are_closed(home: Path) -> None:
+def test_unused_projects_are_closed_beyond_the_limit(home: Path) -> None:
     store, projects = open_store(home), OpenProjects()
     ids = [store.create_project(blank(f"Project {number}")) for number in range(KEPT + 5)]
-    held = opened(projects, store, ids[0])  # as the session of a tab holds it
+    held = open_live(projects, store, ids[0])  # as a tab session references it
     for project_id in ids:
-        opened(projects, store, project_id)
+        open_live(projects, store, project_id)
     gc.collect()
     assert len(projects) == KEPT + 1
-    assert opened(projects, store, ids[0]) is held
-    last = id(opened(projects, store, ids[-1]))
-    assert id(opened(projects, store, ids[-1])) == last  # a reload finds what can be undone
+    assert open_live(projects, store, ids[0]) is held
+    last = id(open_live(projects, store, ids[-1]))
+    assert id(open_live(projects, store, ids[-1])) == last  # a page reload keeps the undo history
     del held
     for project_id in ids[1:]:
-        opened(projects, store, project_id)
+        open_live(projects, store, project_id)
     gc.collect()
     assert len(projects) == KEPT
     projects.close(ids[-1])
@@ -37,9 +37,9 @@ def test_projects_that_nobody_looks_at_are_closed(home: Path) -> None:
     assert len(projects) == KEPT - 1
 
 
-def test_all_who_open_a_project_at_once_get_the_same_editor(home: Path) -> None:
+def test_concurrent_opens_return_the_same_editor(home: Path) -> None:
     store, projects = open_store(home), OpenProjects()
     project_id = store.create_project(blank("Project"))
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: opened(projects, store, project_id), range(24)))
-    assert len(set(map(id, found))) == 1
+        editors = list(pool.map(lambda _: open_live(projects, store, project_id), range(24)))
+    assert len(set(map(id, editors))) == 1
