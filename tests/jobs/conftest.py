@@ -1,4 +1,4 @@
-"""Runs that jobs are about, and the pool that all tests of a process share."""
+"""Trained runs for the job tests, and the pool that all tests of a process share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("breast_cancer", "digits_cnn", "intents_transformer")
 
 
 class Runs:
-    """A data folder with a run of each of some templates."""
+    """A data folder with one run per template in NAMES."""
 
     def __init__(self, home: Path) -> None:
         self.home = home

@@ -1,4 +1,4 @@
-"""The checks of data as jobs."""
+"""Data quality jobs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from netloom.jobs.request import Context
 CHOICE = DataChoice(dataset="breast_cancer")
 
 
-def test_statistics_are_read_as_they_were_computed(home: Path) -> None:
+def test_statistics_round_trip_through_serialization(home: Path) -> None:
     request = DatasetStatistics("", CHOICE.model_dump(mode="json"))
     computed = request.compute(Context(home))
     assert computed == statistics(prepare(CHOICE, home), CHOICE)
     assert request.read_answer(dumps(computed)) == computed
 
 
-def test_a_report_is_read_as_it_was_computed(home: Path) -> None:
+def test_quality_report_round_trips_through_serialization(home: Path) -> None:
     shares: list[float] = []
     request = DataQualityReport("", CHOICE.model_dump(mode="json"))
     computed = request.compute(Context(home, shares.append))
-    again = report(prepare(CHOICE, home), CHOICE, home)
-    assert [finding.code for finding in computed.findings] == [finding.code for finding in again.findings]
+    expected = report(prepare(CHOICE, home), CHOICE, home)
+    assert [finding.code for finding in computed.findings] == [finding.code for finding in expected.findings]
     assert request.read_answer(dumps(computed)) == computed
     assert shares == sorted(shares)
     assert len(shares) == len(computed.checked)

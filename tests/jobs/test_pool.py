@@ -1,4 +1,4 @@
-"""Workers of the pool are real processes here, and so are their deaths."""
+"""The worker pool, with real worker processes that are really killed."""
 
 from __future__ import annotations
 
@@ -32,45 +32,49 @@ from tests.runs.examples import until
 WAIT_S = 120.0
 
 
-def answer(job: Job[Any]) -> Any:
+def job_result(job: Job[Any]) -> Any:
     with job.watched():
         assert job.wait(WAIT_S)
     return job.result()
 
 
-def attack(trained: Runs, rows: int = 1000) -> Attack:
-    """Work of several seconds, which is not known yet. More rows than there are count as all."""
-    for kept in (trained.folder(trained.weights["digits_cnn"].run_id) / "explanations").glob("*"):
-        kept.unlink()
+def slow_attack(trained: Runs, rows: int = 1000) -> Attack:
+    """An uncached job of several seconds. A row count beyond the split size means all rows."""
+    for cached_file in (trained.folder(trained.weights["digits_cnn"].run_id) / "explanations").glob("*"):
+        cached_file.unlink()
     return Attack(trained.weights["digits_cnn"], "pgd", rows)
 
 
 @pytest.fixture
-def own() -> Iterator[Pool]:
-    """A pool of its own, with a single worker for each lane."""
+def single_worker_pool() -> Iterator[Pool]:
+    """A separate pool with a single worker per lane."""
     lane = LaneSettings(least=0, most=1, niceness=processes.NICENESS, wall_s=600)
-    found = Pool({"interactive": lane, "long": lane})
-    yield found
-    found.close()
+    new_pool = Pool({"interactive": lane, "long": lane})
+    yield new_pool
+    new_pool.close()
 
 
-def equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same to the last bit."""
-    if is_dataclass(one) and type(one) is type(other):
-        return all(equal(getattr(one, entry.name), getattr(other, entry.name)) for entry in fields(one))
-    if isinstance(one, np.ndarray):
-        return isinstance(other, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other, equal_nan=True)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(value, other[name]) for name, value in one.items())
-    if isinstance(one, (list, tuple)):
-        return type(one) is type(other) and len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other) or (one != one and other != other)
+def bitwise_equal(first: Any, second: Any) -> bool:
+    """Whether two values are bit-for-bit equal."""
+    if is_dataclass(first) and type(first) is type(second):
+        return all(bitwise_equal(getattr(first, entry.name), getattr(second, entry.name)) for entry in fields(first))
+    if isinstance(first, np.ndarray):
+        return (
+            isinstance(second, np.ndarray)
+            and first.dtype == second.dtype
+            and np.array_equal(first, second, equal_nan=True)
+        )
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(
+            bitwise_equal(value, second[name]) for name, value in first.items()
+        )
+    if isinstance(first, (list, tuple)):
+        return type(first) is type(second) and len(first) == len(second) and all(map(bitwise_equal, first, second))
+    return bool(first == second) or (first != first and second != second)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_worker_finds_what_this_process_finds_bit_for_bit(
-    trained: Runs, pool: Pool, name: str, tmp_path: Path
-) -> None:
+def test_worker_results_match_local_results_bit_for_bit(trained: Runs, pool: Pool, name: str, tmp_path: Path) -> None:
     weights, folder = trained.weights[name], trained.folder(trained.weights[name].run_id)
     requests: list[Any] = [
         Inspect(weights),
@@ -83,110 +87,114 @@ def test_a_worker_finds_what_this_process_finds_bit_for_bit(
     torch.set_num_threads(threads())
     try:
         for request in requests:
-            there = answer(pool.submit(request, trained.home))
-            for kept in (folder / "explanations").glob("*"):
-                kept.unlink()  # or it would be read from there
-            here = request.compute(Context(trained.home))
-            if hasattr(here, "seconds"):
-                assert there.seconds > 0
-                here = replace(here, seconds=there.seconds)
-            assert equal(here, there), request
+            remote = job_result(pool.submit(request, trained.home))
+            for cached_file in (folder / "explanations").glob("*"):
+                cached_file.unlink()  # otherwise the result would be read from the cache
+            local = request.compute(Context(trained.home))
+            if hasattr(local, "seconds"):
+                assert remote.seconds > 0
+                local = replace(local, seconds=remote.seconds)
+            assert bitwise_equal(local, remote), request
     finally:
         torch.set_num_threads(before)
 
 
-def test_a_preview_comes_before_the_proofs_with_the_same_attributions(trained: Runs, pool: Pool) -> None:
+def test_preview_arrives_before_proofs_with_equal_attributions(trained: Runs, pool: Pool) -> None:
     job = pool.submit(Attribution(trained.weights["digits_cnn"], "integrated_gradients", 5), trained.home)
     with job.watched():
         assert job.wait_preview(WAIT_S)
         preview = job.preview
-    found = answer(job)
+    explanation = job_result(job)
     assert preview is not None
     assert preview.proofs.faithfulness is None
-    assert found.proofs.faithfulness is not None
-    assert equal(preview.attributions, found.attributions)
+    assert explanation.proofs.faithfulness is not None
+    assert bitwise_equal(preview.attributions, explanation.attributions)
 
 
-def test_equal_requests_are_computed_once_and_others_are_not(trained: Runs, pool: Pool) -> None:
+def test_equal_requests_share_one_job(trained: Runs, pool: Pool) -> None:
     weights = trained.weights["breast_cancer"]
     jobs = [pool.submit(Attribution(weights, "saliency", 7), trained.home, owner) for owner in ("a", "b")]
     assert jobs[0] is jobs[1]
-    assert answer(jobs[0]) is answer(jobs[1])
+    assert job_result(jobs[0]) is job_result(jobs[1])
     assert pool.submit(Attribution(weights, "saliency", 7), trained.home) is jobs[0]
     assert pool.submit(Attribution(weights, "saliency", 8), trained.home) is not jobs[0]
     trained_on = replace(weights, written=weights.written + 1)
     assert pool.submit(Attribution(trained_on, "saliency", 7), trained.home) is not jobs[0]
 
 
-def test_an_example_of_ones_own_arrives_as_it_was_entered(trained: Runs, pool: Pool) -> None:
+def test_custom_example_gives_the_same_result_in_a_worker(trained: Runs, pool: Pool) -> None:
     weights = trained.weights["digits_cnn"]
     picture = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8)
     row = {"image": picture}
-    there, here = (
-        answer(pool.submit(Answer(weights, row), trained.home)),
+    remote, local = (
+        job_result(pool.submit(Answer(weights, row), trained.home)),
         Answer(weights, row).compute(Context(trained.home)),
     )
-    assert equal(here, there)
+    assert bitwise_equal(local, remote)
 
 
-def test_a_worker_that_is_killed_fails_its_job_with_a_sentence_and_is_replaced(trained: Runs, own: Pool) -> None:
-    job = own.submit(attack(trained), trained.home)
+def test_killed_worker_fails_its_job_and_is_replaced(trained: Runs, single_worker_pool: Pool) -> None:
+    job = single_worker_pool.submit(slow_attack(trained), trained.home)
     with job.watched():
         until(lambda: job.share > 0, WAIT_S)
         os.kill(job.worker, signal.SIGKILL)
         assert job.wait(WAIT_S)
     with pytest.raises(JobError, match=r"ended unexpectedly \(signal 9\).*try again"):
         job.result()
-    other = own.submit(attack(trained, 20), trained.home)
-    assert answer(other).rows == 20
+    other = single_worker_pool.submit(slow_attack(trained, 20), trained.home)
+    assert job_result(other).rows == 20
     assert other.worker != job.worker
 
 
-def test_a_cancelled_job_ends_soon_and_its_worker_stays(trained: Runs, own: Pool) -> None:
-    job = own.submit(attack(trained), trained.home)
+def test_cancelled_job_ends_quickly_and_keeps_its_worker(trained: Runs, single_worker_pool: Pool) -> None:
+    job = single_worker_pool.submit(slow_attack(trained), trained.home)
     with job.watched():
         until(lambda: job.share > 0, WAIT_S)
         began = time.monotonic()
-        own.cancel(job)
+        single_worker_pool.cancel(job)
         assert job.wait(WAIT_S)
     assert time.monotonic() - began < 1.5
     with pytest.raises(JobCancelledError):
         job.result()
-    after = own.submit(attack(trained, 20), trained.home)
-    answer(after)
+    after = single_worker_pool.submit(slow_attack(trained, 20), trained.home)
+    job_result(after)
     assert after.worker == job.worker
-    again = own.submit(attack(trained), trained.home)
+    again = single_worker_pool.submit(slow_attack(trained), trained.home)
     assert again is not job
-    own.cancel(again)
+    single_worker_pool.cancel(again)
 
 
-def test_a_job_ends_when_nobody_looks_any_more_and_not_before(
-    trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch
+def test_unwatched_job_is_cancelled_after_lingering(
+    trained: Runs, single_worker_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_module, "LINGER_S", 0.1)
-    job = own.submit(attack(trained), trained.home)
+    job = single_worker_pool.submit(slow_attack(trained), trained.home)
     with job.watched():
         until(lambda: job.share > 0, WAIT_S)
-        assert not job.wait(0.4)  # longer than anybody waits for one who does not look
+        assert not job.wait(0.4)  # longer than an unwatched job lingers
     assert job.wait(10)
     assert job.state == "cancelled"
 
 
-def test_who_joins_keeps_a_job_alive(trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_watcher_keeps_the_job_alive(
+    trained: Runs, single_worker_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(job_module, "LINGER_S", 0.1)
-    job = own.submit(attack(trained), trained.home)
+    job = single_worker_pool.submit(slow_attack(trained), trained.home)
     with job.watched():
-        with own.submit(attack(trained), trained.home).watched():
+        with single_worker_pool.submit(slow_attack(trained), trained.home).watched():
             until(lambda: job.share > 0, WAIT_S)
         assert not job.wait(0.4)
-    own.cancel(job)
+    single_worker_pool.cancel(job)
 
 
-def test_owners_take_turns(trained: Runs, own: Pool) -> None:
-    first = own.submit(attack(trained, 200), trained.home, "eager")
-    eager = [own.submit(attack(trained, 201 + rows), trained.home, "eager") for rows in range(3)]
-    other = own.submit(attack(trained, 300), trained.home, "other")
-    expected = [first, other, *eager]
+def test_pool_schedules_owners_round_robin(trained: Runs, single_worker_pool: Pool) -> None:
+    first = single_worker_pool.submit(slow_attack(trained, 200), trained.home, "eager")
+    eager_jobs = [
+        single_worker_pool.submit(slow_attack(trained, 201 + rows), trained.home, "eager") for rows in range(3)
+    ]
+    other = single_worker_pool.submit(slow_attack(trained, 300), trained.home, "other")
+    expected = [first, other, *eager_jobs]
     with ExitStack() as watching:
         for job in expected:
             watching.enter_context(job.watched())
@@ -194,41 +202,41 @@ def test_owners_take_turns(trained: Runs, own: Pool) -> None:
     assert sorted(expected, key=lambda job: job.started_at) == expected
 
 
-def test_an_attack_does_not_delay_the_click_of_another(trained: Runs, pool: Pool) -> None:
+def test_long_jobs_do_not_delay_interactive_jobs(trained: Runs, pool: Pool) -> None:
     weights = trained.weights["breast_cancer"]
-    answer(pool.submit(Answer(weights, 1), trained.home))  # the run is loaded
-    long = [pool.submit(attack(trained, 990 + number), trained.home, "attacker") for number in range(8)]
+    job_result(pool.submit(Answer(weights, 1), trained.home))  # the run is loaded
+    long_jobs = [pool.submit(slow_attack(trained, 990 + number), trained.home, "attacker") for number in range(8)]
     with ExitStack() as watching:
-        for job in long:
+        for job in long_jobs:
             watching.enter_context(job.watched())
-        until(lambda: long[0].share > 0, WAIT_S)
+        until(lambda: long_jobs[0].share > 0, WAIT_S)
         click = pool.submit(Answer(weights, 2), trained.home, "other")
-        answer(click)
-        assert not long[-1].ended
+        job_result(click)
+        assert not long_jobs[-1].ended
         assert click.ended_at - click.started_at < 1
-        for job in long:
+        for job in long_jobs:
             pool.cancel(job)
 
 
-def test_errors_come_as_they_were_raised(trained: Runs, pool: Pool) -> None:
+def test_worker_errors_keep_their_type_and_message(trained: Runs, pool: Pool) -> None:
     weights = trained.weights["breast_cancer"]
     with pytest.raises(ExplainError, match="no method 'magic'"):
-        answer(pool.submit(Attribution(weights, "magic", 3), trained.home))
+        job_result(pool.submit(Attribution(weights, "magic", 3), trained.home))
     with pytest.raises(DataError):
-        answer(pool.submit(Answer(weights, {"nothing": 1}), trained.home))
+        job_result(pool.submit(Answer(weights, {"nothing": 1}), trained.home))
     with pytest.raises(JobError, match=r"Netloom failed here \(TypeError\).*errors.jsonl"):
-        answer(pool.submit(Attack(weights, "fgsm", "many"), trained.home))  # type: ignore[arg-type]
+        job_result(pool.submit(Attack(weights, "fgsm", "many"), trained.home))  # type: ignore[arg-type]
 
 
-def test_where_nothing_can_be_forked_a_new_process_does_the_same(
-    trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch
+def test_spawned_process_gives_the_same_result_without_fork(
+    trained: Runs, single_worker_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "forks", lambda: False)
     request = Attribution(trained.weights["breast_cancer"], "saliency", 11)
-    job = own.submit(request, trained.home)
-    found = answer(job)
+    job = single_worker_pool.submit(request, trained.home)
+    explanation = job_result(job)
     assert "--alone" in psutil.Process(job.worker).cmdline()
-    assert equal(found.attributions, request.compute(Context(trained.home)).attributions)
+    assert bitwise_equal(explanation.attributions, request.compute(Context(trained.home)).attributions)
 
 
 SERVER = """
@@ -246,7 +254,7 @@ with job.watched():
 """
 
 
-def test_workers_end_with_a_server_that_is_killed_and_the_next_one_computes_it_again(trained: Runs, own: Pool) -> None:
+def test_workers_exit_when_their_server_is_killed(trained: Runs, single_worker_pool: Pool) -> None:
     weights = trained.weights["digits_cnn"]
     command = [sys.executable, "-c", SERVER, weights.run_id, repr(weights.written), str(trained.home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -254,43 +262,45 @@ def test_workers_end_with_a_server_that_is_killed_and_the_next_one_computes_it_a
         worker = psutil.Process(int(server.stdout.readline()))
         server.kill()
     worker.wait(10)
-    assert answer(own.submit(attack(trained), trained.home)).rows > 0
+    assert job_result(single_worker_pool.submit(slow_attack(trained), trained.home)).rows > 0
 
 
-def test_what_was_explained_is_known_to_the_next_server(trained: Runs, own: Pool, pool: Pool) -> None:
+def test_second_pool_reads_the_cached_explanation(trained: Runs, single_worker_pool: Pool, pool: Pool) -> None:
     request = Attribution(trained.weights["breast_cancer"], "saliency", 13)
-    before = answer(pool.submit(request, trained.home))
-    again = answer(own.submit(request, trained.home))
-    assert again is not before
-    assert again.seconds == before.seconds  # computed once, and read from the run's folder
+    computed = job_result(pool.submit(request, trained.home))
+    cached = job_result(single_worker_pool.submit(request, trained.home))
+    assert cached is not computed
+    assert cached.seconds == computed.seconds  # computed once, and read from the run's folder
 
 
-def test_what_nobody_asks_for_any_more_is_forgotten(trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_answers_are_evicted_beyond_the_size_limit(
+    trained: Runs, single_worker_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker_pool, "MAX_ANSWERS_BYTES", 1)
     weights = trained.weights["breast_cancer"]
-    first = own.submit(Answer(weights, 1), trained.home)
-    answer(first)
-    answer(own.submit(Answer(weights, 2), trained.home))
-    until(lambda: own.submit(Answer(weights, 1), trained.home) is not first, 5)
+    first = single_worker_pool.submit(Answer(weights, 1), trained.home)
+    job_result(first)
+    job_result(single_worker_pool.submit(Answer(weights, 2), trained.home))
+    until(lambda: single_worker_pool.submit(Answer(weights, 1), trained.home) is not first, 5)
 
 
-def test_a_job_takes_no_longer_than_it_may(trained: Runs) -> None:
+def test_job_beyond_the_time_limit_fails(trained: Runs) -> None:
     lane = LaneSettings(least=0, most=1, niceness=processes.NICENESS, wall_s=0.2)
     pool = Pool({"interactive": lane, "long": lane})
     try:
         with pytest.raises(JobError, match="NETLOOM_JOB_HOURS"):
-            answer(pool.submit(attack(trained), trained.home))
+            job_result(pool.submit(slow_attack(trained), trained.home))
     finally:
         pool.close()
 
 
-def test_all_that_is_asked_and_answered_can_be_read_in_another_process() -> None:
+def test_request_and_result_type_hints_resolve() -> None:
     seen: set[type] = set()
 
     def read(kind: Any) -> None:
         if is_dataclass(kind) and isinstance(kind, type) and kind not in seen:
             seen.add(kind)
-            for hint in get_type_hints(kind).values():  # raises where a name is known to type checkers alone
+            for hint in get_type_hints(kind).values():  # raises if a name is only imported for type checkers
                 read(hint)
         for inner in get_args(kind):
             read(inner)
@@ -303,7 +313,7 @@ def test_all_that_is_asked_and_answered_can_be_read_in_another_process() -> None
     assert len(seen) > len(kinds())
 
 
-def test_two_kinds_of_one_name_are_refused() -> None:
+def test_duplicate_job_kind_is_refused() -> None:
     from netloom.jobs import Request
 
     with pytest.raises(ValueError, match="two kinds of job named 'answer'"):
@@ -312,25 +322,27 @@ def test_two_kinds_of_one_name_are_refused() -> None:
             pass
 
 
-def test_linger_is_long_enough_for_a_reload() -> None:
+def test_linger_time_covers_a_page_reload() -> None:
     assert job_module.LINGER_S >= 2
 
 
 def test_prefetched_job_survives_without_watchers_unless_another_needs_its_worker(
-    trained: Runs, own: Pool, monkeypatch: pytest.MonkeyPatch
+    trained: Runs, single_worker_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_module, "LINGER_S", 0.2)
-    own.prefetch(attack(trained), trained.home)
-    assert not own.worker_pids("long"), "no worker is started for a prefetched request"
+    single_worker_pool.prefetch(slow_attack(trained), trained.home)
+    assert not single_worker_pool.worker_pids("long"), "no worker is started for a prefetched request"
 
-    answer(own.submit(attack(trained, 1), trained.home))
-    request = attack(trained, 400)
-    own.prefetch(request, trained.home)
-    prefetched = own.submit(request, trained.home)  # joins the prefetched job without watching it
+    job_result(single_worker_pool.submit(slow_attack(trained, 1), trained.home))
+    request = slow_attack(trained, 400)
+    single_worker_pool.prefetch(request, trained.home)
+    prefetched = single_worker_pool.submit(request, trained.home)  # joins the prefetched job without watching it
     until(lambda: prefetched.unwatched_s() > 3 * job_module.LINGER_S, WAIT_S)
     assert prefetched.state == "running"
 
-    own.prefetch(attack(trained, 401), trained.home)
-    answer(own.submit(attack(trained, 2), trained.home))
+    single_worker_pool.prefetch(slow_attack(trained, 401), trained.home)
+    job_result(single_worker_pool.submit(slow_attack(trained, 2), trained.home))
     assert prefetched.state == "cancelled"
-    assert own.submit(attack(trained, 401), trained.home).started_at == 0, "a busy worker takes no prefetched request"
+    assert single_worker_pool.submit(slow_attack(trained, 401), trained.home).started_at == 0, (
+        "a busy worker takes no prefetched request"
+    )
