@@ -1,5 +1,5 @@
-"""A picture, a sound or a folder of weights comes out of a confined process as it is read elsewhere; one that asks for
-too much is refused by a sentence, and this process does not read it."""
+"""Images, sounds and weight folders are read in a confined process with the same result as in-process reading;
+oversized ones are refused with a message and never read in this process."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from netloom.store import open_store, weights
 from netloom.templates import architectures
 from netloom.training import StartError, pretrained
 from netloom.training.pretrained import folder as folders
-from tests.sandbox.test_confined import picture as picture_of_size
+from tests.sandbox.test_confined import png_of_size as picture_of_size
 from tests.training.test_pretrained import BERT, GPT2, bert_weights, gpt2_weights, small_bert, written
 
 RATE = 8_000
-# What ordinary files are read with, in GB.
+# Memory limits that suffice for ordinary files, in GB.
 ENOUGH_FOR_SOUNDS, ENOUGH_FOR_FOLDERS = "0.3", "0.45"
 
 
-def photo(width: int, height: int, kind: str = "PNG") -> bytes:
+def photo_file(width: int, height: int, kind: str = "PNG") -> bytes:
     file = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file, kind)
     return file.getvalue()
 
 
-def sound(seconds: int, rate: int, channels: int = 1, kind: str = "WAV", *, silent: bool = False) -> bytes:
+def sound_file(seconds: int, rate: int, channels: int = 1, kind: str = "WAV", *, silent: bool = False) -> bytes:
     file = io.BytesIO()
     second = np.random.default_rng(0).normal(size=(rate, channels)) * (0.0 if silent else 0.1)
     with soundfile.SoundFile(file, "w", rate, channels, format=kind, subtype="PCM_16") as written:
@@ -56,13 +56,13 @@ def sound(seconds: int, rate: int, channels: int = 1, kind: str = "WAV", *, sile
 
 @pytest.fixture(scope="module")
 def long_silence() -> bytes:
-    """Some ten kilobytes that are 0.4 GB once each channel is decoded."""
-    return sound(60, 192_000, 8, "FLAC", silent=True)
+    """About 10 kB that decode to 0.4 GB."""
+    return sound_file(60, 192_000, 8, "FLAC", silent=True)
 
 
 @pytest.fixture
 def read_elsewhere(long_silence: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that a person brings is decoded in this process; `long_silence` is written before."""
+    """Forbid decoding user files in this process; `long_silence` is written before."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("A file is read in the process of the web server.")
@@ -72,16 +72,16 @@ def read_elsewhere(long_silence: bytes, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(("width", "height", "kind"), [(3, 5, "PNG"), (28, 28, "BMP"), (400, 300, "JPEG")])
-def test_a_picture_is_the_same_here_and_there(width: int, height: int, kind: str) -> None:
-    content = photo(width, height, kind)
-    found = read_picture(content, "a", 256)
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, images.picture(content, "a", 256))
+def test_sandboxed_image_matches_in_process_reading(width: int, height: int, kind: str) -> None:
+    content = photo_file(width, height, kind)
+    pixels = read_picture(content, "a", 256)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, images.picture(content, "a", 256))
 
 
 @pytest.mark.parametrize(("rate", "channels", "kind"), [(RATE, 1, "WAV"), (44_100, 2, "WAV"), (16_000, 1, "FLAC")])
-def test_a_sound_is_the_same_here_and_there(rate: int, channels: int, kind: str) -> None:
-    content = sound(2, rate, channels, kind)
+def test_sandboxed_sound_matches_in_process_reading(rate: int, channels: int, kind: str) -> None:
+    content = sound_file(2, rate, channels, kind)
     expected = soundfiles.read_sound(content, "a", RATE)
     np.testing.assert_array_equal(read_sound(content, "a", RATE, 10**6), expected)
     np.testing.assert_array_equal(read_sound(content, "a", RATE, 100), expected[:100])
@@ -92,13 +92,13 @@ def test_a_sound_is_the_same_here_and_there(rate: int, channels: int, kind: str)
     ("content", "said"),
     [(lambda: picture_of_size(50_000, 50_000), "megapixels"), (lambda: b"GIF89a" * 9, "damaged"), (bytes, "damaged")],
 )
-def test_a_picture_that_cannot_be_read_is_a_sentence(content: Callable[[], bytes], said: str) -> None:
+def test_unreadable_image_is_refused_with_a_message(content: Callable[[], bytes], said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_picture(content(), "a.png", 256)
 
 
 @pytest.mark.usefixtures("read_elsewhere")
-def test_a_sound_that_decodes_to_too_much_is_a_sentence(monkeypatch: pytest.MonkeyPatch, long_silence: bytes) -> None:
+def test_oversized_sound_is_refused_with_a_message(monkeypatch: pytest.MonkeyPatch, long_silence: bytes) -> None:
     content, before = long_silence, psutil.Process().memory_info().rss
     assert len(content) < 2**17
     monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_SOUNDS)
@@ -122,7 +122,7 @@ def test_a_sound_that_decodes_to_too_much_is_a_sentence(monkeypatch: pytest.Monk
         {"bytes": 7},
     ],
 )
-def test_what_comes_back_is_checked(changes: dict[str, Any]) -> None:
+def test_malformed_sandbox_answer_is_refused(changes: dict[str, Any]) -> None:
     values = np.arange(6, dtype=np.uint8).reshape(2, 3)
     answer = json.loads(json.dumps(as_json(values)))
     np.testing.assert_array_equal(from_json(answer, values.dtype, "a"), values)
@@ -132,20 +132,20 @@ def test_what_comes_back_is_checked(changes: dict[str, Any]) -> None:
             from_json(wrong, values.dtype, "a")
 
 
-def test_weights_of_a_folder_are_the_same_here_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandboxed_weights_match_in_process_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_FOLDERS)
     store, project = open_store(tmp_path / "home"), small_bert(4)
     folder = written(tmp_path / "tiny", BERT, bert_weights())
     expected = pretrained.load_tensors(project, pretrained.open_folder(folder))
     start, remarks = keep_folder(store, project, folder)
     assert remarks == expected.remarks
-    found = load_file(weights.path(store.home, start.removeprefix("weights:")))
-    assert found.keys() == expected.weights.keys()
-    assert all(torch.equal(found[name], expected.weights[name]) for name in found)
+    loaded = load_file(weights.path(store.home, start.removeprefix("weights:")))
+    assert loaded.keys() == expected.weights.keys()
+    assert all(torch.equal(loaded[name], expected.weights[name]) for name in loaded)
 
 
 def many_names(folder: Path) -> None:
-    """A safetensors file that is all names."""
+    """A safetensors file whose header consists of tensor names only."""
     places = {f"t{number}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for number in range(400_000)}
     head = json.dumps(places).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head)
@@ -173,7 +173,7 @@ HOSTILE: dict[Callable[[Path], None], str] = {
 
 @pytest.mark.usefixtures("read_elsewhere")
 @pytest.mark.parametrize("damage", HOSTILE, ids=lambda damage: damage.__name__)
-def test_a_hostile_folder_is_a_sentence(
+def test_hostile_weights_folder_is_refused_with_a_message(
     damage: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, project = open_store(tmp_path / "home"), small_bert(4)
@@ -186,7 +186,7 @@ def test_a_hostile_folder_is_a_sentence(
     assert not list(store.home.glob("weights/*"))
 
 
-def test_weights_that_fit_nowhere_and_networks_with_errors_say_so(tmp_path: Path) -> None:
+def test_unmatched_weights_and_invalid_networks_are_refused(tmp_path: Path) -> None:
     store, project = open_store(tmp_path / "home"), architectures()["lenet5"].project
     folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
     with pytest.raises(StartError, match="None of these weights match"):
@@ -198,7 +198,7 @@ def test_weights_that_fit_nowhere_and_networks_with_errors_say_so(tmp_path: Path
     assert refused.value.issues
 
 
-def page_of_a_picture() -> None:
+def image_page() -> None:
     import numpy as np
     import streamlit as st
 
@@ -214,7 +214,7 @@ def page_of_a_picture() -> None:
         st.error(str(error))
 
 
-def page_of_a_sound() -> None:
+def sound_page() -> None:
     import numpy as np
     import streamlit as st
 
@@ -229,51 +229,51 @@ def page_of_a_sound() -> None:
         st.error(str(error))
 
 
-def uploaded(page: Callable[[], None]) -> AppTest:
+def run_upload_page(page: Callable[[], None]) -> AppTest:
     app = AppTest.from_function(page, default_timeout=60).run()
     app.segmented_control(key="x way").set_value("Upload").run()
     return app
 
 
-def sent(app: AppTest, name: str, content: bytes) -> list[str]:
+def upload_errors(app: AppTest, name: str, content: bytes) -> list[str]:
     """The errors that the page shows for a file."""
     app.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
     assert not app.exception
     return [item.value for item in app.error]
 
 
-def test_the_explain_page_takes_a_picture_and_refuses_one_that_is_too_large(
+def test_explain_page_accepts_image_and_refuses_oversized_one(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    content = photo(300, 200)
+    content = photo_file(300, 200)
     pixels = images.picture(content, "a.png", 256)
     from netloom.modalities.encoding.image_field import sized
 
     expected = np.clip(sized(pixels.astype(np.float32), 3, 8, 8) / 255, 0, 1) * 255
     request.getfixturevalue("read_elsewhere")
-    app = uploaded(page_of_a_picture)
-    assert not sent(app, "a.png", content)
+    app = run_upload_page(image_page)
+    assert not upload_errors(app, "a.png", content)
     np.testing.assert_allclose(app.session_state["found"], expected, rtol=1e-6)
-    (said,) = sent(app, "b.png", picture_of_size(50_000, 50_000))
-    assert "megapixels" in said
-    # What was refused is not read once more by the next run of the page.
+    (error,) = upload_errors(app, "b.png", picture_of_size(50_000, 50_000))
+    assert "megapixels" in error
+    # A refused file is not read again by the next page rerun.
     monkeypatch.setattr("netloom.ui.explain.custom_example.read_picture", None)
     app.run()
     assert not app.exception
-    assert [item.value for item in app.error] == [said]
+    assert [item.value for item in app.error] == [error]
 
 
-def test_the_explain_page_takes_a_sound_and_refuses_one_that_is_too_large(
+def test_explain_page_accepts_sound_and_refuses_oversized_one(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, long_silence: bytes
 ) -> None:
-    content = sound(1, 16_000)
+    content = sound_file(1, 16_000)
     expected = soundfiles.read_sound(content, "a.wav", RATE)
     request.getfixturevalue("read_elsewhere")
     monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_SOUNDS)
-    app = uploaded(page_of_a_sound)
-    assert not sent(app, "a.wav", content)
-    found = app.session_state["found"]
-    np.testing.assert_array_equal(found[: len(expected), 0], expected)
-    assert not found[len(expected) :].any()
-    (said,) = sent(app, "b.flac", long_silence)
-    assert "memory" in said
+    app = run_upload_page(sound_page)
+    assert not upload_errors(app, "a.wav", content)
+    samples = app.session_state["found"]
+    np.testing.assert_array_equal(samples[: len(expected), 0], expected)
+    assert not samples[len(expected) :].any()
+    (error,) = upload_errors(app, "b.flac", long_silence)
+    assert "memory" in error
