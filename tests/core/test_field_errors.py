@@ -1,4 +1,4 @@
-"""Every kind of error of pydantic, in every place where people write values, becomes a sentence of our own."""
+"""Every kind of pydantic error becomes a Netloom message, wherever users enter values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Inner(BaseModel):
 
 
 class Sample(BaseModel):
-    """Each kind of field that declarations have."""
+    """A declaration with every kind of field."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -91,7 +91,9 @@ class Sample(BaseModel):
         ({"units": 8}, (), "eight is too many."),
     ],
 )
-def test_each_kind_of_error(values: dict[str, Any], path: tuple[str | int, ...], sentence: str) -> None:
+def test_each_error_kind_has_a_path_and_sentence(
+    values: dict[str, Any], path: tuple[str | int, ...], sentence: str
+) -> None:
     with pytest.raises(ValidationError) as caught:
         Sample.model_validate({"units": 3, **values} if values else values)
     (error,) = field_errors(caught.value, Sample)
@@ -99,22 +101,22 @@ def test_each_kind_of_error(values: dict[str, Any], path: tuple[str | int, ...],
     assert error.sentence().startswith(sentence)
 
 
-def test_the_sentence_at_a_field_does_not_repeat_its_name() -> None:
+def test_field_level_sentence_omits_the_field_name() -> None:
     assert FieldError(("units",), "must be at least 1", "0").at_field == "Must be at least 1, received 0."
     assert FieldError(("units",), "two is too few", kind="statement").at_field == "Two is too few."
 
 
-def test_an_unknown_field_is_not_shown_at_a_field() -> None:
+def test_unknown_field_error_has_no_field() -> None:
     assert FieldError(("unit",), "There is no …", kind="unknown").field == ""
 
 
-def test_a_summary_counts_what_it_leaves_out() -> None:
+def test_summary_counts_omitted_errors() -> None:
     errors = [FieldError((name,), "is required") for name in "abcde"]
     assert summary(errors) == "a is required. b is required. c is required. There are 2 more errors."
     assert summary(errors[:4]).endswith("c is required. There is 1 more error.")
 
 
-def test_the_whole_value_has_a_name() -> None:
+def test_error_of_a_whole_value_uses_its_name() -> None:
     with pytest.raises(ValidationError) as caught:
         Sample.model_validate(3)
     assert summary(field_errors(caught.value, Sample), "the layer") == "the layer must be a JSON object, received 3."
@@ -124,8 +126,8 @@ def test_the_whole_value_has_a_name() -> None:
 WRONG_VALUES: tuple[Any, ...] = (None, True, -1, 1e300, 10**40, "", "x" * 100_000, [], [[]], ["x"] * 600, {}, {"x": {}})
 
 
-def wrong(declaration: type[BaseModel]) -> Iterator[dict[str, Any]]:
-    """Each field with each wrong value, and an unknown field."""
+def invalid_values(declaration: type[BaseModel]) -> Iterator[dict[str, Any]]:
+    """Each field with each invalid value, and an unknown field."""
     yield {"surprise": 1}
     for name in declaration.model_fields:
         yield {f"{name}x": 1}
@@ -133,12 +135,12 @@ def wrong(declaration: type[BaseModel]) -> Iterator[dict[str, Any]]:
             yield {name: value}
 
 
-def is_our_own(message: str) -> bool:
+def has_no_pydantic_wording(message: str) -> bool:
     return not any(words in message.lower() for words in PYDANTIC_WORDS) and "\n" not in message
 
 
 def errors_of(declaration: type[BaseModel], values: dict[str, Any]) -> tuple[FieldError, ...]:
-    """What is wrong with some values; nothing where the declaration takes them."""
+    """The field errors of the given values; empty if they are valid."""
     try:
         declaration.model_validate(values)
     except ValidationError as error:
@@ -147,47 +149,47 @@ def errors_of(declaration: type[BaseModel], values: dict[str, Any]) -> tuple[Fie
 
 
 @pytest.mark.parametrize("declaration", [Training, DataChoice, FieldChoice], ids=lambda kind: kind.__name__)
-def test_settings_have_messages_of_our_own(declaration: type[BaseModel]) -> None:
+def test_settings_errors_have_no_pydantic_wording(declaration: type[BaseModel]) -> None:
     refused = 0
-    for values in wrong(declaration):
+    for values in invalid_values(declaration):
         errors = errors_of(declaration, values)
         refused += bool(errors)
-        assert all(is_our_own(error.sentence()) for error in errors), errors
+        assert all(has_no_pydantic_wording(error.sentence()) for error in errors), errors
         assert {error.path[:1] for error in errors} <= {(), *((name,) for name in values)}
     assert refused > len(declaration.model_fields)
 
 
 @pytest.mark.parametrize("name", list(registry()))
-def test_layers_have_messages_of_our_own(name: str) -> None:
-    for params in wrong(registry()[name]):
+def test_layer_errors_have_no_pydantic_wording(name: str) -> None:
+    for params in invalid_values(registry()[name]):
         errors = errors_of(registry()[name], params)
-        assert all(is_our_own(error.sentence()) for error in errors), errors
+        assert all(has_no_pydantic_wording(error.sentence()) for error in errors), errors
 
 
 OTHERS = (*augmentations().values(), *builtin().values(), *explainers().values())
 
 
 @pytest.mark.parametrize("declaration", OTHERS, ids=lambda kind: kind.__name__)
-def test_other_declarations_have_messages_of_our_own(declaration: type[BaseModel]) -> None:
-    for params in wrong(declaration):
+def test_other_declaration_errors_have_no_pydantic_wording(declaration: type[BaseModel]) -> None:
+    for params in invalid_values(declaration):
         errors = errors_of(declaration, params)
-        assert all(is_our_own(error.sentence()) for error in errors), errors
+        assert all(has_no_pydantic_wording(error.sentence()) for error in errors), errors
 
 
-def test_an_unknown_parameter_of_a_layer() -> None:
+def test_unknown_layer_parameter_suggests_a_name() -> None:
     with pytest.raises(ParameterError) as caught:
         parse_layer(Node(id="linear_1", type="Linear", params={"unit": 3}))
     assert str(caught.value) == "There is no parameter 'unit' in Linear; did you mean 'units'?"
 
 
-def test_all_wrong_parameters_are_listed_with_their_fields() -> None:
+def test_all_invalid_parameters_are_listed_with_their_fields() -> None:
     project = chain(TABLE, ("Linear", {"units": 0, "bias": "no"}))
     issues = [issue for issue in analyse(project).issues if issue.code == "parameter"]
     assert [(issue.node, issue.field) for issue in issues] == [("linear_1", "units"), ("linear_1", "bias")]
     assert issues[0].message == "Linear (linear_1): units must be at least 1, received 0."
 
 
-def test_an_error_in_a_document_has_its_path() -> None:
+def test_document_error_has_its_path() -> None:
     document = blank("x").model_dump(mode="json")
     document["training"]["outputs"] = {"age": {"weigth": 2.0}}
     with pytest.raises(DocumentError) as caught:
@@ -208,29 +210,29 @@ def test_an_error_in_a_document_has_its_path() -> None:
         ({"kind": "create_network", "name": "block", "content": {"notes": {"a": 1}}}, ("notes", "a")),
     ],
 )
-def test_an_edit_that_is_refused_names_its_fields(edit: dict[str, Any], path: tuple[str, ...]) -> None:
+def test_refused_edit_names_its_fields(edit: dict[str, Any], path: tuple[str, ...]) -> None:
     with pytest.raises(EditError) as caught:
         apply(blank("x"), edit)
     assert [error.path for error in caught.value.errors] == [path]
     assert str(caught.value).startswith("This edit is invalid: ")
-    assert is_our_own(str(caught.value))
+    assert has_no_pydantic_wording(str(caught.value))
 
 
-def test_a_part_of_a_document_is_updated() -> None:
+def test_document_part_is_updated() -> None:
     assert updated(Training(), {"epochs": 3}).epochs == 3
     with pytest.raises(EditError, match="There is no setting 'epoch' in the training settings; did you mean 'epochs'"):
         updated(Training(), {"epoch": 3}, "setting")
 
 
-def test_errors_with_fields_travel_between_processes() -> None:
+def test_field_errors_can_be_pickled() -> None:
     errors = (FieldError(("units",), "must be at least 1", "0"),)
     for error in (ParameterError(*errors), EditError("No.", errors), DocumentError("No.", errors)):
-        again = pickle.loads(pickle.dumps(error))
-        assert (str(again), again.errors) == (str(error), errors)
-        assert str(type(error)(str(error))) == str(error)  # so does a job pass the errors of its worker on
+        restored = pickle.loads(pickle.dumps(error))
+        assert (str(restored), restored.errors) == (str(error), errors)
+        assert str(type(error)(str(error))) == str(error)  # as a job forwards the errors of its worker
 
 
-def test_a_note_without_text() -> None:
+def test_note_requires_text() -> None:
     with pytest.raises(ValidationError) as caught:
         Note.model_validate({})
     assert summary(field_errors(caught.value, Note)) == "text is required."

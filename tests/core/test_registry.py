@@ -1,4 +1,4 @@
-"""Declarations register themselves by the module that they are written in."""
+"""The registry discovers declarations by module."""
 
 from __future__ import annotations
 
@@ -48,38 +48,38 @@ def declare(package: Path, module: str, *names: str, head: str = "") -> None:
     (package / f"{module}.py").write_text(head + classes)
 
 
-def test_classes_are_found_in_the_order_of_modules_and_lines_whichever_was_imported_first(package: Path) -> None:
+def test_discovery_order_is_by_module_and_line(package: Path) -> None:
     declare(package, "b", "square", "circle")
     declare(package, "a", "triangle", head=f"from {package.name}.b import Square as Cornered\n")
     assert list(discover(Shape, package.name)) == ["triangle", "square", "circle"]
     assert list(discover(Shape, package.name, order=lambda kind: kind.name)) == ["circle", "square", "triangle"]
 
 
-def test_what_several_share_and_what_is_unfinished_is_left_out(package: Path) -> None:
+def test_abstract_and_nameless_classes_are_not_discovered(package: Path) -> None:
     declare(package, "shared", "square", head=SHARED)
     assert list(discover(Shape, package.name)) == ["square"]
 
 
-def test_two_classes_of_one_name_are_refused_with_both_places(package: Path) -> None:
+def test_duplicate_class_names_are_refused_with_both_locations(package: Path) -> None:
     declare(package, "first", "square")
     declare(package, "second", "square")
     with pytest.raises(ImportError, match=rf"^{package.name}\.first\.Square and {package.name}\.second\.Square have"):
         discover(Shape, package.name)
 
 
-def test_a_module_that_cannot_be_imported_is_not_passed_over(package: Path) -> None:
+def test_import_error_in_a_module_is_raised(package: Path) -> None:
     declare(package, "broken", "square", head="import netloom_has_no_such_module\n")
     with pytest.raises(ModuleNotFoundError, match="netloom_has_no_such_module"):
         discover(Shape, package.name)
 
 
-def test_several_packages_are_searched_in_the_order_in_which_they_are_named() -> None:
+def test_modules_follow_the_given_package_order() -> None:
     names = [module.__name__ for module in modules("netloom.export.formats", "netloom.core")]
     assert names == sorted(names, key=lambda name: (name.startswith("netloom.core"), name))
     assert {"netloom.export.formats.onnx", "netloom.core.registry"} < set(names)
 
 
-def test_members_are_those_that_a_module_writes_itself() -> None:
+def test_members_are_only_those_defined_in_the_module() -> None:
     assert discover in members(sys.modules["netloom.core.registry"])
     assert Path not in members(sys.modules[__name__])
     assert unique([1, 2], str) == {"1": 1, "2": 2}
@@ -100,7 +100,7 @@ def test_members_are_those_that_a_module_writes_itself() -> None:
         ("from netloom import explain; explain.registry()", "captum pandas sklearn scipy streamlit sqlalchemy"),
     ],
 )
-def test_to_list_what_there_is_imports_nothing_heavy(code: str, stays_out: str) -> None:
+def test_listing_a_registry_imports_no_heavy_library(code: str, stays_out: str) -> None:
     script = f"import sys\n{code}\nprint(*set(sys.modules) & set({stays_out.split()}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -1,4 +1,4 @@
-"""The environment variables: each is declared once, read when it is asked for, and refused where it makes no sense."""
+"""Environment variables: each is declared once, read on access, and refused if its value is invalid."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GUARD = PACKAGE / "core" / "settings.py"
 
 
 @pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable is set."""
+def unset_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset all variables."""
     for name in Settings.model_fields:
         monkeypatch.delenv(variable(name), raising=False)
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_a_variable_that_is_unset_or_empty_has_its_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unset_or_empty_variable_has_its_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     default = Settings.model_fields[name].default
     assert getattr(settings, name) == default
     monkeypatch.setenv(variable(name), "")
@@ -30,7 +30,7 @@ def test_a_variable_that_is_unset_or_empty_has_its_default(name: str, monkeypatc
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_each_says_what_it_is_in_one_line(name: str) -> None:
+def test_each_setting_has_a_one_line_description(name: str) -> None:
     description = Settings.model_fields[name].description
     assert description
     assert not set("\n|") & set(description)
@@ -50,9 +50,7 @@ def test_each_says_what_it_is_in_one_line(name: str) -> None:
         ("cuda_visible_devices", "0,1", "0,1"),
     ],
 )
-def test_a_value_is_read_when_it_is_asked_for(
-    name: str, text: str, value: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_setting_is_read_on_access(name: str, text: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable(name), text)
     assert getattr(settings, name) == value
     check()
@@ -74,7 +72,7 @@ def test_a_value_is_read_when_it_is_asked_for(
         ("country", "Germany", "three capital letters"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_refused_in_a_sentence(
+def test_invalid_value_is_refused_with_a_message(
     name: str, text: str, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable(name), text)
@@ -85,27 +83,27 @@ def test_a_value_that_makes_no_sense_is_refused_in_a_sentence(
         assert str(refused.value) == sentence
 
 
-def test_a_setting_that_does_not_exist_is_an_error() -> None:
+def test_unknown_setting_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="There is no setting 'wrokers'"):
         settings.wrokers  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_no_other_module_reads_a_variable() -> None:
-    found = complaints(modules() - {GUARD} | SCRIPTS, reads)
-    assert not found, "Declare these in netloom.core.settings:\n" + "\n".join(found)
+def test_no_other_module_reads_environment_variables() -> None:
+    violations = complaints(modules() - {GUARD} | SCRIPTS, environment_reads)
+    assert not violations, "Declare these in netloom.core.settings:\n" + "\n".join(violations)
 
 
-def reads(source: str) -> list[str]:
-    """The expressions that read one environment variable; to hand on all of them is allowed."""
-    found = []
+def environment_reads(source: str) -> list[str]:
+    """The expressions that read a single environment variable; passing on the whole environment is allowed."""
+    expressions = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            found += [ast.unparse(node)] if ast.unparse(node.value) in ("os.environ", "environ") else []
+            expressions += [ast.unparse(node)] if ast.unparse(node.value) in ("os.environ", "environ") else []
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.environ.get", "environ.get", "os.getenv"):
-            found.append(ast.unparse(node))
-    return found
+            expressions.append(ast.unparse(node))
+    return expressions
 
 
-def test_the_check_itself_sees_every_way_to_read() -> None:
+def test_check_detects_every_environment_read() -> None:
     text = "os.environ['A']\nos.environ.get('B')\nos.getenv('C')\nos.environ['D'] = '1'\n{**os.environ}"
-    assert reads(text) == ["os.environ['A']", "os.environ.get('B')", "os.getenv('C')"]
+    assert environment_reads(text) == ["os.environ['A']", "os.environ.get('B')", "os.getenv('C')"]
