@@ -206,3 +206,26 @@ def test_control_characters_in_names_are_not_printed(console: Console, tmp_path:
         for letter in "\x1b\x07\r\u202e":
             assert letter not in answer.out + answer.err
     assert json.loads(dumps(project))["name"] == bad
+
+
+def test_initialize_sets_shows_and_removes_a_setting(console: Console, tmp_path: Path) -> None:
+    file = str(tmp_path / "gpt.json")
+    console("templates", "--write", "tales_gpt", file)
+    assert console("initialize", file, "normal", "--residual").code == 0
+    assert console("initialize", file, "uniform", "--bound", "0.2", "--layer", "linear_1").code == 0
+    shown = console("initialize", file, "--json").value
+    assert [(row["layer"], row["initialization"]) for row in shown] == [
+        ("", "Normal, std 0.02, residual branches scaled"),
+        ("linear_1", "Uniform, bound 0.2"),
+    ]
+    assert (
+        console("initialize", file, "none").code == console("initialize", file, "none", "--layer", "linear_1").code == 0
+    )
+    assert console("initialize", file).out.strip() == "All layers have the defaults of PyTorch."
+
+
+def test_initialize_refuses_an_option_that_the_method_does_not_read(console: Console, tmp_path: Path) -> None:
+    file = str(tmp_path / "gpt.json")
+    console("templates", "--write", "tales_gpt", file)
+    refused = console("initialize", file, "orthogonal", "--std", "0.1")
+    assert (refused.code, "orthogonal has no option std" in refused.err) == (2, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import netloom.nn
 
@@ -61,6 +62,12 @@ def _check_call(call: ast.Call, class_names: set[str], names: set[str]) -> None:
     if target == "super().train":
         assert ast.unparse(call) == "super().train(mode)"
         return
+    if target.startswith("nn.init.") or target.endswith((".data.div_", ".data.mul_")):
+        _check_initialization(call, target)
+        return
+    if target == "math.sqrt":
+        assert isinstance(ast.literal_eval(call.args[0]), int)
+        return
     head, _, rest = target.partition(".")
     if head == "self":
         frozen = rest.endswith(".requires_grad_")
@@ -79,6 +86,21 @@ def _check_call(call: ast.Call, class_names: set[str], names: set[str]) -> None:
         assert (head == "nn" and rest.isidentifier()) or target in netloom.nn.__all__ or target in class_names, target
     for value in (*call.args, *(word.value for word in call.keywords)):
         _check_value(value, names, target)
+
+
+def _check_initialization(call: ast.Call, target: str) -> None:
+    """A function of nn.init on a weight of this network, or a factor of one; only literals and √ of one follow."""
+    weight = r"(weight|bias|self(\.[a-z]\w*|\[\d+\])+)"
+    if target.startswith("nn.init."):
+        assert target.removeprefix("nn.init.").removesuffix("_").isidentifier(), target
+        assert re.fullmatch(weight, ast.unparse(call.args[0])), ast.unparse(call)
+    else:
+        assert re.fullmatch(rf"{weight}\.data\.(div|mul)_", target), target
+    values = [*call.args[target.startswith("nn.init.") :], *(word.value for word in call.keywords)]
+    for value in map(ast.unparse, values):
+        assert re.fullmatch(r"-?[\d.e-]+( / math\.sqrt\(\d+\))?|math\.sqrt\(\d+\)|'\w+'|self[\w.]+\.groups", value), (
+            value
+        )
 
 
 def _check_value(value: ast.expr, names: set[str], target: str) -> None:

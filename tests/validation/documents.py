@@ -73,6 +73,20 @@ def residual(second: tuple[str, dict[str, Any]], first: tuple[str, dict[str, Any
     )
 
 
+def tied(method: str | None) -> Project:
+    """A head that shares the weights of an embedding."""
+    layers = [TOKENS, ("Embedding", {"vocabulary": 50, "dim": 64}), ("Mean", {}), linear(50)]
+    joined = apply(chain(*layers), {"kind": "update", "node": "linear_1", "shares": "embedding_1"})
+    return apply(joined, {"kind": "initialize", "initialization": method})
+
+
+def initialized(node: str, method: str) -> Project:
+    """A recurrent network with an initialization of one layer."""
+    sequence = ("Input", {"kind": "sequence", "shape": [6, 8]})
+    layers = chain(sequence, ("LSTM", {}), ("Mean", {}), ("ReLU", {}), linear())
+    return apply(layers, {"kind": "update", "node": node, "initialization": method})
+
+
 def two_outputs(first: str, second: str) -> Project:
     nodes = {"input_1": TABLE, "linear_1": linear(1)}
     outputs = {"output_1": ("Output", {"name": first}), "output_2": ("Output", {"name": second})}
@@ -218,6 +232,19 @@ CASES: dict[str, Case] = {
     "repeated to another width": Case("repeat", "block_1", nested(BLOCK, repeat=2), NESTED),
     "shares nothing": Case("sharing", "linear_2", sharing("input_1"), sharing("linear_1")),
     "shares with nobody": Case("sharing", "linear_2", sharing("linear_9"), sharing("linear_1")),
+    "a tied head that starts too large": Case("tied_head", "embedding_1", tied(None), tied("normal")),
+    "initial weights of a layer without weights": Case(
+        "initialization", "relu_1", initialized("relu_1", "normal"), initialized("linear_1", "normal")
+    ),
+    "an identity of gates": Case(
+        "initialization", "lstm_1", initialized("lstm_1", "identity"), initialized("lstm_1", "zeros")
+    ),
+    "no residual branch to scale": Case(
+        "initialization",
+        None,
+        apply(COMPLETE, {"kind": "initialize", "initialization": {"method": "normal", "residual": True}}),
+        apply(COMPLETE, {"kind": "initialize", "initialization": {"method": "normal"}}),
+    ),
     "unknown layer": Case("unknown_layer", "quantum_1", loose({"quantum_1": ("Quantum", {})}, []), COMPLETE),
     "free Python": Case("own_code", "code_1", chain(TABLE, ("Code", {}), linear()), COMPLETE),
     "wrong type of parameter": Case("parameter", "linear_1", chain(TABLE, ("Linear", {"units": "many"})), COMPLETE),

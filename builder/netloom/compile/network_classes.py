@@ -16,6 +16,7 @@ from netloom.layers.code import Code
 from netloom.layers.io import Input, Output
 from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import Analysis, Context
+from netloom.validation.initial_weights import InitialWeights, node_weights
 
 # Names that the generated code needs for Python's own functions and modules.
 _RESERVED = frozenset({"range", "int", "float", "bool", "str", "tuple", "super", "math"})
@@ -27,16 +28,20 @@ SHARED = " shared"
 
 @dataclass(frozen=True)
 class Construction:
-    """The construction of a module: the class, and the values of its arguments, by name or by position."""
+    """The construction of a module: the class, and the values of its arguments, by name or by position.
+
+    `initialized` are the weights that the code sets after the construction.
+    """
 
     target: str
     args: tuple[tuple[int | str, Any], ...] = ()
     code: str = ""
+    initialized: InitialWeights | None = None
 
     @property
     def shape(self) -> tuple[object, ...]:
         """A key of the construction without its values: a single class can represent all uses with equal keys."""
-        return (self.target, *(position for position, _ in self.args))
+        return (self.target, self.initialized, *(position for position, _ in self.args))
 
 
 @dataclass(eq=False)
@@ -184,7 +189,9 @@ def _call(context: Context, key: str, class_of: Mapping[int, NetworkClass]) -> C
         target = f"{network_class.name}{SHARED if repeated and layer.shared else ''}"
         return Construction(target, (*network_class.arguments_for(inner), *repeated))
     call = layer.build(context.specs(key))
-    return Construction(call.target, (*enumerate(call.args), *call.kwargs.items()), call.code)
+    setting = context.project.initialization(context.name, key)
+    initialized = node_weights(context, key) if setting is not None else None
+    return Construction(call.target, (*enumerate(call.args), *call.kwargs.items()), call.code, initialized)
 
 
 def _renamed(text: str) -> str:

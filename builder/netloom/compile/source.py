@@ -11,6 +11,7 @@ import re
 from functools import cache
 from typing import Any
 
+from netloom.compile.initialization_code import initialization_lines
 from netloom.compile.network_classes import REPEAT, SHARED, NetworkClass, build_classes, contributing_nodes
 from netloom.core.text import plain
 from netloom.document import Project
@@ -40,12 +41,13 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
     network_classes = build_classes(analysis)
     helpers = _helper_names(network_classes)
     author_code = _author_code(network_classes)
+    initializations = [initialization_lines(network_class, analysis.context) for network_class in network_classes]
     parts = [
         _head(project.name, bool(author_code)),
-        _imports(helpers, author_code),
+        _imports(helpers, author_code, [line for lines in initializations for line in lines]),
         *author_code,
         *map(_helper_source, helpers),
-        *map(_class, network_classes),
+        *map(_class, network_classes, initializations),
     ]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -79,8 +81,8 @@ def _author_code(network_classes: list[NetworkClass]) -> list[str]:
     return [f"{MARK}\n{code}" for code in dict.fromkeys(codes)]
 
 
-def _imports(helpers: list[str], author_code: list[str]) -> str:
-    text = "\n".join((*map(_helper_source, helpers), *author_code))
+def _imports(helpers: list[str], author_code: list[str], initialization: list[str]) -> str:
+    text = "\n".join((*map(_helper_source, helpers), *author_code, *initialization))
     lines = ["import math\n"] if re.search(r"\bmath\.\w", text) else []
     lines += ["import torch", "from torch import nn"]
     if re.search(r"\bF\.\w", text):
@@ -128,7 +130,7 @@ def _helper_source(name: str) -> str:
     return "\n".join(line.partition("  # type: ignore")[0] for line in text.splitlines())
 
 
-def _class(network_class: NetworkClass) -> str:
+def _class(network_class: NetworkClass, initialization: list[str]) -> str:
     context, nodes = network_class.context, network_class.context.network.nodes
     constructions = []
     for key in network_class.nodes:
@@ -139,6 +141,7 @@ def _class(network_class: NetworkClass) -> str:
     constructions += [
         f"        tie(self.{key}, self.{nodes[key].shares})" for key in network_class.nodes if nodes[key].shares
     ]
+    constructions += initialization  # after `tie`, so that shared weights are set once, as their owner says
     constructions += [
         f"        self.{key}.requires_grad_(False)"
         for key in network_class.nodes

@@ -270,11 +270,14 @@ def canvas_network(
     order = [*inputs, *(key for key in value.nodes if key not in {*inputs, *outputs}), *outputs]
     return {
         "nodes": {
-            key: records[key]
-            if before.get(key) is value.nodes[key]
-            else value.nodes[key].model_dump(mode="json", exclude={"id"})
+            key: records[key] if before.get(key) is value.nodes[key] else _node_record(value.nodes[key])
             for key in order
         },
         "edges": {edge.target: {"source": edge.source, "target": edge.target} for edge in value.edges},
         "notes": {key: note.model_dump(mode="json") for key, note in value.notes.items()},
     }
+
+
+def _node_record(node: Node) -> dict[str, Any]:
+    record = node.model_dump(mode="json", exclude={"id", "initialization"})
+    return record if node.initialization is None else {**record, "initialization": node.initialization.to_json()}

@@ -16,6 +16,7 @@ from netloom.core.field_errors import FieldError, summary
 from netloom.document import ports
 from netloom.document.composition import CompositionError
 from netloom.document.files import wrong_fields
+from netloom.document.initialization import Initialization
 from netloom.document.network_edits import COMPOSITIONS
 from netloom.document.project import MAX_EDGES, DataChoice, Edge, Network, Node, Note, Project
 from netloom.document.training_settings import Training
@@ -180,8 +181,15 @@ def _set(network: Network, edit: Edit) -> Network:
 
 def _update(network: Network, edit: Edit) -> Network:
     node = _node(network, edit)
-    update = {key: edit[key] for key in ("title", "frozen", "shares", "note") if key in edit}
+    update = {key: edit[key] for key in ("title", "frozen", "shares", "note", "initialization") if key in edit}
     return _with_node(network, _changed(node, **update))
+
+
+def _initialize(network: Network, edit: Edit) -> Network:
+    """Set the initialization of a network; null: the default of each layer."""
+    value = edit["initialization"]
+    initialization = None if value is None else Initialization.model_validate(value)
+    return network.model_copy(update={"initialization": initialization})
 
 
 def _note(network: Network, edit: Edit) -> Network:
@@ -231,5 +239,6 @@ _NETWORK_EDITS: dict[str, Callable[[Network, Edit], Network]] = {
     "order": _order,
     "set": _set,
     "update": _update,
+    "initialize": _initialize,
     "note": _note,
 }

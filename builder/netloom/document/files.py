@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from netloom.core.errors import UsageError
 from netloom.core.field_errors import FieldError, field_errors, summary
 from netloom.core.text import no_json
+from netloom.document.initialization import Initialization
 from netloom.document.project import FORMAT, DataChoice, Edge, Network, Node, Note, Project
 from netloom.document.training_settings import Training, written
 
@@ -49,8 +50,11 @@ def to_json(project: Project) -> dict[str, Any]:
             network[key] = list(order)
             if not order:
                 del network[key]
-        for node in network["nodes"].values():
+        settings = project.networks[name]
+        _shorten_initialization(network, settings.initialization)
+        for key, node in network["nodes"].items():
             del node["id"]
+            _shorten_initialization(node, settings.nodes[key].initialization)
         for note in network["notes"].values():
             if not note["folded"]:
                 del note["folded"]
@@ -59,6 +63,13 @@ def to_json(project: Project) -> dict[str, Any]:
         if value["data"][key] == DataChoice.model_fields[key].default:
             del value["data"][key]
     return value
+
+
+def _shorten_initialization(value: dict[str, Any], initialization: Initialization | None) -> None:
+    """Omit the initialization of a node or network in JSON if there is none, and its defaults otherwise."""
+    del value["initialization"]
+    if initialization is not None:
+        value["initialization"] = initialization.to_json()
 
 
 def dumps(project: Project) -> str:

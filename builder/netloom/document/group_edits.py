@@ -8,6 +8,7 @@ from typing import Any
 from netloom.core.text import natural
 from netloom.document.composition import CompositionError, free_name, known_network, new_network_name, require_room
 from netloom.document.expression import SIZE
+from netloom.document.initialization import Initialization
 from netloom.document.parameter_edits import Numbers, is_number, names_read, substituted
 from netloom.document.project import MAX_NODES, SUBNETWORK, Edge, Network, Node, Project
 
@@ -43,7 +44,9 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     read = {found for key in chosen for found in names_read(outer.nodes[key], numbers)} & set(outer.parameters)
     parameters = {found: outer.parameters[found] for found in sorted(read)}
     inner, input_of_source, output_of_source = _subnetwork(outer, chosen, coming, going, edit.get("inputs", {}))
-    inner = inner.model_copy(update={"parameters": parameters})
+    # A network without a setting has that of the main network, which would replace the one of another network.
+    initialization = outer.initialization if name != project.main else None
+    inner = inner.model_copy(update={"parameters": parameters, "initialization": initialization})
     node = _subnetwork_node(outer, chosen, new, parameters)
     inputs, outputs = inner.ports("Input"), inner.ports("Output")
     around = [edge for edge in outer.edges if not chosen & {edge.source_node, edge.target_node}]
@@ -136,7 +139,12 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     edges = [edge for edge in outer.edges if node.id not in (edge.source_node, edge.target_node)]
     for number in range(repeat):
         shift = (node.at[0], node.at[1] + number * (_height(inner) + STEP))
-        references = _insert_copy(inner, values, sources, nodes, edges, shift, node.frozen, edit.get("numbers"))
+        initialization = project.initialization(known_network(project, node.params.get("network")))
+        if initialization == project.initialization(name):
+            initialization = None
+        references = _insert_copy(
+            inner, values, sources, nodes, edges, shift, node.frozen, edit.get("numbers"), initialization
+        )
         # Each repetition reads the main output of the one before; other inputs stay the same for all.
         sources = {**sources, **({"in": references["out"]} if "out" in references else {})}
     for edge in outer.edges:
@@ -161,8 +169,12 @@ def _insert_copy(
     shift: tuple[float, float],
     frozen: bool,
     numbers: Numbers = None,
+    initialization: Initialization | None = None,
 ) -> dict[str, str]:
-    """Add a copy of a network's layers to `nodes` and `edges`. Returns the reference of each of its outputs."""
+    """Add a copy of a network's layers to `nodes` and `edges`. Returns the reference of each of its outputs.
+
+    `initialization` is that of the network, for layers without one of their own.
+    """
     inputs, outputs = inner.ports("Input"), inner.ports("Output")
     names: dict[str, str] = {}
     for key in sorted(inner.nodes, key=natural):
@@ -183,7 +195,8 @@ def _insert_copy(
             "shares": names.get(old.shares) if old.shares else None,
             "frozen": old.frozen or frozen,
         }
-        nodes[name] = Node.model_validate({**old.model_dump(mode="json"), **update})
+        copied = Node.model_validate({**old.model_dump(mode="json"), **update})
+        nodes[name] = copied.model_copy(update={"initialization": old.initialization or initialization})
 
     def source(reference: str) -> str | None:
         key, _, port = reference.partition(".")

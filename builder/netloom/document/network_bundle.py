@@ -29,7 +29,7 @@ def extract(project: Project, name: str, called: str = "") -> Project:
     order = innermost_first(project, name)
     if called in order[:-1]:
         raise BundleError(f"{name} uses another network named {called}; choose another name.")
-    networks = {called if key == name else key: project.networks[key] for key in reversed(order)}
+    networks = {called if key == name else key: _initialized(project, key) for key in reversed(order)}
     if not project.networks[name].nodes:
         raise BundleError(f"The network {name} is empty; add layers before you publish it.")
     return Project(name=called, networks=networks, main=called)
@@ -105,6 +105,14 @@ def innermost_first(project: Project, name: str) -> list[str]:
             around.append(inner)
             waiting.append(iter(project.uses(inner)))
     return order
+
+
+def _initialized(project: Project, name: str) -> Network:
+    """The network with the initialization that it has in its project, which may be that of the main network."""
+    network, initialization = project.networks[name], project.initialization(name)
+    if initialization == network.initialization:
+        return network
+    return network.model_copy(update={"initialization": initialization})
 
 
 def _renamed(network: Network, names: dict[str, str]) -> Network:

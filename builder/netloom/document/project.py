@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from netloom.core.text import natural
 from netloom.document.base_model import Frozen
+from netloom.document.initialization import Initialization
 from netloom.document.training_settings import Training
 
 FORMAT = 1
@@ -123,7 +124,8 @@ Value = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge
 class Node(Frozen):
     """One layer of a network. `id` is its name in code; `title` is free text for people.
 
-    `shares` is the id of another node of the same network whose weights this node uses.
+    `shares` is the id of another node of the same network whose weights this node uses. `initialization` is that of its
+    weights; None: that of the network (see `Project.initialization`).
     """
 
     id: Identifier
@@ -134,6 +136,7 @@ class Node(Frozen):
     frozen: bool = False
     shares: Identifier | None = None
     note: Annotated[str, Field(max_length=5_000)] = ""
+    initialization: Initialization | None = None
 
 
 class Edge(Frozen):
@@ -194,6 +197,9 @@ class Network(Frozen):
 
     `inputs` and `outputs` list the Inputs and Outputs in the order of the arguments and results of `forward`. They are
     empty if this is the natural order of the ids, as in all documents that are older than these fields.
+
+    `initialization` is that of all layers without one of their own. The setting of the main network also applies to the
+    networks that have none.
     """
 
     parameters: Annotated[dict[Identifier, Value], Field(max_length=64)] = {}
@@ -202,6 +208,7 @@ class Network(Frozen):
     nodes: dict[Identifier, Node] = {}
     edges: Annotated[tuple[Edge, ...], Field(strict=False)] = ()
     notes: dict[Identifier, Note] = {}
+    initialization: Initialization | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -366,6 +373,15 @@ class Project(Frozen):
     @property
     def main_network(self) -> Network:
         return self.networks[self.main]
+
+    def initialization(self, name: str, node: str | None = None) -> Initialization | None:
+        """The initialization that applies to a network, or to one of its nodes; None: the default of each layer.
+
+        The setting of the node comes first, then that of its network, then that of the main network.
+        """
+        network = self.networks[name]
+        own = network.nodes[node].initialization if node is not None else None
+        return own or network.initialization or self.main_network.initialization
 
     def uses(self, name: str) -> list[str]:
         """The networks that a network uses as nodes, each listed once."""

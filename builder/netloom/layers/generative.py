@@ -99,6 +99,8 @@ class VectorQuantizer(Layer):
     summary = "Replaces each vector by the nearest vector of a learned codebook, as in VQ-VAE"
     keywords = ("vq-vae", "codebook", "discrete", "quantise", "tokens", "codes")
     url = "https://arxiv.org/abs/1711.00937"
+
+    own_initialization = ("codebook",)  # within the range of the vectors that it replaces
     differentiable = False  # the integer codes have no gradient; out has the straight-through one of VQ-VAE
 
     codes: int = Field(256, ge=2, le=1_000_000, description="Number of vectors in the codebook")

@@ -225,6 +225,11 @@ class Layer(BaseModel):
     steps_in_turn: ClassVar[bool] = False
     # Whether the author of the document wrote the module, so that it can raise any exception.
     own_code: ClassVar[bool] = False
+    # Parts of the module, by their names in it, that keep its initialization, such as position tables: parts without
+    # which the layer does not train, or does not start as its paper says.
+    own_initialization: ClassVar[tuple[str, ...]] = ()
+    # The weights at the ends of the residual branches inside the module.
+    residual_weights: ClassVar[tuple[str, ...]] = ()
     # Whether the layer turns arbitrary values into probabilities or their logarithms; `probabilities` returns which.
     makes_probabilities: ClassVar[bool] = False
 

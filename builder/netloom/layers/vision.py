@@ -266,6 +266,8 @@ class SwinBlock(_Windows):
     keywords = ("swin", "vision transformer", "shifted window", "attention")
     url = "https://arxiv.org/abs/2103.14030"
 
+    residual_weights = ("attention.out.weight", "feed_forward.2.weight")
+
     expansion: int = Field(4, ge=1, le=64, description="Ratio of the hidden size to the channels")
     drop_path: float = Field(0.0, ge=0, lt=1, description="Probability that an example skips each part in training")
 

@@ -127,11 +127,11 @@ class CallReader(LineReader):
                 self.fail(word.value, "unpacking with ** is not supported; write each parameter as name=value")
             # A name can have several meanings: parameters of the layer take precedence.
             if name in fields:
-                params[name] = self._literal(word.value)
+                params[name] = self.literal(word.value)
             elif inner is not None and word.arg in inner.parameters:
-                exposed[word.arg] = self._literal(word.value)
+                exposed[word.arg] = self.literal(word.value)
             elif name in NODE_FIELDS:
-                extras[name] = self._shared(word.value) if name == "shares" else self._literal(word.value)
+                extras[name] = self._shared(word.value) if name == "shares" else self.literal(word.value)
             elif isinstance(word.value, ast.Constant) and word.value.value is None:
                 named[word.arg] = None
             elif self._is_literal(word.value):
@@ -162,7 +162,7 @@ class CallReader(LineReader):
             return True
         return is_numeric(node, {**self.builder.parameters, **self.numbers})
 
-    def _literal(self, node: ast.expr) -> Any:
+    def literal(self, node: ast.expr) -> Any:
         """The value of a parameter: a number, text, True, False, None, an expression, or a list or dict of them."""
         number = constant(node)
         if number is not None:
@@ -170,12 +170,12 @@ class CallReader(LineReader):
         if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, str))):
             return node.value
         if isinstance(node, (ast.Tuple, ast.List)):
-            return [self._literal(part) for part in node.elts]
+            return [self.literal(part) for part in node.elts]
         if isinstance(node, ast.Dict):
             keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
             if not all(isinstance(key, str) for key in keys):
                 self.fail(node, "between { and }, write names in quotes, each followed by a colon and a number")
-            return {key: self._literal(part) for key, part in zip(keys, node.values, strict=True)}
+            return {key: self.literal(part) for key, part in zip(keys, node.values, strict=True)}
         if is_numeric(node, {**self.builder.parameters, **self.numbers}):
             return Number(self.source(node)).literal
         if isinstance(node, ast.Name):

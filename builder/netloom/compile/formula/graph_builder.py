@@ -11,6 +11,7 @@ from typing import Any
 from netloom.compile.formula.names import suggestion
 from netloom.compile.formula.values import BoundLayer, Number, Tensor
 from netloom.document import SUBNETWORK, Edge, Network, Node, is_identifier
+from netloom.document.initialization import Initialization
 from netloom.document.project import MAX_NODES
 from netloom.layers import Layer, ParameterError, parse, registry
 from netloom.layers.layer import SAMPLES, Kind
@@ -30,6 +31,7 @@ class GraphBuilder:
 
     networks: Mapping[str, Network] = field(default_factory=dict)
     parameters: dict[str, int | float] = field(default_factory=dict)
+    initialization: Initialization | None = None
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     # Inputs that were not declared, in the order of their first use, with the kinds of data that the first layer takes.
@@ -119,7 +121,13 @@ class GraphBuilder:
                 self.nodes[key] = self.nodes[key].model_copy(update={"params": params})
         # Undeclared Inputs come in the order of their use, except that x is first: by convention it is the main input.
         order = sorted(self.nodes, key=lambda key: key not in self.free or key != "x")
-        return Network(parameters=self.parameters, nodes=self.nodes, edges=tuple(self.edges)).ordered(order, self.nodes)
+        network = Network(
+            parameters=self.parameters,
+            nodes=self.nodes,
+            edges=tuple(self.edges),
+            initialization=self.initialization,
+        )
+        return network.ordered(order, self.nodes)
 
     def _with_branch_count(self, kind: str, params: dict[str, Any], tensor_count: int) -> dict[str, Any]:
         """The parameters with the number of input ports set to the number of tensors, unless it is given explicitly."""

@@ -58,7 +58,9 @@ PARAMETERS = {
     "upscale_factor": ("factor",),
 }
 # The fields of every node besides the parameters of its layer.
-NODE_FIELDS = ("title", "note", "frozen", "shares")
+NODE_FIELDS = ("title", "note", "frozen", "shares", "initialization")
+# The name to which a line assigns the initialization of the whole network.
+INITIALIZATION = "initialization"
 
 
 class FormulaError(ValueError):

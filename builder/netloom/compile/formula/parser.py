@@ -9,12 +9,13 @@ from typing import Any
 
 from netloom.compile.formula.calls import CallReader
 from netloom.compile.formula.graph_builder import UnlocatedError
-from netloom.compile.formula.names import FormulaError, suggestion
+from netloom.compile.formula.names import INITIALIZATION, FormulaError, suggestion
 from netloom.compile.formula.operators import binary, compare, indexed, negative
 from netloom.compile.formula.values import Number, Tensor, Value, constant, is_numeric
 from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Network, is_identifier
+from netloom.document.initialization import Initialization
 from netloom.layers import registry
 
 MAX_LENGTH = 200_000
@@ -114,6 +115,10 @@ class _FormulaReader(CallReader):
         number = constant(value)
         if len(names) == 1 and number is not None:
             self._parameter(name, number, line)
+            return
+        if names == [INITIALIZATION] and isinstance(value, (ast.Dict, ast.Constant)):
+            with self.at(value):
+                self.builder.initialization = Initialization.model_validate(self.literal(value))
             return
         for other in names:
             if other in self.builder.parameters:

@@ -8,12 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 from netloom.compile.formula.graph_builder import GraphBuilder, UnlocatedError
-from netloom.compile.formula.names import NODE_FIELDS, FormulaError
+from netloom.compile.formula.names import INITIALIZATION, NODE_FIELDS, FormulaError
 from netloom.compile.formula.operators import PAIRS, SIGNS
 from netloom.compile.formula.values import constant, is_numeric
 from netloom.core.field_errors import comparable
 from netloom.document import SUBNETWORK, Network, Node
 from netloom.document.expression import FUNCTIONS, MAX_LENGTH, SIZE
+from netloom.document.initialization import Initialization
 from netloom.layers import Layer, form, label, registry
 from netloom.validation import digraph, execution_order
 
@@ -53,6 +54,8 @@ class _Writer:
         inputs = [key for key in self.network.ports("Input") if key in order]
         others = [key for key in order if nodes[key].type != "Input" and key not in returned_outputs]
         lines = [f"{name} = {value!r}" for name, value in self.network.parameters.items()]
+        if self.network.initialization is not None:
+            lines.append(f"{INITIALIZATION} = {_written(self.network.initialization)}")
         lines += [self._line(key) for key in (*inputs, *others)]
         returned = [self._source(key, "in") for key in returned_outputs]
         if returned or not any(node.type == "Output" for node in nodes.values()):
@@ -126,6 +129,8 @@ class _Writer:
         if node.shares:
             other = self.names.get(node.shares)
             words.append(f"shares={other if other == node.shares else repr(node.shares)}")
+        if node.initialization is not None:
+            words.append(f"initialization={_written(node.initialization)}")
         return words
 
     def _source(self, key: str, port: str) -> str:
@@ -157,3 +162,9 @@ class _Writer:
         shadowed = {comparable(name) for name in (*FUNCTIONS, SIZE)} & set(self.names.values())
         bare = constant(tree) is None and is_numeric(tree, self.network.parameters) and not shadowed
         return value if bare and not isinstance(tree, ast.Constant) and "#" not in value else repr(value)
+
+
+def _written(initialization: Initialization) -> str:
+    """An initialization as code: its method, or a dict if it has options."""
+    values = initialization.to_json()
+    return repr(values if len(values) > 1 else initialization.method)

@@ -101,6 +101,8 @@ class TransformerEncoderBlock(_Attention):
     keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "encoder", "bert", "gpt", "heads")
     url = "https://arxiv.org/abs/1706.03762"
 
+    residual_weights: ClassVar[tuple[str, ...]] = ("attention.out.weight", "feed_forward.3.weight")
+
     hidden: int = Field(128, ge=1, le=1_000_000, description="Hidden size of the feed-forward network")
     norm_first: bool = Field(
         True, description="Normalize before each part (pre-norm, more stable training) or after it (post-norm)"
@@ -112,6 +114,8 @@ class TransformerEncoderBlock(_Attention):
 
 
 class _SelfAttention(MultiHeadAttention):
+    own_initialization = ("place",)  # biases of positions
+
     bias: bool = Field(True, description="Add a learned bias in the projections")
     masked: bool = Field(False, description="Add a second port for a padding mask")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -81,6 +81,9 @@ class GeGLU(_Gated):
 
 
 class _Block(TransformerEncoderBlock):
+    own_initialization = ("place",)  # biases of positions
+    residual_weights: ClassVar[tuple[str, ...]] = ("attention.part.out.weight", "feed_forward.part.down.weight")
+
     kv_heads: KeyValueHeads = None
     head_width: HeadWidth = None
     position: Position = Field(
@@ -166,6 +169,8 @@ class TransformerDecoderBlock(_Block):
     summary = "Self-attention, cross-attention and a feed-forward network, each with a residual connection and a norm"
     keywords = ("attention", "transformer", "decoder", "cross-attention", "translation", "seq2seq", "t5", "bart")
     url = "https://arxiv.org/abs/1706.03762"
+
+    residual_weights = (*_Block.residual_weights, "cross.part.out.weight")
 
     causal: bool = Field(
         True, description="Causal mask: each step attends only to itself and earlier steps, as in text generation"

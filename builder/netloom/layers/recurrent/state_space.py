@@ -86,6 +86,8 @@ class S4D(_Diagonal):
 
 
 class _Mamba(_StateSpace):
+    own_initialization = ("dt_proj",)  # whose bias sets the range of the time steps
+
     state: int = Field(16, ge=1, le=1_024, description="Size of the state of each channel")
     kernel_size: int = Field(4, ge=1, le=64, description="Kernel size of the preceding convolution in steps")
     expand: int = Field(2, ge=1, le=16, description="Ratio of the inner width to D")
@@ -119,3 +121,5 @@ class MambaBlock(_Mamba):
     summary = "Mamba with RMS norm and a residual connection, to be stacked"
     keywords = ("ssm", "selective", "state space", "scan", "s6", "long", "language", "residual")
     url = "https://arxiv.org/abs/2312.00752"
+
+    residual_weights = ("mixer.out_proj.weight",)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from netloom.core.text import natural
-from netloom.document import DocumentError, Network, Project
+from netloom.document import DocumentError, Network, Node, Project
 from netloom.runs.caveats import caveats_of
 from netloom.runs.history.setting_changes import change_label, changes_of
 from netloom.store import Points, Run, RunArtifacts, Store
@@ -80,10 +80,14 @@ def settings(project: Project) -> dict[str, Any]:
     values_by_path |= {f"data.{key}": value for key, value in _flat(project.data.model_dump(mode="json"))}
     for name, network in project.networks.items():
         values_by_path |= {f"{name}.parameters.{key}": value for key, value in network.parameters.items()}
+        if network.initialization is not None:
+            values_by_path[f"{name}.initialization"] = network.initialization.sentence()
         for key, node in network.nodes.items():
             values_by_path[f"{name}.{key}"] = node.type
             if node.frozen:
                 values_by_path[f"{name}.{key}.frozen"] = True
+            if node.initialization is not None:
+                values_by_path[f"{name}.{key}.initialization"] = node.initialization.sentence()
             values_by_path |= {f"{name}.{key}.{param}": value for param, value in _flat(node.params)}
     return values_by_path
 
@@ -244,15 +248,22 @@ def _parameters(name: str, old: Network, new: Network) -> list[Change]:
         ]
         if orders[0] != orders[1]:
             changes.append(Change(f"{name}.{kind.lower()}s", *(", ".join(order) for order in orders)))
+    if old.initialization != new.initialization:
+        changes.append(Change(f"{name}.initialization", *map(_initialization, (old, new))))
     for key, node in old.nodes.items():
         now = new.nodes.get(key)
-        if now is None or now is node:
-            continue
-        plain = {"type": node.type, "frozen": node.frozen, "shares": node.shares, **node.params}
-        changes += _changes(
-            f"{name}.{key}", plain, {"type": now.type, "frozen": now.frozen, "shares": now.shares, **now.params}
-        )
+        if now is not None and now is not node:
+            changes += _changes(f"{name}.{key}", _node_settings(node), _node_settings(now))
     return changes
+
+
+def _node_settings(node: Node) -> dict[str, Any]:
+    own = {"type": node.type, "frozen": node.frozen, "shares": node.shares, "initialization": _initialization(node)}
+    return {**own, **node.params}
+
+
+def _initialization(part: Node | Network) -> str | None:
+    return None if part.initialization is None else part.initialization.sentence()
 
 
 def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:

@@ -14,12 +14,14 @@ from netloom.layers import FormField, form, label, registry
 from netloom.ui.components.fields import editor, read_number, write
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import escape
+from netloom.ui.design.initialization_form import initialization_form
 from netloom.ui.design.network_parameters import network_parameters
 from netloom.ui.design.networks import standing
 from netloom.ui.design.parts import redraw
 from netloom.ui.design.state import Key
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Context
+from netloom.validation.initial_weights import node_weights
 
 # Layers of these types have weights of the same shape, for words at the input and at the output of a network.
 _MATRICES = ("Linear", "Embedding", "TransposedLinear")
@@ -37,6 +39,9 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     if not chosen:
         st.caption("Select a layer on the canvas to see and change its parameters.")
         network_parameters(live, network)
+        st.markdown("**Initial weights**")
+        st.caption("For all layers without an initialization of their own.")
+        initialization_form(live, network, None)
         return
     if len(chosen) > 1:
         st.caption(f"{len(chosen)} layers are selected. Select one to change its parameters.")
@@ -60,6 +65,9 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     if node.type in ("Input", "Output"):
         place.order("Input" if node.type == "Input" else "Output")
     place.problems("")
+    weights = node_weights(context, node.id)
+    if weights.matrices or node.initialization is not None:
+        initialization_form(live, network, node.id, sets_bias=bool(weights.biases))
     _shapes(context, node)
     about = st.expander("Title, comment, freezing", key=Key.ABOUT, on_change="rerun")
     if about.open:  # a closed expander is neither drawn nor sent

@@ -31,6 +31,7 @@ class NewNode(TypedDict):
     frozen: NotRequired[bool]
     shares: NotRequired[str | None]
     note: NotRequired[str]
+    initialization: NotRequired[Params]
 
 
 class NewNote(TypedDict):
@@ -86,7 +87,7 @@ class ParamsEdit(_NetworkEdit):
 
 
 class UpdateEdit(_NetworkEdit):
-    """Change the title or the note of a node, or freeze or share its weights."""
+    """Change the title or the note of a node, or freeze, share or initialize its weights."""
 
     kind: Literal["update"]
     node: str
@@ -94,6 +95,7 @@ class UpdateEdit(_NetworkEdit):
     frozen: NotRequired[bool]
     shares: NotRequired[str | None]
     note: NotRequired[str]
+    initialization: NotRequired[Params | None]
 
 
 class NoteEdit(_NetworkEdit):

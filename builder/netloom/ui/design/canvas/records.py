@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
 
 # Python 3.11's own TypedDict does not tell pydantic which keys are required.
 from typing_extensions import TypeAliasType, TypedDict
@@ -19,7 +19,8 @@ Severity = TypeAliasType("Severity", issue.Severity)
 
 
 class NodeRecord(TypedDict):
-    """A layer of a network. `shares` is the id of the node whose weights this one uses."""
+    """A layer of a network. `shares` is the id of the node whose weights this one uses; `initialization` is missing
+    if it is that of the network."""
 
     type: str
     params: Params
@@ -28,6 +29,7 @@ class NodeRecord(TypedDict):
     frozen: bool
     shares: str | None
     note: str
+    initialization: NotRequired[Params]
 
 
 class EdgeRecord(TypedDict):

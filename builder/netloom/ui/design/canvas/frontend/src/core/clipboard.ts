@@ -1,6 +1,6 @@
 // Copies: what is selected as JSON, which can be pasted here, into another project or into another tab.
 import { NODE_HEIGHT, NODE_WIDTH } from "./build";
-import { freeId, nodeOf } from "./graph";
+import { freeId, initialized, nodeOf } from "./graph";
 import { COLORS } from "./frames";
 import type { Color, EdgeRecord, Edit, Graph, NodeRecord, NoteRecord } from "./generated";
 
@@ -74,6 +74,7 @@ const asNode = (item: Record<string, unknown>): NodeRecord | null =>
         frozen: item.frozen === true,
         shares: typeof item.shares === "string" ? item.shares : null,
         note: asText(item.note),
+        ...initialized(isRecord(item.initialization) ? item.initialization : null),
       };
 
 const asNote = (item: Record<string, unknown>): NoteRecord => ({

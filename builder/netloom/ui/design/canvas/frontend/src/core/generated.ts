@@ -222,6 +222,7 @@ export type NewNode = {
   frozen?: boolean;
   shares?: string | null;
   note?: string;
+  initialization?: Params;
 };
 
 /** The new state of a note or frame. Missing fields have their defaults. */
@@ -243,7 +244,7 @@ export type NodeFacts = {
   outputs?: Port[];
 };
 
-/** A layer of a network. `shares` is the id of the node whose weights this one uses. */
+/** A layer of a network. `shares` is the id of the node whose weights this one uses; `initialization` is missing if it is that of the network. */
 export type NodeRecord = {
   type: string;
   params: Params;
@@ -252,6 +253,7 @@ export type NodeRecord = {
   frozen: boolean;
   shares: string | null;
   note: string;
+  initialization?: Params;
 };
 
 /** Add, change or remove a note or frame; null removes it. */
@@ -418,7 +420,7 @@ export type UnpackEdit = {
   node: string;
 };
 
-/** Change the title or the note of a node, or freeze or share its weights. */
+/** Change the title or the note of a node, or freeze, share or initialize its weights. */
 export type UpdateEdit = {
   /** The sequence number of the edit, by client. */
   seq?: number;
@@ -429,4 +431,5 @@ export type UpdateEdit = {
   frozen?: boolean;
   shares?: string | null;
   note?: string;
+  initialization?: Params | null;
 };

@@ -1,5 +1,5 @@
 // Edits on the browser's own copy. They mirror netloom/document/edits.py, which has the last word.
-import type { AddEdit, EdgeRecord, Edit, Graph, NewNode, NewNote, NodeRecord, NoteEdit, NoteRecord } from "./generated";
+import type { AddEdit, EdgeRecord, Edit, Graph, NewNode, NewNote, NodeRecord, NoteEdit, NoteRecord, Params } from "./generated";
 
 export const EMPTY: Graph = { nodes: {}, edges: {}, notes: {} };
 
@@ -27,7 +27,12 @@ const complete = (node: NewNode): NodeRecord => ({
   frozen: node.frozen ?? false,
   shares: node.shares ?? null,
   note: node.note ?? "",
+  ...initialized(node.initialization),
 });
+
+/** The field of a record for an initialization; nothing without one, as Python leaves it out. */
+export const initialized = (initialization: Params | null | undefined): { initialization?: Params } =>
+  initialization ? { initialization } : {};
 
 const completeNote = (note: NewNote): NoteRecord => ({
   text: note.text,
@@ -78,13 +83,14 @@ export function attempt(graph: Graph, edit: Edit): Graph | null {
     case "set":
       return change(graph, edit.node, (node) => ({ ...node, params: { ...node.params, ...edit.params } }));
     case "update": {
-      const { title, frozen, shares, note } = edit;
-      return change(graph, edit.node, (node) => ({
+      const { title, frozen, shares, note, initialization } = edit;
+      return change(graph, edit.node, ({ initialization: before, ...node }) => ({
         ...node,
         title: title ?? node.title,
         frozen: frozen ?? node.frozen,
         shares: shares === undefined ? node.shares : shares,
         note: note ?? node.note,
+        ...initialized(initialization === undefined ? before : initialization),
       }));
     }
     case "note":
