@@ -1,4 +1,4 @@
-"""Small files of every kind that people bring, each with something in it that can be learned."""
+"""Small example files of every supported kind, each with a relationship that a network can learn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def idx(array: np.ndarray, code: int = 0x08) -> bytes:
 
 
 def bars(rows: int, side: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (R, side, side) of a bar that lies (0) or stands (1)."""
+    """Images (R, side, side) of a horizontal (0) or vertical (1) bar."""
     random = np.random.default_rng(seed)
     labels = np.arange(rows) % 2
     pixels = random.integers(0, 60, (rows, side, side)).astype(np.uint8)
@@ -81,7 +81,7 @@ def people(rows: int = 60) -> list[list[Any]]:
 
 
 def labelled_pictures() -> bytes:
-    """Pictures whose brightness is the number in the table."""
+    """Images whose brightness is the number in the table."""
     random = np.random.default_rng(1)
     bright = random.integers(20, 235, 80)
     pictures = {
@@ -102,10 +102,10 @@ def picture_pairs() -> bytes:
 
 
 def masks(form: str = "index") -> bytes:
-    """Squares of two classes on a ground, with masks as class numbers, colours of a palette or plain colours."""
+    """Squares of two classes on a background, with masks as class indices, palette colors or RGB colors."""
     random = np.random.default_rng(3)
     members: dict[str, bytes] = {}
-    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], dtype=np.uint8)
+    colors = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], dtype=np.uint8)
     for number in range(40):
         mask = np.zeros((12, 12), dtype=np.uint8)
         for kind in (1, 2):
@@ -116,9 +116,9 @@ def masks(form: str = "index") -> bytes:
         if form == "index":
             members[f"set/masks/{number:02}.png"] = png(mask)
         elif form == "palette":
-            members[f"set/masks/{number:02}.png"] = png(mask, palette=colours.ravel().tolist())
+            members[f"set/masks/{number:02}.png"] = png(mask, palette=colors.ravel().tolist())
         else:
-            members[f"set/masks/{number:02}_mask.png"] = png(colours[mask])
+            members[f"set/masks/{number:02}_mask.png"] = png(colors[mask])
     return packed(members)
 
 
@@ -149,22 +149,22 @@ def text_lines() -> bytes:
 
 def conll() -> bytes:
     random = np.random.default_rng(6)
-    found = ["# a comment\n", "-DOCSTART- O\n", "\n"]
+    rows = ["# a comment\n", "-DOCSTART- O\n", "\n"]
     for _ in range(60):
         for word in random.choice(WORDS, 4):
-            found.append(f"{word}\tO\n")
-        found += [
+            rows.append(f"{word}\tO\n")
+        rows += [
             "New\tB-place\n",
             "York\tI-place\n",
             "with\tO\n",
             f"{random.choice(['Anna', 'Bob'])}\tB-person\n",
             "\n",
         ]
-    return "".join(found).encode()
+    return "".join(rows).encode()
 
 
 def translations() -> bytes:
-    """Numbers in words, to be written as digits."""
+    """Numbers in words, to be translated into digits."""
     digits = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     return "".join(f"{digits[i // 10]} {digits[i % 10]}.\t{i:02}-x\n" for i in range(100)).encode()
 
@@ -187,7 +187,7 @@ def tone(frequency: float, seconds: float, rate: int, form: str = "WAV", channel
 
 
 def sounds() -> bytes:
-    """Low and high tones, of several lengths, rates, forms and numbers of channels."""
+    """Low and high tones of several lengths, sample rates, formats and channel counts."""
     return packed(
         {
             f"tones/{name}/{i}.{('wav', 'flac')[i % 2]}": tone(
@@ -230,23 +230,25 @@ def graphs() -> bytes:
     )
 
 
-def _rings(node: int, ring: int) -> tuple[np.ndarray, np.ndarray]:
-    """The adjacency of a ring or a chain of so many nodes, and their features."""
-    adjacency = np.eye(node, k=1)
-    adjacency[0, node - 1] = ring
+def _rings(count: int, ring: int) -> tuple[np.ndarray, np.ndarray]:
+    """The adjacency of a ring or chain with this number of nodes, and the node features."""
+    adjacency = np.eye(count, k=1)
+    adjacency[0, count - 1] = ring
     adjacency = np.maximum(adjacency, adjacency.T)
     return adjacency, np.stack([adjacency.sum(1), adjacency.sum(1) < 2], axis=1)
 
 
 def graph_arrays(adjacency: tuple[int, ...] = (), labels: int = 60) -> bytes:
-    """The same as arrays, all of five nodes; the adjacency of another shape, where one is given."""
-    made = [_rings(5, number % 2) for number in range(60)]
-    bonds = np.ones(adjacency) if adjacency else np.stack([one for one, _ in made])
-    return npz(adjacency=bonds, features=np.stack([two for _, two in made]), labels=np.arange(labels) % 2)
+    """The graphs as arrays, all with five nodes; `adjacency` overrides the shape of the adjacency array."""
+    rings = [_rings(5, number % 2) for number in range(60)]
+    bonds = np.ones(adjacency) if adjacency else np.stack([matrix for matrix, _ in rings])
+    return npz(
+        adjacency=bonds, features=np.stack([node_features for _, node_features in rings]), labels=np.arange(labels) % 2
+    )
 
 
 def graph_records(wrong: object = None) -> bytes:
-    """The same as JSON records, of four to seven nodes; `wrong` stands for the adjacency of the third."""
+    """The graphs as JSON records with four to seven nodes; `wrong` replaces the adjacency of the third."""
     rows = []
     for number in range(60):
         adjacency, features = _rings(4 + number % 4, number % 2)
@@ -265,7 +267,6 @@ def jsonl() -> bytes:
     return "\n".join(json.dumps(dict(zip(rows[0], row, strict=True))) for row in rows[1:]).encode()
 
 
-# Of every kind a file, with the kind that it is taken for.
 def films() -> bytes:
     """A table whose genres are sets of values; comedies are liked, and newer than other films."""
     random = np.random.default_rng(3)
@@ -277,6 +278,7 @@ def films() -> bytes:
     return lines("year,genres,liked", rows)
 
 
+# One file of each kind, with the kind that is detected.
 BROUGHT: dict[str, tuple[Callable[[], bytes], str]] = {
     "people.xlsx": (lambda: excel({"People": people()}), "table"),
     "people.jsonl": (jsonl, "table"),

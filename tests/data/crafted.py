@@ -1,4 +1,4 @@
-"""Files made by hand: plain ones, and such as mean harm."""
+"""Hand-made files, valid and malicious."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def lines(header: str, rows: Iterable[str], end: str = "\n") -> bytes:
 
 
 def plain(count: int = 60) -> bytes:
-    """A table that nothing is wrong with."""
+    """A table without faults."""
     return lines("height,width,kind", (f"{i * 0.5},{i % 7},{'ab'[i % 2]}" for i in range(count)))
 
 
 def flat(colour: int | tuple[int, int, int], size: tuple[int, int] = (12, 10), form: str = "PNG") -> bytes:
-    """A picture of one colour."""
+    """An image of one color."""
     stream = io.BytesIO()
     Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(stream, form)
     return stream.getvalue()
 
 
 def noise(seed: int, side: int = 16) -> bytes:
-    """A picture of many colours."""
+    """An image of random colors."""
     stream = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(stream, "PNG")
@@ -37,7 +37,7 @@ def noise(seed: int, side: int = 16) -> bytes:
 
 
 def folders(count: int = 20) -> dict[str, bytes]:
-    """Pictures of two classes that nothing is wrong with."""
+    """Images of two classes without faults."""
     return {f"set/{'cats' if i % 2 else 'dogs'}/{i}.png": noise(i) for i in range(count)}
 
 
@@ -50,7 +50,7 @@ def packed(members: Mapping[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes
 
 
 def linked(members: Mapping[str, bytes], name: str, to: str) -> bytes:
-    """A zip with a symbolic link in it."""
+    """A zip that contains a symbolic link."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for member, content in members.items():
@@ -63,17 +63,17 @@ def linked(members: Mapping[str, bytes], name: str, to: str) -> bytes:
 
 
 def directory_changed(data: bytes, offset: int, layout: str, value: int) -> bytes:
-    """A zip whose central directory says something else in every entry, at `offset` behind the entry's start."""
+    """A zip with another value in every entry of its central directory, at `offset` bytes from the entry's start."""
     changed = bytearray(data)
-    place = changed.find(b"PK\x01\x02")
-    while place >= 0:
-        struct.pack_into(layout, changed, place + offset, value)
-        place = changed.find(b"PK\x01\x02", place + 4)
+    position = changed.find(b"PK\x01\x02")
+    while position >= 0:
+        struct.pack_into(layout, changed, position + offset, value)
+        position = changed.find(b"PK\x01\x02", position + 4)
     return bytes(changed)
 
 
 def huge_header(width: int, height: int) -> bytes:
-    """A few bytes that call themselves a PNG of any size."""
+    """A PNG of a few bytes whose header claims any size."""
 
     def _chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

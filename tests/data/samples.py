@@ -1,4 +1,4 @@
-"""Files that people might bring, well made and badly made."""
+"""Valid and invalid files as users upload them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTILE = ["</script><b>", "../../etc/passwd", "a\"b'c", "line\nbreak", "' OR 1=
 
 
 def columns(**more: Any) -> dict[str, Any]:
-    """A number, a category and a class that follows from the number."""
+    """A number, a category and a class that depends on the number."""
     random = np.random.default_rng(0)
     size = random.normal(size=ROWS)
     return {
@@ -46,18 +46,18 @@ def parquet(table: dict[str, Any]) -> bytes:
 
 @cache
 def whole(name: str) -> Prepared:
-    """Data that comes with Netloom, prepared once for all tests of a process; nobody changes it."""
+    """A built-in dataset, prepared once for all tests of a process; tests must not modify it."""
     return prepare(DataChoice(dataset=name))
 
 
 def read(content: bytes | Path, home: Path, filename: str = "data.csv", **rest: Any) -> Prepared:
-    """The file after it was added and prepared. `rest` are options of the document."""
+    """A file after import and preparation; `rest` are options of the document."""
     info = add_file(content, filename, home)
     return prepare(DataChoice(dataset=info.name, options=rest), home)
 
 
 def try_to_read(content: bytes, home: Path, filename: str) -> str:
-    """For what may be readable or not: the sentence that was raised, if any."""
+    """The error message for a file that may be invalid; an empty string if it is valid."""
     try:
         read(content, home, filename)
     except DataError as error:
@@ -72,7 +72,7 @@ def picture(shade: int = 0, size: tuple[int, int] = (12, 12), kind: str = "PNG",
 
 
 def pictures(count: int = 10) -> dict[str, bytes]:
-    """Pictures of two classes."""
+    """Images of two classes."""
     return {f"{name}/{number}.png": picture(number * 20 + place) for place, name in enumerate(["cats", "dogs"])
             for number in range(count)}  # fmt: skip
 
@@ -86,7 +86,7 @@ def pack(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def claims(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that says it is so large."""
+    """A PNG of a few bytes that claims this size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,4 +1,4 @@
-"""Augmentations, each against a formula or a property of its own; and what a batch makes of them."""
+"""Augmentations against formulas or their defining properties, and how batches apply them."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ def random(seed: int = 0) -> Random:
 
 
 def values(facts: Facts, rows: int = ROWS) -> torch.Tensor:
-    """Something of a field: pictures within black and white, texts that end somewhere."""
-    made = torch.Generator().manual_seed(1)
+    """Example values of a field: images between black and white, texts with an end."""
+    generator = torch.Generator().manual_seed(1)
     shape = (rows, *facts.spec.shape)
     if facts.spec.kind == "tokens":
-        numbers = torch.randint(2, 500, shape, generator=made)
-        ends = torch.randint(3, 21, (rows, 1), generator=made)
+        numbers = torch.randint(2, 500, shape, generator=generator)
+        ends = torch.randint(3, 21, (rows, 1), generator=generator)
         return numbers.masked_fill(torch.arange(20) >= ends, PAD)
     if facts.spec.kind == "image":
-        return (torch.rand(shape, generator=made) - 0.4) / 0.25
-    return torch.randn(shape, generator=made)
+        return (torch.rand(shape, generator=generator) - 0.4) / 0.25
+    return torch.randn(shape, generator=generator)
 
 
-def changed(name: str, facts: Facts, given: torch.Tensor | None = None, **params: Any) -> tuple[Any, Any]:
+def changed(name: str, facts: Facts, inputs: torch.Tensor | None = None, **params: Any) -> tuple[Any, Any]:
     """A field before and after one augmentation."""
-    given = values(facts) if given is None else given
-    made: Any = augmentations()[name](**params)
-    if hasattr(made, "change"):
-        return given, made.change(given, facts, random())
-    return given, made.moves(given, facts, random())(given, not given.is_floating_point())
+    inputs = values(facts) if inputs is None else inputs
+    augmentation: Any = augmentations()[name](**params)
+    if hasattr(augmentation, "change"):
+        return inputs, augmentation.change(inputs, facts, random())
+    return inputs, augmentation.moves(inputs, facts, random())(inputs, not inputs.is_floating_point())
 
 
 @pytest.mark.parametrize("name", augmentations())
@@ -78,33 +78,33 @@ def test_augmentation_declares_texts_and_valid_defaults(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in augmentations() if name not in ("mixup", "cutmix")])
 def test_augmentation_preserves_shape_and_is_deterministic(name: str) -> None:
     kind = augmentations()[name]
-    for one in kind.kinds:
-        given, after = changed(name, FIELDS[one])
-        before = given.clone()
-        assert after.shape == given.shape
-        assert after.dtype == given.dtype
-        assert torch.equal(given, before)
-        assert torch.equal(after, changed(name, FIELDS[one])[1])
-        assert not torch.equal(after, given)
-        if one == "image":
+    for field_kind in kind.kinds:
+        inputs, after = changed(name, FIELDS[field_kind])
+        before = inputs.clone()
+        assert after.shape == inputs.shape
+        assert after.dtype == inputs.dtype
+        assert torch.equal(inputs, before)
+        assert torch.equal(after, changed(name, FIELDS[field_kind])[1])
+        assert not torch.equal(after, inputs)
+        if field_kind == "image":
             assert after.min() >= -0.4 / 0.25 - 1e-5
             assert after.max() <= 0.6 / 0.25 + 1e-5
 
 
 @pytest.mark.parametrize(("name", "axis"), [("horizontal_flip", 3), ("vertical_flip", 2)])
-def test_flip_mirrors_half_the_rows_and_is_an_involution(name: str, axis: int) -> None:
-    given, always = changed(name, PICTURE, chance=1.0)
-    assert torch.equal(always, torch.from_numpy(np.flip(given.numpy(), axis).copy()))
-    assert torch.equal(changed(name, PICTURE, always, chance=1.0)[1], given)
-    given, after = changed(name, PICTURE)
-    mirrored = (after != given).flatten(1).any(1)
+def test_flip_is_an_involution_on_half_the_rows(name: str, axis: int) -> None:
+    inputs, always = changed(name, PICTURE, chance=1.0)
+    assert torch.equal(always, torch.from_numpy(np.flip(inputs.numpy(), axis).copy()))
+    assert torch.equal(changed(name, PICTURE, always, chance=1.0)[1], inputs)
+    inputs, after = changed(name, PICTURE)
+    mirrored = (after != inputs).flatten(1).any(1)
     assert 0.4 < mirrored.float().mean() < 0.6
     assert torch.equal(after[mirrored], always[mirrored])
 
 
 def test_rotation_by_right_angles_matches_torch_rot90() -> None:
     square = Facts(FieldSpec("image", "image", (2, 9, 9)), PICTURE.encoder)
-    given = values(square, 5)
+    inputs = values(square, 5)
     kind: Any = augmentations()["rotate"]
     for quarters in (1, 2, 3):
 
@@ -112,10 +112,10 @@ def test_rotation_by_right_angles_matches_torch_rot90() -> None:
             def matrices(self, rows: int, random: Random, by: float = 90.0 * quarters) -> torch.Tensor:
                 return turned(torch.full((rows,), by))
 
-        move = Fixed().moves(given, square, random())
-        expected = torch.rot90(given, quarters, (2, 3))
-        assert torch.allclose(move(given, False), expected, atol=1e-4)
-        assert torch.equal(move(given, True), expected)  # the nearest pixel, with nothing blended
+        move = Fixed().moves(inputs, square, random())
+        expected = torch.rot90(inputs, quarters, (2, 3))
+        assert torch.allclose(move(inputs, False), expected, atol=1e-4)
+        assert torch.equal(move(inputs, True), expected)  # nearest pixel, without interpolation
 
 
 def test_rotation_of_a_wide_image_preserves_lengths() -> None:
@@ -133,9 +133,9 @@ def test_rotation_of_a_wide_image_preserves_lengths() -> None:
 
 
 def test_scale_stays_within_its_bounds() -> None:
-    given = torch.zeros(ROWS, 1, 33, 33)
-    given[:, :, 12:21, 12:21] = 1.0
-    after = changed("scale", PICTURE, given, smallest=0.5, largest=2.0)[1]
+    inputs = torch.zeros(ROWS, 1, 33, 33)
+    inputs[:, :, 12:21, 12:21] = 1.0
+    after = changed("scale", PICTURE, inputs, smallest=0.5, largest=2.0)[1]
     sides = after.sum((1, 2, 3)).sqrt() / 9
     assert 0.45 < sides.min() < 0.6
     assert 1.8 < sides.max() < 2.1
@@ -143,11 +143,11 @@ def test_scale_stays_within_its_bounds() -> None:
 
 
 def test_crop_shifts_by_whole_pixels_and_replicates_edges() -> None:
-    given, after = changed("crop", PICTURE, padding=0.2)
-    _, _, height, width = given.shape
+    inputs, after = changed("crop", PICTURE, padding=0.2)
+    _, _, height, width = inputs.shape
     down, right = round(0.2 * height), round(0.2 * width)
-    padded = torch.nn.functional.pad(given, (right, right, down, down), "replicate")
-    seen = set()
+    padded = torch.nn.functional.pad(inputs, (right, right, down, down), "replicate")
+    shifts = set()
     for row in range(60):
         fits = [
             (top, left)
@@ -156,20 +156,20 @@ def test_crop_shifts_by_whole_pixels_and_replicates_edges() -> None:
             if torch.equal(padded[row, :, top : top + height, left : left + width], after[row])
         ]
         assert len(fits) == 1
-        seen.update(fits)
-    assert len(seen) > 15
+        shifts.update(fits)
+    assert len(shifts) > 15
 
 
 def test_brightness_and_contrast_are_affine_per_image() -> None:
     facts = Facts(PICTURE.spec, fitted({"encoding": "image", "mean": 0.0, "std": 0.5}))
-    given = 0.8 + 0.05 * values(TABLE)[:, :1, None, None].expand(ROWS, 3, 12, 10) * 0
-    given = given + 0.1 * torch.randn(given.shape, generator=torch.Generator().manual_seed(3))
-    after = changed("brightness", facts, given, brightness=0.1, contrast=0.3)[1]
-    middle, moved = given.mean((2, 3)), after.mean((2, 3))
+    inputs = 0.8 + 0.05 * values(TABLE)[:, :1, None, None].expand(ROWS, 3, 12, 10) * 0
+    inputs = inputs + 0.1 * torch.randn(inputs.shape, generator=torch.Generator().manual_seed(3))
+    after = changed("brightness", facts, inputs, brightness=0.1, contrast=0.3)[1]
+    middle, moved = inputs.mean((2, 3)), after.mean((2, 3))
     added = (moved - middle) * 0.5
     assert added.abs().max() <= 0.1 + 1e-5
     assert added.std() == pytest.approx(0.1 / math.sqrt(3), rel=0.15)
-    grown = after.std((2, 3)) / given.std((2, 3))
+    grown = after.std((2, 3)) / inputs.std((2, 3))
     assert grown.min() > 0.69
     assert grown.max() < 1.31
     assert torch.allclose(grown, grown[:, :1].expand_as(grown), atol=1e-3)
@@ -203,98 +203,98 @@ def test_blur_matches_scipy_gaussian_filter() -> None:
     point[:, 0, 12, 12] = 1.0
     after = changed("blur", PICTURE, point, radius=1.5, chance=1.0)[1].numpy()
     for row in range(5):
-        # Its height tells a point's deviation; all else has to follow.
+        # The height of the peak determines the standard deviation and thus the whole kernel.
         height = (after[row, 0, 12, 12] + 1) / 2
         deviations = np.linspace(0.1, 1.5, 600)
-        every = [np.exp(-(np.arange(-5, 6) ** 2) / (2 * one**2)) for one in deviations]
-        deviation = deviations[np.argmin([abs((one[5] / one.sum()) ** 2 - height) for one in every])]
+        kernels = [np.exp(-(np.arange(-5, 6) ** 2) / (2 * std**2)) for std in deviations]
+        deviation = deviations[np.argmin([abs((kernel[5] / kernel.sum()) ** 2 - height) for kernel in kernels])]
         expected = gaussian_filter(point[row, 0].numpy(), deviation, mode="nearest", radius=5)
         assert np.abs(after[row, 0] - expected).max() < 5e-3
     assert np.allclose(after.mean((1, 2, 3)), point.mean((1, 2, 3)), atol=1e-4)
 
 
 def test_cutout_masks_one_rectangle_of_the_requested_area() -> None:
-    given = values(Facts(FieldSpec("image", "image", (3, 40, 40)), PICTURE.encoder))
-    after = changed("cutout", PICTURE, given, smallest=0.05, largest=0.3, chance=1.0)[1]
+    inputs = values(Facts(FieldSpec("image", "image", (3, 40, 40)), PICTURE.encoder))
+    after = changed("cutout", PICTURE, inputs, smallest=0.05, largest=0.3, chance=1.0)[1]
     covered = (after == 0).all(1)
-    for one in covered:
-        rows, columns = one.any(1), one.any(0)
-        assert one.sum() == rows.sum() * columns.sum()  # a rectangle, in one piece
+    for mask in covered:
+        rows, columns = mask.any(1), mask.any(0)
+        assert mask.sum() == rows.sum() * columns.sum()  # one contiguous rectangle
         assert rows.int().diff().abs().sum() <= 2
         assert columns.int().diff().abs().sum() <= 2
     share = covered.float().mean((1, 2))
     assert share.min() > 0.04
     assert share.max() < 0.32
     assert share.mean() == pytest.approx(0.175, rel=0.1)
-    assert covered.any(0).float().mean() > 0.97  # it may lie anywhere
-    assert torch.equal(after[~covered[:, None].expand_as(after)], given[~covered[:, None].expand_as(given)])
+    assert covered.any(0).float().mean() > 0.97  # any position is possible
+    assert torch.equal(after[~covered[:, None].expand_as(after)], inputs[~covered[:, None].expand_as(inputs)])
 
 
 def test_jitter_scaling_and_time_shift_stay_within_bounds() -> None:
-    given, after = changed("jitter", SPECTRUM, amount=0.3)
-    assert (after - given).std() == pytest.approx(0.3, rel=0.02)
-    given, after = changed("scaling", SPECTRUM, amount=0.4)
-    ratio = (after / given).flatten(1)
+    inputs, after = changed("jitter", SPECTRUM, amount=0.3)
+    assert (after - inputs).std() == pytest.approx(0.3, rel=0.02)
+    inputs, after = changed("scaling", SPECTRUM, amount=0.4)
+    ratio = (after / inputs).flatten(1)
     assert torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3)
     assert 0.6 <= ratio.min() < 0.63
     assert 1.37 < ratio.max() <= 1.4001
-    given, after = changed("time_shift", SERIES, largest=0.2)
-    seen = set()
+    inputs, after = changed("time_shift", SERIES, largest=0.2)
+    observed = set()
     for row in range(80):
-        first, last = given[row, :1], given[row, -1:]
+        first, last = inputs[row, :1], inputs[row, -1:]
         shifts = {
-            shift: torch.cat([first.expand(max(shift, 0), 1), given[row, max(-shift, 0) : 64 - max(shift, 0)],
+            shift: torch.cat([first.expand(max(shift, 0), 1), inputs[row, max(-shift, 0) : 64 - max(shift, 0)],
                               last.expand(max(-shift, 0), 1)])
             for shift in range(-13, 14)
         }  # fmt: skip
         fits = [shift for shift, expected in shifts.items() if torch.equal(expected, after[row])]
         assert len(fits) == 1
-        seen.update(fits)
-    assert min(seen) < -10
-    assert max(seen) > 10
+        observed.update(fits)
+    assert min(observed) < -10
+    assert max(observed) > 10
 
 
 def test_time_and_frequency_masks_hide_one_interval() -> None:
     for name, axis, length in (("time_mask", 1, 64), ("frequency_mask", 2, 40)):
-        given, after = changed(name, SPECTRUM, masks=1, largest=0.25)
+        inputs, after = changed(name, SPECTRUM, masks=1, largest=0.25)
         hidden = (after == 0).all(3 - axis)
         assert hidden.sum(1).max() == round(0.25 * length)
         assert hidden.int().diff(dim=1).abs().sum(1).max() <= 2
-        assert torch.equal(after == 0, hidden.unsqueeze(3 - axis).expand_as(given))
+        assert torch.equal(after == 0, hidden.unsqueeze(3 - axis).expand_as(inputs))
         assert hidden.float().mean() == pytest.approx(0.125, rel=0.15)
 
 
 def test_frequency_mask_removes_one_band_of_a_waveform() -> None:
-    given, after = changed("frequency_mask", SERIES, masks=1, largest=0.3)
-    before, behind = (torch.fft.rfft(one[:, :, 0]).abs() for one in (given, after))
-    gone = behind < 1e-4
-    assert gone.int().diff(dim=1).abs().sum(1).max() <= 2
-    assert gone.float().mean() > 0.1
-    assert torch.allclose(behind[~gone], before[~gone], atol=1e-3)
+    inputs, after = changed("frequency_mask", SERIES, masks=1, largest=0.3)
+    spectrum_before, spectrum_after = (torch.fft.rfft(waves[:, :, 0]).abs() for waves in (inputs, after))
+    masked = spectrum_after < 1e-4
+    assert masked.int().diff(dim=1).abs().sum(1).max() <= 2
+    assert masked.float().mean() > 0.1
+    assert torch.allclose(spectrum_after[~masked], spectrum_before[~masked], atol=1e-3)
 
 
 def test_token_dropout_drops_the_requested_share() -> None:
-    given, after = changed("token_dropout", WORDS, share=0.2)
-    real = given != PAD
-    assert torch.equal(after[~real], given[~real])
-    hit = after != given
+    inputs, after = changed("token_dropout", WORDS, share=0.2)
+    real = inputs != PAD
+    assert torch.equal(after[~real], inputs[~real])
+    hit = after != inputs
     assert set(after[hit].tolist()) == {UNKNOWN}
     assert hit.sum() / real.sum() == pytest.approx(0.2, abs=0.02)
-    given, after = changed("token_dropout", WORDS, share=0.5, become="another")
-    assert torch.equal(after[given == PAD], given[given == PAD])
-    assert after[given != PAD].min() > UNKNOWN
-    assert len(set(after[after != given].tolist())) > 300
+    inputs, after = changed("token_dropout", WORDS, share=0.5, become="another")
+    assert torch.equal(after[inputs == PAD], inputs[inputs == PAD])
+    assert after[inputs != PAD].min() > UNKNOWN
+    assert len(set(after[after != inputs].tolist())) > 300
 
 
 def test_word_swap_permutes_adjacent_words() -> None:
-    given, after = changed("word_swap", WORDS, share=0.3)
-    assert torch.equal(given.sort(1)[0], after.sort(1)[0])
-    moved = given != after
-    assert torch.equal(after == PAD, given == PAD)
+    inputs, after = changed("word_swap", WORDS, share=0.3)
+    assert torch.equal(inputs.sort(1)[0], after.sort(1)[0])
+    moved = inputs != after
+    assert torch.equal(after == PAD, inputs == PAD)
     for row in range(ROWS):
         at = moved[row].nonzero().flatten().tolist()
-        assert all(given[row, place] in after[row, max(0, place - 1) : place + 2].tolist() for place in at)
-    assert moved.sum() / (given != PAD).sum() == pytest.approx(0.3, abs=0.05)
+        assert all(inputs[row, place] in after[row, max(0, place - 1) : place + 2].tolist() for place in at)
+    assert moved.sum() / (inputs != PAD).sum() == pytest.approx(0.3, abs=0.05)
 
 
 def declared(*names: str, **params: Any) -> list[Augment]:
@@ -304,38 +304,38 @@ def declared(*names: str, **params: Any) -> list[Augment]:
 def test_mixup_weights_follow_beta_and_preserve_the_mean() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:64]
-    given, target = data.inputs["image"][rows], data.target[rows]
+    inputs, target = data.inputs["image"][rows], data.target[rows]
     augmenter = Augmenter(declared("mixup", alpha=0.4), data, ["image"])
     shares = []
     for seed in range(400):
-        (after,), same, mixed = augmenter([given], target, (0, 0, seed))
+        (after,), same, mixed = augmenter([inputs], target, (0, 0, seed))
         assert mixed is not None
         assert torch.equal(same, target)
         assert sorted(mixed.partner.tolist()) == list(range(64))
         assert (mixed.partner != torch.arange(64)).all()
         if seed < 20:
-            expected = mixed.share * given + (1 - mixed.share) * given[mixed.partner]
+            expected = mixed.share * inputs + (1 - mixed.share) * inputs[mixed.partner]
             assert torch.allclose(after, expected)
-            assert torch.allclose(after.mean(0), given.mean(0), atol=1e-5)
+            assert torch.allclose(after.mean(0), inputs.mean(0), atol=1e-5)
         shares.append(mixed.share)
-    drawn = np.random.default_rng(0).beta(0.4, 0.4, 100_000)
+    samples = np.random.default_rng(0).beta(0.4, 0.4, 100_000)
     assert min(shares) >= 0.5
-    assert np.mean(shares) == pytest.approx(np.maximum(drawn, 1 - drawn).mean(), abs=0.02)
+    assert np.mean(shares) == pytest.approx(np.maximum(samples, 1 - samples).mean(), abs=0.02)
 
 
 def test_cutmix_weights_targets_by_area() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:16]
-    given, target = torch.rand(16, 1, 8, 8) + 1, data.target[rows]
+    inputs, target = torch.rand(16, 1, 8, 8) + 1, data.target[rows]
     augmenter = Augmenter(declared("cutmix"), data, ["image"])
     shares = []
     for seed in range(200):
-        (after,), _, mixed = augmenter([given], target, (0, 0, seed))
+        (after,), _, mixed = augmenter([inputs], target, (0, 0, seed))
         assert mixed is not None
-        taken = after != given
-        assert torch.equal(taken, taken[:1].expand_as(taken))
-        assert torch.equal(after, given[mixed.partner].where(taken, given))
-        assert mixed.share == pytest.approx(1 - float(taken[0].float().mean()))
+        replaced = after != inputs
+        assert torch.equal(replaced, replaced[:1].expand_as(replaced))
+        assert torch.equal(after, inputs[mixed.partner].where(replaced, inputs))
+        assert mixed.share == pytest.approx(1 - float(replaced[0].float().mean()))
         shares.append(mixed.share)
     assert min(shares) < 0.4
     assert max(shares) > 0.9
@@ -345,9 +345,11 @@ def test_each_batch_draws_one_mixing_augmentation() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:8]
     augmenter = Augmenter(declared("mixup", "cutmix"), data, ["image"])
-    given = torch.rand(8, 1, 8, 8) + 1
-    kept = [bool((augmenter([given], data.target[rows], (0, 0, seed))[0][0] == given).any()) for seed in range(60)]
-    assert 10 < sum(kept) < 50  # a rectangle leaves pixels as they are, a blend none
+    inputs = torch.rand(8, 1, 8, 8) + 1
+    keeps_pixels = [
+        bool((augmenter([inputs], data.target[rows], (0, 0, seed))[0][0] == inputs).any()) for seed in range(60)
+    ]
+    assert 10 < sum(keeps_pixels) < 50  # CutMix leaves some pixels unchanged, mixup none
 
 
 @pytest.mark.parametrize("name", ["horizontal_flip", "vertical_flip", "crop", "rotate", "scale"])
@@ -355,7 +357,7 @@ def test_segmentation_masks_transform_with_their_images(name: str) -> None:
     data = prepare(DataChoice(dataset="shape_masks"))
     rows = data.split["train"][:40]
     mask = data.target[rows]
-    # A picture of its own mask: after any move, both have to say the same.
+    # The image equals its mask, so both must agree after any geometric transform.
     picture = mask.unsqueeze(1).float()
     (after,), moved, mixed = Augmenter(declared(name), data, ["image"])([picture], mask, (1, 2, 3))
     assert mixed is None
@@ -369,16 +371,16 @@ def test_segmentation_masks_transform_with_their_images(name: str) -> None:
 def test_reconstruction_target_follows_geometry_but_not_noise() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:32]
-    given = data.inputs["image"]
-    moved = Augmenter(declared("crop"), data, ["image"], given)([given[rows]], given[rows], (0, 0, 0))
+    inputs = data.inputs["image"]
+    moved = Augmenter(declared("crop"), data, ["image"], inputs)([inputs[rows]], inputs[rows], (0, 0, 0))
     assert torch.equal(moved[0][0], moved[1])
-    assert not torch.equal(moved[1], given[rows])
-    noisy = Augmenter(declared("gaussian_noise", "cutout"), data, ["image"], given)(
-        [given[rows]], given[rows], (0, 0, 0)
+    assert not torch.equal(moved[1], inputs[rows])
+    noisy = Augmenter(declared("gaussian_noise", "cutout"), data, ["image"], inputs)(
+        [inputs[rows]], inputs[rows], (0, 0, 0)
     )
-    assert torch.equal(noisy[1], given[rows])
-    assert not torch.equal(noisy[0][0], given[rows])
-    mixed = Augmenter(declared("mixup"), data, ["image"], given)([given[rows]], given[rows], (0, 0, 0))
+    assert torch.equal(noisy[1], inputs[rows])
+    assert not torch.equal(noisy[0][0], inputs[rows])
+    mixed = Augmenter(declared("mixup"), data, ["image"], inputs)([inputs[rows]], inputs[rows], (0, 0, 0))
     assert torch.equal(mixed[0][0], mixed[1])
     assert mixed[2] is None
 
@@ -394,8 +396,8 @@ def test_word_swap_keeps_tags_aligned_with_words(name: str) -> None:
         assert torch.equal(moved[:, 0], target[:, 0])
         moved, target = moved[:, 1:], target[:, 1:]
 
-    def pairs(one: torch.Tensor, other: torch.Tensor) -> list[list[tuple[int, int]]]:
-        return [sorted(zip(*both, strict=True)) for both in zip(one.tolist(), other.tolist(), strict=True)]
+    def pairs(first: torch.Tensor, second: torch.Tensor) -> list[list[tuple[int, int]]]:
+        return [sorted(zip(*both, strict=True)) for both in zip(first.tolist(), second.tolist(), strict=True)]
 
     assert pairs(after, moved) == pairs(words, target)
 
@@ -404,12 +406,12 @@ def test_augmentation_depends_only_on_seed_epoch_and_row() -> None:
     data = prepare(DataChoice(dataset="digits"))
     rows = data.split["train"][:16]
     augmenter = Augmenter(declared("crop", "gaussian_noise", "mixup"), data, ["image"])
-    given = [data.inputs["image"][rows]]
+    inputs = [data.inputs["image"][rows]]
 
     def at(*seed: int) -> torch.Tensor:
         before = torch.get_rng_state()
         torch.rand(3)
-        after = augmenter(given, data.target[rows], seed)[0][0]
+        after = augmenter(inputs, data.target[rows], seed)[0][0]
         torch.set_rng_state(before)
         return after
 
@@ -477,17 +479,17 @@ def test_token_dropout_is_rejected_for_category_indices() -> None:
 def test_preview_returns_deterministic_augmented_examples(dataset: str, names: list[str], kinds: list[str]) -> None:
     data = prepare(DataChoice(dataset=dataset))
     row = int(data.split["train"][3])
-    found = previewed(data, names, declared(*kinds), row, 5)
-    assert len(found) == 5
+    previews = previewed(data, names, declared(*kinds), row, 5)
+    assert len(previews) == 5
     example = data.example(row)
-    for shown, note in found:
-        assert shown.row == row
+    for augmented, note in previews:
+        assert augmented.row == row
         assert bool(note) == ("mixup" in kinds)
         if example.image is not None:
-            assert shown.image.shape == example.image.shape
-            assert -1e-6 <= shown.image.min() <= shown.image.max() <= 1 + 1e-6
-    assert any(repr(shown) != repr(example) for shown, _ in found)
-    assert repr(found) == repr(previewed(data, names, declared(*kinds), row, 5))
+            assert augmented.image.shape == example.image.shape
+            assert -1e-6 <= augmented.image.min() <= augmented.image.max() <= 1 + 1e-6
+    assert any(repr(augmented) != repr(example) for augmented, _ in previews)
+    assert repr(previews) == repr(previewed(data, names, declared(*kinds), row, 5))
 
 
 def test_augmentations_round_trip_through_the_document() -> None:

@@ -1,4 +1,4 @@
-"""What every built-in dataset keeps to, with scikit-learn's own loaders as a second opinion."""
+"""Properties of every built-in dataset, also compared with scikit-learn's loaders."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_documented_builtin_datasets_are_listed() -> None:
 
 def shapes_and_dtypes_match_the_schema(name: str) -> None:
     data = _data(name)
-    seen = schema(DataChoice(dataset=name))
-    assert seen == data.schema
+    dataset_schema = schema(DataChoice(dataset=name))
+    assert dataset_schema == data.schema
     assert (data.masks is not None) == (name == "shapes")
     rows, target = data.schema.rows, data.schema.target
     assert list(data.inputs) == [field.name for field in data.schema.inputs]
@@ -129,17 +129,17 @@ def contiguous_data_is_split_in_order_with_a_gap(name: str) -> None:
 def test_sine_splits_share_no_value() -> None:
     data = _data("sine")
     window = data.schema.inputs[0].shape[0]
-    # Row r holds the values r … r + window - 1 and foretells value r + window.
-    seen = [{r + i for r in rows.tolist() for i in range(window + 1)} for rows in data.split.values()]
-    assert not seen[0] & seen[1]
-    assert not seen[1] & seen[2]
+    # Row r holds the values r … r + window - 1 and predicts value r + window.
+    values_by_split = [{r + i for r in rows.tolist() for i in range(window + 1)} for rows in data.split.values()]
+    assert not values_by_split[0] & values_by_split[1]
+    assert not values_by_split[1] & values_by_split[2]
 
 
 def split_depends_on_the_seed(name: str) -> None:
     raw = whole(name).raw
-    first, again, other = (split(raw, DataChoice(dataset=name, seed=seed)) for seed in (3, 3, 4))
+    first, repeated, other = (split(raw, DataChoice(dataset=name, seed=seed)) for seed in (3, 3, 4))
     for part, rows in first.items():
-        assert np.array_equal(rows, again[part])
+        assert np.array_equal(rows, repeated[part])
     assert all(np.array_equal(rows, other[part]) for part, rows in first.items()) == raw.contiguous
 
 
@@ -163,7 +163,7 @@ def reading_is_deterministic(name: str) -> None:
 
 
 def test_fingerprints_differ_between_datasets() -> None:
-    names = "digits breast_cancer wine diabetes spirals moons circles sine".split()  # those that are quickly read
+    names = "digits breast_cancer wine diabetes spirals moons circles sine".split()  # the fast ones
     assert len({builtin()[name]().read().fingerprint() for name in names}) == len(names)
     raw = builtin()["wine"]().read()
     changed = dataclasses.replace(raw, target=np.roll(raw.target, 1))
@@ -264,9 +264,9 @@ def preprocessing_is_fitted_on_training_rows_only(name: str) -> None:
     assert data.raw.fits(train) == fitted
     assert _perturbed(data.raw, test).fits(train) == fitted
     assert _perturbed(data.raw, data.split["validation"].numpy()).fits(train) == fitted
-    # The numbers of molecules are taken as they are, and environments declare their scales.
+    # Molecules are not scaled, and environments declare their scales.
     if name != "molecules" and not isinstance(data.raw, Episodes):
-        # So that the above says something.
+        # Training rows do have an effect.
         assert _perturbed(data.raw, train[: len(train) // 2]).fits(train) != fitted
 
 
@@ -276,7 +276,7 @@ def numbers_are_standardized_by_training_statistics(name: str) -> None:
     field = data.schema.inputs[0]
     values = data.inputs[field.name]
     if isinstance(data.raw, Episodes):
-        assert values.abs().max() < 10  # by scales that the environment declares, as agents come to see other numbers
+        assert values.abs().max() < 10  # environments declare their scales, because agents encounter other values
     elif field.kind == "vector" and isinstance(data.raw, Table):
         raw = np.stack([data.raw.numbers[column] for column in field.columns], axis=1)
         expected = StandardScaler().fit(raw[train.numpy()]).transform(raw)
@@ -292,7 +292,7 @@ def numbers_are_standardized_by_training_statistics(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_builtin_dataset_passes_all_checks(name: str) -> None:
-    """In one test, as each process would prepare the data for its part of several."""
+    """One test per dataset, because each test process would prepare the data again."""
     shapes_and_dtypes_match_the_schema(name)
     splits_are_disjoint_and_complete(name)
     contiguous_data_is_split_in_order_with_a_gap(name)
@@ -317,16 +317,16 @@ def test_builtin_dataset_passes_all_checks(name: str) -> None:
     ],
 )
 def test_builtin_datasets_match_scikit_learn_loaders(name: str, load: Any) -> None:
-    theirs, raw = load(), builtin()[name]().read()
-    assert np.array_equal(np.ravel(raw.target), theirs.target)
+    reference, raw = load(), builtin()[name]().read()
+    assert np.array_equal(np.ravel(raw.target), reference.target)
     if isinstance(raw, Images):
-        assert np.array_equal(raw.pixels[:, 0], theirs.images)
+        assert np.array_equal(raw.pixels[:, 0], reference.images)
     else:
         assert isinstance(raw, Table)
-        assert list(raw.numbers) == list(theirs.feature_names)
-        assert np.array_equal(np.stack(list(raw.numbers.values()), axis=1), theirs.data)
+        assert list(raw.numbers) == list(reference.feature_names)
+        assert np.array_equal(np.stack(list(raw.numbers.values()), axis=1), reference.data)
     if name != "diabetes":
-        assert list(raw.classes) == [str(label) for label in theirs.target_names]
+        assert list(raw.classes) == [str(label) for label in reference.target_names]
 
 
 def test_masks_cover_the_shape_but_not_the_decoy() -> None:
@@ -374,7 +374,7 @@ def test_vocabulary_comes_from_training_texts_only() -> None:
     train = " ".join(data.raw.texts[row] for row in data.split["train"].tolist()).lower()
     assert all(word in train for word in vocabulary[2:])
     tokens = data.encode({"text": "zyzzyva Alarm alarm"})["text"][0]
-    assert tokens[0] == 1  # a word that was never seen
+    assert tokens[0] == 1  # an unknown word
     assert tokens[1] == tokens[2] == vocabulary.index("alarm")
     assert (tokens[3:] == 0).all()
     assert data.encode({"text": ""})["text"].sum() == 0
@@ -400,13 +400,13 @@ def test_bigram_entropy_matches_a_direct_computation() -> None:
     pairs: Counter[tuple[int, int]] = Counter()
     firsts: Counter[int] = Counter()
     for row in data.split["train"].tolist():
-        for left, right in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True):
-            pairs[left, right] += 1
-            firsts[left] += 1
+        for current, following in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True):
+            pairs[current, following] += 1
+            firsts[current] += 1
     losses = [
-        -math.log((pairs[left, right] + 0.5) / (firsts[left] + 0.5 * size))
+        -math.log((pairs[current, following] + 0.5) / (firsts[current] + 0.5 * size))
         for row in data.split["test"].tolist()
-        for left, right in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True)
+        for current, following in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True)
     ]
     assert bigram_entropy(data) == pytest.approx(sum(losses) / len(losses), rel=1e-9)
     assert 1 < bigram_entropy(data) < math.log(size)

@@ -1,4 +1,4 @@
-"""What is remembered, what is loaded, and what happens when files go away or were tampered with."""
+"""What is cached, what is loaded lazily, and how deleted or modified files are handled."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_schema_stays_cached_after_the_data_is_evicted(home: Path) -> None:
     choices = [DataChoice(dataset="shapes", options={"rows": 2_000 + n}) for n in range(6)]
     start = time.process_time()
     first = [schema(choice, home) for choice in choices]
-    read = time.process_time() - start
+    read_time = time.process_time() - start
     start = time.process_time()
     assert [schema(choice, home) for choice in choices] == first
-    assert time.process_time() - start < read / 20
+    assert time.process_time() - start < read_time / 20
 
 
 def test_removed_dataset_is_evicted_from_the_cache(home: Path) -> None:
@@ -59,7 +59,7 @@ def test_folder_with_invalid_metadata_is_not_listed(home: Path, content: bytes) 
     info = add_file(csv(columns()), "data.csv", home)
     meta = find_upload(info.name, home) / "meta.json"
     meta.write_bytes(content)
-    assert all(found.builtin for found in datasets(home))
+    assert all(dataset.builtin for dataset in datasets(home))
     with pytest.raises(DataError, match="damaged or missing"):
         prepare(DataChoice(dataset=info.name), home)
 
@@ -98,9 +98,9 @@ def test_unicode_titles_survive_an_ascii_locale(home: Path) -> None:
 
 
 def test_chunked_encoding_matches_encoding_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = prepare(DataChoice(dataset="digits", seed=11), home)
+    at_once = prepare(DataChoice(dataset="digits", seed=11), home)
     monkeypatch.setattr("netloom.data.preparation.encoded_arrays.CHUNK", 100)
     clear_cache()
     parts = prepare(DataChoice(dataset="digits", seed=11), home)
-    assert whole is not parts
-    assert (whole.inputs["image"] == parts.inputs["image"]).all()
+    assert at_once is not parts
+    assert (at_once.inputs["image"] == parts.inputs["image"]).all()

@@ -1,4 +1,4 @@
-"""Kinds, roles and preprocessing of columns, as a document says them: held against scikit-learn, and against words."""
+"""Column types, roles and preprocessing as set in a document, compared with scikit-learn and expected messages."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ DAYS = pd.date_range("2023-11-20", periods=ROWS, freq="29h").strftime("%Y-%m-%dT
 
 @pytest.fixture(scope="module")
 def uploaded_table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A table of many kinds of columns, and the folder that it was added to."""
+    """A table with many column types, and the folder that it was imported into."""
     home = tmp_path_factory.mktemp("home")
     return add_file(csv(mixed()), "data.csv", home, target="label").name, home
 
 
 def prepared_with(uploaded_table: tuple[str, Path], **columns_: Any) -> Prepared:
-    """The table, prepared as these settings say."""
+    """The table prepared with these settings."""
     name, home = uploaded_table
     return prepare(DataChoice(dataset=name, options={"columns": columns_}), home)
 
@@ -59,11 +59,11 @@ def mixed() -> dict[str, Any]:
 def feature(data: Prepared, name: str) -> np.ndarray:
     """One column of the features, (R,)."""
     field = next(field for field in data.schema.inputs if field.name == "features")
-    found: np.ndarray = data.inputs["features"][:, field.columns.index(name)].numpy()
-    return found
+    values: np.ndarray = data.inputs["features"][:, field.columns.index(name)].numpy()
+    return values
 
 
-# ---------------------------------------------------------------- numbers, as scikit-learn has them
+# ---------------------------------------------------------------- numbers
 
 SCALERS: dict[str, Any] = {
     "standard": preprocessing.StandardScaler(),
@@ -118,11 +118,11 @@ def test_scaling_inverts_to_original_units(uploaded_table: tuple[str, Path], sca
     field = next(field for field in data.preprocess["fields"] if field["name"] == "features")
     rows = data.split["train"].numpy()
     rows = rows[~np.isnan(PRICE[rows])]
-    found = [row["price"] for row in restore_rows(field, data.inputs["features"][rows].numpy())]
-    assert np.allclose(found, PRICE[rows], rtol=1e-3)
+    prices = [row["price"] for row in restore_rows(field, data.inputs["features"][rows].numpy())]
+    assert np.allclose(prices, PRICE[rows], rtol=1e-3)
 
 
-# ---------------------------------------------------------------- categories, dates, yes and no
+# ---------------------------------------------------------------- categories, dates, booleans
 
 
 def test_one_hot_encoding_matches_scikit_learn(home: Path) -> None:
@@ -133,17 +133,17 @@ def test_one_hot_encoding_matches_scikit_learn(home: Path) -> None:
         SimpleImputer(strategy="most_frequent", missing_values=None), preprocessing.OneHotEncoder(sparse_output=False)
     ).fit(np.array(kinds, dtype=object)[train, None])
     expected = reference.transform(np.array(kinds, dtype=object)[:, None])
-    found = np.stack([feature(data, f"kind = {name}") for name in "abc"], axis=1)
-    assert np.array_equal(found, expected)
+    encoded = np.stack([feature(data, f"kind = {name}") for name in "abc"], axis=1)
+    assert np.array_equal(encoded, expected)
 
 
 def test_hashed_categories_use_stable_buckets(uploaded_table: tuple[str, Path]) -> None:
     data = prepared_with(uploaded_table, city={"kind": "category", "encode": "hash", "buckets": 16})
     names = [name for name in data.schema.inputs[0].columns if name.startswith("city #")]
     assert len(names) == 16
-    found = np.stack([feature(data, name) for name in names], axis=1)
-    assert (found.sum(1) == 1).all()
-    assert np.array_equal(found[::2], found[1::2])  # two rows of each city
+    encoded = np.stack([feature(data, name) for name in names], axis=1)
+    assert (encoded.sum(1) == 1).all()
+    assert np.array_equal(encoded[::2], encoded[1::2])  # two rows of each city
     never = data.encode({**data.row(0), "city": "never seen"})["features"]
     assert never[0, [data.schema.inputs[0].columns.index(name) for name in names]].sum() == 1
 
@@ -157,11 +157,11 @@ def test_index_encoded_categories_become_embedding_indices(uploaded_table: tuple
     assert (fields["city"].kind, fields["city"].shape) == ("tokens", (1,))
     kinds = data.fields[1].columns[0].column["values"]
     assert [["", *kinds][number] for number in data.inputs["categories"][:, 0].tolist()] == list(mixed()["kind"])
-    # Numbers that are categories are the same however they are written.
+    # Equal numbers are the same category in any notation.
     rows = [{**data.row(0), "rooms": cell} for cell in (3, 3.0, "3", " 3.0 ", "9")]
-    found = encode_rows(data.preprocess, rows)["categories"][:, 1].tolist()
-    assert found[0] == found[1] == found[2] == found[3] > 0
-    assert found[4] == 0
+    indices = encode_rows(data.preprocess, rows)["categories"][:, 1].tolist()
+    assert indices[0] == indices[1] == indices[2] == indices[3] > 0
+    assert indices[4] == 0
 
 
 @pytest.mark.parametrize("cities", [60, 10])
@@ -186,12 +186,12 @@ def test_dates_expand_to_the_selected_parts(uploaded_table: tuple[str, Path]) ->
     names = {"weekday": "day_of_week", "yearday": "day_of_year"}
     for part in parts[:-1]:
         assert np.array_equal(feature(data, f"when ({part})"), getattr(moments.dt, names.get(part, part))), part
-    # A row to predict for holds the date as it was in the file.
+    # A prediction row holds the date as in the file.
     plain = {name: cells[5] for name, cells in mixed().items()}
     assert torch.equal(data.encode(plain)["features"][0], data.inputs["features"][5])
 
 
-def test_boolean_column_encodes_yes_and_no_as_1_and_0(uploaded_table: tuple[str, Path]) -> None:
+def test_boolean_column_encodes_yes_as_1_no_as_0(uploaded_table: tuple[str, Path]) -> None:
     data = prepared_with(uploaded_table, paid={"kind": "boolean", "scale": "none", "impute": "constant", "fill": -1.0})
     expected = [{"yes": 1, "no": 0, "": -1}[cell] for cell in mixed()["paid"]]
     assert feature(data, "paid").tolist() == expected
@@ -213,7 +213,7 @@ def test_text_column_becomes_a_separate_input(uploaded_table: tuple[str, Path]) 
     assert raw is not None
     assert list(raw.texts) == TEXTS
     assert data.example(0).text == TEXTS[0]
-    plain = {name: cells[5] for name, cells in mixed().items()}  # the text under the name of its column
+    plain = {name: cells[5] for name, cells in mixed().items()}  # the text under its column name
     assert torch.equal(data.encode(plain)["text"][0], data.inputs["text"][5])
 
 
@@ -230,7 +230,7 @@ def test_multiple_numeric_targets_are_standardized(uploaded_table: tuple[str, Pa
     assert np.allclose(data.target.numpy(), reference.transform(expected), atol=1e-5)
 
 
-def test_group_time_weight_and_split_columns_are_not_inputs(home: Path) -> None:
+def test_columns_with_other_roles_are_not_inputs(home: Path) -> None:
     part = (["train"] * 6 + ["Val", "test"]) * (ROWS // 8)
     table = csv(mixed() | {"part": part, "weight": np.arange(ROWS) + 1.0})
     data = read(table, home, columns={"part": {"role": "split"}, "weight": {"role": "weight"}})
@@ -271,7 +271,7 @@ def test_ignored_columns_do_not_affect_encoding(uploaded_table: tuple[str, Path]
     assert torch.equal(data.encode(row)["features"], data.encode({**row, "price": 9})["features"])
 
 
-# ---------------------------------------------------------------- nothing of the other rows
+# ---------------------------------------------------------------- leakage
 
 EVERYTHING: dict[str, Any] = {
     "size": {"scale": "normal", "impute": "mean"},
@@ -299,14 +299,14 @@ def test_preprocessing_ignores_validation_and_test_rows(home: Path, uploaded_tab
     second = read(table.to_csv(index=False).encode(), home, columns=EVERYTHING)
     assert torch.equal(first.split["train"], second.split["train"])
     assert first.preprocess == second.preprocess
-    table.loc[first.split["train"].numpy()[:20], ["size", "price"]] = 3.0  # so that the above says something
+    table.loc[first.split["train"].numpy()[:20], ["size", "price"]] = 3.0  # training rows do have an effect
     assert read(table.to_csv(index=False).encode(), home, columns=EVERYTHING).preprocess != first.preprocess
 
 
 def test_csv_rows_encode_as_in_training(uploaded_table: tuple[str, Path]) -> None:
     data = prepared_with(uploaded_table, **EVERYTHING)
     preprocess = json.loads(json.dumps(data.preprocess, allow_nan=False))
-    # The rows of the file itself, all of it text, as a CSV reader gives them.
+    # The rows of the file as a CSV reader returns them: every cell is a string.
     rows: list[Any] = pd.read_csv(io.BytesIO(csv(mixed())), dtype=str, keep_default_na=False).to_dict("records")
     for name, array in encode_rows(preprocess, rows).items():
         assert np.allclose(array, data.inputs[name].numpy(), atol=1e-6), name
@@ -317,14 +317,14 @@ def test_columnar_and_row_encoding_are_bitwise_equal(
     uploaded_table: tuple[str, Path], settings: dict[str, Any]
 ) -> None:
     data = prepared_with(uploaded_table, **settings)
-    found = encode_rows(data.preprocess, [data.row(index) for index in range(len(data.raw))])
-    assert list(found) == list(data.inputs)
-    for name, array in found.items():
+    arrays = encode_rows(data.preprocess, [data.row(index) for index in range(len(data.raw))])
+    assert list(arrays) == list(data.inputs)
+    for name, array in arrays.items():
         assert array.dtype == data.inputs[name].numpy().dtype
         assert array.tobytes() == data.inputs[name].numpy().tobytes()
 
 
-# ---------------------------------------------------------------- what cannot be
+# ---------------------------------------------------------------- invalid settings
 
 
 @pytest.mark.parametrize(
@@ -378,8 +378,8 @@ def test_builtin_tables_accept_column_settings() -> None:
     alcohol = usual.raw.numbers["alcohol"][:, None]
     reference = preprocessing.MinMaxScaler().fit(alcohol[data.split["train"].numpy()])
     assert np.allclose(feature(data, "alcohol"), reference.transform(alcohol)[:, 0], atol=1e-6)
-    shown = {column.name: column for column in overview(DataChoice(dataset="wine", options=options))}
-    assert (shown["ash"].role, shown["alcohol"].role) == ("ignore", "input")
+    columns_by_name = {column.name: column for column in overview(DataChoice(dataset="wine", options=options))}
+    assert (columns_by_name["ash"].role, columns_by_name["alcohol"].role) == ("ignore", "input")
     with pytest.raises(DataError, match="learned from or ignored"):
         prepare(DataChoice(dataset="wine", options={"columns": {"ash": {"role": "target"}}}))
     clicks = prepare(DataChoice(dataset="clicks", options={"columns": {"site": {"role": "ignore"}}}))
@@ -387,26 +387,26 @@ def test_builtin_tables_accept_column_settings() -> None:
     assert "site" not in clicks.schema.inputs[0].columns
 
 
-# ---------------------------------------------------------------- what people see
+# ---------------------------------------------------------------- overview and document
 
 
 def test_overview_counts_match_pandas(home: Path) -> None:
     table = pd.DataFrame(mixed())
     info = add_file(csv(mixed()), "data.csv", home, target="label")
-    found = {column.name: column for column in overview(DataChoice(dataset=info.name), home)}
-    assert list(found) == list(table.columns)
-    for name, column in found.items():
+    columns_by_name = {column.name: column for column in overview(DataChoice(dataset=info.name), home)}
+    assert list(columns_by_name) == list(table.columns)
+    for name, column in columns_by_name.items():
         values = table[name].replace("", None)
         assert (column.missing, column.distinct) == (values.isna().sum(), values.nunique()), name
-    kinds = {name: (column.kind, column.role) for name, column in found.items()}
+    kinds = {name: (column.kind, column.role) for name, column in columns_by_name.items()}
     assert kinds == {
         "size": ("number", "input"), "kind": ("category", "input"), "price": ("number", "input"),
         "rooms": ("number", "input"), "paid": ("category", "input"), "when": ("date", "input"),
         "note": ("text", "ignore"), "city": ("category", "input"), "house": ("number", "input"),
         "label": ("category", "target"),
     }  # fmt: skip
-    assert "different texts" in found["note"].remark
-    assert float(found["price"].low) == pytest.approx(np.nanmin(PRICE), rel=1e-5)
+    assert "different texts" in columns_by_name["note"].remark
+    assert float(columns_by_name["price"].low) == pytest.approx(np.nanmin(PRICE), rel=1e-5)
 
 
 def test_column_settings_round_trip_through_the_document(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The dataset card: what it says is so, and people's words in it are no markup."""
+"""The dataset card describes the data and escapes markup in user text."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.data.samples import columns, csv, read
 def test_dataset_card_describes_the_data(name: str) -> None:
     choice = DataChoice(dataset=name)
     data, info = prepare(choice), next(info for info in datasets() if info.name == name)
-    made = card(info, data, choice)
-    assert json.loads(json.dumps(made))["fingerprint"] == data.fingerprint
-    assert made["rows"] == data.schema.rows
-    assert made["splits"] == {part: len(rows) for part, rows in data.split.items()}
-    assert [field["name"] for field in made["fields"]] == [field.name for field in data.schema.inputs]
-    assert all(how["how"] for how in made["preprocessing"])
-    text = markdown(made)
+    dataset_card = card(info, data, choice)
+    assert json.loads(json.dumps(dataset_card))["fingerprint"] == data.fingerprint
+    assert dataset_card["rows"] == data.schema.rows
+    assert dataset_card["splits"] == {part: len(rows) for part, rows in data.split.items()}
+    assert [field["name"] for field in dataset_card["fields"]] == [field.name for field in data.schema.inputs]
+    assert all(how["how"] for how in dataset_card["preprocessing"])
+    text = markdown(dataset_card)
     assert text.startswith(f"# {info.title}")
-    assert all(name.replace("_", "\\_") in text for name in list(made["classes"])[:3])
+    assert all(name.replace("_", "\\_") in text for name in list(dataset_card["classes"])[:3])
 
 
 def test_dataset_card_lists_findings_and_escapes_markup(home: Path) -> None:
@@ -36,9 +36,9 @@ def test_dataset_card_lists_findings_and_escapes_markup(home: Path) -> None:
     data = read(csv(table), home)
     info = datasets(home)[-1]
     choice = DataChoice(dataset=info.name)
-    made = card(info, data, choice, findings(report(data, choice, home, heavy=False)))
-    assert any("'same'" in finding for finding in made["findings"])
-    text = markdown(made)
+    dataset_card = card(info, data, choice, findings(report(data, choice, home, heavy=False)))
+    assert any("'same'" in finding for finding in dataset_card["findings"])
+    text = markdown(dataset_card)
     assert "\\<b\\>\\[x\\](y)" in text
     assert "\\# no \\| \\`" in text
     assert "<b>" not in text
@@ -48,5 +48,5 @@ def test_dataset_card_is_saved_with_the_run(tmp_path: Path) -> None:
     choice = DataChoice(dataset="wine")
     info = next(info for info in datasets() if info.name == "wine")
     save_card(RunArtifacts.in_directory(tmp_path), prepare(choice), choice, tmp_path)
-    made = json.loads((tmp_path / "data_card.json").read_text(encoding="utf-8"))
-    assert (made["name"], made["findings"]) == (info.title, [])
+    dataset_card = json.loads((tmp_path / "data_card.json").read_text(encoding="utf-8"))
+    assert (dataset_card["name"], dataset_card["findings"]) == (info.title, [])

@@ -1,4 +1,4 @@
-"""The one file that travels with an exported network: it runs alone, and refuses what does not fit."""
+"""The encoder module of an exported network: it runs on its own and rejects invalid input."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the encoders as they are exported."""
+    """A folder with the encoders as exported."""
     folder = tmp_path_factory.mktemp("exported")
     (folder / "encoding").mkdir()
-    for one in (*packages(), *sources()):
-        (folder / one.path).write_text(python(one.package, one.name), encoding="utf-8")
+    for source_file in (*packages(), *sources()):
+        (folder / source_file.path).write_text(python(source_file.package, source_file.name), encoding="utf-8")
     return folder
 
 

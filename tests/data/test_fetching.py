@@ -1,4 +1,4 @@
-"""Files from the web, from a real server on this machine, and what is refused of them."""
+"""Downloads from a real local server, and what the downloader rejects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE = b"height,width,kind\n" + b"".join(b"%d,%d,%s\n" % (i, i * 7 % 5, b"ab"[i
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by path; `seen` are the paths and the headers that were asked with."""
+    """Answers by path; `seen` holds the requested paths and headers."""
 
     seen: list[tuple[str, dict[str, str]]] = []  # noqa: RUF012
     protocol_version = "HTTP/1.1"
@@ -100,17 +100,19 @@ def server() -> Iterator[str]:
 
 
 def downloaded(address: str, folder: Path, **options: int) -> Path:
-    return download(address, folder, lambda share, what: None, server=False, private=True, **options)
+    return download(address, folder, lambda share, message: None, server=False, private=True, **options)
 
 
 @pytest.mark.parametrize("path", ["table.csv", "table.csv?of=2020&x=%2F..", "chunked", "moved"])
 def test_download_matches_the_served_file(server: str, tmp_path: Path, path: str) -> None:
-    told: list[float] = []
-    found = download(f"{server}/{path}", tmp_path, lambda share, what: told.append(share), server=False, private=True)
-    assert found.read_bytes() == TABLE
-    assert found.parent == tmp_path
-    assert told
-    assert told[-1] == (0.0 if path == "chunked" else 1.0)  # how much comes is not said there
+    shares: list[float] = []
+    downloaded_path = download(
+        f"{server}/{path}", tmp_path, lambda share, message: shares.append(share), server=False, private=True
+    )
+    assert downloaded_path.read_bytes() == TABLE
+    assert downloaded_path.parent == tmp_path
+    assert shares
+    assert shares[-1] == (0.0 if path == "chunked" else 1.0)  # a chunked response has no total size
 
 
 def test_downloaded_table_is_added_as_a_dataset(server: str, console: Console) -> None:
@@ -144,18 +146,20 @@ def test_private_addresses_are_never_contacted(server: str, tmp_path: Path) -> N
     port = server.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"):
         with pytest.raises(FetchError, match=r"own network|no machine|no address"):
-            download(f"http://{host}:{port}/table.csv", tmp_path, lambda share, what: None, server=False)
+            download(f"http://{host}:{port}/table.csv", tmp_path, lambda share, message: None, server=False)
     assert Handler.seen == []
 
 
 def test_redirect_to_a_private_address_is_rejected(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # 127.0.0.1 stands for a machine of the open internet here; where it sends one on to does not.
-    known = public
-    monkeypatch.setattr("netloom.data.downloads.address.public", lambda number: number == "127.0.0.1" or known(number))
+    # 127.0.0.1 counts as a public address here; the redirect target does not.
+    original = public
+    monkeypatch.setattr(
+        "netloom.data.downloads.address.public", lambda number: number == "127.0.0.1" or original(number)
+    )
     with pytest.raises(FetchError, match=r"169\.254\.169\.254"):
-        download(f"{server}/inside", tmp_path, lambda share, what: None, server=False)
+        download(f"{server}/inside", tmp_path, lambda share, message: None, server=False)
     assert [path for path, _ in Handler.seen] == ["/inside"]
 
 
@@ -184,8 +188,8 @@ def test_public_ip_addresses_are_recognized(number: str, open_to_all: bool) -> N
 
 
 def test_every_resolved_address_must_be_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 80)) for number in ("8.8.8.8", "10.0.0.5")]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    records = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 80)) for number in ("8.8.8.8", "10.0.0.5")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: records)
     with pytest.raises(FetchError, match=r"10\.0\.0\.5"):
         resolve("two.example", 80, private=False)
     assert ipaddress.ip_address(resolve("two.example", 80, private=True)[1][1])
@@ -215,10 +219,10 @@ def test_servers_download_only_when_allowed(server: str, tmp_path: Path, monkeyp
     assert (allowed(server=True), allowed(server=False)) == (False, True)
     for fetch in (fetch_dataset, fetch_model, download):
         with pytest.raises(FetchError, match="NETLOOM_ALLOW_DOWNLOADS=1"):
-            fetch("https://example.org", tmp_path, lambda share, what: None, server=True)
+            fetch("https://example.org", tmp_path, lambda share, message: None, server=True)
     monkeypatch.setenv("NETLOOM_ALLOW_DOWNLOADS", "1")
-    found = download(f"{server}/table.csv", tmp_path, lambda share, what: None, server=True, private=True)
-    assert found.read_bytes() == TABLE
+    downloaded_path = download(f"{server}/table.csv", tmp_path, lambda share, message: None, server=True, private=True)
+    assert downloaded_path.read_bytes() == TABLE
     monkeypatch.setenv("NETLOOM_ALLOW_DOWNLOADS", "0")
     assert not allowed(server=False)
 
@@ -227,20 +231,22 @@ def test_remote_sources_are_recognized() -> None:
     kinds = {
         text: remote_source(text) for text in ("a.csv", "hf:a/b", "https://x/y", "C:\\a.csv", "./hf:x", "file:///a")
     }
-    found = {text: one.kind for text, one in kinds.items() if one}
-    assert found == {"hf:a/b": "hub", "https://x/y": "address", "file:///a": "address"}
+    recognized = {text: source.kind for text, source in kinds.items() if source}
+    assert recognized == {"hf:a/b": "hub", "https://x/y": "address", "file:///a": "address"}
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a/b/c", "a/b:c:d", "a/..", "http://x"])
 def test_invalid_hub_name_is_rejected(name: str, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="not a name of the hub"):
-        fetch_dataset(name, tmp_path, lambda share, what: None, server=False)
+        fetch_dataset(name, tmp_path, lambda share, message: None, server=False)
 
 
 def test_hub_errors_are_rephrased_for_users() -> None:
-    said = str(fetch_error("a/b", ConnectionError("Couldn't reach 'a/b' on the Hub (LocalEntryNotFoundError)")))
-    assert said.startswith("The Hugging Face hub cannot be reached, so a/b was not fetched; is this machine connected")
-    assert "Error" not in said
+    message = str(fetch_error("a/b", ConnectionError("Couldn't reach 'a/b' on the Hub (LocalEntryNotFoundError)")))
+    assert message.startswith(
+        "The Hugging Face hub cannot be reached, so a/b was not fetched; is this machine connected"
+    )
+    assert "Error" not in message
     assert "gave nothing for a/b (it is gated)." in str(fetch_error("a/b", ValueError("it is gated.")))
 
 

@@ -1,4 +1,4 @@
-"""What was fitted for a run stays what it was, whatever would be fitted later."""
+"""The preprocessing fitted for a run stays the same, even if a new fit would differ."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def test_first_fitted_preprocessing_is_reused(home: Path, tmp_path: Path) -> Non
     assert keep_fitted(data, RunArtifacts.in_directory(tmp_path)) is data
     assert json.loads((tmp_path / "preprocess.json").read_text()) == data.preprocess
     other = read(csv(mixed()), home, columns=EVERYTHING | {"size": {"scale": "none"}})
-    again = keep_fitted(other, RunArtifacts.in_directory(tmp_path))
-    assert again.preprocess == data.preprocess
+    restored = keep_fitted(other, RunArtifacts.in_directory(tmp_path))
+    assert restored.preprocess == data.preprocess
     for name, values in data.inputs.items():
-        assert torch.equal(again.inputs[name], values)
-    assert torch.equal(again.target, data.target)
-    assert again.schema == data.schema
-    assert again.encode(again.row(0))["features"].tolist() == data.inputs["features"][:1].tolist()
+        assert torch.equal(restored.inputs[name], values)
+    assert torch.equal(restored.target, data.target)
+    assert restored.schema == data.schema
+    assert restored.encode(restored.row(0))["features"].tolist() == data.inputs["features"][:1].tolist()
 
 
 @pytest.mark.parametrize("name", ["digits", "sine", "dates", "commands", "tales"])
@@ -38,8 +38,8 @@ def test_fitted_state_is_restored_for_every_modality(name: str, tmp_path: Path) 
     keep_fitted(prepare(DataChoice(dataset=name, seed=4)), RunArtifacts.in_directory(tmp_path))
     other = as_kept(data, RunArtifacts.in_directory(tmp_path))
     assert other.preprocess == json.loads((tmp_path / "preprocess.json").read_text())
-    found = other.encode(other.row(2))
-    assert all(torch.equal(found[name][0], values[2]) for name, values in other.inputs.items())
+    encoded = other.encode(other.row(2))
+    assert all(torch.equal(encoded[name][0], values[2]) for name, values in other.inputs.items())
 
 
 def test_changed_data_is_rejected_with_a_message(home: Path, tmp_path: Path) -> None:
@@ -50,5 +50,5 @@ def test_changed_data_is_rejected_with_a_message(home: Path, tmp_path: Path) -> 
 
 def test_empty_settings_equal_the_defaults() -> None:
     options: dict[str, Any] = {"fields": {}, "columns": {}}
-    usual, data = (prepare(DataChoice(dataset="wine", options=one)) for one in ({}, options))
-    assert usual.preprocess == data.preprocess
+    default, data = (prepare(DataChoice(dataset="wine", options=settings)) for settings in ({}, options))
+    assert default.preprocess == data.preprocess

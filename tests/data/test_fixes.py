@@ -1,4 +1,4 @@
-"""What each mend of the quality report does: the edit is made, the data read again, and the finding is gone."""
+"""The fixes of the quality report: each edit is applied, the data is read again, and the finding is gone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ROWS = 300
 
 
 def _faulty_choice(home: Path) -> DataChoice:
-    """A number with marks for missing values, one that is missing more often for a class, and one that is mostly
-    written as a number."""
+    """A numeric column with markers for missing values, a column that is missing more often for one class, and a text
+    column that is mostly numeric."""
     random = np.random.default_rng(0)
     label = np.arange(ROWS) % 2
     table = pd.DataFrame({f"n{place}": random.normal(size=ROWS).round(3) for place in range(3)})
@@ -34,7 +34,9 @@ def _faulty_choice(home: Path) -> DataChoice:
 
 def _data_and_findings(choice: DataChoice, home: Path) -> tuple[Prepared, dict[str, Finding]]:
     data = prepare(choice, home)
-    return data, {f"{one.code} {' '.join(one.columns)}": one for one in report(data, choice, home).findings}
+    return data, {
+        f"{finding.code} {' '.join(finding.columns)}": finding for finding in report(data, choice, home).findings
+    }
 
 
 def _fixed(choice: DataChoice, finding: Finding) -> DataChoice:
@@ -52,11 +54,11 @@ def _fixed(choice: DataChoice, finding: Finding) -> DataChoice:
 )
 def test_fix_removes_its_finding(code: str, said: dict[str, Any], home: Path) -> None:
     choice = _faulty_choice(home)
-    before, found = _data_and_findings(choice, home)
-    fixed = _fixed(choice, found[code])
+    before, findings = _data_and_findings(choice, home)
+    fixed = _fixed(choice, findings[code])
     assert fixed.options["columns"] == said
-    after, left = _data_and_findings(fixed, home)
-    assert code not in left
+    after, remaining = _data_and_findings(fixed, home)
+    assert code not in remaining
     values = after.inputs["features"]
     if code.startswith("outliers"):
         assert float(before.inputs["features"][:, 0].abs().max()) > 5
@@ -65,7 +67,7 @@ def test_fix_removes_its_finding(code: str, said: dict[str, Any], home: Path) ->
         assert values.shape[1] == before.inputs["features"].shape[1] + 1
     if code.startswith("missing"):
         assert set(values[:, 2].tolist()) == {0.0, 1.0}
-        assert int(values[:, 2].sum()) == found[code].count
+        assert int(values[:, 2].sum()) == findings[code].count
 
 
 def test_column_overview_follows_the_fixed_type(home: Path) -> None:
@@ -91,9 +93,9 @@ def test_class_counts_exclude_dropped_rows(home: Path) -> None:
     )
     data = prepare(choice, home)
     assert statistics(data, choice).classes == {"x": 50, "y": 50}
-    made = card(next(info for info in datasets(home) if info.name == choice.dataset), data, choice)
-    assert made["classes"] == {"x": 50, "y": 50}
-    assert "**Left out**: 30 rows that repeat another" in markdown(made)
+    dataset_card = card(next(info for info in datasets(home) if info.name == choice.dataset), data, choice)
+    assert dataset_card["classes"] == {"x": 50, "y": 50}
+    assert "**Left out**: 30 rows that repeat another" in markdown(dataset_card)
 
 
 def test_three_groups_give_three_splits(home: Path) -> None:

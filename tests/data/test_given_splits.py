@@ -1,4 +1,4 @@
-"""A split that people give, by a column, by files or by folders, is honoured for every kind of data, row by row."""
+"""Given splits (by column, files or folders) are honored row by row for every kind of data."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from tests.data.brought import npz, png
 from tests.data.crafted import lines, packed
 
 ROWS = 60
-NAMES = ("train", "valid", "test")  # as people call them
+NAMES = ("train", "valid", "test")  # as users name them
 SPLITS = ("train", "validation", "test")
-THREE, TWO = (0, 0, 2, 0, 1), (0, 0, 2, 0, 0)  # the parts of rows in turn
+THREE, TWO = (0, 0, 2, 0, 1), (0, 0, 2, 0, 0)  # the split of each row, repeated
 Parts = list[int]
-Made = tuple[Any, str]  # what is brought, and what it is called
+Upload = tuple[Any, str]  # the content and the file name
 
 
-def _cut(parts: Parts) -> dict[str, list[int]]:
-    """The rows of each part, by its name."""
+def _rows_by_name(parts: Parts) -> dict[str, list[int]]:
+    """The rows of each split by its name."""
     return {NAMES[part]: [row for row in range(len(parts)) if parts[row] == part] for part in sorted(set(parts))}
 
 
-def _tables(head: str, cell: Callable[[int], str]) -> Callable[[str, Parts], Made]:
-    """Rows of one table in each of the ways."""
+def _tables(head: str, cell: Callable[[int], str]) -> Callable[[str, Parts], Upload]:
+    """The rows of one table in each layout."""
 
-    def made(way: str, parts: Parts) -> Made:
-        if way == "column":
+    def build(layout: str, parts: Parts) -> Upload:
+        if layout == "column":
             return lines(
                 f"{head},set", (f"{cell(row)},{NAMES[parts[row]].upper()}" for row in range(len(parts)))
             ), "a.csv"
-        files = {name: lines(head, map(cell, rows)) for name, rows in _cut(parts).items()}
-        if way == "files":
+        files = {name: lines(head, map(cell, rows)) for name, rows in _rows_by_name(parts).items()}
+        if layout == "files":
             return {f"my_{name}.csv": content for name, content in files.items()}, "my"
         return packed({f"all/{name}/rows.csv": content for name, content in files.items()}), "a.zip"
 
-    return made
+    return build
 
 
 def _wave(row: int) -> bytes:
@@ -64,30 +64,30 @@ def _mask(row: int) -> bytes:
     return png(mask)
 
 
-def _in_classes(content: Callable[[int], bytes], ending: str) -> Callable[[str, Parts], Made]:
-    """Files in a folder for each of two classes."""
+def _in_classes(content: Callable[[int], bytes], ending: str) -> Callable[[str, Parts], Upload]:
+    """Files in one folder per class, for two classes."""
 
-    def made(way: str, parts: Parts) -> Made:
+    def build(layout: str, parts: Parts) -> Upload:
         def path(row: int) -> str:
             part, kind = NAMES[parts[row]], ("cat", "dog")[row % 2]
-            where = {"column": f"{kind}/{row}", "files": f"{kind}/{part}_{row}", "folders": f"{part}/{kind}/{row}",
-                     "inner folders": f"{kind}/{part}/{row}"}[way]  # fmt: skip
-            return f"all/{where}.{ending}"
+            stem = {"column": f"{kind}/{row}", "files": f"{kind}/{part}_{row}", "folders": f"{part}/{kind}/{row}",
+                     "inner folders": f"{kind}/{part}/{row}"}[layout]  # fmt: skip
+            return f"all/{stem}.{ending}"
 
         files = {path(row): content(row) for row in range(len(parts))}
-        if way == "column":
+        if layout == "column":
             files["all/split.csv"] = lines("file,split", (f"{path(r)},{NAMES[parts[r]]}" for r in range(len(parts))))
         return packed(files), "a.zip"
 
-    return made
+    return build
 
 
-def _beside(content: Callable[[int], bytes], ending: str, each: int = 1) -> Callable[[str, Parts], Made]:
-    """A table that names `each` files by row, and says what they are."""
+def _listed_in_table(content: Callable[[int], bytes], ending: str, each: int = 1) -> Callable[[str, Parts], Upload]:
+    """A table that lists `each` files per row with their class."""
 
-    def made(way: str, parts: Parts) -> Made:
+    def build(layout: str, parts: Parts) -> Upload:
         def path(row: int, number: int) -> str:
-            folder = NAMES[parts[row]] if way == "folders" else "files"
+            folder = NAMES[parts[row]] if layout == "folders" else "files"
             return f"{folder}/{row}_{number}.{ending}"
 
         files = {path(row, n): content(row) for row in range(len(parts)) for n in range(each)}
@@ -98,39 +98,39 @@ def _beside(content: Callable[[int], bytes], ending: str, each: int = 1) -> Call
 
         head = ",".join([*(f"file{n}" for n in range(each)), "kind"])
         rows = range(len(parts))
-        if way == "column":
+        if layout == "column":
             files["labels.csv"] = lines(f"{head},split", (f"{line(row)},{NAMES[parts[row]]}" for row in rows))
-        elif way == "files":
-            files |= {f"{name}.csv": lines(head, map(line, some)) for name, some in _cut(parts).items()}
+        elif layout == "files":
+            files |= {f"{name}.csv": lines(head, map(line, some)) for name, some in _rows_by_name(parts).items()}
         else:
             files["labels.csv"] = lines(head, map(line, rows))
         return packed(files), "a.zip"
 
-    return made
+    return build
 
 
-def _masks(way: str, parts: Parts) -> Made:
-    def path(row: int, what: str) -> str:
+def _masks(layout: str, parts: Parts) -> Upload:
+    def path(row: int, folder: str) -> str:
         part = NAMES[parts[row]]
-        return {"column": f"{what}/{row}", "files": f"{what}/{part}_{row}", "folders": f"{part}/{what}/{row}",
-                "inner folders": f"{what}/{part}/{row}"}[way] + ".png"  # fmt: skip
+        return {"column": f"{folder}/{row}", "files": f"{folder}/{part}_{row}", "folders": f"{part}/{folder}/{row}",
+                "inner folders": f"{folder}/{part}/{row}"}[layout] + ".png"  # fmt: skip
 
     files = {path(row, "images"): _picture(row) for row in range(len(parts))}
     files |= {path(row, "masks"): _mask(row) for row in range(len(parts))}
-    if way == "column":
+    if layout == "column":
         rows = (f"{path(row, 'images')},{NAMES[parts[row]]}" for row in range(len(parts)))
         files["split.csv"] = lines("file,split", rows)
     return packed(files), "a.zip"
 
 
-def _arrays(way: str, parts: Parts) -> Made:
+def _arrays(layout: str, parts: Parts) -> Upload:
     x, y = np.tile(np.arange(len(parts), dtype=np.float32)[:, None], (1, 3)), np.arange(len(parts)) % 2
-    named = (("x", x), ("y", y))
-    if way == "column":
+    arrays = (("x", x), ("y", y))
+    if layout == "column":
         return npz(x=x, y=y, split=np.array([NAMES[part] for part in parts])), "a.npz"
-    if way == "files":
-        return npz(**{f"{n}_{name}": a[rows] for name, rows in _cut(parts).items() for n, a in named}), "a"
-    files = {f"d/{name}/{n}.npy": _npy(a[rows]) for name, rows in _cut(parts).items() for n, a in named}
+    if layout == "files":
+        return npz(**{f"{n}_{name}": a[rows] for name, rows in _rows_by_name(parts).items() for n, a in arrays}), "a"
+    files = {f"d/{name}/{n}.npy": _npy(a[rows]) for name, rows in _rows_by_name(parts).items() for n, a in arrays}
     return packed(files), "a.zip"
 
 
@@ -140,70 +140,71 @@ def _npy(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _tagged(way: str, parts: Parts) -> Made:
+def _tagged(layout: str, parts: Parts) -> Upload:
     def sentences(rows: list[int]) -> bytes:
         return "".join(f"w{row}\tO\nNew\tB-place\nYork\tI-place\n\n" for row in rows).encode()
 
-    path = {"files": "x.{}.conll", "folders": "all/{}/x.conll"}[way]
-    return packed({path.format(name): sentences(rows) for name, rows in _cut(parts).items()}), "a.zip"
+    path = {"files": "x.{}.conll", "folders": "all/{}/x.conll"}[layout]
+    return packed({path.format(name): sentences(rows) for name, rows in _rows_by_name(parts).items()}), "a.zip"
 
 
-def _prose(way: str, parts: Parts) -> Made:
-    """Each row is told by its words: a1, b1 and so on, by part."""
-    path = {"files": "book_{}.txt", "folders": "all/{}/book.txt"}[way]
-    texts = {name: f"{'abc'[NAMES.index(name)] * 9} " * 120 for name in _cut(parts)}
+def _prose(layout: str, parts: Parts) -> Upload:
+    """Each split repeats its own letter: a, b or c."""
+    path = {"files": "book_{}.txt", "folders": "all/{}/book.txt"}[layout]
+    texts = {name: f"{'abc'[NAMES.index(name)] * 9} " * 120 for name in _rows_by_name(parts)}
     return packed({path.format(name): text.encode() for name, text in texts.items()}), "a.zip"
 
 
-def _graphs(way: str, parts: Parts) -> Made:
-    def tables(rows: list[int], more: bool = False) -> dict[str, bytes]:
+def _graphs(layout: str, parts: Parts) -> Upload:
+    def tables(rows: list[int], with_split: bool = False) -> dict[str, bytes]:
         nodes = [f"{row},{node},{row}" for row in rows for node in range(3)]
         edges = [f"{row},{node},{node + 1}" for row in rows for node in range(2)]
-        split = [f",{NAMES[parts[row]]}" if more else "" for row in rows]
-        labels = [f"{row},{('chain', 'ring')[row % 2]}{said}" for row, said in zip(rows, split, strict=True)]
-        head = f"graph,shape{',split' if more else ''}"
+        split = [f",{NAMES[parts[row]]}" if with_split else "" for row in rows]
+        labels = [f"{row},{('chain', 'ring')[row % 2]}{suffix}" for row, suffix in zip(rows, split, strict=True)]
+        head = f"graph,shape{',split' if with_split else ''}"
         return {"nodes": lines("graph,node,charge", nodes), "edges": lines("graph,source,target", edges),
                 "graphs": lines(head, labels)}  # fmt: skip
 
-    if way == "column":
+    if layout == "column":
         return packed({f"{n}.csv": c for n, c in tables(list(range(len(parts))), True).items()}), "a.zip"
-    path = {"files": "{part}_{what}.csv", "folders": "all/{part}/{what}.csv"}[way]
-    return packed({path.format(part=name, what=what): content for name, rows in _cut(parts).items()
-                   for what, content in tables(rows).items()}), "a.zip"  # fmt: skip
+    path = {"files": "{part}_{what}.csv", "folders": "all/{part}/{what}.csv"}[layout]
+    return packed({path.format(part=name, what=table): content for name, rows in _rows_by_name(parts).items()
+                   for table, content in tables(rows).items()}), "a.zip"  # fmt: skip
 
 
-def _matrices(way: str, parts: Parts) -> Made:
-    def records(rows: list[int], more: bool = False) -> bytes:
-        made = [{"adjacency": [[0, 1], [1, 0]], "features": [[row], [row]], "shape": "xy"[row % 2],
-                 **({"split": NAMES[parts[row]]} if more else {})} for row in rows]  # fmt: skip
-        return "\n".join(map(json.dumps, made)).encode()
+def _matrices(layout: str, parts: Parts) -> Upload:
+    def records(rows: list[int], with_split: bool = False) -> bytes:
+        examples = [{"adjacency": [[0, 1], [1, 0]], "features": [[row], [row]], "shape": "xy"[row % 2],
+                 **({"split": NAMES[parts[row]]} if with_split else {})} for row in rows]  # fmt: skip
+        return "\n".join(map(json.dumps, examples)).encode()
 
-    if way == "column":
+    if layout == "column":
         return records(list(range(len(parts))), True), "a.jsonl"
-    path = {"files": "{}.jsonl", "folders": "all/{}/graphs.jsonl"}[way]
-    return packed({path.format(name): records(rows) for name, rows in _cut(parts).items()}), "a.zip"
+    path = {"files": "{}.jsonl", "folders": "all/{}/graphs.jsonl"}[layout]
+    return packed({path.format(name): records(rows) for name, rows in _rows_by_name(parts).items()}), "a.zip"
 
 
 def _sentence(row: int) -> str:
     return f"this is number{row} of them"
 
 
-def _first(field: str) -> Callable[[dict[str, Any]], int]:
-    """The row's number as it stands first in an array of this field."""
+def _number_in_array(field: str) -> Callable[[dict[str, Any]], int]:
+    """Reads the row number from the first value of this field."""
     return lambda row: round(float(np.asarray(row[field]).ravel()[0]))
 
 
-def _word(field: str, begin: str = "number") -> Callable[[dict[str, Any]], int]:
-    def told(row: dict[str, Any]) -> int:
+def _number_in_text(field: str, begin: str = "number") -> Callable[[dict[str, Any]], int]:
+    def read_number(row: dict[str, Any]) -> int:
         words = row[field] if isinstance(row[field], list) else row[field].split()
         return int(next(word for word in words if word.startswith(begin)).removeprefix(begin))
 
-    return told
+    return read_number
 
 
-# By kind: how its files are made in each way, the row's number by what is read of it, and the ways that it knows.
+# By kind: how to build its files in each layout, how to read the row number back, and the layouts that its reader
+# knows.
 COMMON = ("column", "files", "folders")
-KINDS: dict[str, tuple[Callable[[str, Parts], Made], Callable[[dict[str, Any]], int], tuple[str, ...]]] = {
+KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]], int], tuple[str, ...]]] = {
     "table": (_tables("n,kind", lambda row: f"{row},{'pq'[row % 2]}"), lambda row: int(row["n"]), COMMON),
     "ratings": (
         _tables("user_id,movie,rating", lambda row: f"u{row},film {row % 7},{row % 5 + 1}"),
@@ -211,26 +212,26 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Made], Callable[[dict[str, Any]], 
     ),
     "text_pairs": (
         _tables("question1,question2,duplicate", lambda row: f"{_sentence(row)},{_sentence(row)} too,{row % 2}"),
-        _word("first"), COMMON,
+        _number_in_text("first"), COMMON,
     ),
-    "translation": (_tables("en,fr", lambda row: f"{_sentence(row)},oui{row}"), _word("text"), COMMON),
-    "labelled_pictures": (_beside(_picture, "png"), lambda row: _first("image")(row) // 3, COMMON),
-    "picture_pairs": (_beside(_picture, "png", 2), lambda row: _first("first")(row) // 3, COMMON),
+    "translation": (_tables("en,fr", lambda row: f"{_sentence(row)},oui{row}"), _number_in_text("text"), COMMON),
+    "labelled_pictures": (_listed_in_table(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, COMMON),
+    "picture_pairs": (_listed_in_table(_picture, "png", 2), lambda row: _number_in_array("first")(row) // 3, COMMON),
     "picture_folders": (
-        _in_classes(_picture, "png"), lambda row: _first("image")(row) // 3, (*COMMON, "inner folders"),
+        _in_classes(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, (*COMMON, "inner folders"),
     ),
-    "masks": (_masks, lambda row: _first("image")(row) // 3, (*COMMON, "inner folders")),
+    "masks": (_masks, lambda row: _number_in_array("image")(row) // 3, (*COMMON, "inner folders")),
     "sounds": (
         _in_classes(_wave, "wav"), lambda row: round(100 * float(np.asarray(row["sound"]).ravel()[0])),
         (*COMMON, "inner folders"),
     ),
     "text_files": (
-        _in_classes(lambda row: _sentence(row).encode(), "txt"), _word("text"), (*COMMON, "inner folders"),
+        _in_classes(lambda row: _sentence(row).encode(), "txt"), _number_in_text("text"), (*COMMON, "inner folders"),
     ),
     "arrays": (_arrays, lambda row: int(row["x1"]), COMMON),
-    "tagged": (_tagged, _word("text", "w"), ("files", "folders")),
-    "graphs": (_graphs, _first("nodes"), COMMON),
-    "graph_matrices": (_matrices, _first("nodes"), COMMON),
+    "tagged": (_tagged, _number_in_text("text", "w"), ("files", "folders")),
+    "graphs": (_graphs, _number_in_array("nodes"), COMMON),
+    "graph_matrices": (_matrices, _number_in_array("nodes"), COMMON),
 }  # fmt: skip
 CASES = [(kind, way) for kind, (_, _, ways) in KINDS.items() for way in ways]
 
@@ -240,8 +241,8 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _add(made: Made, home: Path, kind: str = "", **options: Any) -> Prepared:
-    content, name = made
+def _add(upload: Upload, home: Path, kind: str = "", **options: Any) -> Prepared:
+    content, name = upload
     info = add_file(content, name, home, kind=kind, options=options or None)
     return prepare(DataChoice(dataset=info.name), home)
 
@@ -252,40 +253,44 @@ def _rows_by_split(data: Prepared, number: Callable[[dict[str, Any]], int]) -> d
 
 @pytest.mark.parametrize(("kind", "way"), CASES)
 def test_given_split_assigns_every_row(home: Path, kind: str, way: str) -> None:
-    made, number, _ = KINDS[kind]
-    for turns in (THREE, TWO):
-        parts = [turns[row % len(turns)] for row in range(ROWS)]
-        content, name = made(way, parts)
+    build, number, _ = KINDS[kind]
+    for pattern in (THREE, TWO):
+        parts = [pattern[row % len(pattern)] for row in range(ROWS)]
+        content, name = build(way, parts)
         assert (
             fitting(open_source(content, name))[0].name == kind
-        )  # and it is no other kind, with classes train and test
-        found = _rows_by_split(_add((content, name), home), number)
-        given = {split: {row for row in range(ROWS) if parts[row] == place} for place, split in enumerate(SPLITS)}
-        if turns is THREE:
-            assert found == given
-        else:  # validation comes out of training rows alone
-            assert found["test"] == given["test"]
-            assert found["validation"]
-            assert found["train"] | found["validation"] == given["train"]
-            assert not found["train"] & found["validation"]
+        )  # and not as another kind with the classes train and test
+        actual = _rows_by_split(_add((content, name), home), number)
+        expected = {split: {row for row in range(ROWS) if parts[row] == index} for index, split in enumerate(SPLITS)}
+        if pattern is THREE:
+            assert actual == expected
+        else:  # validation rows are taken from the training rows
+            assert actual["test"] == expected["test"]
+            assert actual["validation"]
+            assert actual["train"] | actual["validation"] == expected["train"]
+            assert not actual["train"] & actual["validation"]
 
 
 @pytest.mark.parametrize("way", COMMON)
 def test_series_windows_stay_within_their_split(home: Path, way: str) -> None:
-    made = _tables("time,value", lambda row: f"2024-01-{1 + row // 24:02} {row % 24:02}:00,{row}")
+    build = _tables("time,value", lambda row: f"2024-01-{1 + row // 24:02} {row % 24:02}:00,{row}")
     parts = [0] * 120 + [1] * 40 + [2] * 40
-    data = _add(made(way, parts), home, kind="series", window=5, horizon=2)
-    seen: dict[str, set[int]] = {}
+    data = _add(build(way, parts), home, kind="series", window=5, horizon=2)
+    values_by_split: dict[str, set[int]] = {}
     for name, rows in data.split.items():
         values = [
             *(np.asarray(data.row(row)["series"]).ravel() for row in rows.tolist()),
             data.raw.target[rows.numpy()],
         ]
-        seen[name] = {int(value) for part in values for value in np.ravel(part)}
-    assert seen == {"train": set(range(120)), "validation": set(range(120, 160)), "test": set(range(160, 200))}
+        values_by_split[name] = {int(value) for part in values for value in np.ravel(part)}
+    assert values_by_split == {
+        "train": set(range(120)),
+        "validation": set(range(120, 160)),
+        "test": set(range(160, 200)),
+    }
     assert any("12 windows that span two parts of the split" in note for note in data.warnings)
-    # Of two parts alone, validation is the end of training, and shares no value with it.
-    data = _add(made(way, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2)
+    # With only train and test given, validation is the end of training and shares no value with it.
+    data = _add(build(way, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2)
     last = max(int(np.asarray(data.row(row)["series"]).max()) for row in data.split["train"].tolist())
     first = min(int(np.asarray(data.row(row)["series"]).min()) for row in data.split["validation"].tolist())
     assert last + 2 < first
@@ -306,20 +311,20 @@ def test_every_reader_has_split_cases() -> None:
     assert {*KINDS, "series", "prose"} == set(readers())
 
 
-# ---------------------------------------------------------------- what cannot be honoured is said
+# ---------------------------------------------------------------- warnings and rejections
 
 
 HEAD = "text,label"
-SAID = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(40)]
+TEXTS = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(40)]
 
 
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"train.csv": lines(HEAD, SAID), "test.csv": "\n".join(SAID).encode()}, "same first line"),
+        ({"train.csv": lines(HEAD, TEXTS), "test.csv": "\n".join(TEXTS).encode()}, "same first line"),
         ({"train.csv": lines("n,m", ["1,2"] * 20), "test.csv": b"1,2\n" * 20}, "no line of column names"),
-        ({"train.csv": lines(HEAD, SAID), "test.csv": lines("text,id", SAID)}, "lacks the columns 'label'"),
-        ({"train.csv": lines(HEAD, SAID), "test.csv": lines("text,label,more", (f"{s},1" for s in SAID))}, "'more'"),
+        ({"train.csv": lines(HEAD, TEXTS), "test.csv": lines("text,id", TEXTS)}, "lacks the columns 'label'"),
+        ({"train.csv": lines(HEAD, TEXTS), "test.csv": lines("text,label,more", (f"{s},1" for s in TEXTS))}, "'more'"),
         ({f"{part}/{i}.png": _picture(i) for part in NAMES for i in range(8)}, "parts of a split"),
         ({f"{part}/{i}.wav": _wave(i) for part in NAMES for i in range(8)}, "parts of a split"),
         ({f"{part}_{i}.wav": _wave(i) for part in NAMES for i in range(8)}, "parts of a split"),
@@ -340,7 +345,8 @@ def test_split_names_are_never_classes(home: Path, files: dict[str, bytes], said
 
 
 def test_classes_resembling_split_names_stay_classes(home: Path) -> None:
-    """A class may be called as one part, and words in longer names are no parts where these differ otherwise, too."""
+    """A class may be named like a split, and words in longer names do not name a split if the names differ
+    otherwise."""
     for names in (("train", "bus"), ("train_station", "test_tube"), ("development", "sales")):
         data = _add((packed({f"{name}/{i}.png": _picture(i) for name in names for i in range(12)}), "a.zip"), home)
         assert data.schema.target.classes == tuple(sorted(names))
@@ -366,7 +372,7 @@ def test_split_column_can_be_selected_or_disabled(home: Path) -> None:
         _add((content, "a.csv"), home, splits="which")
 
 
-def test_older_upload_ignores_its_split_column_with_a_warning(home: Path) -> None:
+def test_older_upload_warns_about_its_unused_split_column(home: Path) -> None:
     rows = [f"u{row},film {row % 7},{row % 5 + 1},{('train', 'train', 'test')[row % 3]}" for row in range(60)]
     info = add_file(lines("user_id,movie,rating,split", rows), "a.csv", home)
     meta = home / "data" / info.name / "meta.json"
@@ -376,12 +382,12 @@ def test_older_upload_ignores_its_split_column_with_a_warning(home: Path) -> Non
     data = prepare(DataChoice(dataset=info.name), home)
     assert data.raw.given is None
     assert any("'split' looks like a split of the rows and is not used" in note for note in data.warnings)
-    again = prepare(DataChoice(dataset=info.name, options={"split": "split"}), home)
-    assert again.raw.given is not None
+    with_split = prepare(DataChoice(dataset=info.name, options={"split": "split"}), home)
+    assert with_split.raw.given is not None
 
 
 def test_split_names_as_classes_give_a_warning(home: Path) -> None:
-    """Data that was added before parts were known, and data whose parts somebody wants to predict."""
+    """Data imported before splits were detected, or data whose split column is the target."""
     table = lines("n,set", (f"{row},{('train', 'test')[row % 2]}" for row in range(60)))
     data = _add((table, "a.csv"), home, target="set", split=None)
     assert any("look like the parts of a split" in note for note in data.warnings)
@@ -402,8 +408,8 @@ def test_target_is_rejected_for_data_without_columns(home: Path) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_unknown_option_is_rejected_by_every_reader(home: Path, kind: str) -> None:
-    made, _, ways = KINDS[kind]
-    content, name = made(ways[-1], [THREE[row % 5] for row in range(ROWS)])
+    build, _, ways = KINDS[kind]
+    content, name = build(ways[-1], [THREE[row % 5] for row in range(ROWS)])
     with pytest.raises(DataError, match="no option 'speed'"):
         add_file(content, name, home, options={"speed": 3})
     info = add_file(content, name, home)
@@ -411,19 +417,19 @@ def test_unknown_option_is_rejected_by_every_reader(home: Path, kind: str) -> No
         prepare(DataChoice(dataset=info.name, options={"speed": 3}), home)
 
 
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- split names
 
 
 def test_split_names_are_recognized() -> None:
     import pandas as pd
 
-    said = {"Train": 0, "training set": 0, "VAL": 1, "dev": 1, "hold-out": 2, " test ": 2, "boat": None, "": None}
-    assert {word: part_of(word) for word in said} == said
+    expected = {"Train": 0, "training set": 0, "VAL": 1, "dev": 1, "hold-out": 2, " test ": 2, "boat": None, "": None}
+    assert {word: part_of(word) for word in expected} == expected
     names = {"train2017": 0, "x_test": 2, "t10k-images": 2, "val_images": 1, "train_test": None, "latest": None}
     assert {name: part_in(name) for name in names} == names
     flags = pd.DataFrame({"a": [1, 2, 3], "is_test": [True, False, True], "y": ["p", "q", "p"]})
     assert split_column(flags) == "is_test"
     assert given_of(flags["is_test"], "is_test").tolist() == [2, 0, 2]
     assert given_of(pd.Series([1, 0]), "is_train").tolist() == [0, 2]
-    told = file_parts(["d/train/cat/1.png", "d/test/cat/1.png"])
-    assert told.rest("d/train/cat/1.png") == ("d", "cat", "1")
+    split_files = file_parts(["d/train/cat/1.png", "d/test/cat/1.png"])
+    assert split_files.rest("d/train/cat/1.png") == ("d", "cat", "1")

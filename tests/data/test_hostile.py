@@ -1,4 +1,4 @@
-"""Files that are broken or mean harm: each gets one sentence, and leaves nothing behind."""
+"""Broken and malicious files: each raises one clear message and leaves no files behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _rejection_message(content: bytes | Path, filename: str, home: Path, target:
 
 
 def _add_or_reject(content: bytes, filename: str, home: Path) -> DatasetInfo | None:
-    """For what may be readable or not: what counts is that all that is ever raised is a sentence."""
+    """For files that may be valid or not: nothing but a DataError may be raised."""
     try:
         return add_file(content, filename, home)
     except DataError as error:
@@ -237,11 +237,11 @@ def test_broken_parquet_is_rejected(home: Path, content: bytes) -> None:
 def test_truncated_parquet_is_rejected(home: Path) -> None:
     stream = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({"a": list(range(500)), "y": [i % 2 for i in range(500)]}), stream)
-    whole = bytearray(stream.getvalue())
-    for cut in (10, len(whole) // 2, len(whole) - 1):
-        _rejection_message(bytes(whole[:cut]), "x.parquet", home)
-    for place in range(8, len(whole) // 2, 97):
-        broken = whole.copy()
+    file_bytes = bytearray(stream.getvalue())
+    for cut in (10, len(file_bytes) // 2, len(file_bytes) - 1):
+        _rejection_message(bytes(file_bytes[:cut]), "x.parquet", home)
+    for place in range(8, len(file_bytes) // 2, 97):
+        broken = file_bytes.copy()
         broken[place : place + 8] = b"\xff" * 8
         _add_or_reject(bytes(broken), "x.parquet", home)
 
@@ -332,7 +332,7 @@ def test_damaged_zip_stream_is_rejected(home: Path) -> None:
 
 
 def test_forged_sizes_do_not_hide_a_zip_bomb(home: Path) -> None:
-    """Every member calls itself stored at full length, while a megabyte of zeros hides in a kilobyte."""
+    """Every member claims to be stored uncompressed, while a megabyte of zeros is compressed to a kilobyte."""
     bomb = packed({f"set/{'ab'[i % 2]}/{i}.png": ZEROS for i in range(20)}, zipfile.ZIP_DEFLATED)
     assert "times" in _rejection_message(directory_changed(bomb, 20, "<I", 2**20), "x.zip", home)
 

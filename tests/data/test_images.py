@@ -1,4 +1,4 @@
-"""Zips of picture folders: how pictures are read, and what is refused."""
+"""Zips of image folders: how images are read and what is rejected."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def _image_bytes(image: Image.Image, kind: str = "PNG", **rest: Any) -> bytes:
 
 
 def _pixels(content: bytes, home: Path, side: int, suffix: str = "png") -> np.ndarray:
-    """A picture (side, side, 3) as it comes out."""
+    """The pixels (side, side, 3) of an image after import."""
     members = {f"b/{n}.png": picture(n, (side, side)) for n in range(10)}
     data = read(pack({f"a/0.{suffix}": content, **members}), home, "x.zip", size=side)
-    found: np.ndarray = data.raw.row(0)["image"].transpose(1, 2, 0)
-    return found
+    pixels: np.ndarray = data.raw.row(0)["image"].transpose(1, 2, 0)
+    return pixels
 
 
 def _gradient(side: int = 16) -> np.ndarray:
@@ -42,7 +42,7 @@ def test_pixels_round_trip_unchanged(home: Path) -> None:
     assert np.array_equal(_pixels(_image_bytes(Image.fromarray(array), "BMP"), home, 16, "bmp"), array)
 
 
-def test_small_images_keep_their_size_and_large_ones_shrink(home: Path) -> None:
+def test_only_large_images_are_resized(home: Path) -> None:
     small = add_file(pack(pictures()), "x.zip", home)
     assert prepare(DataChoice(dataset=small.name), home).schema.inputs[0].shape == (3, 12, 12)
     large = pack({f"{'ab'[n % 2]}/{n}.png": picture(n, (300, 200)) for n in range(12)})
@@ -63,23 +63,23 @@ def test_grayscale_images_have_one_channel(home: Path) -> None:
 def test_transparent_pixels_become_white(home: Path) -> None:
     array = np.dstack([_gradient(), np.zeros((16, 16), dtype=np.uint8)])
     array[4:8, 4:8, 3] = 255
-    found = _pixels(_image_bytes(Image.fromarray(array, "RGBA")), home, 16)
-    assert np.array_equal(found[4:8, 4:8], _gradient()[4:8, 4:8])
-    assert (found[9:] == 255).all()
+    pixels = _pixels(_image_bytes(Image.fromarray(array, "RGBA")), home, 16)
+    assert np.array_equal(pixels[4:8, 4:8], _gradient()[4:8, 4:8])
+    assert (pixels[9:] == 255).all()
 
 
 def test_16_bit_images_become_8_bit(home: Path) -> None:
-    deep = (np.arange(256).reshape(16, 16) * 257).astype(np.uint16)
-    found = _pixels(_image_bytes(Image.fromarray(deep)), home, 16)
-    assert np.array_equal(found[..., 0], np.arange(256).reshape(16, 16))
+    deep_pixels = (np.arange(256).reshape(16, 16) * 257).astype(np.uint16)
+    pixels = _pixels(_image_bytes(Image.fromarray(deep_pixels)), home, 16)
+    assert np.array_equal(pixels[..., 0], np.arange(256).reshape(16, 16))
 
 
 def test_exif_orientation_is_applied(home: Path) -> None:
     array = _gradient()
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: the top of the picture is its right side
-    found = _pixels(_image_bytes(Image.fromarray(array), exif=exif), home, 16)
-    assert np.array_equal(found, np.rot90(array, -1))
+    exif[0x0112] = 6  # rotated camera: the stored top row is the right side of the image
+    pixels = _pixels(_image_bytes(Image.fromarray(array), exif=exif), home, 16)
+    assert np.array_equal(pixels, np.rot90(array, -1))
 
 
 def test_innermost_folders_are_classes(home: Path) -> None:
@@ -100,7 +100,7 @@ def test_hostile_folder_names_are_plain_class_names(home: Path, name: str) -> No
 
 
 def test_overlapping_zip_members_do_not_hide_the_ratio(home: Path) -> None:
-    """Many names for one block of bytes, as in https://www.bamsoftware.com/hacks/zipbomb/."""
+    """Many entries for one block of bytes, as in https://www.bamsoftware.com/hacks/zipbomb/."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a/0.png", bytes(100_000))

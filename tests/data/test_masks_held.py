@@ -1,4 +1,4 @@
-"""Masks are held in bytes, an eighth of what they took, and nothing that is learned or told of them changes."""
+"""Segmentation masks are stored as uint8, an eighth of the int64 size, without changing any result."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def test_uint8_masks_give_bitwise_equal_loss_and_scores(home: Path) -> None:
     objective = Segmentation().configured(Training(class_weights="balanced"), data, "cpu")
     rows = data.split["train"][:8]
     output = torch.randn(8, len(data.schema.target.classes), *data.schema.target.shape)
-    held, wide = data.target[rows], data.target[rows].long()
-    assert objective.loss(output, held).equal(objective.loss(output, wide))
-    assert float(objective.mass(held)) == float(objective.mass(wide))
-    first, second = objective.scores(output, held), objective.scores(output, wide)
+    compact, wide = data.target[rows], data.target[rows].long()
+    assert objective.loss(output, compact).equal(objective.loss(output, wide))
+    assert float(objective.mass(compact)) == float(objective.mass(wide))
+    first, second = objective.scores(output, compact), objective.scores(output, wide)
     assert all(float(first.sums[name]) == float(value) for name, value in second.sums.items())
 
 

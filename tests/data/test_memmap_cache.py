@@ -1,4 +1,4 @@
-"""Pictures and sounds that are larger than what is kept in memory: they stay in files, to the same bits."""
+"""Images and sounds larger than the memory limit stay in files, with bitwise equal values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVERYWHERE = ("data.uploads.kinds.sounds", "modalities.fields.series")
 
 
 def _is_memory_mapped(values: np.ndarray) -> bool:
-    """Whether an array, or what it is a view of, is mapped from a file."""
+    """Whether an array or one of its bases is memory-mapped."""
     base: object = values
     while isinstance(base, np.ndarray):
         if isinstance(base, np.memmap):
@@ -36,18 +36,18 @@ def _is_memory_mapped(values: np.ndarray) -> bool:
 
 
 def test_large_arrays_are_memory_mapped_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: dict[str, Any] = {
+    arrays: dict[str, Any] = {
         "pixels": np.arange(6_000, dtype=np.uint8).reshape(10, 20, 30),
         "few": np.arange(3),
         "deep": np.ones(999),
     }
-    np.savez(tmp_path / "images.npz", **made)
+    np.savez(tmp_path / "images.npz", **arrays)
     monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 5_000)
-    found = load_arrays(tmp_path)
-    assert {name for name, values in found.items() if _is_memory_mapped(values)} == {"pixels", "deep"}
-    for name, values in made.items():
-        assert found[name].dtype == values.dtype
-        assert np.array_equal(found[name], values)
+    loaded = load_arrays(tmp_path)
+    assert {name for name, values in loaded.items() if _is_memory_mapped(values)} == {"pixels", "deep"}
+    for name, values in arrays.items():
+        assert loaded[name].dtype == values.dtype
+        assert np.array_equal(loaded[name], values)
 
 
 @pytest.mark.parametrize("cut", [40, 3_000])
@@ -79,11 +79,11 @@ def test_memory_mapped_images_are_bitwise_equal(home: Path, made: Any, monkeypat
 def test_images_of_mixed_sizes_are_resized_to_one(home: Path) -> None:
     random = np.random.default_rng(0)
     pixels = [random.integers(0, 255, (side, side), dtype=np.uint8) for side in [9, 200, 17, 130] * 4]
-    info = add_file(packed({f"{'ab'[i % 2]}/{i:02}.png": png(one) for i, one in enumerate(pixels)}), "x.zip", home)
+    info = add_file(packed({f"{'ab'[i % 2]}/{i:02}.png": png(image) for i, image in enumerate(pixels)}), "x.zip", home)
     raw = read(DataChoice(dataset=info.name, options={"size": 128}), home)
     assert isinstance(raw, Images)
     assert raw.pixels.shape == (16, 1, 128, 128)
-    assert (raw.pixels.std((1, 2, 3)) > 20).all()  # none is left empty
+    assert (raw.pixels.std((1, 2, 3)) > 20).all()  # no image is empty
 
 
 def _prepared_sounds(home: Path, name: str, **settings: object) -> tuple[Series, ScaledEncoder[Any], torch.Tensor, str]:
@@ -105,7 +105,7 @@ def test_memory_mapped_sounds_match_those_in_memory(home: Path, scale: str, monk
         monkeypatch.setattr(f"netloom.{module}.MAX_CELLS", 1_000)
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
     after = _prepared_sounds(home, name, scale=scale)
-    assert len(list(home.glob("data/*/maps/rows-*"))) == 2  # the sounds as they are, and as they are encoded
+    assert len(list(home.glob("data/*/maps/rows-*"))) == 2  # the raw and the encoded sounds
     assert after[3] == before[3]
     assert np.array_equal(after[0].windows, before[0].windows)
     assert np.allclose(after[1].mean, before[1].mean, atol=1e-6)
@@ -119,9 +119,9 @@ def test_chunked_window_scaling_matches_scaling_at_once(monkeypatch: pytest.Monk
     rows = random.permutation(700)[:600]
     monkeypatch.setattr("netloom.modalities.fields.series.MAX_CELLS", 10)
     for scale in ("standard", "minmax", "none"):
-        once, parts = fit_channels(windows[rows].reshape(-1, 3), scale), fit_windows(windows, rows, scale)
+        at_once, parts = fit_channels(windows[rows].reshape(-1, 3), scale), fit_windows(windows, rows, scale)
         for number in ("mean", "std"):
-            assert np.allclose(once[number], parts[number], rtol=1e-9)
+            assert np.allclose(at_once[number], parts[number], rtol=1e-9)
     assert fit_windows(windows, rows, "standard")["std"][2] == 1.0
 
 

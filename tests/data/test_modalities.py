@@ -1,4 +1,4 @@
-"""Every modality × fitting × encoding × baseline × widget × export: one test, which a new modality joins."""
+"""Every modality × fitting × encoding × baseline × widget × export, in tests that each new modality joins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from netloom.modalities.fields.modality import Editor, Modality
 from netloom.modalities.fields.registry import modalities, modality_of
 from netloom.modalities.settings import Settings
 
-# Data with a field of each encoding. A new modality gets a line here, and is then tested in all that follows.
+# A dataset for each encoding. A line here includes a new modality in all tests below.
 DATA: dict[str, DataChoice] = {
     "image": DataChoice(dataset="digits"),
     "series": DataChoice(dataset="sine"),
@@ -41,7 +41,7 @@ DATA: dict[str, DataChoice] = {
     "categories": DataChoice(dataset="ratings", options={"rows": 200}),
 }
 ROWS = 6
-# What Streamlit calls the elements of each editor.
+# Streamlit's element types in each editor.
 WIDGETS: dict[Editor, set[str]] = {
     Editor.COLUMNS: {"column"},
     Editor.IMAGE: {"plotly_chart"},
@@ -80,12 +80,12 @@ def test_fitted_state_round_trips_through_json(encoding: str) -> None:
     data, spec, field = prepared(encoding)
     stored = json.loads(json.dumps(data.preprocess))
     assert stored == data.preprocess
-    again = prepared_with(data, stored)
-    assert again.schema == data.schema
-    assert all(bool((again.inputs[name] == values).all()) for name, values in data.inputs.items())
-    assert bool((again.target == data.target).all())
-    assert again.fitted_target == data.fitted_target
-    assert again.fitted_target.to_json() == data.preprocess["target"]
+    restored = prepared_with(data, stored)
+    assert restored.schema == data.schema
+    assert all(bool((restored.inputs[name] == values).all()) for name, values in data.inputs.items())
+    assert bool((restored.target == data.target).all())
+    assert restored.fitted_target == data.fitted_target
+    assert restored.fitted_target.to_json() == data.preprocess["target"]
     assert modality_of(field).kind == spec.kind
 
 
@@ -143,7 +143,7 @@ def test_default_baseline_is_a_valid_described_example(encoding: str) -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The encoders as they travel with an exported network."""
+    """The encoders as exported with a network."""
     folder = tmp_path_factory.mktemp("bundle")
     for source in (*packages(), *sources()):
         path = folder / source.path

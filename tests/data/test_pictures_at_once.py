@@ -1,4 +1,4 @@
-"""Pictures encoded many at a time are, bit for bit, those encoded one by one."""
+"""Batched image encoding is bitwise equal to encoding one image at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldState, field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 
-ROWS = 150  # more than are taken at once
+ROWS = 150  # more than one batch
 
 
 def pictures(dtype: Any, channels: int, top: float, normalise: str) -> Images:
@@ -22,7 +22,7 @@ def pictures(dtype: Any, channels: int, top: float, normalise: str) -> Images:
 
 
 def fitted_on(raw: Images, rows: int) -> list[FieldState]:
-    """What is fitted on the first rows, as the JSON of run folders."""
+    """The state fitted on the first rows, as stored in JSON in run folders."""
     return cast(list[FieldState], raw.fits(np.arange(rows)))
 
 
@@ -34,9 +34,9 @@ def test_batched_image_encoding_is_bitwise_equal(dtype: Any, channels: int, top:
     raw = pictures(dtype, channels, top, normalise)
     fitted = fitted_on(raw, 100)
     one_by_one = encode_rows({"fields": fitted}, [raw.row(index) for index in range(ROWS)])["image"]
-    found, _ = encoded(fitted, raw)
-    assert found["image"].numpy().dtype == one_by_one.dtype
-    assert np.array_equal(found["image"].numpy(), one_by_one)
+    batched, _ = encoded(fitted, raw)
+    assert batched["image"].numpy().dtype == one_by_one.dtype
+    assert np.array_equal(batched["image"].numpy(), one_by_one)
     assert raw.encoded([field_encoder(field) for field in fitted]).keys() == {"image"}
 
 

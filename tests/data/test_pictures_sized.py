@@ -1,4 +1,4 @@
-"""Pictures in other sizes and colours than training has: ours, which needs numpy alone, against Pillow's."""
+"""Resizing and color conversion of images with NumPy alone, compared with Pillow."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def test_resizing_matches_pillow_up_to_rounding(height: int, width: int) -> None
     reference = np.asarray(Image.fromarray(PICTURE).resize((width, height), Image.Resampling.BICUBIC)).transpose(
         2, 0, 1
     )
-    for given in (PICTURE.astype(np.float32), PICTURE.astype(np.float32).transpose(2, 0, 1)):
-        ours = sized(given, 3, height, width)
-        assert ours.shape == reference.shape
-        # Pillow rounds to whole levels after each axis, and lets edges swing beyond what was there.
+    for pixels in (PICTURE.astype(np.float32), PICTURE.astype(np.float32).transpose(2, 0, 1)):
+        resized = sized(pixels, 3, height, width)
+        assert resized.shape == reference.shape
+        # Pillow rounds to integer levels after each axis and lets edges overshoot.
         inside = reference[(reference > PICTURE.min()) & (reference < PICTURE.max())]
         assert len(inside) > 0.9 * reference.size
-        assert np.quantile(abs(ours - reference), 0.99) <= 1.01
+        assert np.quantile(abs(resized - reference), 0.99) <= 1.01
 
 
 def test_grayscale_conversion_matches_pillow() -> None:
@@ -41,23 +41,23 @@ def test_grayscale_conversion_matches_pillow() -> None:
 
 def test_prediction_accepts_images_of_any_size(home: Path) -> None:
     data = read(pack(pictures()), home, "pictures.zip", size=9)
-    whole = np.asarray(Image.new("RGB", (30, 20), (40, 40, 215)))
-    found = data.encode({"image": whole.tolist()})["image"]
-    assert found.shape == (1, 3, 9, 9)
-    assert found[0, 0, 0, 0] == pytest.approx(data.encode({"image": whole[:9, :9].tolist()})["image"][0, 0, 0, 0])
+    image = np.asarray(Image.new("RGB", (30, 20), (40, 40, 215)))
+    encoded = data.encode({"image": image.tolist()})["image"]
+    assert encoded.shape == (1, 3, 9, 9)
+    assert encoded[0, 0, 0, 0] == pytest.approx(data.encode({"image": image[:9, :9].tolist()})["image"][0, 0, 0, 0])
     for wrong in (np.zeros((4, 5, 2)), np.zeros((2, 3, 4, 5)), np.zeros((0, 3, 3)), 5):
         with pytest.raises(DataError, match="image"):
             data.encode({"image": np.asarray(wrong).tolist()})
 
 
 def test_document_can_set_the_image_size() -> None:
-    usual = prepare(DataChoice(dataset="digits"))
+    default = prepare(DataChoice(dataset="digits"))
     options: dict[str, Any] = {"fields": {"image": {"size": 12, "normalise": "unit"}}}
     data = prepare(DataChoice(dataset="digits", options=options))
     assert data.schema.inputs[0].shape == (1, 12, 12)
     assert data.example(3).image.shape == (12, 12)
-    for row in range(20):  # the picture as it was is encoded as in training
-        found = data.encode({"image": usual.row(row)["image"]})["image"]
-        assert np.array_equal(found[0].numpy(), data.inputs["image"][row].numpy())
+    for row in range(20):  # the original image is encoded as in training
+        encoded = data.encode({"image": default.row(row)["image"]})["image"]
+        assert np.array_equal(encoded[0].numpy(), data.inputs["image"][row].numpy())
     with pytest.raises(DataError, match="masks"):
         prepare(DataChoice(dataset="shapes", options=options))

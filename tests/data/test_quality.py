@@ -1,4 +1,4 @@
-"""What is said about data before anybody trains on it: each fault is planted, and each check is silent without it."""
+"""The data quality report: each fault is planted, and each check stays silent without it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNT = 400
 
 
 def clean(**more: Any) -> dict[str, Any]:
-    """A table that nothing is wrong with, of two classes that are easily told apart."""
+    """A table of two separable classes without faults."""
     random = np.random.default_rng(0)
     label = np.arange(COUNT) % 2
     numbers = {f"n{place}": random.normal(size=COUNT) + 3 * label for place in range(6)}
@@ -39,24 +39,24 @@ def report_on(table: dict[str, Any] | pd.DataFrame, home: Path, **choice: Any) -
     """The report on a table."""
     data = read(pd.DataFrame(table).to_csv(index=False).encode(), home)
     name = next(path.name for path in (home / "data").iterdir())
-    made = DataChoice(dataset=name, **choice)
-    return report(prepare(made, home) if choice else data, made, home)
+    data_choice = DataChoice(dataset=name, **choice)
+    return report(prepare(data_choice, home) if choice else data, data_choice, home)
 
 
-def findings_of(made: Report, code: str) -> list[Finding]:
-    return [finding for finding in made.findings if finding.code == code]
+def findings_of(quality_report: Report, code: str) -> list[Finding]:
+    return [finding for finding in quality_report.findings if finding.code == code]
 
 
-def single_finding(made: Report, code: str) -> Finding:
-    (finding,) = findings_of(made, code)
+def single_finding(quality_report: Report, code: str) -> Finding:
+    (finding,) = findings_of(quality_report, code)
     return finding
 
 
 def test_clean_table_has_no_findings(home: Path) -> None:
-    made = report_on(clean(), home)
-    assert [finding.message for finding in made.findings] == []
-    assert len(made.checked) == len(quality_checks())
-    assert (made.rows, made.looked_at) == (COUNT, COUNT)
+    quality_report = report_on(clean(), home)
+    assert [finding.message for finding in quality_report.findings] == []
+    assert len(quality_report.checked) == len(quality_checks())
+    assert (quality_report.rows, quality_report.looked_at) == (COUNT, COUNT)
 
 
 @pytest.mark.parametrize("name", sorted(builtin()))
@@ -67,11 +67,13 @@ def test_builtin_datasets_have_no_remarks(name: str) -> None:
 def test_duplicate_rows_are_counted_and_dropped(home: Path) -> None:
     table = pd.DataFrame(clean())
     copied = pd.concat([table, table.iloc[10:27]], ignore_index=True)
-    made = report_on(copied, home)
-    finding = single_finding(made, "duplicate_rows")
+    quality_report = report_on(copied, home)
+    finding = single_finding(quality_report, "duplicate_rows")
     assert finding.count == 17
-    assert all(copied.iloc[[one]].values.tolist() == copied.iloc[[two]].values.tolist() for one, two in finding.pairs)
-    leaked = single_finding(made, "leakage")
+    assert all(
+        copied.iloc[[first]].values.tolist() == copied.iloc[[second]].values.tolist() for first, second in finding.pairs
+    )
+    leaked = single_finding(quality_report, "leakage")
     assert 0 < leaked.count <= 17
     assert leaked.severity == "error"
     choice = fixed_choice(finding, home)
@@ -91,9 +93,9 @@ def fixed_choice(finding: Finding, home: Path) -> DataChoice:
 def test_conflicting_labels_are_found(home: Path) -> None:
     table = pd.DataFrame(clean())
     other = table.iloc[:6].assign(label=["yes", "no"] * 3)
-    made = report_on(pd.concat([table, other], ignore_index=True), home)
-    assert single_finding(made, "conflicting_labels").count == 12
-    assert not findings_of(made, "duplicate_rows")
+    quality_report = report_on(pd.concat([table, other], ignore_index=True), home)
+    assert single_finding(quality_report, "conflicting_labels").count == 12
+    assert not findings_of(quality_report, "duplicate_rows")
 
 
 def test_rows_equal_by_chance_are_not_duplicates(home: Path) -> None:
@@ -107,13 +109,13 @@ def test_near_duplicate_rows_across_splits_are_found(home: Path) -> None:
     near = table.iloc[:40].copy()
     near[[f"n{place}" for place in range(6)]] += RANDOM.normal(scale=1e-3, size=(40, 6))
     both = pd.concat([table, near], ignore_index=True)
-    made = report_on(both, home)
-    finding = single_finding(made, "near_leakage")
+    quality_report = report_on(both, home)
+    finding = single_finding(quality_report, "near_leakage")
     data = prepare(DataChoice(dataset=next(path.name for path in (home / "data").iterdir())), home)
     train = set(data.split["train"].tolist())
     twin = {row: row + COUNT for row in range(40)} | {row + COUNT: row for row in range(40)}
     assert finding.count == sum(row not in train and other in train for row, other in twin.items())
-    assert all(twin[one] == two for one, two in finding.pairs)
+    assert all(twin[first] == second for first, second in finding.pairs)
 
 
 def test_quiet_sounds_are_not_near_duplicates(home: Path) -> None:
@@ -123,8 +125,8 @@ def test_quiet_sounds_are_not_near_duplicates(home: Path) -> None:
     labels = np.arange(60) % 2
     data = prepare(DataChoice(dataset=add_file(npz(x=waves, y=labels), "x.npz", home).name), home)
     assert not findings_of(report(data, DataChoice()), "near_leakage")
-    held, known = int(data.split["test"][0]), int(data.split["train"][0])
-    waves[held] = waves[known] + random.normal(size=(300, 1)).astype(np.float32) * 0.0002
+    test_row, train_row = int(data.split["test"][0]), int(data.split["train"][0])
+    waves[test_row] = waves[train_row] + random.normal(size=(300, 1)).astype(np.float32) * 0.0002
     data = prepare(DataChoice(dataset=add_file(npz(x=waves, y=labels), "y.npz", home).name), home)
     assert single_finding(report(data, DataChoice()), "near_leakage").count == 1
 
@@ -134,10 +136,10 @@ def test_near_duplicate_images_across_splits_are_found() -> None:
     test, train = data.split["test"], data.split["train"]
     pixels = data.inputs["image"].clone()
     noise = torch.randn(20, *pixels.shape[1:], generator=torch.Generator().manual_seed(0))
-    pixels[test[:20]] = pixels[train[:20]] * 1.1 + 0.05 * noise  # another exposure of the same
+    pixels[test[:20]] = pixels[train[:20]] * 1.1 + 0.05 * noise  # the same images with another exposure
     planted = replace(data, inputs={"image": pixels})
     finding = single_finding(report(planted, DataChoice(dataset="shapes")), "near_leakage")
-    pairs = {(int(one), int(two)) for one, two in zip(test[:20], train[:20], strict=True)}
+    pairs = {(int(first), int(second)) for first, second in zip(test[:20], train[:20], strict=True)}
     assert finding.count == 20
     assert set(finding.pairs) == pairs
     assert not findings_of(report(data, DataChoice(dataset="shapes")), "near_leakage")
@@ -146,35 +148,36 @@ def test_near_duplicate_images_across_splits_are_found() -> None:
 def test_near_texts_match_shingle_jaccard_similarity() -> None:
     texts = [f"sentence number {word} of a {word} corpus about {word}" for word in RANDOM.permutation(10_000)[:60]]
     texts += [text.replace("sentence", "Sentence") + "!" for text in texts[:7]]
-    held = np.arange(60, 67)
+    test_rows = np.arange(60, 67)
 
     def shingles(text: str) -> set[str]:
         text = text.lower()
         return {text[place : place + 5] for place in range(len(text) - 4)}
 
     expected = {
-        (int(one), two)
-        for one in held
+        (int(test_row), two)
+        for test_row in test_rows
         for two in range(60)
-        if len(shingles(texts[one]) & shingles(texts[two])) / len(shingles(texts[one]) | shingles(texts[two])) >= 0.8
+        if len(shingles(texts[test_row]) & shingles(texts[two])) / len(shingles(texts[test_row]) | shingles(texts[two]))
+        >= 0.8
     }
     assert len(expected) >= 7
-    assert set(near_texts(texts, np.arange(60), held)) == expected
+    assert set(near_texts(texts, np.arange(60), test_rows)) == expected
 
 
 @pytest.mark.parametrize("missing", [0, 40])
 def test_columns_leaking_the_target_are_found(home: Path, missing: int) -> None:
     label = RANDOM.integers(0, 3, COUNT)
-    leak = np.array([5.0, -1.0, 2.0])[label]  # in no order that a correlation with the class numbers would find
+    leak = np.array([5.0, -1.0, 2.0])[label]  # not monotonic, so a correlation with the class indices would miss it
     leak[:missing] = np.nan
     table = clean(code=leak, name=np.array(["x", "y", "z"])[label], fair=RANDOM.normal(size=COUNT) + label, label=label)
-    assert [one.columns for one in findings_of(report_on(table, home), "gives_away")] == [("code",), ("name",)]
+    assert [finding.columns for finding in findings_of(report_on(table, home), "gives_away")] == [("code",), ("name",)]
 
 
 def test_number_linear_in_the_target_is_found(home: Path) -> None:
     price = RANDOM.normal(size=COUNT)
     table = {"euros": price * -1.1 + 3, "near": price + RANDOM.normal(size=COUNT), "price": price}
-    assert [one.columns for one in findings_of(report_on(table, home), "gives_away")] == [("euros",)]
+    assert [finding.columns for finding in findings_of(report_on(table, home), "gives_away")] == [("euros",)]
 
 
 def test_association_measures_match_scikit_learn() -> None:
@@ -195,15 +198,15 @@ def test_association_measures_match_scikit_learn() -> None:
 
 def test_imbalanced_and_small_classes_are_reported(home: Path) -> None:
     label = np.array(["usual"] * 360 + ["some"] * 33 + ["few"] * 7)
-    made = report_on(clean(label=label), home)
-    uneven = single_finding(made, "imbalance")
+    quality_report = report_on(clean(label=label), home)
+    uneven = single_finding(quality_report, "imbalance")
     assert (uneven.count, "'few'" in uneven.message) == (7, True)
     assert uneven.plot is not None
     assert dict(zip(uneven.plot.names, uneven.plot.series["rows"], strict=True)) == {"few": 7, "some": 33, "usual": 360}
     assert uneven.fix is not None
     project: Project = apply(blank("x"), uneven.fix.edit)
     assert project.training.class_weights == "balanced"
-    assert "'few'" in single_finding(made, "small_classes").message
+    assert "'few'" in single_finding(quality_report, "small_classes").message
 
 
 def test_many_outliers_do_not_mask_each_other() -> None:
@@ -218,8 +221,8 @@ def test_many_outliers_do_not_mask_each_other() -> None:
 def test_outliers_are_found_but_skewed_values_are_not(home: Path) -> None:
     age = RANDOM.normal(40, 9, COUNT)
     age[[3, 50, 77]] = 9999
-    made = report_on(clean(age=age, income=RANDOM.lognormal(10, 1, COUNT)), home)
-    finding = single_finding(made, "outliers")
+    quality_report = report_on(clean(age=age, income=RANDOM.lognormal(10, 1, COUNT)), home)
+    finding = single_finding(quality_report, "outliers")
     assert (finding.columns, finding.count, finding.rows) == (("age",), 3, (3, 50, 77))
 
 
@@ -233,13 +236,16 @@ def test_multivariate_outlier_rows_are_found(home: Path) -> None:
 def test_constant_and_identical_columns_are_found_and_fixed(home: Path) -> None:
     base = clean()
     letters = np.array([{"a": "one", "b": "two", "c": "three"}[value] for value in base["kind"]])
-    made = report_on(clean(same=7, word="x", cents=base["n0"] * 100 + 5, other=letters), home)
-    assert {one.columns[0] for one in findings_of(made, "constant_column")} == {"same", "word"}
-    assert [one.columns for one in findings_of(made, "identical_columns")] == [("n0", "cents"), ("kind", "other")]
-    for finding in (*findings_of(made, "constant_column"), *findings_of(made, "identical_columns")):
+    quality_report = report_on(clean(same=7, word="x", cents=base["n0"] * 100 + 5, other=letters), home)
+    assert {listed.columns[0] for listed in findings_of(quality_report, "constant_column")} == {"same", "word"}
+    assert [listed.columns for listed in findings_of(quality_report, "identical_columns")] == [
+        ("n0", "cents"),
+        ("kind", "other"),
+    ]
+    for finding in (*findings_of(quality_report, "constant_column"), *findings_of(quality_report, "identical_columns")):
         choice = fixed_choice(finding, home)
         after = report(prepare(choice, home), choice, home)
-        assert finding.message not in [one.message for one in after.findings]
+        assert finding.message not in [listed.message for listed in after.findings]
 
 
 def test_missing_values_and_joint_missingness_are_reported(home: Path) -> None:
@@ -247,14 +253,14 @@ def test_missing_values_and_joint_missingness_are_reported(home: Path) -> None:
     table.loc[100:159, ["n0", "n1"]] = np.nan
     table.loc[table.index[table.label == "yes"][:40], "n2"] = np.nan
     table.loc[RANDOM.permutation(COUNT)[:50], "kind"] = None
-    made = report_on(table, home)
-    finding = single_finding(made, "missing_values")
+    quality_report = report_on(table, home)
+    finding = single_finding(quality_report, "missing_values")
     assert finding.count == table.isna().any(axis=1).sum()
     assert finding.plot is not None
     shares = dict(zip(finding.plot.names, finding.plot.series["missing"], strict=True))
     assert shares == pytest.approx({"n0": 0.15, "n1": 0.15, "n2": 0.1, "kind": 0.125})
-    assert single_finding(made, "missing_together").columns == ("n0", "n1")
-    assert single_finding(made, "missing_tells").columns == ("n2",)
+    assert single_finding(quality_report, "missing_together").columns == ("n0", "n1")
+    assert single_finding(quality_report, "missing_tells").columns == ("n2",)
 
 
 def test_mixed_type_columns_are_found(home: Path) -> None:
@@ -262,8 +268,11 @@ def test_mixed_type_columns_are_found(home: Path) -> None:
     price[[4, 90]] = "unknown"
     grade = RANDOM.choice(["1", "2", "3"], COUNT).astype(object)
     grade[[1, 2, 3]] = "n.b."
-    made = report_on(clean(price=price, grade=grade), home)
-    assert {(one.columns[0], one.count) for one in findings_of(made, "mixed_types")} == {("price", 2), ("grade", 3)}
+    quality_report = report_on(clean(price=price, grade=grade), home)
+    assert {(finding.columns[0], finding.count) for finding in findings_of(quality_report, "mixed_types")} == {
+        ("price", 2),
+        ("grade", 3),
+    }
 
 
 def test_rare_categories_are_found(home: Path) -> None:
@@ -280,19 +289,22 @@ def test_split_drift_is_found(home: Path) -> None:
     values: np.ndarray = data.raw.numbers["n0"]  # type: ignore[attr-defined]
     order = torch.from_numpy(np.argsort(values, kind="stable"))
     parts = dict(zip(("train", "validation", "test"), (order[:280], order[280:340], order[340:]), strict=True))
-    made = report(replace(data, split=parts), DataChoice(dataset=name, split="stratified"), home)
-    assert "n0" in {one.columns[0] for one in findings_of(made, "split_drift")}
-    assert all(one.fix and one.fix.edit["data"] == {"split": "random"} for one in findings_of(made, "split_drift"))
+    quality_report = report(replace(data, split=parts), DataChoice(dataset=name, split="stratified"), home)
+    assert "n0" in {finding.columns[0] for finding in findings_of(quality_report, "split_drift")}
+    assert all(
+        finding.fix and finding.fix.edit["data"] == {"split": "random"}
+        for finding in findings_of(quality_report, "split_drift")
+    )
 
 
 def test_drift_p_values_are_calibrated() -> None:
     random = np.random.default_rng(0)
-    alike = [kolmogorov_smirnov(*random.normal(size=(2, 300))) for _ in range(200)]
-    assert 0.01 <= np.mean(np.array(alike) <= 0.05) <= 0.09
+    p_values = [kolmogorov_smirnov(*random.normal(size=(2, 300))) for _ in range(200)]
+    assert 0.01 <= np.mean(np.array(p_values) <= 0.05) <= 0.09
     assert kolmogorov_smirnov(random.normal(size=300), random.normal(0.5, size=300)) < 1e-4
     shares = np.array([0.5, 0.3, 0.2])
-    alike = [chi_squared(random.multinomial(300, shares, size=2)) for _ in range(200)]
-    assert 0.01 <= np.mean(np.array(alike) <= 0.05) <= 0.09
+    p_values = [chi_squared(random.multinomial(300, shares, size=2)) for _ in range(200)]
+    assert 0.01 <= np.mean(np.array(p_values) <= 0.05) <= 0.09
     assert chi_squared(np.array([[150, 90, 60], [90, 60, 150]])) < 1e-4
 
 
@@ -314,16 +326,16 @@ def test_wrong_labels_are_found(home: Path) -> None:
 
 def test_label_noise_follows_confident_learning() -> None:
     shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.95, 0.05], [0.1, 0.9], [0.2, 0.8]])
-    given = np.array([0, 0, 1, 1, 1])
-    # Rows of class 0 usually get 0.85 of it; row 2 was called 1, got 0.05 of it and 0.95 of 0.
-    assert doubts(shares, given)[0].tolist() == [2]
+    given_labels = np.array([0, 0, 1, 1, 1])
+    # Rows of class 0 get 0.85 for it on average; row 2 is labeled 1 but gets 0.05 for 1 and 0.95 for 0.
+    assert doubts(shares, given_labels)[0].tolist() == [2]
 
 
 def test_empty_texts_are_found(home: Path) -> None:
     texts = [f"this is the sentence {n} of all of them" for n in range(80)]
     texts[5] = texts[9] = " "
-    made = report_on({"text": texts, "label": np.arange(80) % 2}, home)
-    assert single_finding(made, "empty_examples").count == 2
+    quality_report = report_on({"text": texts, "label": np.arange(80) % 2}, home)
+    assert single_finding(quality_report, "empty_examples").count == 2
 
 
 def test_column_statistics_match_pandas(home: Path) -> None:
@@ -340,12 +352,12 @@ def test_column_statistics_match_pandas(home: Path) -> None:
     assert any("missing in 'size'" in remark for remark in quality.remarks)
 
 
-def test_rows_leaked_from_training_are_counted_for_every_modality(home: Path) -> None:
+def test_leaked_rows_are_counted_for_every_modality(home: Path) -> None:
     texts = [f"this is the sentence {n % 40}" for n in range(ROWS)]
-    twice = {name: RANDOM.normal(size=ROWS // 2).repeat(2) for name in "ab"}
+    repeated_columns = {name: RANDOM.normal(size=ROWS // 2).repeat(2) for name in "ab"}
     for content, filename in (
         (csv({"text": texts, "label": np.arange(ROWS) % 2}), "texts.csv"),
-        (csv(twice | {"label": np.arange(ROWS) // 2 % 2}), "table.csv"),
+        (csv(repeated_columns | {"label": np.arange(ROWS) // 2 % 2}), "table.csv"),
         (pack({f"{'ab'[n % 2]}/{n}.png": picture(n % 2) for n in range(ROWS)}), "pictures.zip"),
     ):
         data = read(content, home, filename)
@@ -355,20 +367,20 @@ def test_rows_leaked_from_training_are_counted_for_every_modality(home: Path) ->
 
 
 def repeated(data: Prepared) -> int:
-    """How many validation and test rows training sees as well, by what they look like written out."""
+    """The number of validation and test rows that also occur in training, compared as text."""
     train = {repr(data.row(row)) for row in data.split["train"].tolist()}
-    held = [*data.split["validation"].tolist(), *data.split["test"].tolist()]
-    return sum(repr(data.row(row)) in train for row in held)
+    held_out = [*data.split["validation"].tolist(), *data.split["test"].tolist()]
+    return sum(repr(data.row(row)) in train for row in held_out)
 
 
 def test_deduplication_keeps_the_row_of_the_first_split() -> None:
     parts = {"train": np.array([4, 0]), "validation": np.array([1]), "test": np.array([2, 3, 5])}
     values = np.array([[1.0], [2.0], [1.0], [2.0], [-0.0], [0.0]], dtype=np.float32)
-    kept = without_repeats(parts, {"x": values}, np.array([0, 0, 0, 1, 0, 1]))
-    assert {name: rows.tolist() for name, rows in kept.items()} == {
+    deduplicated = without_repeats(parts, {"x": values}, np.array([0, 0, 0, 1, 0, 1]))
+    assert {name: rows.tolist() for name, rows in deduplicated.items()} == {
         "train": [4, 0],
         "validation": [1],
-        "test": [3, 5],  # 2 is row 0 once more; 3 and 5 stand for another class
+        "test": [3, 5],  # row 2 repeats row 0; rows 3 and 5 have another class
     }
     with pytest.raises(DataError, match="validation row"):
         without_repeats(parts, {"x": np.zeros((6, 1))}, np.arange(6) % 2 * 0)
@@ -376,19 +388,19 @@ def test_deduplication_keeps_the_row_of_the_first_split() -> None:
 
 def test_report_on_a_large_table_uses_a_sample() -> None:
     data = prepare(DataChoice(dataset="moons"))
-    many = torch.arange(1_000).repeat(30)
+    repeated_rows = torch.arange(1_000).repeat(30)
     large = replace(
         data,
-        inputs={"features": data.inputs["features"][many]},
-        target=data.target[many],
+        inputs={"features": data.inputs["features"][repeated_rows]},
+        target=data.target[repeated_rows],
         split={"train": torch.arange(20_000), "validation": torch.arange(20_000, 25_000),
                "test": torch.arange(25_000, 30_000)},
-        raw=replace(data.raw, target=data.raw.target[many], numbers={  # type: ignore[call-arg]
-            name: values[many] for name, values in data.raw.numbers.items()  # type: ignore[attr-defined]
+        raw=replace(data.raw, target=data.raw.target[repeated_rows], numbers={  # type: ignore[call-arg]
+            name: values[repeated_rows] for name, values in data.raw.numbers.items()  # type: ignore[attr-defined]
         }),
     )  # fmt: skip
-    made = report(large, heavy=False)
-    assert (made.rows, made.looked_at) == (30_000, 10_000)
+    quality_report = report(large, heavy=False)
+    assert (quality_report.rows, quality_report.looked_at) == (30_000, 10_000)
 
 
 def test_bigram_entropy_requires_next_token_data() -> None:

@@ -1,4 +1,4 @@
-"""Every kind of file that people bring: what it is taken for, and that what is read is what was written."""
+"""Every supported file kind: how it is detected, and that the data read equals the data written."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def test_columns_named_like_matrices_are_not_graphs(filename: str, content: byte
 
 @pytest.mark.parametrize("filename", BROUGHT)
 def test_reader_is_detected_from_content(home: Path, filename: str) -> None:
-    made, kind = BROUGHT[filename]
-    source = open_source(made(), "misleading.png")
+    build, kind = BROUGHT[filename]
+    source = open_source(build(), "misleading.png")
     reader = fitting(source)[0]
     assert reader.name == kind
     answers = reader.answered(source, {})
     assert reader.learned(source, answers)
     assert 0 < len(reader.preview(source, answers)) <= 8
     heard: list[float] = []
-    info = add_file(made(), filename, home, progress=lambda share, what: heard.append(share))
+    info = add_file(build(), filename, home, progress=lambda share, what: heard.append(share))
     assert heard[0] == 0
     assert heard[-1] == 1
     assert all(before <= after for before, after in pairwise(heard))
@@ -66,9 +66,9 @@ def test_preview_columns_do_not_collide_with_table_columns() -> None:
     source = open_source(packed({**files, "table.csv": table.encode()}), "a.zip")
     for name, columns in (("labelled_pictures", ["image'"]), ("picture_pairs", ["image 1'", "image 2"])):
         reader = readers()[name]
-        shown = reader.preview(source, reader.answered(source, {}))
-        assert list(shown.columns) == [*columns, "image", "image 1", "kind"]
-        assert shown[columns[0]].str.startswith("data:image/png").all()
+        preview = reader.preview(source, reader.answered(source, {}))
+        assert list(preview.columns) == [*columns, "image", "image 1", "kind"]
+        assert preview[columns[0]].str.startswith("data:image/png").all()
 
 
 def test_every_reader_is_tested() -> None:
@@ -90,14 +90,14 @@ def test_gzipped_table_has_the_same_fingerprint(home: Path) -> None:
 @pytest.mark.parametrize("form", ["lines", "list", "under a name", "columns", "by key"])
 def test_json_layouts_are_read_alike(home: Path, form: str) -> None:
     head, *rows = people()
-    found = [dict(zip(head, row, strict=True)) for row in rows]
+    records = [dict(zip(head, row, strict=True)) for row in rows]
     content: Any = {
-        "list": found,
-        "under a name": {"rows": found},
-        "columns": {name: [row[name] for row in found] for name in head},
-        "by key": {str(place): row for place, row in enumerate(found)},
+        "list": records,
+        "under a name": {"rows": records},
+        "columns": {name: [row[name] for row in records] for name in head},
+        "by key": {str(place): row for place, row in enumerate(records)},
     }.get(form)
-    text = "\n".join(map(json.dumps, found)) if form == "lines" else json.dumps(content)
+    text = "\n".join(map(json.dumps, records)) if form == "lines" else json.dumps(content)
     table = pd.DataFrame(rows, columns=head)
     same = _add(table.to_csv(index=False).encode(), home)
     data = _add(text.encode(), home)
@@ -106,8 +106,8 @@ def test_json_layouts_are_read_alike(home: Path, form: str) -> None:
 
 
 def test_nested_json_becomes_columns(home: Path) -> None:
-    found = [{"a": {"b": i, "c": None if i % 5 == 0 else i * 2}, "y": "pq"[i % 2]} for i in range(40)]
-    data = _add(json.dumps(found).encode(), home)
+    records = [{"a": {"b": i, "c": None if i % 5 == 0 else i * 2}, "y": "pq"[i % 2]} for i in range(40)]
+    data = _add(json.dumps(records).encode(), home)
     assert data.row(7) == {"a.b": 7.0, "a.c": 14.0}
     assert data.row(5)["a.c"] is None
 
@@ -181,12 +181,12 @@ def test_array_target_kind_is_inferred(home: Path, target: str) -> None:
         "masks": (pixels > 200).astype(np.uint8),
     }[target]
     data = _add(npz(x=pixels, y=array), home)
-    found = data.schema.target
+    target_schema = data.schema.target
     kinds = {"numbers": "number", "vectors": "number", "masks": "mask"}
-    assert found.kind == kinds.get(target, "class")
-    if found.kind == "number":
+    assert target_schema.kind == kinds.get(target, "class")
+    if target_schema.kind == "number":
         assert data.restore(data.target).numpy() == pytest.approx(array.reshape(60, -1), abs=1e-5)
-    elif found.kind == "mask":
+    elif target_schema.kind == "mask":
         assert np.array_equal(data.target.numpy(), array)
     else:
         assert data.target.tolist() == labels.tolist()
@@ -223,14 +223,14 @@ def test_channels_first_and_last_arrays_are_equal(home: Path) -> None:
     assert torch.equal(last.inputs["image"], first.inputs["image"])
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- images
 
 
 def test_images_can_have_a_numeric_target(home: Path) -> None:
     data = _add(brought.labelled_pictures(), home, target="brightness")
     assert data.schema.target.kind == "number"
-    shown = [float(data.row(i)["image"].mean()) / 10 for i in range(80)]
-    assert data.restore(data.target).flatten().tolist() == pytest.approx(shown, abs=0.5)
+    brightness = [float(data.row(i)["image"].mean()) / 10 for i in range(80)]
+    assert data.restore(data.target).flatten().tolist() == pytest.approx(brightness, abs=0.5)
     assert _add(brought.labelled_pictures(), home).schema.target.classes == ("dark", "light")
 
 
@@ -247,7 +247,7 @@ def test_mask_formats_give_the_same_classes(home: Path, form: str) -> None:
     data = _add(brought.masks(form), home)
     expected = _add(brought.masks("index"), home)
     assert data.schema.target.shape == (12, 12)
-    order = [0, 2, 1] if form == "colours" else [0, 1, 2]  # blue is the smaller number
+    order = [0, 2, 1] if form == "colours" else [0, 1, 2]  # blue sorts before red
     assert np.array_equal(np.array(order)[data.target.numpy()], expected.target.numpy())
     picture = data.row(3)["image"][0]
     assert np.array_equal(picture // 100, expected.target[3].numpy())
@@ -268,10 +268,10 @@ def test_image_pairs_follow_the_table(home: Path) -> None:
     data = _add(brought.picture_pairs(), home)
     assert [field.name for field in data.schema.inputs] == ["first", "second"]
     for row in (0, 7, 119):
-        one, two = pairs[row]
-        assert np.array_equal(data.row(row)["first"][0], pixels[one])
-        assert np.array_equal(data.row(row)["second"][0], pixels[two])
-        assert data.target_text(row) == ("same" if labels[one] == labels[two] else "different")
+        first, second = pairs[row]
+        assert np.array_equal(data.row(row)["first"][0], pixels[first])
+        assert np.array_equal(data.row(row)["second"][0], pixels[second])
+        assert data.target_text(row) == ("same" if labels[first] == labels[second] else "different")
     assert np.array_equal(data.image_field("first").mean, data.image_field("second").mean)
 
 
@@ -297,25 +297,25 @@ def test_texts_are_read_from_folders_and_lines(home: Path) -> None:
     for data in (folders, by_line):
         assert data.schema.target.classes == ("negative", "positive")
         for row in range(data.schema.rows):
-            said = any(word in data.row(row)["text"] for word in brought.GOOD)
-            assert said == (data.target_text(row) == "positive")
+            is_positive = any(word in data.row(row)["text"] for word in brought.GOOD)
+            assert is_positive == (data.target_text(row) == "positive")
     assert (folders.schema.rows, by_line.schema.rows) == (60, 60)
 
 
 def test_conll_tags_align_with_their_words(home: Path) -> None:
     data = _add(conll(), home)
     assert data.schema.rows == 60
-    shown = data.example(5)
-    tagged = dict(zip(shown.tokens, shown.tags, strict=True))
+    example = data.example(5)
+    tagged = dict(zip(example.tokens, example.tags, strict=True))
     assert (tagged["new"], tagged["york"], tagged["with"]) == ("B-place", "I-place", "O")
     assert tagged.get("anna", tagged.get("bob")) == "B-person"
 
 
-def test_other_tag_schemes_convert_to_bio_with_a_warning(home: Path) -> None:
+def test_other_tag_schemes_convert_to_bio_and_warn(home: Path) -> None:
     block = "Rio I-place\nde I-place\nAnna S-person\nin O\nNew B-place\nYork E-place\ndon't B-x\nI-95 O\n\n"
     data = _add((block * 12).encode(), home)
-    shown = data.example(0)
-    assert list(zip(shown.tokens, shown.tags, strict=True)) == [
+    example = data.example(0)
+    assert list(zip(example.tokens, example.tags, strict=True)) == [
         ("rio", "B-place"), ("de", "I-place"), ("anna", "B-person"), ("in", "O"), ("new", "B-place"),
         ("york", "I-place"), ("don't", "B-x"), ("i-95", "O"),
     ]  # fmt: skip
@@ -347,9 +347,9 @@ def test_text_pairs_share_one_vocabulary(home: Path) -> None:
 
 def test_prose_blocks_have_next_token_targets(home: Path) -> None:
     data = _add(brought.prose(), home, length=32)
-    whole = brought.prose().decode()
-    assert data.row(2)["text"] == whole[64:96]
-    assert data.target_text(2) == whole[65:97]
+    prose = brought.prose().decode()
+    assert data.row(2)["text"] == prose[64:96]
+    assert data.target_text(2) == prose[65:97]
 
 
 # ---------------------------------------------------------------- sounds, series, ratings, graphs
@@ -363,7 +363,7 @@ def test_sounds_are_resampled_and_keep_their_pitch(home: Path) -> None:
         spectrum = abs(np.fft.rfft(data.row(row)["sound"][:, 0]))
         number = int(["0", "1", "10", "11", "12", "13", "14", "15", "2", "3", "4", "5", "6", "7", "8", "9"][row % 16])
         pitch = (900 if data.target_text(row) == "high" else 200) + 7 * number
-        assert abs(spectrum.argmax() * 5 - pitch) <= 5  # 0.2 s tell pitches to 5 Hz
+        assert abs(spectrum.argmax() * 5 - pitch) <= 5  # 0.2 s give a resolution of 5 Hz
         assert abs(data.row(row)["sound"]).max() == pytest.approx(0.5, abs=0.03)
 
 
@@ -394,11 +394,11 @@ def test_unordered_missing_and_irregular_times_give_warnings(home: Path) -> None
     rows[3] = f"{times[3]},"
     rows = [*rows[::-1], f"{times[-1]},777"]
     data = _add(lines("day,v", rows), home, kind="series", window=5)
-    said = " ".join(data.warnings)
-    assert "put in the order of 'day'" in said
-    assert "1 missing values" in said
-    assert "irregular: 1 of 97 steps are not the usual one of 1 day; the longest" in said
-    assert "is 3 days" in said
+    warnings = " ".join(data.warnings)
+    assert "put in the order of 'day'" in warnings
+    assert "1 missing values" in warnings
+    assert "irregular: 1 of 97 steps are not the usual one of 1 day; the longest" in warnings
+    assert "is 3 days" in warnings
     assert data.row(0)["series"][:, 0].tolist() == pytest.approx([0, 1.01, 2.02, 2.02, 4.04])
     months = lines("m,v", (f"{1990 + i // 12}-{i % 12 + 1:02},{i * 1.5}" for i in range(90)))
     assert not _add(months, home, window=6).warnings
@@ -414,7 +414,7 @@ def test_ratings_have_user_and_item_inputs(home: Path) -> None:
 
 def test_graph_adjacency_matches_the_edge_table(home: Path) -> None:
     data = _add(brought.graphs(), home)
-    assert data.schema.inputs[0].shape == (7, 3)  # an atom is C or N, and has a charge
+    assert data.schema.inputs[0].shape == (7, 3)  # C or N, one-hot, and a charge
     assert data.schema.inputs[1].shape == (7, 7)
     for row in (0, 1, 7):
         count = 4 + row % 4
@@ -426,8 +426,8 @@ def test_graph_adjacency_matches_the_edge_table(home: Path) -> None:
 
 def test_reader_options_can_be_changed_in_a_project(home: Path) -> None:
     info = add_file(brought.series(), "x.csv", home)
-    found = prepare(DataChoice(dataset=info.name, options={"window": 7, "horizon": 2}), home)
-    assert (found.schema.inputs[0].shape, found.schema.target.shape) == ((7, 2), (2,))
+    prepared = prepare(DataChoice(dataset=info.name, options={"window": 7, "horizon": 2}), home)
+    assert (prepared.schema.inputs[0].shape, prepared.schema.target.shape) == ((7, 2), (2,))
     wrong: tuple[dict[str, Any], ...] = (
         {"window": 1},
         {"window": 10**9},

@@ -1,4 +1,4 @@
-"""Files of every kind that are cut, changed or mean harm: each gives data or one sentence, and soon."""
+"""Truncated, corrupted and malicious files of every kind: each gives data or one clear message, quickly."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BEGINS = [b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"
 
 
 def _error_message(content: Any, home: Path, filename: str = "x", **rest: Any) -> str:
-    """The sentence with which a file is refused; "" where it is taken."""
+    """The message for a rejected file; an empty string if it is accepted."""
     start = time.process_time()
     message = ""
     try:
@@ -95,7 +95,7 @@ def test_inputs_and_targets_of_different_lengths_are_rejected(home: Path, rows: 
 
 
 def _truncated_records() -> bytes:
-    """Records one by line, of which the 21st ends too early."""
+    """JSON records, one per line, of which the 21st is truncated."""
     rows = brought.jsonl().split(b"\n")
     return b"\n".join([*rows[:20], rows[20][:9], *rows[21:]])
 
@@ -163,8 +163,8 @@ def test_rejected_file_is_explained(home: Path, content: bytes, said: str) -> No
 
 
 def test_series_error_names_the_non_numeric_cell(home: Path) -> None:
-    said = _error_message(_series("much"), home, kind="series", options={"target": "value"})
-    assert "'value' is not all numbers, as 'much' in row 6 is no number like the others; mend" in said
+    message = _error_message(_series("much"), home, kind="series", options={"target": "value"})
+    assert "'value' is not all numbers, as 'much' in row 6 is no number like the others; mend" in message
 
 
 def test_masks_match_images_of_the_same_folder(home: Path) -> None:
@@ -175,17 +175,17 @@ def test_masks_match_images_of_the_same_folder(home: Path) -> None:
     others = {f"test/masks/{i}.png": png(light.T.copy()) for i in range(11)}
     info = add_file(packed({**pictures, **masks, **others}), "x.zip", home)
     data = prepare(DataChoice(dataset=info.name), home)
-    wanted = [(light > 0), (light.T > 0)]
+    expected = [(light > 0), (light.T > 0)]
     for row in data.split["test"].tolist():
-        assert (data.target[row].numpy() == wanted[1]).all()
-    assert (data.target[data.split["train"]].numpy() == wanted[0]).all()
+        assert (data.target[row].numpy() == expected[1]).all()
+    assert (data.target[data.split["train"]].numpy() == expected[0]).all()
     assert any("'test/images/11.png'" in note for note in data.warnings)
 
 
 def test_truncated_sounds_and_nul_characters_give_warnings(home: Path) -> None:
-    whole = {f"{'ab'[i % 2]}/{i}.wav": brought.tone(300 + i, 0.2, 8_000) for i in range(20)}
+    sounds = {f"{'ab'[i % 2]}/{i}.wav": brought.tone(300 + i, 0.2, 8_000) for i in range(20)}
     half = brought.tone(500, 0.2, 8_000)
-    cut = add_file(packed({**whole, "a/cut.wav": half[: len(half) // 2]}), "x.zip", home)
+    cut = add_file(packed({**sounds, "a/cut.wav": half[: len(half) // 2]}), "x.zip", home)
     assert any("'a/cut.wav'" in note for note in prepare(DataChoice(dataset=cut.name), home).warnings)
     text = add_file(b"Some words of a text.\n" * 60 + b"\0\0" + b"And more of it.\n" * 60, "x.txt", home)
     assert "2 NUL characters, the first in line 61," in prepare(DataChoice(dataset=text.name), home).warnings[0]

@@ -1,4 +1,4 @@
-"""Rows to predict for are read as import reads training data: the same cells, in any dialect, become the same bits."""
+"""Prediction rows are parsed like imported training data: equal cells, in any dialect, become equal bits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.data.brought import BROUGHT
 
 ROWS = 90
 COLORS = ("red", "grün", "a,b", 'say "x"', "two\nlines", "it's; so", "x|y", "tab\there")
-# What each column is read as, and how it is preprocessed; the rest is as it looks.
+# The type and preprocessing of each column; empty settings are inferred.
 COLUMNS: dict[str, dict[str, Any]] = {
     "size": {"indicator": True},
     "price": {"scale": "quantile"},
@@ -50,7 +50,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Writing:
-    """How a file is written."""
+    """The CSV dialect of a file."""
 
     separator: str = ","
     decimal: str = "."
@@ -83,9 +83,9 @@ DIALECTS = {
 
 
 def rows(count: int = ROWS, dated: bool = True) -> list[dict[str, Any]]:
-    """Cells of every kind; None where one is missing."""
-    draw, found = random.Random(7), []
-    for place in range(count):
+    """Cells of every type; None marks a missing cell."""
+    draw, table_rows = random.Random(7), []
+    for index in range(count):
         row: dict[str, Any] = {
             "size": draw.choice([draw.gauss(0, 3), draw.random() * 1e-7, 1 / 3, 0.1 + 0.2]),
             "price": round(draw.uniform(800, 3_000_000), 2),
@@ -97,109 +97,113 @@ def rows(count: int = ROWS, dated: bool = True) -> list[dict[str, Any]]:
             "paid": draw.choice([True, False]),
             "flag": draw.choice([True, False]),
             "sold": draw.choice([True, False]),
-            "when": datetime(2023, 1, 25) + timedelta(days=place, hours=(place % 24) * dated),
-            "note": f"word {place % 9} is not {draw.choice(['good', 'bad', 'so-so'])}, or is it?",
-            "letters": draw.choice(["abc", "xyz äö", "q"]) + str(place % 5),
+            "when": datetime(2023, 1, 25) + timedelta(days=index, hours=(index % 24) * dated),
+            "note": f"word {index % 9} is not {draw.choice(['good', 'bad', 'so-so'])}, or is it?",
+            "letters": draw.choice(["abc", "xyz äö", "q"]) + str(index % 5),
             "label": "yes" if draw.random() < 0.5 else "no",
         }
         for name in row:
             if name not in ("label", "sold") and draw.random() < 0.08:
                 row[name] = None
-        found.append(row)
-    return found
+        table_rows.append(row)
+    return table_rows
 
 
-def cell(value: Any, how: Writing) -> str:
+def cell(value: Any, dialect: Writing) -> str:
     if value is None:
-        return how.missing
+        return dialect.missing
     if isinstance(value, bool):
-        return how.true if value else {"True": "False", "TRUE": "FALSE", "true": "false"}[how.true]
+        return dialect.true if value else {"True": "False", "TRUE": "FALSE", "true": "false"}[dialect.true]
     if isinstance(value, datetime):
-        return value.isoformat() if how.dates == "iso" else value.strftime(how.dates)
+        return value.isoformat() if dialect.dates == "iso" else value.strftime(dialect.dates)
     if isinstance(value, float):
-        text = f"{value:,.2f}" if how.grouped and value > 1_000 else repr(value)
-        swap = {",": ".", ".": ","} if how.decimal == "," else {}
+        text = f"{value:,.2f}" if dialect.grouped and value > 1_000 else repr(value)
+        swap = {",": ".", ".": ","} if dialect.decimal == "," else {}
         return "".join(swap.get(letter, letter) for letter in text)
     return str(value)
 
 
-def write(found: list[dict[str, Any]], how: Writing) -> bytes:
-    names = list(found[0])
-    if how.shuffled:
+def write(table_rows: list[dict[str, Any]], dialect: Writing) -> bytes:
+    names = list(table_rows[0])
+    if dialect.shuffled:
         random.Random(1).shuffle(names)
     text = io.StringIO(newline="")
-    end = how.separator * how.trailing
+    end = dialect.separator * dialect.trailing
     writer = csv.writer(
         text,
-        delimiter=how.separator,
-        lineterminator=end + how.newline,
-        quoting=csv.QUOTE_ALL if how.quote_all else csv.QUOTE_MINIMAL,
+        delimiter=dialect.separator,
+        lineterminator=end + dialect.newline,
+        quoting=csv.QUOTE_ALL if dialect.quote_all else csv.QUOTE_MINIMAL,
     )
-    writer.writerow([*names, *["more"] * how.extra])
-    writer.writerows([*(cell(row[name], how) for name in names), *["surplus"] * how.extra] for row in found)
-    written = text.getvalue()
-    if how.blanks:  # only between cells, so not within what is enclosed by quotes
-        inside, parts = False, []
-        for letter in written:
-            inside ^= letter == '"'
-            parts.append(letter + " " if letter == how.separator and not inside else letter)
-        written = "".join(parts)
-    return written.encode(how.encoding)
+    writer.writerow([*names, *["more"] * dialect.extra])
+    writer.writerows(
+        [*(cell(row[name], dialect) for name in names), *["surplus"] * dialect.extra] for row in table_rows
+    )
+    content = text.getvalue()
+    if dialect.blanks:  # only between cells, not inside quotes
+        quoted, parts = False, []
+        for letter in content:
+            quoted ^= letter == '"'
+            parts.append(letter + " " if letter == dialect.separator and not quoted else letter)
+        content = "".join(parts)
+    return content.encode(dialect.encoding)
 
 
-def added(content: bytes, home: Path, columns: dict[str, Any] | None = None) -> Prepared:
+def import_csv(content: bytes, home: Path, columns: dict[str, Any] | None = None) -> Prepared:
     info = add_file(content, "goods.csv", home, kind="table", target="label")
     return prepare(DataChoice(dataset=info.name, options=dict[str, Any](columns=columns or COLUMNS)), home)
 
 
-def encoded(content: bytes, data: Prepared) -> dict[str, np.ndarray]:
-    preprocess = json.loads(json.dumps(data.preprocess))  # as it travels
+def encode_csv(content: bytes, data: Prepared) -> dict[str, np.ndarray]:
+    preprocess = json.loads(json.dumps(data.preprocess))  # as exported
     return encode_rows(preprocess, read_rows(content, "goods.csv", preprocess).rows)
 
 
 def assert_bitwise_equal(content: bytes, data: Prepared) -> None:
-    arrays = encoded(content, data)
+    arrays = encode_csv(content, data)
     assert arrays.keys() == data.inputs.keys()
     for name, array in arrays.items():
         assert array.tobytes() == data.inputs[name].numpy().tobytes(), name
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Prepared]:
-    """Data of a plain file, with times of day or without."""
+def plain_data(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Prepared]:
+    """Data imported from a plain CSV file, with and without times of day."""
     home = tmp_path_factory.mktemp("home")
-    return {dated: added(write(rows(dated=dated), Writing()), home) for dated in (True, False)}
+    return {dated: import_csv(write(rows(dated=dated), Writing()), home) for dated in (True, False)}
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_every_csv_dialect_encodes_bitwise_equal_to_import(name: str, home: Path, plain: dict[bool, Prepared]) -> None:
-    """Import and prediction see the very same file; or training read that, and people predict for a plain one; or the
-    other way around, for a file that another program wrote."""
-    how = DIALECTS[name]
-    dated = how.dates == "iso"
-    found = rows(dated=dated)
-    data = added(write(found, replace(how, extra=False)), home)
+def test_every_csv_dialect_encodes_bitwise_equal_to_import(
+    name: str, home: Path, plain_data: dict[bool, Prepared]
+) -> None:
+    """Import and prediction read the same file; or training reads the dialect and prediction a plain file; or the other
+    way around, for a file written by another program."""
+    dialect = DIALECTS[name]
+    dated = dialect.dates == "iso"
+    table_rows = rows(dated=dated)
+    data = import_csv(write(table_rows, replace(dialect, extra=False)), home)
     assert data.schema.rows == ROWS
-    assert_bitwise_equal(write(found, how), data)
-    assert_bitwise_equal(write(found, Writing()), data)
-    assert_bitwise_equal(write(found, how), plain[dated])
+    assert_bitwise_equal(write(table_rows, dialect), data)
+    assert_bitwise_equal(write(table_rows, Writing()), data)
+    assert_bitwise_equal(write(table_rows, dialect), plain_data[dated])
 
 
 @pytest.mark.parametrize("filename", BROUGHT)
 def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: Path) -> None:
     info = add_file(BROUGHT[filename][0](), filename, home)
     data = prepare(DataChoice(dataset=info.name), home)
-    found = [
+    raw_rows = [
         {name: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
         for row in data.raw.rows(0, 3)
     ]
-    contents = {"json": json.dumps(found), "jsonl": "\n".join(map(json.dumps, found))}
+    contents = {"json": json.dumps(raw_rows), "jsonl": "\n".join(map(json.dumps, raw_rows))}
     for form, separator in (("csv", ","), ("tsv", "\t")):
         text = io.StringIO(newline="")
         writer = csv.writer(text, delimiter=separator, quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(found[0])
+        writer.writerow(raw_rows[0])
         writer.writerows(
-            [json.dumps(cell) if isinstance(cell, list) else cell for cell in row.values()] for row in found
+            [json.dumps(cell) if isinstance(cell, list) else cell for cell in row.values()] for row in raw_rows
         )
         contents[form] = text.getvalue()
     for form, content in contents.items():
@@ -210,22 +214,22 @@ def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: P
 
 @pytest.mark.parametrize("filename", ["people.jsonl", "numbers.tsv", "questions.csv", "stars.csv"])
 def test_imported_file_is_a_valid_row_file(filename: str, home: Path) -> None:
-    """Under its own names of columns, whatever the fields are called that were made of them."""
+    """With the file's column names, whatever the fields made from them are called."""
     content = BROUGHT[filename][0]()
     data = prepare(DataChoice(dataset=add_file(content, filename, home).name), home)
-    read = read_rows(content, filename, data.preprocess).rows
-    assert len(read) == data.schema.rows
-    for name, array in encode_rows(data.preprocess, read).items():
+    prediction_rows = read_rows(content, filename, data.preprocess).rows
+    assert len(prediction_rows) == data.schema.rows
+    for name, array in encode_rows(data.preprocess, prediction_rows).items():
         if name != BEGUN:
             assert array.tobytes() == data.inputs[name].numpy().tobytes(), name
 
 
 def test_numeric_user_ids_are_read_as_numbers(home: Path) -> None:
-    lines = ["user,item,rating", *(f"{place % 7:03},{place % 5}.0,{place % 4}" for place in range(60))]
+    lines = ["user,item,rating", *(f"{index % 7:03},{index % 5}.0,{index % 4}" for index in range(60))]
     content = "\n".join(lines).encode()
     data = prepare(DataChoice(dataset=add_file(content, "stars.csv", home, kind="ratings").name), home)
-    for written in (content, content.replace(b".0,", b","), b"item;user\n" + b"0,0;0\n1,0;1\n"):
-        for name, array in encode_rows(data.preprocess, read_rows(written, "x.csv", data.preprocess).rows).items():
+    for file_content in (content, content.replace(b".0,", b","), b"item;user\n" + b"0,0;0\n1,0;1\n"):
+        for name, array in encode_rows(data.preprocess, read_rows(file_content, "x.csv", data.preprocess).rows).items():
             assert array.min() > 0, "each is known"
             assert array.tobytes() == data.inputs[name][: len(array)].numpy().tobytes(), name
 
@@ -251,22 +255,22 @@ CELLS = st.one_of(
     st.lists(st.tuples(CELLS, CELLS), min_size=3, max_size=12), st.sampled_from([",", ";", "\t", "|"]), st.booleans()
 )
 def test_arbitrary_cells_are_read_as_on_import(pairs: list[tuple[str, str]], separator: str, quoted: bool) -> None:
-    """Columns of whatever comes, which import makes numbers, dates, yes and no, or texts of."""
+    """Arbitrary columns, which the import reads as numbers, dates, booleans or texts."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=separator, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
     writer.writerows([("first", "second", "third"), *((*pair, "x") for pair in pairs)])
     try:
         table, _ = read_table(text.getvalue().encode(), "text", "x.csv")
     except ValueError:
-        return  # such as one row of nothing but marks
+        return  # e.g. a single row of missing values
     if "column 1" in table or len(table) != len(pairs):
         return
     for name in ("first", "second"):
-        values, written = table[name], table.attrs.get("written", {}).get(name)
+        values, notation = table[name], table.attrs.get("written", {}).get(name)
         if values.dtype.kind == "M":
-            column: dict[str, Any] = {"type": "date", "form": written}
+            column: dict[str, Any] = {"type": "date", "form": notation}
         elif values.dtype.kind in "fiu":
-            column = {"type": "number", "median": 0.0, "mean": 0.0, "std": 1.0, "grouped": written == "grouped"}
+            column = {"type": "number", "median": 0.0, "mean": 0.0, "std": 1.0, "grouped": notation == "grouped"}
         elif values.dtype.kind == "b":
             column = {"type": "category", "values": ["False", "True"], "logical": True}
         else:
@@ -274,9 +278,9 @@ def test_arbitrary_cells_are_read_as_on_import(pairs: list[tuple[str, str]], sep
         kind = column["type"]
         field = {"name": "all", "encoding": "table", "columns": [{"name": name, **column}]}
         if kind == "date":
-            field["columns"] = [{"name": "days", "type": "number", "part": "days", "date": name, "form": written}]
-        read = read_rows(text.getvalue().encode(), "x.csv", {"fields": [field]}).rows
-        for row, value in zip(read, values, strict=True):
+            field["columns"] = [{"name": "days", "type": "number", "part": "days", "date": name, "form": notation}]
+        prediction_rows = read_rows(text.getvalue().encode(), "x.csv", {"fields": [field]}).rows
+        for row, value in zip(prediction_rows, values, strict=True):
             missing = pd.isna(value)
             if kind == "number":
                 same = row[name] is None if missing or abs(value) > 1e100 else row[name] == float(value)
@@ -311,82 +315,87 @@ def test_date_forms_lists_ambiguous_formats() -> None:
     assert moment("31/2/2024", "%d/%m/%Y") is None
 
 
-# ---------------------------------------------------------------- what is reported and refused
+# ---------------------------------------------------------------- reports and rejections
 
 
-def goods(home: Path, how: Writing | None = None) -> Prepared:
-    return added(write(rows(dated=how is None), how or Writing()), home)
+def import_goods(home: Path, dialect: Writing | None = None) -> Prepared:
+    return import_csv(write(rows(dated=dialect is None), dialect or Writing()), home)
 
 
-def edited(data: Prepared, change: dict[int, dict[str, Any]], *names: str) -> RowFile:
-    """The first rows of the file with other cells, `names` its only columns where some are named."""
-    found = [{name: cell(value, Writing()) for name, value in row.items()} for row in rows()[:10]]
-    for place, cells in change.items():
-        found[place] |= cells
-    kept = [{name: row[name] for name in names or row} for row in found]
+def read_edited_rows(data: Prepared, change: dict[int, dict[str, Any]], *names: str) -> RowFile:
+    """The first rows of the file with other cells and, if given, only the columns `names`."""
+    edited_rows = [{name: cell(value, Writing()) for name, value in row.items()} for row in rows()[:10]]
+    for index, cells in change.items():
+        edited_rows[index] |= cells
+    selected_rows = [{name: row[name] for name in names or row} for row in edited_rows]
     text = io.StringIO()
-    writer = csv.DictWriter(text, kept[0])
+    writer = csv.DictWriter(text, selected_rows[0])
     writer.writeheader()
-    writer.writerows(kept)
+    writer.writerows(selected_rows)
     return read_rows(text.getvalue().encode(), "new.csv", data.preprocess)
 
 
 def test_unknown_and_unreadable_cells_are_reported(home: Path) -> None:
-    data = goods(home)
-    found = edited(data, {2: {"color": "blue"}, 3: {"size": "abc", "color": "blue", "code": "7"}, 4: {"when": "later"}})
-    assert [found.rows[place]["size"] for place in (3,)] == [None]
-    assert found.unreadable[3:5] == [{"size": "abc"}, {"when": "later"}]
-    unknown = unknown_categories(data.preprocess, found.rows)
+    data = import_goods(home)
+    row_file = read_edited_rows(
+        data, {2: {"color": "blue"}, 3: {"size": "abc", "color": "blue", "code": "7"}, 4: {"when": "later"}}
+    )
+    assert [row_file.rows[index]["size"] for index in (3,)] == [None]
+    assert row_file.unreadable[3:5] == [{"size": "abc"}, {"when": "later"}]
+    unknown = unknown_categories(data.preprocess, row_file.rows)
     assert unknown[2:4] == [{"color": "blue"}, {"color": "blue", "code": "7"}]
     assert not any(unknown[:2] + unknown[4:])
     answers = with_warnings(
-        [{"prediction": place} for place in range(10)], unknown=unknown, unreadable=found.unreadable
+        [{"prediction": index} for index in range(10)], unknown=unknown, unreadable=row_file.unreadable
     )
     assert answers[0] == {"prediction": 0}
     assert answers[3] == {
         "prediction": 3, "unknown": {"color": "blue", "code": "7"}, "unreadable": {"size": "abc"},
     }  # fmt: skip
-    told = summarize_warnings(answers)
-    assert any(line.startswith("Column 'color': 2 of 10 rows") and "'blue' (2)" in line for line in told)
-    assert any(line.startswith("Column 'size': 1 of 10 rows") and "'abc'" in line for line in told)
-    assert len(told) == 4
+    summary = summarize_warnings(answers)
+    assert any(line.startswith("Column 'color': 2 of 10 rows") and "'blue' (2)" in line for line in summary)
+    assert any(line.startswith("Column 'size': 1 of 10 rows") and "'abc'" in line for line in summary)
+    assert len(summary) == 4
 
 
 def test_missing_or_mistyped_column_is_rejected(home: Path) -> None:
-    data = goods(home)
+    data = import_goods(home)
     with pytest.raises(EncodeError, match=r"^'new.csv' has no column 'price', 'when'; it has 'size', 'count', 'code'"):
-        edited(data, {}, *(name for name in COLUMNS if name not in ("price", "when")))
+        read_edited_rows(data, {}, *(name for name in COLUMNS if name not in ("price", "when")))
     with pytest.raises(EncodeError, match="The column 'price' takes numbers, received 'a lot'"):
-        edited(data, {place: {"price": "a lot"} for place in range(10)})
+        read_edited_rows(data, {index: {"price": "a lot"} for index in range(10)})
     with pytest.raises(EncodeError, match="The column 'paid' takes yes or no, received 'maybe'"):
-        edited(data, {3: {"paid": "maybe"}})
+        read_edited_rows(data, {3: {"paid": "maybe"}})
 
 
 def test_ambiguous_dates_follow_the_training_format(home: Path) -> None:
-    how = Writing(dates="%d/%m/%Y")
-    american = goods(home / "a", replace(how, dates="%m/%d/%Y"))
-    for data, month in ((goods(home / "b", how), 4), (american, 3)):
+    dialect = Writing(dates="%d/%m/%Y")
+    american = import_goods(home / "a", replace(dialect, dates="%m/%d/%Y"))
+    for data, month in ((import_goods(home / "b", dialect), 4), (american, 3)):
         ((first, second),) = [
-            [row["when"] for row in edited(data, {place: {"when": "03/04/2023"} for place in range(10)}).rows[:2]]
+            [
+                row["when"]
+                for row in read_edited_rows(data, {index: {"when": "03/04/2023"} for index in range(10)}).rows[:2]
+            ]
         ]
         assert first == second
         assert datetime.fromisoformat(str(first)).month == month
     with pytest.raises(EncodeError, match="can be read in two ways"):
-        edited(goods(home / "c"), {place: {"when": "03/04/2023"} for place in range(10)})
+        read_edited_rows(import_goods(home / "c"), {index: {"when": "03/04/2023"} for index in range(10)})
 
 
 def test_files_without_a_header_are_read(home: Path) -> None:
-    lines = [f"{place % 7},{place * 0.37:.3f},{place % 3},{'yes' if place % 7 > 3 else 'no'}" for place in range(60)]
+    lines = [f"{index % 7},{index * 0.37:.3f},{index % 3},{'yes' if index % 7 > 3 else 'no'}" for index in range(60)]
     info = add_file("\n".join(lines).encode(), "x.csv", home, target="column 4")
     data = prepare(DataChoice(dataset=info.name), home)
     for content in (lines, lines[5:6], [line.rpartition(",")[0] for line in lines[:9]]):
-        found = read_rows("\n".join(content).encode(), "x.csv", data.preprocess)
+        row_file = read_rows("\n".join(content).encode(), "x.csv", data.preprocess)
         start = 5 if len(content) == 1 else 0
-        assert len(found.rows) == len(content)
-        array = encode_rows(data.preprocess, found.rows)["features"]
+        assert len(row_file.rows) == len(content)
+        array = encode_rows(data.preprocess, row_file.rows)["features"]
         assert array.tobytes() == data.inputs["features"][start : start + len(content)].numpy().tobytes()
-    named = ["column 2,column 1,column 3", "0.37,1,1"]
-    array = encode_rows(data.preprocess, read_rows("\n".join(named).encode(), "x.csv", data.preprocess).rows)[
+    reordered_lines = ["column 2,column 1,column 3", "0.37,1,1"]
+    array = encode_rows(data.preprocess, read_rows("\n".join(reordered_lines).encode(), "x.csv", data.preprocess).rows)[
         "features"
     ]
     assert array.tobytes() == data.inputs["features"][1:2].numpy().tobytes()

@@ -1,4 +1,4 @@
-"""A document's settings brought to other data, and uploads that are called by their titles."""
+"""Transferring a document's settings to other data, and referring to uploads by title."""
 
 from __future__ import annotations
 
@@ -37,39 +37,44 @@ SAID: dict[str, Any] = {
 
 def test_transfer_keeps_fitting_settings_and_names_others(home: Path) -> None:
     first = table("size,color,day,weight,kind,part", home, "first")
-    alike = table("size,color,day,weight,kind,part", home, "alike")
+    similar = table("size,color,day,weight,kind,part", home, "alike")
     other = table("size,day,color,mass,kind,part", home, "other")
     options = {name: value for name, value in SAID.items() if name != "fields"}
     choice = DataChoice(dataset=first, options=options, seed=5, split="random", duplicates="drop", test=0.3)
-    kept, remarks = carried(choice, alike, home)
-    assert (kept, remarks) == (choice.model_copy(update={"dataset": alike}), [])
-    kept, remarks = carried(choice.model_copy(update={"options": SAID, "split": "stratified"}), other, home)
-    # There, day and color have changed places, and weight is called mass.
-    assert kept.options == {"target": "kind", "columns": {"size": SAID["columns"]["size"]}}
-    assert (kept.seed, kept.split, kept.duplicates, kept.test) == (5, "stratified", "drop", 0.3)
-    told = [remark.partition(" does not fit the new data and is left out: ") for remark in remarks]
-    assert [what for what, _, _ in told] == [
+    transferred, remarks = carried(choice, similar, home)
+    assert (transferred, remarks) == (choice.model_copy(update={"dataset": similar}), [])
+    transferred, remarks = carried(choice.model_copy(update={"options": SAID, "split": "stratified"}), other, home)
+    # Here, day and color are swapped, and weight is named mass.
+    assert transferred.options == {"target": "kind", "columns": {"size": SAID["columns"]["size"]}}
+    assert (transferred.seed, transferred.split, transferred.duplicates, transferred.test) == (
+        5,
+        "stratified",
+        "drop",
+        0.3,
+    )
+    remark_parts = [remark.partition(" does not fit the new data and is left out: ") for remark in remarks]
+    assert [setting for setting, _, _ in remark_parts] == [
         "What the document says of the column 'color'",
         "What the document says of the column 'day'",
         "What the document says of the column 'weight'",
         "What the document says of the field 'text'",
     ]
-    assert "which has no setting 'encode'" in told[0][2]
-    assert "There is no column 'weight'" in told[2][2]
-    assert prepare(kept, home).schema.target.name == "kind"
+    assert "which has no setting 'encode'" in remark_parts[0][2]
+    assert "There is no column 'weight'" in remark_parts[2][2]
+    assert prepare(transferred, home).schema.target.name == "kind"
 
 
 def test_transfer_names_an_unavailable_split(home: Path) -> None:
     first = table("size,color,day,weight,kind,part", home, "first")
     rows = (f"{i},{i % 3},{'pq'[i % 2]}" for i in range(60))
     plain = add_file(lines("size,weight,kind", rows), "plain.csv", home).name
-    said: dict[str, Any] = {"columns": {"part": {"role": "split"}}}
-    kept, remarks = carried(DataChoice(dataset=first, options=said, split="given"), plain, home)
-    assert (kept.options, kept.split) == ({}, "auto")
+    options: dict[str, Any] = {"columns": {"part": {"role": "split"}}}
+    transferred, remarks = carried(DataChoice(dataset=first, options=options, split="given"), plain, home)
+    assert (transferred.options, transferred.split) == ({}, "auto")
     assert len(remarks) == 2
     assert remarks[1].startswith("The split 'given' of the document does not fit the new data")
-    kept, remarks = carried(DataChoice(dataset=first, options={"target": "part"}), "wine", home)
-    assert kept == DataChoice(dataset="wine")
+    transferred, remarks = carried(DataChoice(dataset=first, options={"target": "part"}), "wine", home)
+    assert transferred == DataChoice(dataset="wine")
     assert remarks[0].startswith("The option 'target' of the document does not fit")
 
 
@@ -89,8 +94,8 @@ def test_upload_is_found_by_a_unique_title(home: Path) -> None:
     project = chain(TABLE, ("Linear", {"units": 2}), data=by_title)
     assert with_dataset_id(project, home).data.dataset == name
     for other in ("wine", "nothing of the kind", ""):
-        known = project.model_copy(update={"data": DataChoice(dataset=other)})
-        assert with_dataset_id(known, home) is known
+        with_other_data = project.model_copy(update={"data": DataChoice(dataset=other)})
+        assert with_dataset_id(with_other_data, home) is with_other_data
     second = table(head, home, "Goods of 2024")
     with pytest.raises(DataError) as caught:
         schema(by_title, home)

@@ -1,4 +1,4 @@
-"""Several series in one file, and what several files are called."""
+"""Several time series in one file, and the common title of several files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from netloom.data.uploads.naming import called
 from netloom.document import DataChoice
 
 DAYS = pd.date_range("2024-01-01", periods=90)
-SHIFTS = {"north": 0, "south": 7, "west": 30}  # by how many days a series begins later than the first
+SHIFTS = {"north": 0, "south": 7, "west": 30}  # start of each series, in days after the first
 
 
 def _stores() -> bytes:
-    """A series for each store; the number of a store's day is told by its value, 1000 a store."""
+    """One series per store; each value identifies the store (1000 per store) and the day."""
     parts = [
         pd.DataFrame({"store": name, "day": DAYS[first:], "sales": 1000 * place + np.arange(first, len(DAYS)) + 0.5})
         for place, (name, first) in enumerate(SHIFTS.items())
@@ -36,16 +36,16 @@ def test_stacked_series_are_separated_by_the_id_column(home: Path) -> None:
     data = _added(home, _stores(), window=5, horizon=2)
     assert data.schema.rows == sum(90 - first - 6 for first in SHIFTS.values())
     assert data.schema.inputs[0].columns == ("sales",)
-    for row in range(data.schema.rows):  # of one series alone, and every step one day later
-        seen = [*data.row(row)["series"][:, 0], *data.restore(data.target[row]).tolist()]
-        assert np.diff(seen) == pytest.approx(1, abs=1e-2)
+    for row in range(data.schema.rows):  # from one series only, in daily steps
+        values = [*data.row(row)["series"][:, 0], *data.restore(data.target[row]).tolist()]
+        assert np.diff(values) == pytest.approx(1, abs=1e-2)
     days = [
         {int(np.round(data.row(row)["series"][0, 0] - 0.5)) for row in rows.tolist()} for rows in data.split.values()
     ]
-    seen_by = [{day + step for day in first for step in range(7)} for first in days]
-    assert not seen_by[0] & seen_by[1]
-    assert not seen_by[1] & seen_by[2]
-    last, first = (np.array(sorted(part)) % 1000 for part in seen_by[:2])
+    days_by_split = [{day + step for day in first for step in range(7)} for first in days]
+    assert not days_by_split[0] & days_by_split[1]
+    assert not days_by_split[1] & days_by_split[2]
+    last, first = (np.array(sorted(part)) % 1000 for part in days_by_split[:2])
     assert last.max() < first.max()
     assert min(map(len, data.split.values())) > 10
 
@@ -70,10 +70,10 @@ def test_duplicate_times_are_noted_before_import(home: Path) -> None:
     source = open_source(table.to_csv(index=False).encode(), "sales.csv")
     reader = fitting(source)[0]
     assert reader.name == "table"
-    (said,) = reader.noted(source, {})
-    assert "Each time in 'day' occurs twice, and no column distinguishes these rows" in said
-    named = open_source(_stores(), "stores.csv")
-    assert (fitting(named)[0].name, fitting(named)[0].noted(named, {})) == ("series", [])
+    (note,) = reader.noted(source, {})
+    assert "Each time in 'day' occurs twice, and no column distinguishes these rows" in note
+    source = open_source(_stores(), "stores.csv")
+    assert (fitting(source)[0].name, fitting(source)[0].noted(source, {})) == ("series", [])
 
 
 def test_customer_orders_are_not_a_series(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""What makes results untrue is found, counted over all rows, and mended."""
+"""Findings that invalidate results are detected, counted over all rows, and fixed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def _labels(row: int) -> str:
-    """Test rows (each third) write their labels in another way, and one of them is of a kind of its own."""
+    """Test rows (every third) spell their labels differently, and one of them has a unique label."""
     if row % 3:
         return ("cat", "dog", "two words")[row % 9 // 3]
     return "bird" if row == 0 else ("Cat.", "DOG ", "two  words!")[row % 9 // 3]
@@ -60,20 +60,22 @@ def _class_counts(data: Prepared, part: str) -> dict[str, int]:
 
 def test_unseen_label_spellings_are_found_and_merged(home: Path) -> None:
     choice = DataChoice(dataset=add_file(_table(), "a.csv", home).name)
-    found = _findings(choice, home)["unseen_labels"]
-    assert found.message.startswith("30 rows of the 44 validation and test rows have labels of 'kind' that no training")
-    assert "'bird'" in found.advice
-    assert found.count == 30
-    assert found.columns == ("kind",)
-    after = _fixed(choice, found)
+    finding = _findings(choice, home)["unseen_labels"]
+    assert finding.message.startswith(
+        "30 rows of the 44 validation and test rows have labels of 'kind' that no training"
+    )
+    assert "'bird'" in finding.advice
+    assert finding.count == 30
+    assert finding.columns == ("kind",)
+    after = _fixed(choice, finding)
     data = prepare(after, home)
     assert data.schema.target.classes == ("bird", "cat", "dog", "two words")
     assert _class_counts(data, "test") == {"bird": 1, "cat": 9, "dog": 10, "two words": 10}
-    left = _findings(after, home)["unseen_labels"]
-    assert left.count == 1
-    assert left.fix is None  # nothing in training is like it
-    assert "Nothing in training is called 'bird'" in left.advice
-    # What is unseen is also said where data is shown at a glance.
+    remaining = _findings(after, home)["unseen_labels"]
+    assert remaining.count == 1
+    assert remaining.fix is None  # nothing similar in training
+    assert "Nothing in training is called 'bird'" in remaining.advice
+    # Statistics also report unseen labels.
     remarks = statistics(prepare(choice, home), choice).remarks
     assert any("that no training row has" in remark for remark in remarks)
     assert not any("have no" in remark for remark in remarks if "'Cat.'" in remark)
@@ -112,11 +114,11 @@ def test_unseen_labels_are_found_for_multiple_targets(home: Path, task: str) -> 
         roles = {"y": {"role": "target"}, "z": {"role": "target"}, "split": {"role": "split"}}
         options = {"target": "y", "task": task, "columns": roles}
     choice = DataChoice(dataset=add_file(table, "a.csv", home, options=options).name)
-    found = _findings(choice, home)["unseen_labels"]
-    assert found.count == 30
-    assert found.fix is not None
-    assert "'B.' as 'b'" in found.fix.title
-    after = _fixed(choice, found)
+    finding = _findings(choice, home)["unseen_labels"]
+    assert finding.count == 30
+    assert finding.fix is not None
+    assert "'B.' as 'b'" in finding.fix.title
+    after = _fixed(choice, finding)
     data = prepare(after, home)
     classes = data.schema.target.classes or data.schema.target.parts[0].classes
     assert classes == (("a", "b", "c") if task == "multi_label" else ("a", "b"))
@@ -134,8 +136,8 @@ def test_input_aliases_apply_at_prediction(home: Path) -> None:
     assert column["values"] == ["red"]
     assert column["aliases"] == {"RED": "red"}
     rows_of = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]
-    made = encode_rows(json.loads(json.dumps(data.preprocess)), rows_of)["features"]
-    assert made[0].tolist() == made[1].tolist() != made[2].tolist()
+    features = encode_rows(json.loads(json.dumps(data.preprocess)), rows_of)["features"]
+    assert features[0].tolist() == features[1].tolist() != features[2].tolist()
     with pytest.raises(DataError, match="has no setting 'aliases'"):
         prepare(choice.model_copy(update={"options": {"columns": {"n": {"aliases": {"1": "2"}}}}}), home)
 
@@ -145,12 +147,12 @@ def test_labels_normalize_and_aliases_resolve() -> None:
     assert normal("Two_words") == normal("two-words") == "two words"
     assert len({normal(text) for text in ("C++", "C#", "-1", "1", "_", "a_")}) == 6
     assert resolve_alias("a", {"a": "b", "b": "c"}) == "c"
-    assert resolve_alias("a", {"a": "b", "b": "a"}) in ("a", "b")  # and it ends
+    assert resolve_alias("a", {"a": "b", "b": "a"}) in ("a", "b")  # and it terminates
     assert merge(["A", "a", "b"], {"A": "a"})[1].tolist() == [0, 0, 1]
 
 
 def test_unmeasured_classes_name_the_missing_splits(home: Path) -> None:
-    # Training has all; validation has a and b, the test a and c.
+    # Training has all classes; validation has a and b, test a and c.
     rows = []
     for row in range(240):
         part = ("train", "train", "valid", "test")[row % 4]
@@ -158,14 +160,16 @@ def test_unmeasured_classes_name_the_missing_splits(home: Path) -> None:
         rows.append(f"{row},{names[row // 4 % len(names)]},{part}")
     choice = DataChoice(dataset=add_file(lines("n,y,split", rows), "a.csv", home).name)
     data = prepare(choice, home)
-    found = {one.code: one.message for one in report(data, choice, home, heavy=False).findings}["unmeasured_classes"]
-    assert found == ("'b' has no test rows. 'c' has no validation rows. 'd' has no validation rows and no test rows.")
+    message = {finding.code: finding.message for finding in report(data, choice, home, heavy=False).findings}[
+        "unmeasured_classes"
+    ]
+    assert message == ("'b' has no test rows. 'c' has no validation rows. 'd' has no validation rows and no test rows.")
 
 
 def test_leakage_counts_all_rows_despite_sampling(home: Path) -> None:
     random = np.random.default_rng(1)
     numbers = random.random(24_000)
-    numbers[20_000:20_037] = numbers[:37]  # the test holds 37 rows of training
+    numbers[20_000:20_037] = numbers[:37]  # the test split repeats 37 training rows
     gaps = random.random(24_000) < 0.2
     parts = ["train"] * 18_000 + ["valid"] * 2_000 + ["test"] * 4_000
     rows = (
@@ -176,13 +180,15 @@ def test_leakage_counts_all_rows_despite_sampling(home: Path) -> None:
     for copy in range(37):
         table[20_001 + copy] = f"{table[1 + copy].rpartition(',')[0]},test"
     choice = DataChoice(dataset=add_file("\n".join(table).encode(), "a.csv", home).name)
-    found = {one.code: one for one in report(prepare(choice, home), choice, home, heavy=False).findings}
-    share = found["leakage"]
+    findings_by_code = {
+        finding.code: finding for finding in report(prepare(choice, home), choice, home, heavy=False).findings
+    }
+    share = findings_by_code["leakage"]
     assert share.count == 37
     assert share.message.startswith("37 rows of the 6,000 validation and test rows are exact copies of training")
     assert all(second == first - 20_000 for first, second in share.pairs)
-    assert found["missing_values"].message.endswith("(in a sample of 10,000 of 24,000 rows).")
-    assert [one.code for one in caveats(high_findings(choice, home))] == ["leakage"]
+    assert findings_by_code["missing_values"].message.endswith("(in a sample of 10,000 of 24,000 rows).")
+    assert [finding.code for finding in caveats(high_findings(choice, home))] == ["leakage"]
 
 
 @pytest.mark.parametrize("kind", ["stretches", "monotone", "categories of numbers"])
@@ -196,12 +202,13 @@ def test_columns_determining_the_target_are_found(home: Path, kind: str) -> None
     else:
         rows = [f"g{int(v * 6)},{w},{10 * int(v * 6) + w / 100}" for v, w in zip(numbers, noise, strict=True)]
     choice = DataChoice(dataset=add_file(lines("tells,noise,y", rows), "a.csv", home).name)
-    found = _findings(choice, home)
-    assert found["gives_away"].columns == ("tells",)
-    assert not _findings(_fixed(choice, found["gives_away"]), home)
+    findings_by_code = _findings(choice, home)
+    assert findings_by_code["gives_away"].columns == ("tells",)
+    assert not _findings(_fixed(choice, findings_by_code["gives_away"]), home)
 
 
-# ---------------------------------------------------------------- where they are shown, and what new projects take over
+# ---------------------------------------------------------------- where findings are shown and what new projects
+# inherit
 
 
 def _leaking(home: Path) -> str:
@@ -217,20 +224,22 @@ def test_new_projects_inherit_dataset_defaults(home: Path) -> None:
     settle(name, {"kind": "project", "training": {"class_weights": "balanced"}, "data": {"seed": 7}}, home)
     choice = default_choice(name, home)
     assert choice.options == {"columns": {"alive": {"role": "ignore"}}}
-    assert choice.seed == 0  # a seed belongs to a project
+    assert choice.seed == 0  # seeds belong to projects
     assert "gives_away" not in _findings(choice, home)
     project = start(templates()["breast_cancer"], choice, "a", home)
     assert project is not None
     assert project.data == choice
     assert project.training.class_weights == "balanced"
-    # What a document says itself comes before it, setting by setting.
-    own = DataChoice(dataset=name, seed=3, options={"columns": {"alive": {"encode": "hash"}, "n": {"scale": "none"}}})
-    assert with_defaults(own, home).options["columns"] == {
+    # Settings of the document take precedence, one by one.
+    document_choice = DataChoice(
+        dataset=name, seed=3, options={"columns": {"alive": {"encode": "hash"}, "n": {"scale": "none"}}}
+    )
+    assert with_defaults(document_choice, home).options["columns"] == {
         "alive": {"role": "ignore", "encode": "hash"},
         "n": {"scale": "none"},
     }
-    assert with_defaults(own, home).seed == 3
-    # What was chosen before, and data that is the same for all, are left alone.
+    assert with_defaults(document_choice, home).seed == 3
+    # Existing choices and built-in data are unchanged.
     assert prepare(DataChoice(dataset=name), home).schema.inputs[0].shape == (4,)
     settle("wine", {"data": {"duplicates": "drop"}}, home)
     assert default_choice("wine", home).duplicates == "drop"
@@ -238,10 +247,10 @@ def test_new_projects_inherit_dataset_defaults(home: Path) -> None:
     assert default_choice("wine", home) == DataChoice(dataset="wine")
     with pytest.raises(ValueError, match="epochs"):
         settle(name, {"training": {"epochs": -3}}, home)
-    kept = home / "data" / "defaults" / f"{name}.json"
-    assert kept.exists()
+    defaults_file = home / "data" / "defaults" / f"{name}.json"
+    assert defaults_file.exists()
     remove(name, home)
-    assert not kept.exists()
+    assert not defaults_file.exists()
     with pytest.raises(DataError):
         settle(name, fix.edit, home)
 
@@ -259,6 +268,6 @@ def test_evaluation_carries_data_caveats(home: Path) -> None:
     project = start(templates()["breast_cancer"], choice, "a", home)
     assert project is not None
     training = project.training.model_copy(update={"epochs": 1, "device": "cpu"})
-    found = evaluate(fit_here(project.model_copy(update={"training": training}), home))
-    assert [one.code for one in found.caveats] == ["gives_away"]
-    assert "'alive'" in json.loads(json.dumps(found.as_json()))["caveats"][0]["message"]
+    evaluation = evaluate(fit_here(project.model_copy(update={"training": training}), home))
+    assert [caveat.code for caveat in evaluation.caveats] == ["gives_away"]
+    assert "'alive'" in json.loads(json.dumps(evaluation.as_json()))["caveats"][0]["message"]

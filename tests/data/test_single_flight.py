@@ -1,4 +1,4 @@
-"""What is worked out once for many, and let go of: prepared data, with the files that it maps."""
+"""Computations shared by concurrent callers and released afterwards: prepared data with its mapped files."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_concurrent_calls_share_one_computation() -> None:
         with ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(ask, number) for _ in range(8)]
             threading.Timer(0.1, go.set).start()
-            found = {answer.result(10) for answer in answers}
-        assert len(found) == 1
+            results = {answer.result(10) for answer in answers}
+        assert len(results) == 1
     assert calls.count(1) == 1
-    with pytest.raises(DataError):  # a failure is not kept
+    with pytest.raises(DataError):  # failures are not cached
         slow(-1)
     first = slow(1)
     assert slow(2) is slow(2)
@@ -53,7 +53,7 @@ def test_concurrent_calls_share_one_computation() -> None:
     slow(3)
     assert slow(1) is first
     slow(2)
-    assert calls.count(2) == 2  # of three, the one that was asked for longest ago went
+    assert calls.count(2) == 2  # the least recently used of three was evicted
 
 
 def test_result_forgotten_during_computation_is_not_cached() -> None:
@@ -107,11 +107,11 @@ def test_forgotten_failure_does_not_evict_the_newer_result() -> None:
 def test_concurrent_requests_read_data_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choice = DataChoice(dataset=add_file(ROWS, "a.csv", home).name)
     module = prepare_function.__globals__
-    reads, read, together = [], module["read"], threading.Barrier(6)
+    reads, original_read, together = [], module["read"], threading.Barrier(6)
 
     def counted(*args: Any) -> Any:
         reads.append(args)
-        return read(*args)
+        return original_read(*args)
 
     monkeypatch.setitem(module, "read", counted)
 
@@ -120,13 +120,13 @@ def test_concurrent_requests_read_data_once(home: Path, monkeypatch: pytest.Monk
         return schema(choice, home) if place % 2 else prepare(choice, home).schema
 
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(ask, range(6)))
+        results = list(pool.map(ask, range(6)))
     assert len(reads) == 1
-    assert all(one is found[0] for one in found)
+    assert all(result is results[0] for result in results)
 
 
 def mapped(folder: Path) -> list[str]:
-    """What of a folder this process has open or mapped, though it may be deleted."""
+    """The files of a folder that this process has open or mapped, including deleted ones."""
     here = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
     for link in Path("/proc/self/fd").iterdir():
         try:
@@ -143,11 +143,11 @@ def test_deleted_dataset_releases_its_files(home: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
     info = add_file(ROWS, "a.csv", home)
     folder = home / "data" / info.name
-    held = prepare(DataChoice(dataset=info.name), home)
-    assert held.files
+    prepared = prepare(DataChoice(dataset=info.name), home)
+    assert prepared.files
     assert mapped(folder)
-    del held
-    if elsewhere:  # by another process, which this one learns as it is asked for anything else
+    del prepared
+    if elsewhere:  # by another process; this one notices at its next request
         from netloom.data import uploads
 
         uploads.remove(info.name, home)

@@ -1,4 +1,4 @@
-"""Sounds that a document reads as log-mel spectrograms: as the layer computes them, or refused in a sentence."""
+"""Sounds encoded as log-mel spectrograms: equal to the layer's output, or rejected with a message."""
 
 from __future__ import annotations
 
@@ -53,17 +53,23 @@ def test_log_mel_encoding_matches_the_log_mel_layer(settings: dict[str, Any]) ->
     for name, value in settings.items():
         assert fitted.get(name, value) == value
     with torch.no_grad():
-        found = layer(waves).numpy()
+        spectrograms = layer(waves).numpy()
     rows = data.split["train"].numpy()
-    own = found[rows].reshape(-1, found.shape[2])
+    training_values = spectrograms[rows].reshape(-1, spectrograms.shape[2])
     scale = settings.get("scale", "standard")
-    mean = own.mean(0) if scale == "standard" else own.min(0) if scale == "minmax" else 0.0
-    std = own.std(0) if scale == "standard" else own.max(0) - own.min(0) if scale == "minmax" else 1.0
-    assert data.schema.inputs[0].shape == found.shape[1:]
-    assert len(data.schema.inputs[0].columns) == found.shape[2]
-    assert np.allclose(data.inputs["sound"].numpy(), (found - mean) / std, atol=2e-4)
-    # What people see of a row is the same, in its own units.
-    assert np.allclose(data.example(7).series, found[7], atol=2e-4)
+    mean = training_values.mean(0) if scale == "standard" else training_values.min(0) if scale == "minmax" else 0.0
+    std = (
+        training_values.std(0)
+        if scale == "standard"
+        else training_values.max(0) - training_values.min(0)
+        if scale == "minmax"
+        else 1.0
+    )
+    assert data.schema.inputs[0].shape == spectrograms.shape[1:]
+    assert len(data.schema.inputs[0].columns) == spectrograms.shape[2]
+    assert np.allclose(data.inputs["sound"].numpy(), (spectrograms - mean) / std, atol=2e-4)
+    # The displayed row has the same values, in original units.
+    assert np.allclose(data.example(7).series, spectrograms[7], atol=2e-4)
 
 
 def test_log_mel_scaling_uses_training_rows_only() -> None:
@@ -79,8 +85,8 @@ def test_log_mel_scaling_uses_training_rows_only() -> None:
     stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
     rows = [{"sound": raw.windows[row].tolist()} for row in range(4)]
     flat = [{"sound": raw.windows[row, :, 0].tolist()} for row in range(4)]
-    for given in (rows, flat):
-        assert np.array_equal(encode_rows(stored, given)["sound"], data.inputs["sound"][:4].numpy())
+    for layout in (rows, flat):
+        assert np.array_equal(encode_rows(stored, layout)["sound"], data.inputs["sound"][:4].numpy())
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_log_mel_scaling_uses_training_rows_only() -> None:
         ({"sound": "mfcc"}, "sound must be 'waveform' or 'log-mel'"),
     ],
 )
-def test_invalid_log_mel_settings_are_rejected_with_a_message(
+def test_invalid_log_mel_settings_are_rejected(
     settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("netloom.modalities.fields.log_mel.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
@@ -104,7 +110,7 @@ def test_invalid_log_mel_settings_are_rejected_with_a_message(
     assert said in str(caught.value)
 
 
-def test_wrong_sound_length_and_non_sound_data_are_rejected() -> None:
+def test_log_mel_rejects_wrong_lengths_and_other_data() -> None:
     data = spoken()
     with pytest.raises(DataError, match=r"takes 1,200 samples, 4,000 of them a second, received \(800,\)"):
         data.encode({"sound": [0.0] * 800})
@@ -127,8 +133,8 @@ def test_default_log_mel_settings_leave_no_empty_band(rate: int, seconds: float)
 
 
 def test_waveform_setting_equals_the_default() -> None:
-    plain = prepare(DataChoice(dataset="spoken", options={"rows": 60}))
-    said = prepare(DataChoice(dataset="spoken", options={"rows": 60, "fields": {"sound": {"sound": "waveform"}}}))
-    assert plain.schema == said.schema
-    assert plain.schema.inputs[0].shape == (LENGTH, 1)
-    assert torch.equal(plain.inputs["sound"], said.inputs["sound"])
+    default = prepare(DataChoice(dataset="spoken", options={"rows": 60}))
+    explicit = prepare(DataChoice(dataset="spoken", options={"rows": 60, "fields": {"sound": {"sound": "waveform"}}}))
+    assert default.schema == explicit.schema
+    assert default.schema.inputs[0].shape == (LENGTH, 1)
+    assert torch.equal(default.inputs["sound"], explicit.inputs["sound"])

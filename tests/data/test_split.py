@@ -1,4 +1,4 @@
-"""Splits of every kind: what belongs apart stays apart, and nothing is lost."""
+"""Splits of every kind: nothing leaks between the parts, and no row is lost."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SHARES = st.sampled_from([0.1, 0.15, 0.25])
 quick = settings(max_examples=40, deadline=None)
 
 
-# The first 16 digits of the SHA-256 of the rows of each part, from when there was one way to split.
+# The first 16 digits of the SHA-256 of each part's rows, recorded when only one way to split existed.
 FIRST = {
     "wine": ("3c32ab97df44be6d", "db901eae489b3e67", "a18fa995f3b2981b"),  # by class
-    "diabetes": ("b2a34214bc7f8ab7", "b1e0457f9f4ca028", "4eb0592d5dcffc46"),  # by chance
+    "diabetes": ("b2a34214bc7f8ab7", "b1e0457f9f4ca028", "4eb0592d5dcffc46"),  # random
     "requests": ("341958b38e09d76e", "a54df9e1d1e2cf3a", "52cd6834f36f1918"),  # by group
     "sine": ("6f9b5bc74c4cd9e0", "23a8fc6f7b8a90e4", "03253d9dde0bb9f9"),  # in order
 }
@@ -36,12 +36,12 @@ FIRST = {
 
 def table(rows: int, classes: int = 3, **rest: Any) -> Table:
     target = np.random.default_rng(rows).integers(classes, size=rows)
-    known = {"target": target, "target_kind": "class", "classes": tuple(map(str, range(classes)))}
-    return Table(name="features", numbers={"x": np.arange(rows, dtype=np.float64)}, **{**known, **rest})
+    arguments = {"target": target, "target_kind": "class", "classes": tuple(map(str, range(classes)))}
+    return Table(name="features", numbers={"x": np.arange(rows, dtype=np.float64)}, **{**arguments, **rest})
 
 
-def parts(found: Split) -> list[set[int]]:
-    sets = [set(found[name].tolist()) for name in NAMES]
+def parts(splits: Split) -> list[set[int]]:
+    sets = [set(splits[name].tolist()) for name in NAMES]
     assert sum(map(len, sets)) == len(set().union(*sets)), "a row is in two parts, or twice in one"
     return sets
 
@@ -50,39 +50,39 @@ def parts(found: Split) -> list[set[int]]:
 @given(ROWS, SEEDS, SHARES, SHARES, st.sampled_from(["random", "stratified"]))
 def test_every_row_is_in_exactly_one_split(rows: int, seed: int, validation: float, test: float, how: Any) -> None:
     choice = DataChoice(seed=seed, validation=validation, test=test, split=how)
-    found = parts(split(table(rows), choice))
-    assert set().union(*found) == set(range(rows))
-    assert abs(len(found[1]) - validation * rows) <= 1
-    assert abs(len(found[2]) - test * rows) <= 1
+    row_sets = parts(split(table(rows), choice))
+    assert set().union(*row_sets) == set(range(rows))
+    assert abs(len(row_sets[1]) - validation * rows) <= 1
+    assert abs(len(row_sets[2]) - test * rows) <= 1
 
 
 @quick
 @given(ROWS, SEEDS, st.integers(2, 5))
 def test_stratified_split_preserves_class_proportions(rows: int, seed: int, classes: int) -> None:
     raw = table(rows, classes)
-    found = split(raw, DataChoice(seed=seed, split="stratified"))
+    splits = split(raw, DataChoice(seed=seed, split="stratified"))
     for number, count in Counter(raw.target.tolist()).items():
         for name in ("validation", "test"):
-            assert abs((raw.target[found[name]] == number).sum() - 0.15 * count) <= 2
+            assert abs((raw.target[splits[name]] == number).sum() - 0.15 * count) <= 2
 
 
 def test_numeric_targets_are_stratified_by_quantile() -> None:
     price = np.random.default_rng(0).exponential(size=(1_000, 1))
     raw = table(1_000, target=price, target_kind="number")
-    found = split(raw, DataChoice(split="stratified"))
-    for name in NAMES:  # each tenth of the prices has its share in every part
-        tenths = np.searchsorted(np.quantile(price, np.arange(1, 10) / 10), price[found[name], 0])
-        assert np.bincount(tenths).min() >= 0.08 * len(found[name])
+    splits = split(raw, DataChoice(split="stratified"))
+    for name in NAMES:  # each decile of the prices is represented in every part
+        tenths = np.searchsorted(np.quantile(price, np.arange(1, 10) / 10), price[splits[name], 0])
+        assert np.bincount(tenths).min() >= 0.08 * len(splits[name])
 
 
 @quick
 @given(st.integers(60, 200), st.integers(12, 30), SEEDS, st.one_of(st.none(), st.integers(2, 5)))
 def test_groups_are_never_divided_across_splits(rows: int, groups: int, seed: int, folds: int | None) -> None:
     group = np.random.default_rng(seed).integers(groups, size=rows)
-    found = split(table(rows, groups=group), DataChoice(seed=seed, split="group", folds=folds))
-    seen = [set(group[found[name]].tolist()) for name in NAMES]
-    assert sum(map(len, seen)) == len(set().union(*seen))
-    assert set().union(*parts(found)) == set(range(rows))
+    splits = split(table(rows, groups=group), DataChoice(seed=seed, split="group", folds=folds))
+    groups_by_split = [set(group[splits[name]].tolist()) for name in NAMES]
+    assert sum(map(len, groups_by_split)) == len(set().union(*groups_by_split))
+    assert set().union(*parts(splits)) == set(range(rows))
 
 
 @quick
@@ -90,10 +90,10 @@ def test_groups_are_never_divided_across_splits(rows: int, groups: int, seed: in
 def test_time_split_is_chronological(rows: int, seed: int, gap: int, ties: bool) -> None:
     random = np.random.default_rng(seed)
     times = random.integers(rows // 2, size=rows).astype(float) if ties else random.permutation(rows).astype(float)
-    found = split(table(rows, times=times), DataChoice(split="time", gap=gap))
-    train, validation, test = (times[found[name]] for name in NAMES)
+    splits = split(table(rows, times=times), DataChoice(split="time", gap=gap))
+    train, validation, test = (times[splits[name]] for name in NAMES)
     assert train.max() < validation.min() <= validation.max() < test.min()
-    left_out = rows - sum(map(len, parts(found)))
+    left_out = rows - sum(map(len, parts(splits)))
     assert left_out == 2 * gap
 
 
@@ -103,11 +103,11 @@ def test_every_row_is_tested_in_exactly_one_fold(rows: int, seed: int, folds: in
     raw = table(rows)
     tests: list[int] = []
     for fold in range(folds):
-        found = split(raw, DataChoice(seed=seed, split=how, folds=folds, fold=fold))
-        assert set().union(*parts(found)) == set(range(rows))
-        assert abs(len(found["test"]) - rows / folds) < 1
-        assert abs(len(found["validation"]) - 0.15 * rows) <= 1
-        tests += found["test"].tolist()
+        splits = split(raw, DataChoice(seed=seed, split=how, folds=folds, fold=fold))
+        assert set().union(*parts(splits)) == set(range(rows))
+        assert abs(len(splits["test"]) - rows / folds) < 1
+        assert abs(len(splits["validation"]) - 0.15 * rows) <= 1
+        tests += splits["test"].tolist()
     assert sorted(tests) == list(range(rows))
 
 
@@ -117,8 +117,8 @@ def test_stratified_folds_match_scikit_learn(folds: int) -> None:
     reference = StratifiedKFold(folds, shuffle=True, random_state=0).split(np.zeros(len(raw)), raw.target)
     expected = np.array([np.bincount(raw.target[rows], minlength=4) for _, rows in reference])
     choices = [DataChoice(split="stratified", folds=folds, fold=fold) for fold in range(folds)]
-    ours = np.array([np.bincount(raw.target[split(raw, choice)["test"]], minlength=4) for choice in choices])
-    assert (np.sort(ours, axis=0) == np.sort(expected, axis=0)).all()
+    class_counts = np.array([np.bincount(raw.target[split(raw, choice)["test"]], minlength=4) for choice in choices])
+    assert (np.sort(class_counts, axis=0) == np.sort(expected, axis=0)).all()
 
 
 @quick
@@ -127,50 +127,50 @@ def test_contiguous_folds_are_separated_by_gaps(rows: int, folds: int, gap: int)
     raw = table(rows, contiguous=True, gap=gap)
     tests: list[int] = []
     for fold in range(folds):
-        found = split(raw, DataChoice(folds=folds, fold=fold))
-        train, validation, test = parts(found)
-        for one, other in ((train, test), (train, validation), (validation, test)):
-            apart = min(abs(left - right) for left in one for right in other)
-            assert apart > gap
-        tests += found["test"].tolist()
+        splits = split(raw, DataChoice(folds=folds, fold=fold))
+        train, validation, test = parts(splits)
+        for first, second in ((train, test), (train, validation), (validation, test)):
+            distance = min(abs(left - right) for left in first for right in second)
+            assert distance > gap
+        tests += splits["test"].tolist()
     assert sorted(tests) == list(range(rows))
 
 
 def test_given_split_is_used_unchanged() -> None:
     given_parts = np.repeat([0, 1, 2, -1], [60, 20, 15, 5])
-    found = split(table(100, given=given_parts), DataChoice())
-    assert [sorted(found[name].tolist()) for name in NAMES] == [
+    splits = split(table(100, given=given_parts), DataChoice())
+    assert [sorted(splits[name].tolist()) for name in NAMES] == [
         np.flatnonzero(given_parts == number).tolist() for number in range(3)
     ]
-    # Where only training and test are given, validation is taken out of training.
-    found = split(table(100, given=np.repeat([0, 2], [80, 20])), DataChoice(seed=5))
-    assert sorted(found["test"].tolist()) == list(range(80, 100))
-    assert len(found["validation"]) == 15
-    assert set().union(*parts(found)) == set(range(100))
+    # If only train and test are given, validation is taken from train.
+    splits = split(table(100, given=np.repeat([0, 2], [80, 20])), DataChoice(seed=5))
+    assert sorted(splits["test"].tolist()) == list(range(80, 100))
+    assert len(splits["validation"]) == 15
+    assert set().union(*parts(splits)) == set(range(100))
 
 
 def test_folds_exclude_the_given_test_rows() -> None:
     raw = table(100, given=np.repeat([0, 1, 2], [60, 20, 20]))
-    found = [split(raw, DataChoice(folds=4, fold=fold)) for fold in range(4)]
-    assert sorted(row for one in found for row in one["test"].tolist()) == list(range(80))
-    assert all(set().union(*parts(one)) == set(range(80)) for one in found)
+    fold_splits = [split(raw, DataChoice(folds=4, fold=fold)) for fold in range(4)]
+    assert sorted(row for fold_split in fold_splits for row in fold_split["test"].tolist()) == list(range(80))
+    assert all(set().union(*parts(fold_split)) == set(range(80)) for fold_split in fold_splits)
     assert "the 20 test rows are in no fold" in raw.warnings[0]
-    # Whoever asks for another way of splitting gets it.
-    found = [split(raw, DataChoice(folds=4, fold=fold, split="random")) for fold in range(4)]
-    assert sorted(row for one in found for row in one["test"].tolist()) == list(range(100))
+    # An explicit split method overrides the given split.
+    fold_splits = [split(raw, DataChoice(folds=4, fold=fold, split="random")) for fold in range(4)]
+    assert sorted(row for fold_split in fold_splits for row in fold_split["test"].tolist()) == list(range(100))
 
 
 def test_missing_validation_is_taken_from_training_without_leakage() -> None:
-    """Neighbours that resemble each other are kept apart, and rows of a group together, as in any other split."""
-    found = split(table(100, given=np.repeat([0, 2], [80, 20]), contiguous=True, gap=3), DataChoice())
-    assert found["validation"].tolist() == list(range(68, 80))
-    assert found["train"].tolist() == list(range(65))
+    """A gap separates similar neighbors, and groups stay together, as in any other split."""
+    splits = split(table(100, given=np.repeat([0, 2], [80, 20]), contiguous=True, gap=3), DataChoice())
+    assert splits["validation"].tolist() == list(range(68, 80))
+    assert splits["train"].tolist() == list(range(65))
     groups = np.arange(100) // 4
-    found = split(table(100, given=np.repeat([0, 2], [80, 20]), groups=groups), DataChoice(seed=1))
-    assert sorted(found["test"].tolist()) == list(range(80, 100))
-    assert not set(groups[found["train"]]) & set(groups[found["validation"]])
-    assert len(found["train"]) + len(found["validation"]) == 80
-    assert len(found["validation"]) == 12
+    splits = split(table(100, given=np.repeat([0, 2], [80, 20]), groups=groups), DataChoice(seed=1))
+    assert sorted(splits["test"].tolist()) == list(range(80, 100))
+    assert not set(groups[splits["train"]]) & set(groups[splits["validation"]])
+    assert len(splits["train"]) + len(splits["validation"]) == 80
+    assert len(splits["validation"]) == 12
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_unavailable_split_kind_is_rejected_with_a_message(choice: dict[str, Any
 
 @pytest.mark.parametrize("name", FIRST)
 def test_splits_match_recorded_hashes(name: str) -> None:
-    found = split(builtin()[name]().read(), DataChoice())
-    assert tuple(sha256(found[part].astype(np.int64).tobytes()).hexdigest()[:16] for part in NAMES) == FIRST[name]
+    splits = split(builtin()[name]().read(), DataChoice())
+    assert tuple(sha256(splits[part].astype(np.int64).tobytes()).hexdigest()[:16] for part in NAMES) == FIRST[name]
 
 
 def test_more_folds_than_groups_are_rejected() -> None:
@@ -200,6 +200,6 @@ def test_more_folds_than_groups_are_rejected() -> None:
         split(table(50, groups=np.arange(50) % 3), DataChoice(split="group", folds=5))
 
 
-def test_fold_out_of_range_is_rejected_by_the_document() -> None:
+def test_document_rejects_fold_out_of_range() -> None:
     with pytest.raises(ValueError, match="with 3 folds, choose 0 to 2"):
         DataChoice(folds=3, fold=3)

@@ -1,4 +1,4 @@
-"""Tables larger than memory: what is worked out of them by stretches is what is worked out of them at once."""
+"""Tables larger than memory: reading in chunks gives the same results as reading at once."""
 
 from __future__ import annotations
 
@@ -26,43 +26,43 @@ ROWS = 3_000
 
 
 def table(rows: int = ROWS) -> pd.DataFrame:
-    """Every kind of column, with cells that are missing in all that may lack them, and in the target."""
+    """Every type of column, with missing cells in each column that allows them and in the target."""
     random = np.random.default_rng(0)
     size = random.standard_normal(rows)
-    whole = pd.Series(random.integers(0, 90, rows), dtype="Int64")
-    whole[random.random(rows) < 0.1] = None
-    colour = pd.Series(random.choice(["red", "green", "blue"], rows), dtype="string")
-    colour[random.random(rows) < 0.1] = None
-    label = pd.Series(np.where(size + whole.fillna(0) / 30 > 1, "yes", "no"), dtype="string")
+    integers = pd.Series(random.integers(0, 90, rows), dtype="Int64")
+    integers[random.random(rows) < 0.1] = None
+    color = pd.Series(random.choice(["red", "green", "blue"], rows), dtype="string")
+    color[random.random(rows) < 0.1] = None
+    label = pd.Series(np.where(size + integers.fillna(0) / 30 > 1, "yes", "no"), dtype="string")
     label[random.random(rows) < 0.02] = None
     return pd.DataFrame(
         {
             "size": size.astype(np.float32),
             "price": np.where(random.random(rows) < 0.05, np.nan, np.exp(size)),
-            "whole": whole,
-            "colour": colour,
-            "code": [f"{place % 7:03}" if place < rows // 2 else "x1" for place in range(rows)],
+            "whole": integers,
+            "colour": color,
+            "code": [f"{row % 7:03}" if row < rows // 2 else "x1" for row in range(rows)],
             "day": pd.date_range("2020-01-01", periods=rows, freq="h").strftime("%Y-%m-%d"),
             "moment": pd.date_range("2020-01-01", periods=rows, freq="min"),
             "told": random.random(rows) < 0.5,
-            "told or not": [None if place % 9 == 0 else place % 2 == 0 for place in range(rows)],
+            "told or not": [None if row % 9 == 0 else row % 2 == 0 for row in range(rows)],
             "label": label,
         }
     )
 
 
-def as_parquet(made: pd.DataFrame) -> bytes:
+def as_parquet(frame: pd.DataFrame) -> bytes:
     file = io.BytesIO()
-    made.to_parquet(file, row_group_size=700)
+    frame.to_parquet(file, row_group_size=700)
     return file.getvalue()
 
 
-def as_csv(made: pd.DataFrame) -> bytes:
-    return made.to_csv(index=False).encode()
+def as_csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False).encode()
 
 
-def as_lines(made: pd.DataFrame) -> bytes:
-    return made.to_json(orient="records", lines=True, date_format="iso").encode()
+def as_lines(frame: pd.DataFrame) -> bytes:
+    return frame.to_json(orient="records", lines=True, date_format="iso").encode()
 
 
 FORMS: list[tuple[str, Callable[[pd.DataFrame], bytes]]] = [
@@ -74,7 +74,7 @@ FORMS: list[tuple[str, Callable[[pd.DataFrame], bytes]]] = [
 
 @pytest.fixture
 def limit_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets how much of a table may be in memory, in MiB, and how few rows are read at a time."""
+    """Sets the memory limit for a table in MiB and makes each chunk only a few rows."""
 
     def limit(mib: float) -> None:
         monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
@@ -86,62 +86,62 @@ def limit_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return limit
 
 
-def read_both_ways(
-    content: bytes, filename: str, home: Path, limit: Callable[[float], None], **asked: object
+def read_at_once_and_in_chunks(
+    content: bytes, filename: str, home: Path, limit: Callable[[float], None], **choice: object
 ) -> list[Prepared]:
-    """The data as it is read at once, and as it is read by stretches."""
-    found = []
+    """The data read at once and read in chunks."""
+    datasets = []
     for mib in (1_000.0, 0.01):
         limit(mib)
         info = add_file(content, filename, home)
-        found.append(prepare(DataChoice(dataset=info.name, **asked), home))  # type: ignore[arg-type]
-    assert not found[0].raw.large
-    assert not found[0].files
-    assert found[1].raw.large
-    assert set(found[1].files) == set(found[1].inputs)
-    return found
+        datasets.append(prepare(DataChoice(dataset=info.name, **choice), home))  # type: ignore[arg-type]
+    assert not datasets[0].raw.large
+    assert not datasets[0].files
+    assert datasets[1].raw.large
+    assert set(datasets[1].files) == set(datasets[1].inputs)
+    return datasets
 
 
-def assert_identical(one: Prepared, other: Prepared) -> None:
-    assert one.schema == other.schema
-    assert one.preprocess == other.preprocess
-    assert one.fingerprint == other.fingerprint
-    assert one.warnings == other.warnings
-    for name in one.inputs:
-        assert one.inputs[name].dtype == other.inputs[name].dtype
-        assert torch.equal(one.inputs[name], other.inputs[name]), name
-    assert torch.equal(one.target, other.target)
-    for part in one.split:
-        assert torch.equal(one.split[part], other.split[part])
-    for row in (0, 17, len(one.target) - 1):
-        assert repr(one.row(row)) == repr(other.row(row))
+def assert_identical(first: Prepared, second: Prepared) -> None:
+    assert first.schema == second.schema
+    assert first.preprocess == second.preprocess
+    assert first.fingerprint == second.fingerprint
+    assert first.warnings == second.warnings
+    for name in first.inputs:
+        assert first.inputs[name].dtype == second.inputs[name].dtype
+        assert torch.equal(first.inputs[name], second.inputs[name]), name
+    assert torch.equal(first.target, second.target)
+    for part in first.split:
+        assert torch.equal(first.split[part], second.split[part])
+    for row in (0, 17, len(first.target) - 1):
+        assert repr(first.row(row)) == repr(second.row(row))
 
 
 @pytest.mark.parametrize(("filename", "written"), FORMS)
 def test_streamed_table_is_bitwise_equal(
     filename: str, written: Callable[[pd.DataFrame], bytes], tmp_path: Path, limit_memory: Callable[[float], None]
 ) -> None:
-    assert_identical(*read_both_ways(written(table()), filename, tmp_path, limit_memory, seed=3))
+    assert_identical(*read_at_once_and_in_chunks(written(table()), filename, tmp_path, limit_memory, seed=3))
 
 
 def test_streamed_localized_cells_are_bitwise_equal(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
-    """Dates such as 31.12.2024, decimal commas, groups of three digits, and blanks around cells."""
-    made = table()
-    prices = [f"{1_000 + place * 7.25:,.2f}".translate(str.maketrans(",.", ".,")) for place in range(ROWS)]
-    made = made.assign(
+    """Dates such as 31.12.2024, decimal commas, thousands separators and padded cells."""
+    frame = table()
+    prices = [f"{1_000 + row * 7.25:,.2f}".translate(str.maketrans(",.", ".,")) for row in range(ROWS)]
+    frame = frame.assign(
         day=pd.date_range("2020-01-01", periods=ROWS, freq="D").strftime("%d.%m.%Y"),
         price=prices,
-        label=made["label"].fillna("no"),
-        size=[f" {value:.6f} ".replace(".", ",") if place % 5 else " NA " for place, value in enumerate(made["size"])],
+        label=frame["label"].fillna("no"),
+        size=[f" {value:.6f} ".replace(".", ",") if row % 5 else " NA " for row, value in enumerate(frame["size"])],
     )
-    text = made.to_csv(index=False, sep=";")
-    one, other = read_both_ways(text.encode(), "a.csv", tmp_path, limit_memory, seed=3)
-    assert_identical(one, other)
-    assert isinstance(other.raw, Table)
-    assert {"price", "size", "day (days)"} <= set(other.raw.numbers)
-    assert other.raw.numbers["price"][3] == 1_021.75
-    assert np.isnan(other.raw.numbers["size"][5])
-    assert other.raw.numbers["day (days)"][40] == (pd.Timestamp("2020-02-10") - pd.Timestamp(0)).days
+    text = frame.to_csv(index=False, sep=";")
+    in_memory, streamed = read_at_once_and_in_chunks(text.encode(), "a.csv", tmp_path, limit_memory, seed=3)
+    assert_identical(in_memory, streamed)
+    assert isinstance(streamed.raw, Table)
+    assert {"price", "size", "day (days)"} <= set(streamed.raw.numbers)
+    assert streamed.raw.numbers["price"][3] == 1_021.75
+    assert np.isnan(streamed.raw.numbers["size"][5])
+    assert streamed.raw.numbers["day (days)"][40] == (pd.Timestamp("2020-02-10") - pd.Timestamp(0)).days
 
 
 @pytest.mark.parametrize(
@@ -162,43 +162,47 @@ def test_streamed_localized_cells_are_bitwise_equal(tmp_path: Path, limit_memory
 def test_streamed_column_settings_are_bitwise_equal(
     options: dict[str, object], tmp_path: Path, limit_memory: Callable[[float], None]
 ) -> None:
-    made = table()
-    made["whole"] = made["whole"].fillna(3) + 1
-    made["label"] = made["label"].fillna("no")
-    assert_identical(*read_both_ways(as_parquet(made), "a.parquet", tmp_path, limit_memory, seed=5, options=options))
+    frame = table()
+    frame["whole"] = frame["whole"].fillna(3) + 1
+    frame["label"] = frame["label"].fillna("no")
+    assert_identical(
+        *read_at_once_and_in_chunks(as_parquet(frame), "a.parquet", tmp_path, limit_memory, seed=5, options=options)
+    )
 
 
 def test_streamed_texts_are_tokenized_identically(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
     random = np.random.default_rng(4)
     words = np.array("the a cat dog sleeps runs on under red blue chair table".split())
-    texts = [" ".join(random.choice(words, 3 + place % 5)) for place in range(ROWS)]
-    made = pd.DataFrame({"text": texts, "label": ["cat" if "cat" in text else "other" for text in texts]})
-    one, other = read_both_ways(as_parquet(made), "a.parquet", tmp_path, limit_memory)
-    assert one.preprocess["fields"][0]["encoding"] == "words"
-    assert_identical(one, other)
+    texts = [" ".join(random.choice(words, 3 + row % 5)) for row in range(ROWS)]
+    frame = pd.DataFrame({"text": texts, "label": ["cat" if "cat" in text else "other" for text in texts]})
+    in_memory, streamed = read_at_once_and_in_chunks(as_parquet(frame), "a.parquet", tmp_path, limit_memory)
+    assert in_memory.preprocess["fields"][0]["encoding"] == "words"
+    assert_identical(in_memory, streamed)
 
 
 def test_streamed_statistics_and_overview_are_identical(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
     content = as_parquet(table())
-    one, other = read_both_ways(content, "a.parquet", tmp_path, limit_memory)
-    assert statistics(one).columns == statistics(other).columns
-    assert statistics(one).remarks == statistics(other).remarks
+    in_memory, streamed = read_at_once_and_in_chunks(content, "a.parquet", tmp_path, limit_memory)
+    assert statistics(in_memory).columns == statistics(streamed).columns
+    assert statistics(in_memory).remarks == statistics(streamed).remarks
     names = [path.parent.name for path in (tmp_path / "data").glob("*/table.*")]
     first, second = (columns(DataChoice(dataset=name), tmp_path) for name in names)
     assert first == second
-    assert columns(DataChoice(dataset=names[0]), tmp_path) == first  # what was counted is remembered
+    assert columns(DataChoice(dataset=names[0]), tmp_path) == first  # the counts are cached
     assert {column.name: column.missing for column in first}["label"] == int(table()["label"].isna().sum())
 
 
 def test_streamed_import_reports_progress(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
     limit_memory(0.01)
-    told: list[tuple[float, str]] = []
-    add_file(as_parquet(table()), "a.parquet", tmp_path, progress=lambda share, what: told.append((share, what)))
-    shares = [share for share, _ in told]
+    reports: list[tuple[float, str]] = []
+    add_file(
+        as_parquet(table()), "a.parquet", tmp_path, progress=lambda share, message: reports.append((share, message))
+    )
+    shares = [share for share, _ in reports]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert len(set(shares)) > 8
-    assert any(what == "Storing row 1,024 of 3,000" for _, what in told)
+    assert any(message == "Storing row 1,024 of 3,000" for _, message in reports)
 
 
 def test_local_file_is_imported_as_a_stream(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
@@ -215,20 +219,20 @@ def test_encoding_maps_are_reused_and_limited_in_number(tmp_path: Path, limit_me
     name = add_file(as_parquet(table(600)), "a.parquet", tmp_path).name
     maps = tmp_path / "data" / name / "maps"
     first = prepare(DataChoice(dataset=name, seed=0), tmp_path)
-    made = {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")}
-    kept = first.inputs["features"].clone()
-    assert list(made) == [one.path for one in first.files.values()]
+    inodes = {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")}
+    features = first.inputs["features"].clone()
+    assert list(inodes) == [map_file.path for map_file in first.files.values()]
     clear_cache()
     prepare(DataChoice(dataset=name, seed=0), tmp_path)
-    assert {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")} == made
+    assert {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")} == inodes
     for seed in range(1, 6):
         prepare(DataChoice(dataset=name, seed=seed), tmp_path)
     assert len(list(maps.glob("rows-*"))) <= 4
     assert not list(maps.glob(".half-*"))
-    # Who read one that is gone by now still can.
-    assert torch.equal(first.inputs["features"], kept)
+    # Data read from a deleted map stays readable.
+    assert torch.equal(first.inputs["features"], features)
     file = first.files["features"]
-    assert np.array_equal(file.read(7, 20), kept[7:20].numpy())
+    assert np.array_equal(file.read(7, 20), features[7:20].numpy())
     remove(name, tmp_path)
     assert not maps.exists()
 
@@ -236,11 +240,11 @@ def test_encoding_maps_are_reused_and_limited_in_number(tmp_path: Path, limit_me
 def test_truncated_encoding_map_is_rebuilt(tmp_path: Path, limit_memory: Callable[[float], None]) -> None:
     limit_memory(0.01)
     name = add_file(as_parquet(table(600)), "a.parquet", tmp_path).name
-    whole = prepare(DataChoice(dataset=name), tmp_path).inputs["features"].clone()
+    features = prepare(DataChoice(dataset=name), tmp_path).inputs["features"].clone()
     (path,) = (tmp_path / "data" / name / "maps").glob("rows-*/0.bin")
     path.write_bytes(path.read_bytes()[:-8])
     clear_cache()
-    assert torch.equal(prepare(DataChoice(dataset=name), tmp_path).inputs["features"], whole)
+    assert torch.equal(prepare(DataChoice(dataset=name), tmp_path).inputs["features"], features)
 
 
 def test_streamed_import_rejects_invalid_files(
@@ -283,27 +287,27 @@ np.savez(sys.argv[2], **found)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process has reserved")
-def test_reading_a_column_reserves_no_more_memory_than_it_needs(tmp_path: Path) -> None:
+def test_reading_a_column_reserves_little_memory(tmp_path: Path) -> None:
     rows = 300_000
-    some = np.arange(rows) % 7 == 0
-    whole, real = np.arange(rows, dtype=np.int64), np.linspace(0, 1, rows)
+    every_seventh = np.arange(rows) % 7 == 0
+    integers, floats = np.arange(rows, dtype=np.int64), np.linspace(0, 1, rows)
     columns = {
-        "whole": pa.array(whole),
-        "missing": pa.array(whole, mask=some),
-        "yes": pa.array(some),
-        "real": pa.array(real, mask=some),
+        "whole": pa.array(integers),
+        "missing": pa.array(integers, mask=every_seventh),
+        "yes": pa.array(every_seventh),
+        "real": pa.array(floats, mask=every_seventh),
     }
-    made, numbers = pa.table(columns), tmp_path / "numbers.npz"
-    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as file, pa.ipc.new_file(file, made.schema) as writer:
-        writer.write_table(made, max_chunksize=65_536)
-    asked = [sys.executable, "-c", RESERVED, str(tmp_path / "t.arrow"), str(numbers)]
-    told = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert int(told.stdout) < 200 * 2**20
+    arrow_table, numbers = pa.table(columns), tmp_path / "numbers.npz"
+    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as file, pa.ipc.new_file(file, arrow_table.schema) as writer:
+        writer.write_table(arrow_table, max_chunksize=65_536)
+    command = [sys.executable, "-c", RESERVED, str(tmp_path / "t.arrow"), str(numbers)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 200 * 2**20
     expected = {
-        "whole": whole,
-        "missing": np.where(some, np.nan, whole),
-        "yes": some,
-        "real": np.where(some, np.nan, real),
+        "whole": integers,
+        "missing": np.where(every_seventh, np.nan, integers),
+        "yes": every_seventh,
+        "real": np.where(every_seventh, np.nan, floats),
     }
     for name, values in np.load(numbers).items():
         assert np.array_equal(values, expected[name][100:290_000].astype(np.float64), equal_nan=True), name
@@ -324,7 +328,7 @@ def test_stored_columns_index_like_sequences() -> None:
     texts, numbers = StoredTexts(stored, "text"), StoredNumbers(stored, "number")
     assert (texts[-1], numbers[-2]) == ("b", 1.0)
     assert texts.index("b") == 1
-    with pytest.raises(ValueError):  # noqa: PT011 - the sequences of Python say no more
+    with pytest.raises(ValueError):  # noqa: PT011 - Python's sequences do not give a message either
         texts.index("absent")
     empty = stored[np.zeros(2, dtype=bool)]
     for values, index in (

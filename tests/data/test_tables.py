@@ -1,4 +1,4 @@
-"""Tables that people bring: what is read, what is refused, and in which words."""
+"""Uploaded tables: what is read, what is rejected, and with which messages."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_headerless_first_line_is_data(home: Path) -> None:
     assert data.schema.target.classes == ("ham", "spam")
 
 
-def test_header_name_that_is_also_a_value_stays_a_header(home: Path) -> None:
+def test_header_name_matching_a_cell_stays_a_header(home: Path) -> None:
     table = {"a": NUMBERS, "c": ["a", "b", "c", "d"] * (ROWS // 4), "1": np.arange(ROWS) % 2}
     data = read(csv(table), home)
     assert _features(data) == ("a", "c = a", "c = b", "c = c", "c = d", "c = (other)")
@@ -130,8 +130,8 @@ def test_column_with_late_text_is_text_throughout(home: Path) -> None:
 def test_every_parquet_type_is_read(home: Path, values: Any, expected: tuple[str, ...]) -> None:
     table = {"own": values, "size": NUMBERS, "label": np.arange(ROWS) % 2}
     data = read(parquet(table), home, "data.parquet")
-    found = sorted(_features(data))
-    assert tuple(found[:2]) == expected
+    features = sorted(_features(data))
+    assert tuple(features[:2]) == expected
     assert data.inputs["features"].isfinite().all()
     assert statistics(data).rows == ROWS
 
@@ -154,7 +154,7 @@ def test_dates_become_days_months_and_weekdays(home: Path, dates: list[str], day
     expected = [moment if moment.tz is None else moment.tz_convert("UTC") for moment in expected]
     assert data.raw.numbers["when (month)"][:2].tolist() == [moment.month for moment in expected]
     assert data.raw.numbers["when (weekday)"][:2].tolist() == [moment.weekday() for moment in expected]
-    for index in (0, 1):  # a row to predict for holds the date as it was in the file
+    for index in (0, 1):  # a prediction row holds the date as in the file
         row = {"when": dates[index], "size": str(table["size"][index])}
         assert torch.allclose(data.encode(row)["features"][0], data.inputs["features"][index], atol=1e-6)
     with pytest.raises(DataError, match="takes dates such as"):
@@ -193,12 +193,12 @@ def test_imputation_and_scaling_match_scikit_learn(home: Path) -> None:
     train = data.split["train"].numpy()
     numeric = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit(table[["size", "same"]].iloc[train])
     places = [data.schema.inputs[0].columns.index(name) for name in ("size", "same")]
-    found = data.inputs["features"].numpy()
-    assert np.allclose(found[:, places], numeric.transform(table[["size", "same"]]), atol=1e-5)
+    features = data.inputs["features"].numpy()
+    assert np.allclose(features[:, places], numeric.transform(table[["size", "same"]]), atol=1e-5)
     kinds = table[["kind"]].fillna("").astype(str)
     hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(kinds.iloc[train]).transform(kinds)
     place = data.schema.inputs[0].columns.index("kind = ")
-    assert np.array_equal(found[:, place : place + 4], hot)
+    assert np.array_equal(features[:, place : place + 4], hot)
 
 
 def test_fitted_state_ignores_validation_and_test_rows(home: Path) -> None:
@@ -240,7 +240,7 @@ def test_target_column_is_found_by_name(home: Path) -> None:
     assert prepare(DataChoice(dataset=info.name), home).schema.target.name == "kind"
 
 
-def test_rows_without_a_target_are_dropped_with_a_warning(home: Path) -> None:
+def test_rows_without_target_are_dropped_with_warning(home: Path) -> None:
     table = pd.DataFrame(columns())
     table.loc[:9, "label"] = None
     data = read(table.to_csv(index=False).encode(), home)
@@ -279,7 +279,7 @@ def test_text_column_is_selectable_in_a_numeric_table(home: Path) -> None:
         read(csv(only), home, text=None)
 
 
-# ---------------------------------------------------------------- refusals
+# ---------------------------------------------------------------- rejections
 
 _NONE = [float("nan")] * ROWS
 REFUSED = {

@@ -1,4 +1,4 @@
-"""Files of tagged words: their words are the tokens, and entities are counted on them."""
+"""Tagged word files: each word is one token, and entities are counted on words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from netloom.training import OBJECTIVES
 from tests.data.crafted import packed
 from tests.networks import chain
 
-# What the tokeniser of plain texts takes to pieces, among words that it leaves whole.
+# Words that the plain-text tokenizer splits, among words that it does not.
 ODD = (
     "@paulwalk",
     "http://bit.ly/a-b?c=1",
@@ -45,7 +45,7 @@ Sentence = list[tuple[str, str]]
 
 @cache
 def sentences() -> dict[str, list[Sentence]]:
-    """Sentences by the file that they stand in; those of the test are longer than any in training."""
+    """Sentences by file; test sentences are longer than any training sentence."""
     random = np.random.default_rng(8)
 
     def written(most: int) -> Sentence:
@@ -57,22 +57,22 @@ def sentences() -> dict[str, list[Sentence]]:
 
 def files() -> bytes:
     blocks = {
-        name: "\n\n".join("\n".join(f"{word}\t{tag}" for word, tag in sentence) for sentence in found) + "\n"
-        for name, found in sentences().items()
+        name: "\n\n".join("\n".join(f"{word}\t{tag}" for word, tag in sentence) for sentence in file_sentences) + "\n"
+        for name, file_sentences in sentences().items()
     }
     return packed({f"{name}.conll": text.encode() for name, text in blocks.items()})
 
 
 def conlleval(tags: list[str]) -> set[tuple[int, int, str]]:
-    """Entities as CoNLL's scorer has them: chunks that begin and end where one of two neighbouring tags says so."""
-    found, begun = set(), 0
+    """Entities as CoNLL's scorer defines them: chunks start and end where one of two adjacent tags says so."""
+    entities, start = set(), 0
     around = [("O", ""), *[(tag[0], tag[2:]) for tag in tags], ("O", "")]
     for place, ((last, kind), (mark, other)) in enumerate(pairwise(around)):
         if last != "O" and (mark in "OB" or kind != other):
-            found.add((begun, place - 1, kind))
+            entities.add((start, place - 1, kind))
         if mark == "B" or (mark == "I" and (last == "O" or kind != other)):
-            begun = place
-    return found
+            start = place
+    return entities
 
 
 @pytest.fixture
@@ -81,39 +81,39 @@ def data(home: Path) -> Prepared:
 
 
 def in_file(data: Prepared, split: str) -> dict[int, Sentence]:
-    """The sentences of a part by their rows, which are in the order of the files."""
+    """The sentences of a split by row, in file order."""
     name = {"train": "train", "validation": "dev", "test": "test"}[split]
     return dict(zip(sorted(data.split[split].tolist()), _with_begin_tags(sentences()[name]), strict=True))
 
 
-def _with_begin_tags(found: list[Sentence]) -> list[Sentence]:
-    """An I- that goes on with nothing begins, as the reader says of it."""
-    made = []
-    for sentence in found:
+def _with_begin_tags(tagged_sentences: list[Sentence]) -> list[Sentence]:
+    """Turns each I- tag that continues nothing into a B- tag, as the reader reports."""
+    corrected = []
+    for sentence in tagged_sentences:
         starts = {(first, kind) for first, _, kind in conlleval([tag for _, tag in sentence])}
-        made.append(
+        corrected.append(
             [
                 (word, f"B-{tag[2:]}" if (place, tag[2:]) in starts else tag)
                 for place, (word, tag) in enumerate(sentence)
             ]
         )
-    return made
+    return corrected
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_conll_words_are_tokens_aligned_with_tags(data: Prepared, split: str) -> None:
     vocabulary = data.token_field("text").vocabulary
-    seen = {word.lower() for sentence in sentences()["train"] for word, _ in sentence}
-    assert set(vocabulary[2:]) == seen
+    training_words = {word.lower() for sentence in sentences()["train"] for word, _ in sentence}
+    assert set(vocabulary[2:]) == training_words
     for row, sentence in in_file(data, split).items():
         words, tags = [word.lower() for word, _ in sentence], [tag for _, tag in sentence]
         ids = data.inputs["text"][row].tolist()
         assert [vocabulary[number] for number in ids[: len(words)]] == words
-        assert set(ids[len(words) :]) <= {0}  # and no word is cut, though training has no such sentence
+        assert set(ids[len(words) :]) <= {0}  # no word is truncated, although no training sentence is as long
         target = data.target[row].tolist()
         assert [data.schema.target.classes[number] for number in target if number != IGNORE] == tags
-        shown = data.example(row)
-        assert (list(shown.tokens), list(shown.tags)) == (words, tags)
+        example = data.example(row)
+        assert (list(example.tokens), list(example.tags)) == (words, tags)
 
 
 def test_entity_f1_matches_conlleval(data: Prepared) -> None:
@@ -125,8 +125,8 @@ def test_entity_f1_matches_conlleval(data: Prepared) -> None:
     for line, row in zip(output.argmax(2).tolist(), rows.tolist(), strict=True):
         tags = [tag for _, tag in true[row]]
         pairs.append((conlleval(tags), conlleval([classes[number] for number in line[: len(tags)]])))
-    right = sum(len(one & other) for one, other in pairs)
-    expected = 2 * right / sum(len(one) + len(other) for one, other in pairs)
+    right = sum(len(first & second) for first, second in pairs)
+    expected = 2 * right / sum(len(first) + len(second) for first, second in pairs)
     assert 0.2 < expected < 0.8
     tagging = OBJECTIVES["tagging"].configured(Training(), data, "cpu")
     assert tagging.evaluate(output, data, rows, "test").metrics["entity_f1"] == pytest.approx(expected)
@@ -151,12 +151,12 @@ def test_predictions_and_explanations_are_per_word(home: Path) -> None:
     dataset = add_file(files(), "words.zip", home).name
     data = prepare(DataChoice(dataset=dataset), home)
     run = trained(data, dataset, home)
-    row, sentence = max(in_file(data, "test").items(), key=lambda one: len(one[1]))
+    row, sentence = max(in_file(data, "test").items(), key=lambda item: len(item[1]))
     words = [word for word, _ in sentence]
     by_row, given, string = predict(run, [data.row(row), {"text": words}, {"text": "@paulwalk is"}])
     assert len(by_row["prediction"]) == len(words)
     assert given == by_row
-    assert len(string["prediction"]) == 3  # a string is split as any text: @, paulwalk and is
+    assert len(string["prediction"]) == 3  # a string is tokenized like any text: @, paulwalk, is
     inputs, example = read_example(data, {"text": words})
     assert torch.equal(inputs["text"][0], data.inputs["text"][row])
     assert example.tokens == data.example(row).tokens
@@ -185,7 +185,7 @@ def test_word_lists_are_tokens_or_joined_for_other_tokenizers() -> None:
 
 
 def form() -> None:
-    """The box in which a text is changed; runs by itself within Streamlit."""
+    """The text box, run by itself in Streamlit."""
     import streamlit as st
 
     from netloom.ui.explain.custom_example import typed
@@ -196,6 +196,6 @@ def form() -> None:
 def test_text_box_preserves_word_lists() -> None:
     app = AppTest.from_function(form, default_timeout=60).run()
     assert [box.value for box in app.text_area] == ["@a b c .", "@a b"]
-    assert app.session_state.found == [["@a", "b c", "."], "@a b"]  # as they were, while nobody typed
+    assert app.session_state.found == [["@a", "b c", "."], "@a b"]  # unchanged without input
     app.text_area[0].set_value("@new b .").run()
     assert app.session_state.found == [["@new", "b", "."], "@a b"]

@@ -1,4 +1,4 @@
-"""Targets of a table that are more than one class or number."""
+"""Table targets beyond a single class or number."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_cells_may_hold_several_labels() -> None:
     raw = read(target="topics", task="multi_label")
     assert (raw.target_kind, raw.classes) == ("labels", ("music", "news", "sport"))
     assert raw.target[:6].tolist() == [[0, 1, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 0]]
-    assert len(raw) == 80  # a row without labels is a row
+    assert len(raw) == 80  # rows without labels are kept
 
 
 def test_boolean_columns_become_labels() -> None:

@@ -1,4 +1,4 @@
-"""The texts that were written for Netloom: enough of them, and nothing twice."""
+"""The texts written for Netloom: enough of them, without duplicates."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def test_intents_are_plentiful_and_disjoint_across_splits() -> None:
 
 
 def test_intent_words_are_not_accidentally_joined() -> None:
-    """No two words were joined where a space was forgotten."""
+    """No space is missing between two words."""
     data = prepare(DataChoice(dataset="intents"))
     words = [word for word in data.token_field("text").vocabulary[2:] if word.isalpha()]
-    known = set(words)
-    joined = [word for word in words if any(word[: len(start)] == start and word[len(start) :] in known
+    vocabulary = set(words)
+    joined = [word for word in words if any(word[: len(start)] == start and word[len(start) :] in vocabulary
               for start in ("please", "youto", "you", "could", "would"))]  # fmt: skip
     assert set(joined) <= {"yours", "your"}
 
@@ -52,7 +52,7 @@ def test_tales_are_long_without_repetition() -> None:
 
 
 def test_trigrams_beat_bigrams_on_tales() -> None:
-    """Knowing two letters before must help over knowing one, or no network could beat the bigrams."""
+    """Two preceding letters must predict better than one, or no network could beat the bigrams."""
     data = prepare(DataChoice(dataset="tales"))
     size = data.schema.inputs[0].vocabulary
     assert size is not None

@@ -1,4 +1,4 @@
-"""Byte pairs, letters and words: our own tokeniser, which needs Python alone, against Hugging Face's library."""
+"""Netloom's pure-Python tokenizer (byte pairs, characters and words), compared with Hugging Face's library."""
 
 from __future__ import annotations
 
@@ -43,16 +43,19 @@ LETTERS = [
 
 
 def sentences(count: int, seed: int) -> list[str]:
-    """Texts of words that come again, with all sorts of characters among them."""
+    """Texts of recurring words, with many kinds of characters among them."""
     random = np.random.default_rng(seed)
     stems = ["".join(random.choice(LETTERS, random.integers(1, 9))) for _ in range(400)]
     ranks = 1 / np.arange(1, len(stems) + 1)
     picked = (random.choice(len(stems), random.integers(0, 12), p=ranks / ranks.sum()) for _ in range(count))
-    return [str(random.choice(["", " ", "  "])).join([" ".join(stems[place] for place in one), "!?"]) for one in picked]
+    return [
+        str(random.choice(["", " ", "  "])).join([" ".join(stems[index] for index in indices), "!?"])
+        for indices in picked
+    ]
 
 
 def huggingface_tokenizer(field: dict[str, Any]) -> Tokenizer:
-    """What was learned, given to the library."""
+    """The learned merges and vocabulary as a Hugging Face tokenizer."""
     names = field["vocabulary"][2:]
     vocabulary = {name: number for number, name in enumerate(names)}
     tokenizer = Tokenizer(models.BPE(vocabulary, [(left, right) for left, right in field["merges"]]))
@@ -75,10 +78,10 @@ def test_tokenizer_matches_huggingface_on_thousands_of_texts(field: dict[str, An
     assert len(field["vocabulary"]) == 700
     texts = sentences(2_000, 2) + list(_builtin_texts())
     reference = huggingface_tokenizer(field).encode_batch(texts)
-    for text, found in zip(texts, reference, strict=True):
-        assert token_encoder(field).tokens(text) == found.tokens, text
-    merged = sum(len(found.ids) for found in reference) / sum(len(text.encode()) for text in texts)
-    assert merged < 0.8  # so that there was something to merge
+    for text, encoding in zip(texts, reference, strict=True):
+        assert token_encoder(field).tokens(text) == encoding.tokens, text
+    merged = sum(len(encoding.ids) for encoding in reference) / sum(len(text.encode()) for text in texts)
+    assert merged < 0.8  # so the merges were used
 
 
 def _builtin_texts() -> Iterator[str]:
@@ -91,11 +94,11 @@ def _builtin_texts() -> Iterator[str]:
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=80))
 def test_tokenizer_matches_huggingface_and_round_trips_any_text(field: dict[str, Any], text: str) -> None:
-    found = token_encoder(field).tokens(text)
-    if text.isprintable() or text.isascii():  # the library takes no lone surrogates, which are none of these
-        assert found == huggingface_tokenizer(field).encode(text).tokens
-    assert unbyte(found) == text.encode("utf-8", "replace").decode()
-    assert set(found) <= set(field["vocabulary"])
+    tokens = token_encoder(field).tokens(text)
+    if text.isprintable() or text.isascii():  # the library rejects lone surrogates, which are neither
+        assert tokens == huggingface_tokenizer(field).encode(text).tokens
+    assert unbyte(tokens) == text.encode("utf-8", "replace").decode()
+    assert set(tokens) <= set(field["vocabulary"])
 
 
 def test_token_ids_are_truncated_and_right_padded(field: dict[str, Any]) -> None:
@@ -139,8 +142,8 @@ def test_dataset_tokenization_can_be_changed(kind: str) -> None:
     data = prepare(DataChoice(dataset="reviews", options=options))
     example = data.example(7)
     assert "".join(example.tokens) == example.text
-    found = data.encode({"text": example.text})["text"]
-    assert found.tolist() == data.inputs["text"][7:8].tolist()
+    encoded = data.encode({"text": example.text})["text"]
+    assert encoded.tolist() == data.inputs["text"][7:8].tolist()
     assert data.schema.inputs[0].vocabulary == len(data.token_field("text").vocabulary)
 
 
@@ -170,8 +173,8 @@ def test_image_and_series_scaling_follow_settings() -> None:
         )
         row = {"image": data.row(3)["image"].tolist()}
         assert np.array_equal(data.encode(row)["image"][0].numpy(), data.inputs["image"][3].numpy())
-        found: np.ndarray = data.inputs["image"][data.split["train"]].numpy()
-        return found
+        values: np.ndarray = data.inputs["image"][data.split["train"]].numpy()
+        return values
 
     unit = pictures("unit")
     assert 0 <= unit.min() < unit.max() <= 1
@@ -179,5 +182,5 @@ def test_image_and_series_scaling_follow_settings() -> None:
     assert np.allclose(by_channel.mean((0, 2, 3)), 0, atol=1e-4)
     assert np.allclose(by_channel.std((0, 2, 3)), 1, atol=1e-4)
     series = prepare(DataChoice(dataset="sine", options={"fields": {"series": {"scale": "minmax"}}}))
-    found = series.inputs["series"][series.split["train"]]
-    assert (found.min().item(), found.max().item()) == (0, 1)
+    values = series.inputs["series"][series.split["train"]]
+    assert (values.min().item(), values.max().item()) == (0, 1)

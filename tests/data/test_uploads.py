@@ -1,4 +1,4 @@
-"""Tables and pictures that people bring, as they come out of their programs."""
+"""Tables and images as users upload them from other programs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_added_table_is_listed_and_prepared(home: Path) -> None:
     )
     assert info.columns == ("height", "width", "kind")
     second = add_file(plain(), "x.csv", home, name="Other", target="height")
-    assert [found.name for found in datasets(home) if not found.builtin] == [second.name, info.name]
+    assert [dataset.name for dataset in datasets(home) if not dataset.builtin] == [second.name, info.name]
     assert (second.title, second.task) == ("Other", "regression")
     data = prepare(DataChoice(dataset=info.name), home)
     assert data.schema.target.classes == ("a", "b")
@@ -70,7 +70,7 @@ def test_removed_upload_no_longer_exists(home: Path) -> None:
     choice = DataChoice(dataset=info.name)
     prepare(choice, home)
     remove(info.name, home)
-    assert all(found.builtin for found in datasets(home))
+    assert all(dataset.builtin for dataset in datasets(home))
     assert list((home / "data").iterdir()) == []
     for attempt in (lambda: prepare(choice, home), lambda: remove(info.name, home)):
         with pytest.raises(DataError, match="does not exist any more"):
@@ -157,7 +157,7 @@ def test_missing_category_equals_an_empty_string(home: Path) -> None:
     assert data.encode({"a": None, "b": 1})["features"].tolist() == data.encode({"a": "", "b": 1})["features"].tolist()
 
 
-def test_rows_without_a_target_are_dropped_with_a_warning(home: Path) -> None:
+def test_rows_without_target_are_dropped_with_warning(home: Path) -> None:
     data = _add(lines("a,y", (f"{i},{'' if i % 4 == 0 else 'pq'[i % 2]}" for i in range(80))), home)
     assert data.schema.rows == 60
     assert any("20 rows without a value" in warning for warning in data.warnings)
@@ -184,7 +184,7 @@ def test_dates_become_numeric_features(home: Path) -> None:
         (["31/12/2023", "01/02/2024"], ["2023-12-31", "2024-02-01"]),
         (["1,234.50", "12"], [1234.5, 12.0]),
         (["-1,234,567", "+12"], [-1234567.0, 12.0]),
-        # What can be meant in two ways is left as it is.
+        # Ambiguous cells stay unchanged.
         (["03/04/2023", "01/02/2024"], None),
         (["31.12.2023", "13/31/2023"], None),
         (["1,234", "12,000"], None),
@@ -192,8 +192,8 @@ def test_dates_become_numeric_features(home: Path) -> None:
 )
 def test_localized_cells_are_parsed_when_unambiguous(cells: list[str], read: list[Any] | None) -> None:
     table, _ = read_table("\n".join(["a\tb", *(f"{cell}\t1" for cell in [*cells, ""])]).encode(), "text", "x.tsv")
-    found = [value.date().isoformat() if hasattr(value, "date") else value for value in table["a"][:2]]
-    assert found == (cells if read is None else read)
+    values = [value.date().isoformat() if hasattr(value, "date") else value for value in table["a"][:2]]
+    assert values == (cells if read is None else read)
     assert pd.isna(table["a"][2])
 
 
@@ -225,8 +225,8 @@ def test_integers_beyond_float_range_stay_text(home: Path) -> None:
 
 
 def test_target_is_inferred_by_name_or_position(home: Path) -> None:
-    named = lines("label,a", (f"{'pq'[i % 2]},{i}" for i in range(40)))
-    assert _add(named, home).schema.target.name == "label"
+    with_label_column = lines("label,a", (f"{'pq'[i % 2]},{i}" for i in range(40)))
+    assert _add(with_label_column, home).schema.target.name == "label"
     assert _add(plain(), home).schema.target.name == "kind"
     assert _add(plain(), home, target="width").schema.target.name == "width"
     data = _add(plain(), home, target="width", task="regression")
@@ -236,27 +236,27 @@ def test_target_is_inferred_by_name_or_position(home: Path) -> None:
 
 def test_summary_names_the_selected_target(home: Path) -> None:
     info = add_file(plain(), "people.csv", home)
-    said = []
-    wanted: list[dict[str, Any]] = [{}, {"target": "width"}]
-    for options in wanted:
+    targets = []
+    option_sets: list[dict[str, Any]] = [{}, {"target": "width"}]
+    for options in option_sets:
         choice = DataChoice(dataset=info.name, options=options)
-        said.append(summary(info, prepare(choice, home), choice).rpartition(" ")[2])
-    assert said == ["kind", "width"]
+        targets.append(summary(info, prepare(choice, home), choice).rpartition(" ")[2])
+    assert targets == ["kind", "width"]
 
 
-def test_split_column_is_the_split_and_not_the_target(home: Path) -> None:
+def test_split_column_is_not_the_target(home: Path) -> None:
     words = ("train", "Training", "VAL", "dev", "Test")
     table = lines("a,kind,split", (f"{i},{'pq'[i % 2]},{words[i % 5]}" for i in range(60)))
     data = _add(table, home)
     assert (data.schema.target.name, _columns(data)) == ("kind", ("a",))
     for name, places in (("train", (0, 1)), ("validation", (2, 3)), ("test", (4,))):
         assert sorted(data.split[name]) == [row for row in range(60) if row % 5 in places]
-    asked = _add(table, home, target="split")  # whoever says so predicts it all the same
-    assert asked.schema.target.name == "split"
+    as_target = _add(table, home, target="split")  # selecting it as the target overrides this
+    assert as_target.schema.target.name == "split"
     with pytest.raises(DataError, match="'split' has the value 'boat'; expected train, validation or test"):
         _add(table.replace(b"dev", b"boat"), home)
-    other = _add(table.replace(b"dev", b"boat").replace(b"split", b"by"), home)  # ways to travel, say
-    assert other.schema.target.name == "by"
+    unrelated = _add(table.replace(b"dev", b"boat").replace(b"split", b"by"), home)  # e.g. means of transport
+    assert unrelated.schema.target.name == "by"
 
 
 def test_numeric_classes_keep_their_values(home: Path) -> None:
@@ -376,8 +376,8 @@ def test_images_of_any_size_and_mode_are_read(home: Path) -> None:
 
 
 def test_listed_info_equals_the_returned_info(home: Path) -> None:
-    made: list[DatasetInfo] = [
+    infos: list[DatasetInfo] = [
         add_file(plain(), "a.csv", home),
         add_file(packed(folders()), "b.zip", home),
     ]
-    assert {info.name: info for info in datasets(home) if not info.builtin} == {info.name: info for info in made}
+    assert {info.name: info for info in datasets(home) if not info.builtin} == {info.name: info for info in infos}

@@ -1,4 +1,4 @@
-"""Columns whose cells hold several values: inferred as a file is added, encoded multi-hot, and of use everywhere."""
+"""Columns whose cells hold several values: inferred on import, encoded multi-hot, and supported by every feature."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def choice(home: Path) -> DataChoice:
 
 @pytest.fixture(scope="module")
 def run(choice: DataChoice, home: Path) -> TrainedRun:
-    found = schema(choice, home)
-    assert found is not None
-    source = ("Input", found.inputs[0].parameters())
+    data_schema = schema(choice, home)
+    assert data_schema is not None
+    source = ("Input", data_schema.inputs[0].parameters())
     training = Training(epochs=2, batch_size=16)
     return fit_here(chain(source, ("Linear", {"units": 2}), data=choice, training=training), home)
 
@@ -70,10 +70,10 @@ def test_cells_with_recurring_values_are_inferred_as_sets(joint: str) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        [f"Nr {row}|Street {row}" for row in range(200)],  # nothing recurs
+        [f"Nr {row}|Street {row}" for row in range(200)],  # no value recurs
         ["Austin, TX", "Boston, MA", "Salem, MA", "Dallas, TX"] * 50,  # always two parts: a record
         ["1,5", "2,5", "3"] * 60,  # numbers
-        ["red", "green|blue", "red", "green", "red"] * 40,  # few hold the mark
+        ["red", "green|blue", "red", "green", "red"] * 40,  # few cells have the separator
     ],
 )
 def test_other_cells_are_not_inferred_as_sets(values: list[str]) -> None:
@@ -95,8 +95,8 @@ def test_set_encoding_matches_multi_label_binarizer(choice: DataChoice, home: Pa
 
 def test_set_cells_may_be_lists_or_strings(choice: DataChoice, home: Path) -> None:
     data = prepare(choice, home)
-    ways: list[Any] = ["Comedy|Drama", " Drama | Comedy", ["Drama", "Comedy"], "Comedy|Martian|Drama"]
-    first, *others = [data.encode({"year": 1999, "genres": way})["features"] for way in ways]
+    notations: list[Any] = ["Comedy|Drama", " Drama | Comedy", ["Drama", "Comedy"], "Comedy|Martian|Drama"]
+    first, *others = [data.encode({"year": 1999, "genres": notation})["features"] for notation in notations]
     assert first[0, 1:].sum() == 2
     for other in others:
         assert torch.equal(first, other)
@@ -121,23 +121,23 @@ def test_csv_and_json_rows_get_the_same_predictions(run: TrainedRun, tmp_path: P
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     (tmp_path / "rows.csv").write_text("genres;year\nComedy | Drama;1999\nHorror|Martian;1970\n")
     files = [read_rows(str(tmp_path / name), run.data.preprocess).rows for name in ("rows.json", "rows.csv")]
-    each = [predict(run, found) for found in files]
+    each = [predict(run, parsed) for parsed in files]
     assert each[0] == each[1]
     assert each[0][1]["unknown"] == {"genres": "Martian"}
 
 
 def test_explanation_has_an_attribution_per_set_value(run: TrainedRun) -> None:
-    found = explain(run, "integrated_gradients", 0)
-    assert found.labels["features"] == ("year", *(f"genres: {value}" for value in GENRES))
-    assert found.attributions["features"].shape == (1 + len(GENRES),)
+    explanation = explain(run, "integrated_gradients", 0)
+    assert explanation.labels["features"] == ("year", *(f"genres: {value}" for value in GENRES))
+    assert explanation.attributions["features"].shape == (1 + len(GENRES),)
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interpreter]:
-    """One with torch, safetensors and numpy."""
-    made = bare.Interpreter(bare.build(tmp_path_factory.mktemp("bare")), ("torch", "safetensors.torch", "numpy"))
-    yield made
-    made.close()
+    """An interpreter with torch, safetensors and numpy."""
+    interpreter = bare.Interpreter(bare.build(tmp_path_factory.mktemp("bare")), ("torch", "safetensors.torch", "numpy"))
+    yield interpreter
+    interpreter.close()
 
 
 def test_exported_bundle_is_bitwise_equal_without_netloom(
@@ -153,8 +153,8 @@ def test_exported_bundle_is_bitwise_equal_without_netloom(
     (tmp_path / "taken" / "rows.json").write_text(json.dumps(rows))
     done = python.run(tmp_path / "taken", "-c", f"import sys; sys.path.insert(0, '.'); {code}")
     assert done.returncode == 0, done.stderr
-    ours = torch.cat([run.data.encode(row)["features"] for row in rows])
-    assert done.stdout.strip() == ours.numpy().tobytes().hex()
+    features = torch.cat([run.data.encode(row)["features"] for row in rows])
+    assert done.stdout.strip() == features.numpy().tobytes().hex()
 
 
 def editor() -> None:
@@ -169,15 +169,15 @@ def editor() -> None:
 
 def test_example_editor_offers_training_values() -> None:
     app = AppTest.from_function(editor).run()
-    (found,) = app.multiselect
-    assert found.options == ["Action", "Comedy", "Martian"]
-    assert found.value == ["Comedy", "Martian"]
-    found.set_value(["Action", "Comedy"]).run()
+    (multiselect,) = app.multiselect
+    assert multiselect.options == ["Action", "Comedy", "Martian"]
+    assert multiselect.value == ["Comedy", "Martian"]
+    multiselect.set_value(["Action", "Comedy"]).run()
     assert app.session_state["now"] == "Action|Comedy"
 
 
 def faulty(home: Path, genres: list[str]) -> tuple[DataChoice, dict[str, Finding]]:
-    """The findings about a column of sets."""
+    """The findings for a column of sets."""
     dice = random.Random(2)
     rows = [f"{dice.randint(1950, 2020)},{text},{'yes' if dice.random() < 0.5 else 'no'}" for text in genres]
     content = "\n".join(["year,genres,liked", *rows]).encode()
@@ -186,8 +186,8 @@ def faulty(home: Path, genres: list[str]) -> tuple[DataChoice, dict[str, Finding
 
 
 def findings(choice: DataChoice, home: Path) -> dict[str, Finding]:
-    made = report(prepare(choice, home), choice, home, heavy=False)
-    return {finding.code: finding for finding in made.findings if "genres" in finding.columns}
+    quality_report = report(prepare(choice, home), choice, home, heavy=False)
+    return {finding.code: finding for finding in quality_report.findings if "genres" in finding.columns}
 
 
 def test_clean_sets_have_no_findings(tmp_path: Path) -> None:
@@ -195,22 +195,24 @@ def test_clean_sets_have_no_findings(tmp_path: Path) -> None:
 
 
 def test_empty_sets_are_found(tmp_path: Path) -> None:
-    _, found = faulty(tmp_path, [*cells(), "", " | ", ""])
-    assert set(found) == {"empty_sets"}
-    assert found["empty_sets"].count == 3
-    assert found["empty_sets"].rows == (200, 201, 202)
-    assert found["empty_sets"].severity == "hint"
+    _, findings_by_code = faulty(tmp_path, [*cells(), "", " | ", ""])
+    assert set(findings_by_code) == {"empty_sets"}
+    assert findings_by_code["empty_sets"].count == 3
+    assert findings_by_code["empty_sets"].rows == (200, 201, 202)
+    assert findings_by_code["empty_sets"].severity == "hint"
 
 
 def test_common_set_value_is_found(tmp_path: Path) -> None:
-    _, found = faulty(tmp_path, [f"{text}|Movie" if row else text for row, text in enumerate(cells())])
-    assert set(found) == {"common_set_values"}
-    assert "'Movie'" in found["common_set_values"].message
+    _, findings_by_code = faulty(tmp_path, [f"{text}|Movie" if row else text for row, text in enumerate(cells())])
+    assert set(findings_by_code) == {"common_set_values"}
+    assert "'Movie'" in findings_by_code["common_set_values"].message
 
 
 def test_rare_set_values_are_found_and_fixed(tmp_path: Path) -> None:
-    choice, found = faulty(tmp_path, [f"{text}|Western" if row < 3 else text for row, text in enumerate(cells())])
-    rare = found["rare_set_values"]
+    choice, findings_by_code = faulty(
+        tmp_path, [f"{text}|Western" if row < 3 else text for row, text in enumerate(cells())]
+    )
+    rare = findings_by_code["rare_set_values"]
     assert "1 value of 'genres' is in fewer than 5 rows: 'Western'" in rare.message
     assert rare.fix is not None
     after = DataChoice.model_validate({**choice.model_dump(mode="json"), **rare.fix.edit["data"]})
@@ -219,15 +221,15 @@ def test_rare_set_values_are_found_and_fixed(tmp_path: Path) -> None:
 
 
 def test_similar_set_values_are_found(tmp_path: Path) -> None:
-    _, found = faulty(
+    _, findings_by_code = faulty(
         tmp_path, [text.replace("Sci-Fi", "sci fi") if row % 2 else text for row, text in enumerate(cells())]
     )
-    assert set(found) == {"similar_set_values"}
-    assert all(repr(value) in found["similar_set_values"].message for value in ("Sci-Fi", "sci fi"))
+    assert set(findings_by_code) == {"similar_set_values"}
+    assert all(repr(value) in findings_by_code["similar_set_values"].message for value in ("Sci-Fi", "sci fi"))
 
 
 def test_streamed_sets_give_the_same_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    genres = [*cells(count=2_400), "", *["Comedy|Musical"] * 40]  # the last chunk has a value that no other has
+    genres = [*cells(count=2_400), "", *["Comedy|Musical"] * 40]  # a value that only the last chunk has
     rows = [f"{1950 + row % 70},{text},{'yes' if row % 3 else 'no'}" for row, text in enumerate(genres)]
     content = "\n".join(["year,genres,liked", *rows]).encode()
     prepared, remarks = [], []
