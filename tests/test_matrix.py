@@ -22,7 +22,7 @@ from netloom.tasks import tasks
 from netloom.templates import templates
 from netloom.templates.starting import start, starters
 from netloom.validation.project_check import check_project, refit_edits, with_fields
-from tests.data.brought import BROUGHT
+from tests.data.brought import EXAMPLE_FILES
 
 # Small built-in datasets that cover what no upload of `BROUGHT` covers.
 BUILT_IN: dict[str, dict[str, Any]] = {
@@ -89,7 +89,7 @@ def uploads_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_choice(name: str, home: Path) -> DataChoice:
     if name in BUILT_IN:
         return DataChoice(dataset=name, options=dict(BUILT_IN[name]))
-    return DataChoice(dataset=add_file(BROUGHT[name][0](), name, home).name)
+    return DataChoice(dataset=add_file(EXAMPLE_FILES[name][0](), name, home).name)
 
 
 @cache
@@ -171,7 +171,7 @@ def test_every_task_is_accepted_or_rejected_with_a_message(name: str, uploads_ho
 
 
 def test_matrix_covers_all_data_and_tasks() -> None:
-    assert set(CELLS) == {*BROUGHT, *BUILT_IN}
+    assert set(CELLS) == {*EXAMPLE_FILES, *BUILT_IN}
     assert set(" ".join(CELLS.values()).split()) == set(tasks()) - {"distillation"}  # needs an earlier run
 
 

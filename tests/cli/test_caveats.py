@@ -9,7 +9,7 @@ from netloom.document import write
 from netloom.templates import templates
 from netloom.templates.starting import start
 from tests.cli.conftest import Console
-from tests.data.crafted import lines
+from tests.data.crafted import make_csv
 
 LEAK_WARNING = "'alive' all but gives the target away"
 
@@ -17,7 +17,7 @@ LEAK_WARNING = "'alive' all but gives the target away"
 def test_split_folders_are_added_as_one_dataset(console: Console, tmp_path: Path) -> None:
     for part, rows in (("train", range(60)), ("test", range(60, 80))):
         (tmp_path / part).mkdir()
-        (tmp_path / part / "rows.csv").write_bytes(lines("n,label", (f"{row},{'pq'[row % 2]}" for row in rows)))
+        (tmp_path / part / "rows.csv").write_bytes(make_csv("n,label", (f"{row},{'pq'[row % 2]}" for row in rows)))
     for files in (("train", "test"), ("train/rows.csv", "test/rows.csv")):
         added = console("data", "add", *(tmp_path / name for name in files), "--json")
         assert added.code == 0, added.err
@@ -27,7 +27,7 @@ def test_split_folders_are_added_as_one_dataset(console: Console, tmp_path: Path
 
 def test_target_leak_is_reported_by_every_command(console: Console, tmp_path: Path) -> None:
     rows = (f"{row * 7 % 50},{'yn'[row % 2]},{row % 2}" for row in range(80))
-    (tmp_path / "leak.csv").write_bytes(lines("n,alive,label", rows))
+    (tmp_path / "leak.csv").write_bytes(make_csv("n,alive,label", rows))
     name = str(console("data", "add", tmp_path / "leak.csv", "--target", "label", "--json").value["name"])
     assert LEAK_WARNING in console("data", "show", name).out
     project = start(templates()["breast_cancer"], default_choice(name, console.home), "leak", console.home)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Console
-from tests.data.samples import columns, csv
+from tests.data.samples import csv_from_columns, example_columns
 
 
 @pytest.fixture
 def faulty_dataset(console: Console, tmp_path: Path) -> str:
     """A table with a constant column whose name contains markup."""
     path = tmp_path / "faulty.csv"
-    path.write_bytes(csv(columns(**{"<script>x</script>": 1})))
+    path.write_bytes(csv_from_columns(example_columns(**{"<script>x</script>": 1})))
     answer = console("data", "add", path, "--target", "label", "--json")
     assert answer.code == 0, answer.err
     return str(answer.value["name"])

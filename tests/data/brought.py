@@ -14,7 +14,7 @@ import pandas as pd
 import soundfile
 from PIL import Image
 
-from tests.data.crafted import lines, packed
+from tests.data.crafted import make_csv, make_zip
 
 WORDS = "the a my your this that cat dog bird house tree river is was runs sleeps sings falls red blue old".split()
 GOOD, BAD = ("good", "fine", "lovely"), ("bad", "awful", "poor")
@@ -56,7 +56,7 @@ def npz(**arrays: np.ndarray) -> bytes:
 def idx_zip() -> bytes:
     pixels, labels = bars(120)
     parts = {"train": slice(0, 90), "t10k": slice(90, 120)}
-    return packed(
+    return make_zip(
         {f"{name}-images-idx3-ubyte.gz": gzip.compress(idx(pixels[part])) for name, part in parts.items()}
         | {f"{name}-labels-idx1-ubyte": idx(labels[part]) for name, part in parts.items()}
     )
@@ -89,7 +89,7 @@ def labelled_pictures() -> bytes:
         for i, value in enumerate(bright)
     }
     rows = [f"p{i}.png,{value / 10:.2f},{'dark' if value < 128 else 'light'}" for i, value in enumerate(bright)]
-    return packed({**pictures, "labels.csv": lines("file,brightness,label", rows)})
+    return make_zip({**pictures, "labels.csv": make_csv("file,brightness,label", rows)})
 
 
 def picture_pairs() -> bytes:
@@ -98,7 +98,7 @@ def picture_pairs() -> bytes:
     random = np.random.default_rng(2)
     pairs = random.integers(0, 40, (120, 2))
     rows = [f"{a}.png,{b}.png,{'same' if labels[a] == labels[b] else 'different'}" for a, b in pairs]
-    return packed({**pictures, "pairs.csv": lines("one,two,verdict", rows)})
+    return make_zip({**pictures, "pairs.csv": make_csv("one,two,verdict", rows)})
 
 
 def masks(form: str = "index") -> bytes:
@@ -119,7 +119,7 @@ def masks(form: str = "index") -> bytes:
             members[f"set/masks/{number:02}.png"] = png(mask, palette=colors.ravel().tolist())
         else:
             members[f"set/masks/{number:02}_mask.png"] = png(colors[mask])
-    return packed(members)
+    return make_zip(members)
 
 
 def sentence(random: np.random.Generator, count: int = 5) -> str:
@@ -128,7 +128,7 @@ def sentence(random: np.random.Generator, count: int = 5) -> str:
 
 def text_folders() -> bytes:
     random = np.random.default_rng(4)
-    return packed(
+    return make_zip(
         {
             f"reviews/{name}/{i}.txt": f"{sentence(random)} {random.choice(kind)} {sentence(random, 3)}.\n".encode()
             for name, kind in (("positive", GOOD), ("negative", BAD))
@@ -139,7 +139,7 @@ def text_folders() -> bytes:
 
 def text_lines() -> bytes:
     random = np.random.default_rng(5)
-    return packed(
+    return make_zip(
         {
             f"{name}.txt": "\n".join(f"{sentence(random)} {random.choice(kind)}" for _ in range(30)).encode()
             for name, kind in (("positive", GOOD), ("negative", BAD))
@@ -175,7 +175,7 @@ def text_pairs() -> bytes:
     for i in range(80):
         first = sentence(random)
         rows.append(f"{first},{first + ' indeed' if i % 2 else sentence(random)},{i % 2}")
-    return lines("question1,question2,duplicate", rows)
+    return make_csv("question1,question2,duplicate", rows)
 
 
 def tone(frequency: float, seconds: float, rate: int, form: str = "WAV", channels: int = 1) -> bytes:
@@ -188,7 +188,7 @@ def tone(frequency: float, seconds: float, rate: int, form: str = "WAV", channel
 
 def sounds() -> bytes:
     """Low and high tones of several lengths, sample rates, formats and channel counts."""
-    return packed(
+    return make_zip(
         {
             f"tones/{name}/{i}.{('wav', 'flac')[i % 2]}": tone(
                 pitch + 7 * i, 0.2 + 0.01 * i, (8_000, 16_000)[i % 2], ("WAV", "FLAC")[i % 2], 1 + i % 2
@@ -202,14 +202,14 @@ def sounds() -> bytes:
 def series(rows: int = 300) -> bytes:
     times = pd.date_range("2024-01-01", periods=rows, freq="h")
     wave = np.sin(np.arange(rows) / 5)
-    return lines("time,other,value", (f"{t},{-3 * v:.4f},{v:.4f}" for t, v in zip(times, wave, strict=True)))
+    return make_csv("time,other,value", (f"{t},{-3 * v:.4f},{v:.4f}" for t, v in zip(times, wave, strict=True)))
 
 
 def ratings() -> bytes:
     random = np.random.default_rng(8)
     users, items = random.normal(size=12), random.normal(size=9)
     rows = [f"{u},film {i},{3 + users[u] + items[i]:.1f}" for u in range(12) for i in range(9) if random.random() < 0.9]
-    return lines("user_id,movie,rating", rows)
+    return make_csv("user_id,movie,rating", rows)
 
 
 def graphs() -> bytes:
@@ -221,11 +221,11 @@ def graphs() -> bytes:
         ring = graph % 2
         edges += [f"{graph},{node},{(node + 1) % count}" for node in range(count if ring else count - 1)]
         labels.append(f"{graph},{('chain', 'ring')[ring]}")
-    return packed(
+    return make_zip(
         {
-            "nodes.csv": lines("graph,node,atom,charge", nodes),
-            "edges.csv": lines("graph,source,target", edges),
-            "graphs.csv": lines("graph,shape", labels),
+            "nodes.csv": make_csv("graph,node,atom,charge", nodes),
+            "edges.csv": make_csv("graph,source,target", edges),
+            "graphs.csv": make_csv("graph,shape", labels),
         }
     )
 
@@ -275,11 +275,11 @@ def films() -> bytes:
     liked = np.array(["Comedy" in cell for cell in cells])
     years = random.integers(1950, 1990, len(cells)) + 30 * liked
     rows = (f"{y},{cell},{'yes' if like else 'no'}" for y, cell, like in zip(years, cells, liked, strict=True))
-    return lines("year,genres,liked", rows)
+    return make_csv("year,genres,liked", rows)
 
 
 # One file of each kind, with the kind that is detected.
-BROUGHT: dict[str, tuple[Callable[[], bytes], str]] = {
+EXAMPLE_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "people.xlsx": (lambda: excel({"People": people()}), "table"),
     "people.jsonl": (jsonl, "table"),
     "films.csv": (films, "table"),

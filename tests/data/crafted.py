@@ -12,23 +12,23 @@ import numpy as np
 from PIL import Image
 
 
-def lines(header: str, rows: Iterable[str], end: str = "\n") -> bytes:
+def make_csv(header: str, rows: Iterable[str], end: str = "\n") -> bytes:
     return end.join([header, *rows, ""]).encode()
 
 
-def plain(count: int = 60) -> bytes:
+def valid_csv(count: int = 60) -> bytes:
     """A table without faults."""
-    return lines("height,width,kind", (f"{i * 0.5},{i % 7},{'ab'[i % 2]}" for i in range(count)))
+    return make_csv("height,width,kind", (f"{i * 0.5},{i % 7},{'ab'[i % 2]}" for i in range(count)))
 
 
-def flat(colour: int | tuple[int, int, int], size: tuple[int, int] = (12, 10), form: str = "PNG") -> bytes:
+def solid_image(colour: int | tuple[int, int, int], size: tuple[int, int] = (12, 10), form: str = "PNG") -> bytes:
     """An image of one color."""
     stream = io.BytesIO()
     Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(stream, form)
     return stream.getvalue()
 
 
-def noise(seed: int, side: int = 16) -> bytes:
+def noise_image(seed: int, side: int = 16) -> bytes:
     """An image of random colors."""
     stream = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
@@ -36,12 +36,12 @@ def noise(seed: int, side: int = 16) -> bytes:
     return stream.getvalue()
 
 
-def folders(count: int = 20) -> dict[str, bytes]:
+def image_folders(count: int = 20) -> dict[str, bytes]:
     """Images of two classes without faults."""
-    return {f"set/{'cats' if i % 2 else 'dogs'}/{i}.png": noise(i) for i in range(count)}
+    return {f"set/{'cats' if i % 2 else 'dogs'}/{i}.png": noise_image(i) for i in range(count)}
 
 
-def packed(members: Mapping[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
+def make_zip(members: Mapping[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", how) as archive:
         for name, content in members.items():
@@ -49,7 +49,7 @@ def packed(members: Mapping[str, bytes], how: int = zipfile.ZIP_STORED) -> bytes
     return stream.getvalue()
 
 
-def linked(members: Mapping[str, bytes], name: str, to: str) -> bytes:
+def zip_with_symlink(members: Mapping[str, bytes], name: str, to: str) -> bytes:
     """A zip that contains a symbolic link."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -62,7 +62,7 @@ def linked(members: Mapping[str, bytes], name: str, to: str) -> bytes:
     return stream.getvalue()
 
 
-def directory_changed(data: bytes, offset: int, layout: str, value: int) -> bytes:
+def zip_with_patched_directory(data: bytes, offset: int, layout: str, value: int) -> bytes:
     """A zip with another value in every entry of its central directory, at `offset` bytes from the entry's start."""
     changed = bytearray(data)
     position = changed.find(b"PK\x01\x02")
@@ -72,7 +72,7 @@ def directory_changed(data: bytes, offset: int, layout: str, value: int) -> byte
     return bytes(changed)
 
 
-def huge_header(width: int, height: int) -> bytes:
+def png_with_huge_header(width: int, height: int) -> bytes:
     """A PNG of a few bytes whose header claims any size."""
 
     def _chunk(kind: bytes, content: bytes) -> bytes:

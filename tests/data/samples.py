@@ -21,7 +21,7 @@ ROWS = 80
 HOSTILE = ["</script><b>", "../../etc/passwd", "a\"b'c", "line\nbreak", "' OR 1=1 --", "{{x}}", "ünïcødé 漢字"]
 
 
-def columns(**more: Any) -> dict[str, Any]:
+def example_columns(**more: Any) -> dict[str, Any]:
     """A number, a category and a class that depends on the number."""
     random = np.random.default_rng(0)
     size = random.normal(size=ROWS)
@@ -33,51 +33,51 @@ def columns(**more: Any) -> dict[str, Any]:
     }
 
 
-def csv(table: dict[str, Any], **rest: Any) -> bytes:
+def csv_from_columns(table: dict[str, Any], **rest: Any) -> bytes:
     text: str = pd.DataFrame(table).to_csv(index=False, **rest)
     return text.encode()
 
 
-def parquet(table: dict[str, Any]) -> bytes:
+def parquet_bytes(table: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     pd.DataFrame(table).to_parquet(buffer)
     return buffer.getvalue()
 
 
 @cache
-def whole(name: str) -> Prepared:
+def builtin_data(name: str) -> Prepared:
     """A built-in dataset, prepared once for all tests of a process; tests must not modify it."""
     return prepare(DataChoice(dataset=name))
 
 
-def read(content: bytes | Path, home: Path, filename: str = "data.csv", **rest: Any) -> Prepared:
+def import_and_prepare(content: bytes | Path, home: Path, filename: str = "data.csv", **rest: Any) -> Prepared:
     """A file after import and preparation; `rest` are options of the document."""
     info = add_file(content, filename, home)
     return prepare(DataChoice(dataset=info.name, options=rest), home)
 
 
-def try_to_read(content: bytes, home: Path, filename: str) -> str:
+def import_error(content: bytes, home: Path, filename: str) -> str:
     """The error message for a file that may be invalid; an empty string if it is valid."""
     try:
-        read(content, home, filename)
+        import_and_prepare(content, home, filename)
     except DataError as error:
         return str(error)
     return ""
 
 
-def picture(shade: int = 0, size: tuple[int, int] = (12, 12), kind: str = "PNG", mode: str = "RGB") -> bytes:
+def image_bytes(shade: int = 0, size: tuple[int, int] = (12, 12), kind: str = "PNG", mode: str = "RGB") -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size, (shade, shade, 255 - shade)).convert(mode).save(buffer, kind)
     return buffer.getvalue()
 
 
-def pictures(count: int = 10) -> dict[str, bytes]:
+def class_images(count: int = 10) -> dict[str, bytes]:
     """Images of two classes."""
-    return {f"{name}/{number}.png": picture(number * 20 + place) for place, name in enumerate(["cats", "dogs"])
+    return {f"{name}/{number}.png": image_bytes(number * 20 + place) for place, name in enumerate(["cats", "dogs"])
             for number in range(count)}  # fmt: skip
 
 
-def pack(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+def make_deflated_zip(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in members.items():
@@ -85,7 +85,7 @@ def pack(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> 
     return buffer.getvalue()
 
 
-def claims(width: int, height: int) -> bytes:
+def png_with_claimed_size(width: int, height: int) -> bytes:
     """A PNG of a few bytes that claims this size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:

@@ -27,14 +27,14 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
 from netloom.modalities.encoding.tags import IGNORE
-from tests.data.samples import whole
+from tests.data.samples import builtin_data
 
 NAMES = list(builtin())
 STATED = "digits breast_cancer wine diabetes spirals moons circles shapes sine intents tales".split()
 
 
 def _data(name: str, **rest: Any) -> Prepared:
-    return prepare(DataChoice(dataset=name, **rest)) if rest else whole(name)
+    return prepare(DataChoice(dataset=name, **rest)) if rest else builtin_data(name)
 
 
 def _rows(data: Prepared) -> dict[str, set[int]]:
@@ -136,7 +136,7 @@ def test_sine_splits_share_no_value() -> None:
 
 
 def split_depends_on_the_seed(name: str) -> None:
-    raw = whole(name).raw
+    raw = builtin_data(name).raw
     first, repeated, other = (split(raw, DataChoice(dataset=name, seed=seed)) for seed in (3, 3, 4))
     for part, rows in first.items():
         assert np.array_equal(rows, repeated[part])
@@ -157,8 +157,8 @@ def splits_are_stratified_by_class(name: str) -> None:
 
 
 def reading_is_deterministic(name: str) -> None:
-    first, second = whole(name).raw, builtin()[name]().read()
-    assert first.fingerprint() == second.fingerprint() == whole(name).fingerprint
+    first, second = builtin_data(name).raw, builtin()[name]().read()
+    assert first.fingerprint() == second.fingerprint() == builtin_data(name).fingerprint
     assert np.array_equal(first.target, second.target)
 
 

@@ -14,7 +14,7 @@ from netloom.data import DataError, add_file, datasets, prepare, remove, schema
 from netloom.data.preparation.prepare import clear_cache
 from netloom.data.uploads import find_upload
 from netloom.document import DataChoice
-from tests.data.samples import columns, csv, pack, pictures
+from tests.data.samples import class_images, csv_from_columns, example_columns, make_deflated_zip
 
 
 def test_importing_the_registry_loads_no_heavy_modules() -> None:
@@ -44,7 +44,7 @@ def test_schema_stays_cached_after_the_data_is_evicted(home: Path) -> None:
 
 
 def test_removed_dataset_is_evicted_from_the_cache(home: Path) -> None:
-    info = add_file(csv(columns()), "data.csv", home)
+    info = add_file(csv_from_columns(example_columns()), "data.csv", home)
     choice = DataChoice(dataset=info.name)
     prepare(choice, home)
     schema(choice, home)
@@ -56,7 +56,7 @@ def test_removed_dataset_is_evicted_from_the_cache(home: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"created_at": 1}', b'{"id": null}'])
 def test_folder_with_invalid_metadata_is_not_listed(home: Path, content: bytes) -> None:
-    info = add_file(csv(columns()), "data.csv", home)
+    info = add_file(csv_from_columns(example_columns()), "data.csv", home)
     meta = find_upload(info.name, home) / "meta.json"
     meta.write_bytes(content)
     assert all(dataset.builtin for dataset in datasets(home))
@@ -68,9 +68,9 @@ def test_folder_with_invalid_metadata_is_not_listed(home: Path, content: bytes) 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1PAR1", b"PK\x03\x04", bytes(5_000)])
 def test_damaged_stored_file_is_reported(home: Path, kept: str, content: bytes | None) -> None:
     if kept == "images.npz":
-        info = add_file(pack(pictures()), "x.zip", home)
+        info = add_file(make_deflated_zip(class_images()), "x.zip", home)
     else:
-        info = add_file(csv(columns()), "data.csv", home)
+        info = add_file(csv_from_columns(example_columns()), "data.csv", home)
     path = find_upload(info.name, home) / kept
     path.unlink()
     if content is not None:
@@ -88,7 +88,7 @@ def test_unicode_titles_survive_an_ascii_locale(home: Path) -> None:
         "print([i.title for i in datasets(Path(sys.argv[2])) if not i.builtin][0].encode())"
     )
     path = home / "x.csv"
-    path.write_bytes(csv(columns()))
+    path.write_bytes(csv_from_columns(example_columns()))
     environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", code, str(path), str(home)], capture_output=True, text=True, env=environment, check=True

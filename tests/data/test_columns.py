@@ -22,7 +22,7 @@ from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
 from netloom.document import DataChoice, Project, blank, dumps, loads
 from netloom.modalities.encoding.rows import encode_rows, restore_rows
-from tests.data.samples import ROWS, columns, csv, read
+from tests.data.samples import ROWS, csv_from_columns, example_columns, import_and_prepare
 
 RANDOM = np.random.default_rng(3)
 PRICE = np.where(RANDOM.random(ROWS) < 0.25, np.nan, RANDOM.exponential(size=ROWS) * 50)
@@ -35,7 +35,7 @@ DAYS = pd.date_range("2023-11-20", periods=ROWS, freq="29h").strftime("%Y-%m-%dT
 def uploaded_table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A table with many column types, and the folder that it was imported into."""
     home = tmp_path_factory.mktemp("home")
-    return add_file(csv(mixed()), "data.csv", home, target="label").name, home
+    return add_file(csv_from_columns(mixed()), "data.csv", home, target="label").name, home
 
 
 def prepared_with(uploaded_table: tuple[str, Path], **columns_: Any) -> Prepared:
@@ -45,7 +45,7 @@ def prepared_with(uploaded_table: tuple[str, Path], **columns_: Any) -> Prepared
 
 
 def mixed() -> dict[str, Any]:
-    return columns(
+    return example_columns(
         price=PRICE,
         rooms=np.arange(ROWS) % 4,
         paid=["yes", "no", ""] * (ROWS // 3) + ["no"] * (ROWS % 3),
@@ -106,7 +106,9 @@ def test_numeric_imputation_matches_scikit_learn(uploaded_table: tuple[str, Path
 
 def test_quantile_scaling_with_ties_matches_scikit_learn(home: Path) -> None:
     spent = np.where(RANDOM.random(ROWS) < 0.6, 0.0, RANDOM.exponential(size=ROWS)).round(1)
-    data = read(csv(columns(spent=spent)), home, columns={"spent": {"scale": "quantile"}})
+    data = import_and_prepare(
+        csv_from_columns(example_columns(spent=spent)), home, columns={"spent": {"scale": "quantile"}}
+    )
     train = data.split["train"].numpy()
     reference = preprocessing.QuantileTransformer(n_quantiles=len(train), subsample=None).fit(spent[train, None])
     assert np.allclose(feature(data, "spent"), reference.transform(spent[:, None])[:, 0], atol=1e-6)
@@ -126,8 +128,10 @@ def test_scaling_inverts_to_original_units(uploaded_table: tuple[str, Path], sca
 
 
 def test_one_hot_encoding_matches_scikit_learn(home: Path) -> None:
-    kinds = [None if n % 9 == 0 else kind for n, kind in enumerate(columns()["kind"])]
-    data = read(csv(columns() | {"kind": kinds}), home, columns={"kind": {"impute": "most_frequent"}})
+    kinds = [None if n % 9 == 0 else kind for n, kind in enumerate(example_columns()["kind"])]
+    data = import_and_prepare(
+        csv_from_columns(example_columns() | {"kind": kinds}), home, columns={"kind": {"impute": "most_frequent"}}
+    )
     train = data.split["train"].numpy()
     reference = make_pipeline(
         SimpleImputer(strategy="most_frequent", missing_values=None), preprocessing.OneHotEncoder(sparse_output=False)
@@ -172,7 +176,7 @@ def test_constant_fill_gets_a_category_even_if_rare(home: Path, cities: int) -> 
         "city": [*city, *["unknown", ""] * 4],
         "label": ["a", "b"] * (len(city) // 2 + 4),
     }
-    info = add_file(csv(table), "c.csv", home, target="label")
+    info = add_file(csv_from_columns(table), "c.csv", home, target="label")
     options: dict[str, Any] = {"columns": {"city": {"kind": "category", "impute": "constant", "fill": "unknown"}}}
     data = prepare(DataChoice(dataset=info.name, options=options), home)
     missing = data.encode({**data.row(0), "city": ""})["features"][0].tolist()
@@ -232,18 +236,18 @@ def test_multiple_numeric_targets_are_standardized(uploaded_table: tuple[str, Pa
 
 def test_columns_with_other_roles_are_not_inputs(home: Path) -> None:
     part = (["train"] * 6 + ["Val", "test"]) * (ROWS // 8)
-    table = csv(mixed() | {"part": part, "weight": np.arange(ROWS) + 1.0})
-    data = read(table, home, columns={"part": {"role": "split"}, "weight": {"role": "weight"}})
+    table = csv_from_columns(mixed() | {"part": part, "weight": np.arange(ROWS) + 1.0})
+    data = import_and_prepare(table, home, columns={"part": {"role": "split"}, "weight": {"role": "weight"}})
     assert sorted(data.split["test"].tolist()) == list(range(7, ROWS, 8))
     assert not any(name.startswith(("part", "weight")) for name in data.schema.inputs[0].columns)
     assert data.weights is not None
     assert data.weights[data.split["train"]].mean().item() == pytest.approx(1)
     assert torch.allclose(data.weights / data.weights[0], torch.arange(1.0, ROWS + 1))
-    table = csv(mixed())
-    data = read(table, home, columns={"house": {"role": "group"}})
+    table = csv_from_columns(mixed())
+    data = import_and_prepare(table, home, columns={"house": {"role": "group"}})
     houses = [set((rows // 4).tolist()) for rows in data.split.values()]
     assert sum(map(len, houses)) == len(set().union(*houses))
-    data = read(table, home, columns={"when": {"role": "time"}})
+    data = import_and_prepare(table, home, columns={"when": {"role": "time"}})
     assert [rows.tolist() for rows in data.split.values()] == [
         list(range(56)),
         list(range(56, 68)),
@@ -296,18 +300,22 @@ def test_preprocessing_ignores_validation_and_test_rows(home: Path, uploaded_tab
     }  # fmt: skip
     for name, value in spoiled.items():
         table.loc[others, name] = value
-    second = read(table.to_csv(index=False).encode(), home, columns=EVERYTHING)
+    second = import_and_prepare(table.to_csv(index=False).encode(), home, columns=EVERYTHING)
     assert torch.equal(first.split["train"], second.split["train"])
     assert first.preprocess == second.preprocess
     table.loc[first.split["train"].numpy()[:20], ["size", "price"]] = 3.0  # training rows do have an effect
-    assert read(table.to_csv(index=False).encode(), home, columns=EVERYTHING).preprocess != first.preprocess
+    assert (
+        import_and_prepare(table.to_csv(index=False).encode(), home, columns=EVERYTHING).preprocess != first.preprocess
+    )
 
 
 def test_csv_rows_encode_as_in_training(uploaded_table: tuple[str, Path]) -> None:
     data = prepared_with(uploaded_table, **EVERYTHING)
     preprocess = json.loads(json.dumps(data.preprocess, allow_nan=False))
     # The rows of the file as a CSV reader returns them: every cell is a string.
-    rows: list[Any] = pd.read_csv(io.BytesIO(csv(mixed())), dtype=str, keep_default_na=False).to_dict("records")
+    rows: list[Any] = pd.read_csv(io.BytesIO(csv_from_columns(mixed())), dtype=str, keep_default_na=False).to_dict(
+        "records"
+    )
     for name, array in encode_rows(preprocess, rows).items():
         assert np.allclose(array, data.inputs[name].numpy(), atol=1e-6), name
 
@@ -392,7 +400,7 @@ def test_builtin_tables_accept_column_settings() -> None:
 
 def test_overview_counts_match_pandas(home: Path) -> None:
     table = pd.DataFrame(mixed())
-    info = add_file(csv(mixed()), "data.csv", home, target="label")
+    info = add_file(csv_from_columns(mixed()), "data.csv", home, target="label")
     columns_by_name = {column.name: column for column in overview(DataChoice(dataset=info.name), home)}
     assert list(columns_by_name) == list(table.columns)
     for name, column in columns_by_name.items():
@@ -410,7 +418,7 @@ def test_overview_counts_match_pandas(home: Path) -> None:
 
 
 def test_column_settings_round_trip_through_the_document(home: Path) -> None:
-    info = add_file(csv(mixed()), "data.csv", home, target="label")
+    info = add_file(csv_from_columns(mixed()), "data.csv", home, target="label")
     choice = DataChoice(dataset=info.name, split="group", folds=4, fold=2, options={"columns": EVERYTHING})
     project: Project = blank("x").model_copy(update={"data": choice})
     assert loads(dumps(project)) == project

@@ -12,7 +12,7 @@ from netloom.data.quality import report
 from netloom.data.quality.dataset_card import card, findings, markdown, save_card
 from netloom.document import DataChoice
 from netloom.store import RunArtifacts
-from tests.data.samples import columns, csv, read
+from tests.data.samples import csv_from_columns, example_columns, import_and_prepare
 
 
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "intents", "clicks", "dates", "sine", "commands", "parts"])
@@ -31,9 +31,9 @@ def test_dataset_card_describes_the_data(name: str) -> None:
 
 
 def test_dataset_card_lists_findings_and_escapes_markup(home: Path) -> None:
-    table = columns(same=1)
+    table = example_columns(same=1)
     table["label"] = [f"<b>{'[x](y)' if value == 'yes' else '# no | `'}" for value in table["label"]]
-    data = read(csv(table), home)
+    data = import_and_prepare(csv_from_columns(table), home)
     info = datasets(home)[-1]
     choice = DataChoice(dataset=info.name)
     dataset_card = card(info, data, choice, findings(report(data, choice, home, heavy=False)))

@@ -18,7 +18,14 @@ from netloom.export.archive import packages, python, sources
 from netloom.modalities.encoding.cells import EncodeError, date_part
 from netloom.modalities.encoding.rows import encode, encode_rows
 from netloom.modalities.encoding.tokenization import words
-from tests.data.samples import columns, csv, pack, pictures, read, whole
+from tests.data.samples import (
+    builtin_data,
+    class_images,
+    csv_from_columns,
+    example_columns,
+    import_and_prepare,
+    make_deflated_zip,
+)
 
 ALONE = """
 import builtins, json, sys
@@ -62,7 +69,7 @@ def _encode_in_isolation(package: Path, data: Prepared, row: int) -> dict[str, n
 
 @pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents", "tales"])
 def test_exported_encoder_runs_without_torch_or_netloom(package: Path, name: str) -> None:
-    data = whole(name)
+    data = builtin_data(name)
     for field, array in _encode_in_isolation(package, data, 3).items():
         assert array.dtype == data.inputs[field].numpy().dtype
         assert np.array_equal(array[0], data.inputs[field][3].numpy())
@@ -71,11 +78,13 @@ def test_exported_encoder_runs_without_torch_or_netloom(package: Path, name: str
 @pytest.mark.parametrize("name", [*builtin(), "table", "pictures"])
 def test_preprocessing_state_round_trips_through_json(home: Path, name: str) -> None:
     if name == "table":
-        data = read(csv(columns(when=["2024-05-31", "", "2023-01-01T12:30:00", "1969-02-03"] * 20)), home)
+        data = import_and_prepare(
+            csv_from_columns(example_columns(when=["2024-05-31", "", "2023-01-01T12:30:00", "1969-02-03"] * 20)), home
+        )
     elif name == "pictures":
-        data = read(pack(pictures()), home, "pictures.zip", size=9)
+        data = import_and_prepare(make_deflated_zip(class_images()), home, "pictures.zip", size=9)
     else:
-        data = whole(name)
+        data = builtin_data(name)
     stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
     rows = json.loads(json.dumps([_plain(data.row(row)) for row in range(8)], allow_nan=False))
     for field, array in encode_rows(stored, rows).items():
@@ -83,7 +92,7 @@ def test_preprocessing_state_round_trips_through_json(home: Path, name: str) -> 
 
 
 def test_table_encodes_csv_strings_like_typed_values(home: Path) -> None:
-    data = read(csv(columns(flag=["True", "False"] * 40)), home)
+    data = import_and_prepare(csv_from_columns(example_columns(flag=["True", "False"] * 40)), home)
     typed = data.encode({"size": 1.5, "kind": "a", "flag": True})
     texts = data.encode({"size": " 1.5 ", "kind": "a", "flag": "true"})
     assert typed["features"].tolist() == texts["features"].tolist()
@@ -93,7 +102,7 @@ def test_table_encodes_csv_strings_like_typed_values(home: Path) -> None:
 
 @pytest.mark.parametrize("cells", [[1, 2.5, None], ["1", " 2.5", ""], [1, "2.5", "NA"], [True, 2.5, "null"]])
 def test_number_encoding_ignores_their_spelling(home: Path, cells: list[Any]) -> None:
-    data = read(csv(columns()), home)
+    data = import_and_prepare(csv_from_columns(example_columns()), home)
     rows = [{"size": cell, "kind": "a"} for cell in cells]
     together = encode_rows(data.preprocess, rows)["features"]
     assert np.array_equal(together, np.concatenate([encode(data.preprocess, row)["features"] for row in rows]))
@@ -105,7 +114,7 @@ def test_number_encoding_ignores_their_spelling(home: Path, cells: list[Any]) ->
 @pytest.mark.parametrize("cell", ["many", "1,5", "inf", "-inf", math.inf, [1], {}, object(), 10**400])
 def test_table_rejects_non_numeric_cells(home: Path, cell: Any) -> None:
     with pytest.raises(DataError, match="'size' takes"):
-        read(csv(columns()), home).encode({"size": cell, "kind": "a"})
+        import_and_prepare(csv_from_columns(example_columns()), home).encode({"size": cell, "kind": "a"})
 
 
 RAGGED: list[Any] = [
@@ -118,24 +127,24 @@ RAGGED: list[Any] = [
 @pytest.mark.parametrize(("name", "field"), [("digits", "image"), ("sine", "series")])
 def test_image_and_series_reject_invalid_shapes(name: str, field: str, value: Any) -> None:
     with pytest.raises(DataError) as caught:
-        whole(name).encode({field: value})
+        builtin_data(name).encode({field: value})
     assert str(caught.value).endswith(".")
 
 
 def test_image_channels_may_be_first_last_or_absent(home: Path) -> None:
-    data = read(pack(pictures()), home, "pictures.zip", size=9)
+    data = import_and_prepare(make_deflated_zip(class_images()), home, "pictures.zip", size=9)
     pixels = data.row(0)["image"]
     assert pixels.shape == (3, 9, 9)
     turned = data.encode({"image": pixels.transpose(1, 2, 0)})["image"]
     assert turned.tolist() == data.encode({"image": pixels})["image"].tolist()
-    digits = whole("digits")
+    digits = builtin_data("digits")
     flat = digits.encode({"image": digits.row(5)["image"][0]})["image"]
     assert flat.tolist() == digits.inputs["image"][5:6].tolist()
 
 
 @pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents"])
 def test_row_without_a_field_names_the_missing_column(name: str) -> None:
-    data = whole(name)
+    data = builtin_data(name)
     with pytest.raises(EncodeError, match="has no column"):
         encode(data.preprocess, {"</script>": 1})
 

@@ -13,16 +13,16 @@ from netloom.data import DataError, prepare
 from netloom.data.preparation.fitted_state import as_kept, keep_fitted
 from netloom.document import DataChoice
 from netloom.store import RunArtifacts
-from tests.data.samples import columns, csv, read
+from tests.data.samples import csv_from_columns, example_columns, import_and_prepare
 from tests.data.test_columns import EVERYTHING, mixed
 
 
 def test_first_fitted_preprocessing_is_reused(home: Path, tmp_path: Path) -> None:
-    data = read(csv(mixed()), home, columns=EVERYTHING)
+    data = import_and_prepare(csv_from_columns(mixed()), home, columns=EVERYTHING)
     assert as_kept(data, RunArtifacts.in_directory(tmp_path)) is data
     assert keep_fitted(data, RunArtifacts.in_directory(tmp_path)) is data
     assert json.loads((tmp_path / "preprocess.json").read_text()) == data.preprocess
-    other = read(csv(mixed()), home, columns=EVERYTHING | {"size": {"scale": "none"}})
+    other = import_and_prepare(csv_from_columns(mixed()), home, columns=EVERYTHING | {"size": {"scale": "none"}})
     restored = keep_fitted(other, RunArtifacts.in_directory(tmp_path))
     assert restored.preprocess == data.preprocess
     for name, values in data.inputs.items():
@@ -43,9 +43,12 @@ def test_fitted_state_is_restored_for_every_modality(name: str, tmp_path: Path) 
 
 
 def test_changed_data_is_rejected_with_a_message(home: Path, tmp_path: Path) -> None:
-    keep_fitted(read(csv(columns(more=columns()["size"])), home), RunArtifacts.in_directory(tmp_path))
+    keep_fitted(
+        import_and_prepare(csv_from_columns(example_columns(more=example_columns()["size"])), home),
+        RunArtifacts.in_directory(tmp_path),
+    )
     with pytest.raises(DataError, match="train again"):
-        as_kept(read(csv(columns()), home), RunArtifacts.in_directory(tmp_path))
+        as_kept(import_and_prepare(csv_from_columns(example_columns()), home), RunArtifacts.in_directory(tmp_path))
 
 
 def test_empty_settings_equal_the_defaults() -> None:

@@ -17,7 +17,7 @@ from netloom.data.splits.given_splits import file_parts, given_of, part_in, part
 from netloom.data.uploads import fitting, open_source, readers
 from netloom.document import DataChoice
 from tests.data.brought import npz, png
-from tests.data.crafted import lines, packed
+from tests.data.crafted import make_csv, make_zip
 
 ROWS = 60
 NAMES = ("train", "valid", "test")  # as users name them
@@ -37,13 +37,13 @@ def _tables(head: str, cell: Callable[[int], str]) -> Callable[[str, Parts], Upl
 
     def build(layout: str, parts: Parts) -> Upload:
         if layout == "column":
-            return lines(
+            return make_csv(
                 f"{head},set", (f"{cell(row)},{NAMES[parts[row]].upper()}" for row in range(len(parts)))
             ), "a.csv"
-        files = {name: lines(head, map(cell, rows)) for name, rows in _rows_by_name(parts).items()}
+        files = {name: make_csv(head, map(cell, rows)) for name, rows in _rows_by_name(parts).items()}
         if layout == "files":
             return {f"my_{name}.csv": content for name, content in files.items()}, "my"
-        return packed({f"all/{name}/rows.csv": content for name, content in files.items()}), "a.zip"
+        return make_zip({f"all/{name}/rows.csv": content for name, content in files.items()}), "a.zip"
 
     return build
 
@@ -76,8 +76,8 @@ def _in_classes(content: Callable[[int], bytes], ending: str) -> Callable[[str, 
 
         files = {path(row): content(row) for row in range(len(parts))}
         if layout == "column":
-            files["all/split.csv"] = lines("file,split", (f"{path(r)},{NAMES[parts[r]]}" for r in range(len(parts))))
-        return packed(files), "a.zip"
+            files["all/split.csv"] = make_csv("file,split", (f"{path(r)},{NAMES[parts[r]]}" for r in range(len(parts))))
+        return make_zip(files), "a.zip"
 
     return build
 
@@ -99,12 +99,12 @@ def _listed_in_table(content: Callable[[int], bytes], ending: str, each: int = 1
         head = ",".join([*(f"file{n}" for n in range(each)), "kind"])
         rows = range(len(parts))
         if layout == "column":
-            files["labels.csv"] = lines(f"{head},split", (f"{line(row)},{NAMES[parts[row]]}" for row in rows))
+            files["labels.csv"] = make_csv(f"{head},split", (f"{line(row)},{NAMES[parts[row]]}" for row in rows))
         elif layout == "files":
-            files |= {f"{name}.csv": lines(head, map(line, some)) for name, some in _rows_by_name(parts).items()}
+            files |= {f"{name}.csv": make_csv(head, map(line, some)) for name, some in _rows_by_name(parts).items()}
         else:
-            files["labels.csv"] = lines(head, map(line, rows))
-        return packed(files), "a.zip"
+            files["labels.csv"] = make_csv(head, map(line, rows))
+        return make_zip(files), "a.zip"
 
     return build
 
@@ -119,8 +119,8 @@ def _masks(layout: str, parts: Parts) -> Upload:
     files |= {path(row, "masks"): _mask(row) for row in range(len(parts))}
     if layout == "column":
         rows = (f"{path(row, 'images')},{NAMES[parts[row]]}" for row in range(len(parts)))
-        files["split.csv"] = lines("file,split", rows)
-    return packed(files), "a.zip"
+        files["split.csv"] = make_csv("file,split", rows)
+    return make_zip(files), "a.zip"
 
 
 def _arrays(layout: str, parts: Parts) -> Upload:
@@ -131,7 +131,7 @@ def _arrays(layout: str, parts: Parts) -> Upload:
     if layout == "files":
         return npz(**{f"{n}_{name}": a[rows] for name, rows in _rows_by_name(parts).items() for n, a in arrays}), "a"
     files = {f"d/{name}/{n}.npy": _npy(a[rows]) for name, rows in _rows_by_name(parts).items() for n, a in arrays}
-    return packed(files), "a.zip"
+    return make_zip(files), "a.zip"
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -145,14 +145,14 @@ def _tagged(layout: str, parts: Parts) -> Upload:
         return "".join(f"w{row}\tO\nNew\tB-place\nYork\tI-place\n\n" for row in rows).encode()
 
     path = {"files": "x.{}.conll", "folders": "all/{}/x.conll"}[layout]
-    return packed({path.format(name): sentences(rows) for name, rows in _rows_by_name(parts).items()}), "a.zip"
+    return make_zip({path.format(name): sentences(rows) for name, rows in _rows_by_name(parts).items()}), "a.zip"
 
 
 def _prose(layout: str, parts: Parts) -> Upload:
     """Each split repeats its own letter: a, b or c."""
     path = {"files": "book_{}.txt", "folders": "all/{}/book.txt"}[layout]
     texts = {name: f"{'abc'[NAMES.index(name)] * 9} " * 120 for name in _rows_by_name(parts)}
-    return packed({path.format(name): text.encode() for name, text in texts.items()}), "a.zip"
+    return make_zip({path.format(name): text.encode() for name, text in texts.items()}), "a.zip"
 
 
 def _graphs(layout: str, parts: Parts) -> Upload:
@@ -162,13 +162,13 @@ def _graphs(layout: str, parts: Parts) -> Upload:
         split = [f",{NAMES[parts[row]]}" if with_split else "" for row in rows]
         labels = [f"{row},{('chain', 'ring')[row % 2]}{suffix}" for row, suffix in zip(rows, split, strict=True)]
         head = f"graph,shape{',split' if with_split else ''}"
-        return {"nodes": lines("graph,node,charge", nodes), "edges": lines("graph,source,target", edges),
-                "graphs": lines(head, labels)}  # fmt: skip
+        return {"nodes": make_csv("graph,node,charge", nodes), "edges": make_csv("graph,source,target", edges),
+                "graphs": make_csv(head, labels)}  # fmt: skip
 
     if layout == "column":
-        return packed({f"{n}.csv": c for n, c in tables(list(range(len(parts))), True).items()}), "a.zip"
+        return make_zip({f"{n}.csv": c for n, c in tables(list(range(len(parts))), True).items()}), "a.zip"
     path = {"files": "{part}_{what}.csv", "folders": "all/{part}/{what}.csv"}[layout]
-    return packed({path.format(part=name, what=table): content for name, rows in _rows_by_name(parts).items()
+    return make_zip({path.format(part=name, what=table): content for name, rows in _rows_by_name(parts).items()
                    for table, content in tables(rows).items()}), "a.zip"  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def _matrices(layout: str, parts: Parts) -> Upload:
     if layout == "column":
         return records(list(range(len(parts))), True), "a.jsonl"
     path = {"files": "{}.jsonl", "folders": "all/{}/graphs.jsonl"}[layout]
-    return packed({path.format(name): records(rows) for name, rows in _rows_by_name(parts).items()}), "a.zip"
+    return make_zip({path.format(name): records(rows) for name, rows in _rows_by_name(parts).items()}), "a.zip"
 
 
 def _sentence(row: int) -> str:
@@ -321,10 +321,13 @@ TEXTS = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(4
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"train.csv": lines(HEAD, TEXTS), "test.csv": "\n".join(TEXTS).encode()}, "same first line"),
-        ({"train.csv": lines("n,m", ["1,2"] * 20), "test.csv": b"1,2\n" * 20}, "no line of column names"),
-        ({"train.csv": lines(HEAD, TEXTS), "test.csv": lines("text,id", TEXTS)}, "lacks the columns 'label'"),
-        ({"train.csv": lines(HEAD, TEXTS), "test.csv": lines("text,label,more", (f"{s},1" for s in TEXTS))}, "'more'"),
+        ({"train.csv": make_csv(HEAD, TEXTS), "test.csv": "\n".join(TEXTS).encode()}, "same first line"),
+        ({"train.csv": make_csv("n,m", ["1,2"] * 20), "test.csv": b"1,2\n" * 20}, "no line of column names"),
+        ({"train.csv": make_csv(HEAD, TEXTS), "test.csv": make_csv("text,id", TEXTS)}, "lacks the columns 'label'"),
+        (
+            {"train.csv": make_csv(HEAD, TEXTS), "test.csv": make_csv("text,label,more", (f"{s},1" for s in TEXTS))},
+            "'more'",
+        ),
         ({f"{part}/{i}.png": _picture(i) for part in NAMES for i in range(8)}, "parts of a split"),
         ({f"{part}/{i}.wav": _wave(i) for part in NAMES for i in range(8)}, "parts of a split"),
         ({f"{part}_{i}.wav": _wave(i) for part in NAMES for i in range(8)}, "parts of a split"),
@@ -338,7 +341,7 @@ TEXTS = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(4
 )  # fmt: skip
 def test_split_names_are_never_classes(home: Path, files: dict[str, bytes], said: str) -> None:
     with pytest.raises(DataError, match=said):
-        add_file(packed(files), "a.zip", home)
+        add_file(make_zip(files), "a.zip", home)
     if all("/" not in name for name in files):
         with pytest.raises(DataError, match=said):
             add_file(dict(files), "a", home)
@@ -348,24 +351,24 @@ def test_classes_resembling_split_names_stay_classes(home: Path) -> None:
     """A class may be named like a split, and words in longer names do not name a split if the names differ
     otherwise."""
     for names in (("train", "bus"), ("train_station", "test_tube"), ("development", "sales")):
-        data = _add((packed({f"{name}/{i}.png": _picture(i) for name in names for i in range(12)}), "a.zip"), home)
+        data = _add((make_zip({f"{name}/{i}.png": _picture(i) for name in names for i in range(12)}), "a.zip"), home)
         assert data.schema.target.classes == tuple(sorted(names))
     inner = {f"{part}/{kind}/{i}.png": _picture(i) for part in ("train", "test") for kind in ("train", "bus")
              for i in range(9)}  # fmt: skip
-    data = _add((packed(inner), "a.zip"), home)
+    data = _add((make_zip(inner), "a.zip"), home)
     assert data.schema.target.classes == ("bus", "train")
     assert len(data.split["test"]) == 18
 
 
 def test_split_column_can_be_selected_or_disabled(home: Path) -> None:
     rows = [f"u{row},film {row % 7},{row % 5 + 1},{('train', 'train', 'test')[row % 3]}" for row in range(60)]
-    content = lines("user_id,movie,rating,which", rows)
+    content = make_csv("user_id,movie,rating,which", rows)
     tested = set(range(2, 60, 3))
     data = _add((content, "a.csv"), home)
     assert {int(data.row(row)["user_id"][1:]) for row in data.split["test"].tolist()} == tested
     data = _add((content, "a.csv"), home, split=None)
     assert {int(data.row(row)["user_id"][1:]) for row in data.split["test"].tolist()} != tested
-    table = lines("a,y,which", (f"{row},{'pq'[row % 2]},{('train', 'test')[row % 3 == 2]}" for row in range(60)))
+    table = make_csv("a,y,which", (f"{row},{'pq'[row % 2]},{('train', 'test')[row % 3 == 2]}" for row in range(60)))
     data = _add((table, "a.csv"), home, split=None)
     assert data.raw.given is None
     with pytest.raises(DataError, match=r"no option 'splits'.*did you mean 'split'"):
@@ -374,7 +377,7 @@ def test_split_column_can_be_selected_or_disabled(home: Path) -> None:
 
 def test_older_upload_warns_about_its_unused_split_column(home: Path) -> None:
     rows = [f"u{row},film {row % 7},{row % 5 + 1},{('train', 'train', 'test')[row % 3]}" for row in range(60)]
-    info = add_file(lines("user_id,movie,rating,split", rows), "a.csv", home)
+    info = add_file(make_csv("user_id,movie,rating,split", rows), "a.csv", home)
     meta = home / "data" / info.name / "meta.json"
     content = json.loads(meta.read_text())
     del content["options"]["split"]
@@ -388,20 +391,20 @@ def test_older_upload_warns_about_its_unused_split_column(home: Path) -> None:
 
 def test_split_names_as_classes_give_a_warning(home: Path) -> None:
     """Data imported before splits were detected, or data whose split column is the target."""
-    table = lines("n,set", (f"{row},{('train', 'test')[row % 2]}" for row in range(60)))
+    table = make_csv("n,set", (f"{row},{('train', 'test')[row % 2]}" for row in range(60)))
     data = _add((table, "a.csv"), home, target="set", split=None)
     assert any("look like the parts of a split" in note for note in data.warnings)
 
 
 def test_rows_without_a_split_are_counted(home: Path) -> None:
-    table = lines("n,kind,set", (f"{row},{'pq'[row % 2]},{('train', 'test', '')[row % 3]}" for row in range(60)))
+    table = make_csv("n,kind,set", (f"{row},{'pq'[row % 2]},{('train', 'test', '')[row % 3]}" for row in range(60)))
     data = _add((table, "a.csv"), home)
     assert sum(map(len, data.split.values())) == 40
     assert any("20 rows are in no part of the split" in note for note in data.warnings)
 
 
 def test_target_is_rejected_for_data_without_columns(home: Path) -> None:
-    content = packed({f"{name}/{i}.png": _picture(i) for name in "ab" for i in range(12)})
+    content = make_zip({f"{name}/{i}.png": _picture(i) for name in "ab" for i in range(12)})
     with pytest.raises(DataError, match="has no column to predict, so the target 'kind' cannot be used"):
         add_file(content, "a.zip", home, target="kind")
 

@@ -17,7 +17,17 @@ import pytest
 
 from netloom.data import DataError, DatasetInfo, add_file, datasets, prepare, statistics
 from netloom.document import DataChoice
-from tests.data.crafted import directory_changed, flat, folders, huge_header, lines, linked, noise, packed, plain
+from tests.data.crafted import (
+    image_folders,
+    make_csv,
+    make_zip,
+    noise_image,
+    png_with_huge_header,
+    solid_image,
+    valid_csv,
+    zip_with_patched_directory,
+    zip_with_symlink,
+)
 
 
 def _rejection_message(content: bytes | Path, filename: str, home: Path, target: str | None = None) -> str:
@@ -46,7 +56,7 @@ def _add_or_reject(content: bytes, filename: str, home: Path) -> DatasetInfo | N
 
 
 def _rows(cell: str, other: str = "1") -> bytes:
-    return lines("a,b,y", (f"{cell if i == 5 else other},{i},{i % 2}" for i in range(60)))
+    return make_csv("a,b,y", (f"{cell if i == 5 else other},{i},{i % 2}" for i in range(60)))
 
 
 @pytest.mark.parametrize(
@@ -58,17 +68,17 @@ def _rows(cell: str, other: str = "1") -> bytes:
         (b"a,b,y\n", "no rows"),
         (b"a\n1\n2\n", "one column"),
         (b"just words without any columns", "one column"),
-        (lines("a,y", (f"{i}," for i in range(60))), "is empty"),
-        (lines("a,y", (f"{i},nan" for i in range(60))), "is empty"),
-        (lines("a,y", (f",{i % 2}" for i in range(60))), "learned from"),
-        (lines("a,y", (f"{i},only" for i in range(60))), "one value"),
-        (lines("a,y", (f"{i},5" for i in range(60))), "value"),
-        (lines("a,y", (f"{i},{i % 2}" for i in range(5))), "5 usable rows"),
-        (lines("a,y", (f"{i},{i % 2 if i < 6 else ''}" for i in range(60))), "6 usable rows"),
-        (lines("a,y", (f"{i},name {i}" for i in range(60))), "too many for classes"),
-        (lines("a,y", (f"{i},{'inf' if i == 3 else i * 1.37}" for i in range(60))), "infinite"),
-        (plain().replace(b"0.5", b"0\x005"), "NUL"),
-        (plain().decode().encode("utf-16") + b"x", "not UTF-16 text at byte"),
+        (make_csv("a,y", (f"{i}," for i in range(60))), "is empty"),
+        (make_csv("a,y", (f"{i},nan" for i in range(60))), "is empty"),
+        (make_csv("a,y", (f",{i % 2}" for i in range(60))), "learned from"),
+        (make_csv("a,y", (f"{i},only" for i in range(60))), "one value"),
+        (make_csv("a,y", (f"{i},5" for i in range(60))), "value"),
+        (make_csv("a,y", (f"{i},{i % 2}" for i in range(5))), "5 usable rows"),
+        (make_csv("a,y", (f"{i},{i % 2 if i < 6 else ''}" for i in range(60))), "6 usable rows"),
+        (make_csv("a,y", (f"{i},name {i}" for i in range(60))), "too many for classes"),
+        (make_csv("a,y", (f"{i},{'inf' if i == 3 else i * 1.37}" for i in range(60))), "infinite"),
+        (valid_csv().replace(b"0.5", b"0\x005"), "NUL"),
+        (valid_csv().decode().encode("utf-16") + b"x", "not UTF-16 text at byte"),
         (b"a,b\n1,2\n" + b"1,2,3,4\n" * 30, "CSV"),
         (b'a,b\n"1,2\n' + b"1,2\n" * 30, ""),
         (b"\x00" * 5000, "has an unknown type"),
@@ -83,18 +93,18 @@ def test_broken_tables_are_rejected(home: Path, content: bytes, said: str) -> No
 
 @pytest.mark.parametrize("target", ["price", "", "A", "'; DROP", "x\ny", "../../x", "y" * 10_000])
 def test_missing_target_column_is_rejected(home: Path, target: str) -> None:
-    assert "no column" in _rejection_message(plain(), "table.csv", home, target)
+    assert "no column" in _rejection_message(valid_csv(), "table.csv", home, target)
 
 
 def test_missing_target_message_stays_short_with_long_names(home: Path) -> None:
     header = ",".join(f"{i}" + "n" * 5_000 for i in range(50))
-    _rejection_message(lines(header, (",".join("1" * 50) for _ in range(30))), "table.csv", home, "y")
+    _rejection_message(make_csv(header, (",".join("1" * 50) for _ in range(30))), "table.csv", home, "y")
 
 
 @pytest.mark.parametrize("task", ["guess", 7, None, ["regression"]])
 @pytest.mark.parametrize("option", ["task", "text", "nosuch\n"])
 def test_invalid_table_options_are_rejected(home: Path, option: str, task: Any) -> None:
-    info = add_file(plain(), "table.csv", home)
+    info = add_file(valid_csv(), "table.csv", home)
     if option in ("task", "text") and task is None:
         return
     with pytest.raises(DataError) as caught:
@@ -106,7 +116,7 @@ def test_invalid_table_options_are_rejected(home: Path, option: str, task: Any) 
     "name", ["x.exe", "x", "", "x.json", "x.pkl", "../../x.npz", "a\nb.xls", "x.zip", "x.png", "x" * 9_999]
 )
 def test_file_type_is_detected_from_content(home: Path, name: str) -> None:
-    assert add_file(plain(), name, home).columns == ("height", "width", "kind")
+    assert add_file(valid_csv(), name, home).columns == ("height", "width", "kind")
 
 
 def test_missing_file_is_rejected(home: Path) -> None:
@@ -116,7 +126,7 @@ def test_missing_file_is_rejected(home: Path) -> None:
 
 def test_oversized_file_is_rejected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.data.uploads.source.MAX_FILE_BYTES", 100)
-    assert "at most" in _rejection_message(plain(), "table.csv", home)
+    assert "at most" in _rejection_message(valid_csv(), "table.csv", home)
 
 
 @pytest.mark.parametrize(
@@ -137,14 +147,14 @@ def test_hostile_cell_is_plain_text(home: Path, cell: str) -> None:
     assert data.row(5)["a"] == cell
     assert data.row(4)["a"] == "plain"
     statistics(data)
-    info = add_file(lines("n,y", (f"{i},{cell if i % 2 else 'b'}" for i in range(60))), "table.csv", home)
+    info = add_file(make_csv("n,y", (f"{i},{cell if i % 2 else 'b'}" for i in range(60))), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
     assert data.target_text(1)[:200] == cell[:200]
 
 
 @pytest.mark.parametrize("cell", ["inf", "-inf", "1e308", "-1e308", "1e400", "9" * 40, "1e-320", "NaN"])
 def test_extreme_number_keeps_features_finite(home: Path, cell: str) -> None:
-    info = add_file(lines("a,b,y", (f"{cell if i == 5 else i},{i},{i % 2}" for i in range(60))), "table.csv", home)
+    info = add_file(make_csv("a,b,y", (f"{cell if i == 5 else i},{i},{i % 2}" for i in range(60))), "table.csv", home)
     for seed in range(4):
         data = prepare(DataChoice(dataset=info.name, seed=seed), home)
         assert data.inputs["features"].isfinite().all()
@@ -154,20 +164,20 @@ def test_extreme_number_keeps_features_finite(home: Path, cell: str) -> None:
 @pytest.mark.parametrize("cell", ["inf", "1e308", "1e200"])
 def test_columns_of_huge_numbers_stay_finite(home: Path, cell: str) -> None:
     rows = (f"{'-' if i % 2 else ''}{cell},{i},{i % 3}" for i in range(60))
-    data = prepare(DataChoice(dataset=add_file(lines("a,b,y", rows), "table.csv", home).name), home)
+    data = prepare(DataChoice(dataset=add_file(make_csv("a,b,y", rows), "table.csv", home).name), home)
     assert data.inputs["features"].isfinite().all()
     statistics(data)
 
 
 def test_target_of_huge_numbers_stays_finite(home: Path) -> None:
-    content = lines("a,y", (f"{i},{'-' if i % 2 else ''}{1 + i / 100}e307" for i in range(60)))
+    content = make_csv("a,y", (f"{i},{'-' if i % 2 else ''}{1 + i / 100}e307" for i in range(60)))
     info = _add_or_reject(content, "table.csv", home)
     if info is not None:
         assert prepare(DataChoice(dataset=info.name), home).target.isfinite().all()
 
 
 def test_empty_and_constant_columns_are_reported(home: Path) -> None:
-    info = add_file(lines("a,b,c,y", (f",7,{i},{i % 2}" for i in range(60))), "table.csv", home)
+    info = add_file(make_csv("a,b,c,y", (f",7,{i},{i % 2}" for i in range(60))), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
     assert "a" not in data.schema.inputs[0].columns
     assert any("'a' is empty" in warning for warning in data.warnings)
@@ -176,7 +186,7 @@ def test_empty_and_constant_columns_are_reported(home: Path) -> None:
 
 def test_late_text_in_a_numeric_column_is_read(home: Path) -> None:
     rows = (f"{'unknown' if i == 59_999 else i % 30},{i},{i % 2}" for i in range(60_000))
-    info = add_file(lines("a,b,y", rows), "table.csv", home)
+    info = add_file(make_csv("a,b,y", rows), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
     assert data.schema.rows == 60_000
 
@@ -202,7 +212,7 @@ def test_late_text_in_a_numeric_column_is_read(home: Path) -> None:
 )
 def test_hostile_column_names_are_plain_text(home: Path, header: str) -> None:
     rows = (f"{i * 1.5},{i % 5},{i % 2}" for i in range(60))
-    info = add_file(lines(header, rows), "table.csv", home)
+    info = add_file(make_csv(header, rows), "table.csv", home)
     assert len(set(info.columns)) == 3
     data = prepare(DataChoice(dataset=info.name), home)
     assert data.inputs["features"].shape == (60, 2)
@@ -212,7 +222,7 @@ def test_hostile_column_names_are_plain_text(home: Path, header: str) -> None:
 
 def test_date_part_columns_do_not_hide_others(home: Path) -> None:
     rows = (f"2024-01-{1 + i % 28:02},{i},{i},{i % 2}" for i in range(60))
-    info = add_file(lines("d,d (days),d (weekday),y", rows), "table.csv", home)
+    info = add_file(make_csv("d,d (days),d (weekday),y", rows), "table.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
     columns = data.schema.inputs[0].columns
     assert len(set(columns)) == len(columns) >= 4
@@ -222,7 +232,7 @@ def test_date_part_columns_do_not_hide_others(home: Path) -> None:
     "name", ["../../x.csv", "a\nb.csv", "</script>.csv", "'\";.csv", "C:\\x\\y.csv", "\ud800.csv", "n" * 9_999 + ".csv"]
 )
 def test_hostile_file_name_is_plain_text(home: Path, name: str) -> None:
-    info = add_file(plain(), name, home)
+    info = add_file(valid_csv(), name, home)
     assert [path.name for path in (home / "data").iterdir()] == [info.name]
     assert "/" not in info.title
     assert len(info.title) <= 200
@@ -266,52 +276,63 @@ ZEROS = b"\0" * 2**20
     ("content", "said"),
     [
         (lambda: b"PK\x03\x04" + b"\0" * 100, "not a readable zip"),
-        (lambda: packed(folders())[:2000], "not a readable zip"),
-        (lambda: packed({}), "no images"),
-        (lambda: packed({"a/readme.txt": b"x"}), "one column"),
-        (lambda: packed({"1.png": noise(1), "2.png": noise(2)}), "no images"),
-        (lambda: packed({f"a/{i}.png": noise(i) for i in range(20)}), "two folders"),
-        (lambda: packed(dict(list(folders().items())[:4])), "4 usable rows"),
-        (lambda: packed({**folders(), "set/cats/bomb.png": ZEROS * 40}, zipfile.ZIP_DEFLATED), "times"),
-        (lambda: packed({**folders(), "elsewhere.bin": ZEROS * 40}, zipfile.ZIP_DEFLATED), "times"),
-        (lambda: packed({**folders(), "set/cats/inner.zip": packed({"0": ZEROS * 40}, 8)}, 8), ""),
-        (lambda: packed({f"a/{i}.txt": b"" for i in range(10_001)}), "10,001 members"),
-        (lambda: packed({**folders(), "../../evil.png": noise(1)}), "outside"),
-        (lambda: packed({**folders(), "a/../../evil.png": noise(1)}), "outside"),
-        (lambda: packed({**folders(), "/etc/evil.png": noise(1)}), "outside"),
-        (lambda: packed({**folders(), "C:\\evil\\evil.png": noise(1)}), "outside"),
-        (lambda: packed({**folders(), "..\\evil.png": noise(1)}), "outside"),
-        (lambda: packed({**folders(), "..\\..\\e\nvil.png": noise(1)}), "outside"),
-        (lambda: linked(folders(), "set/cats/link.png", "/etc/passwd"), "link"),
-        (lambda: linked(folders(), "set/more", "../.."), "link"),
-        (lambda: directory_changed(packed(folders()), 8, "<H", 1), "encrypted"),
-        (lambda: directory_changed(packed(folders()), 24, "<I", 3 * 2**30), "times"),
-        (lambda: directory_changed(packed(folders()), 24, "<I", 10), "damaged"),
-        (lambda: directory_changed(packed(folders()), 20, "<I", 10), ""),
-        (lambda: directory_changed(packed(folders()), 16, "<I", 0), "damaged"),
-        (lambda: directory_changed(packed(folders()), 42, "<I", 2**31), ""),
-        (lambda: directory_changed(packed(folders()), 10, "<H", 99), ""),
-        (lambda: packed(folders(), zipfile.ZIP_LZMA), "unusual"),
-        (lambda: packed(folders(), zipfile.ZIP_BZIP2), "unusual"),
-        (lambda: packed({**folders(), "set/cats/huge.png": huge_header(8_000, 6_251)}), "50 megapixels"),
-        (lambda: packed({**folders(), "set/cats/huge.png": huge_header(2**31 - 1, 2**31 - 1)}), "megapixels"),
-        (lambda: packed({**folders(), "set/cats/empty.png": b""}), "not a readable image"),
-        (lambda: packed({**folders(), "set/cats/words.png": b"these are words"}), "not a readable image"),
+        (lambda: make_zip(image_folders())[:2000], "not a readable zip"),
+        (lambda: make_zip({}), "no images"),
+        (lambda: make_zip({"a/readme.txt": b"x"}), "one column"),
+        (lambda: make_zip({"1.png": noise_image(1), "2.png": noise_image(2)}), "no images"),
+        (lambda: make_zip({f"a/{i}.png": noise_image(i) for i in range(20)}), "two folders"),
+        (lambda: make_zip(dict(list(image_folders().items())[:4])), "4 usable rows"),
+        (lambda: make_zip({**image_folders(), "set/cats/bomb.png": ZEROS * 40}, zipfile.ZIP_DEFLATED), "times"),
+        (lambda: make_zip({**image_folders(), "elsewhere.bin": ZEROS * 40}, zipfile.ZIP_DEFLATED), "times"),
+        (lambda: make_zip({**image_folders(), "set/cats/inner.zip": make_zip({"0": ZEROS * 40}, 8)}, 8), ""),
+        (lambda: make_zip({f"a/{i}.txt": b"" for i in range(10_001)}), "10,001 members"),
+        (lambda: make_zip({**image_folders(), "../../evil.png": noise_image(1)}), "outside"),
+        (lambda: make_zip({**image_folders(), "a/../../evil.png": noise_image(1)}), "outside"),
+        (lambda: make_zip({**image_folders(), "/etc/evil.png": noise_image(1)}), "outside"),
+        (lambda: make_zip({**image_folders(), "C:\\evil\\evil.png": noise_image(1)}), "outside"),
+        (lambda: make_zip({**image_folders(), "..\\evil.png": noise_image(1)}), "outside"),
+        (lambda: make_zip({**image_folders(), "..\\..\\e\nvil.png": noise_image(1)}), "outside"),
+        (lambda: zip_with_symlink(image_folders(), "set/cats/link.png", "/etc/passwd"), "link"),
+        (lambda: zip_with_symlink(image_folders(), "set/more", "../.."), "link"),
+        (lambda: zip_with_patched_directory(make_zip(image_folders()), 8, "<H", 1), "encrypted"),
+        (lambda: zip_with_patched_directory(make_zip(image_folders()), 24, "<I", 3 * 2**30), "times"),
+        (lambda: zip_with_patched_directory(make_zip(image_folders()), 24, "<I", 10), "damaged"),
+        (lambda: zip_with_patched_directory(make_zip(image_folders()), 20, "<I", 10), ""),
+        (lambda: zip_with_patched_directory(make_zip(image_folders()), 16, "<I", 0), "damaged"),
+        (lambda: zip_with_patched_directory(make_zip(image_folders()), 42, "<I", 2**31), ""),
+        (lambda: zip_with_patched_directory(make_zip(image_folders()), 10, "<H", 99), ""),
+        (lambda: make_zip(image_folders(), zipfile.ZIP_LZMA), "unusual"),
+        (lambda: make_zip(image_folders(), zipfile.ZIP_BZIP2), "unusual"),
         (
-            lambda: packed({**folders(), "set/cats/page.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>"}),
+            lambda: make_zip({**image_folders(), "set/cats/huge.png": png_with_huge_header(8_000, 6_251)}),
+            "50 megapixels",
+        ),
+        (
+            lambda: make_zip({**image_folders(), "set/cats/huge.png": png_with_huge_header(2**31 - 1, 2**31 - 1)}),
+            "megapixels",
+        ),
+        (lambda: make_zip({**image_folders(), "set/cats/empty.png": b""}), "not a readable image"),
+        (lambda: make_zip({**image_folders(), "set/cats/words.png": b"these are words"}), "not a readable image"),
+        (
+            lambda: make_zip({**image_folders(), "set/cats/page.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>"}),
             "not a readable image",
         ),
         (
-            lambda: packed({**folders(), "set/cats/print.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"}),
+            lambda: make_zip(
+                {**image_folders(), "set/cats/print.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"}
+            ),
             "not a readable image",
         ),
-        (lambda: packed({**folders(), "set/cats/cut.png": noise(1, 64)[:500]}), "not a readable image"),
+        (lambda: make_zip({**image_folders(), "set/cats/cut.png": noise_image(1, 64)[:500]}), "not a readable image"),
         (
-            lambda: packed({**folders(), "set/cats/cut.jpg": flat((9, 9, 9), (64, 64), "JPEG")[:300]}),
+            lambda: make_zip({**image_folders(), "set/cats/cut.jpg": solid_image((9, 9, 9), (64, 64), "JPEG")[:300]}),
             "not a readable image",
         ),
-        (lambda: packed({**folders(), "set/cats/zero.png": huge_header(0, 0)}), "not a readable image"),
-        (lambda: packed({**folders(), "set/cats/a\nb</script>.png": b"x"}), "not a readable image"),
+        (
+            lambda: make_zip({**image_folders(), "set/cats/zero.png": png_with_huge_header(0, 0)}),
+            "not a readable image",
+        ),
+        (lambda: make_zip({**image_folders(), "set/cats/a\nb</script>.png": b"x"}), "not a readable image"),
     ],
 )
 def test_malicious_zips_are_rejected(home: Path, content: Callable[[], bytes], said: str) -> None:
@@ -325,7 +346,7 @@ def test_malicious_zips_are_rejected(home: Path, content: Callable[[], bytes], s
 
 
 def test_damaged_zip_stream_is_rejected(home: Path) -> None:
-    data = bytearray(packed({**folders(), "set/cats/x.png": b"abc" * 9_999}, zipfile.ZIP_DEFLATED))
+    data = bytearray(make_zip({**image_folders(), "set/cats/x.png": b"abc" * 9_999}, zipfile.ZIP_DEFLATED))
     place = data.find(b"set/cats/x.png") + len("set/cats/x.png")
     data[place : place + 20] = b"\xff" * 20
     assert "damaged" in _rejection_message(bytes(data), "x.zip", home)
@@ -333,18 +354,18 @@ def test_damaged_zip_stream_is_rejected(home: Path) -> None:
 
 def test_forged_sizes_do_not_hide_a_zip_bomb(home: Path) -> None:
     """Every member claims to be stored uncompressed, while a megabyte of zeros is compressed to a kilobyte."""
-    bomb = packed({f"set/{'ab'[i % 2]}/{i}.png": ZEROS for i in range(20)}, zipfile.ZIP_DEFLATED)
-    assert "times" in _rejection_message(directory_changed(bomb, 20, "<I", 2**20), "x.zip", home)
+    bomb = make_zip({f"set/{'ab'[i % 2]}/{i}.png": ZEROS for i in range(20)}, zipfile.ZIP_DEFLATED)
+    assert "times" in _rejection_message(zip_with_patched_directory(bomb, 20, "<I", 2**20), "x.zip", home)
 
 
 @pytest.mark.parametrize("name", [".", "./", "", "a//b.png", "set/cats/", "\x00.png", "a:b/c.png", "‮/x.txt"])
 def test_odd_zip_member_names_are_tolerated(home: Path, name: str) -> None:
-    info = _add_or_reject(packed({**folders(), name: b""}), "x.zip", home)
+    info = _add_or_reject(make_zip({**image_folders(), name: b""}), "x.zip", home)
     assert info is None or info.rows == 20
 
 
 def test_zip_bomb_is_rejected_without_unpacking(home: Path) -> None:
-    bomb = packed({**folders(), "set/cats/x.png": ZEROS * 100}, zipfile.ZIP_DEFLATED)
+    bomb = make_zip({**image_folders(), "set/cats/x.png": ZEROS * 100}, zipfile.ZIP_DEFLATED)
     start = time.process_time()
     _rejection_message(bomb, "x.zip", home)
     refused = time.process_time() - start

@@ -14,7 +14,15 @@ from PIL import Image
 from netloom.data import DataError, add_file, prepare
 from netloom.data.uploads.members import Members
 from netloom.document import DataChoice
-from tests.data.samples import HOSTILE, claims, pack, picture, pictures, read, try_to_read
+from tests.data.samples import (
+    HOSTILE,
+    class_images,
+    image_bytes,
+    import_and_prepare,
+    import_error,
+    make_deflated_zip,
+    png_with_claimed_size,
+)
 
 
 def _image_bytes(image: Image.Image, kind: str = "PNG", **rest: Any) -> bytes:
@@ -25,8 +33,8 @@ def _image_bytes(image: Image.Image, kind: str = "PNG", **rest: Any) -> bytes:
 
 def _pixels(content: bytes, home: Path, side: int, suffix: str = "png") -> np.ndarray:
     """The pixels (side, side, 3) of an image after import."""
-    members = {f"b/{n}.png": picture(n, (side, side)) for n in range(10)}
-    data = read(pack({f"a/0.{suffix}": content, **members}), home, "x.zip", size=side)
+    members = {f"b/{n}.png": image_bytes(n, (side, side)) for n in range(10)}
+    data = import_and_prepare(make_deflated_zip({f"a/0.{suffix}": content, **members}), home, "x.zip", size=side)
     pixels: np.ndarray = data.raw.row(0)["image"].transpose(1, 2, 0)
     return pixels
 
@@ -43,20 +51,20 @@ def test_pixels_round_trip_unchanged(home: Path) -> None:
 
 
 def test_only_large_images_are_resized(home: Path) -> None:
-    small = add_file(pack(pictures()), "x.zip", home)
+    small = add_file(make_deflated_zip(class_images()), "x.zip", home)
     assert prepare(DataChoice(dataset=small.name), home).schema.inputs[0].shape == (3, 12, 12)
-    large = pack({f"{'ab'[n % 2]}/{n}.png": picture(n, (300, 200)) for n in range(12)})
-    assert read(large, home, "x.zip").schema.inputs[0].shape == (3, 32, 32)
-    assert read(large, home, "x.zip", size=128).schema.inputs[0].shape == (3, 128, 128)
+    large = make_deflated_zip({f"{'ab'[n % 2]}/{n}.png": image_bytes(n, (300, 200)) for n in range(12)})
+    assert import_and_prepare(large, home, "x.zip").schema.inputs[0].shape == (3, 32, 32)
+    assert import_and_prepare(large, home, "x.zip", size=128).schema.inputs[0].shape == (3, 128, 128)
 
 
 def test_grayscale_images_have_one_channel(home: Path) -> None:
-    grey = pack({f"{'ab'[n % 2]}/{n}.png": picture(n * 9, mode="L") for n in range(12)})
-    assert read(grey, home, "x.zip").schema.inputs[0].shape == (1, 12, 12)
-    assert read(grey, home, "x.zip", grey=False).schema.inputs[0].shape == (3, 12, 12)
-    data = read(pack(pictures()), home, "x.zip", grey=True)
+    grey = make_deflated_zip({f"{'ab'[n % 2]}/{n}.png": image_bytes(n * 9, mode="L") for n in range(12)})
+    assert import_and_prepare(grey, home, "x.zip").schema.inputs[0].shape == (1, 12, 12)
+    assert import_and_prepare(grey, home, "x.zip", grey=False).schema.inputs[0].shape == (3, 12, 12)
+    data = import_and_prepare(make_deflated_zip(class_images()), home, "x.zip", grey=True)
     assert data.schema.inputs[0].shape == (1, 12, 12)
-    first = Image.open(io.BytesIO(pictures()["cats/0.png"])).convert("L")
+    first = Image.open(io.BytesIO(class_images()["cats/0.png"])).convert("L")
     assert np.array_equal(data.row(0)["image"][0], np.asarray(first))
 
 
@@ -83,17 +91,17 @@ def test_exif_orientation_is_applied(home: Path) -> None:
 
 
 def test_innermost_folders_are_classes(home: Path) -> None:
-    members = {f"set/{part}/{name}/{n}.png": picture(n) for part in ("train", "test") for name in "ab"
+    members = {f"set/{part}/{name}/{n}.png": image_bytes(n) for part in ("train", "test") for name in "ab"
                for n in range(6)}  # fmt: skip
-    data = read(pack(members), home, "x.zip")
+    data = import_and_prepare(make_deflated_zip(members), home, "x.zip")
     assert data.schema.target.classes == ("a", "b")
     assert data.schema.rows == 24
 
 
 @pytest.mark.parametrize("name", [*(name for name in HOSTILE if "/" not in name), "a:b"])
 def test_hostile_folder_names_are_plain_class_names(home: Path, name: str) -> None:
-    members = {f"{folder}/{n}.png": picture(n) for folder in (f"x/{name}", "x/other") for n in range(8)}
-    info = add_file(pack(members), f"{name}.zip", home, name=name)
+    members = {f"{folder}/{n}.png": image_bytes(n) for folder in (f"x/{name}", "x/other") for n in range(8)}
+    info = add_file(make_deflated_zip(members), f"{name}.zip", home, name=name)
     data = prepare(DataChoice(dataset=info.name), home)
     assert set(data.schema.target.classes) == {name, "other"}
     assert {path.name for path in (home / "data" / info.name).iterdir()} == {"images.npz", "meta.json"}
@@ -116,26 +124,28 @@ def test_overlapping_zip_members_do_not_hide_the_ratio(home: Path) -> None:
 
 
 def test_member_size_limit_applies_while_unpacking(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    members = pictures()
+    members = class_images()
     monkeypatch.setattr(Members.read, "__defaults__", (len(members["dogs/3.png"]) - 1,))
     with pytest.raises(DataError, match="is too large"):
-        add_file(pack(members), "x.zip", home)
+        add_file(make_deflated_zip(members), "x.zip", home)
 
 
 def test_damaged_zip_raises_only_data_errors(home: Path) -> None:
     random = np.random.default_rng(0)
-    for good in (pack(pictures()), pack(pictures(), zipfile.ZIP_STORED)):
+    for good in (make_deflated_zip(class_images()), make_deflated_zip(class_images(), zipfile.ZIP_STORED)):
         for _ in range(150):
             content = bytearray(good)
             for place in random.integers(0, len(good), random.choice([1, 3, 20])):
                 content[place] = random.integers(256)
-            assert "\n" not in try_to_read(bytes(content), home, "x.zip")
+            assert "\n" not in import_error(bytes(content), home, "x.zip")
 
 
 @pytest.mark.parametrize(("width", "height"), [(8_000, 6_251), (60_000, 60_000), (2**31 - 1, 1)])
 def test_image_with_a_huge_header_is_rejected(home: Path, width: int, height: int) -> None:
     with pytest.raises(DataError, match="pixels; at most 50 megapixels"):
-        add_file(pack({**pictures(), "cats/x.png": claims(width, height)}), "x.zip", home)
+        add_file(
+            make_deflated_zip({**class_images(), "cats/x.png": png_with_claimed_size(width, height)}), "x.zip", home
+        )
 
 
 @pytest.mark.parametrize(
@@ -152,4 +162,4 @@ def test_image_with_a_huge_header_is_rejected(home: Path, width: int, height: in
 )
 def test_invalid_options_are_rejected_with_a_message(home: Path, options: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        read(pack(pictures()), home, "x.zip", **options)
+        import_and_prepare(make_deflated_zip(class_images()), home, "x.zip", **options)

@@ -20,7 +20,7 @@ from netloom.document import DataChoice
 from netloom.modalities.encoding.field_encoder import ScaledEncoder
 from netloom.modalities.fields.series import fit_channels, fit_windows
 from tests.data.brought import labelled_pictures, masks, png, sounds
-from tests.data.crafted import packed
+from tests.data.crafted import make_zip
 
 EVERYWHERE = ("data.uploads.kinds.sounds", "modalities.fields.series")
 
@@ -79,7 +79,9 @@ def test_memory_mapped_images_are_bitwise_equal(home: Path, made: Any, monkeypat
 def test_images_of_mixed_sizes_are_resized_to_one(home: Path) -> None:
     random = np.random.default_rng(0)
     pixels = [random.integers(0, 255, (side, side), dtype=np.uint8) for side in [9, 200, 17, 130] * 4]
-    info = add_file(packed({f"{'ab'[i % 2]}/{i:02}.png": png(image) for i, image in enumerate(pixels)}), "x.zip", home)
+    info = add_file(
+        make_zip({f"{'ab'[i % 2]}/{i:02}.png": png(image) for i, image in enumerate(pixels)}), "x.zip", home
+    )
     raw = read(DataChoice(dataset=info.name, options={"size": 128}), home)
     assert isinstance(raw, Images)
     assert raw.pixels.shape == (16, 1, 128, 128)

@@ -12,7 +12,7 @@ from PIL import Image
 from netloom.data import DataError, prepare
 from netloom.document import DataChoice
 from netloom.modalities.encoding.image_field import sized
-from tests.data.samples import pack, pictures, read
+from tests.data.samples import class_images, import_and_prepare, make_deflated_zip
 
 RANDOM = np.random.default_rng(6)
 PICTURE = np.asarray(Image.fromarray(RANDOM.integers(0, 256, (7, 9, 3), dtype=np.uint8)).resize((53, 41)))
@@ -40,7 +40,7 @@ def test_grayscale_conversion_matches_pillow() -> None:
 
 
 def test_prediction_accepts_images_of_any_size(home: Path) -> None:
-    data = read(pack(pictures()), home, "pictures.zip", size=9)
+    data = import_and_prepare(make_deflated_zip(class_images()), home, "pictures.zip", size=9)
     image = np.asarray(Image.new("RGB", (30, 20), (40, 40, 215)))
     encoded = data.encode({"image": image.tolist()})["image"]
     assert encoded.shape == (1, 3, 9, 9)

@@ -21,7 +21,15 @@ from netloom.data.quality.checks.split_drift import chi_squared, kolmogorov_smir
 from netloom.data.quality.near_duplicates import near_texts
 from netloom.document import DataChoice, Project, apply, blank
 from tests.data.brought import npz
-from tests.data.samples import ROWS, columns, csv, pack, picture, read, whole
+from tests.data.samples import (
+    ROWS,
+    builtin_data,
+    csv_from_columns,
+    example_columns,
+    image_bytes,
+    import_and_prepare,
+    make_deflated_zip,
+)
 
 RANDOM = np.random.default_rng(4)
 COUNT = 400
@@ -37,7 +45,7 @@ def clean(**more: Any) -> dict[str, Any]:
 
 def report_on(table: dict[str, Any] | pd.DataFrame, home: Path, **choice: Any) -> Report:
     """The report on a table."""
-    data = read(pd.DataFrame(table).to_csv(index=False).encode(), home)
+    data = import_and_prepare(pd.DataFrame(table).to_csv(index=False).encode(), home)
     name = next(path.name for path in (home / "data").iterdir())
     data_choice = DataChoice(dataset=name, **choice)
     return report(prepare(data_choice, home) if choice else data, data_choice, home)
@@ -61,7 +69,7 @@ def test_clean_table_has_no_findings(home: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(builtin()))
 def test_builtin_datasets_have_no_remarks(name: str) -> None:
-    assert statistics(whole(name)).remarks == []
+    assert statistics(builtin_data(name)).remarks == []
 
 
 def test_duplicate_rows_are_counted_and_dropped(home: Path) -> None:
@@ -284,7 +292,7 @@ def test_rare_categories_are_found(home: Path) -> None:
 
 
 def test_split_drift_is_found(home: Path) -> None:
-    data = read(csv(clean()), home)
+    data = import_and_prepare(csv_from_columns(clean()), home)
     name = next(path.name for path in (home / "data").iterdir())
     values: np.ndarray = data.raw.numbers["n0"]  # type: ignore[attr-defined]
     order = torch.from_numpy(np.argsort(values, kind="stable"))
@@ -339,9 +347,9 @@ def test_empty_texts_are_found(home: Path) -> None:
 
 
 def test_column_statistics_match_pandas(home: Path) -> None:
-    table = pd.DataFrame(columns())
+    table = pd.DataFrame(example_columns())
     table.loc[::7, "size"] = np.nan
-    quality = statistics(read(table.to_csv(index=False).encode(), home))
+    quality = statistics(import_and_prepare(table.to_csv(index=False).encode(), home))
     size, kind = quality.columns
     assert size["missing"] == table["size"].isna().sum()
     assert (size["minimum"], size["maximum"]) == (table["size"].min(), table["size"].max())
@@ -356,11 +364,11 @@ def test_leaked_rows_are_counted_for_every_modality(home: Path) -> None:
     texts = [f"this is the sentence {n % 40}" for n in range(ROWS)]
     repeated_columns = {name: RANDOM.normal(size=ROWS // 2).repeat(2) for name in "ab"}
     for content, filename in (
-        (csv({"text": texts, "label": np.arange(ROWS) % 2}), "texts.csv"),
-        (csv(repeated_columns | {"label": np.arange(ROWS) // 2 % 2}), "table.csv"),
-        (pack({f"{'ab'[n % 2]}/{n}.png": picture(n % 2) for n in range(ROWS)}), "pictures.zip"),
+        (csv_from_columns({"text": texts, "label": np.arange(ROWS) % 2}), "texts.csv"),
+        (csv_from_columns(repeated_columns | {"label": np.arange(ROWS) // 2 % 2}), "table.csv"),
+        (make_deflated_zip({f"{'ab'[n % 2]}/{n}.png": image_bytes(n % 2) for n in range(ROWS)}), "pictures.zip"),
     ):
-        data = read(content, home, filename)
+        data = import_and_prepare(content, home, filename)
         expected = repeated(data)
         assert expected
         assert any(remark.startswith(f"{expected:,} row") for remark in statistics(data).remarks)

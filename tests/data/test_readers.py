@@ -19,8 +19,8 @@ from netloom.data.uploads import fitting, open_source, readers
 from netloom.data.uploads.kinds.arrays import Arrays
 from netloom.document import DataChoice
 from tests.data import brought
-from tests.data.brought import BROUGHT, bars, conll, excel, idx, npz, people, png, tone
-from tests.data.crafted import lines, packed, plain
+from tests.data.brought import EXAMPLE_FILES, bars, conll, excel, idx, npz, people, png, tone
+from tests.data.crafted import make_csv, make_zip, valid_csv
 
 
 def _add(content: Any, home: Path, filename: str = "x", kind: str = "", **options: Any) -> Prepared:
@@ -39,9 +39,9 @@ def test_columns_named_like_matrices_are_not_graphs(filename: str, content: byte
     assert fitting(open_source(content, filename))[0].name == kind
 
 
-@pytest.mark.parametrize("filename", BROUGHT)
+@pytest.mark.parametrize("filename", EXAMPLE_FILES)
 def test_reader_is_detected_from_content(home: Path, filename: str) -> None:
-    build, kind = BROUGHT[filename]
+    build, kind = EXAMPLE_FILES[filename]
     source = open_source(build(), "misleading.png")
     reader = fitting(source)[0]
     assert reader.name == kind
@@ -63,7 +63,7 @@ def test_reader_is_detected_from_content(home: Path, filename: str) -> None:
 def test_preview_columns_do_not_collide_with_table_columns() -> None:
     files = {f"p{n}.png": png(np.full((8, 8), 20 * n, np.uint8)) for n in range(12)}
     table = "\n".join(["image,image 1,kind", *(f"p{n}.png,p{n - 1 if n else 1}.png,{'ab'[n % 2]}" for n in range(12))])
-    source = open_source(packed({**files, "table.csv": table.encode()}), "a.zip")
+    source = open_source(make_zip({**files, "table.csv": table.encode()}), "a.zip")
     for name, columns in (("labelled_pictures", ["image'"]), ("picture_pairs", ["image 1'", "image 2"])):
         reader = readers()[name]
         preview = reader.preview(source, reader.answered(source, {}))
@@ -72,19 +72,19 @@ def test_preview_columns_do_not_collide_with_table_columns() -> None:
 
 
 def test_every_reader_is_tested() -> None:
-    assert {kind for _, kind in BROUGHT.values()} | {"picture_folders"} == set(readers())
+    assert {kind for _, kind in EXAMPLE_FILES.values()} | {"picture_folders"} == set(readers())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
 def test_table_is_read_in_any_text_encoding(home: Path, encoding: str) -> None:
-    text = plain().decode().replace("a\n", "é\n")
+    text = valid_csv().decode().replace("a\n", "é\n")
     data = _add(text.encode(encoding), home)
     assert data.schema.target.classes == ("b", "é")
     assert any("Windows-1252" in warning for warning in data.warnings) == (encoding == "cp1252")
 
 
 def test_gzipped_table_has_the_same_fingerprint(home: Path) -> None:
-    assert _add(gzip.compress(plain()), home, "x.csv.gz").fingerprint == _add(plain(), home).fingerprint
+    assert _add(gzip.compress(valid_csv()), home, "x.csv.gz").fingerprint == _add(valid_csv(), home).fingerprint
 
 
 @pytest.mark.parametrize("form", ["lines", "list", "under a name", "columns", "by key"])
@@ -127,8 +127,12 @@ def test_excel_sheet_is_selectable_and_formulas_are_rejected(home: Path) -> None
 
 
 def test_train_and_test_tables_give_the_split(home: Path) -> None:
-    head, *rows = plain(90).decode().splitlines()
-    content = {"train.csv": lines(head, rows[:60]), "test.csv": lines(head, rows[60:]), "about.json": b'["a"]'}
+    head, *rows = valid_csv(90).decode().splitlines()
+    content = {
+        "train.csv": make_csv(head, rows[:60]),
+        "test.csv": make_csv(head, rows[60:]),
+        "about.json": b'["a"]',
+    }
     data = _add(content, home)
     assert sorted(data.split["test"].tolist()) == list(range(60, 90))
     assert data.schema.inputs[0].columns == ("height", "width")
@@ -203,7 +207,7 @@ def test_array_names_include_their_folder() -> None:
     content = io.BytesIO()
     np.save(content, np.ones((20, 3)))
     files = {name: content.getvalue() for name in ("train/x.npy", "test/more.npy", "new/y.npy")}
-    source = open_source(packed(files), "a.zip")
+    source = open_source(make_zip(files), "a.zip")
     assert set(Arrays().questions(source, {})[0].choices) == {"train/x", "y"}
 
 
@@ -237,7 +241,7 @@ def test_images_can_have_a_numeric_target(home: Path) -> None:
 def test_table_names_images_by_stem_or_path(home: Path) -> None:
     pictures = {f"a/b/{i}.png": png(np.full((8, 8), i * 5, np.uint8)) for i in range(30)}
     rows = [f"{i if i % 2 else f'b/{i}.png'},{'uv'[i % 2]}" for i in range(32)]
-    data = _add(packed({**pictures, "t.csv": lines("id,y", rows)}), home, kind="labelled_pictures")
+    data = _add(make_zip({**pictures, "t.csv": make_csv("id,y", rows)}), home, kind="labelled_pictures")
     assert [int(data.row(i)["image"].mean()) for i in range(30)] == [i * 5 for i in range(30)]
     assert any("2 rows name missing files" in warning for warning in data.warnings)
 
@@ -276,7 +280,7 @@ def test_image_pairs_follow_the_table(home: Path) -> None:
 
 
 def test_train_and_test_folders_give_the_split(home: Path) -> None:
-    content = packed(
+    content = make_zip(
         {
             f"{part}/{name}/{i}.png": png(np.full((8, 8), i, np.uint8))
             for part, count in (("train", 12), ("test", 5))
@@ -370,7 +374,7 @@ def test_sounds_are_resampled_and_keep_their_pitch(home: Path) -> None:
 def test_sound_labels_come_from_names_or_a_table(home: Path) -> None:
     files = {f"{('yes', 'no')[i % 2]}_{i}.wav": tone(300 + i, 0.1, 8_000) for i in range(20)}
     assert _add(files, home).schema.target.classes == ("no", "yes")
-    table = lines("clip,loudness", (f"{name},{i * 1.5}" for i, name in enumerate(files)))
+    table = make_csv("clip,loudness", (f"{name},{i * 1.5}" for i, name in enumerate(files)))
     data = _add({**files, "labels.csv": table}, home)
     assert (data.schema.target.name, data.schema.target.kind) == ("loudness", "number")
 
@@ -393,14 +397,14 @@ def test_unordered_missing_and_irregular_times_give_warnings(home: Path) -> None
     rows = [f"{t},{i * 1.01}" for i, t in enumerate(times) if i not in (50, 51)]
     rows[3] = f"{times[3]},"
     rows = [*rows[::-1], f"{times[-1]},777"]
-    data = _add(lines("day,v", rows), home, kind="series", window=5)
+    data = _add(make_csv("day,v", rows), home, kind="series", window=5)
     warnings = " ".join(data.warnings)
     assert "put in the order of 'day'" in warnings
     assert "1 missing values" in warnings
     assert "irregular: 1 of 97 steps are not the usual one of 1 day; the longest" in warnings
     assert "is 3 days" in warnings
     assert data.row(0)["series"][:, 0].tolist() == pytest.approx([0, 1.01, 2.02, 2.02, 4.04])
-    months = lines("m,v", (f"{1990 + i // 12}-{i % 12 + 1:02},{i * 1.5}" for i in range(90)))
+    months = make_csv("m,v", (f"{1990 + i // 12}-{i % 12 + 1:02},{i * 1.5}" for i in range(90)))
     assert not _add(months, home, window=6).warnings
 
 

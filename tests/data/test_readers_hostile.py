@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from netloom.data import DataError, add_file, datasets, prepare
 from netloom.document import DataChoice
 from tests.data import brought
-from tests.data.brought import BROUGHT, bars, excel, idx, npz, people, png
-from tests.data.crafted import folders, lines, linked, packed, plain
+from tests.data.brought import EXAMPLE_FILES, bars, excel, idx, npz, people, png
+from tests.data.crafted import image_folders, make_csv, make_zip, valid_csv, zip_with_symlink
 
 LONGEST_S = 20
 BEGINS = [b"", b"\0\0\x08\x03", b"\x93NUMPY\x01\0", b"RIFF    WAVE", b"fLaC", b"PAR1"]
@@ -48,11 +48,11 @@ def _error_message(content: Any, home: Path, filename: str = "x", **rest: Any) -
 
 @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 @given(data=st.data())
-@pytest.mark.parametrize("filename", BROUGHT)
+@pytest.mark.parametrize("filename", EXAMPLE_FILES)
 def test_corrupted_file_raises_only_data_errors(
     filename: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    good = BROUGHT[filename][0]()
+    good = EXAMPLE_FILES[filename][0]()
     home = tmp_path_factory.mktemp("home")
     _error_message(good[: data.draw(st.integers(0, len(good) - 1))], home)
     changed = bytearray(good)
@@ -101,12 +101,12 @@ def _truncated_records() -> bytes:
 
 
 def _ratings(odd: str) -> bytes:
-    return lines("user,film,rating", (f"{i % 7},{i % 5},{odd if i == 5 else i % 6}" for i in range(60)))
+    return make_csv("user,film,rating", (f"{i % 7},{i % 5},{odd if i == 5 else i % 6}" for i in range(60)))
 
 
 def _series(odd: str, when: str = "") -> bytes:
     days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(60)]
-    return lines(
+    return make_csv(
         "time,value", (f"{when if when and i == 5 else day},{odd if i == 5 else i * 0.5}" for i, day in enumerate(days))
     )
 
@@ -129,16 +129,16 @@ def _series(odd: str, when: str = "") -> bytes:
         (b"ID3\x04" + b"\0" * 50, "an MP3 sound"),
         (png(np.zeros((8, 8), np.uint8)), "a single image"),
         (brought.tone(300, 0.1, 8_000), "a single sound"),
-        (gzip.compress(packed(folders())), "an archive in an archive"),
-        (gzip.compress(gzip.compress(plain())), "an archive in an archive"),
-        (gzip.compress(plain())[:-9], "cut short"),
+        (gzip.compress(make_zip(image_folders())), "an archive in an archive"),
+        (gzip.compress(gzip.compress(valid_csv())), "an archive in an archive"),
+        (gzip.compress(valid_csv())[:-9], "cut short"),
         (gzip.compress(b"a,b\n" * 5_000_000), "would unpack"),
-        (packed({"a/x.zip": packed(folders()), "b/y.txt": b"x"}), "an archive or an Office document"),
-        (packed({"a.xlsx": excel({"A": people()}), "b.png": png(np.zeros((8, 8), np.uint8))}), "refused"),
-        (packed({"[Content_Types].xml": b"<a/>", "word/document.xml": b"<a/>"}), "a Word document"),
-        (packed({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b"<a/>"}), "not a readable Excel file"),
-        (linked({"a.csv": plain()}, "b.csv", "/etc/passwd"), "link"),
-        (packed({"../a.csv": plain()}), "outside"),
+        (make_zip({"a/x.zip": make_zip(image_folders()), "b/y.txt": b"x"}), "an archive or an Office document"),
+        (make_zip({"a.xlsx": excel({"A": people()}), "b.png": png(np.zeros((8, 8), np.uint8))}), "refused"),
+        (make_zip({"[Content_Types].xml": b"<a/>", "word/document.xml": b"<a/>"}), "a Word document"),
+        (make_zip({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b"<a/>"}), "not a readable Excel file"),
+        (zip_with_symlink({"a.csv": valid_csv()}, "b.csv", "/etc/passwd"), "link"),
+        (make_zip({"../a.csv": valid_csv()}), "outside"),
         (b'{"a": [' * 20_000, "JSON"),
         (b'[{"a": 1}, 2, 3]', "not an object"),
         (b'{"a": 1, "b": "x"}', "not a table"),
@@ -173,7 +173,7 @@ def test_masks_match_images_of_the_same_folder(home: Path) -> None:
     pictures = {f"{part}/images/{i}.png": png(dark) for part in ("train", "test") for i in range(12)}
     masks = {f"train/masks/{i}.png": png(light) for i in range(12)}
     others = {f"test/masks/{i}.png": png(light.T.copy()) for i in range(11)}
-    info = add_file(packed({**pictures, **masks, **others}), "x.zip", home)
+    info = add_file(make_zip({**pictures, **masks, **others}), "x.zip", home)
     data = prepare(DataChoice(dataset=info.name), home)
     expected = [(light > 0), (light.T > 0)]
     for row in data.split["test"].tolist():
@@ -185,7 +185,7 @@ def test_masks_match_images_of_the_same_folder(home: Path) -> None:
 def test_truncated_sounds_and_nul_characters_give_warnings(home: Path) -> None:
     sounds = {f"{'ab'[i % 2]}/{i}.wav": brought.tone(300 + i, 0.2, 8_000) for i in range(20)}
     half = brought.tone(500, 0.2, 8_000)
-    cut = add_file(packed({**sounds, "a/cut.wav": half[: len(half) // 2]}), "x.zip", home)
+    cut = add_file(make_zip({**sounds, "a/cut.wav": half[: len(half) // 2]}), "x.zip", home)
     assert any("'a/cut.wav'" in note for note in prepare(DataChoice(dataset=cut.name), home).warnings)
     text = add_file(b"Some words of a text.\n" * 60 + b"\0\0" + b"And more of it.\n" * 60, "x.txt", home)
     assert "2 NUL characters, the first in line 61," in prepare(DataChoice(dataset=text.name), home).warnings[0]
@@ -212,7 +212,7 @@ LAUGHS = "".join(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (lambda: packed({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b" " * 50_000_000}, 8), "times"),
+        (lambda: make_zip({"[Content_Types].xml": b"<a/>", "xl/workbook.xml": b" " * 50_000_000}, 8), "times"),
         (lambda: _sheet('<row r="1"><c r="A1"><v>1</v></c></row>' + "<row><c><v>1</v></c></row>" * 3), ""),
         (lambda: _sheet("".join(f'<row r="{n}"><c r="XFD{n}"><v>1</v></c></row>' for n in range(1, 500))), "cells"),
         (lambda: _sheet('<row r="1048576"><c r="A1048576"><v>1</v></c></row>'), ""),
@@ -241,7 +241,7 @@ def test_excel_macro_is_ignored(home: Path) -> None:
 
 def test_folder_is_read_without_symbolic_links(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    for name, content in folders().items():
+    for name, content in image_folders().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -252,6 +252,6 @@ def test_folder_is_read_without_symbolic_links(home: Path, tmp_path: Path) -> No
 
 def test_member_limit_does_not_apply_to_images(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.data.uploads.members.MAX_MEMBERS", 15)
-    assert add_file(packed(folders(20)), "x.zip", home).rows == 20
-    texts = packed({f"{'ab'[i % 2]}/{i}.txt": b"some words" for i in range(20)})
+    assert add_file(make_zip(image_folders(20)), "x.zip", home).rows == 20
+    texts = make_zip({f"{'ab'[i % 2]}/{i}.txt": b"some words" for i in range(20)})
     assert "20 members" in _error_message(texts, home, "y")

@@ -26,7 +26,7 @@ from netloom.document import DataChoice
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.coercion import date_forms, moment, number
 from netloom.modalities.encoding.rows import encode_rows
-from tests.data.brought import BROUGHT
+from tests.data.brought import EXAMPLE_FILES
 
 ROWS = 90
 COLORS = ("red", "grün", "a,b", 'say "x"', "two\nlines", "it's; so", "x|y", "tab\there")
@@ -189,9 +189,9 @@ def test_every_csv_dialect_encodes_bitwise_equal_to_import(
     assert_bitwise_equal(write(table_rows, dialect), plain_data[dated])
 
 
-@pytest.mark.parametrize("filename", BROUGHT)
+@pytest.mark.parametrize("filename", EXAMPLE_FILES)
 def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: Path) -> None:
-    info = add_file(BROUGHT[filename][0](), filename, home)
+    info = add_file(EXAMPLE_FILES[filename][0](), filename, home)
     data = prepare(DataChoice(dataset=info.name), home)
     raw_rows = [
         {name: np.asarray(value).tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
@@ -215,7 +215,7 @@ def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: P
 @pytest.mark.parametrize("filename", ["people.jsonl", "numbers.tsv", "questions.csv", "stars.csv"])
 def test_imported_file_is_a_valid_row_file(filename: str, home: Path) -> None:
     """With the file's column names, whatever the fields made from them are called."""
-    content = BROUGHT[filename][0]()
+    content = EXAMPLE_FILES[filename][0]()
     data = prepare(DataChoice(dataset=add_file(content, filename, home).name), home)
     prediction_rows = read_rows(content, filename, data.preprocess).rows
     assert len(prediction_rows) == data.schema.rows

@@ -10,7 +10,7 @@ import pytest
 from netloom.data import DataError, add_file, prepare, remove, schema, with_dataset_id
 from netloom.data.preparation.settings_transfer import carried, preprocessing
 from netloom.document import DataChoice
-from tests.data.crafted import lines
+from tests.data.crafted import make_csv
 from tests.networks import TABLE, chain
 
 
@@ -20,7 +20,7 @@ def table(head: str, home: Path, name: str) -> str:
         f"{i % 7},{'rgb'[i % 3]},2024-01-{1 + i % 28:02},{i % 5},{'pq'[i % 2]},{('train', 'test', 'val')[i % 3]}"
         for i in range(60)
     )
-    return add_file(lines(head, rows), f"{name}.csv", home, name=name).name
+    return add_file(make_csv(head, rows), f"{name}.csv", home, name=name).name
 
 
 SAID: dict[str, Any] = {
@@ -67,7 +67,7 @@ def test_transfer_keeps_fitting_settings_and_names_others(home: Path) -> None:
 def test_transfer_names_an_unavailable_split(home: Path) -> None:
     first = table("size,color,day,weight,kind,part", home, "first")
     rows = (f"{i},{i % 3},{'pq'[i % 2]}" for i in range(60))
-    plain = add_file(lines("size,weight,kind", rows), "plain.csv", home).name
+    plain = add_file(make_csv("size,weight,kind", rows), "plain.csv", home).name
     options: dict[str, Any] = {"columns": {"part": {"role": "split"}}}
     transferred, remarks = carried(DataChoice(dataset=first, options=options, split="given"), plain, home)
     assert (transferred.options, transferred.split) == ({}, "auto")

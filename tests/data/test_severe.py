@@ -22,7 +22,7 @@ from netloom.runs.trained_run import evaluate, fit_here
 from netloom.templates import templates
 from netloom.templates.starting import start
 from tests.data.brought import png
-from tests.data.crafted import lines, packed
+from tests.data.crafted import make_csv, make_zip
 
 ROWS = 90
 
@@ -41,7 +41,7 @@ def _labels(row: int) -> str:
 
 def _table() -> bytes:
     part = ("test", "train", "train")
-    return lines("n,kind,split", (f'{row * 7 % 50},"{_labels(row)}",{part[row % 3]}' for row in range(ROWS)))
+    return make_csv("n,kind,split", (f'{row * 7 % 50},"{_labels(row)}",{part[row % 3]}' for row in range(ROWS)))
 
 
 def _findings(choice: DataChoice, home: Path) -> dict[str, Finding]:
@@ -83,7 +83,7 @@ def test_unseen_label_spellings_are_found_and_merged(home: Path) -> None:
 
 def test_folder_label_spellings_are_merged(home: Path) -> None:
     random = np.random.default_rng(0)
-    content = packed(
+    content = make_zip(
         {
             f"{part}/{name}/{i}.png": png(random.integers(0, 255, (8, 8)).astype(np.uint8))
             for part, names in (("train", ("cat", "dog")), ("test", ("Cat", "dog")))
@@ -107,10 +107,10 @@ def test_unseen_labels_are_found_for_multiple_targets(home: Path, task: str) -> 
     if task == "multi_label":
         rows = (f"{r * 7 % 50},{'a;B.' if r % 3 == 0 else ('a;b', 'b;c')[r % 2]},{'etx'[r % 3]}" for r in range(ROWS))
         options: dict[str, Any] = {"target": "y", "task": task}
-        table = lines("n,y,split", (row[:-1] + {"e": "test", "t": "train", "x": "train"}[row[-1]] for row in rows))
+        table = make_csv("n,y,split", (row[:-1] + {"e": "test", "t": "train", "x": "train"}[row[-1]] for row in rows))
     else:
         rows = (f"{r * 7 % 50},{'B.' if r % 3 == 0 else 'ab'[r % 2]},{r % 5}.5,{r % 3}" for r in range(ROWS))
-        table = lines("n,y,z,split", (row[:-1] + ("test", "train", "train")[int(row[-1])] for row in rows))
+        table = make_csv("n,y,z,split", (row[:-1] + ("test", "train", "train")[int(row[-1])] for row in rows))
         roles = {"y": {"role": "target"}, "z": {"role": "target"}, "split": {"role": "split"}}
         options = {"target": "y", "task": task, "columns": roles}
     choice = DataChoice(dataset=add_file(table, "a.csv", home, options=options).name)
@@ -128,7 +128,7 @@ def test_unseen_labels_are_found_for_multiple_targets(home: Path, task: str) -> 
 def test_input_aliases_apply_at_prediction(home: Path) -> None:
     rows = (f"{'red' if r % 4 else 'RED'},{'pq'[r % 3 == 0]},{r}" for r in range(60))
     choice = DataChoice(
-        dataset=add_file(lines("colour,y,n", rows), "a.csv", home, target="y").name,
+        dataset=add_file(make_csv("colour,y,n", rows), "a.csv", home, target="y").name,
         options={"columns": {"colour": {"aliases": {"RED": "red"}}}},
     )
     data = prepare(choice, home)
@@ -158,7 +158,7 @@ def test_unmeasured_classes_name_the_missing_splits(home: Path) -> None:
         part = ("train", "train", "valid", "test")[row % 4]
         names = {"train": "abcd", "valid": "ab", "test": "ac"}[part]
         rows.append(f"{row},{names[row // 4 % len(names)]},{part}")
-    choice = DataChoice(dataset=add_file(lines("n,y,split", rows), "a.csv", home).name)
+    choice = DataChoice(dataset=add_file(make_csv("n,y,split", rows), "a.csv", home).name)
     data = prepare(choice, home)
     message = {finding.code: finding.message for finding in report(data, choice, home, heavy=False).findings}[
         "unmeasured_classes"
@@ -176,7 +176,7 @@ def test_leakage_counts_all_rows_despite_sampling(home: Path) -> None:
         f"{value:.17g},{'' if gap else round(value, 3)},{'pq'[row % 2]},{parts[row]}"
         for row, (value, gap) in enumerate(zip(numbers, gaps, strict=True))
     )
-    table = lines("n,m,y,split", rows).decode().splitlines()
+    table = make_csv("n,m,y,split", rows).decode().splitlines()
     for copy in range(37):
         table[20_001 + copy] = f"{table[1 + copy].rpartition(',')[0]},test"
     choice = DataChoice(dataset=add_file("\n".join(table).encode(), "a.csv", home).name)
@@ -201,7 +201,7 @@ def test_columns_determining_the_target_are_found(home: Path, kind: str) -> None
         rows = [f"{v**9},{w},{v * 100:.6f}" for v, w in zip(numbers, noise, strict=True)]
     else:
         rows = [f"g{int(v * 6)},{w},{10 * int(v * 6) + w / 100}" for v, w in zip(numbers, noise, strict=True)]
-    choice = DataChoice(dataset=add_file(lines("tells,noise,y", rows), "a.csv", home).name)
+    choice = DataChoice(dataset=add_file(make_csv("tells,noise,y", rows), "a.csv", home).name)
     findings_by_code = _findings(choice, home)
     assert findings_by_code["gives_away"].columns == ("tells",)
     assert not _findings(_fixed(choice, findings_by_code["gives_away"]), home)
@@ -213,7 +213,7 @@ def test_columns_determining_the_target_are_found(home: Path, kind: str) -> None
 
 def _leaking(home: Path) -> str:
     rows = (f"{row * 7 % 50},{'yn'[row % 2]},{row % 2}" for row in range(80))
-    return add_file(lines("n,alive,label", rows), "a.csv", home, target="label").name
+    return add_file(make_csv("n,alive,label", rows), "a.csv", home, target="label").name
 
 
 def test_new_projects_inherit_dataset_defaults(home: Path) -> None:

@@ -22,7 +22,7 @@ from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import UNKNOWN
 from netloom.runs import TrainedRun, fit_here, predict
 from netloom.training import OBJECTIVES
-from tests.data.crafted import packed
+from tests.data.crafted import make_zip
 from tests.networks import chain
 
 # Words that the plain-text tokenizer splits, among words that it does not.
@@ -60,7 +60,7 @@ def files() -> bytes:
         name: "\n\n".join("\n".join(f"{word}\t{tag}" for word, tag in sentence) for sentence in file_sentences) + "\n"
         for name, file_sentences in sentences().items()
     }
-    return packed({f"{name}.conll": text.encode() for name, text in blocks.items()})
+    return make_zip({f"{name}.conll": text.encode() for name, text in blocks.items()})
 
 
 def conlleval(tags: list[str]) -> set[tuple[int, int, str]]:

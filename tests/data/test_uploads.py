@@ -20,7 +20,7 @@ from netloom.data.quality.dataset_card import summary
 from netloom.data.raw.table import Table
 from netloom.data.tables.readers import read_table
 from netloom.document import DataChoice
-from tests.data.crafted import flat, folders, lines, noise, packed, plain
+from tests.data.crafted import image_folders, make_csv, make_zip, noise_image, solid_image, valid_csv
 
 
 def _add(
@@ -35,7 +35,7 @@ def _columns(data: Prepared) -> tuple[str, ...]:
 
 
 def test_added_table_is_listed_and_prepared(home: Path) -> None:
-    info = add_file(plain(), "My people.csv", home)
+    info = add_file(valid_csv(), "My people.csv", home)
     assert uuid.UUID(info.name)
     assert (info.title, info.kind, info.task, info.rows, info.builtin) == (
         "My people",
@@ -45,7 +45,7 @@ def test_added_table_is_listed_and_prepared(home: Path) -> None:
         False,
     )
     assert info.columns == ("height", "width", "kind")
-    second = add_file(plain(), "x.csv", home, name="Other", target="height")
+    second = add_file(valid_csv(), "x.csv", home, name="Other", target="height")
     assert [dataset.name for dataset in datasets(home) if not dataset.builtin] == [second.name, info.name]
     assert (second.title, second.task) == ("Other", "regression")
     data = prepare(DataChoice(dataset=info.name), home)
@@ -57,16 +57,16 @@ def test_added_table_is_listed_and_prepared(home: Path) -> None:
 
 def test_file_on_disk_and_its_bytes_are_equal(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
-    path.write_bytes(plain())
+    path.write_bytes(valid_csv())
     first, second = (
-        prepare(DataChoice(dataset=add_file(content, "people.csv", home).name), home) for content in (path, plain())
+        prepare(DataChoice(dataset=add_file(content, "people.csv", home).name), home) for content in (path, valid_csv())
     )
     assert first.fingerprint == second.fingerprint
     assert torch.equal(first.inputs["features"], second.inputs["features"])
 
 
 def test_removed_upload_no_longer_exists(home: Path) -> None:
-    info = add_file(plain(), "people.csv", home)
+    info = add_file(valid_csv(), "people.csv", home)
     choice = DataChoice(dataset=info.name)
     prepare(choice, home)
     remove(info.name, home)
@@ -84,7 +84,7 @@ def test_removed_upload_no_longer_exists(home: Path) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_table_is_read_with_any_separator_and_encoding(home: Path, separator: str, end: str, encoding: str) -> None:
-    text = plain().decode().replace(",", separator).replace("\n", end).replace("a" + end, "ä" + end)
+    text = valid_csv().decode().replace(",", separator).replace("\n", end).replace("a" + end, "ä" + end)
     data = _add(text.encode(encoding), home)
     assert (_columns(data), data.schema.rows) == (("height", "width"), 60)
     assert data.schema.target.classes == ("b", "ä")
@@ -95,13 +95,13 @@ def test_quoted_cells_may_hold_separators_and_newlines(home: Path) -> None:
     rows = (
         f'"{i}","{("red, dark", "blue" + chr(10) + "light")[i % 2]}","say ""{"yn"[i // 2 % 2]}"""' for i in range(40)
     )
-    data = _add(lines('"a, b","colour","answer"', rows), home)
+    data = _add(make_csv('"a, b","colour","answer"', rows), home)
     assert data.schema.target.classes == ('say "n"', 'say "y"')
     assert _columns(data) == ("a, b", "colour = blue\nlight", "colour = red, dark", "colour = (other)")
 
 
 def test_one_hot_categories_have_an_other_column(home: Path) -> None:
-    data = _add(lines("colour,size,y", (f"{('red', 'blue', 'green')[i % 3]},{i},{i % 2}" for i in range(60))), home)
+    data = _add(make_csv("colour,size,y", (f"{('red', 'blue', 'green')[i % 3]},{i},{i % 2}" for i in range(60))), home)
     assert _columns(data) == ("size", "colour = blue", "colour = green", "colour = red", "colour = (other)")
     hot = data.inputs["features"][:, 1:]
     assert torch.equal(hot.sum(1), torch.ones(60))
@@ -112,10 +112,10 @@ def test_one_hot_categories_have_an_other_column(home: Path) -> None:
 
 def test_category_only_in_test_rows_is_other(home: Path) -> None:
     rows = [f"{i * 1.25},c{i % 3}" for i in range(60)]
-    first = _add(lines("y,colour", rows), home, target="y")
+    first = _add(make_csv("y,colour", rows), home, target="y")
     for row in first.split["test"].tolist():
         rows[row] = rows[row].split(",")[0] + ",unseen"
-    data = _add(lines("y,colour", rows), home, target="y")
+    data = _add(make_csv("y,colour", rows), home, target="y")
     assert not any("unseen" in column for column in _columns(data))
     assert (data.inputs["features"][data.split["test"], -1] == 1).all()
     assert (data.inputs["features"][data.split["train"], -1] == 0).all()
@@ -124,11 +124,11 @@ def test_category_only_in_test_rows_is_other(home: Path) -> None:
 def test_table_is_fitted_on_training_rows_only(home: Path) -> None:
     numbers = np.random.default_rng(0).normal(size=(80, 2))
     rows = [f"{a},{b},{'xyz'[i % 3]},{a + i}" for i, (a, b) in enumerate(numbers)]
-    first = _add(lines("a,b,c,y", rows), home, target="y")
+    first = _add(make_csv("a,b,c,y", rows), home, target="y")
     for part in ("validation", "test"):
         for row in first.split[part].tolist():
             rows[row] = f",{row * 1e6},new,{row * 1e5}"
-    second = _add(lines("a,b,c,y", rows), home, target="y")
+    second = _add(make_csv("a,b,c,y", rows), home, target="y")
     assert second.preprocess == first.preprocess
     train = first.split["train"]
     assert torch.equal(first.inputs["features"][train], second.inputs["features"][train])
@@ -138,7 +138,7 @@ def test_table_is_fitted_on_training_rows_only(home: Path) -> None:
 
 def test_missing_numbers_use_the_training_median(home: Path) -> None:
     rows = [f"{'' if i % 5 == 0 else ('NA' if i % 7 == 0 else i * i)},{i % 2}" for i in range(80)]
-    data = _add(lines("a,y", rows), home)
+    data = _add(make_csv("a,y", rows), home)
     assert isinstance(data.raw, Table)
     values = data.raw.numbers["a"]
     train = values[data.split["train"].numpy()]
@@ -153,12 +153,12 @@ def test_missing_numbers_use_the_training_median(home: Path) -> None:
 
 
 def test_missing_category_equals_an_empty_string(home: Path) -> None:
-    data = _add(lines("a,b,y", (f"{'' if i % 3 == 0 else 'x'},{i},{i % 2}" for i in range(60))), home)
+    data = _add(make_csv("a,b,y", (f"{'' if i % 3 == 0 else 'x'},{i},{i % 2}" for i in range(60))), home)
     assert data.encode({"a": None, "b": 1})["features"].tolist() == data.encode({"a": "", "b": 1})["features"].tolist()
 
 
 def test_rows_without_target_are_dropped_with_warning(home: Path) -> None:
-    data = _add(lines("a,y", (f"{i},{'' if i % 4 == 0 else 'pq'[i % 2]}" for i in range(80))), home)
+    data = _add(make_csv("a,y", (f"{i},{'' if i % 4 == 0 else 'pq'[i % 2]}" for i in range(80))), home)
     assert data.schema.rows == 60
     assert any("20 rows without a value" in warning for warning in data.warnings)
     assert data.warnings[0] in statistics(data).remarks
@@ -166,7 +166,7 @@ def test_rows_without_target_are_dropped_with_warning(home: Path) -> None:
 
 def test_dates_become_numeric_features(home: Path) -> None:
     days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=i) for i in range(60)]
-    data = _add(lines("day,y", (f"{day.isoformat()},{i % 2}" for i, day in enumerate(days))), home)
+    data = _add(make_csv("day,y", (f"{day.isoformat()},{i % 2}" for i, day in enumerate(days))), home)
     assert isinstance(data.raw, Table)
     by_name = dict(data.raw.numbers)
     count = next(values for name, values in by_name.items() if "days" in name)
@@ -209,7 +209,7 @@ def test_free_text_is_tokenized_into_words(home: Path) -> None:
     rows = (
         f'"This is sentence number {i}, which is {("good", "bad")[i % 2]}.",{("up", "down")[i % 2]}' for i in range(60)
     )
-    info = add_file(lines("review,label", rows), "reviews.csv", home)
+    info = add_file(make_csv("review,label", rows), "reviews.csv", home)
     data = prepare(DataChoice(dataset=info.name), home)
     assert info.kind == "text"
     assert data.schema.inputs[0].kind == "tokens"
@@ -220,22 +220,22 @@ def test_free_text_is_tokenized_into_words(home: Path) -> None:
 
 def test_integers_beyond_float_range_stay_text(home: Path) -> None:
     nines = "9" * 500
-    info = add_file(lines("a,kind", (f"{(nines, 1)[i % 2]},{'pq'[i % 2]}" for i in range(80))), "long.csv", home)
+    info = add_file(make_csv("a,kind", (f"{(nines, 1)[i % 2]},{'pq'[i % 2]}" for i in range(80))), "long.csv", home)
     assert str(prepare(DataChoice(dataset=info.name), home).raw.row(0)["a"]) == nines
 
 
 def test_target_is_inferred_by_name_or_position(home: Path) -> None:
-    with_label_column = lines("label,a", (f"{'pq'[i % 2]},{i}" for i in range(40)))
+    with_label_column = make_csv("label,a", (f"{'pq'[i % 2]},{i}" for i in range(40)))
     assert _add(with_label_column, home).schema.target.name == "label"
-    assert _add(plain(), home).schema.target.name == "kind"
-    assert _add(plain(), home, target="width").schema.target.name == "width"
-    data = _add(plain(), home, target="width", task="regression")
+    assert _add(valid_csv(), home).schema.target.name == "kind"
+    assert _add(valid_csv(), home, target="width").schema.target.name == "width"
+    data = _add(valid_csv(), home, target="width", task="regression")
     assert data.schema.target.kind == "number"
     assert data.restore(data.target).flatten().tolist() == pytest.approx([i % 7 for i in range(60)], abs=1e-5)
 
 
 def test_summary_names_the_selected_target(home: Path) -> None:
-    info = add_file(plain(), "people.csv", home)
+    info = add_file(valid_csv(), "people.csv", home)
     targets = []
     option_sets: list[dict[str, Any]] = [{}, {"target": "width"}]
     for options in option_sets:
@@ -246,7 +246,7 @@ def test_summary_names_the_selected_target(home: Path) -> None:
 
 def test_split_column_is_not_the_target(home: Path) -> None:
     words = ("train", "Training", "VAL", "dev", "Test")
-    table = lines("a,kind,split", (f"{i},{'pq'[i % 2]},{words[i % 5]}" for i in range(60)))
+    table = make_csv("a,kind,split", (f"{i},{'pq'[i % 2]},{words[i % 5]}" for i in range(60)))
     data = _add(table, home)
     assert (data.schema.target.name, _columns(data)) == ("kind", ("a",))
     for name, places in (("train", (0, 1)), ("validation", (2, 3)), ("test", (4,))):
@@ -260,7 +260,7 @@ def test_split_column_is_not_the_target(home: Path) -> None:
 
 
 def test_numeric_classes_keep_their_values(home: Path) -> None:
-    data = _add(lines("a,y", (f"{i},{(10, 9, -1, 2)[i % 4]}" for i in range(80))), home)
+    data = _add(make_csv("a,y", (f"{i},{(10, 9, -1, 2)[i % 4]}" for i in range(80))), home)
     assert data.schema.target.kind == "class"
     assert sorted(map(int, data.schema.target.classes)) == [-1, 2, 9, 10]
     assert [data.target_text(i) for i in range(4)] == ["10", "9", "-1", "2"]
@@ -268,7 +268,7 @@ def test_numeric_classes_keep_their_values(home: Path) -> None:
 
 def test_single_row_class_is_in_training(home: Path) -> None:
     rows = [f"{i},{'rare' if i == 7 else 'ab'[i % 2]}" for i in range(60)]
-    info = add_file(lines("a,y", rows), "x.csv", home)
+    info = add_file(make_csv("a,y", rows), "x.csv", home)
     for seed in range(40):
         data = prepare(DataChoice(dataset=info.name, seed=seed), home)
         assert 7 in data.split["train"].tolist()
@@ -277,7 +277,7 @@ def test_single_row_class_is_in_training(home: Path) -> None:
 @pytest.mark.parametrize("rows", [0, 1, 3, 17])
 def test_split_shares_hold_for_imbalanced_classes(home: Path, rows: int) -> None:
     kinds = ["a"] * 100 + ["b"] * 40 + ["c"] * (5 + rows) + ["d"] * 3
-    info = add_file(lines("n,y", (f"{i},{kind}" for i, kind in enumerate(kinds))), "x.csv", home)
+    info = add_file(make_csv("n,y", (f"{i},{kind}" for i, kind in enumerate(kinds))), "x.csv", home)
     for seed in range(8):
         data = prepare(DataChoice(dataset=info.name, seed=seed, validation=0.2, test=0.1), home)
         for part, share in (("train", 0.7), ("validation", 0.2), ("test", 0.1)):
@@ -293,8 +293,8 @@ def _parquet(table: pd.DataFrame) -> bytes:
 
 
 def test_parquet_and_csv_are_equal(home: Path) -> None:
-    table = pd.read_csv(io.BytesIO(plain()))
-    first, second = _add(plain(), home), _add(_parquet(table), home, "people.parquet")
+    table = pd.read_csv(io.BytesIO(valid_csv()))
+    first, second = _add(valid_csv(), home), _add(_parquet(table), home, "people.parquet")
     assert first.schema == second.schema
     assert torch.equal(first.inputs["features"], second.inputs["features"])
     assert torch.equal(first.target, second.target)
@@ -329,7 +329,7 @@ def test_parquet_column_types_are_read(home: Path) -> None:
 
 
 def test_zip_of_image_folders_becomes_a_dataset(home: Path) -> None:
-    info = add_file(packed(folders()), "pets.zip", home)
+    info = add_file(make_zip(image_folders()), "pets.zip", home)
     assert (info.kind, info.task, info.rows) == ("image", "classification", 20)
     data = prepare(DataChoice(dataset=info.name, options={"size": 16}), home)
     assert data.schema.target.classes == ("cats", "dogs")
@@ -343,41 +343,41 @@ def test_zip_of_image_folders_becomes_a_dataset(home: Path) -> None:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"])
 def test_every_image_format_is_read(home: Path, form: str) -> None:
     members = {
-        f"{'light' if i % 2 else 'dark'}/{i}.{form.lower()}": flat((250,) * 3 if i % 2 else (5,) * 3, form=form)
+        f"{'light' if i % 2 else 'dark'}/{i}.{form.lower()}": solid_image((250,) * 3 if i % 2 else (5,) * 3, form=form)
         for i in range(20)
     }
-    data = _add(packed(members), home, "x.ZIP")
+    data = _add(make_zip(members), home, "x.ZIP")
     assert data.schema.target.classes == ("dark", "light")
     bright = data.inputs["image"].flatten(1).mean(1)
     assert ((bright > 0) == (data.target == 1)).all()
 
 
 def test_grayscale_images_have_one_channel(home: Path) -> None:
-    data = _add(packed({f"{'ab'[i % 2]}/{i}.png": flat(i * 10) for i in range(20)}), home, "x.zip")
+    data = _add(make_zip({f"{'ab'[i % 2]}/{i}.png": solid_image(i * 10) for i in range(20)}), home, "x.zip")
     assert data.schema.inputs[0].shape[0] == 1
 
 
 def test_system_files_in_zips_are_ignored(home: Path) -> None:
     more = {"__MACOSX/set/cats/._1.png": b"x", "set/.DS_Store": b"x", "set/notes.txt": b"x", "set/cats/": b""}
-    info = add_file(packed({**folders(), **more}, zipfile.ZIP_DEFLATED), "x.zip", home)
+    info = add_file(make_zip({**image_folders(), **more}, zipfile.ZIP_DEFLATED), "x.zip", home)
     assert info.rows == 20
 
 
 def test_images_of_any_size_and_mode_are_read(home: Path) -> None:
-    members = folders(16)
+    members = image_folders(16)
     from PIL import Image
 
     for number, mode in enumerate(("1", "P", "LA", "RGBA", "I;16", "CMYK")):
         stream = io.BytesIO()
         Image.new(mode, (30 + number, 7)).save(stream, "TIFF" if mode == "CMYK" else "PNG")
         members[f"set/cats/mode {mode.replace(';', '')}.{'tif' if mode == 'CMYK' else 'png'}"] = stream.getvalue()
-    members["set/dogs/tiny.png"] = noise(1, side=1)
-    assert add_file(packed(members), "x.zip", home).rows == 23
+    members["set/dogs/tiny.png"] = noise_image(1, side=1)
+    assert add_file(make_zip(members), "x.zip", home).rows == 23
 
 
 def test_listed_info_equals_the_returned_info(home: Path) -> None:
     infos: list[DatasetInfo] = [
-        add_file(plain(), "a.csv", home),
-        add_file(packed(folders()), "b.zip", home),
+        add_file(valid_csv(), "a.csv", home),
+        add_file(make_zip(image_folders()), "b.zip", home),
     ]
     assert {info.name: info for info in datasets(home) if not info.builtin} == {info.name: info for info in infos}

@@ -15,7 +15,7 @@ from netloom import export
 from netloom.data import add_file, schema
 from netloom.document import DataChoice, Project, Training
 from netloom.runs import fit_here, predict
-from tests.data.samples import csv
+from tests.data.samples import csv_from_columns
 from tests.data.test_columns import EVERYTHING, mixed
 from tests.export import bare
 from tests.networks import of_every_field
@@ -25,7 +25,7 @@ TOLERANCE = 1e-6
 
 def _project(home: Path, target: dict[str, Any], outputs: int, objective: str) -> Project:
     """A network that reads every field: features directly, tokens through an embedding."""
-    info = add_file(csv(mixed()), "houses.csv", home, target="label")
+    info = add_file(csv_from_columns(mixed()), "houses.csv", home, target="label")
     columns = {**EVERYTHING, **target}
     choice = DataChoice(dataset=info.name, options={"columns": columns})
     data_schema = schema(choice, home)

@@ -14,8 +14,8 @@ from netloom.runs.search import sweeps
 from netloom.runs.search.search_space import assign, grid
 from netloom.store import open_store
 from netloom.validation.project_check import check_project
-from tests.data.brought import BROUGHT
-from tests.data.crafted import lines
+from tests.data.brought import EXAMPLE_FILES
+from tests.data.crafted import make_csv
 
 FOLDS = 4
 RARE = "rare.csv"
@@ -25,11 +25,11 @@ def rare_categories() -> bytes:
     """Cities that mostly occur in one or two rows, so that no two training parts have the same set."""
     random = np.random.default_rng(0)
     rows = [f"{size:.3f},c{random.integers(40)},{'yes' if size > 0 else 'no'}" for size in random.normal(size=80)]
-    return lines("size,city,label", rows)
+    return make_csv("size,city,label", rows)
 
 
 FILES = {RARE: rare_categories} | {
-    name: BROUGHT[name][0] for name in ("reviews.zip", "names.conll", "numbers.tsv", "stars.csv", "book.txt")
+    name: EXAMPLE_FILES[name][0] for name in ("reviews.zip", "names.conll", "numbers.tsv", "stars.csv", "book.txt")
 }
 
 

@@ -11,13 +11,13 @@ from netloom.document import DataChoice
 from netloom.templates import templates
 from netloom.templates.starting import STARTERS, start, starters
 from netloom.validation import analyse
-from tests.data.brought import BROUGHT
+from tests.data.brought import EXAMPLE_FILES
 from tests.runs.examples import Recorder, loop
 
 
-@pytest.mark.parametrize("filename", BROUGHT)
+@pytest.mark.parametrize("filename", EXAMPLE_FILES)
 def test_suggested_template_learns_from_uploaded_data(home: Path, filename: str) -> None:
-    choice = DataChoice(dataset=add_file(BROUGHT[filename][0](), filename, home).name)
+    choice = DataChoice(dataset=add_file(EXAMPLE_FILES[filename][0](), filename, home).name)
     columns = schema(choice, home)
     assert columns is not None
     project = start(starters(choice, columns)[0], choice, "Mine", home)

@@ -22,7 +22,7 @@ from netloom.ui.data.quality import plot_chart
 from netloom.ui.data.state import Key
 from netloom.validation import analyse
 from tests.data.brought import tone
-from tests.data.crafted import packed
+from tests.data.crafted import make_zip
 from tests.networks import TABLE, chain
 
 PAGE = Path(__file__).parents[2] / "pages" / "data.py"
@@ -316,7 +316,7 @@ def test_starter_networks_have_unique_titles() -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 16_000])
 def test_starters_read_sounds_of_any_rate_as_spectrograms(home: Path, rate: int) -> None:
-    tones = packed({f"{'ab'[i % 2]}/{i}.wav": tone(300 + 40 * i, 0.2, rate) for i in range(20)})
+    tones = make_zip({f"{'ab'[i % 2]}/{i}.wav": tone(300 + 40 * i, 0.2, rate) for i in range(20)})
     choice = DataChoice(dataset=add_file(tones, "tones.zip", home, options={"rate": rate}).name)
     data_schema = schema(choice, home)
     assert data_schema is not None

@@ -16,7 +16,7 @@ from netloom.editing.live import Live
 from netloom.store import open_store
 from netloom.ui.data import schema_editor as editor
 from netloom.ui.data.target_picker import reading_edit
-from tests.data.samples import csv
+from tests.data.samples import csv_from_columns
 from tests.data.test_columns import mixed
 from tests.networks import chain
 
@@ -25,7 +25,7 @@ from tests.networks import chain
 def live(home: Path) -> Live:
     """A project that reads a table of many kinds of columns."""
     st.cache_resource.clear()
-    info = add_file(csv(mixed()), "houses.csv", home, target="label")
+    info = add_file(csv_from_columns(mixed()), "houses.csv", home, target="label")
     table_schema = schema(DataChoice(dataset=info.name), home)
     assert table_schema is not None
     source = ("Input", table_schema.inputs[0].parameters())
@@ -185,7 +185,7 @@ def test_target_selection_sets_the_objective(live: Live) -> None:
 
 def test_multi_label_target_splits_cells_into_labels(home: Path) -> None:
     genres = ["drama", "drama;action", "", "action;comedy"] * 20
-    info = add_file(csv({"year": range(80), "genres": genres}), "films.csv", home, target="genres")
+    info = add_file(csv_from_columns({"year": range(80), "genres": genres}), "films.csv", home, target="genres")
     store = open_store(home)
     project_id = store.create_project(chain(("Linear", {"units": 3}), data=DataChoice(dataset=info.name)))
     app = AppTest.from_function(_page, args=(project_id,), default_timeout=60).run()
