@@ -12,8 +12,45 @@ from tests.explain.test_conformance import check_explanation
 # Methods that satisfy completeness by construction, whatever the network.
 EXACT = ("deep_lift", "deep_lift_shap", "shapley", "shapley_sampling")
 
+# These cover each task, each kind of field and target, each method, nested networks and the layers with rules of their
+# own; `pytest -m long` explains the others.
+COVERING = (
+    "breast_cancer",
+    "breast_cancer_binary",
+    "cartpole_dqn",
+    "cartpole_ppo",
+    "cartpole_reinforce",
+    "clicks_deepfm",
+    "commands_joint",
+    "dates_transformer",
+    "digits_denoising",
+    "digits_gan",
+    "digits_vit",
+    "intents_experts",
+    "molecules_gcn",
+    "pulses_anomaly",
+    "ratings_bpr",
+    "requests_tagger",
+    "same_digits_contrastive",
+    "scenes_labels",
+    "shapes_simclr",
+    "shapes_two_outputs",
+    "shapes_unet",
+    "sine_dlinear",
+    "tales",
+)
 
-@pytest.mark.parametrize("name", templates())
+
+def test_covering_templates_have_every_task() -> None:
+    projects = {name: template.project for name, template in templates().items()}
+    assert {projects[name].training.objective for name in COVERING} == {
+        project.training.objective for project in projects.values()
+    }
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in COVERING else pytest.param(name, marks=pytest.mark.long) for name in templates()]
+)
 def test_every_template_is_explained_or_refused_with_a_reason(name: str) -> None:
     """With untrained weights: only the architecture matters here."""
     project = templates()[name].project

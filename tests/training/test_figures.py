@@ -76,15 +76,17 @@ def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -
 
 # Tested in test_adversarial, so that it is trained only once.
 ELSEWHERE = "digits_gan"
-# These take two thirds of the total time: `pytest -m long` trains them.
+# These take three quarters of the total time: `pytest -m long` trains them.
 COSTLY = (
     "cartpole_reinforce",
     "dates_gru",
     "dates_transformer",
     "digits_resnet",
     "digits_vit",
+    "intents_linear_attention",
     "intents_lstm",
     "intents_mamba",
+    "intents_transformer",
     "paraphrases_siamese",
     "reviews_gru",
     "same_digits_contrastive",
@@ -94,6 +96,7 @@ COSTLY = (
     "shapes_simclr",
     "shapes_two_outputs",
     "shapes_unet",
+    "spoken_gru",
     "tales",
     "tales_gpt",
 )
