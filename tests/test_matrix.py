@@ -24,7 +24,7 @@ from netloom.templates.starting import start, starters
 from netloom.validation.project_check import check_project, refit_edits, with_fields
 from tests.data.brought import EXAMPLE_FILES
 
-# Small built-in datasets that cover what no upload of `BROUGHT` covers.
+# Small built-in datasets for the cases that no file of `EXAMPLE_FILES` covers.
 BUILT_IN: dict[str, dict[str, Any]] = {
     "digits": {"noise_size": 16},
     "scenes": {"rows": 60},

@@ -39,7 +39,7 @@ def _rejection_message(content: bytes | Path, filename: str, home: Path, target:
     assert message.endswith(".")
     assert not message.endswith("..")
     assert len(message) < 1_500
-    assert not list((home / "data").glob("*")), "something was left behind"
+    assert not list((home / "data").glob("*")), "files were left behind"
     assert all(info.builtin for info in datasets(home))
     return message
 

@@ -197,7 +197,7 @@ def test_association_measures_match_scikit_learn() -> None:
     assert explained_variance(values, label, 3) == pytest.approx(2 * f[0] / (2 * f[0] + 197))
     other = RANDOM.normal(size=200) + values
     assert explained_variance(values, other, 0) == pytest.approx(r_regression(values[:, None], other)[0] ** 2)
-    assert rank_association(np.exp(5 * values), values, 0) == pytest.approx(1), "no line, but the same order"
+    assert rank_association(np.exp(5 * values), values, 0) == pytest.approx(1), "not linear, but the same ranking"
     assert rank_association(np.exp(5 * values), -values, 0) == pytest.approx(1)
     assert rank_association(RANDOM.normal(size=200), values, 0) < 0.1
     assert purity(["a", "b"] * 50, [0, 1] * 50) == 1
@@ -318,7 +318,7 @@ def test_drift_p_values_are_calibrated() -> None:
 
 def test_chi_squared_pools_rare_values() -> None:
     assert chi_squared(np.array([[90, 60, 2, 3], [30, 40, 3, 2]])) == chi_squared(np.array([[90, 60, 5], [30, 40, 5]]))
-    assert chi_squared(np.array([[90, 0], [30, 0]])) == 1.0, "there is one value"
+    assert chi_squared(np.array([[90, 0], [30, 0]])) == 1.0, "there is only one value"
 
 
 def test_wrong_labels_are_found(home: Path) -> None:

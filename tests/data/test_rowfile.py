@@ -230,7 +230,7 @@ def test_numeric_user_ids_are_read_as_numbers(home: Path) -> None:
     data = prepare(DataChoice(dataset=add_file(content, "stars.csv", home, kind="ratings").name), home)
     for file_content in (content, content.replace(b".0,", b","), b"item;user\n" + b"0,0;0\n1,0;1\n"):
         for name, array in encode_rows(data.preprocess, read_rows(file_content, "x.csv", data.preprocess).rows).items():
-            assert array.min() > 0, "each is known"
+            assert array.min() > 0, "all categories are known"
             assert array.tobytes() == data.inputs[name][: len(array)].numpy().tobytes(), name
 
 

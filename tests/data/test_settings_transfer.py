@@ -90,7 +90,7 @@ def test_upload_is_found_by_a_unique_title(home: Path) -> None:
     name = table(head, home, "Goods of 2024")
     by_title = DataChoice(dataset="Goods of 2024")
     assert schema(by_title, home) == schema(DataChoice(dataset=name), home)
-    assert prepare(by_title, home) is prepare(DataChoice(dataset=name), home), "one, however it is called"
+    assert prepare(by_title, home) is prepare(DataChoice(dataset=name), home), "the title and the name give one dataset"
     project = chain(TABLE, ("Linear", {"units": 2}), data=by_title)
     assert with_dataset_id(project, home).data.dataset == name
     for other in ("wine", "nothing of the kind", ""):

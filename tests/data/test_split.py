@@ -42,7 +42,7 @@ def table(rows: int, classes: int = 3, **rest: Any) -> Table:
 
 def parts(splits: Split) -> list[set[int]]:
     sets = [set(splits[name].tolist()) for name in NAMES]
-    assert sum(map(len, sets)) == len(set().union(*sets)), "a row is in two parts, or twice in one"
+    assert sum(map(len, sets)) == len(set().union(*sets)), "a row is in two parts or twice in one part"
     return sets
 
 

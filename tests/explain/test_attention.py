@@ -106,7 +106,7 @@ def test_text_is_explained_at_the_requested_position() -> None:
     np.testing.assert_array_equal(explanation.attributions["text"], explanation.attention.rollout[5])
     assert (explanation.attributions["text"][6:] == 0).all()
     parts = explain(run, "integrated_gradients", 3, target={"position": 5}).attributions["text"]
-    assert (parts[6:] == 0).all(), "what comes later cannot matter to a causal network"
+    assert (parts[6:] == 0).all(), "later positions cannot affect a causal network"
     assert np.abs(parts[:6]).sum() > 0
 
 
@@ -208,7 +208,7 @@ def test_attention_explains_a_time_series() -> None:
     assert explanation.attributions["series"].shape == (16, 1)
     assert explanation.attributions["series"].sum() == pytest.approx(1.0)
     assert explanation.attention is not None
-    assert explanation.attention.tokens[:2] == ("0", "1"), "as along the axis of the series"
+    assert explanation.attention.tokens[:2] == ("0", "1"), "labels as on the axis of the series"
 
 
 def test_network_without_attention_is_refused() -> None:
@@ -245,7 +245,7 @@ def test_patch_attention_is_mapped_onto_the_image(method: str) -> None:
     assert maps.rollout is not None
     (stream,) = maps.streams
     assert (stream.field, stream.grid, stream.special) == ("image", (4, 4), 1)
-    assert maps.read == (0,), "the class token alone is read"
+    assert maps.read == (0,), "only the class token is read"
     squares = explanation.attributions["image"][0].reshape(4, 2, 4, 2).sum((1, 3))
     np.testing.assert_allclose(squares.ravel(), maps.rollout[0, 1:], atol=1e-12)
     # The effect of the patch in the second row and third column, by occluding it manually.
@@ -254,7 +254,7 @@ def test_patch_attention_is_mapped_onto_the_image(method: str) -> None:
     covered[:, :, 2:4, 4:6] = float(background)
     with torch.no_grad():
         drop = model(data.inputs["image"][3:4])[0] - model(covered)[0]
-    assert stream.effects[0] is None, "the class token is no part of the picture"
+    assert stream.effects[0] is None, "the class token is not part of the image"
     assert stream.effects[1 + 4 + 2] == pytest.approx(float(drop[explanation.target.index]), abs=1e-5)
 
 
@@ -295,7 +295,7 @@ def test_attention_lines_connect_tokens_and_escape_markup() -> None:
     lines = {
         (int(line.get("data-row", "")), int(line.get("data-column", ""))): line for line in drawing.iter(f"{SVG}line")
     }
-    assert set(lines) == {(0, 0), (0, 1), (1, 0), (1, 2)}, "padding and what is next to nothing are left out"
+    assert set(lines) == {(0, 0), (0, 1), (1, 0), (1, 2)}, "padding and near-zero weights are omitted"
     assert "0, 114, 178" in str(lines[1, 0].get("stroke"))
     assert float(str(lines[1, 0].get("stroke-width"))) > float(str(lines[1, 2].get("stroke-width")))
     texts = [text.text for text in drawing.iter(f"{SVG}text")]

@@ -79,7 +79,9 @@ def test_reading_attention_weights_leaves_the_output_unchanged(name: str, exampl
         torch.testing.assert_close(traced[path], weights, atol=1e-6, rtol=1e-5)
         assert (weights >= 0).all()
         sums = weights.sum(-1)
-        assert ((sums - 1).abs().lt(1e-5) | sums.abs().lt(1e-6)).all(), "all of it, or nothing where nothing is seen"
+        assert ((sums - 1).abs().lt(1e-5) | sums.abs().lt(1e-6)).all(), (
+            "weights sum to 1, or to 0 where everything is masked"
+        )
     assert torch.equal(model(*inputs), plain)
     assert not any("forward" in vars(part) or "attend" in vars(part) for part in model.modules())
 

@@ -44,13 +44,13 @@ def explanation_of(values: np.ndarray, axes: Axes, series: np.ndarray | None = N
 def test_axes_name_graph_nodes_and_sound_seconds() -> None:
     axes = axes_of(data("molecules", rows=60))
     assert (axes["atoms"].title, axes["atoms"].names(2)) == ("Node", ["feature 1", "feature 2"])
-    assert axes["bonds"].names(3) == ["node 0", "node 1", "node 2"], "as the row itself counts them"
+    assert axes["bonds"].names(3) == ["node 0", "node 1", "node 2"], "numbered as in the row"
     assert axes["atoms"].steps(3) == ("0", "1", "2")
     (wave,) = axes_of(data("spoken", rows=60, fields={"sound": {"sound": "waveform"}})).values()
     assert (wave.title, wave.rate) == ("Seconds", 4000.0)
     settings = {"sound": "log-mel", "bands": 24, "hop": 50, "window": 128}
     (mel,) = axes_of(data("spoken", rows=60, fields={"sound": settings})).values()
-    assert mel.rate == pytest.approx(4000 / 50), "a new window every 50 samples"
+    assert mel.rate == pytest.approx(4000 / 50), "one window every 50 samples"
     assert mel.steps(3) == ("0 s", "0.0125 s", "0.025 s")
     (plain,) = axes_of(data("sine")).values()
     assert (plain.title, plain.names(1, ("value",))) == ("Step", ["value"])
@@ -78,7 +78,7 @@ def test_long_series_is_plotted_in_segments_that_add_up() -> None:
     heat, line = plot.figure.data
     assert heat.z.sum() == pytest.approx(values.sum())
     assert heat.z.shape == (1, 60)
-    assert len(heat.x) == 61, "the edges of the pieces"
+    assert len(heat.x) == 61, "the edges of the segments"
     assert list(line.x[:2]) == [0.0, 1 / 4000]
     assert plot.figure.layout.xaxis.title.text == "Seconds"
     table = plot.table

@@ -160,7 +160,7 @@ def test_baseline_appears_in_headlines_and_cache_keys(tmp_path: Path) -> None:
     assert len(list((tmp_path / FOLDER).glob("*.npz"))) == 1
     first = explain(run, "occlusion", 3, baseline=run.data.row(7), folder=tmp_path)
     other = explain(run, "occlusion", 3, baseline=run.data.row(8), folder=tmp_path)
-    assert first.ground != other.ground, "a row of one's own is part of the question"
+    assert first.ground != other.ground, "a custom baseline row is part of the cache key"
     assert "compared" not in explain(run, "saliency", 3).headline
     assert "128 training rows" in explain(run, "gradient_shap", 3, proofs=False).headline
 
@@ -187,7 +187,9 @@ def test_global_attribution_uses_the_chosen_baseline() -> None:
     groups = [np.mean([one.attributions["image"] for one in explanations if one.target.name == name], axis=0)
               for name in blurred.groups]  # fmt: skip
     for class_map, mean in zip(blurred.maps["image"], groups, strict=True):
-        assert np.abs(class_map - mean).sum() < 0.05 * np.abs(mean).sum(), "each picture is compared with its own blur"
+        assert np.abs(class_map - mean).sum() < 0.05 * np.abs(mean).sum(), (
+            "each image is compared with its own blurred copy"
+        )
 
 
 @pytest.mark.parametrize("name", ["table", "image", "transformer"])

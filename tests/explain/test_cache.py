@@ -32,7 +32,7 @@ def test_cached_explanation_equals_the_computed_one(name: str, method: str, tmp_
     files = list((tmp_path / FOLDER).glob("*.npz"))
     cached = explain(run, method, 3, folder=tmp_path, checkpoint="last")
     assert len(files) == 1
-    assert cached.seconds == first.seconds, "it was not worked out a second time"
+    assert cached.seconds == first.seconds, "it was not computed a second time"
     assert cached.checkpoint == "last"
     assert without_seconds(replace(cached, checkpoint="best")) == without_seconds(first)
     assert type(cached.proofs) is type(first.proofs)
@@ -186,7 +186,7 @@ def test_subnetwork_nodes_have_dotted_paths() -> None:
     nodes = {node.path: node for node in inner_nodes(project, model)}
     assert {"conv2d_1", "basic_1", "basic_1.0.conv2d_1", "basic_1.1.conv2d_2", "basic_2.add_1"} <= set(nodes)
     assert nodes["basic_1.0.add_1"].cut
-    assert not nodes["basic_1.0.conv2d_1"].cut, "the shortcut goes around it"
+    assert not nodes["basic_1.0.conv2d_1"].cut, "the skip connection bypasses it"
     assert {node.path for node in nodes.values() if "." not in node.path} == {
         key for key, node in project.main_network.nodes.items() if node.type not in ("Input", "Output")
     }
@@ -300,7 +300,7 @@ def test_memory_of_64_explanations_is_bounded() -> None:
         [sys.executable, "-c", MEMORY], env=eager_free_env, capture_output=True, text=True, timeout=200, check=True
     )
     one_pass_kib, each_kib, together_kib, plainly_kib = map(int, answer.stdout.split())
-    assert one_pass_kib > 20_000, "otherwise the noise of the allocator would be measured"
+    assert one_pass_kib > 20_000, "otherwise allocator noise dominates the measurement"
     assert each_kib <= 4 * one_pass_kib
     assert together_kib <= 4 * one_pass_kib
-    assert plainly_kib > 4 * one_pass_kib, "Captum called plainly, with few steps, shows that the measure can fail"
+    assert plainly_kib > 4 * one_pass_kib, "unbatched Captum with few steps shows that the measurement can fail"

@@ -55,11 +55,11 @@ def mixed_run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
 def test_encoded_features_are_named_after_their_column(mixed_run: TrainedRun) -> None:
     spec = mixed_run.data.schema.inputs[0]
     assert set(column_names(mixed_run.data, spec)) == set(COLUMNS)
-    assert len(spec.columns) > len(COLUMNS) + 3, "a date, a category and what is missing take several numbers"
+    assert len(spec.columns) > len(COLUMNS) + 3, "dates, categories and missing indicators take several features"
     owners = dict(zip(spec.columns, column_indices(mixed_run.data, spec).tolist(), strict=True))
     names = column_names(mixed_run.data, spec)
     for cell, place in owners.items():
-        assert cell.startswith(names[place]), f"{cell} stands for {names[place]}"
+        assert cell.startswith(names[place]), f"{cell} belongs to {names[place]}"
 
 
 def test_every_method_returns_one_value_per_column(mixed_run: TrainedRun) -> None:

@@ -42,11 +42,11 @@ def test_agreement_p_values_are_calibrated() -> None:
     assert np.mean(drawn) == pytest.approx(0.5, abs=0.07)
     same = np.arange(1.0, 13.0)
     assert rank_agreement(same, same).chance == pytest.approx(1 / 1000)
-    assert rank_agreement(same[:5], same[:5]).chance == pytest.approx(1 / 120), "all 120 orders are tried"
+    assert rank_agreement(same[:5], same[:5]).chance == pytest.approx(1 / 120), "all 120 permutations are tried"
     turned = rank_agreement(same, -same)
     assert turned.spearman == pytest.approx(-1.0)
     assert turned.chance == pytest.approx(1.0)
-    assert turned.overlap == turned.top, "the sizes are the same"
+    assert turned.overlap == turned.top, "the magnitudes are equal"
 
 
 def test_spatial_shift_null_controls_false_agreement() -> None:
@@ -101,7 +101,7 @@ def test_networks_are_compared_on_the_same_target() -> None:
             comparison.second.attributions["features"] - comparison.first.attributions["features"],
         )
     bounds = color_bounds([{"image": np.array([[[1.0]], [[-3.0]]])}])
-    assert bounds == {"image": 2.0}, "a pixel is drawn with all its channels"
+    assert bounds == {"image": 2.0}, "the channels of a pixel are summed"
 
 
 def test_identical_explanations_agree_fully() -> None:

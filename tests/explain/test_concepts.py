@@ -62,7 +62,7 @@ def test_relevant_concept_scores_high_and_irrelevant_one_is_unused(marked_run: M
         assert score.strength > 0.5
         assert 0.35 < score.random_accuracy < 0.65
     for score in score_concept(marked_run, "corner").scores:
-        assert score.word == "unused", "told apart with ease, but no answer depends on it"
+        assert score.word == "unused", "easy to separate, but no prediction depends on it"
         assert score.accuracy >= 0.9
         assert abs(score.strength) < 0.2
         assert "with little effect on" in score.sentence
@@ -86,7 +86,7 @@ def test_concept_sign_flips_for_other_class_and_is_cached(marked_run: Marked, tm
     assert shares == sorted(shares)
     calls = len(shares)
     cached = concepts(run, definition, progress=shares.append, **options)
-    assert len(shares) == calls, "it was not worked out a second time"
+    assert len(shares) == calls, "it was not computed a second time"
     assert cached == result
     assert cached.as_json()["scores"][0]["sentence"] == result.scores[0].sentence
 

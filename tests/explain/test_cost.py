@@ -48,7 +48,7 @@ def test_faithfulness_scores_each_token_subset_once(forward_batch_sizes: list[in
     forward_batch_sizes.clear()
     result = faithfulness(context, values, signed=True, seed=0)
     assert result is not None
-    assert sum(forward_batch_sizes) == 2**4, "four words are there or not in sixteen ways"
+    assert sum(forward_batch_sizes) == 2**4, "four words form sixteen coalitions"
     # The curves computed manually: the words are removed or inserted one by one, in order of attribution.
     real = np.nonzero(run.data.inputs["text"][row].numpy() != 0)[0]
     order = real[np.argsort(-values["text"][real])]
@@ -91,7 +91,7 @@ def test_rows_with_different_targets_are_batched_together(forward_batch_sizes: l
     options = {"rows": 60}
     masks = untrained_run(network("shape_masks", ("Conv2d", {"filters": 5}), options=options, objective="segmentation"))
     summary = global_attribution(masks, "test", rows=6)
-    assert max(forward_batch_sizes) > STEPS, "as many rows at once as there is room for"
+    assert max(forward_batch_sizes) > STEPS, "batches hold as many rows as the memory limit allows"
     assert len(forward_batch_sizes) < 6 * SPANS
     for place, row in enumerate(summary.rows):
         single = explain(masks, "integrated_gradients", row.row, proofs=False)

@@ -23,7 +23,7 @@ def test_linear_output_is_maximized_within_training_range() -> None:
     std, mean = run.data.fitted_numbers.std[0], run.data.fitted_numbers.mean[0]
     most = (torch.where(weights[0] > 0, rows.amax(0), rows.amin(0)) @ weights[0] + bias[0]) * std + mean
     answers = (rows @ weights[0] + bias[0]) * std + mean
-    assert std > 2, "so that it is told which units they are"
+    assert std > 2, "original and standardized units must differ"
     assert visualization.name == f"{run.data.schema.target.name}, in the units of the data"
     assert visualization.highest == pytest.approx(float(answers.max()), rel=1e-4)
     assert visualization.rows_most[0] == int(run.data.split["train"][answers.argmax()])
@@ -62,7 +62,7 @@ def test_visualization_reaches_the_reported_activation(name: str, path: str) -> 
         np.testing.assert_allclose(unit.numpy(), reported, rtol=1e-3, atol=1e-3)
     assert len(real) == len(visualization.real)
     assert visualization.reached[0] > visualization.mean + 0.8 * (visualization.highest - visualization.mean), (
-        "it climbs about as far as the rows"
+        "it reaches about the maximum of the rows"
     )
     assert visualization.verdict.level in ("good", "caution")
     assert str(state(run)) == str(before)

@@ -137,7 +137,7 @@ def test_steps_double_until_the_sum_converges_at_a_partial_cut() -> None:
     method = registry()["layer_conductance"]
     result = method.model_validate({"node": "gelu_1"}).run(context)
     assert result.steps is not None
-    assert result.steps >= 64, "one sum alone cannot stay"
+    assert result.steps >= 64, "convergence needs two sums to compare"
     half_steps = method.model_validate({"node": "gelu_1", "n_steps": result.steps // 2}).run(context)
     assert half_steps.steps == result.steps // 2
     assert half_steps.total == pytest.approx(result.total, rel=0.011)
@@ -186,7 +186,7 @@ def test_linear_branch_flow_matches_closed_form() -> None:
         for name in (f"input_1 linear_{number}", f"linear_{number} {'add_1.a' if number == 1 else 'concat_1.b'}"):
             assert values[name] == pytest.approx(expected, rel=1e-4), name
     assert values["input_1 linear_2"] == values["linear_2 add_1.b"] == 0.0
-    assert values["input_1 linear_4"] == 0.0, "it leads nowhere, so it is not in the code"
+    assert values["input_1 linear_4"] == 0.0, "it leads nowhere, so the compiled code omits it"
     assert flow(run, 3).word == "exact"
 
 
@@ -232,7 +232,9 @@ def test_flow_follows_each_repetition_of_a_subnetwork(shared: bool) -> None:
         assert values["input_1"] == pytest.approx(gap, rel=1e-3)
         assert values["output_1"] == pytest.approx(gap, rel=1e-3)
     branch_values = [values["linear_1"] for values in inner]
-    assert len({round(value or 0.0, 5) for value in branch_values}) == 3, "each has its own part beside the way around"
+    assert len({round(value or 0.0, 5) for value in branch_values}) == 3, (
+        "each branch has its own share beside the skip connection"
+    )
     assert {cut.path for cut in attribution_flow.cuts} == {"", "block_1.0", "block_1.1", "block_1.2"}
     mean = flow_values(attribution_flow, "block_1")
     assert mean.uses == 3
@@ -264,7 +266,7 @@ def test_flow_is_conserved_inside_template_subnetworks(name: str) -> None:
     run = untrained(templates()[name].project)
     attribution_flow = flow(run, 1, max_steps=128)
     assert attribution_flow.relative_error is not None
-    assert attribution_flow.relative_error <= 0.05, "fewer steps than it would take"
+    assert attribution_flow.relative_error <= 0.05, "max_steps is below what convergence needs"
     for path in {cut.path for cut in attribution_flow.cuts if cut.path}:
         around, _, key = path.removesuffix(".0").removesuffix(".1").rpartition(".")
         for cut in attribution_flow.cuts:
@@ -274,9 +276,9 @@ def test_flow_is_conserved_inside_template_subnetworks(name: str) -> None:
                     whole, abs=0.06 * abs(attribution_flow.answer - attribution_flow.ground)
                 )
     if name == "digits_autoencoder":
-        assert attribution_flow.direct != 0.0, "the answer is compared with the input beside the graph"
+        assert attribution_flow.direct != 0.0, "the score compares the output with the input directly"
     tokens = {edge.value for edge in attribution_flow.edges if not edge.path and edge.target.startswith("embedding")}
-    assert tokens <= {None}, "whole numbers carry nothing"
+    assert tokens <= {None}, "integers carry no attribution"
 
 
 def test_discontinuous_path_is_reported_as_unreliable() -> None:
@@ -316,10 +318,10 @@ def test_flow_is_cached_by_its_request(tmp_path: Path) -> None:
     run = trained("table")
     first = flow(run, 3, folder=tmp_path, checkpoint="best")
     cached = flow(run, 3, folder=tmp_path, checkpoint="last")
-    assert cached == replace(first, checkpoint="last"), "it was not worked out a second time"
+    assert cached == replace(first, checkpoint="last"), "it was not computed a second time"
     for options in ({"max_steps": 16}, {"target": 0}, {"target": 1}):
         flow(run, 3, folder=tmp_path, **options)  # type: ignore[arg-type]
-    assert 3 <= len(list((tmp_path / FOLDER).glob("*.npz"))) <= 4, "one of both targets is its own answer"
+    assert 3 <= len(list((tmp_path / FOLDER).glob("*.npz"))) <= 4, "one of the targets may be the predicted class"
     assert explain(run, "saliency", 3, folder=tmp_path).method == "saliency"
 
 

@@ -156,7 +156,7 @@ def test_sample_is_bounded_seeded_and_reported(tmp_path: Path) -> None:
     assert f"over 20 of {len(run.data.split['train'])} train rows sampled with seed 1" in first.sentence
     shares: list[float] = []
     cached = global_attribution(run, "train", rows=20, seed=1, folder=tmp_path, progress=shares.append)
-    assert cached.seconds == first.seconds, "it was not worked out a second time"
+    assert cached.seconds == first.seconds, "it was not computed a second time"
     assert not shares
     assert cached.table() == first.table()
     other = global_attribution(run, "train", rows=20, seed=2, folder=tmp_path, progress=shares.append)

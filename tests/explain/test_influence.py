@@ -128,7 +128,7 @@ def test_influence_supports_every_network_and_restores_it(name: str, tmp_path: P
     again = influence(run, row, folder=tmp_path, progress=shares.clear)
     ranked = find_label_errors(run)
     assert state(run) == before
-    assert shares[-1] == 1.0, "told to the end, and not a second time"
+    assert shares[-1] == 1.0, "progress reached 100%, and the second call used the cache"
     assert again.as_json() == result.as_json()
     assert isinstance(again, Influence)
     assert np.isfinite(result.influences).all()

@@ -84,7 +84,7 @@ def test_explanations_of_a_chance_level_network_are_never_good(random_labels: Tr
         assert "majority class: 0." in explanation.verdict.sentence
         assert explanation.verdict.title.endswith("the model does not beat the majority class"), method.name
     explanation = explain(random_labels, "integrated_gradients", row)
-    assert explanation.verdict.title.startswith("Faithfulness checks passed, but "), "in the same breath"
+    assert explanation.verdict.title.startswith("Faithfulness checks passed, but "), "one title states both"
     for text in (headline(explanation), html(explanation)):
         assert "the model does not beat the majority class" in text
     assert "does not beat" in flow(random_labels, row).verdict.title
@@ -142,7 +142,7 @@ def test_chance_level_uses_metrics_robust_to_class_imbalance() -> None:
     assert not is_at_chance(rare)
     assert not is_at_chance(measured({"mae": (1.0, 2.0)}, {"mae": 2.5}))
     assert is_at_chance(measured({"mae": (1.0, 3.0)}, {"mae": 2.5}))
-    assert not is_at_chance(measured({}, {})), "nothing is known"
+    assert not is_at_chance(measured({}, {})), "there are no scores"
 
 
 def test_model_warning_is_added_to_any_verdict() -> None:
@@ -169,7 +169,7 @@ def test_sampling_error_is_reported_unless_enumerated(method: str) -> None:
         assert completeness is not None
         assert sampling.standard_error is not None
         assert completeness.relative_error is not None
-        assert completeness.relative_error < 1e-3, "it sums up, however wrong the parts are"
+        assert completeness.relative_error < 1e-3, "the attributions sum to the difference even if each is inexact"
         assert completeness.word == ""
         assert "by construction" in explanation.verdict.sentence
         assert "exact" not in explanation.verdict.sentence

@@ -62,7 +62,7 @@ def test_quadrature_refines_only_where_the_function_bends(far: float) -> None:
     spans, (values,) = integrate(rule, 2, 4, 64, 2.0**-20, far)
     assert covers_path(spans, 0)
     assert covers_path(spans, 1)
-    assert int((spans.rows == 0).sum()) == 4, "a line needs no more"
+    assert int((spans.rows == 0).sum()) == 4, "a linear function needs no refinement"
     in_kink = spans.rows == 1
     assert spans.lengths[in_kink].min() < 1e-4 < 0.2 < spans.lengths[in_kink].max()
     assert float(values[in_kink].sum()) == pytest.approx(2 / 3, abs=1e-5)
@@ -88,7 +88,7 @@ def test_quadrature_stops_at_the_minimum_span() -> None:
     assert len(spans) < 20
     with_nan = Midpoint([(lambda at: np.nan, lambda at: np.nan), kink()], 1e-3)
     spans, _ = integrate(with_nan, 2, 4, 64, 2.0**-20)
-    assert int((spans.rows == 0).sum()) == 4, "what is not a number is left as it is"
+    assert int((spans.rows == 0).sum()) == 4, "NaN values are not refined"
     assert int((spans.rows == 1).sum()) > 4
 
 

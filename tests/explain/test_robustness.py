@@ -45,7 +45,7 @@ def test_minimum_strength_matches_linear_closed_form(linear_run: TrainedRun, met
     attack = find_adversarial_example(linear_run, row, method)
     assert attack.least == pytest.approx(closed_form_strength(linear_run, row), rel=2e-3)
     assert attack.least is not None
-    assert attack.least > closed_form_strength(linear_run, row) * (1 - 1e-5), "less cannot be enough"
+    assert attack.least > closed_form_strength(linear_run, row) * (1 - 1e-5), "no smaller perturbation can succeed"
     assert attack.before.text != attack.after.text
     column = linear_run.data.fields[0].columns[3]
     name, step = column.name, column.step * attack.least
@@ -61,7 +61,7 @@ def test_robust_accuracy_curve_matches_linear_closed_form(linear_run: TrainedRun
     is_correct = answers == linear_run.data.target[rows]
     least = torch.tensor([closed_form_strength(linear_run, int(row)) for row in rows])
     assert report.rows == len(rows)
-    assert report.scores[0] == pytest.approx(float(is_correct.double().mean())), "nothing is changed at strength 0"
+    assert report.scores[0] == pytest.approx(float(is_correct.double().mean())), "strength 0 changes nothing"
     for strength, share in zip(report.strengths, report.scores, strict=True):
         assert share == pytest.approx(float((is_correct & (least > strength)).double().mean()), abs=1.01 / len(rows))
     assert sum(report.counts.values()) == report.rows
@@ -76,7 +76,7 @@ def test_attacks_grow_with_strength_and_beat_random_noise(name: str, method: str
     report = robustness(run, method, rows=64)
     worse = 1 if name == "regression" else -1
     steps = worse * np.diff(report.scores)
-    assert (steps >= -0.035).all(), "more strength does not help, within noise"
+    assert (steps >= -0.035).all(), "scores do not improve with strength, within noise"
     assert worse * (report.scores[-1] - report.scores[0]) > 0.2
     assert worse * (report.scores[-1] - report.chance[-1]) > 0.1
     assert report.scores[0] == pytest.approx(report.chance[0])

@@ -55,7 +55,7 @@ def test_explanations_do_not_wait_for_a_running_attack(work: str, monkeypatch: p
     finally:
         resume.set()
         attacking.join(PATIENCE_S)
-    assert resumed == [True], "the attack was waiting all the time"
+    assert resumed == [True], "the attack waited all the time"
 
 
 def test_math_attention_is_restored_after_the_last_concurrent_user() -> None:
@@ -80,7 +80,7 @@ def test_math_attention_is_restored_after_the_last_concurrent_user() -> None:
     threads[0].join(PATIENCE_S)
     both_left.set()
     threads[1].join(PATIENCE_S)
-    assert backends_inside == [(False, True)], "the one that stays still has the formula"
+    assert backends_inside == [(False, True)], "the remaining thread still uses math attention"
     assert sdp_backends() == before
 
 
@@ -117,7 +117,7 @@ def test_kernel_shap_and_shapley_sampling_match_captum() -> None:
         return worth[(there.long() * 2 ** torch.arange(count)).sum(1)]
 
     choices = kernel_coalitions(count, 40, generator(0, 1))
-    assert set(choices.sum(1).tolist()) <= set(range(1, count)), "neither all nor none are drawn"
+    assert set(choices.sum(1).tolist()) <= set(range(1, count)), "the full and the empty coalition are not drawn"
     actual = fit_shapley_regression(choices.double().numpy(), play(choices).numpy(), float(worth[0]), float(worth[-1]))
     method = KernelShap(play)
 
@@ -150,4 +150,4 @@ def test_standard_error_is_of_the_mean() -> None:
     mean_error = np.mean([standard_error(repeats) or 0.0 for repeats in draws])
     # (1/√9 + 2/√9) / 10, times the bias of the standard deviation of 9 draws (slightly below 1).
     assert mean_error == pytest.approx(0.1 * 0.9693, rel=0.03)
-    assert standard_error(draws[0][:1]) is None, "one estimate tells nothing of its error"
+    assert standard_error(draws[0][:1]) is None, "one estimate has no standard error"

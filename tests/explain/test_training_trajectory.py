@@ -74,11 +74,11 @@ def test_initial_weights_are_listed_first(folder: Path) -> None:
     )
     assert weights_path(RunArtifacts.in_directory(folder), "0") == checkpoints[0].path
     assert [snapshot.epoch for snapshot in epoch_snapshots(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4, 5], (
-        "to branch off from are those of epochs"
+        "only epoch snapshots can be resumed from"
     )
     frames = explain_trajectory(run, folder, "saliency", 3).frames
     assert frames[0].label == "Before training"
-    assert frames[0].explanation.answer == pytest.approx(0.0), "these weights are all nothing"
+    assert frames[0].explanation.answer == pytest.approx(0.0), "these weights are all zero"
 
 
 def test_ema_weights_are_listed_separately(folder: Path) -> None:
@@ -145,7 +145,7 @@ def test_trajectory_frames_are_cached_by_weights(folder: Path) -> None:
     assert len(list((folder / FOLDER).glob("*.npz"))) == 2 * EPOCHS
     save_file(scaled_weights(run, 2.0), folder / "kept" / f"1-{STEPS}.safetensors")
     explain_trajectory(run, folder, "occlusion", 3)
-    assert len(list((folder / FOLDER).glob("*.npz"))) == 2 * EPOCHS + 1, "other weights are another question"
+    assert len(list((folder / FOLDER).glob("*.npz"))) == 2 * EPOCHS + 1, "other weights have another cache key"
 
 
 def test_trajectory_needs_two_checkpoints(folder: Path) -> None:

@@ -26,11 +26,13 @@ FAITHFUL = Faithfulness(
 
 def test_high_infidelity_lowers_the_verdict_to_caution() -> None:
     assert on_infidelity(FAITHFUL) is None
-    assert on_infidelity(replace(FAITHFUL, infidelity=None)) is None, "parts without signs foretell nothing"
-    assert on_infidelity(replace(FAITHFUL, infidelity=0.9, units=FEWEST_UNITS - 1)) is None, "two parts are too few"
+    assert on_infidelity(replace(FAITHFUL, infidelity=None)) is None, "unsigned attributions predict no change"
+    assert on_infidelity(replace(FAITHFUL, infidelity=0.9, units=FEWEST_UNITS - 1)) is None, (
+        "there are too few segments"
+    )
     remark = on_infidelity(replace(FAITHFUL, infidelity=0.98))
     assert remark is not None
     assert "infidelity 0.98" in remark.sentence
     both = judge([on_faithfulness(FAITHFUL), remark])
-    assert both.level == "caution", "though its order is faithful"
+    assert both.level == "caution", "although its ranking is faithful"
     assert judge([on_faithfulness(FAITHFUL)]).level == "good"

@@ -41,7 +41,9 @@ def test_changed_text_gets_the_networks_probabilities() -> None:
         shares = run.model(*run.data.encode({"text": "turn off the kitchen light"}).values()).softmax(1)[0]
     for place, name in enumerate(run.data.schema.target.classes):
         assert comparison.shares[name][1] == pytest.approx(float(shares[place]), abs=1e-5)
-    assert comparison.after.target.index == comparison.before.target.index, "the class that was answered before"
+    assert comparison.after.target.index == comparison.before.target.index, (
+        "both explain the class predicted before the change"
+    )
 
 
 def test_target_request_round_trips() -> None:

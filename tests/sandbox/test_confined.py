@@ -186,7 +186,7 @@ def test_small_file_is_inspected_within_two_seconds() -> None:
     file_inspection.described(file_inspection.kinds()[0], {})
     took = time.monotonic() - began
     file_inspection.close()
-    assert took < 2.0, "it takes 0.3 s on a machine that is idle"
+    assert took < 2.0, "it takes 0.3 s on an idle machine"
 
 
 def test_processes_end_with_their_inspection(monkeypatch: pytest.MonkeyPatch) -> None:
