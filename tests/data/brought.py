@@ -41,9 +41,9 @@ def bars(rows: int, side: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarr
     labels = np.arange(rows) % 2
     pixels = random.integers(0, 60, (rows, side, side)).astype(np.uint8)
     for row, label in enumerate(labels):
-        place = int(random.integers(side))
+        position = int(random.integers(side))
         view = pixels[row] if label == 0 else pixels[row].T
-        view[place] = 250
+        view[position] = 250
     return pixels, labels.astype(np.uint8)
 
 

@@ -73,7 +73,7 @@ def image_bytes(shade: int = 0, size: tuple[int, int] = (12, 12), kind: str = "P
 
 def class_images(count: int = 10) -> dict[str, bytes]:
     """Images of two classes."""
-    return {f"{name}/{number}.png": image_bytes(number * 20 + place) for place, name in enumerate(["cats", "dogs"])
+    return {f"{name}/{number}.png": image_bytes(number * 20 + index) for index, name in enumerate(["cats", "dogs"])
             for number in range(count)}  # fmt: skip
 
 

@@ -293,7 +293,7 @@ def test_word_swap_permutes_adjacent_words() -> None:
     assert torch.equal(after == PAD, inputs == PAD)
     for row in range(ROWS):
         at = moved[row].nonzero().flatten().tolist()
-        assert all(inputs[row, place] in after[row, max(0, place - 1) : place + 2].tolist() for place in at)
+        assert all(inputs[row, index] in after[row, max(0, index - 1) : index + 2].tolist() for index in at)
     assert moved.sum() / (inputs != PAD).sum() == pytest.approx(0.3, abs=0.05)
 
 

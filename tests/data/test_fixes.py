@@ -23,7 +23,7 @@ def _faulty_choice(home: Path) -> DataChoice:
     column that is mostly numeric."""
     random = np.random.default_rng(0)
     label = np.arange(ROWS) % 2
-    table = pd.DataFrame({f"n{place}": random.normal(size=ROWS).round(3) for place in range(3)})
+    table = pd.DataFrame({f"n{index}": random.normal(size=ROWS).round(3) for index in range(3)})
     table.loc[::50, "n0"] = 9999.0
     table.loc[(label == 1) & (random.random(ROWS) < 0.5), "n1"] = None
     table["text"] = random.normal(size=ROWS).round(4).astype(str)

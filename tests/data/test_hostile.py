@@ -250,9 +250,9 @@ def test_truncated_parquet_is_rejected(home: Path) -> None:
     file_bytes = bytearray(stream.getvalue())
     for cut in (10, len(file_bytes) // 2, len(file_bytes) - 1):
         _rejection_message(bytes(file_bytes[:cut]), "x.parquet", home)
-    for place in range(8, len(file_bytes) // 2, 97):
+    for position in range(8, len(file_bytes) // 2, 97):
         broken = file_bytes.copy()
-        broken[place : place + 8] = b"\xff" * 8
+        broken[position : position + 8] = b"\xff" * 8
         _add_or_reject(bytes(broken), "x.parquet", home)
 
 
@@ -347,8 +347,8 @@ def test_malicious_zips_are_rejected(home: Path, content: Callable[[], bytes], s
 
 def test_damaged_zip_stream_is_rejected(home: Path) -> None:
     data = bytearray(make_zip({**image_folders(), "set/cats/x.png": b"abc" * 9_999}, zipfile.ZIP_DEFLATED))
-    place = data.find(b"set/cats/x.png") + len("set/cats/x.png")
-    data[place : place + 20] = b"\xff" * 20
+    position = data.find(b"set/cats/x.png") + len("set/cats/x.png")
+    data[position : position + 20] = b"\xff" * 20
     assert "damaged" in _rejection_message(bytes(data), "x.zip", home)
 
 

@@ -135,8 +135,8 @@ def test_damaged_zip_raises_only_data_errors(home: Path) -> None:
     for good in (make_deflated_zip(class_images()), make_deflated_zip(class_images(), zipfile.ZIP_STORED)):
         for _ in range(150):
             content = bytearray(good)
-            for place in random.integers(0, len(good), random.choice([1, 3, 20])):
-                content[place] = random.integers(256)
+            for index in random.integers(0, len(good), random.choice([1, 3, 20])):
+                content[index] = random.integers(256)
             assert "\n" not in import_error(bytes(content), home, "x.zip")
 
 

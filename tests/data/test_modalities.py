@@ -54,8 +54,8 @@ WIDGETS: dict[Editor, set[str]] = {
 @cache
 def prepared(encoding: str) -> tuple[Prepared, FieldSpec, FieldEncoder[Any]]:
     data = prepare(DATA[encoding])
-    place = next(place for place, field in enumerate(data.fields) if field.encoding == encoding)
-    return data, data.schema.inputs[place], data.fields[place]
+    index = next(index for index, field in enumerate(data.fields) if field.encoding == encoding)
+    return data, data.schema.inputs[index], data.fields[index]
 
 
 def test_every_encoding_has_one_modality_and_test_data() -> None:

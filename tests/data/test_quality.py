@@ -39,7 +39,7 @@ def clean(**more: Any) -> dict[str, Any]:
     """A table of two separable classes without faults."""
     random = np.random.default_rng(0)
     label = np.arange(COUNT) % 2
-    numbers = {f"n{place}": random.normal(size=COUNT) + 3 * label for place in range(6)}
+    numbers = {f"n{index}": random.normal(size=COUNT) + 3 * label for index in range(6)}
     return {**numbers, "kind": random.choice(["a", "b", "c"], COUNT), "label": np.array(["no", "yes"])[label], **more}
 
 
@@ -115,7 +115,7 @@ def test_rows_equal_by_chance_are_not_duplicates(home: Path) -> None:
 def test_near_duplicate_rows_across_splits_are_found(home: Path) -> None:
     table = pd.DataFrame(clean())
     near = table.iloc[:40].copy()
-    near[[f"n{place}" for place in range(6)]] += RANDOM.normal(scale=1e-3, size=(40, 6))
+    near[[f"n{index}" for index in range(6)]] += RANDOM.normal(scale=1e-3, size=(40, 6))
     both = pd.concat([table, near], ignore_index=True)
     quality_report = report_on(both, home)
     finding = single_finding(quality_report, "near_leakage")
@@ -160,7 +160,7 @@ def test_near_texts_match_shingle_jaccard_similarity() -> None:
 
     def shingles(text: str) -> set[str]:
         text = text.lower()
-        return {text[place : place + 5] for place in range(len(text) - 4)}
+        return {text[index : index + 5] for index in range(len(text) - 4)}
 
     expected = {
         (int(test_row), two)
@@ -236,7 +236,7 @@ def test_outliers_are_found_but_skewed_values_are_not(home: Path) -> None:
 
 def test_multivariate_outlier_rows_are_found(home: Path) -> None:
     table = pd.DataFrame(clean())
-    names = [f"n{place}" for place in range(6)]
+    names = [f"n{index}" for index in range(6)]
     table.loc[[11, 222], names] = [[6, -6, 6, -6, 6, -6], [-6, 6, -6, 6, -6, 6]]
     assert set(single_finding(report_on(table, home), "unusual_rows").rows) == {11, 222}
 

@@ -95,7 +95,7 @@ def test_json_layouts_are_read_alike(home: Path, form: str) -> None:
         "list": records,
         "under a name": {"rows": records},
         "columns": {name: [row[name] for row in records] for name in head},
-        "by key": {str(place): row for place, row in enumerate(records)},
+        "by key": {str(index): row for index, row in enumerate(records)},
     }.get(form)
     text = "\n".join(map(json.dumps, records)) if form == "lines" else json.dumps(content)
     table = pd.DataFrame(rows, columns=head)
@@ -168,7 +168,7 @@ def test_idx_float_and_int32_arrays_are_read(home: Path) -> None:
     target = (np.arange(50) % 2).astype(">i4")
     data = _add({"data": idx(values, 0x0D), "labels": idx(target, 0x0C)}, home)
     assert data.schema.inputs[0].kind == "vector"
-    assert [data.row(4)[f"x{place}"] for place in (1, 2, 3)] == pytest.approx(values[4].tolist())
+    assert [data.row(4)[f"x{index}"] for index in (1, 2, 3)] == pytest.approx(values[4].tolist())
     assert data.target.tolist() == target.tolist()
 
 

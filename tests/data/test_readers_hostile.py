@@ -56,8 +56,8 @@ def test_corrupted_file_raises_only_data_errors(
     home = tmp_path_factory.mktemp("home")
     _error_message(good[: data.draw(st.integers(0, len(good) - 1))], home)
     changed = bytearray(good)
-    for place in data.draw(st.lists(st.integers(0, len(good) - 1), min_size=1, max_size=12)):
-        changed[place] = data.draw(st.integers(0, 255))
+    for index in data.draw(st.lists(st.integers(0, len(good) - 1), min_size=1, max_size=12)):
+        changed[index] = data.draw(st.integers(0, 255))
     _error_message(bytes(changed), home)
 
 

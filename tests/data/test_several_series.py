@@ -21,8 +21,8 @@ SHIFTS = {"north": 0, "south": 7, "west": 30}  # start of each series, in days a
 def _stores() -> bytes:
     """One series per store; each value identifies the store (1000 per store) and the day."""
     parts = [
-        pd.DataFrame({"store": name, "day": DAYS[first:], "sales": 1000 * place + np.arange(first, len(DAYS)) + 0.5})
-        for place, (name, first) in enumerate(SHIFTS.items())
+        pd.DataFrame({"store": name, "day": DAYS[first:], "sales": 1000 * index + np.arange(first, len(DAYS)) + 0.5})
+        for index, (name, first) in enumerate(SHIFTS.items())
     ]
     return pd.concat(parts).sample(frac=1, random_state=0).to_csv(index=False).encode()
 

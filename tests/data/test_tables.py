@@ -208,8 +208,8 @@ def test_imputation_and_scaling_match_scikit_learn(home: Path) -> None:
     assert np.allclose(features[:, places], numeric.transform(table[["size", "same"]]), atol=1e-5)
     kinds = table[["kind"]].fillna("").astype(str)
     hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(kinds.iloc[train]).transform(kinds)
-    place = data.schema.inputs[0].columns.index("kind = ")
-    assert np.array_equal(features[:, place : place + 4], hot)
+    index = data.schema.inputs[0].columns.index("kind = ")
+    assert np.array_equal(features[:, index : index + 4], hot)
 
 
 def test_fitted_state_ignores_validation_and_test_rows(home: Path) -> None:
@@ -342,8 +342,8 @@ def test_damaged_parquet_raises_only_data_errors(home: Path) -> None:
     random, good = np.random.default_rng(0), parquet_bytes(example_columns())
     for _ in range(60):
         content = bytearray(good)
-        for place in random.integers(0, len(good), 3):
-            content[place] = random.integers(256)
+        for index in random.integers(0, len(good), 3):
+            content[index] = random.integers(256)
         assert "\n" not in import_error(bytes(content), home, "data.parquet")
 
 

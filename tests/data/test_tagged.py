@@ -67,11 +67,11 @@ def conlleval(tags: list[str]) -> set[tuple[int, int, str]]:
     """Entities as CoNLL's scorer defines them: chunks start and end where one of two adjacent tags says so."""
     entities, start = set(), 0
     around = [("O", ""), *[(tag[0], tag[2:]) for tag in tags], ("O", "")]
-    for place, ((last, kind), (mark, other)) in enumerate(pairwise(around)):
+    for index, ((last, kind), (mark, other)) in enumerate(pairwise(around)):
         if last != "O" and (mark in "OB" or kind != other):
-            entities.add((start, place - 1, kind))
+            entities.add((start, index - 1, kind))
         if mark == "B" or (mark == "I" and (last == "O" or kind != other)):
-            start = place
+            start = index
     return entities
 
 
@@ -93,8 +93,8 @@ def _with_begin_tags(tagged_sentences: list[Sentence]) -> list[Sentence]:
         starts = {(first, kind) for first, _, kind in conlleval([tag for _, tag in sentence])}
         corrected.append(
             [
-                (word, f"B-{tag[2:]}" if (place, tag[2:]) in starts else tag)
-                for place, (word, tag) in enumerate(sentence)
+                (word, f"B-{tag[2:]}" if (index, tag[2:]) in starts else tag)
+                for index, (word, tag) in enumerate(sentence)
             ]
         )
     return corrected

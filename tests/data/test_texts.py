@@ -46,7 +46,7 @@ def test_tales_are_long_without_repetition() -> None:
     paragraphs = [line for line in text.splitlines() if line]
     assert len(set(paragraphs)) == len(paragraphs)
     words = _plain(text).split()
-    runs = Counter(tuple(words[place : place + 12]) for place in range(len(words) - 12))
+    runs = Counter(tuple(words[index : index + 12]) for index in range(len(words) - 12))
     assert runs.most_common(1)[0][1] == 1
     assert len(set(words)) > 1_200
 

@@ -107,7 +107,7 @@ def test_token_ids_are_truncated_and_right_padded(field: dict[str, Any]) -> None
     numbers = encode_rows({"fields": [short]}, [{"text": text} for text in texts])["text"]
     assert numbers.dtype == np.int64
     assert numbers[0].tolist() == [0] * 6
-    places = {name: place for place, name in enumerate(field["vocabulary"])}
+    places = {name: index for index, name in enumerate(field["vocabulary"])}
     assert numbers[2].tolist() == [places[token] for token in token_encoder(field).tokens(texts[2])[:6]]
     assert "".join(token_encoder(field).readable(texts[2])) == texts[2]
 
