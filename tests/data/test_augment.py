@@ -136,10 +136,10 @@ def test_scale_stays_within_its_bounds() -> None:
     inputs = torch.zeros(ROWS, 1, 33, 33)
     inputs[:, :, 12:21, 12:21] = 1.0
     after = changed("scale", PICTURE, inputs, smallest=0.5, largest=2.0)[1]
-    sides = after.sum((1, 2, 3)).sqrt() / 9
-    assert 0.45 < sides.min() < 0.6
-    assert 1.8 < sides.max() < 2.1
-    assert sides.log().mean().abs() < 0.08
+    scales = after.sum((1, 2, 3)).sqrt() / 9
+    assert 0.45 < scales.min() < 0.6
+    assert 1.8 < scales.max() < 2.1
+    assert scales.log().mean().abs() < 0.08
 
 
 def test_crop_shifts_by_whole_pixels_and_replicates_edges() -> None:
@@ -169,10 +169,10 @@ def test_brightness_and_contrast_are_affine_per_image() -> None:
     added = (moved - middle) * 0.5
     assert added.abs().max() <= 0.1 + 1e-5
     assert added.std() == pytest.approx(0.1 / math.sqrt(3), rel=0.15)
-    grown = after.std((2, 3)) / inputs.std((2, 3))
-    assert grown.min() > 0.69
-    assert grown.max() < 1.31
-    assert torch.allclose(grown, grown[:, :1].expand_as(grown), atol=1e-3)
+    std_ratio = after.std((2, 3)) / inputs.std((2, 3))
+    assert std_ratio.min() > 0.69
+    assert std_ratio.max() < 1.31
+    assert torch.allclose(std_ratio, std_ratio[:, :1].expand_as(std_ratio), atol=1e-3)
 
 
 def test_color_preserves_luminance_and_rotates_hue() -> None:
@@ -277,9 +277,9 @@ def test_token_dropout_drops_the_requested_share() -> None:
     inputs, after = changed("token_dropout", WORDS, share=0.2)
     real = inputs != PAD
     assert torch.equal(after[~real], inputs[~real])
-    hit = after != inputs
-    assert set(after[hit].tolist()) == {UNKNOWN}
-    assert hit.sum() / real.sum() == pytest.approx(0.2, abs=0.02)
+    dropped = after != inputs
+    assert set(after[dropped].tolist()) == {UNKNOWN}
+    assert dropped.sum() / real.sum() == pytest.approx(0.2, abs=0.02)
     inputs, after = changed("token_dropout", WORDS, share=0.5, become="another")
     assert torch.equal(after[inputs == PAD], inputs[inputs == PAD])
     assert after[inputs != PAD].min() > UNKNOWN
@@ -444,12 +444,12 @@ def test_unsuitable_augmentation_is_rejected_with_a_message(
         (FieldSpec("image", "image", (1, 8, 8)), FieldSpec("measured", "vector", (2,))), TargetSpec("class"), 90
     )
     try:
-        said = misfit(one, schema, None if names is None else list(names))
+        message = misfit(one, schema, None if names is None else list(names))
     except DataError as error:
-        said = str(error)
-    assert bool(said) == bool(words)
-    assert words in said
-    assert not said or said.endswith(".")
+        message = str(error)
+    assert bool(message) == bool(words)
+    assert words in message
+    assert not message or message.endswith(".")
 
 
 def test_word_swap_is_rejected_for_next_token_prediction() -> None:
@@ -497,5 +497,5 @@ def test_augmentations_round_trip_through_the_document() -> None:
     plain = dumps(project)
     assert "augment" not in plain
     training = Training(augment=(Augment(kind="crop", params={"padding": 0.2}), Augment(kind="mixup")))
-    with_them = project.model_copy(update={"training": training})
-    assert loads(dumps(with_them)) == with_them
+    augmented = project.model_copy(update={"training": training})
+    assert loads(dumps(augmented)) == augmented

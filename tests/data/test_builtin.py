@@ -147,12 +147,12 @@ def splits_are_stratified_by_class(name: str) -> None:
     data = _data(name)
     if data.schema.target.kind != "class" or data.raw.groups is not None:
         return
-    counted = Counter(data.target.tolist())
+    class_counts = Counter(data.target.tolist())
     for shares in ((0.15, 0.15), (0.1, 0.3)):
         parts = split(data.raw, DataChoice(dataset=name, validation=shares[0], test=shares[1], seed=1))
         for part, share in zip(("validation", "test"), shares, strict=True):
             counts = Counter(data.target[torch.from_numpy(parts[part])].tolist())
-            for number, count in counted.items():
+            for number, count in class_counts.items():
                 assert abs(counts[number] - share * count) <= 1, (shares, part, number)
 
 
@@ -353,12 +353,12 @@ def test_masks_cover_the_shape_but_not_the_decoy() -> None:
 def test_mask_fill_ratio_identifies_each_shape() -> None:
     data = _data("shapes")
     assert data.masks is not None
-    fills = []
+    fill_ratios = []
     for number in range(4):
         masks = data.masks[data.target == number]
         boxes = [(m.any(0).sum() * m.any(1).sum()).item() for m in masks]
-        fills.append(float(np.mean([m.sum().item() / box for m, box in zip(masks, boxes, strict=True)])))
-    circle, square, triangle, cross = fills
+        fill_ratios.append(float(np.mean([m.sum().item() / box for m, box in zip(masks, boxes, strict=True)])))
+    circle, square, triangle, cross = fill_ratios
     assert square == 1.0
     assert circle == pytest.approx(math.pi / 4, abs=0.08)
     assert triangle == pytest.approx(0.5, abs=0.12)
@@ -398,13 +398,13 @@ def test_bigram_entropy_matches_a_direct_computation() -> None:
     size = data.schema.inputs[0].vocabulary
     assert size is not None
     pairs: Counter[tuple[int, int]] = Counter()
-    firsts: Counter[int] = Counter()
+    first_counts: Counter[int] = Counter()
     for row in data.split["train"].tolist():
         for current, following in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True):
             pairs[current, following] += 1
-            firsts[current] += 1
+            first_counts[current] += 1
     losses = [
-        -math.log((pairs[current, following] + 0.5) / (firsts[current] + 0.5 * size))
+        -math.log((pairs[current, following] + 0.5) / (first_counts[current] + 0.5 * size))
         for row in data.split["test"].tolist()
         for current, following in zip(data.inputs["text"][row].tolist(), data.target[row].tolist(), strict=True)
     ]

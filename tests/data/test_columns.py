@@ -148,8 +148,8 @@ def test_hashed_categories_use_stable_buckets(uploaded_table: tuple[str, Path]) 
     encoded = np.stack([feature(data, name) for name in names], axis=1)
     assert (encoded.sum(1) == 1).all()
     assert np.array_equal(encoded[::2], encoded[1::2])  # two rows of each city
-    never = data.encode({**data.row(0), "city": "never seen"})["features"]
-    assert never[0, [data.schema.inputs[0].columns.index(name) for name in names]].sum() == 1
+    unseen = data.encode({**data.row(0), "city": "never seen"})["features"]
+    assert unseen[0, [data.schema.inputs[0].columns.index(name) for name in names]].sum() == 1
 
 
 def test_index_encoded_categories_become_embedding_indices(uploaded_table: tuple[str, Path]) -> None:
@@ -294,11 +294,11 @@ def test_preprocessing_ignores_validation_and_test_rows(home: Path, uploaded_tab
     first = prepared_with(uploaded_table, **EVERYTHING)
     table = pd.DataFrame(mixed())
     others = torch.cat([first.split["validation"], first.split["test"]]).numpy()
-    spoiled: dict[str, Any] = {
+    changed_values: dict[str, Any] = {
         "size": 1e6, "price": -1e6, "rooms": 99, "kind": "new", "paid": "yes", "when": "2099-12-31T23:59",
         "note": "zyx wvu zyx wvu", "city": "elsewhere",
     }  # fmt: skip
-    for name, value in spoiled.items():
+    for name, value in changed_values.items():
         table.loc[others, name] = value
     second = import_and_prepare(table.to_csv(index=False).encode(), home, columns=EVERYTHING)
     assert torch.equal(first.split["train"], second.split["train"])
@@ -378,12 +378,12 @@ def test_invalid_column_settings_are_rejected_with_a_message(
 
 
 def test_builtin_tables_accept_column_settings() -> None:
-    usual = prepare(DataChoice(dataset="wine"))
+    default = prepare(DataChoice(dataset="wine"))
     options: dict[str, Any] = {"columns": {"alcohol": {"scale": "minmax"}, "ash": {"role": "ignore"}}}
     data = prepare(DataChoice(dataset="wine", options=options))
-    assert isinstance(usual.raw, Table)
-    assert set(usual.schema.inputs[0].columns) - set(data.schema.inputs[0].columns) == {"ash"}
-    alcohol = usual.raw.numbers["alcohol"][:, None]
+    assert isinstance(default.raw, Table)
+    assert set(default.schema.inputs[0].columns) - set(data.schema.inputs[0].columns) == {"ash"}
+    alcohol = default.raw.numbers["alcohol"][:, None]
     reference = preprocessing.MinMaxScaler().fit(alcohol[data.split["train"].numpy()])
     assert np.allclose(feature(data, "alcohol"), reference.transform(alcohol)[:, 0], atol=1e-6)
     columns_by_name = {column.name: column for column in overview(DataChoice(dataset="wine", options=options))}

@@ -209,10 +209,10 @@ def test_unresolvable_host_is_reported(tmp_path: Path) -> None:
 
 
 def test_unreachable_port_is_reported(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
         with pytest.raises(FetchError, match="cannot be reached"):
-            downloaded(f"http://127.0.0.1:{free.getsockname()[1]}/a", tmp_path)
+            downloaded(f"http://127.0.0.1:{unused.getsockname()[1]}/a", tmp_path)
 
 
 def test_servers_download_only_when_allowed(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

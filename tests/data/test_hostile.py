@@ -368,8 +368,8 @@ def test_zip_bomb_is_rejected_without_unpacking(home: Path) -> None:
     bomb = make_zip({**image_folders(), "set/cats/x.png": ZEROS * 100}, zipfile.ZIP_DEFLATED)
     start = time.process_time()
     _rejection_message(bomb, "x.zip", home)
-    refused = time.process_time() - start
+    rejection_time = time.process_time() - start
     start = time.process_time()
     with zipfile.ZipFile(io.BytesIO(bomb)) as archive:
         archive.read("set/cats/x.png")
-    assert refused < time.process_time() - start
+    assert rejection_time < time.process_time() - start

@@ -132,10 +132,10 @@ def test_member_size_limit_applies_while_unpacking(home: Path, monkeypatch: pyte
 
 def test_damaged_zip_raises_only_data_errors(home: Path) -> None:
     random = np.random.default_rng(0)
-    for good in (make_deflated_zip(class_images()), make_deflated_zip(class_images(), zipfile.ZIP_STORED)):
+    for valid in (make_deflated_zip(class_images()), make_deflated_zip(class_images(), zipfile.ZIP_STORED)):
         for _ in range(150):
-            content = bytearray(good)
-            for index in random.integers(0, len(good), random.choice([1, 3, 20])):
+            content = bytearray(valid)
+            for index in random.integers(0, len(valid), random.choice([1, 3, 20])):
                 content[index] = random.integers(256)
             assert "\n" not in import_error(bytes(content), home, "x.zip")
 

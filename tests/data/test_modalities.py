@@ -109,22 +109,22 @@ def test_encoded_rows_match_the_declared_shape_and_dtype(encoding: str) -> None:
 def test_dataset_card_describes_preprocessing(encoding: str) -> None:
     data, _, field = prepared(encoding)
     info = DatasetInfo(DATA[encoding].dataset, "title", "", "", "")
-    described = {entry["field"]: entry["how"] for entry in card(info, data, DATA[encoding])["preprocessing"]}
-    assert described[field.name] == modality_of(field).preprocessing(field)
-    assert " " in described[field.name]
+    descriptions = {entry["field"]: entry["how"] for entry in card(info, data, DATA[encoding])["preprocessing"]}
+    assert descriptions[field.name] == modality_of(field).preprocessing(field)
+    assert " " in descriptions[field.name]
 
 
 @pytest.mark.parametrize("encoding", DATA)
 def test_default_baseline_is_a_valid_described_example(encoding: str) -> None:
     data, spec, field = prepared(encoding)
     modality, inputs = modality_of(field), {name: values[:1] for name, values in data.inputs.items()}
-    chosen = choose("usual", data, inputs)
-    baseline = chosen.values[field.name]
+    baseline_row = choose("usual", data, inputs)
+    baseline = baseline_row.values[field.name]
     assert baseline.shape == (1, *spec.shape)
     assert baseline.dtype == inputs[field.name].dtype
     assert bool(baseline.isfinite().all())
     assert spec.vocabulary is None or 0 <= int(baseline.min()) <= int(baseline.max()) < spec.vocabulary
-    assert modality.usual_baseline_phrase in chosen.words
+    assert modality.usual_baseline_phrase in baseline_row.words
     rows = data.inputs[field.name][:ROWS].numpy()
     distances = modality.distances(rows, rows[:1])
     assert distances.shape == (ROWS,)
@@ -134,11 +134,11 @@ def test_default_baseline_is_a_valid_described_example(encoding: str) -> None:
     assert units.shape == spec.shape
     assert places.tolist() == list(range(len(places)))
     source = Source(spec, data, inputs[field.name])
-    offered = {name for name, other in BASELINES.items() if other.fits(source)}
-    assert {"usual", "row"} <= offered
-    assert ("zero" in offered) == (spec.vocabulary is None)
-    assert ("black" in offered) == modality.has_brightness
-    assert ("padding" in offered) == modality.has_padding
+    available = {name for name, other in BASELINES.items() if other.fits(source)}
+    assert {"usual", "row"} <= available
+    assert ("zero" in available) == (spec.vocabulary is None)
+    assert ("black" in available) == modality.has_brightness
+    assert ("padding" in available) == modality.has_padding
 
 
 @pytest.fixture(scope="module")

@@ -207,12 +207,16 @@ def test_association_measures_match_scikit_learn() -> None:
 def test_imbalanced_and_small_classes_are_reported(home: Path) -> None:
     label = np.array(["usual"] * 360 + ["some"] * 33 + ["few"] * 7)
     quality_report = report_on(clean(label=label), home)
-    uneven = single_finding(quality_report, "imbalance")
-    assert (uneven.count, "'few'" in uneven.message) == (7, True)
-    assert uneven.plot is not None
-    assert dict(zip(uneven.plot.names, uneven.plot.series["rows"], strict=True)) == {"few": 7, "some": 33, "usual": 360}
-    assert uneven.fix is not None
-    project: Project = apply(blank("x"), uneven.fix.edit)
+    imbalance = single_finding(quality_report, "imbalance")
+    assert (imbalance.count, "'few'" in imbalance.message) == (7, True)
+    assert imbalance.plot is not None
+    assert dict(zip(imbalance.plot.names, imbalance.plot.series["rows"], strict=True)) == {
+        "few": 7,
+        "some": 33,
+        "usual": 360,
+    }
+    assert imbalance.fix is not None
+    project: Project = apply(blank("x"), imbalance.fix.edit)
     assert project.training.class_weights == "balanced"
     assert "'few'" in single_finding(quality_report, "small_classes").message
 

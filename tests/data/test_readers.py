@@ -48,11 +48,11 @@ def test_reader_is_detected_from_content(home: Path, filename: str) -> None:
     answers = reader.answered(source, {})
     assert reader.learned(source, answers)
     assert 0 < len(reader.preview(source, answers)) <= 8
-    heard: list[float] = []
-    info = add_file(build(), filename, home, progress=lambda share, what: heard.append(share))
-    assert heard[0] == 0
-    assert heard[-1] == 1
-    assert all(before <= after for before, after in pairwise(heard))
+    reported: list[float] = []
+    info = add_file(build(), filename, home, progress=lambda share, what: reported.append(share))
+    assert reported[0] == 0
+    assert reported[-1] == 1
+    assert all(before <= after for before, after in pairwise(reported))
     data = prepare(DataChoice(dataset=info.name), home)
     assert len(data.raw) == data.schema.rows > 10
     for values in data.inputs.values():
@@ -387,9 +387,9 @@ def test_series_windows_do_not_overlap_across_splits(home: Path) -> None:
     for row in (0, 100, data.schema.rows - 1):
         assert data.row(row)["series"][:, 0].tolist() == pytest.approx(wave[row : row + 10])
         assert data.restore(data.target[row]).tolist() == pytest.approx(wave[row + 10 : row + 13], abs=1e-4)
-    reaches = {name: (int(rows.min()), int(rows.max()) + 12) for name, rows in data.split.items()}
-    assert reaches["train"][1] < reaches["validation"][0]
-    assert reaches["validation"][1] < reaches["test"][0]
+    ranges = {name: (int(rows.min()), int(rows.max()) + 12) for name, rows in data.split.items()}
+    assert ranges["train"][1] < ranges["validation"][0]
+    assert ranges["validation"][1] < ranges["test"][0]
 
 
 def test_unordered_missing_and_irregular_times_give_warnings(home: Path) -> None:

@@ -52,11 +52,11 @@ def _error_message(content: Any, home: Path, filename: str = "x", **rest: Any) -
 def test_corrupted_file_raises_only_data_errors(
     filename: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    good = EXAMPLE_FILES[filename][0]()
+    valid = EXAMPLE_FILES[filename][0]()
     home = tmp_path_factory.mktemp("home")
-    _error_message(good[: data.draw(st.integers(0, len(good) - 1))], home)
-    changed = bytearray(good)
-    for index in data.draw(st.lists(st.integers(0, len(good) - 1), min_size=1, max_size=12)):
+    _error_message(valid[: data.draw(st.integers(0, len(valid) - 1))], home)
+    changed = bytearray(valid)
+    for index in data.draw(st.lists(st.integers(0, len(valid) - 1), min_size=1, max_size=12)):
         changed[index] = data.draw(st.integers(0, 255))
     _error_message(bytes(changed), home)
 
@@ -194,13 +194,13 @@ def test_truncated_sounds_and_nul_characters_give_warnings(home: Path) -> None:
 def _sheet(rows: str, strings: str = "") -> bytes:
     """A spreadsheet whose only sheet is this XML."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(excel({"A": people()}))) as good, zipfile.ZipFile(stream, "w", 8) as bad:
-        for name in good.namelist():
-            content = good.read(name)
+    with zipfile.ZipFile(io.BytesIO(excel({"A": people()}))) as source, zipfile.ZipFile(stream, "w", 8) as target:
+        for name in source.namelist():
+            content = source.read(name)
             if name == "xl/worksheets/sheet1.xml":
                 content = f'{strings}<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">\
 <sheetData>{rows}</sheetData></worksheet>'.encode()
-            bad.writestr(name, content)
+            target.writestr(name, content)
     return stream.getvalue()
 
 

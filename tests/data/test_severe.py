@@ -135,8 +135,8 @@ def test_input_aliases_apply_at_prediction(home: Path) -> None:
     column = next(encoder.column for encoder in data.fields[0].columns if encoder.name == "colour")
     assert column["values"] == ["red"]
     assert column["aliases"] == {"RED": "red"}
-    rows_of = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]
-    features = encode_rows(json.loads(json.dumps(data.preprocess)), rows_of)["features"]
+    prediction_rows = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]
+    features = encode_rows(json.loads(json.dumps(data.preprocess)), prediction_rows)["features"]
     assert features[0].tolist() == features[1].tolist() != features[2].tolist()
     with pytest.raises(DataError, match="has no setting 'aliases'"):
         prepare(choice.model_copy(update={"options": {"columns": {"n": {"aliases": {"1": "2"}}}}}), home)

@@ -20,28 +20,28 @@ ROWS = b"a,b,y\n" + b"".join(b"%d,%d,%s\n" % (row, row % 7, b"yes" if row % 3 el
 
 def test_concurrent_calls_share_one_computation() -> None:
     calls: list[int] = []
-    together, go = threading.Barrier(8), threading.Event()
+    barrier, release = threading.Barrier(8), threading.Event()
 
     @once(2)
     def slow(number: int) -> object:
         calls.append(number)
-        go.wait(10)
+        release.wait(10)
         if number < 0:
             raise DataError("No.")
         return object()
 
     def ask(number: int) -> Any:
-        together.wait(10)
+        barrier.wait(10)
         try:
             return slow(number)
         except DataError as error:
             return str(error)
 
     for number in (1, -1):
-        go.clear()
+        release.clear()
         with ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(ask, number) for _ in range(8)]
-            threading.Timer(0.1, go.set).start()
+            threading.Timer(0.1, release.set).start()
             results = {answer.result(10) for answer in answers}
         assert len(results) == 1
     assert calls.count(1) == 1
@@ -57,50 +57,50 @@ def test_concurrent_calls_share_one_computation() -> None:
 
 
 def test_result_forgotten_during_computation_is_not_cached() -> None:
-    begun, go = threading.Event(), threading.Event()
+    started, release = threading.Event(), threading.Event()
 
     @once(4)
     def slow(number: int) -> object:
-        begun.set()
-        go.wait(10)
+        started.set()
+        release.wait(10)
         return object()
 
     with ThreadPoolExecutor(1) as pool:
-        early = pool.submit(slow, 1)
-        assert begun.wait(10)
+        first_call = pool.submit(slow, 1)
+        assert started.wait(10)
         slow.forget(lambda number: number == 1)
-        go.set()
-        assert slow(1) is not early.result(10)
+        release.set()
+        assert slow(1) is not first_call.result(10)
     assert slow(1) is slow(1)
 
 
 def test_forgotten_failure_does_not_evict_the_newer_result() -> None:
-    begun, fail, go = threading.Event(), threading.Event(), threading.Event()
+    started, fail, release = threading.Event(), threading.Event(), threading.Event()
     calls: list[int] = []
 
     @once(4)
     def slow(number: int) -> object:
         calls.append(number)
-        begun.set()
+        started.set()
         if len(calls) == 1:
             fail.wait(10)
             raise DataError("No.")
-        go.wait(10)
+        release.wait(10)
         return object()
 
     with ThreadPoolExecutor(3) as pool:
-        early = pool.submit(slow, 1)
-        assert begun.wait(10)
+        first_call = pool.submit(slow, 1)
+        assert started.wait(10)
         slow.forget(lambda number: True)
-        begun.clear()
-        newer = pool.submit(slow, 1)
-        assert begun.wait(10)
+        started.clear()
+        second_call = pool.submit(slow, 1)
+        assert started.wait(10)
         fail.set()
         with pytest.raises(DataError):
-            early.result(10)
+            first_call.result(10)
         waiting = pool.submit(slow, 1)
-        go.set()
-        assert waiting.result(10) is newer.result(10)
+        release.set()
+        assert waiting.result(10) is second_call.result(10)
     assert len(calls) == 2
 
 
@@ -127,14 +127,14 @@ def test_concurrent_requests_read_data_once(home: Path, monkeypatch: pytest.Monk
 
 def mapped(folder: Path) -> list[str]:
     """The files of a folder that this process has open or mapped, including deleted ones."""
-    here = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
+    lines = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
     for link in Path("/proc/self/fd").iterdir():
         try:
             target = str(link.readlink())
         except OSError:
             continue
-        here += [target] if str(folder) in target else []
-    return here
+        lines += [target] if str(folder) in target else []
+    return lines
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")

@@ -71,8 +71,8 @@ def test_numeric_targets_are_stratified_by_quantile() -> None:
     raw = table(1_000, target=price, target_kind="number")
     splits = split(raw, DataChoice(split="stratified"))
     for name in NAMES:  # each decile of the prices is represented in every part
-        tenths = np.searchsorted(np.quantile(price, np.arange(1, 10) / 10), price[splits[name], 0])
-        assert np.bincount(tenths).min() >= 0.08 * len(splits[name])
+        deciles = np.searchsorted(np.quantile(price, np.arange(1, 10) / 10), price[splits[name], 0])
+        assert np.bincount(deciles).min() >= 0.08 * len(splits[name])
 
 
 @quick

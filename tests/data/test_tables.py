@@ -67,18 +67,18 @@ def test_a_csv_becomes_numbers_and_categories(home: Path) -> None:
     ids="comma semicolon tab bar decimal-comma windows mac bom utf16 quoted blank-lines spaces".split(),
 )
 def test_csv_dialects_are_read_alike(home: Path, content: bytes) -> None:
-    usual, data = import_and_prepare(csv_from_columns(example_columns()), home), import_and_prepare(content, home)
-    assert _features(data) == _features(usual)
-    assert torch.allclose(data.inputs["features"], usual.inputs["features"])
-    assert torch.equal(data.target, usual.target)
+    reference, data = import_and_prepare(csv_from_columns(example_columns()), home), import_and_prepare(content, home)
+    assert _features(data) == _features(reference)
+    assert torch.allclose(data.inputs["features"], reference.inputs["features"])
+    assert torch.equal(data.target, reference.target)
 
 
 def test_parquet_and_csv_are_read_alike(home: Path) -> None:
-    usual, data = (
+    reference, data = (
         import_and_prepare(csv_from_columns(example_columns()), home),
         import_and_prepare(parquet_bytes(example_columns()), home, "data.parquet"),
     )
-    assert torch.allclose(data.inputs["features"], usual.inputs["features"])
+    assert torch.allclose(data.inputs["features"], reference.inputs["features"])
 
 
 def test_headerless_first_line_is_data(home: Path) -> None:
@@ -286,10 +286,10 @@ def test_text_column_is_selectable_in_a_numeric_table(home: Path) -> None:
     table = example_columns(text=SENTENCES)
     assert import_and_prepare(csv_from_columns(table), home).schema.inputs[0].kind == "vector"
     assert import_and_prepare(csv_from_columns(table), home, text="text").schema.inputs[0].kind == "tokens"
-    only = {"text": SENTENCES, "more": SENTENCES[::-1], "label": np.arange(ROWS) % 2}
-    assert "'more'" in import_and_prepare(csv_from_columns(only), home).warnings[0]
+    columns = {"text": SENTENCES, "more": SENTENCES[::-1], "label": np.arange(ROWS) % 2}
+    assert "'more'" in import_and_prepare(csv_from_columns(columns), home).warnings[0]
     with pytest.raises(DataError, match="can be learned from"):
-        import_and_prepare(csv_from_columns(only), home, text=None)
+        import_and_prepare(csv_from_columns(columns), home, text=None)
 
 
 # ---------------------------------------------------------------- rejections
@@ -339,10 +339,10 @@ def test_invalid_parquet_is_rejected_with_a_message(home: Path, content: bytes) 
 
 
 def test_damaged_parquet_raises_only_data_errors(home: Path) -> None:
-    random, good = np.random.default_rng(0), parquet_bytes(example_columns())
+    random, valid = np.random.default_rng(0), parquet_bytes(example_columns())
     for _ in range(60):
-        content = bytearray(good)
-        for index in random.integers(0, len(good), 3):
+        content = bytearray(valid)
+        for index in random.integers(0, len(valid), 3):
             content[index] = random.integers(256)
         assert "\n" not in import_error(bytes(content), home, "data.parquet")
 

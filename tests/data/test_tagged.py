@@ -66,11 +66,11 @@ def files() -> bytes:
 def conlleval(tags: list[str]) -> set[tuple[int, int, str]]:
     """Entities as CoNLL's scorer defines them: chunks start and end where one of two adjacent tags says so."""
     entities, start = set(), 0
-    around = [("O", ""), *[(tag[0], tag[2:]) for tag in tags], ("O", "")]
-    for index, ((last, kind), (mark, other)) in enumerate(pairwise(around)):
-        if last != "O" and (mark in "OB" or kind != other):
+    padded = [("O", ""), *[(tag[0], tag[2:]) for tag in tags], ("O", "")]
+    for index, ((last, kind), (prefix, other)) in enumerate(pairwise(padded)):
+        if last != "O" and (prefix in "OB" or kind != other):
             entities.add((start, index - 1, kind))
-        if mark == "B" or (mark == "I" and (last == "O" or kind != other)):
+        if prefix == "B" or (prefix == "I" and (last == "O" or kind != other)):
             start = index
     return entities
 

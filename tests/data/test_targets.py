@@ -76,13 +76,13 @@ def test_upload_supports_multi_label_and_multiple_targets(home: Path) -> None:
     assert labelled.target_text(2) == "none"
     columns = {"kind": {"role": "target"}, "price": {"role": "target"}}
     options: dict[str, Any] = {"target": "kind", "task": "several_outputs", "columns": columns}
-    several = prepare(DataChoice(dataset=info.name, options=options), home)
-    assert [(part.kind, part.name) for part in several.schema.target.parts] == [("class", "kind"), ("number", "price")]
-    learned = TABLE["price"].to_numpy()[several.split["train"].numpy()]
+    multiple = prepare(DataChoice(dataset=info.name, options=options), home)
+    assert [(part.kind, part.name) for part in multiple.schema.target.parts] == [("class", "kind"), ("number", "price")]
+    learned = TABLE["price"].to_numpy()[multiple.split["train"].numpy()]
     scaled = (TABLE["price"] - learned.mean()) / learned.std()
-    assert several.target[:, 1].tolist() == pytest.approx(scaled.tolist(), rel=1e-5)
-    assert several.target[:, 0].tolist() == [0.0, 1.0] * 40
-    assert several.target_text(3) == "kind: b, price: 7.5"
+    assert multiple.target[:, 1].tolist() == pytest.approx(scaled.tolist(), rel=1e-5)
+    assert multiple.target[:, 0].tolist() == [0.0, 1.0] * 40
+    assert multiple.target_text(3) == "kind: b, price: 7.5"
 
 
 def test_task_is_inferred_when_absent() -> None:

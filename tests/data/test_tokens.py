@@ -47,10 +47,10 @@ def sentences(count: int, seed: int) -> list[str]:
     random = np.random.default_rng(seed)
     stems = ["".join(random.choice(LETTERS, random.integers(1, 9))) for _ in range(400)]
     ranks = 1 / np.arange(1, len(stems) + 1)
-    picked = (random.choice(len(stems), random.integers(0, 12), p=ranks / ranks.sum()) for _ in range(count))
+    draws = (random.choice(len(stems), random.integers(0, 12), p=ranks / ranks.sum()) for _ in range(count))
     return [
         str(random.choice(["", " ", "  "])).join([" ".join(stems[index] for index in indices), "!?"])
-        for indices in picked
+        for indices in draws
     ]
 
 
@@ -102,9 +102,9 @@ def test_tokenizer_matches_huggingface_and_round_trips_any_text(field: dict[str,
 
 
 def test_token_ids_are_truncated_and_right_padded(field: dict[str, Any]) -> None:
-    short = {**field, "length": 6}
+    truncated = {**field, "length": 6}
     texts = ["", "e", "the red thread of it all"]
-    numbers = encode_rows({"fields": [short]}, [{"text": text} for text in texts])["text"]
+    numbers = encode_rows({"fields": [truncated]}, [{"text": text} for text in texts])["text"]
     assert numbers.dtype == np.int64
     assert numbers[0].tolist() == [0] * 6
     places = {name: index for index, name in enumerate(field["vocabulary"])}

@@ -121,9 +121,9 @@ def test_csv_and_json_rows_get_the_same_predictions(run: TrainedRun, tmp_path: P
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     (tmp_path / "rows.csv").write_text("genres;year\nComedy | Drama;1999\nHorror|Martian;1970\n")
     files = [read_rows(str(tmp_path / name), run.data.preprocess).rows for name in ("rows.json", "rows.csv")]
-    each = [predict(run, parsed) for parsed in files]
-    assert each[0] == each[1]
-    assert each[0][1]["unknown"] == {"genres": "Martian"}
+    predictions = [predict(run, parsed) for parsed in files]
+    assert predictions[0] == predictions[1]
+    assert predictions[0][1]["unknown"] == {"genres": "Martian"}
 
 
 def test_explanation_has_an_attribution_per_set_value(run: TrainedRun) -> None:
