@@ -24,7 +24,8 @@ def as_json(question: Question) -> dict[str, Any]:
 
 def question(value: Mapping[str, Any]) -> Question:
     """Return the question from the result of `as_json`."""
-    return Question(**{**value, "choices": tuple(map(str, value["choices"]))})
+    texts = {name: tuple(map(str, value[name])) for name in ("choices", "likely")}
+    return Question(**{**value, **texts})
 
 
 def info(value: Mapping[str, Any]) -> DatasetInfo:

@@ -104,6 +104,7 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
         options = _parse_options(arguments.option, reader, inspection)
         if arguments.look:
             return _report_inspection(inspection, reader, with_target(reader, options, arguments.target), context)
+        guesses = _other_guesses(inspection, reader, with_target(reader, options, arguments.target))
         progress = _Progress()
         try:
             info = inspection.add(
@@ -118,8 +119,17 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
             progress.end()
     finally:
         inspection.close()
-    context.answer(asdict(info), f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}.")
+    added = f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}."
+    context.answer(asdict(info), "\n".join([added, *map(plain, guesses)]))
     return 0
+
+
+def _other_guesses(inspection: FileInspection, reader: Reader, options: Mapping[str, Any]) -> list[str]:
+    """Return sentences on the other likely answers to questions that the command does not answer."""
+    from netloom.data.uploads.upload_kind import other_guesses
+
+    questions = [question for question in inspection.questions(reader, options) if question.name not in options]
+    return other_guesses(questions, {question.name: question.default for question in questions})
 
 
 def _read_content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
@@ -199,6 +209,8 @@ def _parse_answer(text: str, question: Question | None) -> Any:
 
 
 def _report_inspection(inspection: FileInspection, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
+    from netloom.data.uploads.upload_kind import other_guesses
+
     readers, description = inspection.kinds(), inspection.described(reader, options, preview=False)
     answers, questions = description.answers, description.questions
     question_values = [{**asdict(question), "answer": answers.get(question.name)} for question in questions]
@@ -212,6 +224,7 @@ def _report_inspection(inspection: FileInspection, reader: Reader, options: Mapp
         "questions": question_values,
     }
     lines = [f"{plain(inspection.filename)}: {reader.title.lower()} (--kind {reader.name})", summary]
+    lines += [plain(sentence) for sentence in other_guesses(questions, answers)]
     lines += [f"! {plain(note)}" for note in description.notes]
     other_kinds = [kind.name for kind in readers if kind.name != reader.name]
     if other_kinds:

@@ -16,7 +16,6 @@ from netloom.data.preparation.column_settings import (
     Role,
     column_choices,
 )
-from netloom.data.splits.given_splits import split_column
 from netloom.data.tables.arrow_table import StoredTable
 from netloom.modalities.columns.column_kind import ColumnKind
 from netloom.modalities.columns.conversion import odd_one
@@ -26,7 +25,6 @@ from netloom.modalities.columns.text import FEW_VALUES, Text, is_names, is_text
 if TYPE_CHECKING:
     import pandas as pd
 
-TARGET_NAMES = ("target", "label", "class", "y", "category", "intent", "sentiment")
 _NO_CHOICE = ColumnChoice()
 _ID = re.compile(r"(?i:unnamed: 0(\.\d+)?|index|id|uuid|row|.+[_ -]id)|.*[a-z]Id|.*[a-z]ID")
 
@@ -45,20 +43,6 @@ class ColumnPlan:
     def column_kind(self) -> ColumnKind:
         """The declaration of the kind."""
         return column_kind(self.kind)
-
-
-def default_target(table: pd.DataFrame) -> str:
-    """Return the most likely target: the first column with a usual name, or the last whose kind can be a target."""
-    names = {str(column).strip().lower() for column in table.columns}
-    target_names = {*TARGET_NAMES} - ({"y"} if {"x", "z"} <= names else set())  # x, y and z are coordinates
-    named = [column for column in table.columns if str(column).strip().lower() in target_names]
-    split = split_column(table)
-    suitable = [
-        column
-        for column in table.columns
-        if str(column) != split and inferred_kind(_inference_values(table, column)).can_be_target
-    ]
-    return str((named or suitable[-1:] or [table.columns[-1]])[0])
 
 
 def choices_of(table: pd.DataFrame, options: Mapping[str, Any]) -> dict[str, ColumnChoice]:

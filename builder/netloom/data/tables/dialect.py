@@ -30,6 +30,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 _DECIMAL_COMMA = re.compile(r"(?:^|;)\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+\s*(?:;|$)", re.MULTILINE)
 # Three digits after a comma may be a thousands group; any other count, or a zero before the comma, is a fraction.
 _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"), re.compile(r"[+-]?\d*\.\d+")
+_WORD = re.compile(r'"[^"]*"|\S+')
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
 
@@ -127,6 +128,39 @@ def infer_dialect(text: str) -> Dialect:
     return Dialect(separator, _infer_decimal(text, dialect), dialect.quoted)
 
 
+def has_separator(text: str, separators: str) -> bool:
+    """Return whether one of these characters occurs equally often in most lines of a text."""
+    lines = [line for line in islice(_text_lines(text), SAMPLE_LINES) if line.strip()]
+    for separator in separators:
+        counts = [line.count(separator) for line in lines]
+        usual = max(set(counts), key=counts.count, default=0)
+        if usual and counts.count(usual) > 0.8 * len(counts):
+            return True
+    return False
+
+
+def with_tabs(text: str) -> str:
+    """Return a table whose cells are separated by `::` or by blanks with tabs in their place; other texts unchanged.
+
+    Blanks separate cells if all lines have equally many words, most of them numbers.
+    """
+    lines = [line for line in islice(_text_lines(text), SAMPLE_LINES) if line.strip()]
+    if len(lines) < 2:
+        return text
+    doubled = {line.count("::") for line in lines}
+    if len(doubled) == 1 and 0 not in doubled and "\t" not in text:
+        return text.replace("::", "\t")
+    words = [_WORD.findall(line) for line in lines]
+    if len(set(map(len, words))) > 1 or len(words[0]) < 2 or any(mark in line for line in lines for mark in ",;|"):
+        return text
+    if any(line.count("\t") >= len(words[0]) - 1 for line in lines):
+        return text
+    below = [word for line_words in words[1:] for word in line_words]
+    if sum(map(looks_like_number, below)) <= len(below) / 2:
+        return text
+    return "\n".join("\t".join(_WORD.findall(line)) for line in _text_lines(text))
+
+
 def sample_records(text: str, dialect: Dialect) -> list[list[str]]:
     """Return the cells of the first records, stripped; [] if they cannot be parsed."""
     try:
@@ -157,15 +191,17 @@ def read_records(text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]
 def has_no_header(rows: list[list[str]]) -> bool:
     """Return whether the first line is data.
 
-    It is not if it has a text above a column of numbers. Otherwise it is data if its cells are numbers, if one of its
-    texts recurs below, or if one is a sentence above sentences.
+    It is not if it has a text above a column of numbers. Otherwise it is data if its cells are numbers, if one of them
+    is a decimal number above numbers, if one of its texts recurs below, or if one is a sentence above sentences.
     """
     if len(rows) < 2:
         return False
     recurs = False
     for position, name in enumerate(rows[0]):
         below = [row[position] for row in rows[1:] if len(row) > position and row[position]]
-        if name and below and not looks_like_number(name):
+        if below and _SURE_POINT.fullmatch(name) and all(map(looks_like_number, below)):
+            recurs = True  # a year can be a name, but not 18.5
+        elif name and below and not looks_like_number(name):
             if all(map(looks_like_number, below)):
                 return False
             recurs = (

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from netloom.core.errors import DataError
 from netloom.core.text import no_json
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
+from netloom.data.splits.given_splits import NAMES, is_split, part_in
 from netloom.data.tables.row_file import flatten
+from netloom.modalities.columns.column_kind import free_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SPLIT = "split"  # the column that names the part of a record, in a file that has a list of records for each part
 JSON_START = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
 
 
@@ -85,6 +88,8 @@ def _records_of(value: Any, filename: str) -> list[Any]:
             return [dict(enumerate(row, 1)) if isinstance(row, list) else row for row in value]
         return value
     if isinstance(value, dict):
+        if parts := _parts_of(value):
+            return _records_of_parts(parts, filename)
         lists = {str(name): item for name, item in value.items() if isinstance(item, list) and item}
         if len(lists) == 1 and isinstance(next(iter(lists.values()))[0], dict):
             return next(iter(lists.values()))
@@ -92,10 +97,36 @@ def _records_of(value: Any, filename: str) -> list[Any]:
             return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
         if value and all(isinstance(item, dict) for item in value.values()):
             return list(value.values())
+        tables = [item for item in value.values() if isinstance(item, dict) and _parts_of(item)]
+        if len(tables) == 1:  # beside facts such as a version
+            return _records_of(tables[0], filename)
     raise DataError(
         f"{filename[:100]!r} is JSON, but not a table; expected one record per line, or a list of records such as "
         '[{"height": 1.5, "kind": "a"}, …].'
     )
+
+
+def _parts_of(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the parts of a split and their records if the names of an object are parts, such as train; [] if not.
+
+    Several names can be one part, such as train and oos_train.
+    """
+    parts = [(part_in(str(name)), item) for name, item in value.items()]
+    if not is_split(part for part, _ in parts) or not all(_has_records(item) for _, item in parts):
+        return []
+    return [(NAMES[part], item) for part, item in parts if part is not None]
+
+
+def _has_records(value: Any) -> bool:
+    return bool(value) and (isinstance(value, dict) or (isinstance(value, list) and isinstance(value[0], (dict, list))))
+
+
+def _records_of_parts(parts: list[tuple[str, Any]], filename: str) -> list[Any]:
+    """Return the records of all parts, each with the name of its part."""
+    records = [(part, record) for part, value in parts for record in _records_of(value, filename)]
+    taken = {name for _, record in records if isinstance(record, dict) for name in record}
+    column = free_name(SPLIT, taken)
+    return [{**record, column: part} if isinstance(record, dict) else record for part, record in records]
 
 
 def _table(parsed: list[Any], filename: str) -> pd.DataFrame:

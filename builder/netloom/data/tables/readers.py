@@ -26,8 +26,10 @@ from netloom.data.tables.dialect import (
     numbered_names,
     refuse_empty,
     sample_records,
+    with_tabs,
 )
 from netloom.data.tables.json_records import json_table
+from netloom.data.tables.labeled_lines import labeled_lines
 from netloom.data.tables.spreadsheets import read_spreadsheet
 from netloom.modalities.columns.conversion import dated
 from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
@@ -58,6 +60,7 @@ def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[
     else:
         text = _decode_noting(data, filename, notes)
         frame = json_table(text, filename)
+        frame = labeled_lines(text) if frame is None else frame
         table = _csv(text, filename, notes) if frame is None else plain_table(frame)
     if table.shape[1] < 2:
         raise DataError(
@@ -131,6 +134,7 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     refuse_long_lines(text, filename)
+    text = with_tabs(text)
     dialect = infer_dialect(text)
     rows = sample_records(text, dialect)
     if (

@@ -23,6 +23,7 @@ from netloom.data.tables.dialect import (
     numbered_names,
     read_records,
     refuse_empty,
+    with_tabs,
 )
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
@@ -161,6 +162,7 @@ def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> dict
 
 
 def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
+    text = with_tabs(text)
     dialect, required = infer_dialect(text), _required_columns(preprocess)
     try:
         lines = list(read_records(text, dialect))

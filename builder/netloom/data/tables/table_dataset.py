@@ -18,7 +18,6 @@ from netloom.data.raw_dataset import RawDataset, RawTarget, RowFields
 from netloom.data.splits.roles import column_roles
 from netloom.data.tables import arrow_table
 from netloom.data.tables.column_inference import ColumnPlan, choices_of, column_plans, look_like_classes, targets_of
-from netloom.data.tables.column_inference import default_target as default_target
 from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
 from netloom.data.targets import target_of
 from netloom.modalities.columns import conversion

@@ -57,6 +57,10 @@ class Tabular(Reader):
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
         """Return inferred defaults of questions, which may depend on `answers` to other questions."""
 
+    def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+        """Return the likely answers to questions, the most likely first, where several are likely."""
+        return {}
+
     @abstractmethod
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
@@ -101,12 +105,13 @@ class Tabular(Reader):
         used = answers.get("split", split)  # None is an answer: no split column
         remaining = without(table, used if used in all_columns else None)
         columns = [str(column) for column in remaining.columns]
-        guesses = self.guesses(remaining, answers)
+        guesses, likely = self.guesses(remaining, answers), self.likely_answers(remaining)
         questions = [
             with_default(
                 question,
                 guesses.get(question.name, question.default),
                 None if question.choices or question.kind not in ("choice", "several") else columns,
+                likely.get(question.name, ()),
             )
             for question in self.asked
         ]

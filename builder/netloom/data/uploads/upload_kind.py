@@ -37,6 +37,7 @@ class Question:
         default: The inferred answer.
         optional: Whether the answer may be None, which `empty` describes.
         when_added: Whether the answer is final when the file is added; others may be changed in a project.
+        likely: The inferred answers of a choice, the most likely first, if several are likely.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Question:
     optional: bool = False
     when_added: bool = False
     empty: str = "none"
+    likely: tuple[str, ...] = ()
 
     def check(self, value: Any, title: str) -> Any:
         """Return the value if it is a valid answer.
@@ -192,10 +194,22 @@ def check_options(
     }
 
 
-def with_default(question: Question, default: Any, choices: Sequence[str] | None = None) -> Question:
-    """Return the question with an inferred default, and with other choices if these are given."""
+def other_guesses(questions: Sequence[Question], answers: Answers) -> list[str]:
+    """Return a sentence for each question with several likely answers, on those that were not chosen."""
+    sentences = []
+    for question in questions:
+        others = [repr(choice[:60]) for choice in question.likely if choice != answers.get(question.name)]
+        if others:
+            sentences.append(f"Other guesses for {question.label.lower()!r}: {', '.join(others)}.")
+    return sentences
+
+
+def with_default(
+    question: Question, default: Any, choices: Sequence[str] | None = None, likely: Sequence[str] = ()
+) -> Question:
+    """Return the question with an inferred default and likely answers, and with other choices if these are given."""
     chosen = question.choices if choices is None else tuple(choices)
-    return dataclasses.replace(question, default=default, choices=chosen)
+    return dataclasses.replace(question, default=default, choices=chosen, likely=tuple(likely))
 
 
 @cache

@@ -18,7 +18,7 @@ from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.uploads import Reader
 from netloom.data.uploads.naming import called
-from netloom.data.uploads.upload_kind import Question
+from netloom.data.uploads.upload_kind import Question, other_guesses
 from netloom.sandbox import Description, FileInspection
 from netloom.store import Store
 from netloom.templates.starting import NETWORKS, start, starters
@@ -80,6 +80,8 @@ def _form(store: Store) -> None:
         reader = _reader(key, readers) if readers else inspection.reader()
         described = inspection.described(reader, _answers(key, inspection, reader))
         st.markdown(f":material/school: **{escape(described.learned)}**")
+        for sentence in other_guesses(described.questions, described.answers):
+            st.caption(escape(sentence))
         notes = described.notes[:NOTED]
         for note in notes:
             st.warning(escape(note), icon=":material/warning:")

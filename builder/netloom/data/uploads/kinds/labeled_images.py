@@ -13,7 +13,7 @@ from netloom.data import file_types
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
-from netloom.data.tables.table_dataset import default_target
+from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import (
     GRAY,
@@ -65,10 +65,10 @@ class LabeledPictures(Reader):
         labels = naming.labels(file)
         if not labels:
             raise DataError(f"{naming.name[:100]!r} names files, but has no other column to predict.")
-        guess = default_target(table[labels])
+        guesses = ranked_targets(table[labels])[:GUESSES]
         return [
             with_default(FILE, naming.columns[0], naming.columns),
-            with_default(TARGET, guess, label_columns(table, [file])),
+            with_default(TARGET, guesses[0], label_columns(table, [file]), guesses),
             TASK,
             SIZE,
             GRAY,

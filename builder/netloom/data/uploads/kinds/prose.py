@@ -15,6 +15,7 @@ from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.raw.texts import Characters
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
+from netloom.data.tables.dialect import has_separator
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
@@ -172,9 +173,6 @@ def _reads_like_prose(text: str) -> bool:
         return False
     if len(lines) < 2:
         return " " in text
-    for separator in "\t;,|":
-        counts = [line.count(separator) for line in lines]
-        usual = max(set(counts), key=counts.count)
-        if usual and counts.count(usual) > 0.8 * len(counts):
-            return False
+    if has_separator("\n".join(lines), "\t;,|"):
+        return False
     return sum(" " in line.strip() for line in lines) > len(lines) / 2

@@ -10,6 +10,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset, RawTarget
+from netloom.data.tables.target_guess import is_timestamp
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -22,6 +23,10 @@ _USER = re.compile(r"(?i)(user|customer|member|reviewer|person|reader|viewer|acc
 _ITEM = re.compile(r"(?i)(item|movie|film|book|product|song|artist|track|game|article|asin|isbn|restaurant|anime)"
                    r"([ _-]?(id|name|no|title))?s?")  # fmt: skip
 _RATING = re.compile(r"(?i)(ratings?|stars?|scores?|overall|points|preference)([ _-]?value)?")
+# Of ratings without column names: the fewest rows, the most distinct ratings, the highest, and the share of rows that
+# rate an item again.
+FEWEST, MOST_VALUES, HIGHEST, MOST_REPEATED = 50, 20, 100, 0.05
+_NUMBERED = re.compile(r"column \d+")
 
 
 class Ratings(Tabular):
@@ -42,9 +47,16 @@ class Ratings(Tabular):
         matches = [
             any(pattern.fullmatch(str(name).strip()) for name in table.columns) for pattern in (_USER, _ITEM, _RATING)
         ]
-        return 0.9 if all(matches) and table.shape[1] <= 6 else 0.0
+        if all(matches) and table.shape[1] <= 6:
+            return 0.9
+        unnamed = _unnamed(table)
+        # Without times, other tables of whole numbers can look alike, so that this kind is only offered
+        return 0.0 if not unnamed else 0.9 if table.shape[1] > len(unnamed) else 0.4
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+        unnamed = _unnamed(table)
+        if unnamed:
+            return {name: answers.get(name) or column for name, column in unnamed.items()}
         guesses: dict[str, Any] = {}
         columns = [str(name) for name in table.columns]
         for place, (name, pattern) in enumerate((("user", _USER), ("item", _ITEM), ("rating", _RATING))):
@@ -96,6 +108,28 @@ class Ratings(Tabular):
         target_fields: RawTarget = {"target": ratings[:, None], "target_kind": "number", "target_name": name}
         fields = tuple(_named(name, chosen[name], rated[chosen[name]], target_fields) for name in ("user", "item"))
         return MultiFieldDataset(name="", parts=fields, warnings=warnings, given=split, **target_fields)
+
+
+def _unnamed(table: pd.DataFrame) -> dict[str, str]:
+    """Return the columns of user, item and rating in a table without names, such as u.data of MovieLens; {} for others.
+
+    Two columns of ids that recur, and one of few numbers on a scale; a column of times is none of these.
+    """
+    columns = [str(name) for name in table.columns]
+    if len(columns) not in (3, 4) or not all(map(_NUMBERED.fullmatch, columns)) or len(numeric(table)) < len(columns):
+        return {}
+    rest = [name for name in columns if not is_timestamp(table[name])]
+    if len(rest) != 3 or len(table) < FEWEST or table[rest].isna().any(axis=None):
+        return {}
+    *ids, rating = rest
+    recur = all(
+        (table[name] % 1 == 0).all() and MOST_VALUES // 2 < table[name].nunique() <= len(table) / 2 for name in ids
+    )
+    values = table[rating].drop_duplicates()
+    on_scale = 2 < len(values) <= MOST_VALUES and (values * 2 % 1 == 0).all() and values.between(0, HIGHEST).all()
+    if not recur or not on_scale or (len(columns) == 3 and table.duplicated(ids).mean() > MOST_REPEATED):
+        return {}
+    return dict(zip(("user", "item", "rating"), rest, strict=True))
 
 
 def _named(field: str, column: str, values: pd.Series, target_fields: RawTarget) -> Categories:

@@ -18,7 +18,7 @@ from netloom.data.preparation import memmap_cache
 from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
-from netloom.data.tables.table_dataset import default_target
+from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts
 from netloom.data.uploads.images import load_arrays, set_given
 from netloom.data.uploads.soundfiles import is_cut, own_rate, read_sound
@@ -80,7 +80,8 @@ class Sounds(Reader):
             naming = _naming(source, names)
             labels = naming.labels(*naming.columns[:1])
             every = label_columns(naming.table, naming.columns[:1])
-            questions += [with_default(COLUMN, default_target(naming.table[labels]), every), TASK]
+            guesses = ranked_targets(naming.table[labels])[:GUESSES]
+            questions += [with_default(COLUMN, guesses[0], every, guesses), TASK]
             questions += [with_default(SPLIT, naming.split, every)]
         rate = min(8_000, own_rate(source.members.read(names[0]), names[0]))
         return [*questions, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]

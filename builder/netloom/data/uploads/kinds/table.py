@@ -12,7 +12,9 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.streamed_table import SAMPLE_ROWS
-from netloom.data.tables.table_dataset import OPTIONS, default_target, settled_kinds, table_to_raw
+from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_raw
+from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.tables.targets import LABELS
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
@@ -20,6 +22,7 @@ from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, Tabular, kept_table
 from netloom.data.uploads.upload_kind import Answers, Kept, Question
 from netloom.data.uploads.upload_meta import UploadMeta
+from netloom.modalities.columns.registry import inferred_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +57,11 @@ class Table(Tabular):
         return 0.5
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
-        return {"target": default_target(table)}
+        target = answers.get("target") or ranked_targets(table)[0]
+        return {"target": target, "task": LABELS if _holds_sets(table, target) else None}
+
+    def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+        return {"target": tuple(ranked_targets(table)[:GUESSES])}
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
         # `table_to_raw` checks these options, with messages that know the table; it does so for documents, too.
@@ -123,6 +130,16 @@ class Table(Tabular):
     def noted(self, source: Source, answers: Answers) -> list[str]:
         notes = super().noted(source, answers)
         return [*notes, *filter(None, [untold(self._table(source, answers))])] if source.alone else notes
+
+
+def _holds_sets(table: pd.DataFrame, column: object) -> bool:
+    """Return whether the cells of a column hold several values, such as a;b, so that they are several labels."""
+    if column not in table.columns:
+        return False
+    values = table[str(column)]
+    kind = inferred_kind(values, on_import=True)
+    # A list in a JSON file is a cell such as ["a", "b"], whose brackets and quotes are not a part of labels.
+    return not kind.has_one_value and not values.dropna().astype(str).str.startswith("[").any()
 
 
 def _names_split(columns: Mapping[str, Any]) -> bool:

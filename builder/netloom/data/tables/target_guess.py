@@ -1,0 +1,109 @@
+"""The likely targets of a table, ranked by the names, the positions and the cardinalities of its columns."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from netloom.data.splits.given_splits import split_column
+from netloom.data.tables.arrow_table import StoredTable
+from netloom.modalities.columns.registry import inferred_kind
+from netloom.modalities.columns.text import FEW_VALUES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GUESSES = 3  # the number of targets that are shown to choose from
+# Names that people give to targets, each with its weight. A name outweighs the last position, and a general name
+# outweighs the name of a well-known target, unless position and cardinality both favor the latter.
+_GENERAL = ("target", "targets", "label", "labels", "ground truth", "y true")
+_USUAL = ("class", "y", "category", "intent", "sentiment", "topic", "emotion")
+_KNOWN = (
+    "survived", "outcome", "diagnosis", "species", "variety", "price", "quality", "churn", "churned", "exited",
+    "default", "fraud", "is fraud", "income", "salary", "medv", "mpg", "response", "result", "output", "deposit",
+    "subscribed", "approved", "loan status", "attrition", "defaulted", "cultivar", "grade", "is canceled", "spam",
+    "is spam", "toxic", "stars", "rating", "median house value", "charges", "strength", "rings", "cnt", "count",
+    "sales", "demand",
+)  # fmt: skip
+_ENDING = re.compile(r".* (class|label|target|price|outcome|category|type|status|score|result)")
+_TIME = re.compile(r"(.* )?(timestamp|time stamp|date ?time)|time|date|epoch")
+_ID = re.compile(r".* (id|uuid|key|no|number)|id|uuid|index|row|unnamed \d+( \d+)?")
+GENERAL, USUAL, KNOWN, ENDING, LAST, FIRST, FEW, UNSUITABLE = 12, 8, 7, 6, 4, 2, 1, -6
+EPOCH_SECONDS = (3e8, 3e9)  # from 1979 to 2065
+SAMPLE_ROWS = 20_000
+COORDINATES = {"x", "y", "z"}
+
+
+def ranked_targets(table: pd.DataFrame) -> list[str]:
+    """Return the columns that may be targets, the most likely first; all columns, the unsuitable ones last."""
+    split = split_column(table)
+    table = _sample(table)
+    columns = [str(column) for column in table.columns if str(column) != split] or [str(table.columns[-1])]
+    plain_names = {name: _plain(name) for name in columns}
+    coordinates = COORDINATES if {*COORDINATES} <= {*plain_names.values()} else set()
+    named = {name: 0 if plain in coordinates else _weight(plain) for name, plain in plain_names.items()}
+    suitable = {name for name in columns if _is_suitable(table, name)}
+    # Where the columns at the ends cannot be targets, such as ids, the next ones are taken for the first and the last.
+    ordered = [name for name in columns if name in suitable] or columns
+    scores = {
+        name: named[name]
+        + LAST * (name == ordered[-1])
+        + FIRST * (name == ordered[0] and len(ordered) > 1)
+        + (FEW * _has_few_values(table, name) if name in suitable else UNSUITABLE)
+        for name in columns
+    }
+    return sorted(columns, key=lambda name: -scores[name])  # stable: of equal columns, the first
+
+
+def default_target(table: pd.DataFrame) -> str:
+    """Return the most likely target."""
+    return ranked_targets(table)[0]
+
+
+def is_timestamp(values: pd.Series) -> bool:
+    """Return whether whole numbers are moments in seconds or milliseconds since 1970."""
+    import pandas as pd
+
+    if not pd.api.types.is_integer_dtype(values) or not len(values):
+        return False
+    low, high = EPOCH_SECONDS
+    return any(bool(values.between(low * unit, high * unit).all()) for unit in (1, 1_000)) and values.nunique() > 1
+
+
+def _sample(table: pd.DataFrame) -> pd.DataFrame:
+    """Return rows that are evenly spaced, as rows that are sorted by the target begin with a single class."""
+    return table if isinstance(table, StoredTable) else table.iloc[:: max(1, len(table) // SAMPLE_ROWS)]
+
+
+def _plain(name: str) -> str:
+    """Return a name in lower case, with single blanks between its words: isFraud and is_fraud are `is fraud`."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return " ".join(re.split(r"[\W_]+", spaced.lower())).strip()
+
+
+def _weight(plain: str) -> int:
+    for names, weight in ((_GENERAL, GENERAL), (_USUAL, USUAL), (_KNOWN, KNOWN)):
+        if plain in names:
+            return weight
+    return ENDING if _ENDING.fullmatch(plain) else 0
+
+
+def _is_suitable(table: pd.DataFrame, name: str) -> bool:
+    values = _values(table, name)
+    if not inferred_kind(values).can_be_target or _TIME.fullmatch(_plain(name)) or is_timestamp(values):
+        return False
+    if not len(values):
+        return True  # a column in a file, whose numbers are not read for a guess
+    if _ID.fullmatch(_plain(name)) and values.is_unique:
+        return False
+    return bool(values.nunique() > 1)
+
+
+def _has_few_values(table: pd.DataFrame, name: str) -> bool:
+    values = _values(table, name)
+    return bool(len(values)) and 2 <= values.nunique() <= FEW_VALUES
+
+
+def _values(table: pd.DataFrame, name: str) -> pd.Series:
+    values: pd.Series = table.for_inference(name) if isinstance(table, StoredTable) else table[name]
+    return values

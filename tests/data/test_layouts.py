@@ -1,0 +1,150 @@
+"""Layouts in which data sets are published: labels in front, parts in one JSON file, blanks between cells, u.data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netloom.data import Prepared, prepare
+from netloom.data.uploads import add_file, fitting, open_source
+from netloom.document import DataChoice
+from tests.data.brought import sentence
+
+RANDOM = np.random.default_rng(0)
+RECORDS: list[dict[str, Any]] = [{"a": i * 0.5, "b": -i, "kind": "pq"[i % 2]} for i in range(60)]
+TEXTS = [sentence(RANDOM, 6) for _ in range(60)]
+
+
+def added(content: Any, filename: str, home: Path) -> Prepared:
+    return prepare(DataChoice(dataset=add_file(content, filename, home).name), home)
+
+
+def kinds(content: Any, filename: str) -> list[str]:
+    return [reader.name for reader in fitting(open_source(content, filename))]
+
+
+def sizes(data: Prepared) -> list[int]:
+    return [len(data.split[part]) for part in ("train", "validation", "test")]
+
+
+# ---------------------------------------------------------------- labels in front of texts
+
+
+@pytest.mark.parametrize("labels", [("DESC:manner", "HUM:ind"), ("0", "1"), ("__label__bad", "__label__good")])
+def test_labels_in_front_of_texts_are_the_target(labels: tuple[str, str], home: Path) -> None:
+    content = "\n".join(f"{labels[i % 2]} {text}" for i, text in enumerate(TEXTS)).encode()
+    data = added(content, "train.label", home)
+    assert kinds(content, "train.label")[0] == "table"
+    assert data.schema.target.classes == tuple(label.removeprefix("__label__") for label in labels)
+    assert data.raw.row(3) == {"text": TEXTS[3]}
+    assert [data.raw.classes[place] for place in data.raw.target[:2]] == list(data.schema.target.classes)
+
+
+def test_several_labels_in_front_are_multiple_labels(home: Path) -> None:
+    content = "\n".join(f"__label__x {'__label__y ' * (i % 3 > 0)}{text}" for i, text in enumerate(TEXTS)).encode()
+    data = added(content, "tags.txt", home)
+    assert data.schema.target.kind == "labels"
+    assert data.raw.target.tolist() == [[1, int(i % 3 > 0)] for i in range(len(TEXTS))]
+
+
+def test_files_of_labels_and_texts_give_the_split(home: Path) -> None:
+    rows = [f"{'ab'[i % 2]}: {text}" for i, text in enumerate(TEXTS)]
+    data = added({"train.txt": "\n".join(rows[:45]).encode(), "test.txt": "\n".join(rows[45:]).encode()}, "set", home)
+    assert sizes(data)[2] == 15
+    assert data.raw.classes == ("a", "b")
+
+
+def test_plain_text_is_not_taken_for_labels() -> None:
+    assert kinds("\n".join(f"{text}." for text in TEXTS).encode(), "book.txt") == ["prose"]
+
+
+# ---------------------------------------------------------------- parts in one JSON file
+
+
+@pytest.mark.parametrize("layout", ["records", "lists", "columns", "below a version"])
+def test_json_with_a_list_per_part_gives_the_split(layout: str, home: Path) -> None:
+    parts: dict[str, Any] = {"train": RECORDS[:40], "val": RECORDS[40:48], "test": RECORDS[48:]}
+    if layout == "lists":
+        parts = {name: [list(record.values()) for record in records] for name, records in parts.items()}
+    if layout == "columns":
+        parts = {
+            name: {column: [record[column] for record in records] for column in records[0]}
+            for name, records in parts.items()
+        }
+    data = added(json.dumps({"version": "1", "data": parts} if layout == "below a version" else parts).encode(),
+                 "all.json", home)  # fmt: skip
+    assert sizes(data) == [40, 8, 12]
+    assert data.schema.target.classes == ("p", "q")
+
+
+def test_several_lists_of_one_part_are_joined(home: Path) -> None:
+    parts = {"train": RECORDS[:30], "oos_train": RECORDS[30:40], "test": RECORDS[40:]}
+    data = added(json.dumps(parts).encode(), "clinc.json", home)
+    assert len(data.split["train"]) + len(data.split["validation"]) == 40
+
+
+def test_part_of_a_record_does_not_replace_its_own_column(home: Path) -> None:
+    records = [{"split": i % 7, **record} for i, record in enumerate(RECORDS)]
+    data = added(json.dumps({"train": records[:40], "test": records[40:]}).encode(), "own.json", home)
+    assert data.raw.row(3)["split"] == 3
+    assert len(data.split["test"]) == 20
+
+
+def test_columns_of_numbers_named_like_parts_stay_columns() -> None:
+    content = json.dumps({"train": [0.5] * 12, "test": [0.7] * 12, "epoch": list(range(12))}).encode()
+    assert list(open_source(content, "curves.json").table()[0].columns) == ["train", "test", "epoch"]
+
+
+# ---------------------------------------------------------------- separators
+
+
+@pytest.mark.parametrize("separator", [" ", "   ", "::", " \t "])
+def test_blanks_and_double_colons_separate_cells(separator: str) -> None:
+    rows = [[f"{i * 0.5}", str(-i), str(i % 3)] for i in range(40)]
+    table, _ = open_source("\n".join(map(separator.join, rows)).encode(), "seeds.data").table()
+    assert table.shape == (40, 3)
+    assert table["column 2"].tolist() == [-i for i in range(40)]
+
+
+def test_quoted_names_between_blanks_are_one_cell() -> None:
+    rows = "".join(f'  {i}.0   {i % 5}   1.5\t"car {i} gt"\n' for i in range(30))
+    table, _ = open_source(rows.encode(), "auto.data").table()
+    assert table.iloc[4].tolist() == [4.0, 4, 1.5, "car 4 gt"]
+
+
+def test_empty_cells_between_tabs_stay_empty() -> None:
+    rows = "a\tb\tc\n" + "".join(f"{i}\t\t{i}\n" for i in range(30))
+    table, _ = open_source(rows.encode(), "gaps.tsv").table()
+    assert table["b"].isna().all()
+
+
+# ---------------------------------------------------------------- ratings
+
+
+def ratings(times: bool = True) -> list[list[int]]:
+    rows = [[user, item, 1 + (user * item) % 5] for user in range(1, 25) for item in range(1, 31) if (user + item) % 4]
+    return [[*row, 880_000_000 + 977 * place] for place, row in enumerate(rows)] if times else rows
+
+
+@pytest.mark.parametrize("separator", ["\t", "::", ","])
+def test_ratings_without_names_are_read_with_the_rating_as_target(separator: str, home: Path) -> None:
+    rows = ratings()
+    content = "\n".join(separator.join(map(str, row)) for row in rows).encode()
+    assert kinds(content, "u.data") == ["ratings", "table"]
+    data = added(content, "u.data", home)
+    assert data.raw.target[:, 0].tolist() == [row[2] for row in rows]
+    assert [field.name for field in data.schema.inputs] == ["user", "item"]
+
+
+def test_ratings_without_times_are_offered_after_a_table() -> None:
+    content = "\n".join("\t".join(map(str, row)) for row in ratings(times=False)).encode()
+    assert kinds(content, "u.data") == ["table", "ratings"]
+
+
+def test_other_whole_numbers_without_names_are_not_ratings() -> None:
+    rows = [[30 + i % 53, 58 + i % 12, i % 25, 1 + i % 2] for i in range(300)]  # as in Haberman's survival data
+    assert kinds("\n".join(",".join(map(str, row)) for row in rows).encode(), "haberman.data") == ["table"]

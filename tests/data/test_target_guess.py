@@ -1,0 +1,102 @@
+"""The likely targets of a table, and where they are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netloom.cli import main
+from netloom.data.tables.target_guess import default_target, is_timestamp, ranked_targets
+from netloom.data.uploads import fitting, open_source
+from netloom.data.uploads.upload_kind import other_guesses
+from netloom.sandbox import FileInspection
+from tests.data.crafted import lines
+
+ROWS = 60
+RANDOM = np.random.default_rng(0)
+CELLS = {
+    "number": RANDOM.normal(size=ROWS).round(4),
+    "flag": np.arange(ROWS) % 2,
+    "few": np.array(["a", "b", "c"] * (ROWS // 3)),
+    "id": np.arange(ROWS),
+    "seconds": np.arange(ROWS) * 86_400 + 1_700_000_000,
+    "same": np.ones(ROWS),
+    "date": pd.date_range("2024-01-01", periods=ROWS, tz="UTC"),
+    "part": np.array(["train", "train", "test"] * (ROWS // 3)),
+}
+
+
+def table(columns: str) -> pd.DataFrame:
+    """A table from `name:cells` pairs."""
+    pairs = (column.split(":") for column in columns.split())
+    return pd.DataFrame({name: CELLS[cells] for name, cells in pairs})
+
+
+@pytest.mark.parametrize(
+    ("columns", "target"),
+    [
+        ("survived:flag pclass:number class:few alone:flag", "survived"),  # Titanic
+        ("species:few length:number mass:number sex:flag", "species"),  # penguins
+        ("mpg:number cylinders:number origin:few", "mpg"),
+        ("carat:number cut:few price:number x:number y:number z:number", "price"),  # y is a coordinate
+        ("x:number y:flag other:number", "y"),
+        ("Target:flag class:few last:number", "Target"),
+        ("a:number SalePrice:number b:few", "SalePrice"),
+        ("a:number b:few", "b"),
+        ("v1:few v2:number customer_id:id", "v2"),
+        ("a:number rating:few when:seconds", "rating"),
+        ("a:number b:few c:seconds", "b"),
+        ("a:number b:few c:same", "b"),
+        ("a:number b:few c:date", "b"),
+        ("a:number b:few c:part", "b"),
+    ],
+)
+def test_target_is_guessed_by_name_position_and_cardinality(columns: str, target: str) -> None:
+    assert default_target(table(columns)) == target
+
+
+def test_all_columns_but_the_split_are_ranked() -> None:
+    assert ranked_targets(table("survived:flag class:few part:part alone:flag a:number")) == [
+        "survived",
+        "class",
+        "a",
+        "alone",
+    ]
+
+
+def test_timestamps_are_whole_seconds_or_milliseconds_that_differ() -> None:
+    seconds = pd.Series(CELLS["seconds"])
+    assert is_timestamp(seconds)
+    assert is_timestamp(seconds * 1_000)
+    assert not is_timestamp(seconds / 2**20)
+    assert not is_timestamp(pd.Series(CELLS["id"]))
+    assert not is_timestamp(seconds.iloc[:1])
+
+
+def test_second_and_third_guess_are_reported_by_the_command(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = lines("survived,age,class,alone", (f"{i % 2},{i * 1.5},{'abc'[i % 3]},{i % 4 // 2}" for i in range(ROWS)))
+    (tmp_path / "ship.csv").write_bytes(content)
+    guesses = "Other guesses for 'column to predict': 'class', 'alone'."
+    assert main(["--home", str(home), "data", "add", str(tmp_path / "ship.csv")]) == 0
+    assert guesses in capsys.readouterr().out
+    assert main(["--home", str(home), "data", "add", str(tmp_path / "ship.csv"), "--target", "class"]) == 0
+    assert "Other guesses" not in capsys.readouterr().out
+
+
+def test_guesses_pass_from_the_confined_process() -> None:
+    content = lines("survived,class,age", (f"{i % 2},{'abc'[i % 3]},{i * 1.5}" for i in range(ROWS)))
+    source = open_source(content, "ship.csv")
+    inspection = FileInspection({"ship.csv": content}, "ship.csv")
+    try:
+        reader = inspection.reader()
+        confined = inspection.questions(reader, {})
+    finally:
+        inspection.close()
+    assert confined == fitting(source)[0].questions(source, {})
+    assert confined[0].likely == ("survived", "class", "age")
+    assert other_guesses(confined, {"target": "class"}) == ["Other guesses for 'column to predict': 'survived', 'age'."]
