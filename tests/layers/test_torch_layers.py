@@ -524,3 +524,19 @@ def test_unpooling_output_size_is_bounded() -> None:
 def test_invalid_parameters_are_refused(name: str, params: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         registry()[name].model_validate(params)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({}, ""),
+        ({"kernel_size": 5}, "Each axis changes by -2. Padding 2, or same, keeps the size."),
+        ({"kernel_size": 5, "same": True}, ""),
+        ({"stride": 2, "kernel_size": 5}, ""),
+        ({"kernel_size": 4}, "Each axis changes by -1: a kernel of even size has no center."),
+        ({"kernel_shape": [1, 7]}, "The axes change by +2, -4. Same keeps the size."),
+    ],
+)
+def test_convolution_says_how_it_changes_the_size(params: dict[str, Any], said: str) -> None:
+    layer = registry()["Conv2d"].model_validate(params)
+    assert layer.remark().startswith(said) if said else layer.remark() == ""

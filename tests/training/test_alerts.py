@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from netloom.document import DataChoice, Project, Training
+from netloom.document import DataChoice, Project, Training, apply
 from netloom.store import RunArtifacts
 from netloom.store.run_summary import RunNotice
+from netloom.templates import templates
 from netloom.training.diagnostics import MEASURES, Place, nan_tracer
 from netloom.training.diagnostics.alerts import Adviser, Observations
+from netloom.training.diagnostics.initial_loss import initial_loss_notice
 from netloom.training.diagnostics.rules import REFUTED, RULES
 from netloom.training.errors import DivergedError
 from tests.networks import chain, digits_mlp
@@ -270,3 +272,50 @@ def test_nan_tracer_repeats_a_later_divergence(home: Path, tmp_path: Path) -> No
     cause = find_nan_cause(project, home, tmp_path)
     assert cause is not None
     assert cause.step > 1
+
+
+def tied(width: int) -> Project:
+    """A language model on the tales whose head shares the weights of its embedding."""
+    template = templates()["tales_gpt"].project
+    for edit in (
+        {"kind": "update", "node": "linear_1", "shares": "embedding_1"},
+        {"kind": "set", "node": "embedding_1", "params": {"dim": width}},
+        {"kind": "project", "training": {"epochs": 1, "device": "cpu"}},
+    ):
+        template = apply(template, edit)
+    return template
+
+
+def test_initial_loss_far_above_a_guess_names_the_layer_and_the_fix(home: Path) -> None:
+    project = tied(64)
+    notice = initial_loss_notice(project, supervised(project, home))
+    assert notice is not None
+    assert "a guess has 4.03" in notice.message  # ln 56
+    assert notice.nodes == ("linear_1",)
+    assert "set the initialization of embedding_1 to normal with standard deviation 0.02" in notice.fix
+    fixed = apply(project, {"kind": "initialize", "initialization": {"method": "normal", "std": 0.02}})
+    assert initial_loss_notice(fixed, supervised(fixed, home)) is None
+
+
+def test_initial_loss_of_large_inputs_names_the_inputs(home: Path) -> None:
+    project = digits_mlp(epochs=1, device="cpu")
+    trainer = supervised(project, home)
+    trainer.loader.train[0][0].mul_(1000)
+    notice = initial_loss_notice(project, trainer)
+    assert notice is not None
+    assert "The inputs are large" in notice.message
+
+
+def test_initial_loss_is_checked_once_without_a_trace_in_the_run(home: Path, tmp_path: Path) -> None:
+    project = templates()["digits_cnn"].project  # with batch norm and dropout
+    trainer = supervised(project, home)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    state = torch.get_rng_state()
+    assert initial_loss_notice(project, trainer) is None
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
+    project = tied(64)
+    trainer = supervised(project, home)
+    callback = Watched(project, trainer, tmp_path, stop_at=1)
+    trainer.fit(callback)
+    assert [notice["code"] for notice in callback.observer.notices] == ["initial_loss"]

@@ -75,8 +75,8 @@ def residual(second: tuple[str, dict[str, Any]], first: tuple[str, dict[str, Any
 
 def tied(method: str | None) -> Project:
     """A head that shares the weights of an embedding."""
-    layers = [TOKENS, ("Embedding", {"vocabulary": 50, "dim": 64}), ("Mean", {}), linear(50)]
-    joined = apply(chain(*layers), {"kind": "update", "node": "linear_1", "shares": "embedding_1"})
+    layers = chain(TOKENS, ("Embedding", {"vocabulary": 50, "dim": 64}), ("Mean", {}), linear(50))
+    joined = apply(layers, {"kind": "update", "node": "linear_1", "shares": "embedding_1"})
     return apply(joined, {"kind": "initialize", "initialization": method})
 
 

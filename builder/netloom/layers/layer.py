@@ -268,6 +268,10 @@ class Layer(BaseModel):
         """
         return None
 
+    def remark(self) -> str:
+        """What the parameters do to the shape that people may not expect, as a sentence; empty if there is nothing."""
+        return ""
+
     def brief(self) -> str:
         """The most important parameters in a few characters, shown in the node on the canvas."""
         return ""

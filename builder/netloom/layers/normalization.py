@@ -28,9 +28,19 @@ class _BatchNorm(_Norm):
     )
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     affine: bool = Field(True, description="Learn a scale and a shift for each channel")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [*super().examples(), Example({"bias": False}, {"in": SAMPLES[cls.kinds[0]]})]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        defaults = {"eps": (self.epsilon, 1e-5), "momentum": (self.momentum, 0.1), "affine": (self.affine, True)}
+        defaults = {
+            "eps": (self.epsilon, 1e-5),
+            "momentum": (self.momentum, 0.1),
+            "affine": (self.affine, True),
+            "bias": (self.bias, True),
+        }
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
 
@@ -71,16 +81,21 @@ class BatchNorm3d(_BatchNorm):
 class _InstanceNorm(_Norm):
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     affine: bool = Field(False, description="Learn a scale and a shift for each channel")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
 
     @classmethod
     def examples(cls) -> list[Example]:
         inputs = {"in": SAMPLES[cls.kinds[0]]}
-        return [Example(inputs=inputs), Example({"affine": True}, inputs)]
+        return [
+            Example(inputs=inputs),
+            Example({"affine": True}, inputs),
+            Example({"affine": True, "bias": False}, inputs),
+        ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if math.prod(specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))) < 2:
             raise ValueError(f"{specs['in']} has one value per channel, and a single value has no variance")
-        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, False)}
+        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, False), "bias": (self.bias, True)}
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
 
@@ -131,10 +146,12 @@ class GroupNorm(_Norm):
     groups: int = Field(8, ge=1, le=65_536, description="Number of groups that the channels are split into")
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     affine: bool = Field(True, description="Learn a scale and a shift for each channel")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
 
     @classmethod
     def examples(cls) -> list[Example]:
-        return [Example({"groups": 2}, {"in": SAMPLES[kind]}) for kind in cls.kinds]
+        examples = [Example({"groups": 2}, {"in": SAMPLES[kind]}) for kind in cls.kinds]
+        return [*examples, Example({"groups": 2, "bias": False}, {"in": SAMPLES["image"]})]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels = specs["in"].size(1)
@@ -144,7 +161,7 @@ class GroupNorm(_Norm):
             raise ValueError(
                 f"groups={self.groups} leaves a single value in each group, which has no variance; lower groups"
             )
-        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, True)}
+        defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, True), "bias": (self.bias, True)}
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call("nn.GroupNorm", (self.groups, channels), kwargs)
 
@@ -175,9 +192,14 @@ class LayerNorm(_LastAxesNorm):
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     axes: int = Field(1, ge=1, le=4, description="Number of trailing axes that are normalized together")
     affine: bool = Field(True, description="Learn a scale and a shift for each feature")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return [*super().examples(), Example({"bias": False}, {"in": SAMPLES["sequence"]})]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        defaults = {"eps": (self.epsilon, 1e-5), "elementwise_affine": (self.affine, True)}
+        defaults = {"eps": (self.epsilon, 1e-5), "elementwise_affine": (self.affine, True), "bias": (self.bias, True)}
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call("nn.LayerNorm", (self._shape(specs["in"], self.axes),), kwargs)
 

@@ -107,6 +107,21 @@ class _Convolution(_Filter):
                 )
         return call
 
+    def remark(self) -> str:
+        if self.same or self.stride > 1:
+            return ""
+        reach = [self.dilation * (length - 1) for length in self._lengths]
+        changes = [2 * self.padding - value for value in reach]
+        if not any(changes):
+            return ""
+        distinct = list(dict.fromkeys(changes))
+        start = "Each axis changes" if len(distinct) == 1 else "The axes change"
+        change = f"{start} by {', '.join(f'{value:+d}' for value in (changes if len(distinct) > 1 else distinct))}"
+        if any(value % 2 for value in reach):
+            return f"{change}: a kernel of even size has no center. An odd kernel_size can keep the size."
+        padding = f"padding {reach[0] // 2}, or same," if len(set(reach)) == 1 else "same"
+        return f"{change}. {padding.capitalize()} keeps the size."
+
     def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
         options = super()._options() | {"padding_mode": self.padding_mode}
         if self.same:

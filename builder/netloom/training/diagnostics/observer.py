@@ -16,11 +16,13 @@ import numpy as np
 
 from netloom.tasks.training_losses import BATCH_LOSS, TRAINING_LOSSES
 from netloom.training.diagnostics.alerts import Adviser, Notice, Observations
+from netloom.training.diagnostics.initial_loss import initial_loss_notice
 from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics, forward_uncompiled
 from netloom.training.diagnostics.node_modules import places
 from netloom.training.diagnostics.prediction_history import PredictionHistory
 from netloom.training.diagnostics.rules import REFUTED, RULES
 from netloom.training.diagnostics.statistics_file import Writer
+from netloom.training.loop import SupervisedTrainer
 from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Observer(Callback):
         self.due = 0.0  # the time of the next sample, by `time.monotonic`
         self._inputs: list[torch.Tensor] = []
         self._is_looking = False
+        self._checks_initial_loss = False
 
     @property
     def notices(self) -> list[RunNotice]:
@@ -64,6 +67,8 @@ class Observer(Callback):
     def start(self, trainer: Trainer, earlier_notices: list[RunNotice], points: Points | None = None) -> None:
         """Observe `trainer`. For a resumed run, pass its `earlier_notices` and its curves as `points`."""
         self._trainer, self.due = trainer, 0.0
+        # Weights that were trained before, here or in another run, do not start with a guess.
+        self._checks_initial_loss = trainer.step == 0 and not trainer.training.start
         self._safely("layers", partial(self._begin, trainer, earlier_notices))
         if trainer.objective.task.explainable_prediction:
             self._safely("samples", partial(self._begin_samples, trainer))
@@ -78,6 +83,9 @@ class Observer(Callback):
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         if time.monotonic() < self.due:  # on short steps each call counts
             return
+        if self._checks_initial_loss:
+            self._checks_initial_loss = False
+            self._safely("initial loss", partial(self._check_initial_loss, trainer))
         if self._lens is None:  # turned off after an error: the check above now returns at once
             self.due = math.inf
             return
@@ -146,6 +154,12 @@ class Observer(Callback):
         self._lens = lens
         self._adviser.look()
 
+    def _check_initial_loss(self, trainer: Trainer) -> None:
+        if isinstance(trainer, SupervisedTrainer):
+            notice = initial_loss_notice(self._project, trainer)
+            if notice is not None:
+                self.tell(notice)
+
     def _begin_samples(self, trainer: Trainer) -> None:
         self._samples = PredictionHistory(self._artifacts, trainer)
 
@@ -169,7 +183,7 @@ class Observer(Callback):
                 self._samples = None
             elif part == "layers":
                 self._lens = None
-            else:
+            elif part == "warnings":
                 self._adviser = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import binary_classification
@@ -36,6 +37,9 @@ class BinaryClassification(Objective):
         loss = functional.binary_cross_entropy_with_logits(output, target, reduction="sum")
         # A logit above 0 is a probability above 0.5; the tuned threshold is chosen only after training.
         return Scores({"loss": loss, "accuracy": ((output > 0) == (target > HALF)).sum()}, len(target))
+
+    def guess_loss(self, output: torch.Tensor) -> float | None:
+        return math.log(2)
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the probability threshold with the best F1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import classification
@@ -36,6 +37,9 @@ class Classification(Objective):
 
         loss = functional.cross_entropy(output, target, reduction="sum")
         return Scores({"loss": loss, "accuracy": (output.argmax(1) == target).sum()}, len(target))
+
+    def guess_loss(self, output: torch.Tensor) -> float | None:
+        return math.log(output.shape[1])
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.majority(data, rows)

@@ -31,6 +31,9 @@ class LanguageModelling(Objective):
         loss = functional.cross_entropy(output.flatten(0, 1), target.flatten(), reduction="sum")
         return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, target.numel())
 
+    def guess_loss(self, output: torch.Tensor) -> float | None:
+        return math.log(output.shape[2])
+
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         # Limited, because `exp` overflows above 709 and a diverging run must not fail on its perplexity
         return {**means, "perplexity": math.exp(min(means["loss"], 50.0))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from netloom.modalities.encoding.tags import IGNORE
@@ -40,3 +41,6 @@ class StepCrossEntropy(Objective):
 
         loss = functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE, reduction="sum")
         return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, int((target != IGNORE).sum()))
+
+    def guess_loss(self, output: torch.Tensor) -> float | None:
+        return math.log(output.shape[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import multi_label
@@ -48,6 +49,9 @@ class MultiLabel(Objective):
         metrics = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
         # The means have the same divisor, which cancels in the ratio of the sums.
         return {**metrics, "micro_f1": 2 * means["hits"] / means["called"] if means["called"] else 0.0}
+
+    def guess_loss(self, output: torch.Tensor) -> float | None:
+        return math.log(2)
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the threshold of each label with the best F1; by label index."""

@@ -173,6 +173,11 @@ class Objective(ABC):
         Sums instead of means, so that batches of different size and the parts of ranks add up exactly.
         """
 
+    def guess_loss(self, output: torch.Tensor) -> float | None:
+        """Return the evaluated loss of equal scores for all classes, from outputs (N, …); None if the loss is another
+        one than a cross-entropy."""
+        return None
+
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         """Return the final metrics from the means of the sums."""
         return means

@@ -38,6 +38,9 @@ class OrdinalClassification(Classification):
         }
         return Scores(sums, len(target))
 
+    def guess_loss(self, output: torch.Tensor) -> float | None:
+        return None  # ranked probability score: at most the number of classes - 1, whatever the scale of the logits
+
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:

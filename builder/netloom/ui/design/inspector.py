@@ -209,3 +209,6 @@ def _shapes(context: Context, node: Node) -> None:
         lines.append(f"{facts.flops:,} FLOPs per example")
     if lines:
         st.caption(" · ".join(lines))
+    layer = context.layers.get(node.id)
+    if layer is not None and (remark := layer.remark()):
+        st.caption(remark)
