@@ -5,12 +5,10 @@ from netloom.ui.shell import navigation
 navigation.ensure()  # which imports the modules below while the page shows that it is loading
 
 from netloom.editing.live import Live  # noqa: E402
-from netloom.ui.components.style import narrow  # noqa: E402
 from netloom.ui.data.page import page  # noqa: E402
 from netloom.ui.shell import session  # noqa: E402
 from netloom.ui.shell.opening import closed  # noqa: E402
 
-narrow()
 found = session.current()
 if isinstance(found, session.Closed):
     closed(found)

@@ -47,7 +47,8 @@ def samples(images: dict[str, list[Picture]], *, judged: bool) -> None:
     """
     for column, (title, pictures) in zip(st.columns(len(images)), images.items(), strict=True):
         column.markdown(f"**{escape(title)}**")
-        column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
+        sheet = _sheet(np.asarray(pictures, dtype=np.float64))
+        column.image(sheet, width="stretch", alt=f"{len(pictures)} images: {title}")
     st.caption(
         "The generated images use the same noise in every run, which was not used in training. Likeness is 100% "
         "at a Fréchet distance of 0 to the test images, and 0% at the distance of training images with shuffled "
@@ -103,7 +104,7 @@ def painted(numbers: Any) -> Any:
 def _parts(item: Panel) -> None:
     pictures = [part for part in item["parts"] if part["kind"] == "picture" or part["kind"] == "classes"]
     for column, picture in zip(st.columns(len(pictures)) if pictures else [], pictures, strict=False):
-        column.image(_enlarged(picture), width="stretch")
+        column.image(_enlarged(picture), width="stretch", alt=picture["title"])
         column.caption(picture["title"])
     for part in item["parts"]:
         if part["kind"] == "series":

@@ -205,7 +205,7 @@ def _show(example: Example, note: str, place: int) -> None:
         if example.mask is not None:
             pictures.append(painted(example.mask))
         for column, picture in zip(st.columns(len(pictures)), pictures, strict=True):
-            column.image(enlarged(picture), width="stretch")
+            column.image(enlarged(picture), width="stretch", alt=f"Version {place}" if place else "Original")
     elif example.series is not None:
         chart = series_chart(example.series, small=True)
         st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(place))

@@ -200,7 +200,7 @@ def _rows(data: Prepared, finding: Finding, place: int) -> None:
             for offset, column in enumerate(st.columns(ACROSS)):
                 if start + offset < len(examples):
                     example = examples[start + offset]
-                    column.image(enlarged(example.image), width="stretch")
+                    column.image(enlarged(example.image), width="stretch", alt=f"Image of row {example.row}")
                     column.caption(escape(_word(notes, start + offset) or f"Row {example.row}"))
         return
     if examples[0].series is not None:
@@ -225,7 +225,7 @@ def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str
                     pair = pairs[start + offset]
                     with column.container(border=True):
                         for half, row in zip(st.columns(2), pair, strict=True):
-                            half.image(enlarged(data.example(row).image), width="stretch")
+                            half.image(enlarged(data.example(row).image), width="stretch", alt=f"Image of row {row}")
                         st.caption(escape(f"Rows {pair[0]} and {pair[1]} {_word(notes, start + offset)}"))
         return
     lines = []

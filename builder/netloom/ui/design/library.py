@@ -163,7 +163,7 @@ def _shelf(live: Live, cards: list[Card]) -> None:
 
 
 def _card(live: Live, card: Card) -> None:
-    st.image(picture(card.bundle.main_network), width="stretch")
+    st.image(picture(card.bundle.main_network), width="stretch", alt="Graph of the network")
     st.markdown(f"**{escape(card.title or card.name)}**" + (f" · `{card.name}`" if card.title else ""))
     st.caption(f"{card.origin}  \n{_facts(card)}")
     here = _already(live.project, card.bundle)

@@ -14,7 +14,6 @@ from netloom.store import StoreError, VersionRow
 from netloom.tasks import task, tasks
 from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import bound, choose_data, refused
-from netloom.ui.components.style import narrow
 from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import ago, escape
 from netloom.ui.design.canvas import canvas
@@ -38,7 +37,6 @@ SHOWN = 60
 
 def page(live: Live) -> None:
     """Draw the Design page."""
-    narrow()
     in_background(live.analysis, "Reading the data and checking the network …")
     header = st.container()
     left, right = st.columns([3.4, 1.15], gap="small")

@@ -114,7 +114,7 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
     side = max(height, width, 256)
     pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
     image = np.clip(sized(pixels.astype(np.float32), channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
-    st.image(enlarged(image.squeeze()), width=160)
+    st.image(enlarged(image.squeeze()), width=160, alt="Image at the size of the input")
     return _raw(image, field)
 
 

@@ -64,7 +64,7 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
                 if st.button("Older versions", key=Key.OLDER.of(row.id), width="stretch"):
                     _open(row.id)
                 continue
-            st.image(picture(project.main_network), width="stretch")
+            st.image(picture(project.main_network), width="stretch", alt="Graph of the network")
             st.markdown(f"**{escape(row.name)}**")
             st.caption(f"{len(project.main_network.nodes)} layers · {ago(row.updated_at)}")
             left, right = st.columns([3, 1])
@@ -108,7 +108,7 @@ def _gallery(store: Store) -> None:
 
 def _card(store: Store, column: DeltaGenerator, begin: Template | Architecture, text: str) -> None:
     with column, st.container(border=True, height="stretch"):
-        st.image(picture(begin.project.main_network), width="stretch")
+        st.image(picture(begin.project.main_network), width="stretch", alt="Graph of the network")
         st.markdown(f"**{begin.title}**")
         st.caption(text)
         if st.button("Use template", key=Key.TEMPLATE.of(begin.name), width="stretch"):

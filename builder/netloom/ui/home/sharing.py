@@ -73,7 +73,7 @@ def shared_project(store: Store, open_project: Callable[[str], None]) -> None:
 
 def _offer(store: Store, project: Project, open_project: Callable[[str], None]) -> None:
     left, right = st.columns([1, 2.2], vertical_alignment="center")
-    left.image(picture(project.main_network), width="stretch")
+    left.image(picture(project.main_network), width="stretch", alt="Graph of the network")
     with right:
         st.markdown(f"**Someone shared {escape(project.name)} with you**")
         layers = len(project.main_network.nodes)

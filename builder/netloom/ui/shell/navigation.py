@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from netloom.core.app_files import app_folder
+from netloom.ui.components.style import page_style
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, keep_callback_errors
@@ -31,7 +32,7 @@ _state = threading.local()
 def navigate() -> None:
     """Draw the navigation, and run the page of the address."""
     icon = Path(__file__).parents[1] / "icon.png"
-    st.set_page_config(page_title="Netloom", page_icon=str(icon), layout="wide")
+    st.set_page_config(page_icon=str(icon), layout="wide")
     pages = [
         st.Page(app_folder() / "pages" / f"{name}.py", title=title, icon=symbol, default=name == "home")
         for name, (title, symbol) in PAGES.items()
@@ -39,6 +40,9 @@ def navigate() -> None:
     keep_callback_errors()
     chosen = st.navigation(pages, position="top")
     name = next(name for name, page in zip(PAGES, pages, strict=True) if page is chosen)
+    heading = "" if name == "home" else PAGES[name][0]  # the Home page draws the name of the app
+    st.set_page_config(page_title=f"{heading} · Netloom" if heading else "Netloom")
+    page_style(heading)
     _state.inside = True
     try:
         with guard():

@@ -8,7 +8,7 @@ import streamlit as st
 
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError
-from netloom.ui.components.style import narrow, nothing_yet
+from netloom.ui.components.style import nothing_yet
 from netloom.ui.components.words import ago, escape
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
@@ -32,7 +32,6 @@ def with_project(draw: Callable[[Live], None]) -> None:
 
 def closed(project: Closed) -> None:
     """Draw the error of a project that cannot be opened, with a link to Home and its versions."""
-    narrow()
     show_error(project.reason, icon=":material/link_off:")
     if st.button("Go to Home", type="primary", icon=":material/home:"):
         st.switch_page("pages/home.py")

@@ -106,7 +106,7 @@ def _schedule(live: Live) -> None:
     if training.schedule == "plateau":
         st.caption(f"{SCHEDULES['plateau'].help}.")
     elif training.schedule != "constant" or training.warmup:
-        st.image(_curve(live), width="stretch")
+        st.image(_curve(live), width="stretch", alt="Curve of the learning rate over the steps")
         st.caption(f"Learning rate from the first step to the last; the peak is {training.learning_rate:g}.")
 
 

@@ -251,13 +251,13 @@ def show_example(example: Example, *, small: bool = False) -> None:
     """Draw a row of data."""
     if example.mask is not None:
         image_column, mask_column = st.columns(2)
-        image_column.image(enlarged(example.image), width="stretch")
-        mask_column.image(enlarged(painted(example.mask)), width="stretch")
+        image_column.image(enlarged(example.image), width="stretch", alt="Image of the row")
+        mask_column.image(enlarged(painted(example.mask)), width="stretch", alt="Classes of its pixels")
     elif len(example.images) > 1:
-        for column, image in zip(st.columns(len(example.images)), example.images.values(), strict=True):
-            column.image(enlarged(image), width="stretch")
+        for column, (name, image) in zip(st.columns(len(example.images)), example.images.items(), strict=True):
+            column.image(enlarged(image), width="stretch", alt=f"Input {name}")
     elif example.image is not None:
-        st.image(enlarged(example.image), width="stretch" if small else 260)
+        st.image(enlarged(example.image), width="stretch" if small else 260, alt="Image of the row")
     elif example.tags:
         tagged(example.tokens, example.tags)
     elif example.text:
