@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import doctest
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from netloom.document import write
 from netloom.runs import TrainedRun
 from netloom.store import open_store
 from tests.cli.conftest import called
+from tests.runs.examples import interrupted_when
 
 FUNCTIONS = sorted(set(netloom.__all__) - {"__version__"})
 
@@ -79,19 +78,9 @@ def test_saved_run_is_listed_by_the_command_line(home: Path, run: TrainedRun) ->
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_keyboard_interrupt_stops_a_saved_run(home: Path) -> None:
-    code = 'import netloom; netloom.train(netloom.open_project("digits_mlp"), epochs=10_000, save=True)'
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest runs in the background
-    )
-    store, deadline = open_store(home), time.monotonic() + 200
-    while not [run for run in store.runs() if run.step > 0] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=200)
-    assert "KeyboardInterrupt" in stderr
+    with interrupted_when(home, lambda run: run.step > 0), pytest.raises(KeyboardInterrupt):
+        netloom.train(netloom.open_project("digits_mlp"), epochs=10_000, save=True)
+    store = open_store(home)
     (run,) = store.runs()
     assert run.state == "stopped"
     assert netloom.load_run(home=home).run == run

@@ -192,6 +192,8 @@ def test_run_outlives_the_server(page: Page, server: Server) -> None:
     assert_whole_curve(server, wait_for(server, project_id, "stopped", 20))
 
 
+# `tests.ui.test_explaining` shows the same without a browser.
+@pytest.mark.long
 def test_explain_page_shows_transformer_attention(page: Page, server: Server) -> None:
     open_train_page(page, server, "intents_transformer", 3)
     page.get_by_role("button", name="Start training").click()

@@ -19,9 +19,9 @@ import pytest
 from netloom.data import prepare
 from netloom.document import DataChoice, Training, read, write
 from netloom.store import open_store
-from tests.cli.command import environment, words
 from tests.cli.conftest import Console, Trained
 from tests.networks import chain
+from tests.runs.examples import interrupted_when
 
 
 def rows(count: int) -> list[dict[str, object]]:
@@ -193,28 +193,14 @@ def test_custom_table_trains_and_predicts(console: Console, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_stops_the_run_and_keeps_it(console: Console, trained: Trained, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    process = subprocess.Popen(
-        words("train", trained.document, "--epochs", 10_000, "--home", home, "--json"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored when pytest runs in the background
-    )
-    assert process.stderr
-    for line in process.stderr:
-        if line.startswith("epoch 1 "):
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    value = json.loads(out)
-    assert value["state"] == "stopped"
-    assert value["test"]["accuracy"] > 0.3
-    (run,) = console("runs", "--home", home, "--json").value
+def test_ctrl_c_stops_the_run_and_keeps_it(console: Console, trained: Trained) -> None:
+    with interrupted_when(console.home, lambda run: run.epoch >= 1):
+        answer = console("train", trained.document, "--epochs", 10_000, "--json")
+    assert answer.code == 130, answer.err
+    assert "epoch 1 " in answer.err
+    assert answer.value["state"] == "stopped"
+    assert answer.value["test"]["accuracy"] > 0.3
+    (run,) = console("runs", "--json").value
     assert run["state"] == "stopped"
 
 

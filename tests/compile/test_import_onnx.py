@@ -145,7 +145,7 @@ CASES: dict[str, Case] = {
     "attention": (
         lambda: nn.TransformerEncoder(
             nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, norm_first=True, activation="gelu"),
-            *(2, None, False),
+            *(1, None, False),
         ),
         lambda batch: torch.randn(batch, 6, 16),
     ),
@@ -215,12 +215,18 @@ def exported_case(name: str, exporter: str) -> bytes:
     return export_onnx(network, rows(1 if exporter == "one" else 2), exporter)
 
 
-@pytest.mark.parametrize("way", ["new", "old", "one"])
-@pytest.mark.parametrize("name", CASES)
+# The new exporter writes each step of a recurrent layer, which takes seconds; "bilstm" covers "lstm".
+WAYS = [
+    pytest.param(name, way, marks=[pytest.mark.long] if (name, way) == ("lstm", "new") else [])
+    for name in CASES
+    for way in ("new", "old", "one")
+    if name != "attention" or way == "new"  # the old exporter cannot write attention
+]
+
+
+@pytest.mark.parametrize(("name", "way"), WAYS)
 def test_imported_outputs_match_onnxruntime(name: str, way: str) -> None:
     network, rows = initialized_network(name)
-    if name == "attention" and way != "new":
-        pytest.skip("the old exporter cannot write it")
     content = exported_case(name, way)
     imported = import_bytes(content, name)
     assert imported.project.name == name
@@ -234,7 +240,7 @@ def test_imported_outputs_match_onnxruntime(name: str, way: str) -> None:
             assert torch.allclose(built.eval()(batch), network(batch), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["mlp", "lstm", "bilstm", "gru", "mixed"])
+@pytest.mark.parametrize("name", ["mlp", "bilstm", "gru", "mixed"])
 def test_import_keeps_the_number_of_parameters(name: str) -> None:
     network, _ = initialized_network(name)
     built = module(import_bytes(exported_case(name, "new")).project)

@@ -27,13 +27,15 @@ def test_no_other_module_uses_private_torch_names() -> None:
 
 def private_torch_names(source: str) -> list[str]:
     """The private names of PyTorch that a module uses, and texts that name its private modules."""
-    names = []
+    names: list[str] = []
+    if "torch" not in source and not any(name in source for name in INSIDES):
+        return names
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "torch":
             names += [f"{node.module}.{alias.name}" for alias in node.names if "._" in f"{node.module}.{alias.name}"]
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names if alias.name.startswith("torch.") and "._" in alias.name]
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
             name = ast.unparse(node)
             reached = name.startswith("torch.") and node.attr.startswith("_") and not node.attr.startswith("__")
             names += [name] if reached or (node.attr in INSIDES and not name.startswith("self.")) else []

@@ -167,22 +167,23 @@ def test_onnx_matches_app_without_torch(runtime: bare.Interpreter, tmp_path: Pat
         assert json.loads(description["metadata"]["preprocess"]) == {**run.data.preprocess, "arguments": run.fields}
 
 
-# The ONNX export starts from the same exported program as PT2, so one of the two is enough.
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        *(
-            (name, kind)
-            for name in ("digits_resnet", "digits_vit", "tales_gpt")
-            for kind in WEIGHT_FORMATS
-            if kind != "pt2"
-        ),
-        ("tales_gpt", "pt2"),
-    ],
-)
+# Tracing takes seconds; the ONNX export starts from the same exported program as PT2.
+NESTED = [
+    pytest.param(
+        name,
+        kind,
+        marks=[] if name == "tales_gpt" or kind in ("bundle", "notebook") else [pytest.mark.long],
+    )
+    for name in ("digits_resnet", "digits_vit", "tales_gpt")
+    for kind in WEIGHT_FORMATS
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), NESTED)
 def test_nested_templates_export_within_tolerance(name: str, kind: str, tmp_path: Path) -> None:
     report = export.export(untrained_template(name), kind, tmp_path)
-    assert (report.difference or 0) <= 1e-5
+    assert report.difference is not None
+    assert report.difference <= 1e-5
 
 
 @cache
@@ -347,7 +348,8 @@ class Biased(nn.Module):
 def test_attention_with_learned_bias_and_shared_buffers_exports(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     report = export.export(replace(trained("series"), model=Biased().eval()), kind, tmp_path)
-    assert (report.difference or 0) < 1e-6
+    assert report.difference is not None
+    assert report.difference < 1e-6
 
 
 @pytest.mark.parametrize(("model", "kind"), [(Choosy(), "pt2"), (Choosy(), "onnx"), (Odd(), "onnx")])
@@ -417,12 +419,11 @@ def test_traced_names_follow_user_names(output: str, expected: str) -> None:
     assert tracing.names(project_with_output_name(output)) == (["features"], [expected])
 
 
-@pytest.mark.parametrize(("output", "expected"), [("relu", "relu"), ("linear_1", "output_1")])
-def test_onnx_output_has_the_user_name(output: str, expected: str) -> None:
-    run = replace(trained("table"), project=project_with_output_name(output))
+def test_onnx_output_has_the_user_name() -> None:
+    run = replace(trained("table"), project=project_with_output_name("relu"))
     graph = onnx.load_from_string(export.registry()["onnx"].content(run)).graph
     assert [item.name for item in graph.input] == ["features"]
-    assert [item.name for item in graph.output] == [expected]
+    assert [item.name for item in graph.output] == ["relu"]
 
 
 def test_two_inputs_reading_one_field_get_distinct_names(tmp_path: Path) -> None:
@@ -437,6 +438,7 @@ def test_two_inputs_reading_one_field_get_distinct_names(tmp_path: Path) -> None
     run = fit_here(project(nodes, edges, data=base.data, training=base.training))
     for kind in WEIGHT_FORMATS:
         report = export.export(run, kind, tmp_path)
-        assert (report.difference or 0) <= 1e-6
+        assert report.difference is not None
+        assert report.difference <= 1e-6
     graph = onnx.load(tmp_path / export.filename(run, "onnx")).graph
     assert [item.name for item in graph.input] == ["features", "input_2"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Event, Thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,29 @@ def until(condition: Callable[[], Any], timeout_s: float) -> float:
         assert elapsed < timeout_s, f"not within {timeout_s:g} s"
         time.sleep(0.02)
     return time.monotonic() - start
+
+
+@contextmanager
+def interrupted_when(home: Path, ready: Callable[[Run], bool]) -> Iterator[None]:
+    """Press Ctrl-C in this process as soon as a run of the data folder is ready."""
+    ended = Event()
+
+    def watch() -> None:
+        with closing(open_store(home)) as store:
+            while not ended.wait(0.1):
+                if any(map(ready, store.runs())):
+                    signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+                    return
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where pytest runs in the background
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def until_state(store: Store, run_id: str, state: str, timeout_s: float) -> float:

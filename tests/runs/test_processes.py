@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,28 +20,24 @@ from netloom.store import Limits, Store, open_store
 from tests.networks import digits_mlp
 from tests.runs.examples import check_curves, moons, until
 
-# The code of a waiting worker, then of the run up to its first point.
-FIRST_POINT = """
-import os, sys
-from netloom.runs import worker
-from netloom.runs.resources.limits import declared
+# A new worker that writes the modules imported between the assignment of its run and the first point.
+WORKER = """
+import json, sys
+from pathlib import Path
+import netloom.runs.worker as worker
 from netloom.runs.run_reporter import RunReporter
 
-class Met(BaseException):
-    pass
+log_metrics = RunReporter.log_metrics
 
-def record(*values):
-    raise Met
+def record(self, *values):
+    RunReporter.log_metrics = log_metrics
+    Path(sys.argv[1], "imported.json").write_text(json.dumps(sorted(set(sys.modules) - known)))
+    log_metrics(self, *values)
 
 RunReporter.log_metrics = record
 worker._import_heavy()
 known = set(sys.modules)
-try:
-    worker.main(sys.argv[1], sys.argv[2], sys.argv[3], declared())
-except Met:
-    print(*sorted(set(sys.modules) - known))
-    sys.stdout.flush()
-    os._exit(0)
+sys.exit(worker._work(sys.argv[1]))
 """
 
 
@@ -79,25 +76,6 @@ def kill_process(process: psutil.Process) -> None:
     process.kill()
     with suppress(psutil.Error):
         process.wait(20)
-
-
-def test_run_imports_nothing_before_its_first_point(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "advance", lambda store: None)
-    project = digits_mlp()
-    run_id = start(store, store.create_project(project), project)
-    claimed = store.claim_next(Limits())
-    assert claimed is not None
-    command = [sys.executable, "-c", FIRST_POINT, str(store.home), run_id, str(claimed.claim)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    imported = result.stdout.split()
-    assert [name for name in imported if name.startswith("netloom_")], (
-        "the run's own code is imported, so it came this far"
-    )
-    assert [
-        name
-        for name in imported
-        if name.startswith(("netloom.", "torch.", "sklearn", "safetensors", "pandas", "networkx"))
-    ] == []
 
 
 def test_workers_share_a_fork_server_and_get_the_current_environment(
@@ -187,14 +165,22 @@ def test_leftover_processes_are_identified_by_their_log(store: Store, tmp_path: 
             process.communicate(b"\n")
 
 
-def test_new_worker_trains_without_a_fork_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_worker_trains_and_imports_nothing_before_the_first_point(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a GPU there is no fork server."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    project = moons(epochs=2)
+    monkeypatch.setattr(processes, "COMMAND", (sys.executable, "-c", WORKER))
+    project = digits_mlp(epochs=2)
     run_id = start(store, store.create_project(project), project)
     worker = control.started_workers()[run_id]
     assert isinstance(worker, subprocess.Popen)
     assert wait(store, run_id, 60).state == "finished"
     assert worker.wait(20) == 0
+    imported = json.loads((store.home / "imported.json").read_text())
+    assert [name for name in imported if name.startswith("netloom_")], "the code of the run"
+    heavy = ("netloom.", "torch.", "sklearn", "safetensors", "pandas", "networkx")
+    assert [name for name in imported if name.startswith(heavy)] == []
 
 
 def test_next_run_takes_the_spare_worker(gpu_store: Store) -> None:

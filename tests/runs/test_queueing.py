@@ -1,69 +1,32 @@
-"""Real workers in sequence: with no server and with several, with killed workers, and sweeps without supervision."""
+"""The queue, a sweep with an invalid trial, and runs that are extended, branched and reproduced."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from netloom.data import prepare
 from netloom.document import Project
-from netloom.runs import continuation, start, stop
-from netloom.runs.control import started_workers
+from netloom.runs import continuation, control, start, stop
 from netloom.runs.history import reproduction
 from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.resources.capacity import place
-from netloom.runs.search import sweeps
-from netloom.store import QueueFullError, Run, RunArtifacts, Store, open_store
+from netloom.runs.search import sweep_trials, sweeps
+from netloom.store import Limits, QueueFullError, RunArtifacts, Store, open_store
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.trainers.registry import build_trainer
-from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
-from tests.store.states import put_sweep
-
-LONG = 10_000
-_SERVER = (
-    "import sys, time\n"
-    "from pathlib import Path\n"
-    "from netloom.store import open_store\n"
-    "from netloom.runs import keep\n"
-    "store = open_store(Path(sys.argv[1]))\n"
-    "thread = keep(store)\n"
-    "print('ready', flush=True)\n"
-    "time.sleep(300)\n"
-)
+from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here
+from tests.store.states import put
 
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
-    """A store whose workers are killed after the test, whichever process started them."""
     opened = open_store(home)
     yield opened
-    for sweep in opened.sweeps(state="running"):
-        put_sweep(opened, sweep.id, "stopped")
-    for run in opened.active_runs():
-        opened.leave_line(run.id)
-    for run in opened.active_runs():
-        if run.pid and psutil.pid_exists(run.pid):
-            os.kill(run.pid, signal.SIGKILL)
-    for child in started_workers().values():
-        child.wait(20)
     opened.close()
-
-
-def patience(seconds: float) -> float:
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
-def events(store: Store, run: Run, name: str) -> list[dict[str, object]]:
-    lines = (store.artifacts(run.id).local_directory() / "log.jsonl").read_text().splitlines()
-    return [line for line in map(json.loads, lines) if line["event"] == name]
 
 
 def metric_points(store: Store, run_id: str) -> list[tuple[int, str, str, float]]:
@@ -81,77 +44,43 @@ def uninterrupted(project: Project, home: Path, text: str) -> list[tuple[int, st
     )
 
 
-def test_next_run_starts_once_after_a_kill_with_two_servers(store: Store, home: Path) -> None:
-    servers = [
-        subprocess.Popen([sys.executable, "-c", _SERVER, str(home)], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    try:
-        project = moons(epochs=LONG)
-        short = moons(epochs=2)
-        project_id = store.create_project(project)
-        first = start(store, project_id, project)
-        second = start(store, project_id, short)
-        assert store.run(second).state == "waiting"
-        assert place(store, store.run(second)) == "next in line"
-        rest = [start(store, project_id, short) for _ in range(2)]
-        assert place(store, store.run(rest[1])) == "3rd in line"
-        with pytest.raises(QueueFullError, match="at most 1 can train and 3 wait"):
-            start(store, project_id, short)
-        assert len(list((home / "runs").iterdir())) == 4, "what was refused leaves nothing behind"
-        for run_id in rest:
-            stop(store, run_id)
-        for process in servers:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        until(lambda: len(store.points(first).step) > 0, 120)
-        pid = store.run(first).pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        assert until(lambda: store.run(first).state == "failed", 60) <= patience(5)  # read, not refreshed
-        assert "worker process" in store.run(first).reason
-        until(lambda: store.run(second).state == "finished", 120)
-        assert len(events(store, store.run(second), "start")) == 1
-        check_curves(store.points(second), epochs=2)
-        assert [store.run(run_id).state for run_id in rest] == ["stopped", "stopped"]
-        stop(store, first)  # no worker is left to obey, and the command does no harm
-        assert store.run(first).state == "failed"
-    finally:
-        for process in servers:
-            process.kill()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-
-
-def test_sweep_continues_unattended_and_retries_a_killed_trial(store: Store) -> None:
-    """After the start, this test only reads the tables."""
-    project = moons(epochs=40)
+def test_queue_has_places_and_a_limit(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "advance", lambda store: None)  # no worker starts
+    project = moons()
     project_id = store.create_project(project)
+    run_ids = [start(store, project_id, project) for _ in range(4)]
+    claimed = store.claim_next(Limits())
+    assert claimed is not None
+    assert claimed.id == run_ids[0]
+    assert [store.run(run_id).state for run_id in run_ids] == ["queued", "waiting", "waiting", "waiting"]
+    assert place(store, store.run(run_ids[1])) == "next in line"
+    assert place(store, store.run(run_ids[3])) == "3rd in line"
+    with pytest.raises(QueueFullError, match="at most 1 can train and 3 wait"):
+        start(store, project_id, project)
+    assert len(list((home / "runs").iterdir())) == 4, "the rejected run leaves no folder"
+    for run_id in run_ids[2:]:
+        stop(store, run_id)
+    assert [store.run(run_id).state for run_id in run_ids[2:]] == ["stopped", "stopped"]
+    put(store, run_ids[0], "failed")
+    stop(store, run_ids[0])  # no worker is left to obey, and the command does no harm
+    assert store.run(run_ids[0]).state == "failed"
+
+
+def test_sweep_continues_after_an_invalid_trial(store: Store) -> None:
+    project = moons(epochs=3)
     space = {"main.linear_1.units": {"choices": [8, -1, 16]}}
-    sweep_id = sweeps.start(store, project_id, project, sweeps.plan(project, space, trials=9, sampler="grid"))
-    until(lambda: bool(store.trials(sweep_id)), 120)
-    run_id = str(store.trials(sweep_id)[0].run_id)
-    until(lambda: max(store.points(run_id).epoch, default=0) >= 1, 120)
-    worker = psutil.Process(int(store.run(run_id).pid or 0))
-    server = worker.ppid()
-    worker.kill()
-
-    def last_worker() -> int | None:
-        """The worker of the third trial."""
-        trials = store.trials(sweep_id)[2:]
-        return store.run(str(trials[0].run_id)).pid if trials and trials[0].run_id else None
-
-    until(lambda: store.run(run_id).about.get("retries") == 1, 60)
-    until(lambda: last_worker() is not None, 240)
-    assert psutil.Process(int(str(last_worker()))).ppid() == server, "no new interpreter"
-    until(lambda: store.sweep(sweep_id).state == "finished", 240)
+    plan = sweeps.plan(project, space, trials=9, sampler="grid")
+    with trained_here():
+        sweep_id = sweeps.start(store, store.create_project(project), project, plan)
+        for _ in space["main.linear_1.units"]["choices"]:  # as the sweep process does repeatedly
+            sweep_trials.advance_sweeps(store)
     trials = store.trials(sweep_id)
+    assert store.sweep(sweep_id).state == "finished"
     assert [trial.state for trial in trials] == ["complete", "failed", "complete"]
-    assert (trials[1].run_id, trials[1].reason) == (None, trials[1].reason)
+    assert trials[1].run_id is None
     assert "units" in trials[1].reason.lower()
     for trial in (trials[0], trials[2]):
-        check_curves(store.points(str(trial.run_id)), epochs=40)
+        check_curves(store.points(str(trial.run_id)), epochs=3)
         lowest = min(
             value
             for _, split, name, value in metric_points(store, str(trial.run_id))

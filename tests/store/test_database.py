@@ -7,14 +7,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
-import netloom.store
 from netloom.core.data_folder import home
-from netloom.store import Store, StoreError, open_store
-from netloom.store.schema import HEAD, metadata
+from netloom.store import StoreError, open_store
 from tests.networks import digits_mlp
 
 
@@ -28,31 +23,6 @@ def _refusal(folder: Path) -> str:
     assert message.endswith(".")
     assert len(message) < 600
     return message
-
-
-def test_migrations_match_the_schema(home: Path) -> None:
-    store = open_store(home)
-    with store.db.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == HEAD
-    store.close()
-    folder = Path(netloom.store.__file__).parent / "migrations"
-    assert ScriptDirectory(str(folder)).get_heads() == [HEAD]
-
-
-def test_created_tables_match_the_metadata(home: Path) -> None:
-    migrated = open_store(home)
-    from_metadata = Store.__new__(Store)
-    from_metadata.db = type(migrated.db)(f"sqlite:///{home / 'other.db'}")
-    with from_metadata.db.writing() as connection:
-        metadata.drop_all(connection)
-        metadata.create_all(connection)
-    query = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%' ORDER BY name"
-    with migrated.db.reading() as left, from_metadata.db.reading() as right:
-        assert left.exec_driver_sql(query).all() == right.exec_driver_sql(query).all()
-    migrated.close()
-    from_metadata.close()
 
 
 def test_reopening_keeps_existing_projects(home: Path) -> None:
@@ -81,20 +51,6 @@ def test_data_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest
     assert home() == Path("~/x").expanduser()
     monkeypatch.delenv("NETLOOM_HOME")
     assert home().is_absolute()
-
-
-def test_newer_database_is_left_unchanged(home: Path) -> None:
-    store = open_store(home)
-    store.create_project(digits_mlp())
-    store.close()
-    with sqlite3.connect(home / "netloom.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    assert "newer Netloom" in _refusal(home)
-    connection = sqlite3.connect(home / "netloom.db")
-    assert connection.execute("SELECT count(*) FROM projects").fetchone() == (1,)
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
-    connection.close()
 
 
 def test_random_file_is_reported_as_damaged(home: Path) -> None:
@@ -151,15 +107,6 @@ def test_foreign_sqlite_database_is_refused(home: Path) -> None:
     connection.execute("CREATE TABLE projects (something INTEGER)")
     connection.commit()
     connection.close()
-    _refusal(home)
-
-
-@pytest.mark.parametrize(
-    "url", ["nonsense", "nosuch://x", "sqlite:////proc/none/x.db", "sqlite:///file:x?mode=ro&uri=true"]
-)
-def test_invalid_database_url_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.chdir(home)
-    monkeypatch.setenv("NETLOOM_DATABASE_URL", url)
     _refusal(home)
 
 

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 import netloom.store
@@ -65,6 +66,8 @@ def test_migrated_database_equals_a_new_one(store: Store) -> None:
         assert len(new["runs"]) > len(schema.runs.columns)
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, schema.metadata) == []
+        assert context.get_current_revision() == schema.HEAD
+    assert ScriptDirectory.from_config(config).get_heads() == [schema.HEAD]
 
 
 def test_downgrade_to_base_and_upgrade_again(store: Store) -> None:

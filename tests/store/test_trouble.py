@@ -119,6 +119,7 @@ def test_store_of_another_user_is_refused(tmp_path: Path, writable: str) -> None
         ("nosuch://host/name", "is not the address of a database"),
         ("oracle+oracledb://me:secret@host/name", "needs the Python package oracledb"),
         ("sqlite:////nowhere/at/all.db", "/nowhere/at/all.db cannot be used: unable to open database file"),
+        ("sqlite:///file:x?mode=ro&uri=true", "cannot be used: unable to open database file"),
     ],
 )
 def test_invalid_database_url_is_explained(
