@@ -233,8 +233,9 @@ def find_nan_cause(project: Project, home: Path, folder: Path, change: Any = Non
             change(trainer)
         return trainer
 
+    trainer = new_trainer()
     with pytest.raises(DivergedError):
-        new_trainer().fit(Watched(project, new_trainer(), folder))
+        trainer.fit(Watched(project, trainer, folder))
     return nan_tracer.trace_nan(project, RunArtifacts.in_directory(folder), new_trainer)
 
 
