@@ -88,16 +88,10 @@ def test_unresponsive_server_raises_and_recovers(server: ForkServer, monkeypatch
     assert fork_and_send(server, "5").wait(20) == 5
 
 
-def test_ready_wakes_all_waiting_threads() -> None:
-    """The server reports readiness once; each of several threads must see it."""
+def test_server_wakes_all_waiting_threads_and_exits_with_its_owner() -> None:
     server = ForkServer([sys.executable, "-c", SERVER], os.environ)
-    with ThreadPoolExecutor(8) as threads:
+    with ThreadPoolExecutor(8) as threads:  # the server reports readiness once; each thread must see it
         assert all(threads.map(server.ready, [60] * 8))
-
-
-def test_server_exits_when_its_owner_closes_it() -> None:
-    server = ForkServer([sys.executable, "-c", SERVER], os.environ)
-    assert server.ready(60)
     process, child = psutil.Process(server.pid), server.fork()
     del server
     until(lambda: not process.is_running(), 20)
