@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netloom.data import FieldSpec, Schema, TargetSpec
-from netloom.document import Augment, Project, Training, apply
+from netloom.document import Augment, DataChoice, Project, Training, apply
+from netloom.document.project import Preparation
 from tests.networks import IMAGE, TABLE, TOKENS, chain, network, networks, project
 
 IMAGES = Schema(
@@ -85,6 +86,13 @@ def initialized(node: str, method: str) -> Project:
     sequence = ("Input", {"kind": "sequence", "shape": [6, 8]})
     layers = chain(sequence, ("LSTM", {}), ("Mean", {}), ("ReLU", {}), linear())
     return apply(layers, {"kind": "update", "node": node, "initialization": method})
+
+
+def autoencoder(end: str, prepare: Preparation) -> Project:
+    """A reconstruction with a Bernoulli likelihood."""
+    last = [("Sigmoid", dict[str, Any]())] if end == "sigmoid" else []
+    training = Training(objective="reconstruction", likelihood="bernoulli")
+    return chain(TABLE, linear(4), linear(30), *last, training=training, data=DataChoice(prepare=prepare))
 
 
 def two_outputs(first: str, second: str) -> Project:
@@ -430,6 +438,19 @@ CASES: dict[str, Case] = {
     "no pairs": Case("pairs", None, heads(16, 16, objective="siamese"), net(2, "classification"), schema(TWO)),
     "nobody to recommend to": Case(
         "objective", None, net(1, "ranking"), net(1, "regression"), schema(TargetSpec("number", "stars", shape=(1,)))
+    ),
+    "a loss of another task": Case(
+        "loss",
+        None,
+        chain(TABLE, linear(1), training=Training(objective="regression", dice_weight=1.0)),
+        chain(TABLE, linear(1), training=REGRESSION),
+        NUMBERS,
+    ),
+    "reconstructions beyond 0 and 1": Case(
+        "likelihood", "output_1", autoencoder("none", "scale"), autoencoder("sigmoid", "scale")
+    ),
+    "inputs beyond 0 and 1": Case(
+        "likelihood", None, autoencoder("sigmoid", "standardize"), autoencoder("sigmoid", "scale")
     ),
     "no teacher": Case("teacher", None, net(10, "distillation"), net(10, "classification"), schema(TEN)),
 }

@@ -119,3 +119,40 @@ class LossSettings(Frozen):
         int,
         Field(ge=1, le=1_000, title="Top k", description="Number of items recommended to a user"),
     ] = 10
+    focal_gamma: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            title="Focal loss (γ)",
+            description="Gives examples that are already predicted right less weight: 2 is usual for rare classes, 0 "
+            "is cross-entropy",
+        ),
+    ] = 0.0
+    dice_weight: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1e3,
+            title="Dice weight",
+            description="Weight of the Dice loss that is added to the cross-entropy: 1 is usual for small regions, 0 "
+            "is cross-entropy alone",
+        ),
+    ] = 0.0
+    likelihood: Annotated[
+        Literal["none", "gaussian", "laplace", "bernoulli"],
+        Field(
+            title="Likelihood",
+            description="Distribution of the input around its reconstruction. The loss is the negative log-likelihood; "
+            "with the KL divergence of a Reparameterize layer and β = 1, the negative ELBO",
+        ),
+    ] = "none"
+    likelihood_scale: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1e3,
+            title="Scale",
+            description="Standard deviation of a Gaussian, or b of a Laplace likelihood, in prepared units",
+        ),
+    ] = 1.0

@@ -22,6 +22,7 @@ from netloom.runs.vae_sampling import sample_images
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
+from netloom.training.evaluation import compute_metrics
 from netloom.training.initialization import verified_weights
 from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings
 from netloom.training.objectives.objective import joined
@@ -221,6 +222,10 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
         drawn = partial(sample_images, objective, trained.model, trained.data, trained.fields, trained.output)
         evaluation = replace(evaluation, samples=evaluation.samples or drawn(rows))
     evaluation = with_uncertainty(objective, evaluation, output, trained.data, rows, trained.calibration)
+    if objective.samples_latents:
+        inputs_list = [trained.data.inputs[name][rows] for name in trained.fields]
+        bound = compute_metrics(trained.model, objective, inputs_list, objective.target(trained.data)[rows])
+        evaluation = replace(evaluation, metrics={**evaluation.metrics, **bound})
     return replace(evaluation, caveats=caveats(severe(trained.data, trained.project.data)))
 
 

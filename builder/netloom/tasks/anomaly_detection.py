@@ -15,4 +15,5 @@ class AnomalyDetection(Reconstruction):
     # The most common class marks the normal rows, which alone enter the loss.
     target = "class"
     metrics: ClassVar = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}
+    settings = ()  # its threshold is one of squared errors
     tunes_threshold = True

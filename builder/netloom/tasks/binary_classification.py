@@ -22,7 +22,7 @@ class BinaryClassification(Task):
     as_head = True
     metrics: ClassVar = {"loss": "Binary cross-entropy", "accuracy": "Accuracy at ½"}
     proportions = ("accuracy",)
-    settings = ("positive_weight", "label_smoothing")
+    settings = ("positive_weight", "label_smoothing", "focal_gamma")
     tunes_threshold = True
     per_label_scores = True
     two_classes = True

@@ -20,7 +20,7 @@ class Classification(Task):
     as_head = True
     metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Accuracy"}
     proportions = ("accuracy",)
-    settings: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing")
+    settings: ClassVar[tuple[str, ...]] = ("class_weights", "label_smoothing", "focal_gamma")
     per_class_scores = True
     can_teach = True
     explained = "class"

@@ -24,7 +24,7 @@ class MultiLabel(Task):
         "micro_f1": "Micro F1 at ½",
     }
     proportions = ("subset_accuracy",)
-    settings = ("positive_weight", "label_smoothing")
+    settings = ("positive_weight", "label_smoothing", "focal_gamma")
     tunes_threshold = True
     per_label_scores = True
     explained = "label"

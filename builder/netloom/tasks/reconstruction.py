@@ -11,6 +11,18 @@ from netloom.document.project import DataChoice
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Problem, Task
 
+# The metrics with a likelihood. The ELBO is that of one sample per example; bits per dimension are its negative in
+# bits, divided by the number of values of an example.
+LIKELIHOOD_METRICS = {
+    "loss": "Negative log-likelihood + β · KL",
+    "elbo": "ELBO (nats)",
+    "bits_per_dim": "Bits per dimension",
+    "nll": "Negative log-likelihood (nats)",
+    "kl": "KL divergence (nats)",
+    "beta": "β",
+    "mae": "Mean absolute error",
+}
+
 
 class Reconstruction(Task):
     name = "reconstruction"
@@ -19,6 +31,7 @@ class Reconstruction(Task):
     order = 110
     target: ClassVar[TargetKind | None] = None
     metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
+    settings: ClassVar[tuple[str, ...]] = ("likelihood", "likelihood_scale")
     reconstructs_input = True
     explained = "error"
     explains_many_outputs = True
@@ -31,6 +44,11 @@ class Reconstruction(Task):
             # `problems` reports tokens.
             return None
         return (ExpectedOutput(field.shape, f"the field {field.name} of the data needs"),)
+
+    def read_settings(self, training: Training) -> tuple[str, ...]:
+        # A Bernoulli distribution has no scale, and a mean squared error no likelihood.
+        has_scale = training.likelihood in ("gaussian", "laplace")
+        return tuple(name for name in self.settings if has_scale or name != "likelihood_scale")
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is not None and schema.inputs[0].vocabulary is not None:

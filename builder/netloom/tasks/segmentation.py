@@ -18,7 +18,7 @@ class Segmentation(Task):
     target = "mask"
     probabilities = (PIXEL_LOGITS,)
     metrics: ClassVar = {"loss": "Cross-entropy", "dice": "Dice", "iou": "IoU", "accuracy": "Pixel accuracy"}
-    settings = ("class_weights", "label_smoothing")
+    settings = ("class_weights", "label_smoothing", "focal_gamma", "dice_weight")
     per_class_scores = True
     explained = "mask"
     explains_many_outputs = True

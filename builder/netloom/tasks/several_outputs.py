@@ -24,7 +24,7 @@ class SeveralOutputs(Task):
     joins_outputs = True
     metrics: ClassVar = {"loss": "Weighted sum of the losses"}
     scale = Regression.scale
-    settings = ("outputs", "label_smoothing", "regression_loss", "positive_weight")
+    settings = ("outputs", "label_smoothing", "regression_loss", "positive_weight", "focal_gamma")
     tunes_threshold = True
     explained = "head"
     explains_many_outputs = True

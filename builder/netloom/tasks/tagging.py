@@ -18,7 +18,7 @@ class Tagging(Task):
     target = "tags"
     probabilities = (STEP_LOGITS,)
     metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Token accuracy", "entity_f1": "Entity F1"}
-    settings = ("class_weights", "label_smoothing")
+    settings = ("class_weights", "label_smoothing", "focal_gamma")
     per_class_scores = True
     explained = "tag"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
+from netloom.training.latent_sampling import sampled_latents
 from netloom.training.objectives import EVALUATION_BATCH, Objective
 from netloom.training.objectives.objective import joined
 
@@ -40,14 +42,18 @@ def metric_sums(
     model.eval()
     sums: dict[str, torch.Tensor] = {}
     count = 0
-    with torch.no_grad():
+    sampling = sampled_latents(model) if objective.samples_latents else nullcontext()
+    with torch.no_grad(), sampling as latents:
         for start in starts:
             part = slice(start, start + size)
+            if latents is not None:
+                latents.seed(start)
             # Outside autocast, so metrics are float32 in any precision. Sums stay on the device until the last batch.
             scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
             for name, value in scores.sums.items():
                 sums[name] = sums[name] + value if name in sums else value
             count += scores.count
+        sums |= latents.sums() if latents is not None else {}
     model.train(was_training)
     return {name: float(value) for name, value in sums.items()}, count
 

@@ -26,11 +26,16 @@ class LossWeights:
     quantile: float = 0.5
     # The weight of positive targets per label, float32 (labels,), as `pos_weight` in torch; None: 1.
     positive_weight: torch.Tensor | None = None
+    # γ of the focal loss, https://arxiv.org/abs/1708.02002; 0: cross-entropy.
+    focal_gamma: float = 0.0
+    # The weight of the Dice loss in segmentation.
+    dice_weight: float = 0.0
 
     @property
     def is_unweighted(self) -> bool:
-        """Whether there are neither class weights, nor a positive weight, nor label smoothing."""
-        return self.class_weights is None and self.label_smoothing == 0 and self.positive_weight is None
+        """Whether there are neither class weights, nor a positive weight, nor label smoothing, nor another loss."""
+        is_plain = self.label_smoothing == 0 and self.focal_gamma == 0 and self.dice_weight == 0
+        return is_plain and self.class_weights is None and self.positive_weight is None
 
     def binary(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the mean binary cross-entropy of logits and 0/1 targets (N, labels), with these weights and this
@@ -40,15 +45,36 @@ class LossWeights:
         smooth = self.label_smoothing
         # As torch smooths class targets, with two classes; its binary cross-entropy has no such argument.
         goal = target * (1 - smooth) + smooth / 2 if smooth else target
-        return functional.binary_cross_entropy_with_logits(logits, goal, pos_weight=self.positive_weight)
+        if not self.focal_gamma:
+            return functional.binary_cross_entropy_with_logits(logits, goal, pos_weight=self.positive_weight)
+        costs = functional.binary_cross_entropy_with_logits(
+            logits, goal, pos_weight=self.positive_weight, reduction="none"
+        )
+        # The probability of the true answer, also for targets between 0 and 1, such as mixed ones
+        right = target * logits.sigmoid() + (1 - target) * (-logits).sigmoid()
+        return (self._focus(right) * costs).mean()
 
     def entropy(self, logits: torch.Tensor, target: torch.Tensor, **how: Any) -> torch.Tensor:
-        """Return torch's cross-entropy with these weights and this smoothing."""
+        """Return torch's cross-entropy (N, classes, …), (N, …) with these weights and this smoothing, or focal loss."""
         from torch.nn import functional
 
-        return functional.cross_entropy(
-            logits, target, weight=self.class_weights, label_smoothing=self.label_smoothing, **how
-        )
+        weights = {"weight": self.class_weights, "label_smoothing": self.label_smoothing, **how}
+        if not self.focal_gamma:
+            return functional.cross_entropy(logits, target, **weights)
+        costs = functional.cross_entropy(logits, target, **{**weights, "reduction": "none"})
+        counts = target != how.get("ignore_index", -100)  # torch's own default
+        known = target.clamp(min=0)
+        right = logits.log_softmax(1).gather(1, known.unsqueeze(1)).squeeze(1).exp()
+        # The divisor is that of torch's weighted mean, and not the sum of the focal factors: easy batches count less.
+        mass = counts if self.class_weights is None else self.class_weights[known] * counts
+        total = (self._focus(right) * costs).sum()
+        return total if how.get("reduction") == "sum" else total / mass.sum()
+
+    def _focus(self, right: torch.Tensor) -> torch.Tensor:
+        """Return the factor (1 − p)^γ of the focal loss for probabilities of the true class."""
+        # Below 1, γ has an infinite derivative at 0.
+        factor: torch.Tensor = (1 - right).clamp(min=1e-7) ** self.focal_gamma
+        return factor
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | int:
         """Return the divisor of the mean of `entropy` for `target`, which holds no ignored class."""
@@ -94,6 +120,8 @@ def make_loss_weights(
         training.huber_delta,
         training.quantile,
         positive,
+        training.focal_gamma if "focal_gamma" in takes else 0.0,
+        training.dice_weight if "dice_weight" in takes else 0.0,
     )
 
 

@@ -55,6 +55,8 @@ class Objective(ABC):
     trainer: ClassVar[str] = "supervised"
     # The loss settings; `configured` replaces the defaults by those of a document.
     loss_weights: LossWeights = LossWeights()
+    # Whether latent variables are sampled in evaluation, and their KL divergence is among the sums of `finish`.
+    samples_latents: bool = False
     # Set by `join`.
     fields: tuple[str, ...] = ()
     change: BatchAugmentation | None = None

@@ -29,7 +29,9 @@ class Segmentation(Objective):
     task = segmentation.Segmentation()
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return self.loss_weights.entropy(output, target.long())
+        entropy = self.loss_weights.entropy(output, target.long())
+        weight = self.loss_weights.dice_weight
+        return entropy + weight * dice_loss(output, target.long()) if weight else entropy
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
         return self.loss_weights.mass(target.long())
@@ -100,6 +102,24 @@ class Segmentation(Objective):
             ],
             panels=_panels(predicted, right, data, rows, order),
         )
+
+
+def dice_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return 1 − Dice of the probabilities of a batch, from logits (N, classes, H, W) and class numbers (N, H, W).
+
+    The mean over the classes that occur in the batch, except the first, the background; 0 if none does.
+    https://arxiv.org/abs/1606.04797
+    """
+    import torch
+
+    classes = torch.arange(output.shape[1], device=output.device)
+    true = (target.unsqueeze(1) == classes.view(1, -1, 1, 1)).to(output.dtype)
+    shares = output.softmax(1)
+    both, sizes = (shares * true).sum((0, 2, 3)), true.sum((0, 2, 3))  # (classes,)
+    dice = 2 * both / (shares.sum((0, 2, 3)) + sizes).clamp(min=1e-6)
+    occurs = ((sizes > 0) & (classes > 0)).to(output.dtype)
+    lacking: torch.Tensor = ((1 - dice) * occurs).sum() / occurs.sum().clamp(min=1)
+    return lacking
 
 
 def _overlaps(predicted: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str, torch.Tensor]:

@@ -20,6 +20,12 @@ CHOICES: dict[str, dict[str, str]] = {
     "precision": {"float32": "float32", "bf16": "Mixed (bf16)", "fp16": "Mixed (fp16) on GPU"},
     "compile": {"off": "Off", "auto": "Automatic"},
     "keep": {"best": "Best", "last": "Last"},
+    "likelihood": {
+        "none": "None (mean squared error)",
+        "gaussian": "Gaussian",
+        "laplace": "Laplace",
+        "bernoulli": "Bernoulli (binary cross-entropy)",
+    },
     "regression_loss": {
         "mse": "Squared error (MSE)",
         "mae": "Absolute error (MAE)",

@@ -1,0 +1,89 @@
+"""Settings of losses that the task does not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netloom.document import Training
+from netloom.document.training_settings import describe_field
+from netloom.layers.activation.bounded import Sigmoid
+from netloom.layers.operations.shape import Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze
+from netloom.layers.subnetwork import Subnetwork
+from netloom.tasks import task, tasks
+from netloom.validation import fixes
+from netloom.validation.context import Context, Totals
+from netloom.validation.issue import Fix, Issue
+from netloom.validation.rule import Rule, Stage
+
+# Settings that name another loss. Others, such as label smoothing, are older than this rule and stay without effect.
+NAMED_LOSSES = ("focal_gamma", "dice_weight", "likelihood")
+
+
+# Layers that move values without changing them.
+KEEPS_VALUES = (Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze)
+
+
+class LossOfTask(Rule):
+    """A loss that is chosen belongs to the task."""
+
+    stage = Stage.TRAINING
+    is_for_main_only = True
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        training = context.project.training
+        chosen = task(training.objective)
+        for name in NAMED_LOSSES:
+            default = Training.model_fields[name].default
+            if getattr(training, name) == default or name in chosen.settings:
+                continue
+            title = describe_field(name).title
+            readers = ", ".join(other.title.lower() for other in tasks().values() if name in other.settings)
+            message = (
+                f"{title} has no effect on {chosen.title.lower()}; it belongs to {readers}. Reset it, or choose one of "
+                "these tasks."
+            )
+            fix = Fix(f"Reset {title}", {"kind": "project", "training": {name: default}})
+            yield context.issue("loss", message, severity="warning", fix=fix)
+
+
+class BernoulliRange(Rule):
+    """A Bernoulli likelihood has inputs and reconstructions between 0 and 1."""
+
+    stage = Stage.TRAINING
+    is_for_main_only = True
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        training, data = context.project.training, context.project.data
+        if training.likelihood != "bernoulli" or "likelihood" not in task(training.objective).settings:
+            return
+        if data.prepare == "standardize":
+            message = (
+                "A Bernoulli likelihood needs inputs between 0 and 1, but numbers and pixels are standardized; scale "
+                "them to the range from 0 to 1, or choose a Gaussian likelihood."
+            )
+            fix = Fix("Scale the inputs", {"kind": "project", "data": {"prepare": "scale"}})
+            yield context.issue("likelihood", message, severity="warning", fix=fix)
+        for output in context.network.ports("Output"):
+            edge = context.incoming[output].get("in")
+            if edge is not None and context.spec(edge) is not None and not _ends_in_sigmoid(context, output):
+                message = (
+                    f"A Bernoulli likelihood needs reconstructions between 0 and 1, but {context.label(output)} does "
+                    "not end in a sigmoid."
+                )
+                fix = fixes.insert(context.name, context.network, edge, "Sigmoid", {})
+                yield context.issue("likelihood", message, output, fix=fix)
+
+
+def _ends_in_sigmoid(context: Context, output: str) -> bool:
+    """Whether the last layer before an Output that changes values is a sigmoid, also inside a subnetwork."""
+    edge = context.incoming[output].get("in")
+    while edge is not None:
+        key, layer = edge.source_node, context.layers.get(edge.source_node)
+        if isinstance(layer, Subnetwork):
+            inner = context.inner.get(key)
+            ports = dict(layer.interface.outputs)
+            return inner is not None and _ends_in_sigmoid(inner, ports[edge.source_port])
+        if not isinstance(layer, KEEPS_VALUES):
+            return isinstance(layer, Sigmoid)
+        edge = next(iter(context.incoming[key].values()), None)
+    return False
