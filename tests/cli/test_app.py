@@ -63,40 +63,24 @@ def test_occupied_port_is_an_error(console: Console) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_app_opens_the_browser(tmp_path: Path) -> None:
+def test_app_serves_opens_the_browser_and_stops_on_sigint(tmp_path: Path) -> None:
     port, seen, browser = free_port(), tmp_path / "seen", tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {seen}.new && mv {seen}.new {seen}\n')
     browser.chmod(0o755)
     process = subprocess.Popen(
         words("--home", tmp_path / "home", "--port", port),
         cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         env={**environment(), "PYTHONPATH": str(ROOT), "BROWSER": f"{browser} %s", "DISPLAY": ":0"},
     )
     try:
+        assert _healthy(process, port)
         end = time.monotonic() + 30
         while not seen.exists() and time.monotonic() < end:
             time.sleep(0.1)
         assert seen.read_text().strip() == f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_app_serves_and_stops_on_sigint(tmp_path: Path) -> None:
-    port = free_port()
-    process = subprocess.Popen(
-        words("--home", tmp_path / "home", "--headless", "--port", port),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**environment(), "PYTHONPATH": str(ROOT)},
-    )
-    try:
-        assert _healthy(process, port)
     finally:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
