@@ -156,7 +156,7 @@ def test_data_list_and_show(console: Console) -> None:
         value = console("data", "show", name, "--json")
         assert value.code == 0
         assert sum(value.value["splits"].values()) <= value.value["rows"]
-        assert "rows " in console("data", "show", name).out
+    assert "rows " in console("data", "show", "digits").out
 
 
 def test_data_add_registers_a_table(console: Console, tmp_path: Path) -> None:

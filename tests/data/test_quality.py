@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from netloom.data import DataError, Prepared, add_file, bigram_entropy, prepare, statistics
-from netloom.data.builtin_registry import builtin
 from netloom.data.quality import Finding, Report, quality_checks, report, without_repeats
 from netloom.data.quality.association import explained_variance, purity, rank_association
 from netloom.data.quality.checks.label_noise import doubts
@@ -23,7 +22,6 @@ from netloom.document import DataChoice, Project, apply, blank
 from tests.data.brought import npz
 from tests.data.samples import (
     ROWS,
-    builtin_data,
     csv_from_columns,
     example_columns,
     image_bytes,
@@ -65,11 +63,6 @@ def test_clean_table_has_no_findings(home: Path) -> None:
     assert [finding.message for finding in quality_report.findings] == []
     assert len(quality_report.checked) == len(quality_checks())
     assert (quality_report.rows, quality_report.looked_at) == (COUNT, COUNT)
-
-
-@pytest.mark.parametrize("name", sorted(builtin()))
-def test_builtin_datasets_have_no_remarks(name: str) -> None:
-    assert statistics(builtin_data(name)).remarks == []
 
 
 def test_duplicate_rows_are_counted_and_dropped(home: Path) -> None:
