@@ -13,7 +13,7 @@ from netloom.data.tables.target_guess import default_target, is_timestamp, ranke
 from netloom.data.uploads import fitting, open_source
 from netloom.data.uploads.upload_kind import other_guesses
 from netloom.sandbox import FileInspection
-from tests.data.crafted import lines
+from tests.data.crafted import make_csv
 
 ROWS = 60
 RANDOM = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def test_timestamps_are_whole_seconds_or_milliseconds_that_differ() -> None:
 def test_second_and_third_guess_are_reported_by_the_command(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = lines("survived,age,class,alone", (f"{i % 2},{i * 1.5},{'abc'[i % 3]},{i % 4 // 2}" for i in range(ROWS)))
+    content = make_csv("survived,age,class,alone", (f"{i % 2},{i * 1.5},{'abc'[i % 3]},{i % 4 // 2}" for i in range(ROWS)))
     (tmp_path / "ship.csv").write_bytes(content)
     guesses = "Other guesses for 'column to predict': 'class', 'alone'."
     assert main(["--home", str(home), "data", "add", str(tmp_path / "ship.csv")]) == 0
@@ -89,7 +89,7 @@ def test_second_and_third_guess_are_reported_by_the_command(
 
 
 def test_guesses_pass_from_the_confined_process() -> None:
-    content = lines("survived,class,age", (f"{i % 2},{'abc'[i % 3]},{i * 1.5}" for i in range(ROWS)))
+    content = make_csv("survived,class,age", (f"{i % 2},{'abc'[i % 3]},{i * 1.5}" for i in range(ROWS)))
     source = open_source(content, "ship.csv")
     inspection = FileInspection({"ship.csv": content}, "ship.csv")
     try:
