@@ -163,6 +163,20 @@ def conll() -> bytes:
     return "".join(rows).encode()
 
 
+def intents() -> bytes:
+    """Requests with an intent and tags, as three files whose lines belong together."""
+    random = np.random.default_rng(10)
+    files: dict[str, list[str]] = {"seq.in": [], "seq.out": [], "label": []}
+    for i in range(80):
+        city = str(random.choice(["Rome", "Oslo", "New York"]))
+        before = ["fly", "to"] if i % 2 else ["rain", "today", "in"]
+        tags = ["O"] * len(before) + ["B-city", "I-city"][: len(city.split())]
+        files["seq.in"].append(" ".join([*before, city]))
+        files["seq.out"].append(" ".join(tags))
+        files["label"].append(("weather", "flight")[i % 2])
+    return make_zip({name: "\n".join(lines).encode() for name, lines in files.items()})
+
+
 def translations() -> bytes:
     """Numbers in words, to be translated into digits."""
     digits = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -291,6 +305,7 @@ EXAMPLE_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "reviews.zip": (text_folders, "text_files"),
     "lines.zip": (text_lines, "text_files"),
     "names.conll": (conll, "tagged"),
+    "intents.zip": (intents, "tagged"),
     "numbers.tsv": (translations, "translation"),
     "questions.csv": (text_pairs, "text_pairs"),
     "tones.zip": (sounds, "sounds"),

@@ -79,7 +79,9 @@ def test_timestamps_are_whole_seconds_or_milliseconds_that_differ() -> None:
 def test_second_and_third_guess_are_reported_by_the_command(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = make_csv("survived,age,class,alone", (f"{i % 2},{i * 1.5},{'abc'[i % 3]},{i % 4 // 2}" for i in range(ROWS)))
+    content = make_csv(
+        "survived,age,class,alone", (f"{i % 2},{i * 1.5},{'abc'[i % 3]},{i % 4 // 2}" for i in range(ROWS))
+    )
     (tmp_path / "ship.csv").write_bytes(content)
     guesses = "Other guesses for 'column to predict': 'class', 'alone'."
     assert main(["--home", str(home), "data", "add", str(tmp_path / "ship.csv")]) == 0

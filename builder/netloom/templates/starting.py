@@ -26,6 +26,7 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("tokens",), "number"): ("intents_lstm",),
     (("tokens",), "labels"): ("intents_lstm", "intents_transformer"),
     (("tokens",), "tags"): ("requests_tagger",),
+    (("tokens",), "class_and_tags"): ("commands_joint",),
     (("tokens",), "next_token"): ("tales", "tales_gpt"),
     (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
     (("tokens", "tokens"), "number"): ("ratings_ncf",),
@@ -49,6 +50,10 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "intents_lstm": ("LSTM", "Reads the text word by word with a memory cell"),
     "intents_transformer": ("Transformer", "Self-attention: every word attends to every other word"),
     "requests_tagger": ("LSTM tagger", "A bidirectional LSTM with a tag for every word"),
+    "commands_joint": (
+        "LSTM with two outputs",
+        "A class for the text and a tag for every word, by one LSTM",
+    ),
     "tales": ("Recurrent language model", "Predicts the next token of a text from the preceding ones"),
     "tales_gpt": ("Small GPT", "A Transformer decoder that predicts the next token"),
     "dates_gru": ("GRU with attention", "A GRU encoder and a GRU decoder with attention"),

@@ -49,7 +49,8 @@ def ranked_targets(table: pd.DataFrame) -> list[str]:
         name: named[name]
         + LAST * (name == ordered[-1])
         + FIRST * (name == ordered[0] and len(ordered) > 1)
-        + (FEW * _has_few_values(table, name) if name in suitable else UNSUITABLE)
+        # A column that is named like a target stays one, so that the reason why it cannot be predicted is reported
+        + (FEW * _has_few_values(table, name) if name in suitable else UNSUITABLE * (not named[name]))
         for name in columns
     }
     return sorted(columns, key=lambda name: -scores[name])  # stable: of equal columns, the first

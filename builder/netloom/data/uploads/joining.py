@@ -21,13 +21,18 @@ _NUMBERED = re.compile(r"column \d+")
 class Tables(Protocol):
     """A source of tables."""
 
+    names: tuple[str, ...]
+
     def tables(self) -> list[str]: ...
 
     def table(self, name: str = "", sheet: str = "") -> tuple[pd.DataFrame, list[str]]: ...
 
 
-def joined(source: Tables) -> tuple[pd.DataFrame, list[str]]:
+def joined(source: Tables, of: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
     """Return the tables named train, validation and test, concatenated with the column `PART`, and notes.
+
+    Args:
+        of: The files of one of several data sets; by default all files.
 
     Raises:
         DataError: There are none, one cannot be read, or their columns differ.
@@ -40,13 +45,13 @@ def joined(source: Tables) -> tuple[pd.DataFrame, list[str]]:
             "their part of the split, such as train.csv and test.csv."
         )
     tables, notes = [], list[str]()
-    ordered = sorted(in_parts.parts, key=lambda name: (in_parts.parts[name], name))
+    ordered = sorted(of or in_parts.parts, key=lambda name: (in_parts.parts[name], name))
     for name in ordered:
         table, table_notes = source.table(name)
         tables.append(table)
         notes += table_notes
     joined_table = below_each_other(tables, ordered, [in_parts.parts[name] for name in ordered])
-    unused = [name for name in names[:MOST_FILES] if name not in in_parts.parts and reads(source, name)]
+    unused = [] if of else [name for name in names[:MOST_FILES] if name not in ordered and reads(source, name)]
     if unused:
         notes.append(
             f"{len(unused):,} tables, such as {unused[0][:60]!r}, are not part of the split and were left out."
@@ -81,23 +86,32 @@ def below_each_other(tables: Sequence[pd.DataFrame], names: Sequence[str], parts
     """
     import pandas as pd
 
-    first = tables[0]
     for table, name in zip(tables[1:], names[1:], strict=True):
-        _refuse_others(first, names[0], table, name)
+        refuse_other_columns(tables[0], names[0], table, name)
+    converted = [table.assign(**{PART: NAMES[part]}) for table, part in zip(as_one_type(tables), parts, strict=True)]
+    return pd.concat(converted, ignore_index=True)
+
+
+def as_one_type(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Return tables of the same columns with those in the same order, and with texts where only some have texts."""
+    import pandas as pd
+
+    first = tables[0]
     is_uniform = {
         column: all(pd.api.types.is_string_dtype(table[column]) for table in tables)
         or not any(pd.api.types.is_string_dtype(table[column]) for table in tables)
         for column in first.columns
     }
     texts = [column for column, alike in is_uniform.items() if not alike]  # numbers in one file and texts in another
-    converted = [
-        table[list(first.columns)].astype(dict.fromkeys(texts, "string")).assign(**{PART: NAMES[part]})
-        for table, part in zip(tables, parts, strict=True)
-    ]
-    return pd.concat(converted, ignore_index=True)
+    return [table[list(first.columns)].astype(dict.fromkeys(texts, "string")) for table in tables]
 
 
-def _refuse_others(first: pd.DataFrame, name: str, table: pd.DataFrame, other_name: str) -> None:
+def refuse_other_columns(first: pd.DataFrame, name: str, table: pd.DataFrame, other_name: str) -> None:
+    """Refuse parts of a split with different columns.
+
+    Raises:
+        DataError: The columns differ.
+    """
     first_columns, other_columns = list(map(str, first.columns)), list(map(str, table.columns))
     if set(first_columns) == set(other_columns):
         return

@@ -14,8 +14,9 @@ from netloom.data.tables.readers import TABLE_FORMS, read_table
 from netloom.data.tables.spreadsheets import sheet_names
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.streaming_import import streamed_table
-from netloom.data.uploads.joining import PART, joined
+from netloom.data.uploads.joining import PART
 from netloom.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, gunzip
+from netloom.data.uploads.table_sets import TableSet, read_set, table_sets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,22 +73,41 @@ class Source:
                 raise
         return self._tables[key]
 
-    def together(self) -> tuple[pd.DataFrame, list[str]]:
-        """Return the tables named after parts of a split, concatenated with the column `PART`, and notes; cached.
+    def together(self, chosen: str = "") -> tuple[pd.DataFrame, list[str]]:
+        """Return the table of one of the `sets`, by default the most likely one, and notes; cached.
+
+        The tables of the parts of a split are concatenated with the column `PART`, others with the column `FILE`.
 
         Raises:
             DataError: There are none, one cannot be read, or their columns differ.
         """
-        key = ("", PART)
+        key = (chosen, PART)
         if key in self._refused:
             raise DataError(self._refused[key])
         if key not in self._tables:
             try:
-                self._tables[key] = joined(self)
+                self._tables[key] = read_set(self, self.sets(), chosen)
             except DataError as error:
                 self._refused[key] = str(error)
                 raise
         return self._tables[key]
+
+    def added_column(self, chosen: str = "") -> str:
+        """Return the column that concatenating the files of a data set has added to its table; "" if there is none.
+
+        Raises:
+            DataError: As in `together`.
+        """
+        sets = self.sets()
+        item = sets.get(chosen) or next(iter(sets.values()), None)
+        if item is None or item.are_parts:
+            return PART
+        return str(self.together(chosen)[0].columns[0]) if len(item.names) > 1 else ""
+
+    def sets(self) -> dict[str, TableSet]:
+        """Return the data sets among several tables by name, the most likely one first; cached."""
+        sets: dict[str, TableSet] = self.once("sets", lambda: table_sets(self))
+        return sets
 
     def once(self, key: Hashable, work_out: Callable[[], Any]) -> Any:
         """Return the result of `work_out`, cached under a key."""
@@ -168,8 +188,8 @@ def refuse_unknown(form: str, data: bytes, filename: str) -> None:
     if words:
         raise DataError(f"{filename[:100]!r} is {words}.")
     raise DataError(
-        f"{filename[:100]!r} has an unknown type; tables (CSV, Parquet, JSON, Excel), arrays (NPZ, NPY, IDX), text, "
-        "and images or sounds in a zip can be read."
+        f"{filename[:100]!r} has an unknown type; tables (CSV, Parquet, JSON, Excel), arrays (NPZ, NPY, IDX), "
+        "text, and images or sounds in a zip can be read."
     )
 
 

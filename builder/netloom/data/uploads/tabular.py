@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 SHEET = Question(
     "sheet", "Sheet", "choice", "Of a file with several", optional=True, when_added=True, empty="the first"
 )
+DATA_SET = Question(
+    "data_set", "Data set", "choice", "The files hold several data sets, one of which is read", when_added=True
+)
 SPLIT = Question(
     "split", "Split column", "choice", "Says which rows are for training, for validation and for the test",
     optional=True, empty="none"
 )  # fmt: skip
 TABLE = "table.parquet"
+TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".data", ".dat", ".gz")
 
 
 class Tabular(Reader):
@@ -78,15 +82,23 @@ class Tabular(Reader):
     def likely(self, source: Source) -> float:
         try:
             table = self._table(source, {})
-            return self.suits(without(table, split_column(table)))
+            score = self.suits(without(table, split_column(table)))
         except DataError:
             return 0.0
+        if source.alone or any(chosen.are_parts for chosen in source.sets().values()):
+            return score
+        # Text files whose lines look like rows are more likely texts of several classes
+        are_tables = any(name.lower().endswith(TABLE_SUFFIXES) for name in source.names)
+        return score * (0.95 if are_tables else 0.6)
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         questions = []
         sheets = source.sheets()
         if len(sheets) > 1:
             questions.append(with_default(SHEET, None, sheets))
+        sets = [] if source.alone else list(source.sets())
+        if len(sets) > 1:
+            questions.append(with_default(DATA_SET, sets[0], sets))
         table = self._table(source, answers)
         return questions + self.of_table(table, answers)
 
@@ -170,8 +182,10 @@ class Tabular(Reader):
         return list(self._read(source, answers)[1])
 
     def _read(self, source: Source, answers: Answers) -> tuple[pd.DataFrame, list[str]]:
-        """Return the table and notes; several files are the parts of a split, concatenated."""
-        return source.table(source.names[0], _sheet(answers)) if source.alone else source.together()
+        """Return the table and notes; several files are concatenated, or one of their data sets is read."""
+        if source.alone:
+            return source.table(source.names[0], _sheet(answers))
+        return source.together(_text(answers, DATA_SET.name))
 
 
 def without(table: pd.DataFrame, column: str | None) -> pd.DataFrame:
@@ -204,8 +218,12 @@ def kept_table(folder: Path) -> pd.DataFrame:
 
 
 def _sheet(answers: Answers) -> str:
-    sheet = answers.get("sheet")
-    return sheet if isinstance(sheet, str) else ""
+    return _text(answers, SHEET.name)
+
+
+def _text(answers: Answers, name: str) -> str:
+    answer = answers.get(name)
+    return answer if isinstance(answer, str) else ""
 
 
 def numeric(table: pd.DataFrame) -> list[str]:

@@ -19,7 +19,7 @@ from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import SPLIT, TASK, Tabular, kept_table
+from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, kept_table
 from netloom.data.uploads.upload_kind import Answers, Kept, Question
 from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.registry import inferred_kind
@@ -74,10 +74,14 @@ class Table(Tabular):
             split = (
                 answers.pop("split", None) if "split" in given else None
             )  # an explicit split column that is also the target is predicted
-        if split and isinstance(columns, dict) and split not in columns and not _names_split(columns):
-            answers[COLUMNS] = {**columns, split: {"role": "split"}}
-        elif not split and not source.alone and isinstance(columns, dict):
-            answers[COLUMNS] = {PART: {"role": "ignore"}, **columns}
+        if isinstance(columns, dict):
+            if split and split not in columns and not _names_split(columns):
+                columns = {**columns, split: {"role": "split"}}
+            # A column that only joining the files has added is not an input, but may be the split or the target
+            added = "" if source.alone else source.added_column(str(answers.get(DATA_SET.name, "")))
+            if added and added not in (split, answers.get("target"), answers.get("text")):
+                columns = {added: {"role": "ignore"}, **columns}
+            answers |= {COLUMNS: columns} if columns else {}
         return self._with_kinds(source, answers)
 
     def _with_kinds(self, source: Source, answers: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tagged words in the CoNLL format: one word with its tag per line, and an empty line between sentences."""
+"""Sentences with a tag for each word, and optionally an intent, such as those of the CoNLL tasks, ATIS and SNIPS."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
-from netloom.data import file_types
-from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
+from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import TaggedTexts
-from netloom.data.raw_dataset import RawDataset
-from netloom.data.splits.given_splits import file_parts
-from netloom.data.tables.readers import decode_text
+from netloom.data.raw_dataset import RawDataset, RawTarget
+from netloom.data.splits.given_splits import NO_PART
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.source import Source
+from netloom.data.uploads.tabular import target_of
+from netloom.data.uploads.tagged_sentences import TAG, Sentence, layout_of, sentences
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -30,89 +30,88 @@ from netloom.data.uploads.upload_kind import (
 )
 from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.text import LENGTH_LIMIT
-from netloom.modalities.fields.text import UNKNOWN_TOKENS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
-_SAMPLE_LINES = 400
-_MOST_ODD = 0.1  # share of the lines of a sample; reading the file reports their errors
+_SAMPLED = 2_000  # sentences from which it is inferred whether there are intents
 MAX_TAGS = 400
 COLUMN = Question("column", "Tag column", "whole", "Number of the column with the tags; 0: the last column", low=0,
                   high=30, default=0, when_added=True)  # fmt: skip
-Sentence = tuple[list[str], list[str]]
+INTENTS = Question("intents", "Intents", "switch", "Predict the intent of each sentence, too", default=True)
 
 
 class Tagged(Reader):
     """Sentences with one tag per word."""
 
     name = "tagged"
-    title = "Tagged words (CoNLL)"
+    title = "Tagged words"
     about = (
-        "One word with its tag per line, and an empty line between sentences, as in the CoNLL tasks; tags of entities "
-        "are O, B-kind and I-kind. Words are not split further. Several files (train, dev, test) in a zip are the "
-        "parts of the split."
+        "One word with its tag per line, and an empty line between sentences, as in the CoNLL tasks; JSON records of "
+        "words and tags; or a file of sentences and one of their tags. Tags of entities are O, B-kind and I-kind. Each "
+        "sentence may also have an intent. Several files (train, dev, test) are the parts of the split."
     )
     kind = "text"
 
     def likely(self, source: Source) -> float:
-        files = _files(source)
-        return 0.95 if files else 0.0
+        return 0.95 if layout_of(source) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        return [with_default(COLUMN, 0)]
+        # Only files of columns have several that may hold the tags
+        columns = [with_default(COLUMN, 0)] if layout_of(source) in ("columns", None) else []
+        return [*columns, *([INTENTS] if _has_intents(_read(source, answers, _SAMPLED)) else [])]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        kinds = sorted({tag for _, tags in _sentences(source, answers, 200) for tag in tags} - {"O"})
-        return f"Predict the tag of every word of a text, such as {', '.join(kinds[:5]) or 'O'}."
+        kinds = sorted({tag for sentence in _read(source, answers, 200) for tag in sentence.tags} - {"O"})
+        learned = f"Predict the tag of every word of a text, such as {', '.join(kinds[:5]) or 'O'}."
+        return (
+            learned.replace(" the tag", " the intent of a text and the tag", 1) if answers.get("intents") else learned
+        )
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd
 
-        rows = _sentences(source, answers, PREVIEWED)
-        return pd.DataFrame(
-            {"words": [" ".join(words) for words, _ in rows], "tags": [" ".join(tags) for _, tags in rows]}
-        )
+        rows = _read(source, answers, PREVIEWED)
+        columns = {"words": [" ".join(row.words) for row in rows], "tags": [" ".join(row.tags) for row in rows]}
+        return pd.DataFrame({**columns, **({"intent": [row.intent for row in rows]} if "intents" in answers else {})})
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         import pandas as pd
 
-        files = _files(source) or source.members.of(file_types.TEXT)
-        parts_of_files = file_parts(files)
-        notes: list[str] = []
-        texts: list[list[str]] = []
-        tags: list[str] = []
-        origin: list[str] = []
-        mended = Counter[str]()
-        for place, name in enumerate(files):
-            progress(0.1 + 0.7 * place / len(files), f"Reading {name}")
-            for words, word_tags in _read(source, name, answers, None):
-                texts.append(words)
-                tags.append(" ".join(_bio(word_tags, mended)))
-                origin.append(name)
-            if len(texts) > MAX_ROWS:
-                raise DataError(f"These files have more than {MAX_ROWS:,} sentences; upload a part of them.")
-        if not texts:
+        progress(0.1, "Reading the sentences")
+        rows = _read(source, answers)
+        if len(rows) > MAX_ROWS:
+            raise DataError(f"These files have more than {MAX_ROWS:,} sentences; upload a part of them.")
+        if not rows:
             raise DataError(f"{source.filename[:100]!r} has no sentences of words with tags.")
-        notes += [f"{count:,} tags {change}." for change, count in mended.items()]
-        table = pd.DataFrame({"words": texts, "tags": tags})
-        parts = parts_of_files.of(origin)
-        if parts is not None:
-            table["part"] = parts
+        notes: list[str] = []
+        has_intents = _has_intents(rows)
+        if has_intents and (unlabeled := sum(not row.intent for row in rows)):
+            notes.append(f"{unlabeled:,} sentences without an intent were left out.")
+            rows = [row for row in rows if row.intent]
+        changes = Counter[str]()
+        tags = [" ".join(_bio(row.tags, changes)) for row in rows]
+        notes += [f"{count:,} tags {change}." for change, count in changes.items()]
+        table = pd.DataFrame({"words": [row.words for row in rows], "tags": tags})
+        if any(row.part != NO_PART for row in rows):
+            table["part"] = [row.part for row in rows]
+        if has_intents:
+            table["intent"] = [row.intent[:200] for row in rows]
         names = _tag_names(tags)
         table.to_parquet(folder / "tagged.parquet")
-        kinds = sum(name != "O" for name in names)
-        cut = sum(len(sentence_words) > LENGTH_LIMIT for sentence_words in texts)
+        cut = sum(len(row.words) > LENGTH_LIMIT for row in rows)
         if cut:
             notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; the words after that are cut.")
-        return Kept(len(table), f"{len(table):,} sentences, {kinds} tags besides O", ("text", "tags"), notes)
+        intents = f", {len({row.intent for row in rows})} intents" if has_intents else ""
+        summary = f"{len(table):,} sentences, {sum(name != 'O' for name in names)} tags besides O{intents}"
+        return Kept(len(table), summary, ("text", "tags", *(("intent",) if has_intents else ())), notes)
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
-        check_options(options, [], meta["title"], "Tagged words")
         table = pd.read_parquet(folder / "tagged.parquet")
+        questions = [INTENTS] if "intent" in table else []
+        chosen = check_options(options, questions, meta["title"], "Tagged words")
         names = _tag_names(list(table["tags"]))
         if len(names) < 2:
             raise DataError(
@@ -120,90 +119,38 @@ class Tagged(Reader):
             )
         # Older uploads store texts, which are split into words like those of other datasets; their runs depend on it.
         parted = [list(words) for words in table["words"]] if "words" in table else []
+        target: RawTarget = {
+            "target": np.arange(len(table)), "target_kind": "tags", "target_name": "tags", "classes": names,
+        }  # fmt: skip
+        if chosen.get("intents"):
+            target = target_of(table["intent"], "classification", meta["title"])
+            target["target_kind"], target["target_name"] = "class_and_tags", "intent and tags"
         raw = TaggedTexts(
             name="text",
-            target=np.arange(len(table)),
-            target_kind="tags",
-            target_name="tags",
-            classes=names,
             tag_names=names,
             texts=[" ".join(words) for words in parted] or list(table["text"]),
             parted=parted,
             tags=[text.split() for text in table["tags"]],
+            **target,
         )
         set_given(raw, table["part"].to_numpy() if "part" in table else None)
         return raw
 
 
-def _files(source: Source) -> list[str]:
-    """Return the files that look like tagged words."""
-    return [name for name in source.members.of(file_types.TEXT) if _looks_tagged(source, name)]
+def _read(source: Source, answers: Answers, most: int | None = None) -> list[Sentence]:
+    column = answers.get("column")
+    return sentences(source, column if isinstance(column, int) else 0, most)
 
 
-def _looks_tagged(source: Source, name: str) -> bool:
-    try:
-        text = source.members.head(name).decode("utf-8", "ignore")
-    except DataError:
-        return False
-    lines = [line.split() for line in text.splitlines()[:_SAMPLE_LINES]]
-    lines = lines[:-1] or lines  # the last line may be incomplete
-    full = [line for line in lines if line and not line[0].startswith("#")]
-    odd = sum(len(line) < 2 or not _TAG.fullmatch(line[-1]) for line in full)
-    return len(full) >= 3 and odd <= _MOST_ODD * len(full)
-
-
-def _sentences(source: Source, answers: Answers, count: int) -> list[Sentence]:
-    files = _files(source) or source.members.of(file_types.TEXT)
-    if not files:
-        raise DataError("Tagged words need a plain text file, with one word and its tag per line.")
-    return _read(source, files[0], answers, count)
-
-
-def _read(source: Source, name: str, answers: Answers, most: int | None) -> list[Sentence]:
-    """Return the sentences of a file, at most `most`.
-
-    Raises:
-        DataError: A line has no tag, or another number of columns than the line before.
-    """
-    text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
-    column = int(answers.get("column", 0) or 0)
-    sentences: list[Sentence] = []
-    sentence: Sentence = ([], [])
-    width = 0  # of the lines of a sentence
-    for number, line in enumerate([*text.replace("\0", " ").splitlines(), ""], 1):
-        cells = line.split("\t") if "\t" in line else line.split()
-        cells = [cell.strip() for cell in cells]
-        if not any(cells) or cells[0] == "-DOCSTART-" or _is_comment(line, cells):
-            if sentence[0]:
-                sentences.append(sentence)
-                sentence = ([], [])
-            if most is not None and len(sentences) >= most:
-                break
-            continue
-        if len(cells) < 2 or column > len(cells) or not cells[column - 1]:
-            raise DataError(
-                f"Line {number:,} of {name[:80]!r} has no tag after its word: {line[:60]!r}; each line needs a word "
-                "and a tag, with a tab or a space between them."
-            )
-        if sentence[0] and len(cells) != width:
-            raise DataError(
-                f"Line {number:,} of {name[:80]!r} has {len(cells)} columns where the line before has {width}: "
-                f"{line[:60]!r}; all lines of a sentence need the same number."
-            )
-        width = len(cells)
-        sentence[0].append((cells[0] if column != 1 else cells[1]) or UNKNOWN_TOKENS[1])
-        sentence[1].append(cells[column - 1])
-    return sentences
-
-
-def _is_comment(line: str, cells: list[str]) -> bool:
-    """Return whether a line is a comment, not a tagged #."""
-    return line.startswith("#") and (len(cells) == 1 or ("\t" not in line and not _TAG.fullmatch(cells[-1])))
+def _has_intents(rows: list[Sentence]) -> bool:
+    """Return whether at least half of the sentences have an intent, and these differ."""
+    intents = [row.intent for row in rows if row.intent]
+    return 2 * len(intents) >= len(rows) > 0 and len(set(intents)) > 1
 
 
 def _bio(tags: list[str], changes: Counter[str]) -> list[str]:
     """Convert tags of entities to BIO; other tags, such as parts of speech, stay. `changes` counts the changes."""
-    if not all(_TAG.fullmatch(tag) for tag in tags):
+    if not all(TAG.fullmatch(tag) for tag in tags):
         return [re.sub(r"\s", "_", tag)[:80] for tag in tags]
     converted: list[str] = []
     previous = "O"

@@ -13,6 +13,7 @@ from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import Texts as RawTexts
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, refuse_as_classes
+from netloom.data.tables.dialect import has_separator
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import set_given
@@ -64,6 +65,8 @@ class TextFiles(Reader):
         suffixes = Counter(PurePosixPath(name).suffix.lower() for name in files)
         if any(suffix in _TABLES for suffix in suffixes):
             return 0.05
+        if _hold_cells(source, files):
+            return 0.2
         return 0.6
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
@@ -142,6 +145,12 @@ def _has_lines(source: Source, files: list[str]) -> bool:
     """Return whether most files of a sample have several lines."""
     some = files[:: max(1, len(files) // 10)]
     return sum(source.members.head(name).strip().count(b"\n") > 0 for name in some) > len(some) / 2
+
+
+def _hold_cells(source: Source, files: list[str]) -> bool:
+    """Return whether most files of a sample are tables, with as many separators in each of several lines."""
+    heads = [source.members.head(name).decode("utf-8", "replace") for name in files[:: max(1, len(files) // 10)]]
+    return sum(head.count("\n") >= 3 and has_separator(head, "\t;,|") for head in heads) > len(heads) / 2
 
 
 def _class(parts: FileParts, name: str, answers: Answers) -> str:

@@ -1,0 +1,165 @@
+"""The data sets in several files: parts of a split, tables with the same columns, or different tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from netloom.core.errors import DataError
+from netloom.data.splits.given_splits import FileParts, is_split, path_of
+from netloom.data.uploads.joining import (
+    MOST_FILES,
+    Tables,
+    as_one_type,
+    joined,
+    reads,
+    refuse_other_columns,
+    tables_in_parts,
+)
+from netloom.modalities.columns.column_kind import free_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "file"  # the name of the column that is added to tables with the same columns
+FEWEST_ROWS = 3  # of a table; the first lines of a text with commas can look like a table, too
+MOSTLY = 0.8  # the share of files that are tables, for them not to describe the others
+MOST_SINGLE = 20  # files of one set that can also be chosen one by one
+_ABOUT = {"readme", "license", "licence", "citation", "changelog", "changes", "notes", "about", "copying"}
+
+
+@dataclass(frozen=True)
+class TableSet:
+    """The files of one data set.
+
+    Attributes:
+        are_parts: Whether the files are the parts of a split.
+        rows: The rows of the largest file.
+    """
+
+    names: tuple[str, ...]
+    are_parts: bool = False
+    rows: int = 0
+
+
+def table_sets(source: Tables) -> dict[str, TableSet]:
+    """Return the data sets of a source by name, the most likely one first; {} if its files are not tables."""
+    in_parts = tables_in_parts(source.tables())
+    if in_parts.parts:
+        return _sets_in_parts(source, in_parts)
+    names = [name for name in source.names if not _is_about(name)]
+    if not 1 <= len(names) <= MOST_FILES or len(source.tables()) < MOSTLY * len(names):
+        return {}
+    tables = {name: source.table(name)[0] for name in names if reads(source, name)}
+    tables = {name: table for name, table in tables.items() if len(table) >= FEWEST_ROWS}
+    if len(tables) < MOSTLY * len(names):
+        return {}
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, table in tables.items():
+        # Files with other suffixes are other data, such as u.data, which has the rows of u1.base and u1.test
+        key = (PurePosixPath(name).suffix.lower(), *sorted(map(str, table.columns)))
+        groups.setdefault(key, []).append(name)
+    sets = [
+        TableSet(tuple(group), rows=max(len(tables[name]) for name in group))
+        for group in sorted(groups.values(), key=lambda group: -max(len(tables[name]) for name in group))
+    ]
+    single = [TableSet((name,)) for joined_set in sets for name in joined_set.names if len(joined_set.names) > 1]
+    return {_title(item, names): item for item in [*sets, *(single if len(names) <= MOST_SINGLE else [])]}
+
+
+def read_set(source: Tables, sets: Mapping[str, TableSet], chosen: str = "") -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of one of the data sets, by default of the most likely one, and notes.
+
+    Raises:
+        DataError: There is none, it cannot be read, or its files have different columns.
+    """
+    if not sets:
+        return joined(source)
+    name = chosen if chosen in sets else next(iter(sets))
+    item = sets[name]
+    if item.are_parts:
+        table, notes = joined(source, item.names if len(sets) > 1 else ())
+    elif len(item.names) > 1:
+        table, notes = _stacked(source, item.names)
+    else:
+        table, notes = source.table(item.names[0])
+    others = [title for title, other in sets.items() if set(other.names).isdisjoint(item.names)]
+    if others:
+        notes = [*notes, f"The files hold several data sets; {name!r} is read, and {_listed(others)} left out."]
+    return table, notes
+
+
+def _stacked(source: Tables, names: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the tables below each other, with the name of the file of each row as the first column, and notes."""
+    import pandas as pd
+
+    tables = as_one_type([source.table(name)[0] for name in names])
+    notes = list(dict.fromkeys(note for name in names for note in source.table(name)[1]))
+    column = free_name(FILE, [str(name) for name in tables[0].columns])
+    stems = _short(names)
+    labeled = [
+        pd.concat([pd.Series(stem, index=table.index, dtype="string", name=column), table], axis=1)
+        for table, stem in zip(tables, stems, strict=True)
+    ]
+    notes.append(
+        f"{len(names):,} files have the same columns and are read as one table; the column {column!r} names the file "
+        "of each row."
+    )
+    return pd.concat(labeled, ignore_index=True), notes
+
+
+def _sets_in_parts(source: Tables, in_parts: FileParts) -> dict[str, TableSet]:
+    """Return a data set for each folder or name that comes in parts, if their columns differ, or else a single one."""
+    parts, groups = in_parts.parts, dict[str, list[str]]()
+    for name in parts:
+        groups.setdefault("/".join(filter(None, in_parts.rest(name))), []).append(name)
+    whole = {"": TableSet(tuple(parts), are_parts=True)}
+    if len(groups) < 2:
+        return whole
+    try:
+        tables = {title: [source.table(name)[0] for name in names] for title, names in groups.items()}
+        for title, names in groups.items():
+            for table, name in zip(tables[title][1:], names[1:], strict=True):
+                refuse_other_columns(tables[title][0], names[0], table, name)
+    except DataError:
+        return whole  # reading it reports the error
+    columns = {frozenset(map(str, group[0].columns)) for group in tables.values()}
+    if len(columns) < 2 or not all(is_split(parts[name] for name in names) for names in groups.values()):
+        return whole
+    rows = {title: max(map(len, group)) for title, group in tables.items()}
+    return {
+        title or groups[title][0]: TableSet(tuple(groups[title]), are_parts=True, rows=rows[title])
+        for title in sorted(groups, key=lambda title: -rows[title])
+    }
+
+
+def _listed(titles: Sequence[str]) -> str:
+    first = repr(titles[0][:60])
+    return f"{first} is" if len(titles) == 1 else f"{first} and {len(titles) - 1:,} more are"
+
+
+def _title(item: TableSet, names: Sequence[str]) -> str:
+    """Return the name of a data set: that of its file below the common folder, or the number of files."""
+    shown = dict(zip(names, _short(names, suffix=True), strict=True))
+    first = shown[item.names[0]]
+    return first if len(item.names) == 1 else f"{len(item.names):,} files, such as {first}"
+
+
+def _short(names: Sequence[str], *, suffix: bool = False) -> list[str]:
+    """Return the names of files without the folders that they share."""
+    paths = [path_of(name) for name in names]
+    shared = 0
+    with suppress(IndexError):
+        while len({path[shared] for path in paths}) == 1 and all(len(path) > shared + 1 for path in paths):
+            shared += 1
+    short = ["/".join(path[shared:]) for path in paths]
+    return short if suffix else [str(PurePosixPath(name).with_suffix("")) for name in short]
+
+
+def _is_about(name: str) -> bool:
+    """Return whether a file describes the others."""
+    path = PurePosixPath(path_of(name)[-1])
+    return path.stem.lower() in _ABOUT or path.suffix.lower() in (".md", ".rst", ".html")

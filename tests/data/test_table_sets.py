@@ -1,0 +1,94 @@
+"""Several files: parts of a split, tables with the same columns, and folders with several data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netloom.core.errors import DataError
+from netloom.data import prepare
+from netloom.data.uploads import add_file, open_source, reader_for
+from netloom.data.uploads.table_sets import FILE
+from netloom.document import DataChoice
+from tests.data.brought import EXAMPLE_FILES
+from tests.data.crafted import make_csv
+
+ROWS = [f"{i * 0.5},{-i},{'pq'[i % 2]}" for i in range(60)]
+MONTHS = {f"{month}.csv": make_csv("a,b,kind", ROWS[20 * i : 20 * i + 20]) for i, month in enumerate(("may", "june"))}
+WINES = {
+    "wine/red.csv": make_csv("a,b,kind", ROWS[:40]),
+    "wine/white.csv": make_csv("c,d,sort", ROWS),
+    "wine/README.txt": b"Wines, by somebody, with notes, and more.",
+}
+
+
+def read(files: dict[str, bytes], answers: dict[str, Any] | None = None) -> tuple[list[str], int]:
+    """The columns and the number of rows that the likely reader takes."""
+    source = open_source(files, "set")
+    table = reader_for(source, "table").preview(source, answers or {})
+    return list(table.columns), len(source.together(str((answers or {}).get("data_set", "")))[0])
+
+
+def test_files_with_the_same_columns_are_one_table(home: Path) -> None:
+    data = prepare(DataChoice(dataset=add_file(MONTHS, "months", home).name), home)
+    assert len(data.raw) == 40
+    assert any(f"the column {FILE!r} names the file" in warning for warning in data.raw.warnings)
+    assert sorted(data.raw.row(0)) == ["a", "b"]
+
+
+def test_name_of_the_file_can_be_the_target(home: Path) -> None:
+    data = prepare(DataChoice(dataset=add_file(MONTHS, "months", home, target=FILE).name), home)
+    assert data.schema.target.classes == ("june", "may")
+
+
+def test_own_column_of_this_name_stays() -> None:
+    files = {name: content.replace(b"a,b,kind", b"file,b,kind") for name, content in MONTHS.items()}
+    assert read(files)[0] == ["file'", "file", "b", "kind"]
+
+
+def test_one_of_several_data_sets_is_chosen(home: Path) -> None:
+    source = open_source(WINES, "wine")
+    question = next(item for item in reader_for(source).questions(source, {}) if item.name == "data_set")
+    assert (question.choices, question.default, question.when_added) == (("white.csv", "red.csv"), "white.csv", True)
+    info = add_file(WINES, "wine", home, options={"data_set": "red.csv"})
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert info.columns == ("a", "b", "kind")
+    assert len(data.raw) == 40
+    assert "'red.csv' is read, and 'white.csv' is left out." in data.raw.warnings[0]
+
+
+def test_unknown_data_set_is_rejected(home: Path) -> None:
+    with pytest.raises(DataError, match=r"no data set 'pink.csv'; there is 'white.csv', 'red.csv'"):
+        add_file(WINES, "wine", home, options={"data_set": "pink.csv"})
+
+
+def test_each_data_set_can_have_its_own_split() -> None:
+    files = {
+        f"{name}/{part}.csv": make_csv(header, ROWS[:count])
+        for name, header, count in (("small", "a,b,kind", 10), ("large", "c,d,sort", 20))
+        for part in ("train", "test")
+    }
+    assert list(open_source(files, "sets").sets()) == ["large", "small"]
+    assert read(files) == (["c", "d", "sort", "part of the split"], 40)
+    assert read(files, {"data_set": "small"}) == (["a", "b", "kind", "part of the split"], 20)
+
+
+def test_single_file_with_a_description_is_the_table() -> None:
+    assert read({"set/data.csv": MONTHS["may.csv"], "set/README.md": b"# Data, described\n"})[1] == 20
+
+
+def test_data_and_its_parts_are_not_read_twice() -> None:
+    rows = [f"{i}\t{i % 7}\t{i % 3}" for i in range(40)]
+    files = {
+        "u.data": "\n".join(rows).encode(),
+        "u1.base": "\n".join(rows[:30]).encode(),
+        "u1.test": "\n".join(rows[30:]).encode(),
+    }
+    assert read(files)[1] == 40
+
+
+@pytest.mark.parametrize("name", ["reviews.zip", "lines.zip", "tones.zip", "squares.zip", "mnist.zip"])
+def test_files_that_are_not_tables_hold_no_data_sets(name: str) -> None:
+    assert open_source(EXAMPLE_FILES[name][0](), name).sets() == {}
