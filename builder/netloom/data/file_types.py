@@ -9,13 +9,15 @@ from netloom.data.tables.dialect import encoding_of as encoding_of
 
 HEAD_BYTES = 512
 PICTURE, SOUND, TEXT, NPY, IDX, PARQUET, EXCEL = "picture", "sound", "text", "npy", "idx", "parquet", "excel"
-ZIP, GZIP, EMPTY = "zip", "gzip", "empty"
+ZIP, GZIP, EMPTY, MAT = "zip", "gzip", "empty", "mat"
+MAT_HDF5 = b"MATLAB 7.3 MAT-file"
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 _MAGIC_NUMBERS = (
     (b"PK\x03\x04", ZIP), (b"PK\x05\x06", ZIP), (b"\x1f\x8b", GZIP), (b"PAR1", PARQUET), (b"\x93NUMPY", NPY),
     (b"\x89PNG\r\n\x1a\n", PICTURE), (b"\xff\xd8\xff", PICTURE), (b"GIF87a", PICTURE), (b"GIF89a", PICTURE),
     (b"II*\x00", PICTURE), (b"MM\x00*", PICTURE), (b"fLaC", SOUND),
+    (b"MATLAB 5.0 MAT-file", MAT), (MAT_HDF5, MAT),
 )  # fmt: skip
 # Types that cannot be read, each as the end of a sentence that says what to do.
 _UNREADABLE = (

@@ -8,6 +8,7 @@ from netloom.modalities.statistics import MAX_CELLS as MAX_CELLS
 MAX_FILE_BYTES = 500 * 2**20
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 2_000
+MAX_AXES = 5  # of an array
 MAX_SHEET_CELLS = 5_000_000  # spreadsheets are read cell by cell, a hundred times more slowly than CSV
 MAX_MEMBERS = 10_000
 MAX_PICTURES = 100_000  # MNIST has 70,000; the size of all images together is bounded by MAX_STORED_BYTES

@@ -11,10 +11,8 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.limits import MAX_FILE_BYTES, MAX_STORED_BYTES
+from netloom.data.limits import MAX_AXES, MAX_FILE_BYTES, MAX_STORED_BYTES
 from netloom.data.uploads.source import Source
-
-MAX_AXES = 5
 
 
 def read_array(source: Source, name: str) -> np.ndarray:

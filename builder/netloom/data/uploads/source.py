@@ -15,6 +15,7 @@ from netloom.data.tables.spreadsheets import sheet_names
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.streaming_import import streamed_table
 from netloom.data.uploads.joining import PART
+from netloom.data.uploads.matfiles import unfolded
 from netloom.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, gunzip
 from netloom.data.uploads.table_sets import TableSet, read_set, table_sets
 
@@ -132,10 +133,10 @@ def open_source(content: Content, filename: str) -> Source:
         DataError: It is empty, too large, malicious, or of an unknown type.
     """
     if isinstance(content, Path) and content.is_dir():
-        return Source(_folder(content), filename)
+        return Source(unfolded(_folder(content)), filename)
     if isinstance(content, Mapping):
         if len(content) != 1:
-            return Source(_several(content), filename)
+            return Source(unfolded(_several(content)), filename)
         ((filename, only),) = content.items()
         return open_source(only, filename)
     large = _large(content, filename)
@@ -151,13 +152,13 @@ def open_source(content: Content, filename: str) -> Source:
         members = Zip(data, filename)
         if not _is_office(members.names):
             _refuse_nested(members)
-            return Source(members, filename)
+            return Source(unfolded(members), filename)
     refuse_unknown(form, data, filename)
     files = Files({filename: data})
     if form == file_types.ZIP:
         # Its first bytes are those of a zip
         files._forms[filename] = _office(members.names, filename)
-    return Source(files, filename)
+    return Source(unfolded(files), filename)
 
 
 def _large(content: bytes | Path, filename: str) -> Source | None:
@@ -188,7 +189,7 @@ def refuse_unknown(form: str, data: bytes, filename: str) -> None:
     if words:
         raise DataError(f"{filename[:100]!r} is {words}.")
     raise DataError(
-        f"{filename[:100]!r} has an unknown type; tables (CSV, Parquet, JSON, Excel), arrays (NPZ, NPY, IDX), "
+        f"{filename[:100]!r} has an unknown type; tables (CSV, Parquet, JSON, Excel), arrays (NPZ, NPY, MAT, IDX), "
         "text, and images or sounds in a zip can be read."
     )
 

@@ -42,7 +42,7 @@ _TASKS = {"classification": "Class", "regression": "Number", "multi_label": "Mul
 _KINDS = {
     ":material/table: Table": "CSV, Excel, JSON or Parquet: one row per example. Also time series and ratings.",
     ":material/folder_zip: Zipped folder": "Images, sounds or texts: one folder per class, or a table of labels.",
-    ":material/data_array: Arrays and more": "NPZ, NPY, MNIST files, tagged words, graphs as JSON.",
+    ":material/data_array: Arrays and more": "NPZ, NPY, MAT, MNIST files, tagged words, graphs as JSON.",
 }
 
 

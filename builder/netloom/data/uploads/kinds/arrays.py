@@ -1,4 +1,4 @@
-"""Arrays of numbers in NPZ, NPY or IDX files, such as those of MNIST."""
+"""Arrays of numbers in NPZ, NPY, MAT or IDX files, such as those of MNIST."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Arrays(Reader):
     name = "arrays"
     title = "Arrays"
     about = (
-        "NPZ, NPY or IDX (also gzipped) with an array of inputs and one of targets, such as x_train and y_train; "
+        "NPZ, NPY, MAT or IDX (also gzipped) with an array of inputs and one of targets, such as x_train and y_train; "
         "x_test and y_test beside them become the test split."
     )
     kind = "array"
