@@ -11,7 +11,7 @@ import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
 from netloom.data.preparation.label_merging import merge, normal
-from netloom.data.preparation.project_defaults import default_choice, settle, take_back, with_defaults
+from netloom.data.preparation.project_defaults import default_choice, initial_choice, settle, take_back, with_defaults
 from netloom.data.quality import report
 from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import caveats, high_findings
@@ -260,7 +260,7 @@ def test_damaged_defaults_file_is_ignored(home: Path) -> None:
     settle(name, {"data": {"duplicates": "drop"}}, home)
     for content in ("", "[1]", '{"data": {"split": "no such"}, "training": {}}', '{"data": 3, "training": {}}'):
         (home / "data" / "defaults" / f"{name}.json").write_text(content)
-        assert default_choice(name, home) == DataChoice(dataset=name)
+        assert default_choice(name, home) == initial_choice(name, home)
 
 
 def test_evaluation_carries_data_caveats(home: Path) -> None:

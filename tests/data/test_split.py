@@ -203,3 +203,38 @@ def test_more_folds_than_groups_are_rejected() -> None:
 def test_document_rejects_fold_out_of_range() -> None:
     with pytest.raises(ValueError, match="with 3 folds, choose 0 to 2"):
         DataChoice(folds=3, fold=3)
+
+
+@pytest.mark.parametrize(
+    ("choice", "raw", "expected"),
+    [
+        ({}, {}, (75, 15, 10)),
+        ({"split": "stratified"}, {}, (75, 15, 10)),
+        ({"split": "group"}, {"groups": np.arange(100)}, (75, 15, 10)),
+        ({"split": "time"}, {"contiguous": True}, (75, 15, 10)),
+        ({}, {"given": np.repeat([0, 2], [80, 20])}, (67, 13, 20)),
+        ({}, {"given": np.repeat([0, 2], [80, 20]), "groups": np.arange(100)}, (67, 13, 20)),
+        ({}, {"given": np.repeat([0, 2], [80, 20]), "contiguous": True}, (67, 13, 20)),
+        ({}, {"given": np.repeat([0, 1], [80, 20])}, (70, 20, 10)),
+        ({"folds": 5}, {}, (67, 13, 20)),
+        ({"folds": 5, "split": "group"}, {"groups": np.arange(100)}, (67, 13, 20)),
+        ({"folds": 5}, {"contiguous": True}, (67, 13, 20)),
+    ],
+)
+def test_validation_share_counts_from_the_rows_without_test_rows(
+    choice: dict[str, Any], raw: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    counted: dict[str, Any] = {"validation": 1 / 6, "test": 0.1, "validation_of": "training", **choice}
+    found = split(table(100, **raw), DataChoice(**counted))
+    assert tuple(map(len, parts(found))) == expected
+    without = split(table(100, **raw), DataChoice(**{**counted, "validation": 0.0}))
+    given_rows = 20 if expected == (70, 20, 10) else 0
+    assert tuple(map(len, parts(without))) == (100 - given_rows - expected[2], given_rows, expected[2])
+    assert {*found["test"]} == {*without["test"]}
+
+
+def test_rows_next_to_the_test_stay_out_of_training_without_validation() -> None:
+    raw, choice = table(100, contiguous=True), DataChoice(validation=0.0, test=0.2, gap=3)
+    assert parts(split(raw, choice)) == [set(range(77)), set(), set(range(80, 100))]
+    fold = split(raw, choice.model_copy(update={"folds": 5, "fold": 2}))
+    assert parts(fold) == [{*range(37), *range(63, 100)}, set(), set(range(40, 60))]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.cli.command import Context
 from netloom.cli.text import measures
 from netloom.core.text import between, plain
+from netloom.store.run_summary import monitored_split
 from netloom.tasks.training_losses import TRAINING_LOSSES
 
 if TYPE_CHECKING:
@@ -63,17 +64,18 @@ class _Progress:
     def show(self, run: Run, points: Points) -> None:
         """Add new points; rewrite the line, or write one line per completed epoch."""
         self.last = points.last
+        monitored = monitored_split(run.summary)
         epochs: dict[int, dict[str, float]] = {}
         losses: dict[int, str] = {}
         for epoch, split, name, value in zip(points.epoch, points.split, points.name, points.value, strict=True):
-            if split == "validation":
-                epochs.setdefault(epoch, {})[name] = value
-            elif name in TRAINING_LOSSES:
+            if name in TRAINING_LOSSES:
                 self._loss = f"  loss {value:.4g}"
+            elif split == monitored:
+                epochs.setdefault(epoch, {})[name] = value
             elif name == "loss":
                 losses[epoch] = f"  loss {value:.4g}"
         for epoch, values in epochs.items():
-            self._validation = f"  validation {measures(values)}"
+            self._validation = f"  {monitored} {measures(values)}"
             if not self._live:
                 name = f"epoch {epoch + 1}" if run.total_steps else "before training"
                 self._context.note(f"{name}{losses.get(epoch, self._loss)}{self._validation}")

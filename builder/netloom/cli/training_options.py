@@ -74,7 +74,7 @@ def _parse_assignment(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise ValueError(f"A setting is written NAME=VALUE; received {plain(text)[:60]!r}.")
-    return name.strip(), _parse_value(value.strip())
+    return name.strip(), parse_value(value.strip())
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
@@ -112,14 +112,14 @@ def _setting_names(name: str, kind: str) -> list[str]:
     return list(choice.settings) if choice else []
 
 
-def _parse_value(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """Parse JSON; `1,3` is a list, `none` is None, and anything else is text."""
     if text.lower() in ("", "none", "empty"):
         return None
     with suppress(ValueError):  # not JSON: a list or text
         return json.loads(text, parse_constant=lambda word: word)  # NaN and Infinity, not JSON, stay text
     if "," in text:
-        parts = [_parse_value(part.strip()) for part in text.split(",")]
+        parts = [parse_value(part.strip()) for part in text.split(",")]
         if all(isinstance(part, (int, float)) for part in parts):
             return parts
     # "off" stays text: it is a choice of `compile`.

@@ -59,7 +59,7 @@ def to_json(project: Project) -> dict[str, Any]:
             if not note["folded"]:
                 del note["folded"]
     value["training"] = written(value["training"])
-    for key in ("split", "folds", "fold", "gap", "duplicates", "prepare"):
+    for key in ("validation_of", "split", "folds", "fold", "gap", "duplicates", "prepare"):
         if value["data"][key] == DataChoice.model_fields[key].default:
             del value["data"][key]
     return value
@@ -156,6 +156,8 @@ def parse(value: Any) -> Project:
         raise DocumentError("This document contains invalid characters (lone surrogates).") from None
     except (RecursionError, TypeError, ValueError):
         raise DocumentError("This document contains values that are not valid JSON.") from None
+    # A document may name its JSON Schema, for editors.
+    value = {key: part for key, part in value.items() if key != "$schema"}
     try:
         return Project.model_validate(value)
     except ValidationError as error:

@@ -324,9 +324,10 @@ Preparation = Literal["standardize", "scale", "none"]
 class DataChoice(Frozen):
     """The dataset and its split. `options` depend on the dataset, such as the target column of a table.
 
-    `validation` and `test` are fractions of the rows. `split` is the strategy; "auto" selects it from the data. With
-    `folds` (cross-validation), the test rows are those of `fold`, counted from 0, and `test` is ignored. A split by
-    time skips `gap` rows between consecutive parts. `duplicates` keeps all identical rows, or only one of them.
+    `test` is a fraction of the rows. `validation` is a fraction of all rows, or with `validation_of` "training" of
+    those that are not test rows; 0 leaves all of them to training. `split` is the strategy; "auto" selects it from the
+    data. With `folds` (cross-validation), the test rows are those of `fold`, counted from 0, and `test` is ignored. A
+    split by time skips `gap` rows between consecutive parts. `duplicates` keeps all identical rows, or one of them.
 
     `prepare` applies to numbers and pixels whose column or field has no setting of its own: they are standardized with
     the statistics of the training rows, scaled to the range from 0 to 1, or unchanged; `ImageNormalization`
@@ -336,7 +337,9 @@ class DataChoice(Frozen):
 
     dataset: Annotated[str, Field(max_length=200)] = ""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    validation: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    # "rows" is the rule of documents that do not name one: their rows must not change.
+    validation_of: Literal["rows", "training"] = "rows"
     test: Annotated[float, Field(gt=0, le=0.5)] = 0.15
     split: Literal["auto", "random", "stratified", "group", "time", "given"] = "auto"
     folds: Annotated[int, Field(ge=2, le=100)] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from netloom.core.field_errors import FieldError, field_errors
+from netloom.core.field_errors import FieldError, field_errors, nearest_name
 from netloom.core.registry import discover
 from netloom.core.text import plain
 from netloom.document import Node
@@ -121,7 +121,9 @@ def numeric(types: Iterable[str]) -> dict[str, list[str]]:
 def _parse(type_name: str, params: str) -> Layer:
     layer = registry().get(type_name)
     if layer is None:
-        raise ParameterError(f"There is no layer of the type {type_name[:80]!r}.")
+        nearest = nearest_name(type_name, registry())
+        hint = f"; did you mean {nearest}?" if nearest else "."
+        raise ParameterError(f"There is no layer of the type {type_name[:80]!r}{hint}")
     try:
         return layer.model_validate(json.loads(params))
     except ValidationError as error:

@@ -19,7 +19,7 @@ from netloom.runs.resources.energy import Meter
 from netloom.runs.resources.limits import Guard, RunLimits, resident
 from netloom.runs.search.trial import TrialPruner
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError
-from netloom.store.run_summary import RunSummary
+from netloom.store.run_summary import RunSummary, monitored_split
 from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.errors import TrainingError
@@ -79,6 +79,8 @@ class RunReporter(Callback):
             "device": trainer.device,
             "learning_rate": trainer.learning_rate,
         }
+        if trainer.monitored_split != "validation":
+            self._facts["monitored_split"] = trainer.monitored_split
         self._epoch, self._step = trainer.epoch, trainer.step  # a resumed run does not start at step 0
         self._best_step = trainer.best.step if trainer.best.weights else -1
         if trainer.best.weights:
@@ -96,7 +98,7 @@ class RunReporter(Callback):
         now = time.time()
         with self._lock:
             self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
-        if self._trial and split == "validation":
+        if self._trial and split == monitored_split(self._facts):
             self._trial.take(epoch, values)
 
     def should_continue(self, trainer: Trainer) -> bool:
@@ -167,7 +169,7 @@ class RunReporter(Callback):
             # Before the checkpoint, whose state names this best step: a crash in between must not leave a state whose
             # best weights were never saved.
             if trainer.best.weights and trainer.best.step != self._best_step:
-                measure = f"validation_{trainer.monitor}"
+                measure = f"{trainer.monitored_split}_{trainer.monitor}"
                 facts = {"epoch": trainer.best.epoch, "step": trainer.best.step, measure: trainer.best.value}
                 checkpoints.save_best(self.artifacts, trainer.best.weights, facts)
                 self._best_step = trainer.best.step

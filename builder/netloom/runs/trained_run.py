@@ -73,12 +73,11 @@ class TrainedRun:
 
     @cached_property
     def calibration(self) -> Settings:
-        """The parameters that the objective chose on the validation rows, such as a decision threshold."""
+        """The parameters that the objective chose on the monitored rows, such as a decision threshold."""
         if not self.objective.task.tunes_threshold:
             return {}
-        return self.objective.calibrate(
-            self.output_of("validation"), self.data, evaluation_rows(self.data, "validation")
-        )
+        split = self.data.monitored_split
+        return self.objective.calibrate(self.output_of(split), self.data, evaluation_rows(self.data, split))
 
     @property
     def decoding(self) -> dict[str, Any]:
@@ -207,9 +206,15 @@ def _measured_again(store: Store, run_id: str, artifacts: RunArtifacts) -> Evalu
 
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
-    """Evaluate a trained network on a split that it was not trained on, or for comparison on "train"."""
+    """Evaluate a trained network on a split that it was not trained on, or for comparison on "train".
+
+    Raises:
+        DataError: the data has no validation rows.
+    """
     if isinstance(trained.objective, Agent):
         return trained.objective.play(trained.output, trained.data, split)
+    if not len(trained.data.split[split]):
+        raise DataError(f"The data of this run has no {split} rows; evaluate it on the test or the training rows.")
     output, rows, objective = trained.output_of(split), evaluation_rows(trained.data, split), trained.objective
     evaluation = objective.evaluate(output, trained.data, rows, split, trained.calibration)
     if isinstance(objective, SequenceToSequence):

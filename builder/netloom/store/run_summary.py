@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 
 
 class BestResult(TypedDict, total=False):
-    """The best value of `measure` on the validation rows so far; `loss` is its key for compatibility with earlier
+    """The best value of `measure` on the monitored rows so far; `loss` is its key for compatibility with earlier
     releases."""
 
     loss: float
@@ -64,6 +64,8 @@ class RunSummary(TypedDict, total=False):
     learning_rate: float
     rate: float
     schedule: str
+    # The split whose metrics select the best weights; without this key: validation.
+    monitored_split: str
     best: BestResult
     # The test metrics.
     test: dict[str, float]
@@ -103,6 +105,11 @@ class Extension(TypedDict):
 
     at: int
     epochs: int
+
+
+def monitored_split(summary: RunSummary) -> str:
+    """Return the split whose metrics select the best weights of a run: "train" if it has no validation rows."""
+    return summary.get("monitored_split", "validation")
 
 
 class RunOrigin(TypedDict, total=False):

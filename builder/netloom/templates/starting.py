@@ -1,15 +1,19 @@
-"""Templates adapted to a user's data: their networks with the shapes and classes of that data."""
+"""Templates and other documents adapted to data: their networks with the shapes and classes of that data."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from netloom.core.data_folder import home as default_home
 from netloom.data import DataError, Schema, prepare, schema
 from netloom.data.preparation.column_settings import FIELDS
 from netloom.data.preparation.project_defaults import default_training
 from netloom.document import DataChoice, Edit, EditError, Project, apply
+from netloom.tasks import tasks
 from netloom.templates.catalogue import Template, templates
-from netloom.validation import analyse
+from netloom.validation.applied_fixes import FixedProject, with_fixes
 from netloom.validation.fields import reading_edits
+from netloom.validation.issue import Issue
 
 # The templates that can be adapted, by the kinds of the fields and of the target, the simplest first
 STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
@@ -70,7 +74,6 @@ NETWORKS: dict[str, tuple[str, str]] = {
 }
 _LONG = 1_000  # a sequence of one channel with at least this many steps counts as a sound
 RATE = 8_000  # the sample rate in Hz of a sound whose file does not state it
-_MOST_MENDS = 20
 
 
 def starters(choice: DataChoice, schema: Schema) -> list[Template]:
@@ -87,53 +90,75 @@ def _is_sound(schema: Schema) -> bool:
     return kinds == ("sequence",) and schema.inputs[0].shape[0] >= _LONG and schema.inputs[0].shape[1] == 1
 
 
-def start(template: Template, choice: DataChoice, name: str, home: object = None) -> Project | None:
+def start(template: Template, choice: DataChoice, name: str, home: Path | None = None) -> Project | None:
     """Return the template as a project on this data; None if its network cannot be adapted.
 
     Raises:
         DataError: The project has no dataset, or it cannot be read.
     """
-    from pathlib import Path
+    fitted = fit(template.project, choice, name, home)
+    return None if fitted is None or any(map(_is_wrong, fitted.remaining)) else fitted.project
 
-    home = home if isinstance(home, Path) else default_home()
+
+def fit(project: Project, choice: DataChoice, name: str, home: Path | None = None) -> FixedProject | None:
+    """Return a document adapted to data: its Inputs, vocabularies, image sizes, classes and objective.
+
+    The objective is kept if the data has the target for it. `remaining` are the issues that no fix solves; None if the
+    document itself cannot be edited.
+
+    Raises:
+        DataError: The project has no dataset, or it cannot be read.
+    """
+    home = home or default_home()
     data_schema = schema(choice, home)
     if data_schema is None:
         raise DataError("The project has no dataset; choose one first.")
-    if FIELDS in template.project.data.options and _is_sound(data_schema) and FIELDS not in choice.options:
+    if FIELDS in project.data.options and _is_sound(data_schema) and FIELDS not in choice.options:
         # The template expects a spectrogram as input, so the sounds are converted to one.
         read = {FIELDS: {data_schema.inputs[0].name: {"sound": "log-mel"}}}
         choice = choice.model_copy(update={"options": {**choice.options, **read}})
         data_schema = schema(choice, home) or data_schema
     # Only sounds are prepared here to read their sample rate; preparing other data may take long.
     rate = prepare(choice, home).fields[0].sample_rate or RATE if _is_sound(data_schema) else RATE
-    project = template.project
-    objective = data_schema.target.type.usual_task
-    training = {"objective": objective, **default_training(choice.dataset, home)}
+    training = {"objective": _objective(project, data_schema), **default_training(choice.dataset, home)}
     edits: list[Edit] = [
         {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": training},
         *_input_edits(project, data_schema),
     ]
     try:
         project = apply(project, {"kind": "batch", "edits": edits})
-        project = apply(
-            project,
-            {
-                "kind": "batch",
-                "edits": [*reading_edits(project, data_schema), *_spectrogram_edits(project, data_schema, rate)],
-            },
-        )
-        return _apply_fixes(project, data_schema)
+        edits = [*reading_edits(project, data_schema), *_spectrogram_edits(project, data_schema, rate)]
+        return with_fixes(apply(project, {"kind": "batch", "edits": edits}), data_schema, _is_wrong)
     except EditError:
         return None
 
 
+def _objective(project: Project, schema: Schema) -> str:
+    """Return the objective of the document if the data has the target for it, else the default of this target."""
+    task = tasks().get(project.training.objective)
+    if task is not None and (
+        task.target is None or (task.target == schema.target.kind and task.accepts(schema.target))
+    ):
+        return task.name
+    return schema.target.type.usual_task
+
+
+def _is_wrong(issue: Issue) -> bool:
+    """Return whether a fitted project must not have this issue: an error, or a vocabulary of other data."""
+    return issue.severity == "error" or issue.code == "vocabulary"
+
+
 def _input_edits(project: Project, schema: Schema) -> list[Edit]:
-    """Return edits that connect the Inputs to the fields, in order."""
-    inputs = project.main_network.order("Input")
-    return [
-        {"kind": "set", "network": project.main, "node": key, "params": field.parameters()}
-        for key, field in zip(inputs, schema.inputs, strict=False)
-    ]
+    """Return edits that connect each Input to the next field of its kind, or else to the next field."""
+    nodes, fields, edits = project.main_network.nodes, list(schema.inputs), list[Edit]()
+    for key in project.main_network.order("Input"):
+        if not fields:
+            break
+        kind = nodes[key].params.get("kind", "vector")
+        field = next((field for field in fields if field.kind == kind), fields[0])
+        fields.remove(field)
+        edits.append({"kind": "set", "network": project.main, "node": key, "params": field.parameters()})
+    return edits
 
 
 def _spectrogram_edits(project: Project, schema: Schema, rate: int) -> list[Edit]:
@@ -153,18 +178,3 @@ def _spectrogram_edits(project: Project, schema: Schema, rate: int) -> list[Edit
         {"kind": "set", "network": project.main, "node": key, "params": {"hop": hop, "window": window, "rate": rate}},
         {"kind": "set", "network": project.main, "node": picture, "params": {"shape": [1, steps, bands]}},
     ]
-
-
-def _apply_fixes(project: Project, schema: Schema) -> Project | None:
-    """Return the project after applying all fixes for errors and vocabularies; None if errors remain."""
-    for _ in range(_MOST_MENDS):
-        issues = analyse(project, schema).issues
-        wrong = [issue for issue in issues if issue.severity == "error" or issue.code == "vocabulary"]
-        if not wrong:
-            return project
-        # One fix at a time, because it can resolve other issues or change their fixes
-        fix = next((issue.fix for issue in wrong if issue.fix is not None), None)
-        if fix is None:
-            return None
-        project = apply(project, fix.edit)
-    return None

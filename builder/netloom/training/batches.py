@@ -117,7 +117,7 @@ class BatchLoader:
             return [value[:rows] for value in inputs], target[:rows]
         # Losses that compare each row with all others grow with the number of rows, so both splits have the same limit.
         # The views are the same after each epoch, so that epochs can be compared.
-        rows = min(rows, len(self.validation[1]))
+        rows = min(rows, len(self.validation[1]) or rows)
         return self.objective.prepare_batch(
             [value[:rows] for value in inputs], target[:rows], (self._seed, EVALUATION_EPOCH, 0)
         )

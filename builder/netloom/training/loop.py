@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from netloom.training.targets import Targets
 
 
+NO_VALIDATION = (
+    "There are no validation rows, so the metrics on training rows select the best weights and stop the run early; "
+    "they do not show overfitting."
+)
+
+
 class SupervisedTrainer(Trainer):
     """Minimizes the loss between the outputs of the network and the targets of the data, batch by batch."""
 
@@ -60,7 +66,7 @@ class SupervisedTrainer(Trainer):
             self.callbacks.on_epoch_start(self)
             if not self.train_epoch():
                 return False
-            metrics = self.evaluate_epoch()  # on the validation rows
+            metrics = self.evaluate_epoch()  # on the validation rows, if there are any
             self.schedule.on_epoch_end(metrics["loss"])  # only a plateau schedule reacts to it
             # Counted before the callbacks: a checkpoint saved there resumes with the next epoch, not with this one.
             self.epoch, self.row, self.auxiliary_losses.sum = self.epoch + 1, 0, 0.0
@@ -144,13 +150,17 @@ class SupervisedTrainer(Trainer):
         return compute_metrics(self.model, self.objective, inputs, targets)
 
     def evaluate_epoch(self) -> dict[str, float]:
-        """Log the metrics of both splits and update the best weights. Returns the validation metrics."""
+        """Log the metrics of both splits and update the best weights. Returns the monitored metrics: those of the
+        validation rows, or of the training rows if there are no others."""
         with self.averaged_weights():  # around both: the best weights are a copy of exactly those that were evaluated
-            train, validation = self.evaluate("train"), self.evaluate("validation")
-            self.early_stopping.update(validation[self.monitor], self.epoch, self.step, self.model)
+            train = self.evaluate("train")
+            is_validated = self.monitored_split == "validation"
+            monitored = self.evaluate("validation") if is_validated else train
+            self.early_stopping.update(monitored[self.monitor], self.epoch, self.step, self.model)
         self.callbacks.log_metrics(self.step, self.epoch, "train", train | self.mean_auxiliary_loss())
-        self.callbacks.log_metrics(self.step, self.epoch, "validation", validation)
-        return validation
+        if is_validated:
+            self.callbacks.log_metrics(self.step, self.epoch, "validation", monitored)
+        return monitored
 
     def mean_auxiliary_loss(self) -> dict[str, float]:
         """Return the mean auxiliary loss over the steps of the epoch, such as a KL divergence."""
@@ -186,18 +196,20 @@ class SupervisedTrainer(Trainer):
         """With 0 epochs, evaluate the initial weights; otherwise decide whether to compile the model.
 
         Raises:
-            TrainingError: the validation loss of weights that are only evaluated is NaN.
+            TrainingError: the loss of weights that are only evaluated is NaN.
         """
         if self.training.epochs == 0 and not self.best.weights:  # with best weights, a resumed run was evaluated before
             self.evaluate_epoch()
             if not self.best.weights:  # NaN is not better than the initial value of `Best`, infinity
                 raise TrainingError(
-                    "The validation loss of these weights is NaN: the weights contain NaN, or they were trained on "
-                    "data of another scale. Train for at least one epoch, or choose another initialization."
+                    f"The {self.monitored_split} loss of these weights is NaN: the weights contain NaN, or they were "
+                    "trained on data of another scale. Train for at least one epoch, or choose another initialization."
                 )
             self.callbacks.on_epoch_end(self)
         if self.is_done:
             return
+        if self.monitored_split != "validation" and self.step == 0:
+            self.callbacks.log_event("data", NO_VALIDATION)
         if self.training.compile == "auto":
             self.compile_if_faster()
         if self.loader.description:

@@ -198,6 +198,11 @@ class Trainer(ABC):
         return self.training.monitor
 
     @property
+    def monitored_split(self) -> str:
+        """The split whose metrics select the best weights: "train" for data without validation rows."""
+        return self.data.monitored_split
+
+    @property
     def best(self) -> Best:
         return self.early_stopping.best
 

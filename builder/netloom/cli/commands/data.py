@@ -1,4 +1,4 @@
-"""`netloom data`: list, add, show and check datasets."""
+"""`netloom data`: list, add, show, set and check datasets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.cli.command import Command, Context, add_action
 from netloom.cli.commands.data_add import add_arguments, add_data
 from netloom.cli.commands.data_report import add_report_arguments, report_data
+from netloom.cli.commands.data_set import add_set_arguments, set_data
 from netloom.cli.text import number, short, table
 from netloom.core.text import plain
 
@@ -20,22 +21,23 @@ COLUMN = ("column", "type", "missing", "distinct", "minimum", "mean", "maximum")
 
 
 class Data(Command):
-    """Lists, adds, shows and checks datasets."""
+    """Lists, adds, shows, sets and checks datasets."""
 
     name = "data"
-    summary = "list, add, show and check datasets"
+    summary = "list, add, show, set and check datasets"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", metavar="list|add|show|report", required=True)
+        actions = parser.add_subparsers(dest="action", metavar="list|add|show|set|report", required=True)
         add_action(actions, "list", "list built-in and added datasets")
         add_arguments(add_action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
         show = add_action(actions, "show", "show a dataset's fields, target, classes and columns")
         show.add_argument("name", metavar="NAME", help="built-in name, or id or name of an added dataset")
-
+        summary = "set columns, roles, preprocessing and the split of a dataset for new projects"
+        add_set_arguments(add_action(actions, "set", summary))
         add_report_arguments(add_action(actions, "report", "check the quality of a dataset"))
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        actions = {"list": _list, "add": add_data, "show": _show, "report": report_data}
+        actions = {"list": _list, "add": add_data, "show": _show, "set": _set, "report": report_data}
         return actions[arguments.action](arguments, context)
 
 
@@ -50,11 +52,20 @@ def _list(arguments: Namespace, context: Context) -> int:
 
 
 def _show(arguments: Namespace, context: Context) -> int:
-    from netloom.data import prepare, statistics
     from netloom.data.dataset_lookup import find_dataset
-    from netloom.data.preparation.project_defaults import default_choice
 
-    info = find_dataset(context.home, arguments.name)
+    return _report(find_dataset(context.home, arguments.name), context)
+
+
+def _set(arguments: Namespace, context: Context) -> int:
+    return _report(set_data(arguments, context), context)
+
+
+def _report(info: DatasetInfo, context: Context) -> int:
+    """Show a dataset with its settings for new projects."""
+    from netloom.data import prepare, statistics
+    from netloom.data.preparation.project_defaults import default_choice, default_data
+
     choice = default_choice(info.name, context.home)
     data = prepare(choice, context.home)
     quality = statistics(data, choice)
@@ -68,6 +79,7 @@ def _show(arguments: Namespace, context: Context) -> int:
         "column_facts": quality.columns,
         "remarks": quality.remarks,
         "fingerprint": data.fingerprint,
+        "settings": default_data(info.name, context.home),
     }
     context.answer(value, "\n".join(_lines(info, data, quality)))
     return 0

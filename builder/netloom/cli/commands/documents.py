@@ -33,6 +33,7 @@ class Templates(Command):
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
+        from netloom.core.field_errors import nearest_name
         from netloom.document import write
         from netloom.templates import Architecture, Template, architectures, templates
 
@@ -45,28 +46,63 @@ class Templates(Command):
             return 0
         name, path = arguments.write[0], Path(arguments.write[1])
         if name not in documents:
-            raise UsageError(f"There is no template {name[:60]!r}; choose one of {', '.join(documents)}.")
+            nearest = nearest_name(name, documents)
+            hint = f"did you mean {nearest!r}?" if nearest else f"choose one of {', '.join(documents)}."
+            raise UsageError(f"There is no template {name[:60]!r}; {hint}")
         write(new_file(path, force=arguments.force), documents[name].project)
         context.answer({"template": name, "file": str(path)}, f"Wrote {path}.")
         return 0
 
 
 class Check(Command):
-    """Lists the issues of a document, one per line."""
+    """Lists the issues of a document, one per line, and applies their fixes."""
 
     name = "check"
-    summary = "validate a document and list its problems"
+    summary = "validate a document, list its problems, and fix them"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         _file(parser)
+        parser.add_argument(
+            "--fix", action="store_true", help="apply the fixes of errors and warnings, and save the document"
+        )
+        parser.add_argument("--to", metavar="FILE", help="with --fix: save the document as a new file")
+        add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        analysis, issues = analysed(Path(arguments.file), context)
+        if arguments.to and not arguments.fix:
+            raise UsageError("--to needs --fix.")
+        path = Path(arguments.file)
+        if arguments.fix:
+            path = _fix(path, new_file(arguments.to, force=arguments.force) if arguments.to else path, context)
+        analysis, issues = analysed(path, context)
         errors = sum(issue["severity"] == "error" for issue in issues)
         lines = [*map(issue_line, issues), "No errors." if not errors else f"{errors} error{'s'[: errors > 1]}."]
         value = {"ok": not errors, "issues": issues, "totals": vars(analysis.totals)}
         context.answer(value, "\n".join(lines))
         return FAILED if errors else 0
+
+
+def _fix(path: Path, to: Path, context: Context) -> Path:
+    """Apply the fixes of errors and warnings, save the document, and return its path.
+
+    Raises:
+        DocumentError: the file is not a document.
+    """
+    from netloom.data import DataError, schema
+    from netloom.document import read, write
+    from netloom.validation.applied_fixes import with_fixes
+
+    project = read(path)
+    try:
+        fields = schema(project.data, context.home)
+    except DataError:
+        fields = None  # the check reports it
+    fixed = with_fixes(project, fields, lambda issue: issue.severity in ("error", "warning"))
+    for issue in fixed.fixed:
+        context.note(f"Fixed: {plain(issue.message)} {issue.fix.title if issue.fix else ''}.")
+    if fixed.project != project or to != path:
+        write(to, fixed.project)
+    return to
 
 
 class Summary(Command):

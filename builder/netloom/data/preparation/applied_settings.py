@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netloom.core.errors import DataError
+from netloom.core.field_errors import nearest_name
 from netloom.data.preparation.column_settings import ColumnChoice, FieldChoice, column_choices
 from netloom.data.preparation.label_merging import Aliases, aliases_of
 from netloom.data.raw_dataset import RawDataset
@@ -23,7 +24,9 @@ def with_fields(raw: RawDataset, choices: Mapping[str, FieldChoice]) -> RawDatas
     for name in choices:
         if name not in names:
             listed = ", ".join(repr(known[:40]) for known in names)
-            raise DataError(f"There is no field {name[:80]!r} to set anything for; the data has {listed}.")
+            nearest = nearest_name(name, names)
+            hint = f"did you mean {nearest[:80]!r}?" if nearest else f"the data has {listed}."
+            raise DataError(f"There is no field {name[:80]!r} to set anything for; {hint}")
     return raw.with_parts(
         [part.with_settings(choices[part.name].plain()) if part.name in choices else part for part in raw.parts]
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError, create_model
 
 from netloom.core.errors import DataError
-from netloom.core.field_errors import field_errors, summary, unknown_name
+from netloom.core.field_errors import field_errors, nearest_name, summary, unknown_name
 from netloom.modalities.columns.registry import column_kinds
 from netloom.modalities.fields.registry import modalities
 from netloom.modalities.settings import Settings
@@ -80,7 +80,9 @@ def column_choices(value: Any, columns: list[str]) -> dict[str, ColumnChoice]:
     for name in choices:
         if name not in columns:
             listed = ", ".join(repr(column[:40]) for column in columns[:20])
-            raise DataError(f"There is no column {name[:80]!r} to set anything for; the table has {listed}.")
+            nearest = nearest_name(name, columns)
+            hint = f"did you mean {nearest[:80]!r}?" if nearest else f"the table has {listed}."
+            raise DataError(f"There is no column {name[:80]!r} to set anything for; {hint}")
     return choices
 
 

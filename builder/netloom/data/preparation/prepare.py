@@ -80,8 +80,11 @@ def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
     if is_upload and choice.dataset:
         find_upload(choice.dataset, home)
         choice = identified(choice, home)
+    value = choice.model_dump(mode="json")
+    if value["validation_of"] == DataChoice.model_fields["validation_of"].default:
+        del value["validation_of"]  # so that what older versions stored beside large data is found again
     # Built-in data is cached once, whatever the data folder
-    return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home) if is_upload else ""
+    return json.dumps(value, sort_keys=True), str(home) if is_upload else ""
 
 
 def remove(name: str, home: Path) -> None:

@@ -58,6 +58,11 @@ class Prepared:
     weights: torch.Tensor | None = None
     files: Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
 
+    @property
+    def monitored_split(self) -> str:
+        """The split that measures progress: validation, or training in data without validation rows."""
+        return "validation" if len(self.split["validation"]) else "train"
+
     @cached_property
     def fields(self) -> tuple[FieldEncoder[Any], ...]:
         """Return the encoders of the input fields, in the order of the schema."""

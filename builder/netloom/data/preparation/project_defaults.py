@@ -1,4 +1,5 @@
-"""The default settings of a dataset for new projects: fixes that were applied before any project used it."""
+"""The default settings of a dataset for new projects: fixes that were applied before any project used it, and the
+settings of `netloom data set`."""
 
 from __future__ import annotations
 
@@ -14,19 +15,26 @@ from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.uploads import find_upload
 from netloom.data.uploads.upload_kind import DEFAULTS
+from netloom.data.uploads.upload_meta import read_meta
 from netloom.document import DataChoice, Training, write_bytes
 
-_OF_A_PROJECT = ("dataset", "seed", "validation", "test", "folds", "fold", "prepare")  # not a setting of the dataset
+# The settings that an edit of a project, such as a fix, does not pass on to other projects.
+_OF_A_PROJECT = ("dataset", "seed", "validation", "validation_of", "test", "folds", "fold", "prepare")
 
 
 def default_choice(name: str, home: Path | None = None) -> DataChoice:
     """Return the default choice of a dataset for new projects."""
-    return DataChoice.model_validate({"dataset": name, **_kept(name, home)["data"]})
+    return DataChoice.model_validate({"dataset": name, **default_data(name, home)})
+
+
+def initial_choice(name: str, home: Path | None = None) -> DataChoice:
+    """Return the choice of a dataset for new projects before anybody changes its defaults."""
+    return DataChoice.model_validate({"dataset": name, **_initial_data(name, home)})
 
 
 def default_data(name: str, home: Path | None = None) -> dict[str, Any]:
     """Return the default data settings of a dataset, as the data section of a document; empty if there are none."""
-    return dict(_kept(name, home)["data"])
+    return {**_initial_data(name, home), **_kept(name, home)["data"]}
 
 
 def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
@@ -51,20 +59,35 @@ def default_training(name: str, home: Path | None = None) -> dict[str, Any]:
 
 
 def settle(name: str, edit: Mapping[str, Any], home: Path | None = None) -> None:
-    """Add an edit of data and training, such as the fix of a finding, to the defaults of a dataset.
+    """Add an edit of data and training, such as the fix of a finding, to the defaults of a dataset, without settings
+    of single projects such as the seed.
 
     Raises:
         DataError: there is no such dataset.
         ValueError: the edit changes something else.
     """
     defaults = _kept(name, home)
-    choice = DataChoice.model_validate({"dataset": name, **defaults["data"], **edit.get("data", {})})
-    data = choice.model_dump(mode="json")
-    unchanged = DataChoice(dataset=name).model_dump(mode="json")
-    changed = {key: value for key, value in data.items() if key not in _OF_A_PROJECT and value != unchanged[key]}
-    training = {**defaults["training"], **edit.get("training", {})}
+    data = {key: value for key, value in edit.get("data", {}).items() if key not in _OF_A_PROJECT}
+    choice = DataChoice.model_validate({"dataset": name, **defaults["data"], **data})
+    _keep(choice, {**defaults["training"], **edit.get("training", {})}, home)
+
+
+def set_default_choice(choice: DataChoice, home: Path | None = None) -> None:
+    """Make a choice the default of new projects with its dataset, including the seed and the shares of the split.
+
+    Raises:
+        DataError: there is no such dataset.
+    """
+    _keep(choice, _kept(choice.dataset, home)["training"], home)
+
+
+def _keep(choice: DataChoice, training: Mapping[str, Any], home: Path | None) -> None:
+    """Save what differs from the defaults of documents."""
     Training.model_validate(training)
-    path = _path(name, home)
+    unchanged = initial_choice(choice.dataset, home).model_dump(mode="json")
+    data = choice.model_dump(mode="json")
+    changed = {key: value for key, value in data.items() if key != "dataset" and value != unchanged[key]}
+    path = _path(choice.dataset, home)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json.dumps({"data": changed, "training": training}, ensure_ascii=False).encode())
 
@@ -76,6 +99,19 @@ def take_back(name: str, home: Path | None = None) -> None:
         DataError: there is no such dataset.
     """
     _path(name, home).unlink(missing_ok=True)
+
+
+def _initial_data(name: str, home: Path | None) -> dict[str, Any]:
+    """Return the settings that a dataset has from the start: from which rows the share of validation counts.
+
+    Built-in data and uploads of earlier versions count it from all rows, so that results can be compared.
+    """
+    if name in builtin():
+        return {}
+    with suppress(OSError, ValueError, DataError):
+        meta = read_meta(find_upload(name, home or default_home()))
+        return {"validation_of": meta["validation_of"]} if "validation_of" in meta else {}
+    return {}
 
 
 def _kept(name: str, home: Path | None) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.raw_dataset import RawDataset
-from netloom.data.splits.given_splits import NAMES, NO_PART, TEST
+from netloom.data.splits.given_splits import NAMES, NO_PART, TEST, VALIDATION
 from netloom.data.targets import target_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ MIN_ROWS = 10
 
 def split(raw: RawDataset, choice: DataChoice) -> Split:
     """Return the row numbers of each part, which are disjoint.
+
+    The validation part is empty if its share is 0 and the data does not give one.
 
     Raises:
         DataError: A part would be empty, or the data lacks what the method needs, such as groups.
@@ -38,13 +40,14 @@ def split(raw: RawDataset, choice: DataChoice) -> Split:
     elif method == "time":
         parts = _by_time(raw, choice)
     elif method == "group":
-        parts = _by_group(_groups(raw), choice.validation, choice.test, choice.seed)
+        parts = _by_group(_groups(raw), validation_of_rows(choice), choice.test, choice.seed)
     elif method == "stratified":
-        parts = _stratified(_strata_of(raw), choice.validation, choice.test, choice.seed)
+        parts = _stratified(_strata_of(raw), validation_of_rows(choice), choice.test, choice.seed)
     else:
-        parts = _slice_order(np.random.default_rng(choice.seed).permutation(len(raw)), choice.validation, choice.test)
+        order = np.random.default_rng(choice.seed).permutation(len(raw))
+        parts = _slice_order(order, validation_of_rows(choice), choice.test)
     for name, rows in zip(NAMES, parts, strict=True):
-        if not len(rows):
+        if not len(rows) and (name != NAMES[VALIDATION] or choice.validation):
             raise DataError(f"The {name} split would be empty with {len(raw)} rows; add rows or change its share.")
     return dict(zip(NAMES, parts, strict=True))
 
@@ -76,6 +79,11 @@ def method_of(raw: RawDataset, choice: DataChoice) -> str:
     if raw.groups is not None:
         return "group"
     return "stratified" if raw.target_type.is_class else "random"
+
+
+def validation_of_rows(choice: DataChoice) -> float:
+    """Return the share of validation of all rows, unless the split is given or one of folds."""
+    return choice.validation * (1 - choice.test) if choice.validation_of == "training" else choice.validation
 
 
 def _slice_order(order: np.ndarray, validation: float, test: float) -> Parts:
@@ -129,7 +137,7 @@ def _by_group(groups: np.ndarray, validation: float, test: float, seed: int) -> 
 def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
     """Return a split by time: training, validation, test. Rows of equal times stay together."""
     rows, gap = len(raw), max(raw.gap, choice.gap)
-    first, second = round(rows * (1 - choice.validation - choice.test)), round(rows * (1 - choice.test))
+    first, second = round(rows * (1 - validation_of_rows(choice) - choice.test)), round(rows * (1 - choice.test))
     order = np.arange(rows)
     if raw.times is not None:
         order = np.argsort(raw.times, kind="stable")
@@ -144,8 +152,9 @@ def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
 def _as_given(raw: RawDataset, choice: DataChoice) -> Parts:
     """Return the given split. A part that is not given takes its share from training.
 
-    Its share is one of all rows if they are independent, as in a random split; one of the remaining training rows if
-    they are ordered; and one of the groups in training if they are grouped.
+    The share of the test, and that of validation in documents that count it from all rows, is one of all rows if they
+    are independent, as in a random split; one of the remaining training rows if they are ordered; and one of the groups
+    in training if they are grouped.
     """
     if raw.given is None:
         raise DataError("This data has no given split; give a column the role split, or choose another split.")
@@ -159,8 +168,11 @@ def _as_given(raw: RawDataset, choice: DataChoice) -> Parts:
         return _groups_of_training(raw, choice, train, validated, tested)
     random = np.random.default_rng(choice.seed)
     train = random.permutation(train)
+    if choice.validation_of == "training" and not len(tested):
+        count = round(len(raw) * choice.test)
+        train, tested = train[count:], train[:count]
     if not len(validated):
-        count = round(len(raw) * choice.validation)
+        count = round((len(train) if choice.validation_of == "training" else len(raw)) * choice.validation)
         train, validated = train[count:], train[:count]
     if not len(tested):
         count = round(len(raw) * choice.test)
@@ -182,8 +194,9 @@ def _end_of_training(
     if not len(tested):
         count = round(row_count * choice.test)
         train, tested = train[: max(0, row_count - count - gap)], train[row_count - count :]
-    if not len(validated):
-        remaining_count, count = len(train), round(row_count * choice.validation)
+    if not len(validated) and choice.validation:
+        remaining_count = len(train)
+        count = round((remaining_count if choice.validation_of == "training" else row_count) * choice.validation)
         train, validated = train[: max(0, remaining_count - count - gap)], train[max(0, remaining_count - count) :]
     return train, validated, tested
 
@@ -192,7 +205,9 @@ def _groups_of_training(
     raw: RawDataset, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
 ) -> Parts:
     """Return the given split of grouped rows: missing parts are groups of training."""
-    validation, test = 0.0 if len(validated) else choice.validation, 0.0 if len(tested) else choice.test
+    test = 0.0 if len(tested) else choice.test
+    counted = choice.model_copy(update={"test": test})
+    validation = 0.0 if len(validated) else validation_of_rows(counted)
     train_positions, validation_positions, test_positions = _by_group(
         _groups(raw)[train], validation, test, choice.seed
     )
@@ -224,8 +239,10 @@ def _fold(raw: RawDataset, choice: DataChoice, method: str) -> Parts:
         strata = _strata_of(raw) if method == "stratified" else np.zeros(len(raw), dtype=np.int64)
         unit, number = np.arange(len(raw)), _spread_strata(strata, folds, random)
     remaining = np.flatnonzero(number != choice.fold)
-    # Validation has its share of all rows, taken from the other folds by the same method.
-    share = min(0.5, choice.validation * len(raw) / max(1, len(remaining)))
+    # Validation has its share of all rows, or of those of the other folds; it is taken from these by the same method.
+    share = choice.validation
+    if choice.validation_of == "rows":
+        share = min(0.5, choice.validation * len(raw) / max(1, len(remaining)))
     # Each fold draws its own validation, which is the same in every run
     seed = choice.seed + 1 + choice.fold
     if method == "group":
@@ -285,11 +302,12 @@ def _slice_fold(raw: RawDataset, choice: DataChoice) -> Parts:
     rows, gap, folds = len(raw), max(raw.gap, choice.gap), choice.folds or 2
     bounds = np.linspace(0, rows, folds + 1).round().astype(np.int64)
     start, end = int(bounds[choice.fold]), int(bounds[choice.fold + 1])
-    every, count = np.arange(rows), round(rows * choice.validation)
+    every = np.arange(rows)
+    count = round((rows - (end - start) if choice.validation_of == "training" else rows) * choice.validation)
     # The last folds have no room after them
     after = end + gap + count <= rows
     first = end + gap if after else max(0, start - gap - count)
     last = first + count if after else max(0, start - gap)
-    apart = (every < first - gap) | (every >= last + gap)
+    apart = (every < first - gap) | (every >= last + gap) if count else np.full(rows, True)
     train = every[apart & ((every < start - gap) | (every >= end + gap))]
     return train, every[first:last], every[start:end]

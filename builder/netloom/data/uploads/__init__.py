@@ -98,6 +98,7 @@ def add_source(
             "notes": stored.notes,
             "summary": stored.summary,
             "task": "",
+            "validation_of": "training",
             **stored.extra,
         }
         progress(0.95, "Checking the stored data")

@@ -32,7 +32,8 @@ class UploadMeta(ReaderMeta):
     """The description of an upload. Uploads of early versions have no `reader` and no `notes`.
 
     Keys: `rows` is the number of rows, `columns` are their names; `options` the answers that a document may change;
-    `notes` sentences on what was assumed or left out; `summary` a phrase for lists; `task` the usual task.
+    `notes` sentences on what was assumed or left out; `summary` a phrase for lists; `task` the usual task;
+    `validation_of` what the share of validation counts from in new projects (absent in earlier versions: all rows).
     """
 
     id: str
@@ -45,6 +46,7 @@ class UploadMeta(ReaderMeta):
     notes: NotRequired[list[str]]
     summary: str
     task: str
+    validation_of: NotRequired[str]
 
 
 def read_meta(folder: Path) -> UploadMeta:

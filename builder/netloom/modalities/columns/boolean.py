@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 class Boolean(Number):
     name, order, priority = "boolean", 40, 20
+    synonyms = ("bool",)
     is_number = False
 
     def matches(self, values: pd.Series) -> bool:

@@ -52,6 +52,7 @@ class CategorySettings(Settings):
 
 class Category(ColumnKind):
     name, order, priority = "category", 10, 100
+    synonyms = ("categorical",)
     settings = CategorySettings
     preprocessing = Preprocessing("encode", CODES, "onehot")
     missing_label = "Separate category"

@@ -143,6 +143,7 @@ class ColumnKind(ABC):
 
     Args:
         name: The name in documents.
+        synonyms: Other words for it, which the command line accepts.
         order: The position in lists.
         priority: Kinds with a lower priority are tried first when the kind of a column is inferred.
         settings: The settings that a column of this kind takes.
@@ -159,6 +160,7 @@ class ColumnKind(ABC):
     """
 
     name: ClassVar[str]
+    synonyms: ClassVar[tuple[str, ...]] = ()
     order: ClassVar[int]
     priority: ClassVar[int]
     settings: ClassVar[type[Settings]]

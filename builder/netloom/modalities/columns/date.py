@@ -35,6 +35,7 @@ class DateSettings(NumberSettings):
 
 class Date(Number):
     name, order, priority = "date", 30, 10
+    synonyms = ("datetime",)
     settings = DateSettings
     is_number = is_numeric = False
     can_be_target = False

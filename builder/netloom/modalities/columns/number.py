@@ -50,6 +50,7 @@ class NumberSettings(Settings):
 
 class Number(ColumnKind):
     name, order, priority = "number", 0, 30
+    synonyms = ("numeric",)
     settings = NumberSettings
     preprocessing = Preprocessing("scale", SCALES, None)
     missing_label = "Median"

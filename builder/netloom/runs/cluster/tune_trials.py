@@ -22,7 +22,7 @@ from netloom.runs.resources.limits import RunLimits, declared
 from netloom.runs.search import sweep_trials
 from netloom.store import Store, StoreError, Sweep, open_store
 from netloom.training.callbacks import CallbackList
-from netloom.training.trainer import Callback
+from netloom.training.trainer import Callback, Trainer
 
 BEAT_S = 5.0
 
@@ -32,9 +32,13 @@ class TuneReporter(Callback):
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
+        self._split = "validation"
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        self._split = trainer.monitored_split
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        if split == "validation" and self._metric in values:
+        if split == self._split and self._metric in values:
             from ray import tune
 
             tune.report({self._metric: values[self._metric], "epoch": epoch})

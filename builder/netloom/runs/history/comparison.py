@@ -16,6 +16,7 @@ from netloom.runs.caveats import caveats_of
 from netloom.runs.history.setting_changes import change_label, changes_of
 from netloom.store import Points, Run, RunArtifacts, Store
 from netloom.store.artifacts import Stamp
+from netloom.store.run_summary import monitored_split
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.initialization import RUN
 from netloom.training.objectives import OBJECTIVES
@@ -134,8 +135,8 @@ def difference(old: Project, new: Project) -> Difference:
 
 
 def metrics(run: Run) -> dict[str, float]:
-    """Return the metrics of a run as far as its worker has reported them: the best on validation rows, and test
-    metrics."""
+    """Return the metrics of a run as far as its worker has reported them: the best on the monitored rows, and
+    test metrics."""
     values_by_name = {}
     best = run.summary.get("best") or {}
     value = best.get("loss")
@@ -145,7 +146,7 @@ def metrics(run: Run) -> dict[str, float]:
         # The loss of an agent is its negative mean return.
         if objective is not None and objective.task.environment and measure == "loss":
             measure, value = "return", -value
-        values_by_name[f"validation {measure}"] = float(value)
+        values_by_name[f"{monitored_split(run.summary)} {measure}"] = float(value)
     return values_by_name | {f"test {name}": value for name, value in test_metrics(run)}
 
 
@@ -230,10 +231,11 @@ def shown(value: Any) -> str:
 
 def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
     """Return the completed epochs at each point. Points at the end of epochs give the steps per epoch."""
+    monitored = "validation" if "validation" in points.split else "train"
     ends = [
         points.step[place] / (points.epoch[place] + 1)
         for place, (split, name) in enumerate(zip(points.split, points.name, strict=True))
-        if split == "validation" and name not in TRAINING_LOSSES
+        if split == monitored and name not in TRAINING_LOSSES
     ]
     # Batch losses have points within an epoch, whose fraction follows from the steps per epoch.
     each = ends[-1] if ends and ends[-1] > 0 else 0.0

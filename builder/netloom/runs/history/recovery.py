@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +24,8 @@ from netloom.training.weight_files import CheckpointError, metadata
 
 # The minimum age of a folder: a newer one can belong to a run that is about to be added to the database.
 SETTLED_S = 10.0
-# The prefix of the monitored metric in the header of the best weights.
-_MEASURED = "validation_"
+# The split before the monitored metric in the header of the best weights.
+_MEASURED = re.compile(r"(validation|train)_(.+)")
 
 
 @dataclass(frozen=True)
@@ -178,13 +179,15 @@ def _measured(artifacts: RunArtifacts) -> RunSummary:
         summary["test"] = (artifacts.evaluation() or {})["metrics"]
     with contextlib.suppress(ValueError, KeyError, TypeError, StopIteration):
         facts = json.loads(metadata(artifacts.best_weights)["facts"])
-        name = next(name for name in facts if name.startswith(_MEASURED))
+        match = next(match for name in facts if (match := _MEASURED.fullmatch(name)))
         summary["best"] = {
             "epoch": facts["epoch"],
             "step": facts["step"],
-            "loss": facts[name],
-            "measure": name.removeprefix(_MEASURED),
+            "loss": facts[match[0]],
+            "measure": match[2],
         }
+        if match[1] != "validation":
+            summary["monitored_split"] = match[1]
     return summary
 
 

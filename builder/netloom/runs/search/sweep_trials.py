@@ -16,7 +16,7 @@ from netloom.runs import cluster, control
 from netloom.runs.cluster import drivers
 from netloom.runs.resources.capacity import limits
 from netloom.runs.search.search_space import Assignment, SpaceError, assign, grid
-from netloom.runs.search.trial import PRUNED
+from netloom.runs.search.trial import PRUNED, monitored_curves
 from netloom.store import NotFoundError, QueueFullError, Run, Store, StoreError, Sweep, Trial
 from netloom.store.runs import NewTrial
 from netloom.store.sweeps import ParameterSpace, SweepPlan
@@ -221,8 +221,9 @@ def _retry(store: Store, sweep: Sweep, run: Run) -> bool:
 
 
 def result(store: Store, sweep: Sweep, run: Run) -> float | None:
-    """Return the best value of the monitored metric on the validation rows."""
-    curve = store.curves([run.id], sweep.plan["metric"])[run.id]
+    """Return the best value of the monitored metric on the validation rows, or on the training rows of a run without
+    validation rows."""
+    curve = monitored_curves(store, [run.id], sweep.plan["metric"])[run.id]
     values = [value for _, value in curve if math.isfinite(value)]
     pick = max if sweep.plan["direction"] == "maximize" else min
     return pick(values, default=None)

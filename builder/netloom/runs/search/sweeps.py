@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from netloom.data import prepare
 from netloom.document import Edit, Project
 from netloom.runs import control
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid
@@ -78,11 +79,30 @@ def plan(
 
 def start(store: Store, project_id: str, project: Project, plan: SweepPlan, *, title: str = "", owner: str = "") -> str:
     """Start a sweep over a document with a plan from `plan`; its trials are queued as runs of `owner`. Returns the id
-    of the sweep."""
+    of the sweep.
+
+    Raises:
+        SpaceError: a search would select trials by metrics on training rows, as the data has no validation rows.
+        DataError: the data cannot be read.
+    """
+    _refuse_search_without_validation(store, project, plan)
     title = title or f"{project.name}: {_description(plan)}"
     sweep = store.create_sweep(project_id, project, plan, title=title, owner=owner)
     tend(store)
     return sweep.id
+
+
+def _refuse_search_without_validation(store: Store, project: Project, plan: SweepPlan) -> None:
+    """Refuse a search by metrics on training rows, which prefers overfitting. Repetitions select nothing."""
+    values = plan["space"].get("data.validation", {}).get("choices", [project.data.validation])
+    if plan["kind"] != "search" or 0 not in values:
+        return
+    choice = project.data.model_copy(update={"validation": 0.0})
+    if prepare(choice, store.home).monitored_split != "validation":
+        raise SpaceError(
+            "A search compares trials on validation rows, but with a validation share of 0 the data has none; set the "
+            "share above 0, such as 0.15. Cross-validation and repeated seeds work without validation rows."
+        )
 
 
 def folds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netloom.store import Run, Store, Trial
@@ -31,17 +32,25 @@ class TrialPruner:
         trials = store.trials(sweep.id)
         mine = next((trial for trial in trials if trial.run_id == run.id), None)
         if mine is not None:
-            curves = store.curves([trial.run_id for trial in trials if trial.run_id], self._metric)
+            curves = monitored_curves(store, [trial.run_id for trial in trials if trial.run_id], self._metric)
             self._trial = replay_trial(sweep.id, sweep.plan, trials, curves, mine.number)
 
     def take(self, epoch: int, values: dict[str, float]) -> None:
-        """Add the metrics on the validation rows after an epoch, counted from 0."""
+        """Add the metrics on the monitored rows after an epoch, counted from 0."""
         value = values.get(self._metric)
         if self._trial is None or value is None or self.pruned:
             return
         self._trial.report(value, epoch)
         if self._trial.should_prune():
             self.pruned = f"{PRUNED}after epoch {epoch + 1} its {self._metric} of {value:.4g} was not promising."
+
+
+def monitored_curves(store: Store, run_ids: Sequence[str], metric: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the epochs and values of a metric on the validation rows of runs, or on the training rows of runs that
+    have no validation rows."""
+    validated = store.curves(run_ids, metric)
+    others = [run_id for run_id, curve in validated.items() if not curve]
+    return {**validated, **(store.curves(others, metric, "train") if others else {})}
 
 
 def replay_trial(

@@ -159,10 +159,10 @@ def read_samples(artifacts: RunArtifacts) -> Predictions | None:
 
 
 def choose_rows(data: Prepared, task: Task) -> torch.Tensor:
-    """Return the rows to predict: evenly spread over the validation split, and equal in every run of the same data."""
+    """Return the rows to predict: evenly spread over the monitored split, and equal in every run of the same data."""
     import torch
 
-    rows = data.split["validation"]
+    rows = data.split[data.monitored_split]
     count = TEXTS if data.schema.target.type.continues_text else PICTURES if task.generates_input else ROWS
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
 

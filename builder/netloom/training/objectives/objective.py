@@ -146,14 +146,14 @@ class Objective(ABC):
         return None
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
-        """Return the metrics of the baseline predictor on `rows`, calibrated on the validation rows like a network."""
+        """Return the metrics of the baseline predictor on `rows`, calibrated on the monitored rows like a network."""
         from netloom.training.streaming import evaluation_rows
 
-        baseline, validation = self.trivial(data, rows), evaluation_rows(data, "validation")
+        baseline, monitored = self.trivial(data, rows), evaluation_rows(data, data.monitored_split)
         if baseline is None:
             return None
-        tuned = self.trivial(data, validation) if self.task.tunes_threshold else None
-        chosen = self.calibrate(tuned.output, data, validation) if tuned else NOTHING
+        tuned = self.trivial(data, monitored) if self.task.tunes_threshold else None
+        chosen = self.calibrate(tuned.output, data, monitored) if tuned else NOTHING
         return Reference(baseline.title, self.evaluate(baseline.output, data, rows, split, chosen).metrics)
 
     def titles(self, training: Training) -> Mapping[str, str]:

@@ -71,6 +71,11 @@ class ReinforcementTrainer(Trainer):
 
     prefer_later = True
 
+    @property
+    def monitored_split(self) -> str:
+        """Validation: its episodes are played, not read from rows."""
+        return "validation"
+
     def prepare_data(self) -> None:
         self.model.eval()
         self.agent, self.environment = self.training.agent, environment_of(self.data)

@@ -106,7 +106,7 @@ def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
     for remark in remarks:
         st.toast(escape(remark))
     choice = with_defaults(choice, live.store.home)
-    data |= {name: getattr(choice, name) for name in ("options", "split", "gap", "duplicates")}
+    data |= choice.model_dump(mode="json", exclude={"dataset"})
     edit = {**edit, "training": {"objective": infos[name].task, **default_training(name, live.store.home)}}
     try:
         data_schema = schema(choice, live.store.home)

@@ -12,6 +12,7 @@ from netloom.data.preparation.column_settings import COLUMNS, FIELDS, Role
 from netloom.data.preparation.default_preprocessing import IMPORTED
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.preparation.project_defaults import default_choice
+from netloom.data.quality.column_changes import with_changed_columns
 from netloom.data.quality.overview import Column, columns
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
@@ -33,7 +34,7 @@ from netloom.ui.components.widgets import draw
 from netloom.ui.components.words import escape
 from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.state import DataState, Key
-from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, target_picker, targets_of
+from netloom.ui.data.target_picker import reading_edit, target_picker
 from netloom.ui.data.upload_form import beginning
 from netloom.ui.shell.errors import show_error
 
@@ -46,6 +47,8 @@ _SPLITS = {
     "auto": "Automatic", "random": "Random", "stratified": "Stratified", "group": "By group",
     "time": "By time", "given": "Predefined",
 }  # fmt: skip
+_COUNTED_FROM = {"training": "Rows without test rows", "rows": "All rows"}
+_SHARES = {"training": "Share of the rows that are not test rows.", "rows": "Share of all rows."}
 _SHOWN = 8  # merged labels
 _GIVEN = "Predefined by the data"
 
@@ -197,50 +200,33 @@ def _name(labels: Mapping[str, str], value: str | None) -> str | None:
 
 def changed_options(live: Live, columns: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the options of the data with the changes of the table."""
-    settings_of = {column.name: column.choice.plain() for column in columns}
-    for name, change in changes.items():
-        _change(settings_of[name], change, next(column for column in columns if column.name == name))
-        if change.get("Role") == "target":
-            _only_target(live, settings_of, columns, name)
-    options = _without(live.project.data.options, COLUMNS)
-    changed = {name: settings for name, settings in settings_of.items() if settings}
-    return {**options, COLUMNS: changed} if changed else options
+    schema = live.schema()
+    settings = {
+        name: _settings(change, next(column for column in columns if column.name == name))
+        for name, change in changes.items()
+    }
+    return with_changed_columns(
+        live.project.data.options,
+        columns,
+        settings,
+        predicts_numbers=schema is not None and schema.target.type.is_number,
+    )
 
 
-def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column) -> None:
-    """Apply the changes of one row of the table to the settings of its column."""
-    if "Kind" in change and change["Kind"] != column.kind:
-        role = settings.get("role")
-        settings.clear()  # the settings belong to the previous kind
-        settings |= {"kind": change["Kind"], **({"role": role} if role else {})}
+def _settings(change: Mapping[str, Any], column: Column) -> dict[str, Any]:
+    """Return the changes of one row of the table as changes of settings."""
+    kind = change.get("Kind", column.choice.kind or column.kind)
+    settings: dict[str, Any] = {"kind": kind} if "Kind" in change else {}
     if "Role" in change:
         settings["role"] = change["Role"]
     if change.get("Preprocessing"):
-        setting, value = _setting(column_kind(settings.get("kind", column.kind)), change["Preprocessing"])
+        setting, value = _setting(column_kind(kind), change["Preprocessing"])
         settings |= {setting: value} if setting else {}
     if "Imputation" in change:
-        settings.pop("impute", None)
-        settings.pop("fill", None)
-        filled = _FILLED.get(change["Imputation"])
-        settings |= {"impute": filled} if filled else {}
-        if filled == "constant":
-            settings["fill"] = column_kind(settings.get("kind", column.kind)).constant
+        settings["impute"] = _FILLED.get(change["Imputation"])
     if "Missing indicator" in change:
-        settings.pop("indicator", None)
-        settings |= {"indicator": True} if change["Missing indicator"] else {}
-
-
-def _only_target(live: Live, settings_of: dict[str, dict[str, Any]], columns: list[Column], name: str) -> None:
-    """Make the other targets inputs, unless the task has several targets or all of them are numbers."""
-    schema = live.schema()
-    if live.project.data.options.get("task") in (LABELS, SEVERAL) and len(targets_of(columns)) > 1:
-        return
-    kind = settings_of[name].get("kind") or next(column.kind for column in columns if column.name == name)
-    if schema is not None and schema.target.type.is_number and column_kind(kind).is_number:
-        return
-    for column in columns:
-        if column.role == "target" and column.name != name:
-            settings_of[column.name]["role"] = "input"
+        settings["indicator"] = True if change["Missing indicator"] else None
+    return settings
 
 
 def _details(live: Live, columns: list[Column]) -> None:
@@ -348,7 +334,14 @@ def _split(live: Live, data: Prepared | None) -> None:
     validated, tested = (given_split is not None and bool((given_split == part).any()) for part in (1, 2))
     share = widget_of("validation", choice.validation, lambda value: {"validation": value})
     second.number_input(
-        "Validation", 0.01, 0.5, choice.validation, step=0.05, disabled=validated, help=_GIVEN * validated, **share
+        "Validation",
+        0.0,
+        0.5,
+        choice.validation,
+        step=0.05,
+        disabled=validated,
+        help=_GIVEN if validated else f"{_SHARES[choice.validation_of]} 0: train on these rows, too",
+        **share,
     )
     if choice.folds is None:
         test = widget_of("test", choice.test, lambda value: {"test": value})
@@ -364,19 +357,32 @@ def _split(live: Live, data: Prepared | None) -> None:
     )
     for widget in (how, share, *option_widgets, folds):
         refused(widget)
-    first, second, _ = st.columns([1, 1, 2.4])
+    first, second, third, _ = st.columns([1, 1.4, 1, 1])
     seed = widget_of("seed", choice.seed, lambda value: {"seed": value})
     first.number_input("Seed", 0, 2**31 - 1, choice.seed, **seed)
+    parts = list(_COUNTED_FROM)
+    counted = widget_of("validation_of", choice.validation_of, lambda value: {"validation_of": value})
+    second.selectbox(
+        "Validation share of",
+        parts,
+        parts.index(choice.validation_of),
+        format_func=_COUNTED_FROM.__getitem__,
+        disabled=validated,
+        **counted,
+    )
     if choice.split == "time":
         gap = widget_of("gap", choice.gap, lambda value: {"gap": value})
-        second.number_input("Gap in rows", 0, 1_000_000, choice.gap, **gap)
+        third.number_input("Gap in rows", 0, 1_000_000, choice.gap, **gap)
         refused(gap)
     refused(seed)
+    refused(counted)
     if data is not None:
         counts = {name: f"{len(rows):,}" for name, rows in data.split.items()}
         st.caption(
             f"{counts['train']} training rows, {counts['validation']} validation rows, {counts['test']} test rows."
         )
+        if data.monitored_split != "validation":
+            st.caption("Without validation rows, the metrics on training rows select the best weights.")
 
 
 def _set(live: Live, name: str, change: Mapping[str, Any]) -> Edit:

@@ -8,18 +8,17 @@ from typing import Any
 import streamlit as st
 
 from netloom.data import schema
-from netloom.data.preparation.column_settings import COLUMNS
+from netloom.data.quality.column_changes import targets_of, with_targets
 from netloom.data.quality.overview import Column, table_options
+from netloom.data.tables.targets import LABELS, SEVERAL
 from netloom.data.uploads import find_upload
 from netloom.document import Edit, updated
 from netloom.editing.live import Live
-from netloom.modalities.columns.registry import column_kind
 from netloom.tasks import usual_task
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import escape
 from netloom.validation.fields import reading_edits
 
-LABELS, SEVERAL = "multi_label", "several_outputs"
 ONE = {
     None: "Automatic", "classification": "Class", "regression": "Number",
     LABELS: "Multiple labels (a;b;c)",
@@ -48,11 +47,6 @@ def target_picker(live: Live, columns: Sequence[Column]) -> None:
         refused(one)
 
 
-def targets_of(columns: Sequence[Column]) -> list[str]:
-    """Return the names of the target columns."""
-    return [column.name for column in columns if column.role == "target"]
-
-
 def _task(live: Live) -> str | None:
     """Return the task of the targets, from the document or else from the upload."""
     choice = live.project.data
@@ -68,16 +62,8 @@ def _choose(live: Live, columns: Sequence[Column], names: Sequence[str]) -> Edit
     """
     if not names:
         raise ValueError("Select at least one target column.")
-    settings_of = {column.name: column.choice.plain() for column in columns}
-    for column in columns:
-        if (column.role == "target") != (column.name in names):
-            settings_of[column.name]["role"] = "target" if column.name in names else "input"
-    changed = {name: settings for name, settings in settings_of.items() if settings}
-    # The tasks of one target and of several differ, so the chosen one is kept only from several to several.
-    task = _task(live) if len(names) > 1 and len(targets_of(columns)) > 1 else None
-    if task is None and not all(column_kind(column.kind).is_number for column in columns if column.name in names):
-        task = SEVERAL if len(names) > 1 else None
-    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: changed, "task": task}})
+    options = with_targets(live.project.data.options, columns, names, _task(live))
+    return reading_edit(live, {"options": options})
 
 
 def _predict_as(live: Live, task: str | None) -> Edit:

@@ -116,7 +116,7 @@ def called(key: str) -> str:
     """Return the title of a column: the name and split of a metric, or the path of a setting."""
     name = key.removeprefix("Δ ")
     split, _, measure = name.partition(" ")
-    is_split = split in ("validation", "test") and measure
+    is_split = split in ("validation", "train", "test") and measure
     return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if is_split else key
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.data.splits.split import validation_of_rows
 from netloom.document import Edit, Training
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.editing.live import Live
@@ -114,7 +115,7 @@ def _curve(live: Live) -> str:
     """Return the learning rate over the run as an SVG curve."""
     training = live.project.training
     data = None if live.data_problem() else live.schema()
-    rows = data.rows * (1 - live.project.data.validation - live.project.data.test) if data else 0
+    rows = data.rows * (1 - validation_of_rows(live.project.data) - live.project.data.test) if data else 0
     per_step = training.batch_size * training.accumulation
     per_epoch = max(1, round(rows / per_step)) if rows else STEPS
     total = max(2, per_epoch * training.epochs)

@@ -17,8 +17,9 @@ from netloom.runs.history.comparison import document
 from netloom.runs.history.setting_changes import changes_of
 from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
-from netloom.store.run_summary import RunSummary
+from netloom.store.run_summary import RunSummary, monitored_split
 from netloom.tasks import Task, task
+from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.curves.curve import Curves, choose_view, download, extend, sparkline
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.tabs import tabs
@@ -46,6 +47,7 @@ STATES = {
 FIRST_S = 0.6
 MOST_CHARTS = 4
 RETURN = "Best return"
+BEST_LOSS = {"validation": "Best validation loss", "train": "Best training loss"}
 CELLS = "display:grid;grid-template-columns:repeat(auto-fill,minmax(8.6rem,1fr));gap:.5rem 1rem;font-size:.85rem"
 NAME = "opacity:.65;font-size:.75rem;white-space:nowrap;height:1.2rem;display:flex;gap:.5rem;align-items:center"
 VALUE = "font-weight:600;font-variant-numeric:tabular-nums;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
@@ -241,7 +243,7 @@ def _best_of(run: Run, measure: str) -> str:
         if objective.environment:
             return RETURN
         if not objective.alternating:
-            return "Best validation loss"
+            return BEST_LOSS[monitored_split(run.summary)]
     title = (run.summary.get("titles") or objective.metrics).get(measure, measure)
     return f"Best {title}"
 
@@ -298,7 +300,7 @@ def _measures(run: Run, curves: Curves) -> list[tuple[str, str]]:
     """Return the metrics with a chart (name, title). Before the first measurement, these are the expected ones, so that
     charts do not move later."""
     titles = list((run.summary.get("titles") or _task(run).metrics).items())
-    if any(split == "validation" for split, _ in curves):
+    if any(split == monitored_split(run.summary) and name not in TRAINING_LOSSES for split, name in curves):
         measured = {name for _, name in curves}
         titles = [(name, title) for name, title in titles if name in measured] or titles
     return titles[:MOST_CHARTS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netloom.core.field_errors import nearest_name
 from netloom.layers import registry
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
@@ -19,9 +20,11 @@ class KnownLayer(Rule):
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, node in context.network.nodes.items():
             if node.type not in registry():
+                nearest = nearest_name(node.type, registry())
+                hint = f"; did you mean {nearest}?" if nearest else "."
                 yield context.issue(
                     "unknown_layer",
-                    f"{context.label(key)}: this version of Netloom has no layer type {node.type[:60]!r}.",
+                    f"{context.label(key)}: this version of Netloom has no layer type {node.type[:60]!r}{hint}",
                     key,
                     fix=fixes.remove(context.name, [key], [], "Remove it"),
                 )

@@ -56,7 +56,7 @@ class SmallClasses(QualityCheck):
 
 
 def _unmeasured(view: QualityView, names: list[str]) -> dict[str, list[str]]:
-    """Return the classes without validation or test rows, by what they lack.
+    """Return the classes without validation or test rows, by what they lack; data without a validation part lacks none.
 
     Classes without training rows are left to the check of unseen labels.
     """
@@ -72,7 +72,7 @@ def _unmeasured(view: QualityView, names: list[str]) -> dict[str, list[str]]:
             (False, False): "no validation rows and no test rows",
             (True, False): "no test rows",
             (False, True): "no validation rows",
-        }.get((index in validation, index in test))
+        }.get((not validation or index in validation, index in test))
         if lack and index in train:
             unmeasured.setdefault(lack, []).append(name)
     return unmeasured

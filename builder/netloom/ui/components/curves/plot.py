@@ -9,6 +9,7 @@ from typing import Any
 
 from netloom.runs.history.setting_changes import change_label
 from netloom.store.run_summary import SettingChange
+from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts import thin
 from netloom.ui.components.component_loader import component
 from netloom.ui.components.curves.curve import Curve, Curves
@@ -43,7 +44,7 @@ def plot(
         "run": run,
         "charts": [{"title": title, "lines": lines(curves, name)} for name, title in charts],
         "perEpoch": max(steps_per_epoch, 1),
-        "epochs": next((_name(key) for key in curves if key[0] == "validation"), ""),
+        "epochs": _end_of_epoch_curve(curves),
         "view": {"x": view.x, "smoothing": view.smoothing, "log_x": view.log_x, "log_y": view.log_y},
         "message": message,
         "changes": [
@@ -52,6 +53,12 @@ def plot(
         **unsent(curves, run),
     }
     _component()(key=Key.CURVES, data=data, height="content", on_missing_change=send_again)
+
+
+def _end_of_epoch_curve(curves: Curves) -> str:
+    """Return the name of a curve with a point per epoch: of the training rows in a run without validation rows."""
+    keys = [key for key in curves if key[1] not in TRAINING_LOSSES]
+    return next((_name(key) for key in sorted(keys, key=lambda key: key[0] != "validation")), "")
 
 
 def lines(curves: Curves, name: str) -> list[tuple[str, str, str]]:

@@ -1,0 +1,179 @@
+"""`netloom data set`, `fit`, `schema` and `check --fix`: what the Data and Design pages do, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from netloom.data import add_file
+from netloom.data.preparation.project_defaults import default_choice
+from netloom.document import Project, dumps, read, write
+from netloom.templates import architectures, templates
+from netloom.validation.document_schema import document_schema
+from tests.cli.conftest import Console
+from tests.data.crafted import make_csv
+from tests.networks import IMAGE, chain
+
+ROWS = [f"{row},{row % 70},{'abc'[row % 3]},{'train' if row % 5 else 'test'},{row % 2}" for row in range(100)]
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a table of people."""
+    home = tmp_path_factory.mktemp("people")
+    add_file(make_csv("id,age,town,part,survived", ROWS), "people.csv", home, target="survived")
+    return home
+
+
+@pytest.fixture
+def on_people(console: Console, people: Path) -> Console:
+    console.home = people
+    console("data", "report", "people", "--take-back", "--quick")
+    return console
+
+
+def splits(console: Console, *arguments: object) -> dict[str, int]:
+    answer = console("data", "set", "people", *arguments, "--json")
+    assert answer.code == 0, answer.err
+    counts: dict[str, int] = answer.value["splits"]
+    return counts
+
+
+def test_data_set_changes_columns_roles_and_split(on_people: Console) -> None:
+    arguments = ("--column", "age=numeric:minmax:impute=mean", "--role", "id=ignore", "--split", "column:part")
+    assert splits(on_people, *arguments, "--validation", 0.1) == {"train": 72, "validation": 8, "test": 20}
+    name = on_people("data", "show", "people", "--json").value["name"]
+    choice = default_choice(name, on_people.home)
+    assert choice.options.get("columns") == {
+        "id": {"role": "ignore"},
+        "age": {"scale": "minmax", "impute": "mean"},
+        "part": {"role": "split"},
+    }
+    # A later call keeps what it does not name.
+    assert splits(on_people, "--validation", 0) == {"train": 80, "validation": 0, "test": 20}
+    assert default_choice(name, on_people.home).options == choice.options
+    assert splits(on_people, "--column", "age=auto", "--split", "random") == {"train": 85, "validation": 0, "test": 15}
+    assert "age" not in str(default_choice(name, on_people.home).options["columns"])
+    assert splits(on_people, "--reset") == {"train": 68, "validation": 12, "test": 20}
+    assert default_choice(name, on_people.home).options == {}
+
+
+def test_data_set_changes_the_target(on_people: Console) -> None:
+    answer = on_people("data", "set", "people", "--target", "age", "--json").value
+    assert (answer["target"]["kind"], answer["target"]["name"]) == ("number", "age")
+    answer = on_people("data", "set", "people", "--role", "town=target", "--json").value
+    assert (answer["target"]["kind"], answer["target"]["name"]) == ("class", "town")
+    answer = on_people("data", "set", "people", "--target", "town", "--target", "age", "--json").value
+    assert [part["name"] for part in answer["target"]["parts"]] == ["age", "town"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("data", "set", "poeple"), "did you mean 'people'?"),
+        (("data", "set", "people", "--column", "agee=number"), "did you mean 'age'?"),
+        (("data", "set", "people", "--column", "age=numbr"), "did you mean 'number'?"),
+        (("data", "set", "people", "--column", "age=number:standrd"), "did you mean 'standard'?"),
+        (("data", "set", "people", "--column", "age=number:imput=mean"), "did you mean 'impute'?"),
+        (("data", "set", "people", "--role", "id=ignor"), "did you mean 'ignore'?"),
+        (("data", "set", "people", "--target", "surived"), "did you mean 'survived'?"),
+        (("data", "set", "people", "--split", "gruop"), "did you mean 'group'?"),
+        (("data", "set", "people", "--validation", "0.9"), "at most 0.5"),
+        (("data", "set", "people", "--split", "group"), "give a column the role group"),
+        (("data", "set", "digits", "--column", "age=number"), "does not have columns"),
+        (("data", "set", "digits", "--field", "imge.normalise=none"), "did you mean 'image'?"),
+        (("fit", "digit_cnn", "--data", "digits"), "did you mean 'digits_cnn'?"),
+        (("templates", "--write", "digit_cnn", "x.json"), "did you mean 'digits_cnn'?"),
+    ],
+)
+def test_mistyped_names_get_a_suggestion(on_people: Console, arguments: tuple[str, ...], hint: str) -> None:
+    answer = on_people(*arguments)
+    assert answer.code != 0
+    assert hint in answer.err
+    assert not [*on_people.home.glob("data/defaults/*")]
+
+
+def test_fit_adapts_a_template_to_data_with_its_settings(on_people: Console, tmp_path: Path) -> None:
+    on_people("data", "set", "people", "--role", "id=ignore", "--validation", 0)
+    path = tmp_path / "people.json"
+    assert on_people("fit", "breast_cancer", "--data", "people", "--to", path).code == 0
+    project = read(path)
+    assert project.data.validation == 0
+    columns: Any = project.data.options["columns"]
+    assert columns["id"] == {"role": "ignore"}
+    assert project.main_network.nodes["input_1"].params["shape"] == [5]  # the age, three towns, and others
+    assert on_people("check", path).code == 0
+
+
+def test_fit_keeps_an_objective_that_needs_no_target(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "vae.json"
+    write(path, templates()["digits_autoencoder"].project)
+    answer = console("fit", path, "--data", "digits", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.value["training"]["objective"] == "reconstruction"
+
+
+def test_fit_keeps_weights_tied_in_a_language_model(console: Console) -> None:
+    answer = console("fit", "gpt2", "--data", "tales", "--json")
+    assert answer.code == 0, answer.err
+    nodes = answer.value["networks"]["main"]["nodes"]
+    assert {node["params"]["vocabulary"] for node in nodes.values() if node["type"] == "Embedding"} == {56}
+    assert any(node["shares"] for node in nodes.values())
+
+
+def test_fit_that_fails_lists_errors_and_writes_nothing(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "wine.json"
+    answer = console("fit", "digits_cnn", "--data", "wine", "--to", path)
+    assert answer.code == 1
+    assert "expects an image" in answer.err
+    assert not path.exists()
+
+
+def test_check_fix_saves_a_document_without_errors(console: Console, tmp_path: Path) -> None:
+    path, copy = tmp_path / "wide.json", tmp_path / "fixed.json"
+    project = templates()["digits_mlp"].project
+    wide = project.model_copy(update={"data": project.data.model_copy(update={"dataset": "shapes"})})
+    write(path, wide)
+    assert console("check", path).code == 1
+    assert console("check", path, "--fix", "--to", copy).code == 0
+    assert read(path) == wide
+    answer = console("check", path, "--fix")
+    assert answer.code == 0
+    assert "Fixed: " in answer.err
+    assert read(path) == read(copy)
+    assert console("check", path, "--to", copy).code == 2
+
+
+def test_check_fix_leaves_what_has_no_fix(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "mystery.json"
+    mystery = chain(IMAGE, ("Lineer", {"units": 3}))
+    write(path, mystery)
+    answer = console("check", path, "--fix")
+    assert answer.code == 1
+    assert "did you mean Linear" in answer.out
+    assert read(path) == mystery  # removing the layer would be no repair
+
+
+def test_json_schema_accepts_every_template_and_refuses_typos(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    assert console("schema", "--to", path).code == 0
+    schema = json.loads(path.read_text())
+    assert schema == document_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    documents: dict[str, Project] = {name: item.project for name, item in [*templates().items()][::6]}
+    documents |= {name: item.project for name, item in [*architectures().items()][::6]}
+    for name, project in documents.items():
+        assert not [*validator.iter_errors(json.loads(dumps(project)))], name
+    plain = json.loads(dumps(chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 3}))))
+    linear = next(node for node in plain["networks"]["main"]["nodes"].values() if node["type"] == "Linear")
+    for params, fits in (({"units": "width * 2"}, True), ({"unit": 3}, False), ({"units": -3}, False)):
+        linear["params"] = params
+        assert validator.is_valid(plain) == fits, params
+    named = tmp_path / "named.json"
+    named.write_text(json.dumps({"$schema": "schema.json", **json.loads(dumps(templates()["spirals"].project))}))
+    assert read(named) == templates()["spirals"].project
