@@ -24,6 +24,7 @@ from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.reconstruction import Reconstruction, negative_log_likelihood
 from netloom.validation import analyse
 from tests.runs.examples import supervised
+from tests.runs.test_resuming import check_resume_is_exact
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -137,3 +138,8 @@ def test_scale_is_a_setting_only_where_the_likelihood_has_one() -> None:
     task = OBJECTIVES["reconstruction"].task
     assert task.read_settings(Training(likelihood="laplace")) == ("likelihood", "likelihood_scale")
     assert task.read_settings(Training(likelihood="bernoulli")) == task.read_settings(Training()) == ("likelihood",)
+
+
+def test_resumed_run_of_a_likelihood_matches_uninterrupted_run(home: Path, tmp_path: Path) -> None:
+    project = apply(bernoulli_vae(), {"kind": "project", "training": {"epochs": 2}})
+    check_resume_is_exact(project, 30, home, tmp_path)

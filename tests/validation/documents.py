@@ -95,6 +95,21 @@ def autoencoder(end: str, prepare: Preparation) -> Project:
     return chain(TABLE, linear(4), linear(30), *last, training=training, data=DataChoice(prepare=prepare))
 
 
+def variational(coefficient: float) -> Project:
+    """A variational autoencoder with a Gaussian likelihood."""
+    nodes = {
+        "input_1": TABLE,
+        "mean": linear(2),
+        "log_variance": linear(2),
+        "sample": ("Reparameterise", {"coefficient": coefficient}),
+        "linear_1": linear(30),
+        "output_1": ("Output", dict[str, Any]()),
+    }
+    edges = [("input_1", "mean"), ("input_1", "log_variance"), ("mean", "sample.mean")]
+    edges += [("log_variance", "sample.log_variance"), ("sample", "linear_1"), ("linear_1", "output_1")]
+    return project(nodes, edges, training=Training(objective="reconstruction", likelihood="gaussian"))
+
+
 def two_outputs(first: str, second: str) -> Project:
     nodes = {"input_1": TABLE, "linear_1": linear(1)}
     outputs = {"output_1": ("Output", {"name": first}), "output_2": ("Output", {"name": second})}
@@ -449,6 +464,7 @@ CASES: dict[str, Case] = {
     "reconstructions beyond 0 and 1": Case(
         "likelihood", "output_1", autoencoder("none", "scale"), autoencoder("sigmoid", "scale")
     ),
+    "a weight of the divergence for another loss": Case("likelihood", "sample", variational(0.01), variational(1.0)),
     "inputs beyond 0 and 1": Case(
         "likelihood", None, autoencoder("sigmoid", "standardize"), autoencoder("sigmoid", "scale")
     ),

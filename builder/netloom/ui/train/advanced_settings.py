@@ -19,7 +19,7 @@ from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import escape
-from netloom.ui.train.loss_form import ALIKE, BALANCED, OWN, WEIGHTINGS, weights_input
+from netloom.ui.train.loss_form import ADVANCED_LOSSES, ALIKE, BALANCED, OWN, WEIGHTINGS, weights_input
 from netloom.ui.train.state import Key
 
 # The number of points of the curve of a schedule.
@@ -53,6 +53,10 @@ def _groups(live: Live) -> None:
     if "class_weights" in takes:
         words = differing(training, ["class_weights"])
         _group("Class weights", ":material/balance:", words, lambda: _classes(live))
+    losses = [name for name in ADVANCED_LOSSES if name in takes]
+    if losses:
+        title = "Focal and Dice loss" if len(losses) > 1 else "Focal loss"
+        _group(title, ":material/center_focus_strong:", differing(training, losses), lambda: _fields(live, losses))
     if "regression_loss" in takes:
         words = differing(training, ["regression_loss"])
         _group("Regression loss", ":material/balance:", words, lambda: _regression(live))

@@ -28,6 +28,8 @@ from netloom.ui.shell.errors import show_error
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
 WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
+# The settings that the advanced settings show.
+ADVANCED_LOSSES = ("focal_gamma", "dice_weight")
 SHOWN_RUNS = 20
 LOOKED_AT = 200  # the newest runs of all projects
 
@@ -37,7 +39,7 @@ def aims(live: Live) -> None:
     settings = live.project.training
     names = [name for name in task(settings.objective).read_settings(settings) if name in LossSettings.model_fields]
     forms = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
-    plain_ones = [name for name in names if name not in forms]
+    plain_ones = [name for name in names if name not in (*forms, *ADVANCED_LOSSES)]
     for name in names:
         if name in forms:
             forms[name](live)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from netloom.document import Training
 from netloom.document.training_settings import describe_field
 from netloom.layers.activation.bounded import Sigmoid
+from netloom.layers.generative import Reparameterise
 from netloom.layers.operations.shape import Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task, tasks
@@ -19,6 +20,8 @@ from netloom.validation.rule import Rule, Stage
 NAMED_LOSSES = ("focal_gamma", "dice_weight", "likelihood")
 
 
+# Variational autoencoders with a likelihood use β from 0.1 to some hundreds, https://openreview.net/forum?id=Sy2fzU9gl
+SMALL_BETA = 0.1
 # Layers that move values without changing them.
 KEEPS_VALUES = (Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze)
 
@@ -72,6 +75,26 @@ class BernoulliRange(Rule):
                 )
                 fix = fixes.insert(context.name, context.network, edge, "Sigmoid", {})
                 yield context.issue("likelihood", message, output, fix=fix)
+
+
+class BetaOfLikelihood(Rule):
+    """With a likelihood, the KL divergence has a weight of the same scale."""
+
+    stage = Stage.TRAINING
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        training = context.project.training
+        if training.likelihood == "none" or "likelihood" not in task(training.objective).settings:
+            return
+        for key in context.of_type(Reparameterise):
+            layer = context.layers[key]
+            if isinstance(layer, Reparameterise) and layer.coefficient < SMALL_BETA:
+                message = (
+                    f"{context.label(key)} has β {layer.coefficient:g}, which suits a mean squared error. With a "
+                    "likelihood, which sums over all values of an example, β = 1 trains the ELBO."
+                )
+                fix = fixes.set_params(context.name, key, {"coefficient": 1.0}, "Set β to 1")
+                yield context.issue("likelihood", message, key, severity="hint", fix=fix)
 
 
 def _ends_in_sigmoid(context: Context, output: str) -> bool:
