@@ -90,7 +90,7 @@ def test_trained_run_can_be_exported_and_explained(page: Page, server: Server, t
     run = single_run(server, project_id)
     assert run.state == "finished"
     expect(page.get_by_text("Accuracy", exact=True).first).to_be_visible()
-    page.get_by_role("tab", name="Worst examples").click()
+    page.get_by_role("tab", name="Errors").click()
     expect(page.get_by_text(re.compile(r"predicted .+ \(\d+%\)")).first).to_be_visible()
     page.get_by_role("tab", name="Export").click()
     page.get_by_role("button", name="Build zip").click()

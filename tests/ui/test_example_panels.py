@@ -98,12 +98,12 @@ def results_page(folder: str) -> None:
     from typing import Any
 
     from netloom.store import RunArtifacts
-    from netloom.ui.train.results import results
+    from netloom.ui.train.run_tabs import run_tabs
 
     store = SimpleNamespace(artifacts=lambda _: RunArtifacts.in_directory(Path(folder)), home=None)
     live: Any = SimpleNamespace(store=store)
-    run: Any = SimpleNamespace(id="run", state="finished", summary={})
-    results(live, run)
+    run: Any = SimpleNamespace(id="run", state="finished", total_steps=0, summary={"objective": "autoencoder"})
+    run_tabs(live, run, active=False)
 
 
 def test_vae_results_show_samples_and_worst_reconstructions(
@@ -125,7 +125,7 @@ def test_vae_results_show_samples_and_worst_reconstructions(
     assert [item.value for item in app.caption if item.value.startswith(row)] == [
         f"{row}{escape(f'error {worst.loss:.3g}')}"
     ]
-    app.session_state["results run"] = "Worst examples"
+    app.session_state["results run"] = "Errors"
     app.run()
     assert [item.value for item in app.caption if item.value.startswith(row)] == [
         f"{row}**{escape(f'error {worst.loss:.4g}')}**"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from netloom.runs.resources.capacity import waiting_sentence
 from netloom.store import Points, RunArtifacts, open_store
 from netloom.training.diagnostics import read_history, read_samples
 from netloom.ui.components.curves.curve import Curves, extend, table
@@ -156,3 +157,21 @@ def test_run_label_calls_every_active_run_running(home: Path) -> None:
     assert "running" in run_label(run)
     put(store, run.id, "stopped")
     assert "stopped" in run_label(store.run(run.id))
+
+
+def test_waiting_run_names_what_is_ahead_and_when_it_starts(home: Path) -> None:
+    store, project = open_store(home), moons()
+    key = store.create_project(project)
+    first, second, third = (store.create_run(key, project, title) for title in ("First", "Second", "Third"))
+    assert waiting_sentence(store, first) == "It starts in a moment."
+    put(store, first.id, "running", summary={"eta_s": 200.0})
+    assert waiting_sentence(store, second) == (
+        "Ahead: First (3 min 20 s left). It is expected to start in about 3 min 20 s."
+    )
+    assert waiting_sentence(store, third) == (
+        "Ahead: First (3 min 20 s left), Second (queued). It starts in 3 min 20 s at the earliest."
+    )
+    put(store, first.id, "running", summary={})
+    assert waiting_sentence(store, second).endswith("It starts by itself when a place to train becomes free.")
+    put(store, first.id, "paused")
+    assert "paused" in waiting_sentence(store, second)

@@ -62,13 +62,39 @@ def test_training_settings_are_written_to_the_document(home: Path) -> None:
         describe_field(name).title for name in ("average", "accumulation", "precision", "keep", "label_smoothing")
     } <= labels
     choose = {item.label: item for item in app.selectbox}
-    choose["Schedule"].set_value("plateau").run()
+    choose["LR schedule"].set_value("plateau").run()
     {item.label: item for item in app.number_input}["Patience in epochs"].set_value(7).run()
     {item.label: item for item in app.selectbox}["Optimizer"].set_value("sgd").run()
     assert not app.exception
     training = saved(home, key).training
     assert (training.schedule, training.schedule_settings, training.optimizer) == ("plateau", {"patience": 7}, "sgd")
     assert SETTINGS["dampening"].title in {item.label for item in app.number_input}
+
+
+def test_search_opens_the_group_of_a_setting(home: Path) -> None:
+    app, _ = open_train_page(home, "digits_mlp")
+    groups = {"LR schedule", "Regularization", "Device and performance"}
+    assert groups <= {item.label for item in app.expander}
+    search = next(box for box in app.selectbox if box.label == "Advanced settings")
+    names = {"LR schedule", "Gradient accumulation (Optimizer details)", "EMA (Regularization)", "Class weights"}
+    assert names <= set(search.options)
+    search.select("EMA (Regularization)").run()
+    assert not app.exception
+    opened = {item.label for item in app.expander if item.proto.expanded}
+    assert opened == {"Regularization"}
+    assert not groups - {"Regularization"} & {item.label for item in app.expander}
+
+
+def test_active_run_folds_the_form_to_one_line(home: Path) -> None:
+    app, key = open_train_page(home, "digits_mlp", epochs=7, learning_rate=0.003)
+    assert not [item for item in app.expander if item.label.startswith("Next run")]
+    store = open_store(home)
+    store.create_run(key, store.load(key).project, "Waits")
+    app.run()
+    assert not app.exception
+    (folded,) = (item for item in app.expander if item.label.startswith("Next run"))
+    assert folded.label == "Next run: Adam · 7 epochs · batch size 64 · learning rate 0.003"
+    assert not folded.proto.expanded
 
 
 def test_invalid_monitor_shows_an_error_and_disables_start(home: Path) -> None:

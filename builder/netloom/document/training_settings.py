@@ -110,7 +110,7 @@ class Training(LossSettings):
     schedule: Annotated[
         str,
         _one_of(SCHEDULES),
-        Field(title="Schedule", description="How the learning rate changes during the run"),
+        Field(title="LR schedule", description="How the learning rate changes during the run"),
     ] = "constant"
     schedule_settings: Annotated[Values, _settings_of(SCHEDULES)] = {}
     warmup: Annotated[

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from netloom.core.settings import settings
+from netloom.core.text import duration
 from netloom.store import Limits, Run, Store
 from netloom.training.device import cores
 
@@ -12,6 +15,8 @@ from netloom.training.device import cores
 WORKER_BYTES = 1.5 * 2**30
 # The NVIDIA driver for Linux lists a folder per GPU here.
 _GPUS = Path("/proc/driver/nvidia/gpus")
+# The number of runs that are named before the others are only counted.
+SHOWN_AHEAD = 3
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
@@ -54,13 +59,40 @@ def _place(number: int) -> str:
     return "next in line" if number == 1 else f"{number}{ending} in line"
 
 
-def before(store: Store, run: Run) -> str:
-    """Return the reason why a run waits, as a sentence for its owner."""
-    mine = [active for active in store.active_runs() if active.owner == run.owner and active.state != "waiting"]
-    paused = [active for active in mine if active.state == "paused"]
-    if paused:
-        return "A paused run of yours keeps its place; let it go on, or stop it, and this one begins."
-    return "It begins by itself when the run before it ends." if mine else "All places to train are taken."
+def waiting_sentence(store: Store, run: Run) -> str:
+    """Return what a queued run waits for, and when it is expected to start, as sentences for its owner."""
+    training = [active for active in store.active_runs() if active.state != "waiting"]
+    mine = [active for active in training if active.owner == run.owner]
+    if any(active.state == "paused" for active in mine):
+        return "A paused run of yours keeps its place; resume or stop it, and this one starts."
+    earlier = list(takewhile(lambda other: other.id != run.id, store.line()))
+    ahead = [_ahead(other) for other in (*training, *earlier)]
+    if not ahead:
+        return "It starts in a moment."
+    more = f" and {len(ahead) - SHOWN_AHEAD} more" if len(ahead) > SHOWN_AHEAD else ""
+    blocking = mine if len(mine) >= limits().each else training
+    return f"Ahead: {', '.join(ahead[:SHOWN_AHEAD])}{more}. {_start(blocking, len(earlier))}"
+
+
+def _ahead(run: Run) -> str:
+    if run.state == "waiting":
+        return f"{run.title[:40]} (queued)"
+    seconds = run.summary.get("eta_s")
+    return f"{run.title[:40]} ({'starting' if seconds is None else f'{duration(seconds)} left'})"
+
+
+def _start(training: Sequence[Run], earlier: int) -> str:
+    """Return when the run after `earlier` queued ones is expected to start: each training run that ends frees a place.
+
+    Nothing is known of the duration of a queued run, so the time is a lower bound behind more of them than places.
+    """
+    seconds = [run.summary.get("eta_s") for run in training]
+    known = sorted(second for second in seconds if second is not None)
+    if not known or len(known) < len(seconds):
+        return "It starts by itself when a place to train becomes free."
+    if earlier < len(known):
+        return f"It is expected to start in about {duration(known[earlier])}."
+    return f"It starts in {duration(known[-1])} at the earliest."
 
 
 def _workers() -> int:

@@ -1,15 +1,17 @@
-"""The advanced settings of the Train page, in collapsed groups."""
+"""The advanced settings of the Train page, in collapsed groups with a search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from netloom.data.splits.split import validation_of_rows
 from netloom.document import Edit, Training
-from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
+from netloom.document.training_settings import describe_field
 from netloom.editing.live import Live
 from netloom.layers import label
 from netloom.training import OBJECTIVES
@@ -18,7 +20,7 @@ from netloom.ui.components.backend_picker import backend_picker, backend_summary
 from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
-from netloom.ui.components.words import escape
+from netloom.ui.components.words import escape, unique_labels
 from netloom.ui.train.loss_form import ADVANCED_LOSSES, ALIKE, BALANCED, OWN, WEIGHTINGS, weights_input
 from netloom.ui.train.state import Key
 
@@ -28,56 +30,129 @@ POINTS = 120
 STEPS = 50
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A group of settings: `settings` are the labels of its fields, `words` describe those that are not defaults."""
+
+    title: str
+    icon: str
+    words: str
+    settings: tuple[str, ...]
+    draw: Callable[[], None]
+
+
 def advanced_settings(live: Live) -> None:
-    """Draw all groups. Their titles show the settings that differ from the defaults."""
-    st.caption("Advanced: the defaults suit most runs")
+    """Draw all groups with their search. Their titles show the settings that differ from the defaults."""
+    groups = _groups(live)
+    named = unique_labels(
+        {
+            f"{group.title}/{setting}": setting if setting == group.title else f"{setting} ({group.title})"
+            for group in groups
+            for setting in dict.fromkeys((*group.settings, group.title))
+        }
+    )
+    found = st.selectbox(
+        "Advanced settings",
+        list(named),
+        index=None,
+        format_func=named.__getitem__,
+        placeholder="Search: EMA, gradient accumulation …",
+        help="The defaults suit most runs. Type the name of a setting to open its group, or open the groups below.",
+        key=Key.SETTING.of(live.id),
+    )
+    chosen = found.partition("/")[0] if found else None
     with st.container(gap="xsmall"):
-        _groups(live)
+        for group in groups:
+            if chosen in (None, group.title):
+                _draw(group, opened=chosen is not None)
 
 
-def _groups(live: Live) -> None:
-    """Draw the groups; agents have fewer settings, because they have neither batches of rows nor classes."""
+def _draw(group: _Group, *, opened: bool) -> None:
+    """Draw a group, collapsed unless the search found it."""
+    title = f"{group.title} · *{escape(group.words)}*" if group.words else group.title
+    with st.expander(title, expanded=opened, icon=group.icon, key=Key.GROUP.of(group.title, opened)):
+        group.draw()
+
+
+def _groups(live: Live) -> list[_Group]:
+    """Return the groups; agents have fewer settings, because they have neither batches of rows nor classes."""
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
     acts = objective is not None and objective.task.environment
-    _group("LR schedule", ":material/show_chart:", _schedule_words(training), lambda: _schedule(live))
-    names = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
-    words = _joined("custom settings" if _has_own_settings(training) else "", differing(training, names))
-    _group("Optimizer details", ":material/footprint:", words, lambda: _steps(live, names))
-    against = ["weight_decay", "decay_matrices_only", "average"]
-    if objective is not None and "label_smoothing" in objective.task.settings:
-        against.append("label_smoothing")
-    words = differing(training, against)
-    _group("Regularization", ":material/shield:", words, lambda: _fields(live, against))
     takes = objective.task.settings if objective is not None else ()
+    steps = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
+    against = ["weight_decay", "decay_matrices_only", "average"]
+    if "label_smoothing" in takes:
+        against.append("label_smoothing")
+    checkpoints = ["monitor", "early_stopping", "keep"]
+    machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
+    schedules = tuple(SETTINGS[name].title for name in SCHEDULES[training.schedule].settings)
+    optimizer = tuple(SETTINGS[name].title for name in OPTIMIZERS[training.optimizer].settings)
+    own = "custom settings" if _has_own_settings(training) else ""
+    groups = [
+        _Group(
+            "LR schedule",
+            ":material/show_chart:",
+            _schedule_words(training),
+            (*schedules, *_titles(["warmup"])),
+            lambda: _schedule(live),
+        ),
+        _Group(
+            "Optimizer details",
+            ":material/footprint:",
+            _joined(own, differing(training, steps)),
+            (*optimizer, *_titles(steps)),
+            lambda: _steps(live, steps),
+        ),
+        _Group(
+            "Regularization",
+            ":material/shield:",
+            differing(training, against),
+            _titles(against),
+            lambda: _fields(live, against),
+        ),
+    ]
     if "class_weights" in takes:
         words = differing(training, ["class_weights"])
-        _group("Class weights", ":material/balance:", words, lambda: _classes(live))
-    losses = [name for name in ADVANCED_LOSSES if name in takes]
-    if losses:
-        title = "Focal and Dice loss" if len(losses) > 1 else "Focal loss"
-        _group(title, ":material/center_focus_strong:", differing(training, losses), lambda: _fields(live, losses))
+        groups.append(_Group("Class weights", ":material/balance:", words, (), lambda: _classes(live)))
+    focal = [name for name in ADVANCED_LOSSES if name in takes]
+    if focal:
+        title = "Focal and Dice loss" if len(focal) > 1 else "Focal loss"
+        icon, words = ":material/center_focus_strong:", differing(training, focal)
+        groups.append(_Group(title, icon, words, _titles(focal), lambda: _fields(live, focal)))
     if "regression_loss" in takes:
         words = differing(training, ["regression_loss"])
-        _group("Regression loss", ":material/balance:", words, lambda: _regression(live))
-    words = differing(training, ["layer_rates", "layer_rate_decay"])
-    _group("Per-layer learning rates", ":material/layers:", words, lambda: _layers(live))
-    early_stopping = ["monitor", "early_stopping", "keep"]
-    _group(
-        "Early stopping and checkpoints",
-        ":material/flag:",
-        differing(training, early_stopping),
-        lambda: _checkpoints(live),
-    )
-    machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
-    words = _joined(differing(training, machine), backend_summary())
-    _group("Device and performance", ":material/memory:", words, lambda: _machine(live, machine))
+        losses = _titles(["huber_delta", "quantile"])
+        groups.append(_Group("Regression loss", ":material/balance:", words, losses, lambda: _regression(live)))
+    layers = ["layer_rates", "layer_rate_decay"]
+    return [
+        *groups,
+        _Group(
+            "Per-layer learning rates",
+            ":material/layers:",
+            differing(training, layers),
+            _titles(layers),
+            lambda: _layers(live),
+        ),
+        _Group(
+            "Early stopping and checkpoints",
+            ":material/flag:",
+            differing(training, checkpoints),
+            _titles(checkpoints),
+            lambda: _checkpoints(live),
+        ),
+        _Group(
+            "Device and performance",
+            ":material/memory:",
+            _joined(differing(training, machine), backend_summary()),
+            _titles(machine),
+            lambda: _machine(live, machine),
+        ),
+    ]
 
 
-def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
-    """Draw a collapsed group; `words` are its settings that differ from the defaults."""
-    with st.expander(f"{title} · *{escape(words)}*" if words else title, icon=icon, key=Key.GROUP.of(title)):
-        draw()
+def _titles(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(describe_field(name).title for name in names)
 
 
 def _fields(live: Live, names: list[str]) -> None:

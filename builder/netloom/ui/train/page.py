@@ -14,66 +14,89 @@ from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.state import Query
-from netloom.ui.train.results import results
-from netloom.ui.train.run_monitor import MOST_CHARTS, STATES, run_monitor
+from netloom.ui.train.run_monitor import STATES, run_monitor
+from netloom.ui.train.run_tabs import MOST_CHARTS
 from netloom.ui.train.state import Key
 from netloom.ui.train.training_form import training_form
 
 REFRESH_S = 0.8
+# The card of the main settings stays in view while the page scrolls, where the screen has room for it. While a run is
+# active, the two columns are rows; they stay the same elements, because a chart in a new element starts empty.
+BESIDE = """<style>
+@media (min-width: 640px) and (min-height: 640px) {
+  .st-key-train-card { position: sticky; top: 4.2rem; z-index: 10; background: var(--st-background-color); }
+  [data-testid=stLayoutWrapper]:has(> .st-key-train-card) { position: sticky; top: 4.2rem; z-index: 10; }
+}
+</style>"""
+STACKED = """<style>
+.st-key-train-page > [data-testid=stLayoutWrapper] > .stHorizontalBlock { flex-direction: column; gap: 0.5rem; }
+.st-key-train-page > [data-testid=stLayoutWrapper] > .stHorizontalBlock > .stColumn { width: 100%; flex: 1 1 auto; }
+</style>"""
 
 
 def page(live: Live) -> None:
-    """Draw the Train page."""
+    """Draw the Train page: the form beside the run, or, while the run is active, folded to one line above it."""
     runs.warm(live.store)
     st.subheader(escape(live.project.name))
     in_background(live.analysis, "Reading the data and checking the network …")
-    left, right = st.columns([1, 2.6], gap="large")
+    rows = _rows(live)
+    chosen = _chosen(rows)
+    active = chosen is not None and chosen.state in runs.ACTIVE
+    st.html(STACKED if active else BESIDE)
+    with st.container(key=Key.PAGE):
+        left, right = st.columns([1, 2.4], gap="medium")
     with left:
-        training_form(live)
+        training_form(live, folded=active)
     with right:
-        _runs(live)
+        if chosen is None:
+            _no_runs(live)
+        else:
+            _run(live, rows, chosen)
 
 
-def _runs(live: Live) -> None:
-    rows = [
+def _rows(live: Live) -> list[Run]:
+    return [
         runs.refresh(live.store, run.id) if run.state in runs.ACTIVE else run
         for run in live.store.runs(live.id, limit=200)
     ]
-    if not rows:
-        st.markdown("#### No runs yet")
-        st.caption("Press Start training. The curves appear here and are saved with the run.")
-        # Empty charts, so that the browser loads the component of curves before the first points.
-        objective = task(live.project.training.objective)
-        plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
-        return
-    ids = [run.id for run in rows]
+
+
+def _chosen(rows: list[Run]) -> Run | None:
+    """Return the run that the user selected last, otherwise the newest one."""
+    wanted = session.chosen_run() or Query.RUN.get()
+    return next((run for run in rows if run.id == wanted), rows[0] if rows else None)
+
+
+def _no_runs(live: Live) -> None:
+    st.markdown("#### No runs yet")
+    st.caption("Press Start training. The curves appear here and are saved with the run.")
+    # Empty charts, so that the browser loads the component of curves before the first points.
+    objective = task(live.project.training.objective)
+    plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
+
+
+def _run(live: Live, rows: list[Run], chosen: Run) -> None:
+    """Draw the choice of the run, and the run."""
     by_id = {run.id: run for run in rows}
     labels = unique_labels({run.id: run_label(run) for run in rows})
-    chosen = session.chosen_run() or Query.RUN.get()
-    if chosen not in by_id:
-        chosen = ids[0]
     choice, notice = st.columns([3, 1], vertical_alignment="bottom")  # one below the other on a narrow screen
     with choice:
         # `index` counts only for a new key, so the key changes with the list, the chosen run and its state.
         picked = st.selectbox(
             "Run",
-            ids,
-            index=ids.index(chosen),
+            list(by_id),
+            index=list(by_id).index(chosen.id),
             format_func=labels.__getitem__,
-            key=Key.RUNS.of(len(ids), chosen, by_id[chosen].state in runs.ACTIVE),
+            key=Key.RUNS.of(len(rows), chosen.id, chosen.state in runs.ACTIVE),
         )
     with notice:
         notifications.button(Key.NOTICE)
-    if picked != chosen:
-        session.choose(live.id, picked)
-        st.rerun()
     session.choose(live.id, picked)
+    if picked != chosen.id:
+        st.rerun()
     Query.RUN.set(picked)
-    run = by_id[picked]
-    active = run.state in runs.ACTIVE
-    st.fragment(run_monitor, run_every=REFRESH_S if active else None)(live, picked, "" if active else run.state)
-    if not active:
-        results(live, run)
+    active = chosen.state in runs.ACTIVE
+    st.fragment(run_monitor, run_every=REFRESH_S if active else None)(live, picked, "" if active else chosen.state)
 
 
 def run_label(run: Run) -> str:

@@ -24,13 +24,25 @@ CARD = "border:1px solid rgba(128,128,128,.28);border-radius:8px;padding:8px 10p
 GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));gap:10px;font-size:.85rem"
 # The size of images in pixels.
 SIZE = 72
+NOT_YET = "After the first epoch, this shows the predictions for a few validation rows."
+
+
+def latest_predictions(artifacts: RunArtifacts, run_id: str) -> None:
+    """Draw the rows with their predictions after the last epoch."""
+    samples = _samples(artifacts)
+    if samples is None or not samples.epochs:
+        st.caption(NOT_YET)
+        return
+    line = samples.epochs[-1]
+    st.caption(f"Predictions for validation rows after epoch {line['epoch']}")
+    st.html(cards(samples.rows, line["said"]))
 
 
 def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
     """Draw the rows with their predictions after the last epoch, or after the chosen one."""
     samples = _samples(artifacts)
     if samples is None or not samples.epochs:
-        st.caption("After the first epoch, this shows the predictions for a few validation rows.")
+        st.caption(NOT_YET)
         return
     epochs = [line["epoch"] for line in samples.epochs]
     kept = TrainState.current().epochs

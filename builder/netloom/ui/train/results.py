@@ -9,7 +9,6 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom import runs, training
 from netloom.core.text import number
 from netloom.data import DataError, Example, Prepared, prepare
 from netloom.editing.live import Live
@@ -20,18 +19,16 @@ from netloom.runs.history.setting_changes import change_sentence, changes_of
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
-from netloom.training.objectives.evaluation import OutputEvaluation, PlayedEpisodes, ScoreRow
+from netloom.training.objectives.evaluation import OutputEvaluation, ScoreRow
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
 from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import escape
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, prefetch
-from netloom.ui.train.episodes import episodes
 from netloom.ui.train.state import BuiltFile, Key, TrainState
 
 REFERENCE_HELP = (
@@ -49,37 +46,29 @@ CONFUSION_WIDTH, REPORT_WIDTH, RESIDUALS_WIDTH = 490, 440, 465
 LIKENESS = "likeness"
 
 
-def results(live: Live, run: Run) -> None:
-    """Draw test metrics, worst examples and downloads of a run that has ended."""
-    try:
-        evaluation = runs.evaluation(live.store, run.id)
-    except training.CheckpointError as error:
-        show_error(error)
-        return
-    if evaluation is None:
-        if run.state in ("finished", "stopped"):
-            st.caption("This run ended before it was evaluated. Resume it to continue.")
-        return
+def test_metrics(run: Run, evaluation: Evaluation) -> None:
+    """Draw the test metrics of a run that has ended, and what they depend on."""
     st.markdown("### Test episodes" if evaluation.episodes else "### Test metrics")
     _metrics(evaluation, run)
     score_caveats(evaluation.caveats)
     for change in changes_of(run):
         st.caption(change_sentence(change))
     if evaluation.episodes:
-        _acted(live, run, evaluation, evaluation.episodes)
-        return
-    st.caption(f"{evaluation.rows:,} test rows, which were not used for training or for selecting the best weights.")
+        st.caption(
+            f"Means over {evaluation.rows} episodes whose start states were not used for training or "
+            "for selecting the best weights. The agent takes the best action at every step. Random: the same start "
+            "states, with random actions."
+        )
+    else:
+        st.caption(
+            f"{evaluation.rows:,} test rows, which were not used for training or for selecting the best weights."
+        )
+
+
+def prefetch_explanations(live: Live, run: Run) -> None:
+    """Let a worker read the data, so that the Explain page, usually the next one, need not wait."""
     artifacts = live.store.artifacts(run.id)
-    # So that the Explain page, usually the next one, need not wait until a worker has read the data
     prefetch(Inspect(RunWeights(run.id, artifacts.default_weights(), artifacts.weights_written_at())))
-    tabs(
-        {
-            "Metrics": lambda: _detail(evaluation),
-            "Worst examples": lambda: _worst(live, run, evaluation),
-            "Export": lambda: take_away(live, run),
-        },
-        Key.RESULTS.of(run.id),
-    )
 
 
 def _metrics(evaluation: Evaluation, run: Run | None = None) -> None:
@@ -124,17 +113,7 @@ def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]
     return f"{on_curves} ({part}" if part else on_curves, declared.written(value)
 
 
-def _acted(live: Live, run: Run, evaluation: Evaluation, played: PlayedEpisodes) -> None:
-    """Draw the episodes of an agent, and downloads."""
-    st.caption(
-        f"Means over {evaluation.rows} episodes whose start states were not used for training or "
-        "for selecting the best "
-        "weights. The agent takes the best action at every step. Random: the same start states, with random actions."
-    )
-    tabs({"Episodes": lambda: episodes(played, run.id), "Export": lambda: take_away(live, run)}, f"results {run.id}")
-
-
-def _detail(evaluation: Evaluation, name: str = "") -> None:
+def metric_charts(evaluation: Evaluation, name: str = "") -> None:
     """Draw the charts of an evaluation; `name` distinguishes the widgets of several outputs."""
     for part in evaluation.outputs or ():
         _output(evaluation, part)
@@ -173,7 +152,7 @@ def _detail(evaluation: Evaluation, name: str = "") -> None:
         and not evaluation.panels
         and evaluation.report is None
     ):
-        st.caption("A language model has no confusion matrix. The next tab shows the passages with the greatest loss.")
+        st.caption("A language model has no confusion matrix. The Errors tab has the passages with the greatest loss.")
 
 
 def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
@@ -191,7 +170,7 @@ def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
         residuals=part["residuals"],
         separation=part["separation"],
     )
-    _detail(single, part["name"])
+    metric_charts(single, part["name"])
 
 
 def _of_output(evaluation: Evaluation, part: OutputEvaluation) -> Evaluation:
@@ -220,7 +199,8 @@ def heading(name: str) -> str:
     return HEADINGS.get(name) or metric(name).title
 
 
-def _worst(live: Live, run: Run, evaluation: Evaluation) -> None:
+def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
+    """Draw the test rows with the largest loss."""
     try:
         choice = live.store.artifacts(run.id).project().data
         data = in_background(partial(prepare, choice, live.store.home), "Reading the data …")

@@ -1,10 +1,9 @@
-"""The monitor of a run: its state, its controls, and its curves."""
+"""The monitor of a run: its state, its controls, and its results."""
 
 from __future__ import annotations
 
 import html
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -14,23 +13,17 @@ from netloom.core.text import between, size
 from netloom.document import Training
 from netloom.editing.live import Live
 from netloom.runs.history.comparison import document
-from netloom.runs.history.setting_changes import changes_of
 from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
 from netloom.store.run_summary import RunSummary, monitored_split
-from netloom.tasks import Task, task
-from netloom.tasks.training_losses import TRAINING_LOSSES
-from netloom.ui.components.curves.curve import Curves, choose_view, download, extend, sparkline
-from netloom.ui.components.curves.plot import plot
-from netloom.ui.components.tabs import tabs
+from netloom.ui.components.curves.curve import sparkline
 from netloom.ui.components.words import count, escape
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.train.alerts import alerts
-from netloom.ui.train.layer_statistics import layer_statistics
-from netloom.ui.train.prediction_history import prediction_history
-from netloom.ui.train.state import Key, KnownPoints, RunRefusal, TrainState
+from netloom.ui.train.run_tabs import run_tabs, task_of
+from netloom.ui.train.state import Key, RunRefusal, TrainState
 
 STATES = {
     "waiting": (":material/hourglass_top:", "Queued"),
@@ -43,9 +36,6 @@ STATES = {
     "failed": (":material/error:", "Failed"),
 }
 
-# How long a refresh waits for the first points of a run: less than the refresh interval.
-FIRST_S = 0.6
-MOST_CHARTS = 4
 RETURN = "Best return"
 BEST_LOSS = {"validation": "Best validation loss", "train": "Best training loss"}
 CELLS = "display:grid;grid-template-columns:repeat(auto-fill,minmax(8.6rem,1fr));gap:.5rem 1rem;font-size:.85rem"
@@ -65,9 +55,7 @@ def run_monitor(live: Live, run_id: str, ended: str) -> None:
         st.rerun()  # the whole page, which shows the results and stops or starts polling
     with st.container():  # one container for changing elements, so that the curves below keep their position
         _above(live, run, active)
-    # A run that has not trained has no curves.
-    if run.total_steps or (active and run.state != "waiting"):
-        _charts(live, run)
+    run_tabs(live, run, active)
 
 
 def _above(live: Live, run: Run, active: bool) -> None:
@@ -91,7 +79,7 @@ def _above(live: Live, run: Run, active: bool) -> None:
 
 def _progress(run: Run, live: Live) -> str:
     if run.state == "waiting":
-        return f"Queued, {capacity.place(live.store, run)}. {capacity.before(live.store, run)}"
+        return escape(f"Queued, {capacity.place(live.store, run)}. {capacity.waiting_sentence(live.store, run)}")
     if run.state == "queued":
         return "The worker is starting"
     if not run.total_steps and run.state == "finished":
@@ -100,7 +88,8 @@ def _progress(run: Run, live: Live) -> str:
     if run.state == "stopping" or (run.state == "running" and 0 < run.total_steps <= run.step):
         left = " · evaluating"
     elif run.state == "running":
-        left = _left(run.summary)
+        rate = run.summary.get("rate")
+        left = (f" · learning rate {rate:.3g}" if rate is not None else "") + _left(run.summary)
     return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
 
 
@@ -188,7 +177,7 @@ def _change_rate(live: Live, run: Run) -> None:
     now = run.summary.get("schedule") or getattr(document(live.store, run.id), "training", Training()).schedule
     names = list(schedules)
     schedule = st.selectbox(
-        "Schedule", names, names.index(now), lambda name: schedules[name].title, key=Key.SCHEDULE.of(run.id, now)
+        "LR schedule", names, names.index(now), lambda name: schedules[name].title, key=Key.SCHEDULE.of(run.id, now)
     )
     if schedule != now and st.button("Apply schedule", key=Key.SCHEDULE_SET.of(run.id)):
         runs.set_schedule(live.store, run.id, schedule)
@@ -209,7 +198,7 @@ def _facts(run: Run) -> None:
     if not facts:
         return
     rows_per_step = facts.get("rows_per_step", 0)
-    acts = _task(run).environment
+    acts = task_of(run).environment
     values = [("Device", str(facts.get("device", "")).upper())]
     if run.state == "running" and facts.get("steps_per_s"):
         unit = "steps" if acts else "examples"
@@ -226,9 +215,7 @@ def _facts(run: Run) -> None:
         # The loss of an agent is its negative return.
         values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
     if facts.get("learning_rate") and run.total_steps:
-        chosen, rate = facts["learning_rate"], facts.get("rate")
-        now = f" · now {rate:.3g}" if run.state in runs.ACTIVE and rate not in (None, chosen) else ""
-        values.append(("Learning rate", f"{chosen:g}{now}"))
+        values.append(("Learning rate", f"{facts['learning_rate']:g}"))
     for sentence in facts.get("notes", []):  # on the execution, such as whether the network was compiled
         st.caption(escape(sentence))
     speeds = facts.get("speeds", [])
@@ -238,7 +225,7 @@ def _facts(run: Run) -> None:
 
 def _best_of(run: Run, measure: str) -> str:
     """Return the title of the best value."""
-    objective = _task(run)
+    objective = task_of(run)
     if measure == "loss":
         if objective.environment:
             return RETURN
@@ -259,69 +246,3 @@ def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
         for name, value in values
     ]
     return f'<div style="{CELLS}">{"".join(cells)}</div>'
-
-
-def _charts(live: Live, run: Run) -> None:
-    """Draw tabs with the curves, the layer statistics, and the predictions."""
-    artifacts = live.store.artifacts(run.id)
-    per_epoch = run.summary.get("steps_per_epoch") or 1
-    tabs_: dict[str, Callable[[], None]] = {
-        "Curves": lambda: _curves(live, run, per_epoch),
-        "Layers": lambda: layer_statistics(artifacts, run.id, per_epoch),
-    }
-    if _task(run).explainable_prediction:
-        tabs_["Predictions"] = lambda: prediction_history(artifacts, run.id)
-    tabs(tabs_, Key.WATCHED.of(run.id))
-
-
-def _task(run: Run) -> Task:
-    return task(str(run.summary.get("objective", "")))
-
-
-def _curves(live: Live, run: Run, per_epoch: int) -> None:
-    curves = _points(live, run)
-    if not curves and run.state in ("queued", "running"):
-        curves, run = _first(live, run)
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        view = choose_view(run.id)
-        download(curves, run.id)
-    measures, scale = _measures(run, curves), _task(run).scale
-    if scale and any(name.startswith("mae") for name, _ in measures):
-        frozen = document(live.store, run.id)
-        plain_target = frozen is not None and frozen.data.prepare != "standardize"
-        st.caption("Curves and metrics are in the unit of the target." if plain_target else scale)
-    message = (
-        "The first points appear in a moment." if run.state in runs.ACTIVE else "The run ended before the first points."
-    )
-    plot(curves, f"{run.id} {run.started_at}", measures, per_epoch, view, message, changes_of(run))
-
-
-def _measures(run: Run, curves: Curves) -> list[tuple[str, str]]:
-    """Return the metrics with a chart (name, title). Before the first measurement, these are the expected ones, so that
-    charts do not move later."""
-    titles = list((run.summary.get("titles") or _task(run).metrics).items())
-    if any(split == monitored_split(run.summary) and name not in TRAINING_LOSSES for split, name in curves):
-        measured = {name for _, name in curves}
-        titles = [(name, title) for name, title in titles if name in measured] or titles
-    return titles[:MOST_CHARTS]
-
-
-def _first(live: Live, run: Run) -> tuple[Curves, Run]:
-    """Return the first points, after waiting a moment for them, so that they appear before the next refresh."""
-    until, curves = time.monotonic() + FIRST_S, Curves()
-    while not curves and time.monotonic() < until:
-        time.sleep(0.05)
-        curves = _points(live, run)
-    return curves, live.store.run(run.id)
-
-
-def _points(live: Live, run: Run) -> Curves:
-    """Return the curves of a run. Only new points are read, but all after a resume, which may have deleted some."""
-    key = (run.id, str(run.started_at))
-    state = TrainState.current()
-    if state.points.run != key:
-        state.points = KnownPoints(key)
-    new = live.store.points(run.id, state.points.last)
-    extend(state.points.curves, new)
-    state.points.last = new.last
-    return state.points.curves

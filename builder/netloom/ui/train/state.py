@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from netloom.jobs.learning_rate import LearningRateRangeTest
 
 T = TypeVar("T")
+# The title of the tab with the worst examples.
+WORST_TAB = "Errors"
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ class Key(WidgetKey):
     """The keys of the train page's widgets."""
 
     BUILD = "prepare"
+    CARD = "train-card"
     CONFUSION = "confusion"
     CONTINUE = "continue"
+    DATA = "data and objective"
     DELETE = "delete"
     EMBEDDING = "embedding"
     EPISODES = "episodes"
@@ -89,8 +93,11 @@ class Key(WidgetKey):
     LR_FIND = "find"
     LR_FINDER = "finder"
     LR_USE = "use rate"
+    SETTING = "setting"
     MORE_WARNINGS = "more warnings"
+    NEXT_RUN = "next run"
     NOTICE = "notice train"
+    PAGE = "train-page"
     PAUSE = "pause"
     PREDICTIONS = "said"
     RATE = "rate"

@@ -10,19 +10,19 @@ import streamlit as st
 from netloom import runs
 from netloom.compile import CompileError
 from netloom.core.text import size
-from netloom.data import DataError
+from netloom.data import DataError, datasets
 from netloom.document import Project
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.editing.live import Live
 from netloom.store import StoreError
-from netloom.tasks import tasks
+from netloom.tasks import task, tasks
 from netloom.training import OBJECTIVES, StartError
 from netloom.training.preflight import preflight_problems
 from netloom.ui.components.backend_picker import workers
 from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import choose_data
 from netloom.ui.components.settings import choose, field
-from netloom.ui.components.words import count
+from netloom.ui.components.words import count, escape
 from netloom.ui.data.augmentation import augmentation_note
 from netloom.ui.data.preparation import preparation
 from netloom.ui.shell import identity, session
@@ -39,41 +39,72 @@ from netloom.validation import Analysis
 EVALUATE = "Compute the test metrics of these weights without training"
 
 
-def training_form(live: Live) -> None:
-    """Draw the settings of a run, and the estimate of its cost."""
-    with st.container(border=True):
+def training_form(live: Live, *, folded: bool) -> None:
+    """Draw the settings of a run; while another one is active, they are folded to one line."""
+    if not folded:
+        _form(live)
+        return
+    with st.expander(f"Next run: {_summary(live)}", icon=":material/tune:", key=Key.NEXT_RUN.of(live.id)):
+        _form(live)
+
+
+def _summary(live: Live) -> str:
+    training = live.project.training
+    epochs = f"{training.epochs:,} epoch{'s' if training.epochs != 1 else ''}"
+    return (
+        f"{OPTIMIZERS[training.optimizer].title} · {epochs} · batch size {training.batch_size:,} · "
+        f"learning rate {training.learning_rate:g}"
+    )
+
+
+def _form(live: Live) -> None:
+    """Draw the card that is always in view, then what is set less often."""
+    analysis = live.analysis()
+    with st.container(border=True, key=Key.CARD):
+        _main_settings(live)
+        _start(live, analysis)
+    _estimate(live, analysis)
+    _data_and_task(live)
+    rl_form(live)
+    lr_finder(live)
+    advanced_settings(live)
+
+
+def _main_settings(live: Live) -> None:
+    """Draw the settings that most runs change."""
+    chosen = OPTIMIZERS[live.project.training.optimizer]
+    text = f"{chosen.help}. Typical learning rate: {chosen.rate:g}"
+    choose(live, "optimizer", {name: item.title for name, item in OPTIMIZERS.items()}, renews=True, help=text)
+    epochs_column, batch_column = st.columns(2)
+    with epochs_column:
+        field(live, "epochs")
+    with batch_column:
+        field(live, "batch_size")
+    field(live, "learning_rate", step=0.0005)
+
+
+def _data_and_task(live: Live) -> None:
+    """Draw the data, the objective with its settings, and the initial weights; open while the data is missing."""
+    ready = bool(live.project.data.dataset) and not live.data_problem() and not _misfits(live)
+    infos = {info.name: info.title for info in datasets(live.store.home)}
+    names = (infos.get(live.project.data.dataset, "no data"), task(live.project.training.objective).title)
+    title = f"Data and objective · *{escape(' · '.join(names))}*"
+    with st.expander(title, expanded=not ready, icon=":material/database:", key=Key.DATA.of(ready)):
         choose_data(live, "training/data")
         preparation(live)
-        data_caveats(live, "train")
         choose(live, "objective", {name: described.title for name, described in tasks().items()}, renews=True)
-        start_from(live)
-        chosen = OPTIMIZERS[live.project.training.optimizer]
-        text = f"{chosen.help}. Typical learning rate: {chosen.rate:g}"
-        choose(live, "optimizer", {name: item.title for name, item in OPTIMIZERS.items()}, renews=True, help=text)
-        epochs_column, batch_column = st.columns(2)
-        with epochs_column:
-            field(live, "epochs")
-        with batch_column:
-            field(live, "batch_size")
-        field(live, "learning_rate", step=0.0005)
-        rl_form(live)
         aims(live)
-    analysis = live.analysis()
-    _estimate(live, analysis)
-    _start(live, analysis)
-    if live.project.data.dataset and not live.data_problem():
-        data = live.schema()
-        if data:
+        start_from(live)
+        if data := live.schema() if ready else None:
             acts = data.target.type.is_action
             note = "the agent learns from its own actions; the rows only show its observations." if acts else (
                 "the test rows are never used for training.")  # fmt: skip
             st.caption(f"{data.rows:,} rows · {note}")
             augmentation_note(live)
-    lr_finder(live)
-    advanced_settings(live)
 
 
 def _estimate(live: Live, analysis: Analysis) -> None:
+    """Draw what prevents a start, with fixes, and the cost of a run."""
     totals = analysis.totals
     problem = live.data_problem()
     if problem:
@@ -85,6 +116,7 @@ def _estimate(live: Live, analysis: Analysis) -> None:
             st.rerun()
     for sentence in _misfits(live):
         show_error(sentence)
+    data_caveats(live, "train")
     if not analysis.errors:
         st.caption(
             f"{totals.trainable:,} trainable parameters · {count(totals.flops)} FLOPs per example · "
@@ -123,7 +155,7 @@ def _start(live: Live, analysis: Analysis) -> None:
         training = live.project.training.model_copy(update={"epochs": 0})
         _begin(live, live.project.model_copy(update={"training": training}))
     if not live.project.data.dataset:
-        st.info("Select data first.")
+        st.info("Select data below first.")
 
 
 def _begin(live: Live, project: Project) -> None:
