@@ -9,6 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from netloom.document import apply, write
 from netloom.runs.search import sweeps
 from netloom.store import Store, open_store
 from netloom.store.runs import NewTrial
@@ -44,7 +45,9 @@ def table_titles(app: AppTest) -> list[str]:
 def test_metrics_use_the_standard_names_and_formats(store: Store) -> None:
     run = store.create_run(store.create_project(moons()), moons(), "Several")
     put(store, run.id, "finished", summary={"test": {"accuracy (shape)": 0.5167, "roc_auc": 0.97684}})
-    assert list(open_page().dataframe[0].value["Test"]) == ["Accuracy (shape) 51.7% · ROC-AUC 0.977"]
+    table = open_page().dataframe[0].value
+    assert list(table["Accuracy (shape) (test)"]) == [0.5167]
+    assert list(table["ROC-AUC (test)"]) == [0.97684]
     assert [heading(name) for name in ("roc_auc", "f1", "examples", "class")] == ["ROC-AUC", "F1", "Examples", "Class"]
 
 
@@ -124,6 +127,43 @@ def test_selection_survives_table_changes(store: Store) -> None:
     store.delete_run(created[2].id)
     assert selected_titles(app.run()) == ["Run 1"]
     assert not app.exception
+
+
+def _three_runs(store: Store) -> None:
+    """Runs with different learning rates, optimizers and accuracies, with their documents."""
+    project_id = store.create_project(moons())
+    for rate, optimizer, accuracy in ((0.1, "sgd", 0.5), (0.01, "adam", 0.75), (0.001, "adam", 0.25)):
+        project = apply(moons(), {"kind": "project", "training": {"learning_rate": rate, "optimizer": optimizer}})
+        run = store.create_run(project_id, project)
+        folder = store.artifacts(run.id).local_directory()
+        folder.mkdir(parents=True)
+        write(folder / "project.json", project)
+        put(store, run.id, "finished", summary={"test": {"accuracy": accuracy}})
+
+
+def test_runs_are_compared_by_hyperparameter_columns_conditions_and_groups(store: Store) -> None:
+    _three_runs(store)
+    app = open_page()
+    table = app.dataframe[0].value
+    assert list(table["Title"]) == ["Moons 3", "Moons 2", "Moons"], "automatic names are unique"
+    assert list(table["Learning rate"]) == [0.001, 0.01, 0.1]
+    assert list(table["Optimizer"]) == ["adam", "adam", "sgd"]
+    assert list(table["Accuracy (test)"]) == [0.25, 0.75, 0.5]
+    app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    app.run()
+    box = next(item for item in app.multiselect if item.label == "Hyperparameters and metrics")
+    box.unselect("training.optimizer").run()
+    assert "Optimizer" not in app.dataframe[0].value
+    assert selected_titles(app) == ["Moons 2"], "the selection survives another choice of columns"
+    next(item for item in app.multiselect if item.label == "Conditions on columns").select("Accuracy (test)").run()
+    next(item for item in app.number_input if item.label == "Accuracy (test) from").set_value(0.5).run()
+    assert table_titles(app) == ["Moons 2", "Moons"]
+    next(item for item in app.number_input if item.label == "Accuracy (test) from").set_value(None).run()
+    next(item for item in app.selectbox if item.label == "Group by").select("training.optimizer").run()
+    assert not app.exception
+    groups = app.dataframe[0].value.set_index("Optimizer")
+    assert list(groups.loc["adam"]) == [2, "0.5 ± 0.35"]
+    assert list(groups.loc["sgd"]) == [1, "0.5"]
 
 
 def selected_titles(app: AppTest) -> list[str]:

@@ -130,7 +130,7 @@ class Runs:
         values: dict[str, Any] = {
             "id": run_id,
             "project_id": project_id,
-            "title": title or project.name,
+            "title": title,
             "state": "waiting",
         }
         values |= {"owner": owner, "device": project.training.device, "queued_at": now, "created_at": now}
@@ -142,6 +142,8 @@ class Runs:
                 check_room(connection, owner, limits)
             if trial:
                 _check_sweep(connection, trial.sweep_id)
+            if not title:
+                values["title"] = _unused_title(connection, project_id, project.name)
             connection.execute(insert(runs).values(**values, sweep_id=trial.sweep_id if trial else None))
             if trial:
                 row = {"sweep_id": trial.sweep_id, "number": trial.number, "run_id": run_id}
@@ -367,6 +369,14 @@ class Runs:
             rows = connection.execute(select(commands).where(mine).order_by(commands.c.id).with_for_update()).all()
             connection.execute(delete(commands).where(commands.c.id.in_([row.id for row in rows])))
         return [Command(row.kind, row.value, row.text) for row in rows]
+
+
+def _unused_title(connection: Connection, project_id: str, name: str) -> str:
+    """Return the name of a project for its first run, and the name with the next free number for later ones."""
+    titles = connection.execute(select(runs.c.title).where(runs.c.project_id == project_id)).scalars().all()
+    ends = [title.removeprefix(name).strip() for title in titles if title.startswith(name)]
+    taken = [1 if not end else int(end) for end in ends if not end or end.isdecimal()]
+    return f"{name} {max(taken) + 1}" if taken else name
 
 
 def _check_sweep(connection: Connection, sweep_id: str) -> None:

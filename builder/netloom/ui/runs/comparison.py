@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -24,12 +25,14 @@ from netloom.runs.history.comparison import (
 )
 from netloom.runs.history.comparison import difference as between
 from netloom.runs.history.comparison import shown as as_text
+from netloom.runs.history.run_table import LEAST_RUNS, importance, run_table
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts import MARGIN, thin
 from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import session
+from netloom.ui.shell.background import in_background
 from netloom.ui.train.results import heading, measured
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ def comparison(store: Store, runs: Sequence[Run]) -> None:
     if len(compared) > 1 and base is not None:
         _documents(store, compared, base, titles)
         _parallel(store, compared)
+        _importance(store, runs)
 
 
 def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
@@ -249,6 +253,22 @@ def _parallel(store: Store, runs: list[Run]) -> None:
         parallel(axes, next((name for name in map(called, names) if name in axes), None), Key.PARALLEL)
 
 
+def _importance(store: Store, runs: Sequence[Run]) -> None:
+    """Draw how much of the variation of a metric each hyperparameter explains, from all selected runs."""
+    table = run_table(store, runs)
+    if len(runs) < LEAST_RUNS or len(table.settings) < 2 or not table.metrics:
+        return
+    st.markdown("#### Importance of hyperparameters")
+    titles = unique_labels({name: called(name) for name in table.metrics})
+    metric = st.selectbox("Metric", list(titles), format_func=titles.__getitem__, key=Key.IMPORTANCE_OF)
+    shares = in_background(partial(importance, table, metric))
+    if not shares:
+        st.caption(f"At least {LEAST_RUNS} runs with different values of this metric are needed.")
+        return
+    st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.RUN_IMPORTANCE)
+    st.caption("fANOVA: the share of the variation of the metric that each hyperparameter explains in these runs.")
+
+
 def varied(axes: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Return the axes whose values differ."""
     return {name: values for name, values in axes.items() if any(value != values[0] for value in values)}
@@ -297,4 +317,17 @@ def parallel_chart(axes: dict[str, list[Any]], color_by: str | None) -> go.Figur
         }
     figure = go.Figure(go.Parcoords(line=line, dimensions=dimensions, labelangle=-12))
     figure.update_layout(height=380, margin={"l": 60, "r": 40, "t": 80, "b": 20})
+    return figure
+
+
+def importance_chart(shares: dict[str, float]) -> go.Figure:
+    """Return a bar chart of the importance of the parameters."""
+    import plotly.graph_objects as go
+
+    paths = list(shares)[:12][::-1]
+    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=paths, orientation="h", marker_color=COLORS[0]))
+    title = {"text": "What the results depend on", "x": 0, "font": {"size": 15}}
+    figure.update_layout(
+        title=title, height=90 + 30 * len(paths), margin=MARGIN, xaxis={"tickformat": ".0%", "range": [0, 1]}
+    )
     return figure

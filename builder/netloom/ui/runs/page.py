@@ -12,7 +12,8 @@ from netloom.core.text import size
 from netloom.editing.live import Live
 from netloom.runs import ACTIVE, continuation
 from netloom.runs.history import records, reproduction, snapshots
-from netloom.runs.history.comparison import document, metrics, test_metrics
+from netloom.runs.history.comparison import document
+from netloom.runs.history.run_table import RunTable, matching, run_table
 from netloom.runs.resources.capacity import places
 from netloom.runs.resources.energy import sentence
 from netloom.store import Run, Store, StoreError
@@ -20,13 +21,13 @@ from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import escape, unique_labels
 from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend
+from netloom.ui.runs.run_columns import column_titles, columns_bar, groups_table, shown_columns, value_columns
 from netloom.ui.runs.run_export import hand_over
 from netloom.ui.runs.state import Filters, Key, RunsState
 from netloom.ui.runs.sweeps import sweep_section
 from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.recovery import offer_recovery
-from netloom.ui.train.results import measured
 from netloom.ui.train.run_monitor import STATES
 
 REFRESH_S = 2.0
@@ -65,7 +66,18 @@ def page(live: Live) -> None:
         st.markdown("#### No run matches the filters")
         st.button(f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=Filters().show)
         return
-    picked = _table(live.store, filtered)
+    table = run_table(live.store, filtered)
+    columns_bar(table)
+    state = RunsState.current()
+    filtered = matching(table, state.conditions)
+    if state.conditions and not filtered:
+        st.markdown("#### No run fulfills the conditions")
+        return
+    # Without a condition, the settings that differ are the same, so the table need not be made again.
+    table = run_table(live.store, filtered) if len(filtered) < len(table.runs) else table
+    if state.group_by in table.values:
+        groups_table(table, state.group_by)
+    picked = _table(live.store, table)
     with st.container(horizontal=True, vertical_alignment="center"):
         some = f"{len(filtered):,} of " if len(filtered) < len(runs) else ""
         st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
@@ -118,8 +130,9 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     ]
 
 
-def _table(store: Store, runs: list[Run]) -> list[Run]:
+def _table(store: Store, table: RunTable) -> list[Run]:
     """Draw the table of runs, and return the selected ones."""
+    runs = table.runs
     names = {row.id: row.name for row in store.list_projects()}
     ids = [run.id for run in runs]
     line = {run_id: f" · {words}" for run_id, words in places(store).items()}
@@ -127,9 +140,8 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         "Title": [run.title for run in runs],
         "Project": [names.get(run.project_id, "") for run in runs],
         "State": [STATES[run.state][1] + line.get(run.id, "") for run in runs],
-        "Epochs": [run.epoch for run in runs],
-        "Best validation loss": [_best(run) for run in runs],
-        "Test": [_test(run) for run in runs],
+        "Epochs done": [run.epoch for run in runs],
+        **value_columns(table, shown_columns(table)),
         "Started": [run.created_at for run in runs],
         "Tags": [list(run.tags) for run in runs],
         "Notes": [run.notes for run in runs],
@@ -139,8 +151,10 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
     if len(names) == 1 or columns["Project"] == columns["Title"]:
         del columns["Project"]
     # The key depends on the rows, because a selection is by row number and would refer to other runs otherwise.
-    key = Key.TABLE.of(hash(tuple(ids)))
+    key = Key.TABLE.of(hash((*ids, *columns)))
     chosen = RunsState.current().chosen
+    titles = column_titles(table)
+    numbers = [titles[name] for name in table.columns if table.is_number(name)]
     st.dataframe(
         columns,
         hide_index=True,
@@ -151,7 +165,7 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         placeholder="",
         key=key,
         column_config={
-            "Best validation loss": st.column_config.NumberColumn(format="%.4g"),
+            **dict.fromkeys(numbers, st.column_config.NumberColumn(format="%.4g")),
             "Tags": st.column_config.ListColumn(width=TAGS_WIDTH),
             "Notes": st.column_config.TextColumn(width=NOTES_WIDTH),
             "Started": st.column_config.DatetimeColumn(format="distance"),
@@ -172,14 +186,6 @@ def _choose(key: str, ids: list[str]) -> None:
     rows: list[int] = value_of(key)["selection"]["rows"]
     state = RunsState.current()
     state.chosen = [run_id for run_id in state.chosen if run_id not in ids] + [ids[row] for row in rows]
-
-
-def _best(run: Run) -> float | None:
-    return next((value for name, value in metrics(run).items() if name.startswith("validation ")), None)
-
-
-def _test(run: Run) -> str:
-    return " · ".join(f"{name} {text}" for name, text in (measured(*item, run) for item in test_metrics(run)[:2]))
 
 
 def _selected_run(live: Live, run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netloom.runs.history.run_table import ColumnFilter
 from netloom.ui.components.page_state import PageState, WidgetKey, has_value, set_value, value_of
 
 
@@ -17,6 +18,8 @@ class Key(WidgetKey):
     BRANCH_EPOCHS = "branch epochs"
     BRANCH_RATE = "branch rate"
     CHOICES = "choices"
+    COLUMNS = "columns"
+    CONDITIONS = "conditions"
     COUNT = "count"
     CURVE_AXIS = "over"
     CURVE_LOG = "log"
@@ -31,15 +34,20 @@ class Key(WidgetKey):
     FILTER_STATE = "state of"
     FILTER_TAG = "tag of"
     FILTER_TEXT = "text of"
+    FROM = "from"
     GO_ON = "go on"
+    GROUPS = "groups"
+    GROUP_BY = "group by"
     HIGH = "high"
     HISTORY = "sweep history"
     IMPORTANCE = "importance"
+    IMPORTANCE_OF = "importance of"
     LOG = "log of"
     LOW = "low"
     METRIC = "sweep metric"
     MORE_TRIALS = "more trials"
     NOTICE = "notice runs"
+    ONE_OF = "one of"
     OPEN = "open"
     OTHER = "other"
     OVERLAY = "overlay"
@@ -48,6 +56,7 @@ class Key(WidgetKey):
     PATHS = "sweep paths"
     POINTS = "points"
     PRUNER = "pruner"
+    RUN_IMPORTANCE = "run importance"
     SAMPLER = "sampler"
     STOP_SWEEP = "stop sweep"
     SWEEP = "sweeps"
@@ -55,6 +64,7 @@ class Key(WidgetKey):
     SWEEP_KIND = "sweep kind"
     SWEEP_PARALLEL = "sweep parallel"
     TABLE = "all runs"
+    TO = "to"
     TRIALS = "trials"
     TRIALS_OF = "trials of"
     USE_BEST = "use best"
@@ -102,9 +112,12 @@ class Filters:
 
 @dataclass
 class RunsState(PageState):
-    """The selected runs, the baseline, the sweep, and the filters."""
+    """The selected runs, the baseline, the sweep, the filters, and the columns of the table (None: the first ones)."""
 
     chosen: list[str] = field(default_factory=list)
     baseline: str | None = None
     sweep: str | None = None
     filters: Filters = Filters()
+    columns: tuple[str, ...] | None = None
+    conditions: tuple[ColumnFilter, ...] = ()
+    group_by: str = ""

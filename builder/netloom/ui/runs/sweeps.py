@@ -23,7 +23,7 @@ from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.words import at, escape, unique_labels
-from netloom.ui.runs.comparison import COLORS, FLAT, called, parallel, varied
+from netloom.ui.runs.comparison import COLORS, FLAT, called, importance_chart, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
 from netloom.ui.shell.background import in_background
@@ -312,7 +312,7 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
         return
     shares = in_background(partial(sweeps.importance, sweep, trials))
     if len(shares) > 1:  # a single parameter explains everything
-        st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
+        st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
     axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
     axes = varied(axes)
     measure = heading(sweep.plan["metric"])
@@ -345,19 +345,6 @@ def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
         xaxis={"title": "Trial", "tickformat": "d", **({"dtick": 1} if len(done) <= 20 else {})},
         yaxis={"title": heading(sweep.plan["metric"]), "tickformat": ".3~g"},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.28, "yanchor": "top"},
-    )
-    return figure
-
-
-def _shares(shares: dict[str, float]) -> go.Figure:
-    """Return a bar chart of the importance of the parameters."""
-    import plotly.graph_objects as go
-
-    paths = list(shares)[:12][::-1]
-    figure = go.Figure(go.Bar(x=[shares[path] for path in paths], y=paths, orientation="h", marker_color=COLORS[0]))
-    title = {"text": "What the results depend on", "x": 0, "font": {"size": 15}}
-    figure.update_layout(
-        title=title, height=90 + 30 * len(paths), margin=MARGIN, xaxis={"tickformat": ".0%", "range": [0, 1]}
     )
     return figure
 

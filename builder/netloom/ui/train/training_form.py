@@ -88,7 +88,7 @@ def _data_and_task(live: Live) -> None:
     ready = bool(live.project.data.dataset) and not live.data_problem() and not _misfits(live)
     infos = {info.name: info.title for info in datasets(live.store.home)}
     names = (infos.get(live.project.data.dataset, "no data"), task(live.project.training.objective).title)
-    title = f"Data and objective · *{escape(' · '.join(names))}*"
+    title = " · ".join(["Data and objective", f"*{escape(' · '.join(names))}*"])
     with st.expander(title, expanded=not ready, icon=":material/database:", key=Key.DATA.of(ready)):
         choose_data(live, "training/data")
         preparation(live)

@@ -1,0 +1,168 @@
+"""Runs as a table: a column for each hyperparameter that differs between them, and for each metric."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netloom.runs.history.comparison import differing_paths, document, metrics, settings
+from netloom.store import Run, Store
+
+# The documents of at most this many runs are read, the newest first: each takes milliseconds.
+READ_DOCUMENTS = 200
+# The number of runs from which the importance of hyperparameters is estimated.
+LEAST_RUNS = 4
+# From this ratio of the largest to the smallest value on, a positive number varies over orders of magnitude.
+LOG_RATIO = 50
+# Settings of the bookkeeping, which are no hyperparameters.
+_NOT_TUNED = ("data.dataset_id", "training.start", "training.teacher")
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The values of runs by column: `settings` are paths in the documents, `metrics` names such as `test accuracy`."""
+
+    runs: tuple[Run, ...]
+    settings: tuple[str, ...]
+    metrics: tuple[str, ...]
+    values: Mapping[str, tuple[Any, ...]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.settings, *self.metrics)
+
+    def is_number(self, column: str) -> bool:
+        """Return whether all values of a column are numbers or missing."""
+        return all(value is None or _is_number(value) for value in self.values[column])
+
+
+@dataclass(frozen=True)
+class ColumnFilter:
+    """A condition on a column: a range of numbers whose ends may be open, or a set of values as text."""
+
+    column: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value fulfills the condition; a missing value does not fulfill a range."""
+        if self.low is not None or self.high is not None:
+            return _is_number(value) and (self.low is None or value >= self.low) and (
+                self.high is None or value <= self.high
+            )  # fmt: skip
+        return not self.choices or as_cell(value) in self.choices
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """Runs with the same value of a column: for each metric, the mean and the standard deviation (NaN for one run)."""
+
+    value: str
+    runs: int
+    metrics: Mapping[str, tuple[float, float]]
+
+
+def run_table(store: Store, runs: Sequence[Run]) -> RunTable:
+    """Return the settings that differ between runs, and their metrics. Parameters of layers are columns only if all
+    runs are of one project, because those of different networks always differ."""
+    documents = [document(store, run.id) if place < READ_DOCUMENTS else None for place, run in enumerate(runs)]
+    assigned = [settings(project) if project else {} for project in documents]
+    known = [values for values in assigned if values]
+    single_project = len({run.project_id for run in runs}) < 2
+    paths = [
+        path
+        for path in differing_paths(known)
+        if path not in _NOT_TUNED and (single_project or path.startswith(("training.", "data.")))
+    ]
+    measured = [metrics(run) for run in runs]
+    names = list(dict.fromkeys(name for values in measured for name in values))
+    columns = {path: tuple(values.get(path) for values in assigned) for path in paths}
+    columns |= {name: tuple(values.get(name) for values in measured) for name in names}
+    return RunTable(tuple(runs), tuple(paths), tuple(names), columns)
+
+
+def matching(table: RunTable, filters: Sequence[ColumnFilter]) -> list[Run]:
+    """Return the runs that fulfill all conditions on columns that the table has."""
+    known = [item for item in filters if item.column in table.values]
+    return [
+        run
+        for place, run in enumerate(table.runs)
+        if all(item.accepts(table.values[item.column][place]) for item in known)
+    ]
+
+
+def grouped(table: RunTable, column: str) -> list[RunGroup]:
+    """Return the runs by their values of a column, in the order of the values."""
+    places: dict[str, list[int]] = {}
+    order = sorted(range(len(table.runs)), key=lambda place: _sort_key(table.values[column][place]))
+    for place in order:
+        places.setdefault(as_cell(table.values[column][place]), []).append(place)
+    groups = []
+    for value, members in places.items():
+        spread = {}
+        for name in table.metrics:
+            values = [float(table.values[name][place]) for place in members if _is_number(table.values[name][place])]
+            if values:
+                deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+                spread[name] = (statistics.fmean(values), deviation)
+        groups.append(RunGroup(value, len(members), spread))
+    return groups
+
+
+def importance(table: RunTable, metric: str) -> dict[str, float]:
+    """Return the share of the variation of a metric that each hyperparameter explains, the largest first; empty with
+    too few results.
+
+    fANOVA: https://proceedings.mlr.press/v32/hutter14.html
+    """
+    done = [place for place, value in enumerate(table.values[metric]) if _is_number(value)]
+    results = [float(table.values[metric][place]) for place in done]
+    columns = {path: [table.values[path][place] for place in done] for path in table.settings}
+    columns = {path: values for path, values in columns.items() if len({json.dumps(value) for value in values}) > 1}
+    if len(done) < LEAST_RUNS or not columns or len(set(results)) < 2:
+        return {}
+    import optuna
+
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {}
+    for path, values in columns.items():
+        if all(_is_number(value) for value in values):
+            low, high = min(values), max(values)
+            distributions[path] = optuna.distributions.FloatDistribution(
+                float(low), float(high), log=low > 0 and high / low >= LOG_RATIO
+            )
+        else:
+            columns[path] = [as_cell(value) for value in values]
+            distributions[path] = optuna.distributions.CategoricalDistribution(list(dict.fromkeys(columns[path])))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for place, result in enumerate(results):
+        assigned = {
+            path: float(values[place]) if _is_number(values[place]) else values[place]
+            for path, values in columns.items()
+        }
+        study.add_trial(optuna.trial.create_trial(params=assigned, distributions=distributions, value=result))
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=0)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(columns))
+    return dict(sorted(((path, float(value)) for path, value in shares.items()), key=lambda item: -item[1]))
+
+
+def as_cell(value: Any) -> str:
+    """Return a value as text, equal for equal values."""
+    if isinstance(value, str):
+        return value
+    return f"{value:g}" if isinstance(value, float) else "–" if value is None else json.dumps(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    """Return a key under which numbers come first, in their order, and missing values last."""
+    if _is_number(value):
+        return 0, float(value), ""
+    return (2, 0.0, "") if value is None else (1, 0.0, as_cell(value))

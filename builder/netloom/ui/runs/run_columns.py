@@ -1,0 +1,144 @@
+"""The columns of the table of runs: which are shown, conditions on them, and groups by their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from netloom.document import Training
+from netloom.document.training_settings import describe_field
+from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, grouped
+from netloom.ui.components.page_state import value_of
+from netloom.ui.components.words import unique_labels
+from netloom.ui.runs.comparison import called
+from netloom.ui.runs.state import Key, RunsState
+
+# The columns that are shown before the user chooses others.
+SETTINGS_SHOWN, METRICS_SHOWN = 5, 3
+# The options of a condition on text.
+MOST_CHOICES = 100
+
+
+def column_titles(table: RunTable) -> dict[str, str]:
+    """Return a unique title for each column."""
+    return unique_labels({column: _title(column) for column in table.columns})
+
+
+def _title(column: str) -> str:
+    section, _, name = column.partition(".")
+    if section == "training" and name in Training.model_fields:
+        return describe_field(name).title
+    return called(column)
+
+
+def columns_bar(table: RunTable) -> None:
+    """Draw the choice of columns, the conditions on them, and the groups; they are kept in the state of the page."""
+    titles = column_titles(table)
+    state = RunsState.current()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.popover("Columns", icon=":material/view_column:", disabled=not titles):
+            shown = shown_columns(table)
+            chosen = st.multiselect(
+                "Hyperparameters and metrics",
+                list(titles),
+                shown,
+                format_func=titles.__getitem__,
+                key=Key.COLUMNS.of(hash(tuple(titles))),
+                help="All settings that differ between the listed runs, and all metrics. A click on the title of a "
+                "column sorts by it.",
+            )
+            if chosen != shown:
+                # Columns that the listed runs do not have are kept for other filters.
+                state.columns = (*chosen, *(name for name in state.columns or () if name not in titles))
+        count = sum(item.column in titles for item in state.conditions)
+        with st.popover(f"Conditions ({count})" if count else "Conditions", icon=":material/filter_alt:"):
+            _conditions(table, titles)
+        groups = ["", *titles]
+        index = groups.index(state.group_by) if state.group_by in groups else 0
+        state.group_by = st.selectbox(
+            "Group by",
+            groups,
+            index,
+            format_func=lambda name: titles.get(name, "No groups"),
+            key=Key.GROUP_BY.of(hash(tuple(titles))),
+            width=260,
+        )
+
+
+def shown_columns(table: RunTable) -> list[str]:
+    """Return the columns that the user chose; without a choice, the first ones."""
+    state = RunsState.current()
+    if state.columns is None:
+        return [*table.settings[:SETTINGS_SHOWN], *table.metrics[:METRICS_SHOWN]]
+    return [name for name in state.columns if name in table.values]
+
+
+def _conditions(table: RunTable, titles: dict[str, str]) -> None:
+    """Draw the conditions that runs must fulfill."""
+    state = RunsState.current()
+    before = {item.column: item for item in state.conditions}
+    key = Key.CONDITIONS.of(hash(tuple(titles)))
+    chosen = st.multiselect(
+        "Conditions on columns",
+        list(titles),
+        [name for name in before if name in titles],
+        format_func=titles.__getitem__,
+        key=key,
+    )
+    conditions = [_condition(table, name, titles[name], before.get(name, ColumnFilter(name))) for name in chosen]
+    hidden = [item for item in state.conditions if item.column not in titles]
+    state.conditions = (*conditions, *hidden)
+
+
+def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> ColumnFilter:
+    if table.is_number(name):
+        left, right = st.columns(2)
+        low = left.number_input(
+            f"{title} from", value=before.low, step=None, format="%g", placeholder="any", key=Key.FROM.of(name)
+        )
+        high = right.number_input(
+            f"{title} to", value=before.high, step=None, format="%g", placeholder="any", key=Key.TO.of(name)
+        )
+        return ColumnFilter(name, low, high)
+    key = Key.ONE_OF.of(name)
+    options = dict.fromkeys([*map(as_cell, table.values[name]), *value_of(key, before.choices)])
+    kept = [choice for choice in before.choices if choice in options]
+    choices = st.multiselect(title, list(options)[:MOST_CHOICES], kept, placeholder="All", key=key)
+    return ColumnFilter(name, choices=tuple(choices))
+
+
+def groups_table(table: RunTable, column: str) -> None:
+    """Draw the mean and the standard deviation of each metric by the values of a column."""
+    titles = column_titles(table)
+    metrics = [name for name in shown_columns(table) if name in table.metrics]
+    rows = [
+        {
+            titles[column]: group.value,
+            "Runs": group.runs,
+            **{titles[name]: _spread(*group.metrics[name]) if name in group.metrics else "" for name in metrics},
+        }
+        for group in grouped(table, column)
+    ]
+    st.dataframe(rows, hide_index=True, height=min(38 + 35 * len(rows), 260), key=Key.GROUPS.of(column))
+    st.caption("Mean ± standard deviation of the runs of each group.")
+
+
+def _spread(mean: float, deviation: float) -> str:
+    return f"{mean:.4g}" if math.isnan(deviation) else f"{mean:.4g} ± {deviation:.2g}"
+
+
+def value_columns(table: RunTable, columns: Sequence[str]) -> dict[str, list[float | str | None]]:
+    """Return the values of columns by their title: numbers as numbers, other values as text."""
+    titles = column_titles(table)
+    return {
+        titles[name]: [
+            _number_or_none(value) if table.is_number(name) else as_cell(value) for value in table.values[name]
+        ]
+        for name in columns
+    }
+
+
+def _number_or_none(value: float | None) -> float | None:
+    return None if value is None else float(value)
