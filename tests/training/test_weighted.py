@@ -74,10 +74,8 @@ def test_equal_row_weights_do_not_change_the_loss(name: str, loss_weights: dict[
     even = torch.ones(ROWS, dtype=torch.float64)
     mixed = MixedTargets(target, target.roll(1, 0), 0.3)
     for goal in (target, mixed):
-        plain, weighted = (
-            batch_loss(objective, output, goal),
-            batch_loss(objective, output, WeightedTargets(goal, even)),
-        )  # type: ignore[arg-type]
+        plain = batch_loss(objective, output, goal)  # type: ignore[arg-type]
+        weighted = batch_loss(objective, output, WeightedTargets(goal, even))  # type: ignore[arg-type]
         assert (plain - weighted).item() == pytest.approx(0, abs=1e-12)
 
 

@@ -94,17 +94,23 @@ def layer_weights(layer: Layer, specs: Specs) -> InitialWeights:
 
 def _has_matrices(part: nn.Module) -> bool:
     from torch import nn
-    from torch.nn.modules.conv import _ConvNd
 
     from netloom.nn.dense import TransposedLinear
 
-    kinds = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, _ConvNd, nn.RNNBase, nn.RNNCellBase)
-    return isinstance(part, (*kinds, nn.MultiheadAttention, TransposedLinear))
+    kinds = (nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+    return isinstance(part, (*kinds, TransposedLinear)) or _is_convolution(part)
+
+
+def _is_convolution(part: nn.Module) -> bool:
+    from torch import nn
+
+    # Their common base class is private
+    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    return isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d, *transposed))
 
 
 def _matrix(part: nn.Module, name: str, value: nn.Parameter) -> WeightMatrix:
     from torch import nn
-    from torch.nn.modules.conv import _ConvNd
 
     from netloom.nn.dense import TransposedLinear
 
@@ -115,7 +121,7 @@ def _matrix(part: nn.Module, name: str, value: nn.Parameter) -> WeightMatrix:
         getattr(part, "padding_idx", None),
         recurrent or name.endswith("in_proj_weight"),
         isinstance(part, TransposedLinear),
-        isinstance(part, _ConvNd) and part.groups > 1,
+        _is_convolution(part) and int(getattr(part, "groups", 1)) > 1,
     )
 
 
