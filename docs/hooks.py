@@ -154,10 +154,11 @@ def modality_table(_: str) -> str:
 
 
 def view_table(_: str) -> str:
-    """The views of the Explain page."""
-    from netloom.ui.explain.view import VIEWS
+    """The views of the Explain page, by section."""
+    from netloom.ui.explain.view import SECTIONS
 
-    return _table(("View", "What it shows"), [(view.title, view.summary) for view in VIEWS])
+    rows = [(section.title, view.title, view.summary) for section in SECTIONS for view in section.views]
+    return _table(("Section", "View", "What it shows"), rows)
 
 
 def import_layers(_: str) -> str:

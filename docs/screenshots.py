@@ -152,7 +152,6 @@ def visit(page: Page, app: App, *, dark: bool) -> None:
     take(page, "runs")
     page.goto(f"{app.url}/explain?project={project}")
     settled(page, 6)
-    scroll(page, 300)
     take(page, "explain")
 
 

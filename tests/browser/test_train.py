@@ -53,9 +53,9 @@ def open_train_page(page: Page, server: Server, template: str, epochs: int) -> s
 def choose_method(page: Page, name: str) -> None:
     method = registry()[name]
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    for title in (method.group, method.title):
-        page.get_by_test_id("stButtonGroup").get_by_text(title, exact=True).click()
-    expect(page.get_by_text(method.summary)).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Method: ").click()
+    page.get_by_test_id("stPopoverBody").get_by_role("button", name=method.title, exact=True).click()
+    expect(page.get_by_role("button", name=f"Method: {method.title}")).to_be_visible(timeout=60_000)
 
 
 def single_run(server: Server, project_id: str) -> Run:
@@ -91,6 +91,10 @@ def test_trained_run_can_be_exported_and_explained(page: Page, server: Server, t
     assert run.state == "finished"
     expect(page.get_by_text("Accuracy", exact=True).first).to_be_visible()
     page.get_by_role("tab", name="Errors").click()
+    expect(page.get_by_text(re.compile(r"predicted .+ \(\d+%\)")).first).to_be_visible()
+    page.get_by_test_id("stTabs").get_by_role("button", name="Explain").last.click()
+    expect(page.get_by_text("One of the").or_(page.get_by_text("Most confident mistake"))).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Back to Train").click()
     expect(page.get_by_text(re.compile(r"predicted .+ \(\d+%\)")).first).to_be_visible()
     page.get_by_role("tab", name="Export").click()
     page.get_by_role("button", name="Build zip").click()

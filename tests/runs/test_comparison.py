@@ -16,6 +16,7 @@ import pytest
 from netloom.document import Project, apply, write
 from netloom.runs.history.comparison import (
     as_csv,
+    best_finished,
     curve,
     difference,
     differing_paths,
@@ -177,6 +178,24 @@ def test_agent_metric_is_the_return_not_the_loss(home: Path) -> None:
     assert metrics(store.run(run.id)) == {"validation return": 206.4}
     store.update_run(run.id, summary={"objective": "classification", "best": best})
     assert metrics(store.run(run.id)) == {"validation loss": -206.4}
+
+
+def test_best_finished_run_has_the_best_value_of_the_newest_metric(home: Path) -> None:
+    store = open_store(home)
+    project_id = store.create_project(moons())
+
+    def run(value: float | None, measure: str = "accuracy", state: str = "finished") -> Run:
+        created = store.create_run(project_id, moons())
+        best = {} if value is None else {"best": {"loss": value, "measure": measure}}
+        put(store, created.id, state, summary={"objective": "classification", **best})
+        return store.run(created.id)
+
+    high, low, crashed = run(0.9), run(0.7), run(0.99, state="failed")
+    assert best_finished([crashed, low, high]) == high
+    other_metric, unmeasured = run(0.5, "loss"), run(math.nan)
+    assert best_finished([unmeasured, low, other_metric, high]) == high
+    assert best_finished([run(0.6, "loss"), low, other_metric, high]) == other_metric
+    assert best_finished([crashed]) is None
 
 
 @pytest.mark.parametrize("name", ["batch_loss", "weighted_loss", "turns_loss"])

@@ -17,6 +17,7 @@ from netloom.runs import fit_here, predict
 from netloom.tasks import tasks
 from netloom.training import OBJECTIVES, Evaluation
 from netloom.training.evaluation import compute_metrics
+from netloom.training.objectives.evaluation import Worst
 from netloom.training.objectives.tagging import Tagging
 from tests.networks import chain
 
@@ -195,3 +196,17 @@ def test_language_model_predicts_after_the_last_prompt_token(home: Path) -> None
     # A text that is too long keeps its end.
     truncated = trained.data.encode({"text": "x" * 200 + prompt})["text"]
     assert truncated[0, -len(prompt) :].tolist() == tokens[0, : len(prompt)].tolist()
+
+
+def test_mistakes_are_the_wrong_ones_and_the_most_confident_is_first_choice() -> None:
+    sure, doubtful = Worst(1, 0.9, "a", "b", 0.95), Worst(2, 2.0, "a", "b", 0.5)
+    right = Worst(3, 1.5, "a", "a", 0.4)
+    similar = Worst(4, 1.0, "similar", "similar, 0.20 apart", None, correct=True)
+    evaluation = Evaluation("test", 4, {}, worst=[doubtful, right, similar, sure])
+    assert evaluation.mistakes == [doubtful, sure]
+    assert evaluation.most_confident_mistake == sure
+    assert Evaluation("test", 1, {}, worst=[right]).most_confident_mistake is None
+    old = evaluation.as_json()
+    for item in old["worst"]:
+        del item["correct"]  # as an earlier release saved it
+    assert [item.row for item in Evaluation.from_json(old).worst] == [2, 3, 4, 1]

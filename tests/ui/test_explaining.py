@@ -18,16 +18,18 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
+from netloom.explain import GROUPS, registry
 from netloom.explain.core.baselines import choose, typical_row
 from netloom.explain.core.examples import read_example
 from netloom.explain.core.explanation import TITLES
 from netloom.explain.plots.explanation_plots import array_table
 from netloom.jobs import Pool
 from netloom.jobs.explanations import Attribution
-from netloom.store import open_store
+from netloom.store import Run, open_store
 from netloom.templates import templates
 from netloom.ui.components.figure_export import written
-from netloom.ui.explain.view import VIEWS, View
+from netloom.ui.explain.state import CompareWith
+from netloom.ui.explain.view import SECTIONS, VIEWS, View, find_view
 from netloom.ui.explain.views.training_trajectory import answers
 from tests.runs.examples import trained_here
 
@@ -39,6 +41,7 @@ OPENED = {
     "digits_cnn": ("input",),
 }
 TABLE, TEXT, IMAGE = OPENED
+WHY = "Most confident mistake on the test rows"
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +65,11 @@ def _use_trained_home(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     st.cache_data.clear()
 
 
-def load_page(name: str) -> AppTest:
+def load_page(name: str, **parameters: str) -> AppTest:
     (project,) = [row.id for row in open_store().list_projects(limit=9) if row.name == name]
     app = AppTest.from_file(str(PAGE), default_timeout=300)
-    app.query_params["project"] = project
+    for key, value in {"project": project, **parameters}.items():
+        app.query_params[key] = value
     return app.run()
 
 
@@ -76,18 +80,127 @@ def open_page(name: str) -> AppTest:
     return app
 
 
+def show_view(app: AppTest, name: str) -> None:
+    """Open a view by its section and its title."""
+    section = next(section for section in SECTIONS if name in [view.name for view in section.views])
+    app.segmented_control(key="section").set_value(section.name).run()
+    app.button_group(key=f"view {section.name}").set_value(name).run()
+
+
+def choose_method(app: AppTest, name: str) -> None:
+    app.session_state["method menu"] = True
+    app.run()
+    app.button(key=f"input method {name}").click().run()
+
+
 @pytest.mark.parametrize("name", OPENED)
 def test_each_view_opens(name: str) -> None:
     app = open_page(name)
     for view in OPENED[name]:
-        app.segmented_control(key="view").set_value(view).run()
+        show_view(app, view)
         assert not app.exception, view
         assert not app.error, (view, [item.value for item in app.error])
-        assert app.info or any(item.value.startswith(_summary(view)) for item in app.caption), view
+        assert app.info or any(item.value == _summary(view) for item in app.caption), view
 
 
 def _summary(name: str) -> str:
     return next(view.summary for view in VIEWS if view.name == name)
+
+
+@pytest.mark.parametrize("view", [view.name for view in VIEWS if view.compares])
+def test_each_view_compares_two_checkpoints(view: str) -> None:
+    app = open_page(TABLE)
+    show_view(app, view)
+    if any("attention" in item.value or "sub" in item.value for item in app.info):
+        return  # the view does not apply to this network
+    compare = next(item for item in app.selectbox if item.label == "Compare with")
+    compare.set_value(CompareWith.CHECKPOINT).run()
+    second = next(item for item in app.selectbox if item.label == "Second checkpoint")
+    second.select_index(len(second.options) - 1).run()
+    assert not app.exception
+    assert not app.error, [item.value for item in app.error]
+    assert any("Best weights" in item.value for item in app.markdown)
+
+
+def test_page_opens_the_most_confident_mistake() -> None:
+    app = open_page(TEXT)
+    evaluation = runs.evaluation(open_store(), run_of(TEXT).id)
+    assert evaluation is not None
+    mistake = evaluation.most_confident_mistake
+    assert mistake is not None
+    assert number_of(app).value == mistake.row
+    assert any(item.value == f"Row {mistake.row}. {WHY} ({mistake.confidence:.0%})." for item in app.caption)
+    assert all(item.is_mistake for item in evaluation.mistakes)
+    mistakes = next(item for item in app.selectbox if item.label.startswith("Mistakes"))
+    assert mistakes.label == f"Mistakes ({len(evaluation.mistakes)})"
+    mistakes.set_value(evaluation.mistakes[-1].row).run()
+    assert number_of(app).value == evaluation.mistakes[-1].row
+    assert not app.error
+
+
+def test_typed_row_is_explained_and_written_to_the_address() -> None:
+    app = open_page(TABLE)
+    run = runs.load_run(open_store(), run_of(TABLE).id)
+    row = int(run.data.split["train"][0])
+    number_of(app).set_value(row).run()
+    assert any(item.value.startswith(f"Row {row}, a training row.") for item in app.caption)
+    address = {name: "".join(app.query_params[name]) for name in ("run", "row", "view")}
+    assert address == {"run": run_of(TABLE).id, "row": str(row), "view": "input"}
+    assert not app.error
+
+
+@pytest.mark.parametrize(
+    ("link", "view", "compared"),
+    [
+        ("what-if", "what if", "none"),
+        ("overall", "overall", "none"),
+        ("Global", "overall", "none"),
+        ("training", "input", "checkpoint"),
+        ("Across checkpoints", "input", "checkpoint"),
+        ("compare", "input", "method"),
+        ("label-errors", "label errors", "none"),
+        ("attribution_flow", "flow", "none"),
+        *((view.slug, view.name, "none") for view in VIEWS),
+    ],
+)
+def test_view_names_of_links_lead_to_views(link: str, view: str, compared: str) -> None:
+    found = find_view(link)
+    assert found is not None
+    assert (found[0].name, found[1]) == (view, compared)
+
+
+def test_link_opens_its_row_and_view() -> None:
+    app = load_page(TABLE, row="17", view="influence")
+    assert not app.error
+    assert number_of(app).value == 17
+    assert app.segmented_control(key="section").value == "data"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"view": "nonsense"}, "which does not exist"),
+        ({"row": "-3"}, "is not a row number"),
+        ({"row": "99999"}, "the data has the rows 0 to 568"),
+        ({"run": "nonsense"}, "a run that this project does not have"),
+    ],
+)
+def test_link_to_what_does_not_exist_shows_a_message(parameters: dict[str, str], message: str) -> None:
+    app = load_page(TABLE, **parameters)
+    assert not app.exception
+    assert any(message in item.value.replace("\\", "") for item in app.warning), [item.value for item in app.warning]
+    assert any("Prediction: " in item.value for item in app.markdown)
+
+
+def number_of(app: AppTest) -> Any:
+    """The field of the row number."""
+    return next(item for item in app.number_input if item.label == "Row number")
+
+
+def run_of(name: str) -> Run:
+    store = open_store()
+    (run,) = [run for row in store.list_projects(limit=9) if row.name == name for run in store.runs(row.id)]
+    return run
 
 
 def test_prediction_shows_faithfulness_badge_and_numbers() -> None:
@@ -101,23 +214,27 @@ def test_prediction_shows_faithfulness_badge_and_numbers() -> None:
 
 def test_custom_text_gets_the_networks_prediction() -> None:
     app = open_page(TEXT)
-    app.segmented_control(key="examples Test rows").set_value("Custom input").run()
+    example_source(app).set_value("Custom input").run()
     app.text_area[0].set_value("how much money do I have").run()
     assert not app.exception
     assert not app.error
     store = open_store()
     (run,) = [run for row in store.list_projects(limit=9) if row.name == TEXT for run in store.runs(row.id)]
     prediction = runs.predict(runs.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
-    headings = [item.value for item in app.markdown if item.value.startswith("### Prediction")]
-    assert headings[0].replace("\\", "").startswith(f"### Prediction: **{prediction}**")
+    headings = [item.value for item in app.markdown if item.value.startswith("#### Prediction")]
+    assert headings[0].replace("\\", "").startswith(f"#### Prediction: **{prediction}**")
+
+
+def example_source(app: AppTest) -> Any:
+    return next(item for item in app.segmented_control if item.label == "Example")
 
 
 def test_custom_number_changes_the_prediction() -> None:
     app = open_page(TABLE)
     shares = _shares(app)
-    app.segmented_control(key="examples Test rows").set_value("Custom input").run()
+    example_source(app).set_value("Custom input").run()
     assert _shares(app) == shares
-    box = app.number_input[0]
+    box = next(item for item in app.number_input if str(item.key).startswith("own "))
     assert box.value is not None
     box.set_value(box.value * 3).run()
     assert not app.error
@@ -132,23 +249,50 @@ def _shares(app: AppTest) -> list[Any]:
 
 def test_unsupported_method_shows_the_reason() -> None:
     app = open_page(TEXT)
-    app.button_group(key="input method Gradients").set_value("deep_lift").run()
+    app.session_state["method menu"] = True
+    app.run()
+    assert app.button(key="input method deep_lift").disabled
+    assert any(item.value.startswith("Unavailable: ") for item in app.caption)
+    listed = [str(item.key) for item in app.button if str(item.key).startswith("input method ")]
+    assert listed == [f"input method {name}" for name in sorted(registry(), key=_place_in_menu)]
     assert not app.exception
-    assert any("does not support this network" in item.value for item in app.info)
+
+
+def _place_in_menu(name: str) -> tuple[int, int]:
+    return list(GROUPS).index(registry()[name].group), list(registry()).index(name)
+
+
+def test_method_of_layers_opens_the_layers_view_and_back() -> None:
+    app = open_page(TABLE)
+    choose_method(app, "layer_conductance")
+    assert app.button_group(key="view prediction").value == "layers"
+    assert app.session_state["method menu"] is False
+    assert any("completeness error" in item.value for item in app.markdown)
+    choose_method(app, "saliency")
+    assert app.button_group(key="view prediction").value == "input"
+    show_view(app, "layers")
+    assert any(item.value.startswith(registry()["layer_conductance"].summary) for item in app.caption)
+    assert not app.error
 
 
 def test_headline_buttons_lead_to_attention_and_back() -> None:
     app = open_page(TEXT)
     verdicts = (*TITLES.values(), "Faithfulness checks passed")
-    (sentence,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    sentence = sentence_of(app)
     assert any(verdict in sentence for verdict in verdicts)
     app.button(key="leads to attention").click().run()
-    assert app.segmented_control(key="view").value == "attention"
+    assert app.button_group(key="view prediction").value == "attention"
     assert any(re.search(r"head \d of layer \d", item.value) for item in app.markdown)
     app.button(key="leads to input").click().run()
-    assert app.segmented_control(key="view").value == "input"
+    assert app.button_group(key="view prediction").value == "input"
     assert sentence in [item.value for item in app.markdown]
     assert not app.exception
+
+
+def sentence_of(app: AppTest) -> str:
+    """The sentence below the picture."""
+    (sentence,) = [item.value for item in app.markdown if "(compared with" in item.value]
+    return str(sentence)
 
 
 def test_model_without_attention_has_no_attention_button() -> None:
@@ -162,13 +306,13 @@ def test_selected_baseline_and_steps_apply_to_the_explanations() -> None:
     class_name = app.selectbox(key=f"baseline class {run_id}").options[-1]
     app.selectbox(key=f"baseline class {run_id}").set_value(class_name).run()
     app.number_input(key=f"steps {run_id}").set_value(12).run()
-    (sentence,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    sentence = sentence_of(app)
     assert f"compared with the mean of the training rows of the class {class_name}" in sentence
     assert any("with 12 steps" in item.value for item in app.caption)
-    app.segmented_control(key="view").set_value("overall").run()
-    assert any(f"rows of the class {class_name}, over" in item.value.replace("\\", "") for item in app.caption)
-    app.segmented_control(key="view").set_value("input").run()
-    app.button_group(key="input method Gradients").set_value("saliency").run()
+    show_view(app, "overall")
+    assert any(f"rows of the class {class_name}, over" in item.value.replace("\\", "") for item in app.markdown)
+    show_view(app, "input")
+    choose_method(app, "saliency")
     assert any("does not use the chosen baseline and steps" in item.value for item in app.caption)
     assert not app.exception
 
@@ -218,7 +362,7 @@ def test_custom_baseline_row_is_used_as_entered(name: str, monkeypatch: pytest.M
     for field, values in run.data.encode(entered, run.fields).items():
         assert not torch.equal(values, run.data.inputs[field][number : number + 1])
         assert torch.equal(baseline_values(field), values)
-    (sentence,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
+    sentence = sentence_of(app)
     assert "compared with a row of your own" in sentence
 
 
@@ -304,7 +448,7 @@ def test_tagging_target_is_selected_by_word_and_tag() -> None:
 def test_long_texts_are_shown_outside_the_table() -> None:
     def page() -> None:
         from netloom.data import Example
-        from netloom.ui.explain.page import show_whole_example
+        from netloom.ui.explain.example_picker import show_whole_example
         from netloom.ui.explain.views.influence import show_row
 
         show_whole_example(Example(1, "", columns={"first": "put on some music by Ben", "age": 41.0}))

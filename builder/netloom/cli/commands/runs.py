@@ -97,10 +97,11 @@ def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     for output in result.outputs or ():
         text = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
         lines += ["", text]
-    if result.worst:
+    if result.mistakes:
         header = ("row", "loss", "true", "predicted", "confidence")
         worst = [
-            (item.row, number(item.loss), item.target, item.predicted, _cell(item.confidence)) for item in result.worst
+            (item.row, number(item.loss), item.target, item.predicted, _cell(item.confidence))
+            for item in result.mistakes
         ]
         lines += ["", "Worst examples:", table(header, worst[:5], right=("row", "loss", "confidence"))]
     return lines

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 # The headings of the list of methods, in this order.
-GRADIENTS, PERTURBATION, SHAPLEY, LAYERS, ATTENTION = (
-    "Gradients",
+GRADIENTS, PERTURBATION, SHAPLEY, ATTENTION, LAYERS = (
+    "Gradient",
     "Perturbation",
-    "Shapley and surrogates",
-    "Layers",
+    "Shapley & surrogate",
     "Attention",
+    "Layer",
 )
 # What the methods of each group do, in plain words.
 GROUPS = {
     GRADIENTS: "Follow the slope of the score back to the input.",
     PERTURBATION: "Hide parts of the input and watch the score.",
     SHAPLEY: "Share the score among the features, or fit a simple model around the example.",
-    LAYERS: "Look at the units inside the network.",
     ATTENTION: "Read the attention weights of the network.",
+    LAYERS: "Look at the units inside the network.",
 }
-FIRST_METHODS = ("integrated_gradients", "saliency", "occlusion")
+FIRST_METHODS = ("integrated_gradients", "saliency", "occlusion", "layer_conductance")
 
 
 @dataclass(frozen=True)

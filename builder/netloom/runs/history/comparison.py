@@ -138,16 +138,46 @@ def metrics(run: Run) -> dict[str, float]:
     """Return the metrics of a run as far as its worker has reported them: the best on the monitored rows, and
     test metrics."""
     values_by_name = {}
-    best = run.summary.get("best") or {}
-    value = best.get("loss")
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        measure = best.get("measure", "loss")
+    value = _best_value(run)
+    if value is not None:
+        _, split, measure = _monitored(run)
         objective = OBJECTIVES.get(run.summary.get("objective", ""))
         # The loss of an agent is its negative mean return.
         if objective is not None and objective.task.environment and measure == "loss":
             measure, value = "return", -value
-        values_by_name[f"{monitored_split(run.summary)} {measure}"] = float(value)
+        values_by_name[f"{split} {measure}"] = value
     return values_by_name | {f"test {name}": value for name, value in test_metrics(run)}
+
+
+def best_finished(runs: Sequence[Run]) -> Run | None:
+    """Return the finished run with the best value of its monitored metric; None if no run has finished.
+
+    `runs` are listed from the newest. Only runs with the task and the monitored metric of the newest one are
+    comparable with it.
+    """
+    finished = [run for run in runs if run.state == "finished"]
+    if not finished:
+        return None
+    kind = _monitored(finished[0])
+    comparable = [run for run in finished if _monitored(run) == kind and _best_value(run) is not None]
+    if not comparable:
+        return finished[0]
+    objective = OBJECTIVES.get(kind[0])
+    rises = objective is not None and objective.task.higher_is_better(kind[-1])
+    # Among equals, the first of the list, which is the newest.
+    return min(comparable, key=lambda run: (-1 if rises else 1) * (_best_value(run) or 0.0))
+
+
+def _monitored(run: Run) -> tuple[str, str, str]:
+    """Return the task of a run, and the split and the metric that chose its best weights."""
+    best = run.summary.get("best") or {}
+    return run.summary.get("objective", ""), monitored_split(run.summary), best.get("measure", "loss")
+
+
+def _best_value(run: Run) -> float | None:
+    """Return the best value of the monitored metric; None if there is none, or it is not finite."""
+    value = (run.summary.get("best") or {}).get("loss")
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def test_metrics(run: Run) -> list[tuple[str, float]]:

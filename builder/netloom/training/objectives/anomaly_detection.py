@@ -83,7 +83,14 @@ class AnomalyDetection(Reconstruction):
                 "threshold": threshold,
             },
             worst=[
-                Worst(int(rows[i]), float(error[i]), data.target_text(int(rows[i])), _word(bool(predicted[i])), None)
+                Worst(
+                    int(rows[i]),
+                    float(error[i]),
+                    data.target_text(int(rows[i])),
+                    _word(bool(predicted[i])),
+                    None,
+                    correct=bool(predicted[i] == unusual[i]),
+                )
                 for i in worst
             ],
             panels=side_by_side(output, data, rows, error),

@@ -155,13 +155,23 @@ class OutputEvaluation(TypedDict):
 
 @dataclass(frozen=True)
 class Worst:
-    """A row of the data on which the network is most wrong."""
+    """One of the rows with the largest loss.
+
+    `confidence` is the probability of the prediction. `correct` is set where the texts of a correct prediction and of
+    its target differ.
+    """
 
     row: int
     loss: float
     target: str
     predicted: str
     confidence: float | None
+    correct: bool = False
+
+    @property
+    def is_mistake(self) -> bool:
+        """Whether the prediction is wrong; for numbers, every deviation from the target is."""
+        return not self.correct and self.predicted != self.target
 
 
 @dataclass(frozen=True)
@@ -199,6 +209,16 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     # Findings of the data quality check that invalidate these metrics, such as leakage.
     caveats: list[Caveat] = field(default_factory=list)
+
+    @property
+    def mistakes(self) -> list[Worst]:
+        """The wrong predictions among the rows with the largest loss, largest loss first."""
+        return [item for item in self.worst if item.is_mistake]
+
+    @property
+    def most_confident_mistake(self) -> Worst | None:
+        """The mistake with the largest confidence; without confidences, that with the largest loss."""
+        return max(self.mistakes, key=lambda item: item.confidence or 0.0, default=None)  # the first of equal ones
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -97,6 +97,7 @@ class Segmentation(Objective):
                     data.target_text(int(rows[i])),
                     f"{float(right[i]):.1%} of its pixels correct",
                     None,
+                    correct=bool(right[i] == 1),
                 )
                 for i in order[:WORST]
             ],

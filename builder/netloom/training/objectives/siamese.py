@@ -116,7 +116,14 @@ class Siamese(Objective):
                 **curves(truth, near),
             },
             worst=[
-                Worst(int(rows[i]), float(costs[i]), classes[truth[i]], _told(classes[guess[i]], float(apart[i])), None)
+                Worst(
+                    int(rows[i]),
+                    float(costs[i]),
+                    classes[truth[i]],
+                    _told(classes[guess[i]], float(apart[i])),
+                    None,
+                    correct=bool(truth[i] == guess[i]),
+                )
                 for i in costs.argsort(descending=True)[:WORST].tolist()
             ],
         )

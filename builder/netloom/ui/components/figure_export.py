@@ -39,7 +39,7 @@ def chart(figure: go.Figure, *, key: str, name: str, table: Table | None = None)
 
 def exports(name: str, *, key: str, figure: str = "", svg: str = "", table: Table | None = None) -> None:
     """Draw buttons that download the Plotly figure of the key `figure`, or the image `svg`, and the numbers `table`."""
-    payload = {"name": _filename(name), "chart": figure, "svg": svg, "csv": written(table) if table else ""}
+    payload = {"name": _filename(name), "chart": str(figure), "svg": svg, "csv": written(table) if table else ""}
     _component()(key=key, data=payload)
 
 

@@ -1,95 +1,218 @@
-"""The Explain page: the choice of a run, its weights and an example, the prediction, and a view that explains it."""
+"""The Explain page: a view of a trained network, the picture first, with the choice of run, example and method beside
+it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from netloom import runs
-from netloom.data import DataError, Example
+from netloom import runs as all_runs
+from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.explain import ExplainError
-from netloom.explain.core.examples import read_example as read_example
-from netloom.explain.core.prediction import ExamplePrediction
+from netloom.explain.core.examples import read_example
 from netloom.explain.core.targets import target_names
 from netloom.jobs import JobError, RunWeights
-from netloom.jobs.inspection import Answer, Inspect, Inspection
+from netloom.jobs.inspection import Inspect, Inspection
+from netloom.runs.history.comparison import best_finished
 from netloom.store import Run, StoreError
+from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.weight_files import CheckpointError
-from netloom.ui.components.page_state import has_value, set_value
 from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.explain.baseline_picker import picked_baseline
-from netloom.ui.explain.custom_example import custom_example
-from netloom.ui.explain.headline import visible
+from netloom.ui.explain.compare_mode import OtherSide, choose_other_side
+from netloom.ui.explain.example_picker import (
+    Suggestion,
+    choose_example,
+    row_of,
+    suggested_row,
+    why_text,
+)
+from netloom.ui.explain.method_menu import method_menu, method_of
+from netloom.ui.explain.mistakes import back_link
+from netloom.ui.explain.navigation import choose_view, followed_link, write_address
 from netloom.ui.explain.open_run import OpenRun, open_run
+from netloom.ui.explain.prediction import show_prediction
+from netloom.ui.explain.side_by_side import draw_comparison
 from netloom.ui.explain.state import ExplainState, Key
-from netloom.ui.explain.view import VIEWS, Row, Target, ViewContext
+from netloom.ui.explain.view import MethodUse, Places, Row, Target, View, ViewContext
 from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.jobs import ask, computed
-from netloom.ui.train.episodes import chosen_step
-from netloom.ui.train.results import show_example
+from netloom.ui.shell.jobs import ask
 
 CHECKPOINTS = {"best": "Best", "last": "Last"}
-TEST, WORST, OWN, EPISODES = "Test rows", "Largest loss", "Custom input", "Episodes"
-SURE = 4
+CUSTOM_WORD = "Custom input"
 FIRST_ENTITY = "First predicted entity"
 TARGET_HELP = (
     "The output that is explained, called the target in Captum. Choose another one to ask why it was not predicted."
 )
-# The longest text that fits into a cell, and the part of a very long one that is shown.
-CUT, MOST_LETTERS = 20, 2000
+RUN_HELP = "The page opens the run that you chose on another page, or else the finished run with the best metric."
+# A grid instead of columns, so that a narrow screen shows the controls between the picture and the details.
+LAYOUT = """<style>
+@media (min-width: 900px) {
+  .st-key-explain-layout { display: grid; grid-template: auto 1fr / minmax(0, 2.7fr) minmax(250px, 1fr);
+    column-gap: 2.2rem; }
+  .st-key-explain-layout > :nth-child(2) { grid-area: 1 / 2 / 3 / 3; }
+  .st-key-explain-layout > :nth-child(3) { grid-area: 2 / 1; }
+}
+@media (max-width: 640px) {
+  .st-key-explain-header { gap: 0.4rem; }
+  .st-key-explain-header > :first-child { flex: 1 0 100%; }
+  .st-key-explain-header h3, .st-key-explain-layout h4 { font-size: 1.15rem; padding: 0; }
+  .st-key-explain-header button { padding-inline: 0.6rem; }
+  /* The same picture is beside the controls. */
+  [class*=st-key-explain-beside] { display: none; }
+}
+</style>"""
+ERRORS = (ExplainError, DataError, StoreError, JobError, OSError, CheckpointError)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run with the chosen weights and the available explanations."""
+    """A run with the chosen weights, the available explanations, and its evaluation on the test rows."""
 
     trained: OpenRun
     weights: RunWeights
     inspection: Inspection
+    evaluation: Evaluation | None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """The places of the controls beside the picture, from top to bottom."""
+
+    method: DeltaGenerator
+    example: DeltaGenerator
+    probabilities: DeltaGenerator
+    controls: DeltaGenerator
+    preview: DeltaGenerator
+    model: DeltaGenerator
 
 
 def page(live: Live) -> None:
     """Draw the Explain page."""
     runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
-    st.subheader(escape(live.project.name))
     if not runs:
+        st.subheader(escape(live.project.name))
         st.info("This project has no trained run yet. Train the network first, then explain its predictions here.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
         return
-    left, right = st.columns([1, 2.6], gap="large")
-    with left:
+    linked_run, problems = followed_link([run.id for run in runs])
+    if linked_run:
+        session.choose(live.id, linked_run)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key=Key.HEADER):
+        st.subheader(escape(live.project.name), width="content", anchor=False)
+        view = choose_view()
+        back_link(live)
+    st.html(LAYOUT)
+    with st.container(key=Key.LAYOUT):
+        main, beside, details = st.container(), st.container(), st.container()
+    with main:
+        head, body = st.container(), st.container()
+    with beside:
+        aside = Aside(*(st.container() for _ in fields(Aside)))
+    for problem in problems:
+        head.warning(escape(problem))
+    with body:
+        _chosen_view(live, runs, view, aside, Places(head, aside.controls, aside.probabilities, details))
+
+
+def _chosen_view(live: Live, runs: Sequence[Run], view: View, aside: Aside, places: Places) -> None:
+    with aside.model:
         run_id = _run(live, runs)
         checkpoint = _checkpoint(live, run_id)
-        try:
-            loaded = _loaded(live, RunWeights(run_id, checkpoint, _written(live, run_id)))
-        except (DataError, StoreError, OSError, CheckpointError, JobError) as error:
-            show_error(error)
-            return
+    try:
+        loaded = _loaded(live, RunWeights(run_id, checkpoint, _written(live, run_id)))
         methods = loaded.inspection.methods
         refused = [method for method in methods if not method.available]
         if len(refused) == len(methods):
             st.info(f"This network cannot be explained: {escape(refused[0].reason)}")
             return
-        try:
-            row = _row(live, loaded.trained)
-        except (DataError, CheckpointError) as error:
-            show_error(error)
-            return
-        target = choose_target(loaded.trained, row)
-        try:
-            options = picked_baseline(loaded.trained)
-        except DataError as error:
-            show_error(error)
-            return
-    with right:
-        _answer_and_view(live, loaded, row, target, options)
+        context, other = _choices(live, loaded, view, aside, places)
+    except ERRORS as error:
+        show_error(error)
+        return
+    write_address(run_id, context.row, view)
+    reason = view.reason(context)
+    if reason:
+        st.info(escape(reason), icon=":material/block:")
+        return
+    try:
+        if view.shows_prediction and other is None:
+            show_prediction(context, context.answer.prediction, context.answer.example)
+        if other is None:
+            view.draw(context)
+        else:
+            draw_comparison(view, context, other, partial(_open_other, live))
+    except ERRORS as error:
+        show_error(error)
+    with places.details:
+        st.caption(view.summary)
+
+
+def _choices(
+    live: Live, loaded: Loaded, view: View, aside: Aside, places: Places
+) -> tuple[ViewContext, OtherSide | None]:
+    """Draw the choices of a view, and return its context and what it is compared with."""
+    trained, methods = loaded.trained, loaded.inspection.methods
+    suggestion = suggested_row(trained, loaded.evaluation)
+    _apply_linked_row(trained, places.head)
+    row: Row = row_of(trained, suggestion)
+    target: Target = None
+    if view.reads_example:
+        with aside.example:
+            row = choose_example(trained, loaded.evaluation, suggestion, aside.preview)
+    if view.has_target:
+        with aside.preview:
+            target = choose_target(trained, row)
+    options: dict[str, Any] = {}
+    if view.has_baseline:
+        with aside.model:
+            options = picked_baseline(trained)
+    method = method_of(view, methods)
+    context = ViewContext(
+        live=live,
+        trained=trained,
+        weights=loaded.weights,
+        row=row,
+        why=_why(view, loaded, row, suggestion),
+        target=target,
+        method=method,
+        options=options,
+        folder=live.store.artifacts(trained.run.id).local_directory(),
+        inspection=loaded.inspection,
+        places=places,
+    )
+    with aside.method:
+        if view.method_use is not MethodUse.NONE:
+            method_menu(view, methods, method)
+        return context, choose_other_side(view, context)
+
+
+def _why(view: View, loaded: Loaded, row: Row, suggestion: Suggestion) -> str:
+    if not view.reads_example or not isinstance(row, int):
+        return ""
+    return why_text(loaded.trained, row, loaded.evaluation, suggestion)
+
+
+def _apply_linked_row(trained: OpenRun, place: DeltaGenerator) -> None:
+    """Choose the row of a link that opened the page, if the data has it."""
+    state, last = ExplainState.current(), trained.data.schema.rows - 1
+    row, state.linked_row = state.linked_row, None
+    if row is None:
+        return
+    if row > last:
+        place.warning(f"The link names row {row:,}, but the data has the rows 0 to {last:,}.")
+        return
+    state.rows[trained.run.id] = row
+    state.sources.pop(trained.run.id, None)
 
 
 def _written(live: Live, run_id: str) -> float:
@@ -97,18 +220,22 @@ def _written(live: Live, run_id: str) -> float:
     return live.store.artifacts(run_id).weights_written_at()
 
 
-def _run(live: Live, runs: list[Run]) -> str:
+def _run(live: Live, runs: Sequence[Run]) -> str:
     by_id = {run.id: run for run in runs}
+    best = best_finished(runs)
     chosen = session.chosen_run()
-    index = list(by_id).index(chosen) if chosen in by_id else 0
-    labels = unique_labels({run.id: _name(run) for run in runs})
-    run_id = st.selectbox("Run", list(by_id), index=index, format_func=labels.__getitem__)
+    if chosen not in by_id:
+        chosen = (best or runs[0]).id
+    labels = unique_labels({run.id: _name(run, is_best=run is best and len(runs) > 1) for run in runs})
+    run_id = st.selectbox(
+        "Run", list(by_id), index=list(by_id).index(chosen), format_func=labels.__getitem__, help=RUN_HELP
+    )
     session.choose(live.id, run_id)
-    return run_id
+    return str(run_id)
 
 
-def _name(run: Run) -> str:
-    return f"{run.title[:60]} · {run.state} · {at(run.created_at)}"
+def _name(run: Run, *, is_best: bool) -> str:
+    return f"{run.title[:60]} · {run.state} · {at(run.created_at)}{' · best' if is_best else ''}"
 
 
 def _checkpoint(live: Live, run_id: str) -> str:
@@ -131,56 +258,18 @@ def _checkpoint(live: Live, run_id: str) -> str:
 
 def _loaded(live: Live, weights: RunWeights) -> Loaded:
     """Return the run; a worker loads the network while the page reads the data."""
+    trained, inspection = _open_other(live, weights)
+    return Loaded(trained, weights, inspection, all_runs.evaluation(live.store, weights.run_id))
+
+
+def _open_other(live: Live, weights: RunWeights) -> tuple[OpenRun, Inspection]:
     inspecting = ask(Inspect(weights), "Loading the network …")
     trained = in_background(partial(open_run, live.store, weights.run_id, weights.written), "Reading the data …")
-    return Loaded(trained, weights, inspecting.result())
-
-
-def _row(live: Live, trained: OpenRun) -> Row:
-    """Draw the choice of the example, and return it: a test row, a row with a large loss, a custom one, or a step of an
-    agent's episode."""
-    run_id = trained.run.id
-    evaluation = runs.evaluation(live.store, run_id)
-    sources = [TEST, *([WORST] if evaluation and evaluation.worst else []), OWN]
-    if evaluation and evaluation.episodes:
-        sources = [EPISODES, OWN]
-    source = st.segmented_control(
-        "Example",
-        sources,
-        default=sources[0],
-        required=True,
-        wrap=True,
-        key=Key.EXAMPLES.of(sources[0]),
-        help="The input whose prediction is explained. Custom input: type, draw, upload or record one.",
-    )
-    if evaluation and evaluation.episodes and source != OWN:
-        return chosen_step(trained.data, evaluation.episodes, run_id)
-    rows = (
-        [worst.row for worst in evaluation.worst]
-        if evaluation and source == WORST
-        else trained.data.split["test"].tolist()
-    )
-    label = "Start from example" if source == OWN else "Example number"
-    place = st.slider(label, 1, len(rows), 1, key=Key.EXAMPLE.of(run_id, source)) if len(rows) > 1 else 1
-    row = int(rows[place - 1])
-    with st.container(border=True):
-        if source == OWN:
-            return custom_example(trained.data, trained.data.row(row), f"{run_id} {row}")
-        example = trained.data.example(row)
-        show_whole_example(example)
-        st.caption(f"Row {row} · {escape(trained.data.schema.target.name)}: **{escape(example.target[:120])}**")
-    return row
-
-
-def show_whole_example(example: Example) -> None:
-    """Draw the example, with long texts of columns below the others, because a table would cut them."""
-    long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
-    show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
-    for name, text in long.items():
-        st.markdown(f"**{escape(name)}**  \n{escape(text[:MOST_LETTERS])}")
+    return trained, inspecting.result()
 
 
 def choose_target(trained: OpenRun, row: Row) -> Target:
+    """Draw the choice of the explained output, and return it; None for the prediction."""
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.type.is_text:
         return {"position": st.slider("Output token", 1, trained.data.schema.target.shape[0], 1, help=TARGET_HELP) - 1}
@@ -208,63 +297,6 @@ def _word(trained: OpenRun, row: Row) -> int | None:
         "Word",
         [-1, *range(len(words))],
         format_func=lambda place: FIRST_ENTITY if place < 0 else f"{place + 1} · {words[place]}",
-        key=Key.WORD.of(row if isinstance(row, int) else OWN, len(words)),
+        key=Key.WORD.of(row if isinstance(row, int) else CUSTOM_WORD, len(words)),
     )
     return None if chosen < 0 else int(chosen)
-
-
-def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, options: dict[str, Any]) -> None:
-    trained, weights = loaded.trained, loaded.weights
-    try:
-        answer = computed(Answer(weights, row, target), "Computing the prediction …")
-    except (ExplainError, DataError, JobError) as error:
-        show_error(error)
-        return
-    _answer(trained, answer)
-    folder = live.store.artifacts(trained.run.id).local_directory()
-    method = _method(loaded.inspection)
-    context = ViewContext(live, trained, weights, row, target, answer, method, options, folder, loaded.inspection)
-    reasons = {view.name: view.reason(context) for view in VIEWS}
-    views = {view.name: view for view in VIEWS}
-    labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
-    if not has_value(Key.VIEW):
-        set_value(Key.VIEW, VIEWS[0].name)  # instead of a default, as buttons set this value as well
-    name = st.segmented_control(
-        "View",
-        list(views),
-        format_func=labels.__getitem__,
-        required=True,
-        key=Key.VIEW,
-        label_visibility="collapsed",
-        wrap=True,
-    )
-    view = views[str(name)]
-    if reasons[view.name]:
-        st.info(escape(reasons[view.name]), icon=":material/block:")
-        return
-    st.caption(f"{view.summary} Target: {escape(answer.target.quantity)}." if view.of_answer else view.summary)
-    try:
-        view.draw(context)
-    except (ExplainError, DataError, StoreError, JobError, OSError) as error:
-        show_error(error)
-
-
-def _method(inspection: Inspection) -> str:
-    """Return the last chosen method, or else the first available one."""
-    fitting = [method.name for method in inspection.methods if method.available]
-    chosen = ExplainState.current().method
-    return chosen if chosen in fitting else fitting[0]
-
-
-def _answer(trained: OpenRun, answered: ExamplePrediction) -> None:
-    """Draw the prediction, whether it is correct, and its probabilities."""
-    text, truth, mark = answered.prediction.text, answered.example.target, ""
-    if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:
-        right = text == truth
-        verdict = "correct" if right else f"incorrect, the label is {truth[:40]}"
-        mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {escape(verdict)}]"
-    st.markdown(f"### Prediction: **{escape(visible(text)[:80])}**{mark}")
-    shares = sorted(answered.prediction.probabilities.items(), key=lambda item: -item[1])[:SURE]
-    if shares:
-        for column, (name, share) in zip(st.columns(SURE), shares, strict=False):
-            column.progress(min(max(share, 0.0), 1.0), f"{escape(visible(name)[:30])}: {share:.1%}")

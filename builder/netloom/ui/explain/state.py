@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 
@@ -38,19 +42,84 @@ class Playback:
     label: str
 
 
+class CompareWith(StrEnum):
+    """What a view is compared with."""
+
+    NONE = "none"
+    METHOD = "method"
+    CHECKPOINT = "checkpoint"
+    RUN = "run"
+
+
+@dataclass(frozen=True)
+class Address:
+    """The parameters of the page's address: a run, a row of its data, and a view; "" for a parameter that is absent."""
+
+    run: str = ""
+    row: str = ""
+    view: str = ""
+
+
 @dataclass
 class ExplainState(PageState):
-    """The last chosen method, the methods that the browser showed last, the last upload and the last concept test."""
+    """What the page shows, so that it is the same after a visit to another page.
 
-    method: str = ""
-    listed_methods: tuple[str, ...] = ()
+    Attributes:
+        view: The name of the view.
+        section_views: The last view of each section, by the name of the section.
+        methods: The last chosen method of each `MethodUse`, by its name.
+        method_chosen: Whether the menu has just chosen a method that the page does not show yet.
+        rows: The row of each run, by its id.
+        sources: Where the example comes from, by the id of the run.
+        linked_row: The row of a link that was followed, until the page has checked that it exists.
+        address: The address that the page wrote last. Another one is a link that was followed.
+        came_from: The page whose worst examples linked here; "" if none did.
+    """
+
+    view: str = ""
+    section_views: dict[str, str] = field(default_factory=dict)
+    compare_with: CompareWith = CompareWith.NONE
+    methods: dict[str, str] = field(default_factory=dict)
+    method_chosen: bool = False
+    rows: dict[str, int] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    linked_row: int | None = None
+    address: Address = Address()
+    came_from: str = ""
     upload: ReadUpload | None = None
     concept_test: ConceptTest | None = None
     playback: Playback | None = None
 
 
+_side: ContextVar[str] = ContextVar("side", default="")
+
+
+def current_side() -> str:
+    """Return the side of a comparison that is drawn now; "" for the first one, or without a comparison."""
+    return _side.get()
+
+
+@contextmanager
+def keys_of(side: str) -> Iterator[None]:
+    """Draw widgets with keys of their own, because a comparison draws the same view twice."""
+    token = _side.set(side)
+    try:
+        yield
+    finally:
+        _side.reset(token)
+
+
 class Key(WidgetKey):
-    """The keys of the explain page's widgets."""
+    """The keys of the explain page's widgets. Those of the second side of a comparison begin with its name."""
+
+    def __str__(self) -> str:
+        return f"{current_side()}{self.value}"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def of(self, *parts: object) -> str:
+        return " ".join([str(self), *map(str, parts)])
 
     ATTACK = "attack"
     ATTACK_EXAMPLE = "attacked"
@@ -70,12 +139,13 @@ class Key(WidgetKey):
     ATTENTION_RELEVANCE = "attention words"
     ATTENTION_STATISTICS = "attention numbers export"
     ATTENTION_WEIGHTS = "attention way"
+    BACK = "back"
     BASELINE = "baseline"
+    BESIDE = "explain-beside"
     BASELINE_CLASS = "baseline class"
     BASELINE_ROW = "baseline row"
     CHECKPOINTS = "scrub"
     CHECKPOINT_AGREEMENT = "scrub agreement"
-    CHECKPOINT_METHOD = "scrub method"
     CHECKPOINT_SCORE = "scrub answer"
     COMPARE_CHECKPOINT = "compare at"
     COMPARE_DIFFERENCE = "compare difference"
@@ -83,8 +153,10 @@ class Key(WidgetKey):
     COMPARE_FIRST = "compare first"
     COMPARE_POINTS = "compare points"
     COMPARE_RUN = "compare run"
+    COMPARE_METHOD = "compare method"
     COMPARE_SECOND = "compare second"
     COMPARE_WITH = "compare with"
+    CONCEPT = "concept"
     CONCEPT_CHART = "concepts"
     CONCEPT_MAXIMUM = "concept high"
     CONCEPT_MINIMUM = "concept low"
@@ -105,7 +177,6 @@ class Key(WidgetKey):
     GLOBAL_BARS = "overall bars"
     GLOBAL_BY_PREDICTION = "overall by answer"
     GLOBAL_MAPS = "overall maps"
-    GLOBAL_METHOD = "overall method"
     GLOBAL_PROFILE = "overall profile"
     GLOBAL_ROWS = "overall rows"
     GLOBAL_SWARM = "overall swarm"
@@ -114,22 +185,28 @@ class Key(WidgetKey):
     GLOBAL_WORST = "overall worst"
     INFLUENCE_CHART = "influence"
     INFLUENCE_LOSS = "influence of"
-    INFLUENCE_VIEW = "influence which"
     INPUT = "input"
     INPUT_BESIDE = "input beside"
     INPUT_CHART = "input way"
     INPUT_OPACITY = "input opacity"
     INPUT_SIGN = "input sign"
     LABEL_ERRORS = "suspects"
+    EXPLAIN_ROW = "explain row"
+    HEADER = "explain-header"
+    LAYOUT = "explain-layout"
     LEADS_TO = "leads to"
     METHOD = "input method"
-    METHOD_GROUP = "input kind"
+    METHOD_MENU = "method menu"
+    MISTAKES = "mistakes"
     NEURON = "neuron"
     NODE = "node"
     RANDOMIZATION_TEST = "input randomise"
     ROBUSTNESS_CLASSES = "robustness classes"
     ROBUSTNESS_CURVE = "robustness curve"
     STEPS = "steps"
+    ROW = "row"
+    RUN = "run"
+    SECTION = "section"
     VIEW = "view"
     WEIGHTS = "weights"
     WORD = "word"

@@ -9,16 +9,20 @@ from typing import Any
 import streamlit as st
 
 from netloom.core.text import size
+from netloom.data import DataError, prepare
 from netloom.editing.live import Live
 from netloom.runs import ACTIVE, continuation
+from netloom.runs import evaluation as evaluation_of
 from netloom.runs.history import records, reproduction, snapshots
 from netloom.runs.history.comparison import document
 from netloom.runs.history.run_table import RunTable, matching, run_table
 from netloom.runs.resources.capacity import places
 from netloom.runs.resources.energy import sentence
 from netloom.store import Run, Store, StoreError
+from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import escape, unique_labels
+from netloom.ui.explain.mistakes import RUNS
 from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend
 from netloom.ui.runs.run_columns import column_titles, columns_bar, groups_table, shown_columns, value_columns
@@ -26,9 +30,12 @@ from netloom.ui.runs.run_export import hand_over
 from netloom.ui.runs.state import Filters, Key, RunsState
 from netloom.ui.runs.sweeps import sweep_section
 from netloom.ui.shell import identity, notifications, session
-from netloom.ui.shell.errors import guard
+from netloom.ui.shell.background import in_background
+from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.recovery import offer_recovery
+from netloom.ui.train.results import worst_examples
 from netloom.ui.train.run_monitor import STATES
+from netloom.ui.train.state import WORST_TAB
 
 REFRESH_S = 2.0
 LIMIT = 1_000
@@ -194,11 +201,22 @@ def _selected_run(live: Live, run: Run) -> None:
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
     store = live.store
-    open_it, more, branch, again, names, away = st.columns(6)
+    open_it, why, more, branch, again, names, away = st.columns(7)
     if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=Key.OPEN.of(run.id)):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/train.py")
     ended = run.state not in ACTIVE
+    has_weights = bool(store.artifacts(run.id).weights_written_at())
+    if why.button(
+        "Explain",
+        icon=":material/visibility:",
+        width="stretch",
+        key=Key.EXPLAIN.of(run.id),
+        disabled=not (ended and has_weights),
+        help="Explain the predictions of this run",
+    ):
+        session.choose(run.project_id, run.id)
+        st.switch_page("pages/explain.py")
     with more.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
         extend(store, run)
     with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
@@ -215,6 +233,32 @@ def _selected_run(live: Live, run: Run) -> None:
         if delete(store, run):
             st.rerun()
     _repeated(store, run)
+    _worst_examples(store, run)
+
+
+def _worst_examples(store: Store, run: Run) -> None:
+    """Draw the mistakes of a run, which link to their explanations; only when they are opened, as this reads the
+    data."""
+    key = Key.WORST.of(run.id)
+    if run.state in ACTIVE or not run.summary.get("test"):
+        return
+    place = st.expander(WORST_TAB, icon=":material/error_outline:", key=key, on_change="rerun")
+    if not place.open:
+        return
+    with place:
+        try:
+            evaluation = evaluation_of(store, run.id)
+            choice = store.artifacts(run.id).project().data
+            data = in_background(partial(prepare, choice, store.home), "Reading the data …")
+        except (DataError, CheckpointError) as error:
+            show_error(error)
+            return
+        if evaluation is None:
+            st.caption("This run was not evaluated on test rows, so there are no worst examples.")
+        elif not evaluation.episodes:
+            worst_examples(run, evaluation, data, RUNS)
+        else:
+            st.caption("An agent has episodes instead of test rows. Open the run to see them.")
 
 
 def _branch(store: Store, run: Run) -> None:

@@ -28,6 +28,7 @@ class Key(WidgetKey):
     CURVE_SMOOTHING = "smoothing"
     DELETE = "delete"
     DESCRIBE = "describe"
+    EXPLAIN = "explain"
     EXTEND = "extend"
     EXTEND_EPOCHS = "more"
     FILTER_PROJECT = "of"
@@ -68,6 +69,7 @@ class Key(WidgetKey):
     TRIALS = "trials"
     TRIALS_OF = "trials of"
     USE_BEST = "use best"
+    WORST = "worst"
 
 
 @dataclass(frozen=True)

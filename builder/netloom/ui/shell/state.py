@@ -64,6 +64,8 @@ class Query(StrEnum):
     RUN = "run"
     NETWORK = "network"
     DOCUMENT = "open"
+    ROW = "row"
+    VIEW = "view"
 
     def get(self) -> str | None:
         """Return the value in the address, if there is one."""

@@ -26,6 +26,7 @@ from netloom.ui.components.charts import confusion_chart, residual_charts, serie
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import escape
+from netloom.ui.explain.mistakes import TRAIN, explain_button
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, prefetch
@@ -200,20 +201,27 @@ def heading(name: str) -> str:
 
 
 def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
-    """Draw the test rows with the largest loss."""
+    """Draw the mistakes on the test rows, largest loss first."""
     try:
         choice = live.store.artifacts(run.id).project().data
         data = in_background(partial(prepare, choice, live.store.home), "Reading the data …")
     except DataError as error:
         show_error(error)
         return
-    if not evaluation.worst:
+    worst_examples(run, evaluation, data, TRAIN)
+
+
+def worst_examples(run: Run, evaluation: Evaluation, data: Prepared, page: str) -> None:
+    """Draw the mistakes with the largest loss, each with a link to its explanation. `page` is the page that shows
+    them."""
+    if not evaluation.mistakes:
         generated = "Generated examples have no true answer, so there are no worst examples."
         none = "This task has no single true answer per row, so there are no worst examples."
-        st.caption(generated if LIKENESS in evaluation.metrics else none)
+        correct = "All test rows are predicted correctly, so there are no worst examples."
+        st.caption(generated if LIKENESS in evaluation.metrics else correct if evaluation.worst else none)
         return
     columns = st.columns(5)
-    for place, worst in enumerate(evaluation.worst):
+    for place, worst in enumerate(evaluation.mistakes):
         with columns[place % 5], st.container(border=True):
             show_example(data.example(worst.row), small=True)
             sure = f" ({worst.confidence:.0%})" if worst.confidence is not None else ""
@@ -225,6 +233,7 @@ def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
                 else f"true **{truth}** · predicted **{predicted}**"
             )
             st.caption(f"Row {worst.row} · {comparison}{sure}")
+            explain_button(run, worst.row, page)
 
 
 def show_example(example: Example, *, small: bool = False) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from netloom.jobs.learning_rate import LearningRateRangeTest
 
 T = TypeVar("T")
-# The title of the tab with the worst examples.
+# The title of the tab with the worst examples, to which the Explain page links back.
 WORST_TAB = "Errors"
 
 

@@ -17,6 +17,7 @@ from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import escape
+from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.state import Key, Part
 from netloom.ui.explain.views.attention_components import called, drawing, grid, grid_svg, sides, weights_table
 from netloom.ui.explain.views.attention_sentence import attention_sentence, ranked_heads
@@ -53,6 +54,7 @@ def attention_view(context: ViewContext) -> None:
     )
     if raw.attention is None:
         return
+    show_prediction(context, raw.prediction, raw.example)
     _decided(raw, weighted, heads)
     if weighted is None:
         reason = next(method.reason for method in context.methods if method.name == "attention_relevance")
@@ -64,8 +66,6 @@ def attention_view(context: ViewContext) -> None:
 def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
     """Draw the positions and heads that the prediction relies on, with the results of the checks."""
     words = weighted if weighted is not None and weighted.attributions else raw
-    st.markdown(f"#### {attention_sentence(words, heads)}")
-    leads_to("input", "Show attributions", ":material/arrow_back:")
     left, right = st.columns([1.15, 1], gap="large")
     with left:
         st.markdown("**Relevance of the input**")
@@ -74,6 +74,8 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
             if several and panel.html:
                 st.caption(escape(panel.title))
             _show_panel(panel, f"attention {words.method}", Key.ATTENTION_RELEVANCE)
+        st.markdown(f"**{attention_sentence(words, heads)}**")
+        leads_to("input", "Show attributions", ":material/arrow_back:")
         how = "attention rollout" if words is raw else "gradient-weighted attention"
         st.caption(f"Color intensity = share of the relevance, by {how} through all layers.")
         _trust(words)

@@ -16,7 +16,7 @@ from netloom.explain.attention.head_patterns import describe_pattern, head_figur
 from netloom.explain.plots.attention import thumbnail
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
 from netloom.ui.components.page_state import value_of
-from netloom.ui.explain.state import Key
+from netloom.ui.explain.state import Key, current_side, keys_of
 
 # In pixels, for the grid as an image: the size of a map, the gap, and the height of a line of text.
 CELL, GAP, LINE = 96, 10, 22
@@ -67,10 +67,13 @@ def grid(
         heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, summaries, strict=True)]
         layers.append({"title": called(len(layers), drawn), "heads": heads})
 
+    side = current_side()  # the callback runs outside of its side of a comparison
+
     def picked() -> None:
-        chosen = value_of(Key.ATTENTION_GRID).chosen
-        if chosen:
-            pick(int(chosen[0]), int(chosen[1]))
+        with keys_of(side):
+            chosen = value_of(Key.ATTENTION_GRID).chosen
+            if chosen:
+                pick(int(chosen[0]), int(chosen[1]))
 
     _component()(key=Key.ATTENTION_GRID, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
 

@@ -1,4 +1,4 @@
-"""The Attribution view: the choice of a method, its plots, and the results of its checks."""
+"""The Input and the Layers view: the attributions of a method, and the results of its checks."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from netloom.explain import GROUPS, Explanation, InnerNode, Method
+from netloom.explain import Explanation, InnerNode, Method
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.page_state import has_value, set_value
 from netloom.ui.components.words import escape
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import headline
+from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.state import ExplainState, Key, Part
 from netloom.ui.explain.views.attribution_plots import attributions
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from streamlit.delta_generator import DeltaGenerator
 
     from netloom.ui.explain.view import ViewContext
 
@@ -41,34 +42,43 @@ CURVES = {
 
 
 def attribution_view(context: ViewContext) -> None:
-    """Draw the view, the conclusion first. Plots appear when the method has run, the checks when they are complete."""
-    headline_place = st.container()
-    method = choose_method(context)
-    if method is None:
-        return
-    ExplainState.current().method = method.name
-    options = layer_options(context, method)
-    tell_unused(method, context.options)
+    """Draw the view: the picture when the method has run, the sentence and the checks when they are complete."""
+    method = next(method for method in context.methods if method.name == context.method)
+    with context.places.controls:
+        options = layer_options(context, method)
+        tell_unused(method, context.options)
     pending = context.explaining(method.name, **options)
-    bar, trusted = st.container(), st.container()
-    first = pending.preview(bar)
-    if first is not None:
-        attributions(first)
-    explanation = pending.result(bar)
-    with headline_place:
-        _headline(context, explanation)
-    with trusted:
+    picture = st.container()
+    first = pending.preview(picture)
+    sentence = _picture(context, first, picture) if first is not None else None
+    explanation = pending.result(sentence or picture)
+    with sentence or _picture(context, explanation, picture):
+        _sentence(context, explanation)
+    with context.places.details:
         trust(explanation)
-    if first is None:
-        attributions(explanation)
-    _proofs(context, explanation, options)
+        _proofs(context, explanation, options)
 
 
-def _headline(context: ViewContext, explanation: Explanation) -> None:
-    """Draw the headline, and a link to the attention heads if the network has any."""
-    sentence = headline(explanation)
-    if sentence:
-        st.markdown(f"#### {sentence}")
+def layers_obstacle(context: ViewContext) -> str:
+    """Return the reason why no layer can be explained; "" if one can."""
+    reasons = [method.reason for method in context.methods if method.explains_layer]
+    is_available = any(method.available for method in context.methods if method.explains_layer)
+    reason = next(iter(reasons), "")
+    return "" if is_available else reason[:1].upper() + reason[1:]
+
+
+def _picture(context: ViewContext, explanation: Explanation, place: DeltaGenerator) -> DeltaGenerator:
+    """Draw the prediction and the attributions, and return the place of the sentence below the first plot."""
+    show_prediction(context, explanation.prediction, explanation.example)
+    with place:
+        return attributions(explanation, context.places.controls)
+
+
+def _sentence(context: ViewContext, explanation: Explanation) -> None:
+    """Draw what the prediction relies on, the result of the checks, and a link to the attention heads."""
+    text = headline(explanation)
+    if text:
+        st.markdown(f"**{text}**")
     if any(method.name == "attention" and method.available for method in context.methods):
         leads_to("attention", "Show attention heads", ":material/hub:")
 
@@ -77,33 +87,9 @@ def leads_to(view: str, label: str, icon: str) -> None:
     """Draw a button that opens another view of the page."""
 
     def open_it() -> None:
-        set_value(Key.VIEW, view)
+        ExplainState.current().view = view
 
     st.button(label, icon=icon, on_click=open_it, key=Key.LEADS_TO.of(view))
-
-
-def choose_method(context: ViewContext) -> Method | None:
-    """Draw the choice of a method by group, and return it; None for an unavailable one, whose reason is drawn."""
-    groups = [group for group in GROUPS if any(method.group == group for method in context.methods)]
-    current = next((method for method in context.methods if method.name == context.method), context.methods[0])
-    hidden: Any = {"label_visibility": "collapsed", "required": True, "wrap": True}
-    group = st.segmented_control("Method group", groups, default=current.group, key=Key.METHOD_GROUP, **hidden)
-    listed = {method.name: method for method in context.methods if method.group == group}
-    fitting = [name for name, method in listed.items() if method.available]
-    labels = {name: method.title if method.available else f":gray[{method.title}]" for name, method in listed.items()}
-    key, listed_methods, state = Key.METHOD.of(group), (str(group), *labels.values()), ExplainState.current()
-    if not has_value(key) or state.listed_methods != listed_methods:
-        # Sent to the browser, whose choice can differ from the server's after the group has changed.
-        set_value(key, context.method if context.method in fitting else next(iter(fitting or listed)))
-        state.listed_methods = listed_methods
-    name = st.pills("Method", list(listed), format_func=labels.__getitem__, key=key, **hidden)
-    method = listed[str(name)]
-    if not method.available:
-        st.info(f"**{method.title}** does not support this network: {escape(method.reason)}", icon=":material/block:")
-        return None
-    gray = " Gray methods do not support this network; select one to see why." if len(fitting) < len(listed) else ""
-    st.caption(f"{GROUPS[str(group)]} **{method.title}**: {method.summary.rstrip('.')} ([paper]({method.url})).{gray}")
-    return method
 
 
 def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) -> dict[str, Any]:

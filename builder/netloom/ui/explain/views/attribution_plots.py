@@ -20,33 +20,49 @@ from netloom.explain.plots.explanation_plots import (
     plot_kind,
 )
 from netloom.explain.plots.figures import Sign
-from netloom.ui.components.figure_export import PICTURE, chart, exports
+from netloom.ui.components.figure_export import PICTURE, exports
+from netloom.ui.components.state import Part
 from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from netloom.explain.dataset.global_attribution import GlobalAttributions
 
 SIGNS: dict[Sign, str] = {"both": "Both", "for": "Positive", "against": "Negative"}
 OPACITY = 0.85
+# In pixels, so that the sentence below the plot fits on a screen of 390 × 844 pixels.
+PICTURE_HEIGHT, BAR_HEIGHT, BARS_EDGES = 320, 19, 60
 
 
-def attributions(explanation: Explanation) -> None:
-    """Draw the attributions of the example."""
+def attributions(explanation: Explanation, controls: DeltaGenerator) -> DeltaGenerator:
+    """Draw the attributions of the example, and the options of the plots in `controls`.
+
+    Returns:
+        The place below the first plot, for the sentence that sums it up.
+    """
+    with controls:
+        options = _options(explanation)
+    first, sentence = st.container(), st.container()
+    several = len(explanation.attributions) > 1 or bool(explanation.nodes)
+    name = f"{explanation.method} of row {explanation.example.row}"
+    has_colors = False
+    for place, panel in enumerate(explanation_plots(explanation, options)):
+        has_colors |= panel.kind is not PlotKind.BARS
+        _in_units(panel, explanation)
+        with st.container() if place else first:
+            if several and panel.title:
+                st.markdown(f"**{escape(panel.title)}**")
+            _figure(panel)
+            if panel.note:
+                st.caption(panel.note)
+        _downloads(panel, f"{name} {panel.key}")
     if explanation.attention is not None:
         st.caption("The Attention view shows every head of every layer.")
-    how = _how(explanation)
-    several, colored = len(explanation.attributions) > 1 or explanation.nodes, False
-    for panel in explanation_plots(explanation, how):
-        colored |= panel.kind is not PlotKind.BARS
-        if several and panel.title:
-            st.markdown(f"**{escape(panel.title)}**")
-        _in_units(panel, explanation)
-        _show(panel, f"{explanation.method} of row {explanation.example.row} {panel.key}")
-        if panel.note:
-            st.caption(panel.note)
     if explanation.attributions or (explanation.nodes and explanation.method != "layer_activation"):
-        legend(quantity_of(explanation.target).is_error, signed=knows_signs(explanation), intensity=colored)
+        legend(quantity_of(explanation.target).is_error, signed=knows_signs(explanation), intensity=has_colors)
+    return sentence
 
 
 def knows_signs(attribution: Explanation | GlobalAttributions) -> bool:
@@ -67,24 +83,24 @@ def _in_units(panel: Plot, explanation: Explanation) -> None:
     )
 
 
-def _how(explanation: Explanation) -> PlotOptions:
+def _options(explanation: Explanation) -> PlotOptions:
     """Draw the options of the plots, if there are any, and return them."""
     kinds = {plot_kind(explanation, name) for name in explanation.attributions}
-    if PlotKind.IMAGE in kinds and not knows_signs(explanation):
-        return PlotOptions(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY, width=320))
     if PlotKind.IMAGE in kinds:
-        left, right = st.columns([1.4, 1], vertical_alignment="center")
-        sign = left.segmented_control(
-            "Sign",
-            list(SIGNS),
-            default="both",
-            format_func=SIGNS.__getitem__,
-            required=True,
-            key=Key.INPUT_SIGN,
-            help="Positive attributions increase the score, negative ones decrease it.",
-        )
-        opacity = right.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY)
-        return PlotOptions(opacity, sign or "both")
+        sign: Sign = "both"
+        if knows_signs(explanation):
+            chosen = st.segmented_control(
+                "Sign",
+                list(SIGNS),
+                default="both",
+                format_func=SIGNS.__getitem__,
+                required=True,
+                key=Key.INPUT_SIGN,
+                help="Positive attributions increase the score, negative ones decrease it.",
+            )
+            sign = chosen or "both"
+        opacity = st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY)
+        return PlotOptions(opacity, sign)
     if kinds == {PlotKind.BARS} and len(explanation.attributions) == 1 and has_waterfall(explanation):
         chosen_sign = st.segmented_control(
             "Chart",
@@ -98,20 +114,31 @@ def _how(explanation: Explanation) -> PlotOptions:
     return PlotOptions()
 
 
-def _show(panel: Plot, name: str) -> None:
+def _figure(panel: Plot) -> None:
+    """Draw a plot without its download buttons."""
+    key = Key.INPUT.of(panel.key)
     if panel.html:
         st.html(panel.html)
-        exports(name, key=Key.INPUT.of(panel.key), svg=panel.svg, table=panel.table)
-        return
-    if panel.figure is None:
-        return
-    if panel.beside is None:
-        chart(panel.figure, key=Key.INPUT.of(panel.key), name=name, table=panel.table)
-        return
-    left, right = st.columns(2)
-    left.plotly_chart(panel.beside, width="stretch", key=Key.INPUT_BESIDE.of(panel.key), config=PICTURE)
-    with right:
-        chart(panel.figure, key=Key.INPUT.of(panel.key), name=name, table=panel.table)
+    elif panel.figure is not None and panel.beside is not None:
+        panel.figure.update_layout(height=PICTURE_HEIGHT)
+        panel.beside.update_layout(height=PICTURE_HEIGHT)
+        left, right = st.columns(2)
+        left.plotly_chart(panel.figure, width="stretch", key=key, config=PICTURE)
+        with right, st.container(key=Key.BESIDE.of(panel.key)):
+            st.plotly_chart(panel.beside, width="stretch", key=Key.INPUT_BESIDE.of(panel.key), config=PICTURE)
+    elif panel.figure is not None:
+        if panel.kind is PlotKind.BARS:
+            count = max(len(trace.y) for trace in panel.figure.data if trace.y is not None)
+            panel.figure.update_layout(height=BARS_EDGES + BAR_HEIGHT * count, margin={"t": 4})
+        st.plotly_chart(panel.figure, width="stretch", key=key, config=PICTURE)
+
+
+def _downloads(panel: Plot, name: str) -> None:
+    key = Key.INPUT.of(panel.key)
+    if panel.html:
+        exports(name, key=key, svg=panel.svg, table=panel.table)
+    elif panel.figure is not None:
+        exports(name, key=Part.BUTTONS.within(key), figure=key, table=panel.table)
 
 
 def legend(

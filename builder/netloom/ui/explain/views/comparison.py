@@ -1,4 +1,4 @@
-"""The Compare view: two explanations of one target, by two methods, checkpoints or runs."""
+"""The comparison of two explanations of one target, by two methods, checkpoints or runs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import plain as line
+from netloom.explain.core.explainer import registry
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.evidence.comparison import Comparison, real_parts_mask
 from netloom.explain.plots.shared_scale import scaled_plots
-from netloom.jobs import RunWeights
 from netloom.jobs.explanations import ComparedSide, ExplanationComparison
-from netloom.runs.history.weight_history import saved_weights
-from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, exports
-from netloom.ui.components.words import at, escape, unique_labels
+from netloom.ui.components.words import escape
+from netloom.ui.explain.compare_mode import OtherSide, other_weights
 from netloom.ui.explain.headline import prediction_text, visible
-from netloom.ui.explain.state import Key
-from netloom.ui.explain.views.attribution import COLORS, badges
+from netloom.ui.explain.state import CompareWith, Key
+from netloom.ui.explain.views.attribution import COLORS, badges, layer_options
 from netloom.ui.explain.views.attribution_plots import knows_signs, legend
-from netloom.ui.explain.views.training_trajectory import choose_method, show
+from netloom.ui.explain.views.training_trajectory import show
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
@@ -30,70 +29,29 @@ if TYPE_CHECKING:
     from netloom.explain.core.explanation import Level
     from netloom.ui.explain.view import ViewContext
 
-METHOD, WEIGHTS, RUN = "Another method", "Another checkpoint", "Another run"
 RARE, STRONG = 0.05, 0.7
 
 
-def comparison_view(context: ViewContext) -> None:
-    """Draw the view."""
-    second = _second(context)
-    if second is None:
-        return
-    sides, titles = second
+def comparison_view(context: ViewContext, other: OtherSide) -> None:
+    """Draw the explanation of the context beside that of the other side."""
+    method = next(item for item in context.methods if item.name == context.method)
+    with context.places.controls:
+        layer = layer_options(context, method)
+    this_side = ComparedSide(context.weights, method.name, context.options_of(method.name) | layer)
+    other_side = replace(this_side, weights=other_weights(context, other))
+    if other.kind is CompareWith.METHOD:
+        fields = registry()[other.name].model_fields
+        shared = {name: value for name, value in layer.items() if name in fields}
+        other_side = ComparedSide(context.weights, other.name, context.options_of(other.name) | shared)
     comparison = computed(
-        ExplanationComparison(context.weights, *sides, context.row, context.target), "Computing both explanations …"
+        ExplanationComparison(context.weights, this_side, other_side, context.row, context.target),
+        "Computing both explanations …",
     )
-    _agreement(comparison)
-    _both(comparison, titles)
-
-
-def _second(context: ViewContext) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, str]] | None:
-    """Draw the choice of the second side; return both sides with their titles, or None if there is no second one."""
-    kinds = [METHOD]
-    if len(saved_weights(RunArtifacts.in_directory(context.folder))) > 1:
-        kinds.append(WEIGHTS)
-    other_runs = _other_runs(context)
-    if other_runs:
-        kinds.append(RUN)
-    kind = st.segmented_control("Compare with", kinds, default=METHOD, required=True, key=Key.COMPARE_WITH)
-    middle, right = st.columns(2, vertical_alignment="bottom")
-    with middle:
-        method = choose_method(context, "Method", Key.COMPARE_FIRST)
-    options = context.options_of(method)
-    this_side = ComparedSide(context.weights, method, options)
-    titles = {item.name: item.title for item in context.methods}
-    with right:
-        if kind == METHOD:
-            fitting = [item.name for item in context.methods if item.available and item.name != method]
-            if not fitting:
-                st.caption("No other method supports this network.")
-                return None
-            second_method = choose_method(context, "Second method", Key.COMPARE_SECOND.of(method), default=fitting[0])
-            side = ComparedSide(context.weights, second_method, context.options_of(second_method))
-            return (this_side, side), (titles[method], titles[second_method])
-        if kind == WEIGHTS:
-            listed = {moment.name: moment.label for moment in saved_weights(RunArtifacts.in_directory(context.folder))}
-            name = str(
-                st.selectbox(
-                    "Second checkpoint", list(listed), format_func=listed.__getitem__, key=Key.COMPARE_CHECKPOINT
-                )
-            )
-            side = ComparedSide(replace(context.weights, checkpoint=name), method, options)
-            return (this_side, side), (f"{context.weights.checkpoint} weights", listed[name])
-        chosen = str(
-            st.selectbox("Second run", list(other_runs), format_func=other_runs.__getitem__, key=Key.COMPARE_RUN)
-        )
-    written = context.live.store.artifacts(chosen).weights_written_at()
-    side = ComparedSide(RunWeights(chosen, "", written), method, options)
-    return (this_side, side), (context.trained.run.title[:60], other_runs[chosen])
-
-
-def _other_runs(context: ViewContext) -> dict[str, str]:
-    run_id = context.trained.run.id
-    store = context.live.store
-    other_runs = (run for run in store.runs(context.live.id) if run.id != run_id)
-    runs = [run for run in other_runs if store.artifacts(run.id).stored_weights()]
-    return unique_labels({run.id: f"{run.title[:60]} · {at(run.created_at)}" for run in runs})
+    if context.why:
+        context.places.head.caption(context.why)
+    _both(comparison, other.titles)
+    with context.places.details:
+        _points(comparison, other.titles)
 
 
 def _agreement(comparison: Comparison) -> None:
@@ -135,6 +93,7 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
     legend(quantity_of(comparison.first.target).is_error, signed=len(unsigned) < 2)
     if len(unsigned) == 1:
         st.caption(f"{escape(unsigned[0])} gives magnitudes without a sign, so its orange does not mean an increase.")
+    _agreement(comparison)
     st.markdown(f"**Difference**: {escape(titles[1])} − {escape(titles[0])}")
     # The plot is of both, so it has neither title.
     apart = replace(comparison.first, title="Difference")
@@ -147,7 +106,6 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
         else "Attributions are in the units of the score."
     )
     st.caption(f"All three share one color scale. {unit}")
-    _points(comparison, titles)
 
 
 def _prediction(explanation: Explanation, *, baselines: bool) -> None:

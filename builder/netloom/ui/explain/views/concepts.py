@@ -45,23 +45,30 @@ SIGNS: dict[str, Any] = {
     "absent": ("Not encoded", "gray", ":material/help:"),
 }
 SHOWN = 5
+TESTING = "Testing the concept …"
 
 
 def concepts_view(context: ViewContext) -> None:
     """Draw the view."""
+    test = context.setting(Key.CONCEPT, lambda: _chosen_test(context))
+    if test is None:
+        st.info("Define a concept by rows that have it, and press Test concept.", icon=":material/search:")
+    else:
+        _results(context, computed(ConceptSearch(context.weights, test.concept, test.nodes, test.targets), TESTING))
     st.caption(
-        f"Define a concept by rows that have it. [TCAV]({URL}) learns a direction in each layer that separates these "
-        "rows from others, tests it on held-out rows, and compares its effect on the score with random concepts. It "
-        "cannot separate a concept from whatever is correlated with it in the data."
+        f"[TCAV]({URL}) learns a direction in each layer that separates the rows with the concept from others, tests "
+        "it on held-out rows, and compares its effect on the score with random concepts. It cannot separate a concept "
+        "from whatever is correlated with it in the data."
     )
+
+
+def _chosen_test(context: ViewContext) -> ConceptTest | None:
+    """Draw the form, and return the last test of this run; None before the first one."""
     state, form = ExplainState.current(), _form(context)
-    if st.button("Test concept", type="primary", icon=":material/search:", disabled=form is None):
+    if st.button("Test concept", type="primary", icon=":material/search:", disabled=form is None, width="stretch"):
         state.concept_test = form
     test = state.concept_test
-    if test is None or test.run_id != context.trained.run.id:
-        return
-    request = ConceptSearch(context.weights, test.concept, test.nodes, test.targets)
-    _results(context, computed(request, "Testing the concept …"))
+    return test if test is not None and test.run_id == context.trained.run.id else None
 
 
 def obstacle(context: ViewContext) -> str:
@@ -81,9 +88,7 @@ def _form(context: ViewContext) -> ConceptTest | None:
         classes = list(target_names(trained.data, trained.project.training) or usual_names)
         targets = [""]  # the only output
         if classes:
-            class_name = context.target or context.answer.prediction.text
-            first = class_name if class_name in classes else classes[0]
-            targets = st.multiselect("Targets", classes, default=[str(first)], max_selections=10)
+            targets = st.multiselect("Targets", classes, default=classes[:1], max_selections=10)
     if concept is None or not nodes or (classes and not targets):
         return None
     return ConceptTest(context.trained.run.id, concept, tuple(nodes), tuple(targets))
@@ -117,7 +122,8 @@ def _concept_input(data: Prepared) -> ConceptDefinition | None:
 
 
 def _of_column(data: Prepared, columns: list[str]) -> ConceptDefinition | None:
-    name, low, high = st.columns([1.4, 1, 1])
+    name = st.container()
+    low, high = st.columns(2)
     column = str(name.selectbox("Column", columns))
     values = [data.row(row).get(column) for row in range(min(500, data.schema.rows))]
     numbers = [value for value in values if value is not None]
@@ -137,12 +143,12 @@ def _results(context: ViewContext, concepts: Concepts) -> None:
     st.markdown(f"#### Concept: {escape(concepts.concept)}")
     if concepts.model:
         st.warning(escape(concepts.model), icon=ICONS["caution"])
+    chart(_figure(concepts), key=Key.CONCEPT_CHART, name=f"concept {concepts.concept}", table=_table(concepts))
     for score in concepts.scores:
         title, color, icon = SIGNS[score.word]
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(title, icon=icon, color=color)
             st.markdown(escape(score.sentence), width="stretch")
-    chart(_figure(concepts), key=Key.CONCEPT_CHART, name=f"concept {concepts.concept}", table=_table(concepts))
     st.caption(
         f"Dots: TCAV score, the share of rows whose target score increases along the concept. Gray bars: 95% of "
         f"random concepts. Hollow dots: not significant. Estimated from {concepts.repeats} directions between "

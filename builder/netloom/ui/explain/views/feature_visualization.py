@@ -8,12 +8,9 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import plain as on_one_line
-from netloom.data import DataError
-from netloom.explain import ExplainError
 from netloom.explain.concepts.feature_visualization import VisualizedUnit
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.plots import figures
-from netloom.jobs import JobError
 from netloom.jobs.explanations import FeatureVisualization
 from netloom.jobs.inspection import Widths
 from netloom.ui.components.figure_export import chart
@@ -21,7 +18,6 @@ from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.explain.views.influence import CARD, show_row
-from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
@@ -38,15 +34,11 @@ def obstacle(context: ViewContext) -> str:
     return context.unavailable("feature_visualization")
 
 
-@st.fragment
-@guard()
 def feature_visualization_view(context: ViewContext) -> None:
     """Draw the view."""
-    try:
-        path, unit = _chosen(context, computed(Widths(context.weights), "Loading the network …"))
-        _drawn(context, computed(FeatureVisualization(context.weights, path, unit), "Optimizing inputs …"))
-    except (ExplainError, DataError, JobError) as error:
-        show_error(error)
+    widths = computed(Widths(context.weights), "Loading the network …")
+    path, unit = context.setting(Key.FEATURE_LAYER, lambda: _chosen(context, widths))
+    _drawn(context, computed(FeatureVisualization(context.weights, path, unit), "Optimizing inputs …"))
 
 
 def _chosen(context: ViewContext, widths: dict[str, int]) -> tuple[str, int]:
@@ -54,37 +46,20 @@ def _chosen(context: ViewContext, widths: dict[str, int]) -> tuple[str, int]:
     titles = {"": "Output"} | {
         node.path: f"{node.title} ({node.path})" for node in context.nodes if node.path in widths
     }
-    left, right = st.columns(2)
-    path = left.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Key.FEATURE_LAYER)
+    path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Key.FEATURE_LAYER)
     classes = context.trained.data.schema.target.classes
     if not path and len(classes) == widths[path]:
-        output_index = context.answer.target.index
-        options, key = range(len(classes)), Key.FEATURE_CLASS.of(output_index)
-        unit = right.selectbox("Class", options, index=output_index, format_func=lambda n: escape(classes[n]), key=key)
-        return path, int(unit)
+        names = [escape(name) for name in classes]
+        return path, int(
+            st.selectbox("Class", range(len(classes)), format_func=names.__getitem__, key=Key.FEATURE_CLASS)
+        )
     if widths[path] < 2:
         return path, 0
     label = f"Unit, 0 to {widths[path] - 1}"
-    return path, int(right.number_input(label, 0, widths[path] - 1, 0, key=Key.FEATURE_UNIT.of(path)))
+    return path, int(st.number_input(label, 0, widths[path] - 1, 0, key=Key.FEATURE_UNIT.of(path)))
 
 
 def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
-    st.markdown(
-        f"Maximized: {escape(visualization.name)}. The optimized input reaches "
-        f"**{visualization.reached[0]:.4g}**; the highest of "
-        f"{visualization.rows:,} training rows reaches **{visualization.highest:.4g}** (mean "
-        f"{visualization.mean:.3g} ± {visualization.deviation:.2g})."
-    )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        badges(visualization.verdict)
-        st.caption(escape(visualization.verdict.sentence), width="content")
-    table = {"input": ["optimized"] * len(visualization.reached) + [f"row {row}" for row in visualization.rows_most]}
-    chart(
-        _levels(visualization),
-        key=Key.FEATURE_LEVELS,
-        name="activations",
-        table=table | {"value": [*visualization.reached, *visualization.real]},
-    )
     for name, values in visualization.made.items():
         if len(visualization.made) > 1:
             st.markdown(f"**{escape(name)}**")
@@ -94,12 +69,28 @@ def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
             _pictures(visualization, name, values)
         else:
             _series(visualization, name, values, axes_of(context.trained.data).get(name, Axes()))
+    st.markdown(
+        f"Maximized: {escape(visualization.name)}. The optimized input reaches "
+        f"**{visualization.reached[0]:.4g}**; the highest of "
+        f"{visualization.rows:,} training rows reaches **{visualization.highest:.4g}** (mean "
+        f"{visualization.mean:.3g} ± {visualization.deviation:.2g})."
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        badges(visualization.verdict)
+        st.caption(escape(visualization.verdict.sentence), width="content")
     st.markdown("**Training rows with the highest activation**")
     with st.container(horizontal=True):
         for row, value in zip(visualization.rows_most, visualization.real, strict=True):
             with st.container(border=True, width=CARD):
                 show_row(context.trained.data.example(row))
                 st.caption(f"Row {row} · {value:.4g} · {escape(context.trained.data.target_text(row)[:40])}")
+    table = {"input": ["optimized"] * len(visualization.reached) + [f"row {row}" for row in visualization.rows_most]}
+    chart(
+        _levels(visualization),
+        key=Key.FEATURE_LEVELS,
+        name="activations",
+        table=table | {"value": [*visualization.reached, *visualization.real]},
+    )
     st.caption(f"Optimization: {visualization.told}. Each seed has its own random start.")
 
 

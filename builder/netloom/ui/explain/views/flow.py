@@ -13,7 +13,7 @@ from netloom.jobs.explanations import AttributionFlow
 from netloom.ui.components.figure_export import exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import escape
-from netloom.ui.explain.state import Key
+from netloom.ui.explain.state import Key, current_side, keys_of
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
 
 _HTML = '<div class="graph" role="group" aria-label="Attribution flow"></div><div class="told" hidden></div>'
 _CSS = """
-.graph { overflow-x: auto; color: var(--st-text-color); }
+.graph { overflow: auto; max-height: 58vh; color: var(--st-text-color); }
 .told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
   var(--st-font); color: var(--st-background-color); background: var(--st-text-color); pointer-events: none; }
 .flow-edge:hover path { stroke-opacity: 1 !important; }
@@ -76,6 +76,9 @@ def flow_view(context: ViewContext) -> None:
     """
     baseline = context.options.get("baseline", "usual")
     flow = computed(AttributionFlow(context.weights, context.row, context.target, baseline))
+    path = _where(flow)
+    _graph(context, flow, path)
+    LEVELS[flow.verdict.level](f"**{escape(flow.verdict.title)}.** {escape(flow.verdict.sentence)}")
     st.caption(
         f"The score changes by {flow.answer - flow.ground:+.4g}, from {flow.ground:.4g} for the baseline "
         f"({escape(flow.compared)}) to {flow.answer:.4g} for the example. Line width and color intensity show how "
@@ -84,13 +87,9 @@ def flow_view(context: ViewContext) -> None:
     )
     if _single(flow):
         st.info(
-            "Single path: every layer passes on the whole change. To see which units carry it, open Attribution and "
-            "choose a method of the group Layers.",
+            "Single path: every layer passes on the whole change. To see which units carry it, open the view Layers.",
             icon=":material/route:",
         )
-    path = _where(flow)
-    LEVELS[flow.verdict.level](f"**{escape(flow.verdict.title)}.** {escape(flow.verdict.sentence)}")
-    _graph(context, flow, path)
     _downloads(context, flow, path)
     _cuts(flow, path)
 
@@ -130,7 +129,13 @@ def _titles(flow: Flow) -> dict[str, str]:
 
 
 def _graph(context: ViewContext, flow: Flow, path: str) -> None:
+    side = current_side()
+
     def opened() -> None:
+        with keys_of(side):  # the callback runs outside of its side of a comparison
+            open_clicked()
+
+    def open_clicked() -> None:
         """Open the subnetwork that was clicked; the mean of its repetitions if there are several."""
         opened_node = str(value_of(Key.FLOW_GRAPH).get("opened") or "")
         # Within the mean of all repetitions, a subnetwork is opened in the first of them.

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.explain.core.explainer import registry
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.dataset.global_attribution import (
-    ROWS,
-    ROWS_ONE_BY_ONE,
     GlobalAttributions,
     RowChoice,
-    default_row_count,
 )
-from netloom.explain.dataset.sample_attributions import BATCHED_METHOD
 from netloom.explain.plots import global_plots
 from netloom.jobs.explanations import GlobalAttribution
 from netloom.ui.components.figure_export import chart
@@ -33,8 +30,6 @@ if TYPE_CHECKING:
 
 NAMES: dict[RowChoice, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
 OWN = ""
-# Their results are specific to a single text or image.
-ALONE = ("attention", "attention_heads")
 MOST_WORST = 10
 
 
@@ -50,15 +45,17 @@ def obstacle(context: ViewContext) -> str:
 
 def global_attribution_view(context: ViewContext) -> None:
     """Draw the view."""
-    selection, method, target, options = _choices(context)
-    request = GlobalAttribution(context.weights, selection, method, target or None, options)
+    selection, target, layer = context.setting(Key.GLOBAL, lambda: _choices(context))
+    fields = registry()[context.method].model_fields
+    options = context.options_of(context.method) | {name: value for name, value in layer.items() if name in fields}
+    request = GlobalAttribution(context.weights, selection, context.method, target or None, options)
     attribution = computed(request, "Explaining many rows …")
-    st.caption(escape(attribution.sentence))
     attribution = replace(
         attribution, parts=tuple(replace(part, name=visible(part.name)) for part in attribution.parts)
     )
     if attribution.parts:
         _parts(attribution)
+        st.markdown(escape(attribution.sentence))
     # (groups, C, H, W) for images, (groups, T, D) for series; (groups, columns) for tables, whose columns are `parts`
     for name, values in attribution.sizes.items():
         if values.ndim == 4:
@@ -78,6 +75,8 @@ def global_attribution_view(context: ViewContext) -> None:
                     f"{len(attribution.groups)} predictions; the "
                     "CSV has all."
                 )
+    if not attribution.parts:
+        st.markdown(escape(attribution.sentence))
     if selection == "worst":
         _worst(attribution)
     st.caption(
@@ -86,40 +85,18 @@ def global_attribution_view(context: ViewContext) -> None:
     )
 
 
-def _choices(context: ViewContext) -> tuple[RowChoice, str, str, dict[str, Any]]:
-    mode = st.segmented_control(
-        "Rows",
-        list(NAMES),
-        default="test",
-        format_func=NAMES.__getitem__,
-        required=True,
-        wrap=True,
-        key=Key.GLOBAL_ROWS,
-    )
-    middle, right = st.columns(2, vertical_alignment="bottom")
-    titles = {item.name: item.title for item in context.methods if item.available and item.name not in ALONE}
-    # The method that explains rows in batches is first, and thus the default.
-    names = sorted(titles, key=lambda name: name != BATCHED_METHOD)
-    with middle:
-        help_ = (
-            f"Integrated Gradients explains up to {ROWS} rows in batches; other methods up to {ROWS_ONE_BY_ONE} rows."
-        )
-        if default_row_count(context.trained.data, BATCHED_METHOD) != ROWS:
-            max_rows = ROWS_ONE_BY_ONE
-            help_ = f"Each row has its own target here, which takes longer, so at most {max_rows} rows are explained."
-        method = st.selectbox("Method", names, format_func=titles.__getitem__, key=Key.GLOBAL_METHOD, help=help_)
+def _choices(context: ViewContext) -> tuple[RowChoice, str, dict[str, Any]]:
+    """Draw the choice of rows, target and layer, and return them."""
+    mode = st.selectbox("Rows", list(NAMES), format_func=NAMES.__getitem__, key=Key.GLOBAL_ROWS)
     classes = context.trained.data.schema.target.classes if context.trained.objective.task.per_class_scores else ()
     target = OWN
     if classes:
-        with right:
-            usual = "Predicted class of each row"
-            target = st.selectbox(
-                "Target", [OWN, *classes], format_func=lambda name: name or usual, key=Key.GLOBAL_TARGET
-            )
-    (chosen,) = [item for item in context.methods if item.name == method]
-    options = context.options_of(chosen.name) | layer_options(context, chosen, Key.GLOBAL)
+        usual = "Predicted class of each row"
+        target = st.selectbox("Target", [OWN, *classes], format_func=lambda name: name or usual, key=Key.GLOBAL_TARGET)
+    (chosen,) = [item for item in context.methods if item.name == context.method]
+    layer = layer_options(context, chosen, Key.GLOBAL)
     tell_unused(chosen, context.options)
-    return mode, chosen.name, str(target), options
+    return mode, str(target), layer
 
 
 def _parts(attribution: GlobalAttributions) -> None:

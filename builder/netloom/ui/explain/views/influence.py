@@ -1,9 +1,9 @@
-"""The Influence view: the most influential training rows, and possible label errors."""
+"""The Influence view, the most influential training rows; and the view of possible label errors."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from netloom.data import Example
     from netloom.ui.explain.view import ViewContext
 
-TAUGHT, SUSPICIOUS = "Influential training examples", "Possible label errors"
 SEARCHING = "Comparing gradients of training rows …"
 OF = {"answer": "Prediction", "truth": "Label"}
 CARDS, COLUMNS = 10, 5
@@ -36,32 +35,7 @@ CARD = 150  # width of a card in pixels: five side by side at 1440 pixels, four 
 
 def influence_view(context: ViewContext) -> None:
     """Draw the view."""
-    hidden: Any = {"required": True, "label_visibility": "collapsed"}
-    mode = st.segmented_control("Rows", [TAUGHT, SUSPICIOUS], default=TAUGHT, key=Key.INFLUENCE_VIEW, **hidden)
-    if mode == TAUGHT:
-        _taught(context)
-    else:
-        _suspicious(context)
-
-
-def obstacle(context: ViewContext) -> str:
-    """Return the reason why the view does not apply; "" if it does."""
-    return context.unavailable("influence")
-
-
-def _taught(context: ViewContext) -> None:
     influence = _computed(context)
-    st.caption(
-        f"[TracInCP]({URL}) estimates how much each training row decreased (proponents) or increased (opponents) the "
-        f"loss of this example, computed with its {OF[influence.against].lower()} and "
-        f"{influence.looked_by}. Removing these "
-        "rows would not necessarily change the prediction."
-    )
-    with st.container(border=True, gap="small"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            badges(Verdict(influence.level, influence.verdict, model=influence.model))
-            st.markdown(_numbers(influence), width="content")
-        st.caption(escape(influence.verdict))
     key = Key.INFLUENCE_CHART.of(influence.against)
     sides = (
         ("Proponents", "Training on these rows decreased the loss.", influence.lessons_for),
@@ -71,6 +45,17 @@ def _taught(context: ViewContext) -> None:
         st.markdown(f"#### {title}")
         st.caption(meaning if lessons else "There are none.")
         _cards(context, lessons)
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            badges(Verdict(influence.level, influence.verdict, model=influence.model))
+            st.markdown(_numbers(influence), width="content")
+        st.caption(escape(influence.verdict))
+    st.caption(
+        f"[TracInCP]({URL}) estimates how much each training row decreased (proponents) or increased (opponents) the "
+        f"loss of this example, computed with its {OF[influence.against].lower()} and "
+        f"{influence.looked_by}. Removing these "
+        "rows would not necessarily change the prediction."
+    )
     table = {"row": influence.rows.tolist(), "influence": influence.influences.tolist()}
     chart(_bars(influence), key=key, name=f"influence on row {influence.row}", table=table)
     st.caption(f"The CSV has the {len(influence.rows):,} examined rows of {influence.training_rows:,} training rows.")
@@ -83,8 +68,14 @@ def _computed(context: ViewContext) -> Influence:
     if both and context.trained.data.schema.target.type.is_class:
         options: Any = {"required": True, "format_func": OF.__getitem__, "key": Key.INFLUENCE_LOSS}
         meaning = "Compute the loss of this example with the predicted class, or with its label."
-        chosen: Any = st.segmented_control("Loss with respect to", list(OF), default="answer", help=meaning, **options)
-        against = chosen
+
+        def choose() -> Against | None:
+            chosen: Any = st.segmented_control(
+                "Loss with respect to", list(OF), default="answer", help=meaning, **options
+            )
+            return cast("Against", chosen)
+
+        against = context.setting(Key.INFLUENCE_LOSS, choose)
     return computed(InfluentialRows(context.weights, context.row, against), SEARCHING)
 
 
@@ -146,6 +137,11 @@ def _bars(influence: Influence) -> go.Figure:
     return figure
 
 
+def obstacle(context: ViewContext) -> str:
+    """Return the reason why the view does not apply; "" if it does."""
+    return context.unavailable("influence")
+
+
 def _stages_table(stages: tuple[Stage, ...]) -> None:
     with st.expander("Checkpoints used", icon=":material/route:"):
         if stages[0].epoch == 0:
@@ -156,19 +152,20 @@ def _stages_table(stages: tuple[Stage, ...]) -> None:
         st.caption("Learning rate: the mean over the steps since the previous checkpoint.")
 
 
-def _suspicious(context: ViewContext) -> None:
+def label_errors_view(context: ViewContext) -> None:
+    """Draw the training rows whose labels may be wrong."""
     suspects = computed(LabelErrors(context.weights), SEARCHING)
+    _cards(context, suspects.first[:CARDS])
     st.caption(
         f"Training rows sorted by self-influence: how much training on a row decreased its own loss, computed with "
         f"{suspects.looked_by} ([TracInCP]({URL})). {escape(suspects.sentence)}"
     )
-    if st.button(
+    if not context.side and st.button(
         "Open data quality report",
         icon=":material/fact_check:",
         help="The report on the Data page finds label errors by cross-validating a simple model.",
     ):
         st.switch_page("pages/data.py")
-    _cards(context, suspects.first[:CARDS])
     chart(_ranking(suspects), key=Key.LABEL_ERRORS, name="possible label errors", table=_table(suspects))
     st.dataframe(
         [

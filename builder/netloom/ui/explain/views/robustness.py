@@ -1,4 +1,4 @@
-"""The Robustness view: the smallest adversarial change for this example, and the accuracy under attack on many rows."""
+"""The views of adversarial changes: the smallest one of an example, and the score of many rows under attack."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import plain as line
-from netloom.data import DataError
-from netloom.explain import ExplainError
 from netloom.explain.core.parts.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.explain.robustness.attack import METHODS
 from netloom.explain.robustness.robustness import AdversarialExample, Robustness
-from netloom.jobs import JobError
 from netloom.jobs.explanations import Attack, LeastChange
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.explain.views.what_if import ABOVE, AFTER, BEFORE, on_scale
-from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.jobs import Pending, ask
+from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -43,39 +39,37 @@ def obstacle(context: ViewContext) -> str:
     return context.unavailable("attack")
 
 
-@st.fragment
-@guard()
+def counterfactual_view(context: ViewContext) -> None:
+    """Draw the smallest adversarial change of the example."""
+    method = context.setting(Key.ATTACK, _attack)
+    request = LeastChange(context.weights, context.row, method, context.target)
+    _smallest_change(context, computed(request, "Searching for the smallest change …"))
+
+
 def robustness_view(context: ViewContext) -> None:
-    """Draw the view."""
-    left, right = st.columns([1.4, 1])
-    method = left.segmented_control(
-        "Attack",
-        list(METHODS),
-        default="fgsm",
-        format_func=lambda name: METHODS[name][0],
-        required=True,
-        key=Key.ATTACK,
-    )
-    size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key=Key.ATTACK_ROWS)
-    st.caption(f"{METHODS[str(method)][0]}: {METHODS[str(method)][1]}.")
-    try:
-        # Both requests are sent before the first result is awaited, so that workers can compute them in parallel.
-        smallest_change = ask(
-            LeastChange(context.weights, context.row, str(method), context.target),
-            "Searching for the smallest change …",
-        )
-        many = ask(Attack(context.weights, str(method), int(size), context.target), "Attacking …")
-        with many.job.watched():  # an unwatched job is cancelled, and this one waits for the other's result
-            st.markdown("#### This example")
-            _smallest_change(context, smallest_change)
-            st.markdown("#### Many rows")
-            _many(many, str(method))
-    except (ExplainError, DataError, JobError) as error:
-        show_error(error)
+    """Draw the score of many rows under attack."""
+    method = context.setting(Key.ATTACK, _attack)
+    size = context.setting(Key.ATTACK_ROWS, _row_count)
+    _many(computed(Attack(context.weights, method, size, context.target), "Attacking …"), method)
 
 
-def _smallest_change(context: ViewContext, pending: Pending[AdversarialExample]) -> None:
-    attacked = pending.result()
+def _attack() -> str:
+    """Draw the choice of the attack."""
+    method = str(st.selectbox("Attack", list(METHODS), format_func=lambda name: METHODS[name][0], key=Key.ATTACK))
+    st.caption(f"{METHODS[method][1][:1].upper()}{METHODS[method][1][1:]}.")
+    return method
+
+
+def _row_count() -> int:
+    return int(st.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key=Key.ATTACK_ROWS))
+
+
+def _smallest_change(context: ViewContext, attacked: AdversarialExample) -> None:
+    axes = axes_of(context.trained.data)
+    for name, value in attacked.values.items():
+        if len(attacked.values) > 1:
+            st.markdown(f"**{escape(name)}**")
+        _field(name, value, attacked.changed[name], axes.get(name, Axes()))
     before, after, unit = escape(attacked.before.text[:60]), escape(attacked.after.text[:60]), escape(attacked.unit)
     if attacked.least is None:
         st.info(
@@ -83,18 +77,14 @@ def _smallest_change(context: ViewContext, pending: Pending[AdversarialExample])
         )
     else:
         st.markdown(
-            f"With ε = **{attacked.least:.3g}**, the prediction changes from **{before}** to **:orange[{after}]**."
+            f"##### With ε = **{attacked.least:.3g}**, the prediction changes from **{before}** to "
+            f"**:orange[{after}]**."
         )
         st.caption(
             f"ε is the smallest strength found that {attacked.turned}, in {unit}: no value "
             "changes by more than ε. Other "
             "attacks may find smaller changes."
         )
-    axes = axes_of(context.trained.data)
-    for name, value in attacked.values.items():
-        if len(attacked.values) > 1:
-            st.markdown(f"**{escape(name)}**")
-        _field(name, value, attacked.changed[name], axes.get(name, Axes()))
 
 
 def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
@@ -170,16 +160,15 @@ def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, 
     return figure, table
 
 
-def _many(pending: Pending[Robustness], method: str) -> None:
-    robustness = pending.result()
-    st.markdown(sentence(robustness))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        badges(robustness.verdict)
-        st.caption(escape(robustness.verdict.sentence), width="content")
+def _many(robustness: Robustness, method: str) -> None:
     table: dict[str, list[Any]] = {"strength": list(robustness.strengths), robustness.measure: list(robustness.scores)}
     table |= {"random noise": list(robustness.chance)}
     table |= {f"class {name}": list(values) for name, values in robustness.by_class.items()}
     chart(curve(robustness), key=Key.ROBUSTNESS_CURVE, name=f"robustness {method}", table=table)
+    st.markdown(f"##### {sentence(robustness)}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        badges(robustness.verdict)
+        st.caption(escape(robustness.verdict.sentence), width="content")
     if robustness.by_class:
         chart(by_class(robustness), key=Key.ROBUSTNESS_CLASSES, name=f"robustness {method} by class", table=table)
     if robustness.own:

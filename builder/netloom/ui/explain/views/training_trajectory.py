@@ -1,4 +1,4 @@
-"""The Across checkpoints view: an explanation during training, with a slider over all checkpoints of the run."""
+"""The comparison of all checkpoints: an explanation during training, with a slider over the checkpoints of the run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from netloom.explain.dataset.training_trajectory import Frame, Trajectory
 from netloom.explain.evidence.comparison import comparable_parts
 from netloom.explain.plots.shared_scale import lines, scaled_plots
 from netloom.jobs.explanations import TrainingTrajectory
-from netloom.runs.history.weight_history import saved_weights
-from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import escape
@@ -33,31 +31,16 @@ EACH_S = 0.7
 PROBABILITY = "Probability"
 
 
-def obstacle(context: ViewContext) -> str:
-    """Return the reason why there are no checkpoints to compare; "" if there are."""
-    if len(saved_weights(RunArtifacts.in_directory(context.folder))) < 2:
-        return (
-            "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
-            "checkpoints are then kept during training."
-        )
-    return ""
-
-
 def training_trajectory_view(context: ViewContext) -> None:
     """Draw the view."""
-    method = choose_method(context, "Method", Key.CHECKPOINT_METHOD)
+    method = context.method
     request = TrainingTrajectory(context.weights, method, context.row, context.target, context.options_of(method))
     trajectory = computed(request, "Explaining with each checkpoint …")
     key = Key.CHECKPOINTS.of(context.folder, context.row, context.target, method)
-    _curves(trajectory, context.trained.objective.task.per_class_scores)
+    if context.why:
+        context.places.head.caption(context.why)
     st.fragment(_frames)(trajectory, key)
-
-
-def choose_method(context: ViewContext, label: str, key: str, default: str = "") -> str:
-    """Draw the choice among the available methods, by default the last chosen one of the page, and return it."""
-    titles = {method.name: method.title for method in context.methods if method.available}
-    first = default if default in titles else context.method if context.method in titles else next(iter(titles))
-    return str(st.selectbox(label, list(titles), list(titles).index(first), format_func=titles.__getitem__, key=key))
+    _curves(trajectory, context.trained.objective.task.per_class_scores)
 
 
 @guard()

@@ -25,7 +25,7 @@ from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import Key, Part
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.explain.views.attribution_plots import knows_signs, legend
-from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
@@ -39,39 +39,35 @@ BEFORE, AFTER = "#94a3b8", "#6366f1"
 ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
 
 
-@st.fragment
-@guard()
 def what_if_view(context: ViewContext) -> None:
-    """Draw the view."""
+    """Draw the view: the effect of the edit, and the form beside it."""
+    first = context.explanation()
+    key = Key.COUNTERFACTUAL.of(context.trained.run.id, _named(context.row))
+    # The form comes second, because a narrow screen shows the columns one below the other.
+    effect, form = st.columns([1.7, 1], gap="medium")
+    raw = raw_row(context.trained.data, context.row)
+    with form:
+        changed = edited(context.trained.data, raw, key, _weights(first))
+        if st.button(
+            "Reset", icon=":material/restart_alt:", key=Part.RESET.within(key), help="Restore the original example."
+        ):
+            forget(key)
+            st.rerun(scope="fragment")
+    with effect:
+        try:
+            comparison = _computed(context, first, changed)
+        except (ExplainError, DataError, JobError) as error:
+            show_error(error)
+            return
+        _answers(comparison)
+        if same(raw, changed):
+            st.caption("Edit the example to see how the prediction changes.")
+        _parts(comparison, key)
+        _shares(comparison, key)
     st.caption(
         "Both columns explain the same target by the same method. The result shows how this network would respond, "
         "not what would happen in the real world."
     )
-    try:
-        first = context.explanation()
-    except (ExplainError, DataError, JobError) as error:
-        show_error(error)
-        return
-    key = Key.COUNTERFACTUAL.of(context.trained.run.id, _named(context.row))
-    left, right = st.columns([1, 1.7], gap="medium")
-    raw = raw_row(context.trained.data, context.row)
-    try:
-        with left:
-            changed = edited(context.trained.data, raw, key, _weights(first))
-            if st.button(
-                "Reset", icon=":material/restart_alt:", key=Part.RESET.within(key), help="Restore the original example."
-            ):
-                forget(key)
-                st.rerun(scope="fragment")
-        with right:
-            if same(raw, changed):
-                st.info("Edit the example on the left to see how the prediction changes.")
-            comparison = _computed(context, first, changed)
-            _answers(comparison)
-            _shares(comparison, key)
-            _parts(comparison, key)
-    except (ExplainError, DataError, JobError) as error:
-        show_error(error, right)
 
 
 def _named(row: Any) -> str:
@@ -169,7 +165,7 @@ def _parts(comparison: WhatIf, key: str) -> None:
     if colored:
         legend(quantity_of(comparison.before.target).is_error, signed=knows_signs(comparison.before))
     if not comparison.before.attributions:
-        st.caption("This method gives no attributions of the input; choose another one under Attribution.")
+        st.caption("This method gives no attributions of the input; choose another one.")
     for column, (title, explanation) in zip(
         st.columns(2), (("Before", comparison.before), ("After", comparison.after)), strict=True
     ):

@@ -1,0 +1,160 @@
+"""The choice of the example: a row by its number, one of the mistakes, a custom input, or a step of an episode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from netloom.data import Example
+from netloom.training.objectives.evaluation import Evaluation, Worst
+from netloom.ui.components.page_state import set_value, value_of
+from netloom.ui.components.words import escape
+from netloom.ui.explain.custom_example import custom_example
+from netloom.ui.explain.state import ExplainState, Key
+from netloom.ui.train.episodes import chosen_step
+from netloom.ui.train.results import show_example
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+    from netloom.ui.explain.open_run import OpenRun
+    from netloom.ui.explain.view import Row
+
+BY_ROW, CUSTOM, EPISODES = "Row", "Custom input", "Episodes"
+SOURCE_HELP = (
+    "The input whose prediction is explained. Row: a row of the data by its number. Custom input: type, draw, upload "
+    "or record one."
+)
+# The longest text that fits into a cell, and the part of a very long one that is shown.
+CUT, MOST_LETTERS = 20, 2000
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """The row that the page opens, and the reason as Markdown."""
+
+    row: int
+    why: str
+
+
+def suggested_row(trained: OpenRun, evaluation: Evaluation | None) -> Suggestion:
+    """Return the most instructive row: the most confident mistake on the test rows, or else the largest loss."""
+    first = int(trained.data.split["test"][0])
+    if evaluation is None:
+        return Suggestion(first, "First test row; the run was not evaluated, so no mistakes are known.")
+    mistake = evaluation.most_confident_mistake
+    if mistake is None and not evaluation.worst:
+        return Suggestion(first, "First test row; this task has no single true answer per row.")
+    if mistake is None:
+        return Suggestion(evaluation.worst[0].row, "Largest loss on the test rows; no prediction is wrong.")
+    if mistake.confidence is None:
+        return Suggestion(mistake.row, "Largest error on the test rows.")
+    return Suggestion(mistake.row, f"Most confident mistake on the test rows ({mistake.confidence:.0%}).")
+
+
+def row_of(trained: OpenRun, suggestion: Suggestion) -> int:
+    """Return the last chosen row of a run, or the suggested one, without drawing widgets."""
+    return ExplainState.current().rows.get(trained.run.id, suggestion.row)
+
+
+def why_text(trained: OpenRun, row: int, evaluation: Evaluation | None, suggestion: Suggestion) -> str:
+    """Return why a row is shown, or else what kind of row it is, as Markdown."""
+    if row == suggestion.row:
+        return f"Row {row}. {suggestion.why}"
+    listed = {item.row: item for item in (evaluation.mistakes if evaluation else ())}
+    if row in listed:
+        return f"Row {row}. One of the {len(listed)} mistakes with the largest loss: {_mistake_text(listed[row])}."
+    kind = next((SPLITS[name] for name in SPLITS if bool((trained.data.split[name] == row).any())), "")
+    note = " The network was trained on it." if kind == SPLITS["train"] else ""
+    return f"Row {row}, a {kind} row.{note}" if kind else f"Row {row}, which is in no split."
+
+
+def choose_example(
+    trained: OpenRun, evaluation: Evaluation | None, suggestion: Suggestion, preview: DeltaGenerator
+) -> Row:
+    """Draw the choice of the example, with the row itself in `preview`; return its row number, or its raw row.
+
+    Raises:
+        DataError: an uploaded file cannot be read.
+    """
+    run_id, state = trained.run.id, ExplainState.current()
+    episodes = evaluation.episodes if evaluation else None
+    sources = [EPISODES, CUSTOM] if episodes else [BY_ROW, CUSTOM]
+    before = state.sources.get(run_id, sources[0])
+    source = st.segmented_control(
+        "Example",
+        sources,
+        default=before if before in sources else sources[0],
+        required=True,
+        key=Key.EXAMPLE.of(run_id),
+        help=SOURCE_HELP,
+    )
+    state.sources[run_id] = str(source)
+    if episodes and source == EPISODES:
+        return chosen_step(trained.data, episodes, run_id)
+    row = _row_number(trained, evaluation, suggestion)
+    if source == CUSTOM:
+        with st.container(border=True):
+            return custom_example(trained.data, trained.data.row(row), f"{run_id} {row}")
+    with preview, st.container(border=True):
+        example = trained.data.example(row)
+        show_whole_example(example)
+        st.caption(f"{escape(trained.data.schema.target.name)}: **{escape(example.target[:120])}**")
+    return row
+
+
+def _row_number(trained: OpenRun, evaluation: Evaluation | None, suggestion: Suggestion) -> int:
+    """Draw the number of the row, which can be typed, and the list of mistakes; return the number."""
+    run_id, state = trained.run.id, ExplainState.current()
+    last = trained.data.schema.rows - 1
+    key, listed = Key.ROW.of(run_id), {item.row: item for item in (evaluation.mistakes if evaluation else ())}
+    set_value(key, min(state.rows.get(run_id, suggestion.row), last))
+    number, mistakes = st.columns([1, 1.5], vertical_alignment="bottom")
+    number.number_input(
+        "Row number",
+        0,
+        last,
+        key=key,
+        on_change=partial(_typed, run_id),
+        help=f"Type a row of the data, from 0 to {last:,}.",
+    )
+    row = state.rows.setdefault(run_id, suggestion.row)
+    if listed:
+        set_value(Key.MISTAKES.of(run_id), row if row in listed else None)
+        mistakes.selectbox(
+            f"Mistakes ({len(listed)})",
+            list(listed),
+            format_func=lambda item: f"Row {item}: {listed[item].predicted[:24]}, label {listed[item].target[:24]}",
+            key=Key.MISTAKES.of(run_id),
+            placeholder="Choose one",
+            on_change=partial(_picked, run_id),
+            help="The wrong predictions with the largest loss on the test rows.",
+        )
+    return row
+
+
+def _typed(run_id: str) -> None:
+    ExplainState.current().rows[run_id] = int(value_of(Key.ROW.of(run_id)))
+
+
+def _picked(run_id: str) -> None:
+    row = value_of(Key.MISTAKES.of(run_id))
+    if row is not None:
+        ExplainState.current().rows[run_id] = int(row)
+
+
+def _mistake_text(mistake: Worst) -> str:
+    sure = f" ({mistake.confidence:.0%})" if mistake.confidence is not None else ""
+    return f"predicted {escape(mistake.predicted[:40])}{sure}, label {escape(mistake.target[:40])}"
+
+
+def show_whole_example(example: Example) -> None:
+    """Draw the example, with long texts of columns below the others, because a table would cut them."""
+    long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
+    show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
+    for name, text in long.items():
+        st.markdown(f"**{escape(name)}**  \n{escape(text[:MOST_LETTERS])}")

@@ -1,0 +1,60 @@
+"""The Compare mode: a view drawn twice, or a comparison on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from netloom.jobs import RunWeights
+from netloom.ui.components.words import escape
+from netloom.ui.explain.compare_mode import ALL_CHECKPOINTS, ON_ONE_SCALE, OtherSide, other_weights
+from netloom.ui.explain.prediction import show_prediction
+from netloom.ui.explain.state import CompareWith
+from netloom.ui.explain.view import View, ViewContext
+from netloom.ui.explain.views.comparison import comparison_view
+from netloom.ui.explain.views.training_trajectory import training_trajectory_view
+
+if TYPE_CHECKING:
+    from netloom.jobs.inspection import Inspection
+    from netloom.ui.explain.open_run import OpenRun
+
+SECOND = "second "
+OpenOther = Callable[[RunWeights], tuple["OpenRun", "Inspection"]]
+
+
+def draw_comparison(view: View, context: ViewContext, other: OtherSide, open_other: OpenOther) -> None:
+    """Draw a view beside its second side. Raises the errors of both."""
+    if view.method_use in ON_ONE_SCALE:
+        if other.kind is CompareWith.CHECKPOINT and other.name == ALL_CHECKPOINTS:
+            training_trajectory_view(context)
+            return
+        comparison_view(context, other)
+        return
+    columns = st.columns(2, gap="medium")
+    second = _second_context(context, other, open_other)
+    for column, side, title in zip(columns, (context, second), other.titles, strict=True):
+        with column:
+            st.markdown(f"**{escape(title)}**")
+            head, body, details = st.container(), st.container(), st.container()
+            places = replace(side.places, head=head, details=details, probabilities=details)
+            drawn = replace(side, places=places)
+            with body:
+                reason = view.reason(side)
+                if reason:
+                    st.info(escape(reason), icon=":material/block:")
+                    continue
+                if view.shows_prediction:
+                    show_prediction(drawn, drawn.answer.prediction, drawn.answer.example)
+                view.draw(drawn)
+
+
+def _second_context(context: ViewContext, other: OtherSide, open_other: OpenOther) -> ViewContext:
+    if other.kind is CompareWith.METHOD:
+        return replace(context, method=other.name, side=SECOND)
+    weights = other_weights(context, other)
+    trained, inspection = open_other(weights)
+    folder = context.live.store.artifacts(weights.run_id).local_directory()
+    return replace(context, trained=trained, weights=weights, inspection=inspection, folder=folder, why="", side=SECOND)
