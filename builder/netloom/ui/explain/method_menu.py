@@ -69,7 +69,7 @@ def _menu(view: View, methods: tuple[Method, ...], chosen: str) -> None:
     )
     if not menu.open:
         return
-    with menu, st.container(height=MENU_HEIGHT, width=MENU_WIDTH, border=False, gap="small"):
+    with menu, st.container(height=MENU_HEIGHT, width=MENU_WIDTH, border=False, gap="xxsmall"):
         for group, meaning in GROUPS.items():
             listed = [method for method in methods if method.group == group]
             if listed:
@@ -83,12 +83,11 @@ def _entry(view: View, method: Method, is_chosen: bool) -> None:
     switches = view.name in SWITCHED.values() and method.available
     reason = "" if switches else unsuited(view, method)
     st.button(
-        method.title,
+        f"**{method.title}**" if is_chosen else method.title,
         key=Key.METHOD.of(method.name),
         icon=":material/check:" if is_chosen else None,
         disabled=bool(reason),
-        type="primary" if is_chosen else "secondary",
-        width="stretch",
+        type="tertiary",
         on_click=_choose,
         args=(view, method),
     )
