@@ -35,7 +35,6 @@ from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.train.results import worst_examples
 from netloom.ui.train.run_monitor import STATES
-from netloom.ui.train.state import WORST_TAB
 
 REFRESH_S = 2.0
 LIMIT = 1_000
@@ -242,7 +241,7 @@ def _worst_examples(store: Store, run: Run) -> None:
     key = Key.WORST.of(run.id)
     if run.state in ACTIVE or not run.summary.get("test"):
         return
-    place = st.expander(WORST_TAB, icon=":material/error_outline:", key=key, on_change="rerun")
+    place = st.expander("Worst examples", icon=":material/error_outline:", key=key, on_change="rerun")
     if not place.open:
         return
     with place:
