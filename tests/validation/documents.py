@@ -269,6 +269,12 @@ CASES: dict[str, Case] = {
         apply(COMPLETE, {"kind": "initialize", "initialization": {"method": "normal"}}),
     ),
     "unknown layer": Case("unknown_layer", "quantum_1", loose({"quantum_1": ("Quantum", {})}, []), COMPLETE),
+    "a linear layer on images": Case(
+        "linear_on_image",
+        "linear_1",
+        chain(IMAGE, linear(5), ("Flatten", {})),
+        chain(IMAGE, ("Permute", {"order": [2, 3, 1]}), linear(5)),
+    ),
     "free Python": Case("own_code", "code_1", chain(TABLE, ("Code", {}), linear()), COMPLETE),
     "wrong type of parameter": Case("parameter", "linear_1", chain(TABLE, ("Linear", {"units": "many"})), COMPLETE),
     "too many units": Case("parameter", "linear_1", chain(TABLE, linear(10**12)), COMPLETE),

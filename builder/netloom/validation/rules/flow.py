@@ -10,8 +10,10 @@ from netloom.document import Edge
 from netloom.layers import KIND_NAMES, TensorSpec
 from netloom.layers.attention.attention import MultiHeadAttention, TransformerEncoderBlock
 from netloom.layers.code import Code
+from netloom.layers.dense import Linear
 from netloom.layers.io import Input
 from netloom.layers.operations.merge import Add, Multiply
+from netloom.layers.operations.shape import Permute, Reshape, Transpose
 from netloom.tasks import task
 from netloom.validation import fixes, output_scales
 from netloom.validation.context import Context, Totals, fits
@@ -77,6 +79,37 @@ class Shapes(Rule):
             inputs = " and ".join(str(context.spec(edge)) for edge in edges)
             message = f"{context.label(key)} cannot process {inputs}: {measured.refusal}."
             yield context.issue(measured.code, message, key, fix=_suggest_fix(context, key))
+
+
+class LinearOnImages(Rule):
+    """A Linear layer after images combines features, and not the pixels of a line.
+
+    PyTorch applies it to the last axis, the width of an image (N, C, H, W); a missing Flatten is the usual reason.
+    Layers that move or split axes before it, as in networks with the channels last, show that it is intended.
+    """
+
+    stage = Stage.FLOW
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        import networkx as nx
+
+        for key, layer in context.layers.items():
+            edge = context.incoming[key].get("in") if isinstance(layer, Linear) else None
+            spec = context.spec(edge) if edge else None
+            if edge is None or spec is None or not spec.is_image:
+                continue
+            before = {context.layers.get(node) for node in nx.ancestors(context.graph, key)}
+            if any(item is None or isinstance(item, (Permute, Transpose, Reshape, Code)) for item in before):
+                continue
+            yield context.issue(
+                "linear_on_image",
+                f"{context.label(key)} receives images {spec} and combines only the {spec.size(-1)} values along their "
+                "width. A Flatten before it makes one vector of each image.",
+                key,
+                port="in",
+                severity="warning",
+                fix=fixes.insert(context.name, context.network, edge, "Flatten", {}),
+            )
 
 
 def _suggest_fix(context: Context, key: str) -> Fix | None:

@@ -157,6 +157,10 @@ class Outputs(Rule):
 
     def _fix(self, context: Context, output: str, spec: TensorSpec, expected: TensorSpec) -> Fix | None:
         edge, width = context.incoming[output]["in"], expected.size(-1)
+        linear = self._last_linear(context, output)
+        if linear and spec.is_image and len(expected.shape) == 2:
+            # Such a Linear combines the pixels of a line; see LinearOnImages.
+            return fixes.insert(context.name, context.network, context.incoming[linear]["in"], "Flatten", {})
         if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in expected.shape[1:]):
             return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(expected.shape[1:])})
         if len(spec.shape) > len(expected.shape) and len(expected.shape) == 2:
@@ -167,7 +171,6 @@ class Outputs(Rule):
             return fixes.insert(context.name, context.network, edge, "Conv2d", params)
         if spec.shape[:-1] != expected.shape[:-1]:
             return None
-        linear = self._last_linear(context, output)
         if linear:
             title = f"Set {context.label(linear)} to {width} {'unit' if width == 1 else 'units'}"
             return fixes.set_params(context.name, linear, {"units": width}, title)

@@ -63,6 +63,24 @@ const FAR = 0.35;
 const CROWD = 150;
 const NONE: Edge[] = [];
 const isFar = (state: ReactFlowState) => state.transform[2] < FAR;
+/** What the map takes of a corner, in pixels: its size in canvas.css with its margin. */
+const MAP = { width: 176, height: 126 };
+const CORNERS = ["bottom-right", "top-right", "bottom-left", "top-left"] as const;
+/** The first corner in which the map covers no node; null if there is none. */
+const freeCorner = ({ width, height, transform: [x, y, zoom], nodeLookup }: ReactFlowState) => {
+  const boxes = [...nodeLookup.values()].map(({ internals, measured }) => {
+    const left = internals.positionAbsolute.x * zoom + x;
+    const top = internals.positionAbsolute.y * zoom + y;
+    return { left, top, right: left + (measured.width ?? 0) * zoom, bottom: top + (measured.height ?? 0) * zoom };
+  });
+  const isFree = (corner: string) => {
+    const isBeside = (box: (typeof boxes)[0]) => (corner.endsWith("right") ? box.right > width - MAP.width : box.left < MAP.width);
+    const isThere = (box: (typeof boxes)[0]) => (corner.startsWith("bottom") ? box.bottom > height - MAP.height : box.top < MAP.height);
+    const isSeen = (box: (typeof boxes)[0]) => box.left < width && box.right > 0 && box.top < height && box.bottom > 0;
+    return !boxes.some((box) => isSeen(box) && isBeside(box) && isThere(box));
+  };
+  return CORNERS.find(isFree) ?? null;
+};
 
 const pale = (note: NoteRecord | undefined) => `color-mix(in srgb, ${COLORS[note?.color ?? "yellow"]} 40%, transparent)`;
 
@@ -148,6 +166,7 @@ function Surface() {
   const boxing = useUi((state) => state.boxing);
   const map = useUi((state) => state.map);
   const far = useStore(isFar);
+  const corner = useStore(freeCorner);
   const plain = far && nodes.length > CROWD;
   const firstViewport = useRef(stage.viewport);
   const surface = useCallback((element: HTMLDivElement | null) => void (stage.surface = element), [stage]);
@@ -247,7 +266,9 @@ function Surface() {
       >
         <Background variant={BackgroundVariant.Dots} gap={20} size={1.2} />
         {plain && <PlainEdges nodes={nodes} />}
-        {map && !plain && nodes.length > 0 && <MiniMap pannable zoomable nodeColor={colour} ariaLabel="Map" />}
+        {map && corner && !plain && nodes.length > 0 && (
+          <MiniMap pannable zoomable position={corner} nodeColor={colour} ariaLabel="Map" />
+        )}
       </ReactFlow>
       <Alignment />
       <Crumbs />

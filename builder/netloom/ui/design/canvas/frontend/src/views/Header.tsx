@@ -84,13 +84,16 @@ function Totals() {
 
 function Problems() {
   const { commands } = useShared();
-  const issues = useSlice("derived", (engine) => engine.data.derived.issues);
+  // An empty network is where everybody starts, and not a problem.
+  const empty = useSlice("graph", (engine) => engine.network === engine.data.main && !Object.keys(engine.graph.nodes).length);
+  const derived = useSlice("derived", (engine) => engine.data.derived.issues);
+  const issues = empty ? [] : derived;
   const open = useUi((state) => state.panel === "issues");
-  const worst = issues[0]?.severity ?? "fine";
+  const worst = empty ? "" : (issues[0]?.severity ?? "fine");
   const errors = issues.filter((issue) => issue.severity === "error").length;
   const data = useSlice("derived", (engine) => engine.data.derived.data);
   const fine = data ? "Ready to train" : "No problems, no data yet";
-  const text = !issues.length ? fine : errors ? plural(errors, "problem") : plural(issues.length, "warning");
+  const text = empty ? "No layers yet" : !issues.length ? fine : errors ? plural(errors, "problem") : plural(issues.length, "warning");
   return (
     <div className="nl-problems">
       <button

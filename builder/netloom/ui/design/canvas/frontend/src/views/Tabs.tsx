@@ -13,7 +13,9 @@ export const Tabs = memo(() => {
   const tabs = useSlice("derived", ({ data }): Tab[] => {
     const errors = data.derived.issues.filter((issue) => issue.severity === "error");
     return data.networks.map(({ name, used }) => {
-      const wrong = errors.some((issue) => issue.network === name);
+      // An empty network is where everybody starts.
+      const begun = name !== data.main || data.derived.totals.layers > 0;
+      const wrong = begun && errors.some((issue) => issue.network === name);
       return { name, used, wrong, main: name === data.main };
     });
   });
