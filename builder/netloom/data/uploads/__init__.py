@@ -137,7 +137,7 @@ def _refuse_unsplit(source: Source, reader: Reader, raw: RawDataset, answers: Ma
     """
     if raw.given is not None or source.alone or ("split" in answers and answers["split"] is None):
         return
-    if _agree(source.names):
+    if _agree(reader.used_files(source)):
         raise DataError(
             f"The files are named after parts of a split, such as {source.names[0][:60]!r}, but {reader.title!r} "
             "cannot be split by files or folders; upload one file with a column of train, validation and test."

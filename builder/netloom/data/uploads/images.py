@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data.images import data_uri, equal, picture, resized
 from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
+from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Question
 from netloom.modalities.columns.column_kind import free_name
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IMAGE_SIDE = 32
+_UNLABELED = re.compile(
+    r"(?i)un[-_ ]?(label(l?ed)?|sup(ervised)?|annotated|tagged|classified)([-_ ]?(images?|data|set))?"
+)
 _MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
 SIZE = Question("size", "Size", "whole", "Images are resized to this height and width", low=SMALLEST_SIDE,
                 high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
@@ -45,6 +50,18 @@ def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallba
         sides[index] = len(image)
         pixels[index, : len(image), : len(image)] = image
     return equal(pixels, sides)
+
+
+def is_unlabeled(name: str) -> bool:
+    """Return whether a folder of a file says that the files in it have no labels."""
+    return any(_UNLABELED.fullmatch(folder) for folder in parts_of(name)[:-1])
+
+
+def unlabeled_note(names: Sequence[str]) -> list[str]:
+    """Return a note on images that have no label beside others that do."""
+    if not names:
+        return []
+    return [f"{len(names):,} images without a label, such as {names[0][-60:]!r}, were left out."]
 
 
 def brought_to(pixels: np.ndarray, size: int | None, gray: bool | None) -> np.ndarray:

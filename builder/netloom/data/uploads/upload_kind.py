@@ -142,6 +142,10 @@ class Reader(ABC):
         """Return sentences about unusual files and assumptions."""
         return []
 
+    def used_files(self, source: Source) -> Sequence[str]:
+        """Return the files that become rows; others, such as images without a label, say nothing about the split."""
+        return source.names
+
     @abstractmethod
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         """Convert the files and store them in the folder.

@@ -15,7 +15,17 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.uploads.filetables import stated_parts
-from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
+from netloom.data.uploads.images import (
+    GRAY,
+    SIZE,
+    brought_to,
+    is_unlabeled,
+    load_arrays,
+    read_pictures,
+    set_given,
+    thumbnails,
+    unlabeled_note,
+)
 from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
@@ -60,6 +70,13 @@ class PictureFolders(Reader):
             {"image": thumbnails(source, names), "class": [classes[name] for name in names], "file": names}
         )
 
+    def noted(self, source: Source, answers: Answers) -> list[str]:
+        labeled = set(_pictures(source))
+        return unlabeled_note([name for name in _all_pictures(source) if name not in labeled])
+
+    def used_files(self, source: Source) -> Sequence[str]:
+        return _pictures(source)
+
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         names = _pictures(source)
         labels, parts = _told(source, names)
@@ -81,7 +98,8 @@ class PictureFolders(Reader):
         progress(0.88, "Keeping them")
         np.savez(folder / "images.npz", **arrays)
         summary = f"{len(names):,} images of {len(classes)} classes"
-        return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
+        notes = self.noted(source, answers)
+        return Kept(len(names), summary, notes=notes, extra={"classes": classes, "side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         chosen = check_options(options, [SIZE, GRAY], "", "Images")
@@ -98,14 +116,28 @@ class PictureFolders(Reader):
         return raw
 
 
-def _pictures(source: Source) -> list[str]:
-    """Return the images in folders, also files that are only named like images, so that reading reports the damage."""
+def _all_pictures(source: Source) -> list[str]:
+    """Return all images, also files that are only named like images, so that reading reports the damage."""
     return [
         name
         for name in source.names
-        if len(parts_of(name)) > 1
-        and (name.lower().endswith(PICTURE_SUFFIXES) or source.members.form(name) == file_types.PICTURE)
+        if name.lower().endswith(PICTURE_SUFFIXES) or source.members.form(name) == file_types.PICTURE
     ]
+
+
+def _pictures(source: Source) -> list[str]:
+    """Return the images with a class: those in folders, but not in one that says that they have none; cached."""
+    pictures: list[str] = source.once("labeled pictures", lambda: _labeled_pictures(source))
+    return pictures
+
+
+def _labeled_pictures(source: Source) -> list[str]:
+    in_folders = [name for name in _all_pictures(source) if len(parts_of(name)) > 1 and not is_unlabeled(name)]
+    classes = _told(source, in_folders)[0]
+    if len({*classes} - {""}) < 2:
+        return in_folders
+    # The images of a test whose folder has no folders of classes, as in many competitions, have no labels either
+    return [name for name, label in zip(in_folders, classes, strict=True) if label]
 
 
 def _told(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:

@@ -23,6 +23,7 @@ from netloom.data.uploads.images import (
     read_pictures,
     set_given,
     thumbnails,
+    unlabeled_note,
     with_thumbnails,
 )
 from netloom.data.uploads.source import Source
@@ -87,6 +88,8 @@ class LabeledPictures(Reader):
         notes: list[str] = []
         table = self._rows(source, answers, notes)
         names = [str(name) for name in table[answers["file"]]]
+        named = set(names)
+        notes += unlabeled_note([name for name in source.members.of(file_types.PICTURE) if name not in named])
         pixels = read_pictures(source, names, progress)
         progress(0.88, "Keeping them")
         arrays: dict[str, Any] = {"pixels": pixels}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_CLASSES = 64
-_FOLDER = re.compile(r"(?i:.*(mask|label|annot|seg|gt|ground.?truth|target).*)")
+_FOLDER = re.compile(r"(?i:.*(mask|label(?!l?ed)|annot|seg|gt|ground.?truth|target).*)")
 _ENDING = re.compile(r"(?i:[_. -]*(mask|masks|label|labels|seg|segmentation|gt|labelids|annotation)s?)$")
 _IMAGE_ENDING = re.compile(r"(?i:[_. -]*(image|img|rgb|photo|leftimg8bit|sat))$")
 _NAMES = ("classes.txt", "labels.txt", "names.txt", "class_names.txt")

@@ -1,0 +1,59 @@
+"""Images without labels beside labeled ones are left out with a note, and are not a class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netloom.data import prepare
+from netloom.data.uploads import add_file, fitting, open_source
+from netloom.document import DataChoice
+from tests.data.brought import bars, png
+from tests.data.crafted import make_csv, make_zip
+
+PIXELS, LABELS = bars(40)
+NAMES = ("lying", "standing")
+
+
+def labeled(pattern: str) -> dict[str, bytes]:
+    return {pattern.format(name=NAMES[label], i=i): png(PIXELS[i]) for i, label in enumerate(LABELS)}
+
+
+def unlabeled(pattern: str, count: int = 12) -> dict[str, bytes]:
+    return {pattern.format(i=i): png(PIXELS[i]) for i in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("with_labels", "without"),
+    [
+        ("labelled/{name}/{i}.png", "unlabelled/{i}.png"),
+        ("set/{name}/{i}.png", "set/unlabeled/{i}.png"),
+        ("train/{name}/{i}.png", "test/{i}.png"),
+        ("{name}/{i}.png", "{i}.png"),
+        ("train/{name}/{i}.png", "unsup/{i}.png"),
+    ],
+)
+def test_images_without_a_folder_of_a_class_are_left_out(with_labels: str, without: str, home: Path) -> None:
+    content = make_zip({**labeled(with_labels), **unlabeled(without)})
+    assert [reader.name for reader in fitting(open_source(content, "images.zip"))] == ["picture_folders"]
+    data = prepare(DataChoice(dataset=add_file(content, "images.zip", home).name), home)
+    assert data.raw.classes == NAMES
+    assert len(data.raw) == len(LABELS)
+    first = without.format(i=0)
+    assert data.raw.warnings == [f"12 images without a label, such as {first!r}, were left out."]
+
+
+def test_unlabeled_folder_beside_parts_keeps_the_split(home: Path) -> None:
+    parts = {**labeled("train/{name}/{i}.png"), **labeled("test/{name}/{i}.png"), **unlabeled("unlabeled/{i}.png")}
+    data = prepare(DataChoice(dataset=add_file(make_zip(parts), "stl.zip", home).name), home)
+    assert data.raw.classes == NAMES
+    assert len(data.split["test"]) == len(LABELS)
+
+
+def test_images_that_no_row_names_are_counted(home: Path) -> None:
+    rows = [f"{i}.png,{NAMES[label]}" for i, label in enumerate(LABELS[:30])]
+    content = make_zip({**unlabeled("{i}.png", 40), "labels.csv": make_csv("file,label", rows)})
+    data = prepare(DataChoice(dataset=add_file(content, "images.zip", home).name), home)
+    assert len(data.raw) == 30
+    assert data.raw.warnings == ["10 images without a label, such as '30.png', were left out."]
