@@ -1,4 +1,4 @@
-"""Data × task × split × export: each combination works from training to export, or is rejected with a message."""
+"""Data × task × split × encoding × export: each combination works to the export, or is rejected with a message."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from netloom import api
 from netloom.data import DataError, add_file, prepare, schema
 from netloom.document import DataChoice, Project, apply
 from netloom.explain import explain, methods
+from netloom.modalities.columns.registry import column_kinds
 from netloom.runs import TrainedRun, fit_here
 from netloom.tasks import tasks
 from netloom.templates import templates
@@ -224,6 +226,33 @@ def test_split_is_applied_or_rejected_with_a_message(name: str, method: str, upl
         train, validation, test = (times[list(parts[part])] for part in ("train", "validation", "test"))
         assert train.max() < validation.min()
         assert validation.max() < test.min()
+
+
+def encodings() -> Iterator[dict[str, Any]]:
+    """Each kind of column with each of its encodings, as the settings of a column."""
+    for name, kind in column_kinds().items():
+        setting = kind.preprocessing.setting
+        for value in kind.preprocessing.labels.values():
+            yield {"kind": name, **({setting: value} if setting else {})}
+
+
+@pytest.mark.parametrize("settings", list(encodings()), ids=lambda settings: "-".join(settings.values()))
+@pytest.mark.parametrize("name", ["people.xlsx", "films.csv", "questions.csv"])
+def test_every_encoding_is_applied_or_rejected_with_a_message(
+    name: str, settings: dict[str, Any], uploads_home: Path
+) -> None:
+    choice = data_choice(name, uploads_home)
+    usual = prepare(choice, uploads_home)
+    for column in usual.raw.row(0):
+        changed = choice.model_copy(update={"options": {"columns": {column: settings}}})
+        try:
+            prepared = prepare(changed, uploads_home)
+        except DataError as error:
+            assert_is_sentence(error)
+            continue
+        finite = [bool(torch.isfinite(tensor.double()).all()) for tensor in prepared.inputs.values()]
+        assert all(finite), column
+        assert {len(tensor) for tensor in prepared.inputs.values()} == {len(usual.target)}
 
 
 @pytest.mark.long

@@ -92,3 +92,11 @@ def test_data_and_its_parts_are_not_read_twice() -> None:
 @pytest.mark.parametrize("name", ["reviews.zip", "lines.zip", "tones.zip", "squares.zip", "mnist.zip"])
 def test_files_that_are_not_tables_hold_no_data_sets(name: str) -> None:
     assert open_source(EXAMPLE_FILES[name][0](), name).sets() == {}
+
+
+def test_triplets_are_rejected_unless_a_target_is_named(home: Path) -> None:
+    rows = [f"a {i % 5},b {i % 5},c {i % 5},{i % 2}" for i in range(40)]
+    content = make_csv("anchor,positive_text,neg,kind", rows)
+    with pytest.raises(DataError, match=r"'anchor', 'positive_text' and 'neg' are triplets, .* two rows of a pair"):
+        add_file(content, "triplets.csv", home)
+    assert add_file(content, "triplets.csv", home, target="kind").task == "classification"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,6 +42,10 @@ SPLIT = Question(
     optional=True, empty="none"
 )  # fmt: skip
 TABLE = "table.parquet"
+_TRIPLET = {
+    role: re.compile(rf"(?i)({names})([ _-]?(text|sentence|image|file|path|id))?")
+    for role, names in (("anchor", "anchor|query"), ("positive", "positive|pos"), ("negative", "negative|neg"))
+}
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".data", ".dat", ".gz")
 
 
@@ -224,6 +230,23 @@ def _sheet(answers: Answers) -> str:
 def _text(answers: Answers, name: str) -> str:
     answer = answers.get(name)
     return answer if isinstance(answer, str) else ""
+
+
+def refuse_triplets(columns: Sequence[str]) -> None:
+    """Refuse a table of triplets, in which no column is a target.
+
+    Raises:
+        DataError: The columns are an anchor, a positive and a negative example.
+    """
+    named = {name: next((column for column in columns if pattern.fullmatch(column.strip())), "")
+             for name, pattern in _TRIPLET.items()}  # fmt: skip
+    if all(named.values()):
+        anchor, positive, negative = map(repr, named.values())
+        raise DataError(
+            f"The columns {anchor}, {positive} and {negative} are triplets, which have no column to predict. Write "
+            f"each as two rows of a pair, {anchor} and {positive} with the label same, and {anchor} and {negative} "
+            "with the label different, or name the column to predict."
+        )
 
 
 def numeric(table: pd.DataFrame) -> list[str]:

@@ -80,12 +80,16 @@ def _form(store: Store) -> None:
         reader = _reader(key, readers) if readers else inspection.reader()
         described = inspection.described(reader, _answers(key, inspection, reader))
         st.markdown(f":material/school: **{escape(described.learned)}**")
-        for sentence in other_guesses(described.questions, described.answers):
+        guesses = other_guesses(described.questions, described.answers)
+        for sentence in guesses:
             st.caption(escape(sentence))
         notes = described.notes[:NOTED]
         for note in notes:
             st.warning(escape(note), icon=":material/warning:")
-        _preview(described.preview(), max(ROW, HEIGHT - ROW * ((len(described.answers) > ACROSS) + len(notes))))
+        _preview(
+            described.preview(),
+            max(ROW, HEIGHT - ROW * ((len(described.answers) > ACROSS) + len(notes) + len(guesses))),
+        )
     except DataError as error:
         show_error(error, icon=":material/report:")
         return

@@ -27,7 +27,7 @@ from netloom.data.uploads.images import (
     with_thumbnails,
 )
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
+from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, refuse_triplets, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -63,6 +63,8 @@ class LabeledPictures(Reader):
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         naming = self._naming(source)
         file, table = str(answers.get("file", naming.columns[0])), naming.table
+        if answers.get("target") is None:
+            refuse_triplets([str(name) for name in table.columns])
         labels = naming.labels(file)
         if not labels:
             raise DataError(f"{naming.name[:100]!r} names files, but has no other column to predict.")

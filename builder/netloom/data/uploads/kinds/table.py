@@ -19,7 +19,7 @@ from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, kept_table
+from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, kept_table, refuse_triplets
 from netloom.data.uploads.upload_kind import Answers, Kept, Question
 from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.registry import inferred_kind
@@ -64,6 +64,8 @@ class Table(Tabular):
         return {"target": tuple(ranked_targets(table)[:GUESSES])}
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
+        if given.get("target") is None and not given.get(COLUMNS):
+            refuse_triplets([str(name) for name in self._table(source, given).columns])
         # `table_to_raw` checks these options, with messages that know the table; it does so for documents, too.
         table_options = set(OPTIONS)
         answers = super().answered(source, {name: value for name, value in given.items() if name not in table_options})
