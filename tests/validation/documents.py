@@ -385,6 +385,13 @@ CASES: dict[str, Case] = {
         DIGITS,
         IMAGES,
     ),
+    "automatic vocabulary": Case(
+        "auto",
+        "embedding_1",
+        chain(TOKENS, ("Embedding", {"vocabulary": "auto"}), ("Flatten", {}), linear(2)),
+        TEXT,
+        TEXTS,
+    ),
     "too few tokens": Case(
         "vocabulary",
         "embedding_1",

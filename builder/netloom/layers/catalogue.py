@@ -40,6 +40,10 @@ def registry() -> Mapping[str, type[Layer]]:
     )
 
 
+# The word for a size that is filled in from the data, and the length of an axis until then.
+AUTO, PROVISIONAL = "auto", 16
+
+
 def label(node: Node) -> str:
     """The name of a node in messages, on one line: its title, or the title of its layer and its id."""
     layer = registry().get(node.type)
@@ -63,6 +67,11 @@ def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: 
     return _parse(node.type, json.dumps(params, sort_keys=True))
 
 
+def is_auto(value: object) -> bool:
+    """Whether a parameter, or an axis of a shape, is to be filled in from the data."""
+    return value == AUTO or (isinstance(value, list) and AUTO in value)
+
+
 def asks_for_size(node: Node) -> bool:
     """Whether a parameter is an expression that uses the shape of the input."""
     return any(f"{SIZE}(" in str(value) for value in node.params.values())
@@ -76,6 +85,13 @@ def _evaluated(
     for name, value in params.items():
         kind = _numeric(layer).get(name)
         if kind is None or not isinstance(value, (str, list, dict)):
+            continue
+        if is_auto(value) and AUTO not in names:
+            # A provisional size, with which the network can be built; validation reports it until the data is known
+            if isinstance(value, list):
+                values[name] = [PROVISIONAL if part == AUTO else part for part in value]
+            else:
+                del values[name]
             continue
         if size is None and f"{SIZE}(" in str(value):
             # The parameter falls back to its default, so that the ports are known before the shapes are

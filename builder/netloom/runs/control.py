@@ -32,6 +32,7 @@ from netloom.store.states import WITH_WORKER
 from netloom.training.device import threads
 from netloom.training.initialization import StartError, check_intact, check_start, freeze_start, verified_weights
 from netloom.validation import Analysis, analyse
+from netloom.validation.applied_fixes import with_auto_sizes
 
 ACTIVE = ("waiting", *WITH_WORKER)
 # The time between the claim of a run and the start of its worker, after which the claiming process is taken to be dead.
@@ -89,7 +90,9 @@ def start(
         cluster.check(project, workers)
         about = RunOrigin({**(about or {}), "backend": cluster.RAY, "workers": workers})
     project = with_dataset_id(project, store.home)
-    analysis: Analysis = analyse(project, schema(project.data, store.home))
+    fields = schema(project.data, store.home)
+    project = with_auto_sizes(project, fields)
+    analysis: Analysis = analyse(project, fields)
     if analysis.errors:
         raise CompileError(analysis.errors)
     text = source(project, analysis)

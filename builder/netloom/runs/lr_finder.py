@@ -22,6 +22,7 @@ from netloom.training.errors import DivergedError
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
 from netloom.validation import analyse
+from netloom.validation.applied_fixes import with_auto_sizes
 
 if TYPE_CHECKING:
     import torch
@@ -114,6 +115,7 @@ def find_rate(
         CompileError: the network has errors, or does not match the data.
         TrainingError: a setting does not match.
     """
+    project = with_auto_sizes(project, data.schema)
     analysis = analyse(project, data.schema)
     if analysis.errors:
         raise CompileError(analysis.errors)

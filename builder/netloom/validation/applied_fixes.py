@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from netloom.data import Schema
 from netloom.document import EditError, Project, apply
+from netloom.layers.catalogue import is_auto
 from netloom.validation.analysis import analyse
 from netloom.validation.issue import Issue
 
@@ -49,6 +50,16 @@ def with_fixes(project: Project, schema: Schema | None, wanted: Callable[[Issue]
         except EditError:
             continue  # it remains
         fixed.append(issue)
+
+
+def with_auto_sizes(project: Project, schema: Schema | None) -> Project:
+    """Return the project with the sizes of its data in place of `auto`. What the data does not determine remains."""
+    networks = project.networks.values()
+    if not any(
+        is_auto(value) for network in networks for node in network.nodes.values() for value in node.params.values()
+    ):
+        return project
+    return with_fixes(project, schema, lambda issue: issue.code == "auto").project
 
 
 def _is_automatic(issue: Issue) -> bool:

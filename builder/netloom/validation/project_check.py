@@ -10,6 +10,7 @@ from netloom.data.preparation.settings_transfer import carried
 from netloom.data.quality.severe_findings import high_findings
 from netloom.document import Edit, Project, apply
 from netloom.validation.analysis import Analysis, analyse
+from netloom.validation.applied_fixes import with_auto_sizes
 from netloom.validation.fields import field_edits, reading_edits
 from netloom.validation.issue import Issue
 
@@ -23,7 +24,7 @@ def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
         fields = None
         problems = [Issue("data", "error", str(error))]
     problems += [Issue(f"data_{one.code}", "warning", one.message) for one in high_findings(project.data, home)]
-    analysis = analyse(project, fields)
+    analysis = analyse(with_auto_sizes(project, fields), fields)
     return analysis, problems + analysis.issues
 
 
@@ -43,12 +44,15 @@ def with_dataset(project: Project, dataset: str, home: Path) -> tuple[Project, l
 
 
 def with_fields(project: Project, home: Path) -> Project:
-    """Return the project with a field assigned to each Input without one, if exactly one field fits it.
+    """Return the project with the sizes of its data in place of `auto`, and with a field assigned to each Input without
+    one, if exactly one field fits it.
 
     Raises:
         DataError: The data cannot be read.
     """
-    for edit in field_edits(project, schema(project.data, home)):
+    fields = schema(project.data, home)
+    project = with_auto_sizes(project, fields)
+    for edit in field_edits(project, fields):
         project = apply(project, edit)
     return project
 

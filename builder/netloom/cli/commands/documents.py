@@ -153,9 +153,12 @@ class Code(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.compile import source
+        from netloom.data import schema
         from netloom.document import read
+        from netloom.validation.applied_fixes import with_auto_sizes
 
-        text = source(read(arguments.file))
+        project = read(arguments.file)
+        text = source(with_auto_sizes(project, schema(project.data, context.home)))
         context.answer({"source": text}, text.rstrip("\n"))
         return 0
 

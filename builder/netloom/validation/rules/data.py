@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from netloom.layers import TensorSpec
+from netloom.layers.catalogue import AUTO, is_auto, numeric
 from netloom.layers.io import Input
 from netloom.layers.text import Embedding
+from netloom.modalities.field_spec import FieldSpec
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
@@ -56,6 +58,69 @@ def _shape(field: Any) -> str:
     return str(TensorSpec((None, *field.shape)))
 
 
+class AutomaticSizes(Rule):
+    """Sizes that are auto are filled in from the data."""
+
+    stage = Stage.DATA
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key, node in context.network.nodes.items():
+            sizes = numeric([node.type]).get(node.type, [])
+            names = [name for name in sizes if is_auto(node.params.get(name)) and AUTO not in context.values]
+            if not names:
+                continue
+            subject = f"{context.label(key)}: {' and '.join(names)} {'is' if len(names) == 1 else 'are'} auto"
+            if context.schema is None:
+                yield context.issue(
+                    "auto", f"{subject}, which the data fills in; choose a dataset.", key, field=names[0]
+                )
+                continue
+            params = self._sizes(context, key, names)
+            if params is None:
+                message = (
+                    f"{subject}, but the data does not determine {'it' if len(names) == 1 else 'them'}; set a number."
+                )
+                yield context.issue("auto", message, key, field=names[0])
+                continue
+            title = f"Fill in {', '.join(f'{name} {value}' for name, value in params.items())}"
+            fix = fixes.set_params(context.name, key, params, title)
+            yield context.issue("auto", f"{subject}; fill in the size of the data.", key, field=names[0], fix=fix)
+
+    def _sizes(self, context: Context, key: str, names: list[str]) -> dict[str, Any] | None:
+        """Return the parameters that the data determines; None if it does not determine one of them."""
+        layer = context.layers.get(key)
+        if not isinstance(layer, Input):
+            vocabulary = self._vocabulary(context, key)
+            return {"vocabulary": vocabulary} if names == ["vocabulary"] and vocabulary is not None else None
+        field = self._field(context, layer)
+        if field is None:
+            return None
+        params = {name: value for name, value in field.parameters().items() if name in names}
+        shape = context.network.nodes[key].params.get("shape")
+        if "shape" in names and isinstance(shape, list) and len(shape) == len(field.shape):
+            axes = zip(shape, field.shape, strict=True)
+            params["shape"] = [size if given == AUTO else given for given, size in axes]
+        return params if layer.field else {"field": field.name, **params}
+
+    def _field(self, context: Context, layer: Input) -> FieldSpec | None:
+        """Return the field that an Input reads, or without a name the only one of its kind."""
+        fields = context.schema.inputs if context.schema else ()
+        suitable = [
+            field for field in fields if layer.field == field.name or (not layer.field and field.kind == layer.kind)
+        ]
+        return suitable[0] if len(suitable) == 1 else None
+
+    def _vocabulary(self, context: Context, key: str) -> int | None:
+        """Return the vocabulary of the Input of a layer, or the only one of the data."""
+        edge = context.incoming[key].get("in")
+        source = context.layers.get(edge.source_node) if edge else None
+        field = self._field(context, source) if isinstance(source, Input) else None
+        if field is not None:
+            return field.vocabulary
+        sizes = {field.vocabulary for field in context.schema.inputs if field.vocabulary} if context.schema else set()
+        return sizes.pop() if len(sizes) == 1 else None
+
+
 class Vocabulary(Rule):
     """An Embedding has a row for every token."""
 
@@ -67,7 +132,7 @@ class Vocabulary(Rule):
             source = context.layers.get(edge.source_node) if edge else None
             if not isinstance(layer, Embedding) or not isinstance(source, Input) or source.vocabulary is None:
                 continue
-            if layer.vocabulary == source.vocabulary:
+            if layer.vocabulary == source.vocabulary or is_auto(context.network.nodes[key].params.get("vocabulary")):
                 continue
             few = layer.vocabulary < source.vocabulary
             yield context.issue(
