@@ -138,6 +138,19 @@ def test_page_opens_the_most_confident_mistake() -> None:
     assert not app.error
 
 
+def test_nothing_is_computed_before_the_first_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[str] = []
+    submit = Pool.submit
+
+    def record_submit(pool: Pool, request: Any, *args: Any) -> Any:
+        requests.append(type(request).__name__)
+        return submit(pool, request, *args)
+
+    monkeypatch.setattr(Pool, "submit", record_submit)
+    open_page(TABLE)
+    assert requests == ["Inspect", "Attribution"]
+
+
 def test_typed_row_is_explained_and_written_to_the_address() -> None:
     app = open_page(TABLE)
     run = runs.load_run(open_store(), run_of(TABLE).id)

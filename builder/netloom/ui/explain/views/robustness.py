@@ -65,25 +65,23 @@ def _row_count() -> int:
 
 
 def _smallest_change(context: ViewContext, attacked: AdversarialExample) -> None:
-    axes = axes_of(context.trained.data)
-    for name, value in attacked.values.items():
-        if len(attacked.values) > 1:
-            st.markdown(f"**{escape(name)}**")
-        _field(name, value, attacked.changed[name], axes.get(name, Axes()))
     before, after, unit = escape(attacked.before.text[:60]), escape(attacked.after.text[:60]), escape(attacked.unit)
+    # Above the pictures, because a narrow screen shows the three of an image one below the other.
     if attacked.least is None:
         st.info(
             f"The prediction **{before}** does not change under this attack up to ε = {attacked.largest:g} ({unit})."
         )
     else:
-        st.markdown(
-            f"##### With ε = **{attacked.least:.3g}**, the prediction changes from **{before}** to "
-            f"**:orange[{after}]**."
-        )
+        st.markdown(f"**With ε = {attacked.least:.3g}, the prediction changes from {before} to** **:orange[{after}]**.")
+    axes = axes_of(context.trained.data)
+    for name, value in attacked.values.items():
+        if len(attacked.values) > 1:
+            st.markdown(f"**{escape(name)}**")
+        _field(name, value, attacked.changed[name], axes.get(name, Axes()))
+    if attacked.least is not None:
         st.caption(
-            f"ε is the smallest strength found that {attacked.turned}, in {unit}: no value "
-            "changes by more than ε. Other "
-            "attacks may find smaller changes."
+            f"ε is the smallest strength found that {attacked.turned}, in {unit}: no value changes by more than ε. "
+            "Other attacks may find smaller changes."
         )
 
 
