@@ -101,7 +101,7 @@ def _read_level5(stream: io.BytesIO) -> dict[str, Any]:
 
 
 def _read_hdf5(stream: io.BytesIO) -> dict[str, Any]:
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     with h5py.File(stream, "r") as file:
         return _group(file, 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import numpy as np
 
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
