@@ -26,6 +26,8 @@ class Dataset(BaseModel, ABC):
     kind: ClassVar[str]
     task: ClassVar[str]
     summary: ClassVar[str]
+    # The name under which others know the data, such as in scikit-learn or at UCI.
+    known_as: ClassVar[str] = ""
 
     @abstractmethod
     def read(self) -> RawDataset:

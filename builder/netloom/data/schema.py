@@ -118,7 +118,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A dataset in a list. `name` is the name in the data section of documents."""
+    """A dataset in a list. `name` is the name in the data section of documents, `known_as` the one others use."""
 
     name: str
     title: str
@@ -128,6 +128,12 @@ class DatasetInfo:
     rows: int | None = None
     builtin: bool = True
     columns: tuple[str, ...] = ()
+    known_as: str = ""
+
+    @property
+    def label(self) -> str:
+        """The title with the name that others use."""
+        return f"{self.title} ({self.known_as})" if self.known_as else self.title
 
 
 @dataclass(frozen=True)

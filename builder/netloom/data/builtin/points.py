@@ -49,6 +49,7 @@ class Moons(Dataset):
 
     name = "moons"
     title = "Two moons"
+    known_as = "make_moons"
     kind = "table"
     task = "classification"
     summary = "Points on two interleaving half circles"
@@ -70,6 +71,7 @@ class Circles(Dataset):
 
     name = "circles"
     title = "Two circles"
+    known_as = "make_circles"
     kind = "table"
     task = "classification"
     summary = "Points on a small circle within a larger one"

@@ -43,6 +43,7 @@ class Digits(Dataset):
 
     name = "digits"
     title = "Handwritten digits"
+    known_as = "UCI digits"
     kind = "image"
     task = "classification"
     summary = "1,797 small images of the digits 0 to 9"
@@ -65,6 +66,7 @@ class BreastCancer(Dataset):
 
     name = "breast_cancer"
     title = "Breast cancer"
+    known_as = "UCI WDBC"
     kind = "table"
     task = "classification"
     summary = "569 tumors with 30 measurements each: malignant or benign"
@@ -88,6 +90,7 @@ class Wine(Dataset):
 
     name = "wine"
     title = "Wine"
+    known_as = "UCI Wine"
     kind = "table"
     task = "classification"
     summary = "178 wines of three growers with 13 chemical measurements each"
@@ -109,6 +112,7 @@ class Diabetes(Dataset):
 
     name = "diabetes"
     title = "Diabetes"
+    known_as = "scikit-learn diabetes"
     kind = "table"
     task = "regression"
     summary = "442 patients with 10 measurements each: disease progression after one year"

@@ -68,7 +68,7 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
     wanted_name = used if state.dataset is None else state.dataset
     if value_of(Key.DATASETS) not in infos or wanted_name != state.drawn:
         set_value(Key.DATASETS, wanted_name if wanted_name in infos else names[0])
-    labels = unique_labels({key: info.title for key, info in infos.items()})
+    labels = unique_labels({key: info.label for key, info in infos.items()})
     name: str = st.radio(
         "Datasets",
         names,

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.document import Project, blank
 from netloom.store import ProjectRow, Store, StoreError
+from netloom.tasks import task
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count, escape
+from netloom.ui.home.filters import SIZES, GalleryFilters
 from netloom.ui.home.import_form import import_button
 from netloom.ui.home.project_menu import project_menu
 from netloom.ui.home.sharing import shared_project
-from netloom.ui.home.state import Key
+from netloom.ui.home.state import HomeState, Key
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import offer_recovery
+
+T = TypeVar("T")
+# The number of cards before a click on Show all: rows of four.
+RECENT_SHOWN, TEMPLATES_SHOWN, ARCHITECTURES_SHOWN = 4, 8, 4
 
 
 def page(store: Store) -> None:
@@ -57,7 +65,7 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
     if not rows:
         st.caption("No projects yet. Start with a template below or with an empty canvas.")
         return
-    for column, row in zip(_grid(len(rows)), rows, strict=True):
+    for column, row in _shown(rows, RECENT_SHOWN, "recent projects", filtered=False):
         with column, st.container(border=True, height="stretch"):
             project = _loaded(store, row)
             if project is None:
@@ -84,26 +92,53 @@ def _loaded(store: Store, row: ProjectRow) -> Project | None:
 
 
 def _gallery(store: Store) -> None:
+    """Draw the templates and the architectures that match the filters; without a filter, a few of each."""
     st.subheader("Templates")
     st.caption("Complete networks with built-in data. Each trains in seconds on a CPU.")
-    every = list(templates().values())
-    topics = list(dict.fromkeys(template.topic for template in every))
-    chosen = st.pills("Topics", topics, label_visibility="collapsed", key=Key.TOPIC)
-    visible = [template for template in every if chosen in (None, template.topic)]
-    for column, template in zip(_grid(len(visible)), visible, strict=True):
+    every, published = list(templates().values()), list(architectures().values())
+    filters = _filters(every, published)
+    filtered = filters != GalleryFilters()
+    visible = [item for item in every if filters.accepts(item)]
+    for column, template in _shown(visible, TEMPLATES_SHOWN, "templates", filtered=filtered):
         _card(store, column, template, f"{template.topic} · {template.summary}")
     st.subheader("Published architectures")
     st.caption(
         "With exactly the published numbers of parameters, without data: upload your own, or explore the layers."
     )
-    published = list(architectures().values())
-    for column, architecture in zip(_grid(len(published)), published, strict=True):
+    matching = [item for item in published if filters.accepts(item)]
+    for column, architecture in _shown(matching, ARCHITECTURES_SHOWN, "architectures", filtered=filtered):
         _card(
             store,
             column,
             architecture,
             f"{architecture.year} · {count(architecture.parameters)} parameters · {architecture.summary}",
         )
+
+
+def _filters(every: list[Template], published: list[Architecture]) -> GalleryFilters:
+    """Draw the filters by text, task, type and size."""
+    topics = list(dict.fromkeys(item.topic for item in (*every, *published)))
+    names = dict.fromkeys(task(item.project.training.objective).title for item in every)
+    search, tasks, sizes = st.columns([2, 1, 1])
+    text = search.text_input("Search", placeholder="Name, data or architecture", key=Key.SEARCH)
+    objective = tasks.selectbox("Task", ["", *names], format_func=lambda name: name or "All", key=Key.TASK)
+    size = sizes.selectbox("Size", ["", *SIZES], format_func=lambda name: name or "All", key=Key.SIZE)
+    topic = st.pills("Type", topics, label_visibility="collapsed", key=Key.TOPIC)
+    return GalleryFilters(text.strip().casefold(), objective, size, topic or "")
+
+
+def _shown(items: list[T], first: int, name: str, *, filtered: bool) -> list[tuple[DeltaGenerator, T]]:
+    """Return columns for the cards: all of them for a filter or after a click, otherwise the first ones."""
+    if not items:
+        st.caption("None matches the filters.")
+        return []
+    state = HomeState.current()
+    if not filtered and len(items) > first and name not in state.expanded:
+        if st.button(f"Show all {len(items)} {name}", key=Key.SHOW_ALL.of(name)):
+            state.expanded = (*state.expanded, name)
+            st.rerun()
+        items = items[:first]
+    return list(zip(_grid(len(items)), items, strict=True))
 
 
 def _card(store: Store, column: DeltaGenerator, begin: Template | Architecture, text: str) -> None:

@@ -18,9 +18,10 @@ class ImportResult:
 
 @dataclass
 class HomeState(PageState):
-    """The last import, until its project is opened or another import starts."""
+    """The last import, until its project is opened or another import starts, and the lists that are shown in full."""
 
     imported: ImportResult | None = None
+    expanded: tuple[str, ...] = ()
 
 
 class Key(WidgetKey):
@@ -36,8 +37,12 @@ class Key(WidgetKey):
     OPEN = "open"
     RENAME = "rename"
     SAVE = "save"
+    SEARCH = "search"
     SHARED_CLOSE = "open/close"
     SHARED_TAKE = "open/take"
+    SHOW_ALL = "show all"
+    SIZE = "size"
     SURE = "sure"
+    TASK = "task"
     TEMPLATE = "template"
     TOPIC = "topic"
