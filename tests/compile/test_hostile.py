@@ -174,10 +174,10 @@ def check_document(value: dict[str, Any]) -> None:
     try:
         text = source(project, analysis)
     except CompileError:
-        assert analysis.errors
+        assert analysis.network_errors
         OUTCOMES["refused"] += 1
         return
-    assert not analysis.errors
+    assert not analysis.network_errors
     strings = [item.value for item in ast.walk(check(text)) if isinstance(item, ast.Constant)]
     assert "import os" not in [str(string) for string in strings[1:]]
     with torch.device("meta"):

@@ -33,11 +33,11 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
     A caller that has already analyzed the project passes the `analysis`, because computing it again takes time.
 
     Raises:
-        CompileError: The network has errors.
+        CompileError: The network has errors, other than those that prevent only its training.
     """
     analysis = analysis or analyse(project)
-    if analysis.errors:
-        raise CompileError(analysis.errors)
+    if analysis.network_errors:
+        raise CompileError(analysis.network_errors)
     network_classes = build_classes(analysis)
     helpers = _helper_names(network_classes)
     author_code = _author_code(network_classes)

@@ -30,6 +30,11 @@ class Analysis:
         return [issue for issue in self.issues if issue.severity == "error"]
 
     @property
+    def network_errors(self) -> list[Issue]:
+        """The errors of the network itself, without those that prevent only its training."""
+        return [issue for issue in self.errors if not issue.training_only]
+
+    @property
     def nodes(self) -> dict[str, NodeFacts]:
         """The measurements of the nodes of the main network whose input shapes are known."""
         return self.context.nodes

@@ -24,7 +24,8 @@ class Fix:
 class Issue:
     """One problem. `node` and its `port` or `field` are its location; all are None if it concerns the whole network.
 
-    `detail` is for the log: the traceback of a failure of Netloom itself (see netloom.validation.faults).
+    With `training_only`, the network runs and only its training is prevented. `detail` is for the log: the traceback of
+    a failure of Netloom itself (see netloom.validation.faults).
     """
 
     code: str
@@ -35,6 +36,7 @@ class Issue:
     port: str | None = None
     field: str | None = None
     fix: Fix | None = None
+    training_only: bool = False
     detail: str = dataclass_field(default="", compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def _grouped(imported: ImportedModel, untie: bool) -> ImportedModel:
     if node_count <= MIN_NODES:
         return imported
     analysis = analyse(imported.project)
-    if analysis.errors:
+    if analysis.network_errors:
         return imported
     specs = {
         key if port == "out" else f"{key}.{port}": spec
@@ -77,7 +77,7 @@ def _is_equivalent(grouped_model: ImportedModel, parameters: int) -> bool:
     from netloom.compile.module import module
 
     analysis = analyse(grouped_model.project)
-    if analysis.errors or analysis.totals.parameters != parameters:
+    if analysis.network_errors or analysis.totals.parameters != parameters:
         return False
     if not grouped_model.weights:
         return True

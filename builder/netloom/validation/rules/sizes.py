@@ -29,6 +29,7 @@ class Memory(Rule):
                 f"Training needs {about} {totals.memory_bytes / 2**30:,.1f} GiB ({totals.parameters:,} parameters, "
                 f"batches of {context.project.training.batch_size}), but this machine has {available / 2**30:,.1f} "
                 "GiB; reduce the batch size or the size of layers.",
+                training_only=True,
             )
 
 
@@ -57,4 +58,4 @@ class Trainable(Rule):
         complete = len(context.measured) == len(context.network.nodes) > 0
         if complete and totals.trainable == 0:
             message = "This network has no trainable weights: add a layer with weights, or unfreeze one."
-            yield context.issue("nothing_to_learn", message)
+            yield context.issue("nothing_to_learn", message, training_only=True)

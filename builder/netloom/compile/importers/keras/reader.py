@@ -32,6 +32,7 @@ from netloom.compile.importers.keras.graph_builder import (
 from netloom.compile.importers.keras.operator_table import LAYERS, OPERATIONS
 from netloom.compile.importers.keras.shared_models import merge_shared
 from netloom.compile.importers.repeats import group_repeats
+from netloom.compile.importers.validity import check_network
 from netloom.compile.importers.zip_checks import is_zip
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
@@ -103,9 +104,8 @@ def _imported(raw: Any, weights: Weights | None) -> ImportedModel:
     networks = {"main": builder.network(), **state.networks}
     project = Project(name=plain(config.name)[:200] or "Keras", networks=networks)
     project = _unfreeze(project, state)
-    analysis = analyse(project)
-    if analysis.errors:
-        raise UnreadableModelError(f"The model cannot be imported: {plain(analysis.errors[0].message)}")
+    for remark in check_network(project):
+        state.remark(remark)
     project, tensors = merge_shared(project, builder.weights)
     for remark in _training_remarks(config):
         state.remark(remark)

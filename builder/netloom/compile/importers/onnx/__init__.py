@@ -21,13 +21,13 @@ from netloom.compile.importers.onnx.parser import LIMIT, Graph, InputInfo, Opera
 from netloom.compile.importers.onnx.patterns import find_activations
 from netloom.compile.importers.preparation import parse_exported_preprocessing
 from netloom.compile.importers.repeats import group_repeats
+from netloom.compile.importers.validity import check_network
 from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Network, Project
 from netloom.document.project import MAX_NODES
 from netloom.layers import TensorSpec
 from netloom.layers.io import input_parameters, reads_tokens
-from netloom.validation import analyse
 
 # The lengths of dynamic axes, because the inputs of a document have fixed lengths
 IMAGE_SIDE, STEPS = 224, 64
@@ -274,16 +274,14 @@ class _OnnxImporter:
             )
         network = Network(nodes=nodes, edges=tuple(self.builder.edges)).ordered(nodes, nodes)
         project = Project(name=self.name, networks={"main": place(network)})
-        errors = analyse(project).errors
-        if errors:
-            raise UnreadableModelError(f"The imported network is not valid: {plain(errors[0].message)}")
+        remarks = (*self.builder.remarks, *check_network(project))
         weights = {
             f"{key}.{part}": torch.from_numpy(np.array(array, order="C"))
             for key, parts in self.builder.weights.items()
             for part, array in parts.items()
         }
         prepare = parse_exported_preprocessing(self.graph.preprocess)
-        return group_repeats(ImportedModel(project, weights, tuple(self.builder.remarks), prepare), untie=True)
+        return group_repeats(ImportedModel(project, weights, remarks, prepare), untie=True)
 
 
 _FOLDED_ONLY = {

@@ -11,6 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from netloom.compile.importers.imported_model import UnreadableModelError
+from netloom.compile.importers.onnx.opsets import DOMAINS, with_supported_opset
 from netloom.core.text import plain
 
 LIMIT = 2 * 2**30
@@ -18,8 +19,6 @@ MAX_OPERATORS = 20_000
 MAX_INPUTS = 16
 MAX_AXES = 8
 MAX_LENGTH = 1_000_000
-# The two spellings of the domain of standard operators
-DOMAINS = ("", "ai.onnx")
 _FLOATS = {
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.FLOAT16,
@@ -99,9 +98,8 @@ def read(content: bytes) -> Graph:
         raise UnreadableModelError(
             "The weights of the file are sparse tensors, which are not supported; export it with dense tensors."
         )
-    opset = next((item.version for item in model.opset_import if item.domain in DOMAINS), 0)
-    if not 7 <= opset <= 100:
-        raise UnreadableModelError(f"This file is of ONNX opset {opset}; opset 7 or later is needed; export it again.")
+    model, opset = with_supported_opset(model)
+    graph = model.graph
     tensors = {text(item.name): array(item) for item in graph.initializer}
     # Older files list weights among the inputs as well (IR version 3 and earlier).
     inputs = [_entry(item) for item in graph.input if text(item.name) not in tensors]

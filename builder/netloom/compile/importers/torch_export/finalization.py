@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.importers.torch_export.grouping import GroupedNode, Grouping, node_name
 from netloom.compile.importers.torch_export.parametrization import unused_name
 from netloom.compile.importers.torch_export.program import Module
+from netloom.compile.importers.validity import check_network
 from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NODES, SUBNETWORK
-from netloom.validation import analyse
 
 
 def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name: str) -> ImportedModel:
@@ -33,15 +34,15 @@ def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name
         )
     # By modules if possible, which reproduces the structure of the source; otherwise by repeated patterns
     grouped = _grouped(builder, owners, name)
-    if grouped is not None and not analyse(grouped[0]).errors:
-        return ImportedModel(grouped[0], tensors(grouped[1]), tuple(dict.fromkeys([*builder.remarks, *grouped[2]])))
+    if grouped is not None:
+        with suppress(UnreadableModelError):  # the flat network may be valid
+            unique_remarks = dict.fromkeys([*builder.remarks, *grouped[2], *check_network(grouped[0])])
+            return ImportedModel(grouped[0], tensors(grouped[1]), tuple(unique_remarks))
     network = Network(nodes=dict(builder.nodes), edges=tuple(builder.edges)).ordered(builder.nodes, builder.nodes)
     project = Project(name=name, networks={"main": place(network)})
     weights = {f"{key}.{part}": array for key, parts in builder.weights.items() for part, array in parts.items()}
-    errors = analyse(project).errors
-    if errors:
-        raise UnreadableModelError(f"The imported network is not valid: {plain(errors[0].message)}")
-    return group_repeats(ImportedModel(project, tensors(weights), tuple(builder.remarks)))
+    remarks = (*builder.remarks, *check_network(project))
+    return group_repeats(ImportedModel(project, tensors(weights), remarks))
 
 
 def _grouped(
