@@ -15,6 +15,23 @@ RANKS: Mapping[Kind, int] = {"sequence": 1, "image": 2, "volume": 3}
 Length = Annotated[int, Field(ge=1, le=1_024)]
 Lengths = Annotated[tuple[Length, ...], Field(strict=False, max_length=3)]
 
+Borders = Annotated[tuple[Annotated[int, Field(ge=0, le=512)], ...], Field(strict=False, max_length=3)]
+
+
+def check_per_axis(name: str, values: tuple[int, ...], kind: Kind) -> None:
+    """Check that a parameter has one number for each spatial axis, or none.
+
+    Raises:
+        FieldValueError: It has another number of them.
+    """
+    if values and len(values) != RANKS[kind]:
+        raise FieldValueError(name, f"must have one number for each of the {RANKS[kind]} axes, or be empty", values)
+
+
+def one_or_all(values: tuple[int, ...]) -> int | tuple[int, ...]:
+    """One number if it is the same for all axes."""
+    return values[0] if len(set(values)) == 1 else values
+
 
 class _Filter(Layer):
     kind: ClassVar[Kind]
@@ -34,10 +51,7 @@ class _Filter(Layer):
 
     @model_validator(mode="after")
     def _kernel(self) -> _Filter:
-        rank = RANKS[self.kind]
-        if self.kernel_shape and len(self.kernel_shape) != rank:
-            requirement = f"must have one number for each of the {rank} axes, or be empty"
-            raise FieldValueError("kernel_shape", requirement, self.kernel_shape)
+        check_per_axis("kernel_shape", self.kernel_shape, self.kind)
         return self
 
     def inputs(self) -> tuple[Port, ...]:
@@ -176,23 +190,34 @@ class _Transposed(_Filter):
     stride: int = Field(2, ge=1, le=1_024, description="Factor by which each axis grows")
     padding: int = Field(0, ge=0, le=1_024, description="Number of values cut off at each border")
     output_padding: int = Field(0, ge=0, le=1_024, description="Number of values added at one end; less than stride")
+    strides: Lengths = Field((), description="Factor of growth for each axis separately, such as 1, 2; empty: stride")
+
+    @model_validator(mode="after")
+    def _growth(self) -> _Transposed:
+        check_per_axis("strides", self.strides, self.kind)
+        return self
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        for axis, length in enumerate(self._lengths, 2):
+        for axis, (length, stride) in enumerate(zip(self._lengths, self._steps, strict=True), 2):
             output_length = (
-                (specs["in"].size(axis) - 1) * self.stride + self.dilation * (length - 1) + 1 + self.output_padding
+                (specs["in"].size(axis) - 1) * stride + self.dilation * (length - 1) + 1 + self.output_padding
             )
             if output_length <= 2 * self.padding:
                 raise ValueError(f"padding={self.padding} removes the whole length of {output_length}; lower it")
         return super().build(specs)
 
     def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
-        if self.output_padding >= max(self.stride, self.dilation):
+        smallest = min(self._steps)
+        if self.output_padding >= max(smallest, self.dilation):
             raise ValueError(
-                f"output_padding={self.output_padding} must be less than stride={self.stride} or "
+                f"output_padding={self.output_padding} must be less than stride={smallest} or "
                 f"dilation={self.dilation}; lower it"
             )
-        return super()._options() | {"output_padding": self.output_padding}
+        return super()._options() | {"stride": one_or_all(self._steps), "output_padding": self.output_padding}
+
+    @property
+    def _steps(self) -> tuple[int, ...]:
+        return self.strides or (self.stride,) * RANKS[self.kind]
 
 
 class ConvTranspose1d(_Transposed):

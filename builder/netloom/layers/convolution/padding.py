@@ -63,7 +63,7 @@ class _Within(_Padding):
 
 
 class _Constant(_Padding):
-    value: float = Field(0.0, ge=-1e6, le=1e6, description="Value of the padding")
+    value: float = Field(0.0, ge=-3e38, le=3e38, description="Value of the padding")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call(f"nn.{type(self).__name__}", (self.sides or self.padding, self.value))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
-from netloom.layers.convolution.convolution import RANKS, Lengths
+from netloom.layers.convolution.convolution import RANKS, Borders, Lengths, check_per_axis, one_or_all
 from netloom.layers.layer import Call, Example, Kind, Layer, Port, TensorSpec
 
 
@@ -47,16 +47,84 @@ class _Padded(_Window):
 
 class _Pooling(_Padded):
     ceil_mode: bool = Field(False, description="Include windows that the far border cuts off")
+    kernel_shape: Lengths = Field(
+        (), description="Size of the window for each axis separately, such as 1, 3; empty: kernel_size"
+    )
+    strides: Lengths = Field((), description="Step of the window for each axis separately; empty: stride")
+    paddings: Borders = Field((), description="Padding for each axis separately; empty: padding")
+
+    @model_validator(mode="after")
+    def _per_axis(self) -> _Pooling:
+        for name in self._names_per_axis():
+            check_per_axis(name, getattr(self, name), self.kind)
+        return self
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        self._check(specs["in"], self.padding)
-        kwargs = self._stride() | self._border()
+        windows, paddings = self._windows, self.paddings or (self.padding,) * RANKS[self.kind]
+        self._check_windows(specs["in"], windows, paddings)
+        strides = self.strides or (self.stride and (self.stride,) * RANKS[self.kind]) or windows
+        kwargs: dict[str, int | bool | tuple[int, ...]] = {}
+        if strides != windows:
+            kwargs["stride"] = one_or_all(strides)
+        if any(paddings):
+            kwargs["padding"] = one_or_all(paddings)
+        kwargs |= self._options()
         if self.ceil_mode:
             kwargs["ceil_mode"] = True
-        return Call(f"nn.{type(self).__name__}", (self.kernel_size,), kwargs)
+        return Call(f"nn.{type(self).__name__}", (one_or_all(windows),), kwargs)
+
+    def brief(self) -> str:
+        return "×".join(map(str, self._windows))
+
+    @property
+    def _windows(self) -> tuple[int, ...]:
+        return self.kernel_shape or (self.kernel_size,) * RANKS[self.kind]
+
+    def _names_per_axis(self) -> tuple[str, ...]:
+        return ("kernel_shape", "strides", "paddings")
+
+    def _options(self) -> dict[str, int | bool | tuple[int, ...]]:
+        return {}
+
+    def _reach(self, windows: tuple[int, ...]) -> tuple[int, ...]:
+        """The length that a window covers along each axis."""
+        return windows
+
+    def _check_windows(self, spec: TensorSpec, windows: tuple[int, ...], paddings: tuple[int, ...]) -> None:
+        for axis, (window, reach, padding) in enumerate(zip(windows, self._reach(windows), paddings, strict=True), 2):
+            if padding * 2 > window:
+                raise ValueError(f"padding={padding} is more than half of kernel_size={window}")
+            if spec.size(axis) + 2 * padding < reach:
+                lengths = "x".join(str(spec.size(place)) for place in range(1, len(spec.shape)))
+                raise ValueError(f"the window is larger than its input of {lengths}; lower kernel_size")
 
 
-class MaxPool2d(_Pooling):
+class _MaxPooling(_Pooling):
+    dilations: Lengths = Field(
+        (), description="Spacing between the values of a window for each axis, such as 2, 2; empty: 1"
+    )
+
+    def _names_per_axis(self) -> tuple[str, ...]:
+        return (*super()._names_per_axis(), "dilations")
+
+    def _options(self) -> dict[str, int | bool | tuple[int, ...]]:
+        return {"dilation": one_or_all(self.dilations)} if any(step > 1 for step in self.dilations) else {}
+
+    def _reach(self, windows: tuple[int, ...]) -> tuple[int, ...]:
+        steps = self.dilations or (1,) * len(windows)
+        return tuple(step * (window - 1) + 1 for step, window in zip(steps, windows, strict=True))
+
+
+class _AvgPooling(_Pooling):
+    count_include_pad: bool = Field(
+        True, description="Count the zeros of the padding in the mean; turn off to average only values of the input"
+    )
+
+    def _options(self) -> dict[str, int | bool | tuple[int, ...]]:
+        return {} if self.count_include_pad else {"count_include_pad": False}
+
+
+class MaxPool2d(_MaxPooling):
     """(N, C, H, W) -> (N, C, H', W'), the maximum of each window."""
 
     group = "Pooling"
@@ -67,7 +135,7 @@ class MaxPool2d(_Pooling):
     kind = "image"
 
 
-class AvgPool2d(_Pooling):
+class AvgPool2d(_AvgPooling):
     """(N, C, H, W) -> (N, C, H', W'), the mean of each window."""
 
     group = "Pooling"
@@ -78,7 +146,7 @@ class AvgPool2d(_Pooling):
     kind = "image"
 
 
-class MaxPool1d(_Pooling):
+class MaxPool1d(_MaxPooling):
     """(N, C, L) -> (N, C, L'), the maximum of each window."""
 
     group = "Pooling"
@@ -89,7 +157,7 @@ class MaxPool1d(_Pooling):
     kind = "sequence"
 
 
-class AvgPool1d(_Pooling):
+class AvgPool1d(_AvgPooling):
     """(N, C, L) -> (N, C, L'), the mean of each window."""
 
     group = "Pooling"
@@ -100,7 +168,7 @@ class AvgPool1d(_Pooling):
     kind = "sequence"
 
 
-class MaxPool3d(_Pooling):
+class MaxPool3d(_MaxPooling):
     """(N, C, D, H, W) -> (N, C, D', H', W'), the maximum of each window."""
 
     group = "Pooling"
@@ -111,7 +179,7 @@ class MaxPool3d(_Pooling):
     kind = "volume"
 
 
-class AvgPool3d(_Pooling):
+class AvgPool3d(_AvgPooling):
     """(N, C, D, H, W) -> (N, C, D', H', W'), the mean of each window."""
 
     group = "Pooling"

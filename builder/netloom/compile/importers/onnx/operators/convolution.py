@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value
+import numpy as np
+
+from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
-from netloom.compile.importers.padding import pad_sides, same_padding
+from netloom.compile.importers.padding import Borders, pad_sides, same_padding
+
+# Below all values that a network computes: a border of it never is the maximum of a window.
+LOWEST = -3e38
 
 
 def _uniform(values: Sequence[int], label: str) -> int:
@@ -25,26 +29,32 @@ def _window(
     """The tensor with unequal padding applied, the padding that remains for the layer, and the strides."""
     axes = len(kernel)
     strides = list(call.attribute("strides", [1] * axes))
+    if len(strides) != axes:
+        raise UnsupportedOperatorError("its values do not match its axes")
+    borders = _borders(call, kernel, tensor)
+    if any(before != after for before, after in borders):
+        sides = pad_sides(borders)
+        kind, params = ("ConstantPad", {"value": fill}) if fill else ("ZeroPad", {})
+        tensor = call.builder.add_layer(f"{kind}{axes}d", tensor, "pad", sides=sides, **params)
+        return tensor, [0] * axes, strides
+    return tensor, [before for before, _ in borders], strides
+
+
+def _borders(call: Call, kernel: Sequence[int], tensor: Tensor) -> Borders:
+    """The padding before and after each axis."""
+    axes = len(kernel)
+    strides = list(call.attribute("strides", [1] * axes))
     dilations = list(call.attribute("dilations", [1] * axes))
     pads = list(call.attribute("pads", [0] * 2 * axes))
     mode = call.attribute("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        smaller, larger = zip(*same_padding(tensor.shape[2:], kernel, strides, dilations), strict=True)
-        pads = [*smaller, *larger] if mode == "SAME_UPPER" else [*larger, *smaller]
-    elif mode == "VALID":
-        pads = [0] * 2 * axes
-    if len(pads) != 2 * axes or len(strides) != axes:
+        borders = same_padding(tensor.shape[2:], kernel, strides, dilations)
+        return borders if mode == "SAME_UPPER" else [(after, before) for before, after in borders]
+    if mode == "VALID":
+        return [(0, 0)] * axes
+    if len(pads) != 2 * axes:
         raise UnsupportedOperatorError("its values do not match its axes")
-    if pads[:axes] != pads[axes:]:
-        sides = pad_sides(list(zip(pads[:axes], pads[axes:], strict=True)))
-        # Zeros could exceed the maximum of negative values.
-        if fill == -math.inf:
-            raise UnsupportedOperatorError(
-                "its padding differs between the borders, which max pooling does not support"
-            )
-        tensor = call.builder.add_layer(f"ZeroPad{axes}d", tensor, "pad", sides=sides)
-        return tensor, [0] * axes, strides
-    return tensor, pads[:axes], strides
+    return list(zip(pads[:axes], pads[axes:], strict=True))
 
 
 @operator("Conv")
@@ -100,13 +110,15 @@ def _conv_transpose(call: Call) -> list[Value]:
     ):
         raise UnsupportedOperatorError("only explicit padding of one to three axes is supported")
     axes, groups = len(kernel), int(call.attribute("group", 1))
+    strides = tuple(call.attribute("strides", [1] * axes))
     pads = call.attribute("pads", [0] * 2 * axes)
     result = call.builder.add_layer(
         *(f"ConvTranspose{KINDS[tensor.rank]}", tensor, call.module_name(1)),
         filters=weight.shape[1] * groups,  # the weight is (in, out / groups, …)
         kernel_shape=tuple(kernel) if len(set(kernel)) > 1 else (),
         kernel_size=kernel[0],
-        stride=_uniform(call.attribute("strides", [1] * axes), "stride"),
+        stride=strides[0],
+        strides=strides if len(set(strides)) > 1 else (),
         padding=_uniform(pads, "padding"),
         output_padding=_uniform(call.attribute("output_padding", [0] * axes), "output padding"),
         dilation=_uniform(call.attribute("dilations", [1] * axes), "dilation"),
@@ -123,24 +135,53 @@ def _pool(call: Call) -> list[Value | None]:
     kernel = list(call.attribute("kernel_shape", []))
     if call.used_outputs[1:] and any(call.used_outputs[1:]):
         raise UnsupportedOperatorError("it returns the indices of its maxima")
-    if tensor.rank not in KINDS or len(kernel) != tensor.rank - 2 or set(call.attribute("dilations", [1])) != {1}:
-        raise UnsupportedOperatorError("only windows without dilation over one to three axes are supported")
+    if tensor.rank not in KINDS or len(kernel) != tensor.rank - 2:
+        raise UnsupportedOperatorError("only windows over one to three axes are supported")
     is_max = call.type == "MaxPool"
-    tensor, pads, strides = _window(call, kernel, tensor, -math.inf if is_max else 0.0)
-    # ONNX excludes padding from the mean by default, PyTorch includes it.
-    if not is_max and any(pads) and not call.attribute("count_include_pad", 0):
-        raise UnsupportedOperatorError(
-            "its means exclude the padding, which the layer does not support; use count_include_pad=True"
-        )
-    size = _uniform(kernel, "window")
-    params: dict[str, Any] = {"kernel_size": size, "padding": _uniform(pads, "padding")}
-    stride = _uniform(strides, "stride")
-    params |= {"stride": stride} if stride != size else {}
+    dilations = list(call.attribute("dilations", [1] * len(kernel)))
+    if not is_max and set(dilations) != {1}:
+        raise UnsupportedOperatorError("only windows without dilation are supported for means")
+    original = tensor
+    tensor, pads, strides = _window(call, kernel, tensor, LOWEST if is_max else 0.0)
+    params: dict[str, Any] = _per_axis("kernel_size", "kernel_shape", kernel) | _per_axis("padding", "paddings", pads)
+    params |= _per_axis("stride", "strides", strides) if strides != kernel else {}
     params |= {"ceil_mode": True} if call.attribute("ceil_mode", 0) else {}
+    if set(dilations) != {1}:
+        params["dilations"] = tuple(dilations)
+    # ONNX excludes padding from the mean by default, PyTorch includes it.
+    excludes_padding = not is_max and not call.attribute("count_include_pad", 0)
+    if excludes_padding and any(pads):
+        params["count_include_pad"] = False
     result = call.builder.add_layer(
         f"{'Max' if is_max else 'Avg'}Pool{KINDS[tensor.rank]}", tensor, call.name, **params
     )
+    if excludes_padding and tensor is not original:
+        if "ceil_mode" in params:
+            raise UnsupportedOperatorError("it combines unequal padding with windows that the border cuts off")
+        result = _without_padding(call, result, original, _borders(call, kernel, original), kernel, strides)
     return [result, None]
+
+
+def _per_axis(single: str, several: str, values: Sequence[int]) -> dict[str, Any]:
+    """Parameters of pooling: one number if it is the same for all axes, otherwise one for each axis."""
+    return {single: values[0]} if len(set(values)) == 1 else {several: tuple(values)}
+
+
+def _without_padding(
+    call: Call, means: Tensor, original: Tensor, borders: Borders, kernel: Sequence[int], strides: Sequence[int]
+) -> Tensor:
+    """Means over windows with zeros, as means over the values of the input alone."""
+    factor = np.ones(1, np.float32)
+    for axis, (size, step) in enumerate(zip(kernel, strides, strict=True), 2):
+        before, after = borders[axis - 2]
+        inside = np.concatenate([np.zeros(before), np.ones(original.length(axis)), np.zeros(after)])
+        starts = range(0, len(inside) - size + 1, step)
+        counts = np.array([inside[start : start + size].sum() for start in starts])
+        factor = np.multiply.outer(factor, size / counts).astype(np.float32)
+    scaled = call.apply("Mul", means, Constant(factor[None]))[0]
+    if not isinstance(scaled, Tensor):
+        raise UnsupportedOperatorError("its means cannot be scaled")
+    return scaled
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool")
