@@ -102,12 +102,13 @@ def _match_block(builder: GraphBuilder, key: str) -> AttentionBlock | None:
     if len(projections) != 3 or len(readers) != 1 or builder.nodes[readers[0]].type != "Linear":
         return None
     out, linears = readers[0], {part.linear for part in projections}
-    biased = any("bias" in builder.weights[linear] for linear in {*linears, out})
+    biased = {"bias" in builder.weights[linear] for linear in {*linears, out}}
     source, *memories = (builder.sources[part.linear]["in"] for part in projections)
     # Keys and values must have one source; a Linear that others read must stay.
     if len(set(memories)) != 1 or not all(_feeds_only(builder, linear, key) for linear in linears):
         return None
-    return AttentionBlock(key, out, projections, source, memories[0], biased)
+    # A layer with biases for some projections only does not exist; more biases would be more parameters.
+    return AttentionBlock(key, out, projections, source, memories[0], True in biased) if len(biased) == 1 else None
 
 
 def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -> bool:

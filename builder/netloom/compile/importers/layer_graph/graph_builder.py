@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ class GraphBuilder(AxisOrder):
         Raises:
             UnsupportedOperatorError: It differs between the examples of a batch, or is too large.
         """
+        learned = value.learned_values
+        if learned is not None and not integer:
+            # Without layers for it, the value itself becomes a constant.
+            with suppress(ValueError, TypeError, KeyError, IndexError, AttributeError):
+                return self._beside_batch(learned.build(), value.shape, like)
         shape = (*(1,) * (like.rank - len(value.shape)), *value.shape)
         batch = like.batch + len(shape) - like.rank
         sizes_left: list[int] = []
@@ -71,10 +77,60 @@ class GraphBuilder(AxisOrder):
         if value.array.dtype == bool:
             # Layers have no boolean tensors: a mask is 1 and 0.
             data = data.astype(np.float32)
-        node_tensor = self._add_values(data, numbers, value.weight, like, name, integer)
+        node_tensor = self._add_repeated(data, numbers, value.weight, like, name, integer)
         if integer:
             node_tensor = self.add_layer("Cast", node_tensor, "cast", to="int")
         return Tensor(node_tensor.ref, node_tensor.spec, tuple(axes), value.array.dtype == bool)
+
+    def add_parameter(self, value: Constant, like: Tensor) -> Tensor:
+        """Add a single learned number as a node of the shape (N, 1)."""
+        data = value.array.reshape(1)
+        return self._add_learned(data, _trigger(like), value.weight, frozen=False, weight=value.weight)
+
+    def _beside_batch(self, tensor: Tensor, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """A tensor (BATCH, *shape) as one of `shape` in the file, broadcast against `like`.
+
+        Raises:
+            UnsupportedOperatorError: There is no axis for the batch.
+        """
+        added = like.rank - len(shape)
+        groups = list(tensor.axes[1:])
+        place = like.batch - added
+        others = [like.size(axis) for axis in like.axes[like.batch] if axis != 0]
+        length = shape[place] if place >= 0 else 1
+        # A constant for each of the axes that are merged with the batch, such as the windows of an image
+        merged = length != 1 and like.axes[like.batch][0] == 0 and others == [length]
+        if tensor.axes[0] != (0,) or added < 0 or not (length == 1 or merged):
+            raise UnsupportedOperatorError("its batch axis is missing")
+        if merged:
+            groups[place] = (0, *groups[place])
+        elif place >= 0:
+            for removed in groups.pop(place):
+                sizes = [tensor.size(axis) for axis in range(1, len(tensor.spec.shape)) if axis != removed]
+                tensor = self.reshape(tensor, sizes or [1])
+                groups = [tuple(axis - (axis > removed) for axis in group) for group in groups]
+        axes = [*((),) * added, *groups]
+        if place < 0:
+            axes[like.batch] = (0,)
+        elif not merged:
+            axes.insert(like.batch, (0,))
+        return Tensor(tensor.ref, tensor.spec, tuple(axes))
+
+    def _add_repeated(self, data: Array, numbers: Array, weight: str, like: Tensor, name: str, integer: bool) -> Tensor:
+        """Add values of which a weight is repeated along some axes; these are added once and expanded."""
+        repeated = [size > 1 and not step for size, step in zip(numbers.shape, numbers.strides, strict=True)]
+        if not weight or not any(repeated) or all(repeated):
+            return self._add_values(data, numbers, weight, like, name, integer)
+        once = numbers[tuple(slice(0, 1) if is_repeated else slice(None) for is_repeated in repeated)]
+        lengths = [size for size in numbers.shape if size > 1]
+        once_lengths = [size for size, wide in zip(once.shape, numbers.shape, strict=True) if wide > 1]
+        if lengths != list(data.shape):
+            return self._add_values(data, numbers, weight, like, name, integer)
+        result = self._add_values(np.ascontiguousarray(once).reshape(once_lengths), once, weight, like, name, integer)
+        for axis, (length, original) in enumerate(zip(lengths, once_lengths, strict=True), 1):
+            if length != original:
+                result = self.add_layer("Expand", result, "expand", axis=axis, length=length)
+        return result
 
     def _add_values(self, data: Array, numbers: Array, weight: str, like: Tensor, name: str, integer: bool) -> Tensor:
         """Add values as literals, as a part of a table of the file, or as weights.

@@ -181,6 +181,27 @@ def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name:
     return Tensor(product.ref, product.spec, axes, tensor.boolean)
 
 
+def repeat(builder: GraphBuilder, tensor: Tensor, times: list[int], name: str) -> Tensor:
+    """The tensor repeated along its last axes, as torch.Tensor.repeat and https://onnx.ai/onnx/operators/onnx__Tile.html.
+
+    Raises:
+        UnsupportedOperatorError: The batch axis would be repeated.
+    """
+    result = Tensor(tensor.ref, tensor.spec, ((),) * (len(times) - tensor.rank) + tensor.axes, tensor.boolean)
+    for axis, number in enumerate(times):
+        if number == 1:
+            continue
+        if not result.axes[axis]:
+            sizes = [number if place == axis else size for place, size in enumerate(result.shape)]
+            result = broadcast_to(builder, result, sizes, name)
+        else:
+            port_axis = builder.single_axis(result, axis)
+            result = builder.with_axes_of(
+                builder.add_layer("Repeat", result, name, axis=port_axis, times=number), result
+            )
+    return result
+
+
 def _expand_new_axis(builder: GraphBuilder, tensor: Tensor, file_axis: int, length: int) -> Tensor:
     """The tensor with an axis of length 1, which the port lacks, expanded; it is added after the axis before it."""
     behind = max(tensor.axes[file_axis - 1], default=len(tensor.spec.shape) - 1)

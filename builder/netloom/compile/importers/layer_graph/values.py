@@ -8,7 +8,8 @@ the file consists. Moving axes then adds no layers until a layer needs them in o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,29 @@ class UnsupportedOperatorError(ValueError):
     """An operator that no layer can express; the message is the reason, as the end of a sentence."""
 
 
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Layers that compute a constant from parameters: `build` adds them once and returns a tensor (BATCH, *shape)."""
+
+    array: Array
+    build: Callable[[], Tensor]
+
+
 @dataclass(frozen=True)
 class Constant:
-    """A constant array. `weight` is the name of the tensor in the file of which it has unchanged values, if any."""
+    """A constant array. `weight` is the name of the tensor in the file of which it has unchanged values, if any.
+
+    `learned` holds layers that compute `array` from parameters of the file, if there are such layers.
+    """
 
     array: Array
     weight: str = ""
+    learned: Learned | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def learned_values(self) -> Learned | None:
+        """The layers that compute exactly this array; None if there are none, or the array was replaced since."""
+        return self.learned if self.learned is not None and self.learned.array is self.array else None
 
     @property
     def shape(self) -> tuple[int, ...]:

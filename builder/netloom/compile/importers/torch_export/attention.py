@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from netloom.compile.importers.layer_graph.attention import Heads, add_attention, is_causal
-from netloom.compile.importers.layer_graph.values import Constant, Tensor
+from netloom.compile.importers.layer_graph.reshaping import broadcast_to
+from netloom.compile.importers.layer_graph.values import Constant, Tensor, Value
 from netloom.compile.importers.onnx.operators.attention import decompose_attention, repeat_heads
 from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
 
@@ -17,6 +18,8 @@ def _attention(op: AtenCall) -> Any:
     mask, causal = op.args.get("attn_mask"), op.flag("is_causal")
     if op.flag("enable_gqa"):
         k, v = (repeat_heads(op.builder, tensor, q.shape[-3]) for tensor in (k, v))
+    if q.shape[-3:-2] != (1,):
+        k, v = (_for_all_heads(op, tensor, q.shape[-3]) for tensor in (k, v))
     if isinstance(mask, Constant) and is_causal(mask.array):
         mask, causal = None, True
     width = (q.shape if isinstance(q, Tensor) else op.tensor("query").shape)[-1]
@@ -29,6 +32,13 @@ def _attention(op: AtenCall) -> Any:
         op.builder.remark("Dropout inside attention with a mask is not imported; the predictions are the same.")
     # Its second product still becomes one layer if the mask has a form that the layer expresses.
     return decompose_attention(op.apply, q, k, v, mask, scale, causal)
+
+
+def _for_all_heads(op: AtenCall, value: Value, heads: int) -> Value:
+    """Keys or values of one head, which PyTorch broadcasts, repeated for all heads of the queries."""
+    if not isinstance(value, Tensor) or value.rank != 4 or value.length(1) != 1:
+        return value
+    return broadcast_to(op.builder, value, [*value.shape[:1], heads, *value.shape[2:]], op.name)
 
 
 def _headed(tensor: Tensor) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,22 @@ _CREATION = (
 )
 _VIEWS = (
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow cat "
-    "stack expand expand_as repeat index_select gather flip roll tril triu alias clone contiguous detach "
-    "lift_fresh_copy split split_with_sizes chunk unbind repeat_interleave meshgrid lift_fresh numpy_T mT"
+    "stack expand expand_as repeat index_select gather flip roll tril triu alias clone contiguous detach view_as "
+    "lift_fresh_copy split split_with_sizes chunk unbind repeat_interleave meshgrid lift_fresh numpy_T mT to type_as "
+    "swapaxes diagonal"
 )
 _MATH = (
-    "add sub mul div rsub pow neg abs exp log sqrt rsqrt reciprocal sin cos tanh sigmoid floor ceil round eq ne lt "
+    "add sub mul div rsub pow neg abs exp log sqrt rsqrt reciprocal sin cos tan tanh sigmoid floor ceil round eq ne lt "
     "le gt ge logical_not logical_and logical_or bitwise_not bitwise_and bitwise_or where masked_fill cumsum sum mean "
-    "maximum minimum clamp outer remainder floor_divide matmul mm softmax log1p expm1 embedding index softplus "
-    "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any"
+    "maximum minimum clamp outer remainder floor_divide matmul mm bmm softmax log1p expm1 embedding index softplus "
+    "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any diff cumprod prod "
+    "linear addmm log2 max min argmax argmin atan gelu silu isin index_put copy fill bucketize layer_norm"
 )
-FOLDED = frozenset(f"{_CREATION} {_VIEWS} {_MATH}".split())
+# They return what they get, in evaluation mode.
+_UNCHANGED = frozenset("dropout alpha_dropout feature_dropout identity requires_grad float".split())
+# Operators whose result is not defined, because the program writes all values before it reads one
+_UNDEFINED = {"empty": "zeros", "empty_like": "zeros_like", "new_empty": "new_zeros"}
+FOLDED = frozenset(f"{_CREATION} {_VIEWS} {_MATH}".split()) | _UNCHANGED | frozenset(_UNDEFINED)
 
 _MOVING = frozenset(_VIEWS.split())
 
@@ -60,6 +66,9 @@ def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
 
     if kind not in FOLDED:
         raise UnsupportedOperatorError("none of its inputs depends on the inputs of the network")
+    if kind in _UNCHANGED:
+        return [next(iter(args.values()))]
+    kind = _UNDEFINED.get(kind, kind)
     arguments = {name: _plain(kind, name, value) for name, value in args.items() if name not in _DROPPED}
     if "dtype" in args and isinstance(args["dtype"], int):
         arguments["dtype"] = _dtype(args["dtype"])
@@ -83,13 +92,36 @@ def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
     )
 
 
+def write_constant(kind: str, args: Mapping[str, Any], tensors: Iterable[np.ndarray[Any, Any]]) -> list[Any]:
+    """Write the result of an operator such as copy_ into the memory of its first argument, of which others are views.
+
+    Raises:
+        UnsupportedOperatorError: The operator cannot be computed, or would change one of the `tensors` of the file.
+    """
+    target = next(iter(args.values()))
+    if not isinstance(target, Constant) or any(np.may_share_memory(target.array, tensor) for tensor in tensors):
+        raise UnsupportedOperatorError("it changes weights of the network")
+    result = [0.0] if kind == "zero_" else [part.array for part in fold_constant(kind.rstrip("_"), args)]
+    target.array[...] = result[0]
+    return [Constant(target.array)]
+
+
 def _embedding_rows(kind: str, args: Mapping[str, Any]) -> Any:
     """Consecutive rows of a table, such as position embeddings, as a view of it; None for other operators or rows."""
     table, indices = args.get("weight"), args.get("indices")
     if kind != "embedding" or not isinstance(table, Constant) or not isinstance(indices, Constant):
         return None
-    selected = contiguous_rows(table.array, indices.array)
-    return None if selected is None else _view(selected)
+    rows = indices.array
+    if rows.size > 1 and (rows == rows.flat[0]).all() and 0 <= rows.flat[0] < len(table.array):
+        # One row for all positions, such as the segment of BERT: repeated without a copy
+        selected = np.broadcast_to(table.array[int(rows.flat[0])], (*rows.shape, *table.shape[1:]))
+        return _view(selected)
+    if rows.ndim > 1 and (rows == rows[:1]).all():
+        # The same rows for each example of the exported batch
+        consecutive = contiguous_rows(table.array, rows[:1])
+        return None if consecutive is None else _view(np.broadcast_to(consecutive, (*rows.shape, *table.shape[1:])))
+    consecutive = contiguous_rows(table.array, rows)
+    return None if consecutive is None else _view(consecutive)
 
 
 def _origin(kind: str, args: Mapping[str, Any]) -> str:

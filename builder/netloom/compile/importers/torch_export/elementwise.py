@@ -103,7 +103,8 @@ def _softmax(op: AtenCall) -> Any:
 @aten("dropout", "feature_dropout", "alpha_dropout", "native_dropout")
 def _dropout(op: AtenCall) -> list[Value]:
     """Dropout, the identity in evaluation mode, which is imported for further training."""
-    value, rate = op.args.get("input"), op.number("p", 0.5)
+    # dropout_ calls its input self.
+    value, rate = op.args.get("input", op.args.get("self")), op.number("p", 0.5)
     if not isinstance(value, Tensor) or not 0 < rate < 1 or value.spec.dtype != "float":
         return [value]  # type: ignore[list-item]
     kind = {"dropout": "Dropout", "alpha_dropout": "AlphaDropout"}.get(op.type)

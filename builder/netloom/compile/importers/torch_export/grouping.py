@@ -62,6 +62,7 @@ class Grouping:
         self.networks: dict[str, Network] = {}
         self.remarks: list[str] = []
         self.blocked = self._blocked()
+        self.pending: list[Group] = []
 
     def group_modules(self) -> None:
         """Group modules by height, so that a network contains only networks that exist already."""
@@ -74,6 +75,7 @@ class Grouping:
                 if group is not None:
                     key = (group.module.kind, group.signature)
                     groups_by_signature.setdefault(key, []).append(group)
+            self.pending = [group for groups in groups_by_signature.values() for group in groups]
             for groups in groups_by_signature.values():
                 if len(self.networks) < MAX_NETWORKS - 1:
                     self._create_network(groups)
@@ -175,9 +177,8 @@ class Grouping:
         parts = []
         for item in group.items.values():
             shares = item.node.shares
-            shared_place = (
-                places.get(shares, "") if shares else ""
-            )  # sharing with another call of the module is allowed
+            # Sharing with a node outside is allowed, as with another call of the module, whose output may be an input.
+            shared_place = places[shares] if shares in group.items else ""
             params = without_numbers(item.node.params, numbers)
             reads = tuple((port, named(ref)) for port, ref in item.reads.items())
             weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))
@@ -274,6 +275,9 @@ class Grouping:
         self.items.update(items)
         for item in self.items.values():
             item.reads = {port: moved.get(ref, ref) for port, ref in item.reads.items()}
+        # Groups of the same height that read this one were collected before it was replaced.
+        for other in self.pending:
+            other.inputs = [moved.get(ref, ref) for ref in other.inputs]
 
     def _shared_use(self, group: Group, node_of: Mapping[str, tuple[str, int]]) -> str | None:
         """The node of an earlier group with which this group shares all its weights; None if there is none."""

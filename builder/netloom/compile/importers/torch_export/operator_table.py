@@ -17,6 +17,7 @@ from netloom.compile.importers.layer_graph.values import (
     BATCH,
     Array,
     Constant,
+    Learned,
     Tensor,
     UnsupportedOperatorError,
     Value,
@@ -164,14 +165,28 @@ class AtenCall:
 
     def _once(self, value: Constant, like: Tensor) -> Constant:
         axis = like.batch - like.rank + len(value.shape)
-        if axis < 0 or value.shape[axis] != self.batch or like.axes[like.batch] != (0,):
+        group = like.axes[like.batch]
+        length = math.prod(like.size(part) for part in group if part != 0)
+        if axis < 0 or value.shape[axis] != self.batch * length or group[:1] != (0,):
             return value
-        first_example = np.take(value.array, [0], axis)
-        return (
-            replace(value, array=first_example, weight="")
-            if np.array_equal(value.array, value.array * 0 + first_example)
-            else value
-        )
+        # A view, by whose memory a weight is still recognized
+        first_example = value.array[(slice(None),) * axis + (slice(0, length),)]
+        repeated = np.concatenate([first_example] * self.batch, axis)
+        if not np.array_equal(value.array, repeated):
+            return value
+        whole = value.learned_values
+        if whole is None:
+            return replace(value, array=first_example, learned=None)
+        first_rows = Learned(first_example, lambda: self._first_rows(whole.build(), axis + 1, length))
+        return replace(value, array=first_example, learned=first_rows)
+
+    def _first_rows(self, tensor: Tensor, axis: int, length: int) -> Tensor:
+        if tensor.length(axis) == length:
+            return tensor
+        (part,) = self.apply("Slice", tensor, starts=[0], ends=[length], axes=[axis], steps=[1])
+        if not isinstance(part, Tensor):
+            raise UnsupportedOperatorError("its first example is empty")
+        return part
 
     def elementwise(self, kind: str, tensor: Tensor | None = None, **params: Any) -> list[Value]:
         """A layer that keeps the shape of its input."""

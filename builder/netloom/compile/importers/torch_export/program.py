@@ -7,6 +7,7 @@ from typing import Any
 
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
 from netloom.compile.importers.torch_export.archive import Archive, whole
+from netloom.compile.importers.torch_export.nested_graphs import inlined
 
 MAX_NODES = 20_000
 MAX_INPUTS = 16
@@ -118,7 +119,7 @@ def parse(archive: Archive) -> Program:
 
 def _program(archive: Archive) -> Program:
     module = archive.model["graph_module"]
-    graph, signature = module["graph"], module["signature"]
+    graph, signature = inlined(module["graph"]), module["signature"]
     if len(graph["nodes"]) > MAX_NODES:
         raise UnreadableModelError(
             f"This program has {len(graph['nodes']):,} operators; at most {MAX_NODES:,} are supported."

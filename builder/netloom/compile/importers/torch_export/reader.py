@@ -19,7 +19,9 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
     weighted_operators,
 )
 from netloom.compile.importers.torch_export.archive import Archive
-from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant
+from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant, write_constant
+from netloom.compile.importers.torch_export.learned_constants import LearnedConstants
+from netloom.compile.importers.torch_export.mutation import check_in_place, needed_operators, writes
 from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall, Spectrum, States
 from netloom.compile.importers.torch_export.program import InputInfo, Module, Operator, Program, Reference
 from netloom.compile.importers.torch_export.unused_parameters import report_unused
@@ -34,11 +36,6 @@ _ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivis
 _CHECKS = frozenset(
     "_assert_scalar _assert_async _assert_tensor_metadata sym_constrain_range sym_constrain_range_for_size".split()
 )
-# Operators that return a view: writing to it also changes the original tensor
-_VIEWS = frozenset(
-    "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow "
-    "expand expand_as split split_with_sizes chunk unbind alias detach contiguous view_as".split()
-)
 # Operators that have another name in the table
 _ALIASES = {"_to_copy": "to", "special_erf": "erf", "arctan": "atan", "silu_": "silu"}
 
@@ -52,6 +49,7 @@ class Reader:
         dropouts = facts.attention if facts and len(facts.attention) == len(attention_names) else ()
         self.dropouts = dict(zip(attention_names, dropouts, strict=False))
         self.builder = GraphBuilder()
+        self.learned = LearnedConstants(self.builder, self._first_input)
         self.owners: dict[str, tuple[Module, ...]] = {}
         self.values: dict[str, Any] = dict(program.values)
         self.batch = self._batch()
@@ -67,8 +65,8 @@ class Reader:
         self._check()
         for entry in self.program.inputs:
             self._input(entry)
-        needed = self._needed()
-        self._in_place(needed)
+        needed = needed_operators(self.program)
+        check_in_place(self.program, needed)
         for item in self.program.operators:
             if item.name in needed and item.name not in self.converted and not self._multihead(item, needed):
                 self._operator(item)
@@ -111,58 +109,6 @@ class Reader:
             names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
             others = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
             raise UnreadableModelError(f"No layer corresponds to these operators of the program: {names}{others}.")
-
-    def _needed(self) -> set[str]:
-        """The operators on which an output depends."""
-        producers = {name: item for item in self.program.operators for name in item.names()}
-        needed: set[str] = set()
-        pending = list(self.program.outputs)
-        while pending:
-            item = producers.get(pending.pop())
-            if item is not None and item.name not in needed:
-                needed.add(item.name)
-                pending += item.reads()
-        # In-place operators change values that later operators read under the original name.
-        return needed | {item.name for item in self.program.operators if _writes(item)}
-
-    def _in_place(self, needed: set[str]) -> None:
-        """Refuse an in-place operator if its tensor, or a view of it, is read by another name afterwards.
-
-        Layers do not modify tensors, so that only the written name itself can be updated.
-        """
-        parents: dict[str, str] = {}
-
-        def root(name: str) -> str:
-            while parents.get(name, name) != name:
-                name = parents[name]
-            return name
-
-        # Outputs are read after all operators.
-        last: dict[str, int] = {name: len(self.program.operators) for name in self.program.outputs}
-        for position, item in enumerate(self.program.operators):
-            if item.type in _VIEWS or (_writes(item) and item.reads()):
-                for name in item.names():
-                    parents[name] = root(item.reads()[0]) if item.reads() else name
-            if item.name in needed:
-                last |= dict.fromkeys(item.reads(), position)
-        for position, item in enumerate(self.program.operators):
-            if not _writes(item) or not item.reads():
-                continue
-            source = item.reads()[0]
-            written_names = {source, *item.names()}
-            created_at = {name: at for at, other in enumerate(self.program.operators) for name in other.names()}
-            # Another name for the same memory, defined before the write and read after it, would miss the new values.
-            for name, last_read in last.items():
-                if (
-                    last_read > position
-                    and name not in written_names
-                    and root(name) == root(source)
-                    and created_at.get(name, -1) < position
-                ):
-                    raise UnreadableModelError(
-                        f"The operator {quoted(item.name)} ({item.type}) writes into a part of a tensor, which is "
-                        "not supported; use torch.cat or torch.where instead."
-                    )
 
     def _input(self, entry: InputInfo) -> None:
         shape = []
@@ -241,12 +187,12 @@ class Reader:
                 self.values[name] = value
             else:
                 self.values |= zip(name, value, strict=False)
-        if _writes(item) and item.reads():
+        if writes(item) and item.reads():
             # Later operators read the modified tensor under its original name.
             self.values[item.reads()[0]] = results[0]
         for key in self.builder.nodes:
             if key not in nodes_before:
-                self.owners[key] = item.stack
+                self.owners.setdefault(key, item.stack)
 
     def _multihead(self, item: Operator, needed: set[str]) -> bool:
         """Convert a whole nn.MultiheadAttention at its first operator. Returns whether that was possible."""
@@ -288,7 +234,9 @@ class Reader:
         if not any(
             isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _flattened(value)
         ):
-            return fold_constant(kind, args)
+            if writes(item):
+                return write_constant(item.type, args, self.archive.tensors.values())
+            return self.learned.results(kind, _node_name(item), args, fold_constant(kind, args))
         if kind not in OPERATORS:
             raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
         if item.name in self.dropouts:
@@ -325,7 +273,15 @@ class Reader:
             return Constant(array)
         name = _weight_name(weight_name, item)
         self.builder.weight_tables.setdefault(name, array)
-        return Constant(array, name)
+        constant = Constant(array, name)
+        # Layers write single numbers as literals, unless they are marked.
+        return self.learned.mark(constant) if array.size == 1 else constant
+
+    def _first_input(self) -> Tensor:
+        tensor = self.values[self.program.inputs[0].name]
+        if not isinstance(tensor, Tensor):
+            raise UnsupportedOperatorError("the network has no input")
+        return tensor
 
     def _output(self, name: str, number: int) -> None:
         value = self.values.get(name)
@@ -359,11 +315,6 @@ class Reader:
 
 def _flattened(value: Any) -> list[Any]:
     return [part for one in value for part in _flattened(one)] if isinstance(value, list) else [value]
-
-
-def _writes(item: Operator) -> bool:
-    """Whether an operator modifies its input in place, as add_ does; __and__ and the like do not."""
-    return item.type.endswith("_") and not item.type.endswith("__")
 
 
 def _is_supported(item: Operator) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.reshaping import broadcast_to, reshape
+from netloom.compile.importers.layer_graph.reshaping import broadcast_to, repeat, reshape
 from netloom.compile.importers.layer_graph.values import (
     BATCH,
     Constant,
@@ -210,20 +210,7 @@ def _expand(op: AtenCall) -> list[Value]:
 
 @aten("repeat")
 def _repeat(op: AtenCall) -> list[Value]:
-    tensor, times = op.tensor(), op.integers("repeats")
-    result = Tensor(tensor.ref, tensor.spec, ((),) * (len(times) - tensor.rank) + tensor.axes, tensor.boolean)
-    for axis, number in enumerate(times):
-        if number == 1:
-            continue
-        if not result.axes[axis]:
-            sizes = [number if place == axis else size for place, size in enumerate(result.shape)]
-            result = broadcast_to(op.builder, result, sizes, op.name)
-        else:
-            repeated = op.builder.add_layer(
-                "Repeat", result, op.name, axis=op.builder.single_axis(result, axis), times=number
-            )
-            result = op.builder.with_axes_of(repeated, result)
-    return [result]
+    return [repeat(op.builder, op.tensor(), op.integers("repeats"), op.name)]
 
 
 @aten("repeat_interleave")
@@ -253,7 +240,18 @@ def _index(op: AtenCall) -> Any:
 
 @aten("gather")
 def _gather(op: AtenCall) -> Any:
-    return op.apply("GatherElements", op.tensor(), op.value("index"), axis=op.axis("dim", 0))
+    data = op.value()
+    if isinstance(data, Constant):
+        return [_gathered_constant(data, op.tensor("index"))]
+    return op.apply("GatherElements", data, op.value("index"), axis=op.axis("dim", 0))
+
+
+def _gathered_constant(data: Constant, indices: Tensor) -> Constant:
+    """Values of a constant at computed indices: one number, if all values are equal, as in a table of zeros."""
+    if not data.array.size or not (data.array == data.array.flat[0]).all():
+        raise UnsupportedOperatorError("it selects from different constants")
+    shape = [1 if size % BATCH == 0 else size for size in indices.shape]
+    return Constant(np.broadcast_to(data.array.flat[0], shape))
 
 
 @aten("roll", "flip")

@@ -14,6 +14,8 @@ from netloom.compile.importers.torch_export.program import Operator, Program
 from netloom.core.text import plain
 
 _LISTED = 3
+# The part of a remark by which it is recognized
+IN_COMPUTED_WEIGHTS = "only in the weights that the program computes"
 
 
 def report_unused(
@@ -37,8 +39,8 @@ def report_unused(
             "weight normalization" if _uses_weight_norm(program.operators, needed) else "a product of several tensors"
         )
         builder.remark(
-            f"{_described(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} only in the weights that "
-            f"the program computes from them ({cause}); further training updates the computed weights directly."
+            f"{_described(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} {IN_COMPUTED_WEIGHTS} from "
+            f"them ({cause}); further training updates the computed weights directly."
         )
     _freeze(builder, program, parameters)
     remarks = () if any(map(_trains, program.operators)) else (EVALUATION,)
@@ -106,4 +108,4 @@ def _freeze(builder: GraphBuilder, program: Program, parameters: Mapping[str, Ar
         builder.nodes[key] = builder.nodes[key].model_copy(update={"frozen": True})
 
 
-__all__ = ["report_unused"]
+__all__ = ["IN_COMPUTED_WEIGHTS", "report_unused"]

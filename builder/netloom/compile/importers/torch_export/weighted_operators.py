@@ -65,10 +65,15 @@ def _matmul(op: AtenCall) -> Any:
 
 @aten("baddbmm")
 def _baddbmm(op: AtenCall) -> Any:
-    if op.number("alpha", 1.0) != 1 or op.number("beta", 1.0) != 1:
-        raise UnsupportedOperatorError("only a plain product and sum is supported")
     product = op.apply("MatMul", op.value("batch1"), op.value("batch2"))[0]
-    return op.apply("Add", product, op.value("self"))
+    scaled = op.apply("Mul", product, Constant(np.asarray(op.number("alpha", 1.0), np.float32)))[0]
+    factor = op.number("beta", 1.0)
+    if factor == 0:
+        return [scaled]
+    added: Value | None = op.value("self")
+    if factor != 1:
+        added = op.apply("Mul", added, Constant(np.asarray(factor, np.float32)))[0]
+    return op.apply("Add", scaled, added)
 
 
 @aten("einsum")
@@ -183,14 +188,18 @@ def _layer_norm(op: AtenCall) -> Any:
     weight, bias = _constant(op, "weight"), _constant(op, "bias")
     # RMS norm has the machine epsilon of float32 as default.
     epsilon = op.number("eps", 1.1920928955078125e-07 if rms else 1e-5)
-    if weight is None and bias is None:
-        tensor = op.builder.move_last(tensor, len(shape))
-        kind = "RMSNorm" if rms else "LayerNorm"
-        return op.elementwise(kind, tensor, affine=False, axes=len(shape), epsilon=epsilon)
-    weight = weight or Constant(np.ones(shape, np.float32))
-    kind = "RMSNormalization" if rms else "LayerNormalization"
-    axis = tensor.rank - len(shape)
-    return op.apply(kind, tensor, weight, bias, axis=axis, epsilon=epsilon)
+    tensor = op.builder.move_last(tensor, len(shape))
+    kind = "RMSNorm" if rms else "LayerNorm"
+    params = {"axes": len(shape), "epsilon": epsilon}
+    if weight is not None and (rms or bias is not None):
+        # The arrays of the file, by whose memory tied weights are recognized
+        weights = {"weight": weight.array} | ({} if bias is None else {"bias": bias.array})
+        name = op.as_onnx(kind, tensor, weight).module_name(1)
+        return [op.builder.with_axes_of(op.builder.add_layer(kind, tensor, name, weights=weights, **params), tensor)]
+    # The layer has both a scale and a shift; one of them alone is a layer of its own.
+    result: Any = op.elementwise(kind, tensor, affine=False, **params)
+    result = result if weight is None else op.apply("Mul", result[0], weight)
+    return result if bias is None else op.apply("Add", result[0], bias)
 
 
 @aten("group_norm")

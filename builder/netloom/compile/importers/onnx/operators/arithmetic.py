@@ -62,6 +62,10 @@ def _is_integer(value: Value) -> bool:
     return value.spec.dtype == "int" if isinstance(value, Tensor) else value.array.dtype.kind == "i"
 
 
+def _is_learned(value: Value) -> bool:
+    return isinstance(value, Constant) and value.learned_values is not None
+
+
 def _broadcasts_up(call: Call, tensor: Tensor, index: int) -> bool:
     """Whether broadcasting with the constant gives the result another shape than the tensor's."""
     other = call.inputs[index]
@@ -84,6 +88,7 @@ def _arithmetic(call: Call) -> list[Value]:
             if (
                 not isinstance(other, Tensor)
                 or number is None
+                or _is_learned(values[index])
                 or not _is_literal(number)
                 or _broadcasts_up(call, other, index)
             ):

@@ -88,8 +88,9 @@ def decompose_attention(
         visible = np.tril(np.ones((q.shape[-2], k.shape[-2]), bool))
         scores = layer("Add", scores, Constant(np.where(visible, 0, -np.inf).astype(np.float32)))[0]
     if isinstance(mask, Constant):
-        bias = np.where(mask.array, 0, -np.inf) if mask.array.dtype == bool else mask.array
-        scores = layer("Add", scores, Constant(bias.astype(np.float32)))[0]
+        if mask.array.dtype == bool:
+            mask = Constant(np.where(mask.array, 0, -np.inf).astype(np.float32))
+        scores = layer("Add", scores, mask)[0]
     elif isinstance(mask, Tensor) and mask.boolean:
         # The softmax of −1e9 is 0 in float32, as that of −inf, but not NaN for a row in which all scores are hidden.
         scores = layer("Where", mask, scores, Constant(np.asarray(-1e9, np.float32)))[0]

@@ -44,6 +44,7 @@ def _layer_norm(call: Call) -> list[Value | None]:
     axis_count = tensor.rank - call.axis(-1)
     tensor = call.builder.move_last(tensor, axis_count)
     shape = tuple(tensor.length(axis) for axis in range(tensor.rank - axis_count, tensor.rank))
+    # Copies, because exporters write equal weights of different layers once, which does not tie them.
     weights = {"weight": np.broadcast_to(call.required_array(1), shape).copy()}
     kind = "RMSNorm"
     if call.type == "LayerNormalization":

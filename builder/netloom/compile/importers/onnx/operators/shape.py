@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from netloom.compile.importers.layer_graph.reshaping import broadcast_to, reshape
+from netloom.compile.importers.layer_graph.reshaping import broadcast_to, repeat, reshape
 from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value, normalize_axis
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
@@ -63,6 +63,12 @@ def _unsqueeze(call: Call) -> list[Value]:
 def _expand(call: Call) -> list[Value]:
     target = [int(size) for size in call.required_array(1).reshape(-1)]
     return [broadcast_to(call.builder, call.tensor(), target, call.name)]
+
+
+@operator("Tile")
+def _tile(call: Call) -> list[Value]:
+    times = [int(number) for number in call.required_array(1).reshape(-1)]
+    return [repeat(call.builder, call.tensor(), times, call.name)]
 
 
 @operator("Concat")

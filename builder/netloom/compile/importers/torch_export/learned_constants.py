@@ -1,0 +1,157 @@
+"""Layers for values that a program computes from its parameters alone, such as a position bias, so that they train.
+
+Constant folding computes such a value as well; its layers are built only when a layer reads it. A value has no batch
+axis in the program, so that its layers work on a tensor with the batch as an additional first axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.layer_graph.array_views import owner
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.reshaping import reshape
+from netloom.compile.importers.layer_graph.values import (
+    BATCH,
+    Constant,
+    Learned,
+    Tensor,
+    UnsupportedOperatorError,
+)
+from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall
+
+# Arguments that stay constants, because they become weights of the layer
+_WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var"})
+_AXES = frozenset({"dim", "dim0", "dim1", "start_dim", "end_dim", "axis", "axis0", "axis1"})
+_SHAPES = frozenset({"size", "shape"})
+# Operators whose axis is 0 if the program does not set it
+_DEFAULT_AXES = {
+    **dict.fromkeys("cat stack unbind split split_with_sizes chunk slice".split(), "dim"),
+    "flatten": "start_dim",
+}
+
+
+@dataclass
+class LearnedConstants:
+    """The values that a program computes from parameters; `trigger` is an input, which starts their layers."""
+
+    builder: GraphBuilder
+    trigger: Callable[[], Tensor]
+
+    def mark(self, value: Constant) -> Constant:
+        """A parameter as a value that trains, also if it is a single number."""
+        return replace(value, learned=Learned(value.array, cache(lambda: self._leaf(value))))
+
+    def results(self, kind: str, name: str, args: Mapping[str, Any], results: Sequence[Any]) -> list[Any]:
+        """The folded results of an operator, which train if one of its arguments does."""
+        arguments = [part for value in args.values() for part in _flattened(value)]
+        if kind not in OPERATORS or not any(isinstance(part, Constant) and _trains(part) for part in arguments):
+            return list(results)
+        build = cache(lambda: self._build(kind, name, args))
+
+        def mark(value: Any, *path: int) -> Any:
+            if isinstance(value, list):
+                return [mark(part, *path, place) for place, part in enumerate(value)]
+            if not isinstance(value, Constant) or value.array.dtype != np.float32 or self._is_view(value):
+                return value
+            return replace(value, learned=Learned(value.array, lambda: _picked(build(), path)))
+
+        return [mark(value, place) for place, value in enumerate(results)]
+
+    def _is_view(self, value: Constant) -> bool:
+        """Whether a value is a part of a parameter, which becomes a slice of the whole parameter."""
+        table = self.builder.weight_tables.get(value.weight)
+        return table is not None and bool(owner({value.weight: table}, value.array))
+
+    def _build(self, kind: str, name: str, args: Mapping[str, Any]) -> Sequence[Any]:
+        looked_up = self._lookup(kind, name, args)
+        if looked_up is not None:
+            return [looked_up]
+        data = {key: value for key, value in args.items() if key not in _WEIGHTS}
+        # The input of a layer with weights may itself be a constant.
+        everything = len(data) < len(args)
+        converted = {key: self._tensors(value, everything) for key, value in data.items()}
+        call = AtenCall(kind, name, _with_batch(kind, {**args, **converted}, data), self.builder, 0, (True,) * 16)
+        return OPERATORS[kind](call)
+
+    def _tensors(self, value: Any, everything: bool) -> Any:
+        if isinstance(value, list):
+            return [self._tensors(part, everything) for part in value]
+        if not isinstance(value, Constant) or not (everything or _trains(value)):
+            return value
+        learned = value.learned_values
+        return learned.build() if learned is not None else self._leaf(value)
+
+    def _leaf(self, value: Constant) -> Tensor:
+        """A parameter, or another constant, as a node."""
+        trigger = self.trigger()
+        like = Tensor(trigger.ref, trigger.spec, ((0,), *((),) * len(value.shape)))
+        if value.weight and value.array.size == 1:
+            node = self.builder.add_parameter(value, like)
+            return reshape(self.builder, node, [BATCH, *value.shape], True)
+        return self.builder.add_constant(Constant(value.array[None], value.weight), like, value.weight)
+
+    def _lookup(self, kind: str, name: str, args: Mapping[str, Any]) -> Tensor | None:
+        """Rows of a parameter at constant indices, such as those of relative positions, as an Embedding layer."""
+        table, indices = args.get("weight" if kind == "embedding" else "self"), args.get("indices")
+        if kind == "index" and isinstance(indices, list) and len(indices) == 1:
+            (indices,) = indices
+        if kind not in ("embedding", "index") or not isinstance(table, Constant) or not isinstance(indices, Constant):
+            return None
+        whole = self.builder.weight_tables.get(table.weight)
+        if whole is None or whole.shape != table.shape or len(whole.shape) != 2 or indices.array.dtype != np.int64:
+            return None
+        rows = np.where(indices.array < 0, indices.array + len(whole), indices.array).reshape(1, -1)
+        trigger = self.trigger()
+        like = Tensor(trigger.ref, trigger.spec, ((0,), ()))
+        positions = self.builder.add_constant(Constant(rows), like, integer=True)
+        if positions.axes != ((0,), (1,)):
+            raise UnsupportedOperatorError("it looks up a single row")
+        params = {"vocabulary": len(whole), "dim": whole.shape[1], "weight": table.weight}
+        result = self.builder.add_layer("Embedding", positions, name, weights={"weight": table.array}, **params)
+        return reshape(self.builder, result, [BATCH, *indices.shape, whole.shape[1]], True)
+
+
+def _trains(value: Constant) -> bool:
+    return bool(value.weight) or value.learned_values is not None
+
+
+def _flattened(value: Any) -> list[Any]:
+    return [part for one in value for part in _flattened(one)] if isinstance(value, list) else [value]
+
+
+def _picked(results: Any, path: tuple[int, ...]) -> Tensor:
+    for place in path:
+        results = results[place]
+    if not isinstance(results, Tensor):
+        raise UnsupportedOperatorError("it is not computed from a parameter")
+    return results
+
+
+def _with_batch(kind: str, args: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for tensors with the batch as an additional first axis."""
+    shifted = dict(args)
+    if kind in _DEFAULT_AXES:
+        shifted.setdefault(_DEFAULT_AXES[kind], 0)
+    for name, value in shifted.items():
+        if name in _AXES or (name == "dims" and kind != "permute"):
+            shifted[name] = [_behind(axis) for axis in value] if isinstance(value, list) else _behind(value)
+        elif name == "dims":
+            data = original["self"]
+            shifted[name] = [0, *(axis % len(data.shape) + 1 for axis in value)]
+        elif name in _SHAPES and isinstance(value, list):
+            shifted[name] = [BATCH, *value]
+        elif name == "repeats" and isinstance(value, list):
+            shifted[name] = [1, *value]
+        elif name == "indices" and isinstance(value, list):
+            shifted[name] = [None, *value]
+    return shifted
+
+
+def _behind(axis: Any) -> Any:
+    return axis + 1 if type(axis) is int and axis >= 0 else axis

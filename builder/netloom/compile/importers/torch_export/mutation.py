@@ -1,0 +1,93 @@
+"""Operators that write into their input, and the operators on which the outputs of a program depend."""
+
+from __future__ import annotations
+
+from netloom.compile.importers.imported_model import UnreadableModelError, quoted
+from netloom.compile.importers.torch_export.program import Operator, Program
+
+# Operators that return a view: writing to it also changes the original tensor
+_VIEWS = frozenset(
+    "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow "
+    "expand expand_as split split_with_sizes chunk unbind alias detach contiguous view_as".split()
+)
+
+
+def needed_operators(program: Program) -> set[str]:
+    """The operators on which an output depends."""
+    producers = {name: item for item in program.operators for name in item.names()}
+    needed: set[str] = set()
+    variable = _variable_operators(program)
+    # Views that are read only to write into their constant
+    written = [name for item in program.operators if writes(item) and item.name not in variable
+               for name in item.reads()]  # fmt: skip
+    pending = [*program.outputs, *written]
+    while pending:
+        item = producers.get(pending.pop())
+        if item is not None and item.name not in needed:
+            needed.add(item.name)
+            pending += item.reads()
+    # In-place operators change values that later operators read under the original name.
+    return needed | {item.name for item in program.operators if writes(item)}
+
+
+def check_in_place(program: Program, needed: set[str]) -> None:
+    """Refuse an in-place operator if its tensor, or a view of it, is read by another name afterwards.
+
+    Layers do not modify tensors, so that only the written name itself can be updated.
+
+    Raises:
+        UnreadableModelError: An operator is refused.
+    """
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parents.get(name, name) != name:
+            name = parents[name]
+        return name
+
+    variable = _variable_operators(program)
+    # Outputs are read after all operators.
+    last: dict[str, int] = {name: len(program.operators) for name in program.outputs}
+    for position, item in enumerate(program.operators):
+        if item.type in _VIEWS or (writes(item) and item.reads()):
+            for name in item.names():
+                parents[name] = root(item.reads()[0]) if item.reads() else name
+        if item.name in needed:
+            last |= dict.fromkeys(item.reads(), position)
+    for position, item in enumerate(program.operators):
+        # Constants are written in their memory, so that views of them change as well.
+        if not writes(item) or not item.reads() or item.name not in variable:
+            continue
+        source = item.reads()[0]
+        written_names = {source, *item.names()}
+        created_at = {name: at for at, other in enumerate(program.operators) for name in other.names()}
+        # Another name for the same memory, defined before the write and read after it, would miss the new values.
+        for name, last_read in last.items():
+            if (
+                last_read > position
+                and name not in written_names
+                and root(name) == root(source)
+                and created_at.get(name, -1) < position
+            ):
+                raise UnreadableModelError(
+                    f"The operator {quoted(item.name)} ({item.type}) writes into a part of a tensor, which is "
+                    "not supported; use torch.cat or torch.where instead."
+                )
+
+
+def _variable_operators(program: Program) -> set[str]:
+    """The operators that depend on an input of the network."""
+    variable_values = {entry.name for entry in program.inputs}
+    operators: set[str] = set()
+    for item in program.operators:
+        reads = item.reads()
+        if variable_values.isdisjoint(reads):
+            continue
+        operators.add(item.name)
+        variable_values.update(item.names(), reads[:1] if writes(item) else ())
+    return operators
+
+
+def writes(item: Operator) -> bool:
+    """Whether an operator modifies its input in place, as add_ does; __and__ and the like do not."""
+    return item.type.endswith("_") and not item.type.endswith("__")
