@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import logging
 import re
 import sys
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,22 +46,35 @@ def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFac
         Failure: the object cannot be imported, is not a module, or cannot be exported.
         UsageError: `text` or a shape is wrong, or the inputs are not known.
     """
-    import torch
-
     model, inputs = _load_module(text)
     example_inputs = tuple(_example_input(shape) for shape in shapes) or inputs
     if not example_inputs:
         raise UsageError(f"{text} does not define its inputs (it has no {EXAMPLES}); {_INPUT_HELP}.")
+    return type(model).__name__, write_program(model, example_inputs, target, text)
+
+
+def write_program(
+    model: nn.Module, example_inputs: tuple[torch.Tensor, ...], target: Path, title: str
+) -> TrainingFacts | None:
+    """Export a module in evaluation mode and write the program to `target`.
+
+    Returns:
+        How the module differs in training; None if that cannot be recorded.
+
+    Raises:
+        Failure: torch.export cannot record the module; `title` names it in the message.
+    """
+    import torch
+
     model.eval()
-    with warnings.catch_warnings():
+    # torch.export prints the whole graph of a model that it cannot record.
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")  # about internals of torch.export, which users cannot change
         for name in RECORDING_LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        program = _export_program(model, example_inputs, text)
+        program = _export_program(model, example_inputs, title)
         torch.export.save(program, target)
-        return type(model).__name__, training_facts(
-            model, program, lambda: _export_program(model, example_inputs, text)
-        )
+        return training_facts(model, program, lambda: _export_program(model, example_inputs, title))
 
 
 def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], text: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from netloom.cli.bench.ratio import Ratio
 from netloom.cli.command import Command, Context, whole
@@ -20,7 +20,9 @@ from netloom.core.errors import UsageError
 if TYPE_CHECKING:
     from netloom.cli.bench.run_costs import Cost
 
-PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "explaining", "canvas")
+PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "explaining", "canvas", "imports")
+# They take too long, or need files, to be measured unless they are named.
+_PARTS_BY_NAME = ("pictures", "imports")
 # They are measured with the memory settings of a training worker.
 _PARTS_THAT_TRAIN = ("training", "peers", "running", "pictures", "streaming", "forward")
 
@@ -38,6 +40,13 @@ class Bench(Command):
         parser.add_argument("part", nargs="?", choices=PARTS, help="part to run (default: all)")
         parser.add_argument("--only", choices=PARTS, help="same as the argument")
         parser.add_argument(
+            "--model",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="with imports: only models whose suite/name contains NAME, such as torchvision/resnet; repeatable",
+        )
+        parser.add_argument(
             "--pictures", type=Path, metavar="FOLDER", help="folder with the four IDX files of MNIST, to train a LeNet"
         )
 
@@ -54,11 +63,12 @@ class Bench(Command):
         torch.set_num_threads(1)
         value: dict[str, object] = {"threads": 1, "torch": torch.__version__, "repeats": arguments.repeats}
         texts = []
-        for name in [part] if part else PARTS:
+        measured = [name for name in PARTS if name not in _PARTS_BY_NAME or (name == "pictures" and arguments.pictures)]
+        for name in [part] if part else measured:
             if name == "pictures":
-                if arguments.pictures is None:
-                    continue
                 value[name], text = _pictures(arguments.pictures, context)
+            elif name == "imports":
+                value[name], text = _imports(arguments.model, context)
             else:
                 value[name], text = _MEASURES[name](arguments.repeats, context)
             texts.append(text)
@@ -153,6 +163,22 @@ def _pictures(folder: Path, context: Context) -> tuple[object, str]:
         ("competing processes", f"{result.load:.1f}", ""),
     ]
     return asdict(result), table((f"{result.rows:,} images", "", "promised"), rows)
+
+
+def _imports(names: list[str], context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.imports.case import State
+    from netloom.cli.bench.imports.measure import measure_imports, refusals, summary
+    from netloom.cli.bench.imports.suites import SUITES
+
+    outcomes, missing = measure_imports(SUITES, names, context.note)
+    head = ("models imported", "models", *get_args(State), "share", "promised")
+    texts = [table(head, summary(outcomes, SUITES), right=head[1:])]
+    if reasons := refusals(outcomes):
+        texts.append(table(("not reproduced", "reason"), reasons))
+    if missing:
+        texts.append(f"Not installed: {', '.join(missing)}; install them with pip install {' '.join(missing)}.")
+    value = {"outcomes": [asdict(outcome) for outcome in outcomes], "missing": missing}
+    return value, "\n\n".join(texts)
 
 
 def _measure_passes(repeats: int, context: Context) -> tuple[object, str]:

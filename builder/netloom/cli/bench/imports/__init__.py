@@ -1,0 +1,1 @@
+"""How many public models import: `netloom bench imports`."""
