@@ -117,7 +117,7 @@ def _gallery(store: Store) -> None:
 
 def _filters(every: list[Template], published: list[Architecture]) -> GalleryFilters:
     """Draw the filters by text, task, type and size."""
-    topics = list(dict.fromkeys(item.topic for item in (*every, *published)))
+    topics = list(dict.fromkeys([*(item.topic for item in every), *(item.topic for item in published)]))
     names = dict.fromkeys(task(item.project.training.objective).title for item in every)
     search, tasks, sizes = st.columns([2, 1, 1])
     text = search.text_input("Search", placeholder="Name, data or architecture", key=Key.SEARCH)
