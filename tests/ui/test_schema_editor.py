@@ -185,7 +185,13 @@ def test_target_selection_sets_the_objective(live: Live) -> None:
 
 def test_multi_label_target_splits_cells_into_labels(home: Path) -> None:
     genres = ["drama", "drama;action", "", "action;comedy"] * 20
-    info = add_file(csv_from_columns({"year": range(80), "genres": genres}), "films.csv", home, target="genres")
+    info = add_file(
+        csv_from_columns({"year": range(80), "genres": genres}),
+        "films.csv",
+        home,
+        target="genres",
+        task="classification",
+    )
     store = open_store(home)
     project_id = store.create_project(chain(("Linear", {"units": 3}), data=DataChoice(dataset=info.name)))
     app = AppTest.from_function(_page, args=(project_id,), default_timeout=60).run()
