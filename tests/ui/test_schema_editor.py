@@ -190,7 +190,7 @@ def test_multi_label_target_splits_cells_into_labels(home: Path) -> None:
         "films.csv",
         home,
         target="genres",
-        task="classification",
+        options={"task": "classification"},
     )
     store = open_store(home)
     project_id = store.create_project(chain(("Linear", {"units": 3}), data=DataChoice(dataset=info.name)))
