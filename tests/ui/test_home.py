@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from netloom.templates import architectures, templates
+from netloom.templates import Architecture, Template, architectures, templates
 from netloom.ui.home.filters import SIZES, GalleryFilters
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def test_home_shows_a_few_cards_then_all_or_those_that_match(app: AppTest) -> No
 
 
 def test_sizes_divide_all_networks_and_tasks_exclude_architectures_without_data() -> None:
-    items = [*templates().values(), *architectures().values()]
+    items: list[Template | Architecture] = [*templates().values(), *architectures().values()]
     by_size = [item.name for size in SIZES for item in items if GalleryFilters(size=size).accepts(item)]
     assert sorted(by_size) == sorted(item.name for item in items)
     assert not [item for item in architectures().values() if GalleryFilters(task="Classification").accepts(item)]
