@@ -119,6 +119,9 @@ def use_template(page: Page, server: Server, title: str, *, by_hand: bool = Fals
     template = next(template for template in templates().values() if template.title == title)
     if by_hand:
         page.goto(server.url)
+        search = page.get_by_label("Search")
+        search.fill(title)
+        search.press("Enter")
         # By its key: while a card is being drawn, it is not yet the last block that contains the title.
         page.locator(f".st-key-template-{template.name}").get_by_role("button", name="Use template").click()
         return _wait_for_canvas(page, list(template.project.main_network.nodes))

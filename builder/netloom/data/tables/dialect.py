@@ -30,7 +30,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 _DECIMAL_COMMA = re.compile(r"(?:^|;)\s*[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+\s*(?:;|$)", re.MULTILINE)
 # Three digits after a comma may be a thousands group; any other count, or a zero before the comma, is a fraction.
 _SURE_COMMA, _SURE_POINT = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)"), re.compile(r"[+-]?\d*\.\d+")
-_WORD = re.compile(r'"[^"]*"|\S+')
+_BLANK_SEPARATED = re.compile(r'"[^"]*"|\S+')
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?([eE][+-]?\d+)?")
 
 
@@ -150,7 +150,7 @@ def with_tabs(text: str) -> str:
     doubled = {line.count("::") for line in lines}
     if len(doubled) == 1 and 0 not in doubled and "\t" not in text:
         return text.replace("::", "\t")
-    words = [_WORD.findall(line) for line in lines]
+    words = [_BLANK_SEPARATED.findall(line) for line in lines]
     if len(set(map(len, words))) > 1 or len(words[0]) < 2 or any(mark in line for line in lines for mark in ",;|"):
         return text
     if any(line.count("\t") >= len(words[0]) - 1 for line in lines):
@@ -158,7 +158,7 @@ def with_tabs(text: str) -> str:
     below = [word for line_words in words[1:] for word in line_words]
     if sum(map(looks_like_number, below)) <= len(below) / 2:
         return text
-    return "\n".join("\t".join(_WORD.findall(line)) for line in _text_lines(text))
+    return "\n".join("\t".join(_BLANK_SEPARATED.findall(line)) for line in _text_lines(text))
 
 
 def sample_records(text: str, dialect: Dialect) -> list[list[str]]:
