@@ -208,6 +208,13 @@ def test_control_characters_in_names_are_not_printed(console: Console, tmp_path:
     assert json.loads(dumps(project))["name"] == bad
 
 
+def test_initialize_offers_all_methods() -> None:
+    from netloom.cli.commands import initialize
+    from netloom.document import initialization
+
+    assert tuple(initialization.METHODS) == initialize.METHODS
+
+
 def test_initialize_sets_shows_and_removes_a_setting(console: Console, tmp_path: Path) -> None:
     file = str(tmp_path / "gpt.json")
     console("templates", "--write", "tales_gpt", file)

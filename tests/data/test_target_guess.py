@@ -48,6 +48,7 @@ def table(columns: str) -> pd.DataFrame:
         ("a:number b:few", "b"),
         ("v1:few v2:number customer_id:id", "v2"),
         ("a:number rating:few when:seconds", "rating"),
+        ("age:number income:number buys:flag", "buys"),
         ("a:number b:few c:seconds", "b"),
         ("a:number b:few c:same", "b"),
         ("a:number b:few c:date", "b"),

@@ -13,6 +13,11 @@ from netloom.core.text import plain
 if TYPE_CHECKING:
     from netloom.document import Project
 
+# Those of `netloom.document.initialization`, which imports pydantic, too slow for the help of all commands.
+METHODS = (
+    "normal", "truncated_normal", "uniform", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
+    "orthogonal", "zeros", "identity",
+)  # fmt: skip
 # Removes the setting.
 NONE = "none"
 
@@ -24,8 +29,6 @@ class Initialize(Command):
     summary = "set or show the initialization of a document's weights"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        from netloom.document.initialization import METHODS
-
         parser.add_argument(
             "file", metavar="FILE", help="project document, as written by the app or `netloom templates`"
         )

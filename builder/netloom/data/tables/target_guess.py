@@ -19,16 +19,20 @@ GUESSES = 3  # the number of targets that are shown to choose from
 _GENERAL = ("target", "targets", "label", "labels", "ground truth", "y true")
 _USUAL = ("class", "y", "category", "intent", "sentiment", "topic", "emotion")
 _KNOWN = (
-    "survived", "outcome", "diagnosis", "species", "variety", "price", "quality", "churn", "churned", "exited",
-    "default", "fraud", "is fraud", "income", "salary", "medv", "mpg", "response", "result", "output", "deposit",
-    "subscribed", "approved", "loan status", "attrition", "defaulted", "cultivar", "grade", "is canceled", "spam",
-    "is spam", "toxic", "stars", "rating", "median house value", "charges", "strength", "rings", "cnt", "count",
-    "sales", "demand",
+    "survived", "outcome", "diagnosis", "species", "variety", "churn", "churned", "exited", "fraud", "is fraud", "medv",
+    "mpg", "subscribed", "approved", "loan status", "attrition", "defaulted", "cultivar", "is canceled", "spam",
+    "is spam", "toxic", "median house value",
+)  # fmt: skip
+# Targets in some tables, features in others.
+_POSSIBLE = (
+    "price", "quality", "default", "income", "salary", "response", "result", "output", "deposit", "grade", "stars",
+    "rating", "charges", "strength", "rings", "cnt", "count", "sales", "demand",
 )  # fmt: skip
 _ENDING = re.compile(r".* (class|label|target|price|outcome|category|type|status|score|result)")
 _TIME = re.compile(r"(.* )?(timestamp|time stamp|date ?time)|time|date|epoch")
 _ID = re.compile(r".* (id|uuid|key|no|number)|id|uuid|index|row|unnamed \d+( \d+)?")
-GENERAL, USUAL, KNOWN, ENDING, LAST, FIRST, FEW, UNSUITABLE = 12, 8, 7, 6, 4, 2, 1, -6
+# A possible target gives way to a last column of few values, as in age, income, buys.
+GENERAL, USUAL, KNOWN, ENDING, POSSIBLE, LAST, FIRST, FEW, UNSUITABLE = 24, 16, 14, 12, 9, 8, 4, 2, -12
 EPOCH_SECONDS = (3e8, 3e9)  # from 1979 to 2065
 SAMPLE_ROWS = 20_000
 COORDINATES = {"x", "y", "z"}
@@ -83,7 +87,7 @@ def _plain(name: str) -> str:
 
 
 def _weight(plain: str) -> int:
-    for names, weight in ((_GENERAL, GENERAL), (_USUAL, USUAL), (_KNOWN, KNOWN)):
+    for names, weight in ((_GENERAL, GENERAL), (_USUAL, USUAL), (_KNOWN, KNOWN), (_POSSIBLE, POSSIBLE)):
         if plain in names:
             return weight
     return ENDING if _ENDING.fullmatch(plain) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,8 @@ def _reference(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Reference:
 def _tensors(value: Any) -> list[torch.Tensor]:
     """The tensors in the result of a module, in the order in which torch.export lists them."""
     import torch
-    from torch.utils import _pytree
 
-    return [leaf for leaf in _pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+    if isinstance(value, torch.Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
