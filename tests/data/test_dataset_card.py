@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from netloom.core.text import escape
 from netloom.data import datasets, prepare
 from netloom.data.quality import report
 from netloom.data.quality.dataset_card import card, findings, markdown, save_card
@@ -27,7 +28,7 @@ def test_dataset_card_describes_the_data(name: str) -> None:
     assert all(how["how"] for how in dataset_card["preprocessing"])
     text = markdown(dataset_card)
     assert text.startswith(f"# {info.title}")
-    assert all(name.replace("_", "\\_") in text for name in list(dataset_card["classes"])[:3])
+    assert all(escape(name) in text for name in list(dataset_card["classes"])[:3])
 
 
 def test_dataset_card_lists_findings_and_escapes_markup(home: Path) -> None:
@@ -39,7 +40,7 @@ def test_dataset_card_lists_findings_and_escapes_markup(home: Path) -> None:
     dataset_card = card(info, data, choice, findings(report(data, choice, home, heavy=False)))
     assert any("'same'" in finding for finding in dataset_card["findings"])
     text = markdown(dataset_card)
-    assert "\\<b\\>\\[x\\](y)" in text
+    assert escape("<b>[x](y)") in text
     assert "\\# no \\| \\`" in text
     assert "<b>" not in text
 

@@ -21,6 +21,7 @@ from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.training.objectives.evaluation import PlayedEpisode, PlayedEpisodes
 from netloom.ui.train.episodes import ENDS, player_data, returns_chart
+from netloom.ui.train.state import Key
 from tests.store.states import put
 from tests.training.test_reinforcement import agent
 from tests.ui.test_pages import open_page
@@ -38,7 +39,7 @@ def home_with_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "model.py").write_text(trained.source)
     checkpoints.save_best(RunArtifacts.in_directory(directory), dict(trained.model.state_dict()), {})
     (directory / "evaluation.json").write_text(json.dumps(asdict(evaluate(trained))))
-    put(store, run.id, "finished", total_steps=300)
+    put(store, run.id, "finished", total_steps=300, summary={"objective": project.training.objective})
     store.close()
     return folder
 
@@ -58,11 +59,14 @@ def test_train_page_shows_agent_settings_metrics_and_episodes(home_with_agent: P
     assert set(titles) <= set(shown)
     assert Agent.model_fields["buffer_size"].title not in shown
     assert {"Return", "Return of random actions"} <= {item.label for item in app.metric}
+    store = open_store(home_with_agent)
+    (project_row,) = store.list_projects()
+    app.session_state[Key.RESULTS.of(store.runs(project_row.id)[0].id)] = "Episodes"
+    app.run()
     assert any("Episode playback" in item.value for item in app.markdown)
     shown["Clip range"].set_value(0.3).run()
     assert not app.exception
-    store = open_store(home_with_agent)
-    training = store.load(store.list_projects()[0].id).project.training
+    training = store.load(project_row.id).project.training
     assert training.agent.clip == 0.3
     assert training.monitor == "loss"  # unchanged, although two of its options once had the same label
     (monitor,) = [item for item in app.selectbox if item.label == describe_field("monitor").title]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from netloom.core.text import escape
 from netloom.document import write
 from netloom.runs import evaluate
 from netloom.ui.components.example_panels import COLORS, color, painted
-from netloom.ui.components.words import escape
 from tests.runs.test_vae_sampling import autoencoder, untrained
 
 

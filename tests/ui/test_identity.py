@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.cli import main
 from netloom.compile import module, source
+from netloom.core.text import escape
 from netloom.document import write
 from netloom.runs import control, start, supervisor
 from netloom.runs.owner import terminal_owner
@@ -26,7 +27,6 @@ from netloom.runs.resources.capacity import limits
 from netloom.runs.search import sweep_trials
 from netloom.store import QueueFullError, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
-from netloom.ui.components.words import escape
 from netloom.ui.runs.state import RunsState
 from netloom.ui.shell.identity import COOKIE, HEADER, BrowserCookie
 from netloom.ui.shell.request_guard import middleware

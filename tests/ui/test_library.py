@@ -8,13 +8,13 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from netloom.core.text import escape
 from netloom.document import dumps
 from netloom.document.network_bundle import extract
 from netloom.document.sharing import fold
 from netloom.store import Store, open_store
 from netloom.templates import templates
 from netloom.templates.shelf import blocks
-from netloom.ui.components.words import escape
 from netloom.ui.home.sharing import address
 from netloom.ui.shell import session
 from netloom.validation import analyse

@@ -10,10 +10,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
+from netloom.core.text import escape
 from netloom.document import EditError
 from netloom.store import open_store
 from netloom.templates import templates
-from netloom.ui.components.words import escape
 from tests.runs.examples import trained_here
 
 PAGES = ("home", "design", "data", "train", "runs", "explain")

@@ -9,8 +9,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from netloom.core.text import escape
 from netloom.store import Store, open_store
-from netloom.ui.components.words import escape
 from tests.runs.examples import moons
 from tests.store.states import put
 

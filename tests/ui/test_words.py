@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from netloom.ui.components.words import escape
+from netloom.core.text import escape
 
 # What GitHub-flavored Markdown turns into links, escaped or not: https://github.com/syntax-tree/mdast-util-gfm-autolink-literal
 LINKS = (r"(?i)(https?://|www(?=\.))([-.\w]+)([^ \t\r\n]*)", r"(?<![^\s\W])([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)")

@@ -6,11 +6,21 @@ import json
 import re
 from functools import lru_cache
 
+# Where an invisible letter breaks an address, which Markdown would make a link even if it is escaped.
+_WITHIN_ADDRESS = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)", re.IGNORECASE)
+
 
 def plain(text: str) -> str:
     """Return text from users on one line, without control characters, which a terminal or a source file would
     interpret."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def escape(text: str) -> str:
+    """Return text escaped for Markdown, on one line, with no addresses that Markdown makes links."""
+    special = "\\`*_{}[]()<>#+-.!|~$:&"
+    line = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
+    return "".join(f"\\{letter}" if letter in special else letter for letter in line)
 
 
 def no_json(error: Exception) -> str:

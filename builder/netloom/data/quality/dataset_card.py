@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.core.text import plain
+from netloom.core.text import escape, plain
 from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.prepare import datasets
 from netloom.data.preparation.prepared_data import Prepared
@@ -141,5 +141,4 @@ def _preprocessing(encoder: FieldEncoder[Any]) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     """Return a value on one line, escaped for Markdown and its tables."""
-    special = "\\`*_[]<>|#"
-    return "".join(f"\\{letter}" if letter in special else letter for letter in plain(str(value)))
+    return escape(plain(str(value)))

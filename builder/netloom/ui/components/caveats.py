@@ -7,10 +7,10 @@ from functools import partial
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data.quality.severe_findings import Caveat, high_findings
 from netloom.editing.live import Live
 from netloom.ui.components.state import Key
-from netloom.ui.components.words import escape
 from netloom.ui.data.quality import data_change
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
@@ -27,7 +27,12 @@ def data_caveats(live: Live, page: str) -> None:
             if finding.fix is None:
                 continue
             key = Key.CAVEAT.of(page, live.id, place, finding.code)
-            if st.button(escape(finding.fix.title), icon=":material/build:", help=escape(finding.advice), key=key):
+            if st.button(
+                escape(finding.fix.title),
+                icon=":material/build:",
+                help=escape(finding.advice),
+                key=key,
+            ):
                 try:
                     live.apply(data_change(live.store, live, finding.fix.edit))
                 except ValueError as error:

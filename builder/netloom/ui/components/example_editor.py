@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
@@ -19,7 +20,6 @@ from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
 from netloom.ui.components.state import ExampleState, Part
 from netloom.ui.components.widgets import value_editor
-from netloom.ui.components.words import escape
 from netloom.ui.explain.custom_example import typed
 
 if TYPE_CHECKING:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.core.text import number
+from netloom.core.text import escape, number
 from netloom.training.objectives.evaluation import ClassesPart, Embedding, Panel, Picture, PicturePart, Separation
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.image_urls import address, enlarged
 from netloom.ui.components.state import Key
-from netloom.ui.components.words import escape
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

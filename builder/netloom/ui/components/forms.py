@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, datasets, schema
 from netloom.data.preparation.project_defaults import default_training, with_defaults
 from netloom.data.preparation.settings_transfer import carried, preprocessing
@@ -14,7 +15,7 @@ from netloom.document import Edit, EditError
 from netloom.editing.live import Live
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal, bound_key
-from netloom.ui.components.words import escape, unique_labels
+from netloom.ui.components.words import unique_labels
 from netloom.ui.shell.errors import show_error
 from netloom.validation.fields import field_edits
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.modalities.columns.registry import kind_of
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.widgets import MultiSelect, NumberInput, Select, TextInput, Toggle, Widget
-from netloom.ui.components.words import escape
 
 
 def value_editor(column: ColumnEncoder, name: str, value: Any, key: str) -> Any:

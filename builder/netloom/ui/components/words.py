@@ -1,13 +1,9 @@
-"""Formatting of times, counts, labels and escaped text for pages."""
+"""Formatting of times, counts and labels for pages."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-
-# Where an invisible letter breaks an address, which Streamlit would make a link even if it is escaped.
-_WITHIN_ADDRESS = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)", re.IGNORECASE)
 
 
 def ago(moment: datetime) -> str:
@@ -42,10 +38,3 @@ def unique_labels(titles: Mapping[str, str]) -> dict[str, str]:
             label, number = f"{title} ({number})", number + 1
         labels[key] = label
     return labels
-
-
-def escape(text: str) -> str:
-    """Return text escaped for Markdown, on one line."""
-    special = "\\`*_{}[]()<>#+-.!|~$:&"
-    line = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
-    return "".join(f"\\{letter}" if letter in special else letter for letter in line)

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from netloom.compile import input_fields
+from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Example, Prepared
 from netloom.data.augmentation import Augmentation, augmentations, misfit, parsed, previewed
 from netloom.document import Augment, Edit
@@ -17,7 +18,6 @@ from netloom.ui.components.charts import series_chart
 from netloom.ui.components.example_panels import painted
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.words import escape
 from netloom.ui.data.quality import cell_text
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.upload_form import beginning

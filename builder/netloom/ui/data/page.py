@@ -9,6 +9,7 @@ from typing import Literal
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.dataset_card import card, findings, markdown, summary
@@ -20,7 +21,7 @@ from netloom.store import Store
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.forms import data_edit
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import escape, unique_labels
+from netloom.ui.components.words import unique_labels
 from netloom.ui.data.augmentation import augmentation
 from netloom.ui.data.quality import cell_text, quality, reported
 from netloom.ui.data.schema_editor import schema_editor

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom.core.text import number
+from netloom.core.text import escape, number
 from netloom.data import DataError, DatasetInfo, Prepared, schema
 from netloom.data.preparation.project_defaults import default_data, default_training, settle, take_back
 from netloom.data.quality import Finding, Plot, Report
@@ -18,7 +18,6 @@ from netloom.jobs.data_quality import DataQualityReport
 from netloom.store import Store
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.words import escape
 from netloom.ui.data.state import DataState, Fixed, Key
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed

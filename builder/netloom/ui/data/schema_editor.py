@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Prepared
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS, Role
 from netloom.data.preparation.default_preprocessing import IMPORTED
@@ -31,7 +32,6 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal
 from netloom.ui.components.widgets import draw
-from netloom.ui.components.words import escape
 from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.target_picker import reading_edit, target_picker

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import schema
 from netloom.data.quality.column_changes import targets_of, with_targets
 from netloom.data.quality.overview import Column, table_options
@@ -16,7 +17,6 @@ from netloom.document import Edit, updated
 from netloom.editing.live import Live
 from netloom.tasks import usual_task
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import escape
 from netloom.validation.fields import reading_edits
 
 ONE = {

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.core.progress import ProgressCallback
+from netloom.core.text import escape
 from netloom.core.text import plain as line
 from netloom.data import DataError, DatasetInfo, schema
 from netloom.data.downloads import FetchError, allowed, download, fetch_dataset, remote_source
@@ -23,7 +24,6 @@ from netloom.sandbox import Description, FileInspection
 from netloom.store import Store
 from netloom.templates.starting import NETWORKS, start, starters
 from netloom.ui.components.page_state import values_below
-from netloom.ui.components.words import escape
 from netloom.ui.data.state import DataState, Fetched, Key, UploadState
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import guard, show_error

@@ -8,10 +8,10 @@ from itertools import count
 import streamlit as st
 
 from netloom.compile.formula import FormulaError, first_error, network_of, text_of
+from netloom.core.text import escape
 from netloom.document import Edit, EditError, Network, Project
 from netloom.editing.live import Live
 from netloom.layers import Layer, form, registry
-from netloom.ui.components.words import escape
 from netloom.ui.design.networks import standing
 from netloom.ui.design.state import DesignState, Key
 from netloom.ui.shell.errors import guard, show_error

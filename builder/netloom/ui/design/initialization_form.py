@@ -8,12 +8,12 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.document import Edit, Project
 from netloom.document.initialization import METHODS, Initialization
 from netloom.editing.live import Live
 from netloom.ui.components.fields import read_number, write
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import escape
 from netloom.ui.design.parts import redraw
 
 # The title and the help of each option of a method.

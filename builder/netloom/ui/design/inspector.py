@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.document import SUBNETWORK, Edit, Node, Project
 from netloom.editing.live import Live
 from netloom.layers import FormField, form, label, registry
 from netloom.ui.components.fields import editor, read_number, write
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import escape
 from netloom.ui.design.initialization_form import initialization_form
 from netloom.ui.design.network_parameters import network_parameters
 from netloom.ui.design.networks import standing

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.document import Project, to_json
 from netloom.document.network_bundle import BundleError, exchange, extract, insert
 from netloom.editing.live import Live
@@ -17,7 +18,7 @@ from netloom.store import LibraryRow, NameTakenError, Store, StoreError
 from netloom.templates.shelf import blocks, summary
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.page_state import value_of
-from netloom.ui.components.words import ago, count, escape
+from netloom.ui.components.words import ago, count
 from netloom.ui.design.state import Key, LibraryMessage, LibraryState, NameTaken
 from netloom.ui.shell.errors import guard, show_error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.document import Edit, Network, is_identifier
 from netloom.document.expression import Number
 from netloom.document.project import misnamed
@@ -16,7 +17,6 @@ from netloom.editing.live import Live
 from netloom.layers.catalogue import numeric
 from netloom.ui.components.fields import read_number, write
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import escape
 from netloom.ui.design.parts import redraw
 
 TEXT = (

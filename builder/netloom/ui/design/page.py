@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from netloom.compile import CompileError, source
+from netloom.core.text import escape
 from netloom.document import Edit
 from netloom.editing.live import Live
 from netloom.store import StoreError, VersionRow
@@ -15,7 +16,7 @@ from netloom.tasks import task, tasks
 from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import bound, choose_data, refused
 from netloom.ui.components.tabs import tabs
-from netloom.ui.components.words import ago, escape
+from netloom.ui.components.words import ago
 from netloom.ui.design.canvas import canvas
 from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.formula import formula

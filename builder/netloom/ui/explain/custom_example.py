@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
 from netloom.explain.core.parts.axes import Axes, axes_of
@@ -21,7 +22,6 @@ from netloom.modalities.fields.registry import modality_of
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.widgets import value_editor
-from netloom.ui.components.words import escape
 from netloom.ui.explain.state import ExplainState, Part, ReadUpload
 
 if TYPE_CHECKING:

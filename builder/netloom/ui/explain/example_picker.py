@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import Example
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import escape
 from netloom.ui.explain.custom_example import custom_example
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.train.episodes import chosen_step

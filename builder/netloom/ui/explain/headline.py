@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netloom.core.text import escape
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import Explanation
 from netloom.explain.core.explainer import registry
@@ -15,7 +16,6 @@ from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import PlotKind, column_labels, plot_kind
 from netloom.modalities.encoding.tokenization import START
 from netloom.modalities.fields.text import UNKNOWN_TOKENS
-from netloom.ui.components.words import escape
 
 MOST_NAMED = 3
 # A feature is named beside the strongest if it has at least this share of its size; one of the other sign, if it has

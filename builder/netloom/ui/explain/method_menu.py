@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.explain import GROUPS, Method
 from netloom.explain.dataset.sample_attributions import BATCHED_METHOD
 from netloom.ui.components.page_state import set_value
-from netloom.ui.components.words import escape
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.view import MethodUse, View
+from netloom.ui.shell.errors import guard
 
 # Their results are specific to a single text or image.
 SINGLE_EXAMPLE = ("attention", "attention_heads")
@@ -57,6 +58,7 @@ def method_menu(view: View, methods: Sequence[Method], chosen: str) -> None:
         st.caption(f"{escape(method.summary.rstrip('.'))}. [Paper]({method.url})")
 
 
+@guard()
 def _menu(view: View, methods: tuple[Method, ...], chosen: str) -> None:
     state = ExplainState.current()
     if state.method_chosen:  # a click reruns only this fragment

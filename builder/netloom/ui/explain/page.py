@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom import runs as all_runs
+from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.explain import ExplainError
@@ -23,7 +24,7 @@ from netloom.runs.history.comparison import best_finished
 from netloom.store import Run, StoreError
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.weight_files import CheckpointError
-from netloom.ui.components.words import at, escape, unique_labels
+from netloom.ui.components.words import at, unique_labels
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.compare_mode import OtherSide, choose_other_side
 from netloom.ui.explain.example_picker import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.ui.components.words import escape
+from netloom.core.text import escape
 from netloom.ui.explain.headline import visible
 
 if TYPE_CHECKING:

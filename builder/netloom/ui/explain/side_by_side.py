@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.jobs import RunWeights
-from netloom.ui.components.words import escape
 from netloom.ui.explain.compare_mode import ALL_CHECKPOINTS, ON_ONE_SCALE, OtherSide, other_weights
 from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.state import CompareWith

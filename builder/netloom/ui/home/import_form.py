@@ -9,11 +9,11 @@ from pathlib import Path
 import streamlit as st
 
 from netloom.compile.importers import ImportedModel, UnreadableModelError
+from netloom.core.text import escape
 from netloom.data import with_dataset_id
 from netloom.document import DocumentError
 from netloom.sandbox import read_models
 from netloom.store import Store, StoreError
-from netloom.ui.components.words import escape
 from netloom.ui.home.state import HomeState, ImportResult, Key
 from netloom.ui.shell.errors import guard, show_error
 

@@ -7,12 +7,13 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from netloom.core.text import escape
 from netloom.document import Project, blank
 from netloom.store import ProjectRow, Store, StoreError
 from netloom.tasks import task
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.ui.components.network_thumbnail import picture
-from netloom.ui.components.words import ago, count, escape
+from netloom.ui.components.words import ago, count
 from netloom.ui.home.filters import SIZES, GalleryFilters
 from netloom.ui.home.import_form import import_button
 from netloom.ui.home.project_menu import project_menu

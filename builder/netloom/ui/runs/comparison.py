@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom import runs
+from netloom.core.text import escape
 from netloom.data import datasets
 from netloom.runs.history.comparison import (
     AXES,
@@ -29,7 +30,7 @@ from netloom.runs.history.run_table import LEAST_RUNS, importance, run_table
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts import MARGIN, thin
-from netloom.ui.components.words import at, escape, unique_labels
+from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.core.text import size
+from netloom.core.text import escape, size
 from netloom.data import DataError, prepare
 from netloom.editing.live import Live
 from netloom.runs import ACTIVE, continuation
@@ -21,7 +21,7 @@ from netloom.runs.resources.energy import sentence
 from netloom.store import Run, Store, StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.page_state import value_of
-from netloom.ui.components.words import escape, unique_labels
+from netloom.ui.components.words import unique_labels
 from netloom.ui.explain.mistakes import RUNS
 from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.runs import continuation
 from netloom.store import Run, Store, StoreError
 from netloom.training import StartError
-from netloom.ui.components.words import escape
 from netloom.ui.runs.state import Key
 from netloom.ui.shell import identity
 from netloom.ui.shell.errors import show_error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.document import EditError
 from netloom.editing.live import Live
@@ -22,7 +23,7 @@ from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
-from netloom.ui.components.words import at, escape, unique_labels
+from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.comparison import COLORS, FLAT, called, importance_chart, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity

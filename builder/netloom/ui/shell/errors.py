@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from netloom.core import log
 from netloom.core.data_folder import home
-from netloom.ui.components.words import escape
+from netloom.core.text import escape
 from netloom.ui.shell.streamlit_internals import ERROR_LOGGER
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError
 from netloom.ui.components.style import nothing_yet
-from netloom.ui.components.words import ago, escape
+from netloom.ui.components.words import ago
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import offer_recovery

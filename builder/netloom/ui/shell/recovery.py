@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.runs.history import recovery
 from netloom.store import Store, StoreError
-from netloom.ui.components.words import escape
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.state import Key, TabState
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data.splits.split import validation_of_rows
 from netloom.document import Edit, Training
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
@@ -20,7 +21,7 @@ from netloom.ui.components.backend_picker import backend_picker, backend_summary
 from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
-from netloom.ui.components.words import escape, unique_labels
+from netloom.ui.components.words import unique_labels
 from netloom.ui.train.loss_form import ADVANCED_LOSSES, ALIKE, BALANCED, OWN, WEIGHTINGS, weights_input
 from netloom.ui.train.state import Key
 

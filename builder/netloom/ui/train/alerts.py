@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.store.run_summary import RunNotice
-from netloom.ui.components.words import escape
 from netloom.ui.train.state import Key
 
 ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/lightbulb:"}
@@ -31,4 +31,7 @@ def alerts(notices: Sequence[RunNotice]) -> None:
 def _tell(notice: RunNotice) -> None:
     show = {"error": st.error, "warning": st.warning, "info": st.info}[notice["severity"]]
     when = f"Seen in epoch {notice['epoch'] + 1}, step {notice['step']:,}. " if notice["step"] else ""
-    show(f"{escape(notice['message'])}  \n:small[{when}{escape(notice['fix'])}]", icon=ICONS[notice["severity"]])
+    show(
+        f"{escape(notice['message'])}  \n:small[{when}{escape(notice['fix'])}]",
+        icon=ICONS[notice["severity"]],
+    )

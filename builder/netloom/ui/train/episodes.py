@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.training.objectives.evaluation import PlayedEpisodes
 from netloom.training.reinforcement.episodes import environment_of
 from netloom.ui.components.charts import MARGIN, TRAIN
-from netloom.ui.components.words import escape
 from netloom.ui.train.state import Key
 
 if TYPE_CHECKING:

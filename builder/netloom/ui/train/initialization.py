@@ -10,13 +10,14 @@ import streamlit as st
 from netloom import training
 from netloom.compile import CompileError, source
 from netloom.compile.importers import UnreadableModelError
+from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.sandbox import keep_folder
 from netloom.store import NotFoundError, Run, Store, StoreError, weights
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, WEIGHTS
 from netloom.ui.components.forms import bound
-from netloom.ui.components.words import at, escape, unique_labels
+from netloom.ui.components.words import at, unique_labels
 from netloom.ui.home.import_form import MAX_UPLOAD_MIB
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Analysis

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import TargetSpec
 from netloom.document import DataChoice, DocumentError, Edit
 from netloom.document.loss_settings import Head, LossSettings
@@ -23,7 +24,7 @@ from netloom.training.checkpoints import weights_file
 from netloom.training.initialization import RUN, StartError
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field
-from netloom.ui.components.words import at, escape, unique_labels
+from netloom.ui.components.words import at, unique_labels
 from netloom.ui.shell.errors import show_error
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"

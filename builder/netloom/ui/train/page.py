@@ -5,12 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from netloom import runs
+from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.store import Run
 from netloom.tasks import task
 from netloom.ui.components.curves.curve import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
-from netloom.ui.components.words import at, escape, unique_labels
+from netloom.ui.components.words import at, unique_labels
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.state import Query

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom.core.text import number
+from netloom.core.text import escape, number
 from netloom.data import DataError, Example, Prepared, prepare
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
@@ -25,7 +25,6 @@ from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
 from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.words import escape
 from netloom.ui.explain.mistakes import TRAIN, explain_button
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from netloom import runs, training
-from netloom.core.text import between, size
+from netloom.core.text import between, escape, size
 from netloom.document import Training
 from netloom.editing.live import Live
 from netloom.runs.history.comparison import document
@@ -17,7 +17,7 @@ from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
 from netloom.store.run_summary import RunSummary, monitored_split
 from netloom.ui.components.curves.curve import sparkline
-from netloom.ui.components.words import count, escape
+from netloom.ui.components.words import count
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error

@@ -9,7 +9,7 @@ import streamlit as st
 
 from netloom import runs
 from netloom.compile import CompileError
-from netloom.core.text import size
+from netloom.core.text import escape, size
 from netloom.data import DataError, datasets
 from netloom.document import Project
 from netloom.document.optimizer_settings import OPTIMIZERS
@@ -22,7 +22,7 @@ from netloom.ui.components.backend_picker import workers
 from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import choose_data
 from netloom.ui.components.settings import choose, field
-from netloom.ui.components.words import count, escape
+from netloom.ui.components.words import count
 from netloom.ui.data.augmentation import augmentation_note
 from netloom.ui.data.preparation import preparation
 from netloom.ui.shell import identity, session

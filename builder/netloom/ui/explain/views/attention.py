@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.explain import AttentionMaps, Explanation
 from netloom.explain.attention.head_patterns import describe_pattern, head_figures
 from netloom.explain.plots.attention import attention_lines, hidden_lines_note, patches
@@ -16,7 +17,6 @@ from netloom.explain.plots.explanation_plots import Plot, PlotOptions, explanati
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import escape
 from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.state import Key, Part
 from netloom.ui.explain.views.attention_components import called, drawing, grid, grid_svg, sides, weights_table
@@ -58,7 +58,10 @@ def attention_view(context: ViewContext) -> None:
     _decided(raw, weighted, heads)
     if weighted is None:
         reason = next(method.reason for method in context.methods if method.name == "attention_relevance")
-        st.info(f"Relevance and head ablation do not support this network: {escape(reason)}", icon=":material/info:")
+        st.info(
+            f"Relevance and head ablation do not support this network: {escape(reason)}",
+            icon=":material/info:",
+        )
     _every_head(raw, weighted, heads)
     _through(raw, weighted)
 

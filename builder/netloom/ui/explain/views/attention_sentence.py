@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from netloom.core.text import escape
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import AttentionMaps, Explanation
 from netloom.explain.attention.head_patterns import SPECIAL_PREFIX
@@ -11,7 +12,6 @@ from netloom.explain.core.explanation import Stream, Verdict
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import has_text
 from netloom.modalities.encoding.tokenization import START
-from netloom.ui.components.words import escape
 from netloom.ui.explain.headline import START_TOKEN, listed, visible
 
 MOST_NAMED = 3

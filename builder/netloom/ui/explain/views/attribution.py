@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.explain import Explanation, InnerNode, Method
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import escape
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import headline
 from netloom.ui.explain.prediction import show_prediction

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.core.text import plain as on_one_line
 from netloom.explain import Explanation
 from netloom.explain.core.explainer import registry
@@ -22,7 +23,6 @@ from netloom.explain.plots.explanation_plots import (
 from netloom.explain.plots.figures import Sign
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.state import Part
-from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.core.text import plain as line
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.targets import quantity_of
@@ -15,7 +16,6 @@ from netloom.explain.evidence.comparison import Comparison, real_parts_mask
 from netloom.explain.plots.shared_scale import scaled_plots
 from netloom.jobs.explanations import ComparedSide, ExplanationComparison
 from netloom.ui.components.figure_export import PICTURE, exports
-from netloom.ui.components.words import escape
 from netloom.ui.explain.compare_mode import OtherSide, other_weights
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import CompareWith, Key

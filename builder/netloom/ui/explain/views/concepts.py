@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.explain import ExplainError
 from netloom.explain.concepts.concepts import (
     MIN_ROWS,
@@ -23,7 +24,6 @@ from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import escape
 from netloom.ui.explain.state import ConceptTest, ExplainState, Key
 from netloom.ui.explain.views.attribution import ICONS
 from netloom.ui.explain.views.influence import CARD, show_row

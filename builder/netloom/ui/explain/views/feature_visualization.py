@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.core.text import plain as on_one_line
 from netloom.explain.concepts.feature_visualization import VisualizedUnit
 from netloom.explain.core.parts.axes import Axes, axes_of
@@ -14,7 +15,6 @@ from netloom.explain.plots import figures
 from netloom.jobs.explanations import FeatureVisualization
 from netloom.jobs.inspection import Widths
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.explain.views.influence import CARD, show_row

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.dataset.global_attribution import (
@@ -17,7 +18,6 @@ from netloom.explain.dataset.global_attribution import (
 from netloom.explain.plots import global_plots
 from netloom.jobs.explanations import GlobalAttribution
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import escape
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import visible
 from netloom.ui.explain.state import Key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
 
-from netloom.core.text import number
+from netloom.core.text import escape, number
 from netloom.explain.core.explanation import Verdict
 from netloom.explain.dataset.checkpoint_path import Stage
 from netloom.explain.influence.influence import URL, Against, Influence, InfluentialRow, PossibleLabelErrors
@@ -15,7 +15,6 @@ from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.shell.jobs import computed

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.core.text import plain as line
 from netloom.explain.core.parts.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.plots import figures
@@ -14,7 +15,6 @@ from netloom.explain.robustness.attack import METHODS
 from netloom.explain.robustness.robustness import AdversarialExample, Robustness
 from netloom.jobs.explanations import Attack, LeastChange
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges
 from netloom.ui.explain.views.what_if import ABOVE, AFTER, BEFORE, on_scale
@@ -65,7 +65,11 @@ def _row_count() -> int:
 
 
 def _smallest_change(context: ViewContext, attacked: AdversarialExample) -> None:
-    before, after, unit = escape(attacked.before.text[:60]), escape(attacked.after.text[:60]), escape(attacked.unit)
+    before, after, unit = (
+        escape(attacked.before.text[:60]),
+        escape(attacked.after.text[:60]),
+        escape(attacked.unit),
+    )
     # Above the pictures, because a narrow screen shows the three of an image one below the other.
     if attacked.least is None:
         st.info(

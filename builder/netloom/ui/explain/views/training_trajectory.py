@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.core.text import plain as on_one_line
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.dataset.training_trajectory import Frame, Trajectory
@@ -15,7 +16,6 @@ from netloom.explain.plots.shared_scale import lines, scaled_plots
 from netloom.jobs.explanations import TrainingTrajectory
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import escape
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import ExplainState, Key, Part, Playback
 from netloom.ui.explain.views.attribution import trust

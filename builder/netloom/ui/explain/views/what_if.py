@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.explain import ExplainError, Explanation
 from netloom.explain.core.parts.axes import Axes
@@ -20,7 +21,6 @@ from netloom.jobs import JobError
 from netloom.jobs.explanations import Change
 from netloom.ui.components.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
-from netloom.ui.components.words import escape
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import Key, Part
 from netloom.ui.explain.views.attribution import badges
