@@ -64,7 +64,7 @@ def test_train_page_shows_agent_settings_metrics_and_episodes(home_with_agent: P
     app.session_state[Key.RESULTS.of(store.runs(project_row.id)[0].id)] = "Episodes"
     app.run()
     assert any("Episode playback" in item.value for item in app.markdown)
-    shown["Clip range"].set_value(0.3).run()
+    next(item for item in app.number_input if item.label == "Clip range").set_value(0.3).run()
     assert not app.exception
     training = store.load(project_row.id).project.training
     assert training.agent.clip == 0.3
