@@ -213,6 +213,7 @@ def test_canvas_shows_edits_made_while_on_another_page(page: Page, server: Serve
     expect(page.locator("code", has_text="input_1")).to_be_visible()
 
 
+@pytest.mark.long
 def test_snapshots_wait_for_the_end_of_a_drag(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Busy")
     use_data(canvas, "Handwritten digits")
@@ -367,6 +368,7 @@ def test_canvas_swaps_inputs_exports_images_and_tabs_nodes(page: Page, server: S
     expect(page.locator(".react-flow__edge.selected")).to_have_count(1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_dragging_stays_smooth_with_many_layers(page: Page, server: Server) -> None:
     """The script time per frame of a drag with 300 layers in view, compared with 10 layers."""

@@ -112,6 +112,7 @@ def test_invalid_clipboard_content_shows_an_error_and_changes_nothing(page: Page
     assert canvas.nodes() == {"input_1"}
 
 
+@pytest.mark.long
 def test_folded_frame_is_stored_in_the_document(page: Page, server: Server) -> None:
     canvas = new_project(page, server, "Folded")
     canvas.drag_layer("ReLU", 0.5, 0.3)

@@ -246,6 +246,7 @@ def test_versions_can_be_restored(page: Page, server: Server) -> None:
     expect(page.locator("[data-node]")).to_have_count(count)
 
 
+@pytest.mark.long
 def test_hostile_project_name_is_shown_as_text(page: Page, server: Server) -> None:
     name = "\"><img src=x onerror=alert(1)></script>'; DROP TABLE projects; ../../etc"
     canvas = new_project(page, server, name, by_hand=True)

@@ -94,6 +94,7 @@ def test_group_can_be_opened_edited_reloaded_and_undone(page: Page, server: Serv
     expect(page.get_by_text("Ready to train")).to_be_visible()
 
 
+@pytest.mark.long
 def test_group_opens_by_enter_and_ungroups(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     before = canvas.nodes()
@@ -118,6 +119,7 @@ def test_group_opens_by_enter_and_ungroups(page: Page, server: Server) -> None:
     expect(page.get_by_text("Ready to train")).to_be_visible()
 
 
+@pytest.mark.long
 def test_breadcrumbs_lead_back_and_ports_have_node_titles(page: Page, server: Server) -> None:
     canvas = use_template(page, server, "Two spirals")
     group(page, canvas, ["linear_2", "tanh_2"], "inner")

@@ -112,6 +112,7 @@ def test_trained_run_can_be_exported_and_explained(page: Page, server: Server, t
         expect(page.get_by_text("Positive", exact=True)).to_have_count(0 if method == "saliency" else 1)
 
 
+@pytest.mark.long
 def test_run_is_paused_resumed_elsewhere_and_stopped(browser: Browser, page: Page, server: Server) -> None:
     project_id = open_train_page(page, server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()
@@ -178,6 +179,7 @@ def test_killed_worker_is_reported_and_run_resumes(page: Page, server: Server) -
     assert_whole_curve(server, run)
 
 
+@pytest.mark.long
 def test_run_outlives_the_server(page: Page, server: Server) -> None:
     project_id = open_train_page(page, server, "digits_mlp", 10_000)
     page.get_by_role("button", name="Start training").click()

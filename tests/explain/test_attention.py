@@ -53,7 +53,9 @@ def test_spearman_depends_only_on_rank_order() -> None:
     assert spearman(np.zeros(0), np.zeros(0)) is None
 
 
-@pytest.mark.parametrize(("name", "layers"), [("transformer", 2), ("characters", 2)])
+@pytest.mark.parametrize(
+    ("name", "layers"), [("transformer", 2), pytest.param("characters", 2, marks=pytest.mark.long)]
+)
 def test_attention_weights_of_every_head_are_returned(name: str, layers: int) -> None:
     run = trained(name)
     maps = explain(run, "attention", 3).attention

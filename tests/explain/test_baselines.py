@@ -123,7 +123,7 @@ def test_layer_conductance_uses_the_requested_steps() -> None:
     assert not np.allclose(few.nodes["relu_1"], many.nodes["relu_1"], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["image", "transformer"])
+@pytest.mark.parametrize("name", [pytest.param("image", marks=pytest.mark.long), "transformer"])
 def test_methods_apply_or_refuse_baseline_and_steps(name: str) -> None:
     run = trained(name)
     options: dict[str, Any] = {"baseline": "row:7", "n_steps": 5}
@@ -192,7 +192,7 @@ def test_global_attribution_uses_the_chosen_baseline() -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["table", "image", "transformer"])
+@pytest.mark.parametrize("name", ["table", pytest.param("image", marks=pytest.mark.long), "transformer"])
 def test_global_layer_attribution_is_the_mean_over_rows(name: str) -> None:
     run = trained(name)
     for method in methods(run):

@@ -134,6 +134,7 @@ def test_constant_attribution_skips_the_randomization_test() -> None:
     assert calls[True] == calls[False]
 
 
+@pytest.mark.long
 def test_guided_backprop_fails_the_randomization_test() -> None:
     """On the digits template, as in Adebayo et al. (2018): its attributions hardly depend on the weights."""
     project = templates()["digits_cnn"].project

@@ -34,6 +34,7 @@ def test_top_feature_overlap_chance_matches_hypergeometric() -> None:
     )
 
 
+@pytest.mark.long
 def test_agreement_p_values_are_calibrated() -> None:
     """For two independent rankings, p ≤ 0.05 occurs in about 1 of 20 cases."""
     random = np.random.default_rng(0)
@@ -49,6 +50,7 @@ def test_agreement_p_values_are_calibrated() -> None:
     assert turned.overlap == turned.top, "the magnitudes are equal"
 
 
+@pytest.mark.long
 def test_spatial_shift_null_controls_false_agreement() -> None:
     """Two independent smooth curves agree by chance far more often than a permutation test suggests."""
     random = np.random.default_rng(1)

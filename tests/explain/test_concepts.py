@@ -68,6 +68,7 @@ def test_relevant_concept_scores_high_and_irrelevant_one_is_unused(marked_run: M
         assert "with little effect on" in score.sentence
 
 
+@pytest.mark.long
 def test_random_rows_are_not_a_concept(marked_run: Marked) -> None:
     (score,) = score_concept(marked_run, "random", "relu_2").scores
     assert score.word == "absent"

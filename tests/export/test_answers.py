@@ -136,7 +136,7 @@ def test_export_reports_difference_far_below_tolerance(name: str, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in export.export_formats()])
-@pytest.mark.parametrize("name", ["table", "recurrent"])
+@pytest.mark.parametrize("name", ["table", pytest.param("recurrent", marks=pytest.mark.long)])
 def test_export_is_deterministic(name: str, kind: str) -> None:
     first, _ = exported(name, kind)
     exported("image", "onnx")  # another trace in between has no effect
@@ -167,12 +167,12 @@ def test_onnx_matches_app_without_torch(runtime: bare.Interpreter, tmp_path: Pat
         assert json.loads(description["metadata"]["preprocess"]) == {**run.data.preprocess, "arguments": run.fields}
 
 
-# Tracing takes seconds; the ONNX export starts from the same exported program as PT2.
+# Tracing takes seconds.
 NESTED = [
     pytest.param(
         name,
         kind,
-        marks=[] if name == "tales_gpt" or kind in ("bundle", "notebook") else [pytest.mark.long],
+        marks=[] if kind in ("bundle", "notebook") else [pytest.mark.long],
     )
     for name in ("digits_resnet", "digits_vit", "tales_gpt")
     for kind in WEIGHT_FORMATS

@@ -228,6 +228,7 @@ def test_worker_errors_keep_their_type_and_message(trained: Runs, pool: Pool) ->
         job_result(pool.submit(Attack(weights, "fgsm", "many"), trained.home))  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_spawned_process_gives_the_same_result_without_fork(
     trained: Runs, single_worker_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,7 +129,7 @@ def curve(store: Store, run_id: str) -> list[tuple[int, int, str, str, float]]:
 @pytest.mark.parametrize(
     ("moments", "seed", "epochs"),
     [
-        (3, 14, 300),  # kills the worker, then both while a worker starts, then the server
+        (2, 14, 300),  # kills the worker, then both while a worker starts
         pytest.param(50, 2, 900, marks=[pytest.mark.long, pytest.mark.timeout(1500)]),
     ],
 )
@@ -301,6 +301,7 @@ def full_home(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.long
 def test_full_disk_fails_the_run_and_loses_nothing(full_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_HOME", str(full_home))
     store, project = open_store(full_home), small()

@@ -152,6 +152,7 @@ def test_rayjob_entrypoint_trains_in_a_ray_job(store: Store, address: str, tmp_p
     )
 
 
+@pytest.mark.long
 def test_ray_tune_runs_the_trials_of_a_sweep(store: Store) -> None:
     project = digits_mlp(epochs=3, device="cpu")
     space = {"training.learning_rate": {"choices": [0.001, 0.003, 0.01]}}

@@ -89,6 +89,7 @@ def start_count(store: Store, run_id: str) -> int:
     return sum(json.loads(line)["event"] == "start" for line in lines)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # it imports torch five times
 def test_sweep_survives_killed_server_process_and_worker(store: Store) -> None:
     project = moons(epochs=EPOCHS)

@@ -76,9 +76,12 @@ def at_its_figure(name: str, home: Path | None = None, *, whole: bool = False) -
 
 # Tested in test_adversarial, so that it is trained only once.
 ELSEWHERE = "digits_gan"
-# These take three quarters of the total time: `pytest -m long` trains them.
+# These take nine tenths of the total time: `pytest -m long` trains them.
 COSTLY = (
+    "cartpole_dqn",
+    "cartpole_ppo",
     "cartpole_reinforce",
+    "commands_joint",
     "dates_gru",
     "dates_transformer",
     "digits_denoising",
@@ -91,14 +94,21 @@ COSTLY = (
     "intents_mamba",
     "intents_transformer",
     "paraphrases_siamese",
+    "parts_multimodal",
+    "pulses_anomaly",
+    "ratings_bpr",
+    "requests_tagger",
     "reviews_gru",
+    "reviews_lstm",
     "same_digits_contrastive",
+    "same_digits_siamese",
     "scenes_labels",
     "shapes_mobilenet",
     "shapes_residual",
     "shapes_simclr",
     "shapes_two_outputs",
     "shapes_unet",
+    "spoken_cnn",
     "spoken_gru",
     "tales",
     "tales_gpt",

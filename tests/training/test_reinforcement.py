@@ -325,6 +325,7 @@ def _frozen_lake_q_values(discount: float) -> np.ndarray:
     return values
 
 
+@pytest.mark.long
 def test_dqn_learns_frozen_lake_q_values(home: Path) -> None:
     """One weight for each square and action: after random exploration, they equal the result of value iteration."""
     settings: dict[str, Any] = {

@@ -116,6 +116,7 @@ def test_date_phrases_match_strptime() -> None:
     assert said(date(2000, 5, 21), "{ordinal} {nth} {spoken}") == "twenty-first 21st two thousand"
 
 
+@pytest.mark.long
 def test_dates_split_has_no_answer_leakage_or_truncation() -> None:
     data = half_trained().data
     assert isinstance(data.raw, Pairs)
@@ -205,6 +206,7 @@ def with_test_rows(data: Prepared, rows: torch.Tensor) -> Prepared:
     return replace(data, split={**data.split, "test": rows})
 
 
+@pytest.mark.long
 def test_bidirectional_decoder_fails_at_exact_match() -> None:
     """A decoder that reads the answer in both directions copies its input, and cannot generate an answer."""
     field = prepare(DataChoice(dataset="dates", options={"rows": 300})).schema.inputs[-1]

@@ -55,6 +55,7 @@ def subprocess_result() -> Any:
     return json.loads(completed.stdout)
 
 
+@pytest.mark.long
 def test_torch_compile_works_after_validation_and_training(subprocess_result: Any) -> None:
     assert subprocess_result[1]
 
