@@ -125,6 +125,17 @@ def test_security_headers_prevent_framing_and_foreign_content(server: Server) ->
         assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_scripts_of_the_pages_are_compressed(server: Server) -> None:
+    _, _, page = send_request(server, "GET /", "Host: 127.0.0.1:PORT")
+    script = page.partition('src="./static/js/')[2].partition('"')[0]
+    address = f"GET /static/js/{script}"
+    plain, small = (
+        send_request(server, address, "Host: 127.0.0.1:PORT", *more)[1] for more in ([], ["Accept-Encoding: gzip"])
+    )
+    assert small["content-encoding"] == "gzip"
+    assert int(small["content-length"]) < 0.4 * int(plain["content-length"])
+
+
 @pytest.mark.parametrize(
     "path", ["/_stcore/metrics", "/_stcore/metrics/", "/_stcore/metrics?a=b", "/_stcore/%6Detrics"]
 )

@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netloom.core.settings import settings, variable
+from netloom.ui.shell.compressed_files import CompressedFiles
 from netloom.ui.shell.identity import BrowserCookie
 from netloom.ui.shell.streamlit_internals import METRICS
 from netloom.ui.shell.upload_quota import UploadQuota
@@ -155,7 +156,12 @@ async def opened_in_browser(_app: App) -> AsyncIterator[None]:
 
 def middleware() -> list[Middleware]:
     """Return the middleware around Streamlit, outermost first."""
-    return [Middleware(RequestGuard), Middleware(BrowserCookie), Middleware(UploadQuota)]
+    return [
+        Middleware(RequestGuard),
+        Middleware(BrowserCookie),
+        Middleware(UploadQuota),
+        Middleware(CompressedFiles),
+    ]
 
 
 def _with_headers(scope: Scope, send: Send, host: str) -> Send:

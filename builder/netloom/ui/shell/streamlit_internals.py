@@ -21,6 +21,7 @@ __all__ = [
     "COMPONENT_FILES",
     "ERROR_LOGGER",
     "METRICS",
+    "STATIC_FILES",
     "UPLOAD",
     "StopException",
     "UploadedFile",
@@ -35,6 +36,7 @@ __all__ = [
 # Paths of the server, for which Streamlit has no public names.
 COMPONENT_FILES = "_stcore/bidi-components/"
 METRICS = "/_stcore/metrics"
+STATIC_FILES = "/static/"
 UPLOAD = re.compile(r".*/_stcore/upload_file/(?P<session>[^/]+)/[^/]+")
 # The logger of errors in widget callbacks, which pages cannot catch.
 ERROR_LOGGER = "streamlit.error_util"
