@@ -276,7 +276,7 @@ def test_given_split_assigns_every_row(home: Path, kind: str, way: str) -> None:
 def test_series_windows_stay_within_their_split(home: Path, way: str) -> None:
     build = _tables("time,value", lambda row: f"2024-01-{1 + row // 24:02} {row % 24:02}:00,{row}")
     parts = [0] * 120 + [1] * 40 + [2] * 40
-    data = _add(build(way, parts), home, kind="series", window=5, horizon=2)
+    data = _add(build(way, parts), home, kind="series", window=5, horizon=2, reach_back=False)
     values_by_split: dict[str, set[int]] = {}
     for name, rows in data.split.items():
         values = [
@@ -291,7 +291,7 @@ def test_series_windows_stay_within_their_split(home: Path, way: str) -> None:
     }
     assert any("12 windows that span two parts of the split" in note for note in data.warnings)
     # With only train and test given, validation is the end of training and shares no value with it.
-    data = _add(build(way, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2)
+    data = _add(build(way, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2, reach_back=False)
     last = max(int(np.asarray(data.row(row)["series"]).max()) for row in data.split["train"].tolist())
     first = min(int(np.asarray(data.row(row)["series"]).min()) for row in data.split["validation"].tolist())
     assert last + 2 < first

@@ -380,7 +380,8 @@ def test_sound_labels_come_from_names_or_a_table(home: Path) -> None:
 
 
 def test_series_windows_do_not_overlap_across_splits(home: Path) -> None:
-    data = _add(brought.series(), home, window=10, horizon=3, values=["value", "other"], target="value")
+    options = {"window": 10, "horizon": 3, "values": ["value", "other"], "target": "value", "reach_back": False}
+    data = _add(brought.series(), home, **options)
     assert data.schema.inputs[0].shape == (10, 2)
     assert data.schema.target.shape == (3,)
     wave = [round(float(value), 4) for value in np.sin(np.arange(300) / 5)]

@@ -33,7 +33,7 @@ def _added(home: Path, content: bytes, kind: str = "", **options: object) -> Pre
 
 
 def test_stacked_series_are_separated_by_the_id_column(home: Path) -> None:
-    data = _added(home, _stores(), window=5, horizon=2)
+    data = _added(home, _stores(), window=5, horizon=2, reach_back=False)
     assert data.schema.rows == sum(90 - first - 6 for first in SHIFTS.values())
     assert data.schema.inputs[0].columns == ("sales",)
     for row in range(data.schema.rows):  # from one series only, in daily steps

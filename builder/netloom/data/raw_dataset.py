@@ -69,6 +69,7 @@ class RawDataset:
     Attributes:
         contiguous: Whether the split follows the order of the rows, because neighboring rows resemble each other.
         gap: The number of rows to omit between the parts of such a split, because rows overlap.
+        reach_back: How many of the `gap` rows before a later part may remain, because only their input overlaps.
         masks: (R, H, W), the object that determines the label, where it is known.
         groups: (R,); rows of the same group are never in two parts of the split.
         times: (R,), the times by which rows are ordered.
@@ -88,6 +89,7 @@ class RawDataset:
     classes: tuple[str, ...] = ()
     contiguous: bool = False
     gap: int = 0
+    reach_back: int = 0
     warnings: list[str] = field(default_factory=list)
     masks: np.ndarray | None = None
     groups: np.ndarray | None = None

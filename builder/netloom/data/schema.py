@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal
 
 from netloom.modalities.field_spec import FieldSpec
@@ -85,13 +86,28 @@ TARGET_TYPES: dict[str, TargetType] = {
 
 
 @dataclass(frozen=True)
+class ForecastTarget:
+    """The next `horizon` values of each of `series`: the numbers of the target, one series after the other."""
+
+    series: tuple[str, ...]
+    horizon: int
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The name of each number, such as "price +3"."""
+        if self.horizon == 1:
+            return self.series
+        return tuple(f"{name} +{step}" for name in self.series for step in range(1, self.horizon + 1))
+
+
+@dataclass(frozen=True)
 class TargetSpec:
     """The target of a dataset.
 
     One of `classes`; numbers of the given shape; the next token; one of `classes` for each pixel (mask) or each token
     (tags), of the given shape; one of `classes` for the row with one of `tags` for each token; or a text of tokens
     (sequence), which the last field contains as far as it is written. For labels, any number of `classes`; for several
-    targets, `parts`, which are classes and numbers.
+    targets, `parts`, which are classes and numbers. `forecast` tells which future values the numbers are, if they are.
     """
 
     kind: TargetKind
@@ -100,6 +116,17 @@ class TargetSpec:
     shape: tuple[int, ...] = ()
     tags: tuple[str, ...] = ()
     parts: tuple[TargetSpec, ...] = ()
+    forecast: ForecastTarget | None = None
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """The name of each of the numbers; () if the target does not consist of numbers."""
+        if self.forecast is not None:
+            return self.forecast.numbers
+        count = prod(self.shape)
+        if not self.type.is_number:
+            return ()
+        return (self.name,) if count == 1 else tuple(f"{self.name} {place + 1}" for place in range(count))
 
     @property
     def type(self) -> TargetType:

@@ -46,6 +46,15 @@ def _several(decoding: Decoding, data: Prepared) -> str:
     return f"The prediction has one for each of {', '.join(part['name'] for part in decoding['parts'])}."
 
 
+def _numbers(decoding: Decoding, data: Prepared) -> str:
+    forecast = data.schema.target.forecast
+    if forecast is None or (len(forecast.series) == 1 and forecast.horizon == 1):
+        return "The prediction is a number in the units of the data."
+    values = "next value" if forecast.horizon == 1 else f"next {forecast.horizon} values"
+    of_each = f" of each of {', '.join(forecast.series)}, by name" if len(forecast.series) > 1 else ""
+    return f"The prediction is the {values}{of_each}, in the units of the data."
+
+
 def _fixed(sentence: str) -> Callable[[Decoding, Prepared], str]:
     return lambda decoding, data: sentence
 
@@ -76,6 +85,6 @@ SENTENCES: dict[str, Callable[[Decoding, Prepared], str]] = {
     "score": _fixed("The prediction is a score: a higher score means a more relevant item for the user."),
     "several": _several,
     "class": _counted("The prediction is one of {} classes, with the probability of each."),
-    "number": _fixed("The prediction is a number in the units of the data."),
+    "number": _numbers,
     "next_token": _fixed("The prediction is the most likely next token, with the probabilities of the top five."),
 }

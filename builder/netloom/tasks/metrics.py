@@ -37,6 +37,7 @@ def _up(name: str, title: str, form: str = "{:.3f}", help: str = "", bounds: tup
     return Metric(name, title, True, form, help, bounds)
 
 
+_SCALED = "In standard deviations of each series over the training part, because units differ"
 _PERCENT = "{:.1%}"
 # In the order in which they are shown.
 METRICS: dict[str, Metric] = {
@@ -65,7 +66,22 @@ METRICS: dict[str, Metric] = {
         Metric("coverage", "Coverage", form=_PERCENT),
         Metric("rmse", "RMSE", bounds=AT_LEAST_0),
         Metric("mae", "MAE", bounds=AT_LEAST_0),
+        Metric("scaled_rmse", "RMSE (scaled)", help=_SCALED, bounds=AT_LEAST_0),
+        Metric("scaled_mae", "MAE (scaled)", help=_SCALED, bounds=AT_LEAST_0),
         _up("r2", "R²", bounds=AT_MOST_1),
+        Metric(
+            "mase",
+            "MASE",
+            form="{:.3f}",
+            help="MAE divided by the MAE of the naive forecast one season before, over the training part; below 1 is "
+            "better",
+            bounds=AT_LEAST_0,
+        ),
+        Metric("naive_rmse", "RMSE, naive", bounds=AT_LEAST_0),
+        Metric("naive_mae", "MAE, naive", bounds=AT_LEAST_0),
+        Metric("naive_scaled_rmse", "RMSE (scaled), naive", help=_SCALED, bounds=AT_LEAST_0),
+        Metric("naive_scaled_mae", "MAE (scaled), naive", help=_SCALED, bounds=AT_LEAST_0),
+        Metric("naive_mase", "MASE, naive", form="{:.3f}", bounds=AT_LEAST_0),
         Metric("perplexity", "Perplexity", form="{:.2f}", bounds=AT_LEAST_0),
         Metric("bits_per_token", "Bits per token", form="{:.3f}", bounds=AT_LEAST_0),
         _up("elbo", "ELBO", "{:.4g}", "Lower bound of the log-likelihood of an example, in nats", ANY),

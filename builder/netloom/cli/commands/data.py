@@ -65,6 +65,7 @@ def _report(info: DatasetInfo, context: Context) -> int:
     """Show a dataset with its settings for new projects."""
     from netloom.data import prepare, statistics
     from netloom.data.preparation.project_defaults import default_choice, default_data
+    from netloom.data.quality.reach_back import reach_back_note
 
     choice = default_choice(info.name, context.home)
     data = prepare(choice, context.home)
@@ -75,6 +76,7 @@ def _report(info: DatasetInfo, context: Context) -> int:
         "inputs": [asdict(field) for field in data.schema.inputs],
         "target": asdict(data.schema.target),
         "splits": quality.splits,
+        "reach_back": reach_back_note(data),
         "class_counts": quality.classes,
         "column_facts": quality.columns,
         "remarks": quality.remarks,
@@ -86,6 +88,8 @@ def _report(info: DatasetInfo, context: Context) -> int:
 
 
 def _lines(info: DatasetInfo, data: Prepared, quality: Quality) -> list[str]:
+    from netloom.data.quality.reach_back import reach_back_note
+
     target = data.schema.target
     lines = [f"{plain(info.title)} ({info.name}): {plain(info.summary)}"]
     for field in data.schema.inputs:
@@ -95,6 +99,8 @@ def _lines(info: DatasetInfo, data: Prepared, quality: Quality) -> list[str]:
     lines.append(f"target  {plain(target.name)}: {target.kind.replace('_', ' ')}")
     splits = ", ".join(f"{count:,} {name}" for name, count in quality.splits.items())
     lines.append(f"rows    {quality.rows:,}: {splits}")
+    if note := reach_back_note(data):
+        lines.append(f"context {note}")
     if quality.classes:
         counts = [f"{short(name, 30)} {count:,}" for name, count in list(quality.classes.items())[:CLASSES_SHOWN]]
         omitted = len(quality.classes) - len(counts)

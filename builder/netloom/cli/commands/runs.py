@@ -79,17 +79,22 @@ class Evaluate(Command):
         return 0
 
 
+# The first columns of reports that name a row; all others are numbers.
+_NAMED = ("class", "series", "step")
+
+
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.history.setting_changes import change_sentence, changes_of
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
     lines += [change_sentence(change) for change in changes_of(run)]
-    if result.report:
-        by_class = "precision" in result.report[0]
-        header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])
-        rows = [[_cell(item[name]) for name in header] for item in result.report]
-        lines += ["", table(header, rows, right=header[1:] if by_class else ("row",))]
+    lines += [plain(result.unit)] if result.unit else []
+    for report in filter(None, (result.report, result.parts_report)):
+        by_class = "precision" in report[0]
+        header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(report[0])
+        rows = [[_cell(item[name]) for name in header] for item in report]
+        lines += ["", table(header, rows, right=header[1:] if header[0] in _NAMED else ("row",))]
     if result.confusion and len(result.confusion) <= CONFUSION_SHOWN:
         names = [short(name, 20) for name in result.classes]
         rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]

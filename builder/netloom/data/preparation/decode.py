@@ -55,11 +55,18 @@ def label_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 
 
 def number_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Return numbers in the units of the data, from standardized ones (N, k)."""
+    """Return numbers in the units of the data, from standardized ones (N, k); those of several series by name."""
     import torch
 
     target = preprocess["target"]
     values = (output * torch.tensor(target["std"]) + torch.tensor(target["mean"])).tolist()
+    series = target.get("series")
+    if series:  # one after the other, each with the steps of its horizon
+        steps = len(target["std"]) // len(series)
+        parts = [[row[place * steps :][:steps] for place in range(len(series))] for row in values]
+        if steps == 1:
+            parts = [[numbers[0] for numbers in row] for row in parts]
+        return [{"prediction": dict(zip(series, row, strict=True))} for row in parts]
     return [{"prediction": row[0] if len(row) == 1 else row} for row in values]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from netloom.core.errors import DataError
 from netloom.data.preparation.memmap_cache import Mapped
+from netloom.data.raw.series import forecast_of
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example, Schema
 from netloom.data.targets import target_of
@@ -20,6 +21,7 @@ from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.modalities.encoding.text_fields import TextEncoder, TokenEncoder
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -29,6 +31,14 @@ class Preprocess(TypedDict):
 
     fields: list[FieldState]
     target: TargetState
+
+
+@dataclass(frozen=True)
+class ForecastScales:
+    """The standard deviation (C,) of each series over the training part, and the error (C,) of its naive forecast."""
+
+    deviations: np.ndarray
+    naive_errors: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,15 @@ class Prepared:
     @property
     def warnings(self) -> list[str]:
         return self.raw.warnings
+
+    @cached_property
+    def forecast_scales(self) -> ForecastScales | None:
+        """Return the units of errors of forecasts, from the training part; None if the target is not a forecast."""
+        forecast = forecast_of(self.raw)
+        if forecast is None:
+            return None
+        train = self.split["train"].numpy()
+        return ForecastScales(forecast.deviations(train), forecast.naive_errors(train))
 
     def row(self, index: int) -> dict[str, Any]:
         """Return a raw row, the argument of `encode`."""

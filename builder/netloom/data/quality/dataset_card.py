@@ -12,6 +12,7 @@ from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.prepare import datasets
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality.finding import Report
+from netloom.data.quality.reach_back import reach_back_note
 from netloom.data.quality.summary import statistics
 from netloom.data.schema import DatasetInfo
 from netloom.data.uploads import identified
@@ -61,6 +62,7 @@ def card(
         "classes": _classes(data),
         "splits": {name: len(rows) for name, rows in data.split.items()},
         "split_by": choice.split,
+        "reach_back": reach_back_note(data),
         "repeats_left_out": schema.rows - sum(map(len, data.split.values())) if choice.duplicates == "drop" else 0,
         "seed": choice.seed,
         "preprocessing": [_preprocessing(encoder) for encoder in data.fields],
@@ -78,6 +80,8 @@ def markdown(card_data: Mapping[str, Any]) -> str:
     splits = ", ".join(f"{count:,} {name}" for name, count in card_data["splits"].items())
     method = _SPLIT.get(card_data["split_by"], _text(card_data["split_by"]))
     lines.append(f"- **Splits**: {splits} ({method}, seed {card_data['seed']})")
+    if card_data.get("reach_back"):
+        lines.append(f"- **Context**: {_text(card_data['reach_back'])}")
     if card_data["repeats_left_out"]:
         lines.append(f"- **Left out**: {card_data['repeats_left_out']:,} rows that repeat another")
     lines.append(

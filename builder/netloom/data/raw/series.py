@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from netloom.data.raw.forecast import Forecast
 from netloom.data.raw_dataset import RawDataset, in_parts
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
@@ -23,11 +24,13 @@ class Series(RawDataset):
     Attributes:
         channels: The D names of the channels.
         rate: The sampling rate of sounds in Hz; 0 for other series.
+        forecast: The time steps of the windows, if the target is the future of the series.
     """
 
     windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
     channels: tuple[str, ...] = ("value",)
     rate: int = 0
+    forecast: Forecast | None = None
 
     def row(self, index: int) -> dict[str, Any]:
         return {self.name: self.windows[index]}
@@ -56,10 +59,20 @@ class Series(RawDataset):
         return replace(self, settings={**defaults, **self.settings})
 
     def fit(self, rows: np.ndarray) -> Fitted:
-        return self.modality.fit(self.name, TrainingWindows(self.windows, rows, self.rate), self.settings)
+        if self.forecast is None or not self.forecast.is_multivariate:
+            return self.modality.fit(self.name, TrainingWindows(self.windows, rows, self.rate), self.settings)
+        # Each time step of the training part counts once, as in the scaling of the target
+        steps = self.forecast.values[self.forecast.steps(rows)][None]
+        fitted = self.modality.fit(self.name, TrainingWindows(steps, np.zeros(1, np.int64), self.rate), self.settings)
+        return {**fitted, "shape": list(self.windows.shape[1:])}
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, series=self.windows[index])
 
     def content(self) -> Iterable[bytes]:
         return in_parts(self.windows)
+
+
+def forecast_of(raw: RawDataset) -> Forecast | None:
+    """Return the time steps of windows whose target is the future of their series; None for other data."""
+    return next((part.forecast for part in raw.parts if isinstance(part, Series)), None)

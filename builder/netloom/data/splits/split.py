@@ -46,6 +46,11 @@ def split(raw: RawDataset, choice: DataChoice) -> Split:
     else:
         order = np.random.default_rng(choice.seed).permutation(len(raw))
         parts = _slice_order(order, validation_of_rows(choice), choice.test)
+    if raw.contiguous and raw.gap and method in ("random", "stratified"):
+        raw.warnings.append(
+            f"The {method} split mixes rows that overlap in time, so that training sees values of the test; split by "
+            "time, as auto does."
+        )
     for name, rows in zip(NAMES, parts, strict=True):
         if not len(rows) and (name != NAMES[VALIDATION] or choice.validation):
             raise DataError(f"The {name} split would be empty with {len(raw)} rows; add rows or change its share.")
@@ -136,7 +141,7 @@ def _by_group(groups: np.ndarray, validation: float, test: float, seed: int) -> 
 
 def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
     """Return a split by time: training, validation, test. Rows of equal times stay together."""
-    rows, gap = len(raw), max(raw.gap, choice.gap)
+    rows, gap = len(raw), max(raw.gap - raw.reach_back, choice.gap)
     first, second = round(rows * (1 - validation_of_rows(choice) - choice.test)), round(rows * (1 - choice.test))
     order = np.arange(rows)
     if raw.times is not None:
@@ -187,7 +192,7 @@ def _end_of_training(
 
     A gap separates them, as neighbors are similar.
     """
-    gap = max(raw.gap, choice.gap)
+    gap = max(raw.gap - raw.reach_back, choice.gap)
     if raw.times is not None:
         train = train[np.argsort(raw.times[train], kind="stable")]
     row_count = len(train)
@@ -298,7 +303,10 @@ def _balanced_group_folds(unit: np.ndarray, folds: int, random: np.random.Genera
 
 
 def _slice_fold(raw: RawDataset, choice: DataChoice) -> Parts:
-    """Return a slice of the rows as the test, and the next (at the end, the previous) as validation, with gaps."""
+    """Return a slice of the rows as the test, and the next (at the end, the previous) as validation, with gaps.
+
+    The gaps are whole, because training rows after the test would read its values.
+    """
     rows, gap, folds = len(raw), max(raw.gap, choice.gap), choice.folds or 2
     bounds = np.linspace(0, rows, folds + 1).round().astype(np.int64)
     start, end = int(bounds[choice.fold]), int(bounds[choice.fold + 1])

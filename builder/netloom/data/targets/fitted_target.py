@@ -52,10 +52,16 @@ class FittedNumbers(FittedTarget):
     Attributes:
         mean: k means in data units.
         std: k standard deviations in data units, above 0.
+        series: The names of the series, if the numbers are forecasts of several, one series after the other.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    series: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        state = super().to_json()
+        return state if self.series else {name: value for name, value in state.items() if name != "series"}
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Return numbers (…, k) of the data, standardized."""

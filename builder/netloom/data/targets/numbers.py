@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from netloom.core.text import number
+from netloom.data.raw.series import forecast_of
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.data.targets.target import LastField, Target
 
+# The steps of each series that a text of several series names.
+STEPS = 3
 # The number of quantile bins of numbers for a stratified split.
 BINS = 10
 
@@ -23,6 +26,14 @@ class NumberTarget(Target[FittedNumbers]):
     kind = "number"
 
     def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedNumbers:
+        forecast = forecast_of(raw)
+        if forecast is not None and forecast.is_multivariate:
+            # A series has one scaling for all steps of the horizon; each training time step counts once
+            values = forecast.values[forecast.steps(rows)][:, list(forecast.targets)]
+            mean, std = (np.repeat(numbers, forecast.horizon) for numbers in (values.mean(0), values.std(0)))
+            std = np.where(std > 0, std, 1.0)
+            series = forecast.target.series
+            return FittedNumbers(self.kind, raw.target_name, tuple(mean.tolist()), tuple(std.tolist()), series)
         train = raw.target[rows].astype(np.float64)
         std = train.std(0)
         # Constant targets have no deviation to divide by
@@ -30,19 +41,34 @@ class NumberTarget(Target[FittedNumbers]):
         return FittedNumbers(self.kind, raw.target_name, tuple(train.mean(0).tolist()), tuple(std.tolist()))
 
     def fitted(self, state: Mapping[str, Any]) -> FittedNumbers:
-        return FittedNumbers(self.kind, state["name"], tuple(state["mean"]), tuple(state["std"]))
+        series = tuple(state.get("series", ()))
+        return FittedNumbers(self.kind, state["name"], tuple(state["mean"]), tuple(state["std"]), series)
 
     def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
-        return TargetSpec(self.kind, raw.target_name, raw.classes, tuple(raw.target.shape[1:]))
+        forecast = forecast_of(raw)
+        target = None if forecast is None else forecast.target
+        return TargetSpec(self.kind, raw.target_name, raw.classes, tuple(raw.target.shape[1:]), forecast=target)
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedNumbers) -> np.ndarray:
         return fitted.scale(raw.target)
 
     def text(self, spec: TargetSpec, fitted: FittedNumbers, value: Any, raw: RawDataset, index: int) -> str:
-        return ", ".join(map(number, fitted.restore(value).flatten().tolist()))
+        return numbers_text(spec, fitted.restore(value).flatten().tolist())
 
     def strata(self, raw: RawDataset) -> np.ndarray:
         # Only the first of several numbers is stratified
         numbers = raw.target.reshape(len(raw), -1)[:, 0]
         edges = np.quantile(numbers, np.arange(1, BINS) / BINS)
         return np.searchsorted(edges, numbers, side="right")
+
+
+def numbers_text(spec: TargetSpec, values: Sequence[float]) -> str:
+    """Return the numbers of a target in words; those of several series by name, with their first steps."""
+    if spec.forecast is None or len(spec.forecast.series) == 1:
+        return ", ".join(map(number, values))
+    horizon = spec.forecast.horizon
+    more = ", …" if horizon > STEPS else ""
+    return "; ".join(
+        f"{name}: {', '.join(map(number, values[place * horizon :][: min(STEPS, horizon)]))}{more}"
+        for place, name in enumerate(spec.forecast.series)
+    )

@@ -189,10 +189,12 @@ class Evaluation:
     split: str
     rows: int
     metrics: dict[str, float]
+    # The unit of errors and residuals, as a sentence.
+    unit: str = ""
     classes: tuple[str, ...] = ()
     confusion: list[list[int]] | None = None
     report: list[ScoreRow] | None = None
-    # The scores of a second output, such as those of each kind of entity.
+    # The scores of a second output, such as those of each kind of entity, or of each step of a horizon.
     parts_report: list[ScoreRow] | None = None
     residuals: Residuals | None = None
     worst: list[Worst] = field(default_factory=list)

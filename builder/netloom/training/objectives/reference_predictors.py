@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netloom.data.raw.series import Series
+from netloom.data.raw.series import Series, forecast_of
 from netloom.modalities.encoding.tags import IGNORE
 
 if TYPE_CHECKING:
@@ -120,35 +120,60 @@ def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> Ba
 
 
 def forecast(data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
-    """Return a forecast (N, horizon) that repeats the last value, or the last season if that has a lower training
-    error.
+    """Return a forecast (N, numbers) that repeats the last season of each series, or its last value.
 
-    Hyndman and Athanasopoulos, Forecasting: principles and practice, https://otexts.com/fpp3/simple-methods.html. None
-    if the target is not the future of a channel of the series.
+    The season is that of the data if it names one; otherwise the one with the lowest training error. Hyndman and
+    Athanasopoulos, Forecasting: principles and practice, https://otexts.com/fpp3/simple-methods.html. None if the
+    target is not the future of a channel of the series.
     """
+    import torch
+
+    known = forecast_of(data.raw)
+    if known is None or known.period is None:
+        return _searched_forecast(data, rows)
+    predicted = torch.from_numpy(known.naive(rows.numpy(), known.period).reshape(len(rows), -1))
+    return BaselinePrediction(_naive_title(known.period), _standardized(predicted, data))
+
+
+def _searched_forecast(data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
+    """Return the seasonal naive forecast whose season, at most the window, has the lowest training error."""
     import numpy as np
     import torch
 
     raw = data.raw
-    channel = _forecast_channel(raw)
-    if channel is None or not isinstance(raw, Series):
+    known, channel = forecast_of(raw), _forecast_channel(raw)
+    if not isinstance(raw, Series) or (channel is None and known is None):
         return None
-    target = raw.target.reshape(len(raw.target), -1)
-    horizon = target.shape[1]
+    channels = list(known.targets) if known is not None else [channel]
+    target = raw.target.reshape(len(raw.target), len(channels), -1)
+    horizon = target.shape[2]
     some = _some(data.split["train"], SEASON_ROWS).numpy()
     width = raw.windows.shape[1]
 
     def repeated(places: np.ndarray, season: int) -> np.ndarray:
         steps = width - season + np.arange(horizon) % season  # (horizon,) positions in the last season of the window
-        values: np.ndarray = raw.windows[places][:, steps, channel]
-        return values
+        values: np.ndarray = raw.windows[places][:, steps][:, :, channels]
+        return values.transpose(0, 2, 1)
 
-    errors = {season: np.abs(repeated(some, season) - target[some]).mean() for season in range(1, width + 1)}
+    # Series of different units count alike
+    units = np.ones(1) if data.forecast_scales is None else data.forecast_scales.deviations
+    units = units[:, None] if len(channels) > 1 else np.ones((1, 1))
+    errors = {season: (np.abs(repeated(some, season) - target[some]) / units).mean() for season in range(1, width + 1)}
     best = min(errors, key=lambda season: (errors[season], season))  # the shorter season in ties
-    predicted = torch.from_numpy(repeated(rows.numpy(), best)).float()
+    predicted = torch.from_numpy(repeated(rows.numpy(), best).reshape(len(rows), -1))
+    return BaselinePrediction(_naive_title(best), _standardized(predicted, data))
+
+
+def _naive_title(season: int) -> str:
+    return "Last value" if season == 1 else f"Seasonal naive, period {season}"
+
+
+def _standardized(values: torch.Tensor, data: Prepared) -> torch.Tensor:
+    """Return numbers (N, k) in units of the data as outputs of a network."""
+    import torch
+
     numbers = data.fitted_numbers
-    output = (predicted - torch.tensor(numbers.mean)) / torch.tensor(numbers.std)
-    return BaselinePrediction("Last value" if best == 1 else f"Seasonal naive, period {best}", output)
+    return (values.float() - torch.tensor(numbers.mean)) / torch.tensor(numbers.std)
 
 
 def _some(rows: torch.Tensor, most: int) -> torch.Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self
 
-from netloom.core.text import number
+from netloom.data.targets.numbers import numbers_text
 from netloom.tasks import regression
 from netloom.training.objectives import reference_predictors
-from netloom.training.objectives.evaluation import Evaluation, ScoreRow, Worst
+from netloom.training.objectives.evaluation import Evaluation, Residuals, ScoreRow, Worst
+from netloom.training.objectives.forecast_scores import SCALED, mase, scaled_to, with_forecast_reports
 from netloom.training.objectives.losses import SquaredLoss
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared, Schema
+    from netloom.data.schema import TargetSpec
     from netloom.document import Training
 
 
@@ -26,6 +29,9 @@ LOSSES = {
     "huber": "Huber loss",
     "quantile": "Quantile loss",
 }
+
+# Those of several series times steps are many, and charts draw no more.
+MOST_RESIDUALS = 20_000
 
 
 class Regression(SquaredLoss):
@@ -56,26 +62,55 @@ class Regression(SquaredLoss):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
+        spec = data.schema.target
         predicted, target = data.restore(output), data.restore(data.target[rows])  # in the units of the data
+        metrics = self._of_quantile(target - predicted)
+        forecast, scales = spec.forecast, data.forecast_scales
+        name = spec.name if forecast is None else forecast.series[0]
+        prefix, unit, restored = "", f"Errors are in the unit of {name}.", (predicted, target)
+        if forecast is not None and scales is not None and len(forecast.series) > 1:
+            prefix, unit = "scaled_", SCALED
+            predicted, target = (scaled_to(values, forecast, scales) for values in restored)
         error = predicted - target
         spread = (target - target.mean(0)).square().sum()  # around the mean of each of the k numbers
+        metrics |= {
+            f"{prefix}rmse": float(error.square().mean().sqrt()),
+            f"{prefix}mae": float(error.abs().mean()),
+            "r2": float(1 - error.square().sum() / spread) if spread > 0 else float("nan"),
+        }
+        if forecast is not None and scales is not None:
+            metrics["mase"] = mase(restored[0] - restored[1], forecast, scales)
         size = error.abs().flatten(1).mean(1)
         worst = size.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
             rows=len(rows),
-            metrics=self._of_quantile(target - predicted)
-            | {
-                "rmse": float(error.square().mean().sqrt()),
-                "mae": float(error.abs().mean()),
-                "r2": float(1 - error.square().sum() / spread) if spread > 0 else float("nan"),
-            },
-            report=_each(target, error) if error.flatten(1).shape[1] > 1 else None,
-            residuals={"target": target.flatten().tolist(), "predicted": predicted.flatten().tolist()},
+            metrics=metrics,
+            unit=unit,
+            report=_each(target, error) if error.flatten(1).shape[1] > 1 and forecast is None else None,
+            residuals=_residuals(target, predicted, most=MOST_RESIDUALS if prefix else None),
             worst=[
-                Worst(int(rows[i]), float(size[i]), _numbers(target[i]), _numbers(predicted[i]), None) for i in worst
+                Worst(int(rows[i]), float(size[i]), _text(spec, restored[1][i]), _text(spec, restored[0][i]), None)
+                for i in worst
             ],
         )
+
+    def extend_evaluation(
+        self,
+        evaluation: Evaluation,
+        output: torch.Tensor,
+        ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+        data: Prepared,
+        rows: torch.Tensor,
+    ) -> Evaluation:
+        """Add the metrics of each series and step of a forecast, beside those of the naive forecast."""
+        target, scales = data.schema.target.forecast, data.forecast_scales
+        baseline = reference_predictors.forecast(data, rows)
+        if target is None or scales is None or baseline is None:
+            return evaluation
+        true = data.restore(data.target[rows])
+        error, naive = (data.restore(values) - true for values in (output, baseline.output))
+        return with_forecast_reports(evaluation, error, naive, true, target, scales)
 
     def _of_quantile(self, over: torch.Tensor) -> dict[str, float]:
         """Return the pinball loss of targets that are `over` the prediction by this much, and the coverage."""
@@ -96,5 +131,12 @@ def _each(target: torch.Tensor, error: torch.Tensor) -> list[ScoreRow]:
     ]
 
 
-def _numbers(values: torch.Tensor) -> str:
-    return ", ".join(number(value) for value in values.flatten().tolist())
+def _text(spec: TargetSpec, values: torch.Tensor) -> str:
+    """Return the numbers (k,) of a row in words."""
+    return numbers_text(spec, values.flatten().tolist())
+
+
+def _residuals(target: torch.Tensor, predicted: torch.Tensor, most: int | None) -> Residuals:
+    """Return the numbers of all rows, or of at most about `most` evenly spaced ones."""
+    step = 1 if most is None else max(1, target.numel() // most)
+    return {"target": target.flatten()[::step].tolist(), "predicted": predicted.flatten()[::step].tolist()}

@@ -13,6 +13,7 @@ from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.dataset_card import card, findings, markdown, summary
+from netloom.data.quality.reach_back import reach_back_note
 from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.jobs import JobError
@@ -121,6 +122,8 @@ def _look(data: Prepared, choice: DataChoice) -> None:
         show_error(error)
         return
     _counts(dataset)
+    if note := reach_back_note(data):
+        st.caption(note)
     show_remarks(dataset.remarks[len(data.warnings) :], data.warnings)
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
     st.caption(f"{fields} · predicts {escape(data.schema.target.name)}")

@@ -37,6 +37,9 @@ REFERENCE_HELP = (
 )
 # Metrics of classes from 0 to 1, and short titles of columns.
 SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
+# Columns of errors and their ratios, some of them of the naive forecast.
+_OF_NETWORK = ("rmse", "mae", "r2", "scaled_rmse", "scaled_mae", "mase")
+ERRORS = (*_OF_NETWORK, *(f"naive_{name}" for name in _OF_NETWORK))
 HEADINGS = {"average_precision": "AP"}
 # In pixels: the width of the longest title and the longest number of a metric.
 METRIC_WIDTH = 172
@@ -84,6 +87,8 @@ def _metrics(evaluation: Evaluation, run: Run | None = None) -> None:
                 st.metric(title, text, help=metric(name).help or None)
                 if lines := _beside(evaluation, name):
                     st.caption("  \n".join(lines))
+    if evaluation.unit:
+        st.caption(escape(evaluation.unit))
     if evaluation.reference is not None:
         st.caption(REFERENCE_HELP)
 
@@ -189,7 +194,7 @@ def _report(place: DeltaGenerator, lines: list[ScoreRow]) -> None:
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
     rows = [{heading(name): value for name, value in line.items()} for line in lines]
     number = st.column_config.NumberColumn(format="%.4g")
-    columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(("rmse", "mae", "r2"), number)}
+    columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(ERRORS, number)}
     columns["examples"] = st.column_config.NumberColumn(width=72)
     place.dataframe(rows, hide_index=True, column_config={heading(name): config for name, config in columns.items()})
 

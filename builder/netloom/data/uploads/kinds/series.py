@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
+from netloom.data.raw.forecast import Forecast
 from netloom.data.raw.series import Series as RawSeries
 from netloom.data.raw_dataset import RawDataset
-from netloom.data.splits.given_splits import NO_PART
+from netloom.data.uploads.series_windows import numbers_of, parts_of_windows, reach_in_rows, season, window_starts
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, no_number, numeric
 from netloom.data.uploads.upload_kind import Answers, Question
+from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,12 +52,41 @@ class Series(Tabular):
             optional=True,
             empty="one series",
         ),
-        Question("target", "Column to predict", "choice", "The value to forecast"),
-        Question("values", "Input features", "several", "Columns in the window, including the column to forecast"),
+        Question(
+            "target",
+            "Columns to predict",
+            "several",
+            "The series to forecast; those of several columns are forecast by one network",
+        ),
+        Question(
+            "values",
+            "Input features",
+            "several",
+            "Columns in the window: those to forecast are always read, others only help to forecast them",
+        ),
         Question(
             "window", "Window", "whole", "Number of past steps that the model sees", low=2, high=2_048, default=24
         ),
         Question("horizon", "Horizon", "whole", "Number of future steps to forecast", low=1, high=512, default=1),
+        Question(
+            "period",
+            "Season",
+            "whole",
+            "Steps after which values repeat, such as 12 for months. The naive forecast to beat is the value one "
+            "season before; 1 repeats the last value",
+            low=1,
+            high=100_000,
+            optional=True,
+            empty="the best on the training part",
+        ),
+        Question(
+            "reach_back",
+            "Windows reach back",
+            "switch",
+            "The first windows of a part may read the last steps of the part before, as a forecast in use does; no "
+            "step is forecast in two parts",
+            default=True,
+        ),
     )
 
     def suits(self, table: pd.DataFrame) -> float:
@@ -73,7 +105,7 @@ class Series(Tabular):
         names = [name for name in numeric(table) if name not in (time, several)]
         numbers = names or [str(table.columns[-1])]
         varied = [name for name in names if table[name].nunique() > FLAGS]  # a flag is rarely forecast
-        target = answers.get("target") or (varied or numbers)[-1]
+        target = _listed(answers.get("target")) or [(varied or numbers)[-1]]
         rows = len(table) // (table[several].nunique() or 1) if several in table.columns else len(table)
         return {
             "time": time,
@@ -81,69 +113,99 @@ class Series(Tabular):
             "target": target,
             "values": numbers[:MOST_CHANNELS],
             "window": max(2, min(24, rows // 12)),
+            "period": season(table[time] if time in table.columns else None, rows),
         }
 
     def learned(self, source: Source, answers: Answers) -> str:
         horizon, window = answers.get("horizon"), answers.get("window")
         ahead = "value" if horizon == 1 else f"{horizon} values"
+        targets = _listed(answers.get("target"))
+        listed = ", ".join(map(repr, targets)) if len(targets) <= 4 else f"each of {len(targets)} columns"
         each = f", for each series of {answers['series']!r}" if answers.get("series") else ""
-        return f"Forecast the next {ahead} of {answers.get('target')!r} from the {window} steps before{each}."
+        return f"Forecast the next {ahead} of {listed} from the {window} steps before{each}."
 
     def said(self, answers: Answers) -> str:
-        return f"forecasts {answers['target']}"
+        return f"forecasts {_title(_listed(answers['target']))}"
+
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+        # Uploads from before these questions keep their windows and their naive forecast
+        for name, value in (("reach_back", False), ("period", None)):
+            if name not in meta["options"]:
+                options.setdefault(name, value)
+        return super().raw(folder, meta, options)
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        chosen = options
-        names = chosen["values"] if isinstance(chosen["values"], (list, tuple)) else [chosen["values"]]
-        target, window, horizon = chosen["target"], chosen["window"], chosen["horizon"]
-        _refuse(table, [*names, target], chosen["time"], chosen["series"])
+        chosen, names, targets = options, _listed(options["values"]), _listed(options["target"])
+        window, horizon, reach_back = chosen["window"], chosen["horizon"], chosen["reach_back"]
+        # Several targets are the first channels, so that a network can take them from the window
+        channels = list(dict.fromkeys(names if len(targets) == 1 and targets[0] in names else [*targets, *names]))
+        _refuse(table, channels, chosen["time"], chosen["series"])
         warnings: list[str] = []
         table, row_numbers = _ordered(table, chosen["time"], chosen["series"], warnings)
         series_index = None if chosen["series"] is None else _numbered(table[chosen["series"]])
-        channels = list(dict.fromkeys([target, *names] if target not in names else names))
         values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
-        target_values = values[:, channels.index(target)]
-        starts = _starts(len(values), series_index, window + horizon, warnings)
+        places = tuple(map(channels.index, dict.fromkeys(targets)))
+        starts = window_starts(len(values), series_index, window + horizon, warnings)
         count = len(starts)
         if count < 1:
             raise DataError(
                 f"{len(values):,} rows are too few for a window of {window} and a horizon of {horizon}; choose a "
                 "shorter window."
             )
-        if count * window * len(channels) > MAX_CELLS:
+        if count * max(window * len(channels), horizon * len(places)) > MAX_CELLS:
             raise DataError(
-                f"{count:,} windows of {window} steps and {len(channels)} columns are too many numbers; choose a "
-                "shorter window or fewer columns."
+                f"{count:,} windows of {window} steps and {len(channels)} columns, and a horizon of {horizon}, are too "
+                "many numbers; choose a shorter window or horizon, or fewer columns."
             )
         view = np.lib.stride_tricks.sliding_window_view
         # Views (rows, window, channels): overlapping windows are copied only for the chosen starts
         windows = view(values[: len(values) - horizon], window, axis=0).transpose(0, 2, 1)
-        answers = view(target_values[window:], horizon)
-        gap = window + horizon - 1  # so that windows of two parts of the split share no value
+        # (rows, C * horizon): the steps of one series after those of the other
+        answers = view(values[window:][:, places], horizon, axis=0).reshape(len(values) - window - horizon + 1, -1)
+        gap, target_gap = window + horizon - 1, horizon - 1  # so that two parts of the split share no value, or target
+        times = None
         if series_index is not None:
-            moments = np.arange(len(series_index)) - np.searchsorted(
-                series_index, series_index
-            )  # the position of each row in its series
+            # The position of each row in its series
+            moments = np.arange(len(series_index)) - np.searchsorted(series_index, series_index)
             if chosen["time"] is not None:
-                moments = table[chosen["time"]].to_numpy()
+                moments = numbers_of(table[chosen["time"]])
             starts = starts[np.argsort(moments[starts + window], kind="stable")]
-            windows, answers, gap = windows[starts], answers[starts], _apart(starts, series_index[starts], gap)
-        split = None if parts is None else _within(parts[row_numbers], starts, window + horizon, warnings)
+            windows, answers = windows[starts], answers[starts]
+            gap, target_gap = (reach_in_rows(starts, series_index[starts], reach) for reach in (gap, target_gap))
+            if reach_back:  # no time is forecast in two parts, whatever the series
+                times = moments[starts + window].astype(np.float64)
+        split = None
+        if parts is not None:
+            of_steps = parts[row_numbers]
+            split = parts_of_windows(of_steps, starts, window, horizon, reach_back=reach_back, warnings=warnings)
+        name = _title([channels[place] for place in places])
         return RawSeries(
             name="series",
             target=np.ascontiguousarray(answers),
             target_kind="number",
-            target_name=target if horizon == 1 else f"{target}, {horizon} steps",
+            target_name=name if horizon == 1 else f"{name}, {horizon} steps",
             windows=windows,
             channels=tuple(channels),
             contiguous=True,
             given=split,
             gap=gap,
+            reach_back=gap - target_gap if reach_back else 0,
             groups=None if series_index is None else series_index[starts],
+            times=times,
             warnings=warnings,
+            forecast=Forecast(values, tuple(channels), places, starts, window, horizon, chosen["period"], series_index),
         )
+
+
+def _listed(answer: Any) -> list[str]:
+    """Return the columns of an answer; documents and older uploads name a single one."""
+    return list(answer) if isinstance(answer, (list, tuple)) else [] if answer is None else [answer]
+
+
+def _title(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} series"
 
 
 def _dated(table: pd.DataFrame) -> list[str]:
@@ -203,45 +265,6 @@ def _numbered(values: pd.Series) -> np.ndarray:
     import pandas as pd
 
     return pd.factorize(values)[0].astype(np.int64)
-
-
-def _starts(rows: int, series_index: np.ndarray | None, needed: int, warnings: list[str]) -> np.ndarray:
-    """Return the first rows of the windows that, with their forecast values, end within their series."""
-    starts = np.arange(max(0, rows - needed + 1))
-    if series_index is None:
-        return starts
-    short = int((np.bincount(series_index) < needed).sum())
-    if short:
-        warnings.append(f"{short:,} series of fewer than {needed:,} rows were left out.")
-    starts_within: np.ndarray = starts[series_index[starts] == series_index[starts + needed - 1]]
-    return starts_within
-
-
-def _within(parts: np.ndarray, starts: np.ndarray, span: int, warnings: list[str]) -> np.ndarray:
-    """Return the part of each window and its forecast values.
-
-    A window that spans two parts is in none: training would see values of the test.
-    """
-    changes = np.concatenate([[0], np.cumsum(parts[1:] != parts[:-1])])
-    is_within_part = changes[starts] == changes[starts + span - 1]
-    spanning = int((~is_within_part).sum())
-    if spanning:
-        warnings.append(f"{spanning:,} windows that span two parts of the split were left out.")
-    window_parts: np.ndarray = np.where(is_within_part, parts[starts], NO_PART)
-    return window_parts
-
-
-def _apart(starts: np.ndarray, series_index: np.ndarray, reach: int) -> int:
-    """Return the largest distance, in windows sorted by time, of two windows of one series that share a value.
-
-    Windows of other series lie between them, so that it is a multiple of `reach`, the distance within one series.
-    """
-    largest = 0
-    for series in np.unique(series_index):
-        positions = np.flatnonzero(series_index == series)
-        last = np.minimum(np.arange(len(positions)) + reach, len(positions) - 1)
-        largest = max(largest, int((positions[last] - positions).max()))
-    return largest
 
 
 def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: str | None) -> None:

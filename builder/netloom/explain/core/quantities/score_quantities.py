@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from netloom.core.text import number
 from netloom.data.targets.fitted_target import FittedNumbers
+from netloom.data.targets.numbers import numbers_text
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
@@ -113,11 +113,14 @@ class Number(Quantity):
     kind: ClassVar[TargetQuantity] = "number"
     in_data_units = True
 
+    def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
+        names = data.schema.target.number_names
+        return names if len(names) > 1 else ()
+
     def choose(
         self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
     ) -> Target:
-        width, name = output[0].numel(), data.schema.target.name
-        names = (name,) if width == 1 else tuple(f"{name} {step + 1}" for step in range(width))
+        names = data.schema.target.number_names
         index = 0 if choice is None else index_of(choice, names, "output")
         return Target(self.kind, index, names[index], f"{names[index]}, in the units of the data")
 
@@ -127,7 +130,7 @@ class Number(Quantity):
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         values = data.restore(output)[0].flatten().tolist()
-        return Prediction(", ".join(number(value) for value in values), {})
+        return Prediction(numbers_text(data.schema.target, values), {})
 
 
 class ReconstructionError(Quantity):
