@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from netloom.document import DataChoice, Project, Training, apply, dumps, loads
 from netloom.document.training_settings import FIRST_FIELDS
 from netloom.runs import fit_here
 from netloom.templates import templates
-from netloom.training import OBJECTIVES, TrainingError, compilation
+from netloom.training import OBJECTIVES, TrainingError, speed_trials
 from netloom.training.ema import EMA
 from netloom.training.precision import Precision
 from netloom.training.preflight import preflight_problems
@@ -316,8 +318,8 @@ def test_run_continues_when_compilation_fails(
 
         return call
 
-    monkeypatch.setattr(compilation, "WORTH_S", 0.0)
-    monkeypatch.setattr(compilation, "compiled", failing_compile)
+    monkeypatch.setattr(speed_trials, "WORTH_COMPILING_S", 0.0)
+    monkeypatch.setattr(speed_trials, "compiled", failing_compile)
     events, weights, compiled = finished_run(moons(compile="auto"), home)
     assert told in events[0]
     assert compiled is False
@@ -337,14 +339,93 @@ def test_compilation_is_kept_only_when_faster(slower: bool, home: Path, monkeypa
 
         return call
 
-    monkeypatch.setattr(compilation, "WORTH_S", 0.0)
-    monkeypatch.setattr(compilation, "MARGIN", 1.0 if slower else 100.0)
-    monkeypatch.setattr(compilation, "compiled", compile_model)
+    monkeypatch.setattr(speed_trials, "WORTH_COMPILING_S", 0.0)
+    monkeypatch.setattr(speed_trials, "MARGIN", 1.0 if slower else 100.0)
+    monkeypatch.setattr(speed_trials, "compiled", compile_model)
     events, weights, compiled = finished_run(moons(compile="auto", epochs=1), home)
     assert compiled is not slower
     assert ("is on" in events[0]) is not slower
-    assert (len(calls) > compilation.TRIED + 2) is not slower
+    assert (len(calls) > speed_trials.UNTIMED + speed_trials.TIMED) is not slower
     assert equal_weights(weights, finished_run(moons(epochs=1), home)[1])
+
+
+def test_short_run_chooses_float32(home: Path) -> None:
+    events, weights, _ = finished_run(moons(precision="auto"), home)
+    assert "bf16 is off: the whole run takes only about" in events[0]
+    assert equal_weights(weights, finished_run(moons(), home)[1])
+
+
+@pytest.mark.parametrize("faster", [False, True])
+def test_precision_is_lowered_only_when_faster(faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_trials, "WORTH_LOWER_PRECISION_S", 0.0)
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+    before, random_state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    losses: dict[bool, list[float]] = {False: [], True: []}
+
+    def step(lower: bool) -> torch.Tensor:
+        if lower is not faster:
+            time.sleep(0.004)
+        loss: torch.Tensor = model(torch.ones(8, 4)).square().mean()
+        torch.autograd.backward(loss)
+        losses[lower].append(loss.item())
+        return loss.detach()
+
+    trial = speed_trials.time_precision(model, step, 100)
+    assert trial.used is faster
+    assert ("is on" in trial.sentence) is faster
+    assert losses[True][0] == losses[False][0], "both draw the same random numbers"
+    assert equal_weights(before, model.state_dict())
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("loss_factor", "gradient_factor", "said"),
+    [
+        (1.02, 1.0, "the first loss is"),
+        (math.nan, 1.0, "the first loss is nan in bf16"),
+        (1.0, -1.0, "cosine similarity of only -1"),
+    ],
+)
+def test_precision_with_another_outcome_is_not_used(
+    loss_factor: float, gradient_factor: float, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed_trials, "WORTH_LOWER_PRECISION_S", 0.0)
+    model = nn.Linear(2, 1)
+
+    def step(lower: bool) -> torch.Tensor:
+        model.zero_grad()
+        loss: torch.Tensor = model(torch.ones(3, 2)).square().mean()
+        torch.autograd.backward(loss * (gradient_factor if lower else 1.0))
+        return loss.detach() * (loss_factor if lower else 1.0)
+
+    trial = speed_trials.time_precision(model, step, 100)
+    assert not trial.used
+    assert said in trial.sentence
+
+
+def test_resumed_run_keeps_its_chosen_precision(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_trials, "WORTH_LOWER_PRECISION_S", 0.0)
+    monkeypatch.setattr(speed_trials, "MARGIN", 100.0)
+    monkeypatch.setattr(speed_trials, "LEAST_COSINE", 0.5)
+    trainer, notes = loop(moons(precision="auto", epochs=2), home), Notes()
+    assert not trainer.fit(notes, Recorder(stop_at=3))
+    assert "bf16 is on" in notes.said[0]
+    checkpoint = trainer.checkpoint()
+    monkeypatch.setattr(speed_trials, "time_precision", None)  # no second trial
+    resumed = loop(moons(precision="auto", epochs=2), home)
+    resumed.resume(checkpoint)
+    assert resumed.fit()
+    expected = loop(moons(precision="bf16", epochs=2), home)
+    assert expected.fit()
+    assert equal_weights(dict(resumed.model.state_dict()), dict(expected.model.state_dict()))
+
+
+def test_agent_and_gan_do_not_choose_a_precision() -> None:
+    for name in ("ppo", "gan"):
+        (problem,) = preflight_problems(Training(objective=name, precision="auto"), OBJECTIVES[name], None, [], "cpu")
+        assert "set" in problem
+        assert "precision" in problem
 
 
 @pytest.mark.parametrize(

@@ -129,10 +129,11 @@ class Training(LossSettings):
         "auto"
     )
     precision: Annotated[
-        Literal["float32", "bf16", "fp16"],
+        Literal["float32", "bf16", "fp16", "auto"],
         Field(
             title="Precision",
-            description="Mixed precision is faster on devices that support it; fp16 needs a GPU",
+            description="Mixed precision is faster on devices that support it; fp16 needs a GPU. Automatic: tries bf16 "
+            "on the first steps and keeps it if it is faster and its loss agrees",
         ),
     ] = "float32"
     compile: Annotated[

@@ -120,6 +120,8 @@ def find_rate(
     if analysis.errors:
         raise CompileError(analysis.errors)
     fixed = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "compile": "off", "early_stopping": None}
+    if project.training.precision == "auto":  # which would try bf16 first
+        fixed["precision"] = "float32"
     applicable = {key: value for key, value in fixed.items() if key in type(project.training).model_fields}
     # As many epochs as steps, as an epoch can have a single step
     training = project.training.model_copy(

@@ -20,11 +20,12 @@ from netloom.tasks.training_losses import WEIGHTED_LOSS
 from netloom.training.batch_loss import batch_loss, batch_mass
 from netloom.training.batches import BatchLoader, batch_bounds
 from netloom.training.callbacks import CallbackList
-from netloom.training.compilation import compiled, time_compilation
 from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
+from netloom.training.precision import Precision
 from netloom.training.running_loss import RunningLoss
+from netloom.training.speed_trials import Trial, compiled, time_compilation, time_precision
 from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
@@ -193,7 +194,8 @@ class SupervisedTrainer(Trainer):
         self.log_running_loss()
 
     def prepare_first_step(self) -> None:
-        """With 0 epochs, evaluate the initial weights; otherwise decide whether to compile the model.
+        """With 0 epochs, evaluate the initial weights; otherwise choose the precision, and decide whether to compile
+        the model.
 
         Raises:
             TrainingError: the loss of weights that are only evaluated is NaN.
@@ -210,10 +212,30 @@ class SupervisedTrainer(Trainer):
             return
         if self.monitored_split != "validation" and self.step == 0:
             self.callbacks.log_event("data", NO_VALIDATION)
+        if self.training.precision == "auto":
+            self.choose_precision()
         if self.training.compile == "auto":
             self.compile_if_faster()
         if self.loader.description:
             self.callbacks.log_event("data", self.loader.description)
+
+    def choose_precision(self) -> None:
+        """Use bf16 from here on if it is faster and its first loss agrees with that in float32.
+
+        A resumed run keeps its earlier choice.
+        """
+        if self.chosen_precision is None:
+            precisions = {lower: Precision("bf16" if lower else "float32", self.device) for lower in (False, True)}
+            batch, steps_left = self.trial_batch()
+
+            def step(lower: bool) -> torch.Tensor:
+                self.precision = precisions[lower]
+                return self.compute_gradients(self.model, *batch)
+
+            trial = time_precision(self.model, step, steps_left)
+            self.chosen_precision = "bf16" if trial.used else "float32"
+            self.end_trial("precision", trial)
+        self.precision = Precision(self.chosen_precision, self.device)
 
     def compile_if_faster(self) -> None:
         """Use the compiled model from here on if it is faster.
@@ -221,21 +243,27 @@ class SupervisedTrainer(Trainer):
         A resumed run keeps its earlier decision, because compiled code can round differently.
         """
         if self.compiled is None:
-            self.compiled = False
-            batch = self.loader.first_batch(min(self.training.batch_size, self.loader.rows), self.epoch)
-            # The trial times one micro-batch, and a step has `accumulation` of them.
-            steps_left = self.training.accumulation * (self.total_steps - self.step)
-            self.model.train()
+            batch, steps_left = self.trial_batch()
             trial = time_compilation(self.model, lambda forward: self.compute_gradients(forward, *batch), steps_left)
-            # The trial added its auxiliary losses to the sum of the epoch, which has no step yet.
-            self.forward, self.compiled, self.auxiliary_losses.sum = trial.call, trial.compiled, 0.0
-            self.callbacks.log_event("compile", trial.sentence)
+            self.forward, self.compiled = trial.call, trial.used
+            self.end_trial("compile", trial)
         elif self.compiled:
             self.forward = compiled(self.model)
 
+    def trial_batch(self) -> tuple[tuple[list[torch.Tensor], Targets], int]:
+        """Return the first micro-batch of the epoch, for a trial in training mode, and the number of micro-batches to
+        come."""
+        self.model.train()
+        batch = self.loader.first_batch(min(self.training.batch_size, self.loader.rows), self.epoch)
+        return batch, self.training.accumulation * (self.total_steps - self.step)
+
+    def end_trial(self, kind: str, trial: Trial) -> None:
+        self.auxiliary_losses.sum = 0.0  # those of the trial; the epoch has no step yet
+        self.callbacks.log_event(kind, trial.sentence)
+
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "compiled": self.compiled}
+        return {**super().state_dict(), "compiled": self.compiled, "chosen_precision": self.chosen_precision}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.compiled = state.get("compiled")
+        self.compiled, self.chosen_precision = state.get("compiled"), state.get("chosen_precision")

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class Precision:
-    """Runs forward, backward and the optimizer step in a precision: `name` is float32, bf16 or fp16.
+    """Runs forward, backward and the optimizer step in a precision: `name` is float32, bf16, fp16, or auto, which
+    is float32 until a trainer has chosen.
 
     fp16 has a small range of exponents, in which small gradients become 0, so the loss is scaled up before backward and
     the gradient down before the step: https://arxiv.org/abs/1710.03740. bf16 has the range of float32.
@@ -25,9 +26,9 @@ class Precision:
     def __init__(self, name: str, device: str) -> None:
         import torch
 
-        self.mixed = name != "float32"
         self._kind = device.partition(":")[0]
         self._type = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
+        self.mixed = self._type is not None
         self._scaler: torch.amp.GradScaler | None = None
         if name == "fp16":
             if self._kind != "cuda":

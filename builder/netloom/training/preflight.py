@@ -27,6 +27,8 @@ def preflight_problems(
         )
     if training.precision == "fp16" and not device.startswith("cuda"):
         problems.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
+    if training.precision == "auto" and objective.task.environment:
+        problems.append(f"{objective.task.title} cannot choose its precision; set it to float32 or bf16.")
     if objective.task.alternating:
         problems += _turns(training, objective)
     if objective.task.paired_views and training.accumulation > 1:

@@ -104,7 +104,9 @@ class Trainer(ABC):
         self.callbacks = Callback()  # does nothing; `fit` replaces it
         self.learning_rate = training.learning_rate  # before the schedule; users can change it during the run
         self.epoch = self.step = self.row = 0
-        self.compiled: bool | None = None  # whether steps call a compiled model; None until a trial decides
+        # Whether steps call a compiled model, and the precision that `auto` stands for; None until a trial decides
+        self.compiled: bool | None = None
+        self.chosen_precision: str | None = None
         self.prepare_data()  # which needs the configured objective, and sets the steps of the schedule below
         self.total_steps = self.steps_per_epoch * training.epochs
         problems = preflight_problems(training, self.objective, data.schema, weight_names(self.model), device)

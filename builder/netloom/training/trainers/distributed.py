@@ -128,6 +128,10 @@ class DistributedTrainer(SupervisedTrainer):
                 self.model, find_unused_parameters=bool(self.auxiliary_losses.modules)
             )
 
+    def choose_precision(self) -> None:
+        sentence = "The precision is float32: it is not chosen by a trial when a batch is divided among workers."
+        self.callbacks.log_event("precision", sentence)
+
     def compile_if_faster(self) -> None:
         sentence = "torch.compile is off: it is not used when a batch is divided among workers."
         self.callbacks.log_event("compile", sentence)

@@ -17,7 +17,7 @@ from netloom.ui.components.words import unique_labels
 # Labels of choices whose names are not clear.
 CHOICES: dict[str, dict[str, str]] = {
     "device": {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"},
-    "precision": {"float32": "float32", "bf16": "Mixed (bf16)", "fp16": "Mixed (fp16) on GPU"},
+    "precision": {"float32": "float32", "bf16": "Mixed (bf16)", "fp16": "Mixed (fp16) on GPU", "auto": "Automatic"},
     "compile": {"off": "Off", "auto": "Automatic"},
     "keep": {"best": "Best", "last": "Last"},
     "likelihood": {

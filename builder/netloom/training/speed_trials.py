@@ -1,0 +1,182 @@
+"""Faster ways to take a training step: bf16 and torch.compile. Each is tried on the first rows and used only if it is
+faster there; a message in the log of the run gives the times."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from torch import nn
+
+# Compilation takes seconds to minutes, so it cannot pay off in a run that ends sooner.
+WORTH_COMPILING_S = 60.0
+# The trial of a precision takes about twenty steps.
+WORTH_LOWER_PRECISION_S = 10.0
+# Timed steps of each variant, after those that are not timed, in which memory is allocated and code is compiled
+TIMED, UNTIMED = 9, 2
+# The speedup that a variant needs to be used, so that timing noise does not decide
+MARGIN = 0.95
+# How far the first loss may differ in bf16, as a share, and the least cosine between both gradients. bf16 has 8
+# significant bits, so a single product differs by up to 0.4%.
+LOSS_TOLERANCE, LEAST_COSINE = 0.01, 0.95
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Whether the faster variant is used, and the reason in a sentence."""
+
+    used: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class CompilationTrial(Trial):
+    """The result of `time_compilation`, with the callable to use as the model."""
+
+    call: Callable[..., Any]
+
+
+def time_precision(model: nn.Module, step: Callable[[bool], torch.Tensor], steps_left: int) -> Trial:
+    """Compare steps in float32 and in bf16, by their time and by their loss and gradient on equal random numbers.
+
+    `step(lower)` runs forward and backward without an optimizer step, in bf16 if `lower`, and returns the loss.
+    Weights, buffers, gradients and random numbers are restored.
+    """
+    with _untouched(model):
+        try:
+            plain, lower = _outcome(model, step, lower=False), _outcome(model, step, lower=True)
+        except RuntimeError as error:  # an operation of the network has no kernel for bf16
+            return Trial(False, f"bf16 is off: it failed ({str(error).strip().splitlines()[0][:200]}).")
+        seconds_left = _seconds(lambda: step(False)) * steps_left
+        if seconds_left < WORTH_LOWER_PRECISION_S:
+            return Trial(False, f"bf16 is off: the whole run takes only about {seconds_left:.0f} s.")
+        if problem := _disagreement(plain, lower):
+            return Trial(False, f"bf16 is off: {problem}.")
+        slow, fast = _alternate(lambda: step(False), lambda: step(True))
+    used = fast < slow * MARGIN
+    return Trial(
+        used,
+        f"bf16 is {'on' if used else 'off'}: a step takes {fast * 1000:.3g} ms in bf16 and {slow * 1000:.3g} ms in "
+        f"float32{'; the first loss agrees' if used else ''}.",
+    )
+
+
+def time_compilation(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_left: int) -> CompilationTrial:
+    """Time forward and backward with and without compilation. `step(call)` runs both with `call` as the model,
+    without an optimizer step. Weights, buffers, gradients and random numbers are restored."""
+    with _untouched(model):
+        seconds_left = _seconds(lambda: step(model)) * steps_left
+        if seconds_left < WORTH_COMPILING_S:
+            return CompilationTrial(
+                False, f"torch.compile is off: the whole run takes only about {seconds_left:.0f} s.", model
+            )
+        try:
+            call = compiled(model)
+            slow, fast = _alternate(lambda: step(model), lambda: step(call))
+        except Exception as error:  # the compiler can fail in any way on any model; the run does not depend on it
+            return CompilationTrial(False, f"torch.compile is off: {_why(error)}", model)
+    times = f"a step takes {fast * 1000:.3g} ms with and {slow * 1000:.3g} ms without compilation"
+    if fast < slow * MARGIN:
+        return CompilationTrial(True, f"torch.compile is on: {times}.", call)
+    return CompilationTrial(False, f"torch.compile is off: {times}.", model)
+
+
+def compiled(model: nn.Module) -> Callable[..., Any]:
+    """Return the model, compiled at its first call."""
+    import torch
+
+    model_call: Callable[..., Any] = torch.compile(model)
+    return model_call
+
+
+def _alternate(*steps: Callable[[], Any]) -> list[float]:
+    """Return the median time of each step in seconds.
+
+    The steps alternate, because the load of a machine and its clock rate change within seconds: timed one after the
+    other, equal steps were seen to differ by a factor of four.
+    """
+    took: list[list[float]] = [[] for _ in steps]
+    for turn in range(UNTIMED + TIMED):
+        for step, times in zip(steps, took, strict=True):
+            seconds = _once(step)
+            if turn >= UNTIMED:
+                times.append(seconds)
+    return [median(times) for times in took]
+
+
+def _seconds(step: Callable[[], Any]) -> float:
+    """Return a first estimate of the time of a step in seconds."""
+    return min(_once(step) for _ in range(UNTIMED + 1))
+
+
+def _once(step: Callable[[], Any]) -> float:
+    import torch
+
+    start = time.perf_counter()
+    step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _outcome(model: nn.Module, step: Callable[[bool], torch.Tensor], lower: bool) -> tuple[float, torch.Tensor]:
+    """Return the loss of a step and its gradient, as a vector of all weights on the CPU."""
+    import torch
+
+    with torch.random.fork_rng(_devices()):  # equal dropout masks in both precisions
+        loss = float(step(lower))
+    gradients: Sequence[torch.Tensor] = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    return loss, torch.cat([gradient.detach().float().cpu().flatten() for gradient in gradients])
+
+
+def _disagreement(plain: tuple[float, torch.Tensor], lower: tuple[float, torch.Tensor]) -> str:
+    """Return how the outcome in bf16 differs from that in float32, as the end of a sentence; "" if it agrees."""
+    import torch
+
+    (loss, gradient), (lower_loss, lower_gradient) = plain, lower
+    if not abs(lower_loss - loss) <= LOSS_TOLERANCE * abs(loss):  # also True for NaN
+        return f"the first loss is {lower_loss:.5g} in bf16 and {loss:.5g} in float32"
+    cosine = float(torch.cosine_similarity(gradient, lower_gradient, dim=0)) if gradient.shape else 1.0
+    if gradient.shape != lower_gradient.shape or not cosine >= LEAST_COSINE:
+        return f"the first gradients in bf16 and in float32 have a cosine similarity of only {cosine:.3g}"
+    return ""
+
+
+@contextmanager
+def _untouched(model: nn.Module) -> Iterator[None]:
+    """Context after which buffers, gradients and random numbers are as before."""
+    import torch
+
+    # Weights need no copy, as a trial takes no optimizer step; forward passes update the statistics of batch norms.
+    before = copy.deepcopy(dict(model.named_buffers()))
+    with torch.random.fork_rng(_devices()):
+        yield
+    with torch.no_grad():
+        for name, value in model.named_buffers():
+            value.copy_(before[name])
+    for weight in model.parameters():
+        weight.grad = None
+
+
+def _devices() -> list[int]:
+    """Return the GPUs whose random numbers a trial draws."""
+    import torch
+
+    return [torch.cuda.current_device()] if torch.cuda.is_available() else []
+
+
+def _why(error: Exception) -> str:
+    """Return the reason of a failed compilation as a sentence."""
+    text = f"{type(error).__name__}: {error}"
+    if "compiler" in text.lower() or "InvalidCxx" in text:
+        return "this machine has no C++ compiler, which torch.compile needs on a CPU."
+    return f"it failed ({text.strip().splitlines()[0][:200]})."
