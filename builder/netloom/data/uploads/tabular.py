@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
@@ -54,9 +54,11 @@ class Tabular(Reader):
 
     Attributes:
         asked: The questions, beside those for the sheet and the split column.
+        older_answers: The answers for uploads from before a question, so that their runs can be reproduced.
     """
 
     asked: tuple[Question, ...] = ()
+    older_answers: ClassVar[Mapping[str, Any]] = {"split": None}
     split_question = SPLIT
 
     @abstractmethod
@@ -166,8 +168,7 @@ class Tabular(Reader):
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         table, title = kept_table(folder), meta["title"]
-        # Uploads from before this question keep their split, so that runs can be reproduced.
-        options.setdefault("split", None) if "split" not in meta["options"] else None
+        options |= self._older(meta, options)
         chosen = check_options(options, self.of_table(table, options), title, repr(title[:60]))
         split = chosen.pop("split")
         parts = None if split is None else given_of(table[split], split)
@@ -180,6 +181,18 @@ class Tabular(Reader):
                 f"option split to {name!r}."
             )
         return raw
+
+    def _older(self, meta: UploadMeta, options: Answers) -> dict[str, Any]:
+        given = {*meta["options"], *options}
+        return {name: answer for name, answer in self.older_answers.items() if name not in given}
+
+    def stored_questions(self, folder: Path, meta: UploadMeta, options: Answers) -> list[Question]:
+        """Return the questions about a stored upload that a document can answer, with the answers as defaults."""
+        answers = {**options, **self._older(meta, options)}
+        return [
+            with_default(question, answers.get(question.name, question.default))
+            for question in self.of_table(kept_table(folder), answers)
+        ]
 
     def _table(self, source: Source, answers: Answers) -> pd.DataFrame:
         return self._read(source, answers)[0]

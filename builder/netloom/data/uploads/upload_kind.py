@@ -113,6 +113,7 @@ class Reader(ABC):
         kind: The kind of data, as in `DatasetInfo`.
         takes_large: Whether tables larger than memory can be read.
         target_question: The name of the question that asks for the target; "" if there is none.
+        asks_in_documents: Whether a project can answer the questions anew, such as with other columns to predict.
     """
 
     name: ClassVar[str]
@@ -121,6 +122,7 @@ class Reader(ABC):
     kind: ClassVar[str]
     takes_large: ClassVar[bool] = False
     target_question: ClassVar[str] = ""
+    asks_in_documents: ClassVar[bool] = False
 
     @abstractmethod
     def likely(self, source: Source) -> float:
@@ -161,6 +163,10 @@ class Reader(ABC):
         Raises:
             DataError: An option is invalid, or there is nothing to learn from.
         """
+
+    def stored_questions(self, folder: Path, meta: UploadMeta, options: Answers) -> list[Question]:
+        """Return the questions about a stored upload that a document can answer, with the answers as defaults."""
+        return []
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
         """Return an answer to every question: the given one, or the default.

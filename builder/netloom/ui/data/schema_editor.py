@@ -32,6 +32,7 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal
 from netloom.ui.components.widgets import draw
+from netloom.ui.data.import_options import import_options
 from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.target_picker import reading_edit, target_picker
@@ -78,6 +79,7 @@ def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prep
         if not info.builtin:
             target_picker(used, table_columns)
         _details(used, table_columns)
+    import_options(used)
     if data is not None:
         _fields(used, data, info)
     _split(used, data)

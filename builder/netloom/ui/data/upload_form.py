@@ -176,24 +176,26 @@ def _answers(key: str, inspection: FileInspection, reader: Reader) -> dict[str, 
     columns = st.columns(ACROSS)
     for place, question in enumerate(questions):
         with columns[place % ACROSS]:
-            answer = _ask(question, Key.ASK.of(key, reader.name, question.name))
+            answer = ask(question, key=Key.ASK.of(key, reader.name, question.name))
         if (answer is not None or question.optional) and answer != []:
             answers[question.name] = answer
     return answers
 
 
-def _ask(question: Question, key: str) -> Any:
+def ask(question: Question, **binding: Any) -> Any:
+    """Draw the widget of a question with its default, and return the answer; `binding` are its key and callback."""
     label, text, default = question.label, question.help or None, question.default
     if question.kind == "several":
-        return st.multiselect(label, question.choices, default, help=text, key=key)
+        chosen = list(default) if isinstance(default, (list, tuple)) else [default]
+        return st.multiselect(label, question.choices, chosen, help=text, **binding)
     if question.kind in ("choice", "switch"):
         choices: list[Any] = list(question.choices) if question.kind == "choice" else [True, False]
         if question.optional:
             choices = [None, *choices]
         index = choices.index(default) if default in choices else 0
-        return st.selectbox(label, choices, index, format_func=lambda one: _choice(one, question), help=text, key=key)
+        return st.selectbox(label, choices, index, format_func=lambda one: _choice(one, question), help=text, **binding)
     low, high = question.low, question.high
-    widget: dict[str, Any] = {"placeholder": question.empty, "help": text, "key": key}
+    widget: dict[str, Any] = {"placeholder": question.empty, "help": text, **binding}
     if question.kind == "whole":
         return st.number_input(label, int(low), int(high), default, step=1, **widget)
     return st.number_input(label, float(low), float(high), default, step=0.1, **widget)

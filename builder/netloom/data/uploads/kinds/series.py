@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from netloom.data.uploads.series_windows import numbers_of, parts_of_windows, re
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, no_number, numeric
 from netloom.data.uploads.upload_kind import Answers, Question
-from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +40,9 @@ class Series(Tabular):
     about = "A column of times and numeric columns: the next values are forecast from a window of past values."
     kind = "series"
     target_question = "target"
+    asks_in_documents = True
+    # Older uploads keep their windows and their naive forecast
+    older_answers: ClassVar = {"split": None, "reach_back": False, "period": None}
     asked = (
         Question("time", "Time column", "choice", "Orders the rows", optional=True, empty="rows are in order"),
         Question(
@@ -126,13 +127,6 @@ class Series(Tabular):
 
     def said(self, answers: Answers) -> str:
         return f"forecasts {_title(_listed(answers['target']))}"
-
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
-        # Uploads from before these questions keep their windows and their naive forecast
-        for name, value in (("reach_back", False), ("period", None)):
-            if name not in meta["options"]:
-                options.setdefault(name, value)
-        return super().raw(folder, meta, options)
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None

@@ -1,0 +1,48 @@
+"""The questions about an upload that a document can answer differently than when it was added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netloom.data.uploads import find_upload, has_upload, options_of
+from netloom.data.uploads.tabular import SPLIT
+from netloom.data.uploads.upload_kind import Question, readers
+from netloom.data.uploads.upload_meta import read_meta
+from netloom.document import DataChoice
+
+
+@dataclass(frozen=True)
+class ImportQuestions:
+    """Questions with their answers in a document as defaults; `target` is the name of that for the target."""
+
+    questions: tuple[Question, ...] = ()
+    target: str = ""
+
+    def with_targets(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the option that makes these columns the target."""
+        question = next(question for question in self.questions if question.name == self.target)
+        return {self.target: list(names) if question.kind == "several" else names[0]}
+
+    def with_split(self, column: str) -> dict[str, Any]:
+        """Return the option that splits by a column."""
+        return {SPLIT.name: column}
+
+
+def import_questions(choice: DataChoice, home: Path) -> ImportQuestions:
+    """Return the questions about the chosen data; none for built-in data and for kinds with settings of columns.
+
+    Raises:
+        DataError: The upload was removed.
+    """
+    if not has_upload(choice.dataset, home):
+        return ImportQuestions()
+    folder = find_upload(choice.dataset, home)
+    meta = read_meta(folder)
+    reader = readers().get(meta.get("reader", ""))
+    if reader is None or not reader.asks_in_documents:
+        return ImportQuestions()
+    options = options_of(meta["options"], choice)
+    return ImportQuestions(tuple(reader.stored_questions(folder, meta, options)), reader.target_question)
