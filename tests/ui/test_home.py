@@ -8,8 +8,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from netloom.store import Store
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.ui.home.filters import SIZES, GalleryFilters
+from netloom.ui.shell import tour
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,3 +50,32 @@ def test_sizes_divide_all_networks_and_tasks_exclude_architectures_without_data(
     regression = [item.name for item in items if GalleryFilters(task="Regression").accepts(item)]
     assert regression
     assert all(templates()[name].project.training.objective == "regression" for name in regression)
+
+
+def test_tour_is_offered_without_projects_and_can_be_dismissed_and_opened_again(app: AppTest, home: Path) -> None:
+    app.button(key="tour end").click().run()
+    assert not [button for button in app.button if button.key == "tour next"]
+    app.button(key="tour start").click().run()
+    app.button(key="tour next").click().run()
+    assert [row.name for row in Store(home).list_projects()] == ["Digits with a CNN"]
+    later = AppTest.from_file(str(ROOT / "pages" / "home.py"), default_timeout=60).run()
+    assert later.button(key="tour start").label == "Tour"
+
+
+@pytest.mark.parametrize(
+    ("page", "run_state", "hint"),
+    [
+        ("design", "", tour.DESIGN),
+        ("train", "", tour.READY),
+        ("train", "queued", tour.RUNNING),
+        ("train", "failed", tour.READY),
+        ("train", "finished", tour.TRAINED),
+        ("explain", "finished", tour.EXPLAINED),
+        ("explain", "", None),
+        ("data", "finished", None),
+    ],
+)
+def test_tour_leads_from_the_network_over_its_curve_to_an_explanation(
+    page: str, run_state: str, hint: tour.Hint | None
+) -> None:
+    assert tour.hint_of(page, run_state) is hint

@@ -22,8 +22,21 @@ from netloom.ui.home.state import HomeState, Key
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import offer_recovery
+from netloom.ui.shell.tour import offer_tour
 
 T = TypeVar("T")
+# Rows of as many cards as fit; on a narrow screen, the first cards are one row that scrolls, and all are a list.
+CARDS = """<style>
+[class*=st-key-cards] { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(max(205px, 22%), 1fr)); }
+[class*=st-key-cards] > [data-testid=stLayoutWrapper] { height: 100%; }
+[class*=st-key-cards] > [data-testid=stLayoutWrapper] > .stVerticalBlock > :last-child { margin-top: auto; }
+@media (max-width: 640px) {
+  [class*=st-key-cards-first] { grid-template-columns: none; grid-auto-flow: column; grid-auto-columns: 74%;
+    overflow-x: auto; scroll-snap-type: x proximity; padding-bottom: 0.5rem; }
+  [class*=st-key-cards-first] > * { scroll-snap-align: start; }
+}
+</style>"""
 # The number of cards before a click on Show all: rows of four.
 RECENT_SHOWN, TEMPLATES_SHOWN, ARCHITECTURES_SHOWN = 4, 8, 4
 
@@ -32,10 +45,12 @@ def page(store: Store) -> None:
     """Draw the Home page."""
     st.title("Netloom")
     st.markdown("Build neural networks, train them, explain their predictions and export them as plain PyTorch.")
+    st.html(CARDS)
     lost = offer_recovery(store)
     shared_project(store, _open)
-    _new_project(store)
     projects = store.list_projects(limit=12)
+    offer_tour(store, first_visit=not projects and not lost)
+    _new_project(store)
     if projects or not lost:
         _recent(store, projects)
     _gallery(store)
@@ -55,19 +70,13 @@ def _new_project(store: Store) -> None:
         import_button(store, _open)
 
 
-def _grid(count: int) -> list[DeltaGenerator]:
-    """Return columns for cards, four per row."""
-    rows = [st.columns(4) for _ in range(0, count, 4)]
-    return [column for row in rows for column in row][:count]
-
-
 def _recent(store: Store, rows: list[ProjectRow]) -> None:
     st.subheader("Recent projects")
     if not rows:
         st.caption("No projects yet. Start with a template below or with an empty canvas.")
         return
-    for column, row in _shown(rows, RECENT_SHOWN, "recent projects", filtered=False):
-        with column, st.container(border=True, height="stretch"):
+    for place, row in _shown(rows, RECENT_SHOWN, "recent projects", filtered=False):
+        with place, st.container(border=True, height="stretch"):
             project = _loaded(store, row)
             if project is None:
                 if st.button("Older versions", key=Key.OLDER.of(row.id), width="stretch"):
@@ -76,11 +85,11 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
             st.image(picture(project.main_network), width="stretch", alt="Graph of the network")
             st.markdown(f"**{escape(row.name)}**")
             st.caption(f"{len(project.main_network.nodes)} layers · {ago(row.updated_at)}")
-            left, right = st.columns([3, 1])
-            if left.button("Open", key=Key.OPEN.of(row.id), width="stretch"):
-                _open(row.id)
-            with right.popover("", icon=":material/more_horiz:", help="More"):
-                project_menu(store, row, project)
+            with st.container(horizontal=True):
+                if st.button("Open", key=Key.OPEN.of(row.id), width="stretch"):
+                    _open(row.id)
+                with st.popover("", icon=":material/more_horiz:", help="More"):
+                    project_menu(store, row, project)
 
 
 def _loaded(store: Store, row: ProjectRow) -> Project | None:
@@ -100,17 +109,17 @@ def _gallery(store: Store) -> None:
     filters = _filters(every, published)
     filtered = filters != GalleryFilters()
     visible = [item for item in every if filters.accepts(item)]
-    for column, template in _shown(visible, TEMPLATES_SHOWN, "templates", filtered=filtered):
-        _card(store, column, template, f"{template.topic} · {template.summary}")
+    for place, template in _shown(visible, TEMPLATES_SHOWN, "templates", filtered=filtered):
+        _card(store, place, template, f"{template.topic} · {template.summary}")
     st.subheader("Published architectures")
     st.caption(
         "With exactly the published numbers of parameters, without data: upload your own, or explore the layers."
     )
     matching = [item for item in published if filters.accepts(item)]
-    for column, architecture in _shown(matching, ARCHITECTURES_SHOWN, "architectures", filtered=filtered):
+    for place, architecture in _shown(matching, ARCHITECTURES_SHOWN, "architectures", filtered=filtered):
         _card(
             store,
-            column,
+            place,
             architecture,
             f"{architecture.year} · {count(architecture.parameters)} parameters · {architecture.summary}",
         )
@@ -129,21 +138,24 @@ def _filters(every: list[Template], published: list[Architecture]) -> GalleryFil
 
 
 def _shown(items: list[T], first: int, name: str, *, filtered: bool) -> list[tuple[DeltaGenerator, T]]:
-    """Return columns for the cards: all of them for a filter or after a click, otherwise the first ones."""
+    """Return the place of each card: of all of them for a filter or after a click, otherwise of the first ones, which a
+    narrow screen shows in one row."""
     if not items:
         st.caption("None matches the filters.")
         return []
     state = HomeState.current()
-    if not filtered and len(items) > first and name not in state.expanded:
+    few = not filtered and name not in state.expanded
+    if few and len(items) > first:
         if st.button(f"Show all {len(items)} {name}", key=Key.SHOW_ALL.of(name)):
             state.expanded = (*state.expanded, name)
             st.rerun()
         items = items[:first]
-    return list(zip(_grid(len(items)), items, strict=True))
+    grid = st.container(key=(Key.FEW_CARDS if few else Key.ALL_CARDS).of(name))
+    return [(grid, item) for item in items]
 
 
-def _card(store: Store, column: DeltaGenerator, begin: Template | Architecture, text: str) -> None:
-    with column, st.container(border=True, height="stretch"):
+def _card(store: Store, place: DeltaGenerator, begin: Template | Architecture, text: str) -> None:
+    with place, st.container(border=True, height="stretch"):
         st.image(picture(begin.project.main_network), width="stretch", alt="Graph of the network")
         st.markdown(f"**{begin.title}**")
         st.caption(text)

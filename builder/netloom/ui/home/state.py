@@ -27,8 +27,10 @@ class HomeState(PageState):
 class Key(WidgetKey):
     """The keys of the home page's widgets."""
 
+    ALL_CARDS = "cards all"
     COPY = "copy"
     DELETE = "delete"
+    FEW_CARDS = "cards first"
     IMPORT_FILE = "model file"
     IMPORT_OPEN = "open what was brought"
     NAME = "name"

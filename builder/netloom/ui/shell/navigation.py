@@ -11,7 +11,7 @@ import streamlit as st
 
 from netloom.core.app_files import app_folder
 from netloom.ui.components.style import page_style
-from netloom.ui.shell import notifications, session
+from netloom.ui.shell import notifications, session, tour
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, keep_callback_errors
 from netloom.ui.shell.streamlit_internals import StopException, main_script
@@ -48,6 +48,7 @@ def navigate() -> None:
         with guard():
             try:
                 in_background(partial(_import, name), "Loading …")
+                tour.hint(name)
                 chosen.run()
             except StopException:  # the page ended itself with st.stop
                 notifications.watch(session.store())

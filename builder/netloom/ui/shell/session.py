@@ -15,7 +15,7 @@ from netloom.editing.server import close, live, restart, store
 from netloom.store import Store, StoreError
 from netloom.ui.shell.state import Query, TabState
 
-__all__ = ["Closed", "choose", "chosen_run", "current", "forget", "live", "restart", "store", "warm"]
+__all__ = ["Closed", "choose", "chosen_project", "chosen_run", "current", "forget", "live", "restart", "store", "warm"]
 
 NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
 # Modules that the first page does not need: those that torch loads at the first shape inference of a convolution, such
@@ -48,6 +48,11 @@ def choose(project_id: str, run_id: str | None = None) -> None:
     """Select the project, and optionally the run, that the pages show."""
     tab = TabState.current()
     tab.project, tab.run = project_id, run_id
+
+
+def chosen_project() -> str:
+    """Return the selected project; "" before a page has selected one."""
+    return TabState.current().project
 
 
 def chosen_run() -> str | None:

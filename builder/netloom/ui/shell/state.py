@@ -46,15 +46,26 @@ class JobState(PageState):
     cancelled: str = ""
 
 
+@dataclass
+class TourState(PageState):
+    """The tour: the project that it trains, and whether its card was dismissed or opened again by the user."""
+
+    project: str = ""
+    card: bool | None = None
+
+
 class Key(WidgetKey):
     """The keys of the shell's widgets."""
 
     CANCEL_JOB = "cancel job"
-    RESTART_JOB = "restart job"
-
     NOTICE_WATCH = "notice watch"
     REBUILD = "rebuild runs"
+    RESTART_JOB = "restart job"
     RESTORE = "restore"
+    TOUR = "tour"
+    TOUR_END = "tour end"
+    TOUR_NEXT = "tour next"
+    TOUR_START = "tour start"
 
 
 class Query(StrEnum):
