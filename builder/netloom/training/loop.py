@@ -25,7 +25,7 @@ from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
 from netloom.training.precision import Precision
 from netloom.training.running_loss import RunningLoss
-from netloom.training.speed_trials import Trial, compiled, time_compilation, time_precision
+from netloom.training.speed_trials import Trial, compiled, time_compilation, time_precision, why_not_lower
 from netloom.training.trainer import Callback, Trainer
 
 if TYPE_CHECKING:
@@ -232,7 +232,8 @@ class SupervisedTrainer(Trainer):
                 self.precision = precisions[lower]
                 return self.compute_gradients(self.model, *batch)
 
-            trial = time_precision(self.model, step, steps_left)
+            problem = why_not_lower(self.device)
+            trial = Trial(False, problem) if problem else time_precision(self.model, step, steps_left)
             self.chosen_precision = "bf16" if trial.used else "float32"
             self.end_trial("precision", trial)
         self.precision = Precision(self.chosen_precision, self.device)

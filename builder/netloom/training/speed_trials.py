@@ -4,6 +4,7 @@ faster there; a message in the log of the run gives the times."""
 from __future__ import annotations
 
 import copy
+import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -52,13 +53,13 @@ def time_precision(model: nn.Module, step: Callable[[bool], torch.Tensor], steps
     Weights, buffers, gradients and random numbers are restored.
     """
     with _untouched(model):
+        seconds_left = _seconds(lambda: step(False)) * steps_left
+        if seconds_left < WORTH_LOWER_PRECISION_S:
+            return Trial(False, f"bf16 is off: the whole run takes only about {seconds_left:.0f} s.")
         try:
             plain, lower = _outcome(model, step, lower=False), _outcome(model, step, lower=True)
         except RuntimeError as error:  # an operation of the network has no kernel for bf16
             return Trial(False, f"bf16 is off: it failed ({str(error).strip().splitlines()[0][:200]}).")
-        seconds_left = _seconds(lambda: step(False)) * steps_left
-        if seconds_left < WORTH_LOWER_PRECISION_S:
-            return Trial(False, f"bf16 is off: the whole run takes only about {seconds_left:.0f} s.")
         if problem := _disagreement(plain, lower):
             return Trial(False, f"bf16 is off: {problem}.")
         slow, fast = _alternate(lambda: step(False), lambda: step(True))
@@ -68,6 +69,17 @@ def time_precision(model: nn.Module, step: Callable[[bool], torch.Tensor], steps
         f"bf16 is {'on' if used else 'off'}: a step takes {fast * 1000:.3g} ms in bf16 and {slow * 1000:.3g} ms in "
         f"float32{'; the first loss agrees' if used else ''}.",
     )
+
+
+def why_not_lower(device: str) -> str:
+    """Return why bf16 cannot be faster on a device, as a sentence; "" if a trial has to find out."""
+    import torch
+
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    if device == "cpu" and is_x86 and not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        # Measured on a processor with AVX2: a product of matrices takes 30 times as long as in float32.
+        return "bf16 is off: this processor has no AVX-512 instructions, without which bf16 is slower than float32."
+    return ""
 
 
 def time_compilation(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_left: int) -> CompilationTrial:
