@@ -32,6 +32,7 @@ TITLES = {
     "scenes_labels": "Base rate",
     "diabetes": "Training mean",
     "sine": "Last value",
+    "station_dlinear": "Seasonal naive, period 24",
     "shapes_two_outputs": "Majority class, Training mean",
     "tales": "Bigram",
     "requests_tagger": "Most frequent tag of each word",

@@ -34,7 +34,7 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("tokens",), "next_token"): ("tales", "tales_gpt"),
     (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
     (("tokens", "tokens"), "number"): ("ratings_ncf",),
-    (("sequence",), "number"): ("sine_tcn", "sine"),
+    (("sequence",), "number"): ("sine_tcn", "sine", "station_dlinear"),
     (("sequence",), "class"): ("sine_tcn", "spoken_gru"),
     (("sequence",), "labels"): ("sine_tcn",),
     (("sequence", "sequence"), "class"): ("molecules_gcn",),
@@ -68,6 +68,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
     ),
     "sine_tcn": ("Causal convolutions", "Causal convolutions whose receptive field grows with each layer"),
     "sine": ("GRU", "Reads the series step by step with a recurrent network"),
+    "station_dlinear": ("DLinear", "A linear forecast of the trend and one of the remainder, for each series alone"),
     "molecules_gcn": ("Graph network", "Two graph convolutions over neighboring atoms"),
     "spoken_cnn": ("Spectrogram and convolutions", "A log-mel spectrogram and convolutions"),
     "spoken_gru": ("Recurrent network", "A log-mel spectrogram and a bidirectional GRU"),
@@ -127,7 +128,11 @@ def fit(project: Project, choice: DataChoice, name: str, home: Path | None = Non
     ]
     try:
         project = apply(project, {"kind": "batch", "edits": edits})
-        edits = [*reading_edits(project, data_schema), *_spectrogram_edits(project, data_schema, rate)]
+        edits = [
+            *reading_edits(project, data_schema),
+            *_spectrogram_edits(project, data_schema, rate),
+            *_horizon_edits(project, data_schema),
+        ]
         return with_fixes(apply(project, {"kind": "batch", "edits": edits}), data_schema, _is_wrong)
     except EditError:
         return None
@@ -178,3 +183,35 @@ def _spectrogram_edits(project: Project, schema: Schema, rate: int) -> list[Edit
         {"kind": "set", "network": project.main, "node": key, "params": {"hop": hop, "window": window, "rate": rate}},
         {"kind": "set", "network": project.main, "node": picture, "params": {"shape": [1, steps, bands]}},
     ]
+
+
+def _horizon_edits(project: Project, schema: Schema) -> list[Edit]:
+    """Return edits that adapt a network that forecasts each channel alone, such as DLinear, to series and horizon.
+
+    Its steps are on the last axis, which a Flatten before the Output reads, and a Slice takes the series to forecast
+    from the channels, of which they are the first.
+    """
+    forecast, network = schema.target.forecast, project.main_network
+    if forecast is None:
+        return []
+    before = {edge.target.partition(".")[0]: set[str]() for edge in network.edges}
+    for edge in network.edges:
+        before[edge.target.partition(".")[0]].add(edge.source.partition(".")[0])
+    (flat,) = before.get(next(iter(network.order("Output")), ""), set()) or {""}
+    if flat not in network.nodes or network.nodes[flat].type != "Flatten":
+        return []
+    linear, pending, slices = set[str](), [flat], set[str]()
+    while pending:
+        for key in before.get(pending.pop(), ()):
+            if network.nodes[key].type == "Linear":
+                linear.add(key)
+            else:
+                pending.append(key)
+    pending = list(linear)
+    while pending:
+        for key in before.get(pending.pop(), ()):
+            slices |= {key} if network.nodes[key].type == "Slice" else set()
+            pending.append(key)
+    changes = {key: {"units": forecast.horizon} for key in linear}
+    changes |= {key: {"end": len(forecast.series)} for key in slices}
+    return [{"kind": "set", "network": project.main, "node": key, "params": change} for key, change in changes.items()]
