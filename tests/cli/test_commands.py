@@ -152,6 +152,11 @@ def test_data_list_and_show(console: Console) -> None:
     rows = console("data", "list", "--json").value
     assert {"digits", "intents", "tales", "sine"} <= {row["name"] for row in rows}
     assert "Handwritten digits" in console("data", "list").out
+    digits = console("data", "list", "--search", "uci", "--kind", "image", "--size", "medium", "--json").value
+    assert [(row["name"], row["rows"]) for row in digits] == [("digits", 1797)]
+    refused = console("data", "list", "--task", "clasification")
+    assert refused.code == 2
+    assert "segmentation" in refused.err
     for name in {(row["kind"], row["task"]): row["name"] for row in rows}.values():
         value = console("data", "show", name, "--json")
         assert value.code == 0

@@ -50,6 +50,7 @@ def test_documented_builtin_datasets_are_listed() -> None:
 
 def shapes_and_dtypes_match_the_schema(name: str) -> None:
     data = _data(name)
+    assert len(data.raw) == builtin()[name].example_count
     dataset_schema = schema(DataChoice(dataset=name))
     assert dataset_schema == data.schema
     assert (data.masks is not None) == (name == "shapes")

@@ -329,3 +329,31 @@ def test_starters_read_sounds_of_any_rate_as_spectrograms(home: Path, rate: int)
     assert "fields" not in cnn.data.options
     assert gru.data.options["fields"] == {"sound": {"sound": "log-mel"}}
     assert analyse(gru, schema(gru.data, home)).issues == []
+
+
+def test_datasets_are_found_by_text_type_task_and_size_and_the_selected_one_stays(home: Path) -> None:
+    app = open_section("Overview")
+    title = app.subheader[0].value
+
+    def listed() -> list[str]:
+        radios = [radio for radio in app.radio if radio.key == Key.DATASETS]
+        return [label.replace("\\", "").partition(" :")[0] for label in radios[0].options] if radios else []
+
+    every = listed()
+    app.text_input(key=Key.FILTER_TEXT).set_value("UCI").run()
+    assert listed() == ["Handwritten digits (UCI digits)", "Breast cancer (UCI WDBC)", "Wine (UCI Wine)"]
+    app.selectbox(key=Key.FILTER_KIND).set_value("table")
+    app.selectbox(key=Key.FILTER_SIZE).set_value("medium").run()
+    assert not listed()
+    assert app.subheader[0].value == title
+    app.text_input(key=Key.FILTER_TEXT).set_value("")
+    app.selectbox(key=Key.FILTER_TASK).set_value("regression").run()
+    assert listed() == ["Movie ratings"]
+    app.radio(key=Key.DATASETS).set_value("ratings").run()
+    assert app.subheader[0].value == "Movie ratings"
+    for key in (Key.FILTER_KIND, Key.FILTER_SIZE, Key.FILTER_TASK):
+        app.selectbox(key=key).set_value("")
+    app.run()
+    assert not app.exception
+    assert listed() == every
+    assert app.radio(key=Key.DATASETS).value == "ratings"

@@ -28,6 +28,8 @@ class Dataset(BaseModel, ABC):
     summary: ClassVar[str]
     # The name under which others know the data, such as in scikit-learn or at UCI.
     known_as: ClassVar[str] = ""
+    # The number of rows with the default options, so that a list need not read the data.
+    example_count: ClassVar[int]
 
     @abstractmethod
     def read(self) -> RawDataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from netloom.cli.commands.data_add import add_arguments, add_data
 from netloom.cli.commands.data_report import add_report_arguments, report_data
 from netloom.cli.commands.data_set import add_set_arguments, set_data
 from netloom.cli.text import number, short, table
+from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -28,7 +30,13 @@ class Data(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|add|show|set|report", required=True)
-        add_action(actions, "list", "list built-in and added datasets")
+        listed = add_action(actions, "list", "list built-in and added datasets")
+        listed.add_argument("--search", metavar="TEXT", default="", help="words in title, well-known name or columns")
+        listed.add_argument("--kind", metavar="KIND", default="", help="kind of data, such as image, table or text")
+        listed.add_argument("--task", metavar="TASK", default="", help="task, such as classification")
+        listed.add_argument(
+            "--size", choices=("small", "medium", "large"), default="", help="below 1,000, below 10,000, or more rows"
+        )
         add_arguments(add_action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
         show = add_action(actions, "show", "show a dataset's fields, target, classes and columns")
         show.add_argument("name", metavar="NAME", help="built-in name, or id or name of an added dataset")
@@ -43,12 +51,23 @@ class Data(Command):
 
 def _list(arguments: Namespace, context: Context) -> int:
     from netloom.data import datasets
+    from netloom.data.dataset_search import DatasetSearch
 
-    infos = datasets(context.home)
-    header = ("name", "kind", "task", "title", "summary")
-    rows = [(item.name, item.kind, item.task, short(item.title, 40), item.summary) for item in infos]
+    wanted = DatasetSearch(arguments.search, arguments.kind, arguments.task, arguments.size)
+    every = datasets(context.home)
+    _check("--kind", wanted.kind, [info.kind for info in every])
+    _check("--task", wanted.task, [info.task for info in every])
+    infos = [info for info in every if wanted.accepts(info)]
+    header = ("name", "kind", "task", "rows", "title", "summary")
+    rows = [(item.name, item.kind, item.task, item.rows or "", short(item.label, 40), item.summary) for item in infos]
     context.answer([asdict(item) for item in infos], table(header, rows))
     return 0
+
+
+def _check(option: str, value: str, known: Iterable[str]) -> None:
+    if value and value not in known:
+        names = ", ".join(sorted(set(known) - {""}))
+        raise UsageError(f"{option}: no dataset has {value!r}. Choose one of {names}.")
 
 
 def _show(arguments: Namespace, context: Context) -> int:

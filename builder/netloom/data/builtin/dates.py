@@ -41,6 +41,7 @@ class Dates(Dataset):
     """
 
     name = "dates"
+    example_count = 2500
     title = "Dates in words"
     kind = "text"
     task = "seq2seq"

@@ -14,6 +14,7 @@ class CartPole(Environment):
     """A pole on a cart, https://gymnasium.farama.org/environments/classic_control/cart_pole/."""
 
     name = "cartpole"
+    example_count = 2000
     title = "CartPole"
     summary = "Push a cart left or right to balance the pole on it. The reward is 1 per step"
     gymnasium = "CartPole-v1"
@@ -35,6 +36,7 @@ class Acrobot(Environment):
     """Two links that hang from a joint, https://gymnasium.farama.org/environments/classic_control/acrobot/."""
 
     name = "acrobot"
+    example_count = 2000
     title = "Acrobot"
     summary = "Drive the joint between two links until the tip swings above the line. The reward is −1 per step"
     gymnasium = "Acrobot-v1"
@@ -57,6 +59,7 @@ class MountainCar(Environment):
     """A car in a valley, https://gymnasium.farama.org/environments/classic_control/mountain_car/."""
 
     name = "mountain_car"
+    example_count = 2000
     title = "MountainCar"
     summary = "An underpowered car gains momentum to climb a hill. The reward is −1 per step"
     gymnasium = "MountainCar-v0"
@@ -75,6 +78,7 @@ class FrozenLake(Environment):
     """
 
     name = "frozen_lake"
+    example_count = 2000
     title = "FrozenLake"
     summary = "Walk across a 4 × 4 grid of ice to the goal in the opposite corner, around four holes"
     gymnasium = "FrozenLake-v1"

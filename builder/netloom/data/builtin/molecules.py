@@ -17,6 +17,7 @@ class Molecules(Dataset):
     """Synthetic molecules. A molecule is reactive if an N is bonded to an O; each has two of both."""
 
     name = "molecules"
+    example_count = 1500
     title = "Synthetic molecules"
     kind = "graph"
     task = "classification"

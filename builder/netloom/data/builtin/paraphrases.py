@@ -62,6 +62,7 @@ class Paraphrases(Dataset):
     """
 
     name = "paraphrases"
+    example_count = 4000
     title = "Paraphrases of requests"
     kind = "text"
     task = "classification"

@@ -23,6 +23,7 @@ class Parts(Dataset):
     """
 
     name = "parts"
+    example_count = 2400
     title = "Machine parts"
     kind = "image"
     task = "classification"
@@ -54,6 +55,7 @@ class SameDigits(Dataset):
     """Two handwritten digits. Pairs are sampled within pools, and each pool is in a single part of the split."""
 
     name = "same_digits"
+    example_count = 3000
     title = "Digit pairs"
     kind = "image"
     task = "classification"

@@ -26,6 +26,7 @@ class Spirals(Dataset):
     """Two interleaved spirals."""
 
     name = "spirals"
+    example_count = 1000
     title = "Two spirals"
     kind = "table"
     task = "classification"
@@ -48,6 +49,7 @@ class Moons(Dataset):
     """Two interleaved half moons."""
 
     name = "moons"
+    example_count = 1000
     title = "Two moons"
     known_as = "make_moons"
     kind = "table"
@@ -70,6 +72,7 @@ class Circles(Dataset):
     """Two concentric circles."""
 
     name = "circles"
+    example_count = 1000
     title = "Two circles"
     known_as = "make_circles"
     kind = "table"

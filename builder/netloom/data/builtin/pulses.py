@@ -17,6 +17,7 @@ class Pulses(Dataset):
     """Windows of a pulse signal; some contain an anomaly."""
 
     name = "pulses"
+    example_count = 1200
     title = "Pulses with anomalies"
     kind = "series"
     task = "anomaly_detection"

@@ -16,6 +16,7 @@ class Ratings(Dataset):
     """Ratings by a latent factor model with a few factors per user and film."""
 
     name = "ratings"
+    example_count = 5000
     title = "Movie ratings"
     kind = "table"
     task = "regression"
@@ -55,6 +56,7 @@ class Clicks(Dataset):
     """Clicks on advertisements, which depend a little on single columns and mainly on pairs of them."""
 
     name = "clicks"
+    example_count = 6000
     title = "Ad clicks"
     kind = "table"
     task = "classification"

@@ -88,6 +88,7 @@ class Requests(Dataset):
     """
 
     name = "requests"
+    example_count = 2000
     title = "Requests with entities"
     kind = "text"
     task = "tagging"
@@ -128,6 +129,7 @@ class Commands(Requests):
     """The same requests with their intents."""
 
     name = "commands"
+    example_count = 2000
     title = "Requests with intents and entities"
     task = "class_and_tags"
     summary = "Requests to an assistant: predict the intent, and tag times, dates, places and persons"

@@ -52,6 +52,7 @@ class Reviews(Dataset):
     but was dull"."""
 
     name = "reviews"
+    example_count = 2400
     title = "Reviews"
     kind = "text"
     task = "classification"

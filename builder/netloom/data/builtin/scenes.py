@@ -18,6 +18,7 @@ class Scenes(Shapes):
     """Zero to three different shapes per image, each of which is a label. They can touch."""
 
     name = "scenes"
+    example_count = 2400
     title = "Scenes of several shapes"
     task = "multi_label"
     summary = "Drawn images with none, one or several shapes: predict which shapes they contain"
@@ -52,6 +53,7 @@ class ShapeFacts(Shapes):
     """Images of one shape with two targets: the shape, and its share of the image."""
 
     name = "shape_facts"
+    example_count = 2000
     title = "Shapes with their size"
     task = "several_outputs"
     summary = "Drawn shapes on a noisy background: predict the shape, and the percentage of the image that it covers"

@@ -42,6 +42,7 @@ class Digits(Dataset):
     """1,797 handwritten digits of 8×8 pixels. https://archive.ics.uci.edu/dataset/80"""
 
     name = "digits"
+    example_count = 1797
     title = "Handwritten digits"
     known_as = "UCI digits"
     kind = "image"
@@ -65,6 +66,7 @@ class BreastCancer(Dataset):
     """569 tumours by 30 measurements of their cells. https://archive.ics.uci.edu/dataset/17"""
 
     name = "breast_cancer"
+    example_count = 569
     title = "Breast cancer"
     known_as = "UCI WDBC"
     kind = "table"
@@ -89,6 +91,7 @@ class Wine(Dataset):
     """178 wines by 13 measurements. https://archive.ics.uci.edu/dataset/109"""
 
     name = "wine"
+    example_count = 178
     title = "Wine"
     known_as = "UCI Wine"
     kind = "table"
@@ -111,6 +114,7 @@ class Diabetes(Dataset):
     """442 patients by 10 measurements. https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html"""
 
     name = "diabetes"
+    example_count = 442
     title = "Diabetes"
     known_as = "scikit-learn diabetes"
     kind = "table"

@@ -14,6 +14,7 @@ class Sine(Dataset):
     """Two sines with noise; the target is the next value after the window."""
 
     name = "sine"
+    example_count = 1500
     title = "Noisy sine"
     kind = "series"
     task = "regression"

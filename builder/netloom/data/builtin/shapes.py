@@ -18,6 +18,7 @@ class Shapes(Dataset):
     """One shape, which is the label, and one small bright dot, which is irrelevant."""
 
     name = "shapes"
+    example_count = 1200
     title = "Shapes with known masks"
     kind = "image"
     task = "classification"
@@ -75,6 +76,7 @@ class ShapeMasks(Shapes):
     """The same images with a class for every pixel."""
 
     name = "shape_masks"
+    example_count = 1200
     title = "Shapes with pixel labels"
     task = "segmentation"
     summary = "Drawn shapes on a noisy background, with a decoy: predict the shape of each pixel"

@@ -29,6 +29,7 @@ class Spoken(Dataset):
     """Ten digits, each with a random voice, speed and noise."""
 
     name = "spoken"
+    example_count = 600
     title = "Spoken digits"
     kind = "audio"
     task = "classification"

@@ -23,6 +23,7 @@ class Intents(Dataset):
     """Utterances to an assistant, and their intents."""
 
     name = "intents"
+    example_count = 3391
     title = "Intents"
     kind = "text"
     task = "classification"
@@ -46,6 +47,7 @@ class Tales(Dataset):
     """Short tales as sequences of characters."""
 
     name = "tales"
+    example_count = 969
     title = "Tales"
     kind = "text"
     task = "language_modelling"

@@ -44,7 +44,15 @@ def with_dataset_id(project: Project, home: Path) -> Project:
 def datasets(home: Path | None = None) -> list[DatasetInfo]:
     """Return the built-in datasets, then the uploads."""
     bundled = [
-        DatasetInfo(dataset.name, dataset.title, dataset.kind, dataset.task, dataset.summary, known_as=dataset.known_as)
+        DatasetInfo(
+            dataset.name,
+            dataset.title,
+            dataset.kind,
+            dataset.task,
+            dataset.summary,
+            dataset.example_count,
+            known_as=dataset.known_as,
+        )
         for dataset in builtin().values()
     ]
     return bundled + uploaded(home or default_home())

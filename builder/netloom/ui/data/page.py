@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -11,6 +11,7 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove
+from netloom.data.dataset_search import SIZE_TITLES, DatasetSearch
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.dataset_card import card, findings, markdown, summary
 from netloom.data.quality.reach_back import reach_back_note
@@ -19,6 +20,7 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError
 from netloom.jobs.data_quality import DatasetStatistics
 from netloom.store import Store
+from netloom.tasks import task, tasks
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.forms import data_edit
 from netloom.ui.components.page_state import set_value, value_of
@@ -49,6 +51,12 @@ PURPOSES = {
     AUGMENT: "Random changes of the training rows against overfitting.",
     CARD: "Dataset card: this data on one page, to download.",
 }
+# On a narrow screen, the list is above the dataset: it scrolls, so that the dataset is in view.
+LIST = """<style>
+@media (max-width: 640px) {
+  .st-key-dataset-list { max-height: 14rem; overflow-y: auto; }
+}
+</style>"""
 ROWS, REMARKS = 60, 3  # shown in the overview
 
 
@@ -65,20 +73,50 @@ def page(store: Store, live: Live | None) -> None:
 
 
 def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
-    """Return the dataset that is selected in the list, or that another part of the app has requested since."""
-    state, names = DataState.current(), list(infos)
+    """Return the dataset that is selected in the list, or that another part of the app has requested since.
+
+    A selected dataset that the filters exclude remains on the page.
+    """
+    state = DataState.current()
     wanted_name = used if state.dataset is None else state.dataset
-    if value_of(Key.DATASETS) not in infos or wanted_name != state.drawn:
-        set_value(Key.DATASETS, wanted_name if wanted_name in infos else names[0])
+    if wanted_name not in infos:
+        wanted_name = next(iter(infos))
+    search = _search(list(infos.values()))
+    names = [name for name, info in infos.items() if search.accepts(info)]
+    if not names:
+        st.caption("None matches the filters.")
+        return wanted_name
+    if value_of(Key.DATASETS) not in names or wanted_name != state.drawn:
+        set_value(Key.DATASETS, wanted_name if wanted_name in names else None)
     labels = unique_labels({key: info.label for key, info in infos.items()})
-    name: str = st.radio(
-        "Datasets",
-        names,
-        format_func=lambda key: escape(labels[key]) + (" :material/check_circle:" if key == used else ""),
-        key=Key.DATASETS,
-    )
-    state.dataset = state.drawn = name
-    return name
+    with st.container(key=Key.DATASET_LIST):
+        name: str | None = st.radio(
+            "Datasets",
+            names,
+            index=None,
+            format_func=lambda key: escape(labels[key]) + (" :material/check_circle:" if key == used else ""),
+            key=Key.DATASETS,
+        )
+    state.dataset = state.drawn = name or wanted_name
+    return state.dataset
+
+
+def _search(infos: Sequence[DatasetInfo]) -> DatasetSearch:
+    """Draw the search field, and the filters by type, task and size in a popover."""
+    st.html(LIST)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input("Search", placeholder="Name or column", key=Key.FILTER_TEXT)
+        with st.popover("Filter", icon=":material/filter_list:"):
+            kinds = list(dict.fromkeys(info.kind for info in infos if info.kind))
+            names = {info.task: task(info.task).title for info in infos if info.task in tasks()}
+            kind = _filter("Type", {kind: kind.capitalize() for kind in kinds}, Key.FILTER_KIND)
+            objective = _filter("Task", names, Key.FILTER_TASK)
+            size = _filter("Size", SIZE_TITLES, Key.FILTER_SIZE)
+    return DatasetSearch(text, kind, objective, size)
+
+
+def _filter(label: str, titles: Mapping[str, str], key: Key) -> str:
+    return st.selectbox(label, ["", *titles], format_func=lambda name: titles.get(name, "All"), key=key)
 
 
 def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
