@@ -147,7 +147,7 @@ def test_runs_are_compared_by_hyperparameter_columns_conditions_and_groups(store
     table = app.dataframe[0].value
     assert list(table["Title"]) == ["Moons 3", "Moons 2", "Moons"], "automatic names are unique"
     assert list(table["Learning rate"]) == [0.001, 0.01, 0.1]
-    assert list(table["Optimizer"]) == ["adam", "adam", "sgd"]
+    assert list(table["Optimizer"]) == ["Adam", "Adam", "SGD with momentum"]
     assert list(table["Accuracy (test)"]) == [0.25, 0.75, 0.5]
     app.session_state[str(app.dataframe[0].key)] = {"selection": {"rows": [1], "columns": [], "cells": []}}
     app.run()
@@ -162,8 +162,8 @@ def test_runs_are_compared_by_hyperparameter_columns_conditions_and_groups(store
     next(item for item in app.selectbox if item.label == "Group by").select("training.optimizer").run()
     assert not app.exception
     groups = app.dataframe[0].value.set_index("Optimizer")
-    assert list(groups.loc["adam"]) == [2, "0.5 ± 0.35"]
-    assert list(groups.loc["sgd"]) == [1, "0.5"]
+    assert list(groups.loc["Adam"]) == [2, "0.5 ± 0.35"]
+    assert list(groups.loc["SGD with momentum"]) == [1, "0.5"]
 
 
 def selected_titles(app: AppTest) -> list[str]:

@@ -8,9 +8,10 @@ from typing import Any
 import streamlit as st
 
 from netloom.document import Edit
-from netloom.document.optimizer_settings import SETTINGS, Choice
+from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS, Choice
 from netloom.document.training_settings import Training, describe_field, settings
 from netloom.editing.live import Live
+from netloom.tasks import tasks
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import unique_labels
 
@@ -33,6 +34,16 @@ CHOICES: dict[str, dict[str, str]] = {
         "quantile": "Quantile (pinball)",
     },
 }
+
+
+def choice_titles(name: str) -> Mapping[str, str]:
+    """Return the titles of the choices of a training setting; those without one are shown by name."""
+    declared: Mapping[str, Mapping[str, str]] = {
+        "objective": {key: task.title for key, task in tasks().items()},
+        "optimizer": {key: choice.title for key, choice in OPTIMIZERS.items()},
+        "schedule": {key: choice.title for key, choice in SCHEDULES.items()},
+    }
+    return declared.get(name) or CHOICES.get(name, {})
 
 
 def setting(live: Live, name: str, value: Any, *, renews: bool = False) -> dict[str, Any]:

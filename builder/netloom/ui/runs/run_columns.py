@@ -11,6 +11,7 @@ from netloom.document import Training
 from netloom.document.training_settings import describe_field
 from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, grouped
 from netloom.ui.components.page_state import value_of
+from netloom.ui.components.settings import choice_titles
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.comparison import called
 from netloom.ui.runs.state import Key, RunsState
@@ -31,6 +32,12 @@ def _title(column: str) -> str:
     if section == "training" and name in Training.model_fields:
         return describe_field(name).title
     return called(column)
+
+
+def _shown(column: str, cell: str) -> str:
+    """Return a cell as it is shown: the choices of training settings by their titles."""
+    section, _, name = column.partition(".")
+    return choice_titles(name).get(cell, cell) if section == "training" else cell
 
 
 def columns_bar(table: RunTable) -> None:
@@ -105,7 +112,10 @@ def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> 
     key = Key.ONE_OF.of(name)
     options = dict.fromkeys([*map(as_cell, table.values[name]), *value_of(key, before.choices)])
     kept = [choice for choice in before.choices if choice in options]
-    choices = st.multiselect(title, list(options)[:MOST_CHOICES], kept, placeholder="All", key=key)
+    shown = unique_labels({option: _shown(name, option) for option in options})
+    choices = st.multiselect(
+        title, list(options)[:MOST_CHOICES], kept, format_func=shown.__getitem__, placeholder="All", key=key
+    )
     return ColumnFilter(name, choices=tuple(choices))
 
 
@@ -115,7 +125,7 @@ def groups_table(table: RunTable, column: str) -> None:
     metrics = [name for name in shown_columns(table) if name in table.metrics]
     rows = [
         {
-            titles[column]: group.value,
+            titles[column]: _shown(column, group.value),
             "Runs": group.runs,
             **{titles[name]: _spread(*group.metrics[name]) if name in group.metrics else "" for name in metrics},
         }
@@ -134,7 +144,8 @@ def value_columns(table: RunTable, columns: Sequence[str]) -> dict[str, list[flo
     titles = column_titles(table)
     return {
         titles[name]: [
-            _number_or_none(value) if table.is_number(name) else as_cell(value) for value in table.values[name]
+            _number_or_none(value) if table.is_number(name) else _shown(name, as_cell(value))
+            for value in table.values[name]
         ]
         for name in columns
     }
