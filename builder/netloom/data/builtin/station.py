@@ -18,6 +18,7 @@ class Station(Dataset):
     """Temperature (°C), humidity (%) and radiation (W/m²) by the hour; the targets are their next values."""
 
     name = "station"
+    example_count = 1947
     title = "Weather station"
     kind = "series"
     task = "regression"
