@@ -85,7 +85,7 @@ class Permute(Layer):
     keywords = ("transpose", "swap", "channels first", "channels last")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
 
-    order: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=4)] = Field(
+    order: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
         (2, 1), description="Axes in their new order, counted from 1"
     )
 

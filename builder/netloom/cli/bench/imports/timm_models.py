@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SIDE = 64
+# These networks need larger images.
+_SIDES = {"inception_v4": 96}
 MODELS = (
     "beit_base_patch16_224 cait_xxs24_224 coat_tiny convit_tiny convmixer_768_32 convnext_atto crossvit_9_240 "
     "cs3darknet_s davit_tiny deit_tiny_patch16_224 densenet121 dla34 dm_nfnet_f0 dpn48b edgenext_xx_small "
@@ -39,7 +41,7 @@ def _make(name: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
     torch.manual_seed(0)
     settings = timm.get_pretrained_cfg(name)
-    side = settings.input_size[-1] if settings is not None and settings.fixed_input_size else _SIDE
+    side = settings.input_size[-1] if settings is not None and settings.fixed_input_size else _SIDES.get(name, _SIDE)
     return timm.create_model(name, pretrained=False, num_classes=10).eval(), (torch.randn(2, 3, side, side),)
 
 

@@ -166,16 +166,17 @@ def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name:
     current = [*(1,) * (rank - tensor.rank), *tensor.shape]
     if all(size in (1, mine) for size, mine in zip(shape, current, strict=True)):
         return Tensor(tensor.ref, tensor.spec, ((),) * (rank - tensor.rank) + tensor.axes, tensor.boolean)
-    if max(shape) > BATCH:
-        raise UnsupportedOperatorError("it repeats the batch axis")
     expanded_axes = [
         axis for axis, (size, mine) in enumerate(zip(shape, current, strict=True)) if size not in (1, mine)
     ]
+    if any(current[axis] >= BATCH or shape[axis] >= BATCH for axis in expanded_axes):
+        raise UnsupportedOperatorError("it repeats the batch axis")
     file_axis = expanded_axes[0] - (rank - tensor.rank)
     if len(expanded_axes) == 1 and file_axis > 0 and not tensor.axes[file_axis]:
         return _expand_new_axis(builder, tensor, file_axis, shape[expanded_axes[0]])
     # In general, multiplying by ones broadcasts all axes at once.
-    ones = Constant(np.broadcast_to(np.float32(1), [1 if size == BATCH else size for size in shape]))
+    lengths = [size if axis in expanded_axes else 1 for axis, size in enumerate(shape)]
+    ones = Constant(np.broadcast_to(np.float32(1), lengths))
     tensors, axes = builder.align([tensor, ones])
     product = builder.add_layer("Multiply", dict(zip("ab", tensors, strict=True)), name)
     return Tensor(product.ref, product.spec, axes, tensor.boolean)

@@ -36,6 +36,17 @@ def tie_weights(builder: GraphBuilder) -> None:
                 builder.remark(f"{key} and {other} share weights in the file; after the import, each has its own.")
         for part, key_ in keys.items():
             owners.setdefault((part, key_), key)
+    _flatten_chains(builder)
+
+
+def _flatten_chains(builder: GraphBuilder) -> None:
+    """Let nodes that share the weights of a node, which itself shares them, share those of its owner."""
+    for key, node in builder.nodes.items():
+        source = node.shares
+        while source is not None and (further := builder.nodes[source].shares) is not None:
+            source = further
+        if source != node.shares:
+            builder.nodes[key] = node.model_copy(update={"shares": source})
 
 
 def _transpose_tied(

@@ -25,14 +25,15 @@ _VIEWS = (
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow cat "
     "stack expand expand_as repeat index_select gather flip roll tril triu alias clone contiguous detach view_as "
     "lift_fresh_copy split split_with_sizes chunk unbind repeat_interleave meshgrid lift_fresh numpy_T mT to type_as "
-    "swapaxes diagonal"
+    "swapaxes diagonal reshape_as"
 )
 _MATH = (
     "add sub mul div rsub pow neg abs exp log sqrt rsqrt reciprocal sin cos tan tanh sigmoid floor ceil round eq ne lt "
     "le gt ge logical_not logical_and logical_or bitwise_not bitwise_and bitwise_or where masked_fill cumsum sum mean "
     "maximum minimum clamp outer remainder floor_divide matmul mm bmm softmax log1p expm1 embedding index softplus "
     "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any diff cumprod prod "
-    "linear addmm log2 max min argmax argmin atan gelu silu isin index_put copy fill bucketize layer_norm"
+    "linear addmm log2 max min argmax argmin atan gelu silu isin index_put copy fill zero bucketize layer_norm "
+    "batch_norm conv1d conv2d conv3d hardsigmoid hardswish hardtanh leaky_relu elu"
 )
 # They return what they get, in evaluation mode.
 _UNCHANGED = frozenset("dropout alpha_dropout feature_dropout identity requires_grad float".split())

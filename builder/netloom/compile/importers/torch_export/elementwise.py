@@ -29,6 +29,7 @@ OPERATORS |= {
     "relu": _plain("ReLU"),
     "relu6": _plain("ReLU6"),
     "leaky_relu": _plain("LeakyReLU", slope=("negative_slope", 0.01)),
+    "rrelu": _plain("RReLU", low=("lower", 1 / 8), high=("upper", 1 / 3)),
     "celu": _plain("CELU", alpha=("alpha", 1.0)),
     "selu": _plain("SELU"),
     "sigmoid": _plain("Sigmoid"),

@@ -7,7 +7,7 @@ axis in the program, so that its layers work on a tensor with the batch as an ad
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -28,6 +28,8 @@ from netloom.compile.importers.torch_export.operator_table import OPERATORS, Ate
 # Arguments that stay constants, because they become weights of the layer
 _WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var"})
 _AXES = frozenset({"dim", "dim0", "dim1", "start_dim", "end_dim", "axis", "axis0", "axis1"})
+# Operators on (N, C, …), whose first axis is the batch
+_CHANNELS = frozenset({"conv1d", "conv2d", "conv3d", "batch_norm"})
 _SHAPES = frozenset({"size", "shape"})
 # Operators whose axis is 0 if the program does not set it
 _DEFAULT_AXES = {
@@ -42,6 +44,17 @@ class LearnedConstants:
 
     builder: GraphBuilder
     trigger: Callable[[], Tensor]
+    # Constants that layers read when they are built, which is after all writes into their memory
+    read: list[Constant] = field(default_factory=list)
+
+    def check_unread(self, written: Constant) -> None:
+        """Refuse to write into a constant that the layers of a learned value still read.
+
+        Raises:
+            UnsupportedOperatorError: There is such a value.
+        """
+        if any(np.may_share_memory(written.array, value.array) for value in self.read):
+            raise UnsupportedOperatorError("it changes a constant after its use; use torch.where or torch.cat instead")
 
     def mark(self, value: Constant) -> Constant:
         """A parameter as a value that trains, also if it is a single number."""
@@ -52,6 +65,7 @@ class LearnedConstants:
         arguments = [part for value in args.values() for part in _flattened(value)]
         if kind not in OPERATORS or not any(isinstance(part, Constant) and _trains(part) for part in arguments):
             return list(results)
+        self.read += [part for part in arguments if isinstance(part, Constant) and not _trains(part)]
         build = cache(lambda: self._build(kind, name, args))
 
         def mark(value: Any, *path: int) -> Any:
@@ -63,6 +77,11 @@ class LearnedConstants:
 
         return [mark(value, place) for place, value in enumerate(results)]
 
+    def trained(self, kind: str, name: str, args: Mapping[str, Any], result: Constant) -> Constant:
+        """The result of an operator on constants, which trains if one of its arguments does."""
+        (value,) = self.results(kind, name, args, [result])
+        return value if isinstance(value, Constant) else result
+
     def _is_view(self, value: Constant) -> bool:
         """Whether a value is a part of a parameter, which becomes a slice of the whole parameter."""
         table = self.builder.weight_tables.get(value.weight)
@@ -72,12 +91,26 @@ class LearnedConstants:
         looked_up = self._lookup(kind, name, args)
         if looked_up is not None:
             return [looked_up]
+        if kind in _CHANNELS:
+            return self._per_example(kind, name, args)
         data = {key: value for key, value in args.items() if key not in _WEIGHTS}
         # The input of a layer with weights may itself be a constant.
         everything = len(data) < len(args)
         converted = {key: self._tensors(value, everything) for key, value in data.items()}
         call = AtenCall(kind, name, _with_batch(kind, {**args, **converted}, data), self.builder, 0, (True,) * 16)
         return OPERATORS[kind](call)
+
+    def _per_example(self, kind: str, name: str, args: Mapping[str, Any]) -> Sequence[Any]:
+        """The layers of an operator such as a convolution, of which the constant is a single example (1, C, …)."""
+        data = args.get("input")
+        if not isinstance(data, Constant) or len(data.shape) < 2 or data.shape[0] != 1:
+            raise UnsupportedOperatorError("it is not a single example")
+        example = reshape(self.builder, self._tensors(data, True), [BATCH, *data.shape[1:]], True)
+        call = AtenCall(kind, name, {**args, "input": example}, self.builder, 0, (True,) * 16)
+        return [
+            replace(result, axes=(result.axes[0], (), *result.axes[1:])) if isinstance(result, Tensor) else result
+            for result in OPERATORS[kind](call)
+        ]
 
     def _tensors(self, value: Any, everything: bool) -> Any:
         if isinstance(value, list):
@@ -97,24 +130,29 @@ class LearnedConstants:
         return self.builder.add_constant(Constant(value.array[None], value.weight), like, value.weight)
 
     def _lookup(self, kind: str, name: str, args: Mapping[str, Any]) -> Tensor | None:
-        """Rows of a parameter at constant indices, such as those of relative positions, as an Embedding layer."""
+        """Rows or columns of a parameter at constant indices, such as relative positions, as an Embedding layer."""
         table, indices = args.get("weight" if kind == "embedding" else "self"), args.get("indices")
-        if kind == "index" and isinstance(indices, list) and len(indices) == 1:
-            (indices,) = indices
+        columns = False
+        if kind == "index" and isinstance(indices, list):
+            columns = len(indices) == 2 and indices[0] is None
+            indices = indices[-1] if columns or len(indices) == 1 else None
         if kind not in ("embedding", "index") or not isinstance(table, Constant) or not isinstance(indices, Constant):
             return None
         whole = self.builder.weight_tables.get(table.weight)
         if whole is None or whole.shape != table.shape or len(whole.shape) != 2 or indices.array.dtype != np.int64:
             return None
-        rows = np.where(indices.array < 0, indices.array + len(whole), indices.array).reshape(1, -1)
+        values = table.array.T if columns else table.array
+        rows = np.where(indices.array < 0, indices.array + len(values), indices.array).reshape(1, -1)
         trigger = self.trigger()
         like = Tensor(trigger.ref, trigger.spec, ((0,), ()))
         positions = self.builder.add_constant(Constant(rows), like, integer=True)
         if positions.axes != ((0,), (1,)):
             raise UnsupportedOperatorError("it looks up a single row")
-        params = {"vocabulary": len(whole), "dim": whole.shape[1], "weight": table.weight}
-        result = self.builder.add_layer("Embedding", positions, name, weights={"weight": table.array}, **params)
-        return reshape(self.builder, result, [BATCH, *indices.shape, whole.shape[1]], True)
+        params = {"vocabulary": len(values), "dim": values.shape[1], "weight": table.weight}
+        result = self.builder.add_layer("Embedding", positions, name, weights={"weight": values}, **params)
+        looked_up = reshape(self.builder, result, [BATCH, *indices.shape, values.shape[1]], True)
+        batch, *others, last = looked_up.axes
+        return replace(looked_up, axes=(batch, last, *others)) if columns else looked_up
 
 
 def _trains(value: Constant) -> bool:
@@ -135,7 +173,7 @@ def _picked(results: Any, path: tuple[int, ...]) -> Tensor:
 
 def _with_batch(kind: str, args: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments for tensors with the batch as an additional first axis."""
-    shifted = dict(args)
+    shifted = {name: _of_one_example(value) for name, value in args.items()}
     if kind in _DEFAULT_AXES:
         shifted.setdefault(_DEFAULT_AXES[kind], 0)
     for name, value in shifted.items():
@@ -151,6 +189,13 @@ def _with_batch(kind: str, args: Mapping[str, Any], original: Mapping[str, Any])
         elif name == "indices" and isinstance(value, list):
             shifted[name] = [None, *value]
     return shifted
+
+
+def _of_one_example(value: Any) -> Any:
+    """Lengths and repetitions for a single example: constants have the length 1 in place of the batch."""
+    if isinstance(value, list):
+        return [_of_one_example(part) for part in value]
+    return value // BATCH if type(value) is int and value and value % BATCH == 0 else value
 
 
 def _behind(axis: Any) -> Any:

@@ -11,6 +11,8 @@ _VIEWS = frozenset(
     "expand expand_as split split_with_sizes chunk unbind alias detach contiguous view_as".split()
 )
 
+_CREATIONS = frozenset({"new_zeros", "new_ones", "new_full"})
+
 
 def needed_operators(program: Program) -> set[str]:
     """The operators on which an output depends."""
@@ -81,11 +83,17 @@ def _variable_operators(program: Program) -> set[str]:
     operators: set[str] = set()
     for item in program.operators:
         reads = item.reads()
-        if variable_values.isdisjoint(reads):
+        if variable_values.isdisjoint(reads) or _is_creation(item):
             continue
         operators.add(item.name)
         variable_values.update(item.names(), reads[:1] if writes(item) else ())
     return operators
+
+
+def _is_creation(item: Operator) -> bool:
+    """Whether an operator creates a tensor of a constant shape, and reads another one only for its data type."""
+    sizes = item.args.get("size")
+    return item.type in _CREATIONS and isinstance(sizes, list) and all(type(size) is int for size in sizes)
 
 
 def writes(item: Operator) -> bool:

@@ -34,7 +34,8 @@ OPSET = 20
 class AtenCall:
     """A call of an operator: its arguments by name, its name, and the batch size of the exported program.
 
-    `batch` is 0 if the batch axis of the program is dynamic.
+    `batch` is 0 if the batch axis of the program is dynamic. `readers` are the types of the operators that read its
+    outputs.
     """
 
     type: str
@@ -43,7 +44,7 @@ class AtenCall:
     builder: GraphBuilder
     batch: int = 0
     used_outputs: tuple[bool, ...] = (True,)
-    module: str = ""
+    readers: frozenset[str] = frozenset()
 
     def argument(self, name: str, default: Any = None) -> Any:
         """An argument, or its default if the program does not set it."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError, quoted
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
@@ -12,8 +15,11 @@ from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor
 from netloom.compile.importers.layer_graph.weight_tying import tie_weights
 from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
     attention,
+    cells,
+    comparison,
     elementwise,
     multihead,
+    ranking,
     shape_operators,
     signals,
     weighted_operators,
@@ -235,18 +241,41 @@ class Reader:
             isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _flattened(value)
         ):
             if writes(item):
-                return write_constant(item.type, args, self.archive.tensors.values())
+                return [self._written(item, kind, args)]
             return self.learned.results(kind, _node_name(item), args, fold_constant(kind, args))
         if kind not in OPERATORS:
             raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
         if item.name in self.dropouts:
             args["dropout_p"] = self.dropouts[item.name]
-        op = AtenCall(kind, _node_name(item), args, self.builder, self.batch, self._used_outputs(item))
+        readers = frozenset(kind for name in item.names() for kind in self._readers.get(name, ()))
+        op = AtenCall(kind, _node_name(item), args, self.builder, self.batch, self._used_outputs(item), readers)
         return OPERATORS[kind](op)
 
+    def _written(self, item: Operator, kind: str, args: dict[str, Any]) -> Constant:
+        """The result of an operator such as relu_ on constants, which changes all values in the same memory."""
+        target = next(iter(args.values()))
+        result: Constant = write_constant(item.type, args, self.archive.tensors.values())[0]
+        self.learned.check_unread(result)
+        for name, value in self.values.items():
+            is_trained = isinstance(value, Constant) and (value.weight or value.learned is not None)
+            if is_trained and np.may_share_memory(value.array, result.array):
+                self.values[name] = Constant(value.array)
+        if not isinstance(target, Constant) or target.learned_values is None:
+            return result
+        return self.learned.trained(kind, _node_name(item), args, result)
+
+    @cached_property
+    def _readers(self) -> dict[str, set[str]]:
+        """The types of the operators that read each value; an output of the program is read by "output"."""
+        readers: dict[str, set[str]] = {name: {"output"} for name in self.program.outputs}
+        for item in self.program.operators:
+            for name in item.reads():
+                readers.setdefault(name, set()).add(item.type)
+        return readers
+
     def _used_outputs(self, item: Operator) -> tuple[bool, ...]:
-        read = {name for other in self.program.operators for name in other.reads()} | set(self.program.outputs)
-        return tuple(bool(read & {name} if isinstance(name, str) else read & set(name)) for name in item.outputs)
+        read = self._readers.keys()
+        return tuple(name in read if isinstance(name, str) else bool(read & set(name)) for name in item.outputs)
 
     def _resolve(self, value: Any, item: Operator) -> Any:
         """An argument with its references replaced by their values."""

@@ -20,6 +20,9 @@ from netloom.compile.importers.layer_graph.values import (
 from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
 
 MAX_INDEX = 2**31
+# A power of two, which float32 represents exactly
+_LOWEST = -(2.0**127)
+MAX_POOLS = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices"})
 
 
 def _integers(values: Any) -> Constant:
@@ -265,6 +268,21 @@ def _roll(op: AtenCall) -> list[Value]:
     return [tensor]
 
 
+@aten("im2col", "col2im")
+def _patches(op: AtenCall) -> list[Value]:
+    """torch.nn.Unfold and torch.nn.Fold."""
+    window: dict[str, Any] = {}
+    for argument in ("kernel_size", "stride", "padding", "dilation"):
+        sizes = op.per_axis(argument, 2, (0,) if argument == "padding" else (1,))
+        if len(set(sizes)) > 1:
+            raise UnsupportedOperatorError(f"its {argument} differs between height and width")
+        window[argument] = sizes[0]
+    if op.type == "col2im":
+        window["height"], window["width"] = op.per_axis("output_size", 2)
+    tensor = op.builder.to_batch_first(op.tensor())
+    return [op.builder.add_layer("Unfold" if op.type == "im2col" else "Fold", tensor, op.name, **window)]
+
+
 @aten("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
 def _shuffle(op: AtenCall) -> list[Value]:
     tensor = op.builder.to_batch_first(op.tensor())
@@ -295,7 +313,12 @@ def _pad(op: AtenCall) -> Any:
     for number in range(axes):
         # PyTorch lists the borders of the last axis first.
         before[-1 - number], after[-1 - number] = sides[2 * number], sides[2 * number + 1]
-    value = Constant(np.asarray(op.number("value", 0.0), np.float32))
+    fill = op.number("value", 0.0)
+    if fill == -math.inf and op.readers <= MAX_POOLS:
+        fill = _LOWEST  # a maximum never selects it beside a value of the image
+    if not math.isfinite(fill):
+        raise UnsupportedOperatorError(f"it pads with {fill}; use a finite number")
+    value = Constant(np.asarray(fill, np.float32))
     return op.apply("Pad", tensor, _integers([*before, *after]), value, mode=mode)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from netloom.compile.importers.layer_graph.channels import per_channel
 from netloom.compile.importers.layer_graph.values import (
     Constant,
     Tensor,
@@ -15,7 +16,7 @@ from netloom.compile.importers.layer_graph.values import (
     normalize_axis,
 )
 from netloom.compile.importers.onnx.operators import KINDS
-from netloom.compile.importers.onnx.operators.normalization import momentum
+from netloom.compile.importers.onnx.operators.normalization import batch_norm_axes, momentum
 from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
 
 
@@ -40,6 +41,9 @@ def _linear(op: AtenCall) -> Any:
     transposed = replace(weight, array=weight.array.T)
     if bias is None:
         return _unbiased(op, weight)
+    if isinstance(bias, Constant) and not bias.weight and bias.learned_values is not None:
+        # A bias that the program computes from parameters, as in BEiT: its layers are added to the product
+        return op.apply("Add", _unbiased(op, weight)[0], bias)
     return op.apply("BiasedMatMul", op.tensor("input"), transposed, bias)
 
 
@@ -167,15 +171,18 @@ def _batch_norm(op: AtenCall) -> Any:
     variance = _constant_or(op, "running_var", size, 1.0)
     # The ONNX operator always has a scale and a bias, so that the layer is added directly.
     if weight is None and bias is None:
-        kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}[tensor.rank]
         statistics = {
             "running_mean": mean.array,
             "running_var": variance.array,
             "num_batches_tracked": np.zeros((), np.int64),
         }
-        batch_first, epsilon = op.builder.to_batch_first(tensor), op.number("eps", 1e-5)
-        params = {"affine": False, "epsilon": epsilon, **momentum(op.number("momentum", 0.1))}
-        return [op.builder.add_layer(f"BatchNorm{kind}", batch_first, op.name, weights=statistics, **params)]
+        params = {"affine": False, "epsilon": op.number("eps", 1e-5), **momentum(op.number("momentum", 0.1))}
+
+        def add(channels: Tensor) -> Tensor:
+            kind = f"BatchNorm{batch_norm_axes(channels)}"
+            return op.builder.add_layer(kind, channels, op.name, weights=statistics, **params)
+
+        return [per_channel(op.builder, tensor, add)]
     weight, bias = weight or _constant_or(op, "weight", size, 1.0), bias or _constant_or(op, "bias", size, 0.0)
     attributes = {"epsilon": op.number("eps", 1e-5), "momentum": 1 - op.number("momentum", 0.1)}
     return op.apply("BatchNormalization", tensor, weight, bias, mean, variance, **attributes)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import UnsupportedOperatorError, Value
+from netloom.compile.importers.layer_graph.channels import per_channel
+from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, elementwise, operator
 
 
@@ -17,24 +18,37 @@ def momentum(momentum_: float) -> dict[str, float]:
     return {"momentum": value} if 0 < value <= 1 and value != 0.1 else {}
 
 
+def batch_norm_axes(tensor: Tensor) -> str:
+    """The suffix of the BatchNorm layer for a tensor (N, C, …).
+
+    Raises:
+        UnsupportedOperatorError: There is none for its number of axes.
+    """
+    suffix = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}.get(tensor.rank)
+    if suffix is None:
+        raise UnsupportedOperatorError(f"it does not accept {tensor.rank} axes")
+    return suffix
+
+
 @operator("BatchNormalization")
 def _batch_norm(call: Call) -> list[Value | None]:
-    tensor = call.builder.to_batch_first(call.tensor())
+    tensor = call.tensor()
     scale, bias, mean, var = (call.required_array(place).reshape(-1) for place in range(1, 5))
     if call.attribute("training_mode", 0):
         raise UnsupportedOperatorError("the file contains a network in training mode; export it after model.eval()")
-    kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}.get(tensor.rank)
-    if kind is None:
-        raise UnsupportedOperatorError(f"it does not accept {tensor.rank} axes")
     weights = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}
-    result = call.builder.add_layer(
-        *(f"BatchNorm{kind}", tensor, call.module_name(1)),
-        # Rounded, because float32 in the file makes 1e-5 to 9.99999974e-06.
-        epsilon=round(float(call.attribute("epsilon", 1e-5)), 12),
-        weights={**weights, "num_batches_tracked": np.zeros((), np.int64)},
-        # ONNX weights the old statistics by momentum, PyTorch the new ones.
-        **momentum(1 - float(call.attribute("momentum", 0.9))),
-    )
+
+    def add(channels: Tensor) -> Tensor:
+        return call.builder.add_layer(
+            *(f"BatchNorm{batch_norm_axes(channels)}", channels, call.module_name(1)),
+            # Rounded, because float32 in the file makes 1e-5 to 9.99999974e-06.
+            epsilon=round(float(call.attribute("epsilon", 1e-5)), 12),
+            weights={**weights, "num_batches_tracked": np.zeros((), np.int64)},
+            # ONNX weights the old statistics by momentum, PyTorch the new ones.
+            **momentum(1 - float(call.attribute("momentum", 0.9))),
+        )
+
+    result = per_channel(call.builder, tensor, add)
     return [result, None, None, None, None]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from netloom.compile.importers.layer_graph.attention import match_attention
@@ -23,12 +25,17 @@ def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: 
         UnsupportedOperatorError: The layer does not accept a tensor of this shape.
     """
     tensor = call.builder.move_last(tensor)
-    if tensor.spec.kind not in ("vector", "sequence", "image"):
+    sizes = [tensor.size(axis) for axis in range(1, len(tensor.spec.shape))]
+    # A layer accepts up to three axes; it treats the rows of more axes alike, as one axis.
+    rows = call.builder.reshape(tensor, [math.prod(sizes[:-1]), sizes[-1]]) if len(sizes) > 3 else tensor
+    if rows.spec.kind not in ("vector", "sequence", "image"):
         raise UnsupportedOperatorError(f"a linear layer does not accept {tensor.spec}")
     weights = {"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)})
     result = call.builder.add_layer(
-        *("Linear", tensor, name), units=weight.shape[0], bias=bias is not None, weights=weights, weight=origin
+        *("Linear", rows, name), units=weight.shape[0], bias=bias is not None, weights=weights, weight=origin
     )
+    if rows is not tensor:
+        result = call.builder.reshape(result, [*sizes[:-1], weight.shape[0]])
     return call.builder.with_axes_of(result, tensor)
 
 

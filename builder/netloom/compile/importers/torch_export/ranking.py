@@ -1,0 +1,49 @@
+"""Operators that order values along one axis: sorting, the median, and cumulative products and maxima."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
+
+
+def _sorted(op: AtenCall, tensor: Tensor, axis: int, *, descending: bool) -> list[Tensor]:
+    """The sorted values and their indices."""
+    port_axis = op.builder.single_axis(tensor, axis)
+    params: dict[str, Any] = {"axis": port_axis} | ({"descending": True} if descending else {})
+    key = op.builder.add_node("Sort", tensor, op.name, **params)
+    return [op.builder.with_axes_of(op.builder.output(key, port), tensor) for port in op.builder.ports(key)]
+
+
+@aten("sort")
+def _sort(op: AtenCall) -> list[Tensor]:
+    if op.flag("stable") and any(op.used_outputs[1:]):
+        raise UnsupportedOperatorError("it returns the indices of a stable order, which the layer does not keep")
+    return _sorted(op, op.tensor(), op.axis(), descending=op.flag("descending"))
+
+
+@aten("median")
+def _median(op: AtenCall) -> Any:
+    """The lower of the two middle values, as in PyTorch."""
+    if "dim" not in op.args:
+        raise UnsupportedOperatorError("it would mix the examples of a batch")
+    tensor, axis = op.tensor(), op.axis()
+    middle = (tensor.length(axis) - 1) // 2
+    if any(op.used_outputs[1:]):
+        raise UnsupportedOperatorError("it returns the indices of its medians")
+    values = _sorted(op, tensor, axis, descending=False)[0]
+    place = [middle] if op.flag("keepdim") else middle
+    return [op.apply("Gather", values, Constant(np.asarray(place, np.int64)), axis=axis)[0], None]
+
+
+@aten("cummax", "cumprod")
+def _cumulative(op: AtenCall) -> list[Value | None]:
+    if any(op.used_outputs[1:]):
+        raise UnsupportedOperatorError("it returns the indices of its maxima")
+    tensor = op.tensor()
+    axis = op.builder.single_axis(tensor, op.axis())
+    kind = "CumMax" if op.type == "cummax" else "CumProd"
+    return [op.builder.with_axes_of(op.builder.add_layer(kind, tensor, op.name, axis=axis), tensor), None]

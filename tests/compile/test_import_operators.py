@@ -1,0 +1,169 @@
+"""Operators that public models contain, each in a small module with equal outputs, parameters and another export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from netloom.cli.bench.imports.case import Outcome
+from netloom.cli.bench.imports.measure import measure_case
+from netloom.cli.bench.imports.modules import as_module_case
+
+
+class Model(nn.Module):
+    """A network whose forward pass is a function of itself and its input, followed by a learned scale."""
+
+    def __init__(self, forward: Callable[[Any, torch.Tensor], torch.Tensor], **parts: object) -> None:
+        super().__init__()
+        self.function, self.scale = forward, nn.Parameter(torch.tensor([1.5, -0.5]).repeat(64))
+        for name, part in parts.items():
+            if isinstance(part, torch.Tensor) and not isinstance(part, nn.Parameter):
+                self.register_buffer(name, part)
+            else:
+                setattr(self, name, part)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result = self.function(self, x)
+        return result * self.scale[: result.shape[-1]]
+
+
+def measured(function: Callable[[Any, torch.Tensor], torch.Tensor], shape: tuple[int, ...], **parts: object) -> Outcome:
+    torch.manual_seed(0)
+    rows = torch.randn(shape)
+    return measure_case("own", as_module_case("own", lambda: (Model(function, **parts), (rows,))))
+
+
+def shifted_windows(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """Windows of 2×2 with a mask, as in Swin: x is (N, 4, 6, C)."""
+    n, height, width, channels = x.shape
+    x = torch.roll(x, (-1, -1), (1, 2)).view(n, height // 2, 2, width // 2, 2, channels)
+    x = x.permute(0, 1, 3, 2, 4, 5).reshape(n * 6, 4, channels)
+    keys = F.normalize(x, dim=-1)
+    scores = keys @ keys.transpose(1, 2) + model.table[model.places].view(4, 4, 1).permute(2, 0, 1)
+    mask = x.new_zeros((height, width))
+    mask[-2:-1, :] = 1
+    mask[-1:, -1:] = 2
+    mask = mask.view(2, 2, 3, 2).permute(0, 2, 1, 3).reshape(6, 4)
+    mask = mask.unsqueeze(1) - mask.unsqueeze(2)
+    mask = mask.masked_fill(mask != 0, -100.0).masked_fill(mask == 0, 0.0)
+    x = (scores.view(n, 6, 4, 4) + mask).view(-1, 4, 4).softmax(-1) @ x
+    x = x.view(n, 2, 3, 2, 2, channels).permute(0, 1, 3, 2, 4, 5).reshape(n, height, width, channels)
+    return torch.roll(x, (1, 1), (1, 2))
+
+
+def merged_batch(model: Any, x: torch.Tensor) -> torch.Tensor:
+    return model.norm(x.flatten(0, 1)).reshape_as(x)  # type: ignore[no-any-return]
+
+
+def columns(model: Any, x: torch.Tensor) -> torch.Tensor:
+    return model.table[:, model.places] + x  # type: ignore[no-any-return]
+
+
+def convolved_positions(model: Any, x: torch.Tensor) -> torch.Tensor:
+    return x + model.convolution(model.positions.sin()).repeat(x.shape[0], 1, 1, 1)  # type: ignore[no-any-return]
+
+
+def written_values(model: Any, x: torch.Tensor) -> torch.Tensor:
+    bias = model.bias.clone()
+    bias[1:2].zero_()
+    hidden = F.linear(model.positions, model.weight).relu_()
+    return F.linear(x, model.weight, bias) + hidden
+
+
+def computed_bias(model: Any, x: torch.Tensor) -> torch.Tensor:
+    return F.linear(x, model.weight, torch.cat((model.first, model.zeros, model.last)))
+
+
+def folded(model: Any, x: torch.Tensor) -> torch.Tensor:
+    patches = F.unfold(x, 3, padding=1, stride=2)
+    return F.fold(patches * 2, x.shape[2:], 3, padding=1, stride=2)
+
+
+def hidden_border(model: Any, x: torch.Tensor) -> torch.Tensor:
+    return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-torch.inf), 2)
+
+
+def many_axes(model: Any, x: torch.Tensor) -> torch.Tensor:
+    x = x.reshape(x.shape[0], 2, 2, 2, 2, 4).permute(0, 1, 3, 5, 2, 4)
+    return model.linear(x.flatten(5).transpose(3, 4)).flatten(1)  # type: ignore[no-any-return]
+
+
+def compared(model: Any, x: torch.Tensor) -> torch.Tensor:
+    other = x.flip(1) + model.shift
+    pairs = (F.cosine_similarity(x, other, -1), F.pairwise_distance(x, other), torch.cdist(x, other)[..., 0])
+    return torch.cat((*pairs, model.bilinear(x, other).flatten(1)), 1)
+
+
+def ranked(model: Any, x: torch.Tensor) -> torch.Tensor:
+    x = F.rrelu(x.sort(1, descending=True)[0] + x.cumprod(2) + x.cummax(1)[0])
+    return x.median(1)[0] + x.median(2, keepdim=True)[0][:, 0]
+
+
+def stepped(model: Any, x: torch.Tensor) -> torch.Tensor:
+    state = x.new_zeros(x.shape[0], 3)
+    for step in range(3):
+        state = model.gru(x[:, step], state)
+    hidden, memory = model.lstm(x[:, 0], (state, torch.tanh(state)))
+    return model.rnn(hidden, memory)  # type: ignore[no-any-return]
+
+
+def bags(model: Any, x: torch.Tensor) -> torch.Tensor:
+    return model.table((x > 0).any(2).long() + 2)  # type: ignore[no-any-return]
+
+
+PLACES = torch.tensor([[0, 1, 2, 1], [1, 0, 1, 2], [2, 1, 0, 1], [1, 2, 1, 0]])
+MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
+    "shifted windows": (
+        *(shifted_windows, (2, 4, 6, 4)),
+        {"table": nn.Parameter(torch.randn(3, 1)), "places": PLACES.view(-1)},
+    ),
+    "normalization of a merged batch": (merged_batch, (2, 5, 4), {"norm": nn.BatchNorm1d(4)}),
+    "normalization of merged images": (merged_batch, (2, 5, 4, 2, 3), {"norm": nn.BatchNorm2d(4, affine=False)}),
+    "columns of a table": (columns, (2, 3, 4, 4), {"table": nn.Parameter(torch.randn(3, 5)), "places": PLACES}),
+    "convolution of positions": (
+        *(convolved_positions, (2, 4, 3, 2)),
+        {"convolution": nn.Conv2d(2, 4, 1), "positions": torch.randn(1, 2, 3, 2)},
+    ),
+    "values written in place": (
+        *(written_values, (2, 3, 3)),
+        {
+            "bias": nn.Parameter(torch.randn(3)),
+            "weight": nn.Parameter(torch.randn(3, 3)),
+            "positions": torch.randn(3, 3),
+        },
+    ),
+    "a computed bias": (
+        *(computed_bias, (2, 3, 5)),
+        {
+            "first": nn.Parameter(torch.randn(2)),
+            "zeros": torch.zeros(2),
+            "last": nn.Parameter(torch.randn(2)),
+            "weight": nn.Parameter(torch.randn(6, 5)),
+        },
+    ),
+    "distances and similarities": (
+        *(compared, (2, 5, 4)),
+        {"shift": nn.Parameter(torch.randn(4)), "bilinear": nn.Bilinear(4, 4, 3)},
+    ),
+    "ranks": (ranked, (2, 5, 6), {}),
+    "steps of recurrent cells": (
+        *(stepped, (2, 3, 4)),
+        {"gru": nn.GRUCell(4, 3), "lstm": nn.LSTMCell(4, 3), "rnn": nn.RNNCell(3, 3, nonlinearity="relu")},
+    ),
+    "bags of embeddings": (bags, (2, 5, 4), {"table": nn.EmbeddingBag(6, 4, mode="sum")}),
+    "patches": (folded, (2, 2, 5, 7), {}),
+    "a border that no maximum selects": (hidden_border, (2, 2, 5, 7), {}),
+    "a linear layer on five axes": (many_axes, (2, 4, 4, 4), {"linear": nn.Linear(2, 3)}),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_operators_of_public_models_are_reproduced(name: str) -> None:
+    function, shape, parts = MODULES[name]
+    outcome = measured(function, shape, **parts)
+    assert (outcome.state, outcome.reason) == ("reproduced", "")
