@@ -160,10 +160,10 @@ def _options(options: Mapping[str, Any], arguments: Namespace) -> dict[str, Any]
 def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Mapping[str, Any]:
     """Return the options with the settings of `--column`, `--role`, `--target` and `--split column:NAME`."""
     from netloom.data import schema
+    from netloom.data.import_questions import import_questions
     from netloom.data.preparation.column_settings import COLUMNS
     from netloom.data.quality.column_changes import with_changed_columns, with_targets
     from netloom.data.quality.overview import columns
-    from netloom.data.uploads.import_questions import import_questions
 
     split = (arguments.split or "").removeprefix(_COLUMN_SPLIT) if _names_column(arguments.split) else ""
     if not (arguments.column or arguments.role or arguments.target or split):

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.data.uploads.import_questions import import_questions
+from netloom.data.import_questions import import_questions
 from netloom.data.uploads.upload_kind import Question
 from netloom.document import Edit
 from netloom.editing.live import Live
