@@ -123,7 +123,7 @@ def test_documented_data_add_commands_work(home: Path, tmp_path: Path, monkeypat
     )
     # tests/test_docs.py runs the others, whose pages create the files.
     calls = [line for line in documented_calls() if re.match(r"netloom data add (?!https:|houses)", line)]
-    assert len(calls) == 2
+    assert len(calls) == 3
     for line in calls:
         result = called("--home", home, *call_arguments(line))
         assert result.code == 0, result.err

@@ -177,3 +177,19 @@ def test_json_schema_accepts_every_template_and_refuses_typos(console: Console, 
     named = tmp_path / "named.json"
     named.write_text(json.dumps({"$schema": "schema.json", **json.loads(dumps(templates()["spirals"].project))}))
     assert read(named) == templates()["spirals"].project
+
+
+def test_data_set_chooses_the_columns_to_forecast(console: Console, home: Path) -> None:
+    rows = [f"2024-01-{1 + row // 24:02} {row % 24:02}:00,{row},{2 * row},{-row},{'train' if row < 150 else 'test'}"
+            for row in range(240)]  # fmt: skip
+    add_file(make_csv("time,sun,rain,wind,part", rows), "weather.csv", home, kind="series", options={"split": None})
+    console.home = home
+    answer = console("data", "set", "weather", "--target", "rain", "--target", "sun", "--option", "horizon=2", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.value["target"]["forecast"] == {"series": ["rain", "sun"], "horizon": 2}
+    assert "20 of" in answer.value["reach_back"]
+    answer = console("data", "set", "weather", "--split", "column:part", "--validation", 0, "--json")
+    assert (answer.value["splits"]["validation"], answer.value["splits"]["test"]) == (0, 89)
+    answer = console("data", "set", "weather", "--target", "part")
+    assert answer.code == 1
+    assert "has no columns to predict 'part'" in answer.err

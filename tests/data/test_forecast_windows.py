@@ -183,7 +183,9 @@ def test_several_series_do_not_share_a_naive_forecast(home: Path) -> None:
     assert (forecast.naive(rows, 10)[:, 1] == data.raw.target[:, 2:]).all()
     assert forecast.naive_errors(rows)[0] == pytest.approx(10)
     assert np.isnan(forecast.naive_errors(rows)[1])
-    times = [set(pd.to_numeric(data.raw.times[rows.numpy()])) for rows in data.split.values()]
+    moments = data.raw.times
+    assert moments is not None
+    times = [set(moments[rows.numpy()].tolist()) for rows in data.split.values()]
     assert not times[0] & times[1]
     assert not times[1] & times[2]
 

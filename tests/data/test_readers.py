@@ -380,7 +380,13 @@ def test_sound_labels_come_from_names_or_a_table(home: Path) -> None:
 
 
 def test_series_windows_do_not_overlap_across_splits(home: Path) -> None:
-    options = {"window": 10, "horizon": 3, "values": ["value", "other"], "target": "value", "reach_back": False}
+    options: dict[str, Any] = {
+        "window": 10,
+        "horizon": 3,
+        "values": ["value", "other"],
+        "target": "value",
+        "reach_back": False,
+    }
     data = _add(brought.series(), home, **options)
     assert data.schema.inputs[0].shape == (10, 2)
     assert data.schema.target.shape == (3,)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -14,6 +16,8 @@ from netloom.data.quality.overview import columns
 from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.store import open_store
+from netloom.templates import templates
+from netloom.templates.starting import fit
 from netloom.ui.data import schema_editor as editor
 from netloom.ui.data.target_picker import reading_edit
 from tests.data.samples import csv_from_columns
@@ -228,3 +232,29 @@ def test_sound_input_switches_between_spectrogram_and_waveform(home: Path) -> No
     assert shape() == [31, 16]
     _select(app, "Read as", "Waveform")
     assert shape() == [1200, 1]
+
+
+def test_other_columns_are_forecast_after_an_edit_of_the_page(home: Path) -> None:
+    st.cache_resource.clear()
+    step = np.arange(120.0)
+    hours = pd.date_range("2024-01-01", periods=120, freq="h")
+    table = pd.DataFrame({"time": hours, "sun": step, "rain": 2 * step, "wind": -step})
+    info = add_file(table.to_csv(index=False).encode(), "weather.csv", home, kind="series", options={"target": "sun"})
+    choice = DataChoice(dataset=info.name)
+    project = fit(templates()["sine"].project, choice, "Forecast", home)
+    assert project is not None
+    store = open_store(home)
+    project_id = store.create_project(project.project)
+    app = AppTest.from_function(_page, args=(project_id,), default_timeout=60).run()
+    assert not app.exception
+    targets = next(widget for widget in app.multiselect if widget.label == "Columns to predict")
+    assert targets.value == ["sun"]
+    targets.set_value(["sun", "rain"]).run()
+    horizon = next(widget for widget in app.number_input if widget.label == "Horizon")
+    horizon.set_value(4).run()
+    assert not app.exception
+    document = Live(store, project_id).project.data
+    assert (document.options["target"], document.options["horizon"]) == (["sun", "rain"], 4)
+    changed = schema(document, home)
+    assert changed is not None
+    assert changed.target.number_names[4] == "rain +1"

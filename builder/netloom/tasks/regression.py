@@ -18,7 +18,7 @@ class Regression(Task):
     target = "number"
     as_head = True
     metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
-    scale = "Curves use the standardized target; test metrics use its original unit."
+    scale = "Curves use the standardized target; test metrics use its original unit, and are scaled for several series."
     settings = ("regression_loss",)
     in_target_units = True
     explained = "number"

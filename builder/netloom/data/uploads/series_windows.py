@@ -51,7 +51,8 @@ def parts_of_windows(
             unread = np.concatenate([[0], np.cumsum((parts > part) | (parts == NO_PART))])
             is_within_part &= (of_target != part) | (unread[first] == unread[starts])
     if spanning := int((~is_within_part).sum()):
-        warnings.append(f"{spanning:,} windows that span two parts of the split were left out.")
+        span = "forecast steps of two parts of the split" if reach_back else "span two parts of the split"
+        warnings.append(f"{spanning:,} windows that {span} were left out.")
     window_parts: np.ndarray = np.where(is_within_part, of_target, NO_PART)
     return window_parts
 

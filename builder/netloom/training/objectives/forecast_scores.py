@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from netloom.data.preparation.prepared_data import ForecastScales
     from netloom.data.schema import ForecastTarget
 
-SCALED = "Errors of several series are scaled: in standard deviations of each series over the training part."
+SCALED = (
+    "Errors over several series are scaled: in standard deviations of each series over the training part. MAE and RMSE "
+    "of one series are in its own unit."
+)
 
 
 def scaled_to(values: torch.Tensor, target: ForecastTarget, scales: ForecastScales) -> torch.Tensor:

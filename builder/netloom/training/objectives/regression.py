@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from math import gcd
 from typing import TYPE_CHECKING, Self
 
 from netloom.data.targets.numbers import numbers_text
@@ -139,4 +140,6 @@ def _text(spec: TargetSpec, values: torch.Tensor) -> str:
 def _residuals(target: torch.Tensor, predicted: torch.Tensor, most: int | None) -> Residuals:
     """Return the numbers of all rows, or of at most about `most` evenly spaced ones."""
     step = 1 if most is None else max(1, target.numel() // most)
+    while step > 1 and gcd(step, target[0].numel()) > 1:  # so that each number of a row is drawn
+        step += 1
     return {"target": target.flatten()[::step].tolist(), "predicted": predicted.flatten()[::step].tolist()}
