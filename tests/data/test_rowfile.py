@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -421,3 +422,32 @@ def test_unreadable_row_file_is_rejected_with_a_message(content: bytes, said: st
     with pytest.raises(FileError) as caught:
         read_rows(content, name, preprocess)
     assert said.replace("new.csv", name) in str(caught.value)
+
+
+STEPS = {
+    "fields": [
+        {"name": "series", "encoding": "series", "shape": [3, 2], "mean": [0, 0], "std": [1, 1], "channels": ["b", "a"]}
+    ]
+}
+
+
+def test_last_time_steps_of_a_file_are_a_row() -> None:
+    text = "time;a;b\n" + "".join(f"{step};{step},5;{10 * step}\n" for step in range(5))
+    file = read_rows(text.encode(), "a.csv", STEPS)
+    assert file.rows == [{"series": [[20, 2.5], [30, 3.5], [40, 4.5]]}]
+    assert file.notes == ["The last 3 of 5 time steps are the input, in the order of the file."]
+    as_cell = read_rows(b'series\n"[[20, 2.5], [30, 3.5], [40, 4.5]]"\n', "a.csv", STEPS)
+    assert as_cell.rows == file.rows
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n", "1 time steps, but the network reads 3"),
+        ("a,b\n1,2\n3,\n4,5\n", "Line 3 of 'a.csv' has no number in column 'b'"),
+        ("a,c\n1,2\n", "has no column 'b'; it has 'a', 'c'. It needs the columns of the series with one time step"),
+    ],
+)
+def test_incomplete_time_steps_are_refused(text: str, said: str) -> None:
+    with pytest.raises(EncodeError, match=re.escape(said)):
+        read_rows(text.encode(), "a.csv", STEPS)

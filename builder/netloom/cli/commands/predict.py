@@ -84,6 +84,8 @@ def _prediction_text(prediction: dict[str, Any]) -> str:
 
 
 def _value_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{plain(str(name))}: {_value_text(part)}" for name, part in value.items())
     if isinstance(value, list):
         return ", ".join(map(_value_text, value))
     if isinstance(value, float):

@@ -59,11 +59,15 @@ class Series(RawDataset):
         return replace(self, settings={**defaults, **self.settings})
 
     def fit(self, rows: np.ndarray) -> Fitted:
+        one_series = self.forecast is not None and self.forecast.series_index is None
+        channels = self.channels if one_series else ()
         if self.forecast is None or not self.forecast.is_multivariate:
-            return self.modality.fit(self.name, TrainingWindows(self.windows, rows, self.rate), self.settings)
+            training = TrainingWindows(self.windows, rows, self.rate, channels)
+            return self.modality.fit(self.name, training, self.settings)
         # Each time step of the training part counts once, as in the scaling of the target
         steps = self.forecast.values[self.forecast.steps(rows)][None]
-        fitted = self.modality.fit(self.name, TrainingWindows(steps, np.zeros(1, np.int64), self.rate), self.settings)
+        training = TrainingWindows(steps, np.zeros(1, np.int64), self.rate, channels)
+        fitted = self.modality.fit(self.name, training, self.settings)
         return {**fitted, "shape": list(self.windows.shape[1:])}
 
     def example(self, index: int, target: str) -> Example:

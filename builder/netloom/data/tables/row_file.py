@@ -27,7 +27,8 @@ from netloom.data.tables.dialect import (
 )
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
-from netloom.modalities.encoding.field_encoder import field_encoder, refuse_constant
+from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
+from netloom.modalities.encoding.number_column import NumberEncoder
 
 _NUMBERED_NAME = re.compile(r"column \d+")
 _MAX_EXAMPLES = 5
@@ -55,7 +56,8 @@ class RowFile:
 def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     """Read the rows of a file: CSV with a header, or JSON with one row, a list of rows or a row per line.
 
-    In CSV, the cell of an image, a series or a sound holds a JSON list.
+    In CSV, the cell of an image, a series or a sound holds a JSON list. A file with the columns of a time series, one
+    time step per line, is a single row: its last steps.
 
     Raises:
         FileError: The file cannot be read; the message is one sentence.
@@ -177,6 +179,13 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
                 "expected; put quotes around text that holds the separator."
             )
     places = {column: place for place, column in enumerate(names)}
+    if (series := _series_of_steps(preprocess, places)) is not None:
+        return _last_steps(
+            series,
+            [(line, [_cell_at(cells, places[column]) for column in series.step_columns]) for line, cells in body],
+            name,
+            dialect.decimal,
+        )
     cells_of = {
         column: [_cell_at(cells, places[column]) for _, cells in body] for column in required.given(places, name, body)
     }
@@ -186,6 +195,50 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
         for place, value in enumerate(required.readers[column].read(held)):
             rows.rows[place][column] = value
     return rows
+
+
+def _series_of_steps(preprocess: Mapping[str, Any], places: Mapping[str, int]) -> FieldEncoder[Any] | None:
+    """Return the only field if it is a series and the file has its channels as columns, with a time step per line.
+
+    Raises:
+        EncodeError: The file has neither the field nor all of its channels.
+    """
+    field, *others = map(field_encoder, preprocess["fields"])
+    if others or not field.step_columns or field.name in places:
+        return None
+    if missing := [column for column in field.step_columns if column not in places]:
+        held = ", ".join(map(repr, list(places)[:20]))
+        raise EncodeError(
+            f"The file has no column {', '.join(map(repr, missing))}; it has {held}. "
+            f"It needs the columns of the series with one time step per line, or a column {field.name!r} of JSON lists."
+        )
+    return field
+
+
+def _last_steps(
+    series: FieldEncoder[Any], lines: Sequence[tuple[int, list[str | None]]], name: str, decimal: str
+) -> RowFile:
+    """Return a file with one row, the last time steps, from which a network forecasts those after the end of the file.
+
+    Raises:
+        EncodeError: The file has too few time steps, or one of the last steps lacks a number.
+    """
+    length = series.shape[0]
+    if len(lines) < length:
+        raise EncodeError(
+            f"{name[:100]!r} has {len(lines):,} time steps, but the network reads {length:,}; add earlier ones."
+        )
+    last, channels = lines[-length:], []
+    for place, column in enumerate(series.step_columns):
+        written = [cells[place] for _, cells in last]
+        held = CsvColumn(column, list(map(_strip_cell, written)), written, decimal, [{} for _ in written])
+        numbers = list(NumberEncoder({"name": column}).read(held))
+        if None in numbers:
+            line, _ = last[numbers.index(None)]
+            raise EncodeError(f"Line {line} of {name[:100]!r} has no number in column {column!r}; fill it in.")
+        channels.append(numbers)
+    note = f"The last {length:,} of {len(lines):,} time steps are the input, in the order of the file."
+    return RowFile([{series.name: [list(step) for step in zip(*channels, strict=True)]}], notes=[note])
 
 
 def _strip_cell(cell: str | None) -> str | None:

@@ -12,6 +12,7 @@ from netloom.export.format import Batch, Format, Trained
 from netloom.export.gan_generator import full_project
 from netloom.export.predictions import describe
 from netloom.export.verification import run
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.validation.output_scales import scales
 
 
@@ -58,6 +59,14 @@ def _readme(trained: Trained, example: dict[str, Any]) -> str:
     title = comment(trained.project.name).replace("<", "&lt;") or "A network"
     columns = ", ".join(f"`{comment(name).replace('`', '')}`" for name in list(example)[:12])
     more = f" and {len(example) - 12} more" if len(example) > 12 else ""
+    fields = [field_encoder(field) for field in preprocess(trained)["fields"]]
+    channels = ", ".join(f"`{comment(name).replace('`', '')}`" for name in fields[0].step_columns[:12])
+    steps = (
+        f" A CSV file with the columns {channels} and one time step per line is a row, too: its last "
+        f"{fields[0].shape[0]} steps."
+        if channels and len(fields) == 1
+        else ""
+    )
     return f"""# {title}
 
 A neural network that was made with Netloom. It runs without Netloom, on Python 3.11 or later:
@@ -67,7 +76,7 @@ A neural network that was made with Netloom. It runs without Netloom, on Python 
     python predict.py rows.json      # one row, or a list of rows
     python predict.py rows.csv       # a header, then one row a line
 
-A row has {columns}{more}, as in `example.json`. {describe(trained.decoding, trained.data)}{_scale(trained)}
+A row has {columns}{more}, as in `example.json`.{steps} {describe(trained.decoding, trained.data)}{_scale(trained)}
 
 A CSV file is read as Netloom read the training data: with commas, semicolons, tabs or | between the cells, in UTF-8,
 UTF-16 or Windows-1252, with decimal points or commas, its columns in any order. An answer says under `unknown` which

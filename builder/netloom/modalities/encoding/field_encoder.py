@@ -130,6 +130,11 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         return VerbatimReader()
 
     @property
+    def step_columns(self) -> tuple[str, ...]:
+        """The columns of a file with one time step per line, whose last lines are this field; empty for others."""
+        return ()
+
+    @property
     def source_column(self) -> str | None:
         """The table column that the field comes from, an alternative key in raw rows; None for other fields."""
         return None

@@ -12,9 +12,11 @@ from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder,
 
 
 class SeriesState(ScaledState):
-    """The state of a series; sounds have a `rate`, the sampling rate in Hz."""
+    """The state of a series; sounds have a `rate`, the sampling rate in Hz. `channels` are the names of the columns of
+    one long series, from which windows were taken."""
 
     rate: NotRequired[int]
+    channels: NotRequired[list[str]]
 
 
 class LogMelState(ScaledState):
@@ -41,6 +43,10 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
     @property
     def sample_rate(self) -> int:
         return int(self.field.get("rate") or 0)
+
+    @property
+    def step_columns(self) -> tuple[str, ...]:
+        return tuple(self.field.get("channels", ()))
 
     @property
     def cell_reader(self) -> CellReader:

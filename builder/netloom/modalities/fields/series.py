@@ -30,12 +30,14 @@ class SeriesSettings(Settings):
 class TrainingWindows:
     """The input of `fit`: windows (R, T, D) or sounds (R, L, 1), and the row numbers of the training split.
 
-    `rate` is the sampling rate of sounds in Hz; 0 for other series.
+    `rate` is the sampling rate of sounds in Hz; 0 for other series. `channels` are the D names of the channels of one
+    long series, from which the windows were taken.
     """
 
     windows: np.ndarray
     rows: np.ndarray
     rate: int = 0
+    channels: tuple[str, ...] = ()
 
 
 class SeriesModality(Modality[TrainingWindows]):
@@ -52,6 +54,7 @@ class SeriesModality(Modality[TrainingWindows]):
             "encoding": SeriesEncoder.encoding,
             "shape": list(values.windows.shape[1:]),
             **({"rate": values.rate} if values.rate else {}),
+            **({"channels": list(values.channels)} if values.channels else {}),
             **fit_windows(values.windows, values.rows, settings.get("scale", "standard")),
         }
 
