@@ -17,6 +17,7 @@ from netloom.compile import module
 from netloom.compile.importers.imported_model import ONNX_EVALUATION
 from netloom.document import read, write
 from netloom.store import Store, open_store, weights
+from netloom.templates import templates
 from tests.cli.conftest import Console, Trained
 
 
@@ -152,3 +153,44 @@ def test_damaged_model_file_is_refused(console: Console, tmp_path: Path) -> None
     assert not (tmp_path / "x.json").exists()
     assert console("import", tmp_path / "missing.onnx").code == 2
     assert console("import", path, "--to", tmp_path / "no" / "x.json").code == 2
+
+
+def mlp_weights() -> dict[str, torch.Tensor]:
+    return module(templates()["digits_mlp"].project).state_dict()
+
+
+def test_a_state_dict_asks_for_its_network_and_lists_the_ones_that_fit(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "mlp.pt"
+    torch.save({"epoch": 3, "model_state_dict": mlp_weights()}, path)
+    answer = console("import", path)
+    assert answer.code != 0
+    assert "Which network is it for?" in answer.err
+    assert "--network digits_mlp" in answer.err
+    assert "fits by names and shapes" in answer.err
+
+
+def test_a_state_dict_with_other_names_is_assigned_by_shapes(console: Console, tmp_path: Path) -> None:
+    path, target = tmp_path / "mlp.pth", tmp_path / "again.json"
+    mlp = mlp_weights()
+    torch.save({f"module.{number}": value for number, value in enumerate(mlp.values())}, path)
+    answer = console("import", path, "--network", "digits_mlp", "--to", target, "--json")
+    assert answer.code == 0, answer.err
+    assert "assigned by their shapes" in answer.value["remarks"][0]
+    written = load_file(answer.value["weights_file"])
+    assert all(torch.equal(written[name], value) for name, value in mlp.items())
+
+
+def test_a_state_dict_that_fits_no_network_says_what_to_do(console: Console, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    path.write_bytes(save({"odd.weight": torch.zeros(3, 71)}))
+    answer = console("import", path)
+    assert answer.code != 0
+    assert "No project and no template has these shapes" in answer.err
+
+
+def test_a_pickled_module_is_refused(console: Console, network: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "module.pt"
+    torch.save(network, path)
+    answer = console("import", path)
+    assert answer.code != 0
+    assert "torch.save(model.state_dict(), path)" in answer.err

@@ -87,7 +87,7 @@ def test_home_dialog_accepts_model_files() -> None:
     shown = open_app()
     button(shown, "Import a model").click().run()
     assert not shown.exception
-    assert shown.file_uploader[0].allowed_type == [".onnx", ".pt2", ".keras", ".json", ".safetensors"]
+    assert shown.file_uploader[0].allowed_type == [".onnx", ".pt2", ".keras", ".json", ".safetensors", ".pt", ".pth"]
 
 
 def test_dialog_imports_a_keras_model(store: Store) -> None:
@@ -273,3 +273,20 @@ def test_model_folder_weights_load_and_hostile_config_is_rejected(
     start = store.load(project_id).project.training.start
     loaded = load_file(weights.path(store.home, start.removeprefix("weights:")))
     assert torch.equal(loaded["words.weight"], state["bert.embeddings.word_embeddings.weight"])
+
+
+def test_weights_without_a_network_are_assigned_to_the_chosen_one(store: Store) -> None:
+    project = digits_mlp()
+    store.create_project(project)
+    state = {name: torch.randn_like(value) for name, value in module(project).state_dict().items()}
+    shown = AppTest.from_function(dialog, default_timeout=60).run()
+    shown.file_uploader[0].upload("trained.safetensors", save(state)).run()
+    button(shown, "Import").click().run()
+    assert "Which network is it for?" in shown.markdown[0].value
+    assert shown.selectbox[0].options[0] == f"Project {project.name} (fits by names and shapes)"
+    button(shown, "Create project").click().run()
+    assert not shown.exception
+    row = next(row for row in store.list_projects() if row.name == "trained")
+    start = store.load(row.id).project.training.start.removeprefix("weights:")
+    saved = load_file(weights.path(store.home, start))
+    assert all(torch.equal(saved[name], value) for name, value in state.items())

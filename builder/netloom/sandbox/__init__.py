@@ -5,7 +5,16 @@ If a file exploits or crashes its reader, only that process is affected.
 
 from netloom.sandbox.examples import read_picture, read_sound
 from netloom.sandbox.inspection import Description, FileInspection
-from netloom.sandbox.models import keep_folder, read_models
+from netloom.sandbox.models import keep_folder, read_models, read_tensors
 from netloom.sandbox.process import warm
 
-__all__ = ["Description", "FileInspection", "keep_folder", "read_models", "read_picture", "read_sound", "warm"]
+__all__ = [
+    "Description",
+    "FileInspection",
+    "keep_folder",
+    "read_models",
+    "read_picture",
+    "read_sound",
+    "read_tensors",
+    "warm",
+]

@@ -154,6 +154,12 @@ class RequestHandler:
 
         return read_into(Path(request["path"]), request["name"], Path(request["weights"]), request.get("prepare"))
 
+    def answer_tensors(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Write the tensors of a state dict to a file, and return their names."""
+        from netloom.sandbox.models import write_tensors
+
+        return write_tensors(Path(request["path"]), Path(request["weights"]))
+
     def answer_take(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Write the weights that match the network of a project to a file."""
         from netloom.sandbox.models import take_into

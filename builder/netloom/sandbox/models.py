@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netloom.compile import source
 from netloom.compile.importers import ImportedModel, UnreadableModelError
@@ -21,6 +21,9 @@ from netloom.sandbox.process import GB, MODELS, EndedError, Process, RefusedErro
 from netloom.store import Store
 from netloom.store import weights as kept_weights
 from netloom.training.initialization import WEIGHTS, StartError
+
+if TYPE_CHECKING:
+    import torch
 
 NEITHER = "This is neither a Keras model nor a Netloom project, which is a JSON object with name and networks."
 _REFUSALS = {
@@ -61,6 +64,37 @@ def read_models(path: Path, name: str = "", prepare: Preparation | None = None) 
         key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()
     }
     return ImportedModel(loads(answer["project"].encode()), weights_by_name, **fields_), bool(answer["document"])
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a state dict, a file of weights without a network.
+
+    Raises:
+        UnreadableModelError: the file is damaged, or contains something else.
+    """
+    from safetensors.torch import load_file
+
+    with TemporaryDirectory(prefix="netloom-") as folder:
+        weights = Path(folder) / "weights.safetensors"
+        try:
+            names = _request({"do": "tensors", "path": str(path.absolute()), "weights": str(weights)}, path)
+        except RefusedError as error:
+            raise UnreadableModelError(str(error)) from None
+        tensors = load_file(weights)
+        # In the order of the file, which safetensors does not keep
+        return {str(name): tensors[name].clone() for name in names}
+
+
+def write_tensors(path: Path, weights: Path) -> list[str]:
+    """Write the tensors of a state dict to a file. Returns their names. Called in the confined process."""
+    from safetensors.torch import save_file
+
+    from netloom.training.checkpoints import separate
+    from netloom.training.state_dicts import read_state_dict
+
+    tensors = read_state_dict(path)
+    save_file(separate(tensors), weights)
+    return list(tensors)
 
 
 def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[str, ...]]:

@@ -24,6 +24,7 @@ class Template:
     summary: str
     topic: str
     metric: str
+    parameters: int
     at_least: float | None = None
     below_bigram_entropy: bool = False
 

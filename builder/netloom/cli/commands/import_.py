@@ -7,13 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from netloom.cli.command import Command, Context
+from netloom.cli.command import Command, Context, Failure
 from netloom.cli.files import add_force_argument, existing, new_file
 from netloom.cli.selection import add_prepare_argument
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
     from netloom.compile.importers import ImportedModel
+    from netloom.document import Project
 
 
 class Import(Command):
@@ -43,6 +44,13 @@ class Import(Command):
         parser.add_argument(
             "--to", metavar="DOCUMENT", help="write DOCUMENT.json (default: create a project in the app)"
         )
+        parser.add_argument(
+            "--network",
+            metavar="NAME",
+            default="",
+            help="with a state dict (.pt, .pth or .safetensors): the network of the weights, as a template, a project "
+            "id or a document (default: list the ones that fit)",
+        )
         add_prepare_argument(parser, "from the file, otherwise pixels scaled to 0–1 and numbers unchanged")
         parser.add_argument("--name", metavar="NAME", default="", help="name of the project (default: from the file)")
         add_force_argument(parser)
@@ -53,7 +61,7 @@ class Import(Command):
             raise UsageError("A name has at most 200 characters.")
         from netloom.document import to_json
 
-        imported = _read_model(arguments)
+        imported = _read_model(arguments, context)
         value = {"name": imported.project.name, "remarks": list(imported.remarks), "weights": len(imported.weights)}
         value["prepare"] = to_json(imported.project)["data"].get("prepare", "standardize")
         if targets:
@@ -87,13 +95,14 @@ class Import(Command):
         return 0
 
 
-def _read_model(arguments: Namespace) -> ImportedModel:
+def _read_model(arguments: Namespace, context: Context) -> ImportedModel:
     """Read the model from a file, a folder, the Hub, or a Python module of the user."""
     from netloom.cli.custom_module import names_python_object, record
     from netloom.compile.importers import read_model
     from netloom.data.downloads import fetch_model, remote_source
     from netloom.sandbox import read_models
     from netloom.training import pretrained
+    from netloom.training.state_dicts import is_state_dict
 
     source = remote_source(arguments.file)
     if source is not None and source.kind == "hub":
@@ -104,6 +113,10 @@ def _read_model(arguments: Namespace) -> ImportedModel:
         if arguments.input:
             raise UsageError("--input is for MODULE:NAME; the folder defines the inputs.")
         return read_models(Path(arguments.file), arguments.name, arguments.prepare)[0]
+    if is_state_dict(Path(arguments.file)):
+        return _read_state_dict(existing(arguments.file), arguments, context)
+    if arguments.network:
+        raise UsageError("--network is for a state dict; this model contains its network.")
     if not names_python_object(arguments.file):
         if arguments.input:
             raise UsageError("--input is for MODULE:NAME; the file defines the inputs.")
@@ -113,6 +126,46 @@ def _read_model(arguments: Namespace) -> ImportedModel:
         # The module's code has run in this process already, so its program is not read in the sandbox.
         name, facts = record(arguments.file, arguments.input, target)
         return read_model(target, arguments.name or name, facts, arguments.prepare)
+
+
+def _read_state_dict(path: Path, arguments: Namespace, context: Context) -> ImportedModel:
+    """Assign weights without a network to the network that `--network` names.
+
+    Raises:
+        Failure: no network is named; the message lists the ones that fit.
+    """
+    from netloom.sandbox import read_tensors
+    from netloom.store import open_store
+    from netloom.templates.fitting import fit_to, fitting_networks, question, with_weights
+
+    tensors = read_tensors(path)
+    if not arguments.network:
+        networks = fitting_networks(open_store(context.home), tensors)
+        lines = [f"  --network {network.name}    {network.described}" for network in networks]
+        raise Failure("\n".join([question(tensors, networks), *lines]))
+    project = _network(arguments.network, context)
+    if arguments.prepare:
+        data = project.data.model_copy(update={"prepare": arguments.prepare})
+        project = project.model_copy(update={"data": data})
+    return with_weights(fit_to(project, arguments.network, tensors), tensors, arguments.name)
+
+
+def _network(name: str, context: Context) -> Project:
+    """The document of a template, a project or a file."""
+    from netloom.core.field_errors import unknown_name
+    from netloom.document import read
+    from netloom.store import NotFoundError, open_store
+    from netloom.templates import Architecture, Template, architectures, templates
+
+    documents: dict[str, Template | Architecture] = {**templates(), **architectures()}
+    if name in documents:
+        return documents[name].project
+    if Path(name).is_file():
+        return read(name)
+    try:
+        return open_store(context.home).load(name).project
+    except NotFoundError:
+        raise UsageError(unknown_name(name, documents, "template", "Netloom")) from None
 
 
 def _output_files(document: Path, *, force: bool) -> tuple[Path, Path]:

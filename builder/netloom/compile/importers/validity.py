@@ -17,4 +17,10 @@ def check_network(project: Project) -> tuple[str, ...]:
     analysis = analyse(project)
     if analysis.network_errors:
         raise UnreadableModelError(f"The imported network is not valid: {plain(analysis.network_errors[0].message)}")
-    return tuple(issue.message for issue in analysis.errors)
+    by_kind: dict[str, list[str]] = {}
+    for issue in analysis.errors:
+        by_kind.setdefault(issue.code, []).append(issue.message)
+    return tuple(
+        f"{first} {len(others) + 1} layers have this problem." if others else first
+        for first, *others in by_kind.values()
+    )

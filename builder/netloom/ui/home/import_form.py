@@ -7,39 +7,41 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from netloom.compile.importers import ImportedModel, UnreadableModelError
 from netloom.core.text import escape
 from netloom.data import with_dataset_id
 from netloom.document import DocumentError
-from netloom.sandbox import read_models
+from netloom.sandbox import read_models, read_tensors
 from netloom.store import Store, StoreError
-from netloom.ui.home.state import HomeState, ImportResult, Key
+from netloom.templates.fitting import FittingNetwork, fitting_networks, question, with_weights
+from netloom.ui.home.state import HomeState, ImportResult, Key, WeightsWithoutNetwork
 from netloom.ui.shell.errors import guard, show_error
 
-KINDS = ("onnx", "pt2", "keras", "json", "safetensors")
+KINDS = ("onnx", "pt2", "keras", "json", "safetensors", "pt", "pth")
 MAX_UPLOAD_MIB = 500
 FORMATS = (
     "**ONNX** (`.onnx`), **PyTorch** from `torch.export` (`.pt2`), **Keras** (`.keras`, or its JSON), "
     "a **Netloom** project (`.json`), or a **Hugging Face** folder: its `config.json` with its `.safetensors` "
-    "(BERT, DistilBERT, GPT-2, ViT). Files are never executed. PyTorch's `.pt` and `.pth` files "
-    "can run code and are refused."
+    "(BERT, DistilBERT, GPT-2, ViT). Files are never executed. Weights without a network, a state dict (`.pt`, `.pth`, "
+    "`.safetensors`), are assigned to one of your projects or to a template; pickled modules are refused."
 )
 
 
 def import_button(store: Store, open_project: Callable[[str], None]) -> None:
     """Draw the button that opens the import dialog; `open_project` opens the result."""
     if st.button("Import a model", icon=":material/upload_file:", width="stretch"):
-        HomeState.current().imported = None
+        HomeState.current().imported = HomeState.current().weights = None
         st.dialog("Import a model", width="medium")(ask)(store, open_project)
 
 
 @guard()
 def ask(store: Store, open_project: Callable[[str], None]) -> None:
-    """Draw the dialog: first the file uploader, then, in the same places, the result."""
+    """Draw the dialog: the file uploader, then, in the same places, the choice of a network, and the result."""
     head, body, foot, below = st.empty(), st.empty(), st.empty(), st.empty()
     state = HomeState.current()
-    if state.imported is None:
+    if state.imported is None and state.weights is None:
         head.markdown(FORMATS)
         files = body.file_uploader(
             "Model file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key=Key.IMPORT_FILE, accept_multiple_files=True
@@ -48,16 +50,63 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
             return
         try:
             with below, st.spinner("Reading layers and weights …"):
-                state.imported = bring_all(store, {file.name: file.getvalue() for file in files})
+                uploaded = {file.name: file.getvalue() for file in files}
+                state.weights = weights_alone(store, uploaded)
+                if state.weights is None:
+                    state.imported = bring_all(store, uploaded)
         except (UnreadableModelError, DocumentError, StoreError, OSError) as error:
             show_error(error, below)
             return
+    if state.weights is not None:
+        network = _network(state.weights, head, body)
+        if not foot.button("Create project", type="primary", key=Key.IMPORT_CREATE):
+            return
+        state.imported = _saved(store, with_weights(network, state.weights.tensors, state.weights.name), False)
+        state.weights = None
     imported = state.imported
+    if imported is None:
+        return
     head.success(imported.sentence, icon=":material/check_circle:")
     body.markdown("\n".join(f"- {escape(remark)}" for remark in imported.remarks))
     if foot.button("Open project", type="primary", icon=":material/schema:", width="stretch", key=Key.IMPORT_OPEN):
         state.imported = None
         open_project(imported.project_id)
+
+
+def _network(weights: WeightsWithoutNetwork, head: DeltaGenerator, body: DeltaGenerator) -> FittingNetwork:
+    """Draw the choice of the network of a state dict."""
+    head.markdown(escape(question(weights.tensors, weights.networks)))
+    place = body.selectbox(
+        "Network",
+        range(len(weights.networks)),
+        format_func=lambda number: weights.networks[number].described,
+        key=Key.IMPORT_NETWORK,
+        help="The new project is a copy of this network with the weights of the file.",
+    )
+    return weights.networks[place]
+
+
+def weights_alone(store: Store, files: Mapping[str, bytes]) -> WeightsWithoutNetwork | None:
+    """The tensors of a file of weights without a network, and the networks that they fit; None for another file.
+
+    Raises:
+        UnreadableModelError: the file is damaged, or contains something else; or no network fits.
+    """
+    from netloom.training.state_dicts import is_state_dict
+
+    if len(files) != 1:
+        return None
+    ((filename, content),) = files.items()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"weights{Path(filename).suffix.lower()}"
+        path.write_bytes(content)
+        if not is_state_dict(path):
+            return None
+        tensors = read_tensors(path)
+    networks = fitting_networks(store, tensors)
+    if not networks:
+        raise UnreadableModelError(question(tensors, networks))
+    return WeightsWithoutNetwork((Path(filename).stem.strip() or "Imported")[:200], tensors, networks)
 
 
 def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from netloom.ui.components.page_state import PageState, WidgetKey
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.templates.fitting import FittingNetwork
 
 
 @dataclass(frozen=True)
@@ -16,11 +22,24 @@ class ImportResult:
     remarks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class WeightsWithoutNetwork:
+    """A state dict that was uploaded, and the networks that its tensors fit."""
+
+    name: str
+    tensors: dict[str, torch.Tensor]
+    networks: list[FittingNetwork]
+
+
 @dataclass
 class HomeState(PageState):
-    """The last import, until its project is opened or another import starts, and the lists that are shown in full."""
+    """The last import, until its project is opened or another import starts, and the lists that are shown in full.
+
+    `weights` are those of an import that waits for the choice of its network.
+    """
 
     imported: ImportResult | None = None
+    weights: WeightsWithoutNetwork | None = None
     expanded: tuple[str, ...] = ()
 
 
@@ -31,7 +50,9 @@ class Key(WidgetKey):
     COPY = "copy"
     DELETE = "delete"
     FEW_CARDS = "cards first"
+    IMPORT_CREATE = "create from weights"
     IMPORT_FILE = "model file"
+    IMPORT_NETWORK = "network of the weights"
     IMPORT_OPEN = "open what was brought"
     NAME = "name"
     NEW_NAME = "new name"

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
 from netloom.compile.importers.keras.config import LayerConfig
 from netloom.compile.importers.keras.container import Weights
+from netloom.compile.importers.remarks import Remarks
 from netloom.compile.placement import place
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NETWORKS, MAX_NODES, is_identifier
@@ -78,13 +79,12 @@ class ImportState:
 
     weights: bool
     networks: dict[str, Network] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
+    remarks: Remarks = field(default_factory=Remarks)
     parameters: int = 0
 
-    def remark(self, text: str) -> None:
-        """Add a remark, unless it exists already."""
-        if text not in self.remarks:
-            self.remarks.append(text)
+    def remark(self, text: str, part: str = "") -> None:
+        """Add a remark, once; those on several layers are counted."""
+        self.remarks.add(text, part)
 
     def name(self, layer_name: str) -> str:
         """Reserve an unused name for a network.
@@ -356,7 +356,7 @@ class LayerCall:
 
     def remark(self, text: str) -> None:
         """Add a remark on this layer."""
-        self.builder.state.remark(f"{quoted(self.layer.name)}: {text}")
+        self.builder.state.remark(text, quoted(self.layer.name))
 
 
 def is_tensor(value: object) -> bool:

@@ -295,7 +295,7 @@ def _input(config: ModelConfig, layer: LayerConfig, state: ImportState) -> dict[
     shape = [OPEN_LENGTH if length is None else length for length in raw[1:]]
     if None in raw[1:]:
         state.remark(
-            f"{quoted(layer.name)}: a length that is open in Keras is set to {OPEN_LENGTH}; change it in the Input."
+            f"a length that is open in Keras is set to {OPEN_LENGTH}; change it in the Input.", quoted(layer.name)
         )
     if len(shape) > 4:
         raise layer.refuse(f"has an input with {len(shape)} axes, but an Input of Netloom has one to four")

@@ -10,6 +10,7 @@ from typing import Any
 
 from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.compile.importers.layer_graph.values import Array, Tensor, UnsupportedOperatorError
+from netloom.compile.importers.remarks import Remarks
 from netloom.core.text import plain
 from netloom.document import Edge, Node, is_identifier
 from netloom.layers import TensorSpec
@@ -27,7 +28,7 @@ class NodeGraph:
     specs: dict[str, TensorSpec] = field(default_factory=dict)
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     weights: dict[str, dict[str, Array]] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
+    remarks: Remarks = field(default_factory=Remarks)
     shared_weights: dict[tuple[str, str], str] = field(default_factory=dict)
     products: dict[str, tuple[Tensor, Tensor]] = field(
         default_factory=dict
@@ -37,10 +38,9 @@ class NodeGraph:
         default_factory=dict
     )  # masks in the form that attention takes
 
-    def remark(self, text: str) -> None:
-        """Add a remark, once."""
-        if text not in self.remarks:
-            self.remarks.append(text)
+    def remark(self, text: str, part: str = "") -> None:
+        """Add a remark, once; those on several parts, such as layers, are counted."""
+        self.remarks.add(text, part)
 
     def reachable_nodes(self) -> set[str]:
         """The nodes on which an output depends, the nodes whose weights they share, and all inputs.

@@ -33,7 +33,9 @@ def tie_weights(builder: GraphBuilder) -> None:
                 update = {"shares": builder.nodes[other].shares or other}
                 builder.nodes[key] = builder.nodes[key].model_copy(update=update)
             else:
-                builder.remark(f"{key} and {other} share weights in the file; after the import, each has its own.")
+                builder.remark(
+                    "they share weights in the file; after the import, each has its own.", f"{key} and {other}"
+                )
         for part, key_ in keys.items():
             owners.setdefault((part, key_), key)
     _flatten_chains(builder)
@@ -61,7 +63,10 @@ def _transpose_tied(
         return False
     if "bias" in learned and _same_shape(builder.weights[other].get("bias"), learned["bias"]):
         # Nodes share all parameters of equal names and shapes, hence the bias as well.
-        builder.remark(f"{key} has the transposed weights of {other} in the file; after the import, each has its own.")
+        builder.remark(
+            "one has the transposed weights of the other in the file; after the import, each has its own.",
+            f"{key} and {other}",
+        )
         return False
     builder.nodes[key] = builder.nodes[key].model_copy(update={"type": "TransposedLinear"})
     builder.weights[key] = {**builder.weights[key], "weight": weight.T}

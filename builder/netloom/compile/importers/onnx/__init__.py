@@ -239,7 +239,7 @@ class _OnnxImporter:
                 f"The output {short(key)!r} is not computed by any operator; the file is damaged."
             )
         if isinstance(value, Constant):
-            self.builder.remark(f"The output {short(key)!r} does not depend on the input, so it was left out.")
+            self.builder.remark("the output does not depend on the input, so it was left out.", repr(short(key)))
             return
         try:
             if value.axes[value.batch] == (0,) and value.batch != 0:

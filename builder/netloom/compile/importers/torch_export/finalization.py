@@ -11,6 +11,7 @@ import numpy as np
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Array
+from netloom.compile.importers.remarks import Remarks
 from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.importers.torch_export.grouping import GroupedNode, Grouping, node_name
 from netloom.compile.importers.torch_export.parametrization import unused_name
@@ -47,7 +48,7 @@ def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name
 
 def _grouped(
     builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name: str
-) -> tuple[Project, dict[str, Array], list[str]] | None:
+) -> tuple[Project, dict[str, Array], Remarks] | None:
     """The project with a network for each repeated module, its weights and remarks; None if no module is repeated."""
     items = {
         key: GroupedNode(

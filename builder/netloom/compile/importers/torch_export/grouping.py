@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from netloom.compile.importers.layer_graph.values import Array
+from netloom.compile.importers.remarks import Remarks
 from netloom.compile.importers.torch_export.parametrization import (
     parameters_of,
     unused_name,
@@ -60,7 +61,7 @@ class Grouping:
     def __init__(self, items: dict[str, GroupedNode], specs: Mapping[str, TensorSpec]) -> None:
         self.items, self.specs = items, dict(specs)
         self.networks: dict[str, Network] = {}
-        self.remarks: list[str] = []
+        self.remarks = Remarks()
         self.blocked = self._blocked()
         self.pending: list[Group] = []
 
@@ -289,8 +290,9 @@ class Grouping:
             other = node_of.get(item.node.shares or "")
             shared_nodes.add(other[0] if other is not None and other[1] == position else None)
         if None in shared_nodes and len(shared_nodes) > 1:
-            self.remarks.append(
-                f"Some layers of {group.module.path} share weights in the program; after the import, each has its own."
+            self.remarks.add(
+                "some of its layers share weights in the program; after the import, each has its own.",
+                group.module.path,
             )
         return shared_nodes.pop() if len(shared_nodes) == 1 else None
 

@@ -315,7 +315,7 @@ class Reader:
     def _output(self, name: str, number: int) -> None:
         value = self.values.get(name)
         if not isinstance(value, Tensor):
-            self.builder.remark(f"The output {quoted(name)} does not depend on the input, so it was left out.")
+            self.builder.remark("the output does not depend on the input, so it was left out.", quoted(name))
             return
         try:
             if value.axes[value.batch] == (0,) and value.batch != 0:
