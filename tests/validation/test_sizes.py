@@ -121,7 +121,7 @@ def test_totals_match_the_built_module(name: str) -> None:
     document = templates()[name].project
     built = module(document)
     totals = analyse(document).totals
-    assert totals.parameters == sum(weight.numel() for weight in built.parameters())
+    assert totals.parameters == sum(weight.numel() for weight in built.parameters()) == templates()[name].parameters
     assert totals.trainable == sum(weight.numel() for weight in built.parameters() if weight.requires_grad)
 
 
