@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from netloom.ui.components.charts import confusion_chart, residual_charts
+import numpy as np
+
+from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
 
 
 def test_confusion_matrix_text_is_readable_in_both_themes() -> None:
@@ -24,3 +26,13 @@ def test_residual_of_an_underprediction_is_positive() -> None:
     assert [list(fitted.data[1][axis]) for axis in "xy"] == [[1.0, 4.0], [2.0, 1.5]]
     assert [list(residuals.data[1][axis]) for axis in "xy"] == [[2.0, 1.5], [-1.0, 2.5]]
     assert [list(residuals.data[0][axis]) for axis in "xy"] == [[1.0, 4.0], [0, 0]]
+
+
+def test_channels_of_different_units_are_scaled_to_one_height() -> None:
+    step = np.arange(5.0)
+    chart = series_chart(np.stack([1000 * step, step, np.full(5, 7.0)], 1), small=True)
+    assert [list(line.y) for line in chart.data] == [[0, 0.25, 0.5, 0.75, 1], [0, 0.25, 0.5, 0.75, 1], [0] * 5]
+    assert chart.layout.yaxis.title.text == "scaled"
+    alike = series_chart(np.stack([3 * step, step], 1), small=True)
+    assert list(alike.data[0].y) == [0, 3, 6, 9, 12]
+    assert alike.layout.yaxis.title.text is None

@@ -12,14 +12,26 @@ Number = TypeVar("Number", int, float)
 TRAIN, VALIDATION = "#6366f1", "#f97316"
 MAX_POINTS = 1_500
 MOST_LINES = 12  # that can be distinguished in one figure
+# The ratio of the ranges of two channels from which one is flat beside the other.
+UNEQUAL = 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 
 
 def series_chart(values: Any, small: bool) -> go.Figure:
-    """Return a chart of a series (T, channels): lines, or a heatmap of many channels such as those of a spectrogram."""
+    """Return a chart of a series (T, channels): lines, or a heatmap of many channels such as those of a spectrogram.
+
+    Channels whose ranges differ much, as those of different units do, are each drawn over the whole height.
+    """
+    import numpy as np
     import plotly.graph_objects as go
 
     figure = go.Figure()
+    low, ranges = values.min(0), np.ptp(values, axis=0)
+    varied = ranges[ranges > 0]
+    has_units = len(varied) > 1 and values.shape[1] <= MOST_LINES and varied.max() > UNEQUAL * varied.min()
+    if has_units:
+        values = (values - low) / np.where(ranges > 0, ranges, 1.0)
+        figure.update_yaxes(title="scaled", showticklabels=False)
     if values.shape[1] > MOST_LINES:
         figure.add_heatmap(z=values.T, colorscale="Cividis", showscale=False)
     else:
