@@ -193,6 +193,7 @@ def test_several_series_do_not_share_a_naive_forecast(home: Path) -> None:
 def test_a_random_split_of_windows_is_named_as_leaking(home: Path) -> None:
     data = added(home, choice={"split": "random"})
     assert any("overlap in time" in warning for warning in data.warnings)
+    assert reach_back_note(data) == ""
     assert not any("overlap in time" in warning for warning in added(home).warnings)
 
 

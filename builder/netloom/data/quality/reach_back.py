@@ -13,7 +13,7 @@ def reach_back_note(data: Prepared) -> str:
         return ""
     split = {name: rows.numpy() for name, rows in data.split.items()}
     counts = {name: (count, len(split[name])) for name, count in forecast.reaching_back(split).items() if count}
-    if not counts:
+    if not counts or "train" in counts:  # training that reads other parts, as in a random split, has a warning
         return ""
     listed = " and ".join(f"{count:,} of {rows:,} {name} windows" for name, (count, rows) in counts.items())
     return (
