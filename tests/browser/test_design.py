@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from netloom.cli.bench.server import Server
 from netloom.document import Project, dumps
 from tests.browser.canvas import Canvas, new_project, use_data, use_template
-from tests.browser.conftest import listen
+from tests.browser.conftest import VIEWPORT, listen
 
 pytestmark = pytest.mark.browser
 
@@ -37,6 +37,20 @@ def test_empty_canvas_shows_a_hint(page: Page, server: Server) -> None:
     canvas.press("add-input")
     expect(canvas.node("input_1")).to_be_visible()
     expect(page.locator("[data-empty]")).to_have_count(0)
+
+    # On a phone, the palette is a drawer, and it and the menu of pages close after a tap.
+    page.set_viewport_size({"width": 390, "height": 844})
+    palette = page.get_by_role("region", name="Layers")
+    expect(palette).to_be_hidden()
+    canvas.press("palette")
+    palette.locator("[data-layer=Linear]").first.click()
+    expect(canvas.node("linear_1")).to_be_visible()
+    expect(palette).to_be_hidden()
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Data").click()
+    expect(page.get_by_role("button", name="Upload data")).to_be_visible()
+    expect(page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
+    page.set_viewport_size(VIEWPORT)
 
 
 def test_network_is_built_by_dragging_and_fixed(page: Page, server: Server) -> None:

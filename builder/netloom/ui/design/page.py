@@ -19,6 +19,7 @@ from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import ago
 from netloom.ui.design.canvas import canvas
 from netloom.ui.design.canvas.payload import payload
+from netloom.ui.design.exporting import export_menu
 from netloom.ui.design.formula import formula
 from netloom.ui.design.inspector import inspector
 from netloom.ui.design.library import library
@@ -77,7 +78,7 @@ def _layer(live: Live, network: str, selected: list[str]) -> None:
 def _header(live: Live) -> None:
     network = visible_network(live, sent_wish(live.id)).name
     record(live, Part.HEADER, network)
-    name, data, objective, tools = st.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
+    name, data, objective, tools = st.columns([1, 0.95, 0.9, 2.7], vertical_alignment="bottom")
     project, follow = live.project, partial(redraw, live)
     with name, guard():
         naming = bound(live, "bar/name", project.name, _rename, renews=True, follow=follow)
@@ -100,6 +101,8 @@ def _header(live: Live) -> None:
             library(live, network)
         with guard():
             share(live)
+        with guard():
+            export_menu(live)
         ready = not live.analysis().errors and bool(project.data.dataset)
         if st.button("Train", type="primary" if ready else "secondary", icon=":material/play_arrow:", width="stretch"):
             st.switch_page("pages/train.py")

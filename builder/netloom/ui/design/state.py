@@ -88,6 +88,10 @@ class Key(WidgetKey):
 
     ABOUT = "about"
     CANVAS = "canvas"
+    EXPORT = "export"
+    EXPORT_CODE = "export code"
+    EXPORT_DOCUMENT = "export document"
+    EXPORT_RUN = "export run"
     FORMULA = "typing"
     FORMULA_LINES = "typing lines"
     FORMULA_NAME = "typing name"

@@ -14,6 +14,7 @@ from netloom.ui.components.style import page_style
 from netloom.ui.shell import notifications, session, tour
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, keep_callback_errors
+from netloom.ui.shell.menu import close_after_tap
 from netloom.ui.shell.streamlit_internals import StopException, main_script
 
 PAGES = {
@@ -43,6 +44,7 @@ def navigate() -> None:
     heading = "" if name == "home" else PAGES[name][0]  # the Home page draws the name of the app
     st.set_page_config(page_title=f"{heading} · Netloom" if heading else "Netloom")
     page_style(heading)
+    close_after_tap()
     _state.inside = True
     try:
         with guard():

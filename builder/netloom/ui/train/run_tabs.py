@@ -23,7 +23,7 @@ from netloom.ui.train.episodes import episodes
 from netloom.ui.train.layer_statistics import layer_statistics
 from netloom.ui.train.prediction_history import latest_predictions, prediction_history
 from netloom.ui.train.results import metric_charts, prefetch_explanations, take_away, test_metrics, worst_rows
-from netloom.ui.train.state import WORST_TAB, Key, KnownPoints, TrainState
+from netloom.ui.train.state import EXPORT_TAB, WORST_TAB, Key, KnownPoints, TrainState
 
 # How long a refresh waits for the first points of a run: less than the refresh interval.
 FIRST_S = 0.6
@@ -63,7 +63,7 @@ def _tabs(live: Live, run: Run, active: bool, evaluation: Evaluation | None) -> 
             "Metrics": lambda: _metrics(live, run, active, evaluation),
             "Episodes" if task_of(run).environment else WORST_TAB: lambda: _errors(live, run, evaluation),
             "Layers": lambda: layer_statistics(artifacts, run.id, per_epoch),
-            "Export": lambda: _later() if active else take_away(live, run),
+            EXPORT_TAB: lambda: _later() if active else take_away(live, run),
         },
         Key.RESULTS.of(run.id),
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # The title of the tab with the worst examples, to which the Explain page links back.
 WORST_TAB = "Errors"
+EXPORT_TAB = "Export"
 
 
 @dataclass(frozen=True)

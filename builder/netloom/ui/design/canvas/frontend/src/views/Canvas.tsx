@@ -117,6 +117,7 @@ function Frame() {
   const onPointerDown = (event: React.PointerEvent) => {
     const target = event.nativeEvent.composedPath()[0] as HTMLElement;
     if (!target.closest(".nl-problems") && ui.state.panel === "issues") ui.set({ panel: null });
+    if (!target.closest(".nl-palette, [data-action=palette]")) commands.closeDrawer();
     if (!target.closest("input, button, textarea, .nl-popover")) stage.focus();
   };
   return (

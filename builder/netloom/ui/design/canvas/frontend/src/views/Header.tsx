@@ -21,8 +21,10 @@ function Tools() {
   const redo = useSlice("status", (engine) => engine.data.can_redo);
   const boxing = useUi((state) => state.boxing);
   const map = useUi((state) => state.map);
+  const drawer = useUi((state) => state.drawer);
   const help = useUi((state) => state.panel === "help");
   const tools: Tool[] = [
+    { name: "palette", icon: "layers", title: "Layers", run: commands.toggleDrawer, pressed: drawer },
     { name: "undo", icon: "undo", title: "Undo (Ctrl + Z)", run: commands.undo, disabled: !undo },
     { name: "redo", icon: "redo", title: "Redo (Ctrl + Shift + Z)", run: commands.redo, disabled: !redo },
     { name: "add", icon: "plus", title: "Add a layer (A)", run: commands.openAddHere },

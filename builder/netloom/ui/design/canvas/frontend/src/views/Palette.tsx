@@ -4,7 +4,7 @@ import { search } from "../core/format";
 import { keyOf } from "../core/networks";
 import type { LayerType } from "../core/generated";
 import { portFor } from "../core/rules";
-import { useLayers, useShared } from "./context";
+import { useLayers, useShared, useUi } from "./context";
 import { Icon } from "./icons";
 import { Fits, useStart } from "./Fits";
 import { Item } from "./Item";
@@ -32,6 +32,7 @@ export const Palette = memo(() => {
   const layers = useLayers();
   const start = useStart();
   const only = useSyncExternalStore(fitting.listen, fitting.get).length > 0 && start;
+  const drawer = useUi((state) => state.drawer);
   const [query, setQuery] = useState("");
   const [current, setCurrent] = useState("");
   const opened = useSyncExternalStore(open.listen, open.get);
@@ -55,7 +56,16 @@ export const Palette = memo(() => {
     event.stopPropagation();
   };
   return (
-    <div className="nl-palette" role="region" aria-label="Layers">
+    <div
+      className={drawer ? "nl-palette open" : "nl-palette"}
+      role="region"
+      aria-label="Layers"
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !commands.closeDrawer()) return;
+        event.stopPropagation();
+        commands.stage.focus();
+      }}
+    >
       <label className="nl-search">
         <Icon name="search" />
         <input

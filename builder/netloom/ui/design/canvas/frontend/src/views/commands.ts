@@ -67,12 +67,22 @@ export class Commands implements Editing {
   };
 
   toggleMap = () => this.stage.ui.set({ map: !this.stage.ui.state.map });
+  toggleDrawer = () => this.stage.ui.set({ drawer: !this.stage.ui.state.drawer });
+
+  /** Close the palette that covers the canvas; false where it does not. */
+  closeDrawer = (): boolean => {
+    const { drawer } = this.stage.ui.state;
+    if (drawer) this.stage.ui.set({ drawer: false });
+    return drawer;
+  };
+
   toggleBoxing = () => this.stage.ui.set({ boxing: !this.stage.ui.state.boxing });
   toggle = (panel: "issues" | "help") =>
     this.stage.ui.set({ panel: this.stage.ui.state.panel === panel ? null : panel });
 
   /** Add a layer behind the selection, or in the middle of the view. */
   pick = (layer: LayerType): void => {
+    this.closeDrawer();
     const after = this.stage.chosen().filter((id) => id in this.engine.graph.nodes);
     const { port } = this.stage.ui.state;
     if (port && portFor(this.engine, layer, port) !== null) return this.addAt(layer, port);

@@ -35,6 +35,7 @@ export class Gestures {
     const move = (moved: PointerEvent) => {
       dragging ||= Math.hypot(moved.clientX - startX, moved.clientY - startY) > DRAG_PX;
       if (!dragging) return;
+      this.commands.closeDrawer(); // it covers the place where the layer goes
       const edge = this.stage.edgeAt(moved.clientX, moved.clientY);
       this.stage.ui.set({ ghost: { layer, x: moved.clientX, y: moved.clientY }, edge });
     };

@@ -10,6 +10,7 @@ const PATHS = {
   select: "M3 3h2M7 3h2M11 3h2v2M13 7v2M13 11v2h-2M9 13H7M5 13H3v-2M3 9V7M3 5V3",
   lock: "M4 7h8v6H4zM6 7V5a2 2 0 0 1 4 0v2",
   search: "M7 3a4 4 0 1 1 0 8 4 4 0 0 1 0-8M10 10l3.5 3.5",
+  layers: "M2 4h12M2 8h12M2 12h12",
   plus: "M8 3v10M3 8h10",
   back: "m9.5 3.5-4.5 4.5 4.5 4.5",
   chevron: "m4 6 4 4 4-4",

@@ -25,6 +25,8 @@ export type State = {
   /** The menu of a node, or of the canvas. */
   context: { x: number; y: number; node: string | null } | null;
   map: boolean;
+  /** Whether the palette covers the canvas where there is no room beside it. */
+  drawer: boolean;
   boxing: boolean;
   /** Whether there are very many layers, seen from afar, which are then drawn without their ports and words. */
   plain: boolean;
@@ -51,6 +53,7 @@ export class Ui {
     port: null,
     context: null,
     map: true,
+    drawer: false,
     boxing: false,
     plain: false,
     trail: [],
