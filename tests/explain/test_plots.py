@@ -216,3 +216,11 @@ def test_edge_avoids_a_layer_at_the_nearest_free_position(left: float, x: float)
     drawn = drawn.model_copy(update={"networks": {"main": main.model_copy(update={"nodes": nodes})}})
     layout = graph_geometry.GraphLayout(analysis_at(drawn, ""))
     assert f"L{x:g} " in layout.paths["output_1"]
+
+
+def test_title_of_an_axis_fits_a_phone() -> None:
+    title = "Attack strength ε, in brightness, from 0 (black) to 1 (white)"
+    lines = figures.axis_title(title).split("<br>")
+    assert " ".join(lines) == title
+    assert [len(line) <= figures.LINE for line in lines] == [True, True]
+    assert figures.axis_title("Score") == "Score"

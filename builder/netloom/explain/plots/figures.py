@@ -5,6 +5,7 @@ Backgrounds are transparent and text has no color of its own, so that each page 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 Sign = Literal["both", "for", "against"]
 MOST_BARS, MOST_CHANNELS, MOST_NAMED = 15, 6, 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
+# Characters of a title in a plot of 300 pixels.
+LINE = 42
 GRAY = "rgba(130, 130, 140, 0.8)"
+
+
+def axis_title(text: str) -> str:
+    """Return the title of an axis in lines that fit a phone; Plotly would cut a longer line at the edge."""
+    return "<br>".join(textwrap.wrap(text, LINE)) if len(text) > LINE else text
 
 
 def filter_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
@@ -79,7 +87,9 @@ def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figu
     trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colors, customdata=list(names))
     trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
     figure = go.Figure(trace)
-    figure.update_layout(height=max(136, 88 + 24 * len(keys)), margin=MARGIN, xaxis_title=unit or "Attribution")
+    figure.update_layout(
+        height=max(136, 88 + 24 * len(keys)), margin=MARGIN, xaxis_title=axis_title(unit or "Attribution")
+    )
     return with_names(figure, names)
 
 

@@ -154,6 +154,12 @@ def _stages_table(stages: tuple[Stage, ...]) -> None:
 def label_errors_view(context: ViewContext) -> None:
     """Draw the training rows whose labels may be wrong."""
     suspects = computed(LabelErrors(context.weights), SEARCHING)
+    if suspects.first:
+        first = suspects.first[0]
+        st.markdown(
+            f"**Check row {first.row} first: its label is {escape(first.label)}, and the network predicts "
+            f"{escape(first.says)}.** Its self-influence is the largest of {len(suspects.rows):,} training rows."
+        )
     _cards(context, suspects.first[:CARDS])
     st.caption(
         f"Training rows sorted by self-influence: how much training on a row decreased its own loss, computed with "

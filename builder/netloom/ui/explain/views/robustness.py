@@ -220,10 +220,10 @@ def curve(robustness: Robustness) -> go.Figure:
         line.update(line={"color": color, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
         figure.add_trace(line)
     if robustness.half is not None:
-        half = {"annotation_text": "half of the accuracy", "annotation_position": "bottom right"}
+        half = {"annotation_text": "half of the accuracy", "annotation_position": "top right"}
         figure.add_vline(x=robustness.half, line={"color": SHADE, "dash": "dash"}, **half)
     figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
-    figure.update_xaxes(title=f"Attack strength ε, in {robustness.unit}")
+    figure.update_xaxes(title=figures.axis_title(f"Attack strength ε, in {robustness.unit}"))
     figure.update_yaxes(title=robustness.measure.capitalize(), rangemode="tozero")
     if shares:
         figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
