@@ -308,7 +308,12 @@ def _pad(op: AtenCall) -> Any:
     if len(sides) % 2 or axes > tensor.rank:
         raise UnsupportedOperatorError("its padding does not match its axes")
     if min(sides, default=0) < 0:
-        return _crop(op, tensor, sides)
+        tensor = _cropped(op, tensor, [min(side, 0) for side in sides])
+        sides = [max(side, 0) for side in sides]
+        if not any(sides):
+            return [tensor]
+        if mode != "constant":
+            raise UnsupportedOperatorError("it combines positive and negative padding")
     before, after = [0] * tensor.rank, [0] * tensor.rank
     for number in range(axes):
         # PyTorch lists the borders of the last axis first.
@@ -322,15 +327,13 @@ def _pad(op: AtenCall) -> Any:
     return op.apply("Pad", tensor, _integers([*before, *after]), value, mode=mode)
 
 
-def _crop(op: AtenCall, tensor: Tensor, sides: list[int]) -> Any:
-    """Padding with negative numbers only, which removes values at the borders."""
-    if max(sides) > 0:
-        raise UnsupportedOperatorError("it combines positive and negative padding")
+def _cropped(op: AtenCall, tensor: Tensor, sides: list[int]) -> Tensor:
+    """The tensor without the values at the borders that negative padding removes."""
     for number in range(len(sides) // 2):
         axis = tensor.rank - 1 - number
         start, end = -sides[2 * number], tensor.length(axis) + sides[2 * number + 1]
         (tensor,) = op.apply("Slice", tensor, starts=[start], ends=[end], axes=[axis], steps=[1])  # type: ignore[assignment]
-    return [tensor]
+    return tensor
 
 
 @aten(
