@@ -27,6 +27,7 @@ import pytest
 
 from tests.cli.command import Answer, netloom
 from tests.cli.conftest import called
+from tests.export.bundles import modules_of
 
 FIXTURES = Path(__file__).parent / "fixtures" / "version_0_1_0"
 # Processors round differently.
@@ -364,17 +365,12 @@ def test_old_and_new_bundles_predict_alike(
 def bundle_predictions(
     folder: Path, rows: Path, monkeypatch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]
 ) -> Any:
-    """The output of a bundle's script, run in this process: a new interpreter would import torch again."""
+    """The output of a bundle's script."""
     captured.readouterr()
-    with monkeypatch.context() as patch_context:
-        patch_context.syspath_prepend(folder)
+    with monkeypatch.context() as patch_context, modules_of(folder):
         patch_context.setattr(sys, "argv", ["predict.py", str(rows)])
-        for module in folder.glob("*.py"):
-            patch_context.delitem(sys.modules, module.stem, raising=False)
         with pytest.raises(SystemExit) as exit_error:
             run_path(str(folder / "predict.py"), run_name="__main__")
-        for module in folder.glob("*.py"):
-            sys.modules.pop(module.stem, None)
     assert not exit_error.value.code
     return json.loads(captured.readouterr().out)
 

@@ -39,6 +39,7 @@ from netloom.training.reinforcement.trainer import ReinforcementTrainer
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
 from netloom.validation import analyse
+from tests.export.bundles import modules_of
 from tests.networks import project
 from tests.runs.examples import Recorder, loop
 from tests.training.test_loop import same
@@ -567,20 +568,17 @@ def test_exported_agent_predicts_without_netloom(
     trained = fit_here(agent("ppo", epochs=1), home)
     with zipfile.ZipFile(export(trained, "bundle", tmp_path).path) as archive:
         archive.extractall(tmp_path / "bundle")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, modules_of(tmp_path / "bundle"):
         patch.setitem(sys.modules, "netloom", None)  # so that importing it fails
-        patch.syspath_prepend(tmp_path / "bundle")
         patch.chdir(tmp_path / "bundle")
         patch.setattr(sys, "argv", ["predict.py"])
         with pytest.raises(SystemExit) as exit_error:
             runpy.run_path("predict.py", run_name="__main__")
+        bundle_modules = [
+            name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))
+        ]
     assert not exit_error.value.code
-    bundle_modules = [
-        name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))
-    ]
     assert {"encoding.rows", "model"} <= set(bundle_modules)
-    for name in bundle_modules:
-        sys.modules.pop(name)
     example = json.loads((tmp_path / "bundle" / "example.json").read_text())
     (answer,) = predict(trained, [example])
     prediction = json.loads(capsys.readouterr().out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +41,9 @@ def get(app: CompressedFiles, path: str, method: str = "GET", **headers: str) ->
     sent = {"accept_encoding": "gzip, br", **headers}
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in sent.items()]
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": raw, "query_string": b""}
-    asyncio.run(app(scope, receive, send))
+    # In a thread of its own: a browser of other tests keeps an event loop running in this one
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, app(scope, receive, send)).result()
     body = b"".join(message.get("body", b"") for message in messages[1:])
     return messages[0]["status"], Headers(raw=messages[0]["headers"]), body
 

@@ -20,7 +20,7 @@ def list_datasets(home: str | Path | None = None) -> list[DatasetInfo]:
 
     Example:
         >>> [dataset.name for dataset in netloom.list_datasets() if dataset.task == "regression"]
-        ['ratings', 'diabetes', 'sine']
+        ['ratings', 'diabetes', 'sine', 'station']
     """
     return datasets(data_folder(home))
 

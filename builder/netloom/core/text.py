@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from functools import lru_cache
 
 # Where an invisible letter breaks an address, which Markdown would make a link even if it is escaped.
@@ -21,6 +22,13 @@ def escape(text: str) -> str:
     special = "\\`*_{}[]()<>#+-.!|~$:&"
     line = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
     return "".join(f"\\{letter}" if letter in special else letter for letter in line)
+
+
+def file_stem(name: str) -> str:
+    """Return a name for a file of a project, without a suffix: lowercase ASCII letters, digits and hyphens."""
+    # NFKD separates letters from their accents, so that ASCII keeps the letters.
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:60].strip("-") or "network"
 
 
 def no_json(error: Exception) -> str:

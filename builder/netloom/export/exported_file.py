@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from pathlib import Path
 
+from netloom.core.text import file_stem
 from netloom.document import write_bytes
 from netloom.export.format import ExportError, Format, Report, Trained, registry
 from netloom.export.gan_generator import generator
@@ -67,11 +66,8 @@ def _written(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
 
 
 def filename(trained: Trained, name: str) -> str:
-    """Return a file name derived from the name of the project: lowercase ASCII letters, digits and hyphens."""
-    # NFKD separates letters from their accents, so that ASCII keeps the letters.
-    plain = unicodedata.normalize("NFKD", trained.project.name).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:60].strip("-")
-    return f"{slug or 'network'}{_format(name).suffix}"
+    """Return a file name derived from the name of the project."""
+    return f"{file_stem(trained.project.name)}{_format(name).suffix}"
 
 
 def _format(name: str) -> Format:

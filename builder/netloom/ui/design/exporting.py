@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from netloom.compile import source
-from netloom.core.text import escape
+from netloom.core.text import escape, file_stem
 from netloom.document import dumps
 from netloom.editing.live import Live
 from netloom.runs.history.comparison import best_finished
@@ -23,7 +23,7 @@ def export_menu(live: Live) -> None:
     menu = st.popover(
         "Export",
         icon=":material/download:",
-        help="Code, document, weights and model server",
+        help="Code, document and trained weights",
         key=Key.EXPORT,
         on_change="rerun",  # its content is only drawn while it is open
     )
@@ -34,7 +34,7 @@ def export_menu(live: Live) -> None:
         st.download_button(
             "Document (JSON)",
             lambda: dumps(live.project),
-            "project.json",
+            f"{file_stem(live.project.name)}.json",
             "application/json",
             on_click="ignore",
             width="stretch",
@@ -49,7 +49,7 @@ def _code(live: Live) -> None:
     st.download_button(
         "PyTorch code (.py)",
         lambda: source(live.project, live.analysis()),
-        "model.py",
+        f"{file_stem(live.project.name)}.py",
         "text/x-python",
         on_click="ignore",
         width="stretch",
@@ -63,9 +63,9 @@ def _trained(live: Live) -> None:
     """Draw the button to the formats with weights: those of the best finished run."""
     run = best_finished(live.store.runs(live.id))
     if run is None:
-        st.caption("Weights, ONNX and a model server: train the network first, then export its run.")
+        st.caption("Weights and ONNX: train the network first, then export its run.")
         return
-    if st.button("Weights, ONNX, server …", icon=":material/deployed_code:", width="stretch", key=Key.EXPORT_RUN):
+    if st.button("Weights, ONNX …", icon=":material/deployed_code:", width="stretch", key=Key.EXPORT_RUN):
         session.choose(live.id, run.id)
         set_value(TrainKey.RESULTS.of(run.id), EXPORT_TAB)
         st.switch_page("pages/train.py", query_params={Query.PROJECT.value: live.id, Query.RUN.value: run.id})

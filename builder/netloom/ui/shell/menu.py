@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.ui.shell.state import Key
+
 _SCRIPT = """
 const PHONE_PX = 768;
 const close = ({ target }) => {
@@ -22,7 +24,7 @@ export default function () {
 
 def close_after_tap() -> None:
     """Close the menu of pages on a narrow screen after a page was chosen in it."""
-    _component()(key="page menu")
+    _component()(key=Key.PAGE_MENU)
 
 
 @cache

@@ -59,6 +59,7 @@ class Key(WidgetKey):
 
     CANCEL_JOB = "cancel job"
     NOTICE_WATCH = "notice watch"
+    PAGE_MENU = "page menu"
     REBUILD = "rebuild runs"
     RESTART_JOB = "restart job"
     RESTORE = "restore"
