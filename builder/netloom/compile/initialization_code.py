@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from netloom.compile.network_classes import NetworkClass
 from netloom.document.initialization import Initialization
 from netloom.validation import Context
-from netloom.validation.initial_weights import WeightMatrix, count_branches, node_weights, residual_ends
+from netloom.validation.initial_weights import count_branches, node_weights, residual_ends
+from netloom.validation.weight_matrices import WeightMatrix
 
 _INDENT = " " * 8
 # The maximum length of a line of generated code, beyond which a list has a line for each weight.

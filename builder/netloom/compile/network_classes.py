@@ -16,7 +16,8 @@ from netloom.layers.code import Code
 from netloom.layers.io import Input, Output
 from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import Analysis, Context
-from netloom.validation.initial_weights import InitialWeights, node_weights
+from netloom.validation.initial_weights import node_weights
+from netloom.validation.weight_matrices import InitialWeights
 
 # Names that the generated code needs for Python's own functions and modules.
 _RESERVED = frozenset({"range", "int", "float", "bool", "str", "tuple", "super", "math"})

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from netloom.core.torch_internals import dispatch_mode, family, storage_id
 from netloom.layers import Layer, TensorSpec
 from netloom.layers.author_code import explained
+from netloom.validation.weight_matrices import InitialWeights, module_weights
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 
 # The name and shape of each parameter of a layer.
@@ -25,7 +27,8 @@ class Measured:
 
     `flops` and `activation_bytes` are per example: multiplications and additions of one forward pass, and the bytes
     that autograd saves for the backward pass. `parameters` and `frozen` are counts; frozen parameters are not trained.
-    `refusal` is the reason why PyTorch rejects the inputs, or None, and `code` is the code of its issue.
+    `initial` are the weights that an initialization sets. `refusal` is the reason why PyTorch rejects the inputs, or
+    None, and `code` is the code of its issue.
     """
 
     outputs: dict[str, TensorSpec] = field(default_factory=dict)
@@ -36,6 +39,7 @@ class Measured:
     code: str = "shape"
     frozen: int = 0
     weights: Weights = ()
+    initial: InitialWeights = field(default_factory=InitialWeights)
 
 
 # The exceptions that PyTorch raises for inputs that do not fit a layer. Any other exception is a failure of Netloom.
@@ -126,7 +130,7 @@ def _measured(layer: Layer, specs: Specs) -> Measured:
         outputs[port.name] = TensorSpec((None, *first[1:]), dtype)
     # The difference of the two batches is the cost of one example, without the costs that do not depend on the batch.
     flops, memory = three.flops - two.flops, three.activation_bytes - two.activation_bytes
-    return Measured(outputs, parameters, flops, memory, weights=weights)
+    return Measured(outputs, parameters, flops, memory, weights=weights, initial=module_weights(layer, module))
 
 
 @dataclass(frozen=True)
@@ -137,12 +141,33 @@ class _Pass:
     activation_bytes: int
 
 
-def _module(layer: Layer, specs: dict[str, TensorSpec]) -> Any:
+def _module(layer: Layer, specs: dict[str, TensorSpec]) -> nn.Module:
+    """Return the module of a layer on the meta device, without values."""
     import torch
 
     call = layer.build(specs)
-    with torch.device("meta"):
+    with torch.device("meta"), _no_random_values()():
         return call.build()
+
+
+@cache
+def _no_random_values() -> Any:
+    """Return a context manager class that skips random initial values. A meta tensor has no values, but PyTorch would
+    decompose each drawing of them, which takes a third of the time to build a layer."""
+    import torch
+    from torch.nn import init
+    from torch.overrides import TorchFunctionMode
+
+    skipped = {init.kaiming_uniform_, init.uniform_, init.normal_, torch.Tensor.uniform_, torch.Tensor.normal_}
+
+    class NoRandomValues(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            named = kwargs or {}
+            if function in skipped and (tensor := args[0] if args else named["tensor"]).is_meta:
+                return tensor
+            return function(*args, **named)
+
+    return NoRandomValues
 
 
 def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
