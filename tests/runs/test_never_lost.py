@@ -72,6 +72,8 @@ class Keeper:
         command = [sys.executable, "-m", NAME, "keeper", str(self.store.home), self.project_id]
         before = self._lines().count("ready")
         with self.told.open("a") as output:
+            output.write("\n")  # the last line of a killed process may have no end
+            output.flush()
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, text=True, cwd=REPOSITORY)
         until(lambda: self._lines().count("ready") > before, patience(60))
 
