@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -217,7 +218,7 @@ def test_initialize_offers_all_methods() -> None:
     from netloom.cli.commands import initialize
     from netloom.document import initialization
 
-    assert tuple(initialization.METHODS) == initialize.METHODS
+    assert tuple(initialization.METHODS) == get_args(initialization.Method) == initialize.METHODS
 
 
 def test_initialize_sets_shows_and_removes_a_setting(console: Console, tmp_path: Path) -> None:

@@ -417,6 +417,22 @@ def test_precision_with_another_outcome_is_not_used(
     assert said in trial.sentence
 
 
+def test_precision_of_a_network_without_some_gradients_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_trials, "WORTH_LOWER_PRECISION_S", 0.0)
+    experts = nn.ModuleList(nn.Linear(2, 1) for _ in range(2))
+
+    def step(lower: bool) -> torch.Tensor:
+        experts.zero_grad()
+        loss: torch.Tensor = experts[int(lower)](torch.ones(3, 2)).square().mean()
+        torch.autograd.backward(loss)
+        return torch.ones(())
+
+    assert "cosine similarity of only 0." in speed_trials.time_precision(experts, step, 100).sentence
+    frozen = nn.Linear(2, 1).requires_grad_(False)
+    assert "a step takes" in speed_trials.time_precision(frozen, lambda lower: torch.ones(()), 100).sentence
+    assert "a step takes" in speed_trials.time_precision(nn.ReLU(), lambda lower: torch.ones(()), 100).sentence
+
+
 def test_resumed_run_keeps_its_chosen_precision(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed_trials, "WORTH_LOWER_PRECISION_S", 0.0)
     monkeypatch.setattr(speed_trials, "MARGIN", 100.0)

@@ -225,18 +225,22 @@ class SupervisedTrainer(Trainer):
         A resumed run keeps its earlier choice.
         """
         if self.chosen_precision is None:
-            precisions = {lower: Precision("bf16" if lower else "float32", self.device) for lower in (False, True)}
-            batch, steps_left = self.trial_batch()
-
-            def step(lower: bool) -> torch.Tensor:
-                self.precision = precisions[lower]
-                return self.compute_gradients(self.model, *batch)
-
             problem = why_not_lower(self.device)
-            trial = Trial(False, problem) if problem else time_precision(self.model, step, steps_left)
+            trial = Trial(False, problem) if problem else self.try_lower_precision()
             self.chosen_precision = "bf16" if trial.used else "float32"
             self.end_trial("precision", trial)
         self.precision = Precision(self.chosen_precision, self.device)
+
+    def try_lower_precision(self) -> Trial:
+        """Return whether steps on the first micro-batch are faster in bf16."""
+        precisions = {lower: Precision("bf16" if lower else "float32", self.device) for lower in (False, True)}
+        batch, steps_left = self.trial_batch()
+
+        def step(lower: bool) -> torch.Tensor:
+            self.precision = precisions[lower]
+            return self.compute_gradients(self.model, *batch)
+
+        return time_precision(self.model, step, steps_left)
 
     def compile_if_faster(self) -> None:
         """Use the compiled model from here on if it is faster.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -146,8 +146,9 @@ def _outcome(model: nn.Module, step: Callable[[bool], torch.Tensor], lower: bool
 
     with torch.random.fork_rng(_devices()):  # equal dropout masks in both precisions
         loss = float(step(lower))
-    gradients: Sequence[torch.Tensor] = [weight.grad for weight in model.parameters() if weight.grad is not None]
-    return loss, torch.cat([gradient.detach().float().cpu().flatten() for gradient in gradients])
+    # A weight without a gradient, such as an expert to which no row is routed, counts with zeros.
+    gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in model.parameters()]
+    return loss, torch.cat([torch.zeros(0), *(gradient.detach().float().cpu().flatten() for gradient in gradients)])
 
 
 def _disagreement(plain: tuple[float, torch.Tensor], lower: tuple[float, torch.Tensor]) -> str:
@@ -157,8 +158,10 @@ def _disagreement(plain: tuple[float, torch.Tensor], lower: tuple[float, torch.T
     (loss, gradient), (lower_loss, lower_gradient) = plain, lower
     if not abs(lower_loss - loss) <= LOSS_TOLERANCE * abs(loss):  # also True for NaN
         return f"the first loss is {lower_loss:.5g} in bf16 and {loss:.5g} in float32"
-    cosine = float(torch.cosine_similarity(gradient, lower_gradient, dim=0)) if gradient.shape else 1.0
-    if gradient.shape != lower_gradient.shape or not cosine >= LEAST_COSINE:
+    if not gradient.any() and not lower_gradient.any():
+        return ""
+    cosine = float(torch.cosine_similarity(gradient, lower_gradient, dim=0))
+    if not cosine >= LEAST_COSINE:
         return f"the first gradients in bf16 and in float32 have a cosine similarity of only {cosine:.3g}"
     return ""
 

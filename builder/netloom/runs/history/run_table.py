@@ -18,7 +18,7 @@ READ_DOCUMENTS = 200
 LEAST_RUNS = 4
 # From this ratio of the largest to the smallest value on, a positive number varies over orders of magnitude.
 LOG_RATIO = 50
-# Settings of the bookkeeping, which are no hyperparameters.
+# Settings of the bookkeeping, which are not hyperparameters.
 _NOT_TUNED = ("data.dataset_id", "training.start", "training.teacher")
 
 

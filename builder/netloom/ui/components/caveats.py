@@ -27,12 +27,7 @@ def data_caveats(live: Live, page: str) -> None:
             if finding.fix is None:
                 continue
             key = Key.CAVEAT.of(page, live.id, place, finding.code)
-            if st.button(
-                escape(finding.fix.title),
-                icon=":material/build:",
-                help=escape(finding.advice),
-                key=key,
-            ):
+            if st.button(escape(finding.fix.title), icon=":material/build:", help=escape(finding.advice), key=key):
                 try:
                     live.apply(data_change(live.store, live, finding.fix.edit))
                 except ValueError as error:

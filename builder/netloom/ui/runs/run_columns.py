@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -34,10 +34,10 @@ def _title(column: str) -> str:
     return called(column)
 
 
-def _shown(column: str, cell: str) -> str:
-    """Return a cell as it is shown: the choices of training settings by their titles."""
+def _cell_titles(column: str) -> Mapping[str, str]:
+    """Return the titles of the cells of a column that are choices of a training setting."""
     section, _, name = column.partition(".")
-    return choice_titles(name).get(cell, cell) if section == "training" else cell
+    return choice_titles(name) if section == "training" else {}
 
 
 def columns_bar(table: RunTable) -> None:
@@ -112,7 +112,8 @@ def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> 
     key = Key.ONE_OF.of(name)
     options = dict.fromkeys([*map(as_cell, table.values[name]), *value_of(key, before.choices)])
     kept = [choice for choice in before.choices if choice in options]
-    shown = unique_labels({option: _shown(name, option) for option in options})
+    cells = _cell_titles(name)
+    shown = unique_labels({option: cells.get(option, option) for option in options})
     choices = st.multiselect(
         title, list(options)[:MOST_CHOICES], kept, format_func=shown.__getitem__, placeholder="All", key=key
     )
@@ -121,11 +122,11 @@ def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> 
 
 def groups_table(table: RunTable, column: str) -> None:
     """Draw the mean and the standard deviation of each metric by the values of a column."""
-    titles = column_titles(table)
+    titles, cells = column_titles(table), _cell_titles(column)
     metrics = [name for name in shown_columns(table) if name in table.metrics]
     rows = [
         {
-            titles[column]: _shown(column, group.value),
+            titles[column]: cells.get(group.value, group.value),
             "Runs": group.runs,
             **{titles[name]: _spread(*group.metrics[name]) if name in group.metrics else "" for name in metrics},
         }
@@ -142,14 +143,12 @@ def _spread(mean: float, deviation: float) -> str:
 def value_columns(table: RunTable, columns: Sequence[str]) -> dict[str, list[float | str | None]]:
     """Return the values of columns by their title: numbers as numbers, other values as text."""
     titles = column_titles(table)
-    return {
-        titles[name]: [
-            _number_or_none(value) if table.is_number(name) else _shown(name, as_cell(value))
-            for value in table.values[name]
-        ]
-        for name in columns
-    }
+    return {titles[name]: _column_values(table, name) for name in columns}
 
 
-def _number_or_none(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _column_values(table: RunTable, name: str) -> list[float | str | None]:
+    values = table.values[name]
+    if table.is_number(name):
+        return [None if value is None else float(value) for value in values]
+    cells = _cell_titles(name)
+    return [cells.get(cell, cell) for cell in map(as_cell, values)]

@@ -7,6 +7,7 @@ never change while the server runs, so the compressed bytes are kept: 3 MB for a
 from __future__ import annotations
 
 import gzip
+import hashlib
 from pathlib import PurePosixPath
 
 from anyio import to_thread
@@ -27,8 +28,8 @@ class CompressedFiles:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        # The ETag changes with a file of a component, whose name may stay the same during development.
-        self._files: dict[tuple[str, str], bytes] = {}
+        # By the digest of a file, because one file can be requested by many spellings of its path
+        self._files: dict[bytes, bytes] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _is_script(scope):
@@ -46,20 +47,17 @@ class CompressedFiles:
             elif message["type"] == "http.response.body":
                 parts.append(message.get("body", b""))
                 if not message.get("more_body", False):
-                    await self._finish(scope["path"], start, b"".join(parts), send)
+                    await self._finish(start, b"".join(parts), send)
 
         await self.app(scope, receive, collect)
 
-    async def _finish(self, path: str, start: Message, body: bytes, send: Send) -> None:
-        """Send a whole response, compressed if that makes it smaller."""
+    async def _finish(self, start: Message, body: bytes, send: Send) -> None:
+        """Send a whole response, compressed unless it is small."""
         headers = MutableHeaders(scope=start)
         headers.add_vary_header("Accept-Encoding")
         etag = headers.get("etag", "")
         if start["status"] == 200 and len(body) >= SMALLEST and "content-encoding" not in headers:
-            key = (path, etag)
-            if key not in self._files or not etag:
-                self._files[key] = await to_thread.run_sync(_compress, body)
-            body = self._files[key]
+            body = await to_thread.run_sync(self._compressed, body)
             headers["Content-Encoding"] = "gzip"
             headers["Content-Length"] = str(len(body))
             if etag:
@@ -68,9 +66,11 @@ class CompressedFiles:
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
-
-def _compress(body: bytes) -> bytes:
-    return gzip.compress(body, LEVEL, mtime=0)
+    def _compressed(self, body: bytes) -> bytes:
+        digest = hashlib.blake2b(body).digest()
+        if digest not in self._files:
+            self._files[digest] = gzip.compress(body, LEVEL, mtime=0)
+        return self._files[digest]
 
 
 def _is_script(scope: Scope) -> bool:

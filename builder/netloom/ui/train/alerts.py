@@ -31,7 +31,4 @@ def alerts(notices: Sequence[RunNotice]) -> None:
 def _tell(notice: RunNotice) -> None:
     show = {"error": st.error, "warning": st.warning, "info": st.info}[notice["severity"]]
     when = f"Seen in epoch {notice['epoch'] + 1}, step {notice['step']:,}. " if notice["step"] else ""
-    show(
-        f"{escape(notice['message'])}  \n:small[{when}{escape(notice['fix'])}]",
-        icon=ICONS[notice["severity"]],
-    )
+    show(f"{escape(notice['message'])}  \n:small[{when}{escape(notice['fix'])}]", icon=ICONS[notice["severity"]])

@@ -58,10 +58,7 @@ def attention_view(context: ViewContext) -> None:
     _decided(raw, weighted, heads)
     if weighted is None:
         reason = next(method.reason for method in context.methods if method.name == "attention_relevance")
-        st.info(
-            f"Relevance and head ablation do not support this network: {escape(reason)}",
-            icon=":material/info:",
-        )
+        st.info(f"Relevance and head ablation do not support this network: {escape(reason)}", icon=":material/info:")
     _every_head(raw, weighted, heads)
     _through(raw, weighted)
 

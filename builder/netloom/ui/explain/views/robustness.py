@@ -65,11 +65,7 @@ def _row_count() -> int:
 
 
 def _smallest_change(context: ViewContext, attacked: AdversarialExample) -> None:
-    before, after, unit = (
-        escape(attacked.before.text[:60]),
-        escape(attacked.after.text[:60]),
-        escape(attacked.unit),
-    )
+    before, after, unit = escape(attacked.before.text[:60]), escape(attacked.after.text[:60]), escape(attacked.unit)
     # Above the pictures, because a narrow screen shows the three of an image one below the other.
     if attacked.least is None:
         st.info(
