@@ -143,6 +143,10 @@ def test_explain_uses_baseline_steps_layers_and_neurons(console: Console, traine
         assert "with 24 steps" in text.out
     flow = console("explain", "last", "--method", "flow", "--baseline", "white", "--home", trained.home)
     assert "compared with a white image" in flow.out.splitlines()[0]
+    evaluated = console("evaluate", "last", "--home", trained.home, "--json").value
+    mistakes = [item for item in evaluated["worst"] if item["predicted"] != item["target"]]
+    surest = max(mistakes, key=lambda item: item["confidence"])
+    assert f"Row {surest['row']}. Most confident mistake on the test rows" in flow.err
     over = ("explain", "last", "--over", "test", "--rows", 3, "--home", trained.home)
     layers = console(*over, "--method", "layer_conductance", "--baseline", "black", "--steps", 8, "--json").value
     assert "compared with a black image" in layers["sentence"]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
     from netloom.store import Run, Store
 
+EXAMPLE_HELP = "row whose prediction is explained (default: the most confident mistake on the test rows)"
+
 
 def add_prepare_argument(parser: ArgumentParser, default: str) -> None:
     """Declare `--prepare`, the preprocessing of the inputs."""
@@ -43,6 +45,18 @@ def add_checkpoint_argument(parser: ArgumentParser) -> None:
 def add_example_argument(parser: ArgumentParser, help: str) -> None:
     """Declare `--example`, the number of a row."""
     parser.add_argument("--example", metavar="ROW", type=whole(0, 2**63 - 1), help=help)
+
+
+def chosen_example(store: Store, trained: TrainedRun, row: int | None) -> int:
+    """Return the row of `--example`, or else the row that the Explain page opens, with a note on standard error."""
+    from netloom import runs
+    from netloom.explain.core.starting_row import starting_row
+
+    if row is not None:
+        return row
+    start = starting_row(trained.data, runs.evaluation(store, trained.run.id) if trained.run else None)
+    print(f"Row {start.row}. {start.reason}", file=sys.stderr, flush=True)
+    return start.row
 
 
 def add_seed_argument(parser: ArgumentParser, help: str) -> None:

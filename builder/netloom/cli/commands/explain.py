@@ -14,9 +14,11 @@ from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.method_options import add_method_arguments, method_options
 from netloom.cli.rows import read_row
 from netloom.cli.selection import (
+    EXAMPLE_HELP,
     add_example_argument,
     add_run_argument,
     add_seed_argument,
+    chosen_example,
     load_trained_run,
 )
 from netloom.cli.text import number, short, table
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from netloom.explain import Explanation
     from netloom.runs import TrainedRun
+    from netloom.store import Store
 
 PARTS_SHOWN = 12
 # This method attributes to edges, not to parts of the input; see netloom.cli.flow_export.
@@ -57,7 +60,7 @@ class Explain(Command):
         parser.add_argument(
             "--randomise", action="store_true", help="model randomization test: also compare with randomized weights"
         )
-        add_example_argument(parser, "row to explain (default: the first test row)")
+        add_example_argument(parser, EXAMPLE_HELP)
         parser.add_argument(
             "--file", metavar="FILE", help="custom input: one row as CSV with a header or as JSON; - for standard input"
         )
@@ -88,7 +91,7 @@ class Explain(Command):
             text = table(("method", "title", "this run"), rows)
             context.answer([asdict(item) for item in available], f"{text}\n\n{_baselines(trained)}")
             return 0
-        example = _example(trained, arguments)
+        example = _example(store, trained, arguments)
         folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
         checkpoint = arguments.checkpoint or trained.project.training.keep
         if is_comparison(arguments):
@@ -168,15 +171,17 @@ def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
     return write
 
 
-def _example(trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
+def _example(store: Store, trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
     """Return the number of a row of the data, or the raw row of a file.
 
     Raises:
         Failure: the file cannot be read.
         UsageError: both are set, or the file does not have exactly one row.
     """
+    if arguments.over:
+        return 0  # not used: --over has rows of its own
     if arguments.file is None:
-        return int(trained.data.split["test"][0]) if arguments.example is None else int(arguments.example)
+        return chosen_example(store, trained, arguments.example)
     if arguments.example is not None:
         raise UsageError("Use either --example or --file; explain takes one example at a time.")
     return read_row(arguments.file, trained.data.preprocess)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, real, whole
 from netloom.cli.selection import (
+    EXAMPLE_HELP,
     add_checkpoint_argument,
     add_example_argument,
     add_run_argument,
     add_seed_argument,
+    chosen_example,
     load_trained_run,
 )
 from netloom.cli.text import number, short, table
@@ -32,7 +34,7 @@ class Influence(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
-        add_example_argument(parser, "row whose prediction is explained (default: the first test row)")
+        add_example_argument(parser, EXAMPLE_HELP)
         parser.add_argument(
             "--against",
             choices=("answer", "truth"),
@@ -56,7 +58,7 @@ class Influence(Command):
             suspects_found = find_label_errors(trained, **options)
             context.answer(suspects_found.as_json(), "\n".join(_suspect_lines(suspects_found)))
             return 0
-        example = int(trained.data.split["test"][0]) if arguments.example is None else arguments.example
+        example = chosen_example(store, trained, arguments.example)
         result = influence(trained, example, against=arguments.against, **options)
         context.answer(result.as_json(), "\n".join(_influence_lines(result)))
         return 0

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Sign = Literal["both", "for", "against"]
 MOST_BARS, MOST_CHANNELS, MOST_NAMED = 15, 6, 20
 MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
-# Characters of a title in a plot of 300 pixels.
-LINE = 42
+# Characters of a title in a plot of 300 pixels, and in one whose names of bars take half of them.
+LINE, LINE_BESIDE_NAMES = 42, 26
 GRAY = "rgba(130, 130, 140, 0.8)"
 
 
-def axis_title(text: str) -> str:
+def axis_title(text: str, letters: int = LINE) -> str:
     """Return the title of an axis in lines that fit a phone; Plotly would cut a longer line at the edge."""
-    return "<br>".join(textwrap.wrap(text, LINE)) if len(text) > LINE else text
+    return "<br>".join(textwrap.wrap(text, letters)) if len(text) > letters else text
 
 
 def filter_sign(values: np.ndarray, sign: Sign) -> np.ndarray:

@@ -25,7 +25,7 @@ _HTML = '<div class="row" role="group" aria-label="Download figure"></div>'
 _CSS = """
 .row { display: flex; gap: 0.15rem; justify-content: flex-end; }
 button { font: 500 0.75rem var(--st-font); letter-spacing: 0.03em; color: var(--st-text-color); background: none;
-  opacity: 0.75; border: 0; border-radius: 0.4rem; padding: 0.15rem 0.5rem; cursor: pointer; }
+  opacity: 0.75; border: 0; border-radius: 0.4rem; min-height: 24px; padding: 0 0.5rem; cursor: pointer; }
 button:hover { opacity: 1; background: var(--st-secondary-background-color); }
 button:focus-visible { opacity: 1; outline: 2px solid var(--st-primary-color); }
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.data import Example
+from netloom.explain.core.starting_row import StartingRow
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.custom_example import custom_example
@@ -33,38 +34,15 @@ CUT, MOST_LETTERS = 20, 2000
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """The row that the page opens, and the reason as Markdown."""
-
-    row: int
-    why: str
-
-
-def suggested_row(trained: OpenRun, evaluation: Evaluation | None) -> Suggestion:
-    """Return the most instructive row: the most confident mistake on the test rows, or else the largest loss."""
-    first = int(trained.data.split["test"][0])
-    if evaluation is None:
-        return Suggestion(first, "First test row; the run was not evaluated, so no mistakes are known.")
-    mistake = evaluation.most_confident_mistake
-    if mistake is None and not evaluation.worst:
-        return Suggestion(first, "First test row; this task has no single true answer per row.")
-    if mistake is None:
-        return Suggestion(evaluation.worst[0].row, "Largest loss on the test rows; no prediction is wrong.")
-    if mistake.confidence is None:
-        return Suggestion(mistake.row, "Largest error on the test rows.")
-    return Suggestion(mistake.row, f"Most confident mistake on the test rows ({mistake.confidence:.0%}).")
-
-
-def row_of(trained: OpenRun, suggestion: Suggestion) -> int:
+def row_of(trained: OpenRun, suggestion: StartingRow) -> int:
     """Return the last chosen row of a run, or the suggested one, without drawing widgets."""
     return ExplainState.current().rows.get(trained.run.id, suggestion.row)
 
 
-def why_text(trained: OpenRun, row: int, evaluation: Evaluation | None, suggestion: Suggestion) -> str:
+def why_text(trained: OpenRun, row: int, evaluation: Evaluation | None, suggestion: StartingRow) -> str:
     """Return why a row is shown, or else what kind of row it is, as Markdown."""
     if row == suggestion.row:
-        return f"Row {row}. {suggestion.why}"
+        return f"Row {row}. {suggestion.reason}"
     listed = {item.row: item for item in (evaluation.mistakes if evaluation else ())}
     if row in listed:
         return f"Row {row}. One of the {len(listed)} mistakes with the largest loss: {_mistake_text(listed[row])}."
@@ -74,7 +52,7 @@ def why_text(trained: OpenRun, row: int, evaluation: Evaluation | None, suggesti
 
 
 def choose_example(
-    trained: OpenRun, evaluation: Evaluation | None, suggestion: Suggestion, preview: DeltaGenerator
+    trained: OpenRun, evaluation: Evaluation | None, suggestion: StartingRow, preview: DeltaGenerator
 ) -> Row:
     """Draw the choice of the example, with the row itself in `preview`; return its row number, or its raw row.
 
@@ -107,7 +85,7 @@ def choose_example(
     return row
 
 
-def _row_number(trained: OpenRun, evaluation: Evaluation | None, suggestion: Suggestion) -> int:
+def _row_number(trained: OpenRun, evaluation: Evaluation | None, suggestion: StartingRow) -> int:
     """Draw the number of the row, which can be typed, and the list of mistakes; return the number."""
     run_id, state = trained.run.id, ExplainState.current()
     last = trained.data.schema.rows - 1

@@ -17,6 +17,7 @@ from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.explain import ExplainError
 from netloom.explain.core.examples import read_example
+from netloom.explain.core.starting_row import StartingRow, starting_row
 from netloom.explain.core.targets import target_names
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.inspection import Inspect, Inspection
@@ -28,10 +29,8 @@ from netloom.ui.components.words import at, unique_labels
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.compare_mode import OtherSide, choose_other_side
 from netloom.ui.explain.example_picker import (
-    Suggestion,
     choose_example,
     row_of,
-    suggested_row,
     why_text,
 )
 from netloom.ui.explain.method_menu import method_menu, method_of
@@ -163,7 +162,7 @@ def _choices(
 ) -> tuple[ViewContext, OtherSide | None]:
     """Draw the choices of a view, and return its context and what it is compared with."""
     trained, methods = loaded.trained, loaded.inspection.methods
-    suggestion = suggested_row(trained, loaded.evaluation)
+    suggestion = starting_row(trained.data, loaded.evaluation)
     _apply_linked_row(trained, places.head)
     row: Row = row_of(trained, suggestion)
     target: Target = None
@@ -197,7 +196,7 @@ def _choices(
         return context, choose_other_side(view, context)
 
 
-def _why(view: View, loaded: Loaded, row: Row, suggestion: Suggestion) -> str:
+def _why(view: View, loaded: Loaded, row: Row, suggestion: StartingRow) -> str:
     if not view.reads_example or not isinstance(row, int):
         return ""
     return why_text(loaded.trained, row, loaded.evaluation, suggestion)

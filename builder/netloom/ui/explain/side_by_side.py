@@ -10,9 +10,10 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.jobs import RunWeights
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.explain.compare_mode import ALL_CHECKPOINTS, ON_ONE_SCALE, OtherSide, other_weights
 from netloom.ui.explain.prediction import show_prediction
-from netloom.ui.explain.state import CompareWith
+from netloom.ui.explain.state import CompareWith, Key
 from netloom.ui.explain.view import View, ViewContext
 from netloom.ui.explain.views.comparison import comparison_view
 from netloom.ui.explain.views.training_trajectory import training_trajectory_view
@@ -33,7 +34,7 @@ def draw_comparison(view: View, context: ViewContext, other: OtherSide, open_oth
             return
         comparison_view(context, other)
         return
-    columns = st.columns(2, gap="medium")
+    columns = column_row(2, Key.SIDES, OnPhone.SWIPED)
     second = _second_context(context, other, open_other)
     for column, side, title in zip(columns, (context, second), other.titles, strict=True):
         with column:

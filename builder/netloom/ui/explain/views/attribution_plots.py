@@ -20,7 +20,7 @@ from netloom.explain.plots.explanation_plots import (
     has_waterfall,
     plot_kind,
 )
-from netloom.explain.plots.figures import Sign
+from netloom.explain.plots.figures import LINE_BESIDE_NAMES, Sign, axis_title
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.state import Part
 from netloom.ui.explain.state import Key
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SIGNS: dict[Sign, str] = {"both": "Both", "for": "Positive", "against": "Negative"}
 OPACITY = 0.85
 # In pixels, so that the sentence below the plot fits on a screen of 390 × 844 pixels.
-PICTURE_HEIGHT, BAR_HEIGHT, BARS_EDGES = 320, 19, 60
+PICTURE_HEIGHT, BAR_HEIGHT, BARS_EDGES = 320, 19, 76
 
 
 def attributions(explanation: Explanation, controls: DeltaGenerator) -> DeltaGenerator:
@@ -78,9 +78,8 @@ def _in_units(panel: Plot, explanation: Explanation) -> None:
     # Plotly interprets HTML tags in texts.
     quantity = on_one_line(explanation.target.quantity)[:70].replace("<", "&lt;")
     is_waterfall = any(trace.type == "waterfall" for trace in panel.figure.data)
-    panel.figure.update_xaxes(
-        title=quantity[:1].upper() + quantity[1:] if is_waterfall else f"Contribution to {quantity}"
-    )
+    title = quantity[:1].upper() + quantity[1:] if is_waterfall else f"Contribution to {quantity}"
+    panel.figure.update_xaxes(title=axis_title(title, LINE_BESIDE_NAMES))
 
 
 def _options(explanation: Explanation) -> PlotOptions:
@@ -127,9 +126,9 @@ def _figure(panel: Plot) -> None:
         with right, st.container(key=Key.BESIDE.of(panel.key)):
             st.plotly_chart(panel.beside, width="stretch", key=Key.INPUT_BESIDE.of(panel.key), config=PICTURE)
     elif panel.figure is not None:
-        if panel.kind is PlotKind.BARS:
-            count = max(len(trace.y) for trace in panel.figure.data if trace.y is not None)
-            panel.figure.update_layout(height=BARS_EDGES + BAR_HEIGHT * count, margin={"t": 4})
+        counts = [len(trace.y) for trace in panel.figure.data if trace.type in ("bar", "waterfall")]
+        if counts:
+            panel.figure.update_layout(height=BARS_EDGES + BAR_HEIGHT * max(counts), margin={"t": 4})
         st.plotly_chart(panel.figure, width="stretch", key=key, config=PICTURE)
 
 

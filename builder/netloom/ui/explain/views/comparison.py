@@ -12,15 +12,18 @@ from netloom.core.text import escape
 from netloom.core.text import plain as line
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.targets import quantity_of
-from netloom.explain.evidence.comparison import Comparison, real_parts_mask
+from netloom.explain.evidence.comparison import Agreement, Comparison, real_parts_mask
+from netloom.explain.plots.explanation_plots import Plot, PlotKind
 from netloom.explain.plots.shared_scale import scaled_plots
 from netloom.jobs.explanations import ComparedSide, ExplanationComparison
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.explain.compare_mode import OtherSide, other_weights
 from netloom.ui.explain.headline import prediction_text, visible
+from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.state import CompareWith, Key
 from netloom.ui.explain.views.attribution import COLORS, badges, layer_options
-from netloom.ui.explain.views.attribution_plots import knows_signs, legend
+from netloom.ui.explain.views.attribution_plots import PICTURE_HEIGHT, knows_signs, legend
 from netloom.ui.explain.views.training_trajectory import show
 from netloom.ui.shell.jobs import computed
 
@@ -47,9 +50,13 @@ def comparison_view(context: ViewContext, other: OtherSide) -> None:
         ExplanationComparison(context.weights, this_side, other_side, context.row, context.target),
         "Computing both explanations …",
     )
-    if context.why:
+    # Two methods explain one prediction; other checkpoints and runs may predict something else.
+    is_shared = other.kind is CompareWith.METHOD
+    if is_shared:
+        show_prediction(context, comparison.first.prediction, comparison.first.example)
+    elif context.why:
         context.places.head.caption(context.why)
-    _both(comparison, other.titles)
+    _both(comparison, other.titles, with_predictions=not is_shared)
     with context.places.details:
         _points(comparison, other.titles)
 
@@ -57,36 +64,46 @@ def comparison_view(context: ViewContext, other: OtherSide) -> None:
 def _agreement(comparison: Comparison) -> None:
     """Draw the agreement of both explanations and its significance."""
     agree = comparison.agreement
-    correlation_column, p_value_column, overlap_column = st.columns(3)
-    if agree.spearman is not None and agree.chance is not None:
-        kind = "signed" if agree.signed else "magnitudes"
-        help_ = "Spearman's rank correlation: 1 for the same order of the features, 0 for unrelated orders."
-        correlation_column.metric(f"Rank correlation ({kind})", f"{agree.spearman:+.2f}", help=help_)
-        help_ = f"Share of {agree.orders} permutations of the features that agree at least as well; lower is stronger."
-        p_value_column.metric("Permutation p-value", f"{agree.chance:.3f}", help=help_)
-    if agree.top:
-        help_ = f"Expected by chance: {agree.expected:.1f}. As many or more in {agree.top_chance:.1%} of cases."
-        overlap_column.metric("Top features in common", f"{agree.overlap} of {agree.top}", help=help_)
     strong = agree.spearman is not None and agree.chance is not None and agree.chance <= RARE
     level: Level = "good" if strong and (agree.spearman or 0) >= STRONG else "caution" if strong else "poor"
     verdicts = {"good": "Agreement", "caution": "Partial agreement", "poor": "No agreement"}
     with st.container(border=True, gap="small"):
         st.badge(verdicts[level], color=COLORS[level])
         st.caption(escape(agree.sentence))
+        with st.container(horizontal=True, gap="large"):
+            _measures(agree)
 
 
-def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
-    left, right = st.columns(2)
+def _measures(agree: Agreement) -> None:
+    if agree.spearman is not None and agree.chance is not None:
+        kind = "signed" if agree.signed else "magnitudes"
+        help_ = "Spearman's rank correlation: 1 for the same order of the features, 0 for unrelated orders."
+        st.metric(f"Rank correlation ({kind})", f"{agree.spearman:+.2f}", help=help_, width="content")
+        help_ = f"Share of {agree.orders} permutations of the features that agree at least as well; lower is stronger."
+        st.metric("Permutation p-value", f"{agree.chance:.3f}", help=help_, width="content")
+    if agree.top:
+        help_ = f"Expected by chance: {agree.expected:.1f}. As many or more in {agree.top_chance:.1%} of cases."
+        st.metric("Top features in common", f"{agree.overlap} of {agree.top}", help=help_, width="content")
+
+
+def _both(comparison: Comparison, titles: tuple[str, str], *, with_predictions: bool) -> None:
     parts, bounds = comparison.pair, comparison.bounds
-    for column, one, values, title in zip(
-        (left, right), (comparison.first, comparison.second), parts, titles, strict=True
-    ):
+    both = (comparison.first, comparison.second)
+    plots = [scaled_plots(one, values, bounds, parts[0]) for one, values in zip(both, parts, strict=True)]
+    pictures = all(plot.kind is PlotKind.IMAGE for listed in plots for plot in listed)
+    columns = column_row(2, Key.COMPARE_PAIR, OnPhone.WHOLE if pictures else OnPhone.SWIPED)
+    for column, one, listed, title in zip(columns, both, plots, titles, strict=True):
         with column:
             st.markdown(f"**{escape(title)}**")
-            _prediction(one, baselines=bool(comparison.first.compared or comparison.second.compared))
+            if with_predictions:
+                _prediction(one)
             side, key = ("first", Key.COMPARE_FIRST) if one is comparison.first else ("second", Key.COMPARE_SECOND)
-            listed = scaled_plots(one, values, bounds, parts[0])
+            for plot in listed if pictures else ():
+                _plain_picture(plot)
             show(listed, key, f"{one.method} {side}", beside=False)
+            if comparison.first.compared or comparison.second.compared:
+                st.caption(f"Baseline: {escape(one.compared) or 'none'}")
+            badges(one.verdict)
     unsigned = [
         title for one, title in zip((comparison.first, comparison.second), titles, strict=True) if not knows_signs(one)
     ]
@@ -96,9 +113,9 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
     _agreement(comparison)
     st.markdown(f"**Difference**: {escape(titles[1])} − {escape(titles[0])}")
     # The plot is of both, so it has neither title.
-    apart = replace(comparison.first, title="Difference")
-    plots = scaled_plots(apart, comparison.differences, bounds, comparison.differences)
-    show(plots, Key.COMPARE_DIFFERENCE, "difference", beside=False)
+    apart = replace(comparison.first, title="")
+    difference = scaled_plots(apart, comparison.differences, bounds, comparison.differences)
+    show(difference, Key.COMPARE_DIFFERENCE, "difference", beside=False)
     legend(words=("higher in the second", "higher in the first"))
     unit = (
         "Attributions are normalized by their sum of magnitudes, because the two methods have different units."
@@ -108,8 +125,15 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
     st.caption(f"All three share one color scale. {unit}")
 
 
-def _prediction(explanation: Explanation, *, baselines: bool) -> None:
-    """Draw the prediction, with `baselines` also the baseline."""
+def _plain_picture(plot: Plot) -> None:
+    """Leave out the title, which is above the picture, and the color scale, which is beside the difference."""
+    if plot.figure is not None:
+        plot.figure.update_traces(showscale=False, selector={"type": "heatmap"})
+        plot.figure.update_layout(title_text="", margin={"t": 4}, height=PICTURE_HEIGHT)
+        plot.figure.update_yaxes(constraintoward="top")
+
+
+def _prediction(explanation: Explanation) -> None:
     share = explanation.prediction.probabilities.get(explanation.target.name)
     name = (
         ""
@@ -118,9 +142,6 @@ def _prediction(explanation: Explanation, *, baselines: bool) -> None:
     )
     probability = f" ({name}{share:.1%})" if share is not None else ""
     st.caption(f"Prediction: **{prediction_text(explanation)}**{probability}")
-    if baselines:
-        st.caption(f"Baseline: {escape(explanation.compared) or 'none'}")
-    badges(explanation.verdict)
 
 
 def _points(comparison: Comparison, titles: tuple[str, str]) -> None:

@@ -146,9 +146,7 @@ def _results(context: ViewContext, concepts: Concepts) -> None:
     chart(_figure(concepts), key=Key.CONCEPT_CHART, name=f"concept {concepts.concept}", table=_table(concepts))
     for score in concepts.scores:
         title, color, icon = SIGNS[score.word]
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(title, icon=icon, color=color)
-            st.markdown(escape(score.sentence), width="stretch")
+        st.markdown(f":{color}-badge[{icon} {title}] {escape(score.sentence)}")
     st.caption(
         f"Dots: TCAV score, the share of rows whose target score increases along the concept. Gray bars: 95% of "
         f"random concepts. Hollow dots: not significant. Estimated from {concepts.repeats} directions between "

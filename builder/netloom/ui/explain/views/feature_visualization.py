@@ -14,6 +14,7 @@ from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.jobs.explanations import FeatureVisualization
 from netloom.jobs.inspection import Widths
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges
@@ -60,6 +61,7 @@ def _chosen(context: ViewContext, widths: dict[str, int]) -> tuple[str, int]:
 
 
 def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
+    st.markdown(f"**Maximizes {escape(visualization.name)}**")
     for name, values in visualization.made.items():
         if len(visualization.made) > 1:
             st.markdown(f"**{escape(name)}**")
@@ -70,7 +72,7 @@ def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
         else:
             _series(visualization, name, values, axes_of(context.trained.data).get(name, Axes()))
     st.markdown(
-        f"Maximized: {escape(visualization.name)}. The optimized input reaches "
+        f"The optimized input reaches "
         f"**{visualization.reached[0]:.4g}**; the highest of "
         f"{visualization.rows:,} training rows reaches **{visualization.highest:.4g}** (mean "
         f"{visualization.mean:.3g} ± {visualization.deviation:.2g})."
@@ -117,7 +119,8 @@ def _levels(visualization: VisualizedUnit) -> go.Figure:
 
 
 def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> None:
-    for place, (column, picture) in enumerate(zip(st.columns(len(values)), values, strict=True)):
+    columns = column_row(len(values), Key.FEATURE_PLOT.of(name), OnPhone.SWIPED)
+    for place, (column, picture) in enumerate(zip(columns, values, strict=True)):
         pixels = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         figure = figures.picture(pixels, f"{visualization.reached[place]:.4g}")
         figure.update_layout(height=280)

@@ -14,6 +14,7 @@ from netloom.explain.plots import figures
 from netloom.explain.robustness.attack import METHODS
 from netloom.explain.robustness.robustness import AdversarialExample, Robustness
 from netloom.jobs.explanations import Attack, LeastChange
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.views.attribution import badges
@@ -98,7 +99,7 @@ def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
 def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
     """Draw the image, the perturbation, and their sum."""
     apart = (changed - value).mean(0)
-    three = st.columns(3)
+    three = column_row(3, Key.ATTACK_EXAMPLE.of(name), OnPhone.SWIPED)
     difference = figures.overlay(apart, title="Perturbation", opacity=1.0)
     on_scale(difference, float(np.abs(apart).max()) or 1.0)
     drawn = (
@@ -216,7 +217,7 @@ def curve(robustness: Robustness) -> go.Figure:
         line.update(line={"color": color, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
         figure.add_trace(line)
     if robustness.half is not None:
-        half = {"annotation_text": "half of the accuracy", "annotation_position": "top right"}
+        half = {"annotation_text": "half of the<br>accuracy", "annotation_position": "bottom left"}
         figure.add_vline(x=robustness.half, line={"color": SHADE, "dash": "dash"}, **half)
     figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
     figure.update_xaxes(title=figures.axis_title(f"Attack strength ε, in {robustness.unit}"))

@@ -1,0 +1,34 @@
+"""Columns that remain beside each other on a phone, where Streamlit would put one below the other."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+STYLE = """<style>
+@media (max-width: 640px) {
+  [class*=st-key-row-] > * > .stHorizontalBlock { flex-wrap: nowrap; gap: 0.6rem; overflow-x: auto;
+    scroll-snap-type: x proximity; }
+  [class*=st-key-row-] > * > .stHorizontalBlock > .stColumn { scroll-snap-align: start; }
+  [class*=st-key-row-whole-] > * > .stHorizontalBlock > .stColumn { min-width: 0; flex: 1 1 0; }
+  /* A picture is as wide as its column and at the top; the rest of its height would be empty. */
+  [class*=st-key-row-whole-] .stElementContainer:has(.stPlotlyChart) { max-height: 46vw; overflow: hidden; }
+  [class*=st-key-row-swiped-] > * > .stHorizontalBlock > .stColumn { min-width: 86%; }
+}
+</style>"""
+
+
+class OnPhone(StrEnum):
+    """How columns are laid out on a phone."""
+
+    WHOLE = "whole"  # all are in view, each narrower
+    SWIPED = "swiped"  # the first is in view with the edge of the second; the others follow when the row is scrolled
+
+
+def column_row(count: int, key: str, on_phone: OnPhone) -> list[DeltaGenerator]:
+    """Draw columns, and return them. `key` identifies the row on the page."""
+    with st.container(key=f"row-{on_phone}-{key}"):
+        st.html(STYLE)
+        return st.columns(count, gap="medium")
