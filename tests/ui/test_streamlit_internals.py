@@ -152,3 +152,25 @@ def test_page_has_session_and_script_and_can_stop() -> None:
     assert session, CHANGED
     assert Path(script).is_absolute(), CHANGED
     assert fragment == "False", CHANGED
+
+
+def test_reused_theme_equals_the_settings() -> None:
+    from streamlit.proto.NewSession_pb2 import CustomThemeConfig
+    from streamlit.runtime import app_session
+
+    read = app_session._populate_theme_msg
+    assert [*inspect.signature(read).parameters] == ["msg", "section"], CHANGED
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_session, "_populate_theme_msg", read)  # put back afterward
+        internals.reuse_theme()
+        reused = app_session._populate_theme_msg
+        assert reused is not read, CHANGED
+        for _ in range(2):
+            expected, received = CustomThemeConfig(), CustomThemeConfig()
+            for message, populate in ((expected, read), (received, reused)):
+                populate(message)
+                populate(message.dark, "theme.dark")
+                populate(message.sidebar, "theme.sidebar")  # without settings
+            assert received == expected, CHANGED
+            assert received.dark.primary_color == st.get_option("theme.dark.primaryColor") != "", CHANGED
+            assert not received.HasField("sidebar") or expected.HasField("sidebar"), CHANGED

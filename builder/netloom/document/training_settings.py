@@ -296,8 +296,14 @@ FIRST_FIELDS = frozenset(
 
 def written(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The fields of a training section that a document contains, as JSON."""
-    defaults = Training().model_dump(mode="json")
+    defaults = _defaults()
     return {name: value for name, value in values.items() if name in FIRST_FIELDS or value != defaults[name]}
+
+
+@cache
+def _defaults() -> Mapping[str, JsonValue]:
+    """The default of each field as JSON; every edit compares with them."""
+    return Training().model_dump(mode="json")
 
 
 @dataclass(frozen=True)

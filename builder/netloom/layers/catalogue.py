@@ -126,11 +126,12 @@ def _numeric(layer: type[Layer]) -> dict[str, str]:
 def numeric(types: Iterable[str]) -> dict[str, list[str]]:
     """The parameters that accept numeric expressions, by layer type; unknown types are omitted."""
     catalogue = registry()
-    return {
-        kind: [field.name for field in form(catalogue[kind]) if field.kind in EXPRESSIONS]
-        for kind in types
-        if kind in catalogue
-    }
+    return {kind: [*_with_expressions(catalogue[kind])] for kind in types if kind in catalogue}
+
+
+@cache
+def _with_expressions(layer: type[Layer]) -> tuple[str, ...]:
+    return tuple(field.name for field in form(layer) if field.kind in EXPRESSIONS)
 
 
 @lru_cache(maxsize=8192)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from netloom.store.schema import versions
 
@@ -20,6 +20,13 @@ EVERY = timedelta(seconds=30)
 ALL_FOR, HOURLY_FOR, DAILY_FOR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
 # The newest ones are stored at any age, so that users who return after a year have more than the last edit.
 ALWAYS = 10
+
+
+# Built once, because every edit executes them and SQLAlchemy takes longer to build a statement than to run it.
+_MINE = versions.c.project_id == bindparam("project")
+_NEWEST = select(versions).where(_MINE).order_by(versions.c.number.desc()).limit(1)
+_LAST_BY_CLOCK = _NEWEST.where(versions.c.name == "", versions.c.number > 1)
+_REPLACE = update(versions).where(versions.c.id == bindparam("version")).values(document=bindparam("text"))
 
 
 @dataclass(frozen=True)
@@ -40,19 +47,16 @@ def record(
     """
     if change == "travel":
         return  # both states are part of the same history
-    mine = versions.c.project_id == project_id
-    newest = connection.execute(select(versions).where(mine).order_by(versions.c.number.desc()).limit(1)).first()
+    newest = connection.execute(_NEWEST, {"project": project_id}).first()
     if newest and newest.document == text:
         return
     # The first version and named ones were created by users, not by the clock.
-    by_clock = mine, versions.c.name == "", versions.c.number > 1
-    last = connection.execute(
-        select(versions.c.id, versions.c.created_at).where(*by_clock).order_by(versions.c.number.desc()).limit(1)
-    ).first()
+    is_by_clock = newest is not None and newest.name == "" and newest.number > 1
+    last = newest if is_by_clock else connection.execute(_LAST_BY_CLOCK, {"project": project_id}).first()
     if last and timedelta(0) <= now - last.created_at < EVERY:  # the clock can have been set back
         goes_on = newest and before and newest.id == last.id and newest.document == before.document
         if goes_on and change == "edit":
-            connection.execute(update(versions).where(versions.c.id == last.id).values(document=text))
+            connection.execute(_REPLACE, {"version": last.id, "text": text})
         return
     number = newest.number if newest else 0
     if newest and before and newest.document != before.document:

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 
 from netloom.document import DocumentError, Project, checked, compact, loads
 from netloom.document.files import MAX_BYTES
@@ -19,6 +19,13 @@ from netloom.store.schema import projects, versions
 def utc_now() -> datetime:
     """Return the timestamp for saved data."""
     return datetime.now(UTC)
+
+
+# Built once, because every edit executes them and SQLAlchemy takes longer to build a statement than to run it.
+_MINE = projects.c.id == bindparam("project")
+_STORED = select(projects.c.stamp, projects.c.document, projects.c.updated_at).where(_MINE).with_for_update()
+_CHANGED = ("name", "document", "epoch", "revision", "acks", "stamp", "updated_at")
+_SAVE = update(projects).where(_MINE).values({name: bindparam(f"new_{name}") for name in _CHANGED})
 
 
 class SaveConflictError(StoreError):
@@ -141,13 +148,9 @@ class Projects:
             StoreError: there is no such project.
         """
         now, text = utc_now(), compact(project)
-        values = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
+        values: dict[str, object] = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
         with self.db.writing() as connection:
-            stored = connection.execute(
-                select(projects.c.stamp, projects.c.document, projects.c.updated_at)
-                .where(projects.c.id == project_id)
-                .with_for_update()
-            ).first()
+            stored = connection.execute(_STORED, {"project": project_id}).first()
             if stored is None:
                 raise StoreError("This project was deleted meanwhile; save it under another name.")
             # A document that an earlier release stored above the limit may still become smaller
@@ -157,11 +160,8 @@ class Projects:
                 raise SaveConflictError(
                     "This project was changed by another Netloom meanwhile; nothing was overwritten."
                 )
-            connection.execute(
-                update(projects)
-                .where(projects.c.id == project_id)
-                .values(**values, acks=json.dumps(acks), stamp=stamp + 1, updated_at=now)
-            )
+            values |= {"acks": json.dumps(acks), "stamp": stamp + 1, "updated_at": now}
+            connection.execute(_SAVE, {"project": project_id, **{f"new_{key}": value for key, value in values.items()}})
             if stored.document != text:
                 record(connection, project_id, text, now, change, Saved(stored.document, stored.updated_at))
         return stamp + 1

@@ -128,6 +128,8 @@ def failed_analysis(project: Project, schema: Schema | None, before: Analysis | 
         if old:
             context.layers = {key: layer for key, layer in old.layers.items() if key in same}
             context.measured = {key: measured for key, measured in old.measured.items() if key in same}
+        # They can be those of other parameters, so the next analysis computes them.
+        context.unstable = set(network.nodes)
         # Sets these cached properties without computing them, which may be the cause of the failure
         context.__dict__ |= {"order": list(network.nodes), "cycle_nodes": set()}
         context.before = old

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.core.field_errors import FieldError
 from netloom.document import Edge, Network, Project
 from netloom.document.expression import Number
-from netloom.layers import Layer, ParameterError, TensorSpec, asks_for_size, label, parse
+from netloom.layers import Layer, ParameterError, Port, TensorSpec, asks_for_size, label, parse
 from netloom.layers.io import Input, Output
 from netloom.layers.subnetwork import Subnetwork, interface
 from netloom.validation.faults import fault
@@ -86,6 +86,11 @@ class Context:
     inner: dict[str, Context] = field(default_factory=dict)
     before: Context | None = None
     faults: list[Issue] = field(default_factory=list)
+    # The nodes whose results are those of `before`, because nothing that they depend on has changed, and the nodes
+    # whose results must not be used again.
+    unchanged: set[str] = field(default_factory=set)
+    unstable: set[str] = field(default_factory=set)
+    _input_ports: dict[str, tuple[Port, ...]] = field(default_factory=dict)
 
     @property
     def network(self) -> Network:
@@ -98,11 +103,12 @@ class Context:
     @cached_property
     def cycle_nodes(self) -> set[str]:
         """The nodes on a cycle."""
-        return cyclic(self.graph)
+        # The order of a network without cycles has all nodes.
+        return cyclic(self.graph) if len(self.order) < len(self.network.nodes) else set()
 
     @cached_property
     def order(self) -> list[str]:
-        return execution_order(self.graph, self.cycle_nodes)
+        return execution_order(self.graph)
 
     @cached_property
     def _all(self) -> list[str]:
@@ -124,7 +130,7 @@ class Context:
         for key, measured in self.measured.items():
             if measured.refusal is None:
                 try:
-                    facts[key] = self._facts(key, measured)
+                    facts[key] = self._known_facts(key) or self._facts(key, measured)
                 except Exception as error:
                     self.record_fault(error, f"count the weights of {self.label(key)}", key)
         return facts
@@ -198,19 +204,57 @@ class Context:
 
     def measure_all(self) -> None:
         """Parse and measure every node. If Netloom fails for a node, its previous result is used."""
+        known = self._known()
         for key in self.network.nodes:
+            if key in known:
+                self.layers[key] = known[key]
+                continue
             try:
                 self._parse(key)
             except Exception as error:
                 self._recover(error, "read", key)
         for key in self.order:
+            if key in known and self._is_unchanged(key):
+                self.unchanged.add(key)
+                if self.before and key in self.before.measured:
+                    self.measured[key] = self.before.measured[key]
+                continue
             try:
                 self._measure(key)
             except Exception as error:
                 self._recover(error, "measure", key)
 
+    def _known(self) -> dict[str, Layer]:
+        """Return the layers of the previous context that are the same in this one: those of the same nodes.
+
+        Documents are immutable, so that the same node has not changed. Subnetworks and sizes of inputs depend on more.
+        """
+        before = self.before
+        if before is None or before.values != self.values or before.input_specs or self.input_specs:
+            return {}
+        nodes, old_nodes = self.network.nodes, before.network.nodes
+        return {
+            key: layer
+            for key, layer in before.layers.items()
+            if key in nodes
+            and nodes[key] is old_nodes.get(key)
+            and key not in before.unstable
+            and not isinstance(layer, Subnetwork)
+            and not layer.refusal()
+        }
+
+    def _is_unchanged(self, key: str) -> bool:
+        """Return whether a node of `_known` has the same edges as before, and its sources are unchanged."""
+        before, incoming = self.before, self.incoming[key]
+        return (
+            before is not None
+            and incoming == before.incoming.get(key)
+            and all(edge.source_node in self.unchanged for edge in incoming.values())
+        )
+
     def _recover(self, error: Exception, doing: str, key: str) -> None:
         self.record_fault(error, f"{doing} {self.label(key)}", key)
+        self.unstable.add(key)
         before = self.before
         if before is None or key not in before.layers or before.network.nodes[key].type != self.network.nodes[key].type:
             return
@@ -232,6 +276,14 @@ class Context:
             layer = layer.with_interface(interface(self.project.networks[layer.network]))
         self.layers[key] = layer
 
+    def input_ports(self, key: str) -> tuple[Port, ...]:
+        """Return the input ports of a node with a layer; those of a layer that has not changed are not made again."""
+        if key not in self._input_ports:
+            layer, before = self.layers[key], self.before
+            known = before is not None and before.layers.get(key) is layer and key in before._input_ports
+            self._input_ports[key] = before._input_ports[key] if before is not None and known else layer.inputs()
+        return self._input_ports[key]
+
     def _measure(self, key: str) -> None:
         layer = self.layers.get(key)
         if layer is None:
@@ -241,6 +293,7 @@ class Context:
             return
         specs = self._arriving(key, layer)
         if specs is not None and asks_for_size(self.network.nodes[key]):
+            self.unstable.add(key)
             self._parse(key, specs)
             layer = self.layers.get(key)
             # Other parameters may have changed the ports of the layer.
@@ -295,6 +348,12 @@ class Context:
             # One entry for all weights: a subnetwork shares them as a whole, with an equal use of the same network.
             weights=(((layer.network, layer.repeat, layer.shared, id(inner)), (bounded(inside.parameters * copies),)),),
         )
+
+    def _known_facts(self, key: str) -> NodeFacts | None:
+        """Return the facts of an unchanged node that shares no weights; None if they have to be computed."""
+        if self.before is None or key not in self.unchanged or self.network.nodes[key].shares is not None:
+            return None
+        return self.before.nodes.get(key)
 
     def _facts(self, key: str, measured: Measured) -> NodeFacts:
         parameters = measured.parameters - self.count_tied_parameters(key)

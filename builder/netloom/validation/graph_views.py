@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
 from netloom.core.text import natural
@@ -30,18 +31,21 @@ def cyclic(graph: nx.DiGraph[str]) -> set[str]:
     return nodes | {node for node in graph if graph.has_edge(node, node)}
 
 
-def execution_order(graph: nx.DiGraph[str], circling: set[str] | None = None) -> list[str]:
+def execution_order(graph: nx.DiGraph[str]) -> list[str]:
     """Return the nodes in topological order, without nodes on a cycle or after one; equal graphs give the same order.
 
-    `circling` are the nodes on a cycle, if the caller has computed them.
+    Kahn's algorithm with a heap, as `nx.lexicographical_topological_sort`, which takes three times as long and refuses
+    cycles; every edit of a document computes it.
     """
-    import networkx as nx
-
-    behind = set(cyclic(graph) if circling is None else circling)
-    waiting = list(behind)
-    while waiting:
-        new = set(graph.successors(waiting.pop())) - behind
-        behind |= new
-        waiting += new
-    free = graph.subgraph([node for node in graph if node not in behind]) if behind else graph
-    return list(nx.lexicographical_topological_sort(free, key=natural))
+    missing = dict(graph.in_degree())
+    ready = [(natural(node), node) for node, count in missing.items() if count == 0]
+    heapq.heapify(ready)
+    order: list[str] = []
+    while ready:
+        _, node = heapq.heappop(ready)
+        order.append(node)
+        for successor in graph.succ[node]:
+            missing[successor] -= 1
+            if missing[successor] == 0:
+                heapq.heappush(ready, (natural(successor), successor))
+    return order

@@ -65,6 +65,8 @@ class AutomaticSizes(Rule):
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, node in context.network.nodes.items():
+            if not any(is_auto(value) for value in node.params.values()):
+                continue
             sizes = numeric([node.type]).get(node.type, [])
             names = [name for name in sizes if is_auto(node.params.get(name)) and AUTO not in context.values]
             if not names:

@@ -28,8 +28,10 @@ class Kinds(Rule):
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for edge in context.network.edges:
-            layer, spec = context.layers.get(edge.target_node), context.spec(edge)
-            port = next((port for port in layer.inputs() if port.name == edge.target_port), None) if layer else None
+            key, spec = edge.target_node, context.spec(edge)
+            if key in context.measured or key not in context.layers:
+                continue  # what was measured had inputs that fit
+            port = next((port for port in context.input_ports(key) if port.name == edge.target_port), None)
             if port is None or spec is None or fits(spec, port.kinds):
                 continue
             wanted = " or ".join(KIND_NAMES[kind] for kind in port.kinds)

@@ -25,13 +25,16 @@ class Initializations(Rule):
     stage = Stage.FLOW
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        inherited = context.project.initialization(context.name)
         for key, node in context.network.nodes.items():
             setting, layer = node.initialization, context.layers.get(key)
-            if layer is None or key not in context.measured or context.measured[key].refusal is not None:
+            effective = setting or inherited
+            if effective is None or layer is None:
+                continue
+            if key not in context.measured or context.measured[key].refusal is not None:
                 continue
             weights = node_weights(context, key)
-            effective = context.project.initialization(context.name, key)
-            if effective is not None and effective.method == "identity":
+            if effective.method == "identity":
                 yield from self._without_identity(context, key, [m.name for m in weights.matrices if m.is_stacked])
             if setting is None or weights.names:
                 continue

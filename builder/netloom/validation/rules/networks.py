@@ -46,6 +46,8 @@ class NotInItself(Rule):
     stage = Stage.NETWORKS
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        if not context.of_type(Subnetwork):
+            return
         import networkx as nx
 
         project = context.project

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import psutil
 
@@ -14,6 +15,12 @@ from netloom.validation.rule import Rule, Stage
 MAX_LAYERS = 100_000
 
 
+@cache
+def _memory_bytes() -> int:
+    total: int = psutil.virtual_memory().total
+    return total
+
+
 class Memory(Rule):
     """Training fits into the memory of this machine."""
 
@@ -21,7 +28,7 @@ class Memory(Rule):
     is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        available = psutil.virtual_memory().total
+        available = _memory_bytes()
         if totals.memory_bytes > available:
             about = "more than" if totals.memory_bytes >= MOST else "about"
             yield context.issue(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netloom.core.text import natural
+from netloom.document import Edge
+from netloom.layers import Port
 from netloom.layers.io import Input, Output
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
@@ -61,14 +63,20 @@ class Ports(Rule):
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for edge in context.network.edges:
-            source, target = context.layers.get(edge.source_node), context.layers.get(edge.target_node)
+            source, target = edge.source_node, edge.target_node
+            if context.spec(edge) is None and source in context.layers:
+                yield from self._unknown(context, edge, "output", context.layers[source].outputs())
+            if target in context.layers:
+                yield from self._unknown(context, edge, "input", context.input_ports(target))
+
+    def _unknown(self, context: Context, edge: Edge, kind: str, ports: tuple[Port, ...]) -> Iterator[Issue]:
+        key, name = edge.source_node, edge.source_port
+        if kind == "input":
+            key, name = edge.target_node, edge.target_port
+        if all(port.name != name for port in ports):
+            message = f"{context.label(key)} has no {kind} port {name!r}."
             fix = fixes.remove(context.name, [], [edge.target], "Remove the edge")
-            if source and edge.source_port not in {port.name for port in source.outputs()}:
-                message = f"{context.label(edge.source_node)} has no output port {edge.source_port!r}."
-                yield context.issue("unknown_port", message, edge.source_node, port=edge.source_port, fix=fix)
-            if target and edge.target_port not in {port.name for port in target.inputs()}:
-                message = f"{context.label(edge.target_node)} has no input port {edge.target_port!r}."
-                yield context.issue("unknown_port", message, edge.target_node, port=edge.target_port, fix=fix)
+            yield context.issue("unknown_port", message, key, port=name, fix=fix)
 
 
 class Inputs(Rule):
@@ -77,8 +85,10 @@ class Inputs(Rule):
     stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        for key, layer in context.layers.items():
-            ports = layer.inputs()
+        for key in context.layers:
+            if key in context.measured:
+                continue  # which needs all inputs
+            ports = context.input_ports(key)
             for port in ports:
                 if port.name in context.incoming[key]:
                     continue
@@ -136,8 +146,10 @@ class Reachable(Rule):
         inputs, outputs = context.of_type(Input), context.of_type(Output)
         fed = set(inputs).union(*(nx.descendants(context.graph, node) for node in inputs))
         used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
-        for key, layer in context.layers.items():
-            if len(context.incoming[key]) < len(layer.inputs()) or key in context.cycle_nodes:
+        for key in context.layers:
+            if (key in fed or not inputs) and (key in used or not outputs):
+                continue
+            if len(context.incoming[key]) < len(context.input_ports(key)) or key in context.cycle_nodes:
                 continue  # it has a more specific issue
             if inputs and key not in fed:
                 yield self._issue(context, "unreachable", f"{context.label(key)} is not reachable from an Input", key)
