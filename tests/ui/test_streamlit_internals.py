@@ -158,12 +158,12 @@ def test_reused_theme_equals_the_settings() -> None:
     from streamlit.proto.NewSession_pb2 import CustomThemeConfig
     from streamlit.runtime import app_session
 
-    read = app_session._populate_theme_msg
+    read = getattr(app_session, internals.THEME_READER)
     assert [*inspect.signature(read).parameters] == ["msg", "section"], CHANGED
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_session, "_populate_theme_msg", read)  # put back afterward
+        patch.setattr(app_session, internals.THEME_READER, read)  # put back afterward
         internals.reuse_theme()
-        reused = app_session._populate_theme_msg
+        reused = getattr(app_session, internals.THEME_READER)
         assert reused is not read, CHANGED
         for _ in range(2):
             expected, received = CustomThemeConfig(), CustomThemeConfig()

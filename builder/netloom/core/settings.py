@@ -106,10 +106,11 @@ class Settings(BaseModel):
         "USA", "country code for the electricity of codecarbon"
     )
     cuda_visible_devices: str | None = _field(None, "GPUs that CUDA can use", "all")
+    omp_num_threads: str | None = _field(None, "number of threads of a run", "free cores")
 
 
 # Variables that other software also reads have no prefix
-_FOREIGN = {"cuda_visible_devices": "CUDA_VISIBLE_DEVICES"}
+_FOREIGN = {"cuda_visible_devices": "CUDA_VISIBLE_DEVICES", "omp_num_threads": "OMP_NUM_THREADS"}
 
 
 def variable(name: str) -> str:
@@ -145,7 +146,7 @@ class _Environment:
             raise AttributeError(f"There is no setting {name!r}.")
         raw = os.environ.get(variable(name))
         # An empty CUDA_VISIBLE_DEVICES means no GPU, so that it does not count as unset.
-        if raw is None or (not raw.strip() and name not in _FOREIGN):
+        if raw is None or (not raw.strip() and name != "cuda_visible_devices"):
             return Settings.model_fields[name].default
         return _parsed(name, raw)
 

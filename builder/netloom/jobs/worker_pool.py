@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netloom.core import log
+from netloom.core.processor import cores
 from netloom.core.settings import PREFIX, settings
 from netloom.jobs import processes
 from netloom.jobs.job import PREFETCH_S, Job, JobCancelledError, JobError
@@ -30,7 +31,7 @@ from netloom.jobs.request import Lane, Request
 from netloom.jobs.worker_settings import WorkerSettings
 from netloom.runs.resources.limits import GB, memory, size
 from netloom.sandbox import messages
-from netloom.training.device import cores, threads
+from netloom.training.device import threads
 
 R = TypeVar("R")
 MAX_ANSWERS_BYTES = 256 * 2**20

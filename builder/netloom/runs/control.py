@@ -321,7 +321,7 @@ def _spawn(store: Store, run: Run) -> None:
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     log = str(store.artifacts(run.id).worker_log)
-    message = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": log, "gpu": gpu}
+    message = {"run": run.id, "claim": run.claim, "threads": threads(count), "runs": count, "log": log, "gpu": gpu}
     processes.assign(child, {**message, "limits": declared().as_json()})
 
 

@@ -16,6 +16,7 @@ from netloom.runs.caveats import as_summary
 from netloom.runs.distillation import attach_teacher, frozen_teacher
 from netloom.runs.fingerprint import note_machine
 from netloom.runs.resources.limits import FULL, RunLimits, no_memory, no_room
+from netloom.runs.resources.thread_count import ThreadCount
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
 from netloom.store import Run, RunArtifacts, Store
@@ -33,15 +34,26 @@ RESUME = "Resume, or netloom runs resume"
 
 
 def train_run(
-    store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, trainer: Trainer, through: Through | None = None
+    store: Store,
+    run: Run,
+    artifacts: RunArtifacts,
+    limits: RunLimits,
+    trainer: Trainer,
+    through: Through | None = None,
+    threads: ThreadCount | None = None,
 ) -> tuple[str, str]:
     """Train from the last checkpoint of the run. Returns the state of the run and the reason.
 
-    `through` can wrap the reporter, the callback that communicates with the store.
+    `through` can wrap the reporter, the callback that communicates with the store. `threads` were chosen for this run.
     """
     run_id, project, text = run.id, artifacts.project(), artifacts.source()
     reporter = RunReporter(store, run, artifacts, Observer(project, artifacts), limits)
     note_machine(artifacts, trainer.data.fingerprint)
+    if threads is not None:
+        if threads.is_usual:
+            reporter.log("threads", said=threads.sentence)
+        else:  # also on the page
+            reporter.log_event("threads", threads.sentence)
     restored = checkpoints.restore(artifacts, partial(reporter.log_event, "damaged"))
     if restored is not None:
         step, checkpoint = restored

@@ -144,4 +144,7 @@ def _new(home: Path) -> subprocess.Popen[bytes]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {**os.environ, **KEEP_MEMORY, **dict.fromkeys(COUNTS, str(threads())), variable("home"): str(home)}
+    # OMP_NUM_THREADS stays as it is, because workers obey that of the user.
+    counts = dict.fromkeys(COUNTS, str(threads()))
+    counts.pop(variable("omp_num_threads"))
+    return {**os.environ, **KEEP_MEMORY, **counts, variable("home"): str(home)}

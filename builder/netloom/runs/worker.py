@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from netloom.core.processor import OtherLoad
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.runs.cluster import RAY
@@ -28,6 +29,7 @@ from netloom.runs.execution import Through, existing, note, reason, train_run
 from netloom.runs.forkserver import serve
 from netloom.runs.history.records import keep_record
 from netloom.runs.resources.limits import Reserve, RunLimits, confine, loosen
+from netloom.runs.resources.thread_count import ThreadCount, choose_threads
 from netloom.runs.run_reporter import clear
 from netloom.runs.search import sweep_process
 from netloom.runs.supervisor import tend
@@ -40,9 +42,17 @@ TELL_S = 20.0
 BEAT_S = 5.0
 
 
-def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: Through | None = None) -> int:
+def main(
+    home: str,
+    run_id: str,
+    claim: str | None,
+    limits: RunLimits,
+    through: Through | None = None,
+    runs: int | None = None,
+) -> int:
     """Train one run, which this process holds with `claim`, until its end. Returns the exit code: 0 if it finished, was
-    stopped, or was claimed by another worker. `through` can wrap the reporter, as in `train_run`."""
+    stopped, or was claimed by another worker. `through` can wrap the reporter, as in `train_run`. `runs` is the number
+    of runs that share this machine; None leaves the number of threads of this process as it is."""
     store = open_store(Path(home))
     artifacts = store.artifacts(run_id)
     try:
@@ -56,7 +66,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     ended = threading.Event()
     try:
         threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
-        state, why = _train(store, run, artifacts, limits, through)
+        state, why = _train(store, run, artifacts, limits, through, runs)
     except ClaimLostError:  # the claim was lost: another worker may train the run in this folder
         ended.set()
         return 0
@@ -112,18 +122,32 @@ def _beat(store: Store, run: Run, ended: threading.Event) -> None:
 
 
 def _train(
-    store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, through: Through | None
+    store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, through: Through | None, runs: int | None
 ) -> tuple[str, str]:
     if run.about.get("backend") == RAY:
         from netloom.runs.cluster import driver
 
         return driver.train(store, run, artifacts, limits)
     project, source = artifacts.project(), artifacts.source()
+    # Other runs share the cores, whatever they use at the moment.
+    load = OtherLoad(other.pid for other in store.active_runs() if other.pid and other.host in (None, here()))
     data = keep_fitted(prepare(project.data, store.home), artifacts)
+    threads = None if runs is None else _set_threads(store, run, runs, load)
     trainer = attach_teacher(
         build_trainer(project, source, data, existing(artifacts.start_weights)), frozen_teacher(artifacts)
     )
-    return train_run(store, run, artifacts, limits, trainer, through)
+    return train_run(store, run, artifacts, limits, trainer, through, threads)
+
+
+def _set_threads(store: Store, run: Run, runs: int, load: OtherLoad) -> ThreadCount:
+    """Use as many threads as the machine has free cores; mostly, reading the data took long enough to measure them."""
+    import torch
+
+    earlier = [run_id for run_id in (run.id, run.about.get("again")) if run_id]
+    recorded = [count for run_id in earlier if (count := store.artifacts(run_id).environment().get("threads"))]
+    chosen = choose_threads(runs, load.busy_cores(), recorded[0] if recorded else None)
+    torch.set_num_threads(chosen.threads)
+    return chosen
 
 
 def _next(home: str) -> None:
@@ -153,7 +177,7 @@ def _work(home: str) -> int:
         return sweep_process.main(Path(home))
     limits = RunLimits(**message["limits"])
     confine(limits, gpu=torch.cuda.is_available())
-    code = main(home, message["run"], message["claim"], limits)
+    code = main(home, message["run"], message["claim"], limits, runs=message["runs"])
     _next(home)
     return code
 

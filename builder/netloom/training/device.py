@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from netloom.core.processor import cores
+from netloom.core.settings import settings
 
 # By default, glibc returns large blocks to the system at once and faults them in again at the next step, page by page.
 # Keeping them saves a convolutional network about a tenth of its time. glibc reads these when a process starts.
@@ -24,12 +25,20 @@ def choose(device: str) -> str:
     return "cuda" if available and device != "cpu" else "cpu"
 
 
-def threads(workers: int = 1) -> int:
-    """Return the number of threads for each of `workers` runs, which leaves one core to the page."""
-    return max(1, (cores() - 1) // max(1, workers))
+def threads(workers: int = 1, busy_cores: float = 0.0) -> int:
+    """Return the number of threads for each of `workers` runs.
+
+    They leave the cores that other processes keep busy, and at least one to the page: a step waits for the slowest
+    thread, so that a thread more than there are free cores makes all of them slower. OMP_NUM_THREADS overrides this.
+    """
+    if requested := requested_threads():
+        return requested
+    # A core that others use for a quarter of the time counts as free.
+    free = min(cores() - 1.0, cores() - busy_cores + 0.25)
+    return max(1, int(free / max(1, workers)))
 
 
-def cores() -> int:
-    """Return the number of processor cores that this process can use."""
-    # `cpu_count` includes cores that `taskset` or a CPU set excludes; macOS and Windows have only that.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def requested_threads() -> int | None:
+    """Return the OMP_NUM_THREADS of the user; None without one."""
+    first = (settings.omp_num_threads or "").partition(",")[0].strip()  # it may have a number per level of nesting
+    return int(first) if first.isdecimal() and int(first) else None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from netloom.core.processor import cores
 from netloom.core.settings import settings
 from netloom.core.text import duration
 from netloom.store import Limits, Run, Store
-from netloom.training.device import cores
 
 # The memory of a worker before it loads data: Python, torch, and a small network.
 WORKER_BYTES = 1.5 * 2**30

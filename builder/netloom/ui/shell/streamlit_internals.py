@@ -22,6 +22,7 @@ __all__ = [
     "ERROR_LOGGER",
     "METRICS",
     "STATIC_FILES",
+    "THEME_READER",
     "UPLOAD",
     "StopException",
     "UploadedFile",
@@ -41,6 +42,8 @@ STATIC_FILES = "/static/"
 UPLOAD = re.compile(r".*/_stcore/upload_file/(?P<session>[^/]+)/[^/]+")
 # The logger of errors in widget callbacks, which pages cannot catch.
 ERROR_LOGGER = "streamlit.error_util"
+# The function that fills a message with a section of the theme.
+THEME_READER = "_populate_theme_msg"
 
 
 def register_component(package: str, name: str, root: Path, folder: str) -> None:
@@ -61,10 +64,9 @@ def reuse_theme() -> None:
     from streamlit.proto.NewSession_pb2 import CustomThemeConfig
     from streamlit.runtime import app_session
 
-    read: Callable[..., None] | None = getattr(app_session, "_populate_theme_msg", None)
-    if read is None or isinstance(read, _ReadTheme):
-        return
-    app_session._populate_theme_msg = _ReadTheme(read, CustomThemeConfig)
+    read: Callable[..., None] | None = getattr(app_session, THEME_READER, None)
+    if read is not None and not isinstance(read, _ReadTheme):
+        setattr(app_session, THEME_READER, _ReadTheme(read, CustomThemeConfig))
 
 
 class _ReadTheme:
