@@ -174,3 +174,19 @@ def test_reused_theme_equals_the_settings() -> None:
             assert received == expected, CHANGED
             assert received.dark.primary_color == st.get_option("theme.dark.primaryColor") != "", CHANGED
             assert not received.HasField("sidebar") or expected.HasField("sidebar"), CHANGED
+
+
+@pytest.mark.parametrize(
+    ("level", "text", "is_kept"),
+    [
+        (logging.INFO, internals.LATE_REFRESH, False),
+        (logging.INFO, "Another note", True),
+        (logging.WARNING, internals.LATE_REFRESH, True),
+    ],
+)
+def test_only_the_note_on_a_late_refresh_is_dropped(level: int, text: str, is_kept: bool) -> None:
+    assert internals.LATE_REFRESH in inspect.getsource(import_module(internals.SESSION_LOGGER)), CHANGED
+    internals.drop_late_refresh_notes()
+    logger = logging.getLogger(internals.SESSION_LOGGER)
+    record = logger.makeRecord(logger.name, level, "", 0, text, ("1",), None)
+    assert bool(logger.filter(record)) is is_kept

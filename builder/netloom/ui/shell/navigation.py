@@ -15,7 +15,12 @@ from netloom.ui.shell import notifications, session, tour
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, keep_callback_errors
 from netloom.ui.shell.menu import close_after_tap
-from netloom.ui.shell.streamlit_internals import StopException, main_script, reuse_theme
+from netloom.ui.shell.streamlit_internals import (
+    StopException,
+    drop_late_refresh_notes,
+    main_script,
+    reuse_theme,
+)
 
 PAGES = {
     "home": ("Home", ":material/home:"),
@@ -40,6 +45,7 @@ def navigate() -> None:
     ]
     keep_callback_errors()
     reuse_theme()
+    drop_late_refresh_notes()
     chosen = st.navigation(pages, position="top")
     name = next(name for name, page in zip(PAGES, pages, strict=True) if page is chosen)
     heading = "" if name == "home" else PAGES[name][0]  # the Home page draws the name of the app

@@ -64,6 +64,7 @@ class Key(WidgetKey):
     RESTART_JOB = "restart job"
     RESTORE = "restore"
     TOUR = "tour"
+    TOUR_CHOICE = "tour choice"
     TOUR_END = "tour end"
     TOUR_NEXT = "tour next"
     TOUR_START = "tour start"

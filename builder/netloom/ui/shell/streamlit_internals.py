@@ -6,8 +6,10 @@ tests/ui/test_streamlit_internals.py fails for those that have changed.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
 __all__ = [
     "COMPONENT_FILES",
     "ERROR_LOGGER",
+    "LATE_REFRESH",
     "METRICS",
+    "SESSION_LOGGER",
     "STATIC_FILES",
     "THEME_READER",
     "UPLOAD",
     "StopException",
     "UploadedFile",
+    "drop_late_refresh_notes",
     "is_fragment_run",
     "main_script",
     "register_component",
@@ -44,6 +49,10 @@ UPLOAD = re.compile(r".*/_stcore/upload_file/(?P<session>[^/]+)/[^/]+")
 ERROR_LOGGER = "streamlit.error_util"
 # The function that fills a message with a section of the theme.
 THEME_READER = "_populate_theme_msg"
+# A note of this logger when a browser asks for the refresh of a fragment while its user opens another page. Nothing is
+# wrong then: the request came before the browser knew that the fragment is gone.
+SESSION_LOGGER = "streamlit.runtime.app_session"
+LATE_REFRESH = "The fragment with id %s does not exist anymore"
 
 
 def register_component(package: str, name: str, root: Path, folder: str) -> None:
@@ -110,6 +119,16 @@ def uploaded_bytes() -> Mapping[str, int]:
         return {}
     storage = get_instance().uploaded_file_mgr.file_storage  # type: ignore[attr-defined]
     return {session: sum(len(file.data) for file in list(files.values())) for session, files in list(storage.items())}
+
+
+@cache
+def drop_late_refresh_notes() -> None:
+    """Keep `LATE_REFRESH` out of the log of the server. Warnings and all other notes stay."""
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return record.levelno != logging.INFO or not str(record.msg).startswith(LATE_REFRESH)
+
+    logging.getLogger(SESSION_LOGGER).addFilter(is_wanted)
 
 
 def release_uploads() -> None:

@@ -7,6 +7,8 @@ something else meanwhile finds the line again on the next page of the tour.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import streamlit as st
 
@@ -14,10 +16,21 @@ from netloom import runs
 from netloom.store import Store
 from netloom.templates import templates
 from netloom.ui.shell import session
+from netloom.ui.shell.identity import YEAR_S
 from netloom.ui.shell.state import Key, TourState
 
 # It trains in ten seconds on a quiet machine, and everybody can judge an explanation of pixels.
 TEMPLATE = "digits_cnn"
+# The browser remembers that the card was dismissed; it is sent with the page, so that the card does not flash.
+COOKIE, DISMISSED = "netloom_tour", "dismissed"
+_KEEP_CHOICE = f"""
+export default function ({{ data }}) {{
+  if (data.shown === null) return;
+  const age = data.shown ? 0 : {YEAR_S};
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `${{data.cookie}}={DISMISSED}; Path=/; Max-Age=${{age}}; SameSite=Lax${{secure}}`;
+}}
+"""
 STYLE = """<style>
 .st-key-tour { background: light-dark(#eef2ff, #1e1f3a); border-radius: 0.55rem; padding: 0.5rem 0.9rem; }
 .st-key-tour p { margin: 0; }
@@ -57,7 +70,9 @@ EXPLAINED = Hint(
 def offer_tour(store: Store, *, first_visit: bool) -> None:
     """Draw the card of the tour on the Home page if there is no project yet, otherwise a button that shows it."""
     state = TourState.current()
-    shown = first_visit if state.card is None else state.card
+    _keep_choice()(key=Key.TOUR_CHOICE, data={"cookie": COOKIE, "shown": state.card})
+    is_new = first_visit and st.context.cookies.get(COOKIE) != DISMISSED
+    shown = is_new if state.card is None else state.card
     if not shown:
         st.button(
             "Tour", icon=":material/explore:", type="tertiary", key=Key.TOUR_START, on_click=_show_card, args=(True,)
@@ -112,3 +127,9 @@ def _show_card(shown: bool) -> None:
 
 def _end() -> None:
     TourState.current().project = ""
+
+
+@cache
+def _keep_choice() -> Any:
+    # Registered when first shown, as a component cannot be registered before Streamlit runs.
+    return st.components.v2.component("netloom_tour", html="<i></i>", js=_KEEP_CHOICE)
