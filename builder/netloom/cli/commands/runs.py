@@ -85,6 +85,7 @@ _NAMED = ("class", "series", "step")
 
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.history.setting_changes import change_sentence, changes_of
+    from netloom.training.objectives.evaluation import HORIZON_HEADING
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
@@ -95,6 +96,10 @@ def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
         header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(report[0])
         rows = [[_cell(item[name]) for name in header] for item in report]
         lines += ["", table(header, rows, right=header[1:] if header[0] in _NAMED else ("row",))]
+    if by_step := result.horizon_table:
+        header = tuple(by_step[0])
+        rows = [[_cell(item[name]) for name in header] for item in by_step]
+        lines += ["", f"{HORIZON_HEADING}:", table(header, rows, right=header[1:])]
     if result.confusion and len(result.confusion) <= CONFUSION_SHOWN:
         names = [short(name, 20) for name in result.classes]
         rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]

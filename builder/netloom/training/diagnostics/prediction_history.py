@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, Required, TypedDict, cast
 
 import numpy as np
 
+from netloom.data.targets.numbers import numbers_text
 from netloom.document import write_bytes
 from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.modalities.encoding.tokenization import PAD, last_places
@@ -256,6 +257,9 @@ def _card(answer: Mapping[str, Any], data: Prepared) -> PredictionCard:
         error = f" · error {answer['error']:.3g}" if "error" in answer else ""
         text = f"{prediction[:LETTERS]}{error}"
         return {"text": text} if share is None else {"text": text, "share": share}
+    if data.schema.target.forecast is not None and isinstance(prediction, dict):
+        steps = [value for series in prediction.values() for value in series]
+        return {"text": numbers_text(data.schema.target, steps)}
     if isinstance(prediction, dict):
         return {"text": _columns(prediction)}
     if isinstance(prediction, list) and not prediction:

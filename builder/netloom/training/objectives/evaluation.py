@@ -17,6 +17,9 @@ from netloom.data.quality.severe_findings import Caveat
 
 # One row of a table of scores, such as those of a class: its name and numbers by column.
 ScoreRow: TypeAlias = dict[str, str | bool | int | float | None]
+# The steps of a table of errors by series and step.
+MOST_STEPS = 8
+HORIZON_HEADING = "Mean absolute error of each series at each step, in its own unit; largest scaled error first"
 # A picture (C, H, W) with values from 0 to 1.
 Picture: TypeAlias = list[list[list[float]]]
 
@@ -196,6 +199,9 @@ class Evaluation:
     report: list[ScoreRow] | None = None
     # The scores of a second output, such as those of each kind of entity, or of each step of a horizon.
     parts_report: list[ScoreRow] | None = None
+    # The mean absolute error of each forecast series (a row) at each step (a column such as "+1"), in the unit of the
+    # series; the series with the largest scaled error first.
+    horizon_errors: list[ScoreRow] | None = None
     residuals: Residuals | None = None
     worst: list[Worst] = field(default_factory=list)
     # `classes` color the pixels of masks.
@@ -221,6 +227,15 @@ class Evaluation:
     def most_confident_mistake(self) -> Worst | None:
         """The mistake with the largest confidence; without confidences, that with the largest loss."""
         return max(self.mistakes, key=lambda item: item.confidence or 0.0, default=None)  # the first of equal ones
+
+    @property
+    def horizon_table(self) -> list[ScoreRow]:
+        """`horizon_errors` with at most `MOST_STEPS` evenly spaced steps, among them the first and the last."""
+        rows = self.horizon_errors or []
+        name, *steps = rows[0] if rows else ("",)
+        count = min(len(steps), MOST_STEPS)
+        places = [round(place * (len(steps) - 1) / max(count - 1, 1)) for place in range(count)]
+        return [{key: row[key] for key in (name, *(steps[place] for place in places))} for row in rows]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

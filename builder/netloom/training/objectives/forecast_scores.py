@@ -67,12 +67,30 @@ def with_forecast_reports(
     by_step = [_step_row(step, errors, scales, several=several) for step in range(target.horizon)]
     reports = [rows for rows in (by_series if several else None, by_step if target.horizon > 1 else None) if rows]
     first, second = (*reports, None, None)[:2]
-    return replace(evaluation, report=first, parts_report=second)
+    return replace(
+        evaluation,
+        report=first,
+        parts_report=second,
+        horizon_errors=_by_series_and_step(errors[0], target, scales) if len(reports) == 2 else None,
+    )
 
 
 def _by_series(values: torch.Tensor, target: ForecastTarget) -> torch.Tensor:
     """Return numbers (N, C * horizon) as (N, C, horizon)."""
     return values.reshape(len(values), len(target.series), target.horizon)
+
+
+def _by_series_and_step(error: torch.Tensor, target: ForecastTarget, scales: ForecastScales) -> list[ScoreRow]:
+    """Return the mean absolute errors of each series, from errors (N, C, horizon); the largest scaled error first."""
+
+    absolute = error.abs().mean(0)
+    order = sorted(
+        range(len(target.series)), key=lambda place: -float(absolute[place].mean() / scales.deviations[place])
+    )
+    return [
+        {"series": target.series[place]} | {f"+{step}": value for step, value in enumerate(absolute[place].tolist(), 1)}
+        for place in order
+    ]
 
 
 def _series_row(name: str, parts: list[torch.Tensor], scale: float) -> ScoreRow:

@@ -22,15 +22,11 @@ def series_chart(values: Any, small: bool) -> go.Figure:
 
     Channels whose ranges differ much, as those of different units do, are each drawn over the whole height.
     """
-    import numpy as np
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    low, ranges = values.min(0), np.ptp(values, axis=0)
-    varied = ranges[ranges > 0]
-    has_units = len(varied) > 1 and values.shape[1] <= MOST_LINES and varied.max() > UNEQUAL * varied.min()
-    if has_units:
-        values = (values - low) / np.where(ranges > 0, ranges, 1.0)
+    values, is_scaled = over_one_height(values)
+    if is_scaled:
         figure.update_yaxes(title="scaled", showticklabels=False)
     if values.shape[1] > MOST_LINES:
         figure.add_heatmap(z=values.T, colorscale="Cividis", showscale=False)
@@ -40,6 +36,18 @@ def series_chart(values: Any, small: bool) -> go.Figure:
     figure.update_layout(height=130 if small else 220, margin=MARGIN, showlegend=False)
     figure.update_xaxes(showticklabels=not small)  # small charts are for comparison
     return figure
+
+
+def over_one_height(values: Any) -> tuple[Any, bool]:
+    """Return a series (T, channels), and whether its channels are scaled from 0 to 1 because their ranges differ
+    much."""
+    import numpy as np
+
+    low, ranges = values.min(0), np.ptp(values, axis=0)
+    varied = ranges[ranges > 0]
+    if len(varied) < 2 or values.shape[1] > MOST_LINES or varied.max() <= UNEQUAL * varied.min():
+        return values, False
+    return (values - low) / np.where(ranges > 0, ranges, 1.0), True
 
 
 def class_chart(counts: dict[str, int]) -> go.Figure:

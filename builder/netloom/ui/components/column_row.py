@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+
+from netloom.ui.components.state import Key
 
 STYLE = """<style>
 @media (max-width: 640px) {
@@ -15,6 +18,7 @@ STYLE = """<style>
   [class*=st-key-row-whole-] > * > .stHorizontalBlock > .stColumn { min-width: 0; flex: 1 1 0; }
   /* A picture is as wide as its column and at the top; the rest of its height would be empty. */
   [class*=st-key-row-whole-] .stElementContainer:has(.stPlotlyChart) { max-height: 46vw; overflow: hidden; }
+  [class*=st-key-row-whole-] button { padding-inline: 0.25rem; }
   [class*=st-key-row-swiped-] > * > .stHorizontalBlock > .stColumn { min-width: 86%; }
 }
 </style>"""
@@ -27,8 +31,10 @@ class OnPhone(StrEnum):
     SWIPED = "swiped"  # the first is in view with the edge of the second; the others follow when the row is scrolled
 
 
-def column_row(count: int, key: str, on_phone: OnPhone) -> list[DeltaGenerator]:
+def column_row(
+    count: int, key: str, on_phone: OnPhone, gap: Literal["small", "medium"] = "medium"
+) -> list[DeltaGenerator]:
     """Draw columns, and return them. `key` identifies the row on the page."""
-    with st.container(key=f"row-{on_phone}-{key}"):
+    with st.container(key=Key.COLUMN_ROW.of(on_phone, key)):
         st.html(STYLE)
-        return st.columns(count, gap="medium")
+        return st.columns(count, gap=gap)

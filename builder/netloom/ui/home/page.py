@@ -12,6 +12,7 @@ from netloom.document import Project, blank
 from netloom.store import ProjectRow, Store, StoreError
 from netloom.tasks import task
 from netloom.templates import Architecture, Template, architectures, templates
+from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count
 from netloom.ui.home.filters import SIZES, GalleryFilters
@@ -25,18 +26,6 @@ from netloom.ui.shell.recovery import offer_recovery
 from netloom.ui.shell.tour import offer_tour
 
 T = TypeVar("T")
-# Rows of as many cards as fit; on a narrow screen, the first cards are one row that scrolls, and all are a list.
-CARDS = """<style>
-[class*=st-key-cards] { display: grid; gap: 1rem;
-  grid-template-columns: repeat(auto-fill, minmax(max(205px, 22%), 1fr)); }
-[class*=st-key-cards] > [data-testid=stLayoutWrapper] { height: 100%; }
-[class*=st-key-cards] > [data-testid=stLayoutWrapper] > .stVerticalBlock > :last-child { margin-top: auto; }
-@media (max-width: 640px) {
-  [class*=st-key-cards-first] { grid-template-columns: none; grid-auto-flow: column; grid-auto-columns: 74%;
-    overflow-x: auto; scroll-snap-type: x proximity; padding-bottom: 0.5rem; }
-  [class*=st-key-cards-first] > * { scroll-snap-align: start; }
-}
-</style>"""
 # The number of cards before a click on Show all: rows of four.
 RECENT_SHOWN, TEMPLATES_SHOWN, ARCHITECTURES_SHOWN = 4, 8, 4
 
@@ -45,7 +34,6 @@ def page(store: Store) -> None:
     """Draw the Home page."""
     st.title("Netloom")
     st.markdown("Build neural networks, train them, explain their predictions and export them as plain PyTorch.")
-    st.html(CARDS)
     lost = offer_recovery(store)
     shared_project(store, _open)
     projects = store.list_projects(limit=12)
@@ -150,7 +138,7 @@ def _shown(items: list[T], first: int, name: str, *, filtered: bool) -> list[tup
             state.expanded = (*state.expanded, name)
             st.rerun()
         items = items[:first]
-    grid = st.container(key=(Key.FEW_CARDS if few else Key.ALL_CARDS).of(name))
+    grid = card_grid(name, swiped=few)
     return [(grid, item) for item in items]
 
 

@@ -46,10 +46,8 @@ class HomeState(PageState):
 class Key(WidgetKey):
     """The keys of the home page's widgets."""
 
-    ALL_CARDS = "cards all"
     COPY = "copy"
     DELETE = "delete"
-    FEW_CARDS = "cards first"
     IMPORT_CREATE = "create from weights"
     IMPORT_FILE = "model file"
     IMPORT_NETWORK = "network of the weights"

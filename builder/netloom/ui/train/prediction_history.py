@@ -14,7 +14,7 @@ import streamlit as st
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import Predictions, read_samples
 from netloom.training.diagnostics.prediction_history import PackedImage, unpacked
-from netloom.ui.components.charts import TRAIN, VALIDATION
+from netloom.ui.components.charts import TRAIN, VALIDATION, over_one_height
 from netloom.ui.components.curves.curve import drawing
 from netloom.ui.components.example_panels import color
 from netloom.ui.components.page_state import set_value, value_of
@@ -105,7 +105,7 @@ def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
         share = f" <span style='opacity:.6'>{answer['share']:.0%}</span>" if "share" in answer else ""
         tone = "#16a34a" if right else VALIDATION if "share" in answer else "inherit"
         parts.append(f'<div>predicted <b style="color:{tone}">{escape(answer["text"])}</b>{share}</div>')
-    if "values" not in row and row.get("true") and not _is_seen(row, answer):
+    if not ("values" in row and "values" in answer) and row.get("true") and not _is_seen(row, answer):
         parts.append(f'<div style="opacity:.7">true {escape(row["true"][:120])}</div>')
     if row["true"]:
         parts.append(f'<div style="opacity:.45;font-size:.75rem">row {int(row["row"])}</div>')
@@ -155,6 +155,8 @@ def _image(pixels: np.ndarray, title: str) -> str:
 def _series(inputs: Sequence[Sequence[float]], predicted: Any) -> str:
     """Return a series (T, channels) and its reconstruction as a small image in HTML."""
     both = [np.asarray(values, dtype=np.float64) for values in (inputs, predicted) if values is not None]
+    if len(both) == 1:  # a reconstruction is on the scale of its input
+        both = [over_one_height(both[0])[0]]
     low, high = min(float(one.min()) for one in both), max(float(one.max()) for one in both)
     span = (high - low) or 1.0
     drawn = []

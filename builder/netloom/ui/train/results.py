@@ -19,8 +19,9 @@ from netloom.runs.history.setting_changes import change_sentence, changes_of
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
-from netloom.training.objectives.evaluation import OutputEvaluation, ScoreRow
+from netloom.training.objectives.evaluation import HORIZON_HEADING, OutputEvaluation, ScoreRow
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
@@ -43,6 +44,11 @@ ERRORS = (*_OF_NETWORK, *(f"naive_{name}" for name in _OF_NETWORK))
 HEADINGS = {"average_precision": "AP"}
 # In pixels: the width of the longest title and the longest number of a metric.
 METRIC_WIDTH = 172
+# Two metrics fit beside each other.
+METRICS_ON_PHONE = """<style>@media (max-width: 640px) {
+  [class*=st-key-test-metrics] > * { flex: 0 0 calc(50% - 0.5rem); width: auto; min-width: 0; }
+  [class*=st-key-test-metrics] > * > .stVerticalBlock { width: 100%; }
+}</style>"""
 # In pixels: the confusion matrix and the report per class fit side by side on a page of 1440 pixels.
 CONFUSION_WIDTH, REPORT_WIDTH, RESIDUALS_WIDTH = 490, 440, 465
 # The metric of images from a GAN; images from a decoder are not evaluated.
@@ -74,13 +80,14 @@ def prefetch_explanations(live: Live, run: Run) -> None:
     prefetch(Inspect(RunWeights(run.id, artifacts.default_weights(), artifacts.weights_written_at())))
 
 
-def _metrics(evaluation: Evaluation, run: Run | None = None) -> None:
+def _metrics(evaluation: Evaluation, run: Run | None = None, output: str = "") -> None:
     """Draw metrics side by side, each with its confidence interval and that of a trivial predictor.
 
     Metrics of several outputs are drawn with each output; only the loss is common to all of them.
     """
     names = list(evaluation.metrics) if evaluation.outputs is None else ["loss"]
-    with st.container(horizontal=True, gap="small"):
+    st.html(METRICS_ON_PHONE)
+    with st.container(horizontal=True, gap="small", key=Key.METRICS.of(output)):
         for name in names:
             title, text = measured(name, evaluation.metrics[name], run)
             with st.container(border=True, width=METRIC_WIDTH, gap=None):
@@ -164,7 +171,7 @@ def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
     """Draw the evaluation of one of several outputs."""
     st.markdown(f"#### {escape(part['name'])}")
     st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
-    _metrics(_of_output(evaluation, part))
+    _metrics(_of_output(evaluation, part), output=part["name"])
     single = Evaluation(
         split=evaluation.split,
         rows=evaluation.rows,
@@ -205,7 +212,14 @@ def heading(name: str) -> str:
 
 
 def worst_rows(live: Live, run: Run, evaluation: Evaluation) -> None:
-    """Draw the mistakes on the test rows, largest loss first."""
+    """Draw the errors of each forecast series at each step, and the mistakes on the test rows, largest loss first."""
+    if rows := evaluation.horizon_table:
+        st.markdown("#### Errors by series and step")
+        numbers = st.column_config.NumberColumn(format="%.4g")
+        config = dict.fromkeys(list(rows[0])[1:], numbers) | {"series": st.column_config.TextColumn("Series")}
+        st.dataframe(rows, hide_index=True, width="content", column_config=config)
+        st.caption(f"{HORIZON_HEADING}.")
+        st.markdown("#### Worst examples")
     try:
         choice = live.store.artifacts(run.id).project().data
         data = in_background(partial(prepare, choice, live.store.home), "Reading the data …")
@@ -224,9 +238,9 @@ def worst_examples(run: Run, evaluation: Evaluation, data: Prepared, page: str) 
         correct = "All test rows are predicted correctly, so there are no worst examples."
         st.caption(generated if LIKENESS in evaluation.metrics else correct if evaluation.worst else none)
         return
-    columns = st.columns(5)
-    for place, worst in enumerate(evaluation.mistakes):
-        with columns[place % 5], st.container(border=True):
+    cards = card_grid(f"mistakes {run.id}", swiped=True, small=True)
+    for worst in evaluation.mistakes:
+        with cards, st.container(border=True, height="stretch"):
             show_example(data.example(worst.row), small=True)
             sure = f" ({worst.confidence:.0%})" if worst.confidence is not None else ""
             truth, predicted = escape(worst.target[:60]), escape(worst.predicted[:60])

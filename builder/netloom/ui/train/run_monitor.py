@@ -16,6 +16,7 @@ from netloom.runs.history.comparison import document
 from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
 from netloom.store.run_summary import RunSummary, monitored_split
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.curves.curve import sparkline
 from netloom.ui.components.words import count
 from netloom.ui.runs import run_actions
@@ -105,7 +106,7 @@ def _left(facts: RunSummary) -> str:
 def _controls(live: Live, run: Run) -> None:
     """Draw the controls of a run. They are callbacks, so that a click counts even during a rerun of the page."""
     store = live.store
-    first_column, second_column, third_column = st.columns(3)
+    first_column, second_column, third_column = column_row(3, Key.CONTROLS, OnPhone.WHOLE, "small")
     widget: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
     if run.state in ("running", "queued"):
         first_column.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **widget)

@@ -121,6 +121,8 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
         frozen = document(live.store, run.id)
         plain_target = frozen is not None and frozen.data.prepare != "standardize"
         st.caption("Curves and metrics are in the unit of the target." if plain_target else scale)
+        if not plain_target:
+            measures = [(name, f"{title}, standardized") for name, title in measures]
     message = (
         "The first points appear in a moment." if run.state in runs.ACTIVE else "The run ended before the first points."
     )
