@@ -433,6 +433,23 @@ def test_cell_in_a_loop_equals_the_recurrent_layer(name: str) -> None:
     assert torch.autograd.gradcheck(cell, tuple(given))
 
 
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+def test_recurrent_layers_begin_and_end_with_the_states_of_torch(name: str) -> None:
+    torch.manual_seed(0)
+    params = {"hidden_size": 3, "layers": 2, "bidirectional": True, "initial_state": True, "final_states": True}
+    ports = [port.name for port in registry()[name].model_validate(params).inputs()]
+    specs = {"in": TensorSpec((None, 5, 4))} | {port: TensorSpec((None, 12)) for port in ports[1:]}
+    layer = build_from_source(name, params, specs)
+    reference = getattr(nn, name)(4, 3, 2, batch_first=True, bidirectional=True)
+    reference.load_state_dict(layer.state_dict())
+    x, *states = torch.randn(2, 5, 4), *(torch.randn(2, 12) for _ in ports[1:])
+    by_layer = tuple(state.view(2, 4, 3).transpose(0, 1).contiguous() for state in states)
+    sequence, finals = reference(x, by_layer if len(states) > 1 else by_layer[0])
+    finals = finals if isinstance(finals, tuple) else (finals,)
+    expected = [sequence, torch.cat([finals[0][2], finals[0][3]], 1), *(torch.cat([*part], 1) for part in finals)]
+    assert all(torch.equal(one, other) for one, other in zip(layer(x, *states), expected, strict=True))
+
+
 def test_lstm_cell_equals_torch() -> None:
     known = {"in": TensorSpec((None, 4)), "state": TensorSpec((None, 3)), "memory": TensorSpec((None, 3))}
     torch.manual_seed(1)
@@ -482,6 +499,12 @@ def test_lstm_cell_equals_torch() -> None:
         ("PairwiseDistance", {}, {"a": (4,), "b": (5,)}, "the same shape"),
         ("Bilinear", {}, {"a": (4, 5), "b": (5, 5)}, "all axes except the last"),
         ("LSTMCell", {}, {"in": (4,), "state": (5,), "memory": (6,)}, "must have the same shape"),
+        (
+            "GRU",
+            {"hidden_size": 3, "layers": 2, "initial_state": True},
+            {"in": (5, 4), "initial_state": (3,)},
+            "initial_state (N, 3) should have layers × directions × hidden_size = 2 × 1 × 3 = 6 features",
+        ),
         ("MaxUnpool2d", {"size": [8, 10]}, {"in": (2, 4, 4), "indices": (2, 4, 4)}, "must be integers"),
     ],
 )

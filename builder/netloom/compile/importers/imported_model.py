@@ -50,6 +50,10 @@ class UnreadableModelError(ValueError):
     """The file cannot be imported; the message is a sentence that says what is wrong, where, and how to fix it."""
 
 
+class TimeFirstError(UnreadableModelError):
+    """A recurrent layer has the batch at another axis, as its sequence (T, N, D) has the steps first."""
+
+
 @dataclass(frozen=True)
 class ImportedModel:
     """A document, its weights by the names of `module(project).state_dict()`, and remarks on what was left out.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
+
+# The shape of the states of all layers and directions
+_STATES = "(N, layers · directions · H)"
 
 
 class _Recurrent(Layer):
@@ -17,31 +20,51 @@ class _Recurrent(Layer):
     layers: int = Field(1, ge=1, le=64, description="Number of stacked layers")
     bidirectional: bool = Field(False, description="Read the sequence in both directions")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability between stacked layers in training")
+    bias: bool = Field(True, description="Add learned biases")
+    initial_state: bool = Field(False, description="Begin with a state from another layer instead of zeros")
+    final_states: bool = Field(False, description="Also return the final states of all layers and directions")
+
+    # The ports of the initial and final states of each kind
+    initial: ClassVar[tuple[Port, ...]] = (Port("initial_state", ("vector",), f"Initial hidden state, {_STATES}"),)
+    final: ClassVar[tuple[Port, ...]] = (Port("states", ("vector",), f"Final hidden states, {_STATES}"),)
 
     @classmethod
     def examples(cls) -> list[Example]:
         sequence = {"in": SAMPLES["sequence"]}
-        return [Example(inputs=sequence), Example({"hidden_size": 6, "layers": 2, "bidirectional": True}, sequence)]
+        stacked = {"hidden_size": 6, "layers": 2, "bidirectional": True}
+        states = {port.name: TensorSpec((None, 4 * 6)) for port in cls.initial}
+        given = {**stacked, "bias": False, "initial_state": True, "final_states": True}
+        return [Example(inputs=sequence), Example(stacked, sequence), Example(given, {**sequence, **states})]
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("sequence",), "(N, T, D)"),)
+        return (Port("in", ("sequence",), "(N, T, D)"), *(self.initial if self.initial_state else ()))
 
     def outputs(self) -> tuple[Port, ...]:
         return (
             Port("out", ("sequence",), "Hidden state at every step, (N, T, H)"),
             Port("state", ("vector",), "Last hidden state, (N, H)"),
+            *(self.final if self.final_states else ()),
         )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         # PyTorch only warns and applies no dropout.
         if self.dropout and self.layers == 1:
             raise ValueError("dropout acts between stacked layers; set layers to 2 or more, or dropout to 0")
-        optional = {"bidirectional": self.bidirectional, "dropout": self.dropout}
-        kwargs = {key: value for key, value in optional.items() if value}
+        count, directions = self.layers * (1 + self.bidirectional), 1 + self.bidirectional
+        for port in self.inputs()[1:]:
+            if specs[port.name].size(1) != count * self.hidden_size:
+                raise ValueError(
+                    f"{port.name} {specs[port.name]} should have layers × directions × hidden_size = {self.layers} × "
+                    f"{directions} × {self.hidden_size} = {count * self.hidden_size} features"
+                )
+        optional = {"bidirectional": self.bidirectional, "dropout": self.dropout, "final_states": self.final_states}
+        kwargs: dict[str, Literals] = {key: value for key, value in optional.items() if value}
+        kwargs |= {} if self.bias else {"bias": False}
         stacked = {"num_layers": self.layers} if self.layers > 1 else {}
         args = (specs["in"].size(2), self.hidden_size)
         # Not torch.nn itself: these subclasses return a last state (N, H) instead of (layers · directions, N, H).
-        return Call(type(self).__name__, args, {**stacked, "batch_first": True, **kwargs})
+        module = f"{type(self).__name__}{'WithStates' if self.initial_state or self.final_states else ''}"
+        return Call(module, args, {**stacked, "batch_first": True, **kwargs})
 
     def brief(self) -> str:
         times = f" × {self.layers}" if self.layers > 1 else ""
@@ -56,6 +79,9 @@ class LSTM(_Recurrent):
     summary = "Long short-term memory: a recurrent network with a gated memory cell"
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html"
+
+    initial = (*_Recurrent.initial, Port("initial_memory", ("vector",), f"Initial memory cell, {_STATES}"))
+    final = (*_Recurrent.final, Port("memories", ("vector",), f"Final memory cells, {_STATES}"))
 
 
 class GRU(_Recurrent):

@@ -143,6 +143,15 @@ class NodeGraph:
             self.shared_weights[kind, main] = key
         return key
 
+    def set_params(self, key: str, **params: Any) -> None:
+        """Set parameters of a node that add outputs and change neither its inputs nor its weights."""
+        node = self.nodes[key]
+        self.nodes[key] = node.model_copy(update={"params": {**node.params, **params}})
+        layer = parse(self.nodes[key])
+        specs = tuple((port.name, self.specs[self.sources[key][port.name]]) for port in layer.inputs())
+        for port_name, spec in measure(layer, specs).outputs.items():
+            self.specs[key if port_name == "out" else f"{key}.{port_name}"] = spec
+
     def add_layer(self, kind: str, inputs: Mapping[str, Tensor] | Tensor, name: str = "", /, **params: Any) -> Tensor:
         """Add a layer with one output; each axis of the result is one axis of the port."""
         return self.output(self.add_node(kind, inputs, name, **params))

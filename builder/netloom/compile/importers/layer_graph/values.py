@@ -25,6 +25,10 @@ class UnsupportedOperatorError(ValueError):
     """An operator that no layer can express; the message is the reason, as the end of a sentence."""
 
 
+class BatchAxisError(UnsupportedOperatorError):
+    """A recurrent layer whose sequence has the batch at another axis."""
+
+
 @dataclass(frozen=True, eq=False)
 class Learned:
     """Layers that compute a constant from parameters: `build` adds them once and returns a tensor (BATCH, *shape)."""

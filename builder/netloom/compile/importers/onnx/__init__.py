@@ -9,14 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import ONNX_EVALUATION, ImportedModel, UnreadableModelError
+from netloom.compile.importers.imported_model import (
+    ONNX_EVALUATION,
+    ImportedModel,
+    TimeFirstError,
+    UnreadableModelError,
+)
 from netloom.compile.importers.layer_graph.array_views import as_transposed_views, owner
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.layer_graph.values import (
+    BATCH,
+    BatchAxisError,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+)
 from netloom.compile.importers.layer_graph.weight_tying import tie_weights
 from netloom.compile.importers.onnx.constant_folding import fold_constant
 from netloom.compile.importers.onnx.operators import OPERATORS, Call, elementwise
+from netloom.compile.importers.onnx.operators.recurrent import is_time_first, with_batch_axes
 from netloom.compile.importers.onnx.parser import LIMIT, Graph, InputInfo, Operator, read, short
 from netloom.compile.importers.onnx.patterns import find_activations
 from netloom.compile.importers.preparation import parse_exported_preprocessing
@@ -57,7 +70,18 @@ def import_bytes(content: bytes, name: str = "") -> ImportedModel:
     Raises:
         UnreadableModelError: It is not an ONNX file, or contains something that no layer expresses.
     """
-    return _OnnxImporter(read(content), name).run()
+    graph = read(content)
+    graph = replace(graph, inputs=with_batch_axes(graph))
+    try:
+        return _OnnxImporter(graph, name).run()
+    except UnreadableModelError as error:
+        if not is_time_first(graph):
+            raise
+        # A sequence (T, N, D) does not say which axis is the batch, and with the first one, layers mix examples.
+        try:
+            return _OnnxImporter(replace(graph, inputs=with_batch_axes(graph, time_first=True)), name).run()
+        except UnreadableModelError as other:
+            raise (other if isinstance(error, TimeFirstError) else error) from None
 
 
 class _OnnxImporter:
@@ -90,9 +114,8 @@ class _OnnxImporter:
             try:
                 self._operator(item, patterns)
             except UnsupportedOperatorError as error:
-                raise UnreadableModelError(
-                    f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}."
-                ) from None
+                kind = TimeFirstError if isinstance(error, BatchAxisError) else UnreadableModelError
+                raise kind(f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}.") from None
             except _ERRORS as error:
                 text = plain(str(error))[:200]
                 raise UnreadableModelError(
@@ -125,7 +148,9 @@ class _OnnxImporter:
 
     def _input(self, entry: InputInfo, number: int) -> None:
         shape: list[int] = []
-        for axis, size in enumerate(entry.shape[1:], 1):
+        for axis, size in enumerate(entry.shape):
+            if axis == entry.batch:
+                continue
             side = IMAGE_SIDE if len(entry.shape) == 4 and axis > 1 and not entry.is_integer else STEPS
             if size is None:
                 self.builder.remark(
@@ -133,9 +158,10 @@ class _OnnxImporter:
                     f"{side} here."
                 )
             shape.append(size or side)
-        if entry.shape[0] not in (None, 1):
+        batch = entry.shape[entry.batch]
+        if batch not in (None, 1):
             self.builder.remark(
-                f"The input {short(entry.name)!r} has a batch of {entry.shape[0]} in the file; after the import, "
+                f"The input {short(entry.name)!r} has a batch of {batch} in the file; after the import, "
                 "the batch size is free."
             )
         params = input_parameters(TensorSpec((None, *shape), "int" if entry.is_integer else "float"))
@@ -151,7 +177,16 @@ class _OnnxImporter:
             key = self.builder.add_node("Input", None, "input" if len(self.graph.inputs) == 1 else entry.name, **params)
         except UnsupportedOperatorError as error:
             raise UnreadableModelError(f"The input {short(entry.name)!r} cannot be imported: {error}.") from None
-        self.values[entry.name] = self.builder.output(key)
+        tensor = self.builder.output(key)
+        if entry.batch:
+            self.builder.remark(
+                f"The batch is axis {entry.batch + 1} of the input {short(entry.name)!r} in the file and axis 1 here."
+            )
+            # The port has the batch first; the axes of the file keep their order.
+            axes = [(axis,) for axis in range(1, len(entry.shape))]
+            axes.insert(entry.batch, (0,))
+            tensor = replace(tensor, axes=tuple(axes))
+        self.values[entry.name] = tensor
 
     def _operator(self, operator: Operator, patterns: dict[str, Any]) -> None:
         if operator.outputs and operator.outputs[0] in patterns:

@@ -45,11 +45,12 @@ class Operator:
 
 @dataclass(frozen=True)
 class InputInfo:
-    """An input of the file; None is the length of a dynamic axis."""
+    """An input of the file; None is the length of a dynamic axis. `batch` is the axis of the batch."""
 
     name: str
     shape: tuple[int | None, ...]
     is_integer: bool
+    batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,9 @@ def _plain(attribute: onnx.AttributeProto) -> Any:
     if kind == onnx.AttributeProto.TENSOR:
         return array(attribute.t)
     if kind == onnx.AttributeProto.STRING:
-        return attribute.s.decode("utf-8", "replace")
+        return text(attribute.s)
+    if kind == onnx.AttributeProto.STRINGS:
+        return [text(value) for value in attribute.strings]
     if kind == onnx.AttributeProto.INT:
         return int(attribute.i)
     if kind == onnx.AttributeProto.FLOAT:

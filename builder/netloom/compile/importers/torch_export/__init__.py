@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from netloom.compile.importers.imported_model import ImportedModel, TrainingFacts, UnreadableModelError
+from netloom.compile.importers.imported_model import (
+    ImportedModel,
+    TimeFirstError,
+    TrainingFacts,
+    UnreadableModelError,
+)
 from netloom.compile.importers.torch_export.archive import looks_like_pt2, read
 from netloom.core.text import plain
 
@@ -22,12 +27,24 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
     from netloom.compile.importers.torch_export.finalization import finish
     from netloom.compile.importers.torch_export.program import parse
     from netloom.compile.importers.torch_export.reader import Reader
+    from netloom.compile.importers.torch_export.recurrent import is_time_first, with_batch_axes
 
     path = Path(path)
     archive = read(path)
     try:
-        reader = Reader(archive, parse(archive), facts)
-        builder = reader.build()
+        program = with_batch_axes(parse(archive))
+        try:
+            reader = Reader(archive, program, facts)
+            builder = reader.build()
+        except UnreadableModelError as error:
+            if not is_time_first(program):
+                raise
+            # A sequence (T, N, D) does not say which axis is the batch, and with the first one, layers mix examples.
+            try:
+                reader = Reader(archive, with_batch_axes(program, time_first=True), facts)
+                builder = reader.build()
+            except UnreadableModelError as other:
+                raise (other if isinstance(error, TimeFirstError) else error) from None
         imported = finish(builder, reader.owners, plain(name or path.stem)[:200] or "Imported network")
         return replace(imported, prepare=parse_exported_preprocessing(archive.preprocess))
     except RecursionError:

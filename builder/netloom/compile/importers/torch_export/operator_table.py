@@ -219,24 +219,26 @@ class AtenCall:
 
 @dataclass(frozen=True)
 class States:
-    """The final states of stacked recurrent layers; layers of the catalogue return only those of the last layer."""
+    """The final states (layers · directions, N, H) of stacked recurrent layers.
+
+    `last` holds those of the last layer, for which recurrent layers have a port; `whole` adds a port for all.
+    """
 
     last: Tensor
     count: int
+    whole: Callable[[], Tensor]
 
-    def place(self, index: int) -> int:
-        """The index of a state among those of the last layer.
+    def part(self, index: int) -> tuple[Tensor, int]:
+        """A tensor that contains the state of an index, and its place in it."""
+        position = index % self.count - self.count + self.last.length(0)
+        return (self.last, position) if position >= 0 else (self.whole(), index % self.count)
 
-        Raises:
-            UnsupportedOperatorError: It is the state of another layer.
-        """
-        directions = self.last.length(0)
-        position = index - self.count + directions if index >= 0 else index + directions
-        if not 0 <= position < directions:
-            raise UnsupportedOperatorError(
-                "it reads the final state of a layer before the last, which the layer does not expose"
-            )
-        return position
+
+def with_whole_states(value: Any) -> Any:
+    """An argument with the final states of recurrent layers as tensors."""
+    if isinstance(value, list):
+        return [with_whole_states(part) for part in value]
+    return value.whole() if isinstance(value, States) else value
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,9 @@ class Spectrum:
     real: Tensor
     imaginary: Tensor
 
+
+# Operators that read the final states of some layers; all others read them as a tensor of all layers.
+READ_STATES = frozenset({"select"})
 
 Converter = Callable[[AtenCall], Sequence[Any]]
 OPERATORS: dict[str, Converter] = {}

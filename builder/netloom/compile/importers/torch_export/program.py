@@ -66,16 +66,22 @@ class Operator:
 
 @dataclass(frozen=True)
 class InputInfo:
-    """An input, with the lengths of its axes at export and whether each is dynamic."""
+    """An input, with the lengths of its axes at export and whether each is dynamic.
+
+    `batch_axis` is the axis of the batch if the program's operators show it.
+    """
 
     name: str
     shape: tuple[int, ...]
     dynamic: tuple[bool, ...]
     is_integer: bool
+    batch_axis: int | None = None
 
     @property
     def batch(self) -> int:
         """The batch axis: the only dynamic axis, or the first if none or several are dynamic."""
+        if self.batch_axis is not None:
+            return self.batch_axis
         return self.dynamic.index(True) if self.dynamic.count(True) == 1 else 0
 
 

@@ -8,18 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError, quoted
+from netloom.compile.importers.imported_model import TimeFirstError, TrainingFacts, UnreadableModelError, quoted
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError
+from netloom.compile.importers.layer_graph.values import (
+    BATCH,
+    BatchAxisError,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+)
 from netloom.compile.importers.layer_graph.weight_tying import tie_weights
 from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
     attention,
-    cells,
+    bags,
     comparison,
     elementwise,
     multihead,
     ranking,
+    recurrent,
     shape_operators,
     signals,
     weighted_operators,
@@ -28,7 +35,14 @@ from netloom.compile.importers.torch_export.archive import Archive
 from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant, write_constant
 from netloom.compile.importers.torch_export.learned_constants import LearnedConstants
 from netloom.compile.importers.torch_export.mutation import check_in_place, needed_operators, writes
-from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall, Spectrum, States
+from netloom.compile.importers.torch_export.operator_table import (
+    OPERATORS,
+    READ_STATES,
+    AtenCall,
+    Spectrum,
+    States,
+    with_whole_states,
+)
 from netloom.compile.importers.torch_export.program import InputInfo, Module, Operator, Program, Reference
 from netloom.compile.importers.torch_export.unused_parameters import report_unused
 from netloom.core.text import plain
@@ -97,7 +111,7 @@ class Reader:
         entries = self.program.inputs
         if all(entry.dynamic[entry.batch] for entry in entries):
             return 0
-        sizes = {entry.shape[0] for entry in entries if not entry.dynamic[entry.batch]}
+        sizes = {entry.shape[entry.batch] for entry in entries if not entry.dynamic[entry.batch]}
         if len(sizes) > 1 or any(entry.dynamic[entry.batch] for entry in entries):
             names = ", ".join(quoted(entry.name) for entry in entries)
             raise UnreadableModelError(
@@ -180,9 +194,8 @@ class Reader:
             args = {name: self._resolve(value, item) for name, value in item.args.items()}
             results = self._convert(item, kind, args)
         except UnsupportedOperatorError as error:
-            raise UnreadableModelError(
-                f"The operator {kind} ({_location(item)}) cannot be imported: {error}."
-            ) from None
+            refusal = TimeFirstError if isinstance(error, BatchAxisError) else UnreadableModelError
+            raise refusal(f"The operator {kind} ({_location(item)}) cannot be imported: {error}.") from None
         except _ERRORS as error:
             text = plain(str(error))[:200]
             raise UnreadableModelError(
@@ -234,7 +247,7 @@ class Reader:
         if function is not None:
             return [function(*args.values())]
         if kind in ("sym_size", "sym_numel"):
-            value = args["self"]
+            value = with_whole_states(args["self"])
             shape = value.shape if isinstance(value, Tensor | Constant) else ()
             return [shape[args["dim"]]]
         if not any(
@@ -248,6 +261,8 @@ class Reader:
         if item.name in self.dropouts:
             args["dropout_p"] = self.dropouts[item.name]
         readers = frozenset(kind for name in item.names() for kind in self._readers.get(name, ()))
+        if kind not in READ_STATES:
+            args = {name: with_whole_states(value) for name, value in args.items()}
         op = AtenCall(kind, _node_name(item), args, self.builder, self.batch, self._used_outputs(item), readers)
         return OPERATORS[kind](op)
 
@@ -313,7 +328,7 @@ class Reader:
         return tensor
 
     def _output(self, name: str, number: int) -> None:
-        value = self.values.get(name)
+        value = with_whole_states(self.values.get(name))
         if not isinstance(value, Tensor):
             self.builder.remark("the output does not depend on the input, so it was left out.", quoted(name))
             return

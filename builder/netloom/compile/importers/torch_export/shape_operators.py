@@ -115,9 +115,11 @@ def _movedim(op: AtenCall) -> Any:
 @aten("select")
 def _select(op: AtenCall) -> Any:
     states, index = op.args.get("self"), op.integer("index")
-    if isinstance(states, States) and op.integer("dim", 0) == 0:
-        # States are (layers · directions, N, H), of which the layer has those of the last layer only.
-        return op.apply("Gather", states.last, _integers(states.place(index)), axis=0)
+    if isinstance(states, States):
+        if op.integer("dim", 0) == 0 and -states.count <= index < states.count:
+            part, place = states.part(index)
+            return op.apply("Gather", part, _integers(place), axis=0)
+        op = replace(op, args=op.args | {"self": states.whole()})
     tensor, axis = op.tensor(), op.axis("dim", 0)
     length = tensor.length(axis)
     if not -length <= index < length:

@@ -17,7 +17,7 @@ from netloom.compile.importers.layer_graph.values import (
 )
 from netloom.compile.importers.onnx.operators import KINDS
 from netloom.compile.importers.onnx.operators.normalization import batch_norm_axes, momentum
-from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
+from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
 
 
 def _integers(values: Any) -> Constant:
@@ -299,73 +299,9 @@ def _variance(op: AtenCall) -> list[Value]:
     return [Tensor(result.ref, result.spec, tuple(groups))]
 
 
-# Embeddings and recurrent layers
+# Embeddings
 
 
 @aten("embedding")
 def _embedding(op: AtenCall) -> Any:
     return op.apply("Gather", op.value("weight"), op.value("indices"), axis=0)
-
-
-@aten("lstm", "gru", "rnn_tanh", "rnn_relu")
-def _recurrent(op: AtenCall) -> list[Any]:
-    tensor = op.tensor("input")
-    batch_first, bidirectional, layers = op.flag("batch_first"), op.flag("bidirectional"), op.integer("num_layers", 1)
-    states = op.argument("hx", [])
-    for state in states if isinstance(states, list) else [states]:
-        if isinstance(state, Tensor) or (isinstance(state, Constant) and state.has_nonzero):
-            raise UnsupportedOperatorError("its initial state is not zero")
-    if op.type == "lstm" and op.used_outputs[2:] and op.used_outputs[2]:
-        raise UnsupportedOperatorError("it returns its last memory cell, which the layer does not expose")
-    kind = {"lstm": "LSTM", "gru": "GRU"}.get(op.type, "RNN")
-    weights = _recurrent_weights(op, layers, bidirectional)
-    size = weights["weight_hh_l0"].shape[1]
-    if batch_first:
-        inputs = op.builder.to_batch_first(tensor)
-    else:  # (T, N, D) -> (N, T, D)
-        inputs = op.builder.to_batch_first(replace(tensor, axes=(tensor.axes[1], tensor.axes[0], tensor.axes[2])))
-    params: dict[str, Any] = {"hidden_size": size}
-    params |= {"layers": layers} if layers > 1 else {}
-    params |= {"bidirectional": True} if bidirectional else {}
-    params |= {"nonlinearity": "relu"} if op.type == "rnn_relu" else {}
-    rate = op.number("dropout", 0.0)
-    # Without stacked layers, PyTorch ignores dropout, but the layer refuses it.
-    params |= {"dropout": round(rate, 9)} if 0 < rate < 1 and layers > 1 else {}
-    key = op.builder.add_node(kind, inputs, op.name, weights=weights, **params)
-    sequence, state = op.builder.output(key), op.builder.output(key, "state")
-    out = sequence if batch_first else replace(sequence, axes=((1,), (0,), (2,)))
-    return [out, _last_state(op, state, layers, bidirectional, size) if op.used_outputs[1:2] == (True,) else None, None]
-
-
-def _last_state(op: AtenCall, state: Tensor, layers: int, bidirectional: bool, size: int) -> Tensor | States:
-    """The final state with PyTorch's axes, (layers · directions, N, H), of which only the last layer is available."""
-    if bidirectional:
-        last = op.builder.reshape(state, [2, size])
-        last = replace(last, axes=((1,), (0,), (2,)))
-    else:
-        last = replace(state, axes=((), (0,), (1,)))
-    return last if layers == 1 else States(last, layers * (1 + bidirectional))
-
-
-def _recurrent_weights(op: AtenCall, layers: int, bidirectional: bool) -> dict[str, Any]:
-    params = op.argument("params", [])
-    has_bias = op.flag("has_biases", True)
-    parts = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if has_bias else [])]
-    names = [
-        f"{part}_l{layer}{suffix}"
-        for layer in range(layers)
-        for suffix in ("", "_reverse")[: 1 + bidirectional]
-        for part in parts
-    ]
-    if len(params) != len(names):
-        raise UnsupportedOperatorError("it projects its states, or has other weights than PyTorch's layer")
-    weights: dict[str, Any] = {}
-    for name, value in zip(names, params, strict=True):
-        if not isinstance(value, Constant):
-            raise UnsupportedOperatorError("its weights must be constants in the file")
-        weights[name] = value.array
-        if not has_bias:
-            for part in ("bias_ih", "bias_hh"):
-                # The layer always has biases: zeros have the same effect.
-                weights[name.replace(name[:9], part)] = np.zeros(weights[names[0]].shape[0], np.float32)
-    return weights

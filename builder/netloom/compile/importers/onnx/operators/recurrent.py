@@ -7,70 +7,153 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import Array, Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.layer_graph.states import by_layer, initial_features
+from netloom.compile.importers.layer_graph.values import (
+    Array,
+    BatchAxisError,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+)
 from netloom.compile.importers.onnx.operators.operator import Call, operator
+from netloom.compile.importers.onnx.parser import Graph, InputInfo, Operator
 
 # The order of PyTorch's gates in ONNX's: LSTM has i, o, f, c (PyTorch i, f, g, o), GRU has z, r, h (PyTorch r, z, n).
 # https://onnx.ai/onnx/operators/onnx__LSTM.html, https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
 _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 
 
+_DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+_ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
+_LENGTHS, _STATES, _PEEPHOLES = 4, slice(5, 7), 7
+
+
+def with_batch_axes(graph: Graph, *, time_first: bool = False) -> tuple[InputInfo, ...]:
+    """The inputs of a file with the batch axis of initial states, (directions, N, H); the file does not state it.
+
+    With `time_first`, it is the second axis of all other inputs as well, (T, N, …).
+    """
+    states = {key for item in _recurrent_operators(graph) for key in item.inputs[_STATES]}
+    return tuple(
+        replace(entry, batch=1) if len(entry.shape) > 1 and (time_first or entry.name in states) else entry
+        for entry in graph.inputs
+    )
+
+
+def is_time_first(graph: Graph) -> bool:
+    """Whether a recurrent layer of a file reads sequences (T, N, D)."""
+    return bool(_recurrent_operators(graph))
+
+
+def _recurrent_operators(graph: Graph) -> list[Operator]:
+    """The recurrent layers with the default layout, whose batch is the second axis."""
+    return [item for item in graph.operators if item.type in _GATES and not item.attributes.get("layout")]
+
+
 @operator("LSTM", "GRU", "RNN")
 def _recurrent(call: Call) -> list[Value | None]:
-    tensor, size = call.tensor(), int(call.attribute("hidden_size", 0))
-    w, r, b = call.required_array(1), call.required_array(2), call.constant_array(3)
-    bidirectional = call.attribute("direction", "forward") == "bidirectional"
-    if call.attribute("direction", "forward") == "reverse" or call.attribute("layout", 0) or tensor.rank != 3:
-        raise UnsupportedOperatorError("only forward and bidirectional sequences are supported")
+    builder, tensor, size = call.builder, call.tensor(), call.required_array(2).shape[-1]
+    directions, is_reverse, layout = _checked(call, tensor)
+    # The axes (N, T, D) in the file, which has (T, N, D) by default
+    order = (0, 1, 2) if layout else (1, 0, 2)
+    sequence = builder.to_batch_first(replace(tensor, axes=tuple(tensor.axes[axis] for axis in order)))
+    if is_reverse:
+        sequence = builder.add_layer("Flip", sequence, call.name, axes=[1])
+    params: dict[str, Any] = {"hidden_size": size} | _nonlinearity(call, directions)
+    params |= {"bidirectional": True} if directions > 1 else {}
+    params |= {} if call.constant_array(3) is not None else {"bias": False}
+    inputs = {"in": sequence} | _initial(call, sequence, directions, size, layout)
+    params |= {"initial_state": True} if len(inputs) > 1 else {}
+    params |= {"final_states": True} if any(call.used_outputs[2:]) else {}
+    key = builder.add_node(call.type, inputs, call.name, weights=_weights(call, directions, size), **params)
+    states: list[Value | None] = [
+        _in_layout(by_layer(builder, builder.output(key, port), directions, size), layout) if is_used else None
+        for port, is_used in zip(("state", "memories"), (*call.used_outputs[1:], False, False), strict=False)
+    ]
+    if not call.used_outputs[0]:
+        return [None, *states]
+    out = builder.output(key)
+    if is_reverse:
+        out = builder.add_layer("Flip", out, call.name, axes=[1])
+    # (N, T, directions · H) -> (T, directions, N, H), or (N, T, directions, H)
+    separated = builder.reshape(out, [sequence.length(1), directions, size]) if directions > 1 else out
+    groups = ((0,), (1,), (2,), (3,)) if directions > 1 else ((0,), (1,), (), (2,))
+    places = (0, 1, 2, 3) if layout else (1, 2, 0, 3)
+    return [replace(separated, axes=tuple(groups[place] for place in places)), *states]
+
+
+def _checked(call: Call, tensor: Tensor) -> tuple[int, bool, int]:
+    """The number of directions, whether the only one is backward, and the layout.
+
+    Raises:
+        UnsupportedOperatorError: The layer computes something that PyTorch's does not.
+    """
+    direction, layout = call.attribute("direction", "forward"), int(call.attribute("layout", 0))
+    batch = 0 if layout else 1
+    if direction not in _DIRECTIONS:
+        raise UnsupportedOperatorError("its direction must be forward, reverse or bidirectional")
+    if tensor.rank != 3 or tensor.axes[batch] != (0,):
+        raise BatchAxisError(f"the batch must be axis {batch + 1} of its sequence")
     if call.type == "GRU" and not call.attribute("linear_before_reset", 0):
         raise UnsupportedOperatorError(
             "its reset gate is applied before the product, but PyTorch applies it after the product"
         )
-    if any(isinstance(value, Tensor) or (value is not None and value.has_nonzero) for value in call.inputs[5:7]):
-        raise UnsupportedOperatorError("its initial state is not zero")
-    defaults = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}.get(call.type, ["Tanh"])
-    functions = call.attribute("activations", None)
-    params: dict[str, Any] = {"hidden_size": size}
-    if call.type == "RNN" and functions and set(functions) == {"Relu"}:
-        params["nonlinearity"] = "relu"
-    elif functions and functions != defaults * (1 + bidirectional):
-        raise UnsupportedOperatorError("its gates have other activations than PyTorch's")
     if call.attribute("clip", None) is not None or call.attribute("input_forget", 0):
         raise UnsupportedOperatorError("its gates are clipped or coupled")
-    if call.used_outputs[2:] and any(call.used_outputs[2:]):
-        raise UnsupportedOperatorError("it returns its last memory cell, which the layer does not expose")
+    peepholes = call.constant(_PEEPHOLES)
+    if peepholes is not None and peepholes.has_nonzero:
+        raise UnsupportedOperatorError("its gates read the memory cell (peepholes), which PyTorch's do not")
+    lengths = call.inputs[_LENGTHS] if len(call.inputs) > _LENGTHS else None
+    steps = tensor.length(1 - batch)
+    if isinstance(lengths, Tensor) or (lengths is not None and not (lengths.array == steps).all()):
+        raise UnsupportedOperatorError("its sequences differ in length, which the layer does not support")
+    return _DIRECTIONS[direction], direction == "reverse", layout
+
+
+def _nonlinearity(call: Call, directions: int) -> dict[str, str]:
+    functions, defaults = call.attribute("activations", None), _ACTIVATIONS[call.type] * directions
+    if not functions or [name.lower() for name in functions] == [name.lower() for name in defaults]:
+        return {}
+    if call.type == "RNN" and {name.lower() for name in functions} == {"relu"}:
+        return {"nonlinearity": "relu"}
+    raise UnsupportedOperatorError("its gates have other activations than PyTorch's")
+
+
+def _initial(call: Call, sequence: Tensor, directions: int, size: int, layout: int) -> dict[str, Tensor]:
+    """The initial states by port; empty if they are zeros that are not learned."""
+    count = 2 if call.type == "LSTM" else 1
+    given = [*call.inputs[_STATES], None, None][:count]
+    # In the order (directions, N, H); a file does not say whether zeros are learned
+    values = [
+        None if value is None or (isinstance(value, Constant) and not value.has_nonzero) else _in_layout(value, layout)
+        for value in given
+    ]
+    return initial_features(call.builder, values, replace(sequence, axes=((1,), (0,), (2,))), directions, size)
+
+
+def _in_layout(state: Value, layout: int) -> Any:
+    """A state (directions, N, H) as (N, directions, H) and the reverse, if the layout has the batch first."""
+    if not layout:
+        return state
+    if isinstance(state, Constant):
+        return replace(state, array=state.array.swapaxes(0, 1), learned=None)
+    return replace(state, axes=(state.axes[1], state.axes[0], state.axes[2]))
+
+
+def _weights(call: Call, directions: int, size: int) -> dict[str, Array]:
+    w, r, b = call.required_array(1), call.required_array(2), call.constant_array(3)
     order, weights = _GATES[call.type], {}
+    if w.ndim != 3 or r.shape != (directions, len(order) * size, size) or len(w) != directions:
+        raise UnsupportedOperatorError(f"its weights do not have {directions} × {len(order)} × {size} rows")
 
     def sorted_gates(gates: Array) -> Array:
         parts = np.split(gates, len(order), axis=0)
         return np.ascontiguousarray(np.concatenate([parts[gate] for gate in order]))
 
-    for number, suffix in enumerate(("", "_reverse")[: 1 + bidirectional]):
+    for number, suffix in enumerate(("", "_reverse")[:directions]):
         weights[f"weight_ih_l0{suffix}"] = sorted_gates(w[number])
         weights[f"weight_hh_l0{suffix}"] = sorted_gates(r[number])
-        bias = np.zeros(2 * len(order) * size, np.float32) if b is None else b[number]
-        weights[f"bias_ih_l0{suffix}"], weights[f"bias_hh_l0{suffix}"] = map(sorted_gates, np.split(bias, 2))
-    # (T, N, D) -> (N, T, D)
-    batch_first = Tensor(tensor.ref, tensor.spec, (tensor.axes[1], tensor.axes[0], tensor.axes[2]), tensor.boolean)
-    inputs = call.builder.to_batch_first(batch_first)
-    lengths = call.inputs[4] if len(call.inputs) > 4 else None
-    if isinstance(lengths, Tensor) or (lengths and lengths.scalar not in (None, float(inputs.length(1)))):
-        raise UnsupportedOperatorError("its sequences differ in length, which the layer does not support")
-    if bidirectional:
-        params["bidirectional"] = True
-    key = call.builder.add_node(call.type, inputs, call.name, weights=weights, **params)
-    sequence, state = call.builder.output(key), call.builder.output(key, "state")
-    if not bidirectional:
-        return [
-            replace(sequence, axes=((1,), (), (0,), (2,))) if call.used_outputs[0] else None,
-            replace(state, axes=((), (0,), (1,))),
-            None,
-        ]
-    outputs: list[Value | None] = [None, None, None]
-    if call.used_outputs[0]:
-        # (N, T, 2 · H) -> (T, 2, N, H)
-        separated = call.builder.reshape(sequence, [inputs.length(1), 2, size])
-        outputs[0] = replace(separated, axes=((1,), (2,), (0,), (3,)))
-    if call.used_outputs[1:2] == (True,):
-        outputs[1] = replace(call.builder.reshape(state, [2, size]), axes=((1,), (0,), (2,)))
-    return outputs
+        if b is not None:
+            weights[f"bias_ih_l0{suffix}"], weights[f"bias_hh_l0{suffix}"] = map(sorted_gates, np.split(b[number], 2))
+    return weights
