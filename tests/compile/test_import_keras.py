@@ -361,7 +361,7 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
     ("Conv2D", {"filters": 4, "kernel_size": [3, 3]}, (8, 8), "spatial axes"),
     ("GRU", {"units": 3, "reset_after": False}, (5, 4), "reset_after"),
     ("LSTM", {"units": 3, "recurrent_activation": "hard_sigmoid"}, (5, 4), "hard_sigmoid"),
-    ("LSTM", {"units": 3, "return_state": True}, (5, 4), "state"),
+    ("LSTM", {"units": 3, "time_major": True}, (5, 4), "steps first"),
     ("Bidirectional", {"layer": {"class_name": "Dense", "config": {"units": 3}}}, (5, 4), "Dense"),
     ("TimeDistributed", {"layer": {"class_name": "Lambda", "config": {}}}, (5, 4), "Lambda"),
     ("BatchNormalization", {"axis": [1, 2]}, (5, 4), "axis"),

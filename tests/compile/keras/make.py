@@ -126,6 +126,18 @@ def text():
     return keras.Model(start, [a, b, c, d, e, kl.Concatenate()([a, b])])
 
 
+def states():
+    """Encoders whose final states begin decoders, and a state that is an input."""
+    x, y, given = kl.Input((5, 4)), kl.Input((6, 4)), kl.Input((3,))
+    out, *first = kl.LSTM(3, return_state=True)(x)
+    a = kl.LSTM(3, return_sequences=True)(y, initial_state=first)
+    both, *second = kl.Bidirectional(kl.LSTM(2, return_state=True, return_sequences=True))(x)
+    b = kl.Bidirectional(kl.LSTM(2, use_bias=False), merge_mode="ave")(y, initial_state=second)
+    c = kl.SimpleRNN(3, go_backwards=True, return_state=True)(x, initial_state=given)
+    d, *third = kl.Bidirectional(kl.GRU(3, return_state=True))(x)
+    return keras.Model([x, y, given], [out, *first, a, both, *second, b, *c, d, *third])
+
+
 def branches():
     image, table = kl.Input((6, 6, 2), name="image"), kl.Input((4,), name="table")
     block = keras.Sequential([kl.Input((6, 6, 2)), kl.Conv2D(3, 3), kl.BatchNormalization(), kl.Flatten()], name="arm")
@@ -182,7 +194,7 @@ def blocks():
     return keras.Model(start, kl.Dense(2)(kl.LayerNormalization()(x)))
 
 
-MODELS = [mlp, digits, strides, volume, signal, text, branches, generator, blocks]
+MODELS = [mlp, digits, strides, volume, signal, text, states, branches, generator, blocks]
 
 
 def compress_archive(path):

@@ -9,7 +9,7 @@ from typing import Any
 from netloom.compile.importers.imported_model import quoted
 from netloom.compile.importers.keras.config import LayerConfig
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
-from netloom.compile.importers.keras.operator_table import handles, operation
+from netloom.compile.importers.keras.operator_table import handles, operation, outputs
 
 # The layer type and its parameters for each activation of Keras
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -55,7 +55,7 @@ def activate(use: LayerCall, value: KerasTensor, main: bool = False) -> KerasTen
         if activation.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
             inner = activation.get("config")
             layer = replace(use.layer, kind=activation["class_name"], config=inner if isinstance(inner, dict) else {})
-            return _ACTIVATION_LAYERS[layer.kind](replace(use, layer=layer, args=[value]))
+            return outputs(_ACTIVATION_LAYERS[layer.kind](replace(use, layer=layer, args=[value])))[0]
         raise use.refuse(
             f"uses {quoted(activation.get('registered_name') or activation.get('config'))}, custom code, "
             "which is not run"

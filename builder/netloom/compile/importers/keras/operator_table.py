@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 
-Handler = Callable[[LayerCall], KerasTensor]
+Handler = Callable[[LayerCall], KerasTensor | list[KerasTensor]]
 LAYERS: dict[str, Handler] = {}
 OPERATIONS: dict[str, Handler] = {}
+
+
+def outputs(result: KerasTensor | list[KerasTensor]) -> list[KerasTensor]:
+    """The outputs of a converter, most of which return a single one."""
+    return result if isinstance(result, list) else [result]
 
 
 def handles(*kinds: str) -> Callable[[Handler], Handler]:

@@ -29,7 +29,7 @@ from netloom.compile.importers.keras.graph_builder import (
     is_tensor,
     unused_id,
 )
-from netloom.compile.importers.keras.operator_table import LAYERS, OPERATIONS
+from netloom.compile.importers.keras.operator_table import LAYERS, OPERATIONS, outputs
 from netloom.compile.importers.keras.shared_models import merge_shared
 from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.importers.validity import check_network
@@ -226,7 +226,7 @@ def _convert_call(
         kwargs = {key: value for key, value in kwargs.items() if is_tensor(value) or isinstance(value, (int, float))}
     use = LayerCall(builder, layer, args, kwargs, holder, _accepts_reordering(config, layer))
     try:
-        return [handler(use)]
+        return outputs(handler(use))
     except UnreadableModelError:
         raise
     except _BUGS as error:

@@ -10,7 +10,7 @@ import numpy as np
 from netloom.compile.importers.imported_model import quoted
 from netloom.compile.importers.keras.config import LayerConfig
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall, is_tensor
-from netloom.compile.importers.keras.operator_table import LAYERS, handles
+from netloom.compile.importers.keras.operator_table import LAYERS, handles, outputs
 
 RECURRENT = {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}
 MERGE_MODES = {"sum": "Add", "mul": "Multiply", "ave": "Average"}
@@ -34,21 +34,22 @@ def _embedding(use: LayerCall) -> KerasTensor:
 
 
 @handles(*RECURRENT)
-def _recurrent(use: LayerCall) -> KerasTensor:
+def _recurrent(use: LayerCall) -> list[KerasTensor]:
     layer = use.layer
-    value = use.builder.channels_last(_single_input(use))
+    value, states = _inputs(use, directions=1)
     if layer.flag("go_backwards", False):
         value = use.add("Flip", {"axes": [1]}, value)
-    params = _recurrent_params(use, layer)
-    out, state = use.builder.add_node(RECURRENT[layer.kind], params, value, key=layer.name)
+    params = _recurrent_params(use, layer, states)
+    out, state, *finals = use.builder.add_node(RECURRENT[layer.kind], params, value, *states, key=layer.name)
     arrays = use.arrays("cell", count=2 + layer.flag("use_bias", True))
     if arrays:
         use.set_weights(out, **_gate_weights(use, layer, arrays, ""))
-    return out if layer.flag("return_sequences", False) else state
+    result = out if layer.flag("return_sequences", False) else state
+    return [result, *(finals or [state])] if layer.flag("return_state", False) else [result]
 
 
 @handles("Bidirectional")
-def _bidirectional(use: LayerCall) -> KerasTensor:
+def _bidirectional(use: LayerCall) -> list[KerasTensor]:
     inner = _wrapped_layer(use, "layer")
     back = _wrapped_layer(use, "backward_layer") if isinstance(use.layer.config.get("backward_layer"), dict) else inner
     if inner.kind not in RECURRENT or back.kind != inner.kind:
@@ -56,35 +57,47 @@ def _bidirectional(use: LayerCall) -> KerasTensor:
     compared = ("units", "activation", "recurrent_activation", "use_bias", "return_sequences", "reset_after")
     if any(inner.config.get(name) != back.config.get(name) for name in compared) or inner.flag("go_backwards", False):
         raise use.refuse("has different layers in its two directions, which no layer of Netloom supports")
-    value = use.builder.channels_last(_single_input(use))
-    params = {**_recurrent_params(use, inner), "bidirectional": True}
-    out, state = use.builder.add_node(RECURRENT[inner.kind], params, value, key=use.layer.name)
+    value, states = _inputs(use, directions=2)
+    params = {**_recurrent_params(use, inner, states), "bidirectional": True}
+    out, state, *finals = use.builder.add_node(RECURRENT[inner.kind], params, value, *states, key=use.layer.name)
     for part, suffix in (("forward_layer", ""), ("backward_layer", "_reverse")):
         arrays = use.arrays(part, "cell", count=2 + inner.flag("use_bias", True))
         if arrays:
             use.set_weights(out, **_gate_weights(use, inner, arrays, suffix))
     result = out if inner.flag("return_sequences", False) else state
     mode = use.layer.config.get("merge_mode", "concat")
-    if mode == "concat":
-        return result
-    if mode not in MERGE_MODES:
+    if mode not in ("concat", *MERGE_MODES):
         raise use.refuse("returns its two directions separately, but Netloom's layer concatenates them")
-    halves = use.builder.add_node("Chunk", {"axis": -1, "count": 2}, result, key=f"{use.layer.name}_chunk")
-    return use.add(MERGE_MODES[mode], {}, *halves)
+    merged = result if mode == "concat" else use.add(MERGE_MODES[mode], {}, *_directions(use, result))
+    if not inner.flag("return_state", False):
+        return [merged]
+    # Keras lists all states of one direction before those of the other.
+    by_state = [_directions(use, final) for final in (finals or [state])]
+    return [merged, *(pair[0] for pair in by_state), *(pair[1] for pair in by_state)]
 
 
-def _single_input(use: LayerCall) -> KerasTensor:
-    """The input sequence.
-
-    Raises:
-        UnreadableModelError: The layer also reads or returns its state.
-    """
-    if use.layer.flag("return_state", False) or len(use.values) != 1 or any(map(is_tensor, use.kwargs.values())):
-        raise use.refuse("reads or returns its state, which Netloom's recurrent layers do not expose")
-    return use.value
+def _directions(use: LayerCall, value: KerasTensor) -> list[KerasTensor]:
+    """The halves of the last axis, one for each direction."""
+    return use.builder.add_node("Chunk", {"axis": -1, "count": 2}, value, key=f"{use.layer.name}_chunk")
 
 
-def _recurrent_params(use: LayerCall, layer: LayerConfig) -> dict[str, Any]:
+def _inputs(use: LayerCall, directions: int) -> tuple[KerasTensor, list[KerasTensor]]:
+    """The sequence, and the initial states of a layer, which Keras passes as further inputs or by name."""
+    given = use.kwargs.get("initial_state")
+    named: list[KerasTensor] = given if isinstance(given, list) else [] if given is None else [given]
+    sequence, *states = [*use.values, *named]
+    others = [name for name, value in use.kwargs.items() if name != "initial_state" and is_tensor(value)]
+    kind = (use.layer if directions == 1 else _wrapped_layer(use, "layer")).kind
+    count = 2 if kind == "LSTM" else 1
+    if others or not all(map(is_tensor, states)) or len(states) not in (0, count * directions):
+        raise use.refuse(f"received {len(states)} initial states, but {count * directions} tensors are expected")
+    pairs = [states[number::count] for number in range(count)] if states else []
+    return use.builder.channels_last(sequence), [
+        pair[0] if directions == 1 else use.add("Concat", {"axis": 1}, *pair) for pair in pairs
+    ]
+
+
+def _recurrent_params(use: LayerCall, layer: LayerConfig, states: list[KerasTensor]) -> dict[str, Any]:
     kind = layer.kind
     activation = layer.config.get("activation", "tanh")
     if activation != "tanh" and not (kind == "SimpleRNN" and activation == "relu"):
@@ -95,13 +108,17 @@ def _recurrent_params(use: LayerCall, layer: LayerConfig) -> dict[str, Any]:
         )
     if kind == "GRU" and not layer.flag("reset_after", True):
         raise use.refuse("resets its state before the product (reset_after=False), but Netloom's GRU does so after it")
-    if layer.flag("return_state", False):
-        raise use.refuse("returns its state, which Netloom's recurrent layers do not expose")
+    if layer.flag("time_major", False):
+        raise use.refuse("reads sequences with the steps first (time_major), but Netloom's have the batch first")
     if layer.config.get("dropout") or layer.config.get("recurrent_dropout"):
         use.remark("dropout inside a recurrent layer is not imported; the predictions are the same.")
     if layer.flag("stateful", False):
         use.remark("the state is not kept between batches; it starts at zero.")
     params: dict[str, Any] = {"hidden_size": layer.integer("units")}
+    params |= {} if layer.flag("use_bias", True) else {"bias": False}
+    params |= {"initial_state": True} if states else {}
+    # The last hidden state has a port of its own, but not the memory of an LSTM.
+    params |= {"final_states": True} if kind == "LSTM" and layer.flag("return_state", False) else {}
     return params | ({"nonlinearity": "relu"} if activation == "relu" else {})
 
 
@@ -117,7 +134,9 @@ def _gate_weights(use: LayerCall, layer: LayerConfig, arrays: list[np.ndarray], 
         return np.concatenate([array[..., units * gate : units * (gate + 1)] for gate in order], axis=-1)
 
     kernel, recurrent = reorder(arrays[0]), reorder(arrays[1])
-    bias = reorder(arrays[2]) if len(arrays) > 2 else np.zeros(units * len(order), np.float32)
+    if len(arrays) == 2:
+        return {f"weight_ih_l0{suffix}": kernel.T, f"weight_hh_l0{suffix}": recurrent.T}
+    bias = reorder(arrays[2])
     # A GRU with reset_after has separate biases; otherwise, Keras has one where PyTorch adds two.
     input_bias, recurrent_bias = (bias[0], bias[1]) if bias.ndim == 2 else (bias, np.zeros_like(bias))
     return {
@@ -155,7 +174,7 @@ def _time_distributed(use: LayerCall) -> KerasTensor:
     axis = inner.config.get("axis", -1)
     if inner.kind not in _STEPWISE or axis not in (-1, [-1]):
         raise use.refuse(f"applies {quoted(inner.kind)} to each step; only layers such as Dense are supported")
-    return LAYERS[inner.kind](replace(use, layer=inner, args=[value], weights=weights))
+    return outputs(LAYERS[inner.kind](replace(use, layer=inner, args=[value], weights=weights)))[0]
 
 
 @handles("MultiHeadAttention")
