@@ -79,11 +79,40 @@ def from_parameter(model: Any, x: torch.Tensor) -> Any:
     return model.gru(x, model.start.expand(-1, x.shape[0], -1).contiguous())[1][-1]
 
 
-def in_steps(model: Any, x: torch.Tensor) -> Any:
-    hidden, memory = model.start.expand(x.shape[0], -1), torch.zeros(x.shape[0], H)
+def steps_of_two_cells(model: Any, x: torch.Tensor) -> Any:
+    """Two cells on each step, and a query of one step over all of them."""
+    hidden = memory = above = torch.zeros(x.shape[0], H)
+    steps = []
     for step in range(x.shape[1]):
-        hidden, memory = model.cell(x[:, step], (hidden, memory))
-    return hidden
+        hidden, memory = model.lower(x[:, step], (hidden, memory))
+        above = model.upper(hidden, above)
+        steps.append(above)
+    keys = torch.stack(steps, 1)
+    scores = torch.softmax(keys @ steps[2].unsqueeze(2), 1)
+    return torch.cat([(scores * keys).sum(1), hidden, memory], 1)
+
+
+def changed_between_steps(model: Any, x: torch.Tensor) -> Any:
+    state = torch.zeros(x.shape[0], H)
+    for step in range(x.shape[1]):
+        state = model.norm(model.cell(x[:, step], state))
+    return state
+
+
+def memories(model: Any, x: torch.Tensor) -> Any:
+    state = memory = torch.zeros(x.shape[0], H)
+    steps = []
+    for step in range(x.shape[1]):
+        state, memory = model.cell(x[:, step], (state, memory))
+        steps.append(memory)
+    return torch.stack(steps, 1)
+
+
+def backward(model: Any, x: torch.Tensor) -> Any:
+    state = torch.zeros(x.shape[0], H)
+    for step in reversed(range(x.shape[1])):
+        state = model.cell(x[:, step], state)
+    return state
 
 
 def twice(model: Any, x: torch.Tensor) -> Any:
@@ -110,10 +139,6 @@ REPRODUCED: dict[str, tuple[Callable[..., Any], Callable[[], Sequence[torch.Tens
         lambda model, x, state: model.rnn(x, state)[0], lambda: (sequence()[:1], states(1, 1)),
         lambda: {"rnn": nn.RNN(D, H, batch_first=True, nonlinearity="relu")},
     ),
-    "cells without biases": (
-        in_steps, lambda: (sequence(),),
-        lambda: {"cell": nn.LSTMCell(D, H, bias=False), "start": nn.Parameter(torch.randn(H))},
-    ),
     "one layer twice": (twice, lambda: (torch.randn(N, T, H),), lambda: {"gru": nn.GRU(H, H, batch_first=True)}),
 }  # fmt: skip
 
@@ -122,6 +147,50 @@ REPRODUCED: dict[str, tuple[Callable[..., Any], Callable[[], Sequence[torch.Tens
 def test_recurrent_networks_are_reproduced(name: str) -> None:
     function, inputs, parts = REPRODUCED[name]
     assert compare(*imported(function, *inputs(), **parts()))[0] == ""
+
+
+def kinds_of(model: ImportedModel) -> list[str]:
+    return [node.type for node in model.project.main_network.nodes.values()]
+
+
+def test_a_loop_over_the_steps_of_a_sequence_becomes_a_recurrent_layer() -> None:
+    parts = {"lower": nn.LSTMCell(D, H, bias=False), "upper": nn.GRUCell(H, H)}
+    model, reference = imported(steps_of_two_cells, sequence(20), **parts)
+    assert compare(model, reference)[0] == ""
+    kinds = kinds_of(model)
+    assert {"LSTM", "GRU"} <= set(kinds)
+    assert not {"LSTMCell", "GRUCell"} & set(kinds)
+    assert kinds.count("Select") == 1  # the step that asks
+
+
+@pytest.mark.parametrize(
+    ("function", "parts"),
+    [
+        (changed_between_steps, {"cell": nn.GRUCell(D, H), "norm": nn.LayerNorm(H)}),
+        (memories, {"cell": nn.LSTMCell(D, H)}),
+        (backward, {"cell": nn.RNNCell(D, H)}),
+    ],
+    ids=["changed between steps", "memories of all steps", "backward"],
+)
+def test_other_loops_stay_steps_with_shared_weights(function: Callable[..., Any], parts: dict[str, Any]) -> None:
+    model, reference = imported(function, sequence(), **parts)
+    assert compare(model, reference)[0] == ""
+    cells = [node for node in model.project.main_network.nodes.values() if node.type.endswith("Cell")]
+    assert len(cells) == T
+    assert {node.shares for node in cells} == {None, cells[0].id}
+
+
+def test_a_loop_over_the_first_axis_is_imported_with_the_batch_first() -> None:
+    def steps(model: Any, x: torch.Tensor) -> Any:
+        state = torch.tanh(model.linear(x[0]))
+        for step in range(len(x)):
+            state = model.cell(x[step], state)
+        return state
+
+    model, reference = imported(steps, torch.randn(T, N, D), linear=nn.Linear(D, H), cell=nn.GRUCell(D, H))
+    moved = Reference(tuple(x.transpose(0, 1) for x in reference.inputs), reference.outputs, reference.parameters)
+    assert compare(model, moved)[0] == ""
+    assert "GRU" in kinds_of(model)
 
 
 @pytest.mark.parametrize("is_given", [False, True])
@@ -187,11 +256,11 @@ def recurrent_file(
         weights["P"] = np.full((directions, 3 * H), peepholes, np.float32)
         inputs.append("P")
     outputs = ["Y", "Y_h", "Y_c"][: 2 + (kind == "LSTM")]
-    attributes = {"hidden_size": H, "direction": direction, "linear_before_reset": 1} | attributes
+    settings: dict[str, Any] = {"hidden_size": H, "direction": direction, "linear_before_reset": 1} | attributes
     if kind != "GRU":
-        del attributes["linear_before_reset"]
+        del settings["linear_before_reset"]
     graph = helper.make_graph(
-        [helper.make_node(kind, inputs, outputs, **attributes)], "g",
+        [helper.make_node(kind, inputs, outputs, **settings)], "g",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in feeds.items()],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
@@ -202,7 +271,7 @@ def recurrent_file(
 @pytest.mark.parametrize("kind", GATES)
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 def test_recurrent_layers_of_onnx_files_match_onnxruntime(kind: str, direction: str) -> None:
-    relu = {"activations": ["Relu"] * (1 + (direction == "bidirectional"))} if kind == "RNN" else {}
+    relu: dict[str, Any] = {"activations": ["Relu"] * (1 + (direction == "bidirectional"))} if kind == "RNN" else {}
     file, feeds = recurrent_file(kind, direction, **relu)
     expected = onnxruntime.InferenceSession(file.SerializeToString()).run(None, feeds)
     model = import_bytes(file.SerializeToString())
@@ -232,4 +301,19 @@ def test_recurrent_layers_that_differ_from_pytorchs_are_refused(
 ) -> None:
     file, _ = recurrent_file(kind, **options)
     with pytest.raises(UnreadableModelError, match=reason):
+        import_bytes(file.SerializeToString())
+
+
+def test_loops_of_onnx_files_are_refused_by_name() -> None:
+    def value(name: str, *shape: int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    body = helper.make_graph(
+        [helper.make_node("Add", ["state", "step"], ["next"]), helper.make_node("Identity", ["next"], ["out"])], "body",
+        [value("state", N, D), value("step", N, D)], [value("next", N, D), value("out", N, D)],
+    )  # fmt: skip
+    scan = helper.make_node("Scan", ["start", "X"], ["last", "Y"], body=body, num_scan_inputs=1)
+    inputs, outputs = [value("start", N, D), value("X", T, N, D)], [value("last", N, D), value("Y", T, N, D)]
+    file = helper.make_model(helper.make_graph([scan], "g", inputs, outputs), ir_version=8)
+    with pytest.raises(UnreadableModelError, match="No layer corresponds to these operators of the file: Scan"):
         import_bytes(file.SerializeToString())

@@ -10,6 +10,7 @@ import numpy as np
 
 from netloom.compile.importers.imported_model import TimeFirstError, TrainingFacts, UnreadableModelError, quoted
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
+from netloom.compile.importers.layer_graph.cell_loops import merge_cell_loops
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import (
     BATCH,
@@ -97,6 +98,7 @@ class Reader:
         # Tied first, because the fusion of attention compares the owners of weights
         tie_weights(self.builder)
         self.builder.prune()
+        self.owners |= {new: self.owners[cell] for new, cell in merge_cell_loops(self.builder).items()}
         merge_projections(self.builder)
         self.builder.prune()
         report_unused(self.builder, self.program, self.archive.tensors, needed, self.facts)

@@ -37,8 +37,11 @@ def with_batch_axes(program: Program, *, time_first: bool = False) -> Program:
 
 
 def is_time_first(program: Program) -> bool:
-    """Whether a recurrent layer of the program reads sequences (T, N, D)."""
-    return any(item.type in _LAYERS and item.args.get("batch_first") is not True for item in program.operators)
+    """Whether a recurrent layer of the program reads sequences (T, N, D), or a cell may read their steps."""
+    return any(
+        item.type in _CELLS or (item.type in _LAYERS and item.args.get("batch_first") is not True)
+        for item in program.operators
+    )
 
 
 def _initial_states(program: Program) -> Iterator[list[Reference]]:
