@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from netloom.compile import module
 from netloom.document import Project, apply, dumps, loads, to_json
 from netloom.explain.plots.graph_geometry import HEIGHT, WIDTH
+from netloom.tasks import tasks
 from netloom.templates import templates
 from netloom.templates.shelf import blocks, summary
 from netloom.validation import analyse
@@ -136,3 +138,13 @@ def test_template_nodes_do_not_overlap() -> None:
                     # A network without any node positions gets its layout when it is drawn.
                     apart = abs(x - other[0]) >= WIDTH or abs(y - other[1]) >= HEIGHT + 8
                     assert apart or len(set(positions)) == 1, (template.project.name, (x, y), other)
+
+
+def test_tasks_name_the_layer_by_which_most_of_their_templates_make_a_vector_of_an_image() -> None:
+    used: dict[str, Counter[str]] = defaultdict(Counter)
+    for template in templates().values():
+        types = [node.type for node in template.project.main_network.nodes.values()]
+        if "Conv2d" in types:
+            used[template.project.training.objective].update(set(types) & {"Flatten", "GlobalAvgPool", "GlobalMaxPool"})
+    most = {name: counts.most_common(1)[0][0] for name, counts in used.items() if counts}
+    assert most == {name: tasks()[name].image_to_vector for name in most}

@@ -20,6 +20,7 @@ class Contrastive(Task):
     order = 160
     target = None
     reads = "one Output, the embedding"
+    image_to_vector = "GlobalAvgPool"
     metrics: ClassVar = {"loss": "NT-Xent", "view_accuracy": "Contrastive accuracy"}
     proportions = ("knn_accuracy", "probe_accuracy", "input_knn_accuracy")
     settings = ("contrastive_temperature", "neighbours")

@@ -63,6 +63,8 @@ class Task:
     joins_outputs: ClassVar[bool] = False  # whether its loss reads all outputs side by side
     as_head: ClassVar[bool] = False  # whether it can be the task of one of several outputs
 
+    image_to_vector: ClassVar[str] = "Flatten"  # the layer by which most of its templates make a vector of an image
+
     # The loss and the metrics.
     metrics: ClassVar[Mapping[str, str]]  # those on the curves, with their titles
     proportions: ClassVar[tuple[str, ...]] = ()  # shares of rows that are each right or wrong as a whole

@@ -11,6 +11,9 @@ button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag],
 .stElementContainer:has(.for-screen-readers){position:absolute}
 .for-screen-readers{position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;white-space:nowrap}
 [class*=st-key-results]{min-height:90vh}
+:is(a,.stMain):focus-visible{outline:2px solid light-dark(#4f46e5,#818cf8);outline-offset:2px;border-radius:.3rem}
+.stMain:focus-visible{outline-offset:-2px}
+.stTooltipIcon button,.stHeading a[href^="#"]{padding:4px;margin:-4px;box-sizing:content-box}
 button[kind^=primary]:not(:disabled):is(:hover,:active){background:light-dark(#4338ca,#a5b4fc);border-color:transparent}
 </style>"""
 
@@ -20,6 +23,8 @@ def page_style(heading: str) -> None:
 
     - Captions have their own color, because Streamlit's opacity also fades links and code in them, below the contrast
       of 4.5:1 that WCAG 2.2 asks for (1.4.3).
+    - Links and the scrolled page have a visible focus, which Streamlit leaves out, and help buttons are 24 pixels wide
+      and high, as WCAG 2.2 asks (2.4.7, 2.5.8).
     - Hovering lightens a primary button in the dark theme, because Streamlit would darken it until its text is
       unreadable.
     - Results have at least the height of a page, so that the scroll position remains while another tab is loading.

@@ -25,6 +25,7 @@ from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
+from netloom.ui.components.figure_export import chart
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.explain.mistakes import TRAIN, explain_button
 from netloom.ui.shell.background import in_background
@@ -134,8 +135,13 @@ def metric_charts(evaluation: Evaluation, name: str = "") -> None:
     if evaluation.confusion is not None and evaluation.report is not None:
         # Side by side if both fit, else one below the other.
         with st.container(horizontal=True):
-            chart = confusion_chart(evaluation.confusion, evaluation.classes)
-            st.plotly_chart(chart, width=CONFUSION_WIDTH, key=Key.CONFUSION.of(name))
+            with st.container(width=CONFUSION_WIDTH):
+                counts = [
+                    dict(zip(("true", *evaluation.classes), (true, *row), strict=True))
+                    for true, row in zip(evaluation.classes, evaluation.confusion, strict=True)
+                ]
+                figure = confusion_chart(evaluation.confusion, evaluation.classes)
+                chart(figure, key=Key.CONFUSION.of(name), name=f"confusion matrix {name}", table=counts)
             _report(st.container(width=REPORT_WIDTH), evaluation.report)
     elif evaluation.report is not None:
         _report(st.container(), evaluation.report)
@@ -143,10 +149,10 @@ def metric_charts(evaluation: Evaluation, name: str = "") -> None:
         _report(st.container(), evaluation.parts_report)
     if evaluation.residuals is not None:
         with st.container(horizontal=True):
-            for place, chart in enumerate(
-                residual_charts(evaluation.residuals["target"], evaluation.residuals["predicted"])
-            ):
-                st.plotly_chart(chart, width=RESIDUALS_WIDTH, key=Key.RESIDUALS.of(place, name))
+            numbers = {"true": evaluation.residuals["target"], "predicted": evaluation.residuals["predicted"]}
+            for place, figure in enumerate(residual_charts(*numbers.values())):
+                with st.container(width=RESIDUALS_WIDTH):
+                    chart(figure, key=Key.RESIDUALS.of(place, name), name=f"residuals {name}", table=numbers)
     if evaluation.separation is not None:
         separation_charts(evaluation.separation, name)
     if evaluation.embedding is not None:

@@ -7,7 +7,7 @@ from math import isqrt, prod
 from typing import Any
 
 from netloom.document import Edge
-from netloom.layers import KIND_NAMES, TensorSpec
+from netloom.layers import KIND_NAMES, TensorSpec, registry
 from netloom.layers.attention.attention import MultiHeadAttention, TransformerEncoderBlock
 from netloom.layers.code import Code
 from netloom.layers.dense import Linear
@@ -86,7 +86,8 @@ class Shapes(Rule):
 class LinearOnImages(Rule):
     """A Linear layer after images combines features, and not the pixels of a line.
 
-    PyTorch applies it to the last axis, the width of an image (N, C, H, W); a missing Flatten is the usual reason.
+    PyTorch applies it to the last axis, the width of an image (N, C, H, W); a missing Flatten is the usual reason, or
+    a missing pooling layer, whichever the templates of the task have.
     Layers that move or split axes before it, as in networks with the channels last, show that it is intended.
     """
 
@@ -103,14 +104,15 @@ class LinearOnImages(Rule):
             before = {context.layers.get(node) for node in nx.ancestors(context.graph, key)}
             if any(item is None or isinstance(item, (Permute, Transpose, Reshape, Code)) for item in before):
                 continue
+            before_it = task(context.project.training.objective).image_to_vector
             yield context.issue(
                 "linear_on_image",
                 f"{context.label(key)} receives images {spec} and combines only the {spec.size(-1)} values along their "
-                "width. A Flatten before it makes one vector of each image.",
+                f"width. A {registry()[before_it].title} layer before it makes one vector of each image.",
                 key,
                 port="in",
                 severity="warning",
-                fix=fixes.insert(context.name, context.network, edge, "Flatten", {}),
+                fix=fixes.insert(context.name, context.network, edge, before_it, {}),
             )
 
 

@@ -160,7 +160,8 @@ class Outputs(Rule):
         linear = self._last_linear(context, output)
         if linear and spec.is_image and len(expected.shape) == 2:
             # Such a Linear combines the pixels of a line; see LinearOnImages.
-            return fixes.insert(context.name, context.network, context.incoming[linear]["in"], "Flatten", {})
+            layer = tasks()[context.project.training.objective].image_to_vector
+            return fixes.insert(context.name, context.network, context.incoming[linear]["in"], layer, {})
         if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in expected.shape[1:]):
             return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(expected.shape[1:])})
         if len(spec.shape) > len(expected.shape) and len(expected.shape) == 2:
