@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -19,6 +20,8 @@ STYLE = """<style>
   /* A picture is as wide as its column and at the top; the rest of its height would be empty. */
   [class*=st-key-row-whole-] .stElementContainer:has(.stPlotlyChart) { max-height: 46vw; overflow: hidden; }
   [class*=st-key-row-whole-] button { padding-inline: 0.25rem; }
+  [class*=st-key-row-pairs-] > * > .stHorizontalBlock { flex-wrap: wrap; overflow: visible; }
+  [class*=st-key-row-pairs-] > * > .stHorizontalBlock > .stColumn { min-width: 0; flex: 1 1 calc(50% - 0.6rem); }
   [class*=st-key-row-swiped-] > * > .stHorizontalBlock > .stColumn { min-width: 86%; }
 }
 </style>"""
@@ -27,14 +30,19 @@ STYLE = """<style>
 class OnPhone(StrEnum):
     """How columns are laid out on a phone."""
 
+    PAIRS = "pairs"  # two beside each other, the next two below them
     WHOLE = "whole"  # all are in view, each narrower
     SWIPED = "swiped"  # the first is in view with the edge of the second; the others follow when the row is scrolled
 
 
 def column_row(
-    count: int, key: str, on_phone: OnPhone, gap: Literal["small", "medium"] = "medium"
+    spec: int | Sequence[float],
+    key: str,
+    on_phone: OnPhone,
+    gap: Literal["small", "medium"] = "small",
+    align: Literal["top", "bottom"] = "top",
 ) -> list[DeltaGenerator]:
-    """Draw columns, and return them. `key` identifies the row on the page."""
+    """Draw columns, by their number or their relative widths, and return them. `key` identifies the row on the page."""
     with st.container(key=Key.COLUMN_ROW.of(on_phone, key)):
         st.html(STYLE)
-        return st.columns(count, gap=gap)
+        return st.columns(spec, gap=gap, vertical_alignment=align)

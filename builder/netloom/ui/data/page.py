@@ -22,6 +22,7 @@ from netloom.jobs.data_quality import DatasetStatistics
 from netloom.store import Store
 from netloom.tasks import task, tasks
 from netloom.ui.components.charts import class_chart
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.forms import data_edit
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import unique_labels
@@ -210,7 +211,7 @@ def _table(data: Prepared) -> list[dict[str, str]]:
 
 
 def _counts(quality: Quality) -> None:
-    columns = st.columns(4)
+    columns = column_row(4, Key.COUNTS, OnPhone.PAIRS)
     columns[0].metric("Rows", f"{quality.rows:,}", border=True)
     for column, (name, rows) in zip(columns[1:], quality.splits.items(), strict=True):
         column.metric(name.capitalize(), f"{rows:,}", border=True)

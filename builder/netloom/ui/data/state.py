@@ -71,6 +71,7 @@ class Key(WidgetKey):
     AUGMENT_ROW = "augment row"
     COLUMN = "column"
     COLUMNS = "columns"
+    COUNTS = "counts"
     DATASETS = "datasets"
     DATASET_LIST = "dataset-list"
     FILTER_KIND = "filter kind"

@@ -34,7 +34,7 @@ def draw_comparison(view: View, context: ViewContext, other: OtherSide, open_oth
             return
         comparison_view(context, other)
         return
-    columns = column_row(2, Key.SIDES, OnPhone.SWIPED)
+    columns = column_row(2, Key.SIDES, OnPhone.SWIPED, "medium")
     second = _second_context(context, other, open_other)
     for column, side, title in zip(columns, (context, second), other.titles, strict=True):
         with column:

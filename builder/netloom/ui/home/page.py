@@ -13,6 +13,7 @@ from netloom.store import ProjectRow, Store, StoreError
 from netloom.tasks import task
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.ui.components.card_grid import card_grid
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.words import ago, count
 from netloom.ui.home.filters import SIZES, GalleryFilters
@@ -117,7 +118,7 @@ def _filters(every: list[Template], published: list[Architecture]) -> GalleryFil
     """Draw the filters by text, task, type and size."""
     topics = list(dict.fromkeys([*(item.topic for item in every), *(item.topic for item in published)]))
     names = dict.fromkeys(task(item.project.training.objective).title for item in every)
-    search, tasks, sizes = st.columns([2, 1, 1])
+    search, tasks, sizes = column_row([2, 1, 1], Key.SEARCH, OnPhone.PAIRS)
     text = search.text_input("Search", placeholder="Name, data or architecture", key=Key.SEARCH)
     objective = tasks.selectbox("Task", ["", *names], format_func=lambda name: name or "All", key=Key.TASK)
     size = sizes.selectbox("Size", ["", *SIZES], format_func=lambda name: name or "All", key=Key.SIZE)

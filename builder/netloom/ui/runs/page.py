@@ -20,6 +20,7 @@ from netloom.runs.resources.capacity import places
 from netloom.runs.resources.energy import sentence
 from netloom.store import Run, Store, StoreError
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.explain.mistakes import RUNS
@@ -116,7 +117,8 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     labels = unique_labels({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
     state = RunsState.current()
     state.filters.restore()
-    project_column, state_column, tag_column, text_column = st.columns([1.4, 1.4, 1.2, 1.4])
+    places = column_row([1.4, 1.4, 1.2, 1.4], Key.FILTER_PROJECT, OnPhone.PAIRS)
+    project_column, state_column, tag_column, text_column = places
     project = project_column.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
     # All states, and the selected tags, so that a change of a run does not change the filter.
     states = state_column.multiselect(
@@ -200,7 +202,7 @@ def _selected_run(live: Live, run: Run) -> None:
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
     store = live.store
-    open_it, why, more, branch, again, names, away = st.columns(7)
+    open_it, why, more, branch, again, names, away = column_row(7, Key.ACTIONS, OnPhone.PAIRS)
     if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=Key.OPEN.of(run.id)):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/train.py")

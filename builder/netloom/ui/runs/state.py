@@ -11,6 +11,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey, has_value, se
 class Key(WidgetKey):
     """The keys of the runs page's widgets."""
 
+    ACTIONS = "actions"
     AGAIN = "again"
     BASELINE = "baseline"
     BRANCH = "branch"

@@ -24,6 +24,7 @@ from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.image_urls import enlarged
@@ -340,7 +341,7 @@ def take_away(live: Live, run: Run) -> None:
 
 def preview(data: Prepared, rows: int = 8) -> None:
     """Draw a few rows of data, from different classes."""
-    columns = st.columns(4)
+    columns = column_row(4, Key.PREVIEW, OnPhone.PAIRS)
     for place, row in enumerate(varied(data, rows)):
         with columns[place % 4], st.container(border=True):
             example = data.example(row)

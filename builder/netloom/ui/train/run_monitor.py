@@ -106,7 +106,7 @@ def _left(facts: RunSummary) -> str:
 def _controls(live: Live, run: Run) -> None:
     """Draw the controls of a run. They are callbacks, so that a click counts even during a rerun of the page."""
     store = live.store
-    first_column, second_column, third_column = column_row(3, Key.CONTROLS, OnPhone.WHOLE, "small")
+    first_column, second_column, third_column = column_row(3, Key.CONTROLS, OnPhone.WHOLE)
     widget: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
     if run.state in ("running", "queued"):
         first_column.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **widget)

@@ -20,6 +20,7 @@ from netloom.training import OBJECTIVES, StartError
 from netloom.training.preflight import preflight_problems
 from netloom.ui.components.backend_picker import workers
 from netloom.ui.components.caveats import data_caveats
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.forms import choose_data
 from netloom.ui.components.settings import choose, field
 from netloom.ui.components.words import count
@@ -75,7 +76,7 @@ def _main_settings(live: Live) -> None:
     chosen = OPTIMIZERS[live.project.training.optimizer]
     text = f"{chosen.help}. Typical learning rate: {chosen.rate:g}"
     choose(live, "optimizer", {name: item.title for name, item in OPTIMIZERS.items()}, renews=True, help=text)
-    epochs_column, batch_column = st.columns(2)
+    epochs_column, batch_column = column_row(2, Key.MAIN_SETTINGS, OnPhone.PAIRS)
     with epochs_column:
         field(live, "epochs")
     with batch_column:

@@ -91,7 +91,7 @@ def _both(comparison: Comparison, titles: tuple[str, str], *, with_predictions: 
     both = (comparison.first, comparison.second)
     plots = [scaled_plots(one, values, bounds, parts[0]) for one, values in zip(both, parts, strict=True)]
     pictures = all(plot.kind is PlotKind.IMAGE for listed in plots for plot in listed)
-    columns = column_row(2, Key.COMPARE_PAIR, OnPhone.WHOLE if pictures else OnPhone.SWIPED)
+    columns = column_row(2, Key.COMPARE_PAIR, OnPhone.WHOLE if pictures else OnPhone.SWIPED, "medium")
     for column, one, listed, title in zip(columns, both, plots, titles, strict=True):
         with column:
             st.markdown(f"**{escape(title)}**")

@@ -119,7 +119,7 @@ def _levels(visualization: VisualizedUnit) -> go.Figure:
 
 
 def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> None:
-    columns = column_row(len(values), Key.FEATURE_PLOT.of(name), OnPhone.SWIPED)
+    columns = column_row(len(values), Key.FEATURE_PLOT.of(name), OnPhone.SWIPED, "medium")
     for place, (column, picture) in enumerate(zip(columns, values, strict=True)):
         pixels = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         figure = figures.picture(pixels, f"{visualization.reached[place]:.4g}")

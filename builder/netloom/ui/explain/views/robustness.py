@@ -99,7 +99,7 @@ def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
 def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
     """Draw the image, the perturbation, and their sum."""
     apart = (changed - value).mean(0)
-    three = column_row(3, Key.ATTACK_EXAMPLE.of(name), OnPhone.SWIPED)
+    three = column_row(3, Key.ATTACK_EXAMPLE.of(name), OnPhone.SWIPED, "medium")
     difference = figures.overlay(apart, title="Perturbation", opacity=1.0)
     on_scale(difference, float(np.abs(apart).max()) or 1.0)
     drawn = (
