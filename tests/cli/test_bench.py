@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from netloom.cli.bench.forward_passes import TWINS, count_parameters
 from netloom.cli.bench.peer_libraries import Peer, installed, prepare_run
 from netloom.cli.bench.ratio import ratio
 from netloom.cli.bench.run_costs import measure_cost
-from netloom.cli.bench.tasks import small_mlp, tasks
+from netloom.cli.bench.tasks import Task, small_mlp, tasks
+from netloom.cli.bench.throughput import measure_training
 from netloom.cli.bench.validation import BUDGET_S, large
 from netloom.cli.command import USAGE
 from netloom.compile import module
@@ -26,12 +28,18 @@ from tests.cli.conftest import Console
 
 def test_pytorch_twins_match_the_task_networks() -> None:
     for task in tasks():
-        sizes = [sum(p.numel() for p in model.parameters()) for model in (module(task.project), task.twin())]
+        models = module(task.project), task.twin()
+        sizes = [count_parameters(model) for model in models]
         assert sizes[0] == sizes[1]
         data = prepare(task.project.data)
         assert not analyse(task.project, data.schema).errors
         rows = data.inputs[data.schema.inputs[0].name][:3]
-        assert module(task.project)(rows).shape == task.twin()(rows).shape
+        shapes = [model(rows).shape for model in models]
+        assert shapes[0] == shapes[1]
+
+
+def small_lenet() -> Task:
+    return replace(next(task for task in tasks() if task.title == "LeNet-5"), steps=2)
 
 
 @pytest.mark.parametrize("nodes", BUDGET_S)
@@ -48,6 +56,14 @@ def test_pytorch_twins_match_the_architectures(name: str) -> None:
         reference, generated = twin().eval(), module(architectures()[name].project).eval()
         assert reference(batch()).shape == generated(batch()).shape
     assert count_parameters(reference) == count_parameters(generated)
+
+
+def test_handwritten_loop_ends_with_the_loss_of_netloom() -> None:
+    task = small_lenet()
+    result = measure_training(task, 1)
+    assert result.losses[0] == pytest.approx(result.losses[1], rel=1e-3), "equal weights and equal batches"
+    assert result.best_name in ("plain", "fused", "channels-last", "bf16")
+    assert result.rows == 2 * task.project.training.batch_size
 
 
 def test_ratio_reports_median_and_range() -> None:
@@ -85,8 +101,12 @@ def test_canvas_benchmark_without_playwright_is_unmeasured(console: Console, mon
 
 # The promise of each part of the benchmark about each of its measurements.
 PROMISES: dict[str, Callable[[dict[str, Any]], bool]] = {
-    # The promise is 1.0; other load on the machine may cost 0.05.
-    "training": lambda part: part["plain"]["median"] >= 0.95,
+    # The promise is 1.0; other load on the machine may cost 0.05, and 0.1 for the few steps of a ResNet and a GPT. Both
+    # start from weights of their own where those have another order, and end with about the same loss.
+    "training": lambda part: (
+        part["plain"]["median"] >= (0.95 if part["batch_size"] == 64 else 0.9)
+        and part["losses"][0] < 1.1 * part["losses"][1]
+    ),
     "check": lambda size: 0 < size["share"]["median"] <= 1.0 and 0 < size["edit_share"]["median"] <= 1.0,
     # The promise is 1.05; other load on the machine may cost 0.1.
     "forward": lambda network: max(network["forward"]["median"], network["training"]["median"]) <= 1.15,

@@ -7,7 +7,10 @@ validation split and on the first thousand training rows, and keeps a copy of th
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -19,35 +22,53 @@ SAMPLE = 1_000
 EVALUATION_BATCH = 512
 
 
+@dataclass(frozen=True)
+class Speedups:
+    """What people do to make a loop faster."""
+
+    fused: bool = False
+    channels_last: bool = False
+    bf16: bool = False
+    compiled: bool = False
+
+
 class PlainLoop:
-    """The training of a classifier, with the default Adam or the fused one."""
+    """The training of a classifier or a language model with Adam. Outputs are logits (N, classes) or (N, T, classes).
+
+    Epochs have the order of rows that Netloom draws for the seed 0, so that both end with the same loss.
+    """
 
     def __init__(
-        self, model: nn.Module, data: Prepared, field: str, batch_size: int, learning_rate: float, fused: bool
+        self, model: nn.Module, data: Prepared, field: str, batch_size: int, learning_rate: float, speedups: Speedups
     ) -> None:
         import torch
 
         train, validation = data.split["train"], data.split["validation"]
         self.x, self.y = data.inputs[field][train], data.target[train]
         self.held_x, self.held_y = data.inputs[field][validation], data.target[validation]
-        self.model, self.batch_size = model, batch_size
+        self.model, self.batch_size, self.speedups = model, batch_size, speedups
+        if speedups.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.x, self.held_x = (x.contiguous(memory_format=torch.channels_last) for x in (self.x, self.held_x))
         # The default of PyTorch is None, not False.
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused or None)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=speedups.fused or None)
+        self.forward: Callable[..., Any] = torch.compile(model) if speedups.compiled else model
         self.best = float("inf")
         self.weights: dict[str, torch.Tensor] = {}
+        if speedups.compiled:
+            self._loss(self.x[: self.batch_size], self.y[: self.batch_size]).backward()  # type: ignore[no-untyped-call]
 
     def run(self, epochs: int) -> None:
         import torch
-        from torch.nn.functional import cross_entropy
 
-        for _ in range(epochs):
+        for epoch in range(epochs):
             self.model.train()
-            order = torch.randperm(len(self.x))
+            order = torch.randperm(len(self.x), generator=torch.Generator().manual_seed(epoch))
             total = torch.zeros(())
             for start in range(0, len(self.x), self.batch_size):
                 rows = order[start : start + self.batch_size]
                 self.optimizer.zero_grad()
-                loss = cross_entropy(self.model(self.x[rows]), self.y[rows])
+                loss = self._loss(self.x[rows], self.y[rows])
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.optimizer.step()
                 total += loss.detach()
@@ -57,7 +78,7 @@ class PlainLoop:
                 self.best, self.weights = validation_loss, copy.deepcopy(self.model.state_dict())
 
     def measure(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
-        """Return the mean loss and the accuracy on rows `x` (N, …) with targets `y` (N,)."""
+        """Return the mean loss and the accuracy on rows `x` (N, …) with targets `y` (N,) or (N, T)."""
         import torch
         from torch.nn.functional import cross_entropy
 
@@ -66,6 +87,14 @@ class PlainLoop:
         with torch.no_grad():
             for start in range(0, len(x), EVALUATION_BATCH):
                 output, target = self.model(x[start : start + EVALUATION_BATCH]), y[start : start + EVALUATION_BATCH]
-                loss = loss + cross_entropy(output, target, reduction="sum")
-                correct = correct + (output.argmax(1) == target).sum()
-        return float(loss) / len(x), float(correct) / len(x)
+                loss = loss + cross_entropy(output.flatten(0, -2), target.flatten(), reduction="sum")
+                correct = correct + (output.argmax(-1) == target).sum()
+        return float(loss) / y.numel(), float(correct) / y.numel()
+
+    def _loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        with torch.autocast("cpu", torch.bfloat16) if self.speedups.bf16 else nullcontext():
+            output = self.forward(x)
+        return cross_entropy(output.float().flatten(0, -2), y.flatten())

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import gc
 import random
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from typing import TYPE_CHECKING
 
-from netloom.cli.bench.peer_libraries import installed, prepare_run
-from netloom.cli.bench.plain_loop import PlainLoop
+from netloom.cli.bench.peer_libraries import Peer, installed, prepare_run
+from netloom.cli.bench.plain_loop import PlainLoop, Speedups
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.cli.bench.tasks import Task
+from netloom.training.speed_trials import why_not_lower
 
 if TYPE_CHECKING:
     from torch import nn
 
     from netloom.data import Prepared
 
+# Those that torch.compile uses on a CPU.
+COMPILERS = ("g++", "clang++")
+DEFAULT = Speedups(fused=True)
+# Repeats of the large networks
+MAX_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A training to be timed, and what follows without being timed."""
+
+    run: Callable[[], None]
+    finish: Callable[[], None] = lambda: None
+
 
 @dataclass(frozen=True)
 class Throughput:
-    """The rows per second of Netloom relative to a handwritten loop, with the default Adam and with the fused one."""
+    """The rows per second of Netloom relative to a handwritten loop: the plain one, and the fastest one of all.
+
+    Attributes:
+        best_name: What the fastest handwritten loop does, such as "fused".
+        losses: The validation loss at the end: that of Netloom and of the fastest handwritten loop.
+    """
 
     title: str
     parameters: int
@@ -31,33 +53,73 @@ class Throughput:
     batch_size: int
     epochs: int
     plain: Ratio
-    fused: Ratio
+    best: Ratio
+    best_name: str
+    losses: tuple[float, float]
 
 
-def measure_training(task: Task, repeats: int) -> Throughput:
-    """Train the network of a task `repeats` times with each of the three loops, in random order.
+def measure_training(task: Task, repeats: int, *, compiles: bool = False) -> Throughput:
+    """Train the network of a task `repeats` times with Netloom and with each handwritten loop, in random order.
+
+    `compiles` adds compiled networks on both sides, whose compilation takes up to minutes and is not measured.
 
     Raises:
         ValueError: the handwritten network has another number of parameters.
     """
-    from netloom.data import prepare
-
-    data = prepare(task.project.data)
-    contenders = {
-        "netloom": lambda: _prepare_netloom(task, data),
-        "plain": lambda: _prepare_plain_loop(task, data, fused=False),
-        "fused": lambda: _prepare_plain_loop(task, data, fused=True),
+    data = _data(task)
+    parameters = _parameter_count(task)
+    ours, theirs = _contenders(task, compiles)
+    finals: dict[str, float] = {}
+    contenders: dict[str, Callable[[], Contender]] = {
+        name: partial(_prepare_netloom, task, data, speedups, finals, name) for name, speedups in ours.items()
     }
-    seconds = _time_in_random_order(contenders, repeats)
+    contenders |= {
+        name: partial(_prepare_plain_loop, task, data, speedups, finals, name) for name, speedups in theirs.items()
+    }
+    # A repeat of the large networks takes half a minute.
+    seconds = _time_in_random_order(contenders, repeats if task.steps is None else min(repeats, MAX_REPEATS))
+    fastest, best = (min(names, key=lambda name: median(seconds[name])) for names in (ours, theirs))
     return Throughput(
         title=task.title,
-        parameters=_parameter_count(task),
+        parameters=parameters,
         rows=len(data.split["train"]),
         batch_size=task.project.training.batch_size,
         epochs=task.epochs,
-        plain=ratio(seconds["plain"], seconds["netloom"]),
-        fused=ratio(seconds["fused"], seconds["netloom"]),
+        plain=ratio(seconds["plain"], seconds[fastest]),
+        best=ratio(seconds[best], seconds[fastest]),
+        best_name=best,
+        losses=(finals[fastest], finals[best]),
     )
+
+
+def _contenders(task: Task, compiles: bool) -> tuple[dict[str, Speedups], dict[str, Speedups]]:
+    """Return what Netloom and the handwritten loops try, by name.
+
+    bf16 only where the processor has instructions for it, and compilation only with a C++ compiler.
+    """
+    from torch import nn
+
+    ours = {"netloom": Speedups(fused=True)}
+    theirs = {"plain": Speedups(), "fused": Speedups(fused=True)}
+    if any(isinstance(part, nn.Conv2d) for part in task.twin().modules()):
+        theirs["channels-last"] = Speedups(fused=True, channels_last=True)
+    if not why_not_lower("cpu"):
+        ours["netloom, bf16"] = theirs["bf16"] = Speedups(fused=True, bf16=True)
+    if compiles and any(map(shutil.which, COMPILERS)):
+        ours["netloom, compiled"] = theirs["compiled"] = Speedups(fused=True, compiled=True)
+    return ours, theirs
+
+
+def _data(task: Task) -> Prepared:
+    """Return the data of a task, with as many rows as its steps need."""
+    from netloom.data import prepare
+
+    data = prepare(task.project.data)
+    if task.steps is None:
+        return data
+    rows = task.steps * task.project.training.batch_size
+    split = {"train": data.split["train"][:rows], "validation": data.split["validation"][: max(1, rows // 4)]}
+    return replace(data, split={**data.split, **split})
 
 
 @dataclass(frozen=True)
@@ -74,17 +136,15 @@ def measure_peers(task: Task, repeats: int) -> list[PeerTime]:
     from netloom.data import prepare
 
     data = prepare(task.project.data)
-    contenders: dict[str, Callable[[], Callable[[], None]]] = {"netloom": lambda: _prepare_netloom(task, data)}
+    contenders: dict[str, Callable[[], Contender]] = {"netloom": lambda: _prepare_netloom(task, data)}
     peers = installed()
     for peer in peers:
-        contenders[peer.title] = partial(prepare_run, peer, task, data)
+        contenders[peer.title] = partial(_prepare_peer, peer, task, data)
     seconds = _time_in_random_order(contenders, repeats)
     return [PeerTime(peer.title, peer.promised, ratio(seconds[peer.title], seconds["netloom"])) for peer in peers]
 
 
-def _time_in_random_order(
-    contenders: dict[str, Callable[[], Callable[[], None]]], repeats: int
-) -> dict[str, list[float]]:
+def _time_in_random_order(contenders: dict[str, Callable[[], Contender]], repeats: int) -> dict[str, list[float]]:
     """Return the CPU seconds of each contender in each repeat, after a warm-up."""
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -98,45 +158,93 @@ def _time_in_random_order(
     return seconds
 
 
-def _prepare_netloom(task: Task, data: Prepared) -> Callable[[], None]:
-    """Prepare the training of the generated network with the trainer of Netloom."""
+def _prepare_netloom(
+    task: Task,
+    data: Prepared,
+    speedups: Speedups = DEFAULT,
+    finals: dict[str, float] | None = None,
+    name: str = "netloom",
+) -> Contender:
+    """Prepare the training of the generated network with the trainer of Netloom. Afterward, its validation loss is in
+    `finals`."""
     import torch
 
     from netloom.compile import module
     from netloom.training import OBJECTIVES
     from netloom.training.loop import SupervisedTrainer
 
-    training = task.project.training.model_copy(update={"epochs": task.epochs})
+    settings = {
+        "epochs": task.epochs,
+        "compile": "auto" if speedups.compiled else "off",
+        "precision": "bf16" if speedups.bf16 else "float32",
+    }
+    training = task.project.training.model_copy(update=settings)
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
     trainer = SupervisedTrainer(module(task.project), OBJECTIVES[training.objective], data, [field], training, "cpu")
+    if speedups.compiled:
+        trainer.compiled = True  # without a trial
+        trainer.compile_if_faster()
+        trainer.compute_gradients(trainer.forward, *trainer.trial_batch()[0])
 
     def run() -> None:
         trainer.fit()
 
-    return run
+    def finish() -> None:
+        if finals is not None:
+            finals[name] = trainer.evaluate("validation")["loss"]
+
+    return Contender(run, finish)
 
 
-def _prepare_plain_loop(task: Task, data: Prepared, *, fused: bool) -> Callable[[], None]:
+def _prepare_peer(peer: Peer, task: Task, data: Prepared) -> Contender:
+    return Contender(prepare_run(peer, task, data))
+
+
+def _prepare_plain_loop(
+    task: Task, data: Prepared, speedups: Speedups, finals: dict[str, float], name: str
+) -> Contender:
     import torch
 
     training = task.project.training
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
-    trainer = PlainLoop(task.twin(), data, field, training.batch_size, training.learning_rate, fused)
+    model = task.twin()
+    _copy_weights(task, model)
+    trainer = PlainLoop(model, data, field, training.batch_size, training.learning_rate, speedups)
 
     def run() -> None:
         trainer.run(task.epochs)
 
-    return run
+    def finish() -> None:
+        finals[name] = trainer.measure(trainer.held_x, trainer.held_y)[0]
+
+    return Contender(run, finish)
 
 
-def _time(run: Callable[[], None]) -> float:
+def _copy_weights(task: Task, twin: nn.Module) -> None:
+    """Give a handwritten network the initial weights of the generated one, if both have them in the same order."""
+    import torch
+
+    from netloom.compile import module
+
+    torch.manual_seed(0)
+    ours, theirs = [*module(task.project).parameters()], [*twin.parameters()]
+    if [weight.shape for weight in ours] == [weight.shape for weight in theirs]:
+        with torch.no_grad():
+            for weight, source in zip(theirs, ours, strict=True):
+                weight.copy_(source)
+    torch.manual_seed(0)
+
+
+def _time(contender: Contender) -> float:
     """Return the CPU seconds of this process, which hardly depend on other load on the machine."""
     gc.collect()  # otherwise the garbage of the previous contender could be collected in this time
     start = time.process_time()
-    run()
-    return time.process_time() - start
+    contender.run()
+    seconds = time.process_time() - start
+    contender.finish()
+    return seconds
 
 
 def _parameter_count(task: Task) -> int:

@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from netloom.cli.bench.ratio import Ratio
+from netloom.cli.bench import STEPS
 from netloom.cli.command import Command, Context, whole
 from netloom.cli.text import table
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from netloom.cli.bench.ratio import Ratio
     from netloom.cli.bench.run_costs import Cost
 
 PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "explaining", "canvas", "imports")
@@ -47,6 +48,18 @@ class Bench(Command):
             help="with imports: only models whose suite/name contains NAME, such as torchvision/resnet; repeatable",
         )
         parser.add_argument(
+            "--steps",
+            type=whole(1, 10_000),
+            default=STEPS,
+            metavar="N",
+            help=f"with training: optimizer steps of ResNet-18 and of the GPT (default: {STEPS})",
+        )
+        parser.add_argument(
+            "--compile",
+            action="store_true",
+            help="with training: also compare compiled networks; their compilation takes minutes",
+        )
+        parser.add_argument(
             "--pictures", type=Path, metavar="FOLDER", help="folder with the four IDX files of MNIST, to train a LeNet"
         )
 
@@ -67,6 +80,8 @@ class Bench(Command):
         for name in [part] if part else measured:
             if name == "pictures":
                 value[name], text = _pictures(arguments.pictures, context)
+            elif name == "training":
+                value[name], text = _training(arguments, context)
             elif name == "imports":
                 value[name], text = _imports(arguments.model, context)
             else:
@@ -82,21 +97,31 @@ class Bench(Command):
         command = [sys.executable, "-m", "netloom.cli", self.name, "--repeats", str(arguments.repeats)]
         command += [part] if part else []
         command += ["--pictures", str(arguments.pictures)] if arguments.pictures else []
+        command += ["--steps", str(arguments.steps), *(["--compile"] if arguments.compile else [])]
         command += ["--json"] if arguments.json else []
         return subprocess.run(command, env={**os.environ, **KEEP_MEMORY}, check=False).returncode
 
 
-def _training(repeats: int, context: Context) -> tuple[object, str]:
+def _training(arguments: Namespace, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.tasks import tasks
     from netloom.cli.bench.throughput import measure_training
 
     results = []
-    for task in tasks():
+    for task in tasks(arguments.steps):
         context.note(f"Training {task.title} …")
-        results.append(measure_training(task, repeats))
-    head = ("training throughput", "vs plain loop", "from–to", "vs fused loop", "from–to ")
-    rows = [(item.title, *_times_cells(item.plain), *_times_cells(item.fused)) for item in results]
-    return [asdict(item) for item in results], table(head, rows)
+        results.append(measure_training(task, arguments.repeats, compiles=arguments.compile))
+    head = ("training throughput", "vs plain loop", "from–to", "vs best loop", "from–to ", "best loop", "losses")
+    rows = [
+        (
+            item.title,
+            *_times_cells(item.plain),
+            *_times_cells(item.best),
+            item.best_name,
+            " and ".join(f"{loss:.4g}" for loss in item.losses),
+        )
+        for item in results
+    ]
+    return [asdict(item) for item in results], table(head, rows, right=head[1:5])
 
 
 def _peers(repeats: int, context: Context) -> tuple[object, str]:
@@ -301,7 +326,6 @@ def _range(ratio: Ratio) -> str:
 
 
 _MEASURES: dict[str, Callable[[int, Context], tuple[object, str]]] = {
-    "training": _training,
     "peers": _peers,
     "running": _running,
     "streaming": _streaming,

@@ -256,14 +256,12 @@ class QualityView:
 
         With n rows, the probability of any collision is about n² / 2⁶⁵: one in thirty million for a million rows.
         """
-        import pandas as pd
-
         row_bytes = sum(values.element_size() * int(np.prod(values.shape[1:])) for values in self.data.inputs.values())
         if self.data.raw.large or row_bytes * len(self.used_rows) > MAX_HASHED_BYTES:
             return None
         hashes = np.zeros(len(self.used_rows), dtype=np.uint64)
         for values in self._used_inputs():
-            hashed = pd.util.hash_array(values, categorize=False) if values.ndim == 1 else _hash_rows(values)
+            hashed = _hash_cells(values) if values.ndim == 1 else _hash_rows(values)
             # Multiplied, so that equal values in exchanged columns give another hash; uint64 wraps around
             hashes = hashes * np.uint64(1_000_003) + hashed
         return hashes
@@ -318,6 +316,14 @@ def _raw_values(field: Images | Series) -> np.ndarray:
 def _normalized(values: np.ndarray) -> np.ndarray:
     """Return floats with one bit pattern for NaN, and 0 instead of −0, so that equal numbers have equal bytes."""
     return np.asarray(np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0)))
+
+
+def _hash_cells(values: np.ndarray) -> np.ndarray:
+    """Return a 64-bit hash of each cell of a column (rows,)."""
+    import pandas as pd  # here, because images need no pandas, whose import takes half a second
+
+    hashes: np.ndarray = pd.util.hash_array(values, categorize=False)
+    return hashes
 
 
 def _hash_rows(values: np.ndarray) -> np.ndarray:
