@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.bench import STEPS
+from netloom.cli.bench.defaults import STEPS
 from netloom.document import DataChoice, Edge, Network, Node, Project, Training, apply
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from netloom.cli.bench import STEPS
+from netloom.cli.bench.defaults import STEPS
 from netloom.cli.command import Command, Context, whole
 from netloom.cli.text import table
 from netloom.core.errors import UsageError
