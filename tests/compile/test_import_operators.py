@@ -117,6 +117,27 @@ def bags(model: Any, x: torch.Tensor) -> torch.Tensor:
     return model.table((x > 0).any(2).long() + 2)  # type: ignore[no-any-return]
 
 
+class Relative(nn.Module):
+    """Attention over relative positions, whose table the network owns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, table: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        heads = self.linear(x).view(-1, 4, 2, 2).transpose(1, 2).reshape(-1, 4, 2)  # (N · heads, T, width)
+        positions = self.linear(table).view(-1, 2, 2).transpose(0, 1).repeat(x.shape[0], 1, 1)
+        scores = torch.gather(heads @ positions.transpose(1, 2), 2, places.expand(heads.shape[0], 4, 4))
+        mixed: torch.Tensor = scores.softmax(-1) @ heads
+        return mixed.view(-1, 2, 4, 2).transpose(1, 2).flatten(2)
+
+
+def relative_positions(model: Any, x: torch.Tensor) -> torch.Tensor:
+    for layer in model.layers:
+        x = x + layer(x, model.table, model.places)
+    return x
+
+
 PLACES = torch.tensor([[0, 1, 2, 1], [1, 0, 1, 2], [2, 1, 0, 1], [1, 2, 1, 0]])
 MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "shifted windows": (
@@ -159,6 +180,10 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "bags of embeddings": (bags, (2, 5, 4), {"table": nn.EmbeddingBag(6, 4, mode="sum")}),
     "patches": (folded, (2, 2, 5, 7), {}),
     "a border that no maximum selects": (hidden_border, (2, 2, 5, 7), {}),
+    "one table of relative positions in all layers": (
+        *(relative_positions, (3, 4, 4)),
+        {"layers": nn.ModuleList([Relative(), Relative()]), "table": nn.Parameter(torch.randn(3, 4)), "places": PLACES},
+    ),
     "a linear layer on five axes": (many_axes, (2, 4, 4, 4), {"linear": nn.Linear(2, 3)}),
 }
 

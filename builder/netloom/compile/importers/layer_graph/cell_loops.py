@@ -8,7 +8,7 @@ from typing import Any
 
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Tensor
-from netloom.document import Edge, Node
+from netloom.document import Node
 
 _LAYERS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "RNNCell": "RNN"}
 # The ports of a cell that carry its state to the next step: the output of one step by the input of the next
@@ -113,12 +113,12 @@ def _merge(builder: GraphBuilder, loop: _Loop) -> dict[str, str]:
             continue
         # A cell that reads a step of this loop may itself be part of a loop, which reads steps of a sequence.
         if ref == last and not (builder.nodes[reader].type in _LAYERS and port == "in"):
-            _reconnect(builder, reader, port, f"{key}.state")
+            builder.reconnect(reader, port, f"{key}.state")
         elif ref in steps:
             step = builder.add_layer("Select", builder.output(key), f"{key} step", axis=1, index=steps[ref])
-            _reconnect(builder, reader, port, step.ref)
+            builder.reconnect(reader, port, step.ref)
         elif ref in refs:
-            _reconnect(builder, reader, port, refs[ref])
+            builder.reconnect(reader, port, refs[ref])
     new = [node for node in builder.nodes if node not in order]
     position = order.index(first)
     order = [*order[:position], *new, *(node for node in order[position:] if node not in loop.cells)]
@@ -159,12 +159,3 @@ def _is_zero(builder: GraphBuilder, ref: str) -> bool:
 def _tensor(builder: GraphBuilder, ref: str) -> Tensor:
     spec = builder.specs[ref]
     return Tensor(ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
-
-
-def _reconnect(builder: GraphBuilder, reader: str, port: str, ref: str) -> None:
-    """Let a port read another tensor of the same shape."""
-    old = builder.sources[reader][port]
-    builder.sources[reader][port] = ref
-    target = f"{reader}.{port}"
-    position = builder.edges.index(Edge(source=old, target=target))
-    builder.edges[position] = Edge(source=ref, target=target)

@@ -143,6 +143,13 @@ class NodeGraph:
             self.shared_weights[kind, main] = key
         return key
 
+    def reconnect(self, reader: str, port: str, ref: str) -> None:
+        """Let a port of a node read another tensor of the same shape."""
+        target = f"{reader}.{port}"
+        position = self.edges.index(Edge(source=self.sources[reader][port], target=target))
+        self.edges[position] = Edge(source=ref, target=target)
+        self.sources[reader][port] = ref
+
     def set_params(self, key: str, **params: Any) -> None:
         """Set parameters of a node that add outputs and change neither its inputs nor its weights."""
         node = self.nodes[key]

@@ -284,12 +284,15 @@ class Grouping:
         """The node of an earlier group with which this group shares all its weights; None if there is none."""
         keys = list(group.items)
         shared_nodes: set[str | None] = set()
+        is_untied = False
         for position, item in enumerate(group.items.values()):
             if item.node.shares in keys or not item.weights:
                 continue
             other = node_of.get(item.node.shares or "")
-            shared_nodes.add(other[0] if other is not None and other[1] == position else None)
-        if None in shared_nodes and len(shared_nodes) > 1:
+            shared_node = other[0] if other is not None and other[1] == position else None
+            is_untied = is_untied or (item.node.shares is not None and shared_node is None)
+            shared_nodes.add(shared_node)
+        if is_untied or (None in shared_nodes and len(shared_nodes) > 1):
             self.remarks.add(
                 "some of its layers share weights in the program; after the import, each has its own.",
                 group.module.path,

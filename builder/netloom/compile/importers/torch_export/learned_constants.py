@@ -24,6 +24,7 @@ from netloom.compile.importers.layer_graph.values import (
     UnsupportedOperatorError,
 )
 from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall
+from netloom.compile.importers.torch_export.program import Module
 
 # Arguments that stay constants, because they become weights of the layer
 _WEIGHTS = frozenset({"weight", "bias", "running_mean", "running_var"})
@@ -153,6 +154,24 @@ class LearnedConstants:
         looked_up = reshape(self.builder, result, [BATCH, *indices.shape, values.shape[1]], True)
         batch, *others, last = looked_up.axes
         return replace(looked_up, axes=(batch, last, *others)) if columns else looked_up
+
+
+def merge_shared(builder: GraphBuilder, owners: dict[str, tuple[Module, ...]], trigger: Tensor) -> None:
+    """Let modules that read the same parameter, such as relative positions, read one node outside of them.
+
+    Networks of repeated modules can share weights as a whole only.
+    """
+    for key in [key for key, node in builder.nodes.items() if node.type == "Learned" and node.shares is None]:
+        copies = [other for other, node in builder.nodes.items() if node.type == "Learned" and node.shares == key]
+        stacks = [owners.get(other, ()) for other in (key, *copies)]
+        if len(set(stacks)) == 1:
+            continue
+        owners[key] = tuple(first for first, *rest in zip(*stacks, strict=False) if rest.count(first) == len(rest))
+        builder.reconnect(key, "in", trigger.ref)
+        for reader, ports in [(reader, dict(builder.sources[reader])) for reader in builder.nodes]:
+            for port, ref in ports.items():
+                if ref in copies:
+                    builder.reconnect(reader, port, key)
 
 
 def _trains(value: Constant) -> bool:

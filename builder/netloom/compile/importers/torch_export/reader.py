@@ -34,7 +34,7 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
 )
 from netloom.compile.importers.torch_export.archive import Archive
 from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant, write_constant
-from netloom.compile.importers.torch_export.learned_constants import LearnedConstants
+from netloom.compile.importers.torch_export.learned_constants import LearnedConstants, merge_shared
 from netloom.compile.importers.torch_export.mutation import check_in_place, needed_operators, writes
 from netloom.compile.importers.torch_export.operator_table import (
     OPERATORS,
@@ -98,6 +98,7 @@ class Reader:
         # Tied first, because the fusion of attention compares the owners of weights
         tie_weights(self.builder)
         self.builder.prune()
+        merge_shared(self.builder, self.owners, self._first_input())
         self.owners |= {new: self.owners[cell] for new, cell in merge_cell_loops(self.builder).items()}
         merge_projections(self.builder)
         self.builder.prune()

@@ -248,7 +248,45 @@ def _gather(op: AtenCall) -> Any:
     data = op.value()
     if isinstance(data, Constant):
         return [_gathered_constant(data, op.tensor("index"))]
-    return op.apply("GatherElements", data, op.value("index"), axis=op.axis("dim", 0))
+    index, axis = op.value("index"), op.axis("dim", 0, data)
+    if isinstance(index, Constant):
+        return [_gathered_at_constants(op, data, index, axis)]
+    return op.apply("GatherElements", data, index, axis=axis)
+
+
+def _gathered_at_constants(op: AtenCall, data: Tensor, index: Constant, axis: int) -> Tensor:
+    """Values at constant indices, such as relative positions, which are the same for each example of the batch."""
+    builder, indices = op.builder, index.array
+    port_axis = builder.single_axis(data, axis)
+    if indices.ndim != data.rank:
+        raise UnsupportedOperatorError("its indices have another number of axes than its values")
+    # The axes that a constant repeats without copies first, as the length of the batch may be BATCH
+    for number in sorted(range(indices.ndim), key=lambda place: index.array.strides[place] != 0):
+        if number == axis:
+            continue
+        length = data.length(number)
+        # Without the recorded batch, folding leaves a single example.
+        if indices.shape[number] not in (length, length // BATCH * max(1, op.batch)):
+            raise UnsupportedOperatorError("its indices have other axes than its values")
+        first = indices[(slice(None),) * number + (slice(0, 1),)]
+        # Once where the indices are equal, for example in all heads
+        indices = first if not indices.strides[number] or (indices == first).all() else indices
+    once = builder.add_constant(Constant(np.ascontiguousarray(indices)), data, integer=True)
+    # The axes of the port in the order of those of `data`, where None is an axis along which the indices are equal
+    parts: list[int | None] = [None] * (len(data.spec.shape) - 1)
+    for own, group in zip(once.axes, data.axes, strict=True):
+        inner = [part for part in own if part]
+        if inner and (len(inner) > 1 or len(group) > 1):
+            raise UnsupportedOperatorError("its indices differ along an axis that combines several axes")
+        if inner:
+            parts[group[0] - 1] = inner[0]
+    aligned = builder.reorder(once, parts)
+    for place, part in enumerate(parts, 1):
+        if part is None and place != port_axis and data.size(place) > 1:
+            aligned = builder.add_layer("Expand", aligned, "expand", axis=place, length=data.size(place))
+    inputs = {"in": Tensor(data.ref, data.spec, tuple((part,) for part in range(len(data.spec.shape))))}
+    result = builder.add_layer("GatherElements", inputs | {"indices": aligned}, op.name, axis=port_axis)
+    return builder.with_axes_of(result, data)
 
 
 def _gathered_constant(data: Constant, indices: Tensor) -> Constant:
