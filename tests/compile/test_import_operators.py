@@ -117,6 +117,11 @@ def bags(model: Any, x: torch.Tensor) -> torch.Tensor:
     return model.table((x > 0).any(2).long() + 2)  # type: ignore[no-any-return]
 
 
+def fixed_projections(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """A buffer, and a matrix that the program computes, which no optimizer changes."""
+    return F.linear(x, model.filters) @ (torch.eye(3) * 2)
+
+
 class Relative(nn.Module):
     """Attention over relative positions, whose table the network owns."""
 
@@ -184,6 +189,7 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         *(relative_positions, (3, 4, 4)),
         {"layers": nn.ModuleList([Relative(), Relative()]), "table": nn.Parameter(torch.randn(3, 4)), "places": PLACES},
     ),
+    "fixed projections": (fixed_projections, (2, 5, 4), {"filters": torch.randn(3, 4)}),
     "a linear layer on five axes": (many_axes, (2, 4, 4, 4), {"linear": nn.Linear(2, 3)}),
 }
 

@@ -34,6 +34,7 @@ class NodeGraph:
         default_factory=dict
     )  # the operands of each MatMul, by its output
     weight_tables: dict[str, Array] = field(default_factory=dict)  # trainable tensors of the file, complete
+    untrained: list[Array] = field(default_factory=list)  # what the program computes from no parameter
     attention_masks: dict[tuple[object, ...], Tensor] = field(
         default_factory=dict
     )  # masks in the form that attention takes

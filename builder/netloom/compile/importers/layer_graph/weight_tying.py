@@ -8,7 +8,7 @@ from netloom.compile.importers.layer_graph.array_views import Array, MemoryKey, 
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 
 # Statistics of the inputs of a node, which are never shared
-_STATISTICS = ("running_", "num_batches")
+STATISTICS = ("running_", "num_batches")
 # With at least this many values, a matrix does not equal a transposed one by chance.
 _MIN_SIZE = 4
 
@@ -17,7 +17,7 @@ def tie_weights(builder: GraphBuilder) -> None:
     """Let nodes with the same weights share them, also if one uses them transposed."""
     owners: dict[tuple[str, MemoryKey], str] = {}
     for key, parts in builder.weights.items():
-        learned = {part: array for part, array in parts.items() if not part.startswith(_STATISTICS)}
+        learned = {part: array for part, array in parts.items() if not part.startswith(STATISTICS)}
         if builder.nodes[key].shares is None and _transpose_tied(builder, key, learned, owners):
             learned = builder.weights[key]
         keys = {part: memory_key(array) for part, array in learned.items()}

@@ -64,7 +64,11 @@ class LearnedConstants:
     def results(self, kind: str, name: str, args: Mapping[str, Any], results: Sequence[Any]) -> list[Any]:
         """The folded results of an operator, which train if one of its arguments does."""
         arguments = [part for value in args.values() for part in _flattened(value)]
-        if kind not in OPERATORS or not any(isinstance(part, Constant) and _trains(part) for part in arguments):
+        trains = any(isinstance(part, Constant) and _trains(part) for part in arguments)
+        if not trains:
+            values = [part.array for part in _flattened(list(results)) if isinstance(part, Constant)]
+            self.builder.untrained += [array for array in values if array.dtype == np.float32 and array.ndim > 1]
+        if kind not in OPERATORS or not trains:
             return list(results)
         self.read += [part for part in arguments if isinstance(part, Constant) and not _trains(part)]
         build = cache(lambda: self._build(kind, name, args))

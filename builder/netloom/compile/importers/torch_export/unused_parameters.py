@@ -10,6 +10,7 @@ from netloom.compile.importers.imported_model import EVALUATION, TrainingFacts
 from netloom.compile.importers.layer_graph.array_views import owner
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Array
+from netloom.compile.importers.layer_graph.weight_tying import STATISTICS
 from netloom.compile.importers.torch_export.program import Operator, Program
 from netloom.core.text import plain
 
@@ -42,7 +43,7 @@ def report_unused(
             f"{_described(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} {IN_COMPUTED_WEIGHTS} from "
             f"them ({cause}); further training updates the computed weights directly."
         )
-    _freeze(builder, program, parameters)
+    _freeze(builder, program, tensors, parameters)
     remarks = () if any(map(_trains, program.operators)) else (EVALUATION,)
     for remark in remarks if facts is None else facts.remarks:
         builder.remark(remark)
@@ -91,21 +92,26 @@ def _uses_weight_norm(operators: Iterable[Operator], needed: set[str]) -> bool:
     return any("weight_norm" in item.type for item in operators if item.name in needed)
 
 
-def _freeze(builder: GraphBuilder, program: Program, parameters: Mapping[str, Array]) -> None:
-    """Freeze the nodes of which all parameters are frozen in the program, unless these are all nodes."""
+def _freeze(
+    builder: GraphBuilder, program: Program, tensors: Mapping[str, Array], parameters: Mapping[str, Array]
+) -> None:
+    """Freeze the nodes whose weights the program does not train: frozen parameters, buffers and constants."""
     frozen = {program.weights[name] for name in program.frozen}
-    if not frozen:
-        return
-    is_frozen: dict[str, bool] = {}
-    for key, parts in builder.weights.items():
-        owners = {owner(parameters, array) for array in parts.values()} - {""}
-        if owners and not builder.nodes[key].frozen:
-            is_frozen[key] = owners <= frozen
-    if all(is_frozen.values()):
+    if parameters and frozen >= parameters.keys():
         builder.remark("All parameters are frozen in the program; after the import, all of them are trainable.")
-        return
-    for key in [key for key, value in is_frozen.items() if value]:
-        builder.nodes[key] = builder.nodes[key].model_copy(update={"frozen": True})
+        frozen = set()
+    buffers = {name: tensors[name] for name in (program.weights[key] for key in program.buffers) if name in tensors}
+    fixed = {**buffers, **{f"constant {number}": array for number, array in enumerate(builder.untrained)}}
+    for key, parts in builder.weights.items():
+        learned = {part: array for part, array in parts.items() if not part.startswith(STATISTICS)}
+        owners = {part: owner(parameters, array) or owner(fixed, array) for part, array in learned.items()}
+        untrained = [part for part, name in owners.items() if name in fixed or name in frozen]
+        if not untrained or builder.nodes[key].frozen:
+            continue
+        if all(name in fixed or name in frozen for name in owners.values() if name):
+            builder.nodes[key] = builder.nodes[key].model_copy(update={"frozen": True})
+        else:
+            builder.remark(f"its {' and '.join(untrained)} is fixed in the program; after the import, it trains.", key)
 
 
 __all__ = ["IN_COMPUTED_WEIGHTS", "report_unused"]
