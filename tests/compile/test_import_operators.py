@@ -189,6 +189,11 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         *(relative_positions, (3, 4, 4)),
         {"layers": nn.ModuleList([Relative(), Relative()]), "table": nn.Parameter(torch.randn(3, 4)), "places": PLACES},
     ),
+    "rectangular patches": (
+        lambda model, x: F.unfold(x, (3, 2), padding=(1, 0), stride=(2, 1)),
+        (2, 2, 5, 7),
+        {},
+    ),
     "fixed projections": (fixed_projections, (2, 5, 4), {"filters": torch.randn(3, 4)}),
     "a linear layer on five axes": (many_axes, (2, 4, 4, 4), {"linear": nn.Linear(2, 3)}),
 }

@@ -26,6 +26,7 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
     comparison,
     elementwise,
     multihead,
+    patches,
     ranking,
     recurrent,
     shape_operators,

@@ -308,21 +308,6 @@ def _roll(op: AtenCall) -> list[Value]:
     return [tensor]
 
 
-@aten("im2col", "col2im")
-def _patches(op: AtenCall) -> list[Value]:
-    """torch.nn.Unfold and torch.nn.Fold."""
-    window: dict[str, Any] = {}
-    for argument in ("kernel_size", "stride", "padding", "dilation"):
-        sizes = op.per_axis(argument, 2, (0,) if argument == "padding" else (1,))
-        if len(set(sizes)) > 1:
-            raise UnsupportedOperatorError(f"its {argument} differs between height and width")
-        window[argument] = sizes[0]
-    if op.type == "col2im":
-        window["height"], window["width"] = op.per_axis("output_size", 2)
-    tensor = op.builder.to_batch_first(op.tensor())
-    return [op.builder.add_layer("Unfold" if op.type == "im2col" else "Fold", tensor, op.name, **window)]
-
-
 @aten("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
 def _shuffle(op: AtenCall) -> list[Value]:
     tensor = op.builder.to_batch_first(op.tensor())
