@@ -214,10 +214,12 @@ def test_sequences_with_the_steps_first_are_imported_with_the_batch_first(is_giv
         (lambda model, x: model.gru(x, model.start)[0], [sequence()],
          {"gru": nn.GRU(D, H, batch_first=True), "start": nn.Parameter(states(1))}, "differ between the examples"),
         (lambda model, x: model.gru(x)[0], [torch.randn(T, D)], {"gru": nn.GRU(D, H)}, "batch must be axis 2"),
+        (lambda model, x: model.gru(x.flatten(0, 1))[0], [torch.randn(N, 2, T, D)],
+         {"gru": nn.GRU(D, H, batch_first=True)}, "merges the batch with another axis"),
         (lambda model, x: model.gru(x)[1].reshape(x.shape[0], -1), [sequence()], {"gru": nn.GRU(D, H, **BOTH)},
          "reshape"),
     ],
-    ids=["projection", "a state for each example", "no batch", "mixed examples"],
+    ids=["projection", "a state for each example", "no batch", "a merged batch", "mixed examples"],
 )  # fmt: skip
 def test_recurrent_networks_that_no_layer_expresses_are_refused(
     function: Callable[..., Any], inputs: list[torch.Tensor], parts: dict[str, Any], reason: str

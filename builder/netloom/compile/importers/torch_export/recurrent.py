@@ -60,6 +60,8 @@ def _recurrent(op: AtenCall) -> list[Any]:
     weights = _recurrent_weights(op, layers, bidirectional)
     size, count = weights["weight_hh_l0"].shape[1], layers * (1 + bidirectional)
     order = (0, 1, 2) if op.flag("batch_first") else (1, 0, 2)
+    if tensor.rank == 3 and 0 in tensor.axes[order[0]] and len(tensor.axes[order[0]]) > 1:
+        raise UnsupportedOperatorError("its sequence merges the batch with another axis")
     if tensor.rank != 3 or tensor.axes[order[0]] != (0,):
         raise BatchAxisError(f"the batch must be axis {order[0] + 1} of its sequence")
     sequence = op.builder.to_batch_first(replace(tensor, axes=tuple(tensor.axes[axis] for axis in order)))
