@@ -100,7 +100,7 @@ def test_reports_have_each_series_in_its_unit_and_each_step(home: Path) -> None:
     for row in evaluation.horizon_errors:
         (of_series,) = [line for line in evaluation.report or () if line["series"] == row["series"]]
         assert np.mean([row[f"+{step}"] for step in range(1, 5)]) == pytest.approx(of_series["mae"])
-    scaled = {line["series"]: line["scaled_mae"] for line in evaluation.report or ()}
+    scaled = {line["series"]: float(line["scaled_mae"] or 0) for line in evaluation.report or ()}
     assert [row["series"] for row in evaluation.horizon_errors] == sorted(scaled, key=lambda name: -scaled[name])
     for place, row in enumerate(evaluation.report):
         assert row["mae"] == pytest.approx(np.abs(true - predicted)[:, place].mean(), rel=1e-4)

@@ -158,7 +158,9 @@ def test_reused_theme_equals_the_settings() -> None:
     from streamlit.proto.NewSession_pb2 import CustomThemeConfig
     from streamlit.runtime import app_session
 
-    read = getattr(app_session, internals.THEME_READER)
+    read = inspect.unwrap(
+        getattr(app_session, internals.THEME_READER)
+    )  # a page of an earlier test may have replaced it
     assert [*inspect.signature(read).parameters] == ["msg", "section"], CHANGED
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app_session, internals.THEME_READER, read)  # put back afterward

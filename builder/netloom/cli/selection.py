@@ -47,16 +47,15 @@ def add_example_argument(parser: ArgumentParser, help: str) -> None:
     parser.add_argument("--example", metavar="ROW", type=whole(0, 2**63 - 1), help=help)
 
 
-def chosen_example(store: Store, trained: TrainedRun, row: int | None) -> int:
-    """Return the row of `--example`, or else the row that the Explain page opens, with a note on standard error."""
+def chosen_example(store: Store, trained: TrainedRun, row: int | None) -> tuple[int, str]:
+    """Return the row of `--example`, or else the row that the Explain page opens and a sentence that says why."""
     from netloom import runs
     from netloom.explain.core.starting_row import starting_row
 
     if row is not None:
-        return row
+        return row, ""
     start = starting_row(trained.data, runs.evaluation(store, trained.run.id) if trained.run else None)
-    print(f"Row {start.row}. {start.reason}", file=sys.stderr, flush=True)
-    return start.row
+    return start.row, f"Row {start.row}. {start.reason}"
 
 
 def add_seed_argument(parser: ArgumentParser, help: str) -> None:

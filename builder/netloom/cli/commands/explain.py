@@ -75,9 +75,8 @@ class Explain(Command):
         add_comparison_arguments(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.cli.flow_export import explain_flow, flow_method
-        from netloom.explain import explain, methods
-        from netloom.explain.core.options import OPTION_TITLES
+        from netloom.cli.flow_export import flow_method
+        from netloom.explain import methods
         from netloom.store import open_store
 
         _refuse_conflicts(arguments)
@@ -91,36 +90,55 @@ class Explain(Command):
             text = table(("method", "title", "this run"), rows)
             context.answer([asdict(item) for item in available], f"{text}\n\n{_baselines(trained)}")
             return 0
-        example = _example(store, trained, arguments)
-        folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
-        checkpoint = arguments.checkpoint or trained.project.training.keep
-        if is_comparison(arguments):
-            method, target = _method(trained, arguments.method), _target(trained, arguments.target)
-            context.answer(*answer_comparison(store, trained, arguments, method, example, target))
-            return 0
-        if arguments.method == FLOW:
-            options = method_options(trained, arguments)
-            for name in options.keys() - {"baseline"}:
-                raise UsageError(f"The attribution flow does not support {OPTION_TITLES[name]}: it covers all layers.")
-            baseline, target = options.get("baseline", "usual"), _target(trained, arguments.target)
-            context.answer(*explain_flow(trained, example, target, folder, checkpoint, arguments.to, baseline))
-            return 0
-        explained = explain(
-            trained,
-            _method(trained, arguments.method),
-            example,
-            target=_target(trained, arguments.target),
-            seed=arguments.seed,
-            randomise=arguments.randomise,
-            folder=folder,
-            checkpoint=checkpoint,
-            **method_options(trained, arguments),
-        )
-        if write is not None and to is not None:
-            write(explained, to)
-            context.note(f"Wrote {to}.")
-        context.answer(explained.as_json(), "\n".join(_explanation_lines(explained)))
+        example, reason = _example(store, trained, arguments)
+
+        def save(explanation: Explanation) -> None:
+            if write is not None and to is not None:
+                write(explanation, to)
+                context.note(f"Wrote {to}.")
+
+        context.answer(*_answer(store, trained, arguments, example, save))
+        if reason:
+            context.note(reason)
         return 0
+
+
+def _answer(
+    store: Store,
+    trained: TrainedRun,
+    arguments: Namespace,
+    example: int | dict[str, Any],
+    save: Callable[[Explanation], None],
+) -> tuple[Any, str]:
+    """Explain the example by a method, a comparison or the flow, and return the answer as plain values and as text."""
+    from netloom.cli.flow_export import explain_flow
+    from netloom.explain import explain
+    from netloom.explain.core.options import OPTION_TITLES
+
+    folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
+    checkpoint = arguments.checkpoint or trained.project.training.keep
+    if is_comparison(arguments):
+        method, target = _method(trained, arguments.method), _target(trained, arguments.target)
+        return answer_comparison(store, trained, arguments, method, example, target)
+    if arguments.method == FLOW:
+        options = method_options(trained, arguments)
+        for name in options.keys() - {"baseline"}:
+            raise UsageError(f"The attribution flow does not support {OPTION_TITLES[name]}: it covers all layers.")
+        baseline, target = options.get("baseline", "usual"), _target(trained, arguments.target)
+        return explain_flow(trained, example, target, folder, checkpoint, arguments.to, baseline)
+    explained = explain(
+        trained,
+        _method(trained, arguments.method),
+        example,
+        target=_target(trained, arguments.target),
+        seed=arguments.seed,
+        randomise=arguments.randomise,
+        folder=folder,
+        checkpoint=checkpoint,
+        **method_options(trained, arguments),
+    )
+    save(explained)
+    return explained.as_json(), "\n".join(_explanation_lines(explained))
 
 
 def _baselines(trained: TrainedRun) -> str:
@@ -171,20 +189,20 @@ def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
     return write
 
 
-def _example(store: Store, trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
-    """Return the number of a row of the data, or the raw row of a file.
+def _example(store: Store, trained: TrainedRun, arguments: Namespace) -> tuple[int | dict[str, Any], str]:
+    """Return the number of a row of the data, or the raw row of a file, and why it was chosen if it was not given.
 
     Raises:
         Failure: the file cannot be read.
         UsageError: both are set, or the file does not have exactly one row.
     """
     if arguments.over:
-        return 0  # not used: --over has rows of its own
+        return 0, ""  # not used: --over has rows of its own
     if arguments.file is None:
         return chosen_example(store, trained, arguments.example)
     if arguments.example is not None:
         raise UsageError("Use either --example or --file; explain takes one example at a time.")
-    return read_row(arguments.file, trained.data.preprocess)
+    return read_row(arguments.file, trained.data.preprocess), ""
 
 
 def _method(trained: TrainedRun, name: str | None) -> str:

@@ -58,9 +58,11 @@ class Influence(Command):
             suspects_found = find_label_errors(trained, **options)
             context.answer(suspects_found.as_json(), "\n".join(_suspect_lines(suspects_found)))
             return 0
-        example = chosen_example(store, trained, arguments.example)
+        example, reason = chosen_example(store, trained, arguments.example)
         result = influence(trained, example, against=arguments.against, **options)
         context.answer(result.as_json(), "\n".join(_influence_lines(result)))
+        if reason:
+            context.note(reason)
         return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,7 @@ class _ReadTheme:
 
     def __init__(self, read: Callable[..., None], make: Callable[[], Any]) -> None:
         self._read, self._make = read, make
+        update_wrapper(self, read)
         self._sections: dict[str, Any] = {}
 
     def __call__(self, msg: Any, section: str = "theme") -> None:
