@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.data import Prepared, add_file, prepare
 from netloom.document import DataChoice, Training
-from netloom.explain.concepts.concepts import ConceptDefinition, concept_rows
+from netloom.explain.concepts.concept_definition import ConceptDefinition, concept_rows
 from netloom.explain.core.examples import labels, read_example
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.tags import IGNORE

@@ -13,7 +13,8 @@ from netloom.data import add_file, prepare
 from netloom.document import DataChoice
 from netloom.explain import ExplainError
 from netloom.explain.concepts.concept_activation_vectors import concept_direction
-from netloom.explain.concepts.concepts import ConceptDefinition, Concepts, concept_rows, concepts, parse_row_numbers
+from netloom.explain.concepts.concept_definition import ConceptDefinition, concept_rows, parse_row_numbers
+from netloom.explain.concepts.concepts import Concepts, concepts
 from netloom.runs import TrainedRun
 from tests.explain.models import train_without_max_pooling, trained
 from tests.explain.test_conformance import state

@@ -14,7 +14,8 @@ from netloom.data import prepare
 from netloom.data.uploads import add_file
 from netloom.document import DataChoice, Training
 from netloom.explain import explain, methods
-from netloom.explain.concepts.concepts import ConceptDefinition, concepts
+from netloom.explain.concepts.concept_definition import ConceptDefinition
+from netloom.explain.concepts.concepts import concepts
 from netloom.explain.concepts.feature_visualization import visualize_unit
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Sampling, Verdict

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.explain import Explanation, explain
-from netloom.explain.concepts.concepts import ConceptDefinition, Concepts, concepts
+from netloom.explain.concepts.concept_definition import ConceptDefinition
+from netloom.explain.concepts.concepts import Concepts, concepts
 from netloom.explain.concepts.feature_visualization import VisualizedUnit, visualize_unit
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.dataset.global_attribution import GlobalAttributions, RowChoice, global_attribution

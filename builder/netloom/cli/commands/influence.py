@@ -20,7 +20,7 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
-    from netloom.explain.concepts.concepts import ConceptDefinition
+    from netloom.explain.concepts.concept_definition import ConceptDefinition
     from netloom.explain.concepts.concepts import Concepts as Found
     from netloom.explain.influence.influence import Influence as Taught
     from netloom.explain.influence.influence import InfluentialRow, PossibleLabelErrors
@@ -127,7 +127,7 @@ def _concept(arguments: Namespace) -> ConceptDefinition:
     Raises:
         UsageError: `--column` has no condition.
     """
-    from netloom.explain.concepts.concepts import ConceptDefinition, parse_row_numbers
+    from netloom.explain.concepts.concept_definition import ConceptDefinition, parse_row_numbers
 
     if arguments.of_class is not None:
         return ConceptDefinition("class", name=arguments.of_class)

@@ -10,7 +10,6 @@ if its classifier is accurate on held-out rows and its effect on the score is no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,12 +29,12 @@ from netloom.explain.concepts.concept_activation_vectors import (
     score_deviation,
     welch_p_value,
 )
-from netloom.explain.core.errors import ExplainError, UnknownChoiceError
+from netloom.explain.concepts.concept_definition import ConceptDefinition, concept_rows
+from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.network.nodes import InnerNode, find_node, top_level_nodes
 from netloom.explain.core.run import ExplanationRequest, Trained, build_context
 from netloom.explain.evidence.model_check import model_check
-from netloom.modalities.encoding.cells import as_text
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 URL = "https://arxiv.org/abs/1711.11279"
 MIN_ROWS, MAX_CONCEPT_ROWS, MAX_OTHER_ROWS = 12, 300, 1_000
-MAX_NODES, MAX_TARGETS, MAX_SEARCHED_ROWS = 4, 10, 50_000
+MAX_NODES, MAX_TARGETS = 4, 10
 MIN_ACCURACY, MAX_P_VALUE = 0.65, 0.05
 # Cohen's threshold for a small effect (d = 0.2).
 MIN_STRENGTH = 0.2
@@ -56,36 +55,6 @@ WORDS: dict[Word, str] = {
     "unused": "encoded, little effect",
     "absent": "not encoded",
 }
-
-
-@dataclass(frozen=True)
-class ConceptDefinition:
-    """The rows that define a concept.
-
-    `class` selects rows of the class or label `name`; `column` selects rows whose column `name` is between `low` and
-    `high` or equals `text`; `word` selects rows that contain the word `text`; `rows` lists row numbers.
-    """
-
-    kind: Literal["class", "column", "word", "rows"]
-    name: str = ""
-    text: str = ""
-    low: float | None = None
-    high: float | None = None
-    rows: tuple[int, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The concept in a few words for tables and plots."""
-        if self.kind == "class":
-            return f"class {self.name}"
-        if self.kind == "word":
-            return f"the word {self.text!r}"
-        if self.kind == "rows":
-            return f"{len(self.rows)} chosen rows"
-        if self.text:
-            return f"{self.name} is {self.text}"
-        low = f"{self.low:g} ≤ " if self.low is not None else ""
-        return f"{low}{self.name}" + (f" ≤ {self.high:g}" if self.high is not None else "")
 
 
 @dataclass(frozen=True)
@@ -180,52 +149,6 @@ def default_nodes(trained: Trained) -> list[InnerNode]:
     ]
 
 
-def parse_row_numbers(text: str) -> tuple[int, ...]:
-    """Parse row numbers and ranges such as "3, 8, 20-60".
-
-    Raises:
-        ExplainError: The text has another format, or a range is too long.
-    """
-    numbers: list[int] = []
-    for part in text.replace(";", ",").replace("–", "-").split(","):
-        if not part.strip():
-            continue
-        match = re.fullmatch(r"\s*(\d{1,12})(?:\s*-\s*(\d{1,12}))?\s*", part)
-        if match is None:
-            raise ExplainError(f"Write rows as 3, 8, 20-60; received {part.strip()[:40]!r}.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last - first >= MAX_SEARCHED_ROWS:
-            raise ExplainError(f"The range {first}-{last} has too many rows; use at most {MAX_SEARCHED_ROWS:,}.")
-        numbers += range(first, last + 1)
-    return tuple(dict.fromkeys(numbers))
-
-
-def concept_rows(data: Prepared, concept: ConceptDefinition) -> np.ndarray:
-    """Return the sorted row numbers that match a concept, (N,).
-
-    Raises:
-        ExplainError: The class, column or row does not exist.
-    """
-    rows, target = data.schema.rows, data.schema.target
-    if concept.kind == "rows":
-        unknown = [row for row in concept.rows if not 0 <= row < rows]
-        if unknown:
-            raise UnknownChoiceError(f"There is no row {unknown[0]}; the dataset has rows 0 to {rows - 1}.")
-        return np.unique(np.array(concept.rows, dtype=np.int64))
-    if concept.kind == "class":
-        if concept.name not in target.classes or not target.type.is_label_set:
-            raise UnknownChoiceError(
-                f"There is no class {concept.name[:60]!r}; choose one of {', '.join(target.classes[:20])}."
-            )
-        number = target.classes.index(concept.name)
-        has_class = data.target[:, number] > 0 if target.type.is_multi_label else data.target == number
-        class_rows: np.ndarray = has_class.nonzero()[:, 0].numpy()
-        return class_rows
-    return np.array(
-        [row for row in range(min(rows, MAX_SEARCHED_ROWS)) if _matches(data, row, concept)], dtype=np.int64
-    )
-
-
 def concepts(
     trained: Trained,
     concept: ConceptDefinition,
@@ -284,28 +207,6 @@ def concepts(
     if folder:
         cache.save(folder, name, result)
     return result
-
-
-def _matches(data: Prepared, row: int, concept: ConceptDefinition) -> bool:
-    raw = data.row(row)
-    if concept.kind == "word":
-        words = " ".join(value for value in map(as_text, raw.values()) if isinstance(value, str))
-        # Unlike \b, these also delimit words that start or end with punctuation.
-        return re.search(rf"(?<!\w){re.escape(concept.text)}(?!\w)", words, re.IGNORECASE) is not None
-    if concept.name not in raw:
-        raise UnknownChoiceError(
-            f"There is no column {concept.name[:60]!r}; choose one of {', '.join(list(raw)[:20])}."
-        )
-    value = raw[concept.name]
-    if concept.text:
-        return str(value).strip().lower() == concept.text.strip().lower()
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return False
-    above = concept.low is None or number >= concept.low
-    # A value compared with itself is False for NaN, which belongs to no range.
-    return above and (number <= concept.high if concept.high is not None else number == number)
 
 
 def _positive_and_negative_rows(data: Prepared, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from netloom.explain.concepts.concepts import ConceptDefinition
+from netloom.explain.concepts.concept_definition import ConceptDefinition
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 
