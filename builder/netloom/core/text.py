@@ -20,8 +20,13 @@ def plain(text: str) -> str:
 def escape(text: str) -> str:
     """Return text escaped for Markdown, on one line, with no addresses that Markdown makes links."""
     special = "\\`*_{}[]()<>#+-.!|~$:&"
-    line = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
+    line = break_addresses(" ".join(text.split()))
     return "".join(f"\\{letter}" if letter in special else letter for letter in line)
+
+
+def break_addresses(text: str) -> str:
+    """Return text in which addresses contain an invisible letter, so that Markdown does not make them links."""
+    return _WITHIN_ADDRESS.sub("\u2060", text)
 
 
 def file_stem(name: str) -> str:

@@ -24,6 +24,7 @@ from netloom.store.local_artifacts import LocalArtifactStore
 _PROJECT, _SOURCE, _ENVIRONMENT = "project.json", "model.py", "environment.json"
 _RECORD, _CURVES, _EVALUATION = "run.json", "curves.json.gz", "evaluation.json"
 _PREPROCESS, _DATA_CARD = "preprocess.json", "data_card.json"
+_CARD_STATEMENT = "model_card.json"
 _TEACHER, _LAYERS, _LAST = "teacher.json", "layers.json", "last.json"
 _BEST_WEIGHTS = "best.safetensors"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
@@ -262,6 +263,17 @@ class RunArtifacts:
     def save_data_card(self, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
         self.store.write(self.run_id, _DATA_CARD, text.encode())
+
+    def data_card(self) -> dict[str, Any]:
+        """Return the card of the data; empty if it is missing or unreadable."""
+        return self._known(_DATA_CARD)
+
+    def card_statement(self) -> dict[str, Any]:
+        """Return the parts of the model card that a person wrote; empty if there are none."""
+        return self._known(_CARD_STATEMENT)
+
+    def save_card_statement(self, value: Mapping[str, str]) -> None:
+        self._save_json(_CARD_STATEMENT, value, indent=1)
 
     # Weights
 

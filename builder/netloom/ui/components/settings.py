@@ -8,42 +8,12 @@ from typing import Any
 import streamlit as st
 
 from netloom.document import Edit
-from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS, Choice
+from netloom.document.optimizer_settings import SETTINGS, Choice
 from netloom.document.training_settings import Training, describe_field, settings
 from netloom.editing.live import Live
-from netloom.tasks import tasks
+from netloom.tasks.setting_titles import choice_titles
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import unique_labels
-
-# Labels of choices whose names are not clear.
-CHOICES: dict[str, dict[str, str]] = {
-    "device": {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"},
-    "precision": {"float32": "float32", "bf16": "Mixed (bf16)", "fp16": "Mixed (fp16) on GPU", "auto": "Automatic"},
-    "compile": {"off": "Off", "auto": "Automatic"},
-    "keep": {"best": "Best", "last": "Last"},
-    "likelihood": {
-        "none": "None (mean squared error)",
-        "gaussian": "Gaussian",
-        "laplace": "Laplace",
-        "bernoulli": "Bernoulli (binary cross-entropy)",
-    },
-    "regression_loss": {
-        "mse": "Squared error (MSE)",
-        "mae": "Absolute error (MAE)",
-        "huber": "Huber (robust to outliers)",
-        "quantile": "Quantile (pinball)",
-    },
-}
-
-
-def choice_titles(name: str) -> Mapping[str, str]:
-    """Return the titles of the choices of a training setting; those without one are shown by name."""
-    declared: Mapping[str, Mapping[str, str]] = {
-        "objective": {key: task.title for key, task in tasks().items()},
-        "optimizer": {key: choice.title for key, choice in OPTIMIZERS.items()},
-        "schedule": {key: choice.title for key, choice in SCHEDULES.items()},
-    }
-    return declared.get(name) or CHOICES.get(name, {})
 
 
 def setting(live: Live, name: str, value: Any, *, renews: bool = False) -> dict[str, Any]:
@@ -56,7 +26,7 @@ def field(live: Live, name: str, *, step: float | None = None, renews: bool = Fa
     """Draw a training setting: a number, a switch or a choice."""
     description, value = describe_field(name), getattr(live.project.training, name)
     if description.kind == "choice":
-        choose(live, name, CHOICES.get(name, {}), renews=renews)
+        choose(live, name, choice_titles(name), renews=renews)
         return
     binding = setting(live, name, value, renews=renews)
     if description.kind == "switch":
@@ -149,7 +119,7 @@ def differing(training: Training, names: Iterable[str]) -> str:
         if description.kind == "switch":
             words.append(_inside(description.title))
         elif isinstance(value, str):
-            words.append(CHOICES.get(name, {}).get(value, value).lower())
+            words.append(choice_titles(name).get(value, value).lower())
         elif isinstance(value, (int, float)):
             words.append(f"{_inside(description.title)} {value:g}")
         else:

@@ -10,8 +10,8 @@ import streamlit as st
 from netloom.document import Training
 from netloom.document.training_settings import describe_field
 from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, grouped
+from netloom.tasks.setting_titles import choice_titles
 from netloom.ui.components.page_state import value_of
-from netloom.ui.components.settings import choice_titles
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.comparison import called
 from netloom.ui.runs.state import Key, RunsState

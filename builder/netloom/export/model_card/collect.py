@@ -1,0 +1,183 @@
+"""Collects what is known about a run for its model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from netloom import runs
+from netloom.core.text import duration, number, plain, size
+from netloom.document.training_settings import describe_field
+from netloom.export.formats.svg import draw
+from netloom.export.model_card.card import ModelCard, Score, Statement, Table
+from netloom.runs.resources import energy
+from netloom.runs.slices import Slice, slices
+from netloom.store import StoreError
+from netloom.store.run_summary import RunSummary
+from netloom.tasks import metric
+from netloom.tasks.setting_titles import choice_titles
+from netloom.validation import analyse
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+    from netloom.store import Run, RunArtifacts, Store
+    from netloom.training import Evaluation
+
+MAX_CLASSES, MAX_SLICES = 50, 20
+# The settings of every training; others are listed if they differ from their default.
+ALWAYS = ("objective", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "schedule")
+SLICES_NOTE = (
+    "Rows of the test split by their values, the largest difference from the other rows first. A slice is marked as "
+    "worse if Fisher's exact test, corrected for the number of slices, gives p < 0.05."
+)
+
+
+def collect(store: Store, trained: TrainedRun) -> ModelCard:
+    """Return the model card of a run of the store.
+
+    Raises:
+        CheckpointError: the evaluated weights or the file of the evaluation are damaged.
+        StoreError: the run is not stored.
+    """
+    run = trained.run
+    if run is None:
+        raise StoreError("A model card needs a run that was saved; train with netloom train or save=True.")
+    artifacts, project, task = store.artifacts(run.id), trained.project, trained.objective.task
+    evaluation = runs.evaluation(store, run.id) or runs.evaluate(trained)
+    dataset = artifacts.data_card()
+    target = trained.data.schema.target
+    return ModelCard(
+        name=plain(project.name) or "A network",
+        summary=f"{task.summary}: {plain(target.name)}." if target.name else f"{task.summary}.",
+        task=task.name,
+        task_title=task.title,
+        statement=Statement.from_json(artifacts.card_statement()),
+        dataset=plain(str(dataset.get("name", project.data.dataset))),
+        dataset_id=plain(project.data.dataset),
+        split=evaluation.split,
+        scores=tuple(_scores(evaluation)),
+        reference=evaluation.reference.title if evaluation.reference else "",
+        caveats=tuple(plain(caveat.message) for caveat in evaluation.caveats),
+        tables=tuple(table for table in (_classes(evaluation), _slices(slices(trained))) if table.rows),
+        data=tuple(_data(dataset, trained)),
+        findings=tuple(plain(str(finding)) for finding in dataset.get("findings") or ()),
+        architecture=tuple(_architecture(trained)),
+        training=tuple(_training(trained, run)),
+        environment=tuple(_environment(artifacts)),
+        drawing=draw(project),
+        warnings=tuple(plain(warning["message"]) for warning in run.summary.get("warnings", [])),
+    )
+
+
+def _scores(evaluation: Evaluation) -> Iterator[Score]:
+    reference = evaluation.reference.metrics if evaluation.reference else {}
+    for name, value in evaluation.metrics.items():
+        described, interval = metric(name), evaluation.intervals.get(name)
+        yield Score(
+            name,
+            described.title,
+            value,
+            described.written(value),
+            f"{described.written(interval[0])} to {described.written(interval[1])}" if interval else "",
+            described.written(reference[name]) if name in reference else "",
+        )
+
+
+def _classes(evaluation: Evaluation) -> Table:
+    """Return the scores of each class or part, with the interval of its recall where rows are counted."""
+    from netloom.training.uncertainty import wilson
+
+    report = evaluation.report or []
+    if not report:
+        return Table("", (), ())
+    counted = all("recall" in row and "examples" in row for row in report)
+    rows = []
+    for row in report[:MAX_CLASSES]:
+        cells = [_cell(value) for value in row.values()]
+        if counted:
+            low, high = wilson(float(row["recall"] or 0), int(row["examples"] or 0)) if row["examples"] else (0.0, 1.0)
+            cells.append(f"{low:.1%} to {high:.1%}")
+        rows.append(tuple(cells))
+    header = [name.replace("_", " ").capitalize() for name in report[0]] + ["Recall, 95% CI"] * counted
+    more = len(report) - MAX_CLASSES
+    return Table("Scores by class", tuple(header), tuple(rows), f"and {more:,} more" if more > 0 else "")
+
+
+def _slices(parts: list[Slice]) -> Table:
+    rows = []
+    for part in parts[:MAX_SLICES]:
+        described = metric(part.metric)
+        interval = " to ".join(described.written(bound) for bound in part.interval) if part.interval else ""
+        rows.append(
+            (
+                plain(f"{part.field}: {part.value}"),
+                f"{part.rows:,}",
+                described.written(part.score),
+                interval,
+                described.written(part.rest),
+                "worse" if part.is_worse else "",
+            )
+        )
+    title = metric(parts[0].metric).title if parts else ""
+    header = ("Slice", "Rows", title, "95% CI", "Other rows", "Verdict")
+    return Table("Scores by slice", header, tuple(rows), SLICES_NOTE)
+
+
+def _data(dataset: Mapping[str, Any], trained: TrainedRun) -> Iterator[tuple[str, str]]:
+    data = trained.data
+    yield "Rows", f"{data.schema.rows:,}"
+    yield "Split", ", ".join(f"{len(rows):,} {name}" for name, rows in data.split.items())
+    yield (
+        "Input",
+        "; ".join(
+            f"{plain(field.name)} ({field.kind}, {' × '.join(map(str, field.shape))})"
+            for field in data.schema.inputs
+            if field.name in trained.fields
+        ),
+    )
+    if data.schema.target.name:
+        yield "Target", f"{plain(data.schema.target.name)} ({data.schema.target.kind.replace('_', ' ')})"
+    if dataset.get("source"):
+        yield "Source", plain(str(dataset["source"]))
+    yield "Fingerprint (SHA-256)", data.fingerprint
+
+
+def _architecture(trained: TrainedRun) -> Iterator[tuple[str, str]]:
+    totals = analyse(trained.project).context.totals
+    yield "Layers", f"{totals.layers:,}"
+    yield "Parameters", f"{totals.parameters:,} ({totals.trainable:,} trainable)"
+    yield "FLOPs per example", number(totals.flops)
+    yield "Size of the weights in float32", size(4 * totals.parameters)
+
+
+def _training(trained: TrainedRun, run: Run) -> Iterator[tuple[str, str]]:
+    training = trained.project.training
+    changed = training.model_dump(exclude_defaults=True)
+    for name in dict.fromkeys((*ALWAYS, *changed)):
+        described = describe_field(name)
+        if described.title:
+            value = getattr(training, name)
+            text = _cell(value)
+            yield described.title, choice_titles(name).get(text, text)
+    yield from _effort(run.summary, run)
+
+
+def _effort(summary: RunSummary, run: Run) -> Iterator[tuple[str, str]]:
+    if run.started_at and run.ended_at:
+        yield "Duration", duration((run.ended_at - run.started_at).total_seconds())
+    if sentence := energy.sentence(summary):
+        yield "Energy", sentence
+
+
+def _environment(artifacts: RunArtifacts) -> Iterator[tuple[str, str]]:
+    yield "Run", artifacts.run_id
+    for name, value in artifacts.environment().items():
+        yield name.replace("_", " ").capitalize(), plain(str(value))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    return f"{value:,}" if isinstance(value, int) else plain(str(value if value is not None else ""))

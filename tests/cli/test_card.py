@@ -1,0 +1,98 @@
+"""`netloom card`: the model card of a run as Markdown, HTML and JSON."""
+
+from __future__ import annotations
+
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from tests.cli.conftest import Console, Trained
+
+HOSTILE = "<script>alert(1)</script> [click](https://evil.example) | `x` $y$ ---\n# Heading\n- item\n12. first"
+
+
+@pytest.fixture
+def copy(trained: Trained, tmp_path: Path) -> Trained:
+    """A copy of the data folder, because a statement is stored with the run."""
+    shutil.copytree(trained.home, tmp_path / "copy")
+    return Trained(tmp_path / "copy", trained.document, trained.answer)
+
+
+def test_hugging_face_reads_the_metrics_of_the_evaluation(console: Console, copy: Trained, tmp_path: Path) -> None:
+    expected = console("evaluate", "last", "--home", copy.home, "--json").value["metrics"]
+    path = tmp_path / "card.md"
+    answer = console("card", "last", "--home", copy.home, "--to", path, "--license", "mit")
+    assert answer.code == 0, answer.err
+    card = ModelCard(path.read_text())
+    assert card.data.license == "mit"
+    results = card.data.eval_results
+    assert results is not None
+    assert {result.metric_type: result.metric_value for result in results} == expected
+    assert {result.dataset_split for result in results} == {"test"}
+
+
+def test_statement_is_stored_with_the_run(console: Console, copy: Trained) -> None:
+    arguments = ("card", "last", "--home", copy.home)
+    assert console(*arguments, "--intended-use", "Reading digits", "--authors", "A class").code == 0
+    assert console(*arguments, "--authors", "Two classes").code == 0
+    statement = console(*arguments, "--json").value["statement"]
+    assert (statement["intended_use"], statement["authors"]) == ("Reading digits", "Two classes")
+
+
+def test_texts_are_never_markup(console: Console, copy: Trained, tmp_path: Path) -> None:
+    import markdown
+
+    page, text = tmp_path / "card.html", tmp_path / "card.md"
+    for path in (page, text):
+        answer = console("card", "last", "--home", copy.home, "--to", path, "--limitations", HOSTILE)
+        assert answer.code == 0, answer.err
+    content = text.read_text().partition("\n---\n")[2]
+    rendered = markdown.markdown(content, extensions=["tables"])
+    for source in (page.read_text(), rendered):
+        tags = _tags(source)
+        assert not {"script", "a", "img", "iframe"} & set(tags)
+        assert "evil.example" in source
+    assert tags.count("h1") == 1
+    assert "ol" not in tags
+
+
+def test_scores_of_classes_have_intervals(console: Console, copy: Trained) -> None:
+    card = console("card", "last", "--home", copy.home, "--json").value
+    (classes,) = [table for table in card["tables"] if table["title"] == "Scores by class"]
+    assert len(classes["rows"]) == 10
+    for row in classes["rows"]:
+        recall = float(row[classes["header"].index("Recall")])
+        low, high = (float(bound.rstrip("%")) / 100 for bound in row[-1].split(" to "))
+        assert low <= recall + 5e-4
+        assert high >= recall - 5e-4
+        assert high > low
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--to", "card.txt"), "must end in .md or .html"), (("--authors", "x" * 5_000), "at most 4,000")],
+)
+def test_invalid_arguments_are_refused(
+    console: Console, copy: Trained, arguments: tuple[str, str], message: str
+) -> None:
+    answer = console("card", "last", "--home", copy.home, *arguments)
+    assert answer.code in (1, 2)
+    assert message in answer.err
+
+
+def _tags(source: str) -> list[str]:
+    class Collector(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tags: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.tags.append(tag)
+            assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
+
+    collector = Collector()
+    collector.feed(source)
+    return collector.tags
