@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,12 @@ def test_hugging_face_reads_the_metrics_of_the_evaluation(console: Console, copy
     answer = console("card", "last", "--home", copy.home, "--to", path, "--license", "mit")
     assert answer.code == 0, answer.err
     card = ModelCard(path.read_text())
-    assert card.data.license == "mit"
-    results = card.data.eval_results
-    assert results is not None
-    assert {result.metric_type: result.metric_value for result in results} == expected
-    assert {result.dataset_split for result in results} == {"test"}
+    metadata = card.data.to_dict()
+    assert metadata["license"] == "mit"
+    (model,) = metadata["model-index"]
+    (result,) = model["results"]
+    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == expected
+    assert result["dataset"]["split"] == "test"
 
 
 def test_statement_is_stored_with_the_run(console: Console, copy: Trained) -> None:
@@ -43,8 +45,7 @@ def test_statement_is_stored_with_the_run(console: Console, copy: Trained) -> No
 
 
 def test_texts_are_never_markup(console: Console, copy: Trained, tmp_path: Path) -> None:
-    import markdown
-
+    markdown = import_module("markdown")  # without types
     page, text = tmp_path / "card.html", tmp_path / "card.md"
     for path in (page, text):
         answer = console("card", "last", "--home", copy.home, "--to", path, "--limitations", HOSTILE)
