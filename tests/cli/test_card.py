@@ -28,12 +28,10 @@ def test_hugging_face_reads_the_metrics_of_the_evaluation(console: Console, copy
     answer = console("card", "last", "--home", copy.home, "--to", path, "--license", "mit")
     assert answer.code == 0, answer.err
     card = ModelCard(path.read_text())
-    metadata = card.data.to_dict()
+    metadata = vars(card.data)
     assert metadata["license"] == "mit"
-    (model,) = metadata["model-index"]
-    (result,) = model["results"]
-    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == expected
-    assert result["dataset"]["split"] == "test"
+    assert {result.metric_type: result.metric_value for result in metadata["eval_results"]} == expected
+    assert {result.dataset_split for result in metadata["eval_results"]} == {"test"}
 
 
 def test_statement_is_stored_with_the_run(console: Console, copy: Trained) -> None:
