@@ -1,0 +1,195 @@
+"""A dialogue: applies a policy to understood messages, turn by turn.
+
+The state is plain data, so that a server can store a session, and a page can show it. Filled slots are carried over:
+one that was filled for an earlier intent fills a slot of the same name, and a message without a clear intent that has
+an entity of the last intent ("and tomorrow?") continues that intent.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from netloom.chat.policy import PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable
+from netloom.chat.understanding import Understanding
+
+Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of_scope", "hand_over"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An answer of the bot: `event` says what it does, `intent` is the accepted intent, "" if there is none.
+
+    `slots` are all filled slots after the turn.
+    """
+
+    message: str
+    response: str
+    event: Event
+    intent: str
+    confidence: float
+    slots: dict[str, str]
+
+
+@dataclass
+class State:
+    """The state of a dialogue between two turns.
+
+    `waiting` is what the last turn asked for: the value of `slot`, a choice between the intents in `offered`, whether
+    the one in `offered` is meant, or nothing.
+    """
+
+    intent: str = ""
+    slots: dict[str, str] = field(default_factory=dict)
+    waiting: Literal["", "slot", "choice", "confirmation"] = ""
+    slot: str = ""
+    offered: tuple[str, ...] = ()
+    failures: int = 0
+    handed_over: bool = False
+    answered: dict[str, int] = field(default_factory=dict)
+
+
+class Dialogue:
+    """A dialogue with its turns. `state` can be saved with `as_json` and given to another dialogue."""
+
+    def __init__(self, policy: Policy, state: State | None = None) -> None:
+        self.policy, self.state = policy, state or State()
+        self.turns: list[Turn] = []
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self.state)
+
+    def respond(self, understanding: Understanding) -> Turn:
+        """Return the answer to a message, and move on."""
+        intent, event = self._decide(understanding)
+        turn = self._follow(intent, understanding) if event is None else self._fail(event, understanding)
+        self.turns.append(turn)
+        return turn
+
+    def _decide(self, understanding: Understanding) -> tuple[str, Event | None]:
+        """Return the intent of a message, or the event without one."""
+        state, fallback = self.state, self.policy.fallback
+        if state.waiting in ("choice", "confirmation"):
+            chosen = self._chosen(understanding.message)
+            if chosen is not None:
+                return chosen, None if chosen else "rephrase"
+        top, confidence = self._meant(understanding.intent), understanding.confidence
+        is_known = top in self.policy.intents
+        is_clear = is_known and confidence >= fallback.confidence
+        if state.intent and (state.waiting == "slot" or not is_clear) and self._continues(understanding, is_clear):
+            return state.intent, None
+        if understanding.intent in fallback.out_of_scope and confidence >= fallback.confidence:
+            return "", "out_of_scope"
+        candidates = [(name, share) for name, share in understanding.ranking if name in self.policy.intents]
+        shares = [share for _, share in candidates]
+        if len(shares) > 1 and shares[0] - shares[1] < fallback.ambiguity and shares[0] >= fallback.confirm_from:
+            state.offered = (candidates[0][0], candidates[1][0])
+            return "", "ask_which"
+        if is_clear:
+            return top, None
+        if is_known and confidence >= fallback.confirm_from:
+            state.offered = (top,)
+            return "", "confirm"
+        return "", "rephrase"
+
+    def _meant(self, intent: str) -> str:
+        """Return the intent that this one means after the last one."""
+        last = self.policy.intents.get(self.state.intent)
+        return last.follow_ups.get(intent, intent) if last else intent
+
+    def _continues(self, understanding: Understanding, is_clear: bool) -> bool:
+        """Return whether a message gives the last intent a value, rather than starting another intent."""
+        slots = self.policy.intents[self.state.intent].slots
+        kinds = {kind for slot in slots for kind in slot.entities}
+        has_value = any(entity.kind in kinds for entity in understanding.entities)
+        if self.state.waiting != "slot":
+            return has_value
+        asked = next((slot for slot in slots if slot.name == self.state.slot), None)
+        # The answer to a question without kinds can be anything, unless the message clearly has another intent.
+        takes_any = asked is not None and not asked.entities
+        other = is_clear and self._meant(understanding.intent) != self.state.intent
+        return (has_value or takes_any) and not other
+
+    def _chosen(self, message: str) -> str | None:
+        """Return the offered intent that a message chooses, "" if it rejects them, None if it says something else."""
+        words, offered = _words(message), self.state.offered
+        for place, name in enumerate(offered, 1):
+            if _words(readable(name)) == words or (len(offered) > 1 and words == [str(place)]):
+                return name
+        first = words[:1]
+        if len(offered) == 1 and any(_words(text)[:1] == first for text in self.policy.fallback.yes):
+            return offered[0]
+        return "" if any(_words(text)[:1] == first for text in self.policy.fallback.no) else None
+
+    def _follow(self, intent: str, understanding: Understanding) -> Turn:
+        """Fill the slots of an intent, and answer, or ask for the first slot that is missing."""
+        state, policy = self.state, self.policy.intents[intent]
+        answered_slot = state.slot if state.waiting == "slot" and state.intent == intent else ""
+        state.intent, state.waiting, state.offered, state.failures = intent, "", (), 0
+        self._fill(policy, understanding, answered_slot)
+        missing = next((slot for slot in policy.slots if slot.required and slot.name not in state.slots), None)
+        if missing is not None:
+            state.waiting, state.slot = "slot", missing.name
+            return self._turn(understanding, missing.question, "ask_slot", intent)
+        state.slot = ""
+        response = self._response(intent, policy)
+        if policy.hand_over:
+            state.handed_over = True
+            return self._turn(understanding, response, "hand_over", intent)
+        return self._turn(understanding, response, "reply", intent)
+
+    def _fill(self, policy: IntentPolicy, understanding: Understanding, answered_slot: str) -> None:
+        remaining = list(understanding.entities)
+        # The slot that was asked for comes first: two slots can take the same kind, such as two cities.
+        for slot in sorted(policy.slots, key=lambda slot: slot.name != answered_slot):
+            entity = next((entity for entity in remaining if entity.kind in slot.entities), None)
+            if entity is not None and (slot.name == answered_slot or not _shares_kind(slot, policy, self.state)):
+                self.state.slots[slot.name] = entity.text
+                remaining.remove(entity)
+            elif slot.name == answered_slot and not slot.entities:
+                self.state.slots[slot.name] = understanding.message.strip()
+
+    def _response(self, intent: str, policy: IntentPolicy) -> str:
+        used = {text: set(PLACEHOLDER.findall(text)) for text in policy.responses}
+        usable = [text for text in policy.responses if used[text] <= self.state.slots.keys()]
+        if not usable:
+            return self.policy.fallback.rephrase
+        # Those that mention the most slots take turns.
+        most = max(len(used[text]) for text in usable)
+        responses = [text for text in usable if len(used[text]) == most]
+        count = self.state.answered.get(intent, 0)
+        self.state.answered[intent] = count + 1
+        return filled(responses[count % len(responses)], self.state.slots)
+
+    def _fail(self, event: Event, understanding: Understanding) -> Turn:
+        """Ask again, or hand over after too many failures."""
+        state, fallback = self.state, self.policy.fallback
+        state.failures += 1
+        if state.failures > fallback.max_failures:
+            state.failures, state.waiting, state.handed_over = 0, "", True
+            return self._turn(understanding, fallback.handed_over, "hand_over", "")
+        state.waiting = {"ask_which": "choice", "confirm": "confirmation"}.get(event, "")  # type: ignore[assignment]
+        return self._turn(understanding, _question(event, fallback, state.offered), event, "")
+
+    def _turn(self, understanding: Understanding, response: str, event: Event, intent: str) -> Turn:
+        return Turn(understanding.message, response, event, intent, understanding.confidence, dict(self.state.slots))
+
+
+def _question(event: Event, fallback: Fallback, offered: tuple[str, ...]) -> str:
+    names = [readable(name) for name in offered]
+    if event == "ask_which":
+        return filled(fallback.choose, {"first": names[0], "second": names[1]})
+    if event == "confirm":
+        return filled(fallback.confirm, {"intent": names[0]})
+    return fallback.outside if event == "out_of_scope" else fallback.rephrase
+
+
+def _shares_kind(slot: Slot, policy: IntentPolicy, state: State) -> bool:
+    """Return whether an earlier slot that takes the same kinds is still empty, and is filled first."""
+    before = policy.slots[: policy.slots.index(slot)]
+    return any(set(other.entities) & set(slot.entities) and other.name not in state.slots for other in before)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())

@@ -1,0 +1,164 @@
+"""Regression tests of a chatbot: dialogues with the expected intent and response of each turn.
+
+A script is a CSV file with the columns `dialogue`, `message`, `intent` and optionally `response`, `event` and `slots`
+(such as `date=tomorrow; city=Rome`), or the same as a JSON list. Turns with one value of `dialogue` are one dialogue,
+in order. An expectation that is empty is not tested; the intent `-` expects that no intent is accepted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from netloom.chat.dialogue import Dialogue, Turn
+from netloom.chat.policy import Policy
+from netloom.chat.understanding import Understanding
+from netloom.core.errors import UsageError
+
+COLUMNS = ("dialogue", "message", "intent", "response", "event", "slots")
+NO_INTENT = "-"
+MAX_TURNS = 100_000
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A message, and what is expected of the answer; "" is not tested."""
+
+    message: str
+    intent: str = ""
+    response: str = ""
+    event: str = ""
+    slots: tuple[tuple[str, str], ...] = ()
+
+    def failures(self, turn: Turn) -> Iterator[str]:
+        """Yield what differs from the expectation."""
+        actual = turn.intent or NO_INTENT
+        if self.intent and self.intent != actual:
+            yield f"intent {actual}, expected {self.intent}"
+        if self.event and self.event != turn.event:
+            yield f"event {turn.event}, expected {self.event}"
+        if self.response and self.response != turn.response:
+            yield f"response {turn.response!r}, expected {self.response!r}"
+        for name, value in self.slots:
+            if turn.slots.get(name, "") != value:
+                yield f"slot {name} is {turn.slots.get(name, '')!r}, expected {value!r}"
+
+
+@dataclass(frozen=True)
+class Script:
+    """One dialogue of a test."""
+
+    name: str
+    turns: tuple[Expected, ...]
+
+
+@dataclass(frozen=True)
+class ScriptResult:
+    """A dialogue that was played: each turn with what differs from the expectation."""
+
+    name: str
+    turns: tuple[tuple[Turn, tuple[str, ...]], ...]
+
+    @property
+    def passed(self) -> bool:
+        return not any(failures for _, failures in self.turns)
+
+
+def read_scripts(content: bytes, name: str) -> list[Script]:
+    """Return the dialogues of a CSV or JSON file.
+
+    Raises:
+        UsageError: it cannot be read; the message names the row and the column.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{name[:80]} is not UTF-8; save it as UTF-8.") from None
+    rows = _json_rows(text, name) if text.lstrip()[:1] in ("[", "{") else _csv_rows(text, name)
+    if not rows or len(rows) > MAX_TURNS:
+        raise UsageError(f"{name[:80]} has {len(rows):,} turns; a test has 1 to {MAX_TURNS:,}.")
+    turns = [_turn(row, number, name) for number, row in enumerate(rows, 1)]
+    return [
+        Script(dialogue, tuple(turn for _, turn in group))
+        for dialogue, group in groupby(turns, key=lambda turn: turn[0])
+    ]
+
+
+def run_script(
+    script: Script, policy: Policy, understand: Callable[[Sequence[str]], Sequence[Understanding]]
+) -> ScriptResult:
+    """Play a dialogue from the beginning, and compare each turn."""
+    dialogue = Dialogue(policy)
+    turns = [dialogue.respond(understood) for understood in understand([turn.message for turn in script.turns])]
+    return ScriptResult(
+        script.name,
+        tuple((turn, tuple(expected.failures(turn))) for turn, expected in zip(turns, script.turns, strict=True)),
+    )
+
+
+def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
+    reader = csv.DictReader(io.StringIO(text))
+    columns = [column.strip() for column in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    for needed in ("message", "intent"):
+        if needed not in columns:
+            raise UsageError(
+                f"{name[:80]} has no column {needed!r}; its columns are {', '.join(columns)[:200]}. A test has the "
+                f"columns {', '.join(COLUMNS)}, and only message and intent are needed."
+            )
+    return list(reader)
+
+
+def _json_rows(text: str, name: str) -> list[dict[str, Any]]:
+    from netloom.core.text import no_json
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name[:80]} is not valid JSON: {no_json(error)}.") from None
+    rows = value if isinstance(value, list) else [value]
+    if not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"{name[:80]} must be a list of turns, each an object with the keys {', '.join(COLUMNS)}.")
+    return rows
+
+
+def _turn(row: Mapping[Any, Any], number: int, name: str) -> tuple[str, Expected]:
+    unknown = [str(key) for key in row if key not in COLUMNS]
+    if unknown:
+        raise UsageError(
+            f"Row {number} of {name[:80]} has an unknown column {unknown[0][:40]!r}; choose from {', '.join(COLUMNS)}."
+        )
+    message = _text(row, "message", number, name)
+    if not message.strip():
+        raise UsageError(f"Row {number} of {name[:80]} has no message.")
+    expected = Expected(
+        message,
+        *(_text(row, column, number, name).strip() for column in ("intent", "response", "event")),
+        slots=tuple(_slots(row.get("slots") or "", number, name)),
+    )
+    return _text(row, "dialogue", number, name).strip() or f"row {number}", expected
+
+
+def _text(row: Mapping[Any, Any], column: str, number: int, name: str) -> str:
+    value = row.get(column)
+    if value is None:
+        return ""
+    if not isinstance(value, (str, int)):
+        raise UsageError(f"{column} in row {number} of {name[:80]} must be a text, received {type(value).__name__}.")
+    return str(value)
+
+
+def _slots(value: Any, number: int, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        yield from ((str(slot), str(text)) for slot, text in value.items())
+        return
+    for part in filter(str.strip, str(value).split(";")):
+        slot, equals, text = part.partition("=")
+        if not equals:
+            raise UsageError(f"slots in row {number} of {name[:80]} are written date=tomorrow; received {part[:40]!r}.")
+        yield slot.strip(), text.strip()

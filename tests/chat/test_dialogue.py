@@ -1,0 +1,205 @@
+"""Dialogues: slots, context, ambiguity, the two stages of the fallback, and the hand-over to a person."""
+
+from __future__ import annotations
+
+import pytest
+
+from netloom.chat import Dialogue, Entity, Policy, PolicyError, Turn, Understanding, default_policy, dumps, loads
+from netloom.chat.dialogue import State
+from netloom.chat.policy import Fallback, IntentPolicy, Slot
+
+POLICY = Policy(
+    intents={
+        "book": IntentPolicy(
+            responses=("Booked a table in {city} on {date}.", "A table in {city} on {date} is booked."),
+            slots=(
+                Slot(name="city", question="In which city?", entities=("place",)),
+                Slot(name="date", question="On which day?", entities=("day",)),
+            ),
+            follow_ups={"affirm": "confirm_booking"},
+        ),
+        "confirm_booking": IntentPolicy(responses=("See you.", "See you in {city}.")),
+        "affirm": IntentPolicy(responses=("Good.",)),
+        "weather": IntentPolicy(
+            responses=("The weather is fine.", "It is fine in {city} on {date}."),
+            slots=(
+                Slot(name="city", entities=("place",), required=False),
+                Slot(name="date", entities=("day",), required=False),
+            ),
+        ),
+        "travel": IntentPolicy(
+            responses=("From {start} to {end}.",),
+            slots=(
+                Slot(name="start", question="From where?", entities=("place",)),
+                Slot(name="end", question="Where to?", entities=("place",)),
+            ),
+        ),
+        "complain": IntentPolicy(responses=("I am sorry. A person will help you.",), hand_over=True),
+        "note": IntentPolicy(responses=("Noted: {text}",), slots=(Slot(name="text", question="What shall I note?"),)),
+    },
+    fallback=Fallback(out_of_scope=("other",)),
+)
+
+
+def understood(
+    message: str, intent: str = "weather", confidence: float = 0.9, second: str = "affirm", **entities: str
+) -> Understanding:
+    """A message as a run would understand it; entities by kind, several texts separated by |."""
+    rest = (1 - confidence) if confidence >= 0.5 else confidence - 0.15
+    found = [
+        Entity(kind, text, place, place)
+        for kind, texts in entities.items()
+        for place, text in enumerate(texts.split("|"))
+    ]
+    return Understanding(message, ((intent, confidence), (second, rest)), (), tuple(found))
+
+
+def played(*messages: Understanding) -> list[Turn]:
+    dialogue = Dialogue(POLICY)
+    return [dialogue.respond(message) for message in messages]
+
+
+def test_required_slots_are_asked_for_in_order() -> None:
+    turns = played(
+        understood("a table please", "book"),
+        understood("Rome", "weather", 0.2, place="Rome"),
+        understood("friday", "weather", 0.2, day="friday"),
+    )
+    assert [turn.event for turn in turns] == ["ask_slot", "ask_slot", "reply"]
+    assert [turn.response for turn in turns] == [
+        "In which city?",
+        "On which day?",
+        "Booked a table in Rome on friday.",
+    ]
+    assert {turn.intent for turn in turns} == {"book"}
+
+
+def test_filled_slots_are_carried_over_to_other_intents() -> None:
+    turns = played(understood("table in Rome on friday", "book", place="Rome", day="friday"), understood("weather?"))
+    assert turns[1].response == "It is fine in Rome on friday."
+
+
+def test_a_value_without_a_clear_intent_continues_the_last_one() -> None:
+    turns = played(
+        understood("weather in Rome today", place="Rome", day="today"),
+        understood("and tomorrow?", "book", 0.4, day="tomorrow"),
+    )
+    assert (turns[1].intent, turns[1].response) == ("weather", "It is fine in Rome on tomorrow.")
+
+
+def test_a_clear_intent_ends_a_question() -> None:
+    turns = played(understood("a table please", "book"), understood("I want to complain", "complain"))
+    assert (turns[1].intent, turns[1].event) == ("complain", "hand_over")
+
+
+def test_two_slots_of_one_kind_are_filled_one_after_the_other() -> None:
+    assert played(understood("from Rome to Paris", "travel", place="Rome|Paris"))[0].response == "From Rome to Paris."
+    turns = played(understood("from Rome", "travel", place="Rome"), understood("Paris", "book", 0.3, place="Paris"))
+    assert [turn.response for turn in turns] == ["Where to?", "From Rome to Paris."]
+
+
+def test_a_slot_without_kinds_takes_the_whole_answer() -> None:
+    turns = played(understood("take a note", "note"), understood(" buy milk ", "weather", 0.2))
+    assert turns[1].response == "Noted: buy milk"
+
+
+def test_follow_up_means_another_intent_only_after_its_intent() -> None:
+    turns = played(
+        understood("yes", "affirm"),
+        understood("table in Rome on friday", "book", place="Rome", day="friday"),
+        understood("yes", "affirm"),
+    )
+    assert [turn.intent for turn in turns] == ["affirm", "book", "confirm_booking"]
+    assert turns[2].response == "See you in Rome."
+
+
+@pytest.mark.parametrize(("answer", "intent"), [("weather", "weather"), ("2", "book"), ("Book", "book")])
+def test_close_intents_are_offered_as_a_choice(answer: str, intent: str) -> None:
+    close = Understanding("rome?", (("weather", 0.46), ("book", 0.44), ("affirm", 0.1)))
+    turns = played(close, understood(answer, "affirm", 0.2))
+    assert (turns[0].event, turns[0].response) == ("ask_which", "Which do you mean: weather or book?")
+    assert turns[1].intent == intent
+
+
+@pytest.mark.parametrize(("answer", "event"), [("Yes, please", "reply"), ("no", "rephrase")])
+def test_uncertain_intent_is_confirmed_first(answer: str, event: str) -> None:
+    turns = played(understood("sky?", "weather", 0.45), understood(answer, "book", 0.1))
+    assert (turns[0].event, turns[0].response) == ("confirm", "Do you mean: weather?")
+    assert turns[1].event == event
+
+
+def test_a_person_takes_over_after_too_many_failures() -> None:
+    turns = played(*(understood("hm", "weather", 0.2) for _ in range(3)))
+    assert [turn.event for turn in turns] == ["rephrase", "rephrase", "hand_over"]
+    assert turns[2].response == POLICY.fallback.handed_over
+
+
+def test_a_success_resets_the_count_of_failures() -> None:
+    bad, good = understood("hm", "weather", 0.2), understood("weather?")
+    assert [turn.event for turn in played(bad, bad, good, bad, bad)][3:] == ["rephrase", "rephrase"]
+
+
+def test_out_of_scope_is_never_accepted() -> None:
+    turns = played(understood("write a poem", "other", 0.95))
+    assert (turns[0].event, turns[0].intent) == ("out_of_scope", "")
+
+
+def test_responses_take_turns() -> None:
+    message = understood("table in Rome on friday", "book", place="Rome", day="friday")
+    first, second, third = (turn.response for turn in played(message, message, message))
+    assert first == third != second
+
+
+def test_dialogue_continues_from_its_saved_state() -> None:
+    messages = [
+        understood("a table please", "book"),
+        understood("Rome", "weather", 0.2, place="Rome"),
+        understood("friday", "weather", 0.2, day="friday"),
+    ]
+    whole, state = played(*messages), State()
+    for message, expected in zip(messages, whole, strict=True):
+        dialogue = Dialogue(POLICY, state)
+        assert dialogue.respond(message) == expected
+        state = State(**dialogue.as_json())
+
+
+def test_slot_text_is_not_read_as_a_template() -> None:
+    turn = played(understood("in {date}", "weather", place="{date}{0.__class__}", day="today"))[0]
+    assert turn.response == "It is fine in {date}{0.__class__} on today."
+
+
+def test_policy_survives_a_round_trip() -> None:
+    assert loads(dumps(POLICY)) == POLICY
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("{", "policy: "),
+        ('{"intents": {"a": {"responses": "x"}}}', "intents.a.responses: "),
+        ('{"intents": {}, "fallback": {"confidence": 2}}', "fallback.confidence: "),
+        ('{"intents": {}, "secret": 1}', "secret: "),
+    ],
+)
+def test_invalid_policy_names_the_place(text: str, place: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        loads(text)
+    assert str(error.value).startswith(place)
+
+
+def test_problems_of_a_policy_name_what_does_not_fit_the_run() -> None:
+    intents = [*POLICY.intents, "other"]
+    assert list(POLICY.problems(intents)) == []
+    (missing,) = POLICY.problems([*intents, "cancel"])
+    assert "'cancel'" in missing
+    assert any("intents.book" in problem for problem in POLICY.problems([name for name in intents if name != "book"]))
+    broken = POLICY.intents | {"affirm": IntentPolicy(responses=("On {dat}.",), follow_ups={"x": "affirm"})}
+    problems = list(Policy(intents=broken, fallback=POLICY.fallback).problems(intents))
+    assert any("'dat'" in problem for problem in problems)
+    assert any("'x'" in problem for problem in problems)
+
+
+def test_default_policy_fits_its_intents() -> None:
+    policy = default_policy(["a_b", "other"], ["day"], ["other"])
+    assert list(policy.problems(["a_b", "other"])) == []
+    assert Dialogue(policy).respond(understood("x", "a_b")).response == "You asked about: a b."

@@ -1,0 +1,92 @@
+"""`netloom chat`: a dialogue with a trained network, policies, and dialogues as tests."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Console, Trained, called
+
+SCRIPT = """dialogue,message,intent,slots
+alarm,wake me at seven tomorrow,set_alarm,time=seven
+alarm,and what about friday,set_alarm,
+"""
+
+
+@pytest.fixture(scope="module")
+def assistant(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The template of intents and entities, trained until it reads its own training texts."""
+    folder = tmp_path_factory.mktemp("chat")
+    home, document = folder / "home", folder / "commands.json"
+    assert called("--home", home, "templates", "--write", "commands_joint", document).code == 0
+    answer = called("train", document, "--epochs", 3, "--seed", 0, "--device", "cpu", "--home", home, "--json")
+    assert answer.code == 0, answer.err
+    return Trained(home, document, answer)
+
+
+def test_lines_of_standard_input_are_one_dialogue(
+    console: Console, assistant: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("wake me at seven tomorrow\n\nand what about friday\n"))
+    answer = console("chat", "last", "--home", assistant.home)
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert len(lines) == 4
+    assert lines[0] == "You asked about: set alarm."
+    assert "time: seven" in lines[1]
+    assert "time: seven" in lines[3]  # carried over
+
+
+def test_written_policy_is_read_again(console: Console, assistant: Trained, tmp_path: Path) -> None:
+    path, script = tmp_path / "policy.json", tmp_path / "script.csv"
+    assert console("chat", "last", "--write-policy", path, "--home", assistant.home).code == 0
+    policy = json.loads(path.read_text())
+    policy["intents"]["set_alarm"]["responses"] = ["Alarm.", "At {time}."]
+    path.write_text(json.dumps(policy))
+    script.write_text(SCRIPT)
+    answer = console("chat", "last", "--policy", path, "--test", script, "--home", assistant.home, "--json")
+    assert answer.code == 0, answer.out
+    (result,) = answer.value
+    assert result["turns"][0][0]["response"] == "At seven."
+
+
+def test_differences_of_a_test_are_listed(console: Console, assistant: Trained, tmp_path: Path) -> None:
+    script = tmp_path / "script.csv"
+    script.write_text(SCRIPT.replace("set_alarm,time=seven", "play_music,time=nine"))
+    answer = console("chat", "last", "--test", script, "--home", assistant.home)
+    assert answer.code == 1
+    first, second, summary = answer.out.splitlines()
+    assert first == "alarm, turn 1: 'wake me at seven tomorrow': intent set_alarm, expected play_music"
+    assert "slot time is 'seven', expected 'nine'" in second
+    assert summary == "0 of 1 dialogues passed."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,intent\nhello,greet\n", "no column 'message'"),
+        ("message,intent,mood\nhello,greet,good\n", "unknown column 'mood'"),
+        ("message,intent\n,greet\n", "Row 1 of"),
+        ('[{"message": ["a"], "intent": "b"}]', "message in row 1"),
+        ("[1]", "list of turns"),
+        ("message,intent,slots\nhello,greet,date\n", "date=tomorrow"),
+        ("", "no column 'message'"),
+    ],
+)
+def test_invalid_tests_are_refused(
+    console: Console, assistant: Trained, tmp_path: Path, content: str, message: str
+) -> None:
+    script = tmp_path / "script.csv"
+    script.write_text(content)
+    answer = console("chat", "last", "--test", script, "--home", assistant.home)
+    assert answer.code == 2
+    assert message in answer.err
+
+
+def test_runs_without_texts_are_refused(console: Console, trained: Trained) -> None:
+    answer = console("chat", "last", "--home", trained.home)
+    assert answer.code == 1
+    assert "reads a text" in answer.err
