@@ -136,11 +136,8 @@ def _turn(row: Mapping[Any, Any], number: int, name: str) -> tuple[str, Expected
     message = _text(row, "message", number, name)
     if not message.strip():
         raise UsageError(f"Row {number} of {name[:80]} has no message.")
-    expected = Expected(
-        message,
-        *(_text(row, column, number, name).strip() for column in ("intent", "response", "event")),
-        slots=tuple(_slots(row.get("slots") or "", number, name)),
-    )
+    intent, response, event = (_text(row, column, number, name).strip() for column in ("intent", "response", "event"))
+    expected = Expected(message, intent, response, event, tuple(_slots(row.get("slots") or "", number, name)))
     return _text(row, "dialogue", number, name).strip() or f"row {number}", expected
 
 
