@@ -82,6 +82,18 @@ class ImageModality(Modality[TrainingImages]):
         color = lower_median(edges.transpose(0, 2, 1).reshape(-1, rows.shape[1]))[0]  # (C,) of (R · (2H + 2W), C)
         return np.broadcast_to(color[None, :, None, None], (1, *rows.shape[1:])).copy()
 
+    def summaries(self, encoder: FieldEncoder[Any], rows: np.ndarray, training: np.ndarray) -> dict[str, np.ndarray]:
+        pixels = rows.astype(np.float64)  # (R, C, H, W)
+        edges = [np.abs(np.diff(pixels, axis=axis)).mean((1, 2, 3)) for axis in (2, 3)]
+        names = {
+            "brightness": pixels.mean((1, 2, 3)),
+            "contrast": pixels.std((1, 2, 3)),
+            "sharpness": (edges[0] + edges[1]) / 2,
+        }
+        if pixels.shape[1] > 1:
+            names |= {f"channel {place + 1}": pixels[:, place].mean((1, 2)) for place in range(pixels.shape[1])}
+        return names
+
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
         """Return the pixel of each number in (C, H, W), so that the channels of a pixel belong together."""
         _, height, width = example.shape

@@ -109,6 +109,14 @@ class Modality(ABC, Generic[TrainingValuesT]):
         apart: np.ndarray = np.square(rows - other).reshape(len(rows), -1).mean(1)
         return apart
 
+    def summaries(self, encoder: FieldEncoder[Any], rows: np.ndarray, training: np.ndarray) -> dict[str, np.ndarray]:
+        """Return numbers (R,) by name that summarize encoded rows (R, …), to notice when such data changes.
+
+        `training` are encoded training rows.
+        """
+        flat = rows.reshape(len(rows), -1).astype(np.float64)
+        return {"mean": flat.mean(1), "spread": flat.std(1), "largest value": flat.max(1)}
+
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
         """Return the unit of each number of an encoded example, from 0, in its shape; -1 is padding.
 

@@ -14,7 +14,7 @@ from netloom.modalities.columns.text import BPE_VOCABULARY, LENGTH_LIMIT, VOCABU
 from netloom.modalities.encoding.cells import as_text
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import BytePairEncoder, LetterEncoder, TokenEncoder, WordEncoder
-from netloom.modalities.encoding.tokenization import PAD, PIECE, words
+from netloom.modalities.encoding.tokenization import PAD, PIECE, UNKNOWN, words
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
 
 UNKNOWN_TOKENS = ("", "�")  # padding, and tokens that training did not have
@@ -35,6 +35,18 @@ class TokenModality(Modality[Any]):
 
     def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.asarray((rows != other).reshape(len(rows), -1).mean(1))
+
+    def summaries(self, encoder: FieldEncoder[Any], rows: np.ndarray, training: np.ndarray) -> dict[str, np.ndarray]:
+        rows = rows.reshape(len(rows), -1)
+        is_token, size = rows != PAD, int(max(rows.max(), training.max())) + 1
+        counts = np.bincount(training[training != PAD].ravel(), minlength=size) + 1.0
+        familiarity = np.log(counts / counts.sum())
+        lengths = np.maximum(is_token.sum(1), 1)
+        return {
+            "length": is_token.sum(1).astype(np.float64),
+            "unknown tokens": (rows == UNKNOWN).sum(1) / lengths,
+            "mean log frequency of its tokens in training": (familiarity[rows] * is_token).sum(1) / lengths,
+        }
 
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
         is_token = example != PAD

@@ -1,0 +1,170 @@
+"""The drift of rows from the held-out rows of a run, quantity by quantity and as a whole.
+
+The reference are the validation and test rows, not the training rows: a network is more confident on rows that it was
+trained on, and a vocabulary knows all their words, so that new rows would seem to drift.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom import runs
+from netloom.core.errors import DataError
+from netloom.core.text import number, plain
+from netloom.drift.monitored import Quantity, columns, predictions, summaries
+from netloom.drift.multivariate import Separation, domain_classifier, mmd
+from netloom.drift.two_sample import Comparison, compare_categories, compare_numbers, holm
+from netloom.training.streaming import take
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+
+ALPHA = 0.05
+# Fewer rows give no evidence, and more are sampled.
+MIN_ROWS, MAX_ROWS = 30, 5_000
+# One-hot columns of a category in the domain classifier
+MAX_CATEGORIES = 20
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The drift of one quantity: what it was, what it is, and the evidence.
+
+    `p` is the p-value of `comparison` corrected by Holm's method for the number of tests.
+    """
+
+    name: str
+    before: str
+    now: str
+    rows: int
+    comparison: Comparison
+    p: float
+
+    @property
+    def is_drift(self) -> bool:
+        return self.p < ALPHA
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """The drift of `rows` current rows from `reference` held-out rows of the data of the run.
+
+    `separations` are tests of whole rows, with p-values that are corrected like those of the quantities.
+    """
+
+    reference: int
+    rows: int
+    quantities: tuple[Drift, ...]
+    separations: tuple[Separation, ...]
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether anything drifted. Without drift, the chance of that is at most `ALPHA`."""
+        return any(drift.is_drift for drift in self.quantities) or any(part.p < ALPHA for part in self.separations)
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        drifted = [drift for drift in self.quantities if drift.is_drift]
+        count = len(self.quantities)
+        if drifted:
+            worst = min(drifted, key=lambda drift: (drift.p, -drift.comparison.js))
+            change = f"{worst.name}: {worst.before}, now {worst.now}"
+            return f"{len(drifted)} of {count} quantities drifted, most of all {change}."
+        if self.is_drift:
+            return "No single quantity drifted, but whole rows differ from the held-out rows."
+        return f"No drift found in {count} quantities of {self.rows:,} rows."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON values, with the verdicts."""
+        value = asdict(self)
+        for entry, drift in zip(value["quantities"], self.quantities, strict=True):
+            entry["is_drift"] = drift.is_drift
+        return value | {"is_drift": self.is_drift, "sentence": self.sentence}
+
+
+def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 0) -> DriftReport:
+    """Compare raw rows with the held-out rows of a run; with its training rows if it has too few of them.
+
+    Raises:
+        DataError: there are too few rows, or a row cannot be encoded.
+    """
+    data = trained.data
+    if len(rows) < MIN_ROWS:
+        raise DataError(f"Drift needs at least {MIN_ROWS} rows, received {len(rows)}; collect more.")
+    random = np.random.default_rng(seed)
+    held_out = np.concatenate([data.split[name].numpy() for name in ("validation", "test")])
+    training = _sample(data.split["train"].numpy(), random)
+    places = _sample(np.sort(held_out), random) if len(held_out) >= MIN_ROWS else training
+    rows = [rows[int(place)] for place in _sample(np.arange(len(rows)), random)]
+    before = [data.row(int(place)) for place in places]
+    reference, inputs = take(data, trained.fields, places), _encoded(trained, rows)
+    quantities = [
+        *columns(trained, before, rows),
+        *summaries(trained, take(data, trained.fields, training), reference, inputs),
+        *predictions(runs.predict(trained, before), runs.predict(trained, rows)),
+    ]
+    comparisons = [_compare(quantity) for quantity in quantities]
+    separations = [
+        domain_classifier(*_matrix(quantities, len(before), len(rows)), seed),
+        mmd(trained.output(reference).flatten(1).numpy(), trained.output(inputs).flatten(1).numpy(), seed),
+    ]
+    corrected = holm([*(comparison.p for comparison in comparisons), *(part.p for part in separations)])
+    drifts = [
+        Drift(quantity.name, _describe(quantity.reference), _describe(quantity.current), len(rows), comparison, p)
+        for quantity, comparison, p in zip(quantities, comparisons, corrected, strict=False)
+    ]
+    drifts.sort(key=lambda drift: (drift.p, -drift.comparison.js))
+    whole = tuple(
+        Separation(part.test, part.statistic, p)
+        for part, p in zip(separations, corrected[len(quantities) :], strict=True)
+    )
+    return DriftReport(len(before), len(rows), tuple(drifts), whole)
+
+
+def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    import torch
+
+    encoded = [trained.data.encode(row, trained.fields) for row in rows]
+    return {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
+
+
+def _sample(places: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    if len(places) <= MAX_ROWS:
+        return places
+    return np.sort(random.choice(places, MAX_ROWS, replace=False))
+
+
+def _compare(quantity: Quantity) -> Comparison:
+    compare_values = compare_numbers if quantity.is_number else compare_categories
+    return compare_values(quantity.reference, quantity.current)
+
+
+def _matrix(quantities: Sequence[Quantity], reference: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the quantities that every row has, as numbers and one-hot categories: (R, d) and (N, d)."""
+    parts: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros(reference), np.zeros(rows))]  # never without a column
+    for quantity in quantities:
+        if (len(quantity.reference), len(quantity.current)) != (reference, rows):
+            continue  # rows without a value were left out
+        if quantity.is_number:
+            parts.append((quantity.reference, quantity.current))
+            continue
+        common = [name for name, _ in Counter(quantity.reference.tolist()).most_common(MAX_CATEGORIES)]
+        parts += [(quantity.reference == name, quantity.current == name) for name in common]
+    first, second = zip(*parts, strict=True)
+    return np.stack(first, axis=1).astype(float), np.stack(second, axis=1).astype(float)
+
+
+def _describe(values: np.ndarray) -> str:
+    """Return the mean and standard deviation of numbers, or the most frequent categories."""
+    if not len(values):
+        return "no values"
+    if values.dtype.kind == "f":
+        return f"mean {number(float(values.mean()), 3)}, std {number(float(values.std()), 3)}"
+    common = Counter(values.tolist()).most_common(3)
+    return ", ".join(f"{plain(str(name))[:40]} {count / len(values):.0%}" for name, count in common)

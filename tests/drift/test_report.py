@@ -1,0 +1,123 @@
+"""The drift of rows from the data of a run: tables, images and texts, with and without an injected shift."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from netloom.data import DataError, add_file
+from netloom.document import DataChoice, updated
+from netloom.drift import DriftReport, compare
+from netloom.runs import TrainedRun, fit_here
+from netloom.templates import templates
+from netloom.templates.starting import fit
+from tests.cli.conftest import Console, Trained
+
+COUNT = 500
+
+
+def table(random: np.random.Generator, count: int, shift: float = 0.0, share: float = 0.3) -> pd.DataFrame:
+    x, group = random.normal(size=count), random.random(count) < share
+    noise = random.normal(size=count)
+    return pd.DataFrame(
+        {
+            "x": x + shift,
+            "noise": np.where(random.random(count) < 0.1, np.nan, noise),
+            "group": np.where(group, "a", "b"),
+            "label": np.where(x + group > 0.3, "yes", "no"),
+        }
+    )
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    frame = frame.astype(object).where(frame.notna(), None)
+    return frame.drop(columns="label").to_dict("records")  # type: ignore[return-value]
+
+
+def trained_on(home: Path, content: bytes, template: str, target: str) -> TrainedRun:
+    info = add_file(content, "rows.csv", home, target=target)
+    fitted = fit(templates()[template].project, DataChoice(dataset=info.name), "Rows", home)
+    assert fitted is not None
+    training = updated(fitted.project.training, {"epochs": 2})
+    return fit_here(fitted.project.model_copy(update={"training": training}), home)
+
+
+@pytest.fixture(scope="module")
+def on_table(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    frame = table(np.random.default_rng(0), 3_000)
+    return trained_on(tmp_path_factory.mktemp("table"), frame.to_csv(index=False).encode(), "breast_cancer", "label")
+
+
+def drifted(report: DriftReport) -> set[str]:
+    return {drift.name for drift in report.quantities if drift.is_drift}
+
+
+def test_rows_of_the_same_distribution_rarely_alarm(on_table: TrainedRun) -> None:
+    random = np.random.default_rng(1)
+    alarms = sum(compare(on_table, rows_of(table(random, COUNT))).is_drift for _ in range(12))
+    assert alarms <= 3  # more than 3 of 12 has a probability of 0.2% at a rate of 5%
+
+
+def test_injected_shifts_are_found_and_named(on_table: TrainedRun) -> None:
+    random = np.random.default_rng(2)
+    moved = compare(on_table, rows_of(table(random, COUNT, shift=0.5)))
+    assert {"x", "prediction"} <= drifted(moved)
+    assert not {"group", "noise"} & drifted(moved)
+    assert "x: mean" in moved.sentence
+    doubled = compare(on_table, rows_of(table(random, COUNT, share=0.6)))
+    assert "group" in drifted(doubled)
+    lost = table(random, COUNT)
+    lost.loc[: COUNT // 2, "noise"] = np.nan
+    assert drifted(compare(on_table, rows_of(lost))) == {"noise is missing"}
+
+
+def test_report_names_all_columns_once(on_table: TrainedRun) -> None:
+    report = compare(on_table, rows_of(table(np.random.default_rng(3), COUNT)))
+    names = [drift.name for drift in report.quantities]
+    assert sorted(names) == ["confidence", "group", "noise", "noise is missing", "prediction", "x"]
+    assert [part.test for part in report.separations] == ["Domain classifier", "MMD"]
+    assert report.rows == COUNT
+
+
+def test_too_few_rows_are_refused(on_table: TrainedRun) -> None:
+    with pytest.raises(DataError, match="at least 30 rows, received 3"):
+        compare(on_table, rows_of(table(np.random.default_rng(3), 3)))
+
+
+def test_changed_vocabulary_of_texts_is_found(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    words = [f"word{place}" for place in range(60)]
+
+    def texts(count: int, vocabulary: list[str]) -> list[str]:
+        return [" ".join(random.choice(vocabulary, random.integers(5, 12))) for _ in range(count)]
+
+    labels = random.choice(["yes", "no"], 1_000)
+    frame = pd.DataFrame({"text": texts(1_000, words), "label": labels})
+    trained = trained_on(tmp_path, frame.to_csv(index=False).encode(), "intents_lstm", "label")
+    same, other = texts(200, words), texts(200, [*words[:30], "new", "unseen"])
+    (field,) = trained.fields
+    name = next(item for item in trained.data.fields if item.name == field).source_column or field
+    assert not drifted(compare(trained, [{name: text} for text in same]))
+    assert f"{field}: unknown tokens" in drifted(compare(trained, [{name: text} for text in other]))
+
+
+def test_gamma_of_images_is_found_by_the_command(console: Console, digits: Trained, tmp_path: Path) -> None:
+    import json
+
+    from netloom.api import load_run
+
+    run = load_run(home=digits.home)
+    images = [np.asarray(run.data.row(int(row))["image"]) for row in run.data.split["test"][:150]]
+    top = max(float(image.max()) for image in images)
+    for gamma, expected in ((1.0, False), (0.5, True)):
+        path = tmp_path / f"{gamma}.json"
+        path.write_text(json.dumps([{"image": (top * (image / top) ** gamma).tolist()} for image in images]))
+        answer = console("drift", "last", path, "--home", digits.home, "--json")
+        assert answer.code == 0, answer.err
+        assert answer.value["is_drift"] is expected
+        brightness = next(item for item in answer.value["quantities"] if item["name"].endswith("brightness"))
+        assert brightness["is_drift"] is expected
