@@ -1,0 +1,242 @@
+"""Measures variants beside the original: in one process, in turns, on the same held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.compression.method import CompressionError, Variant, registry, unavailable_reason
+from netloom.compression.report import MIN_SHRINKAGE, MIN_SPEEDUP, Measured, Report, Verdict
+from netloom.export import ExportError
+from netloom.nn.probability import logits
+from netloom.tasks import metric
+from netloom.training.objectives.objective import joined
+from netloom.training.streaming import evaluation_rows, take
+from netloom.training.uncertainty import wilson
+from netloom.validation.output_scales import scales
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.runs import TrainedRun
+    from netloom.training import Evaluation
+
+Network = Callable[[Sequence["torch.Tensor"]], "torch.Tensor"]
+MAX_ROWS, BATCH = 2_000, 64
+# Predictions of single rows that are timed, after the warm-up
+WARMUP, REPEATS = 10, 100
+# The largest loss of a proportion, in points, or the relative loss of another metric, that counts as equally good
+TOLERANCE = 0.01
+ORIGINAL = "original"
+
+
+def measure(
+    trained: TrainedRun,
+    methods: Sequence[str] = (),
+    *,
+    threads: int = 1,
+    repeats: int = REPEATS,
+    progress: Callable[[float], None] = lambda share: None,
+) -> tuple[Report, list[Variant]]:
+    """Compress a run by some methods (default: all), and measure the variants.
+
+    Raises:
+        CompressionError: there is no such method, or no method fits the run.
+    """
+    unknown = [name for name in methods if name not in registry()]
+    if unknown:
+        raise CompressionError(f"There is no method {unknown[0][:40]!r}; choose from {', '.join(registry())}.")
+    if reason := unavailable_reason(trained):
+        raise CompressionError(reason)
+    variants, failures = [], []
+    names = list(methods) or list(registry())
+    for place, name in enumerate(names):
+        try:
+            variants.append(registry()[name].compress(trained))
+        except (CompressionError, ExportError) as error:
+            failures.append((name, str(error)))
+        progress(0.5 * (place + 1) / len(names))
+    networks: list[Network] = [_original(trained), *(_session(trained, item.content, threads) for item in variants)]
+    rows = evaluation_rows(trained.data, "test")[:MAX_ROWS]
+    inputs = take(trained.data, trained.fields, rows.numpy())
+    tensors = [inputs[name] for name in trained.fields]
+    times = _times(networks, tensors, repeats, threads)
+    progress(0.8)
+    outputs = [_outputs(network, tensors) for network in networks]
+    evaluations = [
+        trained.objective.evaluate(output, trained.data, rows, "test", trained.calibration) for output in outputs
+    ]
+    measured = _measured(trained, variants, times, outputs, evaluations, inputs)
+    name = _metric(trained)
+    report = Report(
+        name,
+        metric(name).title,
+        trained.objective.task.higher_is_better(name),
+        len(rows),
+        threads,
+        tuple(measured),
+        tuple(failures),
+    )
+    return report, variants
+
+
+def _metric(trained: TrainedRun) -> str:
+    task = trained.objective.task
+    return next(iter((*task.proportions, *task.metrics)))
+
+
+def _original(trained: TrainedRun) -> Network:
+    """Return the network of a run, with logits (N, …) as outputs.
+
+    Not its scorer: logits of classes are unique up to a constant only, so those of all variants have to be computed in
+    the same way.
+    """
+    how = scales(trained.project, trained.data.schema)
+
+    def run(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        outputs = trained.model(*tensors)
+        return _logits(outputs if isinstance(outputs, tuple) else (outputs,), how)
+
+    return run
+
+
+def _session(trained: TrainedRun, content: bytes, threads: int) -> Network:
+    """Return the network of an ONNX file, with logits (N, …) as outputs."""
+    import onnxruntime  # type: ignore[import-untyped]
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 4
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    names = [item.name for item in session.get_inputs()]
+    how = scales(trained.project, trained.data.schema)
+
+    def run(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        values = session.run(None, {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)})
+        return _logits(tuple(map(torch.from_numpy, values)), how)
+
+    return run
+
+
+def _logits(outputs: tuple[torch.Tensor, ...], how: Sequence[tuple[str, str] | None]) -> torch.Tensor:
+    scaled = [logits(output, *scale) if scale else output for output, scale in zip_longest(outputs, how)]
+    return joined(tuple(scaled) if len(scaled) > 1 else scaled[0])
+
+
+def _times(networks: Sequence[Network], tensors: Sequence[torch.Tensor], repeats: int, threads: int) -> np.ndarray:
+    """Return the milliseconds for single rows, (networks, repeats). The networks take turns, because the speed of a
+    machine drifts."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    times = np.zeros((len(networks), repeats))
+    try:
+        with torch.no_grad():
+            for place in range(WARMUP + repeats):
+                row = place % len(tensors[0])
+                one = [tensor[row : row + 1] for tensor in tensors]
+                for index, network in enumerate(networks):
+                    start = perf_counter()
+                    network(one)
+                    if place >= WARMUP:
+                        times[index, place - WARMUP] = 1_000 * (perf_counter() - start)
+    finally:
+        torch.set_num_threads(before)
+    return times
+
+
+def _outputs(network: Network, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    import torch
+
+    with torch.no_grad():
+        return torch.cat(
+            [
+                network([tensor[start : start + BATCH] for tensor in tensors])
+                for start in range(0, len(tensors[0]), BATCH)
+            ]
+        )
+
+
+def _measured(
+    trained: TrainedRun,
+    variants: Sequence[Variant],
+    times: np.ndarray,
+    outputs: Sequence[torch.Tensor],
+    evaluations: Sequence[Evaluation],
+    inputs: dict[str, Any],
+) -> list[Measured]:
+    name, objective = _metric(trained), trained.objective
+    answers = [objective.answers(output, trained.data, inputs, trained.calibration) for output in outputs]
+    predictions = [[answer["prediction"] for answer in answer_list] for answer_list in answers]
+    weights = sum(value.nbytes for value in trained.model.state_dict().values())
+    spread = float(outputs[0].float().std()) or 1.0
+    measured: list[Measured] = []
+    for place, output in enumerate(outputs):
+        variant = variants[place - 1] if place else None
+        p50, p95 = np.percentile(times[place], [50, 95])
+        measured.append(
+            Measured(
+                variant.method if variant else ORIGINAL,
+                variant.title if variant else "PyTorch",
+                variant.size if variant else weights,
+                float(p50),
+                float(p95),
+                evaluations[place].metrics[name],
+                _agreement(predictions[0], predictions[place]),
+                float((output.float() - outputs[0].float()).square().mean().sqrt()) / spread,
+                "original",
+                variant.note if variant else "The network as it was trained, in float32.",
+                _lost_classes(evaluations[0], evaluations[place]),
+            )
+        )
+    return _with_verdicts(trained, measured, len(outputs[0]))
+
+
+def _agreement(original: list[Any], other: list[Any]) -> float | None:
+    if not isinstance(original[0], str):
+        return None
+    equal = [bool(first == second) for first, second in zip(original, other, strict=True)]
+    return sum(equal) / len(equal)
+
+
+def _lost_classes(original: Evaluation, other: Evaluation) -> tuple[tuple[str, float], ...]:
+    """Return the three classes whose recall falls most."""
+    if not original.report or not other.report or "recall" not in original.report[0]:
+        return ()
+    losses = [
+        (str(next(iter(before.values()))), float(before["recall"] or 0) - float(after["recall"] or 0))
+        for before, after in zip(original.report, other.report, strict=True)
+    ]
+    return tuple(item for item in sorted(losses, key=lambda item: -item[1])[:3] if item[1] > 0)
+
+
+def _with_verdicts(trained: TrainedRun, measured: list[Measured], rows: int) -> list[Measured]:
+    """Set the verdict of each variant, and recommend one."""
+    name, original = _metric(trained), measured[0]
+    sign = 1 if trained.objective.task.higher_is_better(name) else -1
+    allowed = TOLERANCE if trained.objective.is_proportion(name) else TOLERANCE * abs(original.score)
+    if trained.objective.is_proportion(name):
+        # Not more than the uncertainty of the metric itself
+        low, high = wilson(original.score, rows)
+        allowed = min(allowed, (high - low) / 2)
+
+    def verdict(item: Measured) -> Verdict:
+        if not sign * (original.score - item.score) <= allowed:  # with >, NaN would pass
+            return "worse"
+        is_faster = original.p50_ms >= MIN_SPEEDUP * item.p50_ms
+        is_smaller = original.size >= MIN_SHRINKAGE * item.size
+        if item.p50_ms >= MIN_SPEEDUP * original.p50_ms:
+            return "slower" if is_smaller else "no gain"
+        return "recommended" if is_faster or is_smaller else "no gain"
+
+    judged = [original, *(replace(item, verdict=verdict(item)) for item in measured[1:])]
+    good = [item for item in judged if item.verdict == "recommended"]
+    # The product of both gains, so that twice as fast counts as much as half as large
+    best = min(good, key=lambda item: item.p50_ms * item.size, default=None)
+    return [replace(item, verdict="good") if item in good and item is not best else item for item in judged]

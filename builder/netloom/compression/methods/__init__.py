@@ -1,0 +1,1 @@
+"""Methods of compression; every class in a file here registers itself."""

@@ -1,0 +1,127 @@
+"""Quantization to 8-bit integers by ONNX Runtime.
+
+https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.compression.method import CompressionError, Method, Variant, as_onnx, with_metadata
+from netloom.training.streaming import take
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+
+# Rows of the training part from which the ranges of activations are measured
+CALIBRATION_ROWS = 256
+MATRIX_OPERATORS = {"MatMul", "Gemm", "Gather", "LSTM", "Attention"}
+# Dynamic quantization makes convolutions slower: it measures the range of each input anew.
+DYNAMIC_OPERATORS = ["MatMul", "Gemm", "Gather"]
+
+
+class DynamicQuantization(Method):
+    """8-bit weights; the ranges of activations are measured anew for each input. For linear layers."""
+
+    name = "dynamic_int8"
+    title = "Dynamic int8"
+    summary = "8-bit weights of linear layers and embeddings; activations are quantized for each input"
+    order = 10
+
+    def compress(self, trained: TrainedRun) -> Variant:
+        from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-untyped]
+
+        original = as_onnx(trained)
+        if not {node.op_type for node in original.graph.node} & MATRIX_OPERATORS:
+            raise CompressionError("This network has no linear layers or embeddings; try static quantization.")
+        content = _quantized(
+            original,
+            lambda source, target: quantize_dynamic(
+                source, target, op_types_to_quantize=DYNAMIC_OPERATORS, per_channel=True, weight_type=QuantType.QInt8
+            ),
+        )
+        return self.variant(content, "8-bit weights per channel of linear layers and embeddings.")
+
+
+class StaticQuantization(Method):
+    """8-bit weights and activations, with ranges that are measured once on training rows. For convolutions."""
+
+    name = "static_int8"
+    title = "Static int8"
+    summary = "8-bit weights and activations, with ranges from training rows"
+    order = 20
+
+    def compress(self, trained: TrainedRun) -> Variant:
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+        rows = trained.data.split["train"].numpy()
+        chosen = np.sort(np.random.default_rng(0).permutation(rows)[:CALIBRATION_ROWS])
+        original = as_onnx(trained)
+        names = [item.name for item in original.graph.input]
+        arrays = [take(trained.data, trained.fields, chosen)[field].numpy() for field in trained.fields]
+        content = _quantized(
+            original,
+            lambda source, target: quantize_static(
+                source,
+                target,
+                _Rows(dict(zip(names, arrays, strict=True))),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            ),
+        )
+        note = f"8-bit weights per channel and activations; ranges measured on {len(chosen)} training rows."
+        return self.variant(content, note)
+
+
+class _Rows:
+    """Calibration rows in batches, in the interface of ONNX Runtime."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], batch: int = 32) -> None:
+        count = len(next(iter(arrays.values())))
+        self._batches = iter(
+            {name: values[start : start + batch] for name, values in arrays.items()} for start in range(0, count, batch)
+        )
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._batches, None)
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        return self._batches
+
+
+def _quantized(original: Any, quantize: Callable[[str, str], None]) -> bytes:
+    """Return an ONNX model after preparation and quantization of its file."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        source, prepared, target = (str(Path(folder) / f"{name}.onnx") for name in ("source", "prepared", "target"))
+        onnx.save(original, source)
+        try:
+            # Symbolic shape inference fails for some networks and is needed only where shapes are unknown.
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quantize(prepared, target)
+        except Exception as error:  # the quantizer raises whatever its parts raise
+            raise CompressionError(f"ONNX Runtime cannot quantize this network: {str(error).strip()[:200]}.") from error
+        return with_metadata(onnx.load(target), original)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep advice of the quantizer, which is for programmers, out of the log."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,47 @@
+"""Unstructured magnitude pruning: the smallest weights become zero.
+
+The network has as many operations as before, so this saves space in a compressed file only.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from typing import TYPE_CHECKING
+
+from netloom.compression.method import CompressionError, Method, Variant, as_onnx
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+
+SPARSITY = 0.7
+
+
+class MagnitudePruning(Method):
+    """The smallest 70% of the weights of each matrix become zero."""
+
+    name = "pruning"
+    title = "Magnitude pruning"
+    summary = "The smallest 70% of the weights become zero: smaller when compressed, and not faster"
+    order = 40
+
+    def compress(self, trained: TrainedRun) -> Variant:
+        import torch
+
+        model = copy.deepcopy(trained.model)
+        zeros = total = 0
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.dim() < 2:  # biases and scales are few, and matter much
+                    continue
+                count = int(weight.numel() * SPARSITY)
+                if not count:
+                    continue
+                limit = weight.abs().flatten().kthvalue(count).values
+                weight.mul_(weight.abs() > limit)
+                zeros, total = zeros + int((weight == 0).sum()), total + weight.numel()
+        if not total:
+            raise CompressionError("This network has no weight matrices to prune.")
+        content = as_onnx(trained, model).SerializeToString(deterministic=True)
+        note = f"{zeros / total:.0%} of the weights are zero; the size is that of the compressed file."
+        return self.variant(content, note, len(zlib.compress(content, 9)))

@@ -1,0 +1,16 @@
+"""The trained digits of the tests of the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from netloom.api import load_run
+from netloom.runs import TrainedRun
+from tests.cli.conftest import Trained, console, trained
+
+__all__ = ["console", "trained"]
+
+
+@pytest.fixture(scope="package")
+def digits(trained: Trained) -> TrainedRun:
+    return load_run(home=trained.home)

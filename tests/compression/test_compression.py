@@ -1,0 +1,153 @@
+"""Compression: methods against closed forms, measurements against the app, and verdicts."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+import torch
+from torch import nn
+
+from netloom.compression import CompressionError, Measured, Report, Variant, measure, registry
+from netloom.compression.methods.low_rank import ENERGY, factorize
+from netloom.compression.methods.pruning import SPARSITY
+from netloom.runs import TrainedRun, evaluate, fit_here
+from tests.cli.conftest import Console, Trained
+from tests.training.test_output_scales import moons_project
+
+
+@pytest.fixture(scope="module")
+def measured(digits: TrainedRun) -> tuple[Report, dict[str, Variant]]:
+    shares: list[float] = []
+    report, variants = measure(digits, repeats=20, progress=shares.append)
+    assert shares == sorted(shares)
+    return report, {variant.method: variant for variant in variants}
+
+
+def by_method(report: Report) -> dict[str, Measured]:
+    return {item.method: item for item in report.measured}
+
+
+def test_original_has_the_metric_of_the_evaluation(
+    digits: TrainedRun, measured: tuple[Report, dict[str, Variant]]
+) -> None:
+    report, _ = measured
+    assert report.metric == "accuracy"
+    assert report.measured[0].score == pytest.approx(evaluate(digits).metrics["accuracy"])
+    assert (report.measured[0].agreement, report.measured[0].difference) == (1.0, 0.0)
+    assert report.rows == len(digits.data.split["test"])
+
+
+def test_each_method_gives_a_variant_that_predicts_like_the_original(
+    measured: tuple[Report, dict[str, Variant]],
+) -> None:
+    report, variants = measured
+    rows = by_method(report)
+    assert set(rows) - {"original"} == set(variants) == set(registry()) - {name for name, _ in report.failures}
+    assert rows["onnx"].difference < 1e-5
+    assert rows["onnx"].agreement == 1.0
+    for name in ("dynamic_int8", "static_int8"):
+        assert 0 < rows[name].difference < 0.1
+        assert (rows[name].agreement or 0) > 0.97
+        assert rows[name].size < 0.6 * rows["original"].size
+
+
+def test_quantized_weights_are_8_bit_and_keep_the_preprocessing(measured: tuple[Report, dict[str, Variant]]) -> None:
+    for name in ("dynamic_int8", "static_int8"):
+        model = onnx.load_from_string(measured[1][name].content)
+        types = {item.data_type for item in model.graph.initializer if len(item.dims) == 2}
+        assert onnx.TensorProto.INT8 in types
+        assert onnx.TensorProto.FLOAT not in types
+        assert "preprocess" in {item.key for item in model.metadata_props}
+
+
+def test_measured_outputs_are_those_of_the_written_file(
+    console: Console, trained: Trained, digits: TrainedRun, tmp_path: Path
+) -> None:
+    answer = console("optimize", "last", "--home", trained.home, "--method", "onnx", "--to", tmp_path / "v", "--json")
+    assert answer.code == 0, answer.err
+    session = onnxruntime.InferenceSession(str(tmp_path / "v" / "onnx.onnx"))
+    rows = digits.data.split["test"]
+    inputs = {session.get_inputs()[0].name: digits.data.inputs["image"][rows].numpy()}
+    accuracy = (session.run(None, inputs)[0].argmax(1) == digits.data.target[rows].numpy()).mean()
+    assert by_method_json(answer.value)["onnx"]["score"] == pytest.approx(accuracy)
+
+
+def by_method_json(report: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
+    return {str(item["method"]): item for item in report["measured"]}
+
+
+def test_factorized_layer_is_the_best_approximation_of_its_rank() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(40, 30)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(30, 3) @ torch.randn(3, 40) + 0.01 * torch.randn(30, 40))
+    model = nn.Sequential(layer, nn.ReLU())
+    exact, values = layer.weight.detach().double(), torch.linalg.svdvals(layer.weight.detach().double())
+    assert factorize(model, model) == 1
+    first, second = model.get_submodule("0.0"), model.get_submodule("0.1")
+    assert isinstance(first, nn.Linear)
+    assert isinstance(second, nn.Linear)
+    rank = first.out_features
+    energies = values.square().cumsum(0) / values.square().sum()
+    assert energies[rank - 1] >= ENERGY
+    assert rank == 1 or energies[rank - 2] < ENERGY
+    # Eckart–Young: no matrix of this rank is nearer.
+    with torch.no_grad():
+        error = (exact - second.weight.double() @ first.weight.double()).norm()
+    assert float(error) == pytest.approx(float(values[rank:].square().sum().sqrt()), rel=1e-4)
+
+
+def test_tied_and_small_layers_are_not_factorized() -> None:
+    embedding, head = nn.Embedding(50, 20), nn.Linear(20, 50, bias=False)
+    head.weight = embedding.weight
+    model = nn.Sequential(embedding, head, nn.Linear(4, 4))
+    assert factorize(model, model) == 0
+
+
+def test_pruned_weights_are_the_smallest(digits: TrainedRun, measured: tuple[Report, dict[str, Variant]]) -> None:
+    model = onnx.load_from_string(measured[1]["pruning"].content)
+    for item in model.graph.initializer:
+        if len(item.dims) == 2:
+            values = onnx.numpy_helper.to_array(item)
+            assert np.mean(values == 0) == pytest.approx(SPARSITY, abs=0.01)
+    assert measured[1]["pruning"].size < 0.6 * len(measured[1]["pruning"].content)
+
+
+def test_verdicts_follow_from_the_figures() -> None:
+    base = Measured("original", "PyTorch", 1_000, 1.0, 1.2, 0.9, 1.0, 0.0, "original", "")
+    items = (
+        base,
+        replace(base, method="best", p50_ms=0.5, size=300, verdict="recommended"),
+        replace(base, method="dominated", p50_ms=0.6, size=400),
+        replace(base, method="accurate", p50_ms=2.0, size=2_000, score=0.95),
+    )
+    report = Report("accuracy", "Accuracy", True, 100, 1, items)
+    assert [item.method for item in report.pareto] == ["best", "accurate"]
+    assert report.sentence == "PyTorch: 2.0× as fast and 3.3× as small, with Accuracy 0.9 instead of 0.9."
+    assert "Keep the original" in replace(report, measured=(base,)).sentence
+
+
+def test_network_that_ends_in_softmax_is_measured_on_logits() -> None:
+    trained = fit_here(moons_project(("Softmax", {})))
+    report, _ = measure(trained, ["onnx"], repeats=5)
+    assert report.measured[1].difference < 1e-4
+
+
+def test_runs_and_methods_that_do_not_fit_are_refused(digits: TrainedRun, console: Console, trained: Trained) -> None:
+    with pytest.raises(CompressionError, match="no method 'magic'; choose from onnx"):
+        measure(digits, ["magic"])
+    assert console("optimize", "last", "--home", trained.home, "--method", "magic").code == 2
+
+
+def test_report_is_readable(console: Console, trained: Trained) -> None:
+    answer = console("optimize", "last", "--home", trained.home, "--method", "onnx", "--method", "pruning")
+    assert answer.code == 0, answer.err
+    assert "ONNX Runtime" in answer.out
+    assert "test rows" in answer.out
+    assert io.StringIO(answer.out).readline().rstrip().endswith(".")
