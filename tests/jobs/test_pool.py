@@ -189,11 +189,9 @@ def test_second_watcher_keeps_the_job_alive(
 
 
 def test_pool_schedules_owners_round_robin(trained: Runs, single_worker_pool: Pool) -> None:
-    first = single_worker_pool.submit(slow_attack(trained, 200), trained.home, "eager")
-    eager_jobs = [
-        single_worker_pool.submit(slow_attack(trained, 201 + rows), trained.home, "eager") for rows in range(3)
-    ]
-    other = single_worker_pool.submit(slow_attack(trained, 300), trained.home, "other")
+    first = single_worker_pool.submit(slow_attack(trained, 200), trained.home, "eager")  # runs until all have come
+    eager_jobs = [single_worker_pool.submit(slow_attack(trained, 1 + rows), trained.home, "eager") for rows in range(3)]
+    other = single_worker_pool.submit(slow_attack(trained, 4), trained.home, "other")
     expected = [first, other, *eager_jobs]
     with ExitStack() as watching:
         for job in expected:
