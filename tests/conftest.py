@@ -77,7 +77,10 @@ def pytest_collection(session: pytest.Session) -> None:
     """Workers that start together would each rewrite the asserts of every file, which is half of the collection time.
     So each worker starts with its own share of the files; by then, the others have cached theirs."""
     worker, count = os.environ.get("PYTEST_XDIST_WORKER"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-    if worker is None or session.config.args_source is not session.config.ArgsSource.TESTPATHS:
+    if worker is None:
+        return
+    gc.disable()  # until the tests start: almost everything that is imported and collected stays
+    if session.config.args_source is not session.config.ArgsSource.TESTPATHS:
         return
     paths = [path.relative_to(TESTS.parent).with_suffix("") for path in sorted(TESTS.rglob("test_*.py"))]
     names = [".".join(path.parts) for path in paths]
@@ -111,6 +114,7 @@ def pytest_collection_finish() -> None:
     """Exclude imported modules from garbage collection, which took a tenth of the test time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(10_000, 20, 20)
 
 
