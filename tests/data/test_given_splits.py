@@ -261,7 +261,7 @@ def test_given_split_assigns_every_row(home: Path, kind: str, way: str) -> None:
         assert (
             fitting(open_source(content, name))[0].name == kind
         )  # and not as another kind with the classes train and test
-        actual = _rows_by_split(_add((content, name), home), number)
+        actual = _rows_by_split(_add((content, name), home, kind), number)  # to detect the kind again takes a third
         expected = {split: {row for row in range(ROWS) if parts[row] == index} for index, split in enumerate(SPLITS)}
         if pattern is THREE:
             assert actual == expected
