@@ -122,6 +122,46 @@ def fixed_projections(model: Any, x: torch.Tensor) -> torch.Tensor:
     return F.linear(x, model.filters) @ (torch.eye(3) * 2)
 
 
+def spatial_transformer(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """https://arxiv.org/abs/1506.02025, and the same image at fixed positions."""
+    grid = F.affine_grid(model.locate(x.flatten(1)).view(-1, 2, 3), list(x.shape), align_corners=False)
+    fixed = F.grid_sample(x, model.grid.expand(x.shape[0], -1, -1, -1), "nearest", "border", align_corners=True)
+    return F.grid_sample(x, grid, align_corners=False) + fixed
+
+
+def log_mel(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """As torchaudio computes it: a padded window, reflected borders, and a spectrum that is reshaped."""
+    spectrum = torch.stft(x.reshape(-1, 40), 16, 8, 12, model.window, center=True, normalized=True, return_complex=True)
+    power = spectrum.reshape(-1, 9, 6).abs().pow(2.0)
+    parts = torch.view_as_real(spectrum).square().sum(-1)
+    return torch.log10(torch.clamp((power + parts).transpose(1, 2) @ model.filters, min=1e-10))
+
+
+def masked_positions(model: Any, x: torch.Tensor) -> torch.Tensor:
+    rows, columns = torch.triu_indices(5, 6, 1)
+    hidden = x.clone()
+    hidden[:, model.steps] = 0.5
+    hidden[hidden < -1] = 0
+    parts = (x[:, model.steps].flatten(1), x[:, model.places], x[:, rows, columns], hidden.flatten(1))
+    return torch.cat(parts, 1)
+
+
+def hidden_rows(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """The softmax of a row of which all scores are hidden is not a number."""
+    return x.masked_fill(x > 0, -torch.inf).softmax(-1)
+
+
+def other_distances(model: Any, x: torch.Tensor) -> torch.Tensor:
+    similar = F.cosine_similarity(x.unsqueeze(2), x.unsqueeze(1), dim=-1, eps=1e-6)
+    return similar + torch.cdist(x, x + model.shift, p=1.0)
+
+
+def orders(model: Any, x: torch.Tensor) -> torch.Tensor:
+    chosen = torch.gather(x, 1, x.argsort(1)) + x.cummin(1)[0]
+    pooled = F.avg_pool2d(x.unsqueeze(1), 2, 1, 1, divisor_override=3).flatten(1)
+    return torch.cat((torch.diff(chosen, dim=1).flatten(1), pooled, F.group_norm(x, 5).flatten(1)), 1)
+
+
 class Relative(nn.Module):
     """Attention over relative positions, whose table the network owns."""
 
@@ -195,6 +235,24 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         {},
     ),
     "fixed projections": (fixed_projections, (2, 5, 4), {"filters": torch.randn(3, 4)}),
+    "spatial transformer": (
+        *(spatial_transformer, (2, 2, 4, 5)),
+        {"locate": nn.Linear(40, 6), "grid": torch.rand(1, 4, 5, 2) * 2 - 1},
+    ),
+    "log-mel spectrogram": (
+        *(log_mel, (2, 40)),
+        {"window": torch.hann_window(12), "filters": torch.rand(9, 3)},
+    ),
+    "positions of masks": (
+        *(masked_positions, (2, 5, 6)),
+        {"steps": torch.tensor([True, False, True, True, False]), "places": torch.rand(5, 6) > 0.5},
+    ),
+    "rows without a visible score": (hidden_rows, (4, 3, 2), {}),
+    "Manhattan distances and broadcast similarities": (
+        *(other_distances, (2, 5, 4)),
+        {"shift": nn.Parameter(torch.randn(4))},
+    ),
+    "orders and other means": (orders, (2, 5, 6), {}),
     "a linear layer on five axes": (many_axes, (2, 4, 4, 4), {"linear": nn.Linear(2, 3)}),
 }
 
@@ -204,3 +262,10 @@ def test_operators_of_public_models_are_reproduced(name: str) -> None:
     function, shape, parts = MODULES[name]
     outcome = measured(function, shape, **parts)
     assert (outcome.state, outcome.reason) == ("reproduced", "")
+
+
+def test_bags_of_tokens_are_reproduced() -> None:
+    model = nn.Sequential(nn.EmbeddingBag(9, 4, mode="mean", padding_idx=0), nn.Linear(4, 2))
+    tokens = torch.tensor([[0, 3, 5], [8, 0, 0]])
+    outcome = measure_case("own", as_module_case("own", lambda: (model, (tokens,))))
+    assert outcome.state == "reproduced", outcome.reason

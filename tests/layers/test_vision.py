@@ -15,8 +15,10 @@ from torch.nn import functional as F  # noqa: N812
 from netloom.layers import Call, TensorSpec, registry
 from netloom.nn.attention import PositionalEmbedding, TransformerEncoderBlock
 from netloom.nn.vision import (
+    AffineGrid,
     ConvNeXtBlock,
     DropPath,
+    GridSample,
     InvertedResidual,
     MBConv,
     PatchEmbedding,
@@ -25,6 +27,9 @@ from netloom.nn.vision import (
     SwinBlock,
     WindowAttention,
 )
+
+# Values outside of an image that GridSample can read
+OUTSIDE = ("zeros", "border", "reflection")
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -388,3 +393,26 @@ def test_stride_and_filters_determine_the_output_shape(name: str, filters: int, 
 def test_invalid_settings_are_refused_with_a_suggestion(name: str, params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         layer_call(name, (4, 8, 12), **params).build()
+
+
+def test_an_affine_grid_turns_an_image() -> None:
+    image = torch.randn(2, 3, 4, 4)
+    quarter_turn = torch.tensor([[0.0, -1.0, 0.0, 1.0, 0.0, 0.0]]).expand(2, 6)
+    grid = AffineGrid(4, 4)(quarter_turn)
+    torch.testing.assert_close(GridSample()(image, grid), torch.rot90(image, 1, (2, 3)), atol=1e-5, rtol=1e-5)
+
+
+def test_positions_outside_of_an_image_have_the_chosen_values() -> None:
+    image = torch.arange(1.0, 5.0).view(1, 1, 2, 2)
+    outside = torch.tensor([-1.0, -5.0]).view(1, 1, 1, 2)
+    corners = {name: GridSample("nearest", name, align_corners=True)(image, outside).item() for name in OUTSIDE}
+    # Reflected at −1 and 1, −5 is −1 again.
+    assert corners == {"zeros": 0.0, "border": 1.0, "reflection": 1.0}
+
+
+def test_grids_and_maps_of_other_shapes_are_refused() -> None:
+    specs = {"image": TensorSpec((None, 3, 4, 4)), "grid": TensorSpec((None, 4, 4, 3))}
+    with pytest.raises(ValueError, match=r"two coordinates for each pixel, \(N, H, W, 2\), received"):
+        registry()["GridSample"]().build(specs)
+    with pytest.raises(ValueError, match="an affine map has 6 numbers"):
+        registry()["AffineGrid"]().build({"in": TensorSpec((None, 4))})

@@ -11,6 +11,8 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 from netloom.layers.operations.operation import floats
 from netloom.layers.probability import Probabilities
 
+_CORNERS = "Let −1 and 1 mean the centers of the outermost pixels instead of the borders of the image"
+
 
 class _VisionBlock(Layer):
     def inputs(self) -> tuple[Port, ...]:
@@ -280,3 +282,82 @@ class SwinBlock(_Windows):
 def _divisor(limit: int, height: int, width: int) -> int:
     """The greatest number up to `limit` that divides both `height` and `width`."""
     return next(size for size in range(limit, 0, -1) if height % size == 0 and width % size == 0)
+
+
+class AffineGrid(Layer):
+    """(N, 6) or (N, 2, 3) -> (N, height, width, 2), positions for Sample at grid."""
+
+    group = "Vision block"
+    title = "Affine grid"
+    summary = "The positions from which an affine map (rotation, scale, shear, shift) takes the pixels of an image"
+    keywords = ("affine_grid", "spatial transformer", "stn", "warp", "rotation", "localization network")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.affine_grid.html"
+
+    height: int = Field(28, ge=1, le=65_536, description="Height of the sampled image")
+    width: int = Field(28, ge=1, le=65_536, description="Width of the sampled image")
+    align_corners: bool = Field(False, description=_CORNERS)
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        small = {"height": 3, "width": 4}
+        return [
+            Example(small, {"in": TensorSpec((None, 6))}),
+            Example({**small, "align_corners": True}, {"in": TensorSpec((None, 2, 3))}),
+        ]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return (Port("in", ("vector", "sequence"), "Affine maps, (N, 6) or (N, 2, 3)"),)
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", doc="Positions (x, y), (N, H, W, 2)"),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)
+        if specs["in"].shape[1:] not in ((6,), (2, 3)):
+            raise ValueError(f"an affine map has 6 numbers, (N, 6) or (N, 2, 3), received {specs['in']}")
+        return Call("AffineGrid", (self.height, self.width), {"align_corners": True} if self.align_corners else {})
+
+    def brief(self) -> str:
+        return f"{self.height}×{self.width}"
+
+
+class GridSample(Layer):
+    """(N, C, H, W), (N, H', W', 2) -> (N, C, H', W')."""
+
+    group = "Vision block"
+    title = "Sample at grid"
+    summary = "Reads an image at given positions, such as those of an affine grid, by interpolation"
+    keywords = ("grid_sample", "spatial transformer", "stn", "warp", "optical flow", "deformation", "interpolation")
+    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html"
+
+    mode: Literal["bilinear", "nearest", "bicubic"] = Field(
+        "bilinear", description="Interpolation; nearest has no gradient with respect to the positions"
+    )
+    outside: Literal["zeros", "border", "reflection"] = Field(
+        "zeros", description="Values outside of the image: 0, those of the border, or a reflection"
+    )
+    align_corners: bool = Field(False, description=_CORNERS)
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        inputs = {"image": SAMPLES["image"], "grid": TensorSpec((None, 3, 4, 2))}
+        others = {"mode": "bicubic", "outside": "border", "align_corners": True}
+        return [Example(params, inputs) for params in ({}, others, {"mode": "nearest", "outside": "reflection"})]
+
+    def inputs(self) -> tuple[Port, ...]:
+        return Port("image", ("image",), "(N, C, H, W)"), Port("grid", doc="Positions (x, y) in −1 … 1, (N, H, W, 2)")
+
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port("out", ("image",)),)
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        floats(specs)
+        grid = specs["grid"]
+        if len(grid.shape) != 4 or grid.size(3) != 2:
+            raise ValueError(f"grid must have two coordinates for each pixel, (N, H, W, 2), received {grid}")
+        defaults = {"mode": "bilinear", "outside": "zeros", "align_corners": False}
+        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
+        return Call("GridSample", (), kwargs)
+
+    def brief(self) -> str:
+        return self.mode

@@ -69,15 +69,18 @@ class CosineSimilarity(nn.Module):
 
 
 class DistanceMatrix(nn.Module):
-    """The Euclidean distance between each pair of steps, or its square, (N, A, D), (N, B, D) -> (N, A, B)."""
+    """The distance between each pair of steps, or its square, (N, A, D), (N, B, D) -> (N, A, B).
 
-    def __init__(self, squared: bool = False) -> None:
+    `p` is the order of the norm: 1 for Manhattan distances, 2 for Euclidean ones.
+    """
+
+    def __init__(self, squared: bool = False, p: float = 2.0) -> None:
         super().__init__()
-        self.squared = squared
+        self.squared, self.p = squared, p
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         difference = a.unsqueeze(2) - b.unsqueeze(1)  # (N, A, B, D)
-        if self.squared:
+        if self.squared and self.p == 2.0:  # without a root, whose gradient at 0 is not defined
             return difference.square().sum(dim=3)
-        length: torch.Tensor = torch.linalg.vector_norm(difference, 2, dim=3)
-        return length
+        length: torch.Tensor = torch.linalg.vector_norm(difference, self.p, dim=3)
+        return length.square() if self.squared else length

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812
 
 
 class DropPath(nn.Module):
@@ -277,3 +278,34 @@ class SwinBlock(nn.Module):
         branch = self.feed_forward(self.norm2(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         dropped: torch.Tensor = self.drop_path2(branch)
         return x + dropped
+
+
+class AffineGrid(nn.Module):
+    """The positions from which an affine map takes the pixels of an image, (N, 6) or (N, 2, 3) -> (N, H, W, 2).
+
+    The positions are (x, y) between −1 and 1, as GridSample reads them. https://arxiv.org/abs/1506.02025
+    """
+
+    def __init__(self, height: int, width: int, align_corners: bool = False) -> None:
+        super().__init__()
+        self.height, self.width, self.align_corners = height, width, align_corners
+
+    def forward(self, theta: torch.Tensor) -> torch.Tensor:
+        size = [theta.shape[0], 1, self.height, self.width]
+        return F.affine_grid(theta.reshape(-1, 2, 3), size, align_corners=self.align_corners)
+
+
+class GridSample(nn.Module):
+    """The values of an image at the positions of a grid, (N, C, H, W), (N, H', W', 2) -> (N, C, H', W').
+
+    A position is (x, y), where −1 is the left or upper border and 1 the right or lower one: of the image, or with
+    `align_corners` the centers of its outermost pixels.
+    https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.grid_sample.html
+    """
+
+    def __init__(self, mode: str = "bilinear", outside: str = "zeros", align_corners: bool = False) -> None:
+        super().__init__()
+        self.mode, self.outside, self.align_corners = mode, outside, align_corners
+
+    def forward(self, image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+        return F.grid_sample(image, grid, self.mode, self.outside, self.align_corners)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+# A power of two, which float32 represents exactly, below all values that a network computes: it is never the maximum of
+# a window beside one of them. Documents cannot have −∞.
+LOWEST = -(2.0**127)
 # The numbers of values before and after each spatial axis
 Borders = list[tuple[int, int]]
 

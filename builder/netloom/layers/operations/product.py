@@ -235,11 +235,14 @@ class DistanceMatrix(Layer):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cdist.html"
 
     squared: bool = Field(False, description="Return squared distances, which are differentiable at 0")
+    p: float = Field(
+        2.0, ge=1, le=100, description="Order of the norm: 1 is the Manhattan distance, 2 the Euclidean distance"
+    )
 
     @classmethod
     def examples(cls) -> list[Example]:
         inputs = {"a": TensorSpec((None, 4, 6)), "b": TensorSpec((None, 3, 6))}
-        return [Example({}, inputs), Example({"squared": True}, inputs)]
+        return [Example(params, inputs) for params in ({}, {"squared": True}, {"p": 1.0}, {"squared": True, "p": 3.0})]
 
     def inputs(self) -> tuple[Port, ...]:
         return Port("a", ("sequence",), "(N, A, D)"), Port("b", ("sequence",), "(N, B, D)")
@@ -247,4 +250,8 @@ class DistanceMatrix(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["a"].size(2) != specs["b"].size(2):
             raise ValueError(f"{listed((specs['a'], specs['b']))} must be equal in the last axis (features)")
-        return Call("DistanceMatrix", (), {"squared": True} if self.squared else {})
+        options = {"squared": (self.squared, False), "p": (self.p, 2.0)}
+        return Call("DistanceMatrix", (), {key: value for key, (value, default) in options.items() if value != default})
+
+    def brief(self) -> str:
+        return "" if self.p == 2 else f"p = {self.p:g}"

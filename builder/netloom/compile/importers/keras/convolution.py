@@ -10,10 +10,7 @@ import numpy as np
 from netloom.compile.importers.keras.activations import activate
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles
-from netloom.compile.importers.padding import Borders, pad_sides, same_padding
-
-# Padding for max pooling: below all activations in practice, and within the limits of the layer's parameter.
-PAD_VALUE = -1e6
+from netloom.compile.importers.padding import LOWEST, Borders, pad_sides, same_padding
 
 
 def _spatial_rank(use: LayerCall) -> int:
@@ -218,7 +215,7 @@ def _pooling(use: LayerCall) -> KerasTensor:
     if maximum:
         padded = value
         if any(side for pair in borders for side in pair):
-            sides = {"sides": pad_sides(borders), "value": PAD_VALUE}
+            sides = {"sides": pad_sides(borders), "value": LOWEST}
             padded = use.add(f"ConstantPad{rank}d", sides, value, is_channels_first=True)
         return _windows(use, padded, kernel, stride, kind, is_uniform)
     if not any(side for pair in borders for side in pair):

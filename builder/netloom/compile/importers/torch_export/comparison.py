@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
@@ -22,15 +26,33 @@ def _as_tensor(builder: GraphBuilder, value: Value, like: Tensor) -> Tensor:
 
 
 @aten("cosine_similarity")
-def _cosine(op: AtenCall) -> list[Value]:
-    a, b = _pair(op, "x1", "x2")
+def _cosine(op: AtenCall) -> Any:
+    a, b = op.value("x1"), op.value("x2")
     if a.shape != b.shape or op.number("eps", 1e-8) != 1e-8:
-        raise UnsupportedOperatorError("only tensors of equal shapes and the default eps are supported")
+        return _broadcast_cosine(op, a, b)
+    a, b = _pair(op, "x1", "x2")
     axis = op.axis(default=1, tensor=a)
     if axis == 0:
         raise UnsupportedOperatorError("it would mix the examples of a batch")
     result = op.builder.add_layer("CosineSimilarity", {"a": a, "b": b}, op.name, axis=axis)
     return [Tensor(result.ref, result.spec, tuple((place,) for place in range(a.rank - 1)))]
+
+
+def _broadcast_cosine(op: AtenCall, a: Value, b: Value) -> Any:
+    """The products of vectors of length 1, which broadcast; the layer needs tensors of equal shapes."""
+    axis = op.integer("dim", 1)
+    rank = max(len(a.shape), len(b.shape))
+    axis = axis if axis < 0 else axis - rank  # counted from the end, where both have it
+    smallest = Constant(np.asarray(op.number("eps", 1e-8), np.float32))
+    units: list[Any] = []
+    for value in (a, b):
+        if isinstance(value, Constant):
+            length = np.linalg.norm(value.array, axis=axis, keepdims=True)
+            units.append(Constant(value.array / np.maximum(length, smallest.array)))
+        else:
+            length = op.apply("ReduceL2", value, axes=[axis], keepdims=1)[0]
+            units += op.apply("Div", value, op.apply("Clip", length, smallest, None)[0])
+    return op.apply("ReduceSum", op.apply("Mul", *units)[0], axes=[axis], keepdims=0)
 
 
 @aten("pairwise_distance")
@@ -45,10 +67,12 @@ def _pairwise(op: AtenCall) -> list[Value]:
 
 @aten("cdist")
 def _distances(op: AtenCall) -> list[Value]:
-    if op.number("p", 2.0) != 2:
-        raise UnsupportedOperatorError("only Euclidean distances are supported")
+    order = op.number("p", 2.0)
+    if not 1 <= order <= 100:
+        raise UnsupportedOperatorError(f"p is {order:g}; distances of the orders 1 to 100 are supported")
     a, b = _pair(op, "x1", "x2")
-    return [op.builder.add_layer("DistanceMatrix", {"a": a, "b": b}, op.name)]
+    params = {} if order == 2 else {"p": order}
+    return [op.builder.add_layer("DistanceMatrix", {"a": a, "b": b}, op.name, **params)]
 
 
 @aten("bilinear")

@@ -19,7 +19,8 @@ from netloom.compile.importers.torch_export.archive import KINDS
 
 MAX_SIZE = 2**27
 _CREATION = (
-    "arange zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full scalar_tensor eye linspace"
+    "arange zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full scalar_tensor eye linspace "
+    "triu_indices tril_indices"
 )
 _VIEWS = (
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow cat "
@@ -33,7 +34,8 @@ _MATH = (
     "maximum minimum clamp outer remainder floor_divide matmul mm bmm softmax log1p expm1 embedding index softplus "
     "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any diff cumprod prod "
     "linear addmm log2 max min argmax argmin atan gelu silu isin index_put copy fill zero bucketize layer_norm "
-    "batch_norm conv1d conv2d conv3d hardsigmoid hardswish hardtanh leaky_relu elu"
+    "batch_norm conv1d conv2d conv3d hardsigmoid hardswish hardtanh leaky_relu elu "
+    "affine_grid_generator"
 )
 # They return what they get, in evaluation mode.
 _UNCHANGED = frozenset("dropout alpha_dropout feature_dropout identity requires_grad float".split())
@@ -158,6 +160,10 @@ def _check_size(packet: Any, arguments: dict[str, Any]) -> None:
         # These have no tensor among their arguments, so that they would run on the CPU even here.
         sizes = [value for value in arguments.values() if isinstance(value, int | float)]
         if any(abs(size) > 2**24 for size in sizes) or 0 < abs(arguments.get("step", 1)) < 1e-3:
+            raise UnsupportedOperatorError("its result is too large")
+        return
+    if packet is torch.ops.aten.triu_indices or packet is torch.ops.aten.tril_indices:
+        if arguments["row"] * arguments["col"] > MAX_SIZE:
             raise UnsupportedOperatorError("its result is too large")
         return
     try:

@@ -230,6 +230,17 @@ def _masked_fill(op: AtenCall) -> Any:
         keep = np.where(mask.array, 0, 1).astype(np.float32)
         visible = op.apply("Mul", tensor, Constant(keep))[0]
         return op.apply("Add", visible, Constant(np.where(mask.array, number, 0).astype(np.float32)))
-    # The softmax of −1e9 is 0 in float32, as that of −inf, but not NaN for a row in which all scores are hidden.
-    filled = Constant(np.asarray(-1e9 if number == -math.inf else number, np.float32))
-    return op.apply("Where", mask, filled, tensor)
+    return op.apply("Where", mask, Constant(np.asarray(number, np.float32)), tensor)
+
+
+@aten("diff")
+def _difference(op: AtenCall) -> Any:
+    """The differences of consecutive values along one axis."""
+    if op.integer("n", 1) != 1 or any(op.args.get(name) is not None for name in ("prepend", "append")):
+        raise UnsupportedOperatorError("only first differences without further values are supported")
+    axis = op.axis()
+    later, earlier = (
+        op.apply("Slice", op.tensor(), starts=[start], ends=[end], axes=[axis], steps=[1])[0]
+        for start, end in ((1, 2**31), (0, -1))
+    )
+    return op.apply("Sub", later, earlier)

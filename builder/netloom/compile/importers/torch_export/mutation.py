@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
-from netloom.compile.importers.torch_export.program import Operator, Program
+from netloom.compile.importers.torch_export.program import Operator, Program, Reference
 
 # Operators that return a view: writing to it also changes the original tensor
 _VIEWS = frozenset(
@@ -14,14 +17,44 @@ _VIEWS = frozenset(
 _CREATIONS = frozenset({"new_zeros", "new_ones", "new_full"})
 
 
+# Beyond this, the end of a slice is open.
+_OPEN = 2**31
+
+
+def without_whole_slices(program: Program) -> Program:
+    """The program without slices such as x[:] that select a whole axis, by which it writes into the tensor itself."""
+    sources: dict[str, str] = {}
+
+    def source(value: Any) -> Any:
+        if isinstance(value, list):
+            return [source(part) for part in value]
+        return Reference(sources[value.name]) if isinstance(value, Reference) and value.name in sources else value
+
+    operators = []
+    for item in program.operators:
+        args = {name: source(value) for name, value in item.args.items()}
+        is_open = (args.get("start") or 0, args.get("step", 1)) == (0, 1) and _is_open(args.get("end"))
+        if item.type == "slice" and is_open and isinstance(args.get("self"), Reference):
+            sources[item.name] = args["self"].name
+        else:
+            operators.append(replace(item, args=args))
+    outputs = tuple(sources.get(name, name) for name in program.outputs)
+    return replace(program, operators=tuple(operators), outputs=outputs)
+
+
+def _is_open(end: Any) -> bool:
+    return end is None or (type(end) is int and end >= _OPEN)
+
+
 def needed_operators(program: Program) -> set[str]:
     """The operators on which an output depends."""
     producers = {name: item for item in program.operators for name in item.names()}
     needed: set[str] = set()
     variable = _variable_operators(program)
-    # Views that are read only to write into their constant
-    written = [name for item in program.operators if writes(item) and item.name not in variable
-               for name in item.reads()]  # fmt: skip
+    # What operators write, and views that are read only to write into their constant
+    written = [
+        name for item in program.operators if writes(item) for name in item.reads()[1 if item.name in variable else 0 :]
+    ]
     pending = [*program.outputs, *written]
     while pending:
         item = producers.get(pending.pop())

@@ -254,6 +254,23 @@ READ_STATES = frozenset({"select"})
 
 Converter = Callable[[AtenCall], Sequence[Any]]
 OPERATORS: dict[str, Converter] = {}
+# Operators that move the values of a spectrum, so that they apply to its real and its imaginary part alike
+_MOVING = frozenset(
+    "view reshape flatten unflatten squeeze unsqueeze permute transpose movedim select slice narrow index_select "
+    "contiguous clone alias detach".split()
+)
+
+
+def convert(op: AtenCall) -> Sequence[Any]:
+    """The outputs of an operator, by the converter that is registered for it."""
+    spectrum = op.args.get("self")
+    if not isinstance(spectrum, Spectrum) or op.type not in _MOVING:
+        return OPERATORS[op.type](op)
+    real, imaginary = (
+        OPERATORS[op.type](replace(op, args={**op.args, "self": part}))[0]
+        for part in (spectrum.real, spectrum.imaginary)
+    )
+    return [Spectrum(real, imaginary)]
 
 
 def aten(*names: str) -> Callable[[Converter], Converter]:

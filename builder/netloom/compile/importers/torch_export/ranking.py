@@ -18,6 +18,11 @@ def _sorted(op: AtenCall, tensor: Tensor, axis: int, *, descending: bool) -> lis
     return [op.builder.with_axes_of(op.builder.output(key, port), tensor) for port in op.builder.ports(key)]
 
 
+@aten("argsort")
+def _order(op: AtenCall) -> list[Tensor]:
+    return _sort(op)[1:]
+
+
 @aten("sort")
 def _sort(op: AtenCall) -> list[Tensor]:
     if op.flag("stable") and any(op.used_outputs[1:]):
@@ -39,11 +44,16 @@ def _median(op: AtenCall) -> Any:
     return [op.apply("Gather", values, Constant(np.asarray(place, np.int64)), axis=axis)[0], None]
 
 
-@aten("cummax", "cumprod")
+@aten("cummax", "cummin", "cumprod")
 def _cumulative(op: AtenCall) -> list[Value | None]:
     if any(op.used_outputs[1:]):
-        raise UnsupportedOperatorError("it returns the indices of its maxima")
+        raise UnsupportedOperatorError("it returns the indices of its extremes")
     tensor = op.tensor()
-    axis = op.builder.single_axis(tensor, op.axis())
-    kind = "CumMax" if op.type == "cummax" else "CumProd"
-    return [op.builder.with_axes_of(op.builder.add_layer(kind, tensor, op.name, axis=axis), tensor), None]
+    kind = "CumProd" if op.type == "cumprod" else "CumMax"
+    params = {"axis": op.builder.single_axis(tensor, op.axis())}
+    if op.type != "cummin":
+        return [*op.elementwise(kind, tensor, **params), None]
+    # The minimum is the negated maximum of the negated values.
+    (negated,) = op.elementwise("Function", tensor, function="neg")
+    (largest,) = op.elementwise(kind, negated, **params)  # type: ignore[arg-type]
+    return [*op.elementwise("Function", largest, function="neg"), None]  # type: ignore[arg-type]

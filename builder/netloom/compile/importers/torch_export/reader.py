@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -25,10 +26,12 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
     bags,
     comparison,
     elementwise,
+    indexing,
     multihead,
     patches,
     ranking,
     recurrent,
+    sampling,
     shape_operators,
     signals,
     weighted_operators,
@@ -36,13 +39,19 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
 from netloom.compile.importers.torch_export.archive import Archive
 from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant, write_constant
 from netloom.compile.importers.torch_export.learned_constants import LearnedConstants, merge_shared
-from netloom.compile.importers.torch_export.mutation import check_in_place, needed_operators, writes
+from netloom.compile.importers.torch_export.mutation import (
+    check_in_place,
+    needed_operators,
+    without_whole_slices,
+    writes,
+)
 from netloom.compile.importers.torch_export.operator_table import (
     OPERATORS,
     READ_STATES,
     AtenCall,
     Spectrum,
     States,
+    convert,
     with_whole_states,
 )
 from netloom.compile.importers.torch_export.program import InputInfo, Module, Operator, Program, Reference
@@ -66,7 +75,8 @@ class Reader:
     """The conversion of one program. `owners` is the module stack of each node."""
 
     def __init__(self, archive: Archive, program: Program, facts: TrainingFacts | None = None) -> None:
-        self.archive, self.program, self.facts = archive, program, facts
+        self.archive, self.program, self.facts = archive, without_whole_slices(program), facts
+        program = self.program
         attention_names = [item.name for item in program.operators if item.type == "scaled_dot_product_attention"]
         dropouts = facts.attention if facts and len(facts.attention) == len(attention_names) else ()
         self.dropouts = dict(zip(attention_names, dropouts, strict=False))
@@ -253,7 +263,7 @@ class Reader:
         if kind in ("sym_size", "sym_numel"):
             value = with_whole_states(args["self"])
             shape = value.shape if isinstance(value, Tensor | Constant) else ()
-            return [shape[args["dim"]]]
+            return [shape[args["dim"]] if kind == "sym_size" else math.prod(shape)]
         if not any(
             isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _flattened(value)
         ):
@@ -268,7 +278,7 @@ class Reader:
         if kind not in READ_STATES:
             args = {name: with_whole_states(value) for name, value in args.items()}
         op = AtenCall(kind, _node_name(item), args, self.builder, self.batch, self._used_outputs(item), readers)
-        return OPERATORS[kind](op)
+        return convert(op)
 
     def _written(self, item: Operator, kind: str, args: dict[str, Any]) -> Constant:
         """The result of an operator such as relu_ on constants, which changes all values in the same memory."""

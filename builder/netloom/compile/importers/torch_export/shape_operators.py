@@ -17,11 +17,10 @@ from netloom.compile.importers.layer_graph.values import (
     Value,
     normalize_axis,
 )
+from netloom.compile.importers.padding import LOWEST
 from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
 
 MAX_INDEX = 2**31
-# A power of two, which float32 represents exactly
-_LOWEST = -(2.0**127)
 MAX_POOLS = frozenset({"max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices"})
 
 
@@ -233,16 +232,6 @@ def _index_select(op: AtenCall) -> Any:
     return op.apply("Gather", op.tensor(), op.value("index"), axis=op.axis("dim", 0))
 
 
-@aten("index")
-def _index(op: AtenCall) -> Any:
-    """x[:, indices] with constant indices along one axis."""
-    tensor, indices = op.tensor(), op.argument("indices", [])
-    axes = [axis for axis, value in enumerate(indices) if value is not None]
-    if len(axes) != 1 or not isinstance(indices[axes[0]], Constant) or indices[axes[0]].array.dtype == bool:
-        raise UnsupportedOperatorError("only constant indices along one axis are supported")
-    return op.apply("Gather", tensor, indices[axes[0]], axis=axes[0])
-
-
 @aten("gather")
 def _gather(op: AtenCall) -> Any:
     data = op.value()
@@ -345,11 +334,18 @@ def _pad(op: AtenCall) -> Any:
         before[-1 - number], after[-1 - number] = sides[2 * number], sides[2 * number + 1]
     fill = op.number("value", 0.0)
     if fill == -math.inf and op.readers <= MAX_POOLS:
-        fill = _LOWEST  # a maximum never selects it beside a value of the image
+        fill = LOWEST  # a maximum never selects it beside a value of the image
     if not math.isfinite(fill):
         raise UnsupportedOperatorError(f"it pads with {fill}; use a finite number")
     value = Constant(np.asarray(fill, np.float32))
-    return op.apply("Pad", tensor, _integers([*before, *after]), value, mode=mode)
+    # The layers have the batch first, which torch.stft moves behind an axis of channels.
+    order = sorted(range(tensor.rank), key=lambda axis: axis != tensor.batch)
+    moved = replace(tensor, axes=tuple(tensor.axes[axis] for axis in order))
+    pads = _integers([*(before[axis] for axis in order), *(after[axis] for axis in order)])
+    (padded,) = op.apply("Pad", moved, pads, value, mode=mode)
+    if not isinstance(padded, Tensor):
+        raise UnsupportedOperatorError("its result is empty")
+    return [replace(padded, axes=tuple(padded.axes[order.index(axis)] for axis in range(tensor.rank)))]
 
 
 def _cropped(op: AtenCall, tensor: Tensor, sides: list[int]) -> Tensor:

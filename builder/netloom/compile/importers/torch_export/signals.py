@@ -43,6 +43,44 @@ def _rfft(op: AtenCall) -> list[Spectrum]:
     return [Spectrum(*parts)]
 
 
+@aten("stft")
+def _stft(op: AtenCall) -> list[Spectrum]:
+    """The spectrum (N, frequencies, T) of windows of a signal (N, L): two convolutions with constant filters."""
+    signal, size = op.tensor(), op.integer("n_fft")
+    window = op.constant_array("window")
+    window = np.ones(op.integer("win_length", size), np.float32) if window is None else window
+    if signal.rank != 2 or op.argument("return_complex") is False or op.flag("align_to_window"):
+        raise UnsupportedOperatorError("only complex spectra of signals (N, L) are supported")
+    missing = size - len(window)
+    window = np.pad(window, (missing // 2, missing - missing // 2))
+    window = window / np.sqrt(size) if op.flag("normalized") else window
+    waves = op.builder.reshape(op.builder.to_batch_first(signal), [1, signal.length(1)])
+    params = {"kernel_size": size, "stride": op.integer("hop_length", size // 4), "padding": 0, "bias": False}
+    parts = []
+    for matrix in dft_matrices(size, onesided=op.flag("onesided", True)):
+        filters = (matrix * window)[:, None].astype(np.float32)
+        parts.append(
+            op.builder.add_layer(
+                *("Conv1d", waves, op.name), filters=len(filters), weights={"weight": filters}, frozen=True, **params
+            )
+        )
+    return [Spectrum(*parts)]
+
+
+def _pairs(op: AtenCall, spectrum: Spectrum) -> Value | None:
+    """The real and the imaginary part along an additional last axis."""
+    parts = [op.apply("Unsqueeze", part, axes=[part.rank])[0] for part in (spectrum.real, spectrum.imaginary)]
+    return op.apply("Concat", *parts, axis=spectrum.real.rank)[0]
+
+
+@aten("view_as_real")
+def _view_as_real(op: AtenCall) -> Any:
+    value = op.args.get("self")
+    if not isinstance(value, Spectrum):
+        raise UnsupportedOperatorError("its input is not a spectrum")
+    return [_pairs(op, value)]
+
+
 @aten("real", "imag", "abs")
 def _part(op: AtenCall) -> Any:
     value = op.args.get("self")
@@ -50,8 +88,8 @@ def _part(op: AtenCall) -> Any:
         return op.elementwise("Function", function="abs") if op.type == "abs" else [op.tensor()]
     if op.type != "abs":
         return [value.real if op.type == "real" else value.imaginary]
-    squares = [op.apply("Mul", part, part)[0] for part in (value.real, value.imaginary)]
-    return op.apply("Sqrt", op.apply("Add", *squares)[0])
+    # The gradient of a norm is 0 in silence, where that of a square root is not defined.
+    return op.apply("ReduceL2", _pairs(op, value), axes=[-1], keepdims=0)
 
 
 @aten("topk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -125,9 +126,14 @@ def _pool(op: AtenCall) -> Any:
         raise UnsupportedOperatorError("it returns the indices of its maxima")
     if op.type.startswith("max"):
         return op.apply("MaxPool", tensor, **attributes)
-    if op.argument("divisor_override") is not None:
-        raise UnsupportedOperatorError("it uses divisor_override")
-    return op.apply("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **attributes)
+    divisor = op.argument("divisor_override")
+    if divisor is None:
+        return op.apply("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **attributes)
+    if attributes["ceil_mode"]:
+        raise UnsupportedOperatorError("it combines divisor_override with ceil_mode")
+    # A mean that counts the padding divides each sum by the size of the window.
+    mean = op.apply("AveragePool", tensor, count_include_pad=1, **attributes)[0]
+    return op.apply("Mul", mean, Constant(np.asarray(math.prod(kernel) / op.integer("divisor_override"), np.float32)))
 
 
 @aten(
@@ -198,14 +204,14 @@ def _layer_norm(op: AtenCall) -> Any:
     tensor = op.builder.move_last(tensor, len(shape))
     kind = "RMSNorm" if rms else "LayerNorm"
     params = {"axes": len(shape), "epsilon": epsilon}
-    if weight is not None and (rms or bias is not None):
+    if weight is not None:
         # The arrays of the file, by whose memory tied weights are recognized
         weights = {"weight": weight.array} | ({} if bias is None else {"bias": bias.array})
+        params |= {} if rms or bias is not None else {"bias": False}
         name = op.as_onnx(kind, tensor, weight).module_name(1)
         return [op.builder.with_axes_of(op.builder.add_layer(kind, tensor, name, weights=weights, **params), tensor)]
-    # The layer has both a scale and a shift; one of them alone is a layer of its own.
+    # The layer has no shift without a scale, which is a layer of its own.
     result: Any = op.elementwise(kind, tensor, affine=False, **params)
-    result = result if weight is None else op.apply("Mul", result[0], weight)
     return result if bias is None else op.apply("Add", result[0], bias)
 
 
@@ -214,10 +220,14 @@ def _group_norm(op: AtenCall) -> Any:
     tensor = op.tensor("input")
     if tensor.rank < 2:
         raise UnsupportedOperatorError("it has no channels")
+    groups, epsilon = op.integer("num_groups", 1), op.number("eps", 1e-5)
+    if _constant(op, "weight") is None and _constant(op, "bias") is None:
+        # The ONNX operator always has a scale and a bias, so that the layer is added directly.
+        tensor = op.builder.to_batch_first(tensor)
+        return [op.builder.add_layer("GroupNorm", tensor, op.name, groups=groups, epsilon=epsilon, affine=False)]
     size = tensor.length(1)
     weight, bias = _constant_or(op, "weight", size, 1.0), _constant_or(op, "bias", size, 0.0)
-    epsilon = op.number("eps", 1e-5)
-    return op.apply("GroupNormalization", tensor, weight, bias, num_groups=op.integer("num_groups", 1), epsilon=epsilon)
+    return op.apply("GroupNormalization", tensor, weight, bias, num_groups=groups, epsilon=epsilon)
 
 
 @aten("instance_norm")

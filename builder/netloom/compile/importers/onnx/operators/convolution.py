@@ -9,10 +9,7 @@ import numpy as np
 
 from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
-from netloom.compile.importers.padding import Borders, pad_sides, same_padding
-
-# Below all values that a network computes: a border of it never is the maximum of a window.
-LOWEST = -3e38
+from netloom.compile.importers.padding import LOWEST, Borders, pad_sides, same_padding
 
 
 def _uniform(values: Sequence[int], label: str) -> int:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import UnsupportedOperatorError, Value, normalize_axis
+from netloom.compile.importers.layer_graph.values import (
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    normalize_axis,
+)
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
 from netloom.compile.importers.padding import pad_sides
 
@@ -95,3 +100,25 @@ def _depth_to_space(call: Call) -> list[Value]:
     if call.type == "SpaceToDepth" or call.attribute("mode", "DCR") != "CRD":
         raise UnsupportedOperatorError("only the order CRD, which PyTorch uses, is supported")
     return [call.builder.add_layer("PixelShuffle", tensor, call.name, factor=factor)]
+
+
+@operator("GridSample")
+def _grid_sample(call: Call) -> list[Value]:
+    """An image (N, C, H, W) at the positions of a grid (N, H', W', 2), one of which may be a constant."""
+    image, grid = (*call.inputs, None, None)[:2]
+    like = image if isinstance(image, Tensor) else grid
+    if not isinstance(like, Tensor) or like.rank != 4:
+        raise UnsupportedOperatorError("only two-dimensional images are supported")
+    tensors = {
+        name: call.builder.to_batch_first(
+            value if isinstance(value, Tensor) else call.builder.add_constant(value, like, value.weight)
+        )
+        for name, value in (("image", image), ("grid", grid))
+        if value is not None
+    }
+    mode = call.attribute("mode", "bilinear")
+    # Opset 20 renamed the modes.
+    params: dict[str, Any] = {"mode": {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)}
+    params |= {"outside": call.attribute("padding_mode", "zeros")}
+    params |= {"align_corners": True} if call.attribute("align_corners", 0) else {}
+    return [call.builder.add_layer("GridSample", tensors, call.name, **params)]

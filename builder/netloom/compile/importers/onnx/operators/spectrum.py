@@ -15,10 +15,14 @@ from netloom.compile.importers.layer_graph.values import (
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
-def dft_matrices(length: int) -> tuple[Array, Array]:
-    """Cosines and negative sines, (length // 2 + 1, length) each: the matrices of the real and the imaginary part."""
+def dft_matrices(length: int, *, onesided: bool = True) -> tuple[Array, Array]:
+    """Cosines and negative sines: the matrices of the real and the imaginary part.
+
+    They are (length // 2 + 1, length) each, or (length, length) if they are not one-sided.
+    """
+    frequencies = np.arange(length // 2 + 1 if onesided else length)
     # Reduced modulo the length before the division, because large angles lose precision.
-    angles = 2 * np.pi * (np.outer(np.arange(length // 2 + 1), np.arange(length)) % length) / length
+    angles = 2 * np.pi * (np.outer(frequencies, np.arange(length)) % length) / length
     return np.cos(angles).astype(np.float32), (-np.sin(angles)).astype(np.float32)
 
 
