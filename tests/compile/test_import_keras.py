@@ -47,7 +47,7 @@ def test_imported_outputs_match_keras(name: str) -> None:
     path = HERE / f"{name}.keras"
     assert looks_like_keras(path)
     imported = read_keras(path)
-    assert not imported.remarks
+    assert all("has no scale in Keras" in remark for remark in imported.remarks)
     with np.load(HERE / f"{name}.npz") as arrays:
         inputs = [_channels_first(arrays[key]) for key in sorted(arrays, key=_index) if key.startswith("in_")]
         expected_outputs = [
@@ -573,3 +573,16 @@ def test_other_files_are_not_detected_as_keras(tmp_path: Path) -> None:
     assert not looks_like_keras(tmp_path)
     _refusal_message(tmp_path / "none")
     _refusal_message(tmp_path)
+
+
+def test_normalizations_without_a_shift_have_none() -> None:
+    imported = read_keras(HERE / "parts.keras")
+    norms = [node for node in imported.project.main_network.nodes.values() if node.type.endswith(("Norm", "Norm1d"))]
+    assert [node.params.get("bias", True) for node in norms].count(False) == 3
+    assert sum("has no scale in Keras" in remark for remark in imported.remarks) == 1
+
+
+def test_maxima_never_select_the_border(tmp_path: Path) -> None:
+    config = {"pool_size": [2, 2], "strides": [1, 1], "padding": "same"}
+    path = _save_json(tmp_path, _single_layer_model("MaxPooling2D", config, 3, 4, 2))
+    assert torch.equal(module(read_keras(path).project)(torch.full((1, 2, 3, 4), -1e8)), torch.full((1, 2, 3, 4), -1e8))

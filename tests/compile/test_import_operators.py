@@ -235,6 +235,11 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         {},
     ),
     "fixed projections": (fixed_projections, (2, 5, 4), {"filters": torch.randn(3, 4)}),
+    "a matrix computed from parameters": (
+        lambda model, x: x @ model.linear(model.queries).T,
+        (2, 5, 4),
+        {"linear": nn.Linear(6, 4), "queries": nn.Parameter(torch.randn(3, 6))},
+    ),
     "spatial transformer": (
         *(spatial_transformer, (2, 2, 4, 5)),
         {"locate": nn.Linear(40, 6), "grid": torch.rand(1, 4, 5, 2) * 2 - 1},

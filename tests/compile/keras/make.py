@@ -138,6 +138,18 @@ def states():
     return keras.Model([x, y, given], [out, *first, a, both, *second, b, *c, d, *third])
 
 
+def parts():
+    """Normalizations without scale or shift, a layer of cells, and hard activations."""
+    x = start = kl.Input((6, 8))
+    x = kl.BatchNormalization(center=False)(x)
+    x = kl.LayerNormalization(center=False)(x)
+    x = kl.GroupNormalization(2, center=False)(x)
+    x = kl.LayerNormalization(scale=False)(kl.BatchNormalization(scale=False)(x))
+    a = kl.RNN(kl.LSTMCell(3), return_sequences=True)(x)
+    b = kl.Dense(4, "hard_sigmoid")(kl.Activation("hard_silu")(x))
+    return keras.Model(start, [a, b])
+
+
 def branches():
     image, table = kl.Input((6, 6, 2), name="image"), kl.Input((4,), name="table")
     block = keras.Sequential([kl.Input((6, 6, 2)), kl.Conv2D(3, 3), kl.BatchNormalization(), kl.Flatten()], name="arm")
@@ -194,7 +206,7 @@ def blocks():
     return keras.Model(start, kl.Dense(2)(kl.LayerNormalization()(x)))
 
 
-MODELS = [mlp, digits, strides, volume, signal, text, states, branches, generator, blocks]
+MODELS = [mlp, digits, strides, volume, signal, text, states, parts, branches, generator, blocks]
 
 
 def compress_archive(path):

@@ -29,7 +29,7 @@ def _batch_norm(use: LayerCall) -> KerasTensor:
     params = {
         "momentum": round(momentum, 9),
         "epsilon": layer.number("epsilon", 1e-3),
-        "affine": center or scale,
+        **_affine_params(center, scale),
     }
     dimensions = max(1, value.rank - 2)
     batch_norm = use.add_like(f"BatchNorm{dimensions}d", params, value)
@@ -38,16 +38,23 @@ def _batch_norm(use: LayerCall) -> KerasTensor:
         # Keras stores gamma and beta, as far as they exist, before the moving mean and variance.
         mean, variance = arrays[-2:]
         weight = arrays[0] if scale else np.ones_like(mean)
-        bias = arrays[scale] if center else np.zeros_like(mean)
+        affine = ({"weight": weight} if center or scale else {}) | ({"bias": arrays[scale]} if center else {})
+        arrays_by_name = {"running_mean": mean, "running_var": variance, **affine}
         if value.order is not None and len(mean) == len(value.order):
-            mean, variance, weight, bias = (array[value.order] for array in (mean, variance, weight, bias))
-        affine = {"weight": weight, "bias": bias} if center or scale else {}
-        use.set_weights(batch_norm, running_mean=mean, running_var=variance, **affine)
-    if center != scale:
-        use.remark(
-            f"has no {'factor' if center else 'constant'} in Keras; after the import, it starts at {int(center)}."
-        )
+            arrays_by_name = {name: array[value.order] for name, array in arrays_by_name.items()}
+        use.set_weights(batch_norm, **arrays_by_name)
+    _remark_scale(use, center, scale)
     return batch_norm
+
+
+def _affine_params(center: bool, scale: bool) -> dict[str, bool]:
+    """The parameters of a normalization with or without a shift (center) and a scale."""
+    return {"affine": center or scale} | ({} if center or not scale else {"bias": False})
+
+
+def _remark_scale(use: LayerCall, center: bool, scale: bool) -> None:
+    if center and not scale:
+        use.remark("has no scale in Keras; after the import, it has one that starts at 1.")
 
 
 @handles("LayerNormalization", "RMSNormalization")
@@ -61,18 +68,15 @@ def _layer_norm(use: LayerCall) -> KerasTensor:
         raise use.refuse("scales by the mean square in a way that no layer of Netloom supports")
     root = layer.kind == "RMSNormalization"
     center, scale = not root and layer.flag("center", True), root or layer.flag("scale", True)
-    params = {
-        "epsilon": layer.number("epsilon", 1e-6 if root else 1e-3),
-        "axes": len(axes),
-        "affine": center or scale,
-    }
+    affine = {"affine": center or scale} if root else _affine_params(center, scale)
+    params = {"epsilon": layer.number("epsilon", 1e-6 if root else 1e-3), "axes": len(axes), **affine}
     layer_norm = use.add("RMSNorm" if root else "LayerNorm", params, value, main=True)
     arrays = use.arrays(count=center + scale)
     if arrays:
         lengths = tuple(value.spec.size(axis) for axis in axes)
         weight = arrays[0] if scale else np.ones(lengths)
-        bias = arrays[scale] if center else np.zeros(lengths)
-        use.set_weights(layer_norm, weight=weight, **({} if root else {"bias": bias}))
+        use.set_weights(layer_norm, weight=weight, **({"bias": arrays[scale]} if center else {}))
+    _remark_scale(use, center, scale)
     return layer_norm
 
 
@@ -88,14 +92,15 @@ def _group_norm(use: LayerCall) -> KerasTensor:
     params = {
         "groups": value.shape[0] if groups == -1 else groups,
         "epsilon": layer.number("epsilon", 1e-3),
-        "affine": center or scale,
+        **_affine_params(center, scale),
     }
     group_norm = use.add_like("GroupNorm", params, value)
     arrays = use.arrays(count=center + scale)
     if arrays:
         channels = value.shape[0]
         weight = arrays[0] if scale else np.ones(channels)
-        use.set_weights(group_norm, weight=weight, bias=arrays[scale] if center else np.zeros(channels))
+        use.set_weights(group_norm, weight=weight, **({"bias": arrays[scale]} if center else {}))
+    _remark_scale(use, center, scale)
     return group_norm
 
 

@@ -48,6 +48,17 @@ def _recurrent(use: LayerCall) -> list[KerasTensor]:
     return [result, *(finals or [state])] if layer.flag("return_state", False) else [result]
 
 
+@handles("RNN")
+def _cell(use: LayerCall) -> list[KerasTensor]:
+    """A layer such as LSTM, which is written as RNN(LSTMCell(…))."""
+    cell = _wrapped_layer(use, "cell")
+    kind = cell.kind.removesuffix("Cell")
+    if kind not in RECURRENT:
+        raise use.refuse(f"repeats {quoted(cell.kind)}, but only LSTMCell, GRUCell and SimpleRNNCell are supported")
+    config = {**use.layer.config, **cell.config, "name": use.layer.name}
+    return _recurrent(replace(use, layer=replace(cell, kind=kind, config=config)))
+
+
 @handles("Bidirectional")
 def _bidirectional(use: LayerCall) -> list[KerasTensor]:
     inner = _wrapped_layer(use, "layer")

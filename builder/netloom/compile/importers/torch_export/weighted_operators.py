@@ -64,8 +64,14 @@ def _addmm(op: AtenCall) -> Any:
 
 @aten("matmul", "mm", "bmm")
 def _matmul(op: AtenCall) -> Any:
-    other = "other" if "other" in op.args else "mat2"
-    return op.apply("MatMul", op.value("self"), op.value(other))
+    values = [op.value("self"), op.value("other" if "other" in op.args else "mat2")]
+    like = next(value for value in values if isinstance(value, Tensor))
+    # A matrix that the program computes from parameters keeps these, instead of becoming the weight of a layer.
+    factors = [
+        op.builder.add_constant(value, like) if isinstance(value, Constant) and value.learned_values else value
+        for value in values
+    ]
+    return op.apply("MatMul", *factors)
 
 
 @aten("baddbmm")
