@@ -146,6 +146,29 @@ def masked_positions(model: Any, x: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, 1)
 
 
+def written_parts(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """A temporal shift (https://arxiv.org/abs/1811.08383), single steps, and a view that is read after its write."""
+    shifted = torch.zeros_like(x)
+    shifted[:, :-1, :2] = x[:, 1:, :2]
+    shifted[:, 1:, 2:4] = x[:, :-1, 2:4]
+    shifted[:, :, 4:] = x[:, :, 4:]
+    steps = torch.zeros(x.shape)
+    for step in range(5):
+        steps[:, step] = model.linear(x[:, step])
+    view = x.clone()[:, 1:3]
+    view[..., 0] = 1.0
+    view += 1
+    return torch.cat((shifted, steps, view), 1)
+
+
+def shifted_tokens(model: Any, x: torch.Tensor) -> torch.Tensor:
+    tokens = (x > 0).long() + 1
+    shifted = tokens.new_zeros(tokens.shape)
+    shifted[..., 1:] = tokens[..., :-1].clone()
+    shifted[..., 0] = 4
+    return model.table(shifted)  # type: ignore[no-any-return]
+
+
 def hidden_rows(model: Any, x: torch.Tensor) -> torch.Tensor:
     """The softmax of a row of which all scores are hidden is not a number."""
     return x.masked_fill(x > 0, -torch.inf).softmax(-1)
@@ -252,6 +275,8 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         *(masked_positions, (2, 5, 6)),
         {"steps": torch.tensor([True, False, True, True, False]), "places": torch.rand(5, 6) > 0.5},
     ),
+    "parts that are written": (written_parts, (2, 5, 6), {"linear": nn.Linear(6, 6)}),
+    "shifted tokens": (shifted_tokens, (2, 5), {"table": nn.Embedding(5, 3)}),
     "rows without a visible score": (hidden_rows, (4, 3, 2), {}),
     "Manhattan distances and broadcast similarities": (
         *(other_distances, (2, 5, 4)),

@@ -56,7 +56,7 @@ def _cell(use: LayerCall) -> list[KerasTensor]:
     if kind not in RECURRENT:
         raise use.refuse(f"repeats {quoted(cell.kind)}, but only LSTMCell, GRUCell and SimpleRNNCell are supported")
     config = {**use.layer.config, **cell.config, "name": use.layer.name}
-    return _recurrent(replace(use, layer=replace(cell, kind=kind, config=config)))
+    return outputs(_recurrent(replace(use, layer=replace(cell, kind=kind, config=config))))
 
 
 @handles("Bidirectional")

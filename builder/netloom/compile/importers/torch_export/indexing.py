@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import Array, Constant, Tensor, UnsupportedOperatorError
+from netloom.compile.importers.layer_graph.reshaping import broadcast_to
+from netloom.compile.importers.layer_graph.values import (
+    BATCH,
+    Array,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    normalize_axis,
+)
 from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
 from netloom.compile.importers.torch_export.shape_operators import reshaped
 
@@ -73,3 +82,57 @@ def _assign(op: AtenCall) -> Any:
 def _with_rank(mask: Tensor, rank: int) -> Tensor:
     """A mask of the leading axes, with axes of length 1 behind them."""
     return mask if mask.rank == rank else Tensor(mask.ref, mask.spec, mask.axes + ((),) * (rank - mask.rank), True)
+
+
+@aten("fill", "zero")
+def _fill(op: AtenCall) -> list[Value]:
+    """One number in the shape of a tensor, in which the batch has the length 1."""
+    tensor = op.tensor()
+    number = op.number("value") if op.type == "fill" else 0.0
+    shape = [1 if size % BATCH == 0 else size for size in tensor.shape]
+    return [Constant(np.full(shape, number, np.int64 if tensor.spec.dtype == "int" else np.float32))]
+
+
+@aten("copy")
+def _copy(op: AtenCall) -> list[Value]:
+    """The second tensor in the shape of the first."""
+    target, source = op.value(), op.value("src")
+    if isinstance(source, Constant):
+        shape = [1 if size % BATCH == 0 else size for size in target.shape]
+        (once, _) = op.without_recorded_batch([source, target])
+        return [Constant(np.broadcast_to((once if isinstance(once, Constant) else source).array, shape))]
+    # A constant target has the length 1 in place of the batch.
+    lengths = [*(0,) * (len(target.shape) - source.rank), *source.shape]
+    sizes = [max(size, mine) for size, mine in zip(target.shape, lengths, strict=True)]
+    return [broadcast_to(op.builder, source, sizes, op.name)]
+
+
+@aten("slice_scatter", "select_scatter")
+def _put_into(op: AtenCall) -> Any:
+    """A tensor with a part along one axis replaced: what is before the part, the part, and what is after it."""
+    whole, part = op.value(), op.value("src")
+    axis = normalize_axis(op.integer("dim"), len(whole.shape))
+    length = whole.shape[axis]
+    if op.type == "select_scatter":
+        start = op.integer("index") % length
+        end, part = start + 1, _raised(op, part, axis)
+    else:
+        start, end, _ = slice(op.argument("start"), op.argument("end")).indices(length)
+    pieces = [_piece(op, whole, axis, 0, start), part, _piece(op, whole, axis, end, length)]
+    return op.apply("Concat", *(piece for piece in pieces if piece is not None), axis=axis)
+
+
+def _raised(op: AtenCall, value: Value, axis: int) -> Value:
+    if isinstance(value, Constant):
+        return Constant(np.expand_dims(value.array, axis))
+    raised: Value = op.apply("Unsqueeze", value, axes=[axis])[0]  # type: ignore[assignment]
+    return raised
+
+
+def _piece(op: AtenCall, whole: Value, axis: int, start: int, end: int) -> Value | None:
+    """The places from start to end along an axis; None if there are none."""
+    if start >= end:
+        return None
+    if isinstance(whole, Constant):
+        return Constant(whole.array[(slice(None),) * axis + (slice(start, end),)])
+    return op.apply("Slice", whole, starts=[start], ends=[end], axes=[axis], steps=[1])[0]

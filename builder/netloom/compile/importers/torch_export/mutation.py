@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
-from netloom.compile.importers.torch_export.program import Operator, Program, Reference
+from netloom.compile.importers.torch_export.program import ATEN, Operator, Program, Reference
 
 # Operators that return a view: writing to it also changes the original tensor
 _VIEWS = frozenset(
@@ -46,6 +47,60 @@ def _is_open(end: Any) -> bool:
     return end is None or (type(end) is int and end >= _OPEN)
 
 
+def with_written_parts(program: Program) -> Program:
+    """The program in which a write into a part of a tensor, as in x[:, 1:3] = 0, replaces the tensor itself.
+
+    After the write, operators put the part back into the tensor of which it is a view. They are added only for values
+    that depend on an input of the network, because constants are written in their memory.
+    """
+    last = _last_reads(program)
+    views: dict[str, Operator] = {}
+    variable = {entry.name for entry in program.inputs}
+    operators: list[Operator] = []
+    for position, item in enumerate(program.operators):
+        operators.append(item)
+        reads = item.reads()
+        views |= {item.name: item} if _is_part(item) else {}
+        if variable.isdisjoint(reads) or _is_creation(item):
+            continue
+        variable.update(item.names(), reads[:1] if writes(item) else ())
+        if not writes(item):
+            continue
+        chain = _views_of(reads[0], views)
+        if any(last.get(view.reads()[0], -1) > position for view in chain):
+            operators += [_put_back(view, item.name) for view in chain]
+            variable.update(view.reads()[0] for view in chain)
+    return replace(program, operators=tuple(operators))
+
+
+def _is_part(item: Operator) -> bool:
+    """Whether an operator is a view of consecutive places along one axis."""
+    return item.type == "select" or (item.type == "slice" and item.args.get("step", 1) == 1)
+
+
+def _views_of(name: str, views: Mapping[str, Operator]) -> list[Operator]:
+    """The views through which a name reads a tensor, the innermost first."""
+    chain = []
+    while name in views:
+        chain.append(views[name])
+        name = views[name].reads()[0]
+    return chain
+
+
+def _put_back(view: Operator, write: str) -> Operator:
+    """The operator that writes a view into its tensor; `write` is the operator that changed the view."""
+    args = {"self": view.args["self"], "src": Reference(view.name)}
+    args |= {name: value for name, value in view.args.items() if name != "self"}
+    name = f"{write}_{view.name}"
+    return Operator(f"{ATEN}{view.type}_scatter_.default", name, args, (name,), view.stack)
+
+
+def _last_reads(program: Program) -> dict[str, int]:
+    """The position of the last operator that reads each name; outputs are read after all operators."""
+    last = {name: position for position, item in enumerate(program.operators) for name in item.reads()}
+    return last | dict.fromkeys(program.outputs, len(program.operators))
+
+
 def needed_operators(program: Program) -> set[str]:
     """The operators on which an output depends."""
     producers = {name: item for item in program.operators for name in item.names()}
@@ -81,6 +136,7 @@ def check_in_place(program: Program, needed: set[str]) -> None:
         return name
 
     variable = _variable_operators(program)
+    parts = {item.name: item for item in program.operators if _is_part(item)}
     # Outputs are read after all operators.
     last: dict[str, int] = {name: len(program.operators) for name in program.outputs}
     for position, item in enumerate(program.operators):
@@ -94,7 +150,15 @@ def check_in_place(program: Program, needed: set[str]) -> None:
         if not writes(item) or not item.reads() or item.name not in variable:
             continue
         source = item.reads()[0]
-        written_names = {source, *item.names()}
+        # Operators that follow put the part back into these.
+        wholes = {view.reads()[0] for view in _views_of(source, parts)}
+        written_names = {source, *item.names(), *wholes}
+        if _puts_back(item):
+            part = item.reads()[1]
+            written_names |= {
+                part,
+                *(name for other in program.operators if _writes_to(part, other) for name in other.names()),
+            }
         created_at = {name: at for at, other in enumerate(program.operators) for name in other.names()}
         # Another name for the same memory, defined before the write and read after it, would miss the new values.
         for name, last_read in last.items():
@@ -108,6 +172,14 @@ def check_in_place(program: Program, needed: set[str]) -> None:
                     f"The operator {quoted(item.name)} ({item.type}) writes into a part of a tensor, which is "
                     "not supported; use torch.cat or torch.where instead."
                 )
+
+
+def _puts_back(item: Operator) -> bool:
+    return item.type in ("slice_scatter_", "select_scatter_")
+
+
+def _writes_to(name: str, item: Operator) -> bool:
+    return writes(item) and item.reads()[:1] == [name]
 
 
 def _variable_operators(program: Program) -> set[str]:

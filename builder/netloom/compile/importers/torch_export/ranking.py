@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def _sorted(op: AtenCall, tensor: Tensor, axis: int, *, descending: bool) -> lis
 
 
 @aten("argsort")
-def _order(op: AtenCall) -> list[Tensor]:
+def _order(op: AtenCall) -> Sequence[Any]:
     return _sort(op)[1:]
 
 

@@ -42,6 +42,7 @@ from netloom.compile.importers.torch_export.learned_constants import LearnedCons
 from netloom.compile.importers.torch_export.mutation import (
     check_in_place,
     needed_operators,
+    with_written_parts,
     without_whole_slices,
     writes,
 )
@@ -75,8 +76,8 @@ class Reader:
     """The conversion of one program. `owners` is the module stack of each node."""
 
     def __init__(self, archive: Archive, program: Program, facts: TrainingFacts | None = None) -> None:
-        self.archive, self.program, self.facts = archive, without_whole_slices(program), facts
-        program = self.program
+        program = with_written_parts(without_whole_slices(program))
+        self.archive, self.program, self.facts = archive, program, facts
         attention_names = [item.name for item in program.operators if item.type == "scaled_dot_product_attention"]
         dropouts = facts.attention if facts and len(facts.attention) == len(attention_names) else ()
         self.dropouts = dict(zip(attention_names, dropouts, strict=False))

@@ -74,6 +74,11 @@ def _tile(call: Call) -> list[Value]:
 @operator("Concat")
 def _concat(call: Call) -> list[Value]:
     values = [value for value in call.inputs if value is not None]
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if tensors and all(tensor.spec.dtype == "int" and not tensor.boolean for tensor in tensors):
+        # The layer does not accept integers, which are converted to floats and back.
+        floats = [call.apply("Cast", value, to=1)[0] if isinstance(value, Tensor) else value for value in values]
+        return list(call.apply("Cast", *call.apply("Concat", *floats, **call.attributes), to=7))  # type: ignore[arg-type]
     first = next(value for value in values if isinstance(value, Tensor))
     axis = call.axis(0, first.rank)
     tensors = [
