@@ -37,6 +37,10 @@ BUILT_IN: dict[str, dict[str, Any]] = {
     "clicks": {},
     "cartpole": {},
 }
+# Settings of uploads that their files do not tell.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "targets.csv": {"task": "several_outputs", "columns": {"level": {"role": "target"}, "score": {"role": "target"}}},
+}
 # The tasks that each dataset supports; all others are rejected. Update this when a combination is added or lost.
 CELLS: dict[str, str] = {
     "people.xlsx": "classification binary_classification reconstruction anomaly_detection",
@@ -53,6 +57,9 @@ CELLS: dict[str, str] = {
     "intents.zip": "class_and_tags",
     "numbers.tsv": "seq2seq",
     "questions.csv": "classification ordinal_classification binary_classification siamese",
+    "targets.csv": "several_outputs reconstruction",
+    "triplets.csv": "classification binary_classification siamese",
+    "triplets.zip": "classification binary_classification siamese",
     "tones.zip": "classification binary_classification",
     "wave.csv": "regression reconstruction",
     "stars.csv": "regression ranking",
@@ -92,7 +99,7 @@ def uploads_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_choice(name: str, home: Path) -> DataChoice:
     if name in BUILT_IN:
         return DataChoice(dataset=name, options=dict(BUILT_IN[name]))
-    return DataChoice(dataset=add_file(EXAMPLE_FILES[name][0](), name, home).name)
+    return DataChoice(dataset=add_file(EXAMPLE_FILES[name][0](), name, home).name, options=OPTIONS.get(name, {}))
 
 
 @cache

@@ -192,6 +192,34 @@ def text_pairs() -> bytes:
     return make_csv("question1,question2,duplicate", rows)
 
 
+def triplets() -> bytes:
+    """A text, another one that continues it, and one that does not."""
+    random = np.random.default_rng(11)
+    anchors = [sentence(random) for _ in range(60)]
+    return make_csv("anchor,positive,negative", (f"{text},{text} indeed,{sentence(random)}" for text in anchors))
+
+
+def picture_triplets() -> bytes:
+    """Two bars of one direction, and one of the other."""
+    pixels, _ = bars(40)
+    random = np.random.default_rng(12)
+    rows = []
+    for _ in range(60):
+        anchor, positive, negative = random.integers(0, 20, 3)
+        direction = int(random.integers(2))
+        rows.append(f"{2 * anchor + direction}.png,{2 * positive + direction}.png,{2 * negative + 1 - direction}.png")
+    pictures = {f"{i}.png": png(pixels[i]) for i in range(40)}
+    return make_zip({**pictures, "triplets.csv": make_csv("anchor,positive,negative", rows)})
+
+
+def several_targets() -> bytes:
+    """A class and a number, both given by the other columns."""
+    random = np.random.default_rng(13)
+    numbers = random.normal(size=(80, 2)).round(3)
+    rows = (f"{a},{b},{'ns'[i % 2]},{'low' if a + b < 0 else 'high'},{a - b:.3f}" for i, (a, b) in enumerate(numbers))
+    return make_csv("left,right,side,level,score", rows)
+
+
 def tone(frequency: float, seconds: float, rate: int, form: str = "WAV", channels: int = 1) -> bytes:
     time = np.arange(int(seconds * rate)) / rate
     wave = 0.5 * np.sin(2 * np.pi * frequency * time)
@@ -308,6 +336,9 @@ EXAMPLE_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "intents.zip": (intents, "tagged"),
     "numbers.tsv": (translations, "translation"),
     "questions.csv": (text_pairs, "text_pairs"),
+    "targets.csv": (several_targets, "table"),
+    "triplets.csv": (triplets, "text_triplets"),
+    "triplets.zip": (picture_triplets, "picture_triplets"),
     "tones.zip": (sounds, "sounds"),
     "wave.csv": (series, "series"),
     "stars.csv": (ratings, "ratings"),

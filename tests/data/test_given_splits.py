@@ -82,8 +82,11 @@ def _in_classes(content: Callable[[int], bytes], ending: str) -> Callable[[str, 
     return build
 
 
-def _listed_in_table(content: Callable[[int], bytes], ending: str, each: int = 1) -> Callable[[str, Parts], Upload]:
-    """A table that lists `each` files per row with their class."""
+def _listed_in_table(
+    content: Callable[[int], bytes], ending: str, columns: tuple[str, ...] = ("file",)
+) -> Callable[[str, Parts], Upload]:
+    """A table that lists the files of each row, one in each of these columns, with their class."""
+    each = len(columns)
 
     def build(layout: str, parts: Parts) -> Upload:
         def path(row: int, number: int) -> str:
@@ -96,7 +99,7 @@ def _listed_in_table(content: Callable[[int], bytes], ending: str, each: int = 1
             names = ",".join(path(row, n).rpartition("/")[2] for n in range(each))
             return f"{names},{('cat', 'dog')[row % 2]}"
 
-        head = ",".join([*(f"file{n}" for n in range(each)), "kind"])
+        head = ",".join([*columns, "kind"])
         rows = range(len(parts))
         if layout == "column":
             files["labels.csv"] = make_csv(f"{head},split", (f"{line(row)},{NAMES[parts[row]]}" for row in rows))
@@ -214,9 +217,19 @@ KINDS: dict[str, tuple[Callable[[str, Parts], Upload], Callable[[dict[str, Any]]
         _tables("question1,question2,duplicate", lambda row: f"{_sentence(row)},{_sentence(row)} too,{row % 2}"),
         _number_in_text("first"), COMMON,
     ),
+    "text_triplets": (
+        _tables("anchor,positive,negative", lambda row: f"{_sentence(row)},{_sentence(row)} too,no {row % 9}"),
+        _number_in_text("first"), COMMON,
+    ),
     "translation": (_tables("en,fr", lambda row: f"{_sentence(row)},oui{row}"), _number_in_text("text"), COMMON),
     "labelled_pictures": (_listed_in_table(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, COMMON),
-    "picture_pairs": (_listed_in_table(_picture, "png", 2), lambda row: _number_in_array("first")(row) // 3, COMMON),
+    "picture_pairs": (
+        _listed_in_table(_picture, "png", ("a", "b")), lambda row: _number_in_array("first")(row) // 3, COMMON,
+    ),
+    "picture_triplets": (
+        _listed_in_table(_picture, "png", ("anchor", "positive", "negative")),
+        lambda row: _number_in_array("first")(row) // 3, COMMON,
+    ),
     "picture_folders": (
         _in_classes(_picture, "png"), lambda row: _number_in_array("image")(row) // 3, (*COMMON, "inner folders"),
     ),

@@ -94,9 +94,9 @@ def test_files_that_are_not_tables_hold_no_data_sets(name: str) -> None:
     assert open_source(EXAMPLE_FILES[name][0](), name).sets() == {}
 
 
-def test_triplets_are_rejected_unless_a_target_is_named(home: Path) -> None:
+def test_triplets_are_not_a_table_unless_a_target_is_named(home: Path) -> None:
     rows = [f"a {i % 5},b {i % 5},c {i % 5},{i % 2}" for i in range(40)]
     content = make_csv("anchor,positive_text,neg,kind", rows)
-    with pytest.raises(DataError, match=r"'anchor', 'positive_text' and 'neg' are triplets, .* two rows of a pair"):
-        add_file(content, "triplets.csv", home)
+    with pytest.raises(DataError, match=r"'anchor', 'positive_text' and 'neg' are triplets, .* Read them as triplets"):
+        add_file(content, "triplets.csv", home, kind="table")
     assert add_file(content, "triplets.csv", home, target="kind").task == "classification"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.text import table
+from netloom.core.field_errors import nearest_name
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
 # Fields that other options set, or that hold the settings of an optimizer or schedule, which are listed one by one.
 NOT_LISTED = ("objective", "start", "optimizer_settings", "schedule_settings", "agent", "augment")
+_SECTION = "training."  # the path of a setting in a document, as error messages write it
 
 
 def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     """Return the training settings changed by assignments `NAME=VALUE`.
 
-    A name is that of a field, or of a setting of the chosen optimizer or schedule.
+    A name is that of a field, or of a setting of the chosen optimizer or schedule, optionally after `training.`.
 
     Raises:
         ValueError: an assignment is wrong; the message is a sentence.
@@ -74,7 +76,7 @@ def _parse_assignment(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise ValueError(f"A setting is written NAME=VALUE; received {plain(text)[:60]!r}.")
-    return name.strip(), parse_value(value.strip())
+    return name.strip().removeprefix(_SECTION), parse_value(value.strip())
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
@@ -97,8 +99,18 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         if choice_settings is not None and name in choice_settings.settings:
             values[settings] = {**values[settings], name: value}
             return
-    available = {kind: ", ".join(_setting_names(values[kind], kind)) or "none" for kind in ("optimizer", "schedule")}
-    raise ValueError(
+    raise ValueError(_unknown_setting(name, values))
+
+
+def _unknown_setting(name: str, values: Mapping[str, Any]) -> str:
+    """Return the sentence for an unknown setting: it suggests the nearest name, or says where all are listed."""
+    own = {kind: _setting_names(values[kind], kind) for kind in ("optimizer", "schedule")}
+    listed = [field for field in values if field not in NOT_LISTED]
+    nearest = nearest_name(name, [*listed, *own["optimizer"], *own["schedule"]])
+    if nearest is not None:
+        return f"There is no setting {plain(name)[:40]!r}; did you mean {nearest!r}?"
+    available = {kind: ", ".join(names) or "none" for kind, names in own.items()}
+    return (
         f"There is no setting {plain(name)[:40]!r}. `netloom train --settings` lists all settings; the optimizer "
         f"{values['optimizer']} has {available['optimizer']}, the schedule {values['schedule']} has "
         f"{available['schedule']}."

@@ -15,25 +15,33 @@ from netloom.validation.applied_fixes import FixedProject, with_fixes
 from netloom.validation.fields import reading_edits
 from netloom.validation.issue import Issue
 
+CATEGORIES = "categories"  # beside the kinds of fields: tokens that are categories of columns, not words of a text
 # The templates that can be adapted, by the kinds of the fields and of the target, the simplest first
 STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
     (("image",), "number"): ("digits_cnn", "digits_mlp"),
     (("image",), "labels"): ("scenes_labels", "digits_mlp"),
     (("image",), "mask"): ("shapes_unet",),
+    (("image",), "several"): ("shapes_two_outputs", "digits_mlp"),
     (("image", "image"), "class"): ("same_digits_siamese",),
+    (("image", "image"), "number"): ("same_digits_siamese",),
     (("tokens", "tokens"), "class"): ("paraphrases_siamese",),
     (("vector",), "class"): ("breast_cancer",),
     (("vector",), "number"): ("diabetes",),
     (("vector",), "labels"): ("breast_cancer",),
+    (("vector",), "several"): ("breast_cancer",),
     (("tokens",), "class"): ("intents_lstm", "intents_transformer"),
     (("tokens",), "number"): ("intents_lstm",),
     (("tokens",), "labels"): ("intents_lstm", "intents_transformer"),
+    (("tokens",), "several"): ("intents_lstm", "intents_transformer"),
     (("tokens",), "tags"): ("requests_tagger",),
     (("tokens",), "class_and_tags"): ("commands_joint",),
     (("tokens",), "next_token"): ("tales", "tales_gpt"),
     (("tokens", "tokens"), "sequence"): ("dates_gru", "dates_transformer"),
-    (("tokens", "tokens"), "number"): ("ratings_ncf",),
+    (("tokens", "tokens"), "number"): ("paraphrases_siamese",),
+    (("categories", "categories"), "number"): ("ratings_ncf",),
+    (("categories",), "class"): ("clicks_deepfm",),
+    (("categories",), "number"): ("clicks_deepfm",),
     (("sequence",), "number"): ("sine_tcn", "sine", "station_dlinear"),
     (("sequence",), "class"): ("sine_tcn", "spoken_gru"),
     (("sequence",), "labels"): ("sine_tcn",),
@@ -47,9 +55,11 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "scenes_labels": ("Convolutional network", "Convolutions, and one logit per label"),
     "digits_lenet": ("LeNet-5", "The convolutional network that read checks in 1998"),
     "shapes_unet": ("U-Net", "A class for every pixel: an encoder, a decoder, and skip connections between them"),
+    "shapes_two_outputs": ("Convolutional network", "Convolutions, and an output for each target"),
     "same_digits_siamese": ("Siamese network", "Embeds two images with the same weights and compares them"),
     "paraphrases_siamese": ("Siamese network", "Embeds two texts with the same weights and compares them"),
-    "breast_cancer": ("Dense layers", "Fully connected layers on all columns, with one logit per class"),
+    "breast_cancer": ("Dense layers", "Fully connected layers on all columns"),
+    "clicks_deepfm": ("DeepFM", "Embeds each category, and combines all pairs of them and an MLP"),
     "diabetes": ("Dense layers", "Fully connected layers on all columns, with one number as output"),
     "intents_lstm": ("LSTM", "Reads the text word by word with a memory cell"),
     "intents_transformer": ("Transformer", "Self-attention: every word attends to every other word"),
@@ -79,7 +89,7 @@ RATE = 8_000  # the sample rate in Hz of a sound whose file does not state it
 
 def starters(choice: DataChoice, schema: Schema) -> list[Template]:
     """Return the templates whose network can be adapted to this data."""
-    kinds = tuple(field.kind for field in schema.inputs)
+    kinds = tuple(CATEGORIES if field.is_categories else field.kind for field in schema.inputs)
     names = STARTERS.get((kinds, schema.target.kind), ())
     if _is_sound(schema):
         names = ("spoken_cnn", *names) if schema.target.type.is_class else names

@@ -34,7 +34,7 @@ def column_roles(table: pd.DataFrame, plans: Mapping[str, ColumnPlan]) -> RowRol
     return roles
 
 
-def _groups(values: pd.Series, name: str) -> np.ndarray:
+def groups_of(values: pd.Series, name: str) -> np.ndarray:
     """Group indices (R,); a row without a group is a group of its own."""
     import pandas as pd
 
@@ -73,7 +73,7 @@ def _times(values: pd.Series, name: str) -> np.ndarray:
 
 
 _READERS: dict[str, Callable[[pd.Series, str], RowRoles]] = {
-    "group": lambda values, name: {"groups": _groups(values, name)},
+    "group": lambda values, name: {"groups": groups_of(values, name)},
     "weight": lambda values, name: {"weights": _weights(values, name)},
     "time": lambda values, name: {"times": _times(values, name)},
     "split": lambda values, name: {"given": given_of(values, name)},

@@ -105,7 +105,10 @@ def _strata_of(raw: RawDataset) -> np.ndarray:
 
 def _groups(raw: RawDataset) -> np.ndarray:
     if raw.groups is None:
-        raise DataError("This data has no groups to split by; give a column the role group, or choose another split.")
+        raise DataError(
+            "This data has no groups to split by; give a column the role group, name it with the option group, or "
+            "choose another split."
+        )
     return raw.groups
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netloom.data.splits.given_splits import split_column
@@ -44,7 +45,7 @@ def ranked_targets(table: pd.DataFrame) -> list[str]:
     table = _sample(table)
     columns = [str(column) for column in table.columns if str(column) != split] or [str(table.columns[-1])]
     plain_names = {name: _plain(name) for name in columns}
-    coordinates = COORDINATES if {*COORDINATES} <= {*plain_names.values()} else set()
+    coordinates = COORDINATES if _has_coordinates(table, plain_names) else set()
     named = {name: 0 if plain in coordinates else _weight(plain) for name, plain in plain_names.items()}
     suitable = {name for name in columns if _is_suitable(table, name)}
     # Where the columns at the ends cannot be targets, such as ids, the next ones are taken for the first and the last.
@@ -84,6 +85,16 @@ def _plain(name: str) -> str:
     """Return a name in lower case, with single blanks between its words: isFraud and is_fraud are `is fraud`."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return " ".join(re.split(r"[\W_]+", spaced.lower())).strip()
+
+
+def _has_coordinates(table: pd.DataFrame, plain_names: Mapping[str, str]) -> bool:
+    """Return whether x and y are coordinates: beside z, or where numbers y have columns before and after them, as in
+    x, y, species."""
+    name_of = {plain: name for name, plain in plain_names.items()}
+    if not {"x", "y"} <= {*name_of} or "z" in name_of:
+        return {*name_of} >= COORDINATES
+    plain = [*plain_names.values()]
+    return "y" not in (plain[0], plain[-1]) and not _has_few_values(table, name_of["y"])
 
 
 def _weight(plain: str) -> int:

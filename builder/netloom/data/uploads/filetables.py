@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_TABLES = 20
 _SAMPLE = 200
+FEWEST_NAMES = 0.2  # of the most different files that a column names, in one that names files, too
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
             table, notes = source.table(name)
         except DataError:
             continue
-        columns = [str(column) for column, values in table.items() if _names_files(values, file_of)]
+        columns = _naming_columns(table, file_of)
         if columns:
             candidates.append((name, table, columns, notes))
     if not candidates:
@@ -141,12 +142,27 @@ def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | Non
     return [file_of.get("/".join(path_of(str(value).strip())).removeprefix("./")) for value in values]
 
 
-def _names_files(values: pd.Series, file_of: dict[str, str]) -> bool:
+def _naming_columns(table: pd.DataFrame, file_of: dict[str, str]) -> list[str]:
+    """Return the columns whose cells name files.
+
+    Labels such as 0 and 1 are not names beside files 0.png and 1.png: where a column has whole names, those without
+    suffixes are left out, and so are columns with far fewer different names than others.
+    """
+    named = {str(column): _named_files(values, file_of) for column, values in table.items()}
+    counts = {column: len(files) for column, (files, _) in named.items() if len(files) > 1}
+    whole = [column for column in counts if named[column][1]]
+    return whole or [column for column in counts if counts[column] >= max(counts.values()) * FEWEST_NAMES]
+
+
+def _named_files(values: pd.Series, file_of: dict[str, str]) -> tuple[set[str], bool]:
+    """Return the files that the first cells name, and whether by names with suffixes; none if few cells do."""
     sample = values.dropna().head(_SAMPLE)
-    if sample.empty:
-        return False
-    named = files_of_cells(sample, file_of)
-    return sum(file is not None for file in named) >= len(named) / 2 and len(set(named)) > 1
+    files = [file for file in files_of_cells(sample, file_of) if file is not None]
+    if sample.empty or len(files) < len(sample) / 2:
+        return set(), False
+    suffixes = {PurePosixPath(file).suffix.lower() for file in files}
+    with_suffix = [PurePosixPath(str(value).strip()).suffix.lower() in suffixes for value in sample]
+    return set(files), "" not in suffixes and sum(with_suffix) >= len(sample) / 2
 
 
 def rows_of(table: pd.DataFrame, columns: Sequence[str], files: Sequence[str], warnings: list[str]) -> pd.DataFrame:

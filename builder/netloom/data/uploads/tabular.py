@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -12,6 +11,7 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import given_of, split_column
+from netloom.data.splits.roles import groups_of
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.uploads.source import Source
@@ -41,11 +41,11 @@ SPLIT = Question(
     "split", "Split column", "choice", "Says which rows are for training, for validation and for the test",
     optional=True, empty="none"
 )  # fmt: skip
+GROUP = Question(
+    "group", "Group column", "choice", "Rows of the same group, such as a patient, are never in two parts of the split",
+    optional=True, empty="none"
+)  # fmt: skip
 TABLE = "table.parquet"
-_TRIPLET = {
-    role: re.compile(rf"(?i)({names})([ _-]?(text|sentence|image|file|path|id))?")
-    for role, names in (("anchor", "anchor|query"), ("positive", "positive|pos"), ("negative", "negative|neg"))
-}
 TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".data", ".dat", ".gz")
 
 
@@ -222,6 +222,15 @@ def parts_said(rows: pd.DataFrame, split: str | None, default: np.ndarray | None
     return default if split is None else given_of(rows[split], split)
 
 
+def groups_said(rows: pd.DataFrame, group: str | None) -> np.ndarray | None:
+    """Return the groups (R,) of rows by the group column; None if none is chosen.
+
+    Raises:
+        DataError: The column has fewer than three groups.
+    """
+    return None if group is None else groups_of(rows[group], group)
+
+
 def kept_table(folder: Path) -> pd.DataFrame:
     """Return the stored table of an upload; one larger than memory is memory-mapped.
 
@@ -243,23 +252,6 @@ def _sheet(answers: Answers) -> str:
 def _text(answers: Answers, name: str) -> str:
     answer = answers.get(name)
     return answer if isinstance(answer, str) else ""
-
-
-def refuse_triplets(columns: Sequence[str]) -> None:
-    """Refuse a table of triplets, in which no column is a target.
-
-    Raises:
-        DataError: The columns are an anchor, a positive and a negative example.
-    """
-    named = {name: next((column for column in columns if pattern.fullmatch(column.strip())), "")
-             for name, pattern in _TRIPLET.items()}  # fmt: skip
-    if all(named.values()):
-        anchor, positive, negative = map(repr, named.values())
-        raise DataError(
-            f"The columns {anchor}, {positive} and {negative} are triplets, which have no column to predict. Write "
-            f"each as two rows of a pair, {anchor} and {positive} with the label same, and {anchor} and {negative} "
-            "with the label different, or name the column to predict."
-        )
 
 
 def numeric(table: pd.DataFrame) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -105,10 +105,10 @@ class Outputs(Rule):
             yield context.issue("width", message, outputs[1], port="in")
 
     def _count(self, context: Context, message: str, outputs: list[str], expected: tuple[ExpectedOutput, ...]) -> Issue:
-        """Return the issue about too many or too few Outputs; a fix adds a single missing one if it is a vector."""
-        fix = None
-        if len(outputs) == len(expected) - 1 and (shape := expected[-1].shape) is not None and len(shape) == 1:
-            fix = self._added(context, outputs[0], expected[-1].name, shape[0])
+        """Return the issue about too many or too few Outputs; a fix adds the missing ones if they are vectors."""
+        widths = {one.name: one.shape[0] for one in expected[len(outputs) :] if one.shape and len(one.shape) == 1}
+        missing = len(expected) - len(outputs)
+        fix = self._added(context, outputs[0], widths) if 0 < missing == len(widths) else None
         node = outputs[len(expected)] if len(outputs) > len(expected) else outputs[-1]
         return context.issue("outputs", f"{message}; this network has {len(outputs)}.", node, fix=fix)
 
@@ -125,35 +125,30 @@ class Outputs(Rule):
             message = f"{context.label(output)} receives {spec}, but {expected.demand} {expected_spec}."
         yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, expected_spec))
 
-    def _added(self, context: Context, output: str, name: str, width: int) -> Fix | None:
-        """Return a fix that adds a Linear and an Output beside the last Linear of `output`; None if it has none."""
+    def _added(self, context: Context, output: str, widths: Mapping[str, int]) -> Fix | None:
+        """Return a fix that adds Outputs of these widths, each after a Linear beside the last one of `output`; None if
+        it has none."""
         linear = self._last_linear(context, output)
         edge = context.incoming[linear].get("in") if linear else None
         if linear is None or edge is None:
             return None
         network = context.network
-        unit, end = fixes.free_id(network, "Linear"), fixes.free_id(network, "Output")
-        places = [[network.nodes[key].at[0] + 2 * fixes.STEP, network.nodes[key].at[1]] for key in (linear, output)]
-        edits: list[dict[str, Any]] = [
-            {
-                "kind": "add",
-                "nodes": [
-                    {
-                        "id": unit,
-                        "type": "Linear",
-                        "params": {"units": width},
-                        "title": name.capitalize(),
-                        "at": places[0],
-                    },
-                    {"id": end, "type": "Output", "params": {"name": name}, "at": places[1]},
-                ],
-            },
-            {"kind": "connect", "source": edge.source, "target": unit},
-            {"kind": "connect", "source": unit, "target": end},
-        ]
-        return Fix(
-            f"Add the output {name}", {"kind": "batch", "edits": [{**edit, "network": context.name} for edit in edits]}
-        )
+        edits: list[dict[str, Any]] = []
+        for place, (name, width) in enumerate(widths.items(), 1):
+            unit, end = fixes.free_id(network, "Linear", place), fixes.free_id(network, "Output", place)
+            right = 2 * fixes.STEP * place
+            at = [[network.nodes[key].at[0] + right, network.nodes[key].at[1]] for key in (linear, output)]
+            nodes = [
+                {"id": unit, "type": "Linear", "params": {"units": width}, "title": name.capitalize(), "at": at[0]},
+                {"id": end, "type": "Output", "params": {"name": name}, "at": at[1]},
+            ]
+            edits += [
+                {"kind": "add", "nodes": nodes},
+                {"kind": "connect", "source": edge.source, "target": unit},
+                {"kind": "connect", "source": unit, "target": end},
+            ]
+        title = f"Add the output{'s' * (len(widths) > 1)} {', '.join(widths)}"
+        return Fix(title, {"kind": "batch", "edits": [{**edit, "network": context.name} for edit in edits]})
 
     def _fix(self, context: Context, output: str, spec: TensorSpec, expected: TensorSpec) -> Fix | None:
         edge, width = context.incoming[output]["in"], expected.size(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART, file_parts
+from netloom.data.tables.target_guess import GUESSES
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, thumbnails, with_thumbnails
+from netloom.data.uploads.pairing import FIELDS, likely_relations
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
+from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_said, known_rows, parts_said, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -38,13 +40,20 @@ TARGET = Question("target", "Column to predict", "choice", "The target of the pa
 
 
 class PicturePairs(Reader):
-    """A table whose rows name two images each."""
+    """A table whose rows name two images each.
+
+    Attributes:
+        files: The questions for the columns that name the images of a row.
+        noun: What the rows are.
+    """
 
     name = "picture_pairs"
     title = "Pairs of images"
     about = "A zip of images and a table whose rows name two of them and say whether they belong together."
     kind = "image"
     target_question = "target"
+    files: ClassVar[tuple[str, ...]] = FIELDS
+    noun: ClassVar[str] = "pairs"
 
     def likely(self, source: Source) -> float:
         pictures = source.members.of(file_types.PICTURE)
@@ -52,7 +61,7 @@ class PicturePairs(Reader):
         return 0.9 if naming is not None and len(naming.columns) == 2 and naming.labels(*naming.columns) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        table_of_pairs = _naming(source)
+        table_of_pairs = naming_of(source, len(self.files))
         columns = table_of_pairs.columns
         first = str(answers.get("first", columns[0]))
         second = next((column for column in columns if column != first), columns[-1])
@@ -62,32 +71,42 @@ class PicturePairs(Reader):
             raise DataError(
                 f"{table_of_pairs.name[:100]!r} names two files per row, but has no other column to predict."
             )
+        likely = likely_relations(table_of_pairs.table[labels])[:GUESSES]
         return [
             with_default(FIRST, columns[0], columns),
             with_default(SECOND, second, columns),
-            with_default(TARGET, labels[-1], every),
+            with_default(TARGET, likely[0], every, likely),
             TASK,
             SIZE,
             GRAY,
+            with_default(GROUP, None, every),
             with_default(SPLIT, table_of_pairs.split, every),
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} from two images, with one shared encoder."
 
+    def said(self, answers: Answers) -> str:
+        """Return the target, as the last phrase of the summary."""
+        return f"predicts {answers[self.target_question]}"
+
+    def columns_of(self, answers: Answers) -> list[str]:
+        """Return the columns that name the images of a row."""
+        return [answers[name] for name in self.files]
+
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         table = self._rows(source, answers, []).head(PREVIEWED)
         uris = {
             f"image {place}": thumbnails(source, [str(name) for name in table[answers[column]]])
-            for place, column in enumerate(("first", "second"), 1)
+            for place, column in enumerate(self.files, 1)
         }
         return with_thumbnails(table, uris)
 
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         notes: list[str] = []
         table = self._rows(source, answers, notes)
-        pairs = table[[answers["first"], answers["second"]]].to_numpy()
-        # An image that is in many pairs is stored once; `pairs` (R, 2) holds indices of images.
+        pairs = table[self.columns_of(answers)].to_numpy()
+        # An image that is in many pairs is stored once; `pairs` (R, 2), or (R, 3) of triplets, holds indices of images.
         names = sorted({str(name) for name in pairs.ravel()})
         pixels = read_pictures(source, names, progress)
         index_of = {name: number for number, name in enumerate(names)}
@@ -96,11 +115,11 @@ class PicturePairs(Reader):
         arrays: dict[str, Any] = {"pixels": pixels, "pairs": pair_indices}
         parts_of_images = file_parts(names).of(names)
         if parts_of_images is not None:
-            arrays["parts"] = _of_both(parts_of_images[pair_indices], notes)
+            arrays["parts"] = _of_all(parts_of_images[pair_indices], self.noun, notes)
         np.savez(folder / "images.npz", **arrays)
-        labels = label_columns(table, [answers["first"], answers["second"]])
+        labels = label_columns(table, self.columns_of(answers))
         table[labels].to_parquet(folder / "labels.parquet")
-        summary = f"{len(table):,} pairs of {len(names):,} images; predicts {answers['target']}"
+        summary = f"{len(table):,} {self.noun} of {len(names):,} images; {self.said(answers)}"
         return Kept(len(table), summary, labels, notes, {"side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
@@ -112,6 +131,7 @@ class PicturePairs(Reader):
             TASK,
             SIZE,
             GRAY,
+            with_default(GROUP, meta["options"].get("group"), list(table.columns)),
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
         chosen = check_options(options, questions, meta["title"], "Pairs of images")
@@ -125,33 +145,36 @@ class PicturePairs(Reader):
         target = target_of(labeled[chosen["target"]], chosen["task"], meta["title"])
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
-            Images(name=name, pixels=pixels[pairs[:, place]], **target_fields)
-            for place, name in enumerate(("first", "second"))
+            Images(name=name, pixels=pixels[pairs[:, place]], **target_fields) for place, name in enumerate(FIELDS)
         )
         split = parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
-        return PairedFieldsDataset(name="", parts=parts, warnings=warnings, given=split, **target)
+        groups = groups_said(labeled, chosen["group"])
+        return PairedFieldsDataset(name="", parts=parts, warnings=warnings, given=split, groups=groups, **target)
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
-        naming = _naming(source)
+        naming = naming_of(source, len(self.files))
         notes += naming.notes
-        return rows_of(
-            naming.table, [answers["first"], answers["second"]], source.members.of(file_types.PICTURE), notes
-        )
+        return rows_of(naming.table, self.columns_of(answers), source.members.of(file_types.PICTURE), notes)
 
 
-def _naming(source: Source) -> NamingTable:
+def naming_of(source: Source, count: int) -> NamingTable:
+    """Return the table beside the images.
+
+    Raises:
+        DataError: It has fewer than `count` columns with the names of images, or there is none.
+    """
     naming = naming_table(source, source.members.of(file_types.PICTURE))
-    if naming is None or len(naming.columns) < 2:
-        raise DataError("No table beside the images has two columns with the names of image files.")
+    if naming is None or len(naming.columns) < count:
+        raise DataError(f"No table beside the images has {count} columns with the names of image files.")
     return naming
 
 
-def _of_both(parts: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Return the part of each pair (R,), from those of its images (R, 2).
+def _of_all(parts: np.ndarray, noun: str, notes: list[str]) -> np.ndarray:
+    """Return the part of each pair or triplet (R,), from those of its images (R, 2) or (R, 3).
 
-    A pair of images from two parts is in none: training would see an image of the test.
+    One with images from several parts is in none: training would see an image of the test.
     """
-    same = parts[:, 0] == parts[:, 1]
+    same = (parts == parts[:, :1]).all(axis=1)
     if not same.all():
-        notes.append(f"{int((~same).sum()):,} pairs of images from two parts of the split were left out.")
+        notes.append(f"{int((~same).sum()):,} {noun} of images from several parts of the split were left out.")
     return np.where(same, parts[:, 0], NO_PART)

@@ -26,8 +26,9 @@ from netloom.data.uploads.images import (
     unlabeled_note,
     with_thumbnails,
 )
+from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, refuse_triplets, target_of
+from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_said, known_rows, parts_said, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
@@ -75,6 +76,7 @@ class LabeledPictures(Reader):
             TASK,
             SIZE,
             GRAY,
+            with_default(GROUP, None, label_columns(table, [file])),
             with_default(SPLIT, naming.split, label_columns(table, [file])),
         ]
 
@@ -113,6 +115,7 @@ class LabeledPictures(Reader):
             TASK,
             SIZE,
             GRAY,
+            with_default(GROUP, meta["options"].get("group"), list(table.columns)),
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
         chosen = check_options(options, questions, meta["title"], "Images")
@@ -127,6 +130,7 @@ class LabeledPictures(Reader):
             pixels=brought_to(arrays["pixels"][rows], chosen["size"], chosen["grey"]),
             **target_of(labeled[chosen["target"]], chosen["task"], meta["title"]),
         )
+        raw.groups = groups_said(labeled, chosen["group"])
         set_given(raw, parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw
 

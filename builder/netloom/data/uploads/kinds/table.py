@@ -18,8 +18,9 @@ from netloom.data.tables.targets import LABELS
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
+from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, kept_table, refuse_triplets
+from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, kept_table
 from netloom.data.uploads.upload_kind import Answers, Kept, Question
 from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.registry import inferred_kind

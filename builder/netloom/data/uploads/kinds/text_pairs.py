@@ -9,8 +9,20 @@ from netloom.core.errors import DataError
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget
+from netloom.data.tables.target_guess import GUESSES
+from netloom.data.uploads.pairing import FIELDS, likely_relations, triplet_columns
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import TASK, Tabular, known_rows, parts_of_rows, target_of, textual
+from netloom.data.uploads.tabular import (
+    GROUP,
+    TASK,
+    Tabular,
+    groups_said,
+    known_rows,
+    numeric,
+    parts_of_rows,
+    target_of,
+    textual,
+)
 from netloom.data.uploads.upload_kind import Answers, Question
 
 if TYPE_CHECKING:
@@ -19,7 +31,6 @@ if TYPE_CHECKING:
 
 
 _PAIRED = re.compile(r"(?i).*[^a-z](1|2|a|b|one|two)|.*[a-z](1|2)|premise|hypothesis|first|second|left|right|one|other")
-_FIELDS = ("first", "second")
 
 
 class TextPairs(Tabular):
@@ -35,27 +46,29 @@ class TextPairs(Tabular):
         Question("second", "Second text", "choice"),
         Question("target", "Column to predict", "choice", "The target of the pair"),
         TASK,
+        GROUP,
     )
 
     def suits(self, table: pd.DataFrame) -> float:
         texts = _sentences(table)
         others_columns = [str(name) for name in table.columns if str(name) not in texts]
-        if len(texts) != 2 or not others_columns or len(others_columns) > 3:
+        is_named = all(map(_PAIRED.fullmatch, texts))
+        if len(texts) != 2 or not others_columns or (len(others_columns) > 3 and not is_named):
             return 0.0
-        has_few_values = any(1 < table[name].nunique() <= 20 for name in others_columns)
-        return (0.6 if all(map(_PAIRED.fullmatch, texts)) else 0.3) if has_few_values else 0.0
+        if triplet_columns([str(name) for name in table.columns]):
+            return 0.0
+        if any(1 < table[name].nunique() <= 20 for name in others_columns):
+            return 0.6 if is_named else 0.3
+        return 0.6 if is_named and any(_is_score(table[name]) for name in numeric(table)) else 0.0
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
         texts = _sentences(table) or textual(table) or [str(table.columns[0])]
         first = answers.get("first") or texts[0]
         second = answers.get("second") or next((name for name in texts if name != first), str(table.columns[-1]))
-        candidates = [str(name) for name in table.columns if str(name) not in (first, second)]
-        with_few_values = [name for name in candidates if 1 < table[name].nunique() <= 20]
-        return {
-            "first": first,
-            "second": second,
-            "target": (with_few_values[-1:] or candidates[-1:] or [str(table.columns[-1])])[0],
-        }
+        return {"first": first, "second": second, "target": _relations(table, [first, second])[0]}
+
+    def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+        return {"target": tuple(_relations(table, _sentences(table))[:GUESSES])}
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} from two texts, with one shared encoder."
@@ -75,15 +88,32 @@ class TextPairs(Tabular):
             # A column with the name of the other field would be read in its place.
             Texts(
                 name=name,
-                column="" if chosen[name] in _FIELDS else chosen[name],
+                column="" if chosen[name] in FIELDS else chosen[name],
                 texts=[str(value) for value in labeled[chosen[name]]],
                 **target_fields,
             )
-            for name in _FIELDS
+            for name in FIELDS
         )
         return PairedFieldsDataset(
-            name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, labeled), **target
+            name="",
+            parts=fields,
+            warnings=warnings,
+            given=parts_of_rows(parts, labeled),
+            groups=groups_said(labeled, chosen["group"]),
+            **target,
         )
+
+
+def _relations(table: pd.DataFrame, texts: list[str]) -> list[str]:
+    """Return the columns that may be the target of pairs of these texts, the most likely first."""
+    others = [name for name in table.columns if str(name) not in texts]
+    return likely_relations(table[others]) if others else [str(table.columns[-1])]
+
+
+def _is_score(values: pd.Series) -> bool:
+    """Return whether numbers may be a score of pairs, rather than their ids."""
+    known = values.dropna()
+    return known.nunique() > 1 and (not known.is_unique or bool((known % 1 != 0).any()))
 
 
 def _sentences(table: pd.DataFrame) -> list[str]:

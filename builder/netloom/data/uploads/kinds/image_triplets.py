@@ -1,0 +1,102 @@
+"""Triplets of images: an anchor with a positive and a negative example, read as two pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.data import file_types
+from netloom.data.paired_fields import PairedFieldsDataset
+from netloom.data.raw.images import Images
+from netloom.data.raw_dataset import RawDataset, RawTarget
+from netloom.data.uploads.filetables import label_columns, naming_table
+from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays
+from netloom.data.uploads.kinds.image_pairs import PicturePairs, naming_of
+from netloom.data.uploads.pairing import (
+    ANCHOR,
+    FIELDS,
+    NEGATIVE,
+    POSITIVE,
+    ROLES,
+    refuse_equal_columns,
+    rows_of_triplets,
+    triplet_columns,
+)
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.tabular import SPLIT, parts_said
+from netloom.data.uploads.upload_kind import Answers, Question, check_options, with_default
+from netloom.data.uploads.upload_meta import UploadMeta
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FILES = (
+    Question(ANCHOR, "Anchor file", "choice", "Column with the image that the others are compared with",
+             when_added=True),
+    Question(POSITIVE, "Positive file", "choice", "Column with an image that belongs to the anchor", when_added=True),
+    Question(NEGATIVE, "Negative file", "choice", "Column with an image that does not", when_added=True),
+)  # fmt: skip
+
+
+class PictureTriplets(PicturePairs):
+    """A table whose rows name three images each, the first of which belongs to the second and not to the third."""
+
+    name = "picture_triplets"
+    title = "Triplets of images"
+    about = (
+        "A zip of images and a table whose rows name three of them: an anchor, a positive that belongs to it, and a "
+        "negative that does not."
+    )
+    target_question = ""
+    files = ROLES
+    noun = "triplets"
+
+    def likely(self, source: Source) -> float:
+        pictures = source.members.of(file_types.PICTURE)
+        naming = naming_table(source, pictures) if pictures else None
+        return 0.95 if naming is not None and triplet_columns(naming.columns) else 0.0
+
+    def questions(self, source: Source, answers: Answers) -> list[Question]:
+        naming = naming_of(source, len(ROLES))
+        columns = naming.columns
+        named = triplet_columns(columns) or dict(zip(ROLES, columns, strict=False))
+        chosen = [str(answers.get(role, named[role])) for role in ROLES]
+        return [
+            *(with_default(question, named[question.name], columns) for question in _FILES),
+            SIZE,
+            GRAY,
+            with_default(SPLIT, naming.split, label_columns(naming.table, chosen)),
+        ]
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        return (
+            f"Predict whether two images belong together: {answers.get(ANCHOR)!r} and {answers.get(POSITIVE)!r} do, "
+            f"{answers.get(ANCHOR)!r} and {answers.get(NEGATIVE)!r} do not."
+        )
+
+    def said(self, answers: Answers) -> str:
+        return "each is read as two pairs, one that belongs together and one that does not"
+
+    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+        import pandas as pd
+
+        table: pd.DataFrame = pd.read_parquet(folder / "labels.parquet")
+        questions = [SIZE, GRAY, with_default(SPLIT, meta["options"].get("split"), list(table.columns))]
+        chosen = check_options(options, questions, meta["title"], self.title)
+        arrays = load_arrays(folder)
+        pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
+        triplets = arrays["pairs"]  # (R, 3)
+        rows = rows_of_triplets(triplets[:, 0], parts_said(table, chosen["split"], arrays.get("parts")))
+        target: RawTarget = {"target": rows["target"], "target_kind": rows["target_kind"]}
+        indices = (np.repeat(triplets[:, 0], 2), triplets[:, 1:].ravel())  # (2R,) each
+        fields = tuple(
+            Images(name=name, pixels=pixels[images], **target) for name, images in zip(FIELDS, indices, strict=True)
+        )
+        return PairedFieldsDataset(name="", parts=fields, warnings=[], **rows)
+
+    def columns_of(self, answers: Answers) -> list[str]:
+        columns = super().columns_of(answers)
+        refuse_equal_columns(columns)
+        return columns

@@ -1,0 +1,73 @@
+"""Triplets of texts: an anchor with a positive and a negative example, read as two pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netloom.data.paired_fields import PairedFieldsDataset
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import RawDataset, RawTarget
+from netloom.data.uploads.pairing import (
+    ANCHOR,
+    FIELDS,
+    NEGATIVE,
+    POSITIVE,
+    ROLES,
+    refuse_equal_columns,
+    rows_of_triplets,
+    triplet_columns,
+)
+from netloom.data.uploads.source import Source
+from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
+from netloom.data.uploads.upload_kind import Answers, Question
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+class TextTriplets(Tabular):
+    """Three texts per row, the first of which belongs to the second and not to the third."""
+
+    name = "text_triplets"
+    title = "Triplets of texts"
+    about = "Three columns of text: an anchor, a positive that belongs to it, and a negative that does not."
+    kind = "text"
+    asked = (
+        Question(ANCHOR, "Anchor", "choice", "Column with the text that the others are compared with"),
+        Question(POSITIVE, "Positive", "choice", "Column with a text that belongs to the anchor"),
+        Question(NEGATIVE, "Negative", "choice", "Column with a text that does not"),
+    )
+
+    def suits(self, table: pd.DataFrame) -> float:
+        named = triplet_columns([str(name) for name in table.columns])
+        return 0.9 if named and set(named.values()) <= set(textual(table)) else 0.0
+
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+        columns = [str(name) for name in table.columns]
+        named = triplet_columns(columns)
+        return named or {role: columns[min(place, len(columns) - 1)] for place, role in enumerate(ROLES)}
+
+    def learned(self, source: Source, answers: Answers) -> str:
+        return (
+            f"Predict whether two texts belong together: {answers.get(ANCHOR)!r} and {answers.get(POSITIVE)!r} do, "
+            f"{answers.get(ANCHOR)!r} and {answers.get(NEGATIVE)!r} do not."
+        )
+
+    def said(self, answers: Answers) -> str:
+        return "each is read as two pairs, one that belongs together and one that does not"
+
+    def from_table(
+        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+    ) -> RawDataset:
+        columns = [options[role] for role in ROLES]
+        refuse_equal_columns(columns)
+        warnings: list[str] = []
+        complete = known_rows(table, columns, warnings)
+        anchors, positives, negatives = ([str(value) for value in complete[name]] for name in columns)
+        rows = rows_of_triplets(anchors, parts_of_rows(parts, complete))
+        compared = [text for pair in zip(positives, negatives, strict=True) for text in pair]
+        target: RawTarget = {"target": rows["target"], "target_kind": rows["target_kind"]}
+        texts = ([anchor for anchor in anchors for _ in range(2)], compared)
+        fields = tuple(Texts(name=name, texts=values, **target) for name, values in zip(FIELDS, texts, strict=True))
+        return PairedFieldsDataset(name="", parts=fields, warnings=warnings, **rows)

@@ -1,0 +1,96 @@
+"""Functions shared by the kinds of uploads whose rows are pairs or triplets of texts or of images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netloom.core.errors import DataError
+from netloom.data.raw_dataset import RowFields
+from netloom.data.tables.target_guess import ranked_targets
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIELDS = ("first", "second")
+ANCHOR, POSITIVE, NEGATIVE = "anchor", "positive", "negative"
+ROLES = (ANCHOR, POSITIVE, NEGATIVE)
+_TRIPLET = {
+    role: re.compile(rf"(?i)({names})([ _-]?(text|sentence|image|file|path|id))?")
+    for role, names in ((ANCHOR, "anchor|query"), (POSITIVE, "positive|pos"), (NEGATIVE, "negative|neg"))
+}
+# Names of columns that say how the two of a pair are related.
+_RELATION = re.compile(
+    r"(?i)(is[ _-]?)?(same|equal|equivalent|duplicates?|match(es|ing|ed)?|paraphrases?|similar(ity)?|related(ness)?"
+    r"|relevance|entail(s|ment)|gold[ _-]?label|verdict|verified)([ _-]?(score|label))?"
+)
+FEWEST_ANCHORS = 10
+_CLASSES = ("different", "same")
+
+
+def likely_relations(table: pd.DataFrame) -> list[str]:
+    """Return the columns that may say how the two of a pair are related, the most likely first."""
+    ranked = ranked_targets(table)
+    return sorted(ranked, key=lambda name: _RELATION.fullmatch(name.strip()) is None)  # stable
+
+
+def triplet_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Return the columns of the anchor, the positive and the negative of a triplet; {} unless all are named so."""
+    named = {
+        role: next((column for column in columns if pattern.fullmatch(column.strip())), "")
+        for role, pattern in _TRIPLET.items()
+    }
+    return named if all(named.values()) else {}
+
+
+def refuse_triplets(columns: Sequence[str]) -> None:
+    """Refuse a table of triplets, in which no column is a target.
+
+    Raises:
+        DataError: The columns are an anchor, a positive and a negative example.
+    """
+    named = triplet_columns(columns)
+    if named:
+        anchor, positive, negative = (repr(named[role]) for role in ROLES)
+        raise DataError(
+            f"The columns {anchor}, {positive} and {negative} are triplets, which have no column to predict. Read them "
+            "as triplets of texts or of images, or name the column to predict."
+        )
+
+
+def refuse_equal_columns(columns: Sequence[str]) -> None:
+    """Refuse triplets with a column in two roles.
+
+    Raises:
+        DataError: Two columns are equal.
+    """
+    if len(set(columns)) < len(columns):
+        raise DataError("The anchor, the positive and the negative have to be three different columns.")
+
+
+def rows_of_triplets(anchors: Sequence[str], parts: np.ndarray | None) -> RowFields:
+    """Return the target and the roles of the pairs (2R,) of R triplets: first the positive, then the negative of each.
+
+    Pairs with the same anchor are one group, because the network would otherwise be tested on anchors of its training;
+    with few different anchors, the group is the triplet.
+
+    Args:
+        parts: The part of the split of each triplet (R,), if it is given.
+    """
+    count = len(anchors)
+    groups = np.unique(np.asarray(anchors), return_inverse=True)[1].ravel()
+    if groups.max(initial=-1) + 1 < FEWEST_ANCHORS:
+        groups = np.arange(count)
+    fields: RowFields = {
+        "target": np.tile(np.array([1, 0], dtype=np.int64), count),
+        "target_kind": "class",
+        "target_name": "relation",
+        "classes": _CLASSES,
+        "groups": np.repeat(groups, 2),
+    }
+    if parts is not None:
+        fields["given"] = np.repeat(parts, 2)
+    return fields
