@@ -71,6 +71,22 @@ def test_data_set_changes_the_target(on_people: Console) -> None:
     assert [part["name"] for part in answer["target"]["parts"]] == ["age", "town"]
 
 
+def test_data_set_gives_columns_of_pairs_a_role(console: Console) -> None:
+    rows = [f"one is {i},two is {i},{i % 2},p{i % 6},{'train' if i % 6 else 'test'}" for i in range(60)]
+    add_file(make_csv("s1,s2,same,person,part", rows), "pairs.csv", console.home, options={"split": None})
+    grouped = console("data", "set", "pairs", "--role", "person=group", "--json").value
+    assert sum(grouped["splits"].values()) == 60
+    assert all(count % 10 == 0 for count in grouped["splits"].values())
+    by_column = console("data", "set", "pairs", "--split", "column:part", "--validation", 0, "--json").value
+    assert by_column["splits"] == {"train": 50, "validation": 0, "test": 10}
+    assert console("data", "set", "pairs", "--target", "person", "--json").value["target"]["name"] == "person"
+    assert (
+        "has no role 'weight'; it has target, group, split."
+        in console("data", "set", "pairs", "--role", "s1=weight").err
+    )
+    assert "one column to predict" in console("data", "set", "pairs", "--target", "same", "--target", "person").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [

@@ -44,6 +44,10 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
     )
     assert with_settings(training, ["layer_rates.linear_1=none", "class_weights=balanced"]).class_weights == "balanced"
     assert with_settings(training, []) is training
+    # The path in a document, as error messages write it
+    assert with_settings(Training(), ["training.epochs=5", "training.beta1=0.8"]) == with_settings(
+        Training(), ["epochs=5", "beta1=0.8"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,9 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
         ("epochs=-1", "epochs"),
         ("beta1=high", "beta1"),
         ("agent=1", "no setting 'agent'"),
+        ("epoch=5", "no setting 'epoch'; did you mean 'epochs'"),
+        ("training.epoch=5", "did you mean 'epochs'"),
+        ("beta_1=0.5", "did you mean 'beta1'"),
     ],
 )
 def test_invalid_settings_are_refused(given: str, said: str) -> None:

@@ -32,6 +32,7 @@ def unlabeled(pattern: str, count: int = 12) -> dict[str, bytes]:
         ("train/{name}/{i}.png", "test/{i}.png"),
         ("{name}/{i}.png", "{i}.png"),
         ("train/{name}/{i}.png", "unsup/{i}.png"),
+        ("set/{name}/{i}.png", "set/{i}.png"),
     ],
 )
 def test_images_without_a_folder_of_a_class_are_left_out(with_labels: str, without: str, home: Path) -> None:
@@ -42,6 +43,17 @@ def test_images_without_a_folder_of_a_class_are_left_out(with_labels: str, witho
     assert len(data.raw) == len(LABELS)
     first = without.format(i=0)
     assert data.raw.warnings == [f"12 images without a label, such as {first!r}, were left out."]
+
+
+def test_images_beside_folders_in_one_class_keep_their_class(home: Path) -> None:
+    images = {
+        **labeled("all/standing/{name}/{i}.png"),
+        **unlabeled("all/standing/{i}.png"),
+        "all/flat/1.png": png(PIXELS[0]),
+    }
+    data = prepare(DataChoice(dataset=add_file(make_zip(images), "images.zip", home).name), home)
+    assert data.raw.classes == ("flat", *NAMES)
+    assert len(data.raw) == len(LABELS) + 12 + 1
 
 
 def test_unlabeled_folder_beside_parts_keeps_the_split(home: Path) -> None:

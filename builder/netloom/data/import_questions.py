@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netloom.core.errors import DataError
 from netloom.data.uploads import find_upload, has_upload, options_of
-from netloom.data.uploads.tabular import SPLIT
+from netloom.data.uploads.tabular import GROUP, SPLIT
 from netloom.data.uploads.upload_kind import Question, readers
 from netloom.data.uploads.upload_meta import read_meta
 from netloom.document import DataChoice
+
+_ROLES = (GROUP.name, SPLIT.name)
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,31 @@ class ImportQuestions:
     target: str = ""
 
     def with_targets(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the option that makes these columns the target."""
-        question = next(question for question in self.questions if question.name == self.target)
+        """Return the option that makes these columns the target.
+
+        Raises:
+            DataError: There is no column to predict, or there is only one.
+        """
+        question = next((question for question in self.questions if question.name == self.target), None)
+        if question is None:
+            raise DataError("This data has no column to predict, so it cannot be chosen.")
+        if question.kind != "several" and len(names) > 1:
+            raise DataError(f"This data has one column to predict; received {', '.join(map(repr, names))}.")
         return {self.target: list(names) if question.kind == "several" else names[0]}
 
-    def with_split(self, column: str) -> dict[str, Any]:
-        """Return the option that splits by a column."""
-        return {SPLIT.name: column}
+    def with_role(self, role: str, column: str) -> dict[str, Any]:
+        """Return the option that gives a column a role, such as that of the groups.
+
+        Raises:
+            DataError: This kind of data has no such role.
+        """
+        roles = {question.name for question in self.questions} & {*_ROLES}
+        if role == self.target or role == "target":
+            return self.with_targets([column])
+        if role not in roles:
+            known = ", ".join(["target"] * bool(self.target) + sorted(roles))
+            raise DataError(f"A column of this data has no role {role!r}; it has {known}.")
+        return {role: column}
 
 
 def import_questions(choice: DataChoice, home: Path) -> ImportQuestions:

@@ -164,15 +164,19 @@ def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Map
     from netloom.data.preparation.column_settings import COLUMNS
     from netloom.data.quality.column_changes import with_changed_columns, with_targets
     from netloom.data.quality.overview import columns
+    from netloom.data.uploads.tabular import SPLIT
 
     split = (arguments.split or "").removeprefix(_COLUMN_SPLIT) if _names_column(arguments.split) else ""
     if not (arguments.column or arguments.role or arguments.target or split):
         return choice.options
     table_columns = columns(choice, home)
     asked = import_questions(choice, home)
-    if not table_columns and asked.questions and not (arguments.column or arguments.role):
-        targets = asked.with_targets(arguments.target) if arguments.target else {}
-        return {**choice.options, **targets, **(asked.with_split(split) if split else {})}
+    if not table_columns and asked.questions and not arguments.column:
+        options = {**choice.options, **(asked.with_targets(arguments.target) if arguments.target else {})}
+        for text in arguments.role:
+            name, role = _assignment(text, "--role", "COLUMN=ROLE")
+            options |= asked.with_role(_role(role), name)
+        return {**options, **(asked.with_role(SPLIT.name, split) if split else {})}
     if not table_columns:
         raise UsageError(
             "This dataset does not have columns; set the preprocessing of its fields with --field, and its import with "

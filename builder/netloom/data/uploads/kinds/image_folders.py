@@ -136,8 +136,19 @@ def _labeled_pictures(source: Source) -> list[str]:
     classes = _told(source, in_folders)[0]
     if len({*classes} - {""}) < 2:
         return in_folders
-    # The images of a test whose folder has no folders of classes, as in many competitions, have no labels either
-    return [name for name, label in zip(in_folders, classes, strict=True) if label]
+    # The images of a test whose folder has no folders of classes, as in many competitions, have no labels either, nor
+    # have those beside the folders of all classes
+    parts = stated_parts(source, in_folders)
+    folders = {name: parts.rest(name)[:-1] for name, label in zip(in_folders, classes, strict=True) if label}
+    around = _around_all({*folders.values()})
+    return [name for name, folder in folders.items() if folder != around]
+
+
+def _around_all(folders: set[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """Return the folder that contains all others, if these are at least two."""
+    shortest = min(folders, key=len)
+    is_around = len(folders) > 2 and all(folder[: len(shortest)] == shortest for folder in folders)
+    return shortest if is_around else None
 
 
 def _told(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:

@@ -40,6 +40,7 @@ class TextPairs(Tabular):
     title = "Pairs of texts"
     about = "Two columns of text and a label or a number for the pair, such as whether two questions mean the same."
     kind = "text"
+    asks_in_documents = True
     target_question = "target"
     asked = (
         Question("first", "First text", "choice"),

@@ -33,6 +33,7 @@ class TextTriplets(Tabular):
     title = "Triplets of texts"
     about = "Three columns of text: an anchor, a positive that belongs to it, and a negative that does not."
     kind = "text"
+    asks_in_documents = True
     asked = (
         Question(ANCHOR, "Anchor", "choice", "Column with the text that the others are compared with"),
         Question(POSITIVE, "Positive", "choice", "Column with a text that belongs to the anchor"),
