@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netloom import runs
+from netloom import calibration, runs
 from netloom.api.home import data_folder
+from netloom.calibration import CalibrationReport, CalibrationSettings
+from netloom.core.errors import UsageError
 from netloom.data import DataError
 from netloom.data.dataset_lookup import find_dataset
 from netloom.document import Project, updated
 from netloom.explain import Explanation, explain, methods
 from netloom.export import Report, export
-from netloom.runs import TrainedRun
+from netloom.runs import TrainedRun, applied_calibration
 from netloom.runs.owner import terminal_owner
 from netloom.runs.run_lookup import LAST, find_run
 from netloom.store import Store, open_store
 from netloom.training import Evaluation, TrainingError
+from netloom.training.weight_files import digest
 from netloom.validation.project_check import with_dataset, with_fields
 
 
@@ -112,7 +116,8 @@ def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str
 
     Returns:
         One dictionary per row with the `prediction`, the `probabilities` by class for classification, and `unknown`
-        for categories that the training rows did not have.
+        for categories that the training rows did not have. With a calibration, the `confidence`, and where that was
+        chosen a `prediction_set` or an `interval`, and whether the network `abstained`, with the `reason`.
 
     Raises:
         DataError: a row has no value for a column, or a value that does not fit.
@@ -124,6 +129,81 @@ def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str
         True
     """
     return runs.predict(run, rows)
+
+
+def calibrate(
+    run: TrainedRun,
+    method: str = "temperature",
+    *,
+    abstain_risk: float | None = None,
+    abstain_coverage: float | None = None,
+    conformal: float | None = None,
+    ood: str = "",
+    home: str | Path | None = None,
+) -> CalibrationReport:
+    """Fit a calibration on the validation rows of a run, and measure it on its test rows.
+
+    Args:
+        run: the run.
+        method: `"temperature"`, `"platt"`, `"isotonic"` or `"none"`.
+        abstain_risk: choose a threshold of the confidence so that at most this share of answers is wrong.
+        abstain_coverage: choose a threshold so that at least this share of rows is answered.
+        conformal: the error rate of prediction sets, or of intervals of numbers.
+        ood: the name of another dataset, on which out-of-distribution scores are measured.
+        home: the data folder.
+
+    Returns:
+        The report: `parts` with the measures `before` and `after` of each output, and `applied`, which
+        :func:`apply_calibration` makes part of the predictions.
+
+    Raises:
+        DataError: the other dataset cannot be read.
+        UsageError: the run cannot be calibrated, or an argument does not fit it; the message says why.
+
+    Example:
+        >>> report = netloom.calibrate(run, "temperature", conformal=0.1)
+        >>> report.parts[0].sets.coverage > 0.5
+        True
+    """
+    folder = data_folder(home)
+    settings = CalibrationSettings(
+        method, abstain_risk, abstain_coverage, conformal, measure_ood=bool(ood), ood_dataset=ood
+    )
+    checksum = digest(run.model.state_dict())
+    return calibration.calibrate(run, settings, weights=checksum, home=folder)
+
+
+def apply_calibration(
+    run: TrainedRun, report: CalibrationReport | None, *, save: bool = False, home: str | Path | None = None
+) -> TrainedRun:
+    """Return a run whose predictions and exports use a calibration.
+
+    Args:
+        run: the run.
+        report: the report of :func:`calibrate`; None removes a calibration.
+        save: make it part of the saved run, too, so that the app and :func:`load_run` use it.
+        home: the data folder.
+
+    Returns:
+        The same run with the calibration.
+
+    Raises:
+        UsageError: the run is not saved, so that nothing can be added to it.
+
+    Example:
+        >>> careful = netloom.apply_calibration(run, netloom.calibrate(run, abstain_risk=0.05))
+        >>> "abstained" in netloom.predict(careful, [{"image": image}])[0]
+        True
+    """
+    if save:
+        if run.run is None:
+            raise UsageError("This run is not saved; train it with save=True to save its calibration.")
+        artifacts = open_store(data_folder(home)).artifacts(run.run.id)
+        if report is None:
+            artifacts.delete_calibration()
+        else:
+            applied_calibration.save(artifacts, report.applied)
+    return replace(run, applied=report.applied if report else None)
 
 
 def evaluate(run: TrainedRun, split: str = "test") -> Evaluation:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netloom.store.artifacts import Stamp
+
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
     from netloom.store import Store
 
 # The pool mirrors this limit, to send a request to a worker that has its run loaded.
 MAX_LOADED = 4
-_loaded: OrderedDict[tuple[Path, RunWeights], TrainedRun] = OrderedDict()
+_loaded: OrderedDict[tuple[Path, RunWeights, Stamp | None], TrainedRun] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def load(store: Store, weights: RunWeights) -> TrainedRun:
     """
     from netloom.runs import load_run
 
-    key = (store.home, weights)
+    # A calibration that was chosen or reset since changes the predictions.
+    key = (store.home, weights, store.artifacts(weights.run_id).calibration_stamp())
     if key not in _loaded:
         _loaded[key] = load_run(store, weights.run_id, weights.checkpoint)
     _loaded.move_to_end(key)

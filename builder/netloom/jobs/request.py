@@ -24,6 +24,7 @@ R = TypeVar("R")
 # Lanes for work of seconds and for work of minutes. Neither waits for the other.
 Lane = Literal["interactive", "long"]
 MODULES = (
+    "netloom.jobs.calibration",
     "netloom.jobs.data_quality",
     "netloom.jobs.explanations",
     "netloom.jobs.exports",

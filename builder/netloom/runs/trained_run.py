@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.compile import input_fields, module, source
 from netloom.data import DataError, Prepared, prepare, schema
+from netloom.data.preparation.decode import decode
 from netloom.data.preparation.fitted_state import as_kept
 from netloom.data.quality.severe_findings import caveats, severe
 from netloom.data.tables.row_file import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
 from netloom.modalities.encoding.tokenization import last_places
+from netloom.runs.applied_calibration import AppliedCalibration, applied
 from netloom.runs.distillation import attach_teacher, find_teacher
 from netloom.runs.history import weight_history
 from netloom.runs.vae_sampling import sample_images
@@ -51,13 +53,17 @@ _DAMAGED = "The file {} is damaged; delete it, and measure the run again."
 @dataclass(frozen=True)
 class TrainedRun:
     """The input of evaluation, explanation and export. `model` is the network as in the document, on the CPU in
-    evaluation mode; `scorer` is the same network with logits as outputs, see `netloom.compile.logit_network`."""
+    evaluation mode; `scorer` is the same network with logits as outputs, see `netloom.compile.logit_network`.
+
+    `applied` is the calibration of its predictions. Outputs, metrics and explanations are not calibrated.
+    """
 
     project: Project
     source: str
     model: nn.Module
     data: Prepared
     run: Run | None = None
+    applied: AppliedCalibration | None = None
 
     # `cached_property` writes to `__dict__`, which a frozen dataclass does not prevent.
     @cached_property
@@ -82,7 +88,10 @@ class TrainedRun:
     @property
     def decoding(self) -> dict[str, Any]:
         """The data with which a script without Netloom decodes outputs."""
-        return self.objective.decoding(self.data, self.calibration)
+        if self.applied is None:
+            return self.objective.decoding(self.data, self.calibration)
+        decoding = self.objective.decoding(self.data, self.applied.settings)
+        return self.objective.with_calibration(decoding, self.applied.parts_json())
 
     @property
     def fields(self) -> list[str]:
@@ -121,13 +130,15 @@ def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
     artifacts = store.artifacts(run_id)
     project, text = artifacts.project(), artifacts.source()
     model = module(text)
-    model.load_state_dict(weight_history.weights(artifacts, checkpoint or project.training.keep))
+    name = checkpoint or project.training.keep
+    model.load_state_dict(weight_history.weights(artifacts, name))
     data = as_kept(prepare(project.data, store.home), artifacts)
-    return TrainedRun(project, text, model.eval(), data, store.run(run_id))
+    calibration = applied(artifacts, weight_history.weights_path(artifacts, name))
+    return TrainedRun(project, text, model.eval(), data, store.run(run_id), calibration)
 
 
 def with_weights(trained: TrainedRun, artifacts: RunArtifacts, checkpoint: str) -> TrainedRun:
-    """Return the same run with other weights, without preparing the data again.
+    """Return the same run with other weights, without preparing the data again. It is not calibrated.
 
     Raises:
         CheckpointError: there are no such weights.
@@ -135,7 +146,7 @@ def with_weights(trained: TrainedRun, artifacts: RunArtifacts, checkpoint: str) 
     """
     model = module(trained.source)
     model.load_state_dict(weight_history.weights(artifacts, checkpoint))
-    return replace(trained, model=model.eval())
+    return replace(trained, model=model.eval(), applied=None)
 
 
 def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
@@ -235,8 +246,8 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the predictions for raw rows from a file or a form. The key "unknown" of a prediction lists the categories
-    of its row that do not occur in the training rows.
+    """Return the predictions for raw rows from a file or a form, with the calibration of the run. The key "unknown" of
+    a prediction lists the categories of its row that do not occur in the training rows.
 
     Raises:
         DataError: a row lacks a column, or has an invalid value.
@@ -265,4 +276,7 @@ def _answers(trained: TrainedRun, encoded: list[dict[str, torch.Tensor]]) -> lis
         # Only the prediction after the last token is an answer; those at earlier positions are known already.
         places = last_places(inputs[trained.fields[0]].numpy())
         output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
+    if trained.applied is not None:
+        preprocess = {**trained.data.preprocess, "target": trained.decoding}
+        return decode(preprocess, trained.objective.parted(output, trained.data), inputs)
     return trained.objective.answers(output, trained.data, inputs, trained.calibration)

@@ -27,6 +27,7 @@ _PREPROCESS, _DATA_CARD = "preprocess.json", "data_card.json"
 _CARD_STATEMENT = "model_card.json"
 _TEACHER, _LAYERS, _LAST = "teacher.json", "layers.json", "last.json"
 _BEST_WEIGHTS = "best.safetensors"
+_CALIBRATION = "calibration.json"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
 
 
@@ -221,6 +222,33 @@ class RunArtifacts:
 
     def delete_evaluation(self) -> None:
         self.store.remove(self.run_id, _EVALUATION)
+
+    def calibration(self) -> Any | None:
+        """Return the calibration that was chosen for the run, as plain JSON; None if there is none.
+
+        Raises:
+            DamagedArtifactError: it is unreadable.
+        """
+        try:
+            return self._json(_CALIBRATION)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            raise DamagedArtifactError(self.calibration_file) from None
+
+    def save_calibration(self, value: Mapping[str, Any]) -> None:
+        self._save_json(_CALIBRATION, value)
+
+    def delete_calibration(self) -> None:
+        self.store.remove(self.run_id, _CALIBRATION)
+
+    @property
+    def calibration_file(self) -> Path:
+        return self._path(_CALIBRATION)
+
+    def calibration_stamp(self) -> Stamp | None:
+        """Return the stamp of the calibration; None if there is none."""
+        return self._stamp(_CALIBRATION)
 
     def log_event(self, event: str, **values: Any) -> None:
         """Append a line to the log of the run.

@@ -28,6 +28,7 @@ class BinaryClassification(Task):
     two_classes = True
     explained = "binary"
     attacked = "binary"
+    confidence_unit = "row"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return (ExpectedOutput((1,), "one logit for the two classes of the data needs"),)

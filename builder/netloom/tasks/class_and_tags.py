@@ -23,6 +23,7 @@ class ClassAndTags(Task):
     settings = ("class_weights", "label_smoothing")  # of the class only; all words have equal weight
     per_class_scores = True
     explained = "class"
+    confidence_unit = "row"  # that of the class, which a prediction begins with
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         target = schema.target

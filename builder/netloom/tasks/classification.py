@@ -25,6 +25,7 @@ class Classification(Task):
     can_teach = True
     explained = "class"
     attacked = "class"
+    confidence_unit = "row"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)

@@ -29,6 +29,7 @@ class Contrastive(Task):
     paired_views = True
     explainable_prediction = False
     explained = "embedding"
+    not_calibrated = "The output is an embedding, which is not a prediction that is right or wrong."
     not_attacked = NOT_ATTACKED
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:

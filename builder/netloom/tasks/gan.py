@@ -32,6 +32,7 @@ class GAN(Task):
     }
     alternating = True
     generates_input = True
+    not_calibrated = "A generated image has no true answer, so there is nothing to be right or wrong about."
     not_explained = (
         "a GAN generates images from noise, and individual noise values have no meaning that an attribution could "
         "explain."

@@ -20,6 +20,10 @@ class LanguageModelling(Task):
     metrics: ClassVar = {"loss": "Cross-entropy", "accuracy": "Accuracy", "perplexity": "Perplexity"}
     settings = ("label_smoothing",)
     explained = "token"
+    not_calibrated = (
+        "A language model generates text, whose temperature is chosen when it is generated; there is no single answer to "
+        "abstain from."
+    )
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         field = schema.inputs[0]

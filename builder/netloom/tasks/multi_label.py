@@ -29,6 +29,7 @@ class MultiLabel(Task):
     per_label_scores = True
     explained = "label"
     attacked = "labels"
+    confidence_unit = "label"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)

@@ -25,6 +25,7 @@ class Ranking(Task):
     paired_views = True
     scores_items = True
     explained = "score"
+    not_calibrated = "The output is a score of which only the order matters, so it is not a probability."
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return (ExpectedOutput((1,), "the target of the data needs"),)

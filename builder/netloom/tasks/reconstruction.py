@@ -34,6 +34,7 @@ class Reconstruction(Task):
     settings: ClassVar[tuple[str, ...]] = ("likelihood", "likelihood_scale")
     reconstructs_input = True
     explained = "error"
+    not_calibrated = "The output is the input itself; its error is not a probability."
     explains_many_outputs = True
     explains_distance = True
     not_attacked = "it reconstructs its input, so a changed example has another true answer."

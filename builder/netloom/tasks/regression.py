@@ -23,6 +23,7 @@ class Regression(Task):
     in_target_units = True
     explained = "number"
     attacked = "number"
+    confidence_unit = "row"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return (ExpectedOutput(schema.target.shape or (1,), "the target of the data needs"),)

@@ -21,6 +21,7 @@ class Agent(Task):
     explainable_prediction = False
     per_class_scores = True
     explained = "class"
+    not_calibrated = "An agent is measured by the return of its episodes, and its actions have no true answers."
     not_attacked = (
         "an agent chooses actions, and no single action is correct, so there is no correct "
         "prediction to attack; use What if instead."

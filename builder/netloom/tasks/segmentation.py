@@ -23,6 +23,7 @@ class Segmentation(Task):
     explained = "mask"
     explains_many_outputs = True
     attacked = "pixels"
+    confidence_unit = "pixel"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)

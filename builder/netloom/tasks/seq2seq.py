@@ -21,6 +21,7 @@ class SequenceToSequence(Task):
     proportions = ("exact_match",)
     settings = ("label_smoothing",)
     explained = "answer_token"
+    not_calibrated = "The answer is a text of many tokens, and no single probability says that all of it is right."
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         field = schema.inputs[-1]  # the decoder input, which holds the text generated so far

@@ -29,6 +29,7 @@ class SeveralOutputs(Task):
     explained = "head"
     explains_many_outputs = True
     attacked = "output"
+    confidence_unit = "row"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return tuple(

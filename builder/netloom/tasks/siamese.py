@@ -37,6 +37,7 @@ class Siamese(Task):
     settings = ("margin",)
     tunes_threshold = True
     explained = "distance"
+    not_calibrated = "The output is a distance of two embeddings, which is not a probability."
     explains_many_outputs = True
     explains_distance = True
     not_attacked = NOT_ATTACKED

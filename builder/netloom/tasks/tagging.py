@@ -21,6 +21,7 @@ class Tagging(Task):
     settings = ("class_weights", "label_smoothing", "focal_gamma")
     per_class_scores = True
     explained = "tag"
+    confidence_unit = "word"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from netloom.data.schema import Schema, TargetKind, TargetSpec
 from netloom.document import Training
@@ -16,6 +16,8 @@ from netloom.document.project import DataChoice
 from netloom.tasks.metrics import higher_is_better
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 
+# What one probability of a prediction is for
+ConfidenceUnit = Literal["", "row", "label", "word", "pixel"]
 # Why a task cannot be attacked if its predictions are not classes, labels, pixels or numbers
 NO_ATTACK = (
     "attacks support predictions of classes, labels, pixels or numbers, but this network predicts something else; "
@@ -93,6 +95,8 @@ class Task:
     can_teach: ClassVar[bool] = False  # its logits can be distilled into another network
 
     in_target_units: ClassVar[bool] = False  # the output is the target itself, standardized
+    confidence_unit: ClassVar[ConfidenceUnit] = ""  # what a probability is for, or a number; "": not calibrated
+    not_calibrated: ClassVar[str] = ""  # why there is nothing to calibrate, as a sentence
 
     # Explanations.
     explained: ClassVar[str] = ""  # the explained quantity by its name in explain/core/targets; "": nothing

@@ -11,8 +11,8 @@ from netloom.cli.command import Command
 from netloom.core.registry import discover
 
 _ORDER = """
-app templates fit check summary code schema formula initialize library data train sweep runs evaluate predict explain
-influence concepts robustness drift chat optimize export card import bench
+app templates fit check summary code schema formula initialize library data train sweep runs evaluate calibrate
+predict explain influence concepts robustness drift chat optimize export card import bench
 """.split()
 
 

@@ -39,10 +39,14 @@ class Predict(Command):
         predictions = with_warnings(_predict(trained, file.rows), unreadable=file.unreadable)
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
-        rows = [
+        rows: list[tuple[object, ...]] = [
             (place, _prediction_text(answer), _probability_text(answer)) for place, answer in enumerate(predictions, 1)
         ]
-        context.answer(predictions, table(("row", "prediction", "probability"), rows, right=("row", "probability")))
+        columns: tuple[str, ...] = ("row", "prediction", "probability")
+        if any(map(_confidence_text, predictions)):
+            columns = (*columns, "remark")
+            rows = [(*row, _confidence_text(answer)) for row, answer in zip(rows, predictions, strict=True)]
+        context.answer(predictions, table(columns, rows, right=("row", "probability")))
         return 0
 
 
@@ -96,3 +100,16 @@ def _value_text(value: Any) -> str:
 def _probability_text(prediction: dict[str, Any]) -> str:
     probabilities = prediction.get("probabilities")
     return f"{max(probabilities.values()):.1%}" if probabilities else ""
+
+
+def _confidence_text(prediction: dict[str, Any]) -> str:
+    """Return what the calibration of the run adds: the prediction set or interval, and whether it abstains."""
+    parts = []
+    if prediction.get("abstained"):
+        parts.append(f"abstains: {prediction['reason']}")
+    if "prediction_set" in prediction:
+        parts.append(f"one of {', '.join(map(plain, prediction['prediction_set']))}")
+    if "interval" in prediction:
+        interval = prediction["interval"]
+        parts.append(f"from {_value_text(interval['low'])} to {_value_text(interval['high'])}")
+    return "; ".join(parts)

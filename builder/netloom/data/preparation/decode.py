@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from netloom.data.preparation.calibrated import calibrated_logits, with_confidence
 from netloom.modalities.encoding.rows import restore_rows
 from netloom.modalities.encoding.tags import spans
 from netloom.modalities.encoding.text_fields import written
@@ -20,8 +21,19 @@ Answers = list[dict[str, Any]]
 
 
 def decode(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Return a prediction in plain JSON for each row of the output (N, …)."""
-    return DECODERS[preprocess["target"]["kind"]](preprocess, output, arrays)
+    """Return a prediction in plain JSON for each row of the output (N, …).
+
+    With a calibration, probabilities are calibrated, and each answer has its confidence. Of several outputs, the first
+    is calibrated.
+    """
+    target = preprocess["target"]
+    decoder, calibration = DECODERS[target["kind"]], target.get("calibration")
+    if calibration is None:
+        return decoder(preprocess, output, arrays)
+    first, *others = output if isinstance(output, tuple) else (output,)
+    logits = calibrated_logits(calibration, first)
+    answers = decoder(preprocess, (logits, *others) if others else logits, arrays)
+    return with_confidence(preprocess, first, logits, arrays, answers)
 
 
 def class_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
@@ -59,15 +71,31 @@ def number_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[s
     import torch
 
     target = preprocess["target"]
-    values = (output * torch.tensor(target["std"]) + torch.tensor(target["mean"])).tolist()
-    series = target.get("series")
-    if series:  # one after the other, each with the steps of its horizon
-        steps = len(target["std"]) // len(series)
-        parts = [[row[place * steps :][:steps] for place in range(len(series))] for row in values]
-        if steps == 1:
-            parts = [[numbers[0] for numbers in row] for row in parts]
-        return [{"prediction": dict(zip(series, row, strict=True))} for row in parts]
-    return [{"prediction": row[0] if len(row) == 1 else row} for row in values]
+    values = output * torch.tensor(target["std"]) + torch.tensor(target["mean"])
+    answers = [{"prediction": value} for value in _by_name(target, values)]
+    interval = target.get("calibration", {}).get("interval")
+    if interval is None:
+        return answers
+    low, high = values - torch.tensor(interval["below"]), values + torch.tensor(interval["above"])
+    bounds = zip(_by_name(target, low), _by_name(target, high), strict=True)
+    coverage = 1 - interval["alpha"]
+    return [
+        {**answer, "interval": {"low": first, "high": last, "coverage": coverage}}
+        for answer, (first, last) in zip(answers, bounds, strict=True)
+    ]
+
+
+def _by_name(target: Mapping[str, Any], values: Any) -> list[Any]:
+    """Return numbers (N, k) as plain JSON for each row: one, a list, or those of several series by name."""
+    rows, series = values.tolist(), target.get("series")
+    if not series:
+        return [row[0] if len(row) == 1 else row for row in rows]
+    # One series after the other, each with the steps of its horizon
+    steps = len(target["std"]) // len(series)
+    parts = [[row[place * steps :][:steps] for place in range(len(series))] for row in rows]
+    if steps == 1:
+        parts = [[numbers[0] for numbers in row] for row in parts]
+    return [dict(zip(series, row, strict=True)) for row in parts]
 
 
 def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:

@@ -89,7 +89,7 @@ they cannot be read; a summary of both goes to standard error.
 | `weights.safetensors` | its trained weights |
 | `row_file.py`, `dialect.py` | from a file to rows, as Netloom reads it |
 | `encoding/`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
-| `decode.py` | from the outputs of the network to answers |
+| `decode.py`, `calibrated.py` | from the outputs of the network to answers, calibrated if that was chosen |
 | `probability.py` | from what the network gives to logits, where it ends in a softmax or a sigmoid |
 | `predict.py` | loads these and predicts; import `load` and `predict` from it to use them in code of your own |
 | `example.json` | a row that the network was not trained on |

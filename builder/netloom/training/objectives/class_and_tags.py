@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.tasks import class_and_tags
+from netloom.training.objectives.calibrated_part import CalibratedPart
 from netloom.training.objectives.classification import Classification
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
@@ -104,6 +106,13 @@ class ClassAndTags(Objective):
             panels=second.panels,
             parts_report=second.report,
         )
+
+    def calibrated_parts(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[CalibratedPart, ...]:
+        of_classes, _ = _views(data)
+        return _CLASS.calibrated_parts(self.parted(output, data)[0], of_classes, rows)
+
+    def calibrated_output(self, output: torch.Tensor, parts: Mapping[str, Mapping[str, Any]]) -> torch.Tensor:
+        return output  # there are no thresholds to choose
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         count = len(data.schema.target.classes)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from netloom.data.preparation.calibrated import calibrated_logits
 from netloom.data.preparation.decode import decode
 from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
+from netloom.training.objectives.calibrated_part import CalibratedPart, calibrated_part
 from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.training.objectives.loss_weights import LossWeights, make_loss_weights
 
@@ -212,3 +214,17 @@ class Objective(ABC):
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         """Return the data with which a script without Netloom decodes predictions, as plain JSON."""
         return data.fitted_target.to_json()
+
+    def calibrated_parts(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[CalibratedPart, ...]:
+        """Return what can be calibrated of the outputs (N, …) for `rows`; nothing if the task cannot."""
+        part = calibrated_part(self.task, self.parted(output, data), data.target[rows], data.schema.target)
+        return () if part is None else (part,)
+
+    def calibrated_output(self, output: torch.Tensor, parts: Mapping[str, Mapping[str, Any]]) -> torch.Tensor:
+        """Return outputs (N, …) with calibrated logits, for `calibrate`."""
+        calibrated: torch.Tensor = calibrated_logits(parts[""], output) if "" in parts else output
+        return calibrated
+
+    def with_calibration(self, decoding: dict[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return `decoding` with the calibration of each part by its name, as plain JSON."""
+        return {**decoding, "calibration": dict(parts[""])} if "" in parts else decoding

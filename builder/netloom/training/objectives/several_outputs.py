@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from netloom.tasks import several_outputs
 from netloom.tasks.several_outputs import head_of, head_width
 from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
+from netloom.training.objectives.calibrated_part import CalibratedPart
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import BaselinePrediction
@@ -199,6 +200,33 @@ class SeveralOutputs(Objective):
             for place, part in enumerate(self.parts)
         ]
         return {**data.fitted_target.to_json(), "parts": parts}
+
+    def calibrated_parts(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[CalibratedPart, ...]:
+        return tuple(
+            replace(calibrated, name=part.name)
+            for place, part in enumerate(self.parts)
+            for calibrated in part.objective.calibrated_parts(part.answer(output), view(data, place), rows)
+        )
+
+    def calibrated_output(self, output: torch.Tensor, parts: Mapping[str, Mapping[str, Any]]) -> torch.Tensor:
+        import torch
+
+        return torch.cat(
+            [
+                part.objective.calibrated_output(
+                    part.answer(output), {"": parts[part.name]} if part.name in parts else {}
+                )
+                for part in self.parts
+            ],
+            dim=1,
+        )
+
+    def with_calibration(self, decoding: dict[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        each = [
+            part.objective.with_calibration(of_part, {"": parts[part.name]} if part.name in parts else {})
+            for part, of_part in zip(self.parts, decoding["parts"], strict=True)
+        ]
+        return {**decoding, "parts": each}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         return tuple(part.answer(output) for part in self.parts)

@@ -1,0 +1,214 @@
+"""Calibrate a run: fit on its validation rows, and measure on its test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netloom.calibration.ensembles import EnsembleReport, check_members, dropout_outputs, ensemble_report
+from netloom.calibration.ood_report import ood_scores
+from netloom.calibration.part_calibration import (
+    SplitRows,
+    calibrate_numbers,
+    calibrate_probabilities,
+    fit_scaling,
+    split_validation,
+)
+from netloom.calibration.report import CalibrationReport, PartReport
+from netloom.calibration.settings import NONE, CalibrationSettings
+from netloom.calibration.units import units_of
+from netloom.calibration.verdict import is_better, verdict, warnings
+from netloom.core.errors import UsageError
+from netloom.runs.applied_calibration import AppliedCalibration, OutOfDistribution, PartCalibration
+from netloom.training.streaming import evaluation_rows, take
+from netloom.training.uncertainty import blocks_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from netloom.data import Prepared
+    from netloom.runs import TrainedRun
+    from netloom.training.objectives.calibrated_part import CalibratedPart
+
+Progress = Callable[[float], None]
+
+
+def unavailable_reason(trained: TrainedRun) -> str:
+    """Return why a run cannot be calibrated, as a sentence; "" if it can."""
+    task = trained.objective.task
+    if not task.confidence_unit:
+        return task.not_calibrated or f"The task {task.title} has no probabilities or numbers to calibrate."
+    for split in ("validation", "test"):
+        if not len(trained.data.split[split]):
+            return f"Calibration needs {split} rows, but the data of this run has none."
+    return ""
+
+
+def calibrate(
+    trained: TrainedRun,
+    settings: CalibrationSettings,
+    *,
+    weights: str = "",
+    others: Sequence[TrainedRun] = (),
+    home: Path | None = None,
+    progress: Progress = lambda share: None,
+) -> CalibrationReport:
+    """Return the report of a calibration, and what it can apply. Nothing is saved.
+
+    Args:
+        trained: The run.
+        settings: What is asked for.
+        weights: The checksum of its weights, for which the calibration is.
+        others: The runs of `settings.ensemble`.
+        home: The data folder of another dataset.
+        progress: Is called with the share that is complete.
+
+    Raises:
+        UsageError: the run cannot be calibrated, or a setting does not fit it.
+        DataError: the other dataset cannot be read.
+    """
+    settings.check()
+    if reason := unavailable_reason(trained):
+        raise UsageError(reason)
+    data, objective = trained.data, trained.objective
+    validation_rows, test_rows = (evaluation_rows(data, split) for split in ("validation", "test"))
+    outputs = trained.output_of("validation"), trained.output_of("test")
+    validation = objective.calibrated_parts(outputs[0], data, validation_rows)
+    test = objective.calibrated_parts(outputs[1], data, test_rows)
+    if all(part.family == "numbers" for part in test):
+        settings = replace(settings, method=NONE)
+    rows = _split_rows(data, validation_rows, test_rows, settings)
+    progress(0.1)
+    parts = {part.name: fit_scaling(part, rows, settings) for part in validation}
+    maps = {name: part.as_json() for name, part in parts.items()}
+    chosen: dict[str, float] = {}
+    if objective.task.tunes_threshold:
+        chosen = dict(objective.calibrate(objective.calibrated_output(outputs[0], maps), data, validation_rows))
+    progress(0.2)
+    decoding = objective.with_calibration(objective.decoding(data, chosen), maps)
+    reports: list[PartReport] = []
+    for place, (known, unseen) in enumerate(zip(validation, test, strict=True)):
+        part_decoding = decoding["parts"][_place(decoding, known.name)] if known.name else decoding
+        parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, part_decoding, settings, trained)
+        reports.append(report)
+        progress(0.2 + 0.3 * (place + 1) / len(test))
+    scores = ()
+    if settings.measures_ood:
+        scores = ood_scores(trained, validation, test, settings, home)
+        parts = _with_score(parts, scores, settings)
+    progress(0.7)
+    ensembles = _ensembles(trained, test, test_rows, settings, others, progress)
+    progress(1.0)
+    return CalibrationReport(
+        trained.run.id if trained.run else "",
+        settings.method,
+        verdict(reports, settings),
+        is_better(reports),
+        tuple(reports),
+        AppliedCalibration(1, weights, parts, chosen),
+        tuple(scores),
+        tuple(ensembles),
+        tuple(warnings(trained, rows, settings)),
+    )
+
+
+def _split_rows(
+    data: Prepared, validation: torch.Tensor, test: torch.Tensor, settings: CalibrationSettings
+) -> SplitRows:
+    fitted, chosen = split_validation(blocks_of(data, validation.numpy()), settings)
+    independent = data.raw.groups is None and data.raw.times is None and not data.raw.contiguous
+    return SplitRows(fitted, chosen, blocks_of(data, test.numpy()), independent)
+
+
+def _place(decoding: dict[str, Any], name: str) -> int:
+    return [part["name"] for part in decoding["parts"]].index(name)
+
+
+def _calibrated(
+    calibration: PartCalibration,
+    validation: CalibratedPart,
+    test: CalibratedPart,
+    rows: SplitRows,
+    decoding: dict[str, Any],
+    settings: CalibrationSettings,
+    trained: TrainedRun,
+) -> tuple[PartCalibration, PartReport]:
+    if test.family != "numbers":
+        limits = decoding.get("thresholds") or [decoding.get("threshold", 0.5)]
+        return calibrate_probabilities(calibration, validation, test, rows, limits, settings)
+    known, unseen = (_in_units(part, decoding) for part in (validation, test))
+    is_quantile = trained.project.training.regression_loss == "quantile"
+    return calibrate_numbers(
+        calibration, known, unseen, rows, settings, test.name, is_quantile=is_quantile
+    )
+
+
+def _in_units(part: CalibratedPart, decoding: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return predicted and true numbers (N, k) in the units of the data, as `number_answers`."""
+    import torch
+
+    std, mean = torch.tensor(decoding["std"]), torch.tensor(decoding["mean"])
+    predicted, true = (values.reshape(len(values), -1) * std + mean for values in (part.output, part.target))
+    return predicted.numpy(), true.numpy()
+
+
+def _with_score(
+    parts: dict[str, PartCalibration], scores: Sequence[Any], settings: CalibrationSettings
+) -> dict[str, PartCalibration]:
+    """Return calibrations that abstain by the chosen score.
+
+    Raises:
+        UsageError: the score cannot be part of predictions.
+    """
+    if not settings.ood_score:
+        return parts
+    score = next((score for score in scores if score.name == settings.ood_score and score.applies), None)
+    if score is None:
+        raise UsageError(
+            f"The score {settings.ood_score!r} is not available for this network: an energy needs logits of several "
+            "classes, and scores need one output with probabilities."
+        )
+    chosen = OutOfDistribution(settings.ood_score, score.threshold)
+    return {name: replace(part, out_of_distribution=chosen) for name, part in parts.items()}
+
+
+def _ensembles(
+    trained: TrainedRun,
+    test: Sequence[CalibratedPart],
+    rows: torch.Tensor,
+    settings: CalibrationSettings,
+    others: Sequence[TrainedRun],
+    progress: Progress,
+) -> list[EnsembleReport]:
+    """Return the reports of dropout and of other runs, for the first output with probabilities.
+
+    Raises:
+        UsageError: there is none, the network has no dropout, or a run does not fit.
+    """
+    if not settings.dropout_passes and not others:
+        return []
+    part = next((part for part in test if part.family != "numbers"), None)
+    if part is None:
+        raise UsageError("Dropout and ensembles are measured by probabilities, but the outputs of this run are numbers.")
+    single = units_of(part)
+    reports = []
+
+    def shares(output: torch.Tensor) -> np.ndarray:
+        members = trained.objective.calibrated_parts(output, trained.data, rows)
+        return units_of(next(member for member in members if member.name == part.name)).shares()
+
+    if settings.dropout_passes:
+        inputs = take(trained.data, trained.fields, rows.numpy())
+        passes = dropout_outputs(
+            trained, inputs, settings.dropout_passes, settings.seed, lambda share: progress(0.7 + 0.2 * share)
+        )
+        each = [shares(output) for output in passes]
+        reports.append(ensemble_report("dropout", single.shares(), each, single.target))
+    if others:
+        check_members(trained, others)
+        each = [single.shares(), *(shares(other.output_of("test")) for other in others)]
+        reports.append(ensemble_report("runs", single.shares(), each, single.target))
+    return reports

@@ -1,0 +1,1 @@
+"""The methods of calibration, one per file."""

@@ -1,0 +1,83 @@
+"""Measures of probabilities, with confidence intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netloom.calibration.brier import BrierParts, brier_parts, brier_score
+from netloom.calibration.reliability import BINS, Reliability, equal_mass, equal_width, stated
+from netloom.calibration.units import Units
+from netloom.training.uncertainty import MIN_UNITS, Interval, jackknife
+
+# As in scikit-learn, so that a probability of 0 for what came true has a finite loss
+LEAST = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measures of probabilities by name, their 95% intervals, and both reliability diagrams."""
+
+    measures: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    equal_width: Reliability
+    equal_mass: Reliability
+    brier: BrierParts
+
+
+def log_loss(shares: np.ndarray, target: np.ndarray) -> float:
+    """Return the mean negative log-likelihood in nats of classes (M,), or the mean over labels (M, C)."""
+    shares = shares.clip(LEAST, 1 - LEAST)
+    if target.ndim == 2:
+        return float(-np.where(target == 1, np.log(shares), np.log1p(-shares)).mean())
+    return float(-np.log(shares[np.arange(len(shares)), target]).mean())
+
+
+def measures_of(shares: np.ndarray, target: np.ndarray, bins: int = BINS) -> dict[str, float]:
+    """Return all measures by name, from probabilities (M, C), and classes (M,) or labels (M, C)."""
+    confidence, right = stated(shares, target)
+    width = equal_width(confidence, right, bins)
+    accuracy = {} if target.ndim == 2 else {"accuracy": float(right.mean())}
+    return {
+        **accuracy,
+        "log_loss": log_loss(shares, target),
+        "brier": brier_score(shares, target),
+        "ece": width.expected_error,
+        "adaptive_ece": equal_mass(confidence, right, bins).expected_error,
+        "mce": width.maximum_error,
+    }
+
+
+def measured(
+    units: Units, blocks: list[np.ndarray], scaling: Mapping[str, Any] | None = None, bins: int = BINS
+) -> Measured:
+    """Return the measures of units. `blocks` are rows that do not depend on each other, for the intervals."""
+    shares = units.shares(dict(scaling) if scaling else None)
+    values = measures_of(shares, units.target, bins)
+    confidence, right = stated(shares, units.target)
+    return Measured(
+        values,
+        _intervals(units, shares, values, blocks, bins),
+        equal_width(confidence, right, bins),
+        equal_mass(confidence, right, bins),
+        brier_parts(shares, units.target, bins),
+    )
+
+
+def _intervals(
+    units: Units, shares: np.ndarray, values: dict[str, float], blocks: list[np.ndarray], bins: int
+) -> dict[str, Interval]:
+    if len(blocks) < MIN_UNITS:
+        return {}
+    inside = np.zeros(int(units.row.max()) + 1, bool)
+
+    def measure(rows: np.ndarray) -> dict[str, float]:
+        inside[:] = False
+        inside[rows[rows < len(inside)]] = True
+        kept = inside[units.row]
+        return measures_of(shares[kept], units.target[kept], bins)
+
+    return jackknife(measure, values, blocks)

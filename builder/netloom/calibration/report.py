@@ -1,0 +1,57 @@
+"""The report of a calibration: what was measured before and after, and what can be applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netloom.calibration.conformal import IntervalCoverage, SetCoverage
+from netloom.calibration.ensembles import EnsembleReport
+from netloom.calibration.measures import Measured
+from netloom.calibration.out_of_distribution import ScoreReport
+from netloom.calibration.selective import RiskCoverage, Selected
+from netloom.runs.applied_calibration import AppliedCalibration
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """The calibration of one output, measured on test rows.
+
+    Args:
+        name: The name of the target, "" if there is one.
+        unit: What one probability is for.
+        fitted: The validation rows on which the map of probabilities was fitted, and `chosen` those on which thresholds
+            were chosen.
+        before: The measures of the network, and `after` those of calibrated probabilities; None for numbers.
+        risk_coverage: The curve of the test rows, by calibrated confidence.
+        selected: What the chosen threshold gives on the test rows.
+        missed: Why something that was asked for is missing, in sentences.
+    """
+
+    name: str
+    unit: str
+    fitted: int
+    chosen: int
+    tested: int
+    before: Measured | None = None
+    after: Measured | None = None
+    risk_coverage: RiskCoverage | None = None
+    selected: Selected | None = None
+    missed: tuple[str, ...] = ()
+    sets: SetCoverage | None = None
+    interval: IntervalCoverage | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """The calibration of a run. `applied` is what `runs.applied_calibration.save` makes part of its predictions;
+    `verdict` says in a sentence whether to do that, and `warnings` what the figures depend on."""
+
+    run_id: str
+    method: str
+    verdict: str
+    better: bool
+    parts: tuple[PartReport, ...]
+    applied: AppliedCalibration
+    scores: tuple[ScoreReport, ...] = ()
+    ensembles: tuple[EnsembleReport, ...] = ()
+    warnings: tuple[str, ...] = field(default_factory=tuple)

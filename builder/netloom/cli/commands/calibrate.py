@@ -1,0 +1,176 @@
+"""`netloom calibrate`: probabilities that can be trusted, and when not to answer."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from netloom.cli.command import Command, Context, OneOf, real, whole
+from netloom.cli.selection import add_checkpoint_argument, add_run_argument, add_seed_argument, find_run, load_trained_run
+from netloom.cli.text import number, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.calibration import CalibrationReport, CalibrationSettings, PartReport
+    from netloom.store import RunArtifacts
+
+MOST_PASSES = 200
+
+
+def _methods() -> list[str]:
+    from netloom.calibration.scaling import calibrators
+    from netloom.calibration.settings import NONE
+
+    return [*calibrators(), NONE]
+
+
+class Calibrate(Command):
+    """Fits a calibration on the validation rows, measures it on the test rows, and makes it part of the predictions."""
+
+    name = "calibrate"
+    summary = "calibrate the probabilities of a run, and choose when it abstains"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_run_argument(parser)
+        parser.add_argument(
+            "--method", metavar="NAME", type=OneOf(_methods), default="temperature", help="method (default: temperature)"
+        )
+        parser.add_argument(
+            "--abstain-risk", metavar="X", type=real, help="abstain so that at most this share of answers is wrong"
+        )
+        parser.add_argument(
+            "--abstain-coverage", metavar="X", type=real, help="abstain, but answer at least this share of rows"
+        )
+        parser.add_argument(
+            "--conformal", metavar="X", type=real, help="error rate of prediction sets, or of intervals of numbers"
+        )
+        parser.add_argument(
+            "--sets", choices=("lac", "aps"), default="lac", help="how prediction sets are built (default: lac)"
+        )
+        parser.add_argument(
+            "--ood", metavar="DATASET", help="measure out-of-distribution scores on this dataset and on corruptions"
+        )
+        parser.add_argument(
+            "--ood-score", choices=("softmax", "energy"), default="", help="abstain by this score (default: by none)"
+        )
+        parser.add_argument(
+            "--dropout", metavar="N", type=whole(0, MOST_PASSES), default=0, help="passes of Monte Carlo dropout"
+        )
+        parser.add_argument("--ensemble", metavar="RUN", action="append", help="average with this run (repeatable)")
+        parser.add_argument("--dry-run", action="store_true", help="measure, and leave the predictions as they are")
+        parser.add_argument("--reset", action="store_true", help="remove the calibration of the run")
+        add_checkpoint_argument(parser)
+        add_seed_argument(parser, "random seed of dropout and corruptions")
+
+    def run(self, arguments: Namespace, context: Context) -> int:
+        from netloom.calibration import calibrate
+        from netloom.runs import applied_calibration
+        from netloom.store import open_store
+
+        store = open_store(context.home)
+        run = find_run(store, arguments.run)
+        artifacts = store.artifacts(run.id)
+        if arguments.reset:
+            return _reset(run.id, artifacts, context)
+        settings = _settings(arguments, [find_run(store, name).id for name in arguments.ensemble or ()])
+        settings.check()
+        trained = load_trained_run(store, run.id, arguments.checkpoint or "")
+        report = calibrate(
+            trained,
+            settings,
+            weights=applied_calibration.run_weights_checksum(artifacts, arguments.checkpoint or ""),
+            others=[load_trained_run(store, name) for name in settings.ensemble],
+            home=context.home,
+        )
+        if not arguments.dry_run:
+            applied_calibration.save(artifacts, report.applied)
+        done = "The predictions are unchanged (--dry-run)." if arguments.dry_run else "Predictions use this calibration now."
+        context.answer({**asdict(report), "saved": not arguments.dry_run}, plain(f"{_text(report)}\n{done}"))
+        return 0
+
+
+def _reset(run_id: str, artifacts: RunArtifacts, context: Context) -> int:
+    had = artifacts.calibration_stamp() is not None
+    artifacts.delete_calibration()
+    text = "The calibration was removed." if had else "The run has no calibration."
+    context.answer({"run_id": run_id, "removed": had}, text)
+    return 0
+
+
+def _settings(arguments: Namespace, ensemble: list[str]) -> CalibrationSettings:
+    from netloom.calibration import CalibrationSettings
+
+    if arguments.dropout == 1:
+        raise UsageError(f"--dropout takes 2 to {MOST_PASSES} passes, received 1.")
+    return CalibrationSettings(
+        method=arguments.method,
+        abstain_risk=arguments.abstain_risk,
+        abstain_coverage=arguments.abstain_coverage,
+        conformal=arguments.conformal,
+        sets=arguments.sets,
+        measure_ood=arguments.ood is not None,
+        ood_dataset=arguments.ood or "",
+        ood_score=arguments.ood_score,
+        dropout_passes=arguments.dropout,
+        ensemble=tuple(ensemble),
+        seed=arguments.seed,
+    )
+
+
+def _text(report: CalibrationReport) -> str:
+    lines = [line for part in report.parts for line in _part_lines(part)]
+    for score in report.scores:
+        rows = [(item.other, item.rows, number(item.auroc), f"{item.fpr95:.1%}") for item in score.separates]
+        lines += [f"{score.title}: accepts {score.accepted:.1%} of the test rows"]
+        lines += [table(("other rows", "rows", "AUROC", "FPR at 95%"), rows, right=("rows", "AUROC", "FPR at 95%"))]
+    for ensemble in report.ensembles:
+        names = list(ensemble.before)
+        rows = [(name, number(ensemble.before[name]), number(ensemble.after[name])) for name in names]
+        lines += [f"mean of {ensemble.members} predictions ({ensemble.kind})"]
+        lines += [table(("measure", "one", "mean"), rows, right=("one", "mean"))]
+    return "\n".join([*lines, *report.warnings, report.verdict])
+
+
+def _part_lines(part: PartReport) -> list[str]:
+    """Return the measures of one output, and what its thresholds give on the test rows."""
+    of = f"{part.name}: " if part.name else ""
+    lines = [f"{of}{part.fitted} validation rows fitted, {part.chosen} for thresholds; {part.tested} test rows"]
+    if part.before is not None:
+        lines.append(_measures(part))
+    if part.risk_coverage is not None:
+        curve = part.risk_coverage
+        lines.append(f"area under the risk-coverage curve {number(curve.area)} (best order: {number(curve.best_area)})")
+    if part.selected is not None:
+        risk = "" if part.selected.risk is None else f" with {part.selected.risk:.1%} wrong{_range(part.selected.risk_interval)}"
+        lines.append(f"answers {part.selected.coverage:.1%} of the test rows{_range(part.selected.coverage_interval)}{risk}")
+    if part.sets is not None:
+        lines.append(
+            f"prediction sets contain the true class of {part.sets.coverage:.1%} of the test rows"
+            f"{_range(part.sets.interval)}; {part.sets.mean_size:.2f} classes on average"
+        )
+    if part.interval is not None:
+        rows = zip(part.interval.coverage, part.interval.width, strict=True)
+        cells = [(place, f"{coverage:.1%}", number(width)) for place, (coverage, width) in enumerate(rows, 1)]
+        lines.append(table(("number", "coverage", "width"), cells, right=("number", "coverage", "width")))
+    return [*lines, *part.missed]
+
+
+def _measures(part: PartReport) -> str:
+    from netloom.tasks import metric
+
+    before, after = part.before, part.after
+    assert before is not None
+    rows: list[tuple[Any, ...]] = []
+    for name, value in before.measures.items():
+        cells = [metric(name).title, number(value), _range(before.intervals.get(name))]
+        if after is not None:
+            cells += [number(after.measures[name]), _range(after.intervals.get(name))]
+        rows.append(tuple(cells))
+    header = ("measure", "before", "95% CI", *(("after", "95% CI of after") if after is not None else ()))
+    return table(header, rows, right=("before", "after"))
+
+
+def _range(interval: tuple[float, float] | None) -> str:
+    return f" ({number(interval[0])} – {number(interval[1])})" if interval else ""

@@ -1,0 +1,28 @@
+"""The calibration of a run as a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netloom.calibration import CalibrationReport, CalibrationSettings, calibrate
+from netloom.jobs.loaded_runs import RunWeights
+from netloom.jobs.request import Context, Request
+from netloom.runs.applied_calibration import run_weights_checksum
+
+
+@dataclass(frozen=True)
+class Calibrate(Request[CalibrationReport], kind="calibration", lane="long"):
+    """The report of a calibration, which changes nothing; `runs.applied_calibration.save` applies its result."""
+
+    weights: RunWeights
+    settings: CalibrationSettings
+
+    def compute(self, context: Context) -> CalibrationReport:
+        return calibrate(
+            context.run(self.weights),
+            self.settings,
+            weights=run_weights_checksum(context.store.artifacts(self.weights.run_id), self.weights.checkpoint),
+            others=[context.run(RunWeights(run_id)) for run_id in self.settings.ensemble],
+            home=context.home,
+            progress=context.progress,
+        )

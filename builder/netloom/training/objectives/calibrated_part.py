@@ -1,0 +1,59 @@
+"""What of the outputs of a network can be calibrated: the logits of classes or labels, or numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data.schema import TargetSpec
+    from netloom.tasks import Task
+    from netloom.tasks.task import ConfidenceUnit
+
+Family = Literal["softmax", "sigmoid", "numbers"]
+
+
+@dataclass(frozen=True)
+class CalibratedPart:
+    """One output of a network for N rows, with its targets.
+
+    Args:
+        name: The name of the target, if there are several; else "".
+        family: How the logits become probabilities; "numbers" are not probabilities.
+        unit: What one probability is for.
+        axis: The axis of the classes in `output`.
+        output: (N, …), logits or standardized numbers.
+        target: Class numbers, (N,) or (N, …) without the axis of the classes, below 0 where there is no target; labels
+            and numbers are (N, k).
+        classes: The names of the classes or labels; of numbers, empty.
+    """
+
+    name: str
+    family: Family
+    unit: ConfidenceUnit
+    axis: int
+    output: torch.Tensor
+    target: torch.Tensor
+    classes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `netloom.data.preparation.calibrated` reads, without anything that was fitted."""
+        return {"family": self.family, "unit": self.unit, "axis": self.axis}
+
+
+def calibrated_part(
+    task: Task, output: torch.Tensor | tuple[torch.Tensor, ...], target: torch.Tensor, spec: TargetSpec
+) -> CalibratedPart | None:
+    """Return the calibrated part of a task with one output; None if its output is not calibrated."""
+    if not task.confidence_unit or isinstance(output, tuple):
+        return None
+    logits = next(iter(task.probabilities), None)
+    if logits is None:
+        return CalibratedPart("", "numbers", task.confidence_unit, 1, output, target.reshape(len(output), -1), ())
+    if logits.family == "sigmoid":
+        target = target.reshape(len(output), -1)
+    else:
+        target = target.long()
+    return CalibratedPart("", logits.family, task.confidence_unit, logits.axis, output, target, spec.classes)
