@@ -14,7 +14,9 @@ __version__ = "0.2.0"
 __all__ = [
     "__version__",
     "add_data",
+    "apply_calibration",
     "build_module",
+    "calibrate",
     "check",
     "create_project",
     "evaluate",
@@ -33,7 +35,9 @@ TYPE_CHECKING = False  # type checkers treat it as True; importing it from typin
 if TYPE_CHECKING:
     from netloom.api import (
         add_data,
+        apply_calibration,
         build_module,
+        calibrate,
         check,
         create_project,
         evaluate,

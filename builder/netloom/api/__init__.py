@@ -15,11 +15,22 @@ from netloom.api.projects import (
     list_templates,
     open_project,
 )
-from netloom.api.runs import evaluate, explain_prediction, export_run, load_run, predict, train
+from netloom.api.runs import (
+    apply_calibration,
+    calibrate,
+    evaluate,
+    explain_prediction,
+    export_run,
+    load_run,
+    predict,
+    train,
+)
 
 __all__ = [
     "add_data",
+    "apply_calibration",
     "build_module",
+    "calibrate",
     "check",
     "create_project",
     "evaluate",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.calibration.ensembles import EnsembleReport, check_members, dropout_outputs, ensemble_report
 from netloom.calibration.ood_report import ood_scores
+from netloom.calibration.out_of_distribution import ScoreReport
 from netloom.calibration.part_calibration import (
     SplitRows,
     calibrate_numbers,
@@ -92,10 +93,12 @@ def calibrate(
     reports: list[PartReport] = []
     for place, (known, unseen) in enumerate(zip(validation, test, strict=True)):
         part_decoding = decoding["parts"][_place(decoding, known.name)] if known.name else decoding
-        parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, part_decoding, settings, trained)
+        parts[known.name], report = _calibrated(
+            parts[known.name], known, unseen, rows, part_decoding, settings, trained
+        )
         reports.append(report)
         progress(0.2 + 0.3 * (place + 1) / len(test))
-    scores = ()
+    scores: tuple[ScoreReport, ...] = ()
     if settings.measures_ood:
         scores = ood_scores(trained, validation, test, settings, home)
         parts = _with_score(parts, scores, settings)
@@ -141,9 +144,7 @@ def _calibrated(
         return calibrate_probabilities(calibration, validation, test, rows, limits, settings)
     known, unseen = (_in_units(part, decoding) for part in (validation, test))
     is_quantile = trained.project.training.regression_loss == "quantile"
-    return calibrate_numbers(
-        calibration, known, unseen, rows, settings, test.name, is_quantile=is_quantile
-    )
+    return calibrate_numbers(calibration, known, unseen, rows, settings, test.name, is_quantile=is_quantile)
 
 
 def _in_units(part: CalibratedPart, decoding: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +157,7 @@ def _in_units(part: CalibratedPart, decoding: dict[str, Any]) -> tuple[np.ndarra
 
 
 def _with_score(
-    parts: dict[str, PartCalibration], scores: Sequence[Any], settings: CalibrationSettings
+    parts: dict[str, PartCalibration], scores: Sequence[ScoreReport], settings: CalibrationSettings
 ) -> dict[str, PartCalibration]:
     """Return calibrations that abstain by the chosen score.
 
@@ -192,7 +193,9 @@ def _ensembles(
         return []
     part = next((part for part in test if part.family != "numbers"), None)
     if part is None:
-        raise UsageError("Dropout and ensembles are measured by probabilities, but the outputs of this run are numbers.")
+        raise UsageError(
+            "Dropout and ensembles are measured by probabilities, but the outputs of this run are numbers."
+        )
     single = units_of(part)
     reports = []
 

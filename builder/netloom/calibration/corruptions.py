@@ -1,7 +1,7 @@
 """Corruptions of encoded inputs, to measure whether a score notices them.
 
-A corruption applies to tensors of a rank and type, and not to a modality: noise to all numbers, blur to images (N, C, H,
-W), a shuffle of columns to tables (N, F), and a shuffle of the order to series (N, T, C) and texts (N, T).
+A corruption applies to tensors of a rank and type, and not to a modality: noise to all numbers, blur to images (N, C,
+H, W), a shuffle of columns to tables (N, F), and a shuffle of the order to series (N, T, C) and texts (N, T).
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def _blur(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _shuffle_columns(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return rows with each column from another row, so that columns keep their distribution but do not fit together."""
+    """Return rows with each column from another row, so that columns keep their distribution but do not fit
+    together."""
     import torch
 
     columns = [column[torch.randperm(len(values), generator=generator)] for column in values.unbind(1)]

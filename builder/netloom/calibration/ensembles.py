@@ -142,6 +142,8 @@ def check_members(trained: TrainedRun, others: Sequence[TrainedRun]) -> None:
     for other in others:
         name = other.run.id if other.run else "a run"
         if other.objective.name != trained.objective.name:
-            raise UsageError(f"An ensemble needs runs of the same task, but {name} has the task {other.objective.name}.")
+            raise UsageError(
+                f"An ensemble needs runs of the same task, but {name} has the task {other.objective.name}."
+            )
         if other.data.fingerprint != trained.data.fingerprint:
             raise UsageError(f"An ensemble needs runs of the same data and split, but those of {name} differ.")

@@ -22,8 +22,8 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class ClassGaussians:
-    """Normal distributions with a mean for each class, (C, D), and a common covariance. `whitening` (D, D) maps features
-    so that the covariance becomes the identity."""
+    """Normal distributions with a mean for each class, (C, D), and a common covariance. `whitening` (D, D) maps
+    features so that the covariance becomes the identity."""
 
     means: np.ndarray
     whitening: np.ndarray

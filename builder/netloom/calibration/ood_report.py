@@ -57,9 +57,7 @@ def _inputs(trained: TrainedRun, split: str) -> Inputs:
     return take(trained.data, trained.fields, rows[places])
 
 
-def _others(
-    trained: TrainedRun, test: Inputs, settings: CalibrationSettings, home: Path | None
-) -> dict[str, Inputs]:
+def _others(trained: TrainedRun, test: Inputs, settings: CalibrationSettings, home: Path | None) -> dict[str, Inputs]:
     from netloom.data.dataset_lookup import find_dataset
     from netloom.document import DataChoice
 
@@ -73,9 +71,7 @@ def _others(
     return others
 
 
-def _scores(
-    trained: TrainedRun, test: Sequence[CalibratedPart], train: Inputs
-) -> list[tuple[str, str, Score, bool]]:
+def _scores(trained: TrainedRun, test: Sequence[CalibratedPart], train: Inputs) -> list[tuple[str, str, Score, bool]]:
     """Return name, title and function of each score, and whether it can be part of predictions."""
     scores: list[tuple[str, str, Score, bool]] = []
     # Of several outputs, each has its own probabilities, and none stands for the input.

@@ -1,7 +1,7 @@
 """Out-of-distribution scores: how much an input resembles the training data, and how well that tells other data apart.
 
-The maximum softmax probability is that of Hendrycks and Gimpel 2017, https://arxiv.org/abs/1610.02136, the energy that of
-Liu et al. 2020, https://arxiv.org/abs/2010.03759.
+The maximum softmax probability is that of Hendrycks and Gimpel 2017, https://arxiv.org/abs/1610.02136, the energy that
+of Liu et al. 2020, https://arxiv.org/abs/2010.03759.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
         return calibration
     if len(rows.fitted) < LEAST_ROWS:
         raise UsageError(
-            f"Calibration needs at least {LEAST_ROWS} validation rows to fit, but there are {len(rows.fitted)}; give the "
+            f"Calibration needs at least {LEAST_ROWS} validation rows to fit, but there are {len(rows.fitted)}; give "
+            f"the "
             "data a larger validation part."
         )
     return replace(calibration, scaling=calibrators()[settings.method].fit(units_of(part).of_rows(rows.fitted)))
@@ -156,7 +157,9 @@ def calibrate_numbers(
     """
     report = PartReport(name, "row", 0, len(rows.chosen), len(test[0]))
     if settings.conformal is None:
-        return calibration, replace(report, missed=("Numbers have no probabilities; choose conformal intervals for them.",))
+        return calibration, replace(
+            report, missed=("Numbers have no probabilities; choose conformal intervals for them.",)
+        )
     predicted, true = (values[rows.chosen] for values in validation)
     interval = conformal.fit_interval(predicted, true, "signed" if is_quantile else "absolute", settings.conformal)
     coverage = conformal.interval_coverage(interval, *test, independent=rows.independent)

@@ -26,7 +26,8 @@ class Reliability:
     @property
     def gaps(self) -> np.ndarray:
         """The distance of confidence and accuracy in each bin."""
-        return np.abs(np.array(self.confidence) - np.array(self.right))
+        gaps: np.ndarray = np.abs(np.array(self.confidence) - np.array(self.right))
+        return gaps
 
     @property
     def expected_error(self) -> float:

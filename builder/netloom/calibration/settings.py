@@ -65,7 +65,9 @@ class CalibrationSettings:
         if self.method not in names:
             raise UsageError(f"There is no calibration method {self.method[:40]!r}; choose one of {', '.join(names)}.")
         if self.abstain_risk is not None and self.abstain_coverage is not None:
-            raise UsageError("A threshold is chosen for a risk or for a coverage, and not for both; leave one of them out.")
+            raise UsageError(
+                "A threshold is chosen for a risk or for a coverage, and not for both; leave one of them out."
+            )
         for title, value in (
             ("risk", self.abstain_risk),
             ("coverage", self.abstain_coverage),
@@ -75,7 +77,8 @@ class CalibrationSettings:
                 raise UsageError(f"The {title} must be between 0 and 1, but is {value:g}.")
         if not 0 <= self.dropout_passes <= MAX_PASSES or self.dropout_passes == 1:
             raise UsageError(
-                f"Monte Carlo dropout takes 2 to {MAX_PASSES} passes, or 0 for none, but {self.dropout_passes} was given."
+                f"Monte Carlo dropout takes 2 to {MAX_PASSES} passes, or 0 for none, but {self.dropout_passes} was "
+                f"given."
             )
         if not 2 <= self.bins <= 100:
             raise UsageError(f"A reliability diagram has 2 to 100 bins, but {self.bins} was given.")

@@ -68,11 +68,13 @@ def warnings(trained: TrainedRun, rows: SplitRows, settings: CalibrationSettings
         data.raw.times is not None or data.raw.contiguous or trained.project.data.split == "time"
     ):
         yield (
-            "The rows are split by time. Conformal prediction assumes that later rows are like the validation rows; if the "
+            "The rows are split by time. Conformal prediction assumes that later rows are like the validation rows; "
+            "if the "
             "world changes, the coverage is lower."
         )
     if settings.conformal is not None and data.raw.groups is not None:
-        yield "Rows of one group depend on each other, so the coverage holds for groups, and varies more than that of rows."
+        yield "Rows of one group depend on each other, so the coverage holds for groups, and varies more than that "
+        "of rows."
     if settings.method != NONE and len(rows.fitted) < FEW_ROWS:
         yield (
             f"Only {len(rows.fitted)} validation rows fit the map of probabilities; with fewer than {FEW_ROWS}, it is "

@@ -161,7 +161,8 @@ def applied(artifacts: RunArtifacts, weights: Path) -> AppliedCalibration | None
         calibration = _adapter().validate_python(value)
     except (DamagedArtifactError, ValidationError):
         raise CheckpointError(
-            f"The file {artifacts.calibration_file} is damaged, or was written by a later version of Netloom; calibrate "
+            f"The file {artifacts.calibration_file} is damaged, or was written by a later version of Netloom; "
+            f"calibrate "
             "the run again, or reset its calibration."
         ) from None
     return calibration if calibration.weights == weights_checksum(weights) else None

@@ -21,7 +21,8 @@ class LanguageModelling(Task):
     settings = ("label_smoothing",)
     explained = "token"
     not_calibrated = (
-        "A language model generates text, whose temperature is chosen when it is generated; there is no single answer to "
+        "A language model generates text, whose temperature is chosen when it is generated; there is no single "
+        "answer to "
         "abstain from."
     )
 

@@ -1,7 +1,7 @@
 """Isotonic regression: an increasing step curve for the probability of each class or label.
 
-Zadrozny and Elkan 2002, https://doi.org/10.1145/775047.775151. For several classes, each is calibrated against the others,
-and the probabilities are divided by their sum.
+Zadrozny and Elkan 2002, https://doi.org/10.1145/775047.775151. For several classes, each is calibrated against the
+others, and the probabilities are divided by their sum.
 """
 
 from __future__ import annotations

@@ -7,7 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, OneOf, real, whole
-from netloom.cli.selection import add_checkpoint_argument, add_run_argument, add_seed_argument, find_run, load_trained_run
+from netloom.cli.selection import (
+    add_checkpoint_argument,
+    add_run_argument,
+    add_seed_argument,
+    find_run,
+    load_trained_run,
+)
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -35,7 +41,11 @@ class Calibrate(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
         parser.add_argument(
-            "--method", metavar="NAME", type=OneOf(_methods), default="temperature", help="method (default: temperature)"
+            "--method",
+            metavar="NAME",
+            type=OneOf(_methods),
+            default="temperature",
+            help="method (default: temperature)",
         )
         parser.add_argument(
             "--abstain-risk", metavar="X", type=real, help="abstain so that at most this share of answers is wrong"
@@ -86,7 +96,11 @@ class Calibrate(Command):
         )
         if not arguments.dry_run:
             applied_calibration.save(artifacts, report.applied)
-        done = "The predictions are unchanged (--dry-run)." if arguments.dry_run else "Predictions use this calibration now."
+        done = (
+            "The predictions are unchanged (--dry-run)."
+            if arguments.dry_run
+            else "Predictions use this calibration now."
+        )
         context.answer({**asdict(report), "saved": not arguments.dry_run}, plain(f"{_text(report)}\n{done}"))
         return 0
 
@@ -127,9 +141,9 @@ def _text(report: CalibrationReport) -> str:
         lines += [table(("other rows", "rows", "AUROC", "FPR at 95%"), rows, right=("rows", "AUROC", "FPR at 95%"))]
     for ensemble in report.ensembles:
         names = list(ensemble.before)
-        rows = [(name, number(ensemble.before[name]), number(ensemble.after[name])) for name in names]
+        values = [(name, number(ensemble.before[name]), number(ensemble.after[name])) for name in names]
         lines += [f"mean of {ensemble.members} predictions ({ensemble.kind})"]
-        lines += [table(("measure", "one", "mean"), rows, right=("one", "mean"))]
+        lines += [table(("measure", "one", "mean"), values, right=("one", "mean"))]
     return "\n".join([*lines, *report.warnings, report.verdict])
 
 
@@ -143,8 +157,14 @@ def _part_lines(part: PartReport) -> list[str]:
         curve = part.risk_coverage
         lines.append(f"area under the risk-coverage curve {number(curve.area)} (best order: {number(curve.best_area)})")
     if part.selected is not None:
-        risk = "" if part.selected.risk is None else f" with {part.selected.risk:.1%} wrong{_range(part.selected.risk_interval)}"
-        lines.append(f"answers {part.selected.coverage:.1%} of the test rows{_range(part.selected.coverage_interval)}{risk}")
+        risk = (
+            ""
+            if part.selected.risk is None
+            else f" with {part.selected.risk:.1%} wrong{_range(part.selected.risk_interval)}"
+        )
+        lines.append(
+            f"answers {part.selected.coverage:.1%} of the test rows{_range(part.selected.coverage_interval)}{risk}"
+        )
     if part.sets is not None:
         lines.append(
             f"prediction sets contain the true class of {part.sets.coverage:.1%} of the test rows"

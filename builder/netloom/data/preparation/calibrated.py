@@ -156,9 +156,7 @@ def _novelty(strange: Mapping[str, Any], score: float) -> list[str]:
     ]
 
 
-def _sets(
-    calibration: Calibration, conformal: Mapping[str, Any], classes: list[str], logits: Any
-) -> list[list[str]]:
+def _sets(calibration: Calibration, conformal: Mapping[str, Any], classes: list[str], logits: Any) -> list[list[str]]:
     """Return the classes of each conformal set, the most likely first."""
     shares = class_shares(calibration, logits)
     members = set_members(conformal["kind"], conformal["threshold"], shares)

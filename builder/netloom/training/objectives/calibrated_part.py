@@ -52,8 +52,5 @@ def calibrated_part(
     logits = next(iter(task.probabilities), None)
     if logits is None:
         return CalibratedPart("", "numbers", task.confidence_unit, 1, output, target.reshape(len(output), -1), ())
-    if logits.family == "sigmoid":
-        target = target.reshape(len(output), -1)
-    else:
-        target = target.long()
+    target = target.reshape(len(output), -1) if logits.family == "sigmoid" else target.long()
     return CalibratedPart("", logits.family, task.confidence_unit, logits.axis, output, target, spec.classes)

@@ -24,6 +24,7 @@ from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.explain.mistakes import RUNS
+from netloom.ui.runs.calibration import calibration
 from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend
 from netloom.ui.runs.run_columns import column_titles, columns_bar, groups_table, shown_columns, value_columns
@@ -235,6 +236,16 @@ def _selected_run(live: Live, run: Run) -> None:
             st.rerun()
     _repeated(store, run)
     _worst_examples(store, run)
+    if ended and has_weights:
+        _calibration(store, run)
+
+
+def _calibration(store: Store, run: Run) -> None:
+    """Draw the calibration of a run when it is opened."""
+    place = st.expander("Calibration", icon=":material/balance:", key=Key.CALIBRATION.of(run.id), on_change="rerun")
+    if place.open:
+        with place:
+            calibration(store, run)
 
 
 def _worst_examples(store: Store, run: Run) -> None:

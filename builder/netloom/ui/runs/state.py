@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netloom.calibration import CalibrationSettings
 from netloom.runs.history.run_table import ColumnFilter
 from netloom.ui.components.page_state import PageState, WidgetKey, has_value, set_value, value_of
 
@@ -18,6 +19,25 @@ class Key(WidgetKey):
     BRANCH_AT = "at"
     BRANCH_EPOCHS = "branch epochs"
     BRANCH_RATE = "branch rate"
+    CALIBRATE_ABSTAIN = "calibrate abstain"
+    CALIBRATE_APPLY = "calibrate apply"
+    CALIBRATE_BINS = "calibrate bins"
+    CALIBRATE_CONFORMAL = "calibrate conformal"
+    CALIBRATE_DATASET = "calibrate dataset"
+    CALIBRATE_ENSEMBLE = "calibrate ensemble"
+    CALIBRATE_FORM = "calibrate form"
+    CALIBRATE_METHOD = "calibrate method"
+    CALIBRATE_OOD = "calibrate scores"
+    CALIBRATE_PASSES = "calibrate passes"
+    CALIBRATE_RELIABILITY = "calibrate reliability"
+    CALIBRATE_RESET = "calibrate reset"
+    CALIBRATE_RISK = "calibrate risk"
+    CALIBRATE_ROW = "calibrate row"
+    CALIBRATE_SCORE = "calibrate score"
+    CALIBRATE_SETS = "calibrate sets"
+    CALIBRATE_SIZES = "calibrate sizes"
+    CALIBRATE_VALUE = "calibrate value"
+    CALIBRATION = "calibration"
     CHOICES = "choices"
     COLUMNS = "columns"
     CONDITIONS = "conditions"
@@ -115,7 +135,8 @@ class Filters:
 
 @dataclass
 class RunsState(PageState):
-    """The selected runs, the baseline, the sweep, the filters, and the columns of the table (None: the first ones)."""
+    """The selected runs, the baseline, the sweep, the filters, the columns of the table (None: the first ones), and the
+    settings of the calibration that was measured last, by run."""
 
     chosen: list[str] = field(default_factory=list)
     baseline: str | None = None
@@ -124,3 +145,4 @@ class RunsState(PageState):
     columns: tuple[str, ...] | None = None
     conditions: tuple[ColumnFilter, ...] = ()
     group_by: str = ""
+    calibrations: dict[str, CalibrationSettings] = field(default_factory=dict)

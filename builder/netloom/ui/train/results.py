@@ -316,7 +316,7 @@ def take_away(live: Live, run: Run) -> None:
             weights, calibrated = RunWeights(run.id, "", artifacts.weights_written_at()), artifacts.calibration_stamp()
             exported = computed(
                 Export(weights, kind.name, calibrated.modified_ns if calibrated else 0),
-                "Building the file and comparing its outputs with the app's …"
+                "Building the file and comparing its outputs with the app's …",
             )
             file = artifacts.export_file(exported.stored).read_bytes()
             state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict)

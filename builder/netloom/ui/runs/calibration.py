@@ -1,0 +1,271 @@
+"""The calibration of a run: how far its probabilities can be trusted, and when it abstains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from netloom.calibration import CalibrationReport, PartReport
+from netloom.calibration.ensembles import EnsembleReport
+from netloom.calibration.measures import Measured
+from netloom.calibration.out_of_distribution import ScoreReport
+from netloom.core.text import escape
+from netloom.data import DataError
+from netloom.jobs import JobError, RunWeights
+from netloom.jobs.calibration import Calibrate
+from netloom.runs import applied_calibration
+from netloom.runs.applied_calibration import AppliedCalibration
+from netloom.store import Run, Store
+from netloom.tasks import metric, task
+from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.calibration_charts import (
+    reliability_chart,
+    risk_coverage_chart,
+    scores_chart,
+    set_sizes_chart,
+)
+from netloom.ui.components.figure_export import chart
+from netloom.ui.runs.calibration_form import calibration_form
+from netloom.ui.runs.run_actions import ask
+from netloom.ui.runs.state import Key, RunsState
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
+
+CHART_WIDTH = 460
+MOST_STEPS = 24
+
+
+def calibration(store: Store, run: Run) -> None:
+    """Draw the form, the report of the calibration that was asked for last, and the buttons that apply or reset it."""
+    declared = task(str(run.summary.get("objective", "")))
+    if not declared.confidence_unit:
+        st.caption(declared.not_calibrated)
+        return
+    artifacts = store.artifacts(run.id)
+    st.caption(
+        "A network can be sure and wrong. Here, its probabilities are corrected on the validation rows and measured "
+        "on the "
+        "test rows, and it learns when not to answer."
+    )
+    _applied(store, run)
+    settings = calibration_form(store, run)
+    state = RunsState.current()
+    if settings is not None:
+        state.calibrations[run.id] = settings
+    asked = state.calibrations.get(run.id)
+    if asked is None:
+        return
+    try:
+        asked.check()
+        weights = RunWeights(run.id, "", artifacts.weights_written_at())
+        report = computed(Calibrate(weights, asked), "Measuring the calibration …")
+    except (DataError, CheckpointError, JobError, ValueError, OSError) as error:
+        show_error(error)
+        return
+    _report(run, report)
+    _apply(store, run, report.applied)
+
+
+def _applied(store: Store, run: Run) -> None:
+    """Draw whether predictions are calibrated, with the button that resets this."""
+    artifacts = store.artifacts(run.id)
+    if artifacts.calibration_stamp() is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(":material/verified: Predictions of this run use a calibration.", width="content")
+        if st.button("Reset", icon=":material/restart_alt:", key=Key.CALIBRATE_RESET.of(run.id)):
+            ask(artifacts.delete_calibration, "Predictions are not calibrated any more.")
+
+
+def _apply(store: Store, run: Run, chosen: AppliedCalibration) -> None:
+    st.caption(
+        "Apply makes this part of the predictions of the run: in the app, on the command line, in Python and in "
+        "bundles."
+    )
+    if st.button("Apply", type="primary", icon=":material/check:", key=Key.CALIBRATE_APPLY.of(run.id)):
+        ask(
+            lambda: applied_calibration.save(store.artifacts(run.id), chosen),
+            "Predictions use this calibration now.",
+        )
+
+
+def _report(run: Run, report: CalibrationReport) -> None:
+    st.markdown(f"**{escape(report.verdict)}**")
+    for warning in report.warnings:
+        st.caption(f":material/warning: {escape(warning)}")
+    for part in report.parts:
+        if part.name:
+            st.markdown(f"##### {escape(part.name)}")
+        _part(run, part)
+    for score in report.scores:
+        _score(run, score)
+    for ensemble in report.ensembles:
+        _ensemble(ensemble)
+
+
+def _part(run: Run, part: PartReport) -> None:
+    """Draw the measures of one output, and what its thresholds give."""
+    for sentence in part.missed:
+        st.caption(escape(sentence))
+    if part.before is not None:
+        _measures(part.before, part.after)
+    with st.container(horizontal=True):
+        if part.before is not None:
+            with st.container(width=CHART_WIDTH):
+                _reliability(run, part)
+        if part.risk_coverage is not None:
+            with st.container(width=CHART_WIDTH):
+                _risk(run, part)
+        if part.sets is not None:
+            with st.container(width=CHART_WIDTH):
+                _sets(run, part)
+    if part.interval is not None:
+        _intervals(part)
+
+
+def _measures(before: Measured, after: Measured | None) -> None:
+    rows: list[dict[str, Any]] = []
+    for name, value in before.measures.items():
+        declared = metric(name)
+        row = {"Measure": declared.title, "Before": _cell(name, value, before.intervals)}
+        if after is not None:
+            row["After"] = _cell(name, after.measures[name], after.intervals)
+        rows.append({**row, "Meaning": declared.help or "The share of right predictions"})
+    st.dataframe(rows, hide_index=True, width="stretch")
+    st.caption("On the test rows, with 95% confidence intervals. Lower is better, except for the accuracy.")
+
+
+def _cell(name: str, value: float, intervals: dict[str, tuple[float, float]]) -> str:
+    form = metric(name).form.replace(".4g", ".3g")
+    text = form.format(value)
+    if name in intervals:
+        low, high = intervals[name]
+        text += f" ({form.format(low)} – {form.format(high)})"
+    return text
+
+
+def _reliability(run: Run, part: PartReport) -> None:
+    assert part.before is not None
+    st.markdown("**Reliability**")
+    adaptive = st.toggle(
+        "Bins of equal mass",
+        key=Key.CALIBRATE_BINS.of(run.id, part.name),
+        help="Bins of equally many predictions instead of equal width, which shows more where most predictions are.",
+    )
+    each = {"before": part.before} | ({"after": part.after} if part.after is not None else {})
+    diagrams = {name: item.equal_mass if adaptive else item.equal_width for name, item in each.items()}
+    table = [
+        {"calibration": name, "confidence": confidence, "right": right, "count": count}
+        for name, diagram in diagrams.items()
+        for confidence, right, count in zip(diagram.confidence, diagram.right, diagram.count, strict=True)
+    ]
+    key = Key.CALIBRATE_RELIABILITY.of(run.id, part.name, adaptive)
+    chart(reliability_chart(diagrams), key=key, name=f"reliability {part.name}", table=table)
+    st.caption("Below the diagonal, the network is surer than it should be. Large points hold many predictions.")
+
+
+def _risk(run: Run, part: PartReport) -> None:
+    assert part.risk_coverage is not None
+    curve, chosen = part.risk_coverage, part.selected
+    st.markdown("**Risk and coverage**")
+    numbers = {"coverage": curve.coverage, "risk": curve.risk}
+    figure = risk_coverage_chart(curve, chosen)
+    chart(figure, key=Key.CALIBRATE_RISK.of(run.id, part.name), name=f"risk coverage {part.name}", table=numbers)
+    text = (
+        "The share of wrong answers if only the most confident rows are answered. Area under the curve (AURC): "
+        f"{curve.area:.4f}; the best possible order has {curve.best_area:.4f}."
+    )
+    if chosen is not None:
+        risk = "" if chosen.risk is None else f", {chosen.risk:.1%}{_range(chosen.risk_interval)} of them wrong"
+        text += (
+            f" The threshold answers {chosen.coverage:.1%}{_range(chosen.coverage_interval)} of the test rows{risk}."
+        )
+    st.caption(text)
+
+
+def _sets(run: Run, part: PartReport) -> None:
+    assert part.sets is not None
+    st.markdown("**Prediction sets**")
+    sizes = part.sets.sizes
+    numbers = {"classes": range(1, len(sizes) + 1), "rows": sizes}
+    figure = set_sizes_chart(sizes)
+    chart(figure, key=Key.CALIBRATE_SIZES.of(run.id, part.name), name=f"set sizes {part.name}", table=numbers)
+    worst = min(part.sets.by_class, key=part.sets.by_class.__getitem__)
+    st.caption(
+        f"{part.sets.coverage:.1%}{_range(part.sets.interval)} of the sets contain the true class, with "
+        f"{part.sets.mean_size:.2f} classes on average. The coverage holds over all rows; the least covered class is "
+        f"{escape(worst)} with {part.sets.by_class[worst]:.0%}."
+    )
+
+
+def _intervals(part: PartReport) -> None:
+    assert part.interval is not None
+    interval = part.interval
+    rows = []
+    for place, (coverage, width) in enumerate(zip(interval.coverage, interval.width, strict=True)):
+        reach = _range(interval.intervals[place] if interval.intervals else None)
+        rows.append({"Number": place + 1, "Coverage": f"{coverage:.1%}{reach}", "Width": width})
+    st.markdown("**Intervals**")
+    st.dataframe(
+        rows[:MOST_STEPS],
+        hide_index=True,
+        width="content",
+        column_config={"Width": st.column_config.NumberColumn(format="%.4g")},
+    )
+    st.caption("The share of test rows whose true number lies in the interval, and its width in the unit of the data.")
+
+
+def _range(interval: tuple[float, float] | None) -> str:
+    return f" ({interval[0]:.1%} – {interval[1]:.1%})" if interval else ""
+
+
+def _score(run: Run, score: ScoreReport) -> None:
+    """Draw one out-of-distribution score: how well it tells unfamiliar rows apart, and its histogram."""
+    st.markdown(f"**Unfamiliar inputs: {score.title}**")
+    with st.container(horizontal=True):
+        with st.container(width=CHART_WIDTH):
+            figure = scores_chart(score.title, score.drawn, score.threshold)
+            chart(figure, key=Key.CALIBRATE_OOD.of(run.id, score.name), name=f"scores {score.name}")
+        with st.container(width=CHART_WIDTH):
+            rows = [
+                {"Rows": item.other, "AUROC": f"{item.auroc:.3f}", "FPR at 95%": f"{item.fpr95:.1%}"}
+                for item in score.separates
+            ]
+            st.dataframe(rows, hide_index=True, width="stretch")
+            note = (
+                "" if score.applies else " This score needs features of the network, so it is not part of predictions."
+            )
+            st.caption(
+                f"AUROC: 1 tells all unfamiliar rows apart, 0.5 none. FPR: the share of them that is accepted with "
+                f"95% of "
+                f"the test rows. The threshold, which accepts 95% of the validation rows, accepts "
+                f"{score.accepted:.1%} of "
+                f"the test rows.{note}"
+            )
+
+
+def _ensemble(ensemble: EnsembleReport) -> None:
+    title = "Monte Carlo dropout" if ensemble.kind == "dropout" else "Ensemble of runs"
+    st.markdown(f"**{title}: mean of {ensemble.members} predictions**")
+    rows = [
+        {
+            "Measure": metric(name).title,
+            "One prediction": metric(name).written(value),
+            "Mean": metric(name).written(ensemble.after[name]),
+        }
+        for name, value in ensemble.before.items()
+    ]
+    st.dataframe(rows, hide_index=True, width="content")
+    found = [
+        f"{name} {value:.3f}"
+        for name, value in (
+            ("predictive entropy", ensemble.entropy_auroc),
+            ("mutual information", ensemble.information_auroc),
+        )
+        if value is not None
+    ]
+    st.caption(
+        f"Predictive entropy {ensemble.entropy:.3f} nats, of which {ensemble.mutual_information:.3f} come from "
+        f"disagreement (mutual information)." + (f" AUROC of mistakes: {', '.join(found)}." if found else "")
+    )
