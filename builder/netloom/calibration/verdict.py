@@ -38,6 +38,8 @@ def _change(reports: Sequence[PartReport]) -> float:
 def verdict(reports: Sequence[PartReport], settings: CalibrationSettings) -> str:
     """Return the change of the probabilities on the test rows in words, and whether to apply it."""
     calibrated = [report for report in reports if report.before and report.after]
+    if all(report.before is None for report in reports):
+        return "Numbers have no probabilities; their uncertainty is an interval."
     if settings.method == NONE or not calibrated:
         return "The probabilities are not changed."
     sentences = [_sentence(report) for report in calibrated]

@@ -73,14 +73,14 @@ METRICS: dict[str, Metric] = {
             "ece",
             "ECE",
             form=_PERCENT,
-            help="Expected calibration error: the mean gap between confidence and accuracy, over bins of equal width",
+            help="Expected calibration error: mean gap of confidence and accuracy, in bins of equal width",
             bounds=SHARE,
         ),
         Metric(
             "adaptive_ece",
             "Adaptive ECE",
             form=_PERCENT,
-            help="Expected calibration error over bins of equally many predictions",
+            help="Expected calibration error in bins of equally many predictions",
             bounds=SHARE,
         ),
         Metric(

@@ -27,7 +27,9 @@ def reliability_chart(diagrams: Mapping[str, Reliability]) -> go.Figure:
     figure = go.Figure()
     line = {"dash": "dot", "color": GRAY}
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=line, name="perfect", hoverinfo="skip")
-    for (name, diagram), color in zip(diagrams.items(), (GRAY, TRAIN) if len(diagrams) > 1 else (TRAIN,), strict=True):
+    for (name, diagram), color in zip(
+        diagrams.items(), (VALIDATION, TRAIN) if len(diagrams) > 1 else (TRAIN,), strict=True
+    ):
         most = max(diagram.count, default=1)
         figure.add_scatter(
             x=diagram.confidence,
@@ -108,7 +110,7 @@ def scores_chart(title: str, drawn: Mapping[str, Sequence[float]], threshold: fl
         margin=MARGIN,
         legend=LEGEND,
         barmode="overlay",
-        xaxis_title=f"{title}: higher is more familiar",
+        xaxis_title=title,
         yaxis={"title": "Share of rows", "tickformat": ".0%"},
     )
     return figure

@@ -32,7 +32,7 @@ from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 
-CHART_WIDTH = 460
+CHART_WIDTH = 425  # pixels: three charts fit side by side on a page of 1440
 MOST_STEPS = 24
 
 
@@ -162,7 +162,9 @@ def _reliability(run: Run, part: PartReport) -> None:
     ]
     key = Key.CALIBRATE_RELIABILITY.of(run.id, part.name, adaptive)
     chart(reliability_chart(diagrams), key=key, name=f"reliability {part.name}", table=table)
-    st.caption("Below the diagonal, the network is surer than it should be. Large points hold many predictions.")
+    st.caption(
+        "On the diagonal, a stated probability is the share that comes true. Large points hold many predictions."
+    )
 
 
 def _risk(run: Run, part: PartReport) -> None:
@@ -237,11 +239,9 @@ def _score(run: Run, score: ScoreReport) -> None:
                 "" if score.applies else " This score needs features of the network, so it is not part of predictions."
             )
             st.caption(
-                f"AUROC: 1 tells all unfamiliar rows apart, 0.5 none. FPR: the share of them that is accepted with "
-                f"95% of "
-                f"the test rows. The threshold, which accepts 95% of the validation rows, accepts "
-                f"{score.accepted:.1%} of "
-                f"the test rows.{note}"
+                "A higher score is more familiar. AUROC: 1 tells all unfamiliar rows apart, 0.5 none. FPR: the share "
+                "of them that is accepted with 95% of the test rows. The threshold, which accepts 95% of the "
+                f"validation rows, accepts {score.accepted:.1%} of the test rows.{note}"
             )
 
 

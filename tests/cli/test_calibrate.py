@@ -1,0 +1,79 @@
+"""`netloom calibrate`, and the predictions that follow it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Trained, called
+
+
+def rows_file(trained: Trained, folder: Path) -> Path:
+    from netloom.runs import load_run
+    from netloom.store import open_store
+
+    run = load_run(open_store(trained.home), trained.run)
+    rows = [run.data.row(int(row)) for row in run.data.split["test"][:20]]
+    file = folder / "rows.json"
+    file.write_text(json.dumps([{name: value.tolist() for name, value in row.items()} for row in rows]))
+    return file
+
+
+def test_calibration_is_measured_applied_and_removed(trained: Trained, tmp_path: Path) -> None:
+    file, home = rows_file(trained, tmp_path), trained.home
+    before = called("predict", trained.run, file, "--home", home, "--json").value
+    options = ("--abstain-coverage", 0.5, "--conformal", 0.2, "--home", home)
+    dry = called("calibrate", trained.run, *options, "--dry-run", "--json")
+    assert dry.code == 0, dry.err
+    assert dry.value["saved"] is False
+    assert called("predict", trained.run, file, "--home", home, "--json").value == before
+    try:
+        applied = called("calibrate", trained.run, *options)
+        assert applied.code == 0, applied.err
+        assert "ECE" in applied.out
+        assert "Predictions use this calibration now." in applied.out
+        after = called("predict", trained.run, file, "--home", home, "--json").value
+        part = dry.value["applied"]["parts"][""]
+        for answer in after:
+            assert answer["abstained"] == (answer["confidence"] < part["abstention"]["threshold"])
+            assert answer["prediction"] in answer["prediction_set"]
+        assert any(answer["abstained"] for answer in after)
+        assert [answer["prediction"] for answer in after] == [answer["prediction"] for answer in before]
+        text = called("predict", trained.run, file, "--home", home).out
+        assert "abstains: The confidence" in text
+        assert "one of " in text
+    finally:
+        reset = called("calibrate", trained.run, "--reset", "--home", home)
+    assert reset.out == "The calibration was removed.\n"
+    assert called("predict", trained.run, file, "--home", home, "--json").value == before
+
+
+def test_other_data_of_the_same_shape_is_measured(trained: Trained) -> None:
+    answer = called(
+        "calibrate", trained.run, "--method", "none", "--ood", "digits", "--dry-run", "--home", trained.home, "--json"
+    )
+    assert answer.code == 0, answer.err
+    energy = next(score for score in answer.value["scores"] if score["name"] == "energy")
+    same = energy["separates"][0]
+    assert same["auroc"] == pytest.approx(0.5, abs=0.02)  # the test rows of the same data
+    names = {item["other"] for item in energy["separates"]}
+    assert {"Noise", "Blur"} <= names
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--method", "cake"), "no calibration method 'cake'"),
+        (("--abstain-risk", 0.1, "--abstain-coverage", 0.9), "for a risk or for a coverage"),
+        (("--conformal", 2), "must be between 0 and 1, but is 2"),
+        (("--ood", "breast_cancer"), "choose a dataset with inputs of the same shape"),
+        (("--ood", "no such data"), "There is no dataset"),
+        (("--dropout", 1), "--dropout takes 2 to 200 passes"),
+    ],
+)
+def test_wrong_options_are_usage_errors(trained: Trained, options: tuple[object, ...], message: str) -> None:
+    answer = called("calibrate", trained.run, *options, "--home", trained.home)
+    assert answer.code == 2
+    assert message in answer.err

@@ -1,0 +1,67 @@
+"""The calibration of a run on the Runs page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from netloom import runs
+from netloom.store import open_store
+from netloom.templates import templates
+from tests.runs.examples import trained_here
+
+
+def _page(run_id: str) -> None:
+    from netloom.ui.runs.calibration import calibration
+    from netloom.ui.shell import session
+
+    store = session.store()
+    calibration(store, store.run(run_id))
+
+
+def trained_run(home: Path, template: str) -> str:
+    st.cache_resource.clear()
+    store, project = open_store(home), templates()[template].project
+    short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
+    with trained_here():
+        return runs.start(store, store.create_project(short), short)
+
+
+def opened(run_id: str) -> AppTest:
+    app = AppTest.from_function(_page, args=(run_id,), default_timeout=120).run()
+    assert not app.exception
+    return app
+
+
+def test_calibration_is_measured_applied_and_reset(home: Path) -> None:
+    run_id = trained_run(home, "breast_cancer_binary")
+    app = opened(run_id)
+    artifacts = open_store(home).artifacts(run_id)
+    assert [button.label for button in app.button] == ["Measure calibration"]
+    app.selectbox(key=f"calibrate abstain {run_id}").set_value("risk")
+    app.button[0].click().run()
+    assert not app.exception
+    assert not app.error
+    assert "On the test rows, the ECE changes from" in "".join(item.value for item in app.markdown)
+    measures = app.dataframe[0].value
+    assert list(measures["Measure"])[:2] == ["Log loss (NLL)", "Brier score"]
+    assert "Before" in measures
+    assert "After" in measures
+    assert artifacts.calibration_stamp() is None
+    app.button(key=f"calibrate apply {run_id}").click().run()
+    assert artifacts.calibration_stamp() is not None
+    app.button(key=f"calibrate reset {run_id}").click().run()
+    assert artifacts.calibration_stamp() is None
+
+
+def test_task_without_probabilities_says_why(home: Path) -> None:
+    store = open_store(home)
+    st.cache_resource.clear()
+    project = templates()["digits_autoencoder"].project
+    run = store.create_run(store.create_project(project), project)
+    store.update_run(run.id, summary={"objective": "reconstruction"})
+    app = opened(run.id)
+    assert not app.button
+    assert "not a probability" in app.caption[0].value
