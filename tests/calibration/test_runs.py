@@ -41,6 +41,7 @@ def bundle_answers(run: TrainedRun, folder: Path) -> list[dict[str, Any]]:
     """The predictions of the exported bundle for the same rows."""
     with zipfile.ZipFile(io.BytesIO(export.content(run, "bundle"))) as archive:
         archive.extractall(folder)
+    assert "It is calibrated" in (folder / "README.md").read_text()
     with modules_of(folder):
         script = __import__("predict")
         network, preprocess = script.load(folder)

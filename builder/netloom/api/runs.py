@@ -191,6 +191,7 @@ def apply_calibration(
         UsageError: the run is not saved, so that nothing can be added to it.
 
     Example:
+        >>> image = run.data.raw.row(0)["image"]
         >>> careful = netloom.apply_calibration(run, netloom.calibrate(run, abstain_risk=0.05))
         >>> "abstained" in netloom.predict(careful, [{"image": image}])[0]
         True

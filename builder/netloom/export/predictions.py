@@ -9,11 +9,18 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 Decoding = dict[str, Any]
+CALIBRATED = (
+    "It is calibrated: an answer has its `confidence` or its `interval`, and where that was chosen its "
+    "`prediction_set`, and "
+    "whether the network `abstained`, with the `reason`."
+)
 
 
 def describe(decoding: Decoding, data: Prepared) -> str:
-    """Return the sentence for the decoding of a run."""
-    return SENTENCES[decoding["kind"]](decoding, data)
+    """Return the sentence for the decoding of a run, and one on its calibration."""
+    sentence = SENTENCES[decoding["kind"]](decoding, data)
+    parts = [decoding, *decoding.get("parts", ())]
+    return f"{sentence} {CALIBRATED}" if any("calibration" in part for part in parts) else sentence
 
 
 def _reconstruction(decoding: Decoding, data: Prepared) -> str:

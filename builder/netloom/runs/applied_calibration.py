@@ -168,6 +168,16 @@ def applied(artifacts: RunArtifacts, weights: Path) -> AppliedCalibration | None
     return calibration if calibration.weights == weights_checksum(weights) else None
 
 
+def current(artifacts: RunArtifacts) -> AppliedCalibration | None:
+    """Return the calibration for the weights with which a run predicts by default; None if there is none for them.
+
+    Raises:
+        CheckpointError: a file is damaged.
+        FileNotFoundError: the run has no weights.
+    """
+    return applied(artifacts, weight_history.weights_path(artifacts, artifacts.project().training.keep))
+
+
 @cache
 def _adapter() -> TypeAdapter[AppliedCalibration]:
     return TypeAdapter(AppliedCalibration)

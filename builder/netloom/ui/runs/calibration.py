@@ -16,7 +16,7 @@ from netloom.jobs import JobError, RunWeights
 from netloom.jobs.calibration import Calibrate
 from netloom.runs import applied_calibration
 from netloom.runs.applied_calibration import AppliedCalibration
-from netloom.store import Run, Store
+from netloom.store import Run, RunArtifacts, Store
 from netloom.tasks import metric, task
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.calibration_charts import (
@@ -73,9 +73,24 @@ def _applied(store: Store, run: Run) -> None:
     if artifacts.calibration_stamp() is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(":material/verified: Predictions of this run use a calibration.", width="content")
+        st.markdown(_state(artifacts), width="content")
         if st.button("Reset", icon=":material/restart_alt:", key=Key.CALIBRATE_RESET.of(run.id)):
             ask(artifacts.delete_calibration, "Predictions are not calibrated any more.")
+
+
+def _state(artifacts: RunArtifacts) -> str:
+    """Return whether the saved calibration is used, as a sentence."""
+    try:
+        used = applied_calibration.current(artifacts) is not None
+    except (CheckpointError, FileNotFoundError) as error:
+        return f":material/error: {escape(str(error))}"
+    if used:
+        return ":material/verified: Predictions of this run use a calibration."
+    return (
+        ":material/warning: The calibration belongs to earlier weights of the run, so predictions do not use it. "
+        "Measure "
+        "and apply it again."
+    )
 
 
 def _apply(store: Store, run: Run, chosen: AppliedCalibration) -> None:
