@@ -101,7 +101,7 @@ class Calibrate(Command):
             if arguments.dry_run
             else "Predictions use this calibration now."
         )
-        context.answer({**asdict(report), "saved": not arguments.dry_run}, plain(f"{_text(report)}\n{done}"))
+        context.answer({**asdict(report), "saved": not arguments.dry_run}, f"{_text(report)}\n{done}")
         return 0
 
 
@@ -136,7 +136,7 @@ def _settings(arguments: Namespace, ensemble: list[str]) -> CalibrationSettings:
 def _text(report: CalibrationReport) -> str:
     lines = [line for part in report.parts for line in _part_lines(part)]
     for score in report.scores:
-        rows = [(item.other, item.rows, number(item.auroc), f"{item.fpr95:.1%}") for item in score.separates]
+        rows = [(plain(item.other), item.rows, number(item.auroc), f"{item.fpr95:.1%}") for item in score.separates]
         lines += [f"{score.title}: accepts {score.accepted:.1%} of the test rows"]
         lines += [table(("other rows", "rows", "AUROC", "FPR at 95%"), rows, right=("rows", "AUROC", "FPR at 95%"))]
     for ensemble in report.ensembles:
@@ -144,12 +144,12 @@ def _text(report: CalibrationReport) -> str:
         values = [(name, number(ensemble.before[name]), number(ensemble.after[name])) for name in names]
         lines += [f"mean of {ensemble.members} predictions ({ensemble.kind})"]
         lines += [table(("measure", "one", "mean"), values, right=("one", "mean"))]
-    return "\n".join([*lines, *report.warnings, report.verdict])
+    return "\n".join([*lines, *report.warnings, plain(report.verdict)])
 
 
 def _part_lines(part: PartReport) -> list[str]:
     """Return the measures of one output, and what its thresholds give on the test rows."""
-    of = f"{part.name}: " if part.name else ""
+    of = f"{plain(part.name)}: " if part.name else ""
     lines = [f"{of}{part.fitted} validation rows fitted, {part.chosen} for thresholds; {part.tested} test rows"]
     if part.before is not None:
         lines.append(_measures(part))
