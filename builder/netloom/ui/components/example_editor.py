@@ -16,11 +16,11 @@ from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
+from netloom.ui.components.custom_example import typed
 from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
 from netloom.ui.components.state import ExampleState, Part
 from netloom.ui.components.widgets import value_editor
-from netloom.ui.explain.custom_example import typed
 
 if TYPE_CHECKING:
     from netloom.data import Prepared

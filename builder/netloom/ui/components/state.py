@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 # The cells (row, column) that a stroke covers, and its color.
@@ -45,12 +47,23 @@ class BackendState(PageState):
     workers: int = 0
 
 
+@dataclass(frozen=True)
+class ReadUpload:
+    """The last uploaded file, by the key of its widget and its id: its values, or the error."""
+
+    key: str
+    file_id: str
+    values: np.ndarray | None
+    refusal: str
+
+
 @dataclass
 class ExampleState(PageState):
-    """Strokes on images and edits of series, by the key of the form."""
+    """Strokes on images and edits of series, by the key of the form, and the last uploaded file."""
 
     strokes: defaultdict[str, list[Stroke]] = field(default_factory=lambda: defaultdict(list))
     edits: defaultdict[str, list[SeriesEdit]] = field(default_factory=lambda: defaultdict(list))
+    upload: ReadUpload | None = None
 
     def forget(self, prefix: str) -> None:
         """Drop the edits of forms whose keys begin with a prefix."""
@@ -88,10 +101,14 @@ class Part(WidgetKey):
     CHANNEL = "channel"
     CHANGE = "do"
     COLOR = "color"
+    DRAWING = "drawn"
     EDIT = "edit"
+    FILE = "file"
     KIND = "kind"
     AMOUNT = "by"
     LEFT_OUT = "left out"
+    RECORDING = "record"
+    SOURCE = "way"
     STEPS = "steps"
     TEXT = "text"
     TOOL = "tool"

@@ -9,7 +9,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.explain.core.baselines import BASELINES, USUAL, offered, typical_row
 from netloom.explain.core.options import UNSUPPORTED_REASONS, supported_options
-from netloom.ui.explain.custom_example import custom_example
+from netloom.ui.components.custom_example import custom_example
 from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from netloom.core.text import escape
 from netloom.data import Example
 from netloom.explain.core.starting_row import StartingRow
 from netloom.training.objectives.evaluation import Evaluation, Worst
+from netloom.ui.components.custom_example import custom_example
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.explain.custom_example import custom_example
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.train.episodes import chosen_step
 from netloom.ui.train.results import show_example

@@ -8,20 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-
 from netloom.explain.concepts.concept_definition import ConceptDefinition
 from netloom.ui.components.page_state import PageState, WidgetKey
-
-
-@dataclass(frozen=True)
-class ReadUpload:
-    """The last uploaded file, by the key of its widget and its id: its values, or the error."""
-
-    key: str
-    file_id: str
-    values: np.ndarray | None
-    refusal: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,6 @@ class ExplainState(PageState):
     linked_row: int | None = None
     address: Address = Address()
     came_from: str = ""
-    upload: ReadUpload | None = None
     concept_test: ConceptTest | None = None
     playback: Playback | None = None
 
@@ -221,15 +208,11 @@ class Part(WidgetKey):
     BARS = "bars"
     BEFORE = "before"
     BESIDE = "beside"
-    DRAWING = "drawn"
-    FILE = "file"
     NEURON = "neuron"
     NODE = "node"
     PLAY = "play"
     PLOT = "plot"
     PROBABILITIES = "shares"
-    RECORDING = "record"
     RESET = "back"
     SLIDER = "at"
-    SOURCE = "way"
     TEXT = "text"

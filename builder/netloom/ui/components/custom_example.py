@@ -21,8 +21,8 @@ from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.state import ExampleState, Part, ReadUpload
 from netloom.ui.components.widgets import value_editor
-from netloom.ui.explain.state import ExplainState, Part, ReadUpload
 
 if TYPE_CHECKING:
     from netloom.ui.shell.streamlit_internals import UploadedFile
@@ -185,7 +185,7 @@ def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]
     Raises:
         DataError: the file cannot be read.
     """
-    state = ExplainState.current()
+    state = ExampleState.current()
     upload = state.upload
     if upload is None or (upload.key, upload.file_id) != (key, file.file_id):
         values, refusal = None, ""
@@ -216,5 +216,5 @@ def _columns(field: FieldEncoder[Any], start: Mapping[str, Any], key: str) -> di
 @cache
 def _component() -> Any:
     # Registered when first shown, as a component cannot be registered before Streamlit runs.
-    script = files("netloom.ui.explain").joinpath("drawing.js").read_text(encoding="utf-8")
+    script = files("netloom.ui.components").joinpath("drawing.js").read_text(encoding="utf-8")
     return st.components.v2.component("netloom_drawing", html=_HTML, css=_CSS, js=script)
