@@ -18,18 +18,17 @@ STDIN = "-"
 
 
 def read_rows(path: str, preprocess: Mapping[str, Any]) -> RowFile:
-    """Read the rows of a CSV file with a header or of JSON, as an exported bundle does. "-" is standard input.
+    """Read the rows of a file, as the Try it page does. "-" is standard input.
 
     Raises:
         Failure: the file cannot be read; the message names the line or the row.
     """
-    from netloom.data.tables import row_file
-    from netloom.data.tables.dialect import FileError
-    from netloom.modalities.encoding.cells import EncodeError
+    from netloom.data import DataError
+    from netloom.sandbox import read_batch
 
     try:
-        return row_file.read_rows(_bytes(path), "standard input" if path == STDIN else path, preprocess)
-    except (FileError, EncodeError) as error:
+        return read_batch(_bytes(path), "standard input" if path == STDIN else path, preprocess)
+    except DataError as error:
         raise Failure(str(error)) from None
 
 

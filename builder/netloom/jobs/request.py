@@ -30,6 +30,7 @@ MODULES = (
     "netloom.jobs.exports",
     "netloom.jobs.inspection",
     "netloom.jobs.learning_rate",
+    "netloom.jobs.predictions",
 )
 
 

@@ -37,9 +37,9 @@ def sample_images(
     generate: it has no latent vector, or its output also depends on the input, such as through a skip connection."""
     import torch
 
-    field, task = data.fields[0], objective.task
-    latent = [module for module in model.modules() if type(module).__name__ == LATENT]
-    if not task.reconstructs_input or task.tunes_threshold or not isinstance(field, ImageEncoder) or not latent:
+    field = data.fields[0]
+    latent = latent_layers(objective, model, data)
+    if not latent or not isinstance(field, ImageEncoder):
         return {}
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]
@@ -57,6 +57,14 @@ def sample_images(
     return {"Generated from noise": shown(answers[0], field), "From the data": shown(real_inputs[field.name], field)}
 
 
+def latent_layers(objective: Objective, model: nn.Module, data: Prepared) -> list[nn.Module]:
+    """Return the layers that sample a latent vector, if the network reconstructs images from it; else an empty list."""
+    task = objective.task
+    if not task.reconstructs_input or task.tunes_threshold or not isinstance(data.fields[0], ImageEncoder):
+        return []
+    return [module for module in model.modules() if type(module).__name__ == LATENT]
+
+
 @contextmanager
 def from_prior(latent: list[nn.Module]) -> Iterator[None]:
     """Context in which these layers output z ~ N(0, 1), the same at each use; the random state of torch is
@@ -64,11 +72,18 @@ def from_prior(latent: list[nn.Module]) -> Iterator[None]:
     import torch
 
     generator = torch.Generator().manual_seed(SEED)
+    with with_latents(latent, lambda shape: torch.randn(shape, generator=generator)):
+        yield
 
-    def drawn(_layer: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        return torch.randn(output.shape, generator=generator, dtype=output.dtype)
+
+@contextmanager
+def with_latents(latent: Sequence[nn.Module], values: Callable[[torch.Size], torch.Tensor]) -> Iterator[None]:
+    """Context in which these layers output the latent vectors that `values` returns for the shape of their output."""
+
+    def replaced(_layer: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        return values(output.shape).to(output)
 
     with ExitStack() as stack:
         for layer in latent:
-            stack.enter_context(layer.register_forward_hook(drawn))
+            stack.enter_context(layer.register_forward_hook(replaced))
         yield

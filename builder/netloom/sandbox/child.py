@@ -180,6 +180,33 @@ class RequestHandler:
 
         return as_json(read_sound(blobs[0], request["filename"], request["rate"])[: request["most"]])
 
+    def answer_batch(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Return the rows of a table as JSON, or the names and types of the files of a zip."""
+        from netloom.data.tables.readers import TABLE_FORMS
+
+        if not self._source.alone or self._source.form() not in TABLE_FORMS:
+            return {"files": [[name, self._source.members.form(name)] for name in self._source.names]}
+        table, _ = self._source.table()
+        # Dates as texts in ISO format, and missing cells as null, as files of rows have them.
+        return {"table": table.to_json(orient="records", date_format="iso", double_precision=15)}
+
+    def answer_batch_picture(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Return the pixels of an image of a zip."""
+        content = self._source.members.read(request["name"])
+        return self.answer_picture({"filename": request["name"], "side": request["side"]}, [content])
+
+    def answer_batch_sound(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Return the first samples of a sound of a zip."""
+        content = self._source.members.read(request["name"])
+        asked = {"filename": request["name"], "rate": request["rate"], "most": request["most"]}
+        return self.answer_sound(asked, [content])
+
+    def answer_batch_text(self, request: messages.Message, blobs: list[bytes]) -> Any:
+        """Return a text of a zip."""
+        from netloom.data.tables.readers import decode_text
+
+        return decode_text(self._source.members.read(request["name"]), request["name"])[0]
+
 
 def _preload_data() -> None:
     """Import everything that readers of data need, in advance for all forked processes."""

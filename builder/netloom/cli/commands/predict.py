@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from netloom.cli.command import Command, Context, Failure
+from netloom.cli.command import Command, Context
 from netloom.cli.rows import read_rows
 from netloom.cli.selection import add_run_argument, load_trained_run
 from netloom.cli.text import number, table
 from netloom.core.text import plain
-
-if TYPE_CHECKING:
-    from netloom.runs import TrainedRun
 
 
 class Predict(Command):
     """Encodes raw rows as the training rows were encoded, and predicts."""
 
     name = "predict"
-    summary = "predict the rows of a CSV or JSON file with the network of a run"
+    summary = "predict the rows of a file with the network of a run"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
         parser.add_argument(
             "file",
             metavar="FILE",
-            help="CSV with a header, or JSON: one row, a list of rows or one row per line; - for standard input",
+            help="CSV with a header; JSON: one row, a list of rows or one row per line; Parquet or Excel; or a zip of "
+            "images, sounds or texts; - for standard input",
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.data.tables.row_file import summarize_warnings, with_warnings
+        from netloom.runs.batch_prediction import predict_rows
         from netloom.runs.trained_run import read_fields
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
         file = read_rows(arguments.file, read_fields(trained))
-        predictions = with_warnings(_predict(trained, file.rows), unreadable=file.unreadable)
+        predictions = with_warnings(predict_rows(trained, file.rows), unreadable=file.unreadable)
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
         rows: list[tuple[object, ...]] = [
@@ -48,36 +47,6 @@ class Predict(Command):
             rows = [(*row, _confidence_text(answer)) for row, answer in zip(rows, predictions, strict=True)]
         context.answer(predictions, table(columns, rows, right=("row", "probability")))
         return 0
-
-
-def _predict(trained: TrainedRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the predictions for raw rows.
-
-    Raises:
-        Failure: a row does not fit; the message says which row and why.
-    """
-    from netloom.data import DataError
-    from netloom.runs import predict
-
-    try:
-        return predict(trained, rows)
-    except (DataError, ValueError, TypeError, OverflowError):
-        # The exception does not say which row it was; encoding them one by one finds out.
-        for number, row in enumerate(rows, 1):
-            _check_row(trained, number, row)
-        raise
-
-
-def _check_row(trained: TrainedRun, number: int, row: dict[str, Any]) -> None:
-    from netloom.data import DataError
-
-    try:
-        trained.data.encode(row, trained.fields)
-    except DataError as error:
-        raise Failure(f"Row {number}: {error}") from None
-    except (ValueError, TypeError, OverflowError):
-        names = ", ".join(f"{field.name} {field.kind} {field.shape}" for field in trained.data.schema.inputs)
-        raise Failure(f"Row {number} does not fit the inputs of the network: expected {names}.") from None
 
 
 def _prediction_text(prediction: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Encodes texts as tokens: words, characters, byte pairs, blocks of characters, and the answer of a decoder."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, NotRequired, TypeVar, cast
@@ -222,20 +222,36 @@ def token_encoder(field: Mapping[str, Any] | FieldState) -> TokenEncoder[Any]:
 
 
 def write(length: int, rows: int, scores: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return the tokens of answers by greedy decoding, int64 (N, length), padded after the end.
+    """Return the tokens of answers by greedy decoding, int64 (N, length), padded after the end. `scores` is as in
+    `write_steps`."""
+    tokens = np.full((rows, length), PAD, dtype=np.int64)
+    for step in write_steps(length, rows, scores, lambda each: each.argmax(1)):
+        tokens = step
+    return tokens
 
-    `scores` maps the tokens so far (N, length), which begin with the start token, to scores (N, length, vocabulary).
+
+def write_steps(
+    length: int,
+    rows: int,
+    scores: Callable[[np.ndarray], np.ndarray],
+    choose: Callable[[np.ndarray], np.ndarray],
+) -> Iterator[np.ndarray]:
+    """Yield the tokens of answers after each step, int64 (N, length), padded after the end and where nothing is written
+    yet.
+
+    `scores` maps the tokens so far (N, length), which begin with the start token, to scores (N, length, vocabulary);
+    `choose` maps the scores of one step (N, vocabulary) to tokens (N,).
     """
     # Of full length from the start, as the input of a network has a fixed length
     decoder_input = np.full((rows, length + 1), PAD, dtype=np.int64)
     decoder_input[:, 0] = START
     ended = np.zeros(rows, dtype=bool)
     for place in range(length):
-        decoder_input[:, place + 1] = np.where(ended, PAD, scores(decoder_input[:, :-1])[:, place].argmax(1))
+        decoder_input[:, place + 1] = np.where(ended, PAD, choose(scores(decoder_input[:, :-1])[:, place]))
         ended |= decoder_input[:, place + 1] == END
+        yield decoder_input[:, 1:].copy()
         if ended.all():
             break
-    return decoder_input[:, 1:]
 
 
 def written(field: Mapping[str, Any], tokens: list[int]) -> str:

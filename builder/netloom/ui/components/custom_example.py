@@ -19,7 +19,7 @@ from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.image_field import ImageEncoder, sized
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
-from netloom.sandbox import read_picture, read_sound
+from netloom.sandbox import picture_value, read_picture, read_sound, sound_value
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.state import ExampleState, Part, ReadUpload
 from netloom.ui.components.widgets import value_editor
@@ -113,9 +113,10 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
         return begun
     side = max(height, width, 256)
     pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
-    image = np.clip(sized(pixels.astype(np.float32), channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
-    st.image(enlarged(image.squeeze()), width=160, alt="Image at the size of the input")
-    return _raw(image, field)
+    value = picture_value(field, pixels)
+    shown = (value * field.scale).transpose(1, 2, 0)
+    st.image(enlarged(shown.squeeze()), width=160, alt="Image at the size of the input")
+    return value
 
 
 def _raw(values: np.ndarray, field: ImageEncoder) -> np.ndarray:
@@ -169,9 +170,7 @@ def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
         file = st.audio_input("Recording", key=Part.RECORDING.within(key))
     if file is not None:
         sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
-        begun = np.zeros((samples, 1))
-        # The sound is in the row's rate, cut to its length; a shorter one ends in silence.
-        begun[: len(sound), 0] = sound
+        begun = sound_value(field, sound)
     elif source != sources[0]:
         st.caption("The sound of the row is used until you upload or record one.")
     st.audio(begun[:, 0], sample_rate=rate)

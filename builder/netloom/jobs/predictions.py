@@ -1,0 +1,134 @@
+"""Jobs for the page that tries a run: predictions while a person types, generated texts and images, and predictions for
+the rows of a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from netloom.data.tables.row_file import summarize_warnings, with_warnings
+from netloom.jobs.loaded_runs import RunWeights
+from netloom.jobs.request import Context, Request
+from netloom.runs.batch_prediction import as_csv, as_json_lines, confidence, predict_rows
+from netloom.runs.latent_samples import LatentSamples, latent_size, sample_latents
+from netloom.runs.live_prediction import LivePrediction, predict_live
+from netloom.runs.sampling import Sampling
+from netloom.runs.text_generation import GeneratedText, generate
+from netloom.runs.trained_run import read_fields
+from netloom.sandbox import read_batch
+
+# A preview of a text at most this often: more would only fill the connection.
+PREVIEW_EVERY_S = 0.05
+# The rows of a batch that the page shows.
+SHOWN = 100
+# The share of the work that reading a file is.
+READING = 0.5
+
+
+@dataclass(frozen=True)
+class Predict(Request[LivePrediction], kind="predict"):
+    """The prediction of a run for a raw row."""
+
+    weights: RunWeights
+    row: dict[str, Any]
+
+    def compute(self, context: Context) -> LivePrediction:
+        return predict_live(context.run(self.weights), self.row)
+
+
+@dataclass(frozen=True)
+class Generate(Request[GeneratedText], kind="generate"):
+    """A text that a run generates from a raw row; previews are the text so far."""
+
+    weights: RunWeights
+    row: dict[str, Any]
+    sampling: Sampling
+    length: int
+
+    def compute(self, context: Context) -> GeneratedText:
+        text, shown_at = GeneratedText("", 0, False), 0.0
+        for text in generate(context.run(self.weights), self.row, self.sampling, self.length):
+            context.progress(text.tokens / self.length)  # where a canceled job ends
+            if time.monotonic() - shown_at >= PREVIEW_EVERY_S:
+                context.preview(text)
+                shown_at = time.monotonic()
+        return text
+
+
+@dataclass(frozen=True)
+class LatentSize(Request[int], kind="latent_size"):
+    """The number of latent variables from which a run generates images; 0 if it does not."""
+
+    weights: RunWeights
+
+    def compute(self, context: Context) -> int:
+        return latent_size(context.run(self.weights))
+
+
+@dataclass(frozen=True)
+class SampleLatents(Request[LatentSamples], kind="sample_latents"):
+    """Images that a run generates from latent variables, as in `sample_latents`."""
+
+    weights: RunWeights
+    seed: int
+    count: int
+    first: tuple[float, ...] = ()
+
+    def compute(self, context: Context) -> LatentSamples:
+        return sample_latents(context.run(self.weights), self.seed, self.count, self.first)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """The predictions for a file: the number of rows, the first of them for display, notes on what had to be assumed,
+    and the files in the folder of the run."""
+
+    rows: int
+    shown: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+    csv: str
+    json_lines: str
+
+
+@dataclass(frozen=True)
+class PredictFile(Request[BatchResult], kind="predict_file", lane="long"):
+    """The predictions of a run for the rows of a file. `stored` is the name of the file in the folder of the run,
+    `name` its name for people."""
+
+    weights: RunWeights
+    stored: str
+    name: str
+
+    def compute(self, context: Context) -> BatchResult:
+        trained, artifacts = context.run(self.weights), context.store.artifacts(self.weights.run_id)
+        content = artifacts.export_file(self.stored).read_bytes()
+        file = read_batch(content, self.name, read_fields(trained), _part(context.progress, 0, READING))
+        predictions = predict_rows(trained, file.rows, _part(context.progress, READING, 1))
+        answers = with_warnings(predictions, unreadable=file.unreadable)
+        written = {}
+        for suffix, text in (("csv", as_csv(file.rows, answers)), ("jsonl", as_json_lines(file.rows, answers))):
+            path = artifacts.export_file(f"{self.stored}.predictions.{suffix}")
+            path.write_text(text, encoding="utf-8", newline="")
+            written[suffix] = path.name
+        return BatchResult(
+            rows=len(file.rows),
+            shown=tuple(_shown(row, answer) for row, answer in zip(file.rows[:SHOWN], answers, strict=False)),
+            notes=(*file.notes, *summarize_warnings(answers)),
+            csv=written["csv"],
+            json_lines=written["jsonl"],
+        )
+
+
+def _part(progress: Callable[[float], None], start: float, end: float) -> Callable[[float], None]:
+    """Return the callback of a part of the work, from `start` to `end` of the whole."""
+    return lambda share: progress(start + share * (end - start))
+
+
+def _shown(row: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the table on the page."""
+    cells = {name: value for name, value in row.items() if isinstance(value, (str, int, float, bool))}
+    prediction = answer.get("shares") or answer["prediction"]
+    sure = confidence(answer)
+    return {**cells, "prediction": str(prediction)[:200], **({} if sure is None else {"confidence": sure})}

@@ -1,0 +1,117 @@
+"""Predictions for the rows of a file, and the files that hold them beside the inputs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.core.errors import DataError
+from netloom.runs.trained_run import predict
+
+if TYPE_CHECKING:
+    from netloom.runs.trained_run import TrainedRun
+
+Row = Mapping[str, Any]
+Answer = Mapping[str, Any]
+# The rows between two reports of progress.
+CHUNK = 256
+# A spreadsheet takes a cell that begins with one of these for a formula.
+# https://owasp.org/www-community/attacks/CSV_Injection
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def predict_rows(
+    trained: TrainedRun, rows: Sequence[Row], progress: Callable[[float], None] = lambda share: None
+) -> list[dict[str, Any]]:
+    """Return the predictions for raw rows. `progress` receives the share that is complete.
+
+    Raises:
+        DataError: a row does not fit; the message says which row and why.
+    """
+    answers: list[dict[str, Any]] = []
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        try:
+            answers += predict(trained, chunk)
+        except (DataError, ValueError, TypeError, OverflowError):
+            # The exception does not say which row it was; encoding them one by one finds out.
+            for number, row in enumerate(chunk, start + 1):
+                _check_row(trained, number, row)
+            raise
+        progress(min(start + CHUNK, len(rows)) / len(rows))
+    return answers
+
+
+def _check_row(trained: TrainedRun, number: int, row: Row) -> None:
+    try:
+        trained.data.encode(row, trained.fields)
+    except DataError as error:
+        raise DataError(f"Row {number}: {error}") from None
+    except (ValueError, TypeError, OverflowError):
+        names = ", ".join(f"{field.name} {field.kind} {field.shape}" for field in trained.data.schema.inputs)
+        raise DataError(f"Row {number} does not fit the inputs of the network: expected {names}.") from None
+
+
+def confidence(answer: Answer) -> float | None:
+    """Return the probability of the predicted class; None for a prediction that is not one of several classes."""
+    shares, predicted = answer.get("probabilities"), answer.get("prediction")
+    if not isinstance(shares, Mapping) or not isinstance(predicted, str) or predicted not in shares:
+        return None
+    return float(shares[predicted])
+
+
+def as_csv(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
+    """Return inputs, predictions and confidences as CSV. A text that a spreadsheet would run as a formula is preceded by
+    an apostrophe. Inputs that are arrays are left out."""
+    lines = [_line(row, answer) for row, answer in zip(rows, answers, strict=True)]
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_safe(name) for name in names)
+    for line in lines:
+        writer.writerow(_safe(_cell(line.get(name))) for name in names)
+    return stream.getvalue()
+
+
+def as_json_lines(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
+    """Return a line of JSON per row, with its `input`, `prediction`, `confidence` and the rest of the answer. Inputs
+    that are arrays are left out."""
+    lines = (
+        {"input": _shown(row), **answer, **({} if confidence(answer) is None else {"confidence": confidence(answer)})}
+        for row, answer in zip(rows, answers, strict=True)
+    )
+    return "".join(f"{json.dumps(line, ensure_ascii=False, default=str)}\n" for line in lines)
+
+
+def _line(row: Row, answer: Answer) -> dict[str, Any]:
+    """Return the cells of a row by column; columns of the predictions never hide those of the inputs."""
+    cells = _shown(row)
+    for name, value in (
+        ("prediction", answer.get("shares") or answer["prediction"]),
+        ("confidence", confidence(answer)),
+    ):
+        while name in cells:
+            name = f"{name} of the network"
+        cells[name] = value
+    return cells
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if not isinstance(value, np.ndarray)}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (Mapping, list, tuple)):
+        if not isinstance(value, Mapping) and all(isinstance(part, str) for part in value):
+            return ", ".join(value)
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else value
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,150 @@
+"""Reads files with rows for prediction: tables, and zips of images, sounds and texts.
+
+CSV and JSON are read as exported networks read them; all other files are opened in a confined process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from netloom.core.errors import DataError
+from netloom.data import file_types
+from netloom.data.limits import SMALLEST_SIDE
+from netloom.data.tables import row_file
+from netloom.data.tables.dialect import FileError
+from netloom.data.tables.row_file import RowFile
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
+from netloom.modalities.encoding.image_field import ImageEncoder, sized
+from netloom.modalities.encoding.text_fields import TextEncoder
+from netloom.sandbox.examples import from_json
+from netloom.sandbox.process import EndedError, Process, RefusedError
+
+MAX_BYTES = 200 * 2**20
+MAX_ROWS = 100_000
+# The column with the name of a file of a zip.
+FILE = "file"
+_CONFINED = (file_types.PARQUET, file_types.ZIP)
+
+
+def read_batch(
+    content: bytes,
+    name: str,
+    preprocess: Mapping[str, Any],
+    progress: Callable[[float], None] = lambda share: None,
+) -> RowFile:
+    """Read the rows of a CSV, JSON, Parquet or Excel file, or a row from each image, sound or text in a zip.
+
+    Args:
+        preprocess: The fitted state of the fields that the network reads.
+
+    Raises:
+        DataError: the file cannot be read, or does not fit the inputs of the network.
+    """
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{name[:100]!r} has more than {MAX_BYTES // 2**20} MiB; split it into parts.")
+    if file_types.file_type(content[: file_types.HEAD_BYTES]) not in _CONFINED:
+        return _rows(content, name, preprocess)
+    try:
+        process = Process(len(content))
+        try:
+            return _read_confined(process, content, name, preprocess, progress)
+        finally:
+            process.close()
+    except RefusedError as error:
+        raise DataError(str(error)) from None
+    except EndedError as error:
+        raise DataError(f"{name[:100]!r} cannot be read: {error}; use a smaller file.") from None
+
+
+def picture_value(field: ImageEncoder, pixels: np.ndarray) -> np.ndarray:
+    """Return an image (H, W, 3) of bytes as a value of a field, float32 (C, H, W) in the units of the data."""
+    image = np.clip(sized(pixels.astype(np.float32), *field.shape) / 255, 0, 1)
+    return np.asarray(image / field.scale, dtype=np.float32)
+
+
+def sound_value(field: FieldEncoder[Any], samples: np.ndarray) -> np.ndarray:
+    """Return a sound (L,) as a value of a field (T, 1), cut to its length or followed by silence."""
+    length = field.raw_shape[0]
+    value = np.zeros((length, 1))
+    value[: len(samples), 0] = samples[:length]
+    return value
+
+
+def _rows(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
+    try:
+        rows = row_file.read_rows(content, name, preprocess)
+    except (FileError, EncodeError) as error:
+        raise DataError(str(error)) from None
+    if len(rows.rows) > MAX_ROWS:
+        raise DataError(f"{name[:100]!r} has {len(rows.rows):,} rows; at most {MAX_ROWS:,} are predicted at once.")
+    return rows
+
+
+def _read_confined(
+    process: Process,
+    content: bytes,
+    name: str,
+    preprocess: Mapping[str, Any],
+    progress: Callable[[float], None],
+) -> RowFile:
+    process.ask({"do": "open", "path": "", "names": [name], "filename": name}, (content,))
+    answer = process.ask({"do": "batch"})
+    if "table" in answer:
+        return _rows(str(answer["table"]).encode(), f"{name}.json", preprocess)
+    files = [(str(path), str(form)) for path, form in answer["files"]]
+    fields = {form: _field_for(form, preprocess) for form in {form for _, form in files}}
+    unread = [path for path, form in files if fields[form] is None]
+    read = [(path, form) for path, form in files if fields[form] is not None]
+    if not read:
+        raise DataError(_nothing_fits(name, files, preprocess))
+    rows = []
+    for number, (path, form) in enumerate(read, 1):
+        field = fields[form]
+        assert field is not None
+        rows.append({FILE: path, field.name: _value(process, field, path)})
+        progress(number / len(read))
+    note = f"{len(unread):,} of {len(files):,} files in {name[:100]!r} were left out, such as {unread[:1]}."
+    return RowFile(rows, [{} for _ in rows], [note] if unread else [])
+
+
+def _field_for(form: str, preprocess: Mapping[str, Any]) -> FieldEncoder[Any] | None:
+    """Return the field that a file of this type can be; None if the network needs other inputs, too."""
+    required = [field for field in map(field_encoder, preprocess["fields"]) if field.is_required]
+    if len(required) != 1:
+        return None
+    [field] = required
+    fits = {
+        file_types.PICTURE: isinstance(field, ImageEncoder),
+        file_types.SOUND: field.sample_rate > 0,
+        file_types.TEXT: isinstance(field, TextEncoder),
+    }
+    return field if fits.get(form) else None
+
+
+def _value(process: Process, field: FieldEncoder[Any], path: str) -> Any:
+    if isinstance(field, ImageEncoder):
+        side = max(*field.shape[1:], 256)
+        pixels = from_json(process.ask({"do": "batch_picture", "name": path, "side": side}), np.dtype(np.uint8), path)
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or not 1 <= len(pixels) <= max(side, SMALLEST_SIDE):
+            raise DataError(f"{path[:100]!r} cannot be read: the decoded image does not have the expected size.")
+        return picture_value(field, pixels)
+    if field.sample_rate:
+        request = {"do": "batch_sound", "name": path, "rate": field.sample_rate, "most": field.raw_shape[0]}
+        samples = from_json(process.ask(request), np.dtype(np.float32), path)
+        if samples.ndim != 1 or not np.isfinite(samples).all():
+            raise DataError(f"{path[:100]!r} cannot be read: the decoded sound does not have the expected size.")
+        return sound_value(field, samples)
+    return str(process.ask({"do": "batch_text", "name": path}))
+
+
+def _nothing_fits(name: str, files: Sequence[tuple[str, str]], preprocess: Mapping[str, Any]) -> str:
+    names = ", ".join(repr(field["name"]) for field in preprocess["fields"])
+    held = ", ".join(sorted({form or "unknown" for _, form in files})) or "nothing"
+    return (
+        f"{name[:100]!r} holds {held}, but the network reads {names}; put one image, sound or text per row into the "
+        "zip, or use a table with these columns."
+    )
