@@ -66,8 +66,10 @@ def confidence(answer: Answer) -> float | None:
 
 
 def as_csv(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
-    """Return inputs, predictions and confidences as CSV. A text that a spreadsheet would run as a formula is preceded by
-    an apostrophe. Inputs that are arrays are left out."""
+    """Return inputs, predictions and confidences as CSV, without inputs that are arrays.
+
+    A text that a spreadsheet would run as a formula is preceded by an apostrophe.
+    """
     lines = [_line(row, answer) for row, answer in zip(rows, answers, strict=True)]
     names = list(dict.fromkeys(name for line in lines for name in line))
     stream = io.StringIO()

@@ -108,7 +108,7 @@ def _parts(item: Panel) -> None:
     for part in item["parts"]:
         if part["kind"] == "series":
             key = Key.PANEL.of(item["row"], item.get("group", ""), part["title"])
-            chart = _overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
+            chart = overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
             st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
         elif part["kind"] == "tags":
             st.caption(part["title"])
@@ -145,7 +145,7 @@ def _enlarged(part: PicturePart | ClassesPart) -> str:
     return enlarged(values[0] if values.shape[0] == 1 else values.transpose(1, 2, 0))
 
 
-def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
+def overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
     """Return a chart of a series and its reconstruction, both (T, channels)."""
     import plotly.graph_objects as go
 

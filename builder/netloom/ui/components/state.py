@@ -107,6 +107,7 @@ class Part(WidgetKey):
     KIND = "kind"
     AMOUNT = "by"
     LEFT_OUT = "left out"
+    LIVE = "live"
     RECORDING = "record"
     SOURCE = "way"
     STEPS = "steps"

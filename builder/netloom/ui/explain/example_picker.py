@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ from netloom.explain.core.starting_row import StartingRow
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.ui.components.custom_example import custom_example
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.explain.state import ExplainState, Key
+from netloom.ui.explain.state import ExplainState, HandedInput, Key
 from netloom.ui.train.episodes import chosen_step
 from netloom.ui.train.results import show_example
 
@@ -76,8 +76,16 @@ def choose_example(
         return chosen_step(trained.data, episodes, run_id)
     row = _row_number(trained, evaluation, suggestion)
     if source == CUSTOM:
+        handed = state.handed.get(run_id)
+        if handed is not None:
+            st.caption("The input is from the Try it page. Choose another row number to start from that row instead.")
+        start, name = (
+            (trained.data.row(row), f"{run_id} {row}")
+            if handed is None
+            else (handed.row, f"{run_id} handed {handed.number}")
+        )
         with st.container(border=True):
-            return custom_example(trained.data, trained.data.row(row), f"{run_id} {row}")
+            return custom_example(trained.data, start, name)
     with preview, st.container(border=True):
         example = trained.data.example(row)
         show_whole_example(example)
@@ -116,13 +124,27 @@ def _row_number(trained: OpenRun, evaluation: Evaluation | None, suggestion: Sta
 
 
 def _typed(run_id: str) -> None:
+    ExplainState.current().handed.pop(run_id, None)
     ExplainState.current().rows[run_id] = int(value_of(Key.ROW.of(run_id)))
 
 
 def _picked(run_id: str) -> None:
     row = value_of(Key.MISTAKES.of(run_id))
     if row is not None:
+        ExplainState.current().handed.pop(run_id, None)
         ExplainState.current().rows[run_id] = int(row)
+
+
+def explain_input(run_id: str, row: int, edited: dict[str, Any] | None) -> None:
+    """Let the Explain page open with a row of a run, or with an edited raw row."""
+    state = ExplainState.current()
+    state.rows[run_id] = row
+    state.sources.pop(run_id, None)
+    state.handed.pop(run_id, None)
+    if edited is not None:
+        state.sources[run_id] = CUSTOM
+        state.inputs_handed += 1
+        state.handed[run_id] = HandedInput(edited, state.inputs_handed)
 
 
 def _mistake_text(mistake: Worst) -> str:

@@ -21,11 +21,9 @@ from netloom.explain.core.starting_row import StartingRow, starting_row
 from netloom.explain.core.targets import target_names
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.inspection import Inspect, Inspection
-from netloom.runs.history.comparison import best_finished
 from netloom.store import Run, StoreError
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.weight_files import CheckpointError
-from netloom.ui.components.words import at, unique_labels
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.compare_mode import OtherSide, choose_other_side
 from netloom.ui.explain.example_picker import (
@@ -41,18 +39,18 @@ from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.side_by_side import draw_comparison
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.view import MethodUse, Places, Row, Target, View, ViewContext
+from netloom.ui.playground.link import try_button
 from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import ask
+from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, runs_with_weights, written_at
 
-CHECKPOINTS = {"best": "Best", "last": "Last"}
 CUSTOM_WORD = "Custom input"
 FIRST_ENTITY = "First predicted entity"
 TARGET_HELP = (
     "The output that is explained, called the target in Captum. Choose another one to ask why it was not predicted."
 )
-RUN_HELP = "The page opens the run that you chose on another page, or else the finished run with the best metric."
 # A grid instead of columns, so that a narrow screen shows the controls between the picture and the details.
 LAYOUT = """<style>
 @media (min-width: 900px) {
@@ -97,7 +95,7 @@ class Aside:
 
 def page(live: Live) -> None:
     """Draw the Explain page."""
-    runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
+    runs = runs_with_weights(live)
     if not runs:
         st.subheader(escape(live.project.name))
         st.info("This project has no trained run yet. Train the network first, then explain its predictions here.")
@@ -126,10 +124,11 @@ def page(live: Live) -> None:
 
 def _chosen_view(live: Live, runs: Sequence[Run], view: View, aside: Aside, places: Places) -> None:
     with aside.model:
-        run_id = _run(live, runs)
-        checkpoint = _checkpoint(live, run_id)
+        run_id = choose_run(live, runs)
+        checkpoint = choose_checkpoint(live, run_id)
+        try_button(live.id, run_id, "explain")
     try:
-        loaded = _loaded(live, RunWeights(run_id, checkpoint, _written(live, run_id)))
+        loaded = _loaded(live, RunWeights(run_id, checkpoint, written_at(live, run_id)))
         methods = loaded.inspection.methods
         refused = [method for method in methods if not method.available]
         if len(refused) == len(methods):
@@ -213,47 +212,6 @@ def _apply_linked_row(trained: OpenRun, place: DeltaGenerator) -> None:
         return
     state.rows[trained.run.id] = row
     state.sources.pop(trained.run.id, None)
-
-
-def _written(live: Live, run_id: str) -> float:
-    """Return when the weights of a run were written, in seconds since 1970; 0 if there are none."""
-    return live.store.artifacts(run_id).weights_written_at()
-
-
-def _run(live: Live, runs: Sequence[Run]) -> str:
-    by_id = {run.id: run for run in runs}
-    best = best_finished(runs)
-    chosen = session.chosen_run()
-    if chosen not in by_id:
-        chosen = (best or runs[0]).id
-    labels = unique_labels({run.id: _name(run, is_best=run is best and len(runs) > 1) for run in runs})
-    run_id = st.selectbox(
-        "Run", list(by_id), index=list(by_id).index(chosen), format_func=labels.__getitem__, help=RUN_HELP
-    )
-    session.choose(live.id, run_id)
-    return str(run_id)
-
-
-def _name(run: Run, *, is_best: bool) -> str:
-    return f"{run.title[:60]} · {run.state} · {at(run.created_at)}{' · best' if is_best else ''}"
-
-
-def _checkpoint(live: Live, run_id: str) -> str:
-    """Return the chosen weights, the best or the last; draws the choice if both exist."""
-    artifacts = live.store.artifacts(run_id)
-    stored = artifacts.stored_weights()
-    if len(stored) < 2:
-        return stored[0]
-    chosen = st.segmented_control(
-        "Weights",
-        stored,
-        default=artifacts.default_weights(),
-        format_func=CHECKPOINTS.__getitem__,
-        required=True,
-        key=Key.WEIGHTS.of(run_id),
-        help="Best: the checkpoint with the best monitored metric. Last: the checkpoint at the end of training.",
-    )
-    return str(chosen)
 
 
 def _loaded(live: Live, weights: RunWeights) -> Loaded:

@@ -7,9 +7,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from netloom.explain.concepts.concept_definition import ConceptDefinition
 from netloom.ui.components.page_state import PageState, WidgetKey
+
+
+@dataclass(frozen=True)
+class HandedInput:
+    """A raw row that was edited on another page, and its number in the order of such rows in this tab."""
+
+    row: dict[str, Any]
+    number: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class ExplainState(PageState):
         method_chosen: Whether the menu has just chosen a method that the page does not show yet.
         rows: The row of each run, by its id.
         sources: Where the example comes from, by the id of the run.
+        handed: The custom input of each run that another page handed over, by the id of the run.
+        inputs_handed: The number of inputs that were handed over so far.
         linked_row: The row of a link that was followed, until the page has checked that it exists.
         address: The address that the page wrote last. Another one is a link that was followed.
         came_from: The page whose worst examples linked here; "" if none did.
@@ -71,6 +82,8 @@ class ExplainState(PageState):
     method_chosen: bool = False
     rows: dict[str, int] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    handed: dict[str, HandedInput] = field(default_factory=dict)
+    inputs_handed: int = 0
     linked_row: int | None = None
     address: Address = Address()
     came_from: str = ""
@@ -197,7 +210,6 @@ class Key(WidgetKey):
     RUN = "run"
     SECTION = "section"
     VIEW = "view"
-    WEIGHTS = "weights"
     WORD = "word"
 
 

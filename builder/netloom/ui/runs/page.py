@@ -24,6 +24,7 @@ from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.explain.mistakes import RUNS
+from netloom.ui.playground.link import try_button
 from netloom.ui.runs.calibration import calibration
 from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend
@@ -203,7 +204,7 @@ def _selected_run(live: Live, run: Run) -> None:
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
     store = live.store
-    open_it, why, more, branch, again, names, away = column_row(7, Key.ACTIONS, OnPhone.PAIRS)
+    open_it, why, use, more, branch, again, names, away = column_row(8, Key.ACTIONS, OnPhone.PAIRS)
     if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=Key.OPEN.of(run.id)):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/train.py")
@@ -219,6 +220,8 @@ def _selected_run(live: Live, run: Run) -> None:
     ):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/explain.py")
+    with use:
+        try_button(run.project_id, run.id, "runs", disabled=not (ended and has_weights))
     with more.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
         extend(store, run)
     with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):

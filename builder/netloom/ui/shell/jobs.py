@@ -6,7 +6,7 @@ closes the tab; the job has no watchers then, and the pool cancels it. A reloade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -45,6 +45,19 @@ class Pending(Generic[R]):
         """
         self._wait(self.job.wait, place)
         return self.job.result()
+
+    def previews(self, every_s: float = 0.08) -> Iterator[R]:
+        """Yield each preview that arrives, at most one per `every_s` seconds, until the job has ended."""
+        shown: R | None = None
+        with self.job.watched():
+            end_here = st.empty()
+            while not self.job.wait(every_s):
+                preview = self.job.preview
+                if preview is None or preview is shown:
+                    end_here.empty()  # drawing is where Streamlit ends an outdated script
+                    continue
+                shown = preview
+                yield preview
 
     def _wait(self, ready: Callable[[float], bool], place: DeltaGenerator | None) -> None:
         if ready(0):

@@ -29,9 +29,10 @@ PAGES = {
     "train": ("Train", ":material/show_chart:"),
     "runs": ("Runs", ":material/compare_arrows:"),
     "explain": ("Explain", ":material/visibility:"),
+    "playground": ("Try it", ":material/play_circle:"),
 }
 # Plotly fails if another thread is still importing pandas, which it takes for loaded.
-WITH_CHARTS = ("data", "train", "runs", "explain")
+WITH_CHARTS = ("data", "train", "runs", "explain", "playground")
 _state = threading.local()
 
 

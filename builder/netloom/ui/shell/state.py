@@ -68,6 +68,7 @@ class Key(WidgetKey):
     TOUR_END = "tour end"
     TOUR_NEXT = "tour next"
     TOUR_START = "tour start"
+    WEIGHTS = "weights"
 
 
 class Query(StrEnum):

@@ -19,6 +19,7 @@ from netloom.store.run_summary import RunSummary, monitored_split
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.curves.curve import sparkline
 from netloom.ui.components.words import count
+from netloom.ui.playground.link import try_button
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error
@@ -106,7 +107,9 @@ def _left(facts: RunSummary) -> str:
 def _controls(live: Live, run: Run) -> None:
     """Draw the controls of a run. They are callbacks, so that a click counts even during a rerun of the page."""
     store = live.store
-    first_column, second_column, third_column = column_row(3, Key.CONTROLS, OnPhone.WHOLE)
+    ended = run.state not in ("waiting", "running", "queued", "paused", "stopping")
+    on_phone = OnPhone.PAIRS if ended else OnPhone.WHOLE
+    first_column, second_column, third_column, *last = column_row(4 if ended else 3, Key.CONTROLS, on_phone)
     widget: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
     if run.state in ("running", "queued"):
         first_column.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **widget)
@@ -130,11 +133,14 @@ def _controls(live: Live, run: Run) -> None:
             if run_actions.delete(store, run):
                 session.choose(live.id)
                 st.rerun(scope="app")
+        if last and _has_predictions(run):
+            with last[0]:
+                try_button(live.id, run.id, "train")
 
 
 def _after(live: Live, run: Run) -> None:
     """Draw the link to the Explain page, for a run with weights."""
-    if run.state == "failed" or not run.summary.get("test"):
+    if not _has_predictions(run):
         return
     if st.button(
         "Explain",
@@ -145,6 +151,10 @@ def _after(live: Live, run: Run) -> None:
     ):
         session.choose(live.id, run.id)
         st.switch_page("pages/explain.py")
+
+
+def _has_predictions(run: Run) -> bool:
+    return run.state != "failed" and bool(run.summary.get("test"))
 
 
 def _further(live: Live, run: Run) -> None:

@@ -1,0 +1,103 @@
+"""The predictions of a run for the rows of a file."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from netloom.core.text import escape, file_stem
+from netloom.data import DataError
+from netloom.jobs import JobError
+from netloom.jobs.predictions import SHOWN, BatchResult, PredictFile
+from netloom.training.weight_files import CheckpointError
+from netloom.ui.playground.state import Batch, Key, TryItState
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
+
+if TYPE_CHECKING:
+    from netloom.ui.playground.one_input import Tried
+    from netloom.ui.shell.streamlit_internals import UploadedFile
+
+MAX_UPLOAD_MIB = 200
+TYPES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "zip")
+ERRORS = (DataError, JobError, CheckpointError, OSError)
+
+
+def batch_of(tried: Tried) -> None:
+    """Draw the upload of a file, and the predictions for its rows."""
+    names = _expected(tried)
+    file = st.file_uploader(
+        "Drop a file here or browse",
+        type=list(TYPES),
+        key=Key.BATCH_FILE.of(tried.run_id),
+        max_upload_size=MAX_UPLOAD_MIB,
+        help="CSV, JSON, JSON lines, Parquet or Excel with a row per example, or a zip of images, sounds or texts.",
+    )
+    st.caption(f"The network reads {names}. Other columns are kept beside the predictions.")
+    if file is None:
+        st.info(
+            "Drop a table with these columns, or a zip with one image, sound or text per example. The predictions can "
+            "be downloaded beside the inputs."
+        )
+        return
+    result = _result(tried, file)
+    if result is not None:
+        _show(tried, file.name, result)
+
+
+def _expected(tried: Tried) -> str:
+    """Return the columns that a file needs, as Markdown."""
+    columns: list[str] = []
+    for field in tried.trained.data.fields:
+        if field.name in tried.trained.fields and field.is_required:
+            columns += [column.date_column or column.name for column in field.columns] or [
+                field.source_column or field.name
+            ]
+    names = list(dict.fromkeys(columns))
+    shown = ", ".join(f"**{escape(name[:40])}**" for name in names[:12])
+    return f"{shown} and {len(names) - 12} more columns" if len(names) > 12 else shown
+
+
+def _result(tried: Tried, file: UploadedFile) -> BatchResult | None:
+    """Return the predictions for a file, computed once; None after an error."""
+    state = TryItState.current()
+    if state.batch is not None and (state.batch.run_id, state.batch.file_id) == (tried.run_id, file.file_id):
+        return state.batch.result
+    try:
+        content = file.getvalue()
+        # The name depends on the content alone, so that equal files are computed once and stored once.
+        stored = f"batch-{hashlib.sha256(content).hexdigest()[:16]}"
+        tried.live.store.artifacts(tried.run_id).export_file(stored).write_bytes(content)
+        result = computed(PredictFile(tried.weights, stored, file.name), "Predicting …")
+    except ERRORS as error:
+        show_error(error)
+        return None
+    state.batch = Batch(tried.run_id, file.file_id, result)
+    return result
+
+
+def _show(tried: Tried, name: str, result: BatchResult) -> None:
+    for note in result.notes:
+        st.caption(escape(note))
+    share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
+    st.dataframe(list(result.shown), column_config={"confidence": share}, hide_index=True, width="stretch")
+    more = f" The first {SHOWN} are shown." if result.rows > SHOWN else ""
+    st.caption(f"{result.rows:,} rows.{more}")
+    artifacts = tried.live.store.artifacts(tried.run_id)
+    with st.container(horizontal=True):
+        for title, stored, suffix, kind in (
+            ("Download CSV", result.csv, "csv", "text/csv"),
+            ("Download JSON lines", result.json_lines, "jsonl", "application/jsonl"),
+        ):
+            st.download_button(
+                title,
+                artifacts.export_file(stored).read_bytes(),
+                f"{file_stem(name.rpartition('.')[0])}-predictions.{suffix}",
+                kind,
+                icon=":material/download:",
+                key=Key.DOWNLOAD.of(suffix),
+                on_click="ignore",
+            )
+    st.caption("In CSV, a text that a spreadsheet would run as a formula begins with an apostrophe.")

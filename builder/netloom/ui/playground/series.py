@@ -1,0 +1,65 @@
+"""Forecasts after the series from which they are computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from netloom.core.text import number
+from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from netloom.data import Schema
+    from netloom.modalities.encoding.field_encoder import FieldEncoder
+
+HEIGHT = 210
+MOST_SERIES = 8
+
+
+def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any], value: Any, key: str) -> None:
+    """Draw the forecast of each series after its last values, in the units of the data.
+
+    Args:
+        value: The prediction: a number, the numbers of the horizon, or these by series.
+    """
+    forecast = schema.target.forecast
+    if forecast is None:
+        return
+    history = np.asarray(field.raw_value(raw), dtype=np.float64).reshape(field.raw_shape)  # (T, D)
+    by_series = value if isinstance(value, dict) else {forecast.series[0]: value}
+    columns = schema.inputs[0].columns
+    first = {name: float(np.atleast_1d(numbers)[0]) for name, numbers in by_series.items()}
+    st.markdown("#### " + " · ".join(f"{name}: {number(step)}" for name, step in list(first.items())[:4]))
+    st.caption(
+        "The next step"
+        + (f", the first of {forecast.horizon}." if forecast.horizon > 1 else ".")
+        + " Indigo: the input. Orange: the forecast, in the units of the data."
+    )
+    for place, (name, numbers) in enumerate(list(by_series.items())[:MOST_SERIES]):
+        channel = columns.index(name) if name in columns else place if place < history.shape[1] else None
+        past = history[:, channel] if channel is not None else np.array([])
+        if len(by_series) > 1:
+            st.caption(name)
+        st.plotly_chart(
+            _figure(past, np.atleast_1d(np.asarray(numbers, dtype=np.float64))),
+            width="stretch",
+            config={"displayModeBar": False},
+            key=f"{key} {place}",
+        )
+
+
+def _figure(past: np.ndarray, future: np.ndarray) -> go.Figure:
+    """Return a chart of a series (T,) and its forecast (H,), which begins at the last known value."""
+    import plotly.graph_objects as go
+
+    figure, steps = go.Figure(), len(past)
+    figure.add_scatter(x=list(range(1 - steps, 1)), y=past, mode="lines", name="input", line={"color": TRAIN})
+    joined = [*past[-1:], *future]
+    places = list(range(1 - len(past[-1:]), len(future) + 1))
+    figure.add_scatter(x=places, y=joined, mode="lines+markers", name="forecast", line={"color": VALIDATION})
+    figure.update_layout(height=HEIGHT, margin={**MARGIN, "t": 6}, showlegend=False, xaxis_title="Steps from now")
+    return figure

@@ -1,0 +1,70 @@
+"""The choice of a trained run and of its weights, on the pages that use one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from netloom.editing.live import Live
+from netloom.runs.history.comparison import best_finished
+from netloom.store import Run
+from netloom.ui.components.words import at, unique_labels
+from netloom.ui.shell import session
+from netloom.ui.shell.state import Key
+
+CHECKPOINTS = {"best": "Best", "last": "Last"}
+RUN_HELP = "The page opens the run that you chose on another page, or else the finished run with the best metric."
+
+
+def runs_with_weights(live: Live) -> list[Run]:
+    """Return the runs of a project that have weights, the newest first."""
+    return [run for run in live.store.runs(live.id) if written_at(live, run.id)]
+
+
+def written_at(live: Live, run_id: str) -> float:
+    """Return when the weights of a run were written, in seconds since 1970; 0 if there are none."""
+    return live.store.artifacts(run_id).weights_written_at()
+
+
+def choose_run(live: Live, runs: Sequence[Run]) -> str:
+    """Draw the choice of the run that the pages of this tab show, and return its id."""
+    by_id = {run.id: run for run in runs}
+    best = best_finished(runs)
+    chosen = session.chosen_run()
+    if chosen not in by_id:
+        chosen = (best or runs[0]).id
+    labels = run_labels(runs)
+    run_id = st.selectbox(
+        "Run", list(by_id), index=list(by_id).index(chosen), format_func=labels.__getitem__, help=RUN_HELP
+    )
+    session.choose(live.id, run_id)
+    return str(run_id)
+
+
+def run_labels(runs: Sequence[Run]) -> dict[str, str]:
+    """Return a unique label for each run, by its id."""
+    best = best_finished(runs)
+    return unique_labels({run.id: _name(run, is_best=run is best and len(runs) > 1) for run in runs})
+
+
+def choose_checkpoint(live: Live, run_id: str) -> str:
+    """Return the chosen weights, the best or the last; draws the choice if both exist."""
+    artifacts = live.store.artifacts(run_id)
+    stored = artifacts.stored_weights()
+    if len(stored) < 2:
+        return stored[0]
+    chosen = st.segmented_control(
+        "Weights",
+        stored,
+        default=artifacts.default_weights(),
+        format_func=CHECKPOINTS.__getitem__,
+        required=True,
+        key=Key.WEIGHTS.of(run_id),
+        help="Best: the checkpoint with the best monitored metric. Last: the checkpoint at the end of training.",
+    )
+    return str(chosen)
+
+
+def _name(run: Run, *, is_best: bool) -> str:
+    return f"{run.title[:60]} · {run.state} · {at(run.created_at)}{' · best' if is_best else ''}"

@@ -1,0 +1,10 @@
+"""Try a trained network on one's own inputs."""
+
+from netloom.ui.shell import navigation
+
+navigation.ensure()  # which imports the modules below while the page shows that it is loading
+
+from netloom.ui.playground.page import page  # noqa: E402
+from netloom.ui.shell.opening import with_project  # noqa: E402
+
+with_project(page)
