@@ -1,0 +1,173 @@
+"""Predictions in jobs: for one row, and for the rows of a file beside the inputs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from PIL import Image
+
+from netloom.data import DataError
+from netloom.jobs import Context, Pool
+from netloom.jobs.predictions import BatchResult, Predict, PredictFile
+from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.runs import TrainedRun, predict
+from netloom.runs.batch_prediction import as_csv, confidence
+from netloom.runs.trained_run import read_fields
+from netloom.sandbox import read_batch
+from tests.jobs.conftest import Runs
+
+TABLE, IMAGE, TEXT = "breast_cancer", "digits_cnn", "intents_transformer"
+
+
+def loaded(trained: Runs, name: str) -> TrainedRun:
+    return Context(trained.home).run(trained.weights[name])
+
+
+def predicted(trained: Runs, name: str, content: bytes, filename: str) -> tuple[BatchResult, Context]:
+    context, weights = Context(trained.home), trained.weights[name]
+    context.store.artifacts(weights.run_id).export_file("batch-test").write_bytes(content)
+    return PredictFile(weights, "batch-test", filename).compute(context), context
+
+
+def csv_lines(trained: Runs, name: str, result: BatchResult, context: Context) -> list[dict[str, str]]:
+    path = context.store.artifacts(trained.weights[name].run_id).export_file(result.csv)
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def table_of(run: TrainedRun, rows: range) -> pd.DataFrame:
+    return pd.DataFrame([dict(run.data.row(row)) for row in rows])
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_worker_predicts_as_the_run_does(trained: Runs, pool: Pool) -> None:
+    run = loaded(trained, TABLE)
+    row = dict(run.data.row(4))
+    job = pool.submit(Predict(trained.weights[TABLE], row), trained.home)
+    with job.watched():
+        assert job.wait(120)
+    assert job.result().answer == predict(run, [row])[0]
+    assert job.result().decoding["kind"] == "class"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet", "xlsx"])
+def test_table_files_get_the_predictions_of_their_rows(trained: Runs, suffix: str) -> None:
+    run, stream = loaded(trained, TABLE), io.BytesIO()
+    table = table_of(run, range(7))
+    {
+        "csv": lambda: table.to_csv(stream, index=False),
+        "jsonl": lambda: table.to_json(stream, orient="records", lines=True, double_precision=15),
+        "parquet": lambda: table.to_parquet(stream),
+        "xlsx": lambda: table.to_excel(stream, index=False),
+    }[suffix]()
+    result, context = predicted(trained, TABLE, stream.getvalue(), f"rows.{suffix}")
+    expected = predict(run, [dict(run.data.row(row)) for row in range(7)])
+    lines = csv_lines(trained, TABLE, result, context)
+    assert result.rows == len(lines) == 7
+    assert [line["prediction"] for line in lines] == [answer["prediction"] for answer in expected]
+    for line, answer, row in zip(lines, expected, range(7), strict=True):
+        assert float(line["confidence"]) == pytest.approx(max(answer["probabilities"].values()), abs=1e-6)
+        first = table.columns[0]
+        assert float(line[first]) == pytest.approx(float(run.data.row(row)[first]))
+    path = context.store.artifacts(trained.weights[TABLE].run_id).export_file(result.json_lines)
+    written = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["prediction"] for line in written] == [answer["prediction"] for answer in expected]
+    assert list(written[0]["input"]) == list(table.columns)
+
+
+def test_zip_of_images_is_predicted_by_file(trained: Runs) -> None:
+    run, files = loaded(trained, IMAGE), {}
+    field = run.data.image_field(run.fields[0])
+    for row in range(4):
+        pixels = np.round(np.asarray(run.data.row(row)[field.name]) * field.scale * 255).astype(np.uint8).squeeze()
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        files[f"{row}.png"] = stream.getvalue()
+    result, context = predicted(trained, IMAGE, zipped({**files, "notes.txt": b"left out"}), "digits.zip")
+    lines = csv_lines(trained, IMAGE, result, context)
+    assert [line["file"] for line in lines] == [f"{row}.png" for row in range(4)]
+    expected = predict(run, [run.data.row(row) for row in range(4)])
+    assert [line["prediction"] for line in lines] == [answer["prediction"] for answer in expected]
+    assert any("notes.txt" in note for note in result.notes)
+
+
+def test_zip_of_texts_is_predicted_by_file(trained: Runs) -> None:
+    texts = {"a.txt": "set an alarm for seven", "b.txt": "play some music"}
+    result, context = predicted(trained, TEXT, zipped({name: text.encode() for name, text in texts.items()}), "t.zip")
+    run = loaded(trained, TEXT)
+    expected = predict(run, [{run.fields[0]: text} for text in texts.values()])
+    lines = csv_lines(trained, TEXT, result, context)
+    assert [(line["file"], line["prediction"]) for line in lines] == [
+        (name, answer["prediction"]) for name, answer in zip(texts, expected, strict=True)
+    ]
+
+
+def test_zip_of_sounds_is_read_at_the_rate_of_the_field() -> None:
+    state = {"name": "sound", "encoding": "sound", "shape": [400, 1], "mean": 0.0, "std": 1.0, "sample_rate": 4_000}
+    field = field_encoder(state)
+    if not field.sample_rate:  # the state of a sound has another form
+        pytest.skip("no such encoding")
+    stream = io.BytesIO()
+    soundfile.write(stream, np.linspace(-0.5, 0.5, 300), 4_000, format="WAV", subtype="FLOAT")
+    rows = read_batch(zipped({"a.wav": stream.getvalue()}), "sounds.zip", {"fields": [state]}).rows
+    np.testing.assert_allclose(rows[0]["sound"][:300, 0], np.linspace(-0.5, 0.5, 300), atol=1e-6)
+    assert not rows[0]["sound"][300:].any()
+
+
+def test_wrong_cell_is_reported_by_column_and_wrong_row_by_number(trained: Runs) -> None:
+    run = loaded(trained, TABLE)
+    table = table_of(run, range(3)).astype(object)
+    column = str(table.columns[2])
+    with pytest.raises(DataError, match=f"no column '{column}'"):
+        predicted(trained, TABLE, table.drop(columns=column).to_csv(index=False).encode(), "rows.csv")
+    table.loc[1, column] = "tall"
+    result, _ = predicted(trained, TABLE, table.to_csv(index=False).encode(), "rows.csv")
+    assert any(column in note and "'tall'" in note for note in result.notes)
+    lines = [json.dumps(dict(run.data.row(0)), default=float), json.dumps({"other": 1})]
+    with pytest.raises(DataError, match=r"Row 2: .*mean radius|Row 2: "):
+        predicted(trained, TABLE, "\n".join(lines).encode(), "rows.jsonl")
+
+
+def test_unfit_and_damaged_files_are_refused(trained: Runs) -> None:
+    fields = read_fields(loaded(trained, TABLE))
+    with pytest.raises(DataError, match="network reads"):
+        read_batch(zipped({"a.txt": b"text"}), "a.zip", fields)
+    with pytest.raises(DataError, match="Parquet"):
+        read_batch(b"PAR1 damaged", "a.parquet", fields)
+    with pytest.raises(DataError, match="points outside"):
+        read_batch(zipped({"../a.txt": b"text"}), "a.zip", fields)
+
+
+def test_formulas_are_escaped_in_csv_only_where_they_are_texts() -> None:
+    rows: list[dict[str, Any]] = [{"text": "=1+2", "@name": -3, "other": "+49 30"}]
+    answer = {"prediction": "-yes", "probabilities": {"-yes": 0.75, "no": 0.25}}
+    [header, line] = csv.reader(io.StringIO(as_csv(rows, [answer])))
+    assert header == ["text", "'@name", "other", "prediction", "confidence"]
+    assert line == ["'=1+2", "-3", "'+49 30", "'-yes", "0.75"]
+
+
+def test_columns_of_predictions_do_not_hide_those_of_inputs() -> None:
+    [header, line] = csv.reader(io.StringIO(as_csv([{"prediction": "before"}], [{"prediction": 2.5}])))
+    assert header == ["prediction", "prediction of the network", "confidence"]
+    assert line == ["before", "2.5", ""]
+
+
+def test_confidence_is_that_of_the_predicted_class() -> None:
+    assert confidence({"prediction": "a", "probabilities": {"a": 0.4, "b": 0.6}}) == 0.4
+    assert confidence({"prediction": ["a"], "probabilities": {"a": 0.9}}) is None
+    assert confidence({"prediction": 3.5}) is None
