@@ -20,6 +20,7 @@ PAGES = {
     "train": "Test metrics",
     "runs": "Runs",
     "explain": "Faithfulness",
+    "playground": "Explain this",
 }
 
 

@@ -8,16 +8,16 @@ from collections.abc import Collection, Mapping
 import streamlit as st
 
 STYLE = """<style>
-.share-bars { display: grid; grid-template-columns: minmax(4rem, auto) 1fr auto; gap: 0.35rem 0.7rem; margin: 0;
+dl.share-bars { display: grid; grid-template-columns: minmax(4rem, auto) 1fr auto; gap: 0.35rem 0.7rem; margin: 0;
   align-items: center; font-size: 0.9rem; }
-.share-bars dt { overflow-wrap: anywhere; max-width: 14rem; }
+.share-bars dt { overflow-wrap: anywhere; max-width: 14rem; padding: 0; font-weight: 400; }
 .share-bars dd { margin: 0; }
 .share-bars .track { position: relative; height: 0.9rem; border-radius: 0.3rem;
   background: light-dark(#ececf1,#22232e); }
 .share-bars .track i { display: block; height: 100%; border-radius: 0.3rem; background: light-dark(#a5b4fc,#4f51a8); }
 .share-bars .track.chosen i { background: light-dark(#4f46e5,#818cf8); }
 .share-bars .track b { position: absolute; top: -0.15rem; bottom: -0.15rem; width: 2px; background: currentColor; }
-.share-bars .chosen-name { font-weight: 600; }
+.share-bars dt.chosen-name { font-weight: 600; }
 .share-bars .value { font-variant-numeric: tabular-nums; text-align: right; }
 </style>"""
 

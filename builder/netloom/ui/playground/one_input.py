@@ -94,6 +94,7 @@ def _row_number(trained: OpenRun) -> int:
             "Another row",
             icon=":material/shuffle:",
             key=Key.ANOTHER_ROW.of(run_id),
+            width="content",
             on_click=partial(_another, trained),
             help="Start from another test row.",
         )
@@ -101,6 +102,7 @@ def _row_number(trained: OpenRun) -> int:
             "Reset",
             icon=":material/undo:",
             key=Key.RESET.of(run_id),
+            width="content",
             on_click=partial(_reset, run_id),
             help="Undo all changes of the input.",
         )
