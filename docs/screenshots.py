@@ -153,6 +153,13 @@ def visit(page: Page, app: App, *, dark: bool) -> None:
     page.goto(f"{app.url}/explain?project={project}")
     settled(page, 6)
     take(page, "explain")
+    page.goto(f"{app.url}/playground?project={project}")
+    settled(page, 4)
+    row = page.get_by_label("Start from row")
+    row.fill("1790")
+    row.press("Enter")
+    settled(page, 3)
+    take(page, "playground")
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ from netloom.ui.shell.state import Query
 
 ERRORS = (DataError, StoreError, JobError, OSError, CheckpointError)
 LOADING = "Loading the network …"
+ROW_WIDTH = 190  # in pixels
 SEES_TRAINING = "The network was trained on this row."
 
 
@@ -87,6 +88,7 @@ def _row_number(trained: OpenRun) -> int:
             0,
             last,
             key=key,
+            width=ROW_WIDTH,
             on_change=partial(_typed, run_id),
             help=f"Type a row of the data, from 0 to {last:,}. The input starts with its values.",
         )

@@ -27,7 +27,8 @@ MODES = {ONE: ":material/edit: One input", BATCH: ":material/table_rows: File"}
 NO_RUN = "No second run"
 COMPARE_HELP = "Another run of this project that was trained on the same data. Both predict the same input."
 STYLE = """<style>
-.st-key-try-controls .stSelectbox { max-width: 30rem; }
+.st-key-try-controls { justify-content: flex-start; }
+.st-key-try-controls > :has(.stSelectbox) { flex: 1 1 16rem; max-width: 30rem; }
 .st-key-try-editor-live { position: absolute; }
 @media (max-width: 640px) { .st-key-try-header h3 { font-size: 1.15rem; padding: 0; } }
 </style>"""

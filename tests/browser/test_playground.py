@@ -1,0 +1,79 @@
+"""The Try it page in Chromium: predictions follow typing and drawing without leaving the field, and a text can be
+stopped."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from netloom import runs
+from netloom.cli.bench.server import Server
+from netloom.templates import templates
+from tests.runs.examples import trained_here
+
+pytestmark = pytest.mark.browser
+
+
+def open_untrained(page: Page, server: Server, name: str) -> Locator:
+    """Open the page with a run of a template that was not trained, and return the editor."""
+    project = templates()[name].project
+    project = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})})
+    project_id = server.store.create_project(project)
+    with trained_here():
+        run_id = runs.start(server.store, project_id, project)
+    page.goto(f"{server.url}/playground?project={project_id}&run={run_id}")
+    expect(page.get_by_role("button", name="Explain this")).to_be_visible()
+    expect(result(page)).to_contain_text("%")
+    return page.locator(".st-key-try-editor")
+
+
+def result(page: Page) -> Locator:
+    return page.locator(".st-key-try-result")
+
+
+def test_prediction_follows_typing_and_drawing_without_leaving_the_field(page: Page, server: Server) -> None:
+    editor = open_untrained(page, server, "breast_cancer")
+    before = result(page).inner_text()
+    field = editor.locator("[data-testid=stNumberInput] input").first
+    field.press("Control+A")
+    field.press_sequentially("95.5", delay=20)
+    expect(page.get_by_text("label is unknown")).to_be_visible()
+    expect(result(page)).not_to_have_text(before)
+    expect(field).to_be_focused()
+    # Zeros that do not change the number stay, so that further digits can follow them.
+    field.press("End")
+    field.press_sequentially("0", delay=20)
+    page.wait_for_timeout(600)
+    expect(field).to_have_value("95.50")
+    field.press_sequentially("5", delay=20)
+    expect(field).to_have_value("95.505")
+
+    editor = open_untrained(page, server, "digits_mlp")
+    before = result(page).inner_text()
+    box = editor.locator("canvas[data-part=canvas]").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 200, steps=5)
+    page.mouse.up()
+    expect(page.get_by_text("label is unknown")).to_be_visible()
+    expect(result(page)).not_to_have_text(before)
+
+
+def test_text_is_written_token_by_token_until_it_is_stopped(page: Page, server: Server) -> None:
+    editor = open_untrained(page, server, "tales_gpt")
+    before = result(page).inner_text()
+    editor.locator("textarea").press_sequentially("xq", delay=20)
+    expect(page.get_by_text("label is unknown")).to_be_visible()
+    expect(result(page)).not_to_have_text(before)
+    page.get_by_label("Length").fill("1000")
+    page.get_by_label("Length").press("Enter")
+    page.get_by_role("button", name="Generate").click()
+    stop = page.get_by_role("button", name="Stop")
+    expect(result(page)).to_contain_text("▌")
+    stop.click()
+    expect(stop).to_have_count(0)
+    written = result(page).inner_text()
+    assert 0 < len(written.rpartition("Generate")[2].strip()) < 1000 + 600
+    page.wait_for_timeout(700)
+    assert result(page).inner_text() == written, "it has ended"
