@@ -92,7 +92,7 @@ def _read_confined(
     progress: Callable[[float], None],
 ) -> RowFile:
     process.ask({"do": "open", "path": "", "names": [name], "filename": name}, (content,))
-    answer = process.ask({"do": "batch"})
+    answer = process.ask({"do": "batch", "texts": _field_for(file_types.TEXT, preprocess) is not None})
     if "table" in answer:
         return _rows(str(answer["table"]).encode(), f"{name}.json", preprocess)
     files = [(str(path), str(form)) for path, form in answer["files"]]

@@ -181,10 +181,13 @@ class RequestHandler:
         return as_json(read_sound(blobs[0], request["filename"], request["rate"])[: request["most"]])
 
     def answer_batch(self, request: messages.Message, blobs: list[bytes]) -> Any:
-        """Return the rows of a table as JSON, or the names and types of the files of a zip."""
+        """Return the rows of a table as JSON, or the names and types of the files of a zip. With `texts`, the only file
+        of a zip can be a text."""
+        from netloom.data import file_types
         from netloom.data.tables.readers import TABLE_FORMS
 
-        if not self._source.alone or self._source.form() not in TABLE_FORMS:
+        forms = [form for form in TABLE_FORMS if form != file_types.TEXT or not request["texts"]]
+        if not self._source.alone or self._source.form() not in forms:
             return {"files": [[name, self._source.members.form(name)] for name in self._source.names]}
         table, _ = self._source.table()
         # Dates as texts in ISO format, and missing cells as null, as files of rows have them.

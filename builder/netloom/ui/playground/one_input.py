@@ -98,7 +98,6 @@ def _row_number(trained: OpenRun) -> int:
             key=Key.ANOTHER_ROW.of(run_id),
             width="content",
             on_click=partial(_another, trained),
-            help="Start from another test row.",
         )
         st.button(
             "Reset",
@@ -106,7 +105,6 @@ def _row_number(trained: OpenRun) -> int:
             key=Key.RESET.of(run_id),
             width="content",
             on_click=partial(_reset, run_id),
-            help="Undo all changes of the input.",
         )
     return state.rows[run_id]
 

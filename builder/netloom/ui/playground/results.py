@@ -16,7 +16,7 @@ from netloom.ui.components.example_panels import legend, overlaid, painted, tagg
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.share_bars import share_bars
 from netloom.ui.explain.headline import visible
-from netloom.ui.playground.series import forecast_chart
+from netloom.ui.playground.series import forecast_chart, is_forecast
 from netloom.ui.playground.state import Key
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _text(shown: Shown) -> None:
 
 def _number(shown: Shown) -> None:
     data, value = shown.trained.data, shown.answer["prediction"]
-    if data.schema.target.forecast is not None and not shown.name:
+    if not shown.name and is_forecast(data):
         forecast_chart(shown.field, data.schema, shown.raw, value, Key.PLOT.of(shown.trained.run.id))
         return
     names = _number_names(shown, value)

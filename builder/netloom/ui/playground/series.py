@@ -13,11 +13,20 @@ from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.data import Schema
+    from netloom.data import Prepared, Schema
     from netloom.modalities.encoding.field_encoder import FieldEncoder
 
 HEIGHT = 210
 MOST_SERIES = 8
+
+
+def is_forecast(data: Prepared) -> bool:
+    """Return whether the predicted numbers are the next values of the input."""
+    schema = data.schema
+    if schema.target.forecast is not None:
+        return True
+    # Rows that are windows of one series, with the number that follows.
+    return data.raw.contiguous and len(schema.inputs) == 1 and schema.inputs[0].is_sequence
 
 
 def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any], value: Any, key: str) -> None:
@@ -27,16 +36,15 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any]
         value: The prediction: a number, the numbers of the horizon, or these by series.
     """
     forecast = schema.target.forecast
-    if forecast is None:
-        return
+    horizon = forecast.horizon if forecast is not None else 1
     history = np.asarray(field.raw_value(raw), dtype=np.float64).reshape(field.raw_shape)  # (T, D)
-    by_series = value if isinstance(value, dict) else {forecast.series[0]: value}
+    by_series = value if isinstance(value, dict) else {schema.target.name: value}
     columns = schema.inputs[0].columns
     first = {name: float(np.atleast_1d(numbers)[0]) for name, numbers in by_series.items()}
     st.markdown("#### " + " · ".join(f"{name}: {number(step)}" for name, step in list(first.items())[:4]))
     st.caption(
         "The next step"
-        + (f", the first of {forecast.horizon}." if forecast.horizon > 1 else ".")
+        + (f", the first of {horizon}." if horizon > 1 else ".")
         + " Indigo: the input. Orange: the forecast, in the units of the data."
     )
     for place, (name, numbers) in enumerate(list(by_series.items())[:MOST_SERIES]):
