@@ -163,7 +163,9 @@ def _about(trained: OpenRun, row: int, changed: bool) -> str:
     target, task = trained.data.schema.target, trained.objective.task
     label = "" if target.type.continues_text or task.reconstructs_input else trained.data.target_text(row)
     seen = f" {SEES_TRAINING}" if bool((trained.data.split["train"] == row).any()) else ""
-    return f"{escape(target.name)} of row {row}: **{escape(label[:80])}**.{seen}" if label else f"Row {row}.{seen}"
+    if not label:
+        return f"Row {row}.{seen}"
+    return f"{escape(target.name)} of row {row}: **{escape(label[:80].rstrip('.'))}**.{seen}"
 
 
 def _explain_button(tried: Tried, row: int, edited: dict[str, Any] | None) -> None:

@@ -96,7 +96,7 @@ def _text(shown: Shown) -> None:
 def _number(shown: Shown) -> None:
     data, value = shown.trained.data, shown.answer["prediction"]
     if not shown.name and is_forecast(data):
-        forecast_chart(shown.field, data.schema, shown.raw, value, Key.PLOT.of(shown.trained.run.id))
+        forecast_chart(shown.field, data.schema, shown.raw, value, shown.trained.run.id)
         return
     names = _number_names(shown, value)
     for name, part in names.items():

@@ -9,6 +9,7 @@ import streamlit as st
 
 from netloom.core.text import number
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
+from netloom.ui.playground.state import Key
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,7 +30,7 @@ def is_forecast(data: Prepared) -> bool:
     return data.raw.contiguous and len(schema.inputs) == 1 and schema.inputs[0].is_sequence
 
 
-def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any], value: Any, key: str) -> None:
+def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any], value: Any, run_id: str) -> None:
     """Draw the forecast of each series after its last values, in the units of the data.
 
     Args:
@@ -56,7 +57,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any]
             _figure(past, np.atleast_1d(np.asarray(numbers, dtype=np.float64))),
             width="stretch",
             config={"displayModeBar": False},
-            key=f"{key} {place}",
+            key=Key.PLOT.of(run_id, place),
         )
 
 
