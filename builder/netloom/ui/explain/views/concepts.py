@@ -8,15 +8,8 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.explain import ExplainError
-from netloom.explain.concepts.concepts import (
-    MIN_ROWS,
-    URL,
-    WORDS,
-    ConceptDefinition,
-    Concepts,
-    ConceptScore,
-    parse_row_numbers,
-)
+from netloom.explain.concepts.concept_definition import ConceptDefinition, parse_row_numbers
+from netloom.explain.concepts.concepts import MIN_ROWS, URL, WORDS, Concepts, ConceptScore
 from netloom.explain.core.targets import target_names
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import ConceptSearch
