@@ -94,6 +94,10 @@ def row_number(app: AppTest) -> Any:
     return next(item for item in app.number_input if item.label == "Start from row")
 
 
+def uploader(app: AppTest) -> Any:
+    return app.get("file_uploader")[0]
+
+
 def button(app: AppTest, label: str) -> Any:
     return next(item for item in app.button if item.label == label)
 
@@ -116,6 +120,7 @@ def test_prediction_follows_an_edited_column_and_reset_undoes_it() -> None:
     before = page_text(app)
     assert "of row 3" in before
     column = next(item for item in app.number_input if item.label == "mean radius")
+    assert column.value is not None
     checked(column.set_value(column.value * 3).run())
     changed = page_text(app)
     assert changed != before
@@ -211,11 +216,10 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     run = runs.load_run(open_store(), open_store().runs(project)[0].id)
     row = {name: float(value) for name, value in run.data.row(0).items() if isinstance(value, (int, float, np.number))}
     text = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
-    uploader = app.get("file_uploader")[0]
-    checked(uploader.upload("rows.csv", text.encode(), "text/csv").run())
+    checked(uploader(app).upload("rows.csv", text.encode(), "text/csv").run())
     table = app.dataframe[0].value
     expected = runs.predict(run, [row])[0]["prediction"]
     assert float(table["prediction"][0]) == pytest.approx(expected, rel=1e-4)
     assert any("1 rows" in item.value for item in app.caption)
-    app.get("file_uploader")[0].upload("bad.csv", b"a,b\n1,2\n", "text/csv").run()
+    uploader(app).upload("bad.csv", b"a,b\n1,2\n", "text/csv").run()
     assert "has no column" in app.error[0].value

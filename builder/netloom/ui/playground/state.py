@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from netloom.jobs.predictions import BatchResult
 from netloom.ui.components.page_state import PageState, WidgetKey
+
+if TYPE_CHECKING:
+    from netloom.jobs.predictions import BatchResult
 
 
 @dataclass(frozen=True)
