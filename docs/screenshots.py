@@ -155,7 +155,7 @@ def visit(page: Page, app: App, *, dark: bool) -> None:
     take(page, "explain")
     page.goto(f"{app.url}/playground?project={project}")
     settled(page, 4)
-    row = page.get_by_label("Start from row")
+    row = page.get_by_label("Start from row", exact=True)
     row.fill("1790")
     row.press("Enter")
     settled(page, 3)
