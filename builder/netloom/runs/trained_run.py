@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -47,6 +47,7 @@ WEIGHTS = "weights"
 # The key with the origin of losses and probabilities. In newer evaluations, that is the logits of a network, also if
 # the network ends with softmax or sigmoid.
 READS, LOGITS = "reads", "logits"
+OutputOf = Callable[[Mapping[str, "torch.Tensor"]], "torch.Tensor"]
 _DAMAGED = "The file {} is damaged; delete it, and measure the run again."
 
 
@@ -256,7 +257,11 @@ def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict
     encoded = [trained.data.encode(row, trained.fields) for row in rows]
     if not encoded:
         return []
-    return with_warnings(_answers(trained, encoded), unknown=unknown_categories(read_fields(trained), rows))
+    import torch
+
+    inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
+    answered = answers(trained, inputs, trained.output)
+    return with_warnings(answered, unknown=unknown_categories(read_fields(trained), rows))
 
 
 def read_fields(trained: TrainedRun) -> dict[str, Any]:
@@ -265,13 +270,14 @@ def read_fields(trained: TrainedRun) -> dict[str, Any]:
     return {**preprocess, "fields": [field for field in preprocess["fields"] if field["name"] in trained.fields]}
 
 
-def _answers(trained: TrainedRun, encoded: list[dict[str, torch.Tensor]]) -> list[dict[str, Any]]:
+def answers(trained: TrainedRun, inputs: Mapping[str, torch.Tensor], output_of: OutputOf) -> list[dict[str, Any]]:
+    """Return the predictions for encoded rows (N, …) by field. `output_of` is `trained.output`, or computes the same
+    in another way, such as in batches of other sizes."""
     import torch
 
-    inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
     if isinstance(trained.objective, SequenceToSequence):
-        return [{"prediction": text} for text in trained.objective.write(trained.output, trained.data, inputs)]
-    output = trained.output(inputs)
+        return [{"prediction": text} for text in trained.objective.write(output_of, trained.data, inputs)]
+    output = output_of(inputs)
     if trained.data.schema.target.type.continues_text:
         # Only the prediction after the last token is an answer; those at earlier positions are known already.
         places = last_places(inputs[trained.fields[0]].numpy())

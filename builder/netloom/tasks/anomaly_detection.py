@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from netloom.data.schema import Schema
+from netloom.tasks.answers import AnswerPart, class_part, number_part, threshold_part
 from netloom.tasks.reconstruction import Reconstruction
 
 
@@ -17,3 +19,7 @@ class AnomalyDetection(Reconstruction):
     metrics: ClassVar = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}
     settings = ()  # its threshold is one of squared errors
     tunes_threshold = True
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        error = number_part("error", "The mean squared error of the reconstruction, in scaled units")
+        return class_part(("usual", "unusual")), error, threshold_part()

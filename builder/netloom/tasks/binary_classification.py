@@ -8,6 +8,7 @@ from typing import ClassVar
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import AnswerPart, class_part, probability_part, threshold_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Problem, Task
 
@@ -39,6 +40,10 @@ class BinaryClassification(Task):
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is not None:
             yield from not_two_classes("Binary classification needs two classes", schema)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        names = schema.target.classes
+        return class_part(names), probability_part(names), threshold_part()
 
 
 def not_two_classes(requirement: str, schema: Schema) -> Iterator[Problem]:

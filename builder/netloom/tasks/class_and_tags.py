@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, class_part, probability_part, structure_part
 from netloom.tasks.outputs import CLASS_LOGITS, STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -32,3 +33,8 @@ class ClassAndTags(Task):
             ExpectedOutput((classes,), f"the {classes} classes of the data need", "class"),
             ExpectedOutput((*target.shape, tags), f"the {tags} tags of the data need", "tags"),
         )
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        names = schema.target.classes
+        tags = structure_part("tags", TEXTS, "The tag of each word")
+        return class_part(names), probability_part(names), tags, ENTITIES

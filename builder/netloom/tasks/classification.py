@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import AnswerPart, class_part, probability_part
 from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -30,3 +31,6 @@ class Classification(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((count,), f"the {count} classes of the data need"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        return class_part(schema.target.classes), probability_part(schema.target.classes)

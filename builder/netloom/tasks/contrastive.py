@@ -8,6 +8,7 @@ from typing import ClassVar
 from netloom.data.schema import Schema
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import NUMBERS, AnswerPart, structure_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.siamese import NOT_ATTACKED
 from netloom.tasks.task import Problem, Task
@@ -42,3 +43,6 @@ class Contrastive(Task):
                 "Contrastive learning compares two augmented views of each example, but no augmentation is set; add "
                 "one under Augmentation, such as a random crop.",
             )
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        return (structure_part("prediction", NUMBERS, "The embedding"),)

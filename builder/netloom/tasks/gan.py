@@ -8,6 +8,7 @@ from typing import ClassVar
 from netloom.data.schema import Schema
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import AnswerPart, number_part, structure_part
 from netloom.tasks.outputs import LABEL_LOGITS
 from netloom.tasks.task import Problem, Task
 
@@ -52,3 +53,7 @@ class GAN(Task):
                 f"Add a noise vector of length {SIZE}",
                 options={OPTION: SIZE},
             )
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        real = number_part("real", "The probability of the discriminator that the example is real")
+        return structure_part("prediction", {}, "The generated example"), real

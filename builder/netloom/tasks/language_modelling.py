@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import AnswerPart, structure_part, text_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -29,3 +30,8 @@ class LanguageModelling(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         field = schema.inputs[0]
         return (ExpectedOutput((*field.shape, field.vocabulary or 1), "the target of the data needs"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        shares = {"type": "object", "additionalProperties": {"type": "number"}}
+        likeliest = structure_part("probabilities", shares, "The probabilities of the most likely tokens")
+        return text_part("prediction", "The most likely next token"), likeliest

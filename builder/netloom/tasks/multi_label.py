@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import TEXTS, AnswerPart, probability_part, structure_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -34,3 +35,7 @@ class MultiLabel(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((count,), f"the {count} labels of the data need"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        labels = structure_part("prediction", TEXTS, "The labels that apply")
+        return labels, probability_part(schema.target.classes)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from netloom.data.schema import Schema
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import AnswerPart, number_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Problem, Task
 
@@ -41,3 +42,6 @@ class Ranking(Task):
                 f"Ranking needs two fields, a user and an item, each with a single category; the data has {names}. "
                 "Set both columns to categories with their own field, and ignore the other columns.",
             )
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        return (number_part("prediction", "The score; higher ranks first"),)

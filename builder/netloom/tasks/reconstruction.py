@@ -8,6 +8,7 @@ from typing import ClassVar
 from netloom.data.schema import Schema, TargetKind
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import AnswerPart, number_part, structure_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Problem, Task
 
@@ -58,3 +59,9 @@ class Reconstruction(Task):
                 f"The objective {self.name.replace('_', ' ')} reconstructs numbers, but the field "
                 f"{schema.inputs[0].name} of the data contains tokens; choose images, tables or series.",
             )
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        return (
+            structure_part("prediction", {}, "The reconstructed input"),
+            number_part("error", "The mean squared error of the reconstruction, in scaled units"),
+        )

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import NUMBERS, AnswerPart, number_part, numbers_part, structure_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -27,3 +28,17 @@ class Regression(Task):
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return (ExpectedOutput(schema.target.shape or (1,), "the target of the data needs"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        description = "The prediction in the units of the data"
+        forecast, count = schema.target.forecast, len(schema.target.number_names)
+        if forecast is not None and forecast.horizon == 1:
+            return (numbers_part("prediction", forecast.series, description),)
+        if forecast is not None:
+            series = {"type": "object", "additionalProperties": NUMBERS}
+            return (structure_part("prediction", series, f"{description}: the next values of each series"),)
+        return (
+            number_part("prediction", description)
+            if count == 1
+            else structure_part("prediction", NUMBERS, description),
+        )

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import AnswerPart, class_part, numbers_part, probability_part
 from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -30,6 +31,11 @@ class Agent(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((count,), f"the {count} actions of the environment need", "action"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        names = schema.target.classes
+        values = numbers_part("values", names, "The expected return of each action")
+        return class_part(names, description="The action"), values if self.action_values else probability_part(names)
 
 
 class DQN(Agent):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import TEXTS, AnswerPart, numbers_part, structure_part
 from netloom.tasks.outputs import PIXEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -28,3 +29,12 @@ class Segmentation(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((count, *schema.target.shape), f"the {count} classes of the data need"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        grid = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}
+        names = schema.target.classes
+        return (
+            structure_part("prediction", grid, "The class of each pixel, a number from 0, as rows of pixels"),
+            structure_part("classes", TEXTS, "The names of the classes by number"),
+            numbers_part("shares", names, "The share of the pixels of each class"),
+        )

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import AnswerPart, text_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -26,3 +27,6 @@ class SequenceToSequence(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         field = schema.inputs[-1]  # the decoder input, which holds the text generated so far
         return (ExpectedOutput((*field.shape, field.vocabulary or 1), "the target of the data needs"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        return (text_part("prediction", "The generated text"),)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import AnswerPart, structure_part
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 from netloom.tasks.registry import tasks
 from netloom.tasks.regression import Regression
@@ -73,6 +74,14 @@ class SeveralOutputs(Task):
             elif head.objective and not tasks()[head.objective].accepts(part):
                 message = f"Binary classification needs two classes, but the target {name} has "
                 yield Problem("outputs", f"{message}{len(part.classes)}; choose classification for it.")
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        names = [part.name for part in schema.target.parts]
+        by_name = {"type": "object", "required": names}
+        return (
+            structure_part("prediction", by_name, "The prediction of each target by its name"),
+            structure_part("outputs", by_name, "The details of each prediction, such as probabilities, by target"),
+        )
 
 
 def heads(part: TargetSpec) -> list[Task]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import AnswerPart, class_part, number_part, threshold_part
 from netloom.tasks.binary_classification import not_two_classes
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Problem, Task
@@ -65,3 +66,7 @@ class Siamese(Task):
 
     def accepts(self, target: TargetSpec) -> bool:
         return len(target.classes) == 2
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        distance = number_part("distance", "The distance of the embeddings")
+        return class_part(schema.target.classes), distance, threshold_part()

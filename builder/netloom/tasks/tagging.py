@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from netloom.data.schema import Schema
 from netloom.document import Training
+from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, structure_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
 
@@ -26,3 +27,6 @@ class Tagging(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((*schema.target.shape, count), f"the {count} classes of the data need"),)
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        return structure_part("prediction", TEXTS, "The tag of each word"), ENTITIES

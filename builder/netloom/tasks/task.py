@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from netloom.data.schema import Schema, TargetKind, TargetSpec
 from netloom.document import Training
 from netloom.document.project import DataChoice
+from netloom.tasks.answers import AnswerPart, structure_part
 from netloom.tasks.metrics import higher_is_better
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 
@@ -137,3 +138,7 @@ class Task:
     def is_proportion(self, metric: str) -> bool:
         """Return whether a metric is a proportion of rows, each of which is correct or not."""
         return metric in self.proportions
+
+    def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
+        """Return the parts of a prediction for one row, for the model server and its clients."""
+        return (structure_part("prediction", {}, "The prediction"),)

@@ -26,7 +26,7 @@ from netloom.data.tables.dialect import (
     with_tabs,
 )
 from netloom.modalities.encoding.cells import EncodeError
-from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
+from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
 from netloom.modalities.encoding.number_column import NumberEncoder
 
@@ -79,7 +79,11 @@ def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
 
 def unknown_categories(preprocess: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return for each row the categories that the training data did not have, by column. They share one encoding."""
-    columns = [column for field in preprocess["fields"] for column in field_encoder(field).columns]
+    return unknown_in([column for field in preprocess["fields"] for column in field_encoder(field).columns], rows)
+
+
+def unknown_in(columns: Sequence[ColumnEncoder], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the same as `unknown_categories` for the encoders of columns."""
     each = [{column.name: column.unknown(row.get(column.name)) for column in columns} for row in rows]
     return [{name: text for name, text in unknown.items() if text} for unknown in each]
 

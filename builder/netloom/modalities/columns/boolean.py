@@ -10,6 +10,7 @@ from netloom.modalities.columns.column_kind import ColumnSource, Fitted, NumberC
 from netloom.modalities.columns.number import Number
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.row_field import RowField
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,9 @@ class Boolean(Number):
 
     def fit(self, column: TrainingColumn) -> Fitted:
         return {**super().fit(column), "boolean": True}
+
+    def row_field(self, column: ColumnEncoder) -> RowField:
+        return RowField(column.name, {"type": ["boolean", "null"]}, "BOOL")
 
     def describes(self, column: ColumnEncoder) -> bool:
         return isinstance(column, NumberEncoder) and column.is_boolean

@@ -12,6 +12,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.labels import Labels
+from netloom.modalities.row_field import RowField
 from netloom.modalities.settings import Settings
 from netloom.modalities.widgets import Field, Widget
 
@@ -190,6 +191,10 @@ class ColumnKind(ABC):
     def fit(self, column: TrainingColumn) -> Fitted:
         """Return the state of the encoder as plain JSON, fitted on the training rows only."""
         raise NotImplementedError
+
+    def row_field(self, column: ColumnEncoder) -> RowField:
+        """Return the key of a raw row that a fitted column reads."""
+        return RowField(column.name, {"type": ["string", "null"]})
 
     def refuse(self, name: str, settings: Mapping[str, Any]) -> None:
         """Check the settings of a column.

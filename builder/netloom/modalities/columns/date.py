@@ -18,6 +18,7 @@ from netloom.modalities.columns.column_kind import (
 )
 from netloom.modalities.columns.number import Number, NumberSettings, fit_number
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.row_field import RowField
 from netloom.modalities.widgets import Field, MultiSelect, TextInput, Widget
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ class Date(Number):
 
     def describes(self, column: ColumnEncoder) -> bool:
         return column.date_column is not None
+
+    def row_field(self, column: ColumnEncoder) -> RowField:
+        schema = {"type": ["string", "null"], "description": "A date or time in ISO format, such as 2024-05-31"}
+        return RowField(column.date_column or column.name, schema)
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
         if name == column.name:

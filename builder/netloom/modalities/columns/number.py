@@ -22,6 +22,7 @@ from netloom.modalities.columns.column_kind import (
 from netloom.modalities.encoding.coercion import GROUPED
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.row_field import RowField
 from netloom.modalities.settings import Settings
 from netloom.modalities.statistics import divisor
 from netloom.modalities.widgets import Field, NumberInput, Widget
@@ -87,6 +88,9 @@ class Number(ColumnKind):
 
     def describes(self, column: ColumnEncoder) -> bool:
         return isinstance(column, NumberEncoder) and not column.is_boolean and column.date_column is None
+
+    def row_field(self, column: ColumnEncoder) -> RowField:
+        return RowField(column.name, {"type": ["number", "null"]}, "FP64")
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
         number = _number(value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
 from netloom.core.registry import discover
 from netloom.modalities.columns.column_kind import ColumnKind
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.row_field import RowField
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,3 +36,9 @@ def inferred_kind(values: pd.Series, *, on_import: bool = False) -> ColumnKind:
 def kind_of(column: ColumnEncoder) -> ColumnKind:
     """Return the kind of a fitted column."""
     return next(kind for kind in column_kinds().values() if kind.describes(column))
+
+
+def row_fields(columns: Iterable[ColumnEncoder]) -> tuple[RowField, ...]:
+    """Return the keys of a raw row that fitted columns read; the parts of a date have one."""
+    fields = {field.name: field for column in columns for field in [kind_of(column).row_field(column)]}
+    return tuple(fields.values())

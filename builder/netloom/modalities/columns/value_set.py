@@ -20,6 +20,7 @@ from netloom.modalities.columns.column_kind import (
 )
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.set_column import SetEncoder, members
+from netloom.modalities.row_field import RowField
 from netloom.modalities.settings import Settings
 from netloom.modalities.widgets import Field, MultiSelect, NumberInput, TextInput, Widget
 
@@ -80,6 +81,12 @@ class ValueSet(ColumnKind):
             Field("separator", "Separator", TextInput(settings.get("separator", "")), "Inferred if empty", unset=""),
             Field("values", "Max values", most, "The most frequent values are used, the others ignored"),
         ]
+
+    def row_field(self, column: ColumnEncoder) -> RowField:
+        separator = column.column["separator"]
+        description = f"Values separated by {separator!r}, or a list of values"
+        texts = {"type": "array", "items": {"type": "string"}}
+        return RowField(column.name, {"anyOf": [{"type": ["string", "null"]}, texts], "description": description})
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
         separator, known = column.column["separator"], column.column["values"]

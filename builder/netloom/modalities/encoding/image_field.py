@@ -8,6 +8,8 @@ from netloom.modalities.encoding.cells import EncodeError, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
 from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder, ScaledState
 
+MAX_SIDE = 8_192  # of an image that is resized; the weights of the pixels of a longer one would not fit into memory
+
 
 class ImageState(ScaledState):
     """Pixels are multiplied by `scale` before they are standardized; if `resized`, images are resized to `shape`."""
@@ -59,6 +61,8 @@ class ImageEncoder(ScaledEncoder[ImageState]):
             elif pixels.ndim == 3 and pixels.shape != (channels, height, width) and pixels.shape[2] == channels:
                 pixels = pixels.transpose(2, 0, 1)
             if self.is_resized:
+                if max(pixels.shape, default=0) > MAX_SIDE:
+                    raise EncodeError(f"An image has at most {MAX_SIDE:,} pixels per side, received {pixels.shape}.")
                 pixels = sized(pixels, channels, height, width)
             if pixels.shape != (channels, height, width):
                 raise EncodeError(f"An image is {height}×{width} with {channels} channels, received {pixels.shape}.")

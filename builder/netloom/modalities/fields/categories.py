@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from netloom.modalities.columns.category import category_reading, frequent
+from netloom.modalities.columns.registry import row_fields
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.table_fields import CategoriesEncoder
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
 from netloom.modalities.labels import Labels
+from netloom.modalities.row_field import RowField
 
 VALUES_LIMIT = 100_000
 
@@ -43,6 +45,9 @@ class CategoriesModality(Modality[TrainingCategories]):
             reading = category_reading(labels, values.rows, settings.get(column, {}))
             columns.append({"name": column, "values": frequent(labels, values.rows, reading, VALUES_LIMIT), **reading})
         return {"name": name, "encoding": CategoriesEncoder.encoding, "columns": columns}
+
+    def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
+        return row_fields(encoder.columns)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "categories that the training rows know, as whole numbers"

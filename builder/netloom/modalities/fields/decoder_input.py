@@ -20,6 +20,7 @@ class DecoderInputModality(TokenModality):
     encoders = (DecoderInputEncoder,)
     editor = Editor.NONE
     has_words = False
+    file_kind = None  # the network generates it
 
     def fit(self, name: str, values: Sequence[str], settings: Mapping[str, Any]) -> Fitted:
         """Return the fitted state, with the characters of the answers of the training rows."""

@@ -12,8 +12,9 @@ from pydantic import Field
 from netloom.core.errors import DataError
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.image_field import ImageEncoder
+from netloom.modalities.encoding.image_field import ImageEncoder, sized
 from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
+from netloom.modalities.row_field import FileKind, RowField, array_schema
 from netloom.modalities.settings import Settings
 from netloom.modalities.statistics import divisor, moments
 
@@ -47,6 +48,7 @@ class ImageModality(Modality[TrainingImages]):
     settings, scale_setting = ImageSettings, "normalise"
     usual_baseline_phrase = "an image in the background color of the training images"
     has_brightness = True
+    file_kind = FileKind.PICTURE
 
     def fit(self, name: str, values: TrainingImages, settings: Mapping[str, Any]) -> Fitted:
         return {
@@ -56,6 +58,20 @@ class ImageModality(Modality[TrainingImages]):
             **_scaling(values.pixels, values.rows, values.top, settings),
             **({"resized": True} if values.is_resized else {}),
         }
+
+    def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
+        channels, height, width = encoder.shape
+        if isinstance(encoder, ImageEncoder) and encoder.is_resized:
+            note, shape = f"Pixels of any size, which is changed to {height}×{width}", (channels, -1, -1)
+        else:
+            note, shape = f"Pixels {channels}×{height}×{width} (channels, rows, columns)", (channels, height, width)
+        return (RowField(encoder.name, array_schema(shape, note), "FP32", shape),)
+
+    def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
+        if not isinstance(encoder, ImageEncoder):
+            raise TypeError(f"The field {encoder.name!r} does not hold images.")
+        image = np.clip(sized(decoded.astype(np.float32), *encoder.shape) / 255, 0, 1)
+        return np.asarray(image / encoder.scale, dtype=np.float32)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "pixels minus their mean, divided by their standard deviation over the training rows"

@@ -14,7 +14,8 @@ from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.series_fields import LogMelEncoder, log_mel, mel_filters
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
-from netloom.modalities.fields.series import SeriesSettings, TrainingWindows, fit_channels, scale_of
+from netloom.modalities.fields.series import SeriesSettings, TrainingWindows, fit_channels, padded_sound, scale_of
+from netloom.modalities.row_field import FileKind
 from netloom.modalities.statistics import MAX_CELLS
 
 SPECTROGRAM = "log-mel"  # the value of the setting `sound`
@@ -75,6 +76,7 @@ class LogMelModality(Modality[TrainingWindows]):
     editor = Editor.SERIES
     phrase = "series"
     settings, scale_setting = SoundSettings, "scale"
+    file_kind = FileKind.SOUND
 
     def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> Fitted:
         spec = spectrogram_spec(name, values.windows.shape, values.rate, settings)
@@ -90,6 +92,9 @@ class LogMelModality(Modality[TrainingWindows]):
             for band in range(spec.bands)
         ]
         return {**state, "mean": [band["mean"][0] for band in bands], "std": [band["std"][0] for band in bands]}
+
+    def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
+        return padded_sound(encoder, decoded)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "the log-mel spectrogram, each band minus its mean, divided by its deviation over the training rows"

@@ -12,6 +12,7 @@ import numpy as np
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.field_spec import FieldSpec, Kind
+from netloom.modalities.row_field import FileKind, RowField, array_schema
 from netloom.modalities.settings import Settings
 
 Fitted = dict[str, Any]
@@ -46,6 +47,7 @@ class Modality(ABC, Generic[TrainingValuesT]):
         has_words: Tokens are parts of a natural text, and some of them can be removed.
         has_brightness: Values are between black and white, and spatial neighbors are similar.
         is_blendable: A mixture of examples is a valid example, so that means of rows are meaningful.
+        file_kind: The kind of file that can hold a value; `raw_value` converts its decoded content.
     """
 
     name: ClassVar[str]
@@ -63,6 +65,7 @@ class Modality(ABC, Generic[TrainingValuesT]):
     has_words: ClassVar[bool] = False
     has_brightness: ClassVar[bool] = False
     is_blendable: ClassVar[bool] = True
+    file_kind: ClassVar[FileKind | None] = None
 
     @abstractmethod
     def fit(self, name: str, values: TrainingValuesT, settings: Mapping[str, Any]) -> Fitted:
@@ -76,6 +79,17 @@ class Modality(ABC, Generic[TrainingValuesT]):
         """Return the field as the network receives it. `names` are those along the last axis, if the data has any."""
         columns = encoder.feature_names or tuple(names)
         return FieldSpec(encoder.name, self.kind, encoder.shape, encoder.vocabulary_size, columns)
+
+    def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
+        """Return the keys of a raw row that a fitted field reads."""
+        shape = encoder.raw_shape
+        description = f"{self.phrase.capitalize()} of the shape {'×'.join(map(str, shape))}"
+        return (RowField(encoder.source_column or encoder.name, array_schema(shape, description), "FP64", shape),)
+
+    def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
+        """Return the value in a raw row for the decoded content of a file of `file_kind`: pixels (S, S, 3) from 0 to
+        255, samples (L,) at the sampling rate of the field, or a text."""
+        return decoded
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]

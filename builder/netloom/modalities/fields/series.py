@@ -13,6 +13,7 @@ from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.series_fields import SeriesEncoder
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.row_field import FileKind
 from netloom.modalities.settings import Settings
 from netloom.modalities.statistics import MAX_CELLS, divisor, moments
 
@@ -47,6 +48,7 @@ class SeriesModality(Modality[TrainingWindows]):
     editor = Editor.SERIES
     phrase = "series"
     settings, scale_setting = SeriesSettings, "scale"
+    file_kind = FileKind.SOUND
 
     def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> Fitted:
         return {
@@ -62,6 +64,9 @@ class SeriesModality(Modality[TrainingWindows]):
         """Return the state of a field that is not scaled, such as an adjacency matrix, whose numbers have no unit."""
         return {"name": name, "encoding": SeriesEncoder.encoding, "shape": list(shape), "mean": 0.0, "std": 1.0}
 
+    def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
+        return padded_sound(encoder, decoded)
+
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "minus their mean, divided by their standard deviation over the training rows"
 
@@ -69,6 +74,14 @@ class SeriesModality(Modality[TrainingWindows]):
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
     ) -> dict[str, Any]:
         return {"scale": scale_of(prepare)}
+
+
+def padded_sound(encoder: FieldEncoder[Any], samples: np.ndarray) -> np.ndarray:
+    """Return a sound (L,) with the length of a field, (samples, 1): cut, or ending in silence."""
+    length = encoder.raw_shape[0]
+    padded = np.zeros((length, 1))
+    padded[: len(samples), 0] = samples[:length]
+    return padded
 
 
 def scale_of(prepare: Preparation | ImageNormalization) -> str:

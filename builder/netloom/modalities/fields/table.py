@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from netloom.modalities.columns.column_kind import TrainingColumn
-from netloom.modalities.columns.registry import column_kind
+from netloom.modalities.columns.registry import column_kind, row_fields
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.table_fields import TableEncoder
 from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
+from netloom.modalities.row_field import RowField
 
 
 class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
@@ -30,6 +31,9 @@ class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
     def state(self, name: str, columns: list[dict[str, Any]]) -> Fitted:
         """Return the state of a field from the states of its columns."""
         return {"name": name, "encoding": TableEncoder.encoding, "columns": columns}
+
+    def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
+        return row_fields(encoder.columns)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "numbers standardised and filled, categories as columns of their own"

@@ -16,6 +16,7 @@ from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import BytePairEncoder, LetterEncoder, TokenEncoder, WordEncoder
 from netloom.modalities.encoding.tokenization import PAD, PIECE, UNKNOWN, words
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.row_field import FileKind, RowField
 
 UNKNOWN_TOKENS = ("", "�")  # padding, and tokens that training did not have
 
@@ -29,6 +30,12 @@ class TokenModality(Modality[Any]):
     usual_baseline_phrase = "a text of padding"
     has_padding = has_words = True
     is_blendable = False
+    file_kind = FileKind.TEXT
+
+    def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
+        words = {"type": "array", "items": {"type": "string"}}
+        schema = {"anyOf": [{"type": "string"}, words], "description": "A text, or a list of its words"}
+        return (RowField(encoder.source_column or encoder.name, schema, is_required=encoder.is_required),)
 
     def usual_baseline(self, rows: np.ndarray) -> np.ndarray:
         return np.full_like(rows[:1], PAD)

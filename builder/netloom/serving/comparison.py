@@ -1,0 +1,135 @@
+"""Compares two versions of a model that answer real requests: a canary by its outcomes, a shadow by its agreement."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Any
+
+_Z = NormalDist().inv_cdf(0.975)  # of 95% intervals
+_MAX_LATENCIES = 10_000
+
+
+@dataclass
+class Traffic:
+    """The requests that a version answered, and the outcomes that clients reported for them."""
+
+    version: str
+    requests: int = 0
+    rows: int = 0
+    errors: int = 0
+    outcomes: int = 0
+    outcome_sum: float = 0.0
+    outcome_squares: float = 0.0
+    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_LATENCIES))
+
+    def add(self, rows: int, seconds: float, *, is_error: bool) -> None:
+        """Count an answered request."""
+        self.requests += 1
+        self.rows += rows
+        self.errors += is_error
+        self.latencies_s.append(seconds)
+
+    def add_outcome(self, value: float) -> None:
+        """Count an outcome, such as 1 for a right and 0 for a wrong prediction."""
+        self.outcomes += 1
+        self.outcome_sum += value
+        self.outcome_squares += value * value
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts, and the median and 99th percentile of the latency in seconds."""
+        ordered = sorted(self.latencies_s)
+        return {
+            "version": self.version,
+            "requests": self.requests,
+            "rows": self.rows,
+            "errors": self.errors,
+            "latency_p50_s": _quantile(ordered, 0.5),
+            "latency_p99_s": _quantile(ordered, 0.99),
+            "outcomes": self.outcomes,
+            "mean_outcome": self.outcome_sum / self.outcomes if self.outcomes else None,
+        }
+
+
+@dataclass
+class Agreement:
+    """How often a shadow gives the same prediction as the current version."""
+
+    version: str
+    rows: int = 0
+    equal: int = 0
+    dropped: int = 0
+    numbers: int = 0
+    difference_sum: float = 0.0
+
+    def add(self, answers: Sequence[Any], others: Sequence[Any]) -> None:
+        """Compare the predictions for the same rows."""
+        for answer, other in zip(answers, others, strict=True):
+            if not isinstance(answer, Mapping) or not isinstance(other, Mapping):
+                continue
+            first, second = answer.get("prediction"), other.get("prediction")
+            self.rows += 1
+            self.equal += first == second
+            if isinstance(first, float) and isinstance(second, float):
+                self.numbers += 1
+                self.difference_sum += abs(first - second)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the share of equal predictions with its 95% interval, and the mean difference of numbers."""
+        low, high = wilson_interval(self.equal, self.rows)
+        return {
+            "version": self.version,
+            "rows": self.rows,
+            "dropped_rows": self.dropped,
+            "agreement": self.equal / self.rows if self.rows else None,
+            "interval": [low, high],
+            "mean_difference": self.difference_sum / self.numbers if self.numbers else None,
+        }
+
+
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """Return the 95% confidence interval of a share. https://doi.org/10.1080/01621459.1927.10502953"""
+    if not count:
+        return 0.0, 1.0
+    share, square = successes / count, _Z * _Z
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = _Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count)) / (1 + square / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
+    """Return second − first for two shares (successes, count) with its 95% interval, by Newcombe's hybrid score.
+
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8%3C873::AID-SIM779%3E3.0.CO;2-I
+    """
+    (ones, total), (other_ones, other_total) = first, second
+    if not total or not other_total:
+        return {"difference": None, "interval": [-1.0, 1.0], "is_significant": False}
+    share, other = ones / total, other_ones / other_total
+    low, high = wilson_interval(ones, total)
+    other_low, other_high = wilson_interval(other_ones, other_total)
+    difference = other - share
+    lower = difference - math.hypot(other - other_low, high - share)
+    upper = difference + math.hypot(other_high - other, share - low)
+    return {"difference": difference, "interval": [lower, upper], "is_significant": lower > 0 or upper < 0}
+
+
+def difference_of_means(first: Traffic, second: Traffic) -> dict[str, Any]:
+    """Return the difference of the mean outcomes, second − first, with its 95% interval from the two variances."""
+    if first.outcomes < 2 or second.outcomes < 2:
+        return {"difference": None, "interval": None, "is_significant": False}
+    means = [side.outcome_sum / side.outcomes for side in (first, second)]
+    errors = [
+        max(0.0, side.outcome_squares - side.outcomes * mean * mean) / (side.outcomes - 1) / side.outcomes
+        for side, mean in zip((first, second), means, strict=True)
+    ]
+    half, difference = _Z * math.sqrt(sum(errors)), means[1] - means[0]
+    interval = [difference - half, difference + half]
+    return {"difference": difference, "interval": interval, "is_significant": interval[0] > 0 or interval[1] < 0}
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None

@@ -1,0 +1,102 @@
+"""The page /docs: what the server answers, with lines to copy. It needs no script."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any
+
+from netloom.serving.route import ServerRoute, routes
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_state import ServerState
+
+_MAX_EXAMPLE = 1_500
+_STYLE = """
+:root { color-scheme: light dark; --line: color-mix(in srgb, CanvasText 20%, Canvas); }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+code, pre { font: 0.88rem/1.45 ui-monospace, monospace; }
+pre { overflow-x: auto; padding: 0.8rem 1rem; border: 1px solid var(--line); border-radius: 8px; }
+table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
+th, td { text-align: left; vertical-align: top; padding: 0.35rem 0.8rem 0.35rem 0; }
+th, td { border-bottom: 1px solid var(--line); }
+"""
+
+
+def curl_line(model: ServedModel, address: str, *, needs_key: bool) -> str:
+    """Return the command that predicts the example of a model. Long examples are cut; /openapi.json has them."""
+    row = json.dumps(model.example, ensure_ascii=False)
+    key = ' -H "Authorization: Bearer $NETLOOM_KEY"' if needs_key else ""
+    if len(row) > _MAX_EXAMPLE:
+        names = ", ".join(f'"{field.name}": …' for field in model.fields)
+        row = "{" + names + "}"
+    quoted = row.replace("'", "'\\''")
+    return f"curl {address}/predict -H 'Content-Type: application/json'{key} -d '{quoted}'"
+
+
+def docs_page(server: ServerState, host: str) -> str:
+    """Return the page as HTML. `host` is the address by which the client reached the server."""
+    address = f"http://{host}" if host else f"http://{server.settings.host}:{server.settings.port}"
+    parts = [f"<h1>{escape(', '.join(server.deployments))}</h1>", "<p>A model server of Netloom. "]
+    parts.append('<a href="/openapi.json">OpenAPI document</a> · <a href="/metrics">Metrics</a></p>')
+    for deployment in server.deployments.values():
+        parts.append(_model(deployment.current.model, address, needs_key=server.settings.needs_key))
+    parts.append("<h2>Routes</h2>" + _table(("Route", "What it does"), [_route(item) for item in routes().values()]))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(server.default.name)}: model server</title><style>{_STYLE}</style></head>"
+        f"<body><main>{''.join(parts)}</main></body></html>"
+    )
+
+
+def _model(model: ServedModel, address: str, *, needs_key: bool) -> str:
+    fields = [
+        (f"<code>{escape(field.name)}</code>", _type(field.schema), _shape(field.shape), field.datatype)
+        for field in model.fields
+    ]
+    parts = [
+        (f"<code>{escape(part.name)}</code>", escape(str(part.schema.get("description", ""))), part.datatype)
+        for part in model.parts
+    ]
+    exact = (
+        "Each row is computed by itself, so answers equal those of the app bit for bit."
+        if model.is_exact
+        else "A single row gives the bits of the app. In a batch, outputs differ by at most "
+        f"{model.difference:.1e} of the largest output, as measured at the start."
+    )
+    return (
+        f"<h2>{escape(model.name)}</h2><p>Version <code>{escape(model.version)}</code>. {exact}</p>"
+        f"<h3>Predict</h3><pre>{escape(curl_line(model, address, needs_key=needs_key))}</pre>"
+        f"<pre>{escape(_python(address, needs_key=needs_key))}</pre>"
+        f"<h3>Fields of a row</h3>{_table(('Field', 'Type', 'Shape', 'Tensor'), fields)}"
+        f"<h3>Keys of an answer</h3>{_table(('Key', 'Meaning', 'Tensor'), parts)}"
+    )
+
+
+def _python(address: str, *, needs_key: bool) -> str:
+    key = ', headers={"Authorization": f"Bearer {key}"}' if needs_key else ""
+    return f'import requests\n\nprint(requests.post("{address}/predict", json=row{key}).json())'
+
+
+def _type(schema: Any) -> str:
+    kinds = schema.get("type", schema.get("anyOf", ""))
+    names = kinds if isinstance(kinds, list) else [kinds]
+    text = " or ".join(str(name.get("type")) if isinstance(name, dict) else str(name) for name in names)
+    note = schema.get("description", "")
+    return escape(f"{text}. {note}" if note else text)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " × ".join("any" if size < 0 else str(size) for size in shape)
+
+
+def _route(route: ServerRoute) -> tuple[str, str]:
+    paths = "<br>".join(f"<code>{route.method} {escape(path)}</code>" for path in route.paths)
+    return paths, escape(route.summary) + "."
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a table; the cells are HTML."""
+    top = "".join(f"<th>{name}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

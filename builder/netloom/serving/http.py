@@ -1,0 +1,105 @@
+"""A request as routes see it, and their replies. The body has arrived completely, and is within its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic_core import from_json, to_json
+
+from netloom.serving.errors import RequestError
+
+JSON = "application/json"
+
+
+@dataclass
+class Call:
+    """A request. The last attributes are set by the route, for the log and the metrics.
+
+    Attributes:
+        headers: by name in lower case.
+        params: the parts of the path, such as the name of a model.
+        key: the name of the API key, or "".
+        version: the name and version of the model that answered.
+        rows: the number of rows.
+        is_cached: whether the answer came from the cache.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: bytes
+    client: str
+    request_id: str
+    key: str = ""
+    body: bytes = b""
+    params: Mapping[str, str] = field(default_factory=dict)
+    route: str = ""
+    version: str = ""
+    rows: int = 0
+    is_cached: bool = False
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter of the query, or ""."""
+        if not self.query:
+            return ""
+        return dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)).get(name, "")
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            RequestError: it is not JSON.
+        """
+        return read_json(self.body)
+
+    def json_object(self) -> dict[str, Any]:
+        """Return the body as a JSON object.
+
+        Raises:
+            RequestError: it is not one.
+        """
+        value = self.json()
+        if not isinstance(value, dict):
+            raise RequestError(f"The body must be a JSON object, received {kind_of(value)}.")
+        return value
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def json_reply(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """Return a value as JSON; NaN and infinity, which JSON lacks, become null."""
+    return Reply(to_json(value, inf_nan_mode="null"), status, headers=headers)
+
+
+def read_json(body: bytes) -> Any:
+    """Return JSON text as a value.
+
+    Raises:
+        RequestError: it is not JSON.
+    """
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise RequestError(f"The body is not valid JSON: {str(error)[:150]}.") from None
+
+
+def kind_of(value: Any) -> str:
+    """Return the JSON type of a value, for messages."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")

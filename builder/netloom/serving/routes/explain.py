@@ -1,0 +1,110 @@
+"""Explanations of predictions, computed by processes with a low priority, so that predictions do not wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from netloom.core.errors import DataError, UsageError
+from netloom.explain import ExplainError, Explanation, methods
+from netloom.jobs.explanations import Attribution
+from netloom.jobs.job import Job, JobError
+from netloom.jobs.loaded_runs import RunWeights
+from netloom.jobs.worker_pool import pool
+from netloom.serving.errors import RequestError
+from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.route import ServerRoute
+from netloom.serving.row_parser import json_rows
+from netloom.serving.schemas import json_content, operation, row_schema
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_state import ServerState
+from netloom.training.weight_files import CheckpointError
+
+MAX_WAITING = 8
+_waiting = 0
+
+
+class Explain(ServerRoute):
+    """Takes `{"row": {...}}` with an optional method, target and options, and answers like `netloom explain --json`."""
+
+    name = "explain"
+    paths = ("/explain", "/models/{name}/explain")
+    summary = "Explain the prediction for a row, with evidence"
+    order = 15
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        _, served = server.choose(call)
+        model, request = served.model, _request(call.json_object(), served.model)
+        explanation = await _compute(server, model, request)
+        if explanation.weights != model.weights:
+            raise RequestError(
+                f"The weights of the run {model.run_id[:8]} have changed since they were loaded; reload the model.",
+                409,
+            )
+        return json_reply(explanation.as_json())
+
+    def operation(self, server: ServerState) -> dict[str, Any]:
+        model = server.default.current.model
+        names = [method.name for method in methods(model.trained) if method.available]
+        properties = {
+            "row": row_schema(model),
+            "method": {"type": "string", "enum": names},
+            "target": {"type": ["string", "integer"], "description": "The class or output; default: the prediction"},
+            "options": {"type": "object", "description": "Options of the method"},
+        }
+        body = {"type": "object", "properties": properties, "required": ["row"]}
+        return operation(json_content(body, {"row": model.example}), json_content({"type": "object"}))
+
+
+def _request(body: dict[str, Any], model: ServedModel) -> Attribution:
+    row, method, target, options = (body.get(name) for name in ("row", "method", "target", "options"))
+    if not isinstance(row, dict):
+        raise RequestError('The body needs the key row with an object, such as {"row": {…}}.')
+    if method is not None and not isinstance(method, str):
+        raise RequestError("The key method is the name of a method; /openapi.json lists them.")
+    if target is not None and not isinstance(target, (str, int)):
+        raise RequestError("The key target is the name of a class, or the number of an output.")
+    if options is not None and not isinstance(options, dict):
+        raise RequestError("The key options is an object.")
+    if not model.run_id:
+        raise RequestError("This model does not come from a saved run, and cannot be explained.", 409)
+    available = [item.name for item in methods(model.trained) if item.available]
+    if not available:
+        raise RequestError("No method can explain this network.", 409)
+    if method is not None and method not in available:
+        raise RequestError(f"The method {method[:60]!r} does not fit; choose one of {', '.join(available)}.")
+    checkpoint = model.trained.project.training.keep
+    # The hash of the weights is part of the question, so that a worker does not answer with older ones
+    weights = RunWeights(model.run_id, checkpoint, float(int(model.weights[:12], 16)))
+    return Attribution(weights, method or available[0], json_rows(row)[0], target, options or {})
+
+
+async def _compute(server: ServerState, model: ServedModel, request: Attribution) -> Explanation:
+    global _waiting
+    if _waiting >= MAX_WAITING:
+        raise RequestError(f"{_waiting} explanations wait already; try again later.", 429, 5.0)
+    _waiting += 1
+    limit_s = server.settings.limits.explain_s
+    try:
+        job: Job[Explanation] = pool().submit(request, server.home)
+        with job.watched():  # if the client leaves, the job is cancelled
+            if not await _ended(job, limit_s):
+                raise RequestError(
+                    f"The explanation takes longer than {limit_s:g} s; choose a faster method.", 503, 60.0
+                )
+            return job.result()
+    except (ExplainError, DataError, UsageError, CheckpointError, FileNotFoundError) as error:
+        raise RequestError(str(error)) from None
+    except (TypeError, ValueError, KeyError, OverflowError, JobError) as error:
+        raise RequestError(f"The row or an option does not fit the model: {str(error)[:200]}.") from None
+    finally:
+        _waiting -= 1
+
+
+async def _ended(job: Job[Explanation], seconds: float) -> bool:
+    """Wait for a job without occupying a thread."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not job.ended and loop.time() < end:
+        await asyncio.sleep(0.02)
+    return job.ended

@@ -1,0 +1,164 @@
+"""The versions of models: list, reload, roll back, canary, shadow, and their comparison."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from netloom.core.errors import DataError, UsageError
+from netloom.serving.deployment import Deployment
+from netloom.serving.errors import RequestError
+from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.route import ServerRoute
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_state import ServerState
+from netloom.training.weight_files import CheckpointError
+
+
+class Models(ServerRoute):
+    name, paths, method = "models", ("/models",), "GET"
+    summary, order = "List the models with their versions", 60
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        return json_reply([describe(deployment) for deployment in server.deployments.values()])
+
+
+class Comparison(ServerRoute):
+    """The counts of the current version, the canary and the shadow, with confidence intervals."""
+
+    name, paths, method = "comparison", ("/comparison", "/models/{name}/comparison"), "GET"
+    summary, order = "Compare the current version with the canary and the shadow", 61
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        return json_reply(server.deployment(call).comparison())
+
+
+class Reload(ServerRoute):
+    """Takes `{"run": RUN}`; without it, the current run is loaded again, with its newest weights."""
+
+    name, paths = "reload", ("/reload", "/models/{name}/reload")
+    summary, order = "Load another run, or newer weights, and let it answer", 62
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        deployment = server.deployment(call)
+        deployment.replace(await _load(server, deployment, _run(call, deployment.current.model.run_id)))
+        return json_reply(describe(deployment))
+
+
+class Rollback(ServerRoute):
+    name, paths = "rollback", ("/rollback", "/models/{name}/rollback")
+    summary, order = "Return to the version before the last reload", 63
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        deployment = server.deployment(call)
+        deployment.rollback()
+        return json_reply(describe(deployment))
+
+
+class Canary(ServerRoute):
+    """Takes `{"run": RUN, "percent": 10}`, or `{"run": null}` to end it."""
+
+    name, paths = "canary", ("/canary", "/models/{name}/canary")
+    summary, order = "Let another run answer a share of the requests", 64
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        deployment, run = server.deployment(call), _run(call, "")
+        percent = call.json_object().get("percent", 10) if run else 0
+        if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:
+            raise RequestError("The key percent is a number from 0 to 100.")
+        deployment.set_canary(await _load(server, deployment, run) if run else None, percent / 100)
+        return json_reply(describe(deployment))
+
+
+class Shadow(ServerRoute):
+    """Takes `{"run": RUN}`, or `{"run": null}` to end it."""
+
+    name, paths = "shadow", ("/shadow", "/models/{name}/shadow")
+    summary, order = "Let another run compute the requests, too, without answering them", 65
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        deployment, run = server.deployment(call), _run(call, "")
+        deployment.set_shadow(await _load(server, deployment, run) if run else None)
+        return json_reply(describe(deployment))
+
+
+class Outcome(ServerRoute):
+    """Takes `{"request_id": ID, "value": 1}`: whether a prediction was right, or how much it earned."""
+
+    name, paths = "outcome", ("/outcome", "/models/{name}/outcome")
+    summary, order = "Report how good an earlier answer was, for the comparison with the canary", 66
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        body = call.json_object()
+        request_id, value = body.get("request_id"), body.get("value")
+        if not isinstance(request_id, str):
+            raise RequestError("The key request_id is the header X-Request-Id of an earlier answer.")
+        if not isinstance(value, (bool, int, float)) or not math.isfinite(value) or abs(value) > 1e12:
+            raise RequestError("The key value is a number, such as 1 for a right and 0 for a wrong prediction.")
+        return json_reply({"version": server.deployment(call).report_outcome(request_id, float(value))})
+
+
+def describe(deployment: Deployment) -> dict[str, Any]:
+    """Return a model with its versions as plain JSON."""
+
+    def version(served: Any) -> dict[str, Any] | None:
+        if served is None:
+            return None
+        model: ServedModel = served.model
+        return {
+            "version": model.version,
+            "run": model.run_id,
+            "task": model.trained.project.training.objective,
+            "is_exact": model.is_exact,
+            "batch_difference": model.difference,
+        }
+
+    return {
+        "name": deployment.name,
+        "current": version(deployment.current),
+        "previous": version(deployment.previous),
+        "canary": version(deployment.canary),
+        "canary_percent": 100 * deployment.canary_share,
+        "shadow": version(deployment.shadow),
+    }
+
+
+def _run(call: Call, default: str) -> str:
+    """Return the key run of the body, "" for null; `default` without a body."""
+    body = call.json_object() if call.body else {}
+    run = body.get("run", default)
+    if run is not None and not isinstance(run, str):
+        raise RequestError("The key run is the id of a run, or its beginning.")
+    return run or ""
+
+
+async def _load(server: ServerState, deployment: Deployment, run: str) -> ServedModel:
+    """Load a run that can take the place of the current one.
+
+    Raises:
+        RequestError: it does not exist, or reads other fields.
+    """
+    try:
+        model = await server.load(deployment.name, run)
+    except (UsageError, DataError, CheckpointError, FileNotFoundError) as error:
+        raise RequestError(f"The run {run[:60]!r} cannot be loaded: {error}") from None
+    check_replaceable(deployment.current.model, model)
+    return model
+
+
+def check_replaceable(current: ServedModel, other: ServedModel) -> None:
+    """Check that the clients of one model can use another one.
+
+    Raises:
+        RequestError: its fields or answers have other names or shapes.
+    """
+    for kind, ours, theirs in (
+        ("reads", [(field.name, field.shape) for field in current.fields], [(f.name, f.shape) for f in other.fields]),
+        ("answers", [part.name for part in current.parts], [part.name for part in other.parts]),
+    ):
+        if ours != theirs:
+            raise RequestError(
+                f"The run {other.run_id[:8]} {kind} {str(theirs)[:200]}, but clients of {current.name!r} expect "
+                f"{str(ours)[:200]}; serve it under another name.",
+                409,
+            )

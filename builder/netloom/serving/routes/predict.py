@@ -1,0 +1,39 @@
+"""Predictions for raw rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.route import ServerRoute
+from netloom.serving.row_parser import rows_of
+from netloom.serving.schemas import answer_schema, json_content, operation, row_schema
+from netloom.serving.server_state import ServerState
+
+
+class Predict(ServerRoute):
+    """Takes a row or a list of rows as JSON, CSV, an image, a sound or a text; answers like `netloom predict`."""
+
+    name = "predict"
+    paths = ("/predict", "/models/{name}/predict")
+    summary = "Predict raw rows: JSON, CSV, an image, a sound or a text"
+    order = 10
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        deployment, served = server.choose(call)
+        key = server.cache.key(served.model.version, self.name, call.content_type, call.body)
+        cached = server.cache.get(key)
+        if cached is not None:
+            call.is_cached = True
+            return Reply(cached)
+        rows, is_single = await rows_of(call, served.model)
+        answers = await server.predict(call, deployment, served, rows)
+        reply = json_reply(answers[0] if is_single else answers)
+        server.cache.put(key, reply.body)
+        return reply
+
+    def operation(self, server: ServerState) -> dict[str, Any]:
+        model = server.default.current.model
+        row, answer = row_schema(model), answer_schema(model)
+        body = json_content({"anyOf": [row, {"type": "array", "items": row}]}, model.example)
+        return operation(body, json_content({"anyOf": [answer, {"type": "array", "items": answer}]}))

@@ -1,0 +1,104 @@
+"""Raw rows from the body of a request, read as the app reads files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from netloom.core.errors import DataError
+from netloom.data.tables.dialect import FileError
+from netloom.data.tables.row_file import flatten, read_rows
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.fields.registry import modality_of
+from netloom.modalities.row_field import FileKind
+from netloom.sandbox import read_picture, read_sound
+from netloom.serving.errors import RequestError
+from netloom.serving.http import JSON, Call, kind_of
+from netloom.serving.served_model import Row, ServedModel
+
+# What curl -d and others send without a header
+_JSON_TYPES = (JSON, "", "application/x-www-form-urlencoded")
+_LINES = {
+    "text/csv": "csv",
+    "text/tab-separated-values": "tsv",
+    "application/x-ndjson": "jsonl",
+    "application/jsonl": "jsonl",
+}
+_FILES = {"image": FileKind.PICTURE, "audio": FileKind.SOUND, "text": FileKind.TEXT}
+_SMALLEST_SIDE = 256  # pictures are decoded at least in this size, and then resized like the training images
+_decoders = asyncio.Semaphore(2)  # each decodes in a process of its own
+
+
+async def rows_of(call: Call, model: ServedModel) -> tuple[list[Row], bool]:
+    """Return the rows of a request, and whether its body is one row and not a list.
+
+    Raises:
+        RequestError: the body cannot be read, or is of a kind that the model does not take.
+    """
+    content_type = call.content_type
+    if content_type in _JSON_TYPES:
+        value = call.json()
+        return json_rows(value), isinstance(value, dict)
+    if content_type in _LINES:
+        return await _table_rows(call, model, f"body.{_LINES[content_type]}")
+    kind = _FILES.get(content_type.partition("/")[0])
+    if kind is None:
+        known = ", ".join((JSON, *_LINES, "image/*, audio/*, text/plain"))
+        raise RequestError(f"The content type {content_type[:60]!r} is not supported; send one of {known}.", 415)
+    return [await _file_row(call, model, kind)], True
+
+
+def json_rows(value: Any) -> list[Row]:
+    """Return a JSON object, or a list of them, as raw rows.
+
+    Raises:
+        RequestError: it is something else.
+    """
+    rows = value if isinstance(value, list) else [value]
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise RequestError(f"A row is an object with a value for each field; row {number} is {kind_of(row)}.")
+    return [{**row, **flatten(row)} if any(isinstance(value, dict) for value in row.values()) else row for row in rows]
+
+
+async def _table_rows(call: Call, model: ServedModel, name: str) -> tuple[list[Row], bool]:
+    try:
+        file = await asyncio.to_thread(read_rows, call.body, name, model.preprocess)
+    except (FileError, EncodeError) as error:
+        raise RequestError(str(error)) from None
+    return file.rows, file.is_single
+
+
+async def _file_row(call: Call, model: ServedModel, kind: FileKind) -> Row:
+    """Return the row whose only field is the file in the body."""
+    fields = [encoder for encoder in model.encoders if modality_of(encoder).file_kind is kind]
+    others = [field.name for field in model.fields if field.is_required]
+    if len(fields) != 1 or len(others) != 1 or (kind is FileKind.SOUND and not fields[0].sample_rate):
+        names = ", ".join(map(repr, others[:20]))
+        raise RequestError(
+            f"The model {model.name!r} does not read a file of the type {call.content_type[:40]!r}; send JSON with the "
+            f"fields {names}.",
+            415,
+        )
+    if not call.body:
+        raise RequestError("The body is empty; send the file as the body.")
+    encoder = fields[0]
+    try:
+        async with _decoders:
+            decoded = await asyncio.to_thread(_decode, call.body, kind, encoder)
+    except DataError as error:
+        raise RequestError(str(error)) from None
+    return {encoder.source_column or encoder.name: modality_of(encoder).raw_value(encoder, decoded)}
+
+
+def _decode(body: bytes, kind: FileKind, encoder: FieldEncoder[Any]) -> Any:
+    """Return the pixels, samples or text of a file; pictures and sounds are decoded in a confined process."""
+    if kind is FileKind.PICTURE:
+        return read_picture(body, "body", max(_SMALLEST_SIDE, *encoder.shape[1:]))
+    if kind is FileKind.SOUND:
+        return read_sound(body, "body", encoder.sample_rate, encoder.raw_shape[0])
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise DataError("The text in the body is not UTF-8.") from None

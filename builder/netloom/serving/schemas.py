@@ -1,0 +1,52 @@
+"""JSON schemas of the rows that a model reads and of its answers, from the declarations of modalities and tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netloom.serving.served_model import ServedModel
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "request_id": {"type": "string"}},
+    "required": ["error"],
+}
+
+
+def row_schema(model: ServedModel) -> dict[str, Any]:
+    """Return the schema of a raw row, with a row of the test split as an example."""
+    return {
+        "type": "object",
+        "properties": {field.name: dict(field.schema) for field in model.fields},
+        "required": [field.name for field in model.fields if field.is_required],
+        "examples": [model.example],
+    }
+
+
+def answer_schema(model: ServedModel) -> dict[str, Any]:
+    """Return the schema of a prediction."""
+    unknown = {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "Categories that the training rows did not have, by column",
+    }
+    return {
+        "type": "object",
+        "properties": {**{part.name: dict(part.schema) for part in model.parts}, "unknown": unknown},
+        "required": [part.name for part in model.parts],
+    }
+
+
+def json_content(schema: Any, example: Any = None) -> dict[str, Any]:
+    """Return the content of a JSON body."""
+    return {"application/json": {"schema": schema, **({} if example is None else {"example": example})}}
+
+
+def operation(body: dict[str, Any] | None, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation with the content of its request body, and that of its answer."""
+    refused = {
+        "description": "The request cannot be answered; a sentence says why",
+        "content": json_content(ERROR_SCHEMA),
+    }
+    request = {"requestBody": {"required": True, "content": body}} if body else {}
+    return {**request, "responses": {"200": {"description": "The answer", "content": answer}, "4XX": refused}}

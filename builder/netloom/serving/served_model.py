@@ -1,0 +1,204 @@
+"""One version of a model: a run with its weights, ready to answer raw rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.core.errors import DataError
+from netloom.data.tables.row_file import unknown_in, with_warnings
+from netloom.explain.core.cache import weights_hash
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.fields.registry import modality_of
+from netloom.modalities.row_field import RowField
+from netloom.runs.trained_run import TrainedRun, answers
+from netloom.serving.errors import RequestError
+from netloom.tasks import task
+from netloom.tasks.answers import AnswerPart
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.modalities.encoding.field_encoder import FieldEncoder
+
+Row = dict[str, Any]
+Answer = dict[str, Any]
+Outcome = Answer | RequestError
+# A batch gives the answers of single rows up to rounding: float32 has 7 digits. A network above this bound, such as
+# one whose outputs depend on the other rows of the batch, is computed row by row.
+MAX_DIFFERENCE = 1e-5
+_WARM_UP_S = 3.0
+_UNENCODABLE = (DataError, EncodeError, ValueError, TypeError, OverflowError, KeyError, AttributeError, IndexError)
+
+
+class ServedModel:
+    """A run that answers raw rows; equal to `runs.predict` for each row.
+
+    `predict` computes rows of several requests at once and must not be called by two threads at the same time.
+
+    Attributes:
+        version: the run and its weights, which the version of the Open Inference Protocol names.
+        fields: the keys of a raw row.
+        parts: the keys of an answer.
+        difference: the largest measured difference between the outputs of a batch and those of its rows computed one by
+            one, relative to the largest output. 0 if the rows are computed one by one.
+        batch_s: the measured time of the largest batch in seconds.
+    """
+
+    def __init__(self, name: str, trained: TrainedRun, *, max_rows: int = 64, is_exact: bool = False) -> None:
+        self.name, self.trained, self.max_rows = name, trained, max_rows
+        self.run_id = trained.run.id if trained.run is not None else ""
+        self.weights = weights_hash(trained.model)
+        self.version = f"{self.run_id[:8] or 'local'}-{self.weights[:8]}"
+        self.encoders: list[FieldEncoder[Any]] = [
+            encoder for encoder in trained.data.fields if encoder.name in trained.fields
+        ]
+        fields = [field for encoder in self.encoders for field in modality_of(encoder).row_fields(encoder)]
+        self.fields: tuple[RowField, ...] = tuple({field.name: field for field in fields}.values())
+        self.parts: tuple[AnswerPart, ...] = task(trained.project.training.objective).answer_parts(trained.data.schema)
+        self._columns = [column for encoder in self.encoders for column in encoder.columns]
+        self.is_exact, self.difference, self.batch_s = True, 0.0, 0.0
+        self._warm_up(is_exact)
+
+    @property
+    def title(self) -> str:
+        """The name of the model with its version, for messages and headers."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def preprocess(self) -> dict[str, Any]:
+        """The fitted state of the fields that the network reads."""
+        return {**self.trained.data.preprocess, "fields": [encoder.field for encoder in self.encoders]}
+
+    @cached_property
+    def example(self) -> Row:
+        """A raw row of the test split, as plain JSON values."""
+        split = self.trained.data.split
+        rows = next(numbers for numbers in (split["test"], split["validation"], split["train"]) if len(numbers))
+        raw = self.trained.data.row(int(rows[0]))
+        return {field.name: _plain(raw[field.name]) for field in self.fields if field.name in raw}
+
+    def predict(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Return for each row its answer, or why it cannot be encoded."""
+        try:
+            inputs = self.encode(rows)
+        except _UNENCODABLE:
+            return self._predict_valid(rows)
+        return list(self._answers(rows, inputs))
+
+    def encode(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """Return raw rows as tensors (N, …) by field.
+
+        Raises:
+            EncodeError, TypeError, …: a row has an invalid value.
+        """
+        import torch
+
+        plain_rows = list(rows)
+        return {encoder.name: torch.from_numpy(encoder.encode(plain_rows)) for encoder in self.encoders}
+
+    def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the outputs of the network (N, …) for encoded rows."""
+        import torch
+
+        rows = len(next(iter(inputs.values())))
+        if rows == 1:
+            return self.trained.output(inputs)
+        if self.is_exact:
+            each = [{name: values[row : row + 1] for name, values in inputs.items()} for row in range(rows)]
+            return torch.cat([self.trained.output(row) for row in each])
+        return torch.cat(
+            [
+                self._padded_output({name: values[start : start + self.max_rows] for name, values in inputs.items()})
+                for start in range(0, rows, self.max_rows)
+            ]
+        )
+
+    def _padded_output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the outputs of a batch that is padded to a power of two: oneDNN prepares each new shape, which takes
+        as long as hundreds of rows."""
+        import torch
+
+        rows = len(next(iter(inputs.values())))
+        missing = _padded_size(rows, self.max_rows) - rows
+        if not missing:
+            return self.trained.output(inputs)
+        padded = {
+            name: torch.cat([values, values[-1:].expand(missing, *values.shape[1:])]) for name, values in inputs.items()
+        }
+        return self.trained.output(padded)[:rows]
+
+    def _answers(self, rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]) -> list[Answer]:
+        answered = answers(self.trained, inputs, self.output)
+        return with_warnings(answered, unknown=unknown_in(self._columns, rows)) if self._columns else answered
+
+    def _predict_valid(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Return the answers to the rows that can be encoded, and the errors of the others."""
+        errors: dict[int, RequestError] = {}
+        for place, row in enumerate(rows):
+            try:
+                self.encode([row])
+            except _UNENCODABLE as error:
+                errors[place] = self._row_error(error)
+        valid = [row for place, row in enumerate(rows) if place not in errors]
+        answered = iter(self._answers(valid, self.encode(valid)) if valid else [])
+        return [errors[place] if place in errors else next(answered) for place in range(len(rows))]
+
+    def _row_error(self, error: Exception) -> RequestError:
+        if isinstance(error, (DataError, EncodeError)):
+            return RequestError(str(error))
+        expected = ", ".join(field.name for field in self.fields)
+        return RequestError(
+            f"The row does not fit the model {self.name!r}: a value of {expected[:200]} has an unexpected type or "
+            "shape; /openapi.json describes them."
+        )
+
+    def _warm_up(self, is_exact: bool) -> None:
+        """Compute a row and batches once, and measure how far batches differ from single rows."""
+        import torch
+
+        split = self.trained.data.split
+        numbers = next(part for part in (split["test"], split["validation"], split["train"]) if len(part))
+        places = numbers[torch.arange(self.max_rows) % len(numbers)]
+        inputs = {name: self.trained.data.inputs[name][places] for name in self.trained.fields}
+        answers(self.trained, {name: values[:1] for name, values in inputs.items()}, self.output)  # and calibrate
+        if is_exact or self.max_rows == 1:
+            return
+        start = time.perf_counter()
+        for size in _sizes(self.max_rows):
+            part = {name: values[:size] for name, values in inputs.items()}
+            single = self.output(part)  # row by row, because `is_exact` is still true
+            begin = time.perf_counter()
+            batch = self.trained.output(part)
+            self.batch_s = time.perf_counter() - begin
+            scale = max(float(single.abs().max()), 1e-30)
+            self.difference = max(self.difference, float((batch - single).abs().max()) / scale)
+            if time.perf_counter() - start > _WARM_UP_S:
+                break
+        self.is_exact = not self.difference <= MAX_DIFFERENCE  # also if it is NaN
+        if self.is_exact:
+            self.difference = 0.0
+
+
+def _padded_size(rows: int, most: int) -> int:
+    """Return the next power of two, or the largest batch."""
+    return min(most, 1 << (rows - 1).bit_length())
+
+
+def _sizes(most: int) -> list[int]:
+    """Return the sizes of padded batches."""
+    return sorted({_padded_size(rows, most) for rows in range(2, most + 1)})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and value != value:
+        return None
+    return value

@@ -1,0 +1,109 @@
+"""Runs the server: binds, serves, and stops after the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from netloom.core.errors import UsageError
+from netloom.serving.access_log import AccessLog
+from netloom.serving.errors import RequestError
+from netloom.serving.gateway import Gateway
+from netloom.serving.keys import KeyRing
+from netloom.serving.routes.models import check_replaceable
+from netloom.serving.server_state import ServerState
+
+_MAX_CONNECTIONS = 1_000
+
+
+def bind(host: str, port: int, *, needs_key: bool, keys: KeyRing) -> socket.socket:
+    """Return a socket that listens; port 0 is any free one.
+
+    Raises:
+        UsageError: the port is taken, or others could reach the server, and there is no key.
+    """
+    if needs_key and not any(key.is_valid for key in keys.entries()):
+        raise UsageError(
+            f"Others can reach a server at {host}, so that it needs an API key; create one with netloom serve keys add "
+            "NAME, or bind to 127.0.0.1."
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"The server cannot listen at {host}:{port}: {error.strerror}; choose another --port."
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def run(server: ServerState, listener: socket.socket, access_log: AccessLog, on_start: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT, then finish those that have begun. SIGHUP reloads the weights of all
+    models. `on_start` is called when the server is ready."""
+    config = uvicorn.Config(
+        Gateway(server, access_log),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        ws="none",
+        limit_concurrency=_MAX_CONNECTIONS,
+        backlog=2048,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=int(server.settings.drain_s),
+    )
+    asyncio.run(_serve(_Server(config, server, on_start), server, listener))
+
+
+class _Server(uvicorn.Server):
+    """Tells health checks that it stops."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._state, self._on_start = state, on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._state.is_ready = True
+        self._on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._state.is_ready = False
+        super().handle_exit(sig, frame)
+
+
+async def _serve(uvicorn_server: _Server, server: ServerState, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[Any]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(_reload_all(server))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    with suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
+        loop.add_signal_handler(signal.SIGHUP, reload)
+    await uvicorn_server.serve([listener])
+    for deployment in server.deployments.values():
+        await deployment.finish()
+
+
+async def _reload_all(server: ServerState) -> None:
+    """Load the newest weights of each model; one that cannot be loaded stays as it is."""
+    for deployment in server.deployments.values():
+        with suppress(ValueError, OSError, RequestError):
+            model = await server.load(deployment.name, deployment.current.model.run_id)
+            check_replaceable(deployment.current.model, model)
+            deployment.replace(model)

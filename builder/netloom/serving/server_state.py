@@ -1,0 +1,118 @@
+"""What all routes of a server share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from netloom.runs.run_lookup import find_run
+from netloom.runs.trained_run import load_run
+from netloom.serving.answer_cache import AnswerCache
+from netloom.serving.deployment import Deployment, Served
+from netloom.serving.errors import RequestError
+from netloom.serving.http import Call
+from netloom.serving.metrics import Metrics
+from netloom.serving.served_model import Answer, Row, ServedModel
+from netloom.serving.server_settings import ServerSettings
+from netloom.store import open_store
+
+
+@dataclass
+class ServerState:
+    """The models of a server with its cache and measurements.
+
+    Attributes:
+        deployments: the models by name; the first one answers where a path names none.
+        home: the data folder.
+        is_ready: whether new requests should come; false while the server stops.
+    """
+
+    settings: ServerSettings
+    home: Path
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
+    is_ready: bool = False
+    started: float = field(default_factory=time.monotonic)
+    loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.cache = AnswerCache(self.settings.cache_bytes)
+
+    @property
+    def default(self) -> Deployment:
+        """The first model."""
+        return next(iter(self.deployments.values()))
+
+    def deployment(self, call: Call) -> Deployment:
+        """Return the model that a path names, or else the first one.
+
+        Raises:
+            RequestError: there is no such model.
+        """
+        name = call.params.get("name")
+        if name is None:
+            return self.default
+        if name not in self.deployments:
+            names = ", ".join(map(repr, self.deployments))
+            raise RequestError(f"There is no model {name[:60]!r}; this server has {names}.", 404)
+        return self.deployments[name]
+
+    def choose(self, call: Call) -> tuple[Deployment, Served]:
+        """Return the model of a request, and the version that answers it.
+
+        Raises:
+            RequestError: there is no such model or version.
+        """
+        deployment = self.deployment(call)
+        served = deployment.choose(call.params.get("version", ""))
+        call.version = served.model.title
+        return deployment, served
+
+    async def predict(self, call: Call, deployment: Deployment, served: Served, rows: Sequence[Row]) -> list[Answer]:
+        """Return the predictions for the rows of a request.
+
+        Raises:
+            RequestError: there are no or too many rows, a row is invalid, or the server is too busy.
+        """
+        limits = self.settings.limits
+        if not rows:
+            raise RequestError("The request has no rows; send at least one.")
+        if len(rows) > limits.rows:
+            raise RequestError(f"A request has at most {limits.rows:,} rows, received {len(rows):,}; split it.", 413)
+        call.rows = len(rows)
+        outcomes = await deployment.predict(served, rows, call.request_id, limits.answer_s)
+        answers: list[Answer] = []
+        for number, outcome in enumerate(outcomes, 1):
+            if isinstance(outcome, RequestError):
+                message = outcome.message if len(rows) == 1 else f"Row {number}: {outcome.message}"
+                raise RequestError(message, outcome.status)
+            answers.append(outcome)
+        return answers
+
+    async def load(self, name: str, run: str, checkpoint: str = "") -> ServedModel:
+        """Load a run in a thread, one at a time, while the server answers requests.
+
+        Raises:
+            UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run` and `load_run`.
+        """
+        async with self.loading:
+            return await asyncio.to_thread(partial(load_model, self.home, self.settings, name, run, checkpoint))
+
+
+def load_model(home: Path, settings: ServerSettings, name: str, run: str, checkpoint: str = "") -> ServedModel:
+    """Load a run by its id, the beginning of its id, or "last".
+
+    Raises:
+        UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run` and `load_run`.
+    """
+    store = open_store(home)
+    try:
+        trained = load_run(store, find_run(store, run).id, checkpoint)
+    finally:
+        store.close()
+    batches = settings.batches
+    return ServedModel(name, trained, max_rows=batches.max_rows, is_exact=batches.is_exact)

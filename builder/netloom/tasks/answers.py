@@ -1,0 +1,106 @@
+"""The parts of a prediction, as programs read them: their JSON schema, and their tensors.
+
+A task declares the parts of its predictions (`Task.answer_parts`). The model server describes and converts predictions
+by these declarations alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic_core import to_json
+
+# The data types of the Open Inference Protocol, https://github.com/open-inference/open-inference-protocol
+AnswerDatatype = Literal["BYTES", "FP64"]
+
+
+@dataclass(frozen=True)
+class AnswerPart:
+    """One key of a prediction.
+
+    Args:
+        name: the key.
+        schema: the JSON schema of its value.
+        labels: the keys of the value, if it is an object with a number for each of them.
+        is_number: whether the value, or each value of the object, is a number.
+        is_text: whether the value is a text. A value that is neither a text nor consists of numbers becomes a tensor
+            of JSON texts.
+    """
+
+    name: str
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    is_number: bool = False
+    is_text: bool = False
+
+    @property
+    def datatype(self) -> AnswerDatatype:
+        """The data type of the tensor."""
+        return "FP64" if self.is_number else "BYTES"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor without the dimension of rows."""
+        return (len(self.labels),) if self.labels else ()
+
+    def flat(self, answers: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return the values of all predictions as the flat data of a tensor (N, *shape)."""
+        values = [answer[self.name] for answer in answers]
+        if self.labels:
+            return [value[label] for value in values for label in self.labels]
+        return values if self.is_number or self.is_text else [to_json(value).decode() for value in values]
+
+
+def class_part(names: Sequence[str], name: str = "prediction", description: str = "The predicted class") -> AnswerPart:
+    """Return a part with one of several names."""
+    return AnswerPart(name, {"type": "string", "enum": list(names), "description": description}, is_text=True)
+
+
+def text_part(name: str, description: str) -> AnswerPart:
+    """Return a part with a text."""
+    return AnswerPart(name, {"type": "string", "description": description}, is_text=True)
+
+
+def number_part(name: str, description: str) -> AnswerPart:
+    """Return a part with a number."""
+    return AnswerPart(name, {"type": "number", "description": description}, is_number=True)
+
+
+def numbers_part(name: str, labels: Sequence[str], description: str) -> AnswerPart:
+    """Return a part with an object that has a number for each label."""
+    properties = {label: {"type": "number"} for label in labels}
+    schema = {"type": "object", "properties": properties, "required": list(labels), "description": description}
+    return AnswerPart(name, schema, tuple(labels), is_number=True)
+
+
+def structure_part(name: str, schema: Mapping[str, Any], description: str) -> AnswerPart:
+    """Return a part with any other value."""
+    return AnswerPart(name, {**schema, "description": description})
+
+
+TEXTS: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
+NUMBERS: Mapping[str, Any] = {"type": "array", "items": {"type": "number"}}
+ENTITIES = structure_part(
+    "entities",
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"first": {"type": "integer"}, "last": {"type": "integer"}, "kind": {"type": "string"}},
+            "required": ["first", "last", "kind"],
+        },
+    },
+    "The entities, from the first to the last word, from 0",
+)
+
+
+def probability_part(names: Sequence[str]) -> AnswerPart:
+    """Return the probabilities by class or label."""
+    return numbers_part("probabilities", names, "The probability of each class")
+
+
+def threshold_part() -> AnswerPart:
+    """Return the threshold of the decision."""
+    return number_part("threshold", "The decision threshold, chosen on the validation rows")
