@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import netloom
 from netloom.serving.route import routes
 from netloom.serving.server_state import ServerState
 
@@ -15,7 +14,7 @@ def openapi(server: ServerState) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes().values():
         for place, path in enumerate(route.paths):
-            operation = {
+            operation: dict[str, Any] = {
                 "operationId": route.name if not place else f"{route.name}_{place + 1}",
                 "summary": route.summary,
                 **route.operation(server),
@@ -28,7 +27,7 @@ def openapi(server: ServerState) -> dict[str, Any]:
             paths.setdefault(path, {})[route.method.lower()] = operation
     value = {
         "openapi": "3.1.0",
-        "info": {"title": f"Netloom: {', '.join(server.deployments)}", "version": netloom.__version__},
+        "info": {"title": f"Netloom: {', '.join(server.deployments)}", "version": server.version},
         "paths": paths,
     }
     if server.settings.needs_key:

@@ -28,11 +28,13 @@ class ServerState:
     Attributes:
         deployments: the models by name; the first one answers where a path names none.
         home: the data folder.
+        version: that of Netloom.
         is_ready: whether new requests should come; false while the server stops.
     """
 
     settings: ServerSettings
     home: Path
+    version: str = ""
     deployments: dict[str, Deployment] = field(default_factory=dict)
     metrics: Metrics = field(default_factory=Metrics)
     is_ready: bool = False

@@ -127,7 +127,7 @@ def _read_tensor(entry: Any, binary: memoryview) -> tuple[_Tensor, int]:
         raise RequestError(
             f"The shape of {name[:60]!r} is a list of whole numbers, the first of which counts the rows."
         )
-    if datatype != _BYTES and datatype not in DATATYPES:
+    if not isinstance(datatype, str) or (datatype != _BYTES and datatype not in DATATYPES):
         known = ", ".join((*DATATYPES, _BYTES))
         raise RequestError(f"The datatype of {name[:60]!r} is one of {known}; received {str(datatype)[:40]!r}.")
     parameters = entry.get("parameters")
@@ -188,7 +188,7 @@ def _values_by_row(tensor: _Tensor, field: RowField) -> list[Any]:
         if shape not in ((), (1,)):
             expected = [count] if count else [-1]
             raise RequestError(f"The input {field.name!r} has the shape {expected}, received {list(tensor.shape)}.")
-        values = tensor.values.tolist() if isinstance(tensor.values, np.ndarray) else tensor.values
+        values: Sequence[Any] = tensor.values.tolist() if isinstance(tensor.values, np.ndarray) else tensor.values
         return [None if isinstance(value, float) and math.isnan(value) else value for value in values]
     if len(shape) != len(field.shape) or any(
         wanted not in (-1, size) for wanted, size in zip(field.shape, shape, strict=True)
@@ -201,7 +201,8 @@ def _values_by_row(tensor: _Tensor, field: RowField) -> list[Any]:
         array = np.asarray(tensor.values, dtype=None if isinstance(tensor.values, np.ndarray) else np.float64)
     except (TypeError, ValueError, OverflowError):
         raise RequestError(f"The input {field.name!r} takes numbers.") from None
-    return list(array.reshape(tensor.shape))
+    by_row: np.ndarray = array.reshape(tensor.shape)
+    return list(by_row)
 
 
 def _binary(values: Sequence[Any], datatype: str) -> bytes:

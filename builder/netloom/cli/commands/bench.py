@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     from netloom.cli.bench.ratio import Ratio
     from netloom.cli.bench.run_costs import Cost
 
-PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "explaining", "canvas", "imports")
+PARTS = (
+    "training",
+    "peers",
+    "running",
+    "pictures",
+    "streaming",
+    "forward",
+    "check",
+    "explaining",
+    "canvas",
+    "serving",
+    "imports",
+)
 # They take too long, or need files, to be measured unless they are named.
-_PARTS_BY_NAME = ("pictures", "imports")
+_PARTS_BY_NAME = ("pictures", "serving", "imports")
 # They are measured with the memory settings of a training worker.
 _PARTS_THAT_TRAIN = ("training", "peers", "running", "pictures", "streaming", "forward")
 
@@ -32,7 +44,7 @@ class Bench(Command):
     """Compares training with handwritten loops and other libraries, and the canvas with another one."""
 
     name = "bench"
-    summary = "benchmark training, networks, validation and the canvas"
+    summary = "benchmark training, networks, validation, the canvas and the model server"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -313,6 +325,30 @@ def _canvas(repeats: int, context: Context) -> tuple[object, str]:
     return asdict(result), table(("canvas", "ratio", "from–to"), rows)
 
 
+def _serving(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.serving import CLIENTS, measure_serving, missing_peers
+
+    context.note("Serving networks …")
+    results = measure_serving(min(repeats, 5))
+    head = (f"server, {CLIENTS} clients", "network", "per second", "p99", "CPU each", "ours", "from–to", "our p99", " ")
+    rows = [
+        (
+            item.server,
+            item.network,
+            f"{item.per_second:,.0f}",
+            f"{item.p99_ms:.1f} ms",
+            f"{item.cpu_ms:.3f} ms",
+            *_times_cells(item.faster),
+            *_times_cells(item.p99),
+        )
+        for item in results
+    ]
+    text = table(head, rows, right=head[2:])
+    if missing := missing_peers():
+        text += f"\nNot installed: {', '.join(missing)}; install them with pip install -e '.[peers]'."
+    return [asdict(item) for item in results], text
+
+
 def _times_cells(ratio: Ratio) -> tuple[str, str]:
     return f"{ratio.median:.2f}×", _range(ratio)
 
@@ -333,4 +369,5 @@ _MEASURES: dict[str, Callable[[int, Context], tuple[object, str]]] = {
     "check": _check,
     "explaining": _explaining,
     "canvas": _canvas,
+    "serving": _serving,
 }

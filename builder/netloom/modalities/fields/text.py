@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class TokenModality(Modality[Any]):
     usual_baseline_phrase = "a text of padding"
     has_padding = has_words = True
     is_blendable = False
-    file_kind = FileKind.TEXT
+    file_kind: ClassVar[FileKind | None] = FileKind.TEXT
 
     def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
         words = {"type": "array", "items": {"type": "string"}}

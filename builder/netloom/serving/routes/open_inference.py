@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic_core import to_json
 
-import netloom
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply, read_json
 from netloom.serving.route import ServerRoute
@@ -28,7 +27,7 @@ class ServerMetadata(ServerRoute):
     summary, order = "Describe the server", 40
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        return json_reply({"name": "netloom", "version": netloom.__version__, "extensions": ["binary_tensor_data"]})
+        return json_reply({"name": "netloom", "version": server.version, "extensions": ["binary_tensor_data"]})
 
 
 class Live(ServerRoute):

@@ -1,0 +1,163 @@
+"""The parts of the server that need no network."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from netloom.serving.access_log import AccessLog
+from netloom.serving.answer_cache import AnswerCache
+from netloom.serving.batching import Batcher
+from netloom.serving.comparison import Traffic, difference_of_means, difference_of_shares, wilson_interval
+from netloom.serving.errors import RequestError
+from netloom.serving.metrics import Metrics
+from netloom.serving.rate_limit import RateLimit
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_settings import BatchSettings
+from tests.serving.conftest import Runs
+
+
+def test_rows_of_waiting_requests_become_one_batch(runs: Runs) -> None:
+    model, metrics = ServedModel("digits", runs.trained), Metrics()
+
+    async def ask() -> list[object]:
+        batcher = Batcher(model, BatchSettings(max_rows=16), metrics)
+        asked = [batcher.predict([runs.row(n)]) for n in range(40)]
+        bad = batcher.predict([{"image": 1}])
+        return await asyncio.gather(*asked, bad)
+
+    *answers, refused = asyncio.run(ask())
+    for number, (answer,) in enumerate(answers):  # type: ignore[misc]
+        assert answer["prediction"] == runs.answer(number)["prediction"]
+    assert isinstance(refused[0], RequestError)  # type: ignore[index]
+    assert 'netloom_batch_rows_count{model="digits"} 3' in metrics.text({})  # 16, 16 and 9 rows
+
+
+def test_a_full_queue_refuses_with_a_time_to_return(runs: Runs) -> None:
+    model = ServedModel("digits", runs.trained)
+
+    async def ask() -> None:
+        batcher = Batcher(model, BatchSettings(max_rows=4, max_queue=10), Metrics())
+        waiting = [asyncio.create_task(batcher.predict([runs.row(0)] * 5)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError, match="queue") as refusal:
+            await batcher.predict([runs.row(0)])
+        assert (refusal.value.status, refusal.value.retry_after_s) == (429, 1.0)
+        assert [len(answers) for answers in await asyncio.gather(*waiting)] == [5, 5]
+        await batcher.finish()
+
+    asyncio.run(ask())
+
+
+def test_rows_of_a_client_that_left_are_not_computed(runs: Runs) -> None:
+    model = ServedModel("digits", runs.trained)
+
+    async def ask() -> None:
+        batcher = Batcher(model, BatchSettings(max_wait_s=0.05), Metrics())
+        gone = asyncio.create_task(batcher.predict([runs.row(0)] * 3))
+        await asyncio.sleep(0)
+        assert batcher.queued_rows == 3
+        gone.cancel()
+        await asyncio.sleep(0)
+        assert batcher.queued_rows == 0
+        assert len(await batcher.predict([runs.row(0)])) == 1
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_batches_of_all_sizes_are_within_the_measured_bound(runs: Runs, is_exact: bool) -> None:
+    model = ServedModel("digits", runs.trained, max_rows=16, is_exact=is_exact)
+    rows = [runs.row(n) for n in range(40)]
+    single = np.array([list(runs.answer(n)["probabilities"].values()) for n in range(40)])
+    for count in (1, 2, 3, 5, 16, 17, 40):
+        answers = [list(answer["probabilities"].values()) for answer in model.predict(rows[:count])]  # type: ignore[union-attr]
+        difference = np.abs(np.array(answers) - single[:count]).max()
+        assert difference == 0 if is_exact or count == 1 else difference <= 1e-5
+    assert (model.difference == 0) == is_exact
+
+
+def test_the_cache_stays_within_its_bytes() -> None:
+    cache = AnswerCache(5_000)
+    keys = [cache.key("1", "predict", "", str(number).encode()) for number in range(100)]
+    for key in keys:
+        cache.put(key, b"x" * 700)
+        assert cache.size <= 5_000
+    assert cache.get(keys[-1]) == b"x" * 700
+    assert cache.get(keys[0]) is None
+    cache.put(keys[0], b"x" * 6_000)
+    assert cache.get(keys[0]) is None
+    assert cache.key("2", "predict", "", b"1") != cache.key("1", "predict", "", b"1")
+
+
+def test_a_bucket_fills_at_its_rate() -> None:
+    now = [0.0]
+    limit = RateLimit(2.0, 3, lambda: now[0])
+    for _ in range(3):
+        limit.take("a")
+    with pytest.raises(RequestError) as refusal:
+        limit.take("a")
+    assert refusal.value.retry_after_s == pytest.approx(0.5)
+    limit.take("b")
+    now[0] = 0.5
+    limit.take("a")
+    with pytest.raises(RequestError):
+        limit.take("a")
+
+
+@given(st.integers(1, 400).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
+def test_the_interval_of_a_share_is_that_of_scipy(counts: tuple[int, int]) -> None:
+    expected = binomtest(*counts).proportion_ci(0.95, "wilson")
+    assert wilson_interval(*counts) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_the_difference_of_shares_is_newcombes() -> None:
+    # Newcombe 1998, table II, (a): 56/70 and 48/80, the hybrid score interval without continuity correction
+    value = difference_of_shares((48, 80), (56, 70))
+    assert value["difference"] == pytest.approx(0.2)
+    assert value["interval"] == pytest.approx([0.0524, 0.3339], abs=5e-5)
+
+
+def test_the_interval_of_a_difference_covers_it() -> None:
+    generator, covered = np.random.default_rng(0), 0
+    for _ in range(400):
+        sides = (Traffic("a"), Traffic("b"))
+        for side, mean in zip(sides, (0.0, 0.3), strict=True):
+            for value in generator.normal(mean, 1.0, 60):
+                side.add_outcome(float(value))
+        low, high = difference_of_means(*sides)["interval"]
+        covered += low <= 0.3 <= high
+    assert 0.95 - 0.035 < covered / 400 < 0.95 + 0.035
+
+
+@given(st.text(max_size=50))
+def test_a_value_is_one_line_of_the_log(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("log") / "access.jsonl"
+    access_log = AccessLog(path)
+    access_log.write(path=text.encode("utf-8", "surrogateescape").decode("latin-1"))
+    access_log.close()
+    assert len(path.read_bytes().split(b"\n")) == 2
+
+
+def test_the_log_is_renamed_when_it_is_large(tmp_path: Path) -> None:
+    access_log = AccessLog(tmp_path / "access.jsonl", max_bytes=1_000)
+    for number in range(50):
+        access_log.write(number=number)
+    access_log.close()
+    kept = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert len(kept) == 2
+    assert sum(kept) < 2_200
+
+
+def test_an_empty_comparison_has_no_difference() -> None:
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert difference_of_shares((0, 0), (1, 2))["difference"] is None
+    assert difference_of_means(Traffic("a"), Traffic("b"))["difference"] is None
+    assert not math.isnan(difference_of_shares((0, 5), (5, 5))["difference"])
