@@ -9,8 +9,8 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +44,6 @@ class Server:
     home: Path
     process: subprocess.Popen[str]
     started: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
 
     @property
     def address(self) -> str:
@@ -63,11 +62,11 @@ class Server:
         """Send a request; a body that is not bytes is sent as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request(method, path, sent, {"Content-Type": "application/json", **(headers or {})})
-        answer = connection.getresponse()
-        reply = Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-        connection.close()
-        return reply
+        with closing(connection):
+            connection.request(method, path, sent, {"Content-Type": "application/json", **(headers or {})})
+            with connection.getresponse() as answer:
+                headers = {name.lower(): value for name, value in answer.getheaders()}
+                return Reply(answer.status, headers, answer.read())
 
     def post(self, path: str, body: Any = None, **headers: str) -> Reply:
         return self.ask("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -83,25 +82,21 @@ class Server:
 
 def start_server(home: Path, *options: object) -> Server:
     """Start a server, and wait until it says where it is."""
-    process = subprocess.Popen(
-        words("--home", home, "serve", *options, "--port", 0, "--json"),
-        stdout=subprocess.PIPE,
-        stderr=(home / "serve.log").open("a"),
-        text=True,
-        env=environment(),
-    )
+    command, log = words("--home", home, "serve", *options, "--port", 0, "--json"), home / "serve.log"
+    with log.open("a") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment())
     assert process.stdout is not None
     timer = threading.Timer(START_S, process.kill)
     timer.start()
     text = ""
-    for line in process.stdout:
-        text += line
-        with suppress(ValueError):
-            started = json.loads(text)
-            timer.cancel()
-            return Server(home, process, started)
+    with process.stdout as output:
+        for line in output:
+            text += line
+            if line == "}\n":  # the message is complete
+                timer.cancel()
+                return Server(home, process, json.loads(text))
     timer.cancel()
-    raise AssertionError(f"The server did not start: {(home / 'serve.log').read_text()[-2000:]}")
+    raise AssertionError(f"The server did not start: {log.read_text()[-2000:]}")
 
 
 @dataclass(frozen=True)

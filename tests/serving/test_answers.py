@@ -109,8 +109,8 @@ def test_open_inference_tensors_as_bytes(server: Server, runs: Runs) -> None:
     }
     text = json.dumps(head).encode()
     reply = server.post(INFER, text + pixels, inference_header_content_length=str(len(text)))
-    size = int(reply.headers["inference-header-content-length"])
-    data, expected = reply.body[size:], runs.answer(8)
+    start = int(reply.headers["inference-header-content-length"])
+    data, expected = reply.body[start:], runs.answer(8)
     (length,) = struct.unpack_from("<I", data)
     assert data[4 : 4 + length].decode() == expected["prediction"]
     assert np.frombuffer(data[4 + length :], "<f8").tolist() == list(expected["probabilities"].values())
