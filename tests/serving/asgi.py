@@ -1,0 +1,56 @@
+"""Asks the application of the server without a network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from netloom.runs import TrainedRun
+from netloom.serving.access_log import AccessLog
+from netloom.serving.deployment import Deployment
+from netloom.serving.gateway import Gateway
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_settings import ServerSettings
+from netloom.serving.server_state import ServerState
+from tests.serving.conftest import Reply
+
+
+class Application:
+    """A server with one model in this process."""
+
+    def __init__(self, home: Path, trained: TrainedRun, settings: ServerSettings | None = None) -> None:
+        self.settings = settings or ServerSettings(cache_bytes=0)
+        self.state = ServerState(self.settings, home, "test", is_ready=True)
+        self.model = ServedModel("model", trained, max_rows=self.settings.batches.max_rows)
+        self.state.deployments["model"] = Deployment(self.model, self.settings.batches, self.state.metrics)
+        self.gateway = Gateway(self.state, AccessLog(home / "access.jsonl"))
+
+    async def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
+        """Send a request as an ASGI server does."""
+        sent: list[dict[str, Any]] = []
+        given = {"host": "localhost", "content-type": "application/json", **(headers or {})}
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "client": ("127.0.0.1", 1),
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given.items()],
+        }
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await self.gateway(scope, receive, send)
+        names = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
+        return Reply(sent[0]["status"], names, sent[1]["body"])
+
+    def post(self, path: str, body: bytes, **headers: str) -> Reply:
+        """Send one request."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return asyncio.run(self.ask("POST", path, body, named))

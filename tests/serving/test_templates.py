@@ -1,0 +1,114 @@
+"""Every template can be served: its answers are those of the app, and fit the declared schemas."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from pydantic_core import from_json, to_json
+
+from netloom.runs import fit_here, predict
+from netloom.serving.schemas import answer_schema, row_schema
+from netloom.serving.server_settings import BatchSettings, ServerSettings
+from netloom.templates.catalogue import templates
+from tests.serving.asgi import Application
+
+ROWS = 5
+
+
+@cache
+def _parameters() -> list[Any]:
+    """All templates; those whose task and dataset occur in an earlier one are left out unless they are asked for."""
+    parameters, seen = [], set[str]()
+    for name, template in templates().items():
+        features = {template.project.training.objective, template.project.data.dataset}
+        is_new = not features <= seen
+        seen |= features
+        parameters.append(pytest.param(name, marks=() if is_new else pytest.mark.long))
+    return parameters
+
+
+@pytest.mark.parametrize("name", _parameters())
+def test_a_template_is_served(name: str, tmp_path: Path) -> None:
+    project = templates()[name].project
+    training = project.training.model_copy(update={"epochs": 0, "device": "cpu", "teacher": None})
+    trained = fit_here(project.model_copy(update={"training": training}), tmp_path)
+    application = Application(tmp_path, trained, ServerSettings(batches=BatchSettings(max_rows=8), cache_bytes=0))
+    model = application.model
+    numbers = trained.data.split["test"][:ROWS].tolist()
+    names = [field.name for field in model.fields]
+    raw = [trained.data.row(number) for number in numbers]
+    rows = [
+        from_json(to_json({key: _plain(row[key]) for key in names if key in row}, inf_nan_mode="null")) for row in raw
+    ]
+
+    expected = [from_json(to_json(predict(trained, [row])[0], inf_nan_mode="null")) for row in rows]
+    for row, answer in zip(rows, expected, strict=True):
+        jsonschema.validate(row, row_schema(model))
+        jsonschema.validate(answer, answer_schema(model))
+        reply = application.post("/predict", json.dumps(row).encode())
+        assert (reply.status, reply.value) == (200, answer)
+    together = application.post("/predict", json.dumps(rows).encode()).value
+    _assert_close(together, expected)
+
+    tensors = [_tensor(field, rows) for field in model.fields if all(field.name in row for row in rows)]
+    reply = application.post("/v2/models/model/infer", json.dumps({"inputs": tensors}).encode())
+    assert reply.status == 200, reply.value
+    outputs = {output["name"]: output for output in reply.value["outputs"]}
+    assert set(outputs) == {part.name for part in model.parts}
+    for part in model.parts:
+        output = outputs[part.name]
+        assert output["shape"] == [len(rows), *part.shape]
+        assert len(output["data"]) == len(rows) * prod(part.shape)
+        if part.is_number and not part.labels:
+            _assert_close(output["data"], [answer[part.name] for answer in expected])
+
+    paths = asyncio.run(application.ask("GET", "/openapi.json")).value["paths"]
+    assert paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert asyncio.run(application.ask("GET", "/docs")).status == 200
+
+
+def _as_json(value: Any) -> Any:
+    return from_json(to_json(value, inf_nan_mode="null"))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _tensor(field: Any, rows: list[Any]) -> dict[str, Any]:
+    values = [row[field.name] for row in rows]
+    if field.shape:
+        array = np.array(values, dtype=np.float64)
+        array = array.reshape(len(rows), *(array.shape[1:] if -1 in field.shape else field.shape))
+        return {"name": field.name, "shape": list(array.shape), "datatype": "FP64", "data": array.ravel().tolist()}
+    if field.datatype == "BYTES":
+        values = [value if value is None or isinstance(value, str) else _text(value) for value in values]
+    return {"name": field.name, "shape": [len(rows)], "datatype": field.datatype, "data": values}
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _assert_close(answer: Any, expected: Any) -> None:
+    """Compare answers of a batch with those of single rows, where the last bits of numbers may differ."""
+    if isinstance(expected, dict):
+        assert answer.keys() == expected.keys()
+        for key, value in expected.items():
+            _assert_close(answer[key], value)
+    elif isinstance(expected, list):
+        assert len(answer) == len(expected)
+        for one, other in zip(answer, expected, strict=True):
+            _assert_close(one, other)
+    elif isinstance(expected, float):
+        assert answer == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    else:
+        assert answer == expected
