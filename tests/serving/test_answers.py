@@ -162,7 +162,7 @@ def test_an_explanation_equals_that_of_the_command(server: Server, runs: Runs) -
 
 
 def test_openapi_has_the_fields_of_the_model(server: Server, runs: Runs) -> None:
-    import jsonschema
+    import jsonschema  # type: ignore[import-untyped]
 
     document = server.get("/openapi.json").value
     assert document["openapi"] == "3.1.0"

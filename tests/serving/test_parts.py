@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,16 +28,16 @@ from tests.serving.conftest import Runs
 def test_rows_of_waiting_requests_become_one_batch(runs: Runs) -> None:
     model, metrics = ServedModel("digits", runs.trained), Metrics()
 
-    async def ask() -> list[object]:
+    async def ask() -> list[list[Any]]:
         batcher = Batcher(model, BatchSettings(max_rows=16), metrics)
         asked = [batcher.predict([runs.row(n)]) for n in range(40)]
         bad = batcher.predict([{"image": 1}])
         return await asyncio.gather(*asked, bad)
 
     *answers, refused = asyncio.run(ask())
-    for number, (answer,) in enumerate(answers):  # type: ignore[misc]
-        assert answer["prediction"] == runs.answer(number)["prediction"]
-    assert isinstance(refused[0], RequestError)  # type: ignore[index]
+    for number, outcomes in enumerate(answers):
+        assert outcomes[0]["prediction"] == runs.answer(number)["prediction"]
+    assert isinstance(refused[0], RequestError)
     assert 'netloom_batch_rows_count{model="digits"} 3' in metrics.text({})  # 16, 16 and 9 rows
 
 
@@ -78,7 +79,8 @@ def test_batches_of_all_sizes_are_within_the_measured_bound(runs: Runs, is_exact
     rows = [runs.row(n) for n in range(40)]
     single = np.array([list(runs.answer(n)["probabilities"].values()) for n in range(40)])
     for count in (1, 2, 3, 5, 16, 17, 40):
-        answers = [list(answer["probabilities"].values()) for answer in model.predict(rows[:count])]  # type: ignore[union-attr]
+        outcomes: list[Any] = model.predict(rows[:count])
+        answers = [list(outcome["probabilities"].values()) for outcome in outcomes]
         difference = np.abs(np.array(answers) - single[:count]).max()
         assert difference == 0 if is_exact or count == 1 else difference <= 1e-5
     assert (model.difference == 0) == is_exact

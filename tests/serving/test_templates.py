@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from pydantic_core import from_json, to_json

@@ -25,7 +25,7 @@ def openapi(server: ServerState) -> dict[str, Any]:
             if route.is_open:
                 operation["security"] = []
             paths.setdefault(path, {})[route.method.lower()] = operation
-    value = {
+    value: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": f"Netloom: {', '.join(server.deployments)}", "version": server.version},
         "paths": paths,

@@ -159,9 +159,10 @@ def _flatten(data: Any) -> list[Any]:
     """Return nested lists as one list; the protocol allows both."""
     if not isinstance(data, list):
         raise RequestError("Each tensor needs a list of data.")
-    while any(isinstance(value, list) for value in data):
-        data = [item for value in data for item in (value if isinstance(value, list) else [value])]
-    return data
+    flat: list[Any] = data
+    while any(isinstance(value, list) for value in flat):
+        flat = [item for value in flat for item in (value if isinstance(value, list) else [value])]
+    return flat
 
 
 def _binary_values(name: str, data: memoryview, datatype: str, count: int) -> Sequence[Any] | np.ndarray:

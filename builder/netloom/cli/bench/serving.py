@@ -149,11 +149,11 @@ def _started(command: list[str], row: bytes) -> Iterator[tuple[int, psutil.Proce
 
 
 def _answers(port: int, row: bytes, server: subprocess.Popen[bytes]) -> bool:
-    """Wait for the first prediction, at most two minutes."""
+    """Wait for the first prediction, at most five minutes."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/predict", row, {"Content-Type": "application/json"}, method="POST"
     )
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while time.monotonic() < end and server.poll() is None:
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:

@@ -47,7 +47,8 @@ def array_of(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:
         EncodeError: it is missing, ragged, or contains other values.
     """
     try:
-        array = np.asarray(value_of(row, name), dtype=dtype)
+        with np.errstate(over="ignore"):  # the check below refuses what became infinite
+            array = np.asarray(value_of(row, name), dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
         # It derives from ValueError, and names the missing column
         if isinstance(error, EncodeError):

@@ -4,7 +4,7 @@ from typing import Any, NotRequired
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import EncodeError, array_of
+from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
 from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder, ScaledState
 
@@ -67,7 +67,12 @@ class ImageEncoder(ScaledEncoder[ImageState]):
             if pixels.shape != (channels, height, width):
                 raise EncodeError(f"An image is {height}×{width} with {channels} channels, received {pixels.shape}.")
             images.append(pixels)
-        return (np.stack(images) * np.float32(field["scale"]) - np.float32(field["mean"])) / np.float32(field["std"])
+        with np.errstate(over="ignore"):  # the clip below makes infinite results finite
+            scaled = (np.stack(images) * np.float32(field["scale"]) - np.float32(field["mean"])) / np.float32(
+                field["std"]
+            )
+        np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
+        return scaled
 
 
 def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndarray:
