@@ -27,7 +27,7 @@ th, td { border-bottom: 1px solid var(--line); }
 def curl_line(model: ServedModel, address: str, *, needs_key: bool) -> str:
     """Return the command that predicts the example of a model. Long examples are cut; /openapi.json has them."""
     row = json.dumps(model.example, ensure_ascii=False)
-    key = ' -H "Authorization: Bearer $NETLOOM_KEY"' if needs_key else ""
+    key = ' -H "Authorization: Bearer $KEY"' if needs_key else ""
     if len(row) > _MAX_EXAMPLE:
         names = ", ".join(f'"{field.name}": …' for field in model.fields)
         row = "{" + names + "}"

@@ -6,7 +6,7 @@ import litserve
 import torch
 
 from netloom.api import load_run
-from netloom.cli.bench.serving_peers import answer_of, encoded_image
+from netloom.cli.bench.image_classifier import answer_of, encoded_image
 
 
 class Api(litserve.LitAPI):  # type: ignore[misc]

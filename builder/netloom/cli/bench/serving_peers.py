@@ -8,12 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import torch
-
-    from netloom.runs import TrainedRun
 
 
 @dataclass(frozen=True)
@@ -26,27 +20,6 @@ class ServingPeer:
     serve: Callable[[str, str, int], None]
 
 
-def encoded_image(run: TrainedRun, pixels: Any) -> torch.Tensor:
-    """Return an image as a handwritten server encodes it, (C, H, W)."""
-    import numpy as np
-    import torch
-
-    field = run.data.image_field(run.fields[0])
-    values = (np.asarray(pixels, dtype=np.float32) * np.float32(field.scale) - field.mean.astype(np.float32)) / (
-        field.std.astype(np.float32)
-    )
-    return torch.from_numpy(values)
-
-
-def answer_of(run: TrainedRun, shares: torch.Tensor) -> dict[str, Any]:
-    """Return the answer for the probabilities (classes,) of a row."""
-    classes = run.data.schema.target.classes
-    return {
-        "prediction": classes[int(shares.argmax())],
-        "probabilities": dict(zip(classes, shares.tolist(), strict=True)),
-    }
-
-
 def _serve_fastapi(home: str, run_id: str, port: int) -> None:
     import torch
     import uvicorn
@@ -54,6 +27,7 @@ def _serve_fastapi(home: str, run_id: str, port: int) -> None:
     from pydantic import create_model
 
     from netloom.api import load_run
+    from netloom.cli.bench.image_classifier import answer_of, encoded_image
 
     torch.set_num_threads(1)
     run = load_run(run_id, home=home)
