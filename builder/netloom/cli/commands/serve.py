@@ -202,13 +202,14 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
         Failure: a run has no weights.
         UsageError: there is no such run, or two models have the same name.
     """
-    from netloom import __version__
+    from importlib.metadata import version
+
     from netloom.serving.deployment import Deployment
     from netloom.serving.errors import RequestError
     from netloom.serving.routes.models import check_replaceable
     from netloom.serving.server_state import ServerState, load_model
 
-    server = ServerState(settings, context.home, __version__)
+    server = ServerState(settings, context.home, version("netloom"))
 
     def load(run: str, name: str) -> Any:
         try:
