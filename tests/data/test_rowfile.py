@@ -451,3 +451,9 @@ def test_last_time_steps_of_a_file_are_a_row() -> None:
 def test_incomplete_time_steps_are_refused(text: str, said: str) -> None:
     with pytest.raises(EncodeError, match=re.escape(said)):
         read_rows(text.encode(), "a.csv", STEPS)
+
+
+@pytest.mark.parametrize("content", [b'""', b'""\n""', b'"'])
+def test_a_file_of_quotes_has_no_rows(content: bytes) -> None:
+    with pytest.raises(FileError, match="no rows"):
+        read_rows(content, "quotes.csv", {"fields": []})

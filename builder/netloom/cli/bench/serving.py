@@ -37,6 +37,8 @@ class Measured:
         faster: how many times as many requests per second `netloom serve` answers.
         p99: the 99th percentile of our latency relative to that of this server.
         cpu_ms: processor time of the server per request.
+        cheaper: how many times as much processor time this server takes for a request. Other load on the machine
+            changes it less than the requests per second.
     """
 
     network: str
@@ -46,6 +48,7 @@ class Measured:
     cpu_ms: float
     faster: Ratio
     p99: Ratio
+    cheaper: Ratio
 
 
 def measure_serving(repeats: int) -> list[Measured]:
@@ -69,7 +72,7 @@ def missing_peers() -> list[str]:
 def _measure(template: str, home: Path, repeats: int) -> list[Measured]:
     run_id, bodies = _trained(template, home)
     loads: dict[str, list[Load]] = {}
-    cpu_s: dict[str, float] = {}
+    cpu_s: dict[str, list[float]] = {}
     with ExitStack() as stack:
         servers = {name: stack.enter_context(server) for name, server in _servers(home, run_id, bodies).items()}
         for _ in range(repeats):
@@ -79,17 +82,19 @@ def _measure(template: str, home: Path, repeats: int) -> list[Measured]:
                 if load.failed:
                     raise RuntimeError(f"{name} failed to answer {load.failed} requests: {load.statuses}.")
                 loads.setdefault(name, []).append(load)
-                cpu_s[name] = cpu_s.get(name, 0.0) + _cpu_s(process) - before
-    ours = loads[next(iter(_OURS))]
+                cpu_s.setdefault(name, []).append((_cpu_s(process) - before) / sum(load.statuses.values()))
+    first = next(iter(_OURS))
+    ours = loads[first]
     return [
         Measured(
             template,
             name,
             sum(load.per_second for load in measured) / len(measured),
             1000 * sum(load.p99_s for load in measured) / len(measured),
-            1000 * cpu_s[name] / sum(sum(load.statuses.values()) for load in measured),
+            1000 * sum(cpu_s[name]) / len(measured),
             ratio([load.per_second for load in ours], [load.per_second for load in measured]),
             ratio([load.p99_s for load in ours], [load.p99_s for load in measured]),
+            ratio(cpu_s[name], cpu_s[first]),
         )
         for name, measured in loads.items()
     ]

@@ -174,6 +174,8 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
         lines = list(read_records(text, dialect))
     except csv.Error as error:
         raise FileError(f"{name[:100]!r} cannot be read as CSV: {error}.") from None
+    if not lines:  # such as a pair of quotes
+        raise FileError(f"{name[:100]!r} has no rows.")
     names = _header(lines, required)
     body = lines if names == numbered_names(len(names)) and column_names(lines[0][1]) != names else lines[1:]
     for line, cells in body:
