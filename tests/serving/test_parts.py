@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from netloom.serving.answer_cache import AnswerCache
 from netloom.serving.batching import Batcher
 from netloom.serving.comparison import Traffic, difference_of_means, difference_of_shares, wilson_interval
 from netloom.serving.errors import RequestError
+from netloom.serving.keys import KeyRing
 from netloom.serving.metrics import Metrics
 from netloom.serving.rate_limit import RateLimit
 from netloom.serving.served_model import ServedModel
+from netloom.serving.server import bind
 from netloom.serving.server_settings import BatchSettings
 from tests.serving.conftest import Runs
 
@@ -163,3 +166,24 @@ def test_an_empty_comparison_has_no_difference() -> None:
     assert difference_of_shares((0, 0), (1, 2))["difference"] is None
     assert difference_of_means(Traffic("a"), Traffic("b"))["difference"] is None
     assert not math.isnan(difference_of_shares((0, 5), (5, 5))["difference"])
+
+
+def test_answers_do_not_wait_for_acknowledgments(tmp_path: Path) -> None:
+    """With Nagle's algorithm, the second packet of an answer waits 40 ms for the client's delayed acknowledgment."""
+
+    async def accepted() -> int:
+        listener = bind("127.0.0.1", 0, needs_key=False, keys=KeyRing(tmp_path))
+        connection: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport: Any) -> None:
+                connection.set_result(transport.get_extra_info("socket"))
+
+        async with await asyncio.get_running_loop().create_server(Protocol, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            server_side = await connection
+            option = server_side.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+        return option
+
+    assert asyncio.run(accepted())
