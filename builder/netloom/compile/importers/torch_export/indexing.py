@@ -72,7 +72,7 @@ def _assign(op: AtenCall) -> Any:
     if len(indices) == 1 and isinstance(indices[0], Tensor) and indices[0].boolean:
         return op.apply("Where", _with_rank(indices[0], tensor.rank), number, tensor)
     first, positions = _positions(op)
-    if first == 0:
+    if first == 0 or tensor.axes[0] != (0,):
         raise UnsupportedOperatorError("it would mix the examples of a batch")
     mask = np.zeros((1, *tensor.shape[1:]), bool)
     mask[(slice(None),) * first + tuple(positions)] = True
@@ -90,7 +90,8 @@ def _fill(op: AtenCall) -> list[Value]:
     tensor = op.tensor()
     number = op.number("value") if op.type == "fill" else 0.0
     shape = [1 if size % BATCH == 0 else size for size in tensor.shape]
-    return [Constant(np.full(shape, number, np.int64 if tensor.spec.dtype == "int" else np.float32))]
+    kind = np.int64 if tensor.spec.dtype == "int" else np.float32
+    return [Constant(np.broadcast_to(np.asarray(number, kind), shape))]
 
 
 @aten("copy")

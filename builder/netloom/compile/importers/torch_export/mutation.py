@@ -67,15 +67,21 @@ def with_written_parts(program: Program) -> Program:
         if not writes(item):
             continue
         chain = _views_of(reads[0], views)
-        if any(last.get(view.reads()[0], -1) > position for view in chain):
+        if any(last.get(_whole(view), -1) > position for view in chain):
             operators += [_put_back(view, item.name) for view in chain]
-            variable.update(view.reads()[0] for view in chain)
+            variable.update(map(_whole, chain))
     return replace(program, operators=tuple(operators))
 
 
 def _is_part(item: Operator) -> bool:
     """Whether an operator is a view of consecutive places along one axis."""
-    return item.type == "select" or (item.type == "slice" and item.args.get("step", 1) == 1)
+    is_view = item.type == "select" or (item.type == "slice" and item.args.get("step", 1) == 1)
+    return is_view and isinstance(item.args.get("self"), Reference)
+
+
+def _whole(view: Operator) -> str:
+    """The tensor of which a view shows a part."""
+    return str(view.args["self"].name)
 
 
 def _views_of(name: str, views: Mapping[str, Operator]) -> list[Operator]:
@@ -83,7 +89,7 @@ def _views_of(name: str, views: Mapping[str, Operator]) -> list[Operator]:
     chain = []
     while name in views:
         chain.append(views[name])
-        name = views[name].reads()[0]
+        name = _whole(views[name])
     return chain
 
 
@@ -151,7 +157,7 @@ def check_in_place(program: Program, needed: set[str]) -> None:
             continue
         source = item.reads()[0]
         # Operators that follow put the part back into these.
-        wholes = {view.reads()[0] for view in _views_of(source, parts)}
+        wholes = set(map(_whole, _views_of(source, parts)))
         written_names = {source, *item.names(), *wholes}
         if _puts_back(item):
             part = item.reads()[1]

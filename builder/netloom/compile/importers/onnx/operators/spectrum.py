@@ -14,12 +14,20 @@ from netloom.compile.importers.layer_graph.values import (
 )
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
+# Larger windows have matrices of more than half a gigabyte each.
+MAX_WINDOW = 16_384
+
 
 def dft_matrices(length: int, *, onesided: bool = True) -> tuple[Array, Array]:
     """Cosines and negative sines: the matrices of the real and the imaginary part.
 
     They are (length // 2 + 1, length) each, or (length, length) if they are not one-sided.
+
+    Raises:
+        UnsupportedOperatorError: They would be too large.
     """
+    if not 1 <= length <= MAX_WINDOW:
+        raise UnsupportedOperatorError(f"its windows have {length} values; 1 to {MAX_WINDOW:,} are supported")
     frequencies = np.arange(length // 2 + 1 if onesided else length)
     # Reduced modulo the length before the division, because large angles lose precision.
     angles = 2 * np.pi * (np.outer(frequencies, np.arange(length)) % length) / length
