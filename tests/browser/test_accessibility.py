@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from netloom import runs
 from netloom.cli.bench.server import Server
 from netloom.templates import templates
+from tests.browser.conftest import VIEWPORT
 from tests.runs.examples import until_state
 
 pytestmark = pytest.mark.browser
@@ -32,14 +33,34 @@ RULES = {
     "light": {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}},
     "dark": {"resultTypes": ["violations"], "runOnly": {"type": "rule", "values": list(COLORS)}},
 }
+# 68% of the text color of the dark theme.
+CAPTION_COLOR = "color(srgb 0.909804 0.909804 0.937255 / 0.68)"
+
+BUTTON_HEIGHTS = """() => [...document.querySelectorAll(".stMain button:is([kind=primary], [kind=secondary])")]
+    .map((button) => button.offsetHeight).filter(Boolean)"""
 
 
-def test_pages_have_no_serious_accessibility_violations_in_either_theme(page: Page, server: Server) -> None:
-    document = templates()["digits_cnn"].project
+def trained(server: Server, template: str) -> tuple[str, str]:
+    """A project of a template and its run, after one epoch."""
+    document = templates()[template].project
     project = document.model_copy(update={"training": document.training.model_copy(update={"epochs": 1})})
     project_id = server.store.create_project(project)
     run_id = runs.start(server.store, project_id, project)
     until_state(server.store, run_id, "finished", 120)
+    return project_id, run_id
+
+
+def violations_of(page: Page, theme: str) -> list[str]:
+    """The serious violations on a page of the rules for a theme."""
+    return [
+        f"{violation['help']}: {violation['nodes'][0]['html'][:300]}"
+        for violation in Axe().run(page, options=RULES[theme]).response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+def test_pages_have_no_serious_accessibility_violations_in_either_theme(page: Page, server: Server) -> None:
+    project_id, run_id = trained(server, "digits_cnn")
     violations: list[str] = []
     titles: list[str] = []
     for name, text in PAGES.items():
@@ -49,14 +70,39 @@ def test_pages_have_no_serious_accessibility_violations_in_either_theme(page: Pa
         expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
         assert page.locator("h1").count() == 1, f"{name} needs one h1"
         titles.append(page.title())
+        heights = page.evaluate(BUTTON_HEIGHTS)
+        assert len(set(heights)) < 2, f"buttons with and without a help differ on {name or 'home'}: {heights}"
         for theme, background in BACKGROUNDS.items():
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
             expect(page.get_by_test_id("stApp")).to_have_css("background-color", background)
-            violations += [
-                f"{name or 'home'}, {theme}: {violation['help']}: {violation['nodes'][0]['html'][:300]}"
-                for violation in Axe().run(page, options=RULES[theme]).response["violations"]
-                if violation["impact"] in ("serious", "critical")
-            ]
+            violations += [f"{name or 'home'}, {theme}: {violation}" for violation in violations_of(page, theme)]
     page.emulate_media(color_scheme="null")
     assert not violations, "\n".join(violations)
     assert len(set(titles)) == len(titles), titles
+
+
+def test_chart_sentence_and_menu_are_readable_in_the_dark_theme_on_a_phone(page: Page, server: Server) -> None:
+    project_id, run_id = trained(server, "breast_cancer")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}/explain?project={project_id}&run={run_id}")
+    sentence = page.get_by_text("the score of").locator("visible=true").first
+    expect(sentence).to_be_visible()
+    chart = page.locator(".js-plotly-plot .xtick text").first
+    expect(chart).to_be_visible()
+    assert chart.evaluate("text => getComputedStyle(text).fill") == CAPTION_COLOR, "Plotly's gray has a lower contrast"
+    box = sentence.bounding_box()
+    assert box is not None
+    assert box["y"] < 700, "the sentence below the chart is visible without scrolling"
+    page.get_by_role("button", name="Method:").click()
+    caption = page.get_by_test_id("stPopoverBody").get_by_test_id("stCaptionContainer").locator("p").first
+    expect(caption).to_be_visible()
+    assert caption.evaluate("text => getComputedStyle(text).color") == CAPTION_COLOR
+    assert not violations_of(page, "dark")
+    page.goto(f"{server.url}/train?project={project_id}&run={run_id}")
+    card = page.locator(".st-key-train-card")
+    expect(card).to_be_visible()
+    page.set_viewport_size({"width": 1024, "height": 768})
+    expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
+    page.set_viewport_size(VIEWPORT)
+    page.emulate_media(color_scheme="null")

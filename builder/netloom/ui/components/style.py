@@ -4,17 +4,20 @@ import streamlit as st
 
 STYLE = """<style>
 .stMainBlockContainer{padding-top:4.2rem;padding-bottom:2rem;padding-left:2.2rem;padding-right:2.2rem}
-button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag],
-.stMultiSelect [data-tag] *{color:light-dark(#fff,#12131a)}
-[data-testid=stCaptionContainer]{opacity:1;color:light-dark(#5f5f6b,#a3a4ae)}
+button[kind^=primary]:not(:disabled),.stMultiSelect [data-tag]{color:oklch(from currentColor calc((.6 - l)*100) 0 0)}
+.stMultiSelect [data-tag] *{color:inherit}
+[data-testid=stCaptionContainer]{opacity:1;color:color-mix(in srgb,currentColor 68%,transparent)}
 [data-testid=stCaptionContainer] :is(p,li,strong,em){color:inherit}
 .stElementContainer:has(.for-screen-readers){position:absolute}
 .for-screen-readers{position:absolute;width:1px;height:1px;margin:0;padding:0;overflow:hidden;white-space:nowrap}
 [class*=st-key-results]{min-height:90vh}
-:is(a,.stMain):focus-visible{outline:2px solid light-dark(#4f46e5,#818cf8);outline-offset:2px;border-radius:.3rem}
+:is(a,.stMain):focus-visible{outline:2px solid currentColor;outline-offset:2px;border-radius:.3rem}
 .stMain:focus-visible{outline-offset:-2px}
-.stTooltipIcon button,.stHeading a[href^="#"]{padding:4px;margin:-4px;box-sizing:content-box}
-button[kind^=primary]:not(:disabled):is(:hover,:active){background:light-dark(#4338ca,#a5b4fc);border-color:transparent}
+.stTooltipIcon button:not([kind]),.stHeading a[href^="#"]{padding:4px;margin:-4px;box-sizing:content-box}
+.js-plotly-plot g:is([class$=tick],[class$=title]:not(.g-gtitle),.colorbar) text{
+fill:color-mix(in srgb,currentColor 68%,transparent)!important}
+button[kind^=primary]:not(:disabled):is(:hover,:active){
+background:oklch(from currentColor calc(.785 - .328*l) calc(.115 + .125*l) 276);border-color:transparent}
 </style>"""
 
 
@@ -23,10 +26,13 @@ def page_style(heading: str) -> None:
 
     - Captions have their own color, because Streamlit's opacity also fades links and code in them, below the contrast
       of 4.5:1 that WCAG 2.2 asks for (1.4.3).
-    - Links and the scrolled page have a visible focus, which Streamlit leaves out, and help buttons are 24 pixels wide
-      and high, as WCAG 2.2 asks (2.4.7, 2.5.8).
+    - Links and the scrolled page have a visible focus, which Streamlit leaves out, and help icons are 24 pixels wide
+      and high, as WCAG 2.2 asks (2.4.7, 2.5.8). Other buttons with a help have a `kind` and keep their size.
+    - Colors follow from the color of the text, because `light-dark()` is always light in popovers and dialogs, which
+      Streamlit draws outside the element that has the color scheme.
     - Hovering lightens a primary button in the dark theme, because Streamlit would darken it until its text is
       unreadable.
+    - Axes of charts have the color of captions, because the gray of Streamlit's theme has a contrast of 3.7:1 on white.
     - Results have at least the height of a page, so that the scroll position remains while another tab is loading.
     """
     st.html(STYLE)

@@ -25,7 +25,7 @@ REFRESH_S = 0.8
 # active, the two columns are rows; they stay the same elements, because a chart in a new element starts empty.
 BESIDE = """<style>
 @media (min-width: 640px) and (min-height: 640px) {
-  .st-key-train-card { position: sticky; top: 4.2rem; z-index: 10; background: var(--st-background-color); }
+  .st-key-train-card { position: sticky; top: 4.2rem; z-index: 10; background: light-dark(#ffffff, #12131a); }
   [data-testid=stLayoutWrapper]:has(> .st-key-train-card) { position: sticky; top: 4.2rem; z-index: 10; }
 }
 </style>"""
@@ -101,6 +101,6 @@ def _run(live: Live, rows: list[Run], chosen: Run) -> None:
 
 
 def run_label(run: Run) -> str:
-    """Return the label of a run; the same for all active states, which change without a rerun of the list."""
-    state = "running" if run.state in runs.ACTIVE else STATES[run.state][1].lower()
-    return f"{run.title[:60]} · {state} · {at(run.created_at)}"
+    """Return the label of a run, without a state if it is active: that changes without a rerun of the list."""
+    state = "" if run.state in runs.ACTIVE else f"{STATES[run.state][1].lower()} · "
+    return f"{run.title[:60]} · {state}{at(run.created_at)}"

@@ -226,7 +226,7 @@ def _facts(run: Run) -> None:
         # The loss of an agent is its negative return.
         values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
     if facts.get("learning_rate") and run.total_steps:
-        values.append(("Learning rate", f"{facts['learning_rate']:g}"))
+        values.append(("Base learning rate", f"{facts['learning_rate']:g}"))
     for sentence in facts.get("notes", []):  # on the execution, such as whether the network was compiled
         st.caption(escape(sentence))
     speeds = facts.get("speeds", [])
