@@ -13,6 +13,7 @@ from netloom.document import apply, write
 from netloom.runs.search import sweeps
 from netloom.store import Store, open_store
 from netloom.store.runs import NewTrial
+from netloom.templates import templates
 from netloom.ui.runs.comparison import parallel_chart
 from netloom.ui.runs.state import RunsState
 from netloom.ui.shell import session
@@ -164,6 +165,21 @@ def test_runs_are_compared_by_hyperparameter_columns_conditions_and_groups(store
     groups = app.dataframe[0].value.set_index("Optimizer")
     assert list(groups.loc["Adam"]) == [2, "0.5 ± 0.35"]
     assert list(groups.loc["SGD with momentum"]) == [1, "0.5"]
+
+
+def test_settings_of_agents_have_titles_and_come_after_those_of_all_runs(store: Store) -> None:
+    _three_runs(store)
+    agent = templates()["cartpole_ppo"].project
+    run = store.create_run(store.create_project(agent), agent)
+    folder = store.artifacts(run.id).local_directory()
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "project.json", agent)
+    app = open_page()
+    box = next(item for item in app.multiselect if item.label == "Hyperparameters and metrics")
+    assert "training.agent.passes" not in box.value, "only one run has it"
+    assert "Learning rate" in app.dataframe[0].value
+    box.select("training.agent.passes").run()
+    assert list(app.dataframe[0].value["Epochs per update"].dropna()) == [agent.training.agent.passes]
 
 
 def selected_titles(app: AppTest) -> list[str]:

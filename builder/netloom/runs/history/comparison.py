@@ -17,6 +17,7 @@ from netloom.runs.history.setting_changes import change_label, changes_of
 from netloom.store import Points, Run, RunArtifacts, Store
 from netloom.store.artifacts import Stamp
 from netloom.store.run_summary import monitored_split
+from netloom.tasks import task
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.initialization import RUN
 from netloom.training.objectives import OBJECTIVES
@@ -76,8 +77,14 @@ def _project(artifacts: RunArtifacts, stamp: Stamp) -> Project:
 
 
 def settings(project: Project) -> dict[str, Any]:
-    """Return every setting of a document by its path: training, data, and the parameters of each node."""
-    values_by_path = {f"training.{key}": value for key, value in _flat(project.training.model_dump(mode="json"))}
+    """Return every setting of a document by its path: training, data, and the parameters of each node.
+
+    The settings of agents are those that the task reads.
+    """
+    training = project.training.model_dump(mode="json")
+    read = task(project.training.objective).rl_settings
+    training["agent"] = {name: value for name, value in training["agent"].items() if name in read}
+    values_by_path = {f"training.{key}": value for key, value in _flat(training)}
     values_by_path |= {f"data.{key}": value for key, value in _flat(project.data.model_dump(mode="json"))}
     for name, network in project.networks.items():
         values_by_path |= {f"{name}.parameters.{key}": value for key, value in network.parameters.items()}

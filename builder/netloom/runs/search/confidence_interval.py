@@ -27,7 +27,7 @@ class Spread:
     def sentence(self) -> str:
         return (
             f"{self.name}: {self.mean:.4g} ± {self.deviation:.2g} over {self.count} runs "
-            f"(mean within {self.low:.4g} to {self.high:.4g}, 95 % confidence)"
+            f"(mean within {self.low:.4g} to {self.high:.4g}, 95% confidence)"
         )
 
 

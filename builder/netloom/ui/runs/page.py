@@ -41,8 +41,8 @@ from netloom.ui.train.run_monitor import STATES
 
 REFRESH_S = 2.0
 LIMIT = 1_000
-# Widths in pixels of a few tags, of the beginning of a note, and of the form that edits them.
-TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 130, 170, 420
+# Widths in pixels of a title of a sweep's run, a few tags, the beginning of a note, and of the form that edits them.
+TITLE_WIDTH, TAGS_WIDTH, NOTES_WIDTH, NAMING_WIDTH = 300, 130, 170, 420
 PARTS = {"runs": "Runs", "sweeps": "Sweeps"}
 
 
@@ -158,7 +158,7 @@ def _table(store: Store, table: RunTable) -> list[Run]:
     }
     # Empty columns are omitted.
     columns = {name: cells for name, cells in columns.items() if name not in ("Tags", "Notes") or any(cells)}
-    if len(names) == 1 or columns["Project"] == columns["Title"]:
+    if len(names) == 1 or all(map(str.startswith, columns["Title"], columns["Project"])):
         del columns["Project"]
     # The key depends on the rows, because a selection is by row number and would refer to other runs otherwise.
     key = Key.TABLE.of(hash((*ids, *columns)))
@@ -179,7 +179,7 @@ def _table(store: Store, table: RunTable) -> list[Run]:
             "Tags": st.column_config.ListColumn(width=TAGS_WIDTH),
             "Notes": st.column_config.TextColumn(width=NOTES_WIDTH),
             "Started": st.column_config.DatetimeColumn(format="distance"),
-            "Title": st.column_config.TextColumn(width="medium"),
+            "Title": st.column_config.TextColumn(width=TITLE_WIDTH),
         },
     )
     _choose(key, ids)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from netloom.document import Training
+from netloom.document.rl_settings import Agent
 from netloom.document.training_settings import describe_field
 from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, grouped
 from netloom.tasks.setting_titles import choice_titles
@@ -31,6 +32,9 @@ def _title(column: str) -> str:
     section, _, name = column.partition(".")
     if section == "training" and name in Training.model_fields:
         return describe_field(name).title
+    group, _, agent_setting = name.partition(".")
+    if section == "training" and group == "agent" and agent_setting in Agent.model_fields:
+        return Agent.model_fields[agent_setting].title or agent_setting
     return called(column)
 
 
@@ -78,7 +82,10 @@ def shown_columns(table: RunTable) -> list[str]:
     """Return the columns that the user chose; without a choice, the first ones."""
     state = RunsState.current()
     if state.columns is None:
-        return [*table.settings[:SETTINGS_SHOWN], *table.metrics[:METRICS_SHOWN]]
+        # Settings that few runs have, such as those of agents beside classifiers, come last.
+        common = sorted(table.settings, key=lambda name: sum(value is None for value in table.values[name]))
+        first = [name for name in table.settings if name in common[:SETTINGS_SHOWN]]
+        return [*first, *table.metrics[:METRICS_SHOWN]]
     return [name for name in state.columns if name in table.values]
 
 
