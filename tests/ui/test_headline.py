@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from netloom.core.text import cut, escape
 from netloom.data import Example
+from netloom.data.schema import TARGET_TYPES
 from netloom.explain import Explanation
 from netloom.explain.core.explanation import (
     AttentionLayer,
@@ -26,6 +28,7 @@ from netloom.explain.plots.flow import analysis_at
 from netloom.explain.plots.graph_geometry import GraphLayout
 from netloom.templates import templates
 from netloom.ui.explain.headline import headline, prediction_text
+from netloom.ui.explain.prediction import truth_text
 from netloom.ui.explain.views.attention_components import called, grid_svg, weights_table
 from netloom.ui.explain.views.attention_sentence import attention_sentence
 from netloom.ui.explain.views.attribution_plots import knows_signs
@@ -81,8 +84,28 @@ def test_headline_names_words_by_weight_without_padding(values: list[float], sai
 
 def test_regression_headline_names_increase_and_decrease() -> None:
     assert text_headline([2.0, 0.0, -1.0, 0.0, 0.0], kind="number").startswith(
-        "“how” increases **navigate** most; “get” decreases it."
+        "“how” increases the predicted **navigate** most; “get” decreases it."
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "truth", "shown"),
+    [
+        ("number", "1.688", f"True value: **{escape('1.688')}**."),
+        ("tags", "O B-person", f"Label: **{escape('O B-person')}**."),
+        ("class", "7", ""),
+        ("next_token", "nce upon a time", ""),
+        ("number", "12.5, " * 20, ""),
+    ],
+)
+def test_truth_is_shown_beside_predictions_that_no_badge_compares(kind: str, truth: str, shown: str) -> None:
+    assert truth_text(TARGET_TYPES[kind], truth) == shown
+
+
+def test_long_predictions_end_after_a_word_with_an_ellipsis() -> None:
+    assert cut("humidity: 65.32, 66.74", 80) == "humidity: 65.32, 66.74"
+    assert cut("humidity: 65.32, 66.74, 62.26", 26) == "humidity: 65.32, 66.74…"
+    assert cut("x" * 30, 10) == "x" * 9 + "…"
 
 
 def test_unsigned_method_headline_says_matter_most() -> None:

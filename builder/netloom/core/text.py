@@ -29,6 +29,15 @@ def break_addresses(text: str) -> str:
     return _WITHIN_ADDRESS.sub("\u2060", text)
 
 
+def cut(text: str, letters: int) -> str:
+    """Return a text of at most `letters` characters; a longer one ends with an ellipsis, after a word if it can."""
+    if len(text) <= letters:
+        return text
+    beginning = text[: letters - 1]
+    words = beginning[: beginning.rfind(" ") + 1]
+    return f"{(words if 3 * len(words) > 2 * letters else beginning).rstrip(' ,;…')}…"
+
+
 def file_stem(name: str) -> str:
     """Return a name for a file of a project, without a suffix: lowercase ASCII letters, digits and hyphens."""
     # NFKD separates letters from their accents, so that ASCII keeps the letters.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,8 @@ def why_text(trained: OpenRun, row: int, evaluation: Evaluation | None, suggesti
         return f"Row {row}. {suggestion.reason}"
     listed = {item.row: item for item in (evaluation.mistakes if evaluation else ())}
     if row in listed:
-        return f"Row {row}. One of the {len(listed)} mistakes with the largest loss: {_mistake_text(listed[row])}."
+        kinds = _kinds(list(listed.values())).lower()
+        return f"Row {row}. One of the {len(listed)} {kinds}: {_mistake_text(listed[row])}."
     kind = next((SPLITS[name] for name in SPLITS if bool((trained.data.split[name] == row).any())), "")
     note = " The network was trained on it." if kind == SPLITS["train"] else ""
     return f"Row {row}, a {kind} row.{note}" if kind else f"Row {row}, which is in no split."
@@ -112,13 +114,13 @@ def _row_number(trained: OpenRun, evaluation: Evaluation | None, suggestion: Sta
     if listed:
         set_value(Key.MISTAKES.of(run_id), row if row in listed else None)
         mistakes.selectbox(
-            f"Mistakes ({len(listed)})",
+            f"{_kinds(list(listed.values()))} ({len(listed)})",
             list(listed),
             format_func=lambda item: f"Row {item}: {listed[item].predicted[:24]}, label {listed[item].target[:24]}",
             key=Key.MISTAKES.of(run_id),
             placeholder="Choose one",
             on_change=partial(_picked, run_id),
-            help="The wrong predictions with the largest loss on the test rows.",
+            help="The wrong predictions with the largest loss on the test rows, largest loss first.",
         )
     return row
 
@@ -145,6 +147,11 @@ def explain_input(run_id: str, row: int, edited: dict[str, Any] | None) -> None:
         state.sources[run_id] = CUSTOM
         state.inputs_handed += 1
         state.handed[run_id] = HandedInput(edited, state.inputs_handed)
+
+
+def _kinds(mistakes: Sequence[Worst]) -> str:
+    """Return the title of a list of mistakes. Predictions without a confidence, such as numbers, are all a bit off."""
+    return "Mistakes" if any(item.confidence is not None for item in mistakes) else "Largest errors"
 
 
 def _mistake_text(mistake: Worst) -> str:

@@ -66,6 +66,8 @@ LAYOUT = """<style>
   .st-key-explain-header button { padding-inline: 0.6rem; }
   /* The same picture is beside the controls. */
   [class*=st-key-explain-beside] { display: none; }
+  /* The sentence below the chart is visible without scrolling. */
+  [class*=st-key-explain-figure], :has(> [class*=st-key-explain-figure]) { max-height: 320px; }
 }
 </style>"""
 ERRORS = (ExplainError, DataError, StoreError, JobError, OSError, CheckpointError)

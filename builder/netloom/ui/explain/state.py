@@ -171,6 +171,7 @@ class Key(WidgetKey):
     FEATURE_LEVELS = "visualized levels"
     FEATURE_PLOT = "visualized"
     FEATURE_UNIT = "visualized unit"
+    FIGURE = "explain-figure"
     FLOW_EXPORT = "flow export"
     FLOW_GRAPH = "flow graph"
     FLOW_NETWORK = "flow network"

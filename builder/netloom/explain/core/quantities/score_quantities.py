@@ -113,6 +113,9 @@ class Number(Quantity):
     kind: ClassVar[TargetQuantity] = "number"
     in_data_units = True
 
+    def phrase(self, target: Target, name: str) -> str:
+        return f"the predicted **{name}**"
+
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         names = data.schema.target.number_names
         return names if len(names) > 1 else ()
@@ -250,6 +253,9 @@ class HeadScore(Quantity):
 
     kind: ClassVar[TargetQuantity] = "head"
     reads_all_outputs = True
+
+    def phrase(self, target: Target, name: str) -> str:
+        return super().phrase(target, name) if self.is_score(target) else f"the predicted **{name}**"
 
     def request(self, target: Target) -> TargetChoice:
         return target.name

@@ -128,8 +128,15 @@ def _figure(panel: Plot) -> None:
     elif panel.figure is not None:
         counts = [len(trace.y) for trace in panel.figure.data if trace.type in ("bar", "waterfall")]
         if counts:
-            panel.figure.update_layout(height=BARS_EDGES + BAR_HEIGHT * max(counts), margin={"t": 4})
-        st.plotly_chart(panel.figure, width="stretch", key=key, config=PICTURE)
+            height = BARS_EDGES + BAR_HEIGHT * max(counts)
+            # Plotly keeps 64 pixels for the bars by default, and draws the title of the axis over its ticks instead.
+            panel.figure.update_layout(height=height, margin={"t": 4}, minreducedheight=BAR_HEIGHT)
+        else:
+            panel.figure.update_layout(margin={"t": 12})
+        # The chart fills a container, whose height the style of the page limits on a phone.
+        height = int(panel.figure.layout.height)
+        with st.container(height=height, border=False, key=Key.FIGURE.of(panel.key)):
+            st.plotly_chart(panel.figure, width="stretch", height="stretch", key=key, config=PICTURE)
 
 
 def _downloads(panel: Plot, name: str) -> None:
