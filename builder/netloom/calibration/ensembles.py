@@ -88,9 +88,9 @@ def _auroc(wrong: np.ndarray, score: np.ndarray) -> float | None:
 def dropout_layers(network: nn.Module) -> list[nn.Module]:
     """Return the layers that drop values at random in training."""
     from torch import nn
-    from torch.nn.modules.dropout import _DropoutNd
 
-    return [module for module in network.modules() if isinstance(module, _DropoutNd | nn.FeatureAlphaDropout)]
+    kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+    return [module for module in network.modules() if isinstance(module, kinds)]
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.text import table
-from netloom.core.field_errors import nearest_name
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
 
 def _unknown_setting(name: str, values: Mapping[str, Any]) -> str:
     """Return the sentence for an unknown setting: it suggests the nearest name, or says where all are listed."""
+    from netloom.core.field_errors import nearest_name
+
     own = {kind: _setting_names(values[kind], kind) for kind in ("optimizer", "schedule")}
     listed = [field for field in values if field not in NOT_LISTED]
     nearest = nearest_name(name, [*listed, *own["optimizer"], *own["schedule"]])

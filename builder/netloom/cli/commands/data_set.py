@@ -172,11 +172,11 @@ def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Map
     table_columns = columns(choice, home)
     asked = import_questions(choice, home)
     if not table_columns and asked.questions and not arguments.column:
-        options = {**choice.options, **(asked.with_targets(arguments.target) if arguments.target else {})}
+        answers = {**choice.options, **(asked.with_targets(arguments.target) if arguments.target else {})}
         for text in arguments.role:
             name, role = _assignment(text, "--role", "COLUMN=ROLE")
-            options |= asked.with_role(_role(role), name)
-        return {**options, **(asked.with_role(SPLIT.name, split) if split else {})}
+            answers |= asked.with_role(_role(role), name)
+        return {**answers, **(asked.with_role(SPLIT.name, split) if split else {})}
     if not table_columns:
         raise UsageError(
             "This dataset does not have columns; set the preprocessing of its fields with --field, and its import with "
