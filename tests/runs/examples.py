@@ -180,7 +180,7 @@ def until(condition: Callable[[], Any], timeout_s: float) -> float:
     while not condition():
         elapsed = time.monotonic() - start
         assert elapsed < timeout_s, f"not within {timeout_s:g} s"
-        time.sleep(0.02)
+        time.sleep(min(0.05, 0.01 + elapsed / 50))  # most conditions read the database, which others are waiting for
     return time.monotonic() - start
 
 
