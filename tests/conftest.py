@@ -72,6 +72,14 @@ def operators() -> Iterator[None]:
         yield
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out the tests marked `long` unless `-m` names them. An `-m "not long"` among the default options would be
+    replaced by any other, so that `-m "not browser"` would run them all."""
+    chosen = config.option.markexpr
+    if "long" not in chosen:
+        config.option.markexpr = f"({chosen}) and not long" if chosen else "not long"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Workers that start together would each rewrite the asserts of every file, which is half of the collection time.
