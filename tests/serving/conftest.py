@@ -96,6 +96,7 @@ def start_server(home: Path, *options: object) -> Server:
                 timer.cancel()
                 return Server(home, process, json.loads(text))
     timer.cancel()
+    process.wait()
     raise AssertionError(f"The server did not start: {log.read_text()[-2000:]}")
 
 
