@@ -73,12 +73,13 @@ def test_a_killed_server_loses_no_line_of_an_answered_request(start: Start, runs
     assert set(answered) <= {line["id"] for line in server.log}
 
 
-def test_a_reload_and_a_rollback_fail_no_request(start: Start, runs: Runs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [6.0, pytest.param(60.0, marks=pytest.mark.long)])
+def test_a_reload_and_a_rollback_fail_no_request(start: Start, runs: Runs, tmp_path: Path, seconds: float) -> None:
     server, bodies = start(), tmp_path / "bodies.json"
     bodies.write_text(json.dumps([runs.row(n) for n in range(20)]))
     before = versions(server, runs, 1)[0]
     with ThreadPoolExecutor(1) as clients:
-        load = clients.submit(measure_load, f"{server.address}/predict", bodies, 8, 6.0)
+        load = clients.submit(measure_load, f"{server.address}/predict", bodies, 8, seconds)
         time.sleep(1.5)
         assert server.post("/reload", {"run": runs.second}).status == 200
         after = versions(server, runs, 1)[0]
