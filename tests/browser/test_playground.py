@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from netloom import runs
 from netloom.cli.bench.server import Server
 from netloom.templates import templates
-from tests.runs.examples import trained_here
+from tests.runs.examples import until_state
 
 pytestmark = pytest.mark.browser
 
@@ -19,8 +19,8 @@ def open_untrained(page: Page, server: Server, name: str) -> Locator:
     project = templates()[name].project
     project = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})})
     project_id = server.store.create_project(project)
-    with trained_here():
-        run_id = runs.start(server.store, project_id, project)
+    run_id = runs.start(server.store, project_id, project)
+    until_state(server.store, run_id, "finished", 120)
     page.goto(f"{server.url}/playground?project={project_id}&run={run_id}")
     expect(page.get_by_role("button", name="Explain this")).to_be_visible()
     expect(result(page)).to_contain_text("%")
