@@ -116,6 +116,14 @@ def test_zip_of_texts_is_predicted_by_file(trained: Runs) -> None:
     ]
 
 
+def test_table_of_one_column_suffices_to_predict(trained: Runs) -> None:
+    run, stream = loaded(trained, TEXT), io.BytesIO()
+    texts = ["set an alarm for seven", "play some music"]
+    pd.DataFrame({run.fields[0]: texts}).to_parquet(stream)
+    rows = read_batch(stream.getvalue(), "texts.parquet", read_fields(run)).rows
+    assert [row[run.fields[0]] for row in rows] == texts
+
+
 def test_zip_of_sounds_is_read_at_the_rate_of_the_field() -> None:
     state = {"name": "sound", "encoding": "series", "shape": [400, 1], "mean": [0.0], "std": [1.0], "rate": 4_000}
     stream = io.BytesIO()
@@ -142,7 +150,7 @@ def test_wrong_cell_is_reported_by_column_and_wrong_row_by_number(trained: Runs)
 def test_unfit_and_damaged_files_are_refused(trained: Runs) -> None:
     fields = read_fields(loaded(trained, TABLE))
     with pytest.raises(DataError, match="network reads"):
-        read_batch(zipped({"a.txt": b"text"}), "a.zip", fields)
+        read_batch(zipped({"a.txt": b"text", "b.txt": b"text"}), "a.zip", fields)
     with pytest.raises(DataError, match="Parquet"):
         read_batch(b"PAR1 damaged", "a.parquet", fields)
     with pytest.raises(DataError, match="points outside"):

@@ -184,12 +184,14 @@ class RequestHandler:
         """Return the rows of a table as JSON, or the names and types of the files of a zip. With `texts`, the only file
         of a zip can be a text."""
         from netloom.data import file_types
-        from netloom.data.tables.readers import TABLE_FORMS
+        from netloom.data.limits import MAX_FILE_BYTES
+        from netloom.data.tables.readers import TABLE_FORMS, read_table
 
         forms = [form for form in TABLE_FORMS if form != file_types.TEXT or not request["texts"]]
         if not self._source.alone or self._source.form() not in forms:
             return {"files": [[name, self._source.members.form(name)] for name in self._source.names]}
-        table, _ = self._source.table()
+        [name], form = self._source.names, self._source.form()
+        table, _ = read_table(self._source.members.read(name, MAX_FILE_BYTES), form, name, to_learn=False)
         # Dates as texts in ISO format, and missing cells as null, as files of rows have them.
         return {"table": table.to_json(orient="records", date_format="iso", double_precision=15)}
 

@@ -42,12 +42,15 @@ LATIN_NOTE = "The file is not UTF-8 and was read as Windows-1252; check its acce
 HEADLESS_NOTE = "The first line looks like data, not like column names, so the columns were numbered."
 
 
-def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
+def read_table(
+    data: bytes, form: str, filename: str, sheet: str = "", *, to_learn: bool = True
+) -> tuple[pd.DataFrame, list[str]]:
     """Return the table in the bytes of a file, and notes on what had to be assumed.
 
     Args:
         form: One of `TABLE_FORMS`.
         sheet: The name of a sheet of a spreadsheet; "" chooses the first that is not empty.
+        to_learn: Whether a network learns from it, which needs two columns, and not only predicts its rows.
 
     Raises:
         DataError: The file cannot be read, or has no rows.
@@ -62,7 +65,7 @@ def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[
         frame = json_table(text, filename)
         frame = labeled_lines(text) if frame is None else frame
         table = _csv(text, filename, notes) if frame is None else plain_table(frame)
-    if table.shape[1] < 2:
+    if to_learn and table.shape[1] < 2:
         raise DataError(
             f"{filename[:100]!r} has one column; a table needs a column to predict and others to learn from, with "
             "commas, semicolons, tabs or | between them."
