@@ -27,7 +27,7 @@ from netloom.store import Run, Store
 from tests.networks import digits_mlp
 from tests.runs.examples import check_curves, store_in, until, until_state
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.first]  # processes that wait for each other
+pytestmark = pytest.mark.timeout(900)
 WAIT_S = 400.0
 
 
