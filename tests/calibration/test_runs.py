@@ -17,13 +17,15 @@ import torch
 from netloom import export
 from netloom.calibration import CalibrationSettings, calibrate, unavailable_reason
 from netloom.core.errors import UsageError
-from netloom.runs import TrainedRun, predict
+from netloom.document import DataChoice, Training
+from netloom.runs import TrainedRun, fit_here, predict
 from netloom.runs.applied_calibration import AppliedCalibration, applied, run_weights_checksum, save
 from netloom.store import RunArtifacts
 from netloom.tasks.registry import tasks
 from netloom.training.weight_files import CheckpointError, save_weights
 from tests.calibration.examples import trained
 from tests.export.bundles import modules_of
+from tests.networks import chain
 
 CAREFUL = CalibrationSettings("platt", abstain_coverage=0.7, conformal=0.2)
 NUMBERS = CalibrationSettings(conformal=0.2)
@@ -144,6 +146,26 @@ def test_labels_and_pixels_have_a_confidence_but_no_sets() -> None:
         answer = predict(replace(run, applied=report.applied), rows(run, 1))[0]
         assert 0 < answer["confidence"] <= 1
         assert isinstance(answer["abstained"], bool)
+
+
+def test_network_that_ends_in_a_softmax_is_calibrated_by_its_logits(tmp_path: Path) -> None:
+    layers = [("Linear", {"units": 16}), ("ReLU", {}), ("Linear", {"units": 2})]
+    start = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
+    settings = {"epochs": 3, "learning_rate": 0.01, "device": "cpu"}
+    choice = DataChoice(dataset="moons")
+    with_softmax, plain = (
+        fit_here(chain(start, *layers, *end, data=choice, training=Training(**settings)))
+        for end in ([("Softmax", {})], [])
+    )
+    chosen = [calibrate(run, CAREFUL).applied.parts[""] for run in (with_softmax, plain)]
+    assert chosen[0] == chosen[1]
+    run = calibrated(with_softmax)
+    # The bundle reads log-probabilities, which differ from the logits by a constant and by rounding.
+    for exported, here in zip(bundle_answers(run, tmp_path), predict(run, rows(run)), strict=True):
+        assert exported["prediction_set"] == here["prediction_set"]
+        assert exported["confidence"] == pytest.approx(here["confidence"], abs=1e-5)
+    with pytest.raises(UsageError, match="energy needs logits"):
+        calibrate(with_softmax, CalibrationSettings(ood_score="energy"))
 
 
 def test_unfamiliar_inputs_are_rejected() -> None:
