@@ -151,12 +151,9 @@ def test_labels_and_pixels_have_a_confidence_but_no_sets() -> None:
 def test_network_that_ends_in_a_softmax_is_calibrated_by_its_logits(tmp_path: Path) -> None:
     layers = [("Linear", {"units": 16}), ("ReLU", {}), ("Linear", {"units": 2})]
     start = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
-    settings = {"epochs": 3, "learning_rate": 0.01, "device": "cpu"}
-    choice = DataChoice(dataset="moons")
-    with_softmax, plain = (
-        fit_here(chain(start, *layers, *end, data=choice, training=Training(**settings)))
-        for end in ([("Softmax", {})], [])
-    )
+    training, choice = Training(epochs=3, learning_rate=0.01, device="cpu"), DataChoice(dataset="moons")
+    plain = fit_here(chain(start, *layers, data=choice, training=training))
+    with_softmax = fit_here(chain(start, *layers, ("Softmax", {}), data=choice, training=training))
     chosen = [calibrate(run, CAREFUL).applied.parts[""] for run in (with_softmax, plain)]
     assert chosen[0] == chosen[1]
     run = calibrated(with_softmax)

@@ -1,7 +1,7 @@
 """Calibrated probabilities, abstention and prediction sets, from the outputs of a network.
 
 A copy of this file is part of each exported network, and the app uses the same file, so both give equal answers. It
-needs only torch and numpy. A calibration is the plain JSON of `netloom.runs.applied_calibration.PartCalibration`.
+needs only torch and numpy. A calibration is plain JSON, the entry `calibration` of the target.
 """
 
 from __future__ import annotations
