@@ -46,14 +46,14 @@ def test_applied_calibration_changes_loaded_runs_and_exports(trained: Runs, pool
     row = run.data.row(int(run.data.split["test"][0]))
     before = predict(run, [row])
     report: CalibrationReport = job_result(pool.submit(Calibrate(weights, SETTINGS), trained.home))
+    uncalibrated = Export(weights, "bundle").key(trained.home)
     save(artifacts, report.applied)
     try:
         (answer,) = predict(context.run(weights), [row])  # the run that this process had loaded before
         assert {"confidence", "abstained", "prediction_set"} <= answer.keys()
         assert predict(load_run(store, weights.run_id), [row]) == [answer]
-        stamp = artifacts.calibration_stamp()
-        assert stamp is not None
-        exported = job_result(pool.submit(Export(weights, "bundle", stamp.modified_ns), trained.home))
+        assert Export(weights, "bundle").key(trained.home) != uncalibrated  # an earlier answer is not given again
+        exported = job_result(pool.submit(Export(weights, "bundle"), trained.home))
         content = (trained.folder(weights.run_id) / exported.stored).read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             target = json.loads(archive.read("preprocess.json"))["target"]
@@ -61,3 +61,4 @@ def test_applied_calibration_changes_loaded_runs_and_exports(trained: Runs, pool
     finally:
         artifacts.delete_calibration()
     assert predict(context.run(weights), [row]) == before
+    assert Export(weights, "bundle").key(trained.home) == uncalibrated

@@ -26,15 +26,10 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class Export(Request[ExportedFile], kind="export", lane="long"):
-    """The export of a trained network in a format, compared with the predictions of the app.
-
-    `calibrated_at` is the time at which its calibration was chosen, in nanoseconds since 1970, so that a file without
-    it is not handed out again; 0 without one.
-    """
+    """The export of a trained network in a format, compared with the predictions of the app."""
 
     weights: RunWeights
     format: str
-    calibrated_at: int = 0
 
     def compute(self, context: Context) -> ExportedFile:
         trained = context.run(self.weights)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_
 
 from netloom.explain.core.serialization import dumps, loads
 from netloom.jobs.loaded_runs import RunWeights, load
-from netloom.store import Store, open_store
+from netloom.store import RunArtifacts, Store, open_store
+from netloom.store.local_artifacts import run_files
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
@@ -101,9 +102,15 @@ class Request(Generic[R]):
         return dumps(self)
 
     def key(self, home: Path) -> str:
-        """Return a key that is equal for equal requests to one data folder, which are computed once."""
+        """Return a key that is equal for equal requests to one data folder, which are computed once.
+
+        A calibration of the run that was applied or reset since changes the key, because it changes predictions.
+        """
+        calibration = None
+        if self.about is not None:  # without opening the database, as pages call this again and again
+            calibration = RunArtifacts(run_files(home), self.about.run_id).calibration_stamp()
         # `dumps` gives equal bytes for equal values.
-        return hashlib.sha256(f"{self.kind} {home} ".encode() + self.as_bytes()).hexdigest()[:32]
+        return hashlib.sha256(f"{self.kind} {home} {calibration} ".encode() + self.as_bytes()).hexdigest()[:32]
 
     def read_answer(self, content: bytes) -> R:
         """Return the answer from the bytes of `dumps`."""

@@ -313,10 +313,9 @@ def take_away(live: Live, run: Run) -> None:
     if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
         state.built = None  # after an error, the previous file must not be offered
         try:
-            weights, calibrated = RunWeights(run.id, "", artifacts.weights_written_at()), artifacts.calibration_stamp()
+            weights = RunWeights(run.id, "", artifacts.weights_written_at())
             exported = computed(
-                Export(weights, kind.name, calibrated.modified_ns if calibrated else 0),
-                "Building the file and comparing its outputs with the app's …",
+                Export(weights, kind.name), "Building the file and comparing its outputs with the app's …"
             )
             file = artifacts.export_file(exported.stored).read_bytes()
             state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict)
