@@ -67,6 +67,9 @@ def test_data_set_changes_the_target(on_people: Console) -> None:
     assert (answer["target"]["kind"], answer["target"]["name"]) == ("number", "age")
     answer = on_people("data", "set", "people", "--role", "town=target", "--json").value
     assert (answer["target"]["kind"], answer["target"]["name"]) == ("class", "town")
+    shown = on_people("data", "show", "people").out
+    assert "; predicts town\n" in shown
+    assert "models  breast_cancer (netloom fit NAME --data …)" in shown
     answer = on_people("data", "set", "people", "--target", "town", "--target", "age", "--json").value
     assert [part["name"] for part in answer["target"]["parts"]] == ["age", "town"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +84,16 @@ def _report(info: DatasetInfo, context: Context) -> int:
     """Show a dataset with its settings for new projects."""
     from netloom.data import prepare, statistics
     from netloom.data.preparation.project_defaults import default_choice, default_data
+    from netloom.data.quality.dataset_card import summary
     from netloom.data.quality.reach_back import reach_back_note
+    from netloom.templates.starting import starters
 
     choice = default_choice(info.name, context.home)
     data = prepare(choice, context.home)
     quality = statistics(data, choice)
     value = {
         **asdict(info),
+        "summary": summary(info, data, choice),
         "rows": quality.rows,
         "inputs": [asdict(field) for field in data.schema.inputs],
         "target": asdict(data.schema.target),
@@ -101,16 +104,16 @@ def _report(info: DatasetInfo, context: Context) -> int:
         "remarks": quality.remarks,
         "fingerprint": data.fingerprint,
         "settings": default_data(info.name, context.home),
+        "templates": [template.name for template in starters(choice, data.schema)],
     }
-    context.answer(value, "\n".join(_lines(info, data, quality)))
+    context.answer(value, "\n".join(_lines(value, data, quality)))
     return 0
 
 
-def _lines(info: DatasetInfo, data: Prepared, quality: Quality) -> list[str]:
-    from netloom.data.quality.reach_back import reach_back_note
-
+def _lines(value: Mapping[str, Any], data: Prepared, quality: Quality) -> list[str]:
+    """Return the lines of a report from its values and from the data."""
     target = data.schema.target
-    lines = [f"{plain(info.title)} ({info.name}): {plain(info.summary)}"]
+    lines = [f"{plain(value['title'])} ({value['name']}): {plain(value['summary'])}"]
     for field in data.schema.inputs:
         size = f", {field.vocabulary:,} tokens" if field.vocabulary else ""
         shape = ", ".join(("N", *map(str, field.shape)))
@@ -118,12 +121,14 @@ def _lines(info: DatasetInfo, data: Prepared, quality: Quality) -> list[str]:
     lines.append(f"target  {plain(target.name)}: {target.kind.replace('_', ' ')}")
     splits = ", ".join(f"{count:,} {name}" for name, count in quality.splits.items())
     lines.append(f"rows    {quality.rows:,}: {splits}")
-    if note := reach_back_note(data):
-        lines.append(f"context {note}")
+    if value["reach_back"]:
+        lines.append(f"context {value['reach_back']}")
     if quality.classes:
         counts = [f"{short(name, 30)} {count:,}" for name, count in list(quality.classes.items())[:CLASSES_SHOWN]]
         omitted = len(quality.classes) - len(counts)
         lines.append(f"classes {', '.join(counts)}{f', and {omitted} more' if omitted else ''}")
+    if value["templates"]:
+        lines.append(f"models  {', '.join(value['templates'])} (netloom fit NAME --data …)")
     if quality.columns:
         rows = [[_cell(column.get(name, "")) for name in COLUMN] for column in quality.columns]
         lines += ["", table(COLUMN, rows, right=COLUMN[2:])]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 from netloom.layers import TensorSpec
 from netloom.layers.catalogue import AUTO, is_auto, numeric
 from netloom.layers.io import Input
+from netloom.layers.table import CategoricalEmbedding
 from netloom.layers.text import Embedding
 from netloom.modalities.field_spec import FieldSpec
 from netloom.validation import fixes
@@ -145,5 +147,36 @@ class Vocabulary(Rule):
                 severity="error" if few else "hint",
                 fix=fixes.set_params(
                     context.name, key, {"vocabulary": source.vocabulary}, f"Set vocabulary to {source.vocabulary:,}"
+                ),
+            )
+
+
+class CategorySizes(Rule):
+    """A CategoricalEmbedding has a table for each column of categories, none of which is certainly too small.
+
+    A field knows the size of its largest column alone, so that the fix gives this size to all columns.
+    """
+
+    stage = Stage.DATA
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key in context.of_type(CategoricalEmbedding):
+            layer, edge = context.layers[key], context.incoming[key].get("in")
+            source = context.layers.get(edge.source_node) if edge else None
+            if not isinstance(layer, CategoricalEmbedding) or not isinstance(source, Input) or not source.vocabulary:
+                continue
+            if any(map(is_auto, source.shape)):
+                continue
+            columns = prod(source.shape)
+            if len(layer.sizes) == columns and max(layer.sizes) >= source.vocabulary:
+                continue
+            yield context.issue(
+                "vocabulary",
+                f"{context.label(key)} has {len(layer.sizes)} columns of at most {max(layer.sizes):,} categories, but "
+                f"the data has {columns} of at most {source.vocabulary:,}.",
+                key,
+                field="sizes",
+                fix=fixes.set_params(
+                    context.name, key, {"sizes": [source.vocabulary] * columns}, f"Set sizes to {source.vocabulary:,}"
                 ),
             )

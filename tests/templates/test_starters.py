@@ -1,0 +1,64 @@
+"""Networks for data with several targets, and for columns of categories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netloom.data import add_file, schema
+from netloom.document import DataChoice, Project
+from netloom.templates.starting import start, starters
+from netloom.validation import analyse
+from tests.data.crafted import make_csv
+
+TARGETS = {"level": {"role": "target"}, "score": {"role": "target"}, "count": {"role": "target"}}
+INDEX = {"kind": "category", "encode": "index"}
+
+
+def started(home: Path, options: dict[str, Any]) -> tuple[str, Project]:
+    """The first network that is offered for a table with these settings, and its template."""
+    rows = (
+        f"{i / 7:.3f},{'abc'[i % 3]},the {'red' if i % 2 else 'blue'} cat {i},{'lh'[i % 2]},{i / 3:.2f},{i % 9}"
+        for i in range(60)
+    )
+    info = add_file(make_csv("size,town,note,level,score,count", rows), "a.csv", home)
+    choice = DataChoice(dataset=info.name, options=options)
+    fields = schema(choice, home)
+    assert fields is not None
+    template = starters(choice, fields)[0]
+    project = start(template, choice, "Started", home)
+    assert project is not None
+    assert not analyse(project, fields).errors
+    return template.name, project
+
+
+@pytest.mark.parametrize(
+    ("columns", "template"),
+    [
+        ({"note": {"role": "ignore"}}, "breast_cancer"),
+        ({"note": {"kind": "text"}, "size": {"role": "ignore"}, "town": {"role": "ignore"}}, "intents_lstm"),
+    ],
+)
+def test_several_targets_have_an_output_each(columns: dict[str, Any], template: str, home: Path) -> None:
+    name, project = started(home, {"task": "several_outputs", "columns": {**columns, **TARGETS}})
+    assert name == template
+    assert project.training.objective == "several_outputs"
+    nodes = project.main_network.nodes
+    outputs = project.main_network.order("Output")
+    assert [nodes[key].params.get("name") for key in outputs] == [None, "score", "count"]
+    of_output = {edge.target: edge.source for edge in project.main_network.edges if edge.target in outputs}
+    assert [nodes[of_output[key]].params["units"] for key in outputs] == [2, 1, 9]
+
+
+def test_embeddings_have_the_categories_of_the_columns(home: Path) -> None:
+    others = {name: {"role": "ignore"} for name in ("size", "note", "level", "count")}
+    name, project = started(home, {"target": "score", "columns": {"town": INDEX, **others}})
+    assert name == "clicks_deepfm"
+    (sizes,) = {
+        tuple(node.params["sizes"])
+        for node in project.main_network.nodes.values()
+        if node.type == "CategoricalEmbedding"
+    }
+    assert sizes == (4,)  # a, b, c and unknown ones
