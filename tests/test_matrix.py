@@ -39,7 +39,15 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 }
 # Settings of uploads that their files do not tell.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "targets.csv": {"task": "several_outputs", "columns": {"level": {"role": "target"}, "score": {"role": "target"}}},
+    "targets.csv": {
+        "task": "several_outputs",
+        "columns": {
+            "person": {"role": "group"},
+            "part": {"role": "split"},
+            "level": {"role": "target"},
+            "score": {"role": "target"},
+        },
+    },
 }
 # The tasks that each dataset supports; all others are rejected. Update this when a combination is added or lost.
 CELLS: dict[str, str] = {
@@ -227,6 +235,12 @@ def test_split_is_applied_or_rejected_with_a_message(name: str, method: str, upl
     assert all(parts.values())
     assert len(set.union(*parts.values())) == sum(map(len, parts.values()))  # no row is in two parts
     groups, times = prepared.raw.groups, prepared.raw.times
+    if method == "given":
+        given = prepared.raw.given
+        assert given is not None
+        place_of_validation = 1 if (given == 1).any() else 0  # without a given validation, it is a share of training
+        for part, place in (("train", 0), ("validation", place_of_validation), ("test", 2)):
+            assert set(given[list(parts[part])]) == {place}
     if method == "group":
         assert groups is not None
         group_sets = [set(groups[list(rows)].tolist()) for rows in parts.values()]

@@ -193,10 +193,14 @@ def text_pairs() -> bytes:
 
 
 def triplets() -> bytes:
-    """A text, another one that continues it, and one that does not."""
+    """A text, another one that continues it, and one that does not, with their own split."""
     random = np.random.default_rng(11)
     anchors = [sentence(random) for _ in range(60)]
-    return make_csv("anchor,positive,negative", (f"{text},{text} indeed,{sentence(random)}" for text in anchors))
+    rows = (
+        f"{text},{text} indeed,{sentence(random)},{('train', 'train', 'train', 'dev', 'test')[i % 5]}"
+        for i, text in enumerate(anchors)
+    )
+    return make_csv("anchor,positive,negative,split", rows)
 
 
 def picture_triplets() -> bytes:
@@ -213,11 +217,15 @@ def picture_triplets() -> bytes:
 
 
 def several_targets() -> bytes:
-    """A class and a number, both given by the other columns."""
+    """A class and a number, both given by the other columns, of 16 people in three parts of a split."""
     random = np.random.default_rng(13)
     numbers = random.normal(size=(80, 2)).round(3)
-    rows = (f"{a},{b},{'ns'[i % 2]},{'low' if a + b < 0 else 'high'},{a - b:.3f}" for i, (a, b) in enumerate(numbers))
-    return make_csv("left,right,side,level,score", rows)
+    parts = ("train", "train", "valid", "test")
+    rows = (
+        f"{a},{b},{'ns'[i % 2]},p{i % 16},{parts[i % 4]},{'low' if a + b < 0 else 'high'},{a - b:.3f}"
+        for i, (a, b) in enumerate(numbers)
+    )
+    return make_csv("left,right,side,person,part,level,score", rows)
 
 
 def tone(frequency: float, seconds: float, rate: int, form: str = "WAV", channels: int = 1) -> bytes:
