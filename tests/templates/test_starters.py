@@ -47,8 +47,9 @@ def test_several_targets_have_an_output_each(columns: dict[str, Any], template: 
     assert project.training.objective == "several_outputs"
     nodes = project.main_network.nodes
     outputs = project.main_network.order("Output")
-    assert [nodes[key].params.get("name") for key in outputs] == [None, "score", "count"]
+    assert [nodes[key].params.get("name") for key in outputs] == ["level", "score", "count"]
     of_output = {edge.target: edge.source for edge in project.main_network.edges if edge.target in outputs}
+    assert [nodes[of_output[key]].title for key in outputs] == ["Level", "Score", "Count"]
     assert [nodes[of_output[key]].params["units"] for key in outputs] == [2, 1, 9]
 
 
@@ -56,9 +57,6 @@ def test_embeddings_have_the_categories_of_the_columns(home: Path) -> None:
     others = {name: {"role": "ignore"} for name in ("size", "note", "level", "count")}
     name, project = started(home, {"target": "score", "columns": {"town": INDEX, **others}})
     assert name == "clicks_deepfm"
-    (sizes,) = {
-        tuple(node.params["sizes"])
-        for node in project.main_network.nodes.values()
-        if node.type == "CategoricalEmbedding"
-    }
-    assert sizes == (4,)  # a, b, c and unknown ones
+    nodes = [node for node in project.main_network.nodes.values() if node.type == "CategoricalEmbedding"]
+    assert nodes
+    assert all(node.params["sizes"] == [4] for node in nodes)  # a, b, c and unknown ones

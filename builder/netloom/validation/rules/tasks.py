@@ -108,7 +108,7 @@ class Outputs(Rule):
         """Return the issue about too many or too few Outputs; a fix adds the missing ones if they are vectors."""
         widths = {one.name: one.shape[0] for one in expected[len(outputs) :] if one.shape and len(one.shape) == 1}
         missing = len(expected) - len(outputs)
-        fix = self._added(context, outputs[0], widths) if 0 < missing == len(widths) else None
+        fix = self._added(context, outputs[0], expected[0].name, widths) if 0 < missing == len(widths) else None
         node = outputs[len(expected)] if len(outputs) > len(expected) else outputs[-1]
         return context.issue("outputs", f"{message}; this network has {len(outputs)}.", node, fix=fix)
 
@@ -125,15 +125,18 @@ class Outputs(Rule):
             message = f"{context.label(output)} receives {spec}, but {expected.demand} {expected_spec}."
         yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, expected_spec))
 
-    def _added(self, context: Context, output: str, widths: Mapping[str, int]) -> Fix | None:
+    def _added(self, context: Context, output: str, first: str, widths: Mapping[str, int]) -> Fix | None:
         """Return a fix that adds Outputs of these widths, each after a Linear beside the last one of `output`; None if
-        it has none."""
+        it has none. An only Output gets the name `first`."""
         linear = self._last_linear(context, output)
         edge = context.incoming[linear].get("in") if linear else None
         if linear is None or edge is None:
             return None
         network = context.network
         edits: list[dict[str, Any]] = []
+        if first and len(list(context.network.ports("Output"))) == 1 and not network.nodes[output].params.get("name"):
+            edits.append({"kind": "set", "node": output, "params": {"name": first}})
+            edits.append({"kind": "update", "node": linear, "title": first.capitalize()})
         for place, (name, width) in enumerate(widths.items(), 1):
             unit, end = fixes.free_id(network, "Linear", place), fixes.free_id(network, "Output", place)
             right = 2 * fixes.STEP * place
