@@ -22,6 +22,7 @@ PAGES = {
     "runs": "Runs",
     "explain": "Faithfulness",
     "playground": "Explain this",
+    "deploy": "Ask it with a row",
 }
 
 

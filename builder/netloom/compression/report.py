@@ -72,9 +72,10 @@ class Report:
         original, best = self.measured[0], self.recommended
         if best is None:
             return "Keep the original: no variant is clearly faster or smaller with predictions that are as good."
-        speed, shrinkage = original.p50_ms / best.p50_ms, original.size / best.size
+        speed, growth = original.p50_ms / best.p50_ms, best.size / original.size
+        of_size = f"{growth:.0%} of the size" if growth < 1 else f"{growth:.1f}× the size"
         return (
-            f"{best.title}: {speed:.1f}× as fast and {shrinkage:.1f}× as small, with {self.metric_title} "
+            f"{best.title}: {speed:.1f}× as fast and {of_size}, with {self.metric_title} "
             f"{best.score:.4g} instead of {original.score:.4g}."
         )
 

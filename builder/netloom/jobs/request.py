@@ -27,6 +27,7 @@ Lane = Literal["interactive", "long"]
 MODULES = (
     "netloom.jobs.calibration",
     "netloom.jobs.data_quality",
+    "netloom.jobs.deployment",
     "netloom.jobs.explanations",
     "netloom.jobs.exports",
     "netloom.jobs.inspection",

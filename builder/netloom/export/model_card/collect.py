@@ -32,8 +32,8 @@ SLICES_NOTE = (
 )
 
 
-def collect(store: Store, trained: TrainedRun) -> ModelCard:
-    """Return the model card of a run of the store.
+def collect(store: Store, trained: TrainedRun, statement: Statement | None = None) -> ModelCard:
+    """Return the model card of a run of the store, with a statement or the stored one.
 
     Raises:
         CheckpointError: the evaluated weights or the file of the evaluation are damaged.
@@ -51,7 +51,7 @@ def collect(store: Store, trained: TrainedRun) -> ModelCard:
         summary=f"{task.summary}: {plain(target.name)}." if target.name else f"{task.summary}.",
         task=task.name,
         task_title=task.title,
-        statement=Statement.from_json(artifacts.card_statement()),
+        statement=statement or Statement.from_json(artifacts.card_statement()),
         dataset=plain(str(dataset.get("name", project.data.dataset))),
         dataset_id=plain(project.data.dataset),
         split=evaluation.split,

@@ -30,9 +30,10 @@ PAGES = {
     "runs": ("Runs", ":material/compare_arrows:"),
     "explain": ("Explain", ":material/visibility:"),
     "playground": ("Try it", ":material/play_circle:"),
+    "deploy": ("Deploy", ":material/rocket_launch:"),
 }
 # Plotly fails if another thread is still importing pandas, which it takes for loaded.
-WITH_CHARTS = ("data", "train", "runs", "explain", "playground")
+WITH_CHARTS = ("data", "train", "runs", "explain", "playground", "deploy")
 _state = threading.local()
 
 

@@ -1,0 +1,73 @@
+"""Jobs of the Deploy page: compression, drift and model cards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netloom.compression import Report, measure
+from netloom.drift import DriftReport, compare
+from netloom.export.model_card import Statement, collect, html, markdown
+from netloom.jobs.loaded_runs import RunWeights
+from netloom.jobs.request import Context, Request
+from netloom.runs.trained_run import read_fields
+from netloom.sandbox import read_batch
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """The measurements of variants, and their files in the folder of the run by method."""
+
+    report: Report
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Optimize(Request[Optimized], kind="optimize", lane="long"):
+    """Variants of a run by all methods, measured beside it."""
+
+    weights: RunWeights
+
+    def compute(self, context: Context) -> Optimized:
+        report, variants = measure(context.run(self.weights), progress=context.progress)
+        artifacts, files = context.store.artifacts(self.weights.run_id), {}
+        for variant in variants:
+            path = artifacts.export_file(f"variant-{variant.method}.onnx")
+            path.write_bytes(variant.content)
+            files[variant.method] = path.name
+        return Optimized(report, files)
+
+
+@dataclass(frozen=True)
+class MeasureDrift(Request[DriftReport], kind="drift", lane="long"):
+    """The drift of the rows of a file. `stored` is the name of the file in the folder of the run, `name` its name for
+    people."""
+
+    weights: RunWeights
+    stored: str
+    name: str
+
+    def compute(self, context: Context) -> DriftReport:
+        trained, artifacts = context.run(self.weights), context.store.artifacts(self.weights.run_id)
+        content = artifacts.export_file(self.stored).read_bytes()
+        file = read_batch(content, self.name, read_fields(trained), lambda share: context.progress(share / 2))
+        return compare(trained, file.rows)
+
+
+@dataclass(frozen=True)
+class CardTexts:
+    """A model card as Markdown and as HTML."""
+
+    markdown: str
+    html: str
+
+
+@dataclass(frozen=True)
+class WriteCard(Request[CardTexts], kind="model_card"):
+    """The model card of a run, with the parts that a person wrote."""
+
+    weights: RunWeights
+    statement: Statement
+
+    def compute(self, context: Context) -> CardTexts:
+        card = collect(context.store, context.run(self.weights), self.statement)
+        return CardTexts(markdown(card), html(card))

@@ -1,0 +1,116 @@
+"""The Deploy page: the command of the server, variants, drift and the model card of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from netloom import runs
+from netloom.api import load_run
+from netloom.store import open_store
+from netloom.templates import templates
+from netloom.ui.deploy.state import Key
+from tests.runs.examples import trained_here
+
+PAGE = Path(__file__).parents[2] / "pages" / "deploy.py"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a run, and a project without one."""
+    folder: Path = tmp_path_factory.mktemp("deployed")
+    store = open_store(folder)
+    project = templates()["breast_cancer"].project
+    training = project.training.model_copy(update={"epochs": 3})
+    short = project.model_copy(update={"name": "trained", "training": training})
+    with trained_here():
+        runs.start(store, store.create_project(short), short)
+    store.create_project(project.model_copy(update={"name": "new"}))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _use_trained_home(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_HOME", str(trained))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def open_page(name: str = "trained", part: str = "server") -> AppTest:
+    [project] = [row.id for row in open_store().list_projects(limit=99) if row.name == name]
+    app = AppTest.from_file(str(PAGE), default_timeout=300)
+    app.query_params["project"] = project
+    app.session_state[str(Key.MODE)] = part
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    assert not app.error, [item.value for item in app.error]
+    return app
+
+
+def texts(app: AppTest) -> str:
+    return " ".join(item.value for item in (*app.markdown, *app.caption, *app.info))
+
+
+def test_project_without_a_run_leads_to_train() -> None:
+    app = open_page("new")
+    assert "no trained run yet" in texts(app)
+    assert [button.label for button in app.button] == ["Go to Train"]
+
+
+def test_server_command_and_requests_name_the_run_and_a_row() -> None:
+    run = load_run(home=open_store().home)
+    assert run.run is not None
+    command, curl, source = (block.value for block in open_page().code)
+    assert f"serve {run.run.id[:8]} --name trained" in command
+    row = run.data.row(int(run.data.split["test"][0]))
+    body = curl.partition("-d ")[2].strip("'")
+    assert json.loads(body) == pytest.approx(row) if len(body) > 20 else "row.json" in curl
+    compile(source, "client", "exec")
+
+
+def test_variants_are_measured_and_downloadable() -> None:
+    app = open_page(part="optimize")
+    [measure] = [button for button in app.button if button.label == "Measure variants"]
+    checked(measure.click().run())
+    table = app.dataframe[0].value
+    assert list(table["Variant"][:2]) == ["PyTorch", "ONNX Runtime"]
+    assert table["Verdict"][0] == "original"
+    labels = [item.proto.label for item in app.get("download_button")]
+    assert "Dynamic int8" in labels
+
+
+def test_model_card_has_the_stated_use() -> None:
+    app = open_page(part="card")
+    app.text_area[0].set_value("Teaching *only*")
+    [write] = [button for button in app.button if button.label == "Write model card"]
+    checked(write.click().run())
+    card = next(item.value for item in app.markdown if "## Intended use" in item.value)
+    assert "Teaching \\*only\\*" in card
+    assert "Scores by class" in card
+    assert [item.proto.label for item in app.get("download_button")] == ["Download Markdown", "Download HTML"]
+
+
+def test_drift_of_uploaded_rows_is_shown() -> None:
+    from netloom.jobs.deployment import MeasureDrift
+    from netloom.jobs.loaded_runs import RunWeights
+    from netloom.jobs.request import Context
+
+    store = open_store()
+    run = load_run(home=store.home)
+    assert run.run is not None
+    rows = [run.data.row(int(row)) for row in run.data.split["test"]]
+    moved = [{name: value * 3 for name, value in row.items()} for row in rows]
+    artifacts, weights = store.artifacts(run.run.id), RunWeights(run.run.id)
+    for name, content, is_drift in (("same", rows, False), ("moved", moved, True)):
+        artifacts.export_file(name).write_text(json.dumps(content, default=float))
+        report = MeasureDrift(weights, name, f"{name}.json").compute(Context(store.home))
+        assert report.is_drift is is_drift, report.sentence
+    app = open_page(part="drift")
+    assert "at most 5%" in texts(app)
