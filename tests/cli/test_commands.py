@@ -20,8 +20,8 @@ from tests.cli.conftest import Console
 from tests.networks import IMAGE, chain, digits_mlp
 
 NAMES = """
-app templates fit check summary code schema formula initialize library data train sweep runs evaluate predict explain
-influence concepts robustness export import bench
+app templates fit check summary code schema formula initialize library data train sweep runs evaluate calibrate
+predict explain influence concepts robustness drift chat optimize export card serve import bench
 """.split()
 
 

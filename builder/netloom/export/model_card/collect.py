@@ -10,12 +10,12 @@ from netloom.core.text import duration, number, plain, size
 from netloom.document.training_settings import describe_field
 from netloom.export.formats.svg import draw
 from netloom.export.model_card.card import ModelCard, Score, Statement, Table
+from netloom.runs.history.setting_titles import choice_titles
 from netloom.runs.resources import energy
 from netloom.runs.slices import Slice, slices
 from netloom.store import StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.tasks import metric
-from netloom.tasks.setting_titles import choice_titles
 from netloom.validation import analyse
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from netloom.document import Edit
 from netloom.document.optimizer_settings import SETTINGS, Choice
 from netloom.document.training_settings import Training, describe_field, settings
 from netloom.editing.live import Live
-from netloom.tasks.setting_titles import choice_titles
+from netloom.runs.history.setting_titles import choice_titles
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import unique_labels
 

@@ -11,7 +11,7 @@ from netloom.document import Training
 from netloom.document.rl_settings import Agent
 from netloom.document.training_settings import describe_field
 from netloom.runs.history.run_table import ColumnFilter, RunTable, as_cell, grouped
-from netloom.tasks.setting_titles import choice_titles
+from netloom.runs.history.setting_titles import choice_titles
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.comparison import called
