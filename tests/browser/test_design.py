@@ -256,7 +256,9 @@ def test_versions_can_be_restored(page: Page, server: Server) -> None:
     expect(canvas.node("linear_1")).to_have_count(0)
     canvas.settle()
     page.get_by_role("tab", name="Versions").click()
-    page.get_by_role("button", name="Restore").last.click()
+    restore = page.get_by_role("button", name="Restore")
+    expect(restore).to_have_count(2)  # the version after the deletion comes in above the first, which moves down
+    restore.last.click()
     expect(page.locator("[data-node]")).to_have_count(count)
 
 
