@@ -29,7 +29,7 @@ def server(live: Live, weights: RunWeights) -> None:
     name = file_stem(live.project.name)
     home = live.store.home
     command = f"netloom --home {_quoted(str(home))} serve {weights.run_id[:8]} --name {name}"
-    st.code(command, language="bash")
+    st.code(command, language=None)
     trained = in_background(lambda: open_run(live.store, weights.run_id, weights.written), "Reading the data …")
     row = trained.data.row(int(trained.data.split["test"][0]))
     fields = {key: _plain(value) for key, value in row.items()}
@@ -40,7 +40,7 @@ def server(live: Live, weights: RunWeights) -> None:
     with curl_tab:
         body = f"-d {_quoted(text)}" if is_short else "-d @row.json"
         head = f"curl http://127.0.0.1:{PORT}/predict -H 'Content-Type: application/json'"
-        st.code(f"{head} {body}", language="bash", wrap_lines=True)
+        st.code(f"{head} {body}", language=None, wrap_lines=True)
     with python_tab:
         source = text if is_short else 'json.load(open("row.json"))'
         st.code(
@@ -48,7 +48,7 @@ def server(live: Live, weights: RunWeights) -> None:
             f'request = urllib.request.Request(\n    "http://127.0.0.1:{PORT}/predict",\n'
             "    json.dumps(row).encode(),\n"
             '    {"Content-Type": "application/json"},\n)\nprint(json.load(urllib.request.urlopen(request)))',
-            language="python",
+            language=None,
             wrap_lines=True,
         )
     if not is_short:
