@@ -43,7 +43,7 @@ def test_calibration_is_measured_applied_and_reset(home: Path) -> None:
     app.selectbox(key=f"calibrate abstain {run_id}").set_value("risk")
     app.button[0].click().run()
     assert not app.exception
-    assert not app.error
+    assert not app.error, [item.value for item in app.error]
     assert "On the test rows, the ECE changes from" in "".join(item.value for item in app.markdown)
     measures = app.dataframe[0].value
     assert list(measures["Measure"])[:2] == ["Log loss (NLL)", "Brier score"]
