@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from netloom.document import Project, read
@@ -145,6 +146,8 @@ def test_worker_that_loses_its_claim_exits_without_checkpoint(store: Store, dead
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "BEAT_S", ASLEEP_S)  # its other threads sleep too
         patch.setattr(run_reporter, "POLL_S", ASLEEP_S)
+        # The worker ends leftover child processes: here, those of other tests, such as idle workers of the job pool.
+        patch.setattr(psutil.Process, "children", lambda process, recursive=False: [])
         assert worker.main(str(store.home), dead.id, dead.claim, declared(), through) == 0
     run = store.run(dead.id)
     assert (run.state, run.claim) == ("queued", claims[0])
