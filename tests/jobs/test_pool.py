@@ -146,6 +146,18 @@ def test_killed_worker_fails_its_job_and_is_replaced(trained: Runs, single_worke
     assert other.worker != job.worker
 
 
+def test_worker_that_is_killed_while_idle_is_replaced_before_the_next_job(
+    trained: Runs, single_worker_pool: Pool
+) -> None:
+    first = single_worker_pool.submit(slow_attack(trained, 20), trained.home)
+    job_result(first)
+    os.kill(first.worker, signal.SIGKILL)
+    time.sleep(0.5)  # until the kernel has closed its files
+    second = single_worker_pool.submit(slow_attack(trained, 21), trained.home)
+    assert job_result(second).rows == 21
+    assert second.worker != first.worker
+
+
 def test_cancelled_job_ends_quickly_and_keeps_its_worker(trained: Runs, single_worker_pool: Pool) -> None:
     job = single_worker_pool.submit(slow_attack(trained), trained.home)
     with job.watched():

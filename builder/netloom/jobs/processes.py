@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -47,6 +48,12 @@ class WorkerProcess:
         """
         with self._sending:  # `forget` and `cancel` come from other threads than jobs; messages must not mix
             messages.send(self.channel, message, blobs)
+
+    def is_alive(self) -> bool:
+        """Return whether the process has not closed its end of the channel, as an ended process has."""
+        waiting = select.poll()
+        waiting.register(self.channel, 0)  # a hang-up is always reported
+        return not waiting.poll(0)
 
     def end(self) -> int | None:
         """Kill the process if it is alive. Returns its exit code if it is known."""

@@ -287,6 +287,8 @@ class _Worker:
         """Compute a job in the process, and handle its end."""
         if job.cancel_asked:
             return job.fail(JobCancelledError(CANCELLED))
+        if self.process is not None and not self.process.is_alive():
+            self._stop()  # killed while it was idle, for example because the machine ran out of memory
         if self.process is None:
             self._start()
         if self.process is None:
