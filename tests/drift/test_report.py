@@ -121,3 +121,22 @@ def test_gamma_of_images_is_found_by_the_command(console: Console, digits: Train
         assert answer.value["is_drift"] is expected
         brightness = next(item for item in answer.value["quantities"] if item["name"].endswith("brightness"))
         assert brightness["is_drift"] is expected
+
+
+def test_dependent_rows_get_a_note(home: Path) -> None:
+    random = np.random.default_rng(5)
+    values = np.cumsum(random.normal(size=400))
+    table = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=400, freq="h"), "value": values})
+    info = add_file(
+        table.to_csv(index=False).encode(), "walk.csv", home, kind="series", options={"window": 8, "horizon": 1}
+    )
+    fitted = fit(templates()["sine"].project, DataChoice(dataset=info.name), "Walk", home)
+    assert fitted is not None
+    project = fitted.project.model_copy(update={"training": updated(fitted.project.training, {"epochs": 0})})
+    trained = fit_here(project, home)
+    report = compare(trained, [trained.data.row(int(row)) for row in trained.data.split["test"]])
+    assert "depend on each other" in report.note
+
+
+def test_independent_rows_get_no_note(on_table: TrainedRun) -> None:
+    assert compare(on_table, rows_of(table(np.random.default_rng(6), COUNT))).note == ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from time import perf_counter
@@ -14,6 +14,7 @@ from netloom.compression.method import CompressionError, Variant, registry, unav
 from netloom.compression.report import MIN_SHRINKAGE, MIN_SPEEDUP, Measured, Report, Verdict
 from netloom.export import ExportError
 from netloom.nn.probability import logits
+from netloom.runs.trained_run import answers
 from netloom.tasks import metric
 from netloom.training.objectives.objective import joined
 from netloom.training.streaming import evaluation_rows, take
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Network = Callable[[Sequence["torch.Tensor"]], "torch.Tensor"]
 MAX_ROWS, BATCH = 2_000, 64
+# Rows whose predictions are compared one by one; a text is generated for each of them
+AGREEMENT_ROWS = 300
 # Predictions of single rows that are timed, after the warm-up
 WARMUP, REPEATS = 10, 100
 # The largest loss of a proportion, in points, or the relative loss of another metric, that counts as equally good
@@ -71,8 +74,12 @@ def measure(
     evaluations = [
         trained.objective.evaluate(output, trained.data, rows, "test", trained.calibration) for output in outputs
     ]
-    measured = _measured(trained, variants, times, outputs, evaluations, inputs)
-    name = _metric(trained)
+    name = trained.objective.task.headline_metric(evaluations[0].metrics)
+    if not name:
+        raise CompressionError("This task has no metric of rows, by which variants could be compared.")
+    few = {field: values[:AGREEMENT_ROWS] for field, values in inputs.items()}
+    predictions = [_predictions(trained, network, few) for network in networks]
+    measured = _measured(trained, name, variants, times, outputs, evaluations, predictions)
     report = Report(
         name,
         metric(name).title,
@@ -83,11 +90,6 @@ def measure(
         tuple(failures),
     )
     return report, variants
-
-
-def _metric(trained: TrainedRun) -> str:
-    task = trained.objective.task
-    return next(iter((*task.proportions, *task.metrics)))
 
 
 def _original(trained: TrainedRun) -> Network:
@@ -163,17 +165,25 @@ def _outputs(network: Network, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         )
 
 
+def _predictions(trained: TrainedRun, network: Network, inputs: Mapping[str, torch.Tensor]) -> list[Any]:
+    """Return the predictions for encoded rows (N, …) by field."""
+
+    def output_of(arrays: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return _outputs(network, [arrays[name] for name in trained.fields])
+
+    return [answer["prediction"] for answer in answers(trained, inputs, output_of)]
+
+
 def _measured(
     trained: TrainedRun,
+    name: str,
     variants: Sequence[Variant],
     times: np.ndarray,
     outputs: Sequence[torch.Tensor],
     evaluations: Sequence[Evaluation],
-    inputs: dict[str, Any],
+    predictions: Sequence[list[Any]],
 ) -> list[Measured]:
-    name, objective = _metric(trained), trained.objective
-    answers = [objective.answers(output, trained.data, inputs, trained.calibration) for output in outputs]
-    predictions = [[answer["prediction"] for answer in answer_list] for answer_list in answers]
+    """Return the measurements of the original and of each variant, with the metric `name`."""
     weights = sum(value.nbytes for value in trained.model.state_dict().values())
     spread = float(outputs[0].float().std()) or 1.0
     measured: list[Measured] = []
@@ -195,7 +205,7 @@ def _measured(
                 _lost_classes(evaluations[0], evaluations[place]),
             )
         )
-    return _with_verdicts(trained, measured, len(outputs[0]))
+    return _with_verdicts(trained, name, measured, len(outputs[0]))
 
 
 def _agreement(original: list[Any], other: list[Any]) -> float | None:
@@ -216,9 +226,9 @@ def _lost_classes(original: Evaluation, other: Evaluation) -> tuple[tuple[str, f
     return tuple(item for item in sorted(losses, key=lambda item: -item[1])[:3] if item[1] > 0)
 
 
-def _with_verdicts(trained: TrainedRun, measured: list[Measured], rows: int) -> list[Measured]:
-    """Set the verdict of each variant, and recommend one."""
-    name, original = _metric(trained), measured[0]
+def _with_verdicts(trained: TrainedRun, name: str, measured: list[Measured], rows: int) -> list[Measured]:
+    """Set the verdict of each variant by its size, its time and the metric `name`, and recommend one."""
+    original = measured[0]
     sign = 1 if trained.objective.task.higher_is_better(name) else -1
     allowed = TOLERANCE if trained.objective.is_proportion(name) else TOLERANCE * abs(original.score)
     if trained.objective.is_proportion(name):

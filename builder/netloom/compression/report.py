@@ -21,7 +21,7 @@ TITLES: dict[Verdict, str] = {
 @dataclass(frozen=True)
 class Measured:
     """A network as measured: `size` in bytes; the median and the 95th percentile of the time for one row, in ms; the
-    metric on held-out rows with its interval; and how far its outputs differ from the original.
+    metric `score` on test rows; and how far its outputs differ from the original.
 
     `agreement` is the share of rows with the prediction of the original; None if predictions are not classes.
     `difference` is the root mean square difference of the outputs, in standard deviations of those of the original.

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom import runs
 from netloom.core.errors import DataError
 from netloom.core.text import number, plain
 from netloom.drift.monitored import Quantity, columns, predictions, summaries
 from netloom.drift.multivariate import Separation, domain_classifier, mmd
 from netloom.drift.two_sample import Comparison, compare_categories, compare_numbers, holm
+from netloom.runs.trained_run import answers
 from netloom.training.streaming import take
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 # Fewer rows give no evidence, and more are sampled.
 MIN_ROWS, MAX_ROWS = 30, 5_000
+# Rows whose predictions are compared; a text is generated for each of them
+MAX_PREDICTED = 1_000
+DEPENDENT = (
+    "Rows of this data depend on each other, as neighbors in time or members of a group do, so that alarms without "
+    "drift are more frequent than 5%."
+)
 # One-hot columns of a category in the domain classifier
 MAX_CATEGORIES = 20
 
@@ -54,13 +60,15 @@ class Drift:
 class DriftReport:
     """The drift of `rows` current rows from `reference` held-out rows of the data of the run.
 
-    `separations` are tests of whole rows, with p-values that are corrected like those of the quantities.
+    `separations` are tests of whole rows, with p-values that are corrected like those of the quantities. `note` says
+    that the p-values are too small, if rows depend on each other.
     """
 
     reference: int
     rows: int
     quantities: tuple[Drift, ...]
     separations: tuple[Separation, ...]
+    note: str = ""
 
     @property
     def is_drift(self) -> bool:
@@ -92,9 +100,11 @@ def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 
     """Compare raw rows with the held-out rows of a run; with its training rows if it has too few of them.
 
     Raises:
-        DataError: there are too few rows, or a row cannot be encoded.
+        DataError: there are too few rows, a row cannot be encoded, or the inputs of the network are random numbers.
     """
     data = trained.data
+    if trained.objective.task.generates_input:
+        raise DataError("This network generates examples from random numbers, so its inputs cannot drift.")
     if len(rows) < MIN_ROWS:
         raise DataError(f"Drift needs at least {MIN_ROWS} rows, received {len(rows)}; collect more.")
     random = np.random.default_rng(seed)
@@ -104,10 +114,11 @@ def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 
     rows = [rows[int(place)] for place in _sample(np.arange(len(rows)), random)]
     before = [data.row(int(place)) for place in places]
     reference, inputs = take(data, trained.fields, places), _encoded(trained, rows)
+    few = [{name: values[:MAX_PREDICTED] for name, values in arrays.items()} for arrays in (reference, inputs)]
     quantities = [
         *columns(trained, before, rows),
         *summaries(trained, take(data, trained.fields, training), reference, inputs),
-        *predictions(runs.predict(trained, before), runs.predict(trained, rows)),
+        *predictions(*(answers(trained, arrays, trained.output) for arrays in few)),
     ]
     comparisons = [_compare(quantity) for quantity in quantities]
     separations = [
@@ -124,7 +135,8 @@ def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 
         Separation(part.test, part.statistic, p)
         for part, p in zip(separations, corrected[len(quantities) :], strict=True)
     )
-    return DriftReport(len(before), len(rows), tuple(drifts), whole)
+    is_dependent = data.raw.groups is not None or data.raw.times is not None or data.raw.contiguous
+    return DriftReport(len(before), len(rows), tuple(drifts), whole, DEPENDENT if is_dependent else "")
 
 
 def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -54,20 +54,21 @@ class Slice:
 
 def slices(trained: TrainedRun, split: str = "test") -> list[Slice]:
     """Return the slices of a split, those with the worst metric first; empty for tasks without a metric of rows."""
-    data, objective = trained.data, trained.objective
-    metric = _metric(trained)
-    if not metric or not len(data.split[split]):
+    data, objective, task = trained.data, trained.objective, trained.objective.task
+    if task.environment or task.generates_input or not len(data.split[split]):
         return []
     rows = evaluation_rows(data, split)
     if len(rows) > MAX_ROWS:
         rows = rows[np.sort(np.random.default_rng(0).choice(len(rows), MAX_ROWS, replace=False))]
     output = trained.output(take(data, trained.fields, rows.numpy()))
 
-    def measure(inside: np.ndarray) -> float:
+    def metrics(inside: np.ndarray) -> Mapping[str, float]:
         places = np.flatnonzero(inside)
-        metrics = objective.evaluate(output[places], data, rows[places], split, trained.calibration).metrics
-        return metrics.get(metric, math.nan)
+        return objective.evaluate(output[places], data, rows[places], split, trained.calibration).metrics
 
+    metric = task.headline_metric(metrics(np.ones(len(rows), dtype=bool)))
+    if not metric:
+        return []
     parts = [
         part
         for part in _parts([data.row(int(row)) for row in rows])
@@ -76,23 +77,15 @@ def slices(trained: TrainedRun, split: str = "test") -> list[Slice]:
     is_proportion = objective.is_proportion(metric)
     measured = []
     for field, value, inside in parts:
-        score, rest, count = measure(inside), measure(~inside), int(inside.sum())
+        score, rest = (metrics(part).get(metric, math.nan) for part in (inside, ~inside))
         if not (math.isfinite(score) and math.isfinite(rest)):
             continue
-        interval, p = None, None
+        count, interval, p = int(inside.sum()), None, None
         if is_proportion:
             interval, p = wilson(score, count), min(1.0, len(parts) * _p_value(score, count, rest, len(rows) - count))
         measured.append(Slice(field, value, count, metric, score, rest, interval, p))
-    sign = 1 if objective.task.higher_is_better(metric) else -1
+    sign = 1 if task.higher_is_better(metric) else -1
     return sorted(measured, key=lambda part: sign * (part.score - part.rest))
-
-
-def _metric(trained: TrainedRun) -> str:
-    """Return the metric of slices: the first proportion of the task, or else its first metric; "" without rows."""
-    task = trained.objective.task
-    if task.environment or task.generates_input:
-        return ""
-    return next(iter((*task.proportions, *task.metrics)), "")
 
 
 def _p_value(score: float, count: int, rest: float, rest_count: int) -> float:

@@ -6,7 +6,7 @@ compares the name of a task. The losses and metrics on tensors are in `training/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -134,6 +134,11 @@ class Task:
     def higher_is_better(self, metric: str) -> bool:
         """Return whether a larger value of a metric is an improvement."""
         return higher_is_better(metric)
+
+    def headline_metric(self, metrics: Collection[str]) -> str:
+        """Return the metric that summarizes an evaluation with these metrics: a proportion if there is one. "" if none
+        of them is declared by the task."""
+        return next((name for name in (*self.proportions, *self.metrics) if name in metrics), "")
 
     def is_proportion(self, metric: str) -> bool:
         """Return whether a metric is a proportion of rows, each of which is correct or not."""

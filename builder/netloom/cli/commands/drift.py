@@ -58,4 +58,5 @@ def _text(report: DriftReport) -> str:
     ]
     whole = [("drift" if part.p < 0.05 else "", part.test, "", "", number(part.p), "") for part in report.separations]
     header = ("", "quantity", "held-out rows", "these rows", "p (Holm)", "PSI")
-    return "\n".join([plain(report.sentence), "", table(header, [*rows, *whole], right=("p (Holm)", "PSI"))])
+    head = [plain(report.sentence), *([report.note] if report.note else [])]
+    return "\n".join([*head, "", table(header, [*rows, *whole], right=("p (Holm)", "PSI"))])

@@ -60,6 +60,8 @@ def _report(report: DriftReport) -> None:
     icon = ":material/warning:" if report.is_drift else ":material/check_circle:"
     st.markdown(f"{icon} **{escape(report.sentence)}**")
     st.dataframe([_row(drift) for drift in report.quantities], hide_index=True, width="stretch")
+    if report.note:
+        st.caption(f":material/info: {report.note}")
     for part in report.separations:
         st.caption(f"{escape(part.test)} of whole rows: {number(part.statistic)}, p = {part.p:.2g}.")
     st.caption(
