@@ -134,6 +134,25 @@ def test_a_person_takes_over_after_too_many_failures() -> None:
     assert turns[2].response == POLICY.fallback.handed_over
 
 
+def test_a_person_keeps_a_dialogue_that_was_handed_over() -> None:
+    turns = played(understood("this is bad", "complain"), understood("weather?"))
+    assert [turn.event for turn in turns] == ["hand_over", "hand_over"]
+    assert turns[1].response == POLICY.fallback.handed_over
+
+
+def test_values_of_an_unclear_message_are_used_after_its_confirmation() -> None:
+    turns = played(
+        understood("rome today?", "weather", 0.45, place="Rome", day="today"), understood("yes", "affirm", 0.9)
+    )
+    assert (turns[0].event, turns[1].response) == ("confirm", "It is fine in Rome on today.")
+
+
+def test_state_of_another_policy_is_accepted() -> None:
+    state = State(intent="cancelled", waiting="slot", slot="reason")
+    turn = Dialogue(POLICY, state).respond(understood("hm", "weather", 0.2))
+    assert turn.event == "rephrase"
+
+
 def test_a_success_resets_the_count_of_failures() -> None:
     bad, good = understood("hm", "weather", 0.2), understood("weather?")
     assert [turn.event for turn in played(bad, bad, good, bad, bad)][3:] == ["rephrase", "rephrase"]

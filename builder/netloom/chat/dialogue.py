@@ -8,11 +8,11 @@ an entity of the last intent ("and tomorrow?") continues that intent.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from netloom.chat.policy import PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable
-from netloom.chat.understanding import Understanding
+from netloom.chat.understanding import Entity, Understanding
 
 Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of_scope", "hand_over"]
 
@@ -37,7 +37,8 @@ class State:
     """The state of a dialogue between two turns.
 
     `waiting` is what the last turn asked for: the value of `slot`, a choice between the intents in `offered`, whether
-    the one in `offered` is meant, or nothing.
+    the one in `offered` is meant, or nothing. `pending` are the kinds and texts of the entities of the message
+    that it asked about.
     """
 
     intent: str = ""
@@ -45,6 +46,7 @@ class State:
     waiting: Literal["", "slot", "choice", "confirmation"] = ""
     slot: str = ""
     offered: tuple[str, ...] = ()
+    pending: tuple[tuple[str, str], ...] = ()
     failures: int = 0
     handed_over: bool = False
     answered: dict[str, int] = field(default_factory=dict)
@@ -61,8 +63,16 @@ class Dialogue:
         return asdict(self.state)
 
     def respond(self, understanding: Understanding) -> Turn:
-        """Return the answer to a message, and move on."""
+        """Return the answer to a message, and move on. Once a person has taken over, all turns say so."""
+        if self.state.handed_over:
+            turn = self._turn(understanding, self.policy.fallback.handed_over, "hand_over", "")
+            self.turns.append(turn)
+            return turn
         intent, event = self._decide(understanding)
+        if event is None and intent in self.state.offered:
+            # The values of the message that was asked about, such as "Rome?" before "Do you mean: weather?"
+            pending = tuple(Entity(kind, text, 0, 0) for kind, text in self.state.pending)
+            understanding = replace(understanding, entities=(*understanding.entities, *pending))
         turn = self._follow(intent, understanding) if event is None else self._fail(event, understanding)
         self.turns.append(turn)
         return turn
@@ -77,7 +87,11 @@ class Dialogue:
         top, confidence = self._meant(understanding.intent), understanding.confidence
         is_known = top in self.policy.intents
         is_clear = is_known and confidence >= fallback.confidence
-        if state.intent and (state.waiting == "slot" or not is_clear) and self._continues(understanding, is_clear):
+        if (
+            state.intent in self.policy.intents
+            and (state.waiting == "slot" or not is_clear)
+            and self._continues(understanding, is_clear)
+        ):
             return state.intent, None
         if understanding.intent in fallback.out_of_scope and confidence >= fallback.confidence:
             return "", "out_of_scope"
@@ -126,7 +140,7 @@ class Dialogue:
         """Fill the slots of an intent, and answer, or ask for the first slot that is missing."""
         state, policy = self.state, self.policy.intents[intent]
         answered_slot = state.slot if state.waiting == "slot" and state.intent == intent else ""
-        state.intent, state.waiting, state.offered, state.failures = intent, "", (), 0
+        state.intent, state.waiting, state.offered, state.pending, state.failures = intent, "", (), (), 0
         self._fill(policy, understanding, answered_slot)
         missing = next((slot for slot in policy.slots if slot.required and slot.name not in state.slots), None)
         if missing is not None:
@@ -169,6 +183,7 @@ class Dialogue:
         if state.failures > fallback.max_failures:
             state.failures, state.waiting, state.handed_over = 0, "", True
             return self._turn(understanding, fallback.handed_over, "hand_over", "")
+        state.pending = tuple((entity.kind, entity.text) for entity in understanding.entities)
         state.waiting = {"ask_which": "choice", "confirm": "confirmation"}.get(event, "")  # type: ignore[assignment]
         return self._turn(understanding, _question(event, fallback, state.offered), event, "")
 
