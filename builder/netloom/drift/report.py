@@ -135,7 +135,12 @@ def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 
         Separation(part.test, part.statistic, p)
         for part, p in zip(separations, corrected[len(quantities) :], strict=True)
     )
-    is_dependent = data.raw.groups is not None or data.raw.times is not None or data.raw.contiguous
+    is_dependent = (
+        data.raw.groups is not None
+        or data.raw.times is not None
+        or data.raw.contiguous
+        or trained.objective.task.environment  # steps of an episode
+    )
     return DriftReport(len(before), len(rows), tuple(drifts), whole, DEPENDENT if is_dependent else "")
 
 
