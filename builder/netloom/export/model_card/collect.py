@@ -15,7 +15,7 @@ from netloom.runs.resources import energy
 from netloom.runs.slices import Slice, slices
 from netloom.store import StoreError
 from netloom.store.run_summary import RunSummary
-from netloom.tasks import metric
+from netloom.tasks import METRICS, metric
 from netloom.validation import analyse
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_CLASSES, MAX_SLICES = 50, 20
 # The settings of every training; others are listed if they differ from their default.
 ALWAYS = ("objective", "optimizer", "learning_rate", "batch_size", "epochs", "seed", "schedule")
+CALIBRATED = "applied to predictions, fitted on the validation rows; the metrics are those without it"
 SLICES_NOTE = (
     "Rows of the test split by their values, the largest difference from the other rows first. A slice is marked as "
     "worse if Fisher's exact test, corrected for the number of slices, gives p < 0.05."
@@ -98,9 +99,12 @@ def _classes(evaluation: Evaluation) -> Table:
             low, high = wilson(float(row["recall"] or 0), int(row["examples"] or 0)) if row["examples"] else (0.0, 1.0)
             cells.append(f"{low:.1%} to {high:.1%}")
         rows.append(tuple(cells))
-    header = [name.replace("_", " ").capitalize() for name in report[0]] + ["Recall, 95% CI"] * counted
+    titles = [METRICS[name].title if name in METRICS else name.replace("_", " ").capitalize() for name in report[0]]
+    header = titles + ["Recall, 95% CI"] * counted
     more = len(report) - MAX_CLASSES
-    return Table("Scores by class", tuple(header), tuple(rows), f"and {more:,} more" if more > 0 else "")
+    first = next(iter(report[0]))  # says what the rows of the table are
+    title = "Examples" if first == "row" else f"Scores by {first.replace('_', ' ')}"
+    return Table(title, tuple(header), tuple(rows), f"and {more:,} more" if more > 0 else "")
 
 
 def _slices(parts: list[Slice]) -> Table:
@@ -159,6 +163,7 @@ def _training(trained: TrainedRun, run: Run) -> Iterator[tuple[str, str]]:
             value = getattr(training, name)
             text = _cell(value)
             yield described.title, choice_titles(name).get(text, text)
+    yield "Calibration", CALIBRATED if trained.applied is not None else "none"
     yield from _effort(run.summary, run)
 
 
