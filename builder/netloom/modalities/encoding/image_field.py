@@ -65,7 +65,8 @@ class ImageEncoder(ScaledEncoder[ImageState]):
                     raise EncodeError(f"An image has at most {MAX_SIDE:,} pixels per side, received {pixels.shape}.")
                 pixels = sized(pixels, channels, height, width)
             if pixels.shape != (channels, height, width):
-                raise EncodeError(f"An image is {height}×{width} with {channels} channels, received {pixels.shape}.")
+                expected = f"{height}×{width} with {channels} channel{'s' * (channels != 1)}"
+                raise EncodeError(f"An image is {expected}, received values of shape {pixels.shape}.")
             images.append(pixels)
         with np.errstate(over="ignore"):  # the clip below makes infinite results finite
             scaled = (np.stack(images) * np.float32(field["scale"]) - np.float32(field["mean"])) / np.float32(
