@@ -161,6 +161,21 @@ def written_parts(model: Any, x: torch.Tensor) -> torch.Tensor:
     return torch.cat((shifted, steps, view), 1)
 
 
+def copied_kinds(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """A copy into integers drops the fraction of floats, and a copy into booleans is true for all but 0."""
+    fixed, counts, signs = torch.zeros(x.shape, dtype=torch.long), (x * 3).long(), x > 0
+    fixed[:, 1] = x[:, 1] * 3.7
+    counts[:, 1:3] = x[:, 1:3] * 3.7
+    signs[:, 0] = x[:, 0] * 3.7
+    return torch.cat((fixed, counts, signs.long()), 1).float()
+
+
+def hidden_twice(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """A constant mask replaces infinite values, too."""
+    scores = x.masked_fill(x > 0, -torch.inf).masked_fill(model.mask, -1e9).softmax(-1)
+    return torch.cat((scores, (x * 3).long().masked_fill(model.mask, 4).float()), 1)
+
+
 def shifted_tokens(model: Any, x: torch.Tensor) -> torch.Tensor:
     tokens = (x > 0).long() + 1
     shifted = tokens.new_zeros(tokens.shape)
@@ -177,6 +192,11 @@ def hidden_rows(model: Any, x: torch.Tensor) -> torch.Tensor:
 def other_distances(model: Any, x: torch.Tensor) -> torch.Tensor:
     similar = F.cosine_similarity(x.unsqueeze(2), x.unsqueeze(1), dim=-1, eps=1e-6)
     return similar + torch.cdist(x, x + model.shift, p=1.0)
+
+
+def stable_orders(model: Any, x: torch.Tensor) -> torch.Tensor:
+    ties = (x > 0).float()
+    return (ties.sort(dim=1, stable=True)[1] + ties.argsort(dim=1, descending=True, stable=True)).float()
 
 
 def orders(model: Any, x: torch.Tensor) -> torch.Tensor:
@@ -206,6 +226,7 @@ def relative_positions(model: Any, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+torch.manual_seed(0)  # the ReLU of the last cell below would be 0 with some weights
 PLACES = torch.tensor([[0, 1, 2, 1], [1, 0, 1, 2], [2, 1, 0, 1], [1, 2, 1, 0]])
 MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "shifted windows": (
@@ -277,7 +298,10 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     ),
     "parts that are written": (written_parts, (2, 5, 6), {"linear": nn.Linear(6, 6)}),
     "shifted tokens": (shifted_tokens, (2, 5), {"table": nn.Embedding(5, 3)}),
+    "copies into other kinds of numbers": (copied_kinds, (2, 5, 6), {}),
     "rows without a visible score": (hidden_rows, (4, 3, 2), {}),
+    "scores that two masks hide": (hidden_twice, (2, 5, 6), {"mask": torch.tensor([True, False, False] * 2)}),
+    "stable orders": (stable_orders, (2, 50, 6), {}),
     "Manhattan distances and broadcast similarities": (
         *(other_distances, (2, 5, 4)),
         {"shift": nn.Parameter(torch.randn(4))},
@@ -299,3 +323,39 @@ def test_bags_of_tokens_are_reproduced() -> None:
     tokens = torch.tensor([[0, 3, 5], [8, 0, 0]])
     outcome = measure_case("own", as_module_case("own", lambda: (model, (tokens,))))
     assert outcome.state == "reproduced", outcome.reason
+
+
+def written_branch(model: Any, x: torch.Tensor, branch: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Writes into what a branch returns, which is memory of `start` in PyTorch."""
+    start = x * 2
+    end = branch(start)
+    end.relu_()
+    return torch.cat((start.flatten(1), end.flatten(1)), 1)
+
+
+ALIASES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "dropout in evaluation mode": lambda y: F.dropout(y, 0.3, training=False),
+    "swapaxes": lambda y: y.swapaxes(1, 2),
+    "mT": lambda y: y.mT,
+    "unfold": lambda y: y.unfold(1, 2, 2),
+    "reshape_as": lambda y: y.reshape_as(y),
+}
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_writes_into_memory_with_two_names_are_refused(name: str) -> None:
+    outcome = measured(lambda model, x: written_branch(model, x, ALIASES[name]), (2, 5, 6))
+    assert (outcome.state, "writes into a part of a tensor" in outcome.reason) == ("refused", True), outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda model, x: torch.slice_scatter(x, x[:, :3] * 2, 1, 0, 6, 2), "consecutive places"),
+        (lambda model, x: torch.diff(x > 0, dim=1).float(), "differences of numbers"),
+    ],
+)
+def test_unsupported_forms_are_refused(function: Any, reason: str) -> None:
+    outcome = measured(function, (2, 5, 6))
+    assert outcome.state == "refused"
+    assert reason in outcome.reason

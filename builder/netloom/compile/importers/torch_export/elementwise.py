@@ -224,13 +224,11 @@ def _where(op: AtenCall) -> Any:
 @aten("masked_fill")
 def _masked_fill(op: AtenCall) -> Any:
     tensor, mask, number = op.value(), op.value("mask"), op.number("value")
-    if isinstance(mask, Constant) and isinstance(tensor, Tensor):
-        if number == -math.inf:  # before a softmax, adding −inf has the same effect
-            return op.apply("Add", tensor, Constant(np.where(mask.array, -np.inf, 0).astype(np.float32)))
-        keep = np.where(mask.array, 0, 1).astype(np.float32)
-        visible = op.apply("Mul", tensor, Constant(keep))[0]
-        return op.apply("Add", visible, Constant(np.where(mask.array, number, 0).astype(np.float32)))
-    return op.apply("Where", mask, Constant(np.asarray(number, np.float32)), tensor)
+    if isinstance(mask, Constant) and isinstance(tensor, Tensor) and number == -math.inf:
+        # Before a softmax, adding −inf has the same effect.
+        return op.apply("Add", tensor, Constant(np.where(mask.array, -np.inf, 0).astype(np.float32)))
+    kind = np.int64 if _is_whole(tensor) else np.float32
+    return op.apply("Where", mask, Constant(np.asarray(number, kind)), tensor)
 
 
 @aten("diff")
@@ -238,6 +236,8 @@ def _difference(op: AtenCall) -> Any:
     """The differences of consecutive values along one axis."""
     if op.integer("n", 1) != 1 or any(op.args.get(name) is not None for name in ("prepend", "append")):
         raise UnsupportedOperatorError("only first differences without further values are supported")
+    if op.tensor().boolean:
+        raise UnsupportedOperatorError("only differences of numbers are supported")
     axis = op.axis()
     later, earlier = (
         op.apply("Slice", op.tensor(), starts=[start], ends=[end], axes=[axis], steps=[1])[0]

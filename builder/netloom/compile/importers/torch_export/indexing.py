@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,21 +97,51 @@ def _fill(op: AtenCall) -> list[Value]:
 
 @aten("copy")
 def _copy(op: AtenCall) -> list[Value]:
-    """The second tensor in the shape of the first."""
+    """The second tensor in the shape and the data type of the first."""
     target, source = op.value(), op.value("src")
     if isinstance(source, Constant):
         shape = [1 if size % BATCH == 0 else size for size in target.shape]
         (once, _) = op.without_recorded_batch([source, target])
-        return [Constant(np.broadcast_to((once if isinstance(once, Constant) else source).array, shape))]
+        array = (once if isinstance(once, Constant) else source).array
+        return [Constant(np.broadcast_to(array.astype(_DTYPES[_kind(target)]), shape))]
+    source = _converted(op, source, _kind(target))
     # A constant target has the length 1 in place of the batch.
     lengths = [*(0,) * (len(target.shape) - source.rank), *source.shape]
     sizes = [max(size, mine) for size, mine in zip(target.shape, lengths, strict=True)]
     return [broadcast_to(op.builder, source, sizes, op.name)]
 
 
+_DTYPES: dict[str, Any] = {"bool": bool, "int": np.int64, "float": np.float32}
+# TensorProto.DataType of ONNX
+_CASTS = {"bool": 9, "int": 7, "float": 1}
+
+
+def _kind(value: Value) -> str:
+    """The kind of the numbers of a tensor: "bool", "int" or "float"."""
+    if isinstance(value, Tensor):
+        return "bool" if value.boolean else value.spec.dtype
+    return {"b": "bool", "f": "float"}.get(value.array.dtype.kind, "int")
+
+
+def _converted(op: AtenCall, tensor: Tensor, kind: str) -> Tensor:
+    """A tensor of another kind of numbers: the integer part of floats, and true for numbers other than 0."""
+    if _kind(tensor) == kind:
+        return tensor
+    (converted,) = op.apply("Cast", tensor, to=_CASTS[kind])
+    if not isinstance(converted, Tensor):
+        raise UnsupportedOperatorError("its values are constant")
+    return converted
+
+
 @aten("slice_scatter", "select_scatter")
 def _put_into(op: AtenCall) -> Any:
-    """A tensor with a part along one axis replaced: what is before the part, the part, and what is after it."""
+    """A tensor with a part along one axis replaced: what is before the part, the part, and what is after it.
+
+    Raises:
+        UnsupportedOperatorError: The part has a step.
+    """
+    if op.integer("step", 1) != 1:
+        raise UnsupportedOperatorError("only parts of consecutive places are supported")
     whole, part = op.value(), op.value("src")
     axis = normalize_axis(op.integer("dim"), len(whole.shape))
     length = whole.shape[axis]
@@ -120,7 +151,8 @@ def _put_into(op: AtenCall) -> Any:
     else:
         start, end, _ = slice(op.argument("start"), op.argument("end")).indices(length)
     pieces = [_piece(op, whole, axis, 0, start), part, _piece(op, whole, axis, end, length)]
-    return op.apply("Concat", *(piece for piece in pieces if piece is not None), axis=axis)
+    (result,) = op.apply("Concat", *(piece for piece in pieces if piece is not None), axis=axis)
+    return [replace(result, boolean=_kind(whole) == "bool") if isinstance(result, Tensor) else result]
 
 
 def _raised(op: AtenCall, value: Value, axis: int) -> Value:

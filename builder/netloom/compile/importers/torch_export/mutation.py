@@ -9,15 +9,14 @@ from typing import Any
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
 from netloom.compile.importers.torch_export.program import ATEN, Operator, Program, Reference
 
-# Operators that return a view: writing to it also changes the original tensor
+# Operators that return a view or, as dropout in evaluation mode, their input: writing to it also changes the original
 _VIEWS = frozenset(
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow "
-    "expand expand_as split split_with_sizes chunk unbind alias detach contiguous view_as".split()
+    "expand expand_as split split_with_sizes chunk unbind alias detach contiguous view_as reshape_as swapaxes mT "
+    "numpy_T diagonal unfold dropout feature_dropout alpha_dropout".split()
 )
 
 _CREATIONS = frozenset({"new_zeros", "new_ones", "new_full"})
-
-
 # Beyond this, the end of a slice is open.
 _OPEN = 2**31
 

@@ -254,7 +254,7 @@ READ_STATES = frozenset({"select"})
 
 Converter = Callable[[AtenCall], Sequence[Any]]
 OPERATORS: dict[str, Converter] = {}
-# Operators that move the values of a spectrum, so that they apply to its real and its imaginary part alike
+# Operators that move values: they apply to the real and the imaginary part of a spectrum alike, and keep booleans
 _MOVING = frozenset(
     "view reshape flatten unflatten squeeze unsqueeze permute transpose movedim select slice narrow index_select "
     "contiguous clone alias detach".split()
@@ -263,12 +263,14 @@ _MOVING = frozenset(
 
 def convert(op: AtenCall) -> Sequence[Any]:
     """The outputs of an operator, by the converter that is registered for it."""
-    spectrum = op.args.get("self")
-    if not isinstance(spectrum, Spectrum) or op.type not in _MOVING:
-        return OPERATORS[op.type](op)
+    value, converter = op.args.get("self"), OPERATORS[op.type]
+    if op.type not in _MOVING or not isinstance(value, Spectrum):
+        results = converter(op)
+        if op.type not in _MOVING or not isinstance(value, Tensor) or not value.boolean:
+            return results
+        return [replace(result, boolean=True) if isinstance(result, Tensor) else result for result in results]
     real, imaginary = (
-        OPERATORS[op.type](replace(op, args={**op.args, "self": part}))[0]
-        for part in (spectrum.real, spectrum.imaginary)
+        converter(replace(op, args={**op.args, "self": part}))[0] for part in (value.real, value.imaginary)
     )
     return [Spectrum(real, imaginary)]
 

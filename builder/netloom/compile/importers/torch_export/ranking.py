@@ -26,8 +26,6 @@ def _order(op: AtenCall) -> Sequence[Any]:
 
 @aten("sort")
 def _sort(op: AtenCall) -> list[Tensor]:
-    if op.flag("stable") and any(op.used_outputs[1:]):
-        raise UnsupportedOperatorError("it returns the indices of a stable order, which the layer does not keep")
     return _sorted(op, op.tensor(), op.axis(), descending=op.flag("descending"))
 
 
