@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, schema
 from netloom.data.uploads import fitting, open_source, readers
+from netloom.data.uploads.pairing import rows_of_triplets
 from netloom.document import DataChoice
 from netloom.templates.starting import start, starters
 from tests.data.brought import bars, png
@@ -110,6 +112,16 @@ def test_triplets_of_few_anchors_are_groups_themselves(tmp_path: Path) -> None:
     data = prepared(make_csv("query,pos,neg", rows), "a.csv", tmp_path)
     assert all(len(part) % 2 == 0 for part in data.split.values())
     assert {row // 2 for row in data.split["test"]}.isdisjoint({row // 2 for row in data.split["train"]})
+
+
+def test_one_long_anchor_does_not_multiply_the_memory() -> None:
+    anchors = [f"cat {i}" for i in range(500)] + ["a long text " * 5_000]
+    tracemalloc.start()
+    rows = rows_of_triplets(anchors, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+    assert len(set(rows["groups"].tolist())) == 501
 
 
 def test_triplets_of_images_are_two_pairs_each(tmp_path: Path) -> None:

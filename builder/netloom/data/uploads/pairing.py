@@ -11,6 +11,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.raw_dataset import RowFields
 from netloom.data.tables.target_guess import ranked_targets
+from netloom.data.uploads.upload_kind import Answers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ _RELATION = re.compile(
 )
 FEWEST_ANCHORS = 10
 _CLASSES = ("different", "same")
+TRIPLETS_SAID = "each is read as two pairs, one that belongs together and one that does not"  # ends the summary
 
 
 def likely_relations(table: pd.DataFrame) -> list[str]:
@@ -71,6 +73,12 @@ def refuse_equal_columns(columns: Sequence[str]) -> None:
         raise DataError("The anchor, the positive and the negative have to be three different columns.")
 
 
+def learned_from_triplets(noun: str, answers: Answers) -> str:
+    """Return what a network learns from triplets of texts or of images (`noun`), as a sentence."""
+    anchor, positive, negative = (repr(answers.get(role)) for role in ROLES)
+    return f"Predict whether two {noun} belong together: {anchor} and {positive} do, {anchor} and {negative} do not."
+
+
 def rows_of_triplets(anchors: Sequence[str], parts: np.ndarray | None) -> RowFields:
     """Return the target and the roles of the pairs (2R,) of R triplets: first the positive, then the negative of each.
 
@@ -80,8 +88,11 @@ def rows_of_triplets(anchors: Sequence[str], parts: np.ndarray | None) -> RowFie
     Args:
         parts: The part of the split of each triplet (R,), if it is given.
     """
+    import pandas as pd
+
     count = len(anchors)
-    groups = np.unique(np.asarray(anchors), return_inverse=True)[1].ravel()
+    # An array of NumPy's strings would give each text the memory of the longest one.
+    groups = pd.factorize(np.asarray(anchors, dtype=object), sort=True)[0]
     if groups.max(initial=-1) + 1 < FEWEST_ANCHORS:
         groups = np.arange(count)
     fields: RowFields = {

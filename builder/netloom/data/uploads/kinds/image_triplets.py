@@ -20,6 +20,8 @@ from netloom.data.uploads.pairing import (
     NEGATIVE,
     POSITIVE,
     ROLES,
+    TRIPLETS_SAID,
+    learned_from_triplets,
     refuse_equal_columns,
     rows_of_triplets,
     triplet_columns,
@@ -71,13 +73,10 @@ class PictureTriplets(PicturePairs):
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return (
-            f"Predict whether two images belong together: {answers.get(ANCHOR)!r} and {answers.get(POSITIVE)!r} do, "
-            f"{answers.get(ANCHOR)!r} and {answers.get(NEGATIVE)!r} do not."
-        )
+        return learned_from_triplets("images", answers)
 
     def said(self, answers: Answers) -> str:
-        return "each is read as two pairs, one that belongs together and one that does not"
+        return TRIPLETS_SAID
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd

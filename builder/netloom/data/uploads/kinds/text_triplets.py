@@ -13,6 +13,8 @@ from netloom.data.uploads.pairing import (
     NEGATIVE,
     POSITIVE,
     ROLES,
+    TRIPLETS_SAID,
+    learned_from_triplets,
     refuse_equal_columns,
     rows_of_triplets,
     triplet_columns,
@@ -50,13 +52,10 @@ class TextTriplets(Tabular):
         return named or {role: columns[min(place, len(columns) - 1)] for place, role in enumerate(ROLES)}
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return (
-            f"Predict whether two texts belong together: {answers.get(ANCHOR)!r} and {answers.get(POSITIVE)!r} do, "
-            f"{answers.get(ANCHOR)!r} and {answers.get(NEGATIVE)!r} do not."
-        )
+        return learned_from_triplets("texts", answers)
 
     def said(self, answers: Answers) -> str:
-        return "each is read as two pairs, one that belongs together and one that does not"
+        return TRIPLETS_SAID
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
