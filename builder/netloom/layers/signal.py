@@ -91,9 +91,7 @@ class STFTMagnitude(_Waveform):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         self._fits(specs, self.center)
-        defaults = {"center": True, "power": False}
-        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
-        return Call("STFTMagnitude", (self.window, self.hop), kwargs)
+        return Call("STFTMagnitude", (self.window, self.hop), self.non_defaults("center", "power"))
 
     def brief(self) -> str:
         return f"{self.window} every {self.hop}"

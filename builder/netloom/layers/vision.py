@@ -80,9 +80,7 @@ class InvertedResidual(_VisionBlock):
     expansion: int = Field(6, ge=1, le=64, description="Ratio of the hidden channels to the input channels")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        defaults = {"stride": 1, "expansion": 6}
-        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
-        return Call("InvertedResidual", (specs["in"].size(1), self.filters), kwargs)
+        return Call("InvertedResidual", (specs["in"].size(1), self.filters), self.non_defaults("stride", "expansion"))
 
     def brief(self) -> str:
         return f"{self.filters} × {self.expansion}{f', stride {self.stride}' if self.stride > 1 else ''}"
@@ -111,9 +109,11 @@ class MBConv(_VisionBlock):
     drop_path: float = Field(0.0, ge=0, lt=1, description="Probability that an example skips the block in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        defaults = {"kernel_size": 3, "stride": 1, "expansion": 6, "drop_path": 0.0}
-        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
-        return Call("MBConv", (specs["in"].size(1), self.filters), kwargs)
+        return Call(
+            "MBConv",
+            (specs["in"].size(1), self.filters),
+            self.non_defaults("kernel_size", "stride", "expansion", "drop_path"),
+        )
 
     def brief(self) -> str:
         return f"{self.filters} × {self.expansion}{f', stride {self.stride}' if self.stride > 1 else ''}"
@@ -140,9 +140,7 @@ class ConvNeXtBlock(_VisionBlock):
     drop_path: float = Field(0.0, ge=0, lt=1, description="Probability that an example skips the block in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        defaults = {"kernel_size": 7, "expansion": 4, "drop_path": 0.0}
-        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
-        return Call("ConvNeXtBlock", (specs["in"].size(1),), kwargs)
+        return Call("ConvNeXtBlock", (specs["in"].size(1),), self.non_defaults("kernel_size", "expansion", "drop_path"))
 
     def brief(self) -> str:
         return f"{self.kernel_size}×{self.kernel_size}"
@@ -274,9 +272,11 @@ class SwinBlock(_Windows):
     drop_path: float = Field(0.0, ge=0, lt=1, description="Probability that an example skips each part in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        defaults = {"shift": False, "expansion": 4, "drop_path": 0.0}
-        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
-        return Call("SwinBlock", (self._checked(specs).size(1), self.heads, self.window), kwargs)
+        return Call(
+            "SwinBlock",
+            (self._checked(specs).size(1), self.heads, self.window),
+            self.non_defaults("shift", "expansion", "drop_path"),
+        )
 
 
 def _divisor(limit: int, height: int, width: int) -> int:
@@ -315,7 +315,7 @@ class AffineGrid(Layer):
         floats(specs)
         if specs["in"].shape[1:] not in ((6,), (2, 3)):
             raise ValueError(f"an affine map has 6 numbers, (N, 6) or (N, 2, 3), received {specs['in']}")
-        return Call("AffineGrid", (self.height, self.width), {"align_corners": True} if self.align_corners else {})
+        return Call("AffineGrid", (self.height, self.width), self.non_defaults("align_corners"))
 
     def brief(self) -> str:
         return f"{self.height}×{self.width}"
@@ -355,9 +355,7 @@ class GridSample(Layer):
         grid = specs["grid"]
         if len(grid.shape) != 4 or grid.size(3) != 2:
             raise ValueError(f"grid must have two coordinates for each pixel, (N, H, W, 2), received {grid}")
-        defaults = {"mode": "bilinear", "outside": "zeros", "align_corners": False}
-        kwargs = {key: getattr(self, key) for key, value in defaults.items() if getattr(self, key) != value}
-        return Call("GridSample", (), kwargs)
+        return Call("GridSample", (), self.non_defaults("mode", "outside", "align_corners"))
 
     def brief(self) -> str:
         return self.mode

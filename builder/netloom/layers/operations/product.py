@@ -250,8 +250,7 @@ class DistanceMatrix(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["a"].size(2) != specs["b"].size(2):
             raise ValueError(f"{listed((specs['a'], specs['b']))} must be equal in the last axis (features)")
-        options = {"squared": (self.squared, False), "p": (self.p, 2.0)}
-        return Call("DistanceMatrix", (), {key: value for key, (value, default) in options.items() if value != default})
+        return Call("DistanceMatrix", (), self.non_defaults("squared", "p"))
 
     def brief(self) -> str:
         return "" if self.p == 2 else f"p = {self.p:g}"
