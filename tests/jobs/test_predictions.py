@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import time
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +20,9 @@ from PIL import Image
 
 from netloom.data import DataError
 from netloom.jobs import Context, Pool
-from netloom.jobs.predictions import BatchResult, Predict, PredictFile
+from netloom.jobs.predictions import BATCH, KEPT_S, BatchResult, Predict, PredictFile
 from netloom.runs import TrainedRun, predict
-from netloom.runs.batch_prediction import as_csv, confidence
+from netloom.runs.batch_prediction import as_csv, confidence, table_row
 from netloom.runs.trained_run import read_fields
 from netloom.sandbox import read_batch
 from tests.jobs.conftest import Runs
@@ -33,8 +36,8 @@ def loaded(trained: Runs, name: str) -> TrainedRun:
 
 def predicted(trained: Runs, name: str, content: bytes, filename: str) -> tuple[BatchResult, Context]:
     context, weights = Context(trained.home), trained.weights[name]
-    context.store.artifacts(weights.run_id).export_file("batch-test").write_bytes(content)
-    return PredictFile(weights, "batch-test", filename).compute(context), context
+    context.store.artifacts(weights.run_id).export_file("upload-test").write_bytes(content)
+    return PredictFile(weights, "upload-test", filename).compute(context), context
 
 
 def csv_lines(trained: Runs, name: str, result: BatchResult, context: Context) -> list[dict[str, str]]:
@@ -158,17 +161,50 @@ def test_unfit_and_damaged_files_are_refused(trained: Runs) -> None:
 
 
 def test_formulas_are_escaped_in_csv_only_where_they_are_texts() -> None:
-    rows: list[dict[str, Any]] = [{"text": "=1+2", "@name": -3, "other": "+49 30"}]
+    rows: list[dict[str, Any]] = [{"text": "=1+2", "@name": -3, "other": "+49 30", "number": "-1.5e3"}]
     answer = {"prediction": "-yes", "probabilities": {"-yes": 0.75, "no": 0.25}}
     [header, line] = csv.reader(io.StringIO(as_csv(rows, [answer])))
-    assert header == ["text", "'@name", "other", "prediction", "confidence"]
-    assert line == ["'=1+2", "-3", "'+49 30", "'-yes", "0.75"]
+    assert header == ["text", "'@name", "other", "number", "prediction", "confidence"]
+    assert line == ["'=1+2", "-3", "'+49 30", "-1.5e3", "'-yes", "0.75"]
 
 
 def test_columns_of_predictions_do_not_hide_those_of_inputs() -> None:
     [header, line] = csv.reader(io.StringIO(as_csv([{"prediction": "before"}], [{"prediction": 2.5}])))
-    assert header == ["prediction", "prediction of the network", "confidence"]
-    assert line == ["before", "2.5", ""]
+    assert header == ["prediction", "prediction of the network"]
+    assert line == ["before", "2.5"]
+
+
+def test_other_weights_have_predictions_of_their_own(trained: Runs) -> None:
+    context, best = Context(trained.home), trained.weights[TABLE]
+    content = table_of(loaded(trained, TABLE), range(40)).to_csv(index=False).encode()
+    artifacts = context.store.artifacts(best.run_id)
+    artifacts.export_file("upload").write_bytes(content)
+    results = [
+        PredictFile(replace(best, checkpoint=name), "upload", "rows.csv").compute(context) for name in ("best", "1")
+    ]
+    first, second = (artifacts.export_file(result.csv).read_text() for result in results)
+    assert first != second
+
+
+def test_files_with_predictions_are_removed_after_a_day(trained: Runs) -> None:
+    content = table_of(loaded(trained, TABLE), range(2)).to_csv(index=False).encode()
+    old = Context(trained.home).store.artifacts(trained.weights[TABLE].run_id).export_file(f"{BATCH}old.csv")
+    old.write_text("prediction\n")
+    os.utime(old, times=(time.time() - KEPT_S - 60,) * 2)
+    result, context = predicted(trained, TABLE, content, "rows.csv")
+    assert not old.exists()
+    assert len(csv_lines(trained, TABLE, result, context)) == 2
+
+
+def test_calibrated_predictions_have_columns_of_their_own() -> None:
+    answer = {"prediction": 2.0, "interval": {"low": 1.0, "high": 3.5, "coverage": 0.9}, "abstained": False}
+    assert table_row({"low": "x"}, answer) == {
+        "low": "x",
+        "prediction": 2.0,
+        "low of the network": 1.0,
+        "high": 3.5,
+        "abstained": False,
+    }
 
 
 def test_confidence_is_that_of_the_predicted_class() -> None:

@@ -221,5 +221,11 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     expected = runs.predict(run, [row])[0]["prediction"]
     assert float(table["prediction"][0]) == pytest.approx(expected, rel=1e-4)
     assert any("1 rows" in item.value for item in app.caption)
+    folder = open_store().artifacts(open_store().runs(project)[0].id).local_directory()
+    assert not list(folder.glob("upload-*")), "the upload is deleted after it was read"
+    before = app.session_state[TryItState.name()].batch
+    checked(app.segmented_control(key=f"weights {run.run.id}").set_value("last").run())
+    after = app.session_state[TryItState.name()].batch
+    assert (before.key, before.result.csv) != (after.key, after.result.csv), "other weights predict again"
     uploader(app).upload("bad.csv", b"a,b\n1,2\n", "text/csv").run()
     assert "has no column" in app.error[0].value

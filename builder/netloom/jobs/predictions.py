@@ -6,12 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from netloom.data.tables.row_file import summarize_warnings, with_warnings
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
-from netloom.runs.batch_prediction import as_csv, as_json_lines, confidence, predict_rows
+from netloom.runs.batch_prediction import as_csv, as_json_lines, cell_text, predict_rows, table_row
 from netloom.runs.latent_samples import LatentSamples, latent_size, sample_latents
 from netloom.runs.live_prediction import LivePrediction, predict_live
 from netloom.runs.sampling import Sampling
@@ -25,6 +26,8 @@ PREVIEW_EVERY_S = 0.05
 SHOWN = 100
 # The share of the work that reading a file is.
 READING = 0.5
+# The beginning of the names of files with predictions, and how long they can be downloaded.
+BATCH, KEPT_S = "batch-", 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,10 @@ class PredictFile(Request[BatchResult], kind="predict_file", lane="long"):
         predictions = predict_rows(trained, file.rows, _part(context.progress, READING, 1))
         answers = with_warnings(predictions, unreadable=file.unreadable)
         written = {}
+        _remove_old(artifacts.local_directory())
         for suffix, text in (("csv", as_csv(file.rows, answers)), ("jsonl", as_json_lines(file.rows, answers))):
-            path = artifacts.export_file(f"{self.stored}.predictions.{suffix}")
+            # Other weights, or another calibration, are another file.
+            path = artifacts.export_file(f"{BATCH}{self.key(context.home)}.{suffix}")
             path.write_text(text, encoding="utf-8", newline="")
             written[suffix] = path.name
         return BatchResult(
@@ -126,9 +131,14 @@ def _part(progress: Callable[[float], None], start: float, end: float) -> Callab
     return lambda share: progress(start + share * (end - start))
 
 
+def _remove_old(folder: Path) -> None:
+    """Remove the predictions for earlier files, which nobody can download any more."""
+    for path in folder.glob(f"{BATCH}*"):
+        if time.time() - path.stat().st_mtime > KEPT_S:
+            path.unlink(missing_ok=True)
+
+
 def _shown(row: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of the table on the page."""
-    cells = {name: value for name, value in row.items() if isinstance(value, (str, int, float, bool))}
-    prediction = answer.get("shares") or answer["prediction"]
-    sure = confidence(answer)
-    return {**cells, "prediction": str(prediction)[:200], **({} if sure is None else {"confidence": sure})}
+    """Return a row of the table on the page, whose texts are not longer than a cell."""
+    cells = {name: cell_text(value) for name, value in table_row(row, answer).items()}
+    return {name: value[:200] if isinstance(value, str) else value for name, value in cells.items()}

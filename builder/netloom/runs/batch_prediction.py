@@ -66,37 +66,45 @@ def confidence(answer: Answer) -> float | None:
 
 
 def as_csv(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
-    """Return inputs, predictions and confidences as CSV, without inputs that are arrays.
+    """Return the cells of `table_row` as CSV.
 
     A text that a spreadsheet would run as a formula is preceded by an apostrophe.
     """
-    lines = [_line(row, answer) for row, answer in zip(rows, answers, strict=True)]
+    lines = [table_row(row, answer) for row, answer in zip(rows, answers, strict=True)]
     names = list(dict.fromkeys(name for line in lines for name in line))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_safe(name) for name in names)
     for line in lines:
-        writer.writerow(_safe(_cell(line.get(name))) for name in names)
+        writer.writerow(_safe(cell_text(line.get(name))) for name in names)
     return stream.getvalue()
 
 
 def as_json_lines(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
-    """Return a line of JSON per row, with its `input`, `prediction`, `confidence` and the rest of the answer. Inputs
-    that are arrays are left out."""
+    """Return a line of JSON per row, with its `input`, the answer and its `confidence`, if it has one. Inputs that are
+    arrays are left out."""
     lines = (
-        {"input": _shown(row), **answer, **({} if confidence(answer) is None else {"confidence": confidence(answer)})}
+        {"input": _shown(row), **answer, **({} if (sure := confidence(answer)) is None else {"confidence": sure})}
         for row, answer in zip(rows, answers, strict=True)
     )
     return "".join(f"{json.dumps(line, ensure_ascii=False, default=str)}\n" for line in lines)
 
 
-def _line(row: Row, answer: Answer) -> dict[str, Any]:
-    """Return the cells of a row by column; columns of the predictions never hide those of the inputs."""
+def table_row(row: Row, answer: Answer) -> dict[str, Any]:
+    """Return the cells of a row by column: the inputs that are not arrays, the prediction, and where they exist, the
+    confidence and what the calibration of the run adds. Columns of the prediction never hide those of the inputs."""
     cells = _shown(row)
+    interval: Mapping[str, Any] = answer.get("interval", {})
     for name, value in (
         ("prediction", answer.get("shares") or answer["prediction"]),
         ("confidence", confidence(answer)),
+        ("prediction set", answer.get("prediction_set")),
+        ("low", interval.get("low")),
+        ("high", interval.get("high")),
+        ("abstained", answer.get("abstained")),
     ):
+        if value is None:
+            continue
         while name in cells:
             name = f"{name} of the network"
         cells[name] = value
@@ -107,7 +115,8 @@ def _shown(row: Row) -> dict[str, Any]:
     return {name: value for name, value in row.items() if not isinstance(value, np.ndarray)}
 
 
-def _cell(value: Any) -> Any:
+def cell_text(value: Any) -> Any:
+    """Return a value as a cell: lists of texts separated by commas, other lists and objects as JSON."""
     if isinstance(value, (Mapping, list, tuple)):
         if not isinstance(value, Mapping) and all(isinstance(part, str) for part in value):
             return ", ".join(value)
@@ -116,4 +125,13 @@ def _cell(value: Any) -> Any:
 
 
 def _safe(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value)
+    return f"'{value}" if is_formula else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

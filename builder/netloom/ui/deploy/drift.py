@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from netloom.core.text import escape, number
 from netloom.drift import Drift, DriftReport
+from netloom.drift.report import MIN_ROWS
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.deployment import MeasureDrift
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.row_upload import FORMATS, row_upload, stored_name, stored_upload
 
 if TYPE_CHECKING:
     from netloom.ui.shell.streamlit_internals import UploadedFile
-
-MAX_UPLOAD_MIB = 200
-TYPES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "zip")
 
 
 def drift(live: Live, weights: RunWeights) -> None:
@@ -28,13 +26,7 @@ def drift(live: Live, weights: RunWeights) -> None:
         "**Drift**: has the world changed since the network was trained? Drop rows that it meets in use. Their "
         "columns, predictions and confidence are compared with the validation and test rows."
     )
-    file = st.file_uploader(
-        "Drop a file here or browse",
-        type=list(TYPES),
-        key=Key.DRIFT_FILE.of(weights.run_id),
-        max_upload_size=MAX_UPLOAD_MIB,
-        help="At least 30 rows, as CSV, JSON, JSON lines, Parquet or Excel, or a zip of images, sounds or texts.",
-    )
+    file = row_upload(Key.DRIFT_FILE.of(weights.run_id), f"At least {MIN_ROWS} rows. {FORMATS}")
     if file is None:
         st.caption("The rows need no labels. The chance of an alarm without drift is at most 5%.")
         return
@@ -43,16 +35,12 @@ def drift(live: Live, weights: RunWeights) -> None:
 
 def _measured(live: Live, weights: RunWeights, file: UploadedFile) -> DriftReport:
     """Return the drift of a file, computed once."""
-    reports, key = DeployState.current().drift, (weights.run_id, file.file_id)
+    request = MeasureDrift(weights, stored_name(file), file.name)
+    # The key also changes with the weights and the calibration of the run, on which the predictions depend.
+    reports, key = DeployState.current().drift, request.key(live.store.home)
     if key not in reports:
-        content = file.getvalue()
-        stored = f"drift-{hashlib.sha256(content).hexdigest()[:16]}"
-        path = live.store.artifacts(weights.run_id).export_file(stored)
-        path.write_bytes(content)
-        try:
-            reports[key] = computed(MeasureDrift(weights, stored, file.name), "Comparing with the held-out rows …")
-        finally:
-            path.unlink(missing_ok=True)
+        with stored_upload(live.store, weights.run_id, file):
+            reports[key] = computed(request, "Comparing with the held-out rows …")
     return reports[key]
 
 

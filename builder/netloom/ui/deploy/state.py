@@ -19,12 +19,12 @@ class DeployState(PageState):
     Attributes:
         optimized: The weights whose variants were asked for.
         carded: The weights whose model card was asked for.
-        drift: The last drift report, by the id of the run and of the uploaded file.
+        drift: The drift reports, by the key of their request.
     """
 
     optimized: set[RunWeights] = field(default_factory=set)
     carded: set[RunWeights] = field(default_factory=set)
-    drift: dict[tuple[str, str], DriftReport] = field(default_factory=dict)
+    drift: dict[str, DriftReport] = field(default_factory=dict)
 
 
 class Key(WidgetKey):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -15,26 +14,19 @@ from netloom.training.weight_files import CheckpointError
 from netloom.ui.playground.state import Batch, Key, TryItState
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.row_upload import row_upload, stored_name, stored_upload
 
 if TYPE_CHECKING:
     from netloom.ui.playground.one_input import Tried
     from netloom.ui.shell.streamlit_internals import UploadedFile
 
-MAX_UPLOAD_MIB = 200
-TYPES = ("csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "zip")
 ERRORS = (DataError, JobError, CheckpointError, OSError)
 
 
 def batch_of(tried: Tried) -> None:
     """Draw the upload of a file, and the predictions for its rows."""
     names = _expected(tried)
-    file = st.file_uploader(
-        "Drop a file here or browse",
-        type=list(TYPES),
-        key=Key.BATCH_FILE.of(tried.run_id),
-        max_upload_size=MAX_UPLOAD_MIB,
-        help="CSV, JSON, JSON lines, Parquet or Excel with a row per example, or a zip of images, sounds or texts.",
-    )
+    file = row_upload(Key.BATCH_FILE.of(tried.run_id))
     st.caption(f"The network reads {names}. Other columns are kept beside the predictions.")
     if file is None:
         st.info(
@@ -62,20 +54,18 @@ def _expected(tried: Tried) -> str:
 
 def _result(tried: Tried, file: UploadedFile) -> BatchResult | None:
     """Return the predictions for a file, computed once; None after an error."""
-    state = TryItState.current()
-    if state.batch is not None and (state.batch.run_id, state.batch.file_id) == (tried.run_id, file.file_id):
-        return state.batch.result
-    try:
-        content = file.getvalue()
-        # The name depends on the content alone, so that equal files are computed once and stored once.
-        stored = f"batch-{hashlib.sha256(content).hexdigest()[:16]}"
-        tried.live.store.artifacts(tried.run_id).export_file(stored).write_bytes(content)
-        result = computed(PredictFile(tried.weights, stored, file.name), "Predicting …")
-    except ERRORS as error:
-        show_error(error)
-        return None
-    state.batch = Batch(tried.run_id, file.file_id, result)
-    return result
+    state, store = TryItState.current(), tried.live.store
+    request = PredictFile(tried.weights, stored_name(file), file.name)
+    # The key also changes with the weights and the calibration of the run, on which the predictions depend.
+    key = request.key(store.home)
+    if state.batch is None or state.batch.key != key:
+        try:
+            with stored_upload(store, tried.run_id, file):
+                state.batch = Batch(key, computed(request, "Predicting …"))
+        except ERRORS as error:
+            show_error(error)
+            return None
+    return state.batch.result
 
 
 def _show(tried: Tried, name: str, result: BatchResult) -> None:

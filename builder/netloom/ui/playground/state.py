@@ -22,10 +22,9 @@ class Written:
 
 @dataclass(frozen=True)
 class Batch:
-    """The predictions for a file of a run, by the id of the uploaded file."""
+    """The predictions for a file, by the key of their request."""
 
-    run_id: str
-    file_id: str
+    key: str
     result: BatchResult
 
 
