@@ -71,6 +71,7 @@ def test_worker_predicts_as_the_run_does(trained: Runs, pool: Pool) -> None:
 def test_table_files_get_the_predictions_of_their_rows(trained: Runs, suffix: str) -> None:
     run, stream = loaded(trained, TABLE), io.BytesIO()
     table = table_of(run, range(7))
+    table.insert(0, "patient", [f"-{row}" for row in range(7)])  # the network does not read it
     {
         "csv": lambda: table.to_csv(stream, index=False),
         "jsonl": lambda: table.to_json(stream, orient="records", lines=True, double_precision=15),
@@ -84,12 +85,13 @@ def test_table_files_get_the_predictions_of_their_rows(trained: Runs, suffix: st
     assert [line["prediction"] for line in lines] == [answer["prediction"] for answer in expected]
     for line, answer, row in zip(lines, expected, range(7), strict=True):
         assert float(line["confidence"]) == pytest.approx(max(answer["probabilities"].values()), abs=1e-6)
-        first = table.columns[0]
+        first = table.columns[1]
         assert float(line[first]) == pytest.approx(float(run.data.row(row)[first]))
     path = context.store.artifacts(trained.weights[TABLE].run_id).export_file(result.json_lines)
     written = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["prediction"] for line in written] == [answer["prediction"] for answer in expected]
     assert list(written[0]["input"]) == list(table.columns)
+    assert [line["patient"] for line in lines] == [f"-{row}" for row in range(7)]
 
 
 def test_zip_of_images_is_predicted_by_file(trained: Runs) -> None:

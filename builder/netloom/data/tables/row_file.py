@@ -195,7 +195,10 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     cells_of = {
         column: [_cell_at(cells, places[column]) for _, cells in body] for column in required.given(places, name, body)
     }
-    rows = RowFile([{} for _ in body], [{} for _ in body])
+    # Columns that the network does not read, such as an id, stay beside the predictions.
+    rows = RowFile(
+        [{column: _cell_at(cells, place) for column, place in places.items()} for _, cells in body], [{} for _ in body]
+    )
     for column, written in cells_of.items():
         held = CsvColumn(column, list(map(_strip_cell, written)), written, dialect.decimal, rows.unreadable)
         for place, value in enumerate(required.readers[column].read(held)):
