@@ -107,7 +107,7 @@ def test_zip_of_images_is_predicted_by_file(trained: Runs) -> None:
     assert [line["file"] for line in lines] == [f"{row}.png" for row in range(4)]
     expected = predict(run, [run.data.row(row) for row in range(4)])
     assert [line["prediction"] for line in lines] == [answer["prediction"] for answer in expected]
-    assert any("notes.txt" in note for note in result.notes)
+    assert result.notes == ("1 of 5 files in 'digits.zip' were left out, such as 'notes.txt'.",)
 
 
 def test_zip_of_texts_is_predicted_by_file(trained: Runs) -> None:
@@ -156,6 +156,10 @@ def test_unfit_and_damaged_files_are_refused(trained: Runs) -> None:
     fields = read_fields(loaded(trained, TABLE))
     with pytest.raises(DataError, match="network reads"):
         read_batch(zipped({"a.txt": b"text", "b.txt": b"text"}), "a.zip", fields)
+    image, limit = read_fields(loaded(trained, IMAGE)), "netloom.sandbox.batch_files.MAX_STORED_BYTES"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(DataError, match="2 files, but at most 1 of this size"):
+        patch.setattr(limit, 8 * 8 * 4)
+        read_batch(zipped({"a.png": b"\x89PNG\r\n\x1a\n", "b.png": b"\x89PNG\r\n\x1a\n"}), "a.zip", image)
     with pytest.raises(DataError, match="Parquet"):
         read_batch(b"PAR1 damaged", "a.parquet", fields)
     with pytest.raises(DataError, match="points outside"):

@@ -5,6 +5,7 @@ CSV and JSON are read as exported networks read them; all other files are opened
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.limits import SMALLEST_SIDE
+from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE
 from netloom.data.tables import row_file
 from netloom.data.tables.dialect import FileError
 from netloom.data.tables.row_file import RowFile
@@ -27,6 +28,7 @@ MAX_BYTES = 200 * 2**20
 MAX_ROWS = 100_000
 # The column with the name of a file of a zip.
 FILE = "file"
+_FLOAT_BYTES = 4
 _CONFINED = (file_types.PARQUET, file_types.ZIP)
 
 
@@ -98,17 +100,29 @@ def _read_confined(
     files = [(str(path), str(form)) for path, form in answer["files"]]
     fields = {form: _field_for(form, preprocess) for form in {form for _, form in files}}
     unread = [path for path, form in files if fields[form] is None]
-    read = [(path, form) for path, form in files if fields[form] is not None]
+    read = [(path, field) for path, form in files if (field := fields[form]) is not None]
     if not read:
         raise DataError(_nothing_fits(name, files, preprocess))
+    _refuse_large(name, [field for _, field in read])
     rows = []
-    for number, (path, form) in enumerate(read, 1):
-        field = fields[form]
-        assert field is not None
+    for number, (path, field) in enumerate(read, 1):
         rows.append({FILE: path, field.name: _value(process, field, path)})
         progress(number / len(read))
-    note = f"{len(unread):,} of {len(files):,} files in {name[:100]!r} were left out, such as {unread[:1]}."
-    return RowFile(rows, [{} for _ in rows], [note] if unread else [])
+    notes = [
+        f"{len(unread):,} of {len(files):,} files in {name[:100]!r} were left out, such as {path[:100]!r}."
+        for path in unread[:1]
+    ]
+    return RowFile(rows, [{} for _ in rows], notes)
+
+
+def _refuse_large(name: str, fields: Sequence[FieldEncoder[Any]]) -> None:
+    """Raise a DataError if the decoded files do not fit into memory at once."""
+    most = MAX_STORED_BYTES // max(_FLOAT_BYTES * math.prod(field.raw_shape) for field in fields)
+    if len(fields) > most:
+        raise DataError(
+            f"{name[:100]!r} has {len(fields):,} files, but at most {most:,} of this size are predicted at once; split "
+            "it into parts."
+        )
 
 
 def _field_for(form: str, preprocess: Mapping[str, Any]) -> FieldEncoder[Any] | None:
@@ -143,8 +157,9 @@ def _value(process: Process, field: FieldEncoder[Any], path: str) -> Any:
 
 def _nothing_fits(name: str, files: Sequence[tuple[str, str]], preprocess: Mapping[str, Any]) -> str:
     names = ", ".join(repr(field["name"]) for field in preprocess["fields"])
-    held = ", ".join(sorted({form or "unknown" for _, form in files})) or "nothing"
+    types = ", ".join(sorted({form or "unknown" for _, form in files}))
+    contents = f"files of the types {types}" if types else "no files"
     return (
-        f"{name[:100]!r} holds {held}, but the network reads {names}; put one image, sound or text per row into the "
+        f"{name[:100]!r} has {contents}, but the network reads {names}; put one image, sound or text per row into the "
         "zip, or use a table with these columns."
     )
