@@ -11,10 +11,12 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
+from netloom.data.schema import FieldSpec, ForecastTarget, Schema, TargetSpec
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.explain.example_picker import CUSTOM
 from netloom.ui.explain.state import ExplainState
+from netloom.ui.playground.series import past_values, predicted_by_series
 from netloom.ui.playground.state import TryItState
 from tests.runs.examples import trained_here
 
@@ -127,6 +129,18 @@ def test_prediction_follows_an_edited_column_and_reset_undoes_it() -> None:
     assert "label is unknown" in changed
     checked(button(app, "Reset").click().run())
     assert page_text(app) == before
+
+
+def test_forecast_of_one_of_several_channels_follows_the_values_of_that_channel() -> None:
+    columns = ("temperature", "humidity")
+    target = TargetSpec("number", "humidity, 2 steps", shape=(2,), forecast=ForecastTarget(("humidity",), 2))
+    schema = Schema((FieldSpec("series", "sequence", (3, 2), columns=columns),), target, 100)
+    [name] = by_series = predicted_by_series(schema, [5.0, 6.0])
+    assert by_series == {"humidity": [5.0, 6.0]}
+    history = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    np.testing.assert_array_equal(past_values(history, columns, name), [10, 20, 30])
+    assert not past_values(history, columns, "pressure").size, "the network does not read it"
+    np.testing.assert_array_equal(past_values(history[:, :1], ("value",), "next value"), [1, 2, 3])
 
 
 def test_prediction_follows_a_typed_text() -> None:

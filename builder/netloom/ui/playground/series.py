@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +40,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any]
     forecast = schema.target.forecast
     horizon = forecast.horizon if forecast is not None else 1
     history = np.asarray(field.raw_value(raw), dtype=np.float64).reshape(field.raw_shape)  # (T, D)
-    by_series = value if isinstance(value, dict) else {schema.target.name: value}
-    columns = schema.inputs[0].columns
+    by_series = predicted_by_series(schema, value)
     first = {name: float(np.atleast_1d(numbers)[0]) for name, numbers in by_series.items()}
     st.markdown("#### " + " · ".join(f"{name}: {number(step)}" for name, step in list(first.items())[:4]))
     st.caption(
@@ -49,8 +49,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any]
         + " Indigo: the input. Orange: the forecast, in the units of the data."
     )
     for place, (name, numbers) in enumerate(list(by_series.items())[:MOST_SERIES]):
-        channel = columns.index(name) if name in columns else place if place < history.shape[1] else None
-        past = history[:, channel] if channel is not None else np.array([])
+        past = past_values(history, schema.inputs[0].columns, name)
         if len(by_series) > 1:
             st.caption(name)
         st.plotly_chart(
@@ -59,6 +58,22 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any]
             config={"displayModeBar": False},
             key=Key.PLOT.of(run_id, place),
         )
+
+
+def predicted_by_series(schema: Schema, value: Any) -> dict[str, Any]:
+    """Return a prediction by the name of its series; the prediction of a single series has no names."""
+    if isinstance(value, dict):
+        return value
+    forecast = schema.target.forecast
+    return {forecast.series[0] if forecast is not None else schema.target.name: value}
+
+
+def past_values(history: np.ndarray, columns: Sequence[str], name: str) -> np.ndarray:
+    """Return the values (T,) of a series in the input (T, D), whose channels are `columns`; none if the network does not
+    read this series."""
+    if history.shape[1] == 1:
+        return history[:, 0]
+    return history[:, columns.index(name)] if name in columns else np.array([])
 
 
 def _figure(past: np.ndarray, future: np.ndarray) -> go.Figure:
