@@ -22,7 +22,7 @@ PAGES = {
     "runs": "Runs",
     "explain": "Faithfulness",
     "playground": "Explain this",
-    "deploy": "Ask it with a row",
+    "deploy": "Request the prediction",
 }
 
 

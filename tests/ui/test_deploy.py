@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs
 from netloom.api import load_run
+from netloom.serving.served_model import example_row, row_fields
 from netloom.store import open_store
 from netloom.templates import templates
+from netloom.ui.deploy.server import python_request
 from netloom.ui.deploy.state import Key
 from tests.runs.examples import trained_here
 
@@ -69,10 +72,34 @@ def test_server_command_and_requests_name_the_run_and_a_row() -> None:
     assert run.run is not None
     command, curl, source = (block.value for block in open_page().code)
     assert f"serve {run.run.id[:8]} --name trained" in command
-    row = run.data.row(int(run.data.split["test"][0]))
-    body = curl.partition("-d ")[2].strip("'")
-    assert json.loads(body) == pytest.approx(row) if len(body) > 20 else "row.json" in curl
+    assert "-d @row.json" in curl, "the row has 30 columns"
+    assert 'json.load(open("row.json"))' in source
     compile(source, "client", "exec")
+    compile(python_request({"age": None, "name": "O'Neil"}), "client", "exec")
+
+
+def test_server_part_names_the_weights_that_are_served() -> None:
+    run = load_run(home=open_store().home)
+    assert run.run is not None
+    app = open_page()
+    assert "uses the best weights" not in texts(app)
+    checked(app.segmented_control(key=f"weights {run.run.id}").set_value("last").run())
+    assert "uses the best weights" in texts(app)
+
+
+def test_example_of_a_request_has_the_columns_that_the_network_reads() -> None:
+    """Also without test rows, and with null for a missing value."""
+    run = load_run(home=open_store().home)
+    [encoder] = run.data.fields
+    empty = {name: rows[:0] if name == "test" else rows for name, rows in run.data.split.items()}
+    row = example_row(replace(run.data, split=empty), row_fields([encoder]))
+    assert row == pytest.approx(run.data.row(int(run.data.split["validation"][0])))
+    raw = {**run.data.row(0), "mean radius": float("nan"), "id": 7}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(run.data), "row", lambda data, number: raw)
+        example = example_row(run.data, row_fields([encoder]))
+    assert example["mean radius"] is None
+    assert "id" not in example
 
 
 def test_variants_are_measured_and_downloadable() -> None:

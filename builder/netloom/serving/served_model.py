@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from netloom.tasks.answers import AnswerPart
 if TYPE_CHECKING:
     import torch
 
+    from netloom.data import Prepared
     from netloom.modalities.encoding.field_encoder import FieldEncoder
 
 Row = dict[str, Any]
@@ -57,8 +58,7 @@ class ServedModel:
         self.encoders: list[FieldEncoder[Any]] = [
             encoder for encoder in trained.data.fields if encoder.name in trained.fields
         ]
-        fields = [field for encoder in self.encoders for field in modality_of(encoder).row_fields(encoder)]
-        self.fields: tuple[RowField, ...] = tuple({field.name: field for field in fields}.values())
+        self.fields = row_fields(self.encoders)
         self.parts: tuple[AnswerPart, ...] = task(trained.project.training.objective).answer_parts(trained.data.schema)
         self._columns = [column for encoder in self.encoders for column in encoder.columns]
         self.is_exact, self.difference, self.batch_s = True, 0.0, 0.0
@@ -77,10 +77,7 @@ class ServedModel:
     @cached_property
     def example(self) -> Row:
         """A raw row of the test split, as plain JSON values."""
-        split = self.trained.data.split
-        rows = next(numbers for numbers in (split["test"], split["validation"], split["train"]) if len(numbers))
-        raw = self.trained.data.row(int(rows[0]))
-        return {field.name: _plain(raw[field.name]) for field in self.fields if field.name in raw}
+        return example_row(self.trained.data, self.fields)
 
     def predict(self, rows: Sequence[Row]) -> list[Outcome]:
         """Return for each row its answer, or why it cannot be encoded."""
@@ -192,6 +189,19 @@ def _padded_size(rows: int, most: int) -> int:
 def _sizes(most: int) -> list[int]:
     """Return the sizes of padded batches."""
     return sorted({_padded_size(rows, most) for rows in range(2, most + 1)})
+
+
+def row_fields(encoders: Iterable[FieldEncoder[Any]]) -> tuple[RowField, ...]:
+    """Return the keys of a raw row for the fields that a network reads."""
+    fields = [field for encoder in encoders for field in modality_of(encoder).row_fields(encoder)]
+    return tuple({field.name: field for field in fields}.values())
+
+
+def example_row(data: Prepared, fields: Iterable[RowField]) -> Row:
+    """Return the given keys of a row as plain JSON values, of the test split if it has rows."""
+    rows = next(data.split[name] for name in ("test", "validation", "train") if len(data.split[name]))
+    raw = data.row(int(rows[0]))
+    return {field.name: _plain(raw[field.name]) for field in fields if field.name in raw}
 
 
 def _plain(value: Any) -> Any:

@@ -1,20 +1,26 @@
-"""How to serve a run over HTTP, and how to ask it for predictions."""
+"""The command that serves a run over HTTP, and requests for its predictions."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
+from netloom.serving.served_model import example_row, row_fields
+from netloom.ui.deploy.state import Key
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.shell.background import in_background
 
+if TYPE_CHECKING:
+    from netloom.ui.explain.open_run import OpenRun
+
 PORT = 8800
+ADDRESS = f"http://127.0.0.1:{PORT}"
 # A longer row is shown as a file: nobody reads it, and a shell may refuse it.
 MOST_LETTERS = 600
 
@@ -22,53 +28,54 @@ MOST_LETTERS = 600
 def server(live: Live, weights: RunWeights) -> None:
     """Draw the command that serves a run, and examples of requests in curl and Python."""
     st.markdown(
-        "**A model server** answers predictions of this run over HTTP, in a process of its own: raw rows, the Open "
-        "Inference Protocol, MLflow's requests and explanations, with batches, keys, limits, metrics and "
-        "documentation. Start it on the machine that serves:"
+        "A **model server** answers requests for predictions over HTTP: raw rows, the Open Inference Protocol, the "
+        "protocol of MLflow, and explanations. It runs in its own process. Start it with:"
     )
     name = file_stem(live.project.name)
-    home = live.store.home
-    command = f"netloom --home {_quoted(str(home))} serve {weights.run_id[:8]} --name {name}"
-    st.code(command, language=None)
+    command = f"netloom --home {shlex.quote(str(live.store.home))} serve {weights.run_id[:8]} --name {name}"
+    st.code(command, language=None, wrap_lines=True)
+    served = live.store.artifacts(weights.run_id).default_weights()
+    if weights.checkpoint != served:
+        st.caption(f"The server uses the {served} weights, as the training settings of the run choose them.")
     trained = in_background(lambda: open_run(live.store, weights.run_id, weights.written), "Reading the data …")
-    row = trained.data.row(int(trained.data.split["test"][0]))
-    fields = {key: _plain(value) for key, value in row.items()}
-    text = json.dumps(fields, ensure_ascii=False)
+    row = _example(trained)
+    text = json.dumps(row, ensure_ascii=False)
     is_short = len(text) <= MOST_LETTERS
-    st.markdown("Ask it with a row of the test split:")
+    st.markdown("Request the prediction for a row of the data:")
     curl_tab, python_tab = st.tabs(["curl", "Python"])
     with curl_tab:
-        body = f"-d {_quoted(text)}" if is_short else "-d @row.json"
-        head = f"curl http://127.0.0.1:{PORT}/predict -H 'Content-Type: application/json'"
+        body = f"-d {shlex.quote(text)}" if is_short else "-d @row.json"
+        head = f"curl {ADDRESS}/predict -H 'Content-Type: application/json'"
         st.code(f"{head} {body}", language=None, wrap_lines=True)
     with python_tab:
-        source = text if is_short else 'json.load(open("row.json"))'
-        st.code(
-            f"import json\nimport urllib.request\n\nrow = {_python(source, is_short)}\n"
-            f'request = urllib.request.Request(\n    "http://127.0.0.1:{PORT}/predict",\n'
-            "    json.dumps(row).encode(),\n"
-            '    {"Content-Type": "application/json"},\n)\nprint(json.load(urllib.request.urlopen(request)))',
-            language=None,
-            wrap_lines=True,
-        )
+        st.code(python_request(row if is_short else None), language=None, wrap_lines=True)
     if not is_short:
-        st.download_button("Download row.json", text, "row.json", "application/json", icon=":material/download:")
+        st.download_button(
+            "Download row.json",
+            text,
+            "row.json",
+            "application/json",
+            icon=":material/download:",
+            key=Key.DOWNLOAD.of("row"),
+            on_click="ignore",
+        )
     st.caption(
-        f"Documentation of the fields and all routes is at `http://127.0.0.1:{PORT}/docs` once it runs. By default it "
-        "answers this machine only; with `--host`, it needs API keys (`netloom serve keys add`)."
+        f"While the server runs, `{ADDRESS}/docs` documents all fields and routes. By default, it is available on this "
+        "machine only; an address for others (`--host`) requires API keys (`netloom serve keys add`)."
     )
 
 
-def _python(source: str, is_literal: bool) -> str:
-    """Return JSON as a Python literal; null, true and false have other names."""
-    return repr(json.loads(source)) if is_literal else source
+def _example(trained: OpenRun) -> dict[str, Any]:
+    data = trained.data
+    return example_row(data, row_fields([field for field in data.fields if field.name in trained.fields]))
 
 
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+def python_request(row: dict[str, Any] | None) -> str:
+    """Return Python source that requests a prediction for a row; None for the row of the file `row.json`."""
+    source = 'json.load(open("row.json"))' if row is None else repr(row)
+    return (
+        f"import json\nimport urllib.request\n\nrow = {source}\n"
+        f'request = urllib.request.Request(\n    "{ADDRESS}/predict",\n'
+        "    json.dumps(row).encode(),\n"
+        '    {"Content-Type": "application/json"},\n)\nprint(json.load(urllib.request.urlopen(request)))'
+    )

@@ -69,8 +69,8 @@ def predicted_by_series(schema: Schema, value: Any) -> dict[str, Any]:
 
 
 def past_values(history: np.ndarray, columns: Sequence[str], name: str) -> np.ndarray:
-    """Return the values (T,) of a series in the input (T, D), whose channels are `columns`; none if the network does not
-    read this series."""
+    """Return the values (T,) of a series in the input (T, D), whose channels are `columns`; none if the network does
+    not read this series."""
     if history.shape[1] == 1:
         return history[:, 0]
     return history[:, columns.index(name)] if name in columns else np.array([])
