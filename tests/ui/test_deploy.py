@@ -63,7 +63,7 @@ def texts(app: AppTest) -> str:
 
 def test_project_without_a_run_leads_to_train() -> None:
     app = open_page("new")
-    assert "no trained run yet" in texts(app)
+    assert "does not have a trained run yet" in texts(app)
     assert [button.label for button in app.button] == ["Go to Train"]
 
 

@@ -39,11 +39,11 @@ from netloom.ui.explain.prediction import show_prediction
 from netloom.ui.explain.side_by_side import draw_comparison
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.view import MethodUse, Places, Row, Target, View, ViewContext
-from netloom.ui.playground.link import try_button
 from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import ask
+from netloom.ui.shell.run_links import run_link
 from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, runs_with_weights, written_at
 
 CUSTOM_WORD = "Custom input"
@@ -128,7 +128,7 @@ def _chosen_view(live: Live, runs: Sequence[Run], view: View, aside: Aside, plac
     with aside.model:
         run_id = choose_run(live, runs)
         checkpoint = choose_checkpoint(live, run_id)
-        try_button(live.id, run_id, "explain")
+        run_link("playground", live.id, run_id, "explain")
     try:
         loaded = _loaded(live, RunWeights(run_id, checkpoint, written_at(live, run_id)))
         methods = loaded.inspection.methods

@@ -35,7 +35,7 @@ from netloom.ui.shell.state import Query
 
 ERRORS = (DataError, StoreError, JobError, OSError, CheckpointError)
 LOADING = "Loading the network …"
-ROW_WIDTH = 190  # in pixels
+ROW_WIDTH = 160  # in pixels
 SEES_TRAINING = "The network was trained on this row."
 
 

@@ -7,7 +7,6 @@ from functools import partial
 
 import streamlit as st
 
-from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.document import DocumentError
 from netloom.editing.live import Live
@@ -20,45 +19,31 @@ from netloom.ui.playground.one_input import Tried, one_input
 from netloom.ui.playground.state import Key, TryItState
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, run_labels, runs_with_weights, written_at
+from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, controls, page_head, run_labels, written_at
 
 ONE, BATCH = "One input", "File"
 MODES = {ONE: ":material/edit: One input", BATCH: ":material/table_rows: File"}
 NO_RUN = "No second run"
 COMPARE_HELP = "Another run of this project that was trained on the same data. Both predict the same input."
 STYLE = """<style>
-.st-key-try-controls { justify-content: flex-start; }
-.st-key-try-controls > :has(.stSelectbox) { flex: 1 1 16rem; max-width: 30rem; }
 .st-key-try-editor-live { position: absolute; }
-@media (max-width: 640px) { .st-key-try-header h3 { font-size: 1.15rem; padding: 0; } }
+/* On a phone, the prediction is above the input, so that both are in view. */
+@media (max-width: 640px) { .stColumn:has(> * > .st-key-try-result) { order: -1; } }
 </style>"""
 ERRORS = (DataError, StoreError, OSError, CheckpointError, DocumentError)
 
 
 def page(live: Live) -> None:
     """Draw the Try it page."""
-    runs = runs_with_weights(live)
-    if not runs:
-        st.subheader(escape(live.project.name))
-        st.info("This project has no trained run yet. Train the network first, then try it here.")
-        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
-            st.switch_page("pages/train.py")
+    head = page_head(live, "try it", MODES, Key.MODE)
+    if head is None:
         return
+    runs, mode = head
     st.html(STYLE)
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key=Key.HEADER):
-        st.subheader(escape(live.project.name), width="content", anchor=False)
-        mode = st.segmented_control(
-            "Input",
-            list(MODES),
-            default=ONE,
-            format_func=MODES.__getitem__,
-            required=True,
-            key=Key.MODE,
-            label_visibility="collapsed",
-        )
     try:
-        with st.container(horizontal=True, vertical_alignment="bottom", key=Key.CONTROLS):
-            tried = _tried(live, choose_run(live, runs))
+        with controls():
+            run_id = choose_run(live, runs)
+            tried = _loaded(live, run_id, choose_checkpoint(live, run_id))
             other = _second(live, runs, tried) if mode == ONE else None
         if mode == ONE:
             one_input(tried, other)
@@ -68,9 +53,9 @@ def page(live: Live) -> None:
         show_error(error)
 
 
-def _tried(live: Live, run_id: str) -> Tried:
-    """Return a run with the weights that the page uses."""
-    weights = RunWeights(run_id, choose_checkpoint(live, run_id), written_at(live, run_id))
+def _loaded(live: Live, run_id: str, checkpoint: str) -> Tried:
+    """Return a run with its data and the weights that predict."""
+    weights = RunWeights(run_id, checkpoint, written_at(live, run_id))
     trained = in_background(partial(open_run, live.store, run_id, weights.written), "Reading the data …")
     return Tried(live, trained, weights)
 
@@ -97,5 +82,4 @@ def _second(live: Live, runs: Sequence[Run], tried: Tried) -> Tried | None:
     state.compared = str(chosen)
     if not chosen:
         return None
-    weights = RunWeights(chosen, live.store.artifacts(chosen).default_weights(), written_at(live, chosen))
-    return Tried(live, open_run(live.store, chosen, weights.written), weights)
+    return _loaded(live, chosen, live.store.artifacts(chosen).default_weights())

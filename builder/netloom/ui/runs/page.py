@@ -24,7 +24,6 @@ from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import unique_labels
 from netloom.ui.explain.mistakes import RUNS
-from netloom.ui.playground.link import try_button
 from netloom.ui.runs.calibration import calibration
 from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend
@@ -36,6 +35,7 @@ from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.recovery import offer_recovery
+from netloom.ui.shell.run_links import run_link
 from netloom.ui.train.results import worst_examples
 from netloom.ui.train.run_monitor import STATES
 
@@ -204,7 +204,7 @@ def _selected_run(live: Live, run: Run) -> None:
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
     store = live.store
-    open_it, why, use, more, branch, again, names, away = column_row(8, Key.ACTIONS, OnPhone.PAIRS)
+    open_it, why, use, ship, more, branch, again, names, away = column_row(9, Key.ACTIONS, OnPhone.PAIRS)
     if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=Key.OPEN.of(run.id)):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/train.py")
@@ -220,8 +220,9 @@ def _selected_run(live: Live, run: Run) -> None:
     ):
         session.choose(run.project_id, run.id)
         st.switch_page("pages/explain.py")
-    with use:
-        try_button(run.project_id, run.id, "runs", disabled=not (ended and has_weights))
+    for column, target in ((use, "playground"), (ship, "deploy")):
+        with column:
+            run_link(target, run.project_id, run.id, "runs", disabled=not (ended and has_weights))
     with more.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
         extend(store, run)
     with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from netloom.core.text import escape
 from netloom.editing.live import Live
 from netloom.runs.history.comparison import best_finished
 from netloom.store import Run
@@ -15,6 +17,54 @@ from netloom.ui.shell.state import Key
 
 CHECKPOINTS = {"best": "Best", "last": "Last"}
 RUN_HELP = "The page opens the run that you chose on another page, or else the finished run with the best metric."
+STYLE = """<style>
+.st-key-run-controls { justify-content: flex-start; }
+.st-key-run-controls > :has(.stSelectbox) { flex: 1 1 16rem; max-width: 30rem; }
+/* As high as a selectbox, so that the labels above them are in a line. */
+.st-key-run-controls .stButtonGroup button { min-height: 2.5rem; }
+@media (max-width: 640px) {
+  .st-key-run-header h3 { font-size: 1.15rem; padding: 0; }
+  .st-key-run-header [role=radiogroup] { flex-wrap: wrap; }
+}
+</style>"""
+
+
+def page_head(live: Live, purpose: str, parts: Mapping[str, str], key: str) -> tuple[list[Run], str] | None:
+    """Draw the head of a page for trained runs: the name of the project and the choice of a part of the page.
+
+    Args:
+        purpose: What a person wants to do with a run, as in "try it".
+        parts: The labels of the parts by name; the first one is the default.
+        key: The key of the choice.
+
+    Returns:
+        The runs with weights and the chosen part; None without a run, where the page leads to Train instead.
+    """
+    runs = runs_with_weights(live)
+    if not runs:
+        st.subheader(escape(live.project.name))
+        st.info(f"This project does not have a trained run yet. Train the network first, then {purpose} here.")
+        if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
+            st.switch_page("pages/train.py")
+        return None
+    st.html(STYLE)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key=Key.RUN_HEADER):
+        st.subheader(escape(live.project.name), width="content", anchor=False)
+        part = st.segmented_control(
+            "Part",
+            list(parts),
+            default=next(iter(parts)),
+            format_func=parts.__getitem__,
+            required=True,
+            key=key,
+            label_visibility="collapsed",
+        )
+    return runs, str(part)
+
+
+def controls() -> DeltaGenerator:
+    """Return the container of the choices of a run, which `page_head` styles."""
+    return st.container(horizontal=True, vertical_alignment="bottom", key=Key.RUN_CONTROLS)
 
 
 def runs_with_weights(live: Live) -> list[Run]:

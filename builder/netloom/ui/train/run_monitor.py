@@ -19,10 +19,10 @@ from netloom.store.run_summary import RunSummary, monitored_split
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.curves.curve import sparkline
 from netloom.ui.components.words import count
-from netloom.ui.playground.link import try_button
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.run_links import run_link
 from netloom.ui.train.alerts import alerts
 from netloom.ui.train.run_tabs import run_tabs, task_of
 from netloom.ui.train.state import Key, RunRefusal, TrainState
@@ -107,9 +107,9 @@ def _left(facts: RunSummary) -> str:
 def _controls(live: Live, run: Run) -> None:
     """Draw the controls of a run. They are callbacks, so that a click counts even during a rerun of the page."""
     store = live.store
-    ended = run.state not in ("waiting", "running", "queued", "paused", "stopping")
+    ended = run.state not in runs.ACTIVE
     on_phone = OnPhone.PAIRS if ended else OnPhone.WHOLE
-    first_column, second_column, third_column, *last = column_row(4 if ended else 3, Key.CONTROLS, on_phone)
+    first_column, second_column, third_column, *last = column_row(5 if ended else 3, Key.CONTROLS, on_phone)
     widget: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
     if run.state in ("running", "queued"):
         first_column.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **widget)
@@ -133,9 +133,10 @@ def _controls(live: Live, run: Run) -> None:
             if run_actions.delete(store, run):
                 session.choose(live.id)
                 st.rerun(scope="app")
-        if last and _has_predictions(run):
-            with last[0]:
-                try_button(live.id, run.id, "train")
+        for column, target in zip(last, ("playground", "deploy"), strict=False):
+            if _has_predictions(run):
+                with column:
+                    run_link(target, live.id, run.id, "train")
 
 
 def _after(live: Live, run: Run) -> None:

@@ -1,0 +1,29 @@
+"""The buttons that open a run on another page, on the pages that show a run."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from netloom.ui.shell import session
+from netloom.ui.shell.navigation import PAGES
+from netloom.ui.shell.state import Key, Query
+
+HELPS = {
+    "playground": "Predict your own inputs with this run",
+    "deploy": "Serve this run, make it smaller, measure drift, or write its model card",
+}
+
+
+def run_link(target: str, project_id: str, run_id: str, page: str, *, disabled: bool = False) -> None:
+    """Draw the button that opens a run on the page `target`, a name in `PAGES`. `page` is the page that draws it."""
+    title, icon = PAGES[target]
+    if st.button(
+        title,
+        icon=icon,
+        key=Key.RUN_LINK.of(page, target),
+        width="stretch",
+        disabled=disabled,
+        help=HELPS[target],
+    ):
+        session.choose(project_id, run_id)
+        st.switch_page(f"pages/{target}.py", query_params={Query.PROJECT.value: project_id})
