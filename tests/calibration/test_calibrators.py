@@ -43,6 +43,18 @@ def test_temperature_is_found(temperature: float) -> None:
     assert 1 / scaling.scale[0] == pytest.approx(temperature, rel=0.05)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+def test_validation_rows_without_a_mistake_do_not_make_probabilities_certain(method: str, kind: str) -> None:
+    make, units_of = (classes, class_units) if kind == "classes" else (labels, label_units)
+    logits, _ = make(50, 12)
+    units = units_of(logits, logits.argmax(1) if kind == "classes" else (logits > 0).astype(np.int64))
+    shares = units.shares(asdict(calibrators()[method].fit(units)))
+    likelihood = np.where(units.target == 1, shares, 1 - shares) if kind == "labels" else shares.max(1)
+    # Of 50 rows without a mistake, the rule of succession expects 1 of 52 new rows to be one.
+    assert 1 - likelihood.mean() > 0.1 / 52
+
+
 def test_platt_equals_a_logistic_regression() -> None:
     logits, target = labels(20_000, 2)
     shifted = (logits - 0.7) * 2.5  # the true map is 0.4 z + 0.7
