@@ -11,7 +11,7 @@ import numpy as np
 from netloom.calibration.brier import BrierParts, brier_parts, brier_score
 from netloom.calibration.reliability import BINS, Reliability, equal_mass, equal_width, stated
 from netloom.calibration.units import Units
-from netloom.training.uncertainty import MIN_UNITS, Interval, jackknife
+from netloom.training.uncertainty import MIN_UNITS, Interval, jackknife, jackknife_interval
 
 # As in scikit-learn, so that a probability of 0 for what came true has a finite loss
 LEAST = float(np.finfo(np.float64).eps)
@@ -30,10 +30,35 @@ class Measured:
 
 def log_loss(shares: np.ndarray, target: np.ndarray) -> float:
     """Return the mean negative log-likelihood in nats of classes (M,), or the mean over labels (M, C)."""
+    return float(_log_losses(shares, target).mean())
+
+
+def _log_losses(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the negative log-likelihood of each unit, (M,)."""
     shares = shares.clip(LEAST, 1 - LEAST)
+    losses: np.ndarray
     if target.ndim == 2:
-        return float(-np.where(target == 1, np.log(shares), np.log1p(-shares)).mean())
-    return float(-np.log(shares[np.arange(len(shares)), target]).mean())
+        losses = -np.where(target == 1, np.log(shares), np.log1p(-shares)).mean(1)
+    else:
+        losses = -np.log(shares[np.arange(len(shares)), target])
+    return losses
+
+
+def log_loss_change(units: Units, blocks: list[np.ndarray], scaling: Mapping[str, Any]) -> Interval | None:
+    """Return the 95% interval of the change of the log loss by a scaling; None if there are too few blocks of rows.
+
+    It is paired, so that it is much narrower than the difference of the intervals before and after.
+    """
+    if len(blocks) < MIN_UNITS:
+        return None
+    changes = _log_losses(units.shares(dict(scaling)), units.target) - _log_losses(units.shares(), units.target)
+    rows = max(int(units.row.max(initial=-1)), *(int(block.max()) for block in blocks)) + 1
+    by_row, count = np.bincount(units.row, changes, rows), np.bincount(units.row, minlength=rows)
+    sums, counts = (np.array([values[block].sum() for block in blocks]) for values in (by_row, count))
+    left = counts.sum() - counts
+    if not left.all():  # all units are in one block
+        return None
+    return jackknife_interval(float(changes.mean()), (sums.sum() - sums) / left)
 
 
 def measures_of(shares: np.ndarray, target: np.ndarray, bins: int = BINS) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.calibration import conformal
-from netloom.calibration.measures import measured
+from netloom.calibration.measures import log_loss_change, measured
 from netloom.calibration.report import PartReport
 from netloom.calibration.row_outcomes import row_outcomes
 from netloom.calibration.scaling import calibrators
@@ -17,7 +17,7 @@ from netloom.calibration.settings import NONE, CalibrationSettings
 from netloom.calibration.units import units_of
 from netloom.core.errors import UsageError
 from netloom.data.preparation.calibrated import calibrated_logits, class_shares
-from netloom.runs.applied_calibration import PartCalibration, Scaling
+from netloom.runs.applied_calibration import PartCalibration
 
 if TYPE_CHECKING:
     from netloom.training.objectives.calibrated_part import CalibratedPart
@@ -42,10 +42,19 @@ def split_validation(blocks: list[np.ndarray], settings: CalibrationSettings) ->
 
     They are the same, unless both are asked for: a threshold that is chosen on the rows of the fit promises too much,
     so that the blocks of rows are divided between them.
+
+    Raises:
+        UsageError: both are asked for, but there is only one block, such as one group.
     """
     rows = np.sort(np.concatenate(blocks))
     if settings.method == NONE or not settings.chooses_thresholds:
         return rows, rows
+    if len(blocks) < 2:
+        raise UsageError(
+            "The map of probabilities and the thresholds are chosen on different validation rows, but there is only "
+            f'one independent block of them, such as one group; choose the method "{NONE}", or give the data a larger '
+            "validation part."
+        )
     return np.sort(np.concatenate(blocks[::2])), np.sort(np.concatenate(blocks[1::2]))
 
 
@@ -61,8 +70,7 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
     if len(rows.fitted) < LEAST_ROWS:
         raise UsageError(
             f"Calibration needs at least {LEAST_ROWS} validation rows to fit, but there are {len(rows.fitted)}; give "
-            f"the "
-            "data a larger validation part."
+            "the data a larger validation part."
         )
     return replace(calibration, scaling=calibrators()[settings.method].fit(units_of(part).of_rows(rows.fitted)))
 
@@ -84,11 +92,13 @@ def calibrate_probabilities(
     units = units_of(test)
     report = PartReport(test.name, test.unit, len(rows.fitted), len(rows.chosen), len(test.output))
     before = measured(units, rows.blocks, None, settings.bins)
-    after = measured(units, rows.blocks, _json(calibration.scaling), settings.bins) if calibration.scaling else None
+    report = replace(report, before=before)
+    if calibration.scaling:
+        scaling = asdict(calibration.scaling)
+        after = measured(units, rows.blocks, scaling, settings.bins)
+        report = replace(report, after=after, log_loss_change=log_loss_change(units, rows.blocks, scaling))
     outcomes = row_outcomes(test, calibration.as_json(), limits)
-    report = replace(
-        report, before=before, after=after, risk_coverage=risk_coverage(outcomes.confidence, outcomes.loss)
-    )
+    report = replace(report, risk_coverage=risk_coverage(outcomes.confidence, outcomes.loss))
     target, value = _abstention_target(settings)
     if value is not None:
         known = row_outcomes(validation, calibration.as_json(), limits)
@@ -164,9 +174,3 @@ def calibrate_numbers(
     interval = conformal.fit_interval(predicted, true, "signed" if is_quantile else "absolute", settings.conformal)
     coverage = conformal.interval_coverage(interval, *test, independent=rows.independent)
     return replace(calibration, interval=interval), replace(report, interval=coverage)
-
-
-def _json(scaling: Scaling) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(scaling)

@@ -22,6 +22,7 @@ class PartReport:
         fitted: The validation rows on which the map of probabilities was fitted, and `chosen` those on which thresholds
             were chosen.
         before: The measures of the network, and `after` those of calibrated probabilities; None for numbers.
+        log_loss_change: The 95% confidence interval of the change of the log loss; None if it is unknown.
         risk_coverage: The curve of the test rows, by calibrated confidence.
         selected: What the chosen threshold gives on the test rows.
         missed: Why something that was asked for is missing, in sentences.
@@ -34,6 +35,7 @@ class PartReport:
     tested: int
     before: Measured | None = None
     after: Measured | None = None
+    log_loss_change: tuple[float, float] | None = None
     risk_coverage: RiskCoverage | None = None
     selected: Selected | None = None
     missed: tuple[str, ...] = ()
@@ -44,7 +46,8 @@ class PartReport:
 @dataclass(frozen=True)
 class CalibrationReport:
     """The calibration of a run. `applied` is what `runs.applied_calibration.save` makes part of its predictions;
-    `verdict` says in a sentence whether to do that, and `warnings` what the figures depend on."""
+    `verdict` describes what it changes on the test rows in sentences, and `warnings` what the figures depend on.
+    `better` is true if the log loss is clearly lower."""
 
     run_id: str
     method: str

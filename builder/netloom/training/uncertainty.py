@@ -59,20 +59,27 @@ def jackknife(
     """Return intervals of metrics by name. `measure` computes the metrics for rows given by index, (n,)."""
     import numpy as np
 
-    count = len(blocks)
-    without = [measure(np.concatenate(blocks[:place] + blocks[place + 1 :])) for place in range(count)]
+    without = [measure(np.concatenate(blocks[:place] + blocks[place + 1 :])) for place in range(len(blocks))]
     intervals = {}
     for name, value in metrics.items():
         values = np.array([item.get(name, math.nan) for item in without])
-        # Samples that differ in one block vary little, hence (n − 1) / n, and not 1 / (n (n − 1)) as for the mean of n
-        # independent values.
-        error = math.sqrt((count - 1) / count * float(((values - values.mean()) ** 2).sum()))
-        if not math.isfinite(error) or not math.isfinite(value) or error == 0:  # 0: independent of rows
-            continue
-        reach = _t(count - 1) * error
-        low, high = metric(name).bounds
-        intervals[name] = max(low, value - reach), min(high, value + reach)
+        if interval := jackknife_interval(value, values):
+            low, high = metric(name).bounds
+            intervals[name] = max(low, interval[0]), min(high, interval[1])
     return intervals
+
+
+def jackknife_interval(value: float, without: np.ndarray) -> Interval | None:
+    """Return the interval of a value, from its values (B,) without each of B blocks of rows. None if one is not finite,
+    or if the value does not depend on the rows."""
+    count = len(without)
+    # Samples that differ in one block vary little, hence (n − 1) / n, and not 1 / (n (n − 1)) as for the mean of n
+    # independent values.
+    error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
+    if not math.isfinite(error) or not math.isfinite(value) or error == 0:
+        return None
+    reach = _t(count - 1) * error
+    return value - reach, value + reach
 
 
 def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:
