@@ -1,16 +1,17 @@
 """Corruptions of encoded inputs, to measure whether a score notices them.
 
-A corruption applies to tensors of a rank and type, and not to a modality: noise to all numbers, blur to images (N, C,
-H, W), a shuffle of columns to tables (N, F), and a shuffle of the order to series (N, T, C) and texts (N, T).
+Noise is added to all numbers; images (N, C, H, W) are blurred, the columns of tables (N, F) shuffled, and the order of
+series (N, T, C) and texts (N, T).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netloom.modalities.encoding.tokenization import PAD
+from netloom.modalities.field_spec import FieldSpec
 
 if TYPE_CHECKING:
     import torch
@@ -22,25 +23,25 @@ BLUR_WIDTH = 5
 
 @dataclass(frozen=True)
 class Corruption:
-    """A change of rows (N, …) of one field. `applies` says whether it suits them."""
+    """A change of rows (N, …) of one field. `applies` returns whether it suits the field."""
 
     title: str
     help: str
-    applies: Callable[[torch.Tensor], bool]
+    applies: Callable[[FieldSpec], bool]
     change: Change
 
 
-def corrupted(inputs: dict[str, torch.Tensor], corruption: Corruption, seed: int = 0) -> dict[str, torch.Tensor] | None:
-    """Return rows by field with a corruption of all fields that it suits; None if it suits none."""
+def corrupted(
+    inputs: dict[str, torch.Tensor], fields: Iterable[FieldSpec], corruption: Corruption, seed: int = 0
+) -> dict[str, torch.Tensor] | None:
+    """Return rows by field with a corruption of all `fields` that it suits; None if it suits none."""
     import torch
 
-    if not any(corruption.applies(values) for values in inputs.values()):
+    suited = {field.name for field in fields if corruption.applies(field)}
+    if suited.isdisjoint(inputs):
         return None
     generator = torch.Generator().manual_seed(seed)
-    return {
-        name: corruption.change(values, generator) if corruption.applies(values) else values
-        for name, values in inputs.items()
-    }
+    return {name: corruption.change(values, generator) if name in suited else values for name, values in inputs.items()}
 
 
 def _noise(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -48,7 +49,7 @@ def _noise(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
     # By column for tables, and over all values of images and series
     axes = [0] if values.dim() == 2 else list(range(values.dim()))
-    deviation = values.std(dim=axes, keepdim=True)
+    deviation = values.std(dim=axes, keepdim=True, correction=0)  # of one row, it is 0
     return values + NOISE * deviation * torch.randn(values.shape, generator=generator)
 
 
@@ -79,18 +80,18 @@ def _shuffle_order(values: torch.Tensor, generator: torch.Generator) -> torch.Te
 
 
 CORRUPTIONS = (
-    Corruption("Noise", "Gaussian noise of one standard deviation", lambda x: x.is_floating_point(), _noise),
-    Corruption("Blur", "Means of 5 × 5 pixels", lambda x: x.dim() == 4 and x.is_floating_point(), _blur),
+    Corruption("Noise", "Gaussian noise of one standard deviation", lambda field: not field.is_tokens, _noise),
+    Corruption("Blur", "Means of 5 × 5 pixels", lambda field: field.is_image, _blur),
     Corruption(
         "Shuffled columns",
         "Each column comes from another row",
-        lambda x: x.dim() == 2 and x.is_floating_point(),
+        lambda field: field.is_vector or field.is_categories,
         _shuffle_columns,
     ),
     Corruption(
         "Shuffled order",
         "Time steps or words in random order",
-        lambda x: (x.dim() == 3 and x.is_floating_point()) or (x.dim() == 2 and not x.is_floating_point()),
+        lambda field: field.is_sequence or field.is_text,
         _shuffle_order,
     ),
 )

@@ -66,7 +66,7 @@ def _others(trained: TrainedRun, test: Inputs, settings: CalibrationSettings, ho
         info = find_dataset(home, settings.ood_dataset)
         others[info.title] = encoded_rows(trained, DataChoice(dataset=info.name), home, MOST_ROWS)
     for corruption in CORRUPTIONS:
-        if (changed := corrupted(test, corruption, settings.seed)) is not None:
+        if (changed := corrupted(test, trained.data.schema.inputs, corruption, settings.seed)) is not None:
             others[corruption.title] = changed
     return others
 
