@@ -16,6 +16,7 @@ import torch
 
 from netloom import export
 from netloom.calibration import CalibrationSettings, calibrate, unavailable_reason
+from netloom.calibration.mahalanobis import features, last_linear
 from netloom.core.errors import UsageError
 from netloom.document import DataChoice, Training
 from netloom.runs import TrainedRun, fit_here, predict
@@ -25,7 +26,7 @@ from netloom.tasks.registry import tasks
 from netloom.training.weight_files import CheckpointError, save_weights
 from tests.calibration.examples import trained
 from tests.export.bundles import modules_of
-from tests.networks import chain
+from tests.networks import chain, network, networks
 
 CAREFUL = CalibrationSettings("platt", abstain_coverage=0.7, conformal=0.2)
 NUMBERS = CalibrationSettings(conformal=0.2)
@@ -163,6 +164,25 @@ def test_network_that_ends_in_a_softmax_is_calibrated_by_its_logits(tmp_path: Pa
         assert exported["confidence"] == pytest.approx(here["confidence"], abs=1e-5)
     with pytest.raises(UsageError, match="energy needs logits"):
         calibrate(with_softmax, CalibrationSettings(ood_score="energy"))
+
+
+def test_layer_that_is_called_several_times_gives_one_feature_vector_for_each_row() -> None:
+    start = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
+    block = network({"input": start, "linear": ("Linear", {"units": 2}), "tanh": ("Tanh", {}), "y": ("Output", {})})
+    repeated = ("Subnetwork", {"network": "block", "repeat": 3, "shared": True})
+    project = networks(main=network({"input": start, "blocks": repeated, "y": ("Output", {})}), block=block)
+    training, choice = Training(epochs=2, learning_rate=0.01, device="cpu"), DataChoice(dataset="moons")
+    run = fit_here(project.model_copy(update={"data": choice, "training": training}))
+    report = calibrate(run, CalibrationSettings("none", measure_ood=True))
+    inputs = {"features": torch.randn(5, 2)}
+    layer = last_linear(run, inputs)
+    assert layer is not None
+    with torch.no_grad():
+        values = inputs["features"]
+        for _ in range(2):
+            values = layer(values).tanh()
+    np.testing.assert_allclose(features(run, layer, inputs), values.numpy(), atol=1e-6)
+    assert report.scores[-1].name == "mahalanobis"
 
 
 def test_unfamiliar_inputs_are_rejected() -> None:
