@@ -22,7 +22,7 @@ from netloom.calibration.settings import NONE, CalibrationSettings
 from netloom.calibration.units import units_of
 from netloom.calibration.verdict import is_better, verdict, warnings
 from netloom.core.errors import UsageError
-from netloom.runs.applied_calibration import AppliedCalibration, OutOfDistribution, PartCalibration
+from netloom.runs.applied_calibration import VERSION, AppliedCalibration, OutOfDistribution, PartCalibration
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import blocks_of
 
@@ -76,46 +76,50 @@ def calibrate(
         raise UsageError(reason)
     data, objective = trained.data, trained.objective
     validation_rows, test_rows = (evaluation_rows(data, split) for split in ("validation", "test"))
-    outputs = trained.output_of("validation"), trained.output_of("test")
-    validation = objective.calibrated_parts(outputs[0], data, validation_rows)
-    test = objective.calibrated_parts(outputs[1], data, test_rows)
+    output = trained.output_of("validation")
+    validation = objective.calibrated_parts(output, data, validation_rows)
+    test = objective.calibrated_parts(trained.output_of("test"), data, test_rows)
     if all(part.family == "numbers" for part in test):
         settings = replace(settings, method=NONE)
     rows = _split_rows(data, validation_rows, test_rows, settings)
     progress(0.1)
     parts = {part.name: fit_scaling(part, rows, settings) for part in validation}
-    maps = {name: part.as_json() for name, part in parts.items()}
-    chosen: dict[str, float] = {}
-    if objective.task.tunes_threshold:
-        chosen = dict(objective.calibrate(objective.calibrated_output(outputs[0], maps), data, validation_rows))
+    thresholds = _decision_thresholds(trained, output, validation_rows, parts)
+    decoding = objective.decoding(data, thresholds)
     progress(0.2)
-    decoding = objective.with_calibration(objective.decoding(data, chosen), maps)
     reports: list[PartReport] = []
     for place, (known, unseen) in enumerate(zip(validation, test, strict=True)):
-        part_decoding = decoding["parts"][_place(decoding, known.name)] if known.name else decoding
-        parts[known.name], report = _calibrated(
-            parts[known.name], known, unseen, rows, part_decoding, settings, trained
-        )
+        of_part = decoding["parts"][_place(decoding, known.name)] if known.name else decoding
+        parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, of_part, settings, trained)
         reports.append(report)
         progress(0.2 + 0.3 * (place + 1) / len(test))
-    scores: tuple[ScoreReport, ...] = ()
-    if settings.measures_ood:
-        scores = ood_scores(trained, validation, test, settings, home)
-        parts = _with_score(parts, scores, settings)
+    scores = ood_scores(trained, validation, test, settings, home) if settings.measures_ood else ()
+    parts = _with_score(parts, scores, settings)
     progress(0.7)
     ensembles = _ensembles(trained, test, test_rows, settings, others, progress)
     progress(1.0)
     return CalibrationReport(
-        trained.run.id if trained.run else "",
-        settings.method,
-        verdict(reports, settings),
-        is_better(reports),
-        tuple(reports),
-        AppliedCalibration(1, weights, parts, chosen),
-        tuple(scores),
-        tuple(ensembles),
-        tuple(warnings(trained, rows, settings)),
+        run_id=trained.run.id if trained.run else "",
+        method=settings.method,
+        verdict=verdict(reports, settings),
+        better=is_better(reports),
+        parts=tuple(reports),
+        applied=AppliedCalibration(VERSION, weights, parts, thresholds),
+        scores=scores,
+        ensembles=tuple(ensembles),
+        warnings=tuple(warnings(trained, rows, settings)),
     )
+
+
+def _decision_thresholds(
+    trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor, parts: dict[str, PartCalibration]
+) -> dict[str, float]:
+    """Return the decision thresholds on calibrated probabilities, from the outputs for the validation rows."""
+    objective = trained.objective
+    if not objective.task.tunes_threshold:
+        return {}
+    calibrated = objective.calibrated_output(output, {name: part.as_json() for name, part in parts.items()})
+    return dict(objective.calibrate(calibrated, trained.data, rows))
 
 
 def _split_rows(
@@ -169,8 +173,8 @@ def _with_score(
     score = next((score for score in scores if score.name == settings.ood_score and score.applies), None)
     if score is None:
         raise UsageError(
-            f"The score {settings.ood_score!r} is not available for this network: an energy needs logits of several "
-            "classes, and scores need one output with probabilities."
+            f"The score {settings.ood_score!r} is not available for this network: scores need one output with "
+            "probabilities for rows, labels or pixels, and the energy needs logits of several classes."
         )
     chosen = OutOfDistribution(settings.ood_score, score.threshold)
     return {name: replace(part, out_of_distribution=chosen) for name, part in parts.items()}

@@ -77,8 +77,7 @@ class CalibrationSettings:
                 raise UsageError(f"The {title} must be between 0 and 1, but is {value:g}.")
         if not 0 <= self.dropout_passes <= MAX_PASSES or self.dropout_passes == 1:
             raise UsageError(
-                f"Monte Carlo dropout takes 2 to {MAX_PASSES} passes, or 0 for none, but {self.dropout_passes} was "
-                f"given."
+                f"Monte Carlo dropout takes 2 to {MAX_PASSES} passes, or 0 for none, received {self.dropout_passes}."
             )
         if not 2 <= self.bins <= 100:
-            raise UsageError(f"A reliability diagram has 2 to 100 bins, but {self.bins} was given.")
+            raise UsageError(f"A reliability diagram has 2 to 100 bins, received {self.bins}.")

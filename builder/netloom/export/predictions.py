@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 Decoding = dict[str, Any]
 CALIBRATED = (
-    "It is calibrated: an answer has its `confidence` or its `interval`, and where that was chosen its "
-    "`prediction_set`, and "
+    "It is calibrated: each answer has a `confidence` or an `interval`, and if these were chosen, a `prediction_set` and "
     "whether the network `abstained`, with the `reason`."
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -18,7 +18,7 @@ from netloom.tasks.task import ConfidenceUnit
 from netloom.training.objectives.calibrated_part import Family
 from netloom.training.weight_files import CheckpointError, digest, read_weights, recorded
 
-VERSION = 1
+VERSION: Final = 1
 Share = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -162,8 +162,7 @@ def applied(artifacts: RunArtifacts, weights: Path) -> AppliedCalibration | None
     except (DamagedArtifactError, ValidationError):
         raise CheckpointError(
             f"The file {artifacts.calibration_file} is damaged, or was written by a later version of Netloom; "
-            f"calibrate "
-            "the run again, or reset its calibration."
+            "calibrate the run again, or reset its calibration."
         ) from None
     return calibration if calibration.weights == weights_checksum(weights) else None
 
