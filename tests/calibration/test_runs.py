@@ -124,7 +124,9 @@ def test_thresholds_are_chosen_on_other_rows_than_the_map_of_probabilities() -> 
     validation = len(trained("digits_mlp").data.split["validation"])
     assert both.fitted + both.chosen == validation
     (alone,) = calibrate(trained("digits_mlp"), CalibrationSettings()).parts
-    assert alone.fitted == validation
+    assert (alone.fitted, alone.chosen) == (validation, 0)
+    (neither,) = calibrate(trained("digits_mlp"), CalibrationSettings("none")).parts
+    assert (neither.fitted, neither.chosen) == (0, 0)
 
 
 def test_several_outputs_are_calibrated_each(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,24 @@ def test_calibration_is_measured_applied_and_removed(trained: Trained, tmp_path:
         reset = called("calibrate", trained.run, "--reset", "--home", home)
     assert reset.out == "The calibration was removed.\n"
     assert called("predict", trained.run, file, "--home", home, "--json").value == before
+
+
+def test_calibration_of_other_weights_is_not_called_used(trained: Trained, tmp_path: Path) -> None:
+    from netloom.runs.history import weight_history
+    from netloom.store import open_store
+    from netloom.training.weight_files import read_weights, save_weights
+
+    home = tmp_path / "home"
+    shutil.copytree(trained.home, home)
+    last = weight_history.weights_path(open_store(home).artifacts(trained.run), "last")
+    save_weights(last, {name: values * 1.5 for name, values in read_weights(last).items()})
+    best, other = (
+        called("calibrate", trained.run, "--checkpoint", name, "--home", home).out.splitlines()
+        for name in ("best", "last")
+    )
+    assert best[-1] == "Predictions use this calibration now."
+    assert other[-1].startswith("The calibration is saved, but predictions do not use it: it belongs to the last")
+    assert best[0] == "270 validation rows for the map of probabilities, 270 test rows"
 
 
 def test_other_data_of_the_same_shape_is_measured(trained: Trained) -> None:

@@ -89,8 +89,7 @@ def calibrate(
     progress(0.2)
     reports: list[PartReport] = []
     for place, (known, unseen) in enumerate(zip(validation, test, strict=True)):
-        of_part = decoding["parts"][_place(decoding, known.name)] if known.name else decoding
-        parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, of_part, settings, trained)
+        parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, decoding, settings, trained)
         reports.append(report)
         progress(0.2 + 0.3 * (place + 1) / len(test))
     scores = ood_scores(trained, validation, test, settings, home) if settings.measures_ood else ()
@@ -130,10 +129,6 @@ def _split_rows(
     return SplitRows(fitted, chosen, blocks_of(data, test.numpy()), independent)
 
 
-def _place(decoding: dict[str, Any], name: str) -> int:
-    return [part["name"] for part in decoding["parts"]].index(name)
-
-
 def _calibrated(
     calibration: PartCalibration,
     validation: CalibratedPart,
@@ -143,6 +138,8 @@ def _calibrated(
     settings: CalibrationSettings,
     trained: TrainedRun,
 ) -> tuple[PartCalibration, PartReport]:
+    if test.name:
+        decoding = next(part for part in decoding["parts"] if part["name"] == test.name)
     if test.family != "numbers":
         limits = decoding.get("thresholds") or [decoding.get("threshold", 0.5)]
         return calibrate_probabilities(calibration, validation, test, rows, limits, settings)

@@ -90,7 +90,9 @@ def calibrate_probabilities(
         UsageError: conformal prediction does not fit the output, or has too few rows.
     """
     units = units_of(test)
-    report = PartReport(test.name, test.unit, len(rows.fitted), len(rows.chosen), len(test.output))
+    fitted = len(rows.fitted) if calibration.scaling else 0
+    chosen_on = len(rows.chosen) if settings.chooses_thresholds else 0
+    report = PartReport(test.name, test.unit, fitted, chosen_on, len(test.output))
     before = measured(units, rows.blocks, None, settings.bins)
     report = replace(report, before=before)
     if calibration.scaling:
@@ -165,7 +167,7 @@ def calibrate_numbers(
     Raises:
         UsageError: there are too few validation rows.
     """
-    report = PartReport(name, "row", 0, len(rows.chosen), len(test[0]))
+    report = PartReport(name, "row", 0, 0 if settings.conformal is None else len(rows.chosen), len(test[0]))
     if settings.conformal is None:
         return calibration, replace(
             report, missed=("Numbers have no probabilities; choose conformal intervals for them.",)

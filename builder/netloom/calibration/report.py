@@ -19,8 +19,8 @@ class PartReport:
     Args:
         name: The name of the target, "" if there is one.
         unit: What one probability is for.
-        fitted: The validation rows on which the map of probabilities was fitted, and `chosen` those on which thresholds
-            were chosen.
+        fitted: The number of validation rows on which the map of probabilities was fitted, and `chosen` that of those
+            on which thresholds were chosen; 0 without a map or thresholds.
         before: The measures of the network, and `after` those of calibrated probabilities; None for numbers.
         log_loss_change: The 95% confidence interval of the change of the log loss; None if it is unknown.
         risk_coverage: The curve of the test rows, by calibrated confidence.

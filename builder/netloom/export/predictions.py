@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 Decoding = dict[str, Any]
 CALIBRATED = (
-    "It is calibrated: each answer has a `confidence` or an `interval`, and if these were chosen, a `prediction_set` and "
-    "whether the network `abstained`, with the `reason`."
+    "It is calibrated: each answer has a `confidence` or an `interval`, and if these were chosen, a `prediction_set` "
+    "and whether the network `abstained`, with the `reason`."
 )
 
 

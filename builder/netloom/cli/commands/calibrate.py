@@ -1,4 +1,4 @@
-"""`netloom calibrate`: probabilities that can be trusted, and when not to answer."""
+"""`netloom calibrate`: corrects the probabilities of a run, and chooses when it abstains."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from netloom.core.text import plain
 
 if TYPE_CHECKING:
     from netloom.calibration import CalibrationReport, CalibrationSettings, PartReport
+    from netloom.calibration.measures import Measured
     from netloom.store import RunArtifacts
 
 MOST_PASSES = 200
@@ -48,10 +49,16 @@ class Calibrate(Command):
             help="method (default: temperature)",
         )
         parser.add_argument(
-            "--abstain-risk", metavar="X", type=real, help="abstain so that at most this share of answers is wrong"
+            "--abstain-risk",
+            metavar="X",
+            type=real,
+            help="abstain so that at most this share of the answered validation rows is wrong",
         )
         parser.add_argument(
-            "--abstain-coverage", metavar="X", type=real, help="abstain, but answer at least this share of rows"
+            "--abstain-coverage",
+            metavar="X",
+            type=real,
+            help="abstain, but answer at least this share of the validation rows",
         )
         parser.add_argument(
             "--conformal", metavar="X", type=real, help="error rate of prediction sets, or of intervals of numbers"
@@ -87,20 +94,25 @@ class Calibrate(Command):
         settings = _settings(arguments, [find_run(store, name).id for name in arguments.ensemble or ()])
         settings.check()
         trained = load_trained_run(store, run.id, arguments.checkpoint or "")
+        weights = applied_calibration.run_weights_checksum(artifacts, arguments.checkpoint or "")
         report = calibrate(
             trained,
             settings,
-            weights=applied_calibration.run_weights_checksum(artifacts, arguments.checkpoint or ""),
+            weights=weights,
             others=[load_trained_run(store, name) for name in settings.ensemble],
             home=context.home,
         )
         if not arguments.dry_run:
             applied_calibration.save(artifacts, report.applied)
-        done = (
-            "The predictions are unchanged (--dry-run)."
-            if arguments.dry_run
-            else "Predictions use this calibration now."
-        )
+        if arguments.dry_run:
+            done = "The predictions are unchanged (--dry-run)."
+        elif weights == applied_calibration.run_weights_checksum(artifacts):
+            done = "Predictions use this calibration now."
+        else:
+            done = (
+                f"The calibration is saved, but predictions do not use it: it belongs to the {arguments.checkpoint} "
+                "weights, and the run predicts with others."
+            )
         context.answer({**asdict(report), "saved": not arguments.dry_run}, f"{_text(report)}\n{done}")
         return 0
 
@@ -150,9 +162,9 @@ def _text(report: CalibrationReport) -> str:
 def _part_lines(part: PartReport) -> list[str]:
     """Return the measures of one output, and what its thresholds give on the test rows."""
     of = f"{plain(part.name)}: " if part.name else ""
-    lines = [f"{of}{part.fitted} validation rows fitted, {part.chosen} for thresholds; {part.tested} test rows"]
+    lines = [f"{of}{_rows(part)}"]
     if part.before is not None:
-        lines.append(_measures(part))
+        lines.append(_measures(part.before, part.after))
     if part.risk_coverage is not None:
         curve = part.risk_coverage
         lines.append(f"area under the risk-coverage curve {number(curve.area)} (best order: {number(curve.best_area)})")
@@ -177,11 +189,15 @@ def _part_lines(part: PartReport) -> list[str]:
     return [*lines, *part.missed]
 
 
-def _measures(part: PartReport) -> str:
+def _rows(part: PartReport) -> str:
+    uses = ((part.fitted, "the map of probabilities"), (part.chosen, "thresholds"))
+    used = [f"{count:,} validation rows for {what}" for count, what in uses if count]
+    return ", ".join([*used, f"{part.tested:,} test rows"])
+
+
+def _measures(before: Measured, after: Measured | None) -> str:
     from netloom.tasks import metric
 
-    before, after = part.before, part.after
-    assert before is not None
     rows: list[tuple[Any, ...]] = []
     for name, value in before.measures.items():
         cells = [metric(name).title, number(value), _range(before.intervals.get(name))]
