@@ -55,7 +55,7 @@ def test_calibration_is_measured_applied_and_reset(home: Path) -> None:
     assert "Predictions of this run use a calibration" in "".join(item.value for item in app.markdown)
     artifacts.save_calibration({**(artifacts.calibration() or {}), "weights": "those of another epoch"})
     app.run()
-    assert "belongs to earlier weights" in "".join(item.value for item in app.markdown)
+    assert "belongs to other weights" in "".join(item.value for item in app.markdown)
     app.button(key=f"calibrate reset {run_id}").click().run()
     assert artifacts.calibration_stamp() is None
 

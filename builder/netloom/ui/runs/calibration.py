@@ -7,9 +7,11 @@ from typing import Any
 import streamlit as st
 
 from netloom.calibration import CalibrationReport, PartReport
+from netloom.calibration.conformal import IntervalCoverage, SetCoverage
 from netloom.calibration.ensembles import EnsembleReport
 from netloom.calibration.measures import Measured
 from netloom.calibration.out_of_distribution import ScoreReport
+from netloom.calibration.selective import RiskCoverage, Selected
 from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.jobs import JobError, RunWeights
@@ -44,9 +46,8 @@ def calibration(store: Store, run: Run) -> None:
         return
     artifacts = store.artifacts(run.id)
     st.caption(
-        "A network can be sure and wrong. Here, its probabilities are corrected on the validation rows and measured "
-        "on the "
-        "test rows, and it learns when not to answer."
+        "A network can be confident and wrong. Calibration corrects its probabilities on the validation rows, measures "
+        "them on the test rows, and chooses when the network abstains."
     )
     _applied(store, run)
     settings = calibration_form(store, run)
@@ -87,16 +88,15 @@ def _state(artifacts: RunArtifacts) -> str:
     if used:
         return ":material/verified: Predictions of this run use a calibration."
     return (
-        ":material/warning: The calibration belongs to earlier weights of the run, so predictions do not use it. "
-        "Measure "
-        "and apply it again."
+        ":material/warning: The calibration belongs to other weights of the run, so predictions do not use it. "
+        "Measure and apply it again."
     )
 
 
 def _apply(store: Store, run: Run, chosen: AppliedCalibration) -> None:
     st.caption(
-        "Apply makes this part of the predictions of the run: in the app, on the command line, in Python and in "
-        "bundles."
+        "After Apply, the predictions of the run use this calibration: in the app, on the command line, in Python and "
+        "in exported bundles."
     )
     if st.button("Apply", type="primary", icon=":material/check:", key=Key.CALIBRATE_APPLY.of(run.id)):
         ask(
@@ -128,15 +128,15 @@ def _part(run: Run, part: PartReport) -> None:
     with st.container(horizontal=True):
         if part.before is not None:
             with st.container(width=CHART_WIDTH):
-                _reliability(run, part)
+                _reliability(run, part.name, part.before, part.after)
         if part.risk_coverage is not None:
             with st.container(width=CHART_WIDTH):
-                _risk(run, part)
+                _risk(run, part.name, part.risk_coverage, part.selected)
         if part.sets is not None:
             with st.container(width=CHART_WIDTH):
-                _sets(run, part)
+                _sets(run, part.name, part.sets)
     if part.interval is not None:
-        _intervals(part)
+        _intervals(part.interval)
 
 
 def _measures(before: Measured, after: Measured | None) -> None:
@@ -152,46 +152,42 @@ def _measures(before: Measured, after: Measured | None) -> None:
 
 
 def _cell(name: str, value: float, intervals: dict[str, tuple[float, float]]) -> str:
-    form = metric(name).form.replace(".4g", ".3g")
-    text = form.format(value)
-    if name in intervals:
-        low, high = intervals[name]
-        text += f" ({form.format(low)} – {form.format(high)})"
-    return text
+    written = metric(name).written
+    if name not in intervals:
+        return written(value)
+    low, high = intervals[name]
+    return f"{written(value)} ({written(low)} – {written(high)})"
 
 
-def _reliability(run: Run, part: PartReport) -> None:
-    assert part.before is not None
+def _reliability(run: Run, name: str, before: Measured, after: Measured | None) -> None:
     st.markdown("**Reliability**")
     adaptive = st.toggle(
         "Bins of equal mass",
-        key=Key.CALIBRATE_BINS.of(run.id, part.name),
+        key=Key.CALIBRATE_BINS.of(run.id, name),
         help="Bins of equally many predictions instead of equal width, which shows more where most predictions are.",
     )
-    each = {"before": part.before} | ({"after": part.after} if part.after is not None else {})
-    diagrams = {name: item.equal_mass if adaptive else item.equal_width for name, item in each.items()}
+    each = {"before": before} | ({"after": after} if after is not None else {})
+    diagrams = {when: item.equal_mass if adaptive else item.equal_width for when, item in each.items()}
     table = [
-        {"calibration": name, "confidence": confidence, "right": right, "count": count}
-        for name, diagram in diagrams.items()
+        {"calibration": when, "confidence": confidence, "right": right, "count": count}
+        for when, diagram in diagrams.items()
         for confidence, right, count in zip(diagram.confidence, diagram.right, diagram.count, strict=True)
     ]
-    key = Key.CALIBRATE_RELIABILITY.of(run.id, part.name, adaptive)
-    chart(reliability_chart(diagrams), key=key, name=f"reliability {part.name}", table=table)
+    key = Key.CALIBRATE_RELIABILITY.of(run.id, name, adaptive)
+    chart(reliability_chart(diagrams), key=key, name=f"reliability {name}", table=table)
     st.caption(
-        "On the diagonal, a stated probability is the share that comes true. Large points hold many predictions."
+        "On the diagonal, the confidence equals the share of right predictions. Larger points are more predictions."
     )
 
 
-def _risk(run: Run, part: PartReport) -> None:
-    assert part.risk_coverage is not None
-    curve, chosen = part.risk_coverage, part.selected
+def _risk(run: Run, name: str, curve: RiskCoverage, chosen: Selected | None) -> None:
     st.markdown("**Risk and coverage**")
     numbers = {"coverage": curve.coverage, "risk": curve.risk}
     figure = risk_coverage_chart(curve, chosen)
-    chart(figure, key=Key.CALIBRATE_RISK.of(run.id, part.name), name=f"risk coverage {part.name}", table=numbers)
+    chart(figure, key=Key.CALIBRATE_RISK.of(run.id, name), name=f"risk coverage {name}", table=numbers)
     text = (
-        "The share of wrong answers if only the most confident rows are answered. Area under the curve (AURC): "
-        f"{curve.area:.4f}; the best possible order has {curve.best_area:.4f}."
+        "The share of wrong answers if only the most confident rows are answered. The area under the curve (AURC) is "
+        f"{curve.area:.4f}; that of the best possible order of the rows is {curve.best_area:.4f}."
     )
     if chosen is not None:
         risk = "" if chosen.risk is None else f", {chosen.risk:.1%}{_range(chosen.risk_interval)} of them wrong"
@@ -201,24 +197,21 @@ def _risk(run: Run, part: PartReport) -> None:
     st.caption(text)
 
 
-def _sets(run: Run, part: PartReport) -> None:
-    assert part.sets is not None
+def _sets(run: Run, name: str, sets: SetCoverage) -> None:
     st.markdown("**Prediction sets**")
-    sizes = part.sets.sizes
+    sizes = sets.sizes
     numbers = {"classes": range(1, len(sizes) + 1), "rows": sizes}
     figure = set_sizes_chart(sizes)
-    chart(figure, key=Key.CALIBRATE_SIZES.of(run.id, part.name), name=f"set sizes {part.name}", table=numbers)
-    worst = min(part.sets.by_class, key=part.sets.by_class.__getitem__)
+    chart(figure, key=Key.CALIBRATE_SIZES.of(run.id, name), name=f"set sizes {name}", table=numbers)
+    worst = min(sets.by_class, key=sets.by_class.__getitem__)
     st.caption(
-        f"{part.sets.coverage:.1%}{_range(part.sets.interval)} of the sets contain the true class, with "
-        f"{part.sets.mean_size:.2f} classes on average. The coverage holds over all rows; the least covered class is "
-        f"{escape(worst)} with {part.sets.by_class[worst]:.0%}."
+        f"{sets.coverage:.1%}{_range(sets.interval)} of the sets contain the true class, with {sets.mean_size:.2f} "
+        "classes on average. The coverage is that of all rows, and not of each class; the least covered class is "
+        f"{escape(worst)} with {sets.by_class[worst]:.0%}."
     )
 
 
-def _intervals(part: PartReport) -> None:
-    assert part.interval is not None
-    interval = part.interval
+def _intervals(interval: IntervalCoverage) -> None:
     rows = []
     for place, (coverage, width) in enumerate(zip(interval.coverage, interval.width, strict=True)):
         reach = _range(interval.intervals[place] if interval.intervals else None)
@@ -238,7 +231,7 @@ def _range(interval: tuple[float, float] | None) -> str:
 
 
 def _score(run: Run, score: ScoreReport) -> None:
-    """Draw one out-of-distribution score: how well it tells unfamiliar rows apart, and its histogram."""
+    """Draw one out-of-distribution score: its histogram, and how well it separates unfamiliar rows."""
     st.markdown(f"**Unfamiliar inputs: {score.title}**")
     with st.container(horizontal=True):
         with st.container(width=CHART_WIDTH):
@@ -254,9 +247,10 @@ def _score(run: Run, score: ScoreReport) -> None:
                 "" if score.applies else " This score needs features of the network, so it is not part of predictions."
             )
             st.caption(
-                "A higher score is more familiar. AUROC: 1 tells all unfamiliar rows apart, 0.5 none. FPR: the share "
-                "of them that is accepted with 95% of the test rows. The threshold, which accepts 95% of the "
-                f"validation rows, accepts {score.accepted:.1%} of the test rows.{note}"
+                "A higher score is more familiar. AUROC: 1 separates all unfamiliar rows from the test rows, and 0.5 "
+                "is chance. FPR at 95%: the share of unfamiliar rows that is accepted if 95% of the test rows are. The "
+                f"threshold, which accepts 95% of the validation rows, accepts {score.accepted:.1%} of the test "
+                f"rows.{note}"
             )
 
 
@@ -272,7 +266,7 @@ def _ensemble(ensemble: EnsembleReport) -> None:
         for name, value in ensemble.before.items()
     ]
     st.dataframe(rows, hide_index=True, width="content")
-    found = [
+    areas = [
         f"{name} {value:.3f}"
         for name, value in (
             ("predictive entropy", ensemble.entropy_auroc),
@@ -281,6 +275,7 @@ def _ensemble(ensemble: EnsembleReport) -> None:
         if value is not None
     ]
     st.caption(
-        f"Predictive entropy {ensemble.entropy:.3f} nats, of which {ensemble.mutual_information:.3f} come from "
-        f"disagreement (mutual information)." + (f" AUROC of mistakes: {', '.join(found)}." if found else "")
+        f"The predictive entropy is {ensemble.entropy:.3f} nats; {ensemble.mutual_information:.3f} of them come from "
+        "disagreement between predictions (mutual information)."
+        + (f" AUROC for the detection of mistakes: {', '.join(areas)}." if areas else "")
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from netloom.calibration import CalibrationSettings
 from netloom.calibration.scaling import calibrators
@@ -15,13 +17,18 @@ from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.words import unique_labels
 from netloom.ui.runs.state import Key
 
+Name = TypeVar("Name", bound=str)
 Abstain = Literal["never", "risk", "coverage"]
 Score = Literal["", "softmax", "energy"]
 Sets = Literal["lac", "aps"]
 ABSTAIN: dict[Abstain, str] = {"never": "Never", "risk": "For a risk", "coverage": "For a coverage"}
 SCORES: dict[Score, str] = {"": "By none", "softmax": "Maximum probability", "energy": "Energy"}
 SETS: dict[Sets, str] = {"lac": "Smallest sets (LAC)", "aps": "Adaptive sets (APS)"}
-DEFAULT_PASSES = 20
+
+
+def _choice(column: DeltaGenerator, title: str, labels: Mapping[Name, str], help: str, key: str) -> Name:
+    """Draw a choice of names by their labels."""
+    return column.selectbox(title, list(labels), format_func=labels.__getitem__, help=help, key=key)
 
 
 def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
@@ -30,16 +37,14 @@ def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
         first = column_row([1.2, 1.2, 1, 1.4], Key.CALIBRATE_ROW.of(1), OnPhone.PAIRS)
         titles = {name: kind.title for name, kind in calibrators().items()} | {NONE: "None"}
         helps = " ".join(f"{kind.title}: {kind.help}" for kind in calibrators().values())
-        method = first[0].selectbox(
-            "Method", list(titles), format_func=titles.__getitem__, help=helps, key=Key.CALIBRATE_METHOD.of(run.id)
-        )
-        abstain = first[1].selectbox(
+        method = _choice(first[0], "Method", titles, helps, Key.CALIBRATE_METHOD.of(run.id))
+        abstain = _choice(
+            first[1],
             "Abstain",
-            list(ABSTAIN),
-            format_func=ABSTAIN.__getitem__,
-            help="Below a threshold of the confidence, the network does not answer. The threshold is chosen on the "
+            ABSTAIN,
+            "Below a threshold of the confidence, the network does not answer. The threshold is chosen on the "
             "validation rows, for a share of wrong answers or a share of answered rows.",
-            key=Key.CALIBRATE_ABSTAIN.of(run.id),
+            Key.CALIBRATE_ABSTAIN.of(run.id),
         )
         value = first[2].number_input(
             "Risk or coverage",
@@ -58,9 +63,8 @@ def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
             0.1,
             0.01,
             format="%.3f",
-            help="Prediction sets contain the true class, and intervals the true number, except for this share of "
-            "rows. "
-            "0 measures none.",
+            help="The share of rows whose prediction set may miss the true class, or whose interval may miss the true "
+            "number. 0 for neither.",
             key=Key.CALIBRATE_CONFORMAL.of(run.id),
         )
         with st.expander("Advanced", icon=":material/tune:"):
@@ -84,28 +88,28 @@ def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
 
 def _advanced(store: Store, run: Run) -> tuple[Sets, str, Score, int, list[str]]:
     second = column_row([1.2, 1.2, 1.2, 1], Key.CALIBRATE_ROW.of(2), OnPhone.PAIRS)
-    kind = second[0].selectbox(
+    kind = _choice(
+        second[0],
         "Prediction sets",
-        list(SETS),
-        format_func=SETS.__getitem__,
-        help="LAC gives the smallest sets on average; APS larger ones for difficult rows.",
-        key=Key.CALIBRATE_SETS.of(run.id),
+        SETS,
+        "LAC gives the smallest sets on average; APS larger ones for difficult rows.",
+        Key.CALIBRATE_SETS.of(run.id),
     )
     labels = unique_labels({"": "None", **{info.name: info.title for info in datasets(store.home)}})
-    dataset = second[1].selectbox(
+    dataset = _choice(
+        second[1],
         "Unfamiliar data",
-        list(labels),
-        format_func=labels.__getitem__,
-        help="Another dataset with inputs of the same shape. Scores should tell its rows apart, as well as corrupted "
-        "rows.",
-        key=Key.CALIBRATE_DATASET.of(run.id),
+        labels,
+        "Another dataset with inputs of the same shape. A good score separates its rows, and corrupted rows, from "
+        "the test rows.",
+        Key.CALIBRATE_DATASET.of(run.id),
     )
-    score = second[2].selectbox(
+    score = _choice(
+        second[2],
         "Abstain for unfamiliar inputs",
-        list(SCORES),
-        format_func=SCORES.__getitem__,
-        help="Abstains from inputs whose score is below that of 95% of the validation rows.",
-        key=Key.CALIBRATE_SCORE.of(run.id),
+        SCORES,
+        "Abstains for inputs whose score is lower than that of 95% of the validation rows.",
+        Key.CALIBRATE_SCORE.of(run.id),
     )
     passes = second[3].number_input(
         "Dropout passes",
@@ -121,7 +125,7 @@ def _advanced(store: Store, run: Run) -> tuple[Sets, str, Score, int, list[str]]
         "Ensemble with",
         list(names),
         format_func=names.__getitem__,
-        placeholder="No other runs",
+        placeholder="Choose runs" if names else "No other runs",
         help="Other runs of the same data, such as with other seeds, whose predictions are averaged with these.",
         key=Key.CALIBRATE_ENSEMBLE.of(run.id),
     )
