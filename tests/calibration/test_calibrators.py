@@ -36,7 +36,7 @@ class Softmax(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return class_units(x, np.zeros(len(x), int)).shares()
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 3.0, 1_000.0])
 def test_temperature_is_found(temperature: float) -> None:
     logits, target = classes(20_000, 1)
     scaling = calibrators()["temperature"].fit(class_units(logits * temperature, target))

@@ -97,3 +97,7 @@ def test_too_few_rows_are_refused_with_the_number_that_is_needed() -> None:
     assert conformal_rank(9, 0.1) == 9
     with pytest.raises(UsageError, match="at least 9 calibration rows, but there are 8"):
         conformal_rank(8, 0.1)
+    # Each side of an interval has half of the error rate.
+    few = np.zeros((18, 1))
+    with pytest.raises(UsageError, match=r"error rate of 0\.1 needs at least 19 calibration rows, but there are 18"):
+        fit_interval(few, few, "signed", 0.1)

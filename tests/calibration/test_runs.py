@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import sys
@@ -248,6 +249,26 @@ def test_ensemble_of_seeds_is_the_mean_of_its_runs() -> None:
 def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         calibrate(trained("digits_mlp"), CalibrationSettings(**changes))
+
+
+def test_outputs_that_are_not_finite_are_refused() -> None:
+    run = trained("digits_mlp")
+    network = copy.deepcopy(run.model)
+    for parameter in network.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(UsageError, match="NaN or infinite for 270 of 270 rows"):
+        calibrate(replace(run, model=network), CalibrationSettings())
+
+
+def test_one_group_of_validation_rows_cannot_be_divided() -> None:
+    run = trained("requests_tagger")
+    groups, rows = run.data.raw.groups, run.data.split["validation"]
+    assert groups is not None
+    raw = replace(run.data.raw, groups=np.where(np.isin(np.arange(len(groups)), rows), groups[rows[0]], groups))
+    one_group = replace(run, data=replace(run.data, raw=raw))
+    with pytest.raises(UsageError, match="only one independent block"):
+        calibrate(one_group, CalibrationSettings(abstain_coverage=0.5))
+    assert calibrate(one_group, CalibrationSettings()).parts[0].fitted == len(rows)
 
 
 def test_reconstruction_is_refused_with_the_reason() -> None:

@@ -45,6 +45,12 @@ def test_threshold_keeps_the_coverage() -> None:
     assert selected(confidence, np.zeros(1_000), chosen.threshold).coverage == pytest.approx(0.8)
 
 
+def test_coverage_is_not_more_than_needed() -> None:
+    chosen = choose_threshold(np.linspace(0.01, 1, 100), np.zeros(100), "coverage", 0.07)  # 0.07 * 100 > 7
+    assert chosen is not None
+    assert selected(np.linspace(0.01, 1, 100), np.zeros(100), chosen.threshold).answered == 7
+
+
 def test_a_risk_that_no_threshold_keeps_has_none() -> None:
     assert choose_threshold(np.array([0.5, 0.9]), np.array([0.0, 1.0]), "risk", 0.1) is None
 

@@ -68,17 +68,17 @@ def calibrate(
         progress: Is called with the share that is complete.
 
     Raises:
-        UsageError: the run cannot be calibrated, or a setting does not fit it.
+        UsageError: the run cannot be calibrated, its outputs are not finite, or a setting does not fit it.
         DataError: the other dataset cannot be read.
     """
     settings.check()
     if reason := unavailable_reason(trained):
         raise UsageError(reason)
-    data, objective = trained.data, trained.objective
+    data, objective, output = trained.data, trained.objective, trained.output_of("validation")
     validation_rows, test_rows = (evaluation_rows(data, split) for split in ("validation", "test"))
-    output = trained.output_of("validation")
     validation = objective.calibrated_parts(output, data, validation_rows)
     test = objective.calibrated_parts(trained.output_of("test"), data, test_rows)
+    _check_finite([*validation, *test])
     if all(part.family == "numbers" for part in test):
         settings = replace(settings, method=NONE)
     rows = _split_rows(data, validation_rows, test_rows, settings)
@@ -108,6 +108,21 @@ def calibrate(
         ensembles=tuple(ensembles),
         warnings=tuple(warnings(trained, rows, settings)),
     )
+
+
+def _check_finite(parts: Sequence[CalibratedPart]) -> None:
+    """Check outputs.
+
+    Raises:
+        UsageError: a number is NaN or infinite.
+    """
+    for part in parts:
+        bad = int((~part.output.isfinite()).flatten(1).any(1).sum())
+        if bad:
+            raise UsageError(
+                f"The outputs of the network are NaN or infinite for {bad:,} of {len(part.output):,} rows, so it "
+                "cannot be calibrated. Train it again, for example with a lower learning rate."
+            )
 
 
 def _decision_thresholds(

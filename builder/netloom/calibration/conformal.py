@@ -41,18 +41,19 @@ class IntervalCoverage:
     width: tuple[float, ...]
 
 
-def conformal_rank(count: int, alpha: float) -> int:
-    """Return which of `count` scores, in increasing order from 1, is the conformal quantile of level 1 − `alpha`.
+def conformal_rank(count: int, alpha: float, sides: int = 1) -> int:
+    """Return which of `count` scores, in increasing order from 1, is the conformal quantile of level 1 − `alpha` /
+    `sides`.
 
     Raises:
         UsageError: there are too few scores for this level.
     """
-    # Rounded, as 0.9 * 10 may come out a little above 9.
-    rank = math.ceil(round((count + 1) * (1 - alpha), 9))
     if not 0 < alpha < 1:
         raise UsageError(f"The error rate of conformal prediction must be between 0 and 1, but is {alpha:g}.")
+    # Rounded, as 0.9 * 10 may come out a little above 9.
+    rank = math.ceil(round((count + 1) * (1 - alpha / sides), 9))
     if rank > count:
-        needed = math.ceil(round(1 / alpha, 9)) - 1
+        needed = math.ceil(round(sides / alpha, 9)) - 1
         raise UsageError(
             f"Conformal prediction with an error rate of {alpha:g} needs at least {needed} calibration rows, but there "
             f"are {count}; choose a larger error rate."
@@ -121,7 +122,7 @@ def fit_interval(
     if kind == "absolute":
         reach = np.sort(np.abs(error), axis=0)[conformal_rank(len(error), alpha) - 1]
         return ConformalInterval(kind, alpha, tuple(reach.tolist()), tuple(reach.tolist()))
-    rank = conformal_rank(len(error), alpha / 2)
+    rank = conformal_rank(len(error), alpha, sides=2)
     below, above = (np.sort(values, axis=0)[rank - 1] for values in (-error, error))
     return ConformalInterval(kind, alpha, tuple(below.tolist()), tuple(above.tolist()))
 

@@ -68,9 +68,10 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
     if part.family == "numbers" or settings.method == NONE:
         return calibration
     if len(rows.fitted) < LEAST_ROWS:
+        rest = " besides those on which thresholds are chosen" if settings.chooses_thresholds else ""
         raise UsageError(
-            f"Calibration needs at least {LEAST_ROWS} validation rows to fit, but there are {len(rows.fitted)}; give "
-            "the data a larger validation part."
+            f"A map of probabilities needs at least {LEAST_ROWS} validation rows{rest}, but there are "
+            f'{len(rows.fitted)}; give the data a larger validation part, or choose the method "{NONE}".'
         )
     return replace(calibration, scaling=calibrators()[settings.method].fit(units_of(part).of_rows(rows.fitted)))
 

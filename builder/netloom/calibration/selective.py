@@ -71,7 +71,9 @@ def choose_threshold(
     answered = count[::-1].cumsum()[::-1]
     place = np.searchsorted(levels, confidence)
     losses = np.bincount(place, loss, len(levels))[::-1].cumsum()[::-1] / answered
-    allowed = np.flatnonzero(losses <= value if target == "risk" else answered >= value * len(confidence))
+    # Rounded, as 0.07 * 100 comes out a little above 7.
+    least = round(value * len(confidence), 9)
+    allowed = np.flatnonzero(losses <= value if target == "risk" else answered >= least)
     if not len(allowed):
         return None
     chosen = allowed[0] if target == "risk" else allowed[-1]

@@ -13,8 +13,8 @@ from netloom.calibration.scaling import Calibrator
 from netloom.calibration.units import Units
 from netloom.runs.applied_calibration import Scaling
 
-# Of the logarithm of the temperature; at these limits, all probabilities are equal, or 0 and 1.
-LIMITS = (math.log(0.01), math.log(100.0))
+# Of the logarithm of the temperature; a network without normalization can have logits of some thousands.
+LIMITS = (math.log(1e-4), math.log(1e4))
 # The logarithm of the temperature has a normal prior with a standard deviation of 1 around "no change". Without it, few
 # validation rows without a mistake would make all probabilities 0 and 1.
 PENALTY = 1.0
