@@ -1,4 +1,4 @@
-"""Calibration: probabilities that can be trusted, and networks that know when not to answer."""
+"""Calibration of probabilities, abstention, conformal prediction, and out-of-distribution scores."""
 
 from netloom.calibration.calibrate import calibrate, unavailable_reason
 from netloom.calibration.report import CalibrationReport, PartReport

@@ -18,8 +18,8 @@ from netloom.calibration.reliability import BINS
 class BrierParts:
     """The score is `reliability` − `resolution` + `uncertainty` + `within_bins`.
 
-    A lower reliability term means better calibrated probabilities, and a higher resolution ones that tell cases apart.
-    The uncertainty is that of the data alone.
+    A lower reliability term means better calibrated probabilities, and a higher resolution means that they differ more
+    between what comes true and what does not. The uncertainty is that of the data alone.
     """
 
     reliability: float
@@ -33,7 +33,7 @@ class BrierParts:
 
 
 def one_hot(shares: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return what came true, (M, C), from class numbers (M,) or labels (M, C)."""
+    """Return the true outcomes, (M, C), from class numbers (M,) or labels (M, C)."""
     return target.astype(float) if target.ndim == 2 else (np.arange(shares.shape[1]) == target[:, None]).astype(float)
 
 

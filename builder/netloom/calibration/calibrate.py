@@ -57,15 +57,15 @@ def calibrate(
     home: Path | None = None,
     progress: Progress = lambda share: None,
 ) -> CalibrationReport:
-    """Return the report of a calibration, and what it can apply. Nothing is saved.
+    """Fit a calibration on the validation rows, and return its report on the test rows. Nothing is saved.
 
     Args:
         trained: The run.
-        settings: What is asked for.
-        weights: The checksum of its weights, for which the calibration is.
+        settings: The method, and what is chosen and measured.
+        weights: The checksum of its weights, to which the calibration belongs.
         others: The runs of `settings.ensemble`.
         home: The data folder of another dataset.
-        progress: Is called with the share that is complete.
+        progress: A function that is called with the completed share.
 
     Raises:
         UsageError: the run cannot be calibrated, its outputs are not finite, or a setting does not fit it.

@@ -1,4 +1,4 @@
-"""Out-of-distribution scores: how much an input resembles the training data, and how well that tells other data apart.
+"""Out-of-distribution scores: how much an input resembles the training data, and how well that separates other data.
 
 The maximum softmax probability is that of Hendrycks and Gimpel 2017, https://arxiv.org/abs/1610.02136, the energy that
 of Liu et al. 2020, https://arxiv.org/abs/2010.03759.

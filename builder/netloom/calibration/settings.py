@@ -1,4 +1,4 @@
-"""What a calibration is asked for."""
+"""The settings of a calibration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CalibrationSettings:
             dataset `ood_dataset`, if there is one.
         ood_score: The score by which predictions abstain; "": by none.
         dropout_passes: Passes of Monte Carlo dropout; 0: without.
-        ensemble: The ids of other runs of the same data whose predictions are averaged with those of the run.
+        ensemble: The ids of other runs of the same data. Their predictions are averaged with those of the run.
         bins: The bins of reliability diagrams.
         seed: The seed of dropout and corruptions.
     """
@@ -66,7 +66,7 @@ class CalibrationSettings:
             raise UsageError(f"There is no calibration method {self.method[:40]!r}; choose one of {', '.join(names)}.")
         if self.abstain_risk is not None and self.abstain_coverage is not None:
             raise UsageError(
-                "A threshold is chosen for a risk or for a coverage, and not for both; leave one of them out."
+                "A threshold is chosen for a risk or for a coverage, but not for both; leave one of them out."
             )
         for title, value in (
             ("risk", self.abstain_risk),

@@ -23,7 +23,7 @@ PENALTY = 1.0
 class Temperature(Calibrator):
     name = "temperature"
     title = "Temperature scaling"
-    help = "Divides all logits by one number. It never changes a prediction, and a few hundred rows are enough."
+    help = "Divides all logits by one number, which keeps the most likely class. A few hundred rows are enough."
     order = 10
 
     def fit(self, units: Units) -> Scaling:

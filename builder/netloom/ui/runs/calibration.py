@@ -1,4 +1,4 @@
-"""The calibration of a run: how far its probabilities can be trusted, and when it abstains."""
+"""The calibration of a run: its probabilities before and after, and when it abstains."""
 
 from __future__ import annotations
 
