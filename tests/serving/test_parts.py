@@ -76,6 +76,22 @@ def test_rows_of_a_client_that_left_are_not_computed(runs: Runs) -> None:
     asyncio.run(ask())
 
 
+def test_rows_of_arrays_are_removed_from_the_queue(runs: Runs) -> None:
+    model, row = ServedModel("digits", runs.trained), {"image": np.zeros((1, 8, 8))}
+
+    async def ask() -> None:
+        batcher = Batcher(model, BatchSettings(max_wait_s=0.05), Metrics())
+        stays, gone = (asyncio.create_task(batcher.predict([dict(row)])) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert batcher.queued_rows == 1
+        assert len(await stays) == 1
+
+    asyncio.run(ask())
+
+
 @pytest.mark.parametrize("is_exact", [True, False])
 def test_batches_of_all_sizes_are_within_the_measured_bound(runs: Runs, is_exact: bool) -> None:
     model = ServedModel("digits", runs.trained, max_rows=16, is_exact=is_exact)

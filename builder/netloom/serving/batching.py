@@ -14,7 +14,7 @@ from netloom.serving.served_model import Outcome, Row, ServedModel
 from netloom.serving.server_settings import BatchSettings
 
 
-@dataclass
+@dataclass(eq=False)  # rows can have arrays, whose equality is an array
 class _Waiting:
     """Rows of one request, and the future of their answers."""
 
