@@ -89,12 +89,12 @@ class Gateway:
                 raise RequestError("This server needs a valid API key in the header Authorization: Bearer KEY.", 401)
             call.key = owner
             return
-        host = urlsplit(f"//{call.headers.get('host', '')}")
+        host = call.headers.get("host", "")
         # A page on another host name that resolves to this machine could read answers otherwise (DNS rebinding)
-        if _host_name(host.netloc) not in LOOPBACK:
+        if _host_name(host) not in LOOPBACK:
             raise RequestError("This server answers requests to localhost only.", 403)
         origin = call.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host.netloc:
+        if origin is not None and origin.partition("://")[2] != host:
             raise RequestError("This server does not answer requests of other web pages.", 403)
 
     async def _body(self, call: Call, receive: Any) -> bytes:
@@ -140,10 +140,10 @@ class Gateway:
         )
 
 
-def _host_name(netloc: str) -> str:
-    """Return the name of a host without its port."""
+def _host_name(host: str) -> str:
+    """Return the name in a `Host` header without its port; "" if it is invalid."""
     try:
-        return urlsplit(f"//{netloc}").hostname or ""
+        return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
 
