@@ -77,11 +77,11 @@ def test_rows_of_a_client_that_left_are_not_computed(runs: Runs) -> None:
 
 
 def test_rows_of_arrays_are_removed_from_the_queue(runs: Runs) -> None:
-    model, row = ServedModel("digits", runs.trained), {"image": np.zeros((1, 8, 8))}
+    model = ServedModel("digits", runs.trained)
 
     async def ask() -> None:
         batcher = Batcher(model, BatchSettings(max_wait_s=0.05), Metrics())
-        stays, gone = (asyncio.create_task(batcher.predict([dict(row)])) for _ in range(2))
+        stays, gone = (asyncio.create_task(batcher.predict([{"image": np.zeros((1, 8, 8))}])) for _ in range(2))
         await asyncio.sleep(0)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
