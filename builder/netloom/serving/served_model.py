@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -42,26 +44,25 @@ class ServedModel:
     `predict` computes rows of several requests at once and must not be called by two threads at the same time.
 
     Attributes:
-        version: the run and its weights, which the version of the Open Inference Protocol names.
+        version: the run, and its weights with their calibration; the version of the Open Inference Protocol.
         fields: the keys of a raw row.
         parts: the keys of an answer.
         difference: the largest measured difference between the outputs of a batch and those of its rows computed one by
             one, relative to the largest output. 0 if the rows are computed one by one.
-        batch_s: the measured time of the largest batch in seconds.
     """
 
     def __init__(self, name: str, trained: TrainedRun, *, max_rows: int = 64, is_exact: bool = False) -> None:
         self.name, self.trained, self.max_rows = name, trained, max_rows
         self.run_id = trained.run.id if trained.run is not None else ""
         self.weights = weights_hash(trained.model)
-        self.version = f"{self.run_id[:8] or 'local'}-{self.weights[:8]}"
+        self.version = f"{self.run_id[:8] or 'local'}-{_answers_hash(trained, self.weights)[:8]}"
         self.encoders: list[FieldEncoder[Any]] = [
             encoder for encoder in trained.data.fields if encoder.name in trained.fields
         ]
         self.fields = row_fields(self.encoders)
         self.parts: tuple[AnswerPart, ...] = task(trained.project.training.objective).answer_parts(trained.data.schema)
         self._columns = [column for encoder in self.encoders for column in encoder.columns]
-        self.is_exact, self.difference, self.batch_s = True, 0.0, 0.0
+        self.is_exact, self.difference = True, 0.0
         self._warm_up(is_exact)
 
     @property
@@ -80,12 +81,12 @@ class ServedModel:
         return example_row(self.trained.data, self.fields)
 
     def predict(self, rows: Sequence[Row]) -> list[Outcome]:
-        """Return for each row its answer, or why it cannot be encoded."""
+        """Return for each row its answer, or why it has none."""
         try:
             inputs = self.encode(rows)
         except _UNENCODABLE:
             return self._predict_valid(rows)
-        return list(self._answers(rows, inputs))
+        return self._answers(rows, inputs)
 
     def encode(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Return raw rows as tensors (N, …) by field.
@@ -129,12 +130,15 @@ class ServedModel:
         }
         return self.trained.output(padded)[:rows]
 
-    def _answers(self, rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]) -> list[Answer]:
+    def _answers(self, rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]) -> list[Outcome]:
         answered = answers(self.trained, inputs, self.output)
-        return with_warnings(answered, unknown=unknown_in(self._columns, rows)) if self._columns else answered
+        if self._columns:
+            answered = with_warnings(answered, unknown=unknown_in(self._columns, rows))
+        # JSON has neither NaN nor infinity, and a class chosen among NaN means nothing
+        return [answer if _is_finite(answer) else self._overflow_error() for answer in answered]
 
     def _predict_valid(self, rows: Sequence[Row]) -> list[Outcome]:
-        """Return the answers to the rows that can be encoded, and the errors of the others."""
+        """Return the outcomes of the rows that can be encoded, and the errors of the others."""
         errors: dict[int, RequestError] = {}
         for place, row in enumerate(rows):
             try:
@@ -154,6 +158,13 @@ class ServedModel:
             "shape; /openapi.json describes them."
         )
 
+    def _overflow_error(self) -> RequestError:
+        return RequestError(
+            f"The prediction of the model {self.name!r} for this row is not a finite number; check whether the values "
+            "of the row are in the range of the training rows.",
+            422,
+        )
+
     def _warm_up(self, is_exact: bool) -> None:
         """Compute a row and batches once, and measure how far batches differ from single rows."""
         import torch
@@ -169,16 +180,35 @@ class ServedModel:
         for size in _sizes(self.max_rows):
             part = {name: values[:size] for name, values in inputs.items()}
             single = self.output(part)  # row by row, because `is_exact` is still true
-            begin = time.perf_counter()
             batch = self.trained.output(part)
-            self.batch_s = time.perf_counter() - begin
             scale = max(float(single.abs().max()), 1e-30)
-            self.difference = max(self.difference, float((batch - single).abs().max()) / scale)
+            difference = float((batch - single).abs().max()) / scale
+            if not difference <= MAX_DIFFERENCE:  # also if it is NaN
+                self.difference = 0.0
+                return
+            self.difference = max(self.difference, difference)
             if time.perf_counter() - start > _WARM_UP_S:
                 break
-        self.is_exact = not self.difference <= MAX_DIFFERENCE  # also if it is NaN
-        if self.is_exact:
-            self.difference = 0.0
+        self.is_exact = False
+
+
+def _answers_hash(trained: TrainedRun, weights: str) -> str:
+    """Return the hash of what determines the answers: the weights, and the calibration if there is one."""
+    if trained.applied is None:
+        return weights
+    return hashlib.sha256(f"{weights} {trained.applied}".encode()).hexdigest()
+
+
+def _is_finite(value: Any) -> bool:
+    """Return whether all numbers in plain JSON are finite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        # Long lists, such as the pixels of an image, consist of numbers only
+        return all(map(math.isfinite if set(map(type, value)) <= {int, float} else _is_finite, value))
+    return True
 
 
 def _padded_size(rows: int, most: int) -> int:

@@ -1,0 +1,66 @@
+"""The version of a served model, and outputs that are not finite."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from netloom.runs.applied_calibration import AppliedCalibration, PartCalibration, Scaling
+from netloom.serving.errors import RequestError
+from netloom.serving.served_model import ServedModel
+from tests.serving.asgi import Application
+from tests.serving.conftest import Runs
+
+
+def test_the_version_names_the_calibration(runs: Runs) -> None:
+    def version(*scales: float) -> str:
+        parts = {"": PartCalibration("softmax", "row", 1, Scaling("temperature", scales))}
+        calibration = AppliedCalibration(1, "weights", parts) if scales else None
+        return ServedModel("digits", replace(runs.trained, applied=calibration), max_rows=1).version
+
+    # Otherwise, the cache would answer with predictions from before a reload
+    assert len({version(), version(0.5), version(0.6)}) == 3
+    assert version(0.5) == version(0.5)
+
+
+@pytest.fixture
+def overflowing(runs: Runs, tmp_path: Path) -> Application:
+    """A server whose network overflows for bright images."""
+    model = deepcopy(runs.trained.model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1e12)
+    return Application(tmp_path, replace(runs.trained, model=model))
+
+
+@pytest.mark.parametrize("path", ["/predict", "/invocations"])
+def test_a_prediction_that_overflows_is_refused(overflowing: Application, path: str) -> None:
+    rows = [{"image": [[[value] * 8] * 8]} for value in (8.0, 1e30)]
+    body = rows if path == "/predict" else {"instances": rows}
+    reply = overflowing.post(path, json.dumps(body).encode())
+    assert reply.status == 422
+    assert reply.value["error"].startswith("Row 2: The prediction of the model 'model'")
+    assert "finite" in reply.value["error"]
+
+
+def test_a_row_that_overflows_leaves_the_others_of_its_batch(overflowing: Application) -> None:
+    rows = [{"image": [[[value] * 8] * 8]} for value in (8.0, 1e30, 9.0)]
+    outcomes = overflowing.model.predict(rows)
+    assert [isinstance(outcome, RequestError) for outcome in outcomes] == [False, True, False]
+
+
+def test_a_network_whose_batches_are_nan_computes_row_by_row(runs: Runs) -> None:
+    class Unstable(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = runs.trained.model(image)
+            return logits if len(image) == 1 else logits * torch.nan
+
+    model = ServedModel("digits", replace(runs.trained, model=Unstable()))
+    assert model.is_exact
+    outcome = model.predict([runs.row(0), runs.row(1)])
+    assert not any(isinstance(part, RequestError) for part in outcome)
