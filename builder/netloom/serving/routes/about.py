@@ -38,7 +38,7 @@ class PrometheusMetrics(ServerRoute):
     summary, order = "Counters and latencies in the format of Prometheus", 72
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        queued = [deployment.current.batcher for deployment in server.deployments.values()]
+        queued = [served.batcher for deployment in server.deployments.values() for served in deployment.versions]
         text = server.metrics.text(
             {
                 "netloom_queued_rows": ("Rows that wait.", lambda: sum(batcher.queued_rows for batcher in queued)),
