@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_ind
 
 from netloom.serving.access_log import AccessLog
 from netloom.serving.answer_cache import AnswerCache
 from netloom.serving.batching import Batcher
-from netloom.serving.comparison import Traffic, difference_of_means, difference_of_shares, wilson_interval
+from netloom.serving.comparison import Agreement, Traffic, difference_of_means, difference_of_shares, share_interval
 from netloom.serving.errors import RequestError
 from netloom.serving.keys import KeyRing
 from netloom.serving.metrics import Metrics
@@ -136,7 +136,7 @@ def test_a_bucket_fills_at_its_rate() -> None:
 @given(st.integers(1, 400).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
 def test_the_interval_of_a_share_is_that_of_scipy(counts: tuple[int, int]) -> None:
     expected = binomtest(*counts).proportion_ci(0.95, "wilson")
-    assert wilson_interval(*counts) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert share_interval(*counts) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_the_difference_of_shares_is_newcombes() -> None:
@@ -144,6 +144,42 @@ def test_the_difference_of_shares_is_newcombes() -> None:
     value = difference_of_shares((48, 80), (56, 70))
     assert value["difference"] == pytest.approx(0.2)
     assert value["interval"] == pytest.approx([0.0524, 0.3339], abs=5e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e9])
+def test_the_difference_of_means_is_welchs(offset: float) -> None:
+    values = [1.0, 3.0, 2.5, 4.0], [7.0, 3.5, 9.0]
+    sides = (Traffic("a"), Traffic("b"))
+    for side, outcomes in zip(sides, values, strict=True):
+        for outcome in outcomes:
+            side.add_outcome(outcome + offset)
+    expected = ttest_ind(values[1], values[0], equal_var=False).confidence_interval()
+    assert difference_of_means(*sides)["interval"] == pytest.approx([expected.low, expected.high], rel=1e-5)
+
+
+def test_a_few_right_answers_are_not_significantly_better() -> None:
+    current, canary = Traffic("current"), Traffic("canary")
+    for number in range(1_000):
+        current.add_outcome(number % 20 != 0)
+    for _ in range(3):
+        canary.add_outcome(1)
+    value = difference_of_means(current, canary)
+    assert value == difference_of_shares((950, 1_000), (3, 3))
+    assert value["is_significant"] is False
+
+
+def test_equal_outcomes_have_no_interval() -> None:
+    current, canary = Traffic("current"), Traffic("canary")
+    for _ in range(5):
+        current.add_outcome(4)
+        canary.add_outcome(5)
+    assert difference_of_means(current, canary) == {"difference": 1.0, "interval": None, "is_significant": False}
+
+
+def test_a_shadow_that_refuses_a_row_does_not_agree() -> None:
+    agreement, refusal = Agreement("shadow"), RequestError("No.")
+    agreement.add([{"prediction": "a"}, {"prediction": "a"}, refusal], [{"prediction": "a"}, refusal, refusal])
+    assert (agreement.rows, agreement.equal) == (2, 1)
 
 
 def test_the_interval_of_a_difference_covers_it() -> None:
@@ -178,7 +214,7 @@ def test_the_log_is_renamed_when_it_is_large(tmp_path: Path) -> None:
 
 
 def test_an_empty_comparison_has_no_difference() -> None:
-    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert share_interval(0, 0) == (0.0, 1.0)
     assert difference_of_shares((0, 0), (1, 2))["difference"] is None
     assert difference_of_means(Traffic("a"), Traffic("b"))["difference"] is None
     assert not math.isnan(difference_of_shares((0, 5), (5, 5))["difference"])

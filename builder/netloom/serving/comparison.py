@@ -6,10 +6,10 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Any
 
-_Z = NormalDist().inv_cdf(0.975)  # of 95% intervals
+from netloom.training.uncertainty import student_t, wilson
+
 _MAX_LATENCIES = 10_000
 
 
@@ -22,8 +22,9 @@ class Traffic:
     rows: int = 0
     errors: int = 0
     outcomes: int = 0
-    outcome_sum: float = 0.0
-    outcome_squares: float = 0.0
+    outcome_mean: float = 0.0
+    outcome_squares: float = 0.0  # of the differences from the mean, summed
+    has_shares: bool = True  # whether all outcomes are 0 or 1
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_LATENCIES))
 
     def add(self, rows: int, seconds: float, *, is_error: bool) -> None:
@@ -35,9 +36,12 @@ class Traffic:
 
     def add_outcome(self, value: float) -> None:
         """Count an outcome, such as 1 for a right and 0 for a wrong prediction."""
+        # Welford's method: sums of squares would lose the variance of large values
         self.outcomes += 1
-        self.outcome_sum += value
-        self.outcome_squares += value * value
+        change = value - self.outcome_mean
+        self.outcome_mean += change / self.outcomes
+        self.outcome_squares += change * (value - self.outcome_mean)
+        self.has_shares &= value in (0, 1)
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts, and the median and 99th percentile of the latency in seconds."""
@@ -50,7 +54,7 @@ class Traffic:
             "latency_p50_s": _quantile(ordered, 0.5),
             "latency_p99_s": _quantile(ordered, 0.99),
             "outcomes": self.outcomes,
-            "mean_outcome": self.outcome_sum / self.outcomes if self.outcomes else None,
+            "mean_outcome": self.outcome_mean if self.outcomes else None,
         }
 
 
@@ -66,12 +70,15 @@ class Agreement:
     difference_sum: float = 0.0
 
     def add(self, answers: Sequence[Any], others: Sequence[Any]) -> None:
-        """Compare the predictions for the same rows."""
+        """Compare the outcomes of the same rows. A row for which only one version has an answer counts as different."""
         for answer, other in zip(answers, others, strict=True):
-            if not isinstance(answer, Mapping) or not isinstance(other, Mapping):
+            has_answers = isinstance(answer, Mapping), isinstance(other, Mapping)
+            if not any(has_answers):
+                continue
+            self.rows += 1
+            if not all(has_answers):
                 continue
             first, second = answer.get("prediction"), other.get("prediction")
-            self.rows += 1
             self.equal += first == second
             if isinstance(first, float) and isinstance(second, float):
                 self.numbers += 1
@@ -79,7 +86,7 @@ class Agreement:
 
     def as_json(self) -> dict[str, Any]:
         """Return the share of equal predictions with its 95% interval, and the mean difference of numbers."""
-        low, high = wilson_interval(self.equal, self.rows)
+        low, high = share_interval(self.equal, self.rows)
         return {
             "version": self.version,
             "rows": self.rows,
@@ -90,14 +97,9 @@ class Agreement:
         }
 
 
-def wilson_interval(successes: int, count: int) -> tuple[float, float]:
-    """Return the 95% confidence interval of a share. https://doi.org/10.1080/01621459.1927.10502953"""
-    if not count:
-        return 0.0, 1.0
-    share, square = successes / count, _Z * _Z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = _Z * math.sqrt(share * (1 - share) / count + square / (4 * count * count)) / (1 + square / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+def share_interval(successes: int, count: int) -> tuple[float, float]:
+    """Return the 95% confidence interval of a share."""
+    return wilson(successes / count, count) if count else (0.0, 1.0)
 
 
 def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
@@ -109,8 +111,8 @@ def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dic
     if not total or not other_total:
         return {"difference": None, "interval": [-1.0, 1.0], "is_significant": False}
     share, other = ones / total, other_ones / other_total
-    low, high = wilson_interval(ones, total)
-    other_low, other_high = wilson_interval(other_ones, other_total)
+    low, high = share_interval(ones, total)
+    other_low, other_high = share_interval(other_ones, other_total)
     difference = other - share
     lower = difference - math.hypot(other - other_low, high - share)
     upper = difference + math.hypot(other_high - other, share - low)
@@ -118,15 +120,24 @@ def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dic
 
 
 def difference_of_means(first: Traffic, second: Traffic) -> dict[str, Any]:
-    """Return the difference of the mean outcomes, second − first, with its 95% interval from the two variances."""
+    """Return the difference of the mean outcomes, second − first, with its 95% interval: that of two shares if all
+    outcomes are 0 or 1, otherwise Welch's.
+
+    https://doi.org/10.1093/biomet/34.1-2.28
+    """
+    sides = first, second
+    if first.outcomes and second.outcomes and first.has_shares and second.has_shares:
+        # A few equal outcomes have a variance of 0, with which every difference would be significant
+        shares = [(round(side.outcome_mean * side.outcomes), side.outcomes) for side in sides]
+        return difference_of_shares(*shares)
     if first.outcomes < 2 or second.outcomes < 2:
         return {"difference": None, "interval": None, "is_significant": False}
-    means = [side.outcome_sum / side.outcomes for side in (first, second)]
-    errors = [
-        max(0.0, side.outcome_squares - side.outcomes * mean * mean) / (side.outcomes - 1) / side.outcomes
-        for side, mean in zip((first, second), means, strict=True)
-    ]
-    half, difference = _Z * math.sqrt(sum(errors)), means[1] - means[0]
+    difference = second.outcome_mean - first.outcome_mean
+    errors = [side.outcome_squares / (side.outcomes - 1) / side.outcomes for side in sides]
+    terms = [error * error / (side.outcomes - 1) for error, side in zip(errors, sides, strict=True)]
+    if not sum(terms):  # all outcomes of each side are equal
+        return {"difference": difference, "interval": None, "is_significant": False}
+    half = student_t(sum(errors) * sum(errors) / sum(terms)) * math.sqrt(sum(errors))
     interval = [difference - half, difference + half]
     return {"difference": difference, "interval": interval, "is_significant": interval[0] > 0 or interval[1] < 0}
 

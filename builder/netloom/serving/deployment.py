@@ -11,8 +11,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netloom.serving.batching import Batcher
@@ -87,15 +86,19 @@ class Deployment:
             ) from None
         finally:
             served.traffic.add(len(rows), time.perf_counter() - start, is_error=is_error)
-        if self.canary is not None:
-            self._answered_by[request_id] = served
-            while len(self._answered_by) > _MAX_REMEMBERED:
-                self._answered_by.popitem(last=False)
+        self.remember(request_id, served)
         if self.shadow is not None and served is self.current:
             task = asyncio.create_task(self._compare(self.shadow, rows, outcomes))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
         return outcomes
+
+    def remember(self, request_id: str, served: Served) -> None:
+        """Remember the version that answered a request while there is a canary, for `report_outcome`."""
+        if self.canary is not None:
+            self._answered_by[request_id] = served
+            while len(self._answered_by) > _MAX_REMEMBERED:
+                self._answered_by.popitem(last=False)
 
     def report_outcome(self, request_id: str, value: float) -> str:
         """Count the outcome of an earlier request, once, and return the version that had answered it.
@@ -116,6 +119,7 @@ class Deployment:
     def replace(self, model: ServedModel) -> None:
         """Let another version answer from now on; the current one can be restored by `rollback`."""
         self.previous, self.current = self.current, self._served(model)
+        self._restart_comparison()
 
     def rollback(self) -> None:
         """Exchange the current version and the one before.
@@ -126,13 +130,14 @@ class Deployment:
         if self.previous is None:
             raise RequestError(f"The model {self.name!r} has no previous version to return to.", 409)
         self.current, self.previous = self.previous, self.current
+        self._restart_comparison()
 
     def set_canary(self, model: ServedModel | None, share: float = 0.0) -> None:
         """Let another version answer a share of the requests, from 0 to 1; None ends that."""
         self.canary, self.canary_share = (self._served(model), share) if model is not None else (None, 0.0)
         self._answered_by.clear()
         if model is not None:  # both count from the same moment
-            self.current = Served(self.current.model, self.current.batcher, Traffic(self.current.model.version))
+            self.current = _without_counts(self.current)
 
     def set_shadow(self, model: ServedModel | None) -> None:
         """Let another version also compute the requests, without answering them; None ends that."""
@@ -164,6 +169,15 @@ class Deployment:
     def _served(self, model: ServedModel) -> Served:
         return Served(model, Batcher(model, self._settings, self._metrics), Traffic(model.version))
 
+    def _restart_comparison(self) -> None:
+        """Count anew: the counts so far compare the canary and the shadow with another version."""
+        self.current = _without_counts(self.current)
+        self._answered_by.clear()
+        if self.canary is not None:
+            self.canary = _without_counts(self.canary)
+        if self.shadow is not None:
+            self.agreement = Agreement(self.shadow.model.version)
+
     async def _compare(self, shadow: Served, rows: Sequence[Row], outcomes: list[Outcome]) -> None:
         agreement = self.agreement
         if agreement is None:
@@ -173,5 +187,8 @@ class Deployment:
         except RequestError:  # its queue is full; a shadow must not slow down the others
             agreement.dropped += len(rows)
             return
-        with suppress(ValueError):
-            agreement.add(outcomes, others)
+        agreement.add(outcomes, others)
+
+
+def _without_counts(served: Served) -> Served:
+    return replace(served, traffic=Traffic(served.model.version))

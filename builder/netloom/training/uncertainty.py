@@ -49,7 +49,7 @@ def mean_interval(values: np.ndarray) -> Interval | None:
     """Return the interval of the mean of independent values (N,), by Student's t; None for fewer than two."""
     if len(values) < 2:
         return None
-    reach = _t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    reach = student_t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
     return float(values.mean()) - reach, float(values.mean()) + reach
 
 
@@ -78,7 +78,7 @@ def jackknife_interval(value: float, without: np.ndarray) -> Interval | None:
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
     if not math.isfinite(error) or not math.isfinite(value) or error == 0:
         return None
-    reach = _t(count - 1) * error
+    reach = student_t(count - 1) * error
     return value - reach, value + reach
 
 
@@ -101,7 +101,7 @@ def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:
     return np.array_split(order, min(BLOCKS, len(rows)))
 
 
-def _t(freedom: int) -> float:
+def student_t(freedom: float) -> float:
     """Return the two-sided critical value of Student's t."""
     from scipy.special import stdtrit
 

@@ -150,11 +150,15 @@ def check_replaceable(current: ServedModel, other: ServedModel) -> None:
     """Check that the clients of one model can use another one.
 
     Raises:
-        RequestError: its fields or answers have other names or shapes.
+        RequestError: its fields have other names or shapes, or its answers other names or classes.
     """
     for kind, ours, theirs in (
         ("reads", [(field.name, field.shape) for field in current.fields], [(f.name, f.shape) for f in other.fields]),
-        ("answers", [part.name for part in current.parts], [part.name for part in other.parts]),
+        (
+            "answers",
+            [(part.name, part.labels) for part in current.parts],
+            [(part.name, part.labels) for part in other.parts],
+        ),
     ):
         if ours != theirs:
             raise RequestError(

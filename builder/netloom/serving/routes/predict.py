@@ -25,6 +25,7 @@ class Predict(ServerRoute):
         cached = server.cache.get(key)
         if cached is not None:
             call.is_cached = True
+            deployment.remember(call.request_id, served)
             return Reply(cached)
         rows, is_single = await rows_of(call, served.model)
         answers = await server.predict(call, deployment, served, rows)

@@ -1,0 +1,60 @@
+"""The versions behind a name, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netloom.serving.errors import RequestError
+from netloom.serving.routes.models import check_replaceable
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_settings import ServerSettings
+from tests.serving.asgi import Application
+from tests.serving.conftest import Runs
+
+
+def test_an_answer_from_the_cache_takes_an_outcome(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained, ServerSettings())
+    application.state.default.set_canary(application.model, 0.5)
+    row = json.dumps(runs.row(0)).encode()
+    for _ in range(2):
+        answered = application.post("/predict", row)
+        outcome = json.dumps({"request_id": answered.headers["x-request-id"], "value": 1}).encode()
+        assert application.post("/outcome", outcome).status == 200
+
+
+def test_another_current_version_starts_the_comparison_anew(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained)
+    deployment = application.state.default
+
+    async def ask() -> None:
+        for number in range(4):
+            await application.ask("POST", "/predict", json.dumps(runs.row(number)).encode())
+        await asyncio.sleep(0.1)
+
+    def counts() -> list[int]:
+        value = deployment.comparison()
+        return [value["current"]["requests"] + value["canary"]["requests"], value["shadow"]["rows"]]
+
+    deployment.set_canary(application.model, 0.0)
+    deployment.set_shadow(application.model)
+    asyncio.run(ask())
+    assert counts() == [4, 4]
+    deployment.replace(application.model)
+    assert counts() == [0, 0]
+    asyncio.run(ask())
+    deployment.rollback()
+    assert counts() == [0, 0]
+
+
+def test_a_run_with_other_classes_cannot_take_over(runs: Runs) -> None:
+    model = ServedModel("digits", runs.trained, max_rows=1)
+    other = ServedModel("digits", runs.trained, max_rows=1)
+    other.parts = tuple(replace(part, labels=part.labels[:-1]) for part in other.parts)
+    check_replaceable(model, ServedModel("digits", runs.trained, max_rows=1))
+    with pytest.raises(RequestError, match="expect"):
+        check_replaceable(model, other)
