@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import socket
+from argparse import ArgumentParser
 
 import pytest
 
+from netloom.cli.command import Context
+from netloom.cli.commands.serve import Serve
+from netloom.core.errors import UsageError
 from tests.serving.conftest import Runs, Server
 
 
@@ -84,3 +88,21 @@ def test_markup_in_a_request_is_not_a_page(server: Server) -> None:
     reply = server.get("/<script>alert(1)</script>")
     assert reply.headers["content-type"] == "application/json"
     assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--timeout", "0"], "above 0"),
+        (["--max-wait", "nan"], "received nan"),
+        (["--name", "a", "--name", "b"], "names: 2"),
+        (["--name", ".."], "cannot be the name of a model"),
+        (["--canary", "50"], "takes a run and a percentage"),
+    ],
+)
+def test_options_without_a_meaning_are_refused(runs: Runs, options: list[str], words: str) -> None:
+    command, parser = Serve(), ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args([runs.first, "--port", "0", *options])
+    with pytest.raises(UsageError, match=words):
+        command.run(arguments, Context(runs.home, as_json=False))

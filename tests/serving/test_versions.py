@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from netloom.modalities.row_field import RowField
+from netloom.serving.deployment import Deployment
 from netloom.serving.errors import RequestError
 from netloom.serving.routes.models import check_replaceable
 from netloom.serving.served_model import ServedModel
@@ -49,6 +51,17 @@ def test_another_current_version_starts_the_comparison_anew(runs: Runs, tmp_path
     asyncio.run(ask())
     deployment.rollback()
     assert counts() == [0, 0]
+
+
+def test_the_page_asks_each_model_at_its_own_path(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained)
+    state = application.state
+    other = ServedModel("other", runs.trained, max_rows=1)
+    other.fields = (*other.fields, RowField("genres", {"anyOf": [{"type": ["string", "null"]}, {"type": "array"}]}))
+    state.deployments["other"] = Deployment(other, application.settings.batches, state.metrics)
+    page = asyncio.run(application.ask("GET", "/docs")).body.decode()
+    assert page.count("http://localhost/predict") == page.count("http://localhost/models/other/predict") == 2
+    assert "string or null or array" in page
 
 
 def test_a_run_with_other_classes_cannot_take_over(runs: Runs) -> None:

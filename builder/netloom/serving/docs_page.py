@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -24,15 +24,16 @@ th, td { border-bottom: 1px solid var(--line); }
 """
 
 
-def curl_line(model: ServedModel, address: str, *, needs_key: bool) -> str:
-    """Return the command that predicts the example of a model. Long examples are cut; /openapi.json has them."""
+def curl_line(model: ServedModel, url: str, *, needs_key: bool) -> str:
+    """Return the command that predicts the example of a model at a URL. The values of a long example are left out;
+    /openapi.json has them."""
     row = json.dumps(model.example, ensure_ascii=False)
     key = ' -H "Authorization: Bearer $KEY"' if needs_key else ""
     if len(row) > _MAX_EXAMPLE:
         names = ", ".join(f'"{field.name}": …' for field in model.fields)
         row = "{" + names + "}"
     quoted = row.replace("'", "'\\''")
-    return f"curl {address}/predict -H 'Content-Type: application/json'{key} -d '{quoted}'"
+    return f"curl {url} -H 'Content-Type: application/json'{key} -d '{quoted}'"
 
 
 def docs_page(server: ServerState, host: str) -> str:
@@ -40,8 +41,9 @@ def docs_page(server: ServerState, host: str) -> str:
     address = f"http://{host}" if host else f"http://{server.settings.host}:{server.settings.port}"
     parts = [f"<h1>{escape(', '.join(server.deployments))}</h1>", "<p>A model server of Netloom. "]
     parts.append('<a href="/openapi.json">OpenAPI document</a> · <a href="/metrics">Metrics</a></p>')
-    for deployment in server.deployments.values():
-        parts.append(_model(deployment.current.model, address, needs_key=server.settings.needs_key))
+    for name, deployment in server.deployments.items():
+        path = "/predict" if deployment is server.default else f"/models/{name}/predict"
+        parts.append(_model(deployment.current.model, address + path, needs_key=server.settings.needs_key))
     parts.append("<h2>Routes</h2>" + _table(("Route", "What it does"), [_route(item) for item in routes().values()]))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -50,7 +52,7 @@ def docs_page(server: ServerState, host: str) -> str:
     )
 
 
-def _model(model: ServedModel, address: str, *, needs_key: bool) -> str:
+def _model(model: ServedModel, url: str, *, needs_key: bool) -> str:
     fields = [
         (f"<code>{escape(field.name)}</code>", _type(field.schema), _shape(field.shape), field.datatype)
         for field in model.fields
@@ -67,24 +69,28 @@ def _model(model: ServedModel, address: str, *, needs_key: bool) -> str:
     )
     return (
         f"<h2>{escape(model.name)}</h2><p>Version <code>{escape(model.version)}</code>. {exact}</p>"
-        f"<h3>Predict</h3><pre>{escape(curl_line(model, address, needs_key=needs_key))}</pre>"
-        f"<pre>{escape(_python(address, needs_key=needs_key))}</pre>"
+        f"<h3>Predict</h3><pre>{escape(curl_line(model, url, needs_key=needs_key))}</pre>"
+        f"<pre>{escape(_python(url, needs_key=needs_key))}</pre>"
         f"<h3>Fields of a row</h3>{_table(('Field', 'Type', 'Shape', 'Tensor'), fields)}"
         f"<h3>Keys of an answer</h3>{_table(('Key', 'Meaning', 'Tensor'), parts)}"
     )
 
 
-def _python(address: str, *, needs_key: bool) -> str:
+def _python(url: str, *, needs_key: bool) -> str:
     key = ', headers={"Authorization": f"Bearer {key}"}' if needs_key else ""
-    return f'import requests\n\nprint(requests.post("{address}/predict", json=row{key}).json())'
+    return f'import requests\n\nprint(requests.post("{url}", json=row{key}).json())'
 
 
-def _type(schema: Any) -> str:
-    kinds = schema.get("type", schema.get("anyOf", ""))
-    names = kinds if isinstance(kinds, list) else [kinds]
-    text = " or ".join(str(name.get("type")) if isinstance(name, dict) else str(name) for name in names)
-    note = schema.get("description", "")
+def _type(schema: Mapping[str, Any]) -> str:
+    text, note = " or ".join(_types(schema)), schema.get("description", "")
     return escape(f"{text}. {note}" if note else text)
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    if "anyOf" in schema:
+        return [name for part in schema["anyOf"] for name in _types(part)]
+    names = schema.get("type", [])
+    return names if isinstance(names, list) else [names]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -23,10 +23,10 @@ from netloom.serving.http import Call, Reply
 from netloom.serving.keys import KeyRing
 from netloom.serving.rate_limit import RateLimit
 from netloom.serving.route import RouteTable
+from netloom.serving.server_settings import LOOPBACK
 from netloom.serving.server_state import ServerState
 
 Scope = dict[str, Any]
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MIB = 2**20
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,41 @@ if TYPE_CHECKING:
     from netloom.serving.server_state import ServerState
 
 KEYS = "keys"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class _NumberOption:
+    """An option that is a number."""
+
+    flag: str
+    type: Callable[[str], float]
+    default: float
+    metavar: str
+    help: str
+
+    def add_to(self, parser: ArgumentParser) -> None:
+        """Declare the option."""
+        text = f"{self.help} (default: {self.default:g})"
+        parser.add_argument(self.flag, type=self.type, default=self.default, metavar=self.metavar, help=text)
+
+
+_NUMBERS = (
+    _NumberOption("--max-batch", whole(1, 4_096), 64, "N", "largest number of rows in a batch"),
+    _NumberOption(
+        "--max-wait",
+        real,
+        0.0,
+        "MS",
+        "milliseconds that the first row of a batch waits for others while the model is idle",
+    ),
+    _NumberOption("--queue", whole(1, 10_000_000), 2_048, "ROWS", "largest number of rows that wait"),
+    _NumberOption("--cache-mb", whole(0, 1_000_000), 64, "MIB", "cache of answers; 0: none"),
+    _NumberOption("--rate", real, 0.0, "N", "requests per second of each key; 0: no limit"),
+    _NumberOption("--burst", whole(1, 1_000_000), 20, "N", "requests at once with --rate"),
+    _NumberOption("--max-body-mb", whole(1, 4_096), 16, "MIB", "largest request"),
+    _NumberOption("--timeout", real, 60.0, "S", "time limit of a prediction in seconds"),
+    _NumberOption("--threads", whole(1, 1_024), 1, "N", "number of threads of PyTorch"),
+)
 
 
 class Serve(Command):
@@ -58,69 +93,14 @@ class Serve(Command):
         parser.add_argument(
             "--shadow", metavar="RUN", help="run that also computes the first model's requests, to compare its answers"
         )
-        self._add_batch_arguments(parser)
-        self._add_limit_arguments(parser)
-
-    def _add_batch_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--max-batch", type=whole(1, 4_096), default=64, metavar="N", help="most rows in a batch (default: 64)"
-        )
-        parser.add_argument(
-            "--max-wait",
-            type=real,
-            default=0.0,
-            metavar="MS",
-            help="milliseconds that the first row of a batch waits for others while the model is idle (default: 0)",
-        )
-        parser.add_argument(
-            "--queue",
-            type=whole(1, 10_000_000),
-            default=2_048,
-            metavar="ROWS",
-            help="rows that may wait (default: 2048)",
-        )
         parser.add_argument(
             "--exact",
             action="store_true",
             help="compute each row by itself, so that answers equal those of the app bit for bit under load, too",
         )
-        parser.add_argument(
-            "--cache-mb",
-            type=whole(0, 1_000_000),
-            default=64,
-            metavar="MIB",
-            help="cache of answers; 0: none (default: 64)",
-        )
-
-    def _add_limit_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--require-key", action="store_true", help="need an API key at 127.0.0.1, too")
-        parser.add_argument(
-            "--rate",
-            type=real,
-            default=0.0,
-            metavar="N",
-            help="requests per second of each key; 0: no limit (default: 0)",
-        )
-        parser.add_argument(
-            "--burst",
-            type=whole(1, 1_000_000),
-            default=20,
-            metavar="N",
-            help="requests at once with --rate (default: 20)",
-        )
-        parser.add_argument(
-            "--max-body-mb", type=whole(1, 4_096), default=16, metavar="MIB", help="largest request (default: 16)"
-        )
-        parser.add_argument(
-            "--timeout",
-            type=real,
-            default=60.0,
-            metavar="S",
-            help="seconds in which a prediction is answered (default: 60)",
-        )
-        parser.add_argument(
-            "--threads", type=whole(1, 1_024), default=1, metavar="N", help="threads of a model (default: 1)"
-        )
+        parser.add_argument("--require-key", action="store_true", help="require an API key at 127.0.0.1, too")
+        for option in _NUMBERS:
+            option.add_to(parser)
         parser.add_argument(
             "--log", metavar="FILE", help="access log (default: serving/access-PORT.jsonl in the data folder)"
         )
@@ -180,18 +160,23 @@ def _serve(arguments: Namespace, context: Context) -> int:
 
 
 def _settings(arguments: Namespace) -> ServerSettings:
-    from netloom.serving.server_settings import BatchSettings, Limits, ServerSettings
+    from netloom.serving.server_settings import LOOPBACK, MIB, BatchSettings, Limits, ServerSettings
 
     for name in ("max_wait", "rate", "timeout"):
-        if not 0 <= getattr(arguments, name) < 1e6:
-            raise UsageError(f"--{name.replace('_', '-')} is a number of 0 or more.")
+        value = getattr(arguments, name)
+        if not 0 <= value < 1e6:
+            raise UsageError(f"--{name.replace('_', '-')} is a number from 0 to 1,000,000; received {value:g}.")
+    if not arguments.timeout:
+        raise UsageError("--timeout is a number above 0; received 0.")
+    if len(arguments.name) > len(arguments.run):
+        raise UsageError(f"Runs: {len(arguments.run)}, names: {len(arguments.name)}; set --name once for each run.")
     batches = BatchSettings(arguments.max_batch, arguments.max_wait / 1000, arguments.queue, arguments.exact)
     limits = Limits(
-        body_bytes=arguments.max_body_mb * _MIB, answer_s=arguments.timeout, rate=arguments.rate, burst=arguments.burst
+        body_bytes=arguments.max_body_mb * MIB, answer_s=arguments.timeout, rate=arguments.rate, burst=arguments.burst
     )
     needs_key = arguments.require_key or arguments.host not in LOOPBACK
     return ServerSettings(
-        arguments.host, arguments.port, batches, limits, arguments.cache_mb * _MIB, needs_key=needs_key
+        arguments.host, arguments.port, batches, limits, arguments.cache_mb * MIB, needs_key=needs_key
     )
 
 
@@ -223,18 +208,17 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
         model.name = name or _model_name(model.trained.project.name, server.deployments)
         if model.name in server.deployments or not _is_name(model.name):
             raise UsageError(
-                f"{model.name[:60]!r} cannot be the name of a model: it has letters, digits, - and _, and each model "
-                "another one; set it with --name."
+                f"{model.name[:60]!r} cannot be the name of a model: a name consists of letters, digits, hyphens, "
+                "underscores and dots, and each model has another one; set it with --name."
             )
         server.deployments[model.name] = Deployment(model, settings.batches, server.metrics)
     first = server.default
     try:
         if arguments.canary:
-            run, _, percent = arguments.canary.rpartition("=")
-            share = _percent(percent) / 100
+            run, percent = _canary(arguments.canary)
             model = load(run, first.name)
             check_replaceable(first.current.model, model)
-            first.set_canary(model, share)
+            first.set_canary(model, percent / 100)
         if arguments.shadow:
             model = load(arguments.shadow, first.name)
             check_replaceable(first.current.model, model)
@@ -244,18 +228,21 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
     return server
 
 
-def _percent(text: str) -> float:
+def _canary(text: str) -> tuple[str, float]:
+    """Return the run and the percentage of `--canary`."""
+    run, _, percent = text.rpartition("=")
     try:
-        value = float(text)
+        value = float(percent)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 100:
+    if not run or not 0 <= value <= 100:
         raise UsageError(f"--canary takes a run and a percentage, such as --canary 1a2b=10; received {text[:40]!r}.")
-    return value
+    return run, value
 
 
 def _is_name(text: str) -> bool:
-    return bool(text) and all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in text)
+    # A client shortens a path with . or .. as a part
+    return bool(text.strip(".")) and all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in text)
 
 
 def _model_name(title: str, taken: dict[str, Deployment]) -> str:
@@ -272,7 +259,7 @@ def _announce(server: ServerState, port: int, access_log: Any, context: Context)
 
     host = server.settings.host
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    curl = curl_line(server.default.current.model, address, needs_key=server.settings.needs_key)
+    curl = curl_line(server.default.current.model, f"{address}/predict", needs_key=server.settings.needs_key)
     models = [describe(deployment) for deployment in server.deployments.values()]
     names = ", ".join(f"{item['name']} ({item['current']['version']})" for item in models)
     value = {"address": address, "models": models, "log": str(access_log.path), "curl": curl}
