@@ -40,7 +40,7 @@ class Live(ServerRoute):
 
 class Ready(ServerRoute):
     name, paths, method = "ready", ("/v2/health/ready",), "GET"
-    summary, order, is_open = "Whether the server takes requests; it stops to before it ends", 42, True
+    summary, order, is_open = "Whether the server takes requests; false while it stops", 42, True
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
         return json_reply({"ready": server.is_ready}, 200 if server.is_ready else 503)
