@@ -7,11 +7,20 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import torch
 
-from netloom.runs.applied_calibration import AppliedCalibration, PartCalibration, Scaling
+from netloom.runs.applied_calibration import (
+    Abstention,
+    AppliedCalibration,
+    ConformalSet,
+    OutOfDistribution,
+    PartCalibration,
+    Scaling,
+)
 from netloom.serving.errors import RequestError
+from netloom.serving.schemas import answer_schema
 from netloom.serving.served_model import ServedModel
 from tests.serving.asgi import Application
 from tests.serving.conftest import Runs
@@ -26,6 +35,29 @@ def test_the_version_names_the_calibration(runs: Runs) -> None:
     # Otherwise, the cache would answer with predictions from before a reload
     assert len({version(), version(0.5), version(0.6)}) == 3
     assert version(0.5) == version(0.5)
+
+
+def test_the_schema_has_the_keys_of_the_calibration(runs: Runs) -> None:
+    part = PartCalibration(
+        "softmax",
+        "row",
+        1,
+        Scaling("temperature", (0.5,)),
+        Abstention(1.0, "coverage", 0.5),
+        ConformalSet("lac", 0.1, 0.2),
+        out_of_distribution=OutOfDistribution("softmax", 0.1),
+    )
+    calibration = AppliedCalibration(1, "weights", {"": part})
+    model = ServedModel("digits", replace(runs.trained, applied=calibration), max_rows=1)
+    schema, answer = answer_schema(model), model.predict([runs.row(0)])[0]
+    assert isinstance(answer, dict)
+    assert (
+        {"confidence", "familiarity", "prediction_set", "abstained", "reason"}
+        <= set(answer)
+        <= set(schema["properties"])
+    )
+    jsonschema.validate(answer, schema)
+    assert "confidence" not in answer_schema(ServedModel("digits", runs.trained, max_rows=1))["properties"]
 
 
 @pytest.fixture

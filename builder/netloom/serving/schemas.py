@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netloom.serving.served_model import ServedModel
+from netloom.tasks.answers import CALIBRATED
 
 ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -24,15 +25,16 @@ def row_schema(model: ServedModel) -> dict[str, Any]:
 
 
 def answer_schema(model: ServedModel) -> dict[str, Any]:
-    """Return the schema of a prediction."""
+    """Return the schema of a prediction, with the keys that its calibration can add."""
     unknown = {
         "type": "object",
         "additionalProperties": {"type": "string"},
         "description": "Categories that the training rows did not have, by column",
     }
+    calibrated = {} if model.trained.applied is None else CALIBRATED
     return {
         "type": "object",
-        "properties": {**{part.name: dict(part.schema) for part in model.parts}, "unknown": unknown},
+        "properties": {**{part.name: dict(part.schema) for part in model.parts}, **calibrated, "unknown": unknown},
         "required": [part.name for part in model.parts],
     }
 

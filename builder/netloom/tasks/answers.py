@@ -104,3 +104,18 @@ def probability_part(names: Sequence[str]) -> AnswerPart:
 def threshold_part() -> AnswerPart:
     """Return the threshold of the decision."""
     return number_part("threshold", "The decision threshold, chosen on the validation rows")
+
+
+# The keys that a calibration adds where they apply, see `netloom.data.preparation.calibrated`
+CALIBRATED: Mapping[str, Any] = {
+    "confidence": {"type": "number", "description": "The calibrated probability that the prediction is right"},
+    "familiarity": {"type": "number", "description": "How much the input is like the training data"},
+    "prediction_set": {**TEXTS, "description": "The classes that contain the true one with the chosen probability"},
+    "abstained": {"type": "boolean", "description": "Whether the prediction is too uncertain to be used"},
+    "reason": {"type": "string", "description": "Why the network abstains"},
+    "interval": {
+        "type": "object",
+        "properties": {"low": {}, "high": {}, "coverage": {"type": "number"}},
+        "description": "The interval that contains the true number with the probability `coverage`",
+    },
+}
