@@ -132,6 +132,8 @@ def test_keys_are_needed_beyond_this_machine_and_can_be_revoked(start: Start, ru
 
     assert ask(key).status == 200
     assert server.log[-1]["key"] == "phone"
+    assert server.post("/predict", runs.row(0), Authorization=f"bearer {key}").status == 200
+    assert server.post("/predict", runs.row(0), X_API_Key=key).status == 200
     assert key not in Path(server.started["log"]).read_text()
     assert [ask(token).status for token in ("", "x", key[:-1], f"{key}x", "\u00e9")] == [401] * 5
     assert server.get("/metrics").status == 401

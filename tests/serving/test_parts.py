@@ -76,6 +76,18 @@ def test_rows_of_a_client_that_left_are_not_computed(runs: Runs) -> None:
     asyncio.run(ask())
 
 
+def test_a_full_batch_does_not_wait_for_more_rows(runs: Runs) -> None:
+    model = ServedModel("digits", runs.trained)
+
+    async def ask() -> None:
+        batcher = Batcher(model, BatchSettings(max_rows=4, max_wait_s=60.0), Metrics())
+        async with asyncio.timeout(20):
+            answers = await asyncio.gather(*(batcher.predict([runs.row(n)]) for n in range(4)))
+        assert [len(outcomes) for outcomes in answers] == [1] * 4
+
+    asyncio.run(ask())
+
+
 def test_rows_of_arrays_are_removed_from_the_queue(runs: Runs) -> None:
     model = ServedModel("digits", runs.trained)
 

@@ -31,6 +31,7 @@ class Batcher:
         self._queue: deque[_Waiting] = deque()
         self._queued_rows = 0
         self._is_busy = False
+        self._timer: asyncio.TimerHandle | None = None  # of the first batch after the model was idle
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"model {model.version}")
 
     @property
@@ -60,13 +61,14 @@ class Batcher:
         if not self._is_busy:
             self._is_busy = True
             # Requests that are already in the loop join the batch
-            if self.settings.max_wait_s:
-                loop.call_later(self.settings.max_wait_s, self._start)
-            else:
-                loop.call_soon(self._start)
+            self._timer = loop.call_later(self.settings.max_wait_s, self._start)
+        if self._timer is not None and self._queued_rows >= size:  # a full batch does not wait
+            self._timer.cancel()
+            self._timer = None
+            loop.call_soon(self._start)
         try:
             return [outcome for part in parts for outcome in await part.future]
-        except asyncio.CancelledError:
+        except BaseException:  # the client is gone, or the first part failed
             self._withdraw(parts)
             raise
 
@@ -76,13 +78,14 @@ class Batcher:
             await asyncio.sleep(0.01)
 
     def _withdraw(self, parts: list[_Waiting]) -> None:
-        """Remove the rows of a client that is gone."""
+        """Remove rows that nobody waits for."""
         for part in parts:
             if part in self._queue:
                 self._queue.remove(part)
                 self._queued_rows -= len(part.rows)
 
     def _start(self) -> None:
+        self._timer = None
         batch = self._next_batch()
         if not batch:
             self._is_busy = False

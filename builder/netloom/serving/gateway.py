@@ -64,7 +64,7 @@ class Gateway:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         client = scope["client"][0] if scope.get("client") else ""
         request_id = f"{self._prefix}{next(self._numbers):x}"
-        return Call(scope["method"], scope["path"], headers, scope["query_string"], client, request_id)
+        return Call(scope["method"], scope["path"], headers, client, request_id)
 
     async def _answer(self, call: Call, receive: Any) -> Reply:
         route, call.params = self.routes.find(call.method, call.path)
@@ -83,8 +83,9 @@ class Gateway:
             RequestError: it is refused.
         """
         if self.server.settings.needs_key:
-            token = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
-            owner = self.keys.owner(token or call.headers.get("x-api-key", ""))
+            scheme, _, token = call.headers.get("authorization", "").partition(" ")
+            is_bearer = scheme.lower() == "bearer"
+            owner = self.keys.owner(token.strip() if is_bearer else call.headers.get("x-api-key", ""))
             if owner is None:
                 raise RequestError("This server needs a valid API key in the header Authorization: Bearer KEY.", 401)
             call.key = owner

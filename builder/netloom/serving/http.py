@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 from pydantic_core import from_json, to_json
 
@@ -30,7 +29,6 @@ class Call:
     method: str
     path: str
     headers: Mapping[str, str]
-    query: bytes
     client: str
     request_id: str
     key: str = ""
@@ -45,12 +43,6 @@ class Call:
     def content_type(self) -> str:
         """The media type of the body in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    def parameter(self, name: str) -> str:
-        """Return a parameter of the query, or ""."""
-        if not self.query:
-            return ""
-        return dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True, max_num_fields=100)).get(name, "")
 
     def json(self) -> Any:
         """Return the body as JSON.

@@ -54,7 +54,7 @@ class Metrics:
         """Count an answered request; `version` is the model and version that answered, or ""."""
         self.requests[(("route", route), ("status", str(status)))] += 1
         self._latencies.observe(seconds, (("route", route),))
-        if version:
+        if version and status == 200:
             self.rows[(("model", version),)] += rows
 
     def observe_batch(self, model: str, rows: int) -> None:

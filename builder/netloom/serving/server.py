@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from netloom.core import log
 from netloom.core.errors import UsageError
 from netloom.serving.access_log import AccessLog
 from netloom.serving.errors import RequestError
@@ -121,9 +122,11 @@ async def _serve(uvicorn_server: _Server, server: ServerState, listener: socket.
 
 
 async def _reload_all(server: ServerState) -> None:
-    """Load the newest weights of each model; one that cannot be loaded stays as it is."""
+    """Load the newest weights of each model; one that cannot be loaded is logged, and stays as it is."""
     for deployment in server.deployments.values():
-        with suppress(ValueError, OSError, RequestError):
+        try:
             model = await server.load(deployment.name, deployment.current.model.run_id)
             check_replaceable(deployment.current.model, model)
             deployment.replace(model)
+        except (ValueError, OSError, RequestError) as error:
+            log.write(server.home / log.ERRORS, "server", model=deployment.name, error=str(error))

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from netloom.runs.run_lookup import find_run
@@ -95,17 +94,17 @@ class ServerState:
             answers.append(outcome)
         return answers
 
-    async def load(self, name: str, run: str, checkpoint: str = "") -> ServedModel:
+    async def load(self, name: str, run: str) -> ServedModel:
         """Load a run in a thread, one at a time, while the server answers requests.
 
         Raises:
             UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run` and `load_run`.
         """
         async with self.loading:
-            return await asyncio.to_thread(partial(load_model, self.home, self.settings, name, run, checkpoint))
+            return await asyncio.to_thread(load_model, self.home, self.settings, name, run)
 
 
-def load_model(home: Path, settings: ServerSettings, name: str, run: str, checkpoint: str = "") -> ServedModel:
+def load_model(home: Path, settings: ServerSettings, name: str, run: str) -> ServedModel:
     """Load a run by its id, the beginning of its id, or "last".
 
     Raises:
@@ -113,7 +112,7 @@ def load_model(home: Path, settings: ServerSettings, name: str, run: str, checkp
     """
     store = open_store(home)
     try:
-        trained = load_run(store, find_run(store, run).id, checkpoint)
+        trained = load_run(store, find_run(store, run).id)
     finally:
         store.close()
     batches = settings.batches
