@@ -172,6 +172,12 @@ def test_openapi_has_the_fields_of_the_model(server: Server, runs: Runs) -> None
         jsonschema.validate({"image": [1]}, content["schema"])
     answer = document["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     jsonschema.validate(runs.answer(0), answer)
+    bodies = {path for path, methods in document["paths"].items() if "requestBody" in methods.get("post", {})}
+    assert bodies == {path for path, methods in document["paths"].items() if "post" in methods} - {
+        "/rollback",
+        "/models/{name}/rollback",
+    }
+    assert list(document["paths"]["/docs"]["get"]["responses"]["200"]["content"]) == ["text/html"]
     assert {"/invocations", "/explain", "/v2/models/{name}/infer", "/metrics"} <= set(document["paths"])
 
 

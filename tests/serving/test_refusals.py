@@ -59,6 +59,9 @@ def test_a_bad_row_in_a_list_is_named(server: Server, runs: Runs) -> None:
         ("POST", "/predict", {"Origin": "https://evil.example"}, 403),
         ("POST", "/predict", {"Origin": "http://["}, 403),
         ("POST", "/rollback", {}, 409),
+        ("POST", "/shadow", {}, 400),
+        ("POST", "/canary", {}, 400),
+        ("POST", "/reload", {}, 400),
         ("POST", "/reload", {"Origin": "null"}, 403),
     ],
 )

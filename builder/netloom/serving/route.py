@@ -11,7 +11,8 @@ from starlette.routing import compile_path
 
 from netloom.core.registry import discover
 from netloom.serving.errors import RequestError
-from netloom.serving.http import Call, Reply
+from netloom.serving.http import JSON, Call, Reply
+from netloom.serving.schemas import operation
 from netloom.serving.server_state import ServerState
 
 
@@ -25,6 +26,7 @@ class ServerRoute(ABC):
         summary: what it does, as a sentence without a period.
         order: the position in lists.
         is_open: whether it needs no API key, such as a health check.
+        media_type: that of its answer.
     """
 
     name: ClassVar[str]
@@ -33,6 +35,7 @@ class ServerRoute(ABC):
     summary: ClassVar[str]
     order: ClassVar[int]
     is_open: ClassVar[bool] = False
+    media_type: ClassVar[str] = JSON
 
     @abstractmethod
     async def answer(self, server: ServerState, call: Call) -> Reply:
@@ -44,7 +47,7 @@ class ServerRoute(ABC):
 
     def operation(self, server: ServerState) -> dict[str, Any]:
         """Return the request body and the responses for the OpenAPI document."""
-        return {"responses": {"200": {"description": "The answer", "content": {"application/json": {}}}}}
+        return operation(None, {self.media_type: {}})
 
 
 class RouteTable:

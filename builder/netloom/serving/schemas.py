@@ -44,11 +44,17 @@ def json_content(schema: Any, example: Any = None) -> dict[str, Any]:
     return {"application/json": {"schema": schema, **({} if example is None else {"example": example})}}
 
 
-def operation(body: dict[str, Any] | None, answer: dict[str, Any]) -> dict[str, Any]:
+def operation(body: dict[str, Any] | None, answer: dict[str, Any], *, needs_body: bool = True) -> dict[str, Any]:
     """Return an operation with the content of its request body, and that of its answer."""
     refused = {
         "description": "The request cannot be answered; a sentence says why",
         "content": json_content(ERROR_SCHEMA),
     }
-    request = {"requestBody": {"required": True, "content": body}} if body else {}
-    return {**request, "responses": {"200": {"description": "The answer", "content": answer}, "4XX": refused}}
+    request = {"requestBody": {"required": needs_body, "content": body}} if body else {}
+    responses = {"200": {"description": "The answer", "content": answer}, "4XX": refused, "5XX": refused}
+    return {**request, "responses": responses}
+
+
+def object_content(**properties: Any) -> dict[str, Any]:
+    """Return the content of a JSON object with these keys."""
+    return json_content({"type": "object", "properties": properties})

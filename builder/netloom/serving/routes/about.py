@@ -26,16 +26,18 @@ class OpenAPI(ServerRoute):
 
 class Docs(ServerRoute):
     name, paths, method = "docs", ("/", "/docs"), "GET"
-    summary, order = "The documentation as a page", 71
+    summary, order, media_type = "The documentation as a page", 71, "text/html"
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
         page = docs_page(server, call.headers.get("host", "")).encode()
-        return Reply(page, content_type="text/html; charset=utf-8", headers=(("content-security-policy", _POLICY),))
+        return Reply(
+            page, content_type=f"{self.media_type}; charset=utf-8", headers=(("content-security-policy", _POLICY),)
+        )
 
 
 class PrometheusMetrics(ServerRoute):
     name, paths, method = "metrics", ("/metrics",), "GET"
-    summary, order = "Counters and latencies in the format of Prometheus", 72
+    summary, order, media_type = "Counters and latencies in the format of Prometheus", 72, "text/plain"
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
         queued = [served.batcher for deployment in server.deployments.values() for served in deployment.versions]
@@ -47,4 +49,4 @@ class PrometheusMetrics(ServerRoute):
                 "process_resident_memory_bytes": ("Memory.", lambda: psutil.Process().memory_info().rss),
             }
         )
-        return Reply(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Reply(text.encode(), content_type=f"{self.media_type}; version=0.0.4; charset=utf-8")

@@ -10,9 +10,12 @@ from netloom.serving.deployment import Deployment
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.route import ServerRoute
+from netloom.serving.schemas import json_content, object_content, operation
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 from netloom.training.weight_files import CheckpointError
+
+_RUN = {"type": ["string", "null"], "description": "The id of a run, or its beginning; null ends it"}
 
 
 class Models(ServerRoute):
@@ -41,8 +44,13 @@ class Reload(ServerRoute):
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
         deployment = server.deployment(call)
-        deployment.replace(await _load(server, deployment, _run(call, deployment.current.model.run_id)))
+        run = (_run(call) or "") if call.body else deployment.current.model.run_id
+        deployment.replace(await _load(server, deployment, run))
         return json_reply(describe(deployment))
+
+    def operation(self, server: ServerState) -> dict[str, Any]:
+        body = object_content(run={"type": "string", "description": "The id of a run, or its beginning"})
+        return operation(body, json_content({"type": "object"}), needs_body=False)
 
 
 class Rollback(ServerRoute):
@@ -62,24 +70,31 @@ class Canary(ServerRoute):
     summary, order = "Let another run answer a share of the requests", 64
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        deployment, run = server.deployment(call), _run(call, "")
+        deployment, run = server.deployment(call), _run(call)
         percent = call.json_object().get("percent", 10) if run else 0
         if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:
             raise RequestError("The key percent is a number from 0 to 100.")
         deployment.set_canary(await _load(server, deployment, run) if run else None, percent / 100)
         return json_reply(describe(deployment))
 
+    def operation(self, server: ServerState) -> dict[str, Any]:
+        percent = {"type": "number", "minimum": 0, "maximum": 100, "default": 10}
+        return operation(object_content(run=_RUN, percent=percent), json_content({"type": "object"}))
+
 
 class Shadow(ServerRoute):
     """Takes `{"run": RUN}`, or `{"run": null}` to end it."""
 
     name, paths = "shadow", ("/shadow", "/models/{name}/shadow")
-    summary, order = "Let another run compute the requests, too, without answering them", 65
+    summary, order = "Let another run compute the requests without answering them", 65
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
-        deployment, run = server.deployment(call), _run(call, "")
+        deployment, run = server.deployment(call), _run(call)
         deployment.set_shadow(await _load(server, deployment, run) if run else None)
         return json_reply(describe(deployment))
+
+    def operation(self, server: ServerState) -> dict[str, Any]:
+        return operation(object_content(run=_RUN), json_content({"type": "object"}))
 
 
 class Outcome(ServerRoute):
@@ -96,6 +111,10 @@ class Outcome(ServerRoute):
         if not isinstance(value, (bool, int, float)) or not math.isfinite(value) or abs(value) > 1e12:
             raise RequestError("The key value is a number, such as 1 for a right and 0 for a wrong prediction.")
         return json_reply({"version": server.deployment(call).report_outcome(request_id, float(value))})
+
+    def operation(self, server: ServerState) -> dict[str, Any]:
+        body = object_content(request_id={"type": "string"}, value={"type": ["number", "boolean"]})
+        return operation(body, object_content(version={"type": "string"}))
 
 
 def describe(deployment: Deployment) -> dict[str, Any]:
@@ -123,13 +142,19 @@ def describe(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def _run(call: Call, default: str) -> str:
-    """Return the key run of the body, "" for null; `default` without a body."""
-    body = call.json_object() if call.body else {}
-    run = body.get("run", default)
+def _run(call: Call) -> str | None:
+    """Return the key run of the body.
+
+    Raises:
+        RequestError: there is none.
+    """
+    body = call.json_object()
+    run = body.get("run", 0)  # a forgotten key must not be read as null
     if run is not None and not isinstance(run, str):
-        raise RequestError("The key run is the id of a run, or its beginning.")
-    return run or ""
+        raise RequestError(
+            'The body needs the key run with the id of a run, or its beginning, such as {"run": "1a2b"}.'
+        )
+    return run
 
 
 async def _load(server: ServerState, deployment: Deployment, run: str) -> ServedModel:
