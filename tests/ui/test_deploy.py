@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs
 from netloom.api import load_run
-from netloom.serving.served_model import example_row, row_fields
+from netloom.serving.served_model import example_row
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.deploy.server import python_request
@@ -92,12 +92,12 @@ def test_example_of_a_request_has_the_columns_that_the_network_reads() -> None:
     run = load_run(home=open_store().home)
     [encoder] = run.data.fields
     empty = {name: rows[:0] if name == "test" else rows for name, rows in run.data.split.items()}
-    row = example_row(replace(run.data, split=empty), row_fields([encoder]))
+    row = example_row(replace(run.data, split=empty), [encoder])
     assert row == pytest.approx(run.data.row(int(run.data.split["validation"][0])))
     raw = {**run.data.row(0), "mean radius": float("nan"), "id": 7}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(run.data), "row", lambda data, number: raw)
-        example = example_row(run.data, row_fields([encoder]))
+        example = example_row(run.data, [encoder])
     assert example["mean radius"] is None
     assert "id" not in example
 

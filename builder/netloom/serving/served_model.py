@@ -14,6 +14,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.tables.row_file import unknown_in, with_warnings
 from netloom.explain.core.cache import weights_hash
+from netloom.modalities.columns.date import iso_dates
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import RowField
@@ -78,7 +79,7 @@ class ServedModel:
     @cached_property
     def example(self) -> Row:
         """A raw row of the test split, as plain JSON values."""
-        return example_row(self.trained.data, self.fields)
+        return example_row(self.trained.data, self.encoders)
 
     def predict(self, rows: Sequence[Row]) -> list[Outcome]:
         """Return for each row its answer, or why it has none."""
@@ -227,11 +228,16 @@ def row_fields(encoders: Iterable[FieldEncoder[Any]]) -> tuple[RowField, ...]:
     return tuple({field.name: field for field in fields}.values())
 
 
-def example_row(data: Prepared, fields: Iterable[RowField]) -> Row:
-    """Return the given keys of a row as plain JSON values, of the test split if it has rows."""
+def example_row(data: Prepared, encoders: Sequence[FieldEncoder[Any]]) -> Row:
+    """Return what the given fields read of a row, as plain JSON values; a row of the test split if it has rows."""
     rows = next(data.split[name] for name in ("test", "validation", "train") if len(data.split[name]))
     raw = data.row(int(rows[0]))
-    return {field.name: _plain(raw[field.name]) for field in fields if field.name in raw}
+    columns = [column for encoder in encoders for column in encoder.columns]
+    raw |= iso_dates(columns, raw)
+    # The parts of a date take its place where it cannot be restored from them
+    parts = [column.name for column in columns if column.date_column and column.date_column not in raw]
+    names = [*(field.name for field in row_fields(encoders)), *parts]
+    return {name: _plain(raw[name]) for name in names if name in raw}
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field as Bounds
@@ -80,3 +82,20 @@ class Date(Number):
         if name == column.name:
             return super().widget(column, name, value)
         return TextInput("" if value is None else str(value))
+
+
+def iso_dates(columns: Iterable[ColumnEncoder], row: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the dates of a row that holds their parts, in ISO format by column. A date without the part `days` cannot
+    be restored and is left out."""
+    dates: dict[str, str | None] = {}
+    for column in columns:
+        if column.date_column is not None and column.column.get("part") == "days" and column.name in row:
+            days = float(row[column.name])
+            dates[column.date_column] = None if math.isnan(days) else _iso(days)
+    return dates
+
+
+def _iso(days: float) -> str:
+    """Return days since 1970-01-01 as a date, or as a time in UTC."""
+    moment = datetime(1970, 1, 1) + timedelta(days=days)
+    return moment.isoformat() if moment.time() != time.min else moment.date().isoformat()

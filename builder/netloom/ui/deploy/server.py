@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.serving.served_model import example_row, row_fields
+from netloom.serving.served_model import example_row
 from netloom.ui.deploy.state import Key
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.shell.background import in_background
@@ -67,7 +67,7 @@ def server(live: Live, weights: RunWeights) -> None:
 
 def _example(trained: OpenRun) -> dict[str, Any]:
     data = trained.data
-    return example_row(data, row_fields([field for field in data.fields if field.name in trained.fields]))
+    return example_row(data, [field for field in data.fields if field.name in trained.fields])
 
 
 def python_request(row: dict[str, Any] | None) -> str:
