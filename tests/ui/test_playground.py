@@ -11,7 +11,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom import runs
-from netloom.data.schema import FieldSpec, ForecastTarget, Schema, TargetSpec
+from netloom.data import FieldSpec
+from netloom.data.schema import ForecastTarget, Schema, TargetSpec
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.explain.example_picker import CUSTOM
@@ -227,7 +228,8 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     checked(app.segmented_control(key="try mode").set_value("File").run())
     assert any("Drop a table" in item.value for item in app.info)
     [project] = [row.id for row in open_store().list_projects(limit=99) if row.name == "diabetes"]
-    run = runs.load_run(open_store(), open_store().runs(project)[0].id)
+    run_id = open_store().runs(project)[0].id
+    run = runs.load_run(open_store(), run_id)
     row = {name: float(value) for name, value in run.data.row(0).items() if isinstance(value, (int, float, np.number))}
     text = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
     checked(uploader(app).upload("rows.csv", text.encode(), "text/csv").run())
@@ -235,10 +237,10 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     expected = runs.predict(run, [row])[0]["prediction"]
     assert float(table["prediction"][0]) == pytest.approx(expected, rel=1e-4)
     assert any("1 rows" in item.value for item in app.caption)
-    folder = open_store().artifacts(open_store().runs(project)[0].id).local_directory()
+    folder = open_store().artifacts(run_id).local_directory()
     assert not list(folder.glob("upload-*")), "the upload is deleted after it was read"
     before = app.session_state[TryItState.name()].batch
-    checked(app.segmented_control(key=f"weights {run.run.id}").set_value("last").run())
+    checked(app.segmented_control(key=f"weights {run_id}").set_value("last").run())
     after = app.session_state[TryItState.name()].batch
     assert (before.key, before.result.csv) != (after.key, after.result.csv), "other weights predict again"
     uploader(app).upload("bad.csv", b"a,b\n1,2\n", "text/csv").run()

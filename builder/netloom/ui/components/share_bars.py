@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 import streamlit as st
 
 STYLE = """<style>
-dl.share-bars { display: grid; grid-template-columns: minmax(1.5rem, auto) 1fr minmax(3.2rem, auto); gap: 0.35rem 0.7rem;
-  margin: 0; padding: 0; align-items: center; font-size: 0.9rem; }
+dl.share-bars { display: grid; grid-template-columns: minmax(1.5rem, auto) 1fr minmax(3.2rem, auto);
+  gap: 0.35rem 0.7rem; margin: 0; padding: 0; align-items: center; font-size: 0.9rem; }
 .share-bars dt { overflow-wrap: anywhere; max-width: 14rem; padding: 0; font-weight: 400; }
 .share-bars dd { margin: 0; }
 .share-bars .track { position: relative; height: 0.9rem; border-radius: 0.3rem;
