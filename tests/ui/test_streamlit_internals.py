@@ -73,6 +73,12 @@ def test_registered_component_has_its_asset_root() -> None:
     assert asset_root.samefile(root / "ui" / "components" / "curves" / "served"), CHANGED
 
 
+def test_plotly_is_a_script_of_its_own() -> None:
+    folder = Path(st.__file__).parent / "static" / "static" / "js"
+    assert internals.plotly_file(), CHANGED
+    assert "plotly" in (folder / internals.plotly_file()).read_text(encoding="utf-8").lower(), CHANGED
+
+
 def test_internal_routes_match_the_server() -> None:
     from streamlit.web.server.starlette import starlette_routes
 

@@ -14,6 +14,7 @@ from netloom.ui.components.style import page_style
 from netloom.ui.shell import notifications, session, tour
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, keep_callback_errors
+from netloom.ui.shell.charts_ahead import charts_ahead
 from netloom.ui.shell.menu import close_after_tap
 from netloom.ui.shell.streamlit_internals import (
     StopException,
@@ -54,6 +55,8 @@ def navigate() -> None:
     st.set_page_config(page_title=f"{heading} · Netloom" if heading else "Netloom")
     page_style(heading)
     close_after_tap()
+    if name in WITH_CHARTS:
+        charts_ahead()
     _state.inside = True
     try:
         with guard():

@@ -58,6 +58,7 @@ class Key(WidgetKey):
     """The keys of the shell's widgets."""
 
     CANCEL_JOB = "cancel job"
+    CHARTS_AHEAD = "charts ahead"
     NOTICE_WATCH = "notice watch"
     PAGE_MENU = "page menu"
     REBUILD = "rebuild runs"

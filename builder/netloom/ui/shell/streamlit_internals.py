@@ -13,6 +13,7 @@ from functools import cache, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import streamlit as st
 from streamlit.runtime import exists, get_instance
 from streamlit.runtime.scriptrunner import StopException, get_script_run_ctx
 
@@ -33,6 +34,7 @@ __all__ = [
     "drop_late_refresh_notes",
     "is_fragment_run",
     "main_script",
+    "plotly_file",
     "register_component",
     "release_uploads",
     "reuse_theme",
@@ -106,6 +108,13 @@ def main_script() -> Path | None:
     """Return the main script: app.py, or the file of a page if that is requested first; None outside of a page."""
     context = get_script_run_ctx()
     return Path(context.main_script_path) if context else None
+
+
+@cache
+def plotly_file() -> str:
+    """Return the name of Streamlit's script with Plotly, in the folder of its other scripts; "" if there is none."""
+    scripts = (Path(st.__file__).parent / "static" / "static" / "js").glob("PlotlyChart.*.js")
+    return next((path.name for path in scripts), "")
 
 
 def is_fragment_run() -> bool:
