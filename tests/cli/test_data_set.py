@@ -128,6 +128,20 @@ def test_fit_adapts_a_template_to_data_with_its_settings(on_people: Console, tmp
     assert on_people("check", path).code == 0
 
 
+def test_fit_gives_each_input_a_branch(console: Console, tmp_path: Path) -> None:
+    rows = "".join(f"{n},{'good' if n % 3 else 'bad'} flat {n},{n % 3}\n" for n in range(60))
+    (tmp_path / "flats.csv").write_text(f"size,note,stars\n{rows}")
+    assert console("data", "add", tmp_path / "flats.csv").code == 0
+    refused = console("fit", "mixed", "--data", "flats")
+    assert refused.code != 0
+    assert "with several inputs" in refused.err
+    assert console("data", "set", "flats", "--column", "note=text").code == 0
+    answer = console("fit", "mixed", "--data", "flats", "--json")
+    assert answer.code == 0, answer.err
+    kinds = {node["type"] for node in answer.value["networks"]["main"]["nodes"].values()}
+    assert {"Embedding", "Linear", "Concat"} <= kinds
+
+
 def test_fit_keeps_an_objective_that_needs_no_target(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "vae.json"
     write(path, templates()["digits_autoencoder"].project)

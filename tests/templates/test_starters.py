@@ -9,6 +9,8 @@ import pytest
 
 from netloom.data import add_file, schema
 from netloom.document import DataChoice, Project
+from netloom.runs import fit_here, predict
+from netloom.templates.mixed import MIXED
 from netloom.templates.starting import start, starters
 from netloom.validation import analyse
 from tests.data.crafted import make_csv
@@ -60,3 +62,28 @@ def test_embeddings_have_the_categories_of_the_columns(home: Path) -> None:
     nodes = [node for node in project.main_network.nodes.values() if node.type == "CategoricalEmbedding"]
     assert nodes
     assert all(node.params["sizes"] == [4] for node in nodes)  # a, b, c and unknown ones
+
+
+@pytest.mark.parametrize(
+    ("columns", "kinds"),
+    [
+        ({"note": {"kind": "text"}}, {"vector", "tokens"}),
+        ({"town": INDEX, "note": {"role": "ignore"}}, {"vector", "tokens"}),
+        ({"town": INDEX, "note": {"kind": "text"}}, {"vector", "tokens"}),
+    ],
+)
+@pytest.mark.parametrize("targets", [("level",), ("score",), ("level", "score", "count")])
+def test_inputs_of_several_kinds_have_a_branch_each(
+    columns: dict[str, Any], kinds: set[str], targets: tuple[str, ...], home: Path
+) -> None:
+    roles = {name: {"role": "target" if name in targets else "ignore"} for name in TARGETS}
+    task = {"task": "several_outputs"} if len(targets) > 1 else {"target": targets[0]}
+    name, project = started(home, {**task, "columns": {**columns, **(roles if len(targets) > 1 else {})}})
+    assert name == MIXED
+    network = project.main_network
+    inputs = [network.nodes[key] for key in network.order("Input")]
+    assert {node.params["kind"] for node in inputs} == kinds
+    (joined,) = [node for node in network.nodes.values() if node.type == "Concat"]
+    assert joined.params["count"] == len(inputs) > 1
+    trained = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 1})}), home)
+    assert predict(trained, [trained.data.row(0)])

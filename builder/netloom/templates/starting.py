@@ -11,11 +11,11 @@ from netloom.data.preparation.project_defaults import default_training
 from netloom.document import DataChoice, Edit, EditError, Project, apply
 from netloom.tasks import tasks
 from netloom.templates.catalogue import Template, templates
+from netloom.templates.mixed import MIXED, kind_of, mixed_template
 from netloom.validation.applied_fixes import FixedProject, with_fixes
 from netloom.validation.fields import reading_edits
 from netloom.validation.issue import Issue
 
-CATEGORIES = "categories"  # beside the kinds of fields: tokens that are categories of columns, not words of a text
 # The templates that can be adapted, by the kinds of the fields and of the target, the simplest first
 STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
@@ -79,6 +79,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "sine_tcn": ("Causal convolutions", "Causal convolutions whose receptive field grows with each layer"),
     "sine": ("GRU", "Reads the series step by step with a recurrent network"),
     "station_dlinear": ("DLinear", "A linear forecast of the trend and one of the remainder, for each series alone"),
+    MIXED: ("A branch for each input", "Reads each input with layers of its own, and joins them before the output"),
     "molecules_gcn": ("Graph network", "Two graph convolutions over neighboring atoms"),
     "spoken_cnn": ("Spectrogram and convolutions", "A log-mel spectrogram and convolutions"),
     "spoken_gru": ("Recurrent network", "A log-mel spectrogram and a bidirectional GRU"),
@@ -89,11 +90,11 @@ RATE = 8_000  # the sample rate in Hz of a sound whose file does not state it
 
 def starters(choice: DataChoice, schema: Schema) -> list[Template]:
     """Return the templates whose network can be adapted to this data."""
-    kinds = tuple(CATEGORIES if field.is_categories else field.kind for field in schema.inputs)
-    names = STARTERS.get((kinds, schema.target.kind), ())
+    names = STARTERS.get((tuple(map(kind_of, schema.inputs)), schema.target.kind), ())
     if _is_sound(schema):
         names = ("spoken_cnn", *names) if schema.target.type.is_class else names
-    return [templates()[name] for name in names if name in templates()]
+    mixed = None if names else mixed_template(schema)
+    return [mixed] if mixed else [templates()[name] for name in names if name in templates()]
 
 
 def _is_sound(schema: Schema) -> bool:

@@ -33,8 +33,8 @@ def add_set_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         help="kind and preprocessing of a column, such as age=number:standard, town=category:embed, "
-        "price=number:log1p:impute=mean:indicator=true, note=text, or age=:minmax for the same kind; age=auto resets "
-        "it; repeatable",
+        "price=number:log1p:impute=mean:indicator=true, note=text, or age=:minmax for the same kind; a column that was left "
+        "out becomes an input; age=auto resets it; repeatable",
     )
     parser.add_argument(
         "--role",
@@ -191,6 +191,8 @@ def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Map
             resets.add(name)
         else:
             changes.setdefault(name, {}).update(_settings(by_name[name], value))
+            if by_name[name].remark and by_name[name].choice.role is None:  # left out by inference
+                changes[name]["role"] = "input"
     for text in arguments.role:
         name, value = _of_column(text, "--role", "COLUMN=ROLE", by_name)
         changes.setdefault(name, {})["role"] = _role(value)

@@ -15,6 +15,7 @@ from netloom.core.text import plain
 if TYPE_CHECKING:
     from netloom.data import DatasetInfo
     from netloom.document import DataChoice, Project
+    from netloom.templates import Template
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Fit(Command):
         parser.add_argument(
             "template",
             metavar="TEMPLATE",
-            help="template or published architecture (`netloom templates` lists them), or a document",
+            help="template or published architecture (`netloom templates` lists them), `mixed` for a branch per input, or "
+            "a document",
         )
         parser.add_argument("--data", metavar="NAME", required=True, help="dataset to adapt to")
         parser.add_argument("--to", metavar="FILE", help="write the document to a new file (default: print it)")
@@ -82,14 +84,36 @@ def _original(name: str, info: DatasetInfo, context: Context) -> _Original:
     from netloom.data.preparation.project_defaults import default_choice, with_defaults
     from netloom.document import read
     from netloom.templates import Architecture, Template, architectures, templates
+    from netloom.templates.mixed import MIXED
     from netloom.validation.project_check import with_dataset
 
     documents: dict[str, Template | Architecture] = {**templates(), **architectures()}
-    if name in documents:
-        return _Original(documents[name].project, default_choice(info.name, context.home), info.title)
+    if name in documents or name == MIXED:
+        choice = default_choice(info.name, context.home)
+        document = documents.get(name) or _mixed(choice, info, context)
+        return _Original(document.project, choice, info.title)
     if not Path(name).is_file():
         raise UsageError(f"{unknown_name(name, documents, 'template', 'Netloom')} A document is named by its path.")
     project, remarks = with_dataset(read(name), info.name, context.home)
     for remark in remarks:
         context.note(plain(remark))
     return _Original(project, with_defaults(project.data, context.home), project.name)
+
+
+def _mixed(choice: DataChoice, info: DatasetInfo, context: Context) -> Template:
+    """Return the template with a branch for each input of the data.
+
+    Raises:
+        UsageError: the data needs another template.
+    """
+    from netloom.data import schema
+    from netloom.templates.mixed import MIXED, mixed_template
+
+    fields = schema(choice, context.home)
+    template = mixed_template(fields) if fields else None
+    if template is None:
+        raise UsageError(
+            f"The template {MIXED!r} is for data with several inputs, and a class, number or labels as target; "
+            f"{plain(info.title)[:60]!r} is not. `netloom data show {plain(info.title)[:60]!r}` lists the templates that fit."
+        )
+    return template

@@ -13,8 +13,8 @@ from netloom.core.app_files import app_folder
 from netloom.ui.components.style import page_style
 from netloom.ui.shell import notifications, session, tour
 from netloom.ui.shell.background import in_background
-from netloom.ui.shell.errors import guard, keep_callback_errors
 from netloom.ui.shell.charts_ahead import charts_ahead
+from netloom.ui.shell.errors import guard, keep_callback_errors
 from netloom.ui.shell.menu import close_after_tap
 from netloom.ui.shell.streamlit_internals import (
     StopException,

@@ -42,6 +42,7 @@ def measure_imports(
             outcome = measure_case(suite.name, case)
             note(f"{suite.name}/{outcome.name}: {outcome.state}{outcome.reason and f': {outcome.reason}'}")
             outcomes.append(outcome)
+            gc.collect()  # models refer to themselves, and large ones would fill the memory
     return outcomes, missing
 
 
@@ -64,7 +65,6 @@ def measure_case(suite: str, case: ImportCase) -> Outcome:
             state, reason = "not exported", str(error)
         except Exception as error:  # a model that ends in a traceback is a mistake, whatever it raises
             state, reason = "wrong", f"{type(error).__name__}: {error}"[:300]
-    gc.collect()
     return Outcome(suite, case.name, state, reason, difference, time.perf_counter() - start)
 
 
