@@ -80,7 +80,7 @@ CELLS: dict[str, str] = {
     "shape_facts": "several_outputs reconstruction contrastive",
     "station": "regression",
     "pulses": "classification binary_classification anomaly_detection",
-    "parts": "classification reconstruction contrastive",
+    "parts": "classification binary_classification reconstruction contrastive",
     "clicks": "classification binary_classification",
     "cartpole": "reconstruction dqn reinforce ppo",
 }

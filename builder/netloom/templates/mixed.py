@@ -8,6 +8,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from netloom.data import FieldSpec, Schema
+from netloom.data.noise_field import NOISE
 from netloom.document import Edge, Network, Node, Project
 from netloom.templates.catalogue import Template
 
@@ -44,11 +45,12 @@ class MixedTemplate(Template):
 
 def mixed_template(schema: Schema) -> MixedTemplate | None:
     """Return a template for the inputs and the target of data; None if an input or the target needs another one."""
-    if not 2 <= len(schema.inputs) <= MOST_INPUTS or schema.target.kind not in TARGETS:
+    inputs = tuple(spec for spec in schema.inputs if spec.name != NOISE)  # noise says nothing about a target
+    if not 2 <= len(inputs) <= MOST_INPUTS or schema.target.kind not in TARGETS:
         return None
-    if any(kind_of(spec) not in BRANCHES for spec in schema.inputs):
+    if any(kind_of(spec) not in BRANCHES for spec in inputs):
         return None
-    return MixedTemplate(MIXED, "A branch for each input", "", "", "", 0, inputs=tuple(schema.inputs))
+    return MixedTemplate(MIXED, "A branch for each input", "", "", "", 0, inputs=inputs)
 
 
 def kind_of(spec: FieldSpec) -> str:

@@ -33,8 +33,8 @@ def add_set_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         help="kind and preprocessing of a column, such as age=number:standard, town=category:embed, "
-        "price=number:log1p:impute=mean:indicator=true, note=text, or age=:minmax for the same kind; a column that was left "
-        "out becomes an input; age=auto resets it; repeatable",
+        "price=number:log1p:impute=mean:indicator=true, note=text, or age=:minmax for the same kind; a column that was "
+        "left out becomes an input; age=auto resets it; repeatable",
     )
     parser.add_argument(
         "--role",

@@ -37,8 +37,8 @@ class Fit(Command):
         parser.add_argument(
             "template",
             metavar="TEMPLATE",
-            help="template or published architecture (`netloom templates` lists them), `mixed` for a branch per input, or "
-            "a document",
+            help="template or published architecture (`netloom templates` lists them), `mixed` for a branch per "
+            "input, or a document",
         )
         parser.add_argument("--data", metavar="NAME", required=True, help="dataset to adapt to")
         parser.add_argument("--to", metavar="FILE", help="write the document to a new file (default: print it)")
@@ -83,7 +83,7 @@ def _original(name: str, info: DatasetInfo, context: Context) -> _Original:
     from netloom.core.field_errors import unknown_name
     from netloom.data.preparation.project_defaults import default_choice, with_defaults
     from netloom.document import read
-    from netloom.templates import Architecture, Template, architectures, templates
+    from netloom.templates import Architecture, architectures, templates
     from netloom.templates.mixed import MIXED
     from netloom.validation.project_check import with_dataset
 
@@ -112,8 +112,9 @@ def _mixed(choice: DataChoice, info: DatasetInfo, context: Context) -> Template:
     fields = schema(choice, context.home)
     template = mixed_template(fields) if fields else None
     if template is None:
+        title = repr(plain(info.title)[:60])
         raise UsageError(
             f"The template {MIXED!r} is for data with several inputs, and a class, number or labels as target; "
-            f"{plain(info.title)[:60]!r} is not. `netloom data show {plain(info.title)[:60]!r}` lists the templates that fit."
+            f"{title} is not. `netloom data show {title}` lists the templates that fit."
         )
     return template
