@@ -228,7 +228,7 @@ def test_run_outlives_its_starter_and_starts_the_next(
     assert store.run(first).state == "stopped"
     os.kill(int(str(store.run(second).pid)), signal.SIGKILL)
     assert until(lambda: refresh(store, second).state == "failed", 60) <= patience(5)
-    assert refresh(store, second).reason.startswith("The worker process is gone without a word")
+    assert refresh(store, second).reason.startswith("The worker process ended without an error message")
 
 
 def test_nan_loss_is_the_failure_reason(store: Store) -> None:

@@ -366,7 +366,7 @@ def _death(store: Store, run: Run) -> str:
         return f"The worker process was ended by signal {-code}.{last}"
     if code:
         return f"The worker process ended with exit code {code}.{last}"
-    return f"The worker process is gone without a word; it was killed, or the machine was restarted.{last}"
+    return f"The worker process ended without an error message: it was killed, or the machine was restarted.{last}"
 
 
 def _last_line(path: Path) -> str:

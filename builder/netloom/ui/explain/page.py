@@ -128,7 +128,7 @@ def _chosen_view(live: Live, runs: Sequence[Run], view: View, aside: Aside, plac
     with aside.model:
         run_id = choose_run(live, runs)
         checkpoint = choose_checkpoint(live, run_id)
-        run_link("playground", live.id, run_id, "explain")
+        run_link("playground", live.id, run_id, "explain", width="stretch")
     try:
         loaded = _loaded(live, RunWeights(run_id, checkpoint, written_at(live, run_id)))
         methods = loaded.inspection.methods

@@ -35,7 +35,7 @@ from netloom.ui.shell import identity, notifications, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.recovery import offer_recovery
-from netloom.ui.shell.run_links import run_link
+from netloom.ui.shell.run_links import RUN_PAGES, run_link
 from netloom.ui.train.results import worst_examples
 from netloom.ui.train.run_monitor import STATES
 
@@ -204,40 +204,28 @@ def _selected_run(live: Live, run: Run) -> None:
     energy = sentence(run.summary)
     st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
     store = live.store
-    open_it, why, use, ship, more, branch, again, names, away = column_row(9, Key.ACTIONS, OnPhone.PAIRS)
-    if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=Key.OPEN.of(run.id)):
-        session.choose(run.project_id, run.id)
-        st.switch_page("pages/train.py")
     ended = run.state not in ACTIVE
     has_weights = bool(store.artifacts(run.id).weights_written_at())
-    if why.button(
-        "Explain",
-        icon=":material/visibility:",
-        width="stretch",
-        key=Key.EXPLAIN.of(run.id),
-        disabled=not (ended and has_weights),
-        help="Explain the predictions of this run",
-    ):
-        session.choose(run.project_id, run.id)
-        st.switch_page("pages/explain.py")
-    for column, target in ((use, "playground"), (ship, "deploy")):
-        with column:
+    with st.container(horizontal=True, gap="small", key=Key.ACTIONS):  # as many beside each other as fit
+        if st.button("Open", icon=":material/show_chart:", key=Key.OPEN.of(run.id)):
+            session.choose(run.project_id, run.id)
+            st.switch_page("pages/train.py")
+        for target in RUN_PAGES:
             run_link(target, run.project_id, run.id, "runs", disabled=not (ended and has_weights))
-    with more.popover("Extend", icon=":material/update:", width="stretch", disabled=not ended):
-        extend(store, run)
-    with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
-        _branch(store, run)
-    if again.button(
-        "Reproduce run", icon=":material/replay:", width="stretch", key=Key.AGAIN.of(run.id), disabled=not ended
-    ):
-        ask(
-            lambda: reproduction.repeat(store, run.id, owner=identity.owner()), "The run started again from its folder."
-        )
-    with names.popover("Name", icon=":material/edit:", width="stretch"):
-        _describe(store, run)
-    with away.popover("Delete", icon=":material/delete:", width="stretch"):
-        if delete(store, run):
-            st.rerun()
+        with st.popover("Extend", icon=":material/update:", disabled=not ended):
+            extend(store, run)
+        with st.popover("Branch", icon=":material/alt_route:"):
+            _branch(store, run)
+        if st.button("Reproduce run", icon=":material/replay:", key=Key.AGAIN.of(run.id), disabled=not ended):
+            ask(
+                lambda: reproduction.repeat(store, run.id, owner=identity.owner()),
+                "The run started again from its folder.",
+            )
+        with st.popover("Name", icon=":material/edit:"):
+            _describe(store, run)
+        with st.popover("Delete", icon=":material/delete:"):
+            if delete(store, run):
+                st.rerun()
     _repeated(store, run)
     _worst_examples(store, run)
     if ended and has_weights:

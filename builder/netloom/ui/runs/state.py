@@ -49,7 +49,6 @@ class Key(WidgetKey):
     CURVE_SMOOTHING = "smoothing"
     DELETE = "delete"
     DESCRIBE = "describe"
-    EXPLAIN = "explain"
     EXTEND = "extend"
     EXTEND_EPOCHS = "more"
     FILTER_PROJECT = "of"

@@ -21,7 +21,7 @@ STYLE = """<style>
 .st-key-run-controls { justify-content: flex-start; }
 .st-key-run-controls > :has(.stSelectbox) { flex: 1 1 16rem; max-width: 30rem; }
 /* As high as a selectbox, so that the labels above them are in a line. */
-.st-key-run-controls .stButtonGroup button { min-height: 2.5rem; }
+.st-key-run-controls .stButtonGroup [role=radiogroup] button { min-height: 2.5rem; }
 @media (max-width: 640px) {
   .st-key-run-header h3 { font-size: 1.15rem; padding: 0; }
   .st-key-run-header [role=radiogroup] { flex-wrap: wrap; }

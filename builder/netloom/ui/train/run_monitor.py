@@ -16,13 +16,12 @@ from netloom.runs.history.comparison import document
 from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
 from netloom.store.run_summary import RunSummary, monitored_split
-from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.curves.curve import sparkline
 from netloom.ui.components.words import count
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.run_links import run_link
+from netloom.ui.shell.run_links import RUN_PAGES, run_link
 from netloom.ui.train.alerts import alerts
 from netloom.ui.train.run_tabs import run_tabs, task_of
 from netloom.ui.train.state import Key, RunRefusal, TrainState
@@ -65,7 +64,8 @@ def _above(live: Live, run: Run, active: bool) -> None:
     icon, word = STATES[run.state]
     head, controls = st.columns([1, 2.4], vertical_alignment="center")
     head.markdown(f"### {icon} {word}")
-    with controls:
+    # As many beside each other as fit
+    with controls, st.container(horizontal=True, horizontal_alignment="right", gap="small", key=Key.CONTROLS):
         _controls(live, run)
     if run.state == "failed":
         show_error(run.reason)
@@ -107,51 +107,26 @@ def _left(facts: RunSummary) -> str:
 def _controls(live: Live, run: Run) -> None:
     """Draw the controls of a run. They are callbacks, so that a click counts even during a rerun of the page."""
     store = live.store
-    ended = run.state not in runs.ACTIVE
-    on_phone = OnPhone.PAIRS if ended else OnPhone.WHOLE
-    first_column, second_column, third_column, *last = column_row(5 if ended else 3, Key.CONTROLS, on_phone)
-    widget: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
+    arguments: dict[str, Any] = {"args": (store, run.id)}
     if run.state in ("running", "queued"):
-        first_column.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **widget)
+        st.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **arguments)
     elif run.state == "paused":
-        first_column.button("Resume", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **widget)
+        st.button("Resume", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **arguments)
     if run.state in ("waiting", "running", "queued", "paused"):
-        second_column.button("Stop", icon=":material/stop:", key=Key.STOP, on_click=runs.stop, **widget)
+        st.button("Stop", icon=":material/stop:", key=Key.STOP, on_click=runs.stop, **arguments)
         if run.state != "waiting":
             text = "Change the learning rate or its schedule"
-            with third_column.popover(
-                "Learning rate", icon=":material/speed:", help=text, width="stretch", key=Key.RATE
-            ):
+            with st.popover("Learning rate", icon=":material/speed:", help=text, key=Key.RATE):
                 _change_rate(live, run)
     elif run.state != "stopping":
-        with first_column:
-            _after(live, run)
-        with second_column:
-            _further(live, run)
+        for target in RUN_PAGES if _has_predictions(run) else ():
+            run_link(target, live.id, run.id, "train")
+        _further(live, run)
         # With a key: the popover of the learning rate was here and may be open; a click in it must not reach this one.
-        with third_column.popover("Delete", icon=":material/delete:", width="stretch", key=Key.DELETE):
+        with st.popover("Delete", icon=":material/delete:", key=Key.DELETE):
             if run_actions.delete(store, run):
                 session.choose(live.id)
                 st.rerun(scope="app")
-        for column, target in zip(last, ("playground", "deploy"), strict=False):
-            if _has_predictions(run):
-                with column:
-                    run_link(target, live.id, run.id, "train")
-
-
-def _after(live: Live, run: Run) -> None:
-    """Draw the link to the Explain page, for a run with weights."""
-    if not _has_predictions(run):
-        return
-    if st.button(
-        "Explain",
-        icon=":material/visibility:",
-        key=Key.EXPLAIN,
-        width="stretch",
-        help="Explain the predictions of this run",
-    ):
-        session.choose(live.id, run.id)
-        st.switch_page("pages/explain.py")
 
 
 def _has_predictions(run: Run) -> bool:
@@ -162,10 +137,10 @@ def _further(live: Live, run: Run) -> None:
     """Draw the button that resumes or extends a run that has ended."""
     if run.state in ("failed", "stopped"):
         text = "Continue from the last checkpoint"
-        again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
+        again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "help": text}
         st.button("Resume", icon=":material/replay:", key=Key.RESUME, **again)
     elif run.total_steps:
-        with st.popover("Extend", icon=":material/update:", width="stretch", help="Train for more epochs"):
+        with st.popover("Extend", icon=":material/update:", help="Train for more epochs"):
             run_actions.extend(live.store, run)
 
 

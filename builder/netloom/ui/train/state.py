@@ -82,7 +82,6 @@ class Key(WidgetKey):
     DELETE = "delete"
     EMBEDDING = "embedding"
     EPISODES = "episodes"
-    EXPLAIN = "explain"
     EXPLAINED_EPISODE = "explained episode"
     EXPLAINED_STEP = "explained step"
     FIX = "fix"
