@@ -56,6 +56,15 @@ def shifted_windows(model: Any, x: torch.Tensor) -> torch.Tensor:
     return torch.roll(x, (1, 1), (1, 2))
 
 
+def relative_scores(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """Scores of two heads against projected relative places, as in DeBERTa: x is (N, L, 2 · 3)."""
+    n, length, _ = x.shape
+    heads = x.view(n, length, 2, 3).permute(0, 2, 1, 3).reshape(n * 2, length, 3)
+    places = model.linear(model.norm(model.table)[2:6].unsqueeze(0)).view(1, -1, 2, 3)
+    places = places.permute(0, 2, 1, 3).reshape(-1, 4, 3).repeat(heads.size(0) // 2, 1, 1)
+    return torch.bmm(heads, places.transpose(1, 2)).view(n, 2, length, -1)  # type: ignore[no-any-return]
+
+
 def merged_batch(model: Any, x: torch.Tensor) -> torch.Tensor:
     return model.norm(x.flatten(0, 1)).reshape_as(x)  # type: ignore[no-any-return]
 
@@ -307,6 +316,10 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         {"shift": nn.Parameter(torch.randn(4))},
     ),
     "orders and other means": (orders, (2, 5, 6), {}),
+    "scores against projected places": (
+        *(relative_scores, (2, 5, 6)),
+        {"linear": nn.Linear(4, 6), "norm": nn.LayerNorm(4), "table": nn.Parameter(torch.randn(7, 4))},
+    ),
     "a linear layer on five axes": (many_axes, (2, 4, 4, 4), {"linear": nn.Linear(2, 3)}),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -66,12 +67,16 @@ def _addmm(op: AtenCall) -> Any:
 def _matmul(op: AtenCall) -> Any:
     values = [op.value("self"), op.value("other" if "other" in op.args else "mat2")]
     like = next(value for value in values if isinstance(value, Tensor))
-    # A matrix that the program computes from parameters keeps these, instead of becoming the weight of a layer.
-    factors = [
-        op.builder.add_constant(value, like) if isinstance(value, Constant) and value.learned_values else value
-        for value in values
-    ]
-    return op.apply("MatMul", *factors)
+    return op.apply("MatMul", *(_with_parameters(op, value, like) for value in values))
+
+
+def _with_parameters(op: AtenCall, value: Value, like: Tensor) -> Value:
+    """A matrix that the program computes from parameters as a node that keeps these, instead of the weight of a
+    layer; one that is repeated for parts of the batch, such as heads, as it is."""
+    if isinstance(value, Constant) and value.learned_values:
+        with suppress(UnsupportedOperatorError):
+            return op.builder.add_constant(value, like)
+    return value
 
 
 @aten("baddbmm")
