@@ -78,6 +78,13 @@ def test_server_command_and_requests_name_the_run_and_a_row() -> None:
     compile(python_request({"age": None, "name": "O'Neil"}), "client", "exec")
 
 
+def test_server_command_has_the_chosen_backend() -> None:
+    app = open_page()
+    assert "--backend" not in app.code[0].value
+    app = checked(app.selectbox(key=str(Key.BACKEND)).select("auto").run())
+    assert app.code[0].value.endswith("--name trained --backend auto")
+
+
 def test_server_part_names_the_weights_that_are_served() -> None:
     run = load_run(home=open_store().home)
     assert run.run is not None

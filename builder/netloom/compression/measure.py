@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,9 @@ import numpy as np
 from netloom.compression.method import CompressionError, Variant, registry, unavailable_reason
 from netloom.compression.report import MIN_SHRINKAGE, MIN_SPEEDUP, Measured, Report, Verdict
 from netloom.export import ExportError
-from netloom.nn.probability import logits
+from netloom.export.onnx_network import OnnxNetwork, joined_logits
 from netloom.runs.trained_run import answers
 from netloom.tasks import metric
-from netloom.training.objectives.objective import joined
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import wilson
 from netloom.validation.output_scales import scales
@@ -102,32 +100,15 @@ def _original(trained: TrainedRun) -> Network:
 
     def run(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         outputs = trained.model(*tensors)
-        return _logits(outputs if isinstance(outputs, tuple) else (outputs,), how)
+        return joined_logits(outputs if isinstance(outputs, tuple) else (outputs,), how)
 
     return run
 
 
 def _session(trained: TrainedRun, content: bytes, threads: int) -> Network:
     """Return the network of an ONNX file, with logits (N, …) as outputs."""
-    import onnxruntime  # type: ignore[import-untyped]
-    import torch
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 4
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
-    how = scales(trained.project, trained.data.schema)
-
-    def run(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        values = session.run(None, {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)})
-        return _logits(tuple(map(torch.from_numpy, values)), how)
-
-    return run
-
-
-def _logits(outputs: tuple[torch.Tensor, ...], how: Sequence[tuple[str, str] | None]) -> torch.Tensor:
-    scaled = [logits(output, *scale) if scale else output for output, scale in zip_longest(outputs, how)]
-    return joined(tuple(scaled) if len(scaled) > 1 else scaled[0])
+    network, how = OnnxNetwork(content, threads), scales(trained.project, trained.data.schema)
+    return lambda tensors: joined_logits(network.outputs(tensors), how)
 
 
 def _times(networks: Sequence[Network], tensors: Sequence[torch.Tensor], repeats: int, threads: int) -> np.ndarray:

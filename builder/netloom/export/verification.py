@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -18,26 +19,35 @@ SIZES = (5, 1)
 
 
 def difference(kind: Format, trained: Trained, content: bytes) -> float:
-    """Return the largest difference between an output of the file and that of the app.
-
-    It is relative to the largest output of the app for a batch if that exceeds 1, because float32 has seven significant
-    digits.
+    """Return the largest difference between an output of the file and that of the app, as `largest_difference`.
 
     Raises:
         ExportError: The file cannot be loaded or run.
     """
-    inputs = sample(trained, ROWS)
+
+    def outputs_of(batches: list[Batch]) -> list[Batch]:
+        try:
+            return kind.answers(content, batches)
+        except ExportError:
+            raise
+        except Exception as error:  # other runtimes raise exceptions of their own
+            raise ExportError(f"{kind.title}: the file was written, but it does not run: {cause(error)}.") from error
+
+    return largest_difference(trained, outputs_of)
+
+
+def largest_difference(trained: Trained, outputs_of: Callable[[list[Batch]], list[Batch]], count: int = ROWS) -> float:
+    """Return the largest difference between an output that `outputs_of` computes for `count` test rows and that of the
+    app; infinite if the shapes differ.
+
+    It is relative to the largest output of the app for a batch if that exceeds 1, because float32 has seven significant
+    digits.
+    """
+    inputs = sample(trained, count)
     batches = [
-        tuple(value[start : start + size] for value in inputs) for size in SIZES for start in range(0, ROWS, size)
+        tuple(value[start : start + size] for value in inputs) for size in SIZES for start in range(0, count, size)
     ]
-    expected = run(trained.model, batches)
-    try:
-        answers = kind.answers(content, batches)
-    except ExportError:
-        raise
-    except Exception as error:  # other runtimes raise exceptions of their own
-        raise ExportError(f"{kind.title}: the file was written, but it does not run: {cause(error)}.") from error
-    pairs = zip(expected, answers, strict=True)
+    pairs = zip(run(trained.model, batches), outputs_of(batches), strict=True)
     return max(
         distance(actual, expected_tensor)
         for expected_batch, output_batch in pairs

@@ -19,7 +19,9 @@ from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.fields.registry import modality_of
 from netloom.modalities.row_field import RowField
 from netloom.runs.trained_run import TrainedRun, answers
+from netloom.serving.backend import Backend, pytorch
 from netloom.serving.errors import RequestError
+from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.tasks import task
 from netloom.tasks.answers import AnswerPart
 
@@ -40,23 +42,33 @@ _UNENCODABLE = (DataError, EncodeError, ValueError, TypeError, OverflowError, Ke
 
 
 class ServedModel:
-    """A run that answers raw rows; equal to `runs.predict` for each row.
+    """A run that answers raw rows; with PyTorch, equal to `runs.predict` for each row.
 
     `predict` computes rows of several requests at once and must not be called by two threads at the same time.
 
     Attributes:
-        version: the run, and its weights with their calibration; the version of the Open Inference Protocol.
+        version: the run, its weights with their calibration, and the backend unless it is PyTorch; the version of the
+            Open Inference Protocol.
         fields: the keys of a raw row.
         parts: the keys of an answer.
         difference: the largest measured difference between the outputs of a batch and those of its rows computed one by
             one, relative to the largest output. 0 if the rows are computed one by one.
     """
 
-    def __init__(self, name: str, trained: TrainedRun, *, max_rows: int = 64, is_exact: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        trained: TrainedRun,
+        *,
+        max_rows: int = 64,
+        is_exact: bool = False,
+        backend: Backend | None = None,
+    ) -> None:
         self.name, self.trained, self.max_rows = name, trained, max_rows
+        self.backend = backend or pytorch(trained)
         self.run_id = trained.run.id if trained.run is not None else ""
         self.weights = weights_hash(trained.model)
-        self.version = f"{self.run_id[:8] or 'local'}-{_answers_hash(trained, self.weights)[:8]}"
+        self.version = _version(trained, self.weights, self.backend)
         self.encoders: list[FieldEncoder[Any]] = [
             encoder for encoder in trained.data.fields if encoder.name in trained.fields
         ]
@@ -106,10 +118,10 @@ class ServedModel:
 
         rows = len(next(iter(inputs.values())))
         if rows == 1:
-            return self.trained.output(inputs)
+            return self.backend.output(inputs)
         if self.is_exact:
             each = [{name: values[row : row + 1] for name, values in inputs.items()} for row in range(rows)]
-            return torch.cat([self.trained.output(row) for row in each])
+            return torch.cat([self.backend.output(row) for row in each])
         return torch.cat(
             [
                 self._padded_output({name: values[start : start + self.max_rows] for name, values in inputs.items()})
@@ -125,11 +137,11 @@ class ServedModel:
         rows = len(next(iter(inputs.values())))
         missing = _padded_size(rows, self.max_rows) - rows
         if not missing:
-            return self.trained.output(inputs)
+            return self.backend.output(inputs)
         padded = {
             name: torch.cat([values, values[-1:].expand(missing, *values.shape[1:])]) for name, values in inputs.items()
         }
-        return self.trained.output(padded)[:rows]
+        return self.backend.output(padded)[:rows]
 
     def _answers(self, rows: Sequence[Row], inputs: Mapping[str, torch.Tensor]) -> list[Outcome]:
         answered = answers(self.trained, inputs, self.output)
@@ -181,7 +193,7 @@ class ServedModel:
         for size in _sizes(self.max_rows):
             part = {name: values[:size] for name, values in inputs.items()}
             single = self.output(part)  # row by row, because `is_exact` is still true
-            batch = self.trained.output(part)
+            batch = self.backend.output(part)
             scale = max(float(single.abs().max()), 1e-30)
             difference = float((batch - single).abs().max()) / scale
             if not difference <= MAX_DIFFERENCE:  # also if it is NaN
@@ -193,11 +205,13 @@ class ServedModel:
         self.is_exact = False
 
 
-def _answers_hash(trained: TrainedRun, weights: str) -> str:
-    """Return the hash of what determines the answers: the weights, and the calibration if there is one."""
-    if trained.applied is None:
-        return weights
-    return hashlib.sha256(f"{weights} {trained.applied}".encode()).hexdigest()
+def _version(trained: TrainedRun, weights: str, backend: Backend) -> str:
+    """Return the version by all that determines the answers: the run, the weights, the calibration, an ONNX file that
+    is served instead of the weights, and the backend."""
+    run = trained.run.id[:8] if trained.run is not None else "local"
+    parts = [weights, *([str(trained.applied)] if trained.applied else []), *filter(None, [backend.content_hash])]
+    digest = weights if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    return "-".join((run, digest[:8], *([] if backend.name == DEFAULT_BACKEND else [backend.name])))
 
 
 def _is_finite(value: Any) -> bool:

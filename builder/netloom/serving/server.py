@@ -125,8 +125,9 @@ async def _reload_all(server: ServerState) -> None:
     """Load the newest weights of each model; one that cannot be loaded is logged, and stays as it is."""
     for deployment in server.deployments.values():
         try:
-            model = await server.load(deployment.name, deployment.current.model.run_id)
-            check_replaceable(deployment.current.model, model)
+            current = deployment.current.model
+            model = await server.load(deployment.name, current.run_id, current.backend.file)
+            check_replaceable(current, model)
             deployment.replace(model)
         except (ValueError, OSError, RequestError) as error:
             log.write(server.home / log.ERRORS, "server", model=deployment.name, error=str(error))

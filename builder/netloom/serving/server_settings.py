@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MIB = 2**20
+DEFAULT_BACKEND = "pytorch"  # its answers equal those of the app bit for bit
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 
 
@@ -57,6 +58,7 @@ class ServerSettings:
         cache_bytes: the size of the cache of answers; 0 for none.
         drain_s: how long requests may take to finish when the server is stopped.
         needs_key: whether a request needs an API key.
+        backend: what computes the outputs of networks, by its name in `serving.backend`.
     """
 
     host: str = "127.0.0.1"
@@ -66,3 +68,4 @@ class ServerSettings:
     cache_bytes: int = 64 * MIB
     drain_s: float = 30.0
     needs_key: bool = False
+    backend: str = DEFAULT_BACKEND

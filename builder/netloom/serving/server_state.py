@@ -11,6 +11,7 @@ from pathlib import Path
 from netloom.runs.run_lookup import find_run
 from netloom.runs.trained_run import load_run
 from netloom.serving.answer_cache import AnswerCache
+from netloom.serving.backend import backend
 from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call
@@ -94,21 +95,21 @@ class ServerState:
             answers.append(outcome)
         return answers
 
-    async def load(self, name: str, run: str) -> ServedModel:
-        """Load a run in a thread, one at a time, while the server answers requests.
+    async def load(self, name: str, run: str, file: Path | None = None) -> ServedModel:
+        """Load a run, or an ONNX file of it, in a thread, one at a time, while the server answers requests.
 
         Raises:
-            UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run` and `load_run`.
+            UsageError, FileNotFoundError, CheckpointError, DataError: as `load_model`.
         """
         async with self.loading:
-            return await asyncio.to_thread(load_model, self.home, self.settings, name, run)
+            return await asyncio.to_thread(load_model, self.home, self.settings, name, run, file)
 
 
-def load_model(home: Path, settings: ServerSettings, name: str, run: str) -> ServedModel:
-    """Load a run by its id, the beginning of its id, or "last".
+def load_model(home: Path, settings: ServerSettings, name: str, run: str, file: Path | None = None) -> ServedModel:
+    """Load a run by its id, the beginning of its id, or "last"; an ONNX file of it takes the place of its weights.
 
     Raises:
-        UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run` and `load_run`.
+        UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run`, `load_run` and `backend`.
     """
     store = open_store(home)
     try:
@@ -116,4 +117,5 @@ def load_model(home: Path, settings: ServerSettings, name: str, run: str) -> Ser
     finally:
         store.close()
     batches = settings.batches
-    return ServedModel(name, trained, max_rows=batches.max_rows, is_exact=batches.is_exact)
+    computed_by = backend(trained, settings.backend, batches, file)
+    return ServedModel(name, trained, max_rows=batches.max_rows, is_exact=batches.is_exact, backend=computed_by)

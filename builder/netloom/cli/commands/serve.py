@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Command, Context, Failure, real, whole
+from netloom.cli.command import Command, Context, Failure, OneOf, real, whole
 from netloom.cli.text import table
 from netloom.core.errors import UsageError
 
@@ -94,6 +94,19 @@ class Serve(Command):
             "--shadow", metavar="RUN", help="run that also computes the first model's requests, to compare its answers"
         )
         parser.add_argument(
+            "--backend",
+            type=OneOf(_backends),
+            metavar="BACKEND",
+            help="what computes the outputs: pytorch as in the app, onnxruntime, or auto, which measures both at the "
+            "start and takes the faster one if the outputs agree (default: pytorch)",
+        )
+        parser.add_argument(
+            "--model",
+            metavar="FILE",
+            help="ONNX file of the first run, such as a variant of netloom optimize, that ONNX Runtime runs instead of "
+            "the weights of the run",
+        )
+        parser.add_argument(
             "--exact",
             action="store_true",
             help="compute each row by itself, so that answers equal those of the app bit for bit under load, too",
@@ -109,6 +122,12 @@ class Serve(Command):
         if arguments.run[0] == KEYS:
             return _manage_keys(arguments.run[1:], context)
         return _serve(arguments, context)
+
+
+def _backends() -> list[str]:
+    from netloom.serving.backend import BACKENDS
+
+    return list(BACKENDS)
 
 
 def _manage_keys(words: list[str], context: Context) -> int:
@@ -160,7 +179,7 @@ def _serve(arguments: Namespace, context: Context) -> int:
 
 
 def _settings(arguments: Namespace) -> ServerSettings:
-    from netloom.serving.server_settings import LOOPBACK, MIB, BatchSettings, Limits, ServerSettings
+    from netloom.serving.server_settings import DEFAULT_BACKEND, LOOPBACK, MIB, BatchSettings, Limits, ServerSettings
 
     for name in ("max_wait", "rate", "timeout"):
         value = getattr(arguments, name)
@@ -175,8 +194,16 @@ def _settings(arguments: Namespace) -> ServerSettings:
         body_bytes=arguments.max_body_mb * MIB, answer_s=arguments.timeout, rate=arguments.rate, burst=arguments.burst
     )
     needs_key = arguments.require_key or arguments.host not in LOOPBACK
+    if arguments.model and (arguments.exact or arguments.backend):
+        raise UsageError("--model runs an ONNX file in ONNX Runtime; leave out --exact and --backend.")
     return ServerSettings(
-        arguments.host, arguments.port, batches, limits, arguments.cache_mb * MIB, needs_key=needs_key
+        arguments.host,
+        arguments.port,
+        batches,
+        limits,
+        arguments.cache_mb * MIB,
+        needs_key=needs_key,
+        backend=arguments.backend or DEFAULT_BACKEND,
     )
 
 
@@ -196,15 +223,15 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
 
     server = ServerState(settings, context.home, version("netloom"))
 
-    def load(run: str, name: str) -> Any:
+    def load(run: str, name: str, file: Path | None = None) -> Any:
         try:
-            return load_model(context.home, settings, name, run)
+            return load_model(context.home, settings, name, run, file)
         except FileNotFoundError:
             raise Failure(f"The run {run!r} has no weights yet.") from None
 
     for place, run in enumerate(arguments.run):
         name = arguments.name[place] if place < len(arguments.name) else ""
-        model = load(run, name)
+        model = load(run, name, Path(arguments.model).absolute() if arguments.model and not place else None)
         model.name = name or _model_name(model.trained.project.name, server.deployments)
         if model.name in server.deployments or not _is_name(model.name):
             raise UsageError(
@@ -263,7 +290,7 @@ def _announce(server: ServerState, port: int, access_log: Any, context: Context)
     models = [describe(deployment) for deployment in server.deployments.values()]
     names = ", ".join(f"{item['name']} ({item['current']['version']})" for item in models)
     value = {"address": address, "models": models, "log": str(access_log.path), "curl": curl}
-    text = (
-        f"Serving {names} at {address}\nDocumentation: {address}/docs\nLog: {shlex.quote(str(access_log.path))}\n{curl}"
-    )
-    context.answer(value, text)
+    current = [deployment.current.model for deployment in server.deployments.values()]
+    notes = [f"{model.name}: {model.backend.note}" for model in current if model.backend.note]
+    lines = [f"Serving {names} at {address}", *notes, f"Documentation: {address}/docs"]
+    context.answer(value, "\n".join([*lines, f"Log: {shlex.quote(str(access_log.path))}", curl]))

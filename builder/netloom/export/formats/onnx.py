@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from netloom.export.archive import as_json, preprocess
 from netloom.export.format import Batch, ExportError, Format, Trained
 from netloom.export.onnx_decompositions import decompose
+from netloom.export.onnx_network import OnnxNetwork
 from netloom.export.tracing import names, quiet, record
 from netloom.export.verification import cause
 
@@ -55,20 +56,8 @@ class Onnx(Format):
             return _clean(exported, as_json(preprocess(trained)).decode())
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
-        import onnxruntime  # type: ignore[import-untyped]
-        import torch
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # errors are raised as well
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        names = [item.name for item in session.get_inputs()]
-        return [
-            tuple(
-                torch.from_numpy(value)
-                for value in session.run(None, {name: value.numpy() for name, value in zip(names, batch, strict=True)})
-            )
-            for batch in batches
-        ]
+        network = OnnxNetwork(content)
+        return [network.outputs(batch) for batch in batches]
 
 
 def _clean(program: torch.onnx.ONNXProgram, preprocess: str) -> bytes:

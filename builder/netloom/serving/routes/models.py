@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from netloom.core.errors import DataError, UsageError
@@ -44,8 +45,9 @@ class Reload(ServerRoute):
 
     async def answer(self, server: ServerState, call: Call) -> Reply:
         deployment = server.deployment(call)
-        run = (_run(call) or "") if call.body else deployment.current.model.run_id
-        deployment.replace(await _load(server, deployment, run))
+        current = deployment.current.model
+        run, file = ((_run(call) or ""), None) if call.body else (current.run_id, current.backend.file)
+        deployment.replace(await _load(server, deployment, run, file))
         return json_reply(describe(deployment))
 
     def operation(self, server: ServerState) -> dict[str, Any]:
@@ -130,6 +132,7 @@ def describe(deployment: Deployment) -> dict[str, Any]:
             "task": model.trained.project.training.objective,
             "is_exact": model.is_exact,
             "batch_difference": model.difference,
+            "backend": model.backend.as_json(),
         }
 
     return {
@@ -157,14 +160,14 @@ def _run(call: Call) -> str | None:
     return run
 
 
-async def _load(server: ServerState, deployment: Deployment, run: str) -> ServedModel:
+async def _load(server: ServerState, deployment: Deployment, run: str, file: Path | None = None) -> ServedModel:
     """Load a run that can take the place of the current one.
 
     Raises:
         RequestError: it does not exist, or reads other fields.
     """
     try:
-        model = await server.load(deployment.name, run)
+        model = await server.load(deployment.name, run, file)
     except (UsageError, DataError, CheckpointError, FileNotFoundError) as error:
         raise RequestError(f"The run {run[:60]!r} cannot be loaded: {error}") from None
     check_replaceable(deployment.current.model, model)

@@ -11,7 +11,9 @@ import streamlit as st
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
+from netloom.serving.backend import BACKENDS, TITLES
 from netloom.serving.served_model import example_row
+from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.ui.deploy.state import Key
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.shell.background import in_background
@@ -31,8 +33,17 @@ def server(live: Live, weights: RunWeights) -> None:
         "A **model server** answers requests for predictions over HTTP: raw rows, the Open Inference Protocol, the "
         "protocol of MLflow, and explanations. It runs in its own process. Start it with:"
     )
+    chosen = st.selectbox(
+        "Backend",
+        list(BACKENDS),
+        format_func=TITLES.__getitem__,
+        key=Key.BACKEND,
+        help="What computes the network. ONNX Runtime is often faster for single rows; the server compares its outputs "
+        "with those of PyTorch at the start.",
+    )
     name = file_stem(live.project.name)
     command = f"netloom --home {shlex.quote(str(live.store.home))} serve {weights.run_id[:8]} --name {name}"
+    command += "" if chosen == DEFAULT_BACKEND else f" --backend {chosen}"
     st.code(command, language=None, wrap_lines=True)
     served = live.store.artifacts(weights.run_id).default_weights()
     if weights.checkpoint != served:

@@ -30,6 +30,7 @@ class DeployState(PageState):
 class Key(WidgetKey):
     """The keys of the page's widgets."""
 
+    BACKEND = "deploy backend"
     CARD_FORM = "deploy card form"
     CARD_PART = "deploy card part"
     CARD_SAVE = "deploy card save"

@@ -1,0 +1,210 @@
+"""The backends of the server: PyTorch, ONNX Runtime, and the choice between them by measurement."""
+
+from __future__ import annotations
+
+import sys
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from netloom.compression import registry
+from netloom.core.errors import UsageError
+from netloom.document import DataChoice, Training
+from netloom.export.archive import as_json
+from netloom.runs import TrainedRun, fit_here, predict
+from netloom.runs.applied_calibration import AppliedCalibration, OutOfDistribution, PartCalibration, Scaling
+from netloom.serving.backend import BACKENDS, MAX_DIFFERENCE, TITLES, backend, fastest, from_file
+from netloom.serving.errors import RequestError
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_settings import DEFAULT_BACKEND, BatchSettings
+from netloom.templates.catalogue import templates
+from tests.cli.command import netloom
+from tests.networks import IMAGE, chain
+from tests.serving.conftest import Runs, start_server
+
+BATCHES = BatchSettings(max_rows=8)
+
+
+class Different(torch.nn.Module):
+    """A network that computes other outputs while it is exported."""
+
+    def __init__(self, network: torch.nn.Module, difference: float) -> None:
+        super().__init__()
+        self.network, self.difference = network, difference
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(image)
+        return logits + self.difference if torch.compiler.is_exporting() else logits
+
+
+class Unwritable(torch.nn.Module):
+    """A network that depends on its values, which ONNX cannot express."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(image)
+        return logits if float(logits.sum()) < 1e30 else -logits
+
+
+def test_onnx_runtime_gives_the_answers_of_the_app_up_to_rounding(runs: Runs) -> None:
+    computed_by = backend(runs.trained, "onnxruntime", BATCHES)
+    model = ServedModel("digits", runs.trained, max_rows=8, backend=computed_by)
+    rows = [runs.row(number) for number in range(30)]
+    for outcome, expected in zip(model.predict(rows), predict(runs.trained, rows), strict=True):
+        assert not isinstance(outcome, RequestError)
+        assert outcome["prediction"] == expected["prediction"]
+        assert outcome["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
+    assert 0 <= computed_by.difference <= MAX_DIFFERENCE
+    # A name of its own, so that neither caches nor comparisons mix both
+    plain = ServedModel("digits", runs.trained, max_rows=8).version
+    assert model.version == f"{plain}-onnxruntime"
+
+
+def test_the_faster_backend_is_chosen_by_measurement(runs: Runs) -> None:
+    chosen = fastest(runs.trained, BATCHES)
+    assert chosen.speedup is not None
+    assert set(chosen.speedup) == {"row", "batch"}
+    gain, least = (chosen.speedup["row"] * chosen.speedup["batch"]) ** 0.5, min(chosen.speedup.values())
+    assert (chosen.name == "onnxruntime") == (gain >= 1.1 and least >= 0.9), chosen
+    assert f"{chosen.speedup['row']:.2g} times as fast for a row" in chosen.note
+
+
+@pytest.mark.parametrize(("difference", "is_allowed"), [(2e-5, False), (0.0, True)])
+def test_outputs_that_differ_are_computed_by_pytorch(runs: Runs, difference: float, is_allowed: bool) -> None:
+    scale = float(runs.trained.output_of("test").abs().max())
+    other = replace(runs.trained, model=Different(runs.trained.model, difference * scale))
+    chosen = fastest(other, BATCHES)
+    assert (chosen.speedup is not None) == is_allowed  # what differs is not timed
+    if not is_allowed:
+        assert chosen.name == "pytorch"
+        assert "differ from those of PyTorch by" in chosen.note
+    backend(other, "onnxruntime", BATCHES)  # as exact as an exported file
+
+
+def test_onnx_runtime_is_refused_where_outputs_differ_more_than_those_of_a_file(runs: Runs) -> None:
+    other = replace(runs.trained, model=Different(runs.trained.model, 1.0))
+    with pytest.raises(UsageError, match=r"differ from those of PyTorch by .* serve this run with PyTorch"):
+        backend(other, "onnxruntime", BATCHES)
+
+
+def test_a_network_that_onnx_cannot_express_is_computed_by_pytorch(runs: Runs) -> None:
+    chosen = fastest(replace(runs.trained, model=Unwritable(runs.trained.model)), BATCHES)
+    assert chosen.name == "pytorch"
+    assert chosen.note.startswith("PyTorch: ONNX Runtime cannot serve this run: ")
+
+
+def test_a_missing_onnx_runtime_is_named(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    chosen = fastest(runs.trained, BATCHES)
+    assert chosen.name == "pytorch"
+    assert "pip install" in chosen.note
+    with pytest.raises(UsageError, match="pip install"):
+        backend(runs.trained, "onnxruntime", BATCHES)
+
+
+def test_exact_answers_need_pytorch(runs: Runs) -> None:
+    exact = replace(BATCHES, is_exact=True)
+    assert fastest(runs.trained, exact).name == "pytorch"
+    with pytest.raises(UsageError, match="--exact"):
+        backend(runs.trained, "onnxruntime", exact)
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A network that ends in a softmax, with a calibration that depends on the constant of its logits."""
+    layers: tuple[tuple[str, dict[str, Any]], ...] = (("Flatten", {}), ("Linear", {"units": 10}), ("Softmax", {}))
+    training = Training(epochs=1, device="cpu")
+    run = fit_here(
+        chain(IMAGE, *layers, data=DataChoice(dataset="digits"), training=training), tmp_path_factory.mktemp("c")
+    )
+    scaling = Scaling("vector", tuple(0.5 + 0.1 * number for number in range(10)), (0.0,) * 10)
+    part = PartCalibration("softmax", "row", 1, scaling, out_of_distribution=OutOfDistribution("energy", 0.0))
+    return replace(run, applied=AppliedCalibration(1, "weights", {"": part}))
+
+
+def test_calibrated_answers_are_those_of_the_app(calibrated: TrainedRun, tmp_path: Path) -> None:
+    model = ServedModel("digits", calibrated, max_rows=8, backend=backend(calibrated, "onnxruntime", BATCHES))
+    rows = [{"image": calibrated.data.row(number)["image"].tolist()} for number in range(8)]
+    for outcome, expected in zip(model.predict(rows), predict(calibrated, rows), strict=True):
+        assert not isinstance(outcome, RequestError)
+        assert outcome["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
+        assert outcome["familiarity"] == pytest.approx(expected["familiarity"], abs=1e-4)
+    small = variant(calibrated, tmp_path / "small.onnx")
+    with pytest.raises(UsageError, match="ends in probabilities"):
+        from_file(calibrated, small)
+    assert from_file(replace(calibrated, applied=None), small).difference < 0.1
+
+
+def test_each_backend_has_a_title_and_the_default_is_first() -> None:
+    assert list(BACKENDS) == list(TITLES)
+    assert next(iter(BACKENDS)) == DEFAULT_BACKEND
+
+
+def variant(trained: TrainedRun, file: Path) -> Path:
+    file.write_bytes(registry()["dynamic_int8"].compress(trained).content)
+    return file
+
+
+def test_a_file_of_another_network_is_refused(runs: Runs, tmp_path: Path) -> None:
+    small = variant(runs.trained, tmp_path / "small.onnx")
+    preprocess = deepcopy(runs.trained.data.preprocess)
+    preprocess["fields"][0]["divide"] = 3.0
+    other = replace(runs.trained, data=replace(runs.trained.data, preprocess=preprocess))
+    with pytest.raises(UsageError, match=r"'small.onnx' does not read the rows of this run"):
+        from_file(other, small)
+    wide = replace(runs.trained, model=torch.nn.Sequential(runs.trained.model, torch.nn.Linear(10, 7)))
+    with pytest.raises(UsageError, match=r"outputs of the file 'small.onnx' have other shapes"):
+        from_file(wide, small)
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(as_json({"not": "a network"}))
+    with pytest.raises(UsageError, match="ONNX Runtime cannot load this network"):
+        from_file(runs.trained, damaged)
+    with pytest.raises(UsageError, match=r"cannot be read: No such file"):
+        from_file(runs.trained, tmp_path / "missing.onnx")
+
+
+def test_a_variant_is_served_until_another_run_is_loaded(runs: Runs, tmp_path: Path) -> None:
+    small = variant(runs.trained, tmp_path / "small.onnx")
+    server = start_server(runs.home, runs.first, "--model", small, "--shadow", runs.first)
+    try:
+        (models,) = server.get("/models").value
+        current = models["current"]
+        assert current["backend"]["file"] == "small.onnx"
+        assert current["backend"]["difference"] > 1e-4  # 8 bits
+        assert models["shadow"]["backend"]["name"] == "pytorch"
+        row = runs.row(0)
+        expected = ServedModel("digits", runs.trained, backend=from_file(runs.trained, small)).predict([row])
+        assert [server.post("/predict", row).value] == expected
+        # The file is read again
+        assert server.post("/reload").value["current"]["version"] == current["version"]
+        reloaded = server.post("/reload", {"run": runs.first}).value
+        assert reloaded["current"]["backend"] == {
+            "name": "pytorch", "difference": 0.0, "speedup": None, "file": None, "note": "",
+        }  # fmt: skip
+        assert reloaded["current"]["version"] == models["shadow"]["version"]
+    finally:
+        server.stop()
+
+
+def test_options_that_contradict_each_other_are_refused(runs: Runs) -> None:
+    done = netloom("--home", runs.home, "serve", runs.first, "--model", "x.onnx", "--backend", "auto")
+    assert done.code == 2
+    assert "leave out --exact and --backend" in done.err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", templates())
+def test_onnx_runtime_computes_a_template_or_says_why_not(name: str, tmp_path: Path) -> None:
+    project = templates()[name].project
+    training = project.training.model_copy(update={"epochs": 0, "device": "cpu", "teacher": None})
+    trained = fit_here(project.model_copy(update={"training": training}), tmp_path)
+    chosen = fastest(trained, BATCHES)
+    assert chosen.difference <= MAX_DIFFERENCE
+    assert chosen.speedup is not None or chosen.note
