@@ -6,7 +6,6 @@ import json
 import struct
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
 
@@ -116,7 +115,6 @@ def test_open_inference_tensors_as_bytes(server: Server, runs: Runs) -> None:
     assert np.frombuffer(data[4 + length :], "<f8").tolist() == list(expected["probabilities"].values())
 
 
-@pytest.mark.skipif(find_spec("tritonclient") is None, reason="tritonclient[http] is not installed")
 @pytest.mark.parametrize("binary", [True, False])
 def test_the_client_of_triton(server: Server, runs: Runs, binary: bool) -> None:
     from tritonclient import http
