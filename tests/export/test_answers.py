@@ -120,7 +120,7 @@ def assert_outputs_close(outputs: dict[str, Any], name: str, tolerance: float) -
 
 
 def test_formats_with_weights() -> None:
-    assert WEIGHT_FORMATS == ["bundle", "notebook", "onnx", "pt2"]
+    assert WEIGHT_FORMATS == ["bundle", "notebook", "onnx", "production", "pt2"]
 
 
 @pytest.mark.parametrize("kind", WEIGHT_FORMATS)

@@ -155,7 +155,7 @@ def variant(trained: TrainedRun, file: Path) -> Path:
 def test_a_file_of_another_network_is_refused(runs: Runs, tmp_path: Path) -> None:
     small = variant(runs.trained, tmp_path / "small.onnx")
     preprocess = deepcopy(runs.trained.data.preprocess)
-    preprocess["fields"][0]["divide"] = 3.0
+    preprocess["fields"][0]["name"] = "picture"
     other = replace(runs.trained, data=replace(runs.trained.data, preprocess=preprocess))
     with pytest.raises(UsageError, match=r"'small.onnx' does not read the rows of this run"):
         from_file(other, small)

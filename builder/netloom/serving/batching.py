@@ -1,4 +1,7 @@
-"""Dynamic batching: rows of requests that arrive at the same time are computed together."""
+"""Dynamic batching: rows of requests that arrive at the same time are computed together.
+
+This module, and those that it imports, are copied into production exports, and need the standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from netloom.serving.errors import RequestError
 from netloom.serving.metrics import Metrics
-from netloom.serving.served_model import Outcome, Row, ServedModel
 from netloom.serving.server_settings import BatchSettings
+
+if TYPE_CHECKING:
+    from netloom.serving.served_model import Outcome, Row, ServedModel
 
 
 @dataclass(eq=False)  # rows can have arrays, whose equality is an array

@@ -27,9 +27,14 @@ class Bundle(Format):
     tolerance = 1e-5
 
     def content(self, trained: Trained) -> bytes:
+        # A fixed order, because equal networks give equal bytes
+        return pack(dict(sorted(self.members(trained).items())))
+
+    def members(self, trained: Trained) -> dict[str, bytes]:
+        """Return the files of the zip by their paths."""
         (example,) = rows(trained, 1)
-        members = {
-            "README.md": _readme(trained, example).encode(),
+        return {
+            "README.md": self._readme(trained, example).encode(),
             **{source.path: python(source.package, source.name).encode() for source in (*packages(), *sources())},
             "example.json": as_json(example),
             "model.py": trained.source.encode(),
@@ -39,8 +44,6 @@ class Bundle(Format):
             "project.json": dumps(full_project(trained)).encode(),
             "weights.safetensors": weights(trained.model),
         }
-        # A fixed order, because equal networks give equal bytes
-        return pack(dict(sorted(members.items())))
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         from safetensors.torch import load
@@ -52,51 +55,70 @@ class Bundle(Format):
             network.load_state_dict(load(archive.read("weights.safetensors")))
         return run(network.eval(), batches)
 
-
-def _readme(trained: Trained, example: dict[str, Any]) -> str:
-    from netloom.compile.source import comment
-
-    title = comment(trained.project.name).replace("<", "&lt;") or "A network"
-    columns = ", ".join(f"`{comment(name).replace('`', '')}`" for name in list(example)[:12])
-    more = f" and {len(example) - 12} more" if len(example) > 12 else ""
-    fields = [field_encoder(field) for field in preprocess(trained)["fields"]]
-    channels = ", ".join(f"`{comment(name).replace('`', '')}`" for name in fields[0].step_columns[:12])
-    steps = (
-        f" A CSV file with the columns {channels} and one time step per line is a row, too: its last "
-        f"{fields[0].shape[0]} steps."
-        if channels and len(fields) == 1
-        else ""
-    )
-    return f"""# {title}
-
-A neural network that was made with Netloom. It runs without Netloom, on Python 3.11 or later:
-
+    def usage(self, trained: Trained, example: dict[str, Any]) -> str:
+        """Return the part of the README that says how to run the files."""
+        columns = ", ".join(f"`{_comment(name).replace('`', '')}`" for name in list(example)[:12])
+        more = f" and {len(example) - 12} more" if len(example) > 12 else ""
+        answer = f"{describe(trained.decoding, trained.data)}{_scale(trained)}"
+        return f"""
     pip install torch safetensors numpy
     python predict.py                # answers example.json
     python predict.py rows.json      # one row, or a list of rows
     python predict.py rows.csv       # a header, then one row a line
 
-A row has {columns}{more}, as in `example.json`.{steps} {describe(trained.decoding, trained.data)}{_scale(trained)}
+A row has {columns}{more}, as in `example.json`.{_steps(trained)} {answer}
 
 A CSV file is read as Netloom read the training data: with commas, semicolons, tabs or | between the cells, in UTF-8,
 UTF-16 or Windows-1252, with decimal points or commas, its columns in any order. An answer says under `unknown` which
 categories of its row were not in the training data, and under `unreadable` which cells are taken as missing because
 they cannot be read; a summary of both goes to standard error.
+"""
 
+    def files(self) -> dict[str, str]:
+        """Return the files of the zip with their descriptions, for the README."""
+        return {
+            "`model.py`": "the network as PyTorch source, exactly as it was trained",
+            "`weights.safetensors`": "its trained weights",
+            "`row_file.py`, `dialect.py`": "from a file to rows, as Netloom reads it",
+            "`encoding/`, `preprocess.json`": "from rows to tensors, with what was fitted on the training data",
+            "`decode.py`, `calibrated.py`": "from outputs of the network to answers, calibrated if that was chosen",
+            "`probability.py`": "from what the network gives to logits, where it ends in a softmax or a sigmoid",
+            "`predict.py`": "loads these and predicts; import `load` and `predict` from it in code of your own",
+            "`example.json`": "a row that the network was not trained on",
+            "`project.json`": "the project, to be opened in Netloom again",
+        }
+
+    def _readme(self, trained: Trained, example: dict[str, Any]) -> str:
+        title = _comment(trained.project.name).replace("<", "&lt;") or "A network"
+        table = "\n".join(f"| {names} | {text} |" for names, text in self.files().items())
+        return f"""# {title}
+
+A neural network that was made with Netloom. It runs without Netloom, on Python 3.11 or later:
+{self.usage(trained, example)}
 | file | what it is |
 |---|---|
-| `model.py` | the network as PyTorch source, exactly as it was trained |
-| `weights.safetensors` | its trained weights |
-| `row_file.py`, `dialect.py` | from a file to rows, as Netloom reads it |
-| `encoding/`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
-| `decode.py`, `calibrated.py` | from the outputs of the network to answers, calibrated if that was chosen |
-| `probability.py` | from what the network gives to logits, where it ends in a softmax or a sigmoid |
-| `predict.py` | loads these and predicts; import `load` and `predict` from it to use them in code of your own |
-| `example.json` | a row that the network was not trained on |
-| `project.json` | the project, to be opened in Netloom again |
+{table}
 
 Made and checked with {_versions()}.
 """
+
+
+def _comment(text: str) -> str:
+    from netloom.compile.source import comment
+
+    return comment(text)
+
+
+def _steps(trained: Trained) -> str:
+    """Return a sentence on files of time steps, if the network reads a series; empty otherwise."""
+    fields = [field_encoder(field) for field in preprocess(trained)["fields"]]
+    channels = ", ".join(f"`{_comment(name).replace('`', '')}`" for name in fields[0].step_columns[:12])
+    if not channels or len(fields) > 1:
+        return ""
+    return (
+        f" A CSV file with the columns {channels} and one time step per line is a row, too: its last "
+        f"{fields[0].shape[0]} steps."
+    )
 
 
 def _scale(trained: Trained) -> str:
