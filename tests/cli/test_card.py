@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
+from netloom.runs.run_lookup import find_run
+from netloom.store import open_store
 from tests.cli.conftest import Console, Trained
 
 HOSTILE = "<script>alert(1)</script> [click](https://evil.example) | `x` $y$ ---\n# Heading\n- item\n12. first"
@@ -68,6 +71,44 @@ def test_scores_of_classes_have_intervals(console: Console, copy: Trained) -> No
         assert low <= recall + 5e-4
         assert high >= recall - 5e-4
         assert high > low
+
+
+@pytest.mark.parametrize("kind", ["bundle", "production"])
+def test_exported_folders_have_the_card(console: Console, copy: Trained, tmp_path: Path, kind: str) -> None:
+    assert console("card", "last", "--home", copy.home, "--intended-use", "Reading digits").code == 0
+    metrics = console("evaluate", "last", "--home", copy.home, "--json").value["metrics"]
+    files = exported(console, copy.home, tmp_path / "model.zip", kind)
+    card = ModelCard(files["README.md"])
+    # As the Hugging Face Hub reads a folder
+    assert {result.metric_type: result.metric_value for result in card.data.eval_results or []} == metrics
+    assert "python predict.py" in card.text
+    assert "(MODEL_CARD.md)" in card.text
+    assert "Reading digits" in files["MODEL_CARD.md"]
+    assert "Scores by class" in files["MODEL_CARD.md"]
+    assert "Scores by slice of the test rows were not measured" in files["MODEL_CARD.md"]
+
+
+@pytest.mark.parametrize("damage", [None, b"{"], ids=["missing", "damaged"])
+def test_a_card_says_what_was_not_measured(
+    console: Console, copy: Trained, tmp_path: Path, damage: bytes | None
+) -> None:
+    store = open_store(copy.home)
+    file = store.artifacts(find_run(store, "last").id).evaluation_file
+    file.unlink()
+    if damage:
+        file.write_bytes(damage)
+    text = exported(console, copy.home, tmp_path / "model.zip", "bundle")["MODEL_CARD.md"]
+    assert "The metrics of these weights were not measured" in text
+    assert "Accuracy" not in text
+    assert file.is_file() == bool(damage), "an export measures nothing"
+
+
+def exported(console: Console, home: Path, path: Path, kind: str) -> dict[str, str]:
+    """The texts of an exported zip by their names."""
+    answer = console("export", "last", "--home", home, "--format", kind, "--to", path)
+    assert answer.code == 0, answer.err
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name).decode() for name in archive.namelist() if name.endswith(".md")}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from netloom.data.dataset_lookup import find_dataset
 from netloom.document import Project, updated
 from netloom.explain import Explanation, explain, methods
 from netloom.export import Report, export
+from netloom.export.model_card import export_card
 from netloom.runs import TrainedRun, applied_calibration
 from netloom.runs.owner import terminal_owner
 from netloom.runs.run_lookup import LAST, find_run
-from netloom.store import Store, open_store
+from netloom.store import Store, StoreError, open_store
 from netloom.training import Evaluation, TrainingError
 from netloom.training.weight_files import digest
 from netloom.validation.project_check import with_dataset, with_fields
@@ -262,7 +264,7 @@ def explain_prediction(
     return explain(run, name, row, target=target, seed=seed, **options)
 
 
-def export_run(run: TrainedRun, format: str, path: str | Path) -> Report:
+def export_run(run: TrainedRun, format: str, path: str | Path, *, home: str | Path | None = None) -> Report:
     """Write a run in a format that works without Netloom. The file is loaded again, and its predictions are compared
     with those of the run before it is written.
 
@@ -270,6 +272,7 @@ def export_run(run: TrainedRun, format: str, path: str | Path) -> Report:
         run: the run.
         format: such as `"bundle"` (a zip with source, weights and a script that predicts), `"onnx"` or `"pt2"`.
         path: the file, which is replaced if it exists, or a folder, where the file is named after the project.
+        home: the data folder; a bundle gets the model card of a run that was saved there.
 
     Returns:
         The report: the `path` of the file, and the largest `difference` between its predictions and those of the run.
@@ -282,7 +285,12 @@ def export_run(run: TrainedRun, format: str, path: str | Path) -> Report:
         >>> report.difference
         0.0
     """
-    return export(run, format, path)
+    folder, card = data_folder(home), ""
+    if run.run is not None and folder.is_dir():
+        with suppress(StoreError):  # the run belongs to another data folder
+            store = open_store(folder)
+            card = export_card(store, replace(run, run=store.run(run.run.id)))
+    return export(run, format, path, card)
 
 
 def _train_in_worker(store: Store, project: Project) -> TrainedRun:

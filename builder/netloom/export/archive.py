@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from netloom.export.format import Trained
 
+CARD = "MODEL_CARD.md"
 # The earliest time of the zip format; a constant one gives equal networks equal files.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -134,6 +135,18 @@ def pack(members: dict[str, bytes]) -> bytes:
             info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
             archive.writestr(info, content)
     return buffer.getvalue()
+
+
+def with_card(content: bytes, card: str) -> bytes:
+    """Return a zip with a model card beside its README.md, which gets the metadata of the card: the Hugging Face Hub
+    reads them there."""
+    metadata, _, text = card.partition("\n---\n")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[CARD] = f"{text.strip()}\n".encode()
+    readme = members["README.md"].decode()
+    members["README.md"] = f"{metadata}\n---\n\n{readme}\nData, metrics and limits: [model card]({CARD}).\n".encode()
+    return pack(dict(sorted(members.items())))
 
 
 def _plain(value: Any) -> Any:

@@ -79,7 +79,8 @@ class Format(ABC):
     """An export format for trained networks. Equal networks give equal bytes.
 
     Files of a format with a `tolerance` contain a network whose outputs may differ from the app's by that much: each
-    file is loaded again by `answers` and compared before it is written.
+    file is loaded again by `answers` and compared before it is written. With `is_folder`, the file is a zip with a
+    README.md, and gets the model card of the run.
     """
 
     name: ClassVar[str]
@@ -88,6 +89,7 @@ class Format(ABC):
     suffix: ClassVar[str]
     media_type: ClassVar[str]
     tolerance: ClassVar[float | None] = None
+    is_folder: ClassVar[bool] = False
 
     @abstractmethod
     def content(self, trained: Trained) -> bytes:

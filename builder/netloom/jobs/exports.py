@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from netloom import export
+from netloom.export.model_card import export_card
 from netloom.export.trackers import zipped
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
@@ -36,7 +37,7 @@ class Export(Request[ExportedFile], kind="export", lane="long"):
         name = export.filename(trained, self.format)
         _, dot, suffix = name.partition(".")
         file = context.store.artifacts(self.weights.run_id).export_file(f"export{dot}{suffix}")
-        report = export.export(trained, self.format, file)
+        report = export.export(trained, self.format, file, export_card(context.store, trained))
         return ExportedFile(report.path.name, name, report.verdict())
 
 

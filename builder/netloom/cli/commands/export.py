@@ -37,6 +37,7 @@ class Export(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.export import destination, export
+        from netloom.export.model_card import export_card
         from netloom.store import open_store
 
         name = ALIASES.get(arguments.format, arguments.format)
@@ -44,9 +45,10 @@ class Export(Command):
             raise UsageError(
                 f"There is no export format {arguments.format[:60]!r}; choose one of {', '.join(_formats())}."
             )
-        trained = load_trained_run(open_store(context.home), arguments.run)
+        store = open_store(context.home)
+        trained = load_trained_run(store, arguments.run)
         path = new_file(destination(trained, name, arguments.to), force=arguments.force)
-        report = export(trained, name, path)
+        report = export(trained, name, path, export_card(store, trained))
         byte_count = report.path.stat().st_size
         value = {
             "run": trained.run.id if trained.run else "",

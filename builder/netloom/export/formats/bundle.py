@@ -25,6 +25,7 @@ class Bundle(Format):
     suffix = ".zip"
     media_type = "application/zip"
     tolerance = 1e-5
+    is_folder = True
 
     def content(self, trained: Trained) -> bytes:
         # A fixed order, because equal networks give equal bytes

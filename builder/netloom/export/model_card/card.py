@@ -70,7 +70,7 @@ class Table:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """A model card. Tables are empty, and texts are "", where nothing is known.
+    """A model card. Tables are empty, and texts are "", where nothing is known; `missing` says what was not measured.
 
     `facts` of each section are pairs of a term and a text; `drawing` is the network as SVG.
     """
@@ -84,6 +84,7 @@ class ModelCard:
     dataset_id: str
     split: str
     scores: tuple[Score, ...] = ()
+    missing: tuple[str, ...] = ()
     reference: str = ""
     caveats: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from netloom import runs
@@ -10,12 +11,14 @@ from netloom.core.text import duration, number, plain, size
 from netloom.document.training_settings import describe_field
 from netloom.export.formats.svg import draw
 from netloom.export.model_card.card import ModelCard, Score, Statement, Table
+from netloom.export.model_card.markdown import markdown
 from netloom.runs.history.setting_titles import choice_titles
 from netloom.runs.resources import energy
 from netloom.runs.slices import Slice, slices
 from netloom.store import StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.tasks import METRICS, metric
+from netloom.training.weight_files import CheckpointError
 from netloom.validation import analyse
 
 if TYPE_CHECKING:
@@ -33,8 +36,24 @@ SLICES_NOTE = (
 )
 
 
-def collect(store: Store, trained: TrainedRun, statement: Statement | None = None) -> ModelCard:
+NOT_EVALUATED = "The metrics of these weights were not measured; netloom evaluate and netloom card measure them."
+NOT_SLICED = "Scores by slice of the test rows were not measured for this card; netloom card measures them."
+
+
+def export_card(store: Store, trained: TrainedRun) -> str:
+    """Return the model card of a run as Markdown, from what is stored, so that an export does not wait for it; "" if
+    the run is not stored."""
+    if trained.run is None:
+        return ""
+    return markdown(collect(store, trained, measure=False))
+
+
+def collect(
+    store: Store, trained: TrainedRun, statement: Statement | None = None, *, measure: bool = True
+) -> ModelCard:
     """Return the model card of a run of the store, with a statement or the stored one.
+
+    Without `measure`, the card has the stored metrics only, and says what is missing.
 
     Raises:
         CheckpointError: the evaluated weights or the file of the evaluation are damaged.
@@ -44,7 +63,8 @@ def collect(store: Store, trained: TrainedRun, statement: Statement | None = Non
     if run is None:
         raise StoreError("A model card needs a run that was saved; train with netloom train or save=True.")
     artifacts, project, task = store.artifacts(run.id), trained.project, trained.objective.task
-    evaluation = runs.evaluation(store, run.id) or runs.evaluate(trained)
+    evaluation = runs.evaluation(store, run.id) or runs.evaluate(trained) if measure else _stored(store, run)
+    parts = slices(trained) if measure else []
     dataset = artifacts.data_card()
     target = trained.data.schema.target
     return ModelCard(
@@ -55,11 +75,12 @@ def collect(store: Store, trained: TrainedRun, statement: Statement | None = Non
         statement=statement or Statement.from_json(artifacts.card_statement()),
         dataset=plain(str(dataset.get("name", project.data.dataset))),
         dataset_id=plain(project.data.dataset),
-        split=evaluation.split,
-        scores=tuple(_scores(evaluation)),
-        reference=evaluation.reference.title if evaluation.reference else "",
-        caveats=tuple(plain(caveat.message) for caveat in evaluation.caveats),
-        tables=tuple(table for table in (_classes(evaluation), _slices(slices(trained))) if table.rows),
+        split=evaluation.split if evaluation else "test",
+        scores=tuple(_scores(evaluation)) if evaluation else (),
+        missing=() if measure else ((NOT_SLICED,) if evaluation else (NOT_EVALUATED, NOT_SLICED)),
+        reference=evaluation.reference.title if evaluation and evaluation.reference else "",
+        caveats=tuple(plain(caveat.message) for caveat in evaluation.caveats) if evaluation else (),
+        tables=tuple(table for table in (_classes(evaluation), _slices(parts)) if table.rows),
         data=tuple(_data(dataset, trained)),
         findings=tuple(plain(str(finding)) for finding in dataset.get("findings") or ()),
         architecture=tuple(_architecture(trained)),
@@ -68,6 +89,13 @@ def collect(store: Store, trained: TrainedRun, statement: Statement | None = Non
         drawing=draw(project),
         warnings=tuple(plain(warning["message"]) for warning in run.summary.get("warnings", [])),
     )
+
+
+def _stored(store: Store, run: Run) -> Evaluation | None:
+    """Return the stored evaluation; None if there is none, or it is damaged."""
+    with suppress(CheckpointError):
+        return runs.evaluation(store, run.id)
+    return None
 
 
 def _scores(evaluation: Evaluation) -> Iterator[Score]:
@@ -84,11 +112,11 @@ def _scores(evaluation: Evaluation) -> Iterator[Score]:
         )
 
 
-def _classes(evaluation: Evaluation) -> Table:
+def _classes(evaluation: Evaluation | None) -> Table:
     """Return the scores of each class or part, with the interval of its recall where rows are counted."""
     from netloom.training.uncertainty import wilson
 
-    report = evaluation.report or []
+    report = (evaluation.report if evaluation else None) or []
     if not report:
         return Table("", (), ())
     counted = all("recall" in row and "examples" in row for row in report)

@@ -35,6 +35,7 @@ def markdown(card: ModelCard) -> str:
         header = ("Metric", "Value", "95% CI", card.reference or "Trivial predictor")
         rows = tuple((score.title, score.text, score.interval, score.reference) for score in card.scores)
         lines += _table(Table("", header, rows))
+    lines += [f"{_text(sentence)}\n" for sentence in card.missing]
     for table in card.tables:
         lines += [f"### {_text(table.title)}", "", *_table(table)]
     lines += ["## Data", "", _text(card.dataset), "", *_facts(card.data)]
