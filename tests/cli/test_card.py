@@ -80,7 +80,7 @@ def test_exported_folders_have_the_card(console: Console, copy: Trained, tmp_pat
     files = exported(console, copy.home, tmp_path / "model.zip", kind)
     card = ModelCard(files["README.md"])
     # As the Hugging Face Hub reads a folder
-    assert {result.metric_type: result.metric_value for result in card.data.eval_results or []} == metrics
+    assert {result.metric_type: result.metric_value for result in vars(card.data)["eval_results"]} == metrics
     assert "python predict.py" in card.text
     assert "(MODEL_CARD.md)" in card.text
     assert "Reading digits" in files["MODEL_CARD.md"]

@@ -30,7 +30,7 @@ from tests.networks import project
 pytestmark = pytest.mark.usefixtures("operators")
 
 NAMES = ("table", "image", "recurrent", "transformer", "series", "characters")
-WEIGHT_FORMATS = [kind.name for kind in export.export_formats() if kind.tolerance is not None]
+WEIGHT_FORMATS = [kind.name for kind in export.export_formats() if kind.tolerance is not None and kind.is_universal]
 BATCHES = (1, 5, 7)
 
 # These scripts print the outputs of the exported file in each folder.

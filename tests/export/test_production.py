@@ -180,7 +180,7 @@ def test_sigterm_ends_the_server_and_frees_its_port(python: Path, served: Served
 
 
 def test_a_server_for_others_needs_a_key(python: Path, served: Served) -> None:
-    command = [python, "serve.py", "--host", "0.0.0.0", "--port", "0"]
+    command: list[str | Path] = [python, "serve.py", "--host", "0.0.0.0", "--port", "0"]
     done = subprocess.run(command, cwd=served.folder, capture_output=True, text=True, env={}, check=False)
     assert done.returncode == 2
     assert "set the environment variable API_KEY" in done.stderr

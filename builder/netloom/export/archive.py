@@ -99,7 +99,7 @@ def sources() -> list[Source]:
         Source("netloom.data.tables", "row_file.py", "row_file.py"),
     ]
     modules = {source.module: source for source in bundled}
-    imports = {source.module: _NETLOOM_IMPORT.findall(_text(source.package, source.name)) for source in bundled}
+    imports = {source.module: _NETLOOM_IMPORT.findall(source_text(source.package, source.name)) for source in bundled}
     return [modules[name] for name in TopologicalSorter(imports).static_order()]
 
 
@@ -114,14 +114,15 @@ def python(package: str, name: str, *, standalone: bool = False) -> str:
     Imports from Netloom become imports of files in the bundle; with `standalone` they are removed, because a notebook
     defines these names in earlier cells.
     """
-    text = _text(package, name)
+    text = source_text(package, name)
     text = "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
     if standalone:
         return re.sub(r"\n{4,}", "\n\n\n", _NETLOOM_IMPORT.sub("", text))
     return _PACKAGE.sub("", text)
 
 
-def _text(package: str, name: str) -> str:
+def source_text(package: str, name: str) -> str:
+    """Return a file of Netloom as it is."""
     return files(package).joinpath(name).read_text(encoding="utf-8")
 
 

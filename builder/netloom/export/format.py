@@ -80,7 +80,7 @@ class Format(ABC):
 
     Files of a format with a `tolerance` contain a network whose outputs may differ from the app's by that much: each
     file is loaded again by `answers` and compared before it is written. With `is_folder`, the file is a zip with a
-    README.md, and gets the model card of the run.
+    README.md, and gets the model card of the run. Without `is_universal`, it refuses some kinds of data and tasks.
     """
 
     name: ClassVar[str]
@@ -90,6 +90,7 @@ class Format(ABC):
     media_type: ClassVar[str]
     tolerance: ClassVar[float | None] = None
     is_folder: ClassVar[bool] = False
+    is_universal: ClassVar[bool] = True
 
     @abstractmethod
     def content(self, trained: Trained) -> bytes:

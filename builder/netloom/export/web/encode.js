@@ -1,0 +1,170 @@
+// From a raw row to the tensors of a network, as Netloom encodes the rows of a run (modalities/encoding).
+
+const LARGEST = 1e30; // as in Netloom: a number far outside of the training data must not become infinite
+const PAD = 0;
+const UNKNOWN = 1;
+const NOTHING = new Set(["", "na", "n/a", "nan", "nat", "null", "none", "#n/a"]);
+// The white space of Python, which differs from that of JavaScript
+const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const WORD = new RegExp(`[\\p{L}\\p{N}_]+(?:'[\\p{L}\\p{N}_]+)?|[^\\p{L}\\p{N}_${SPACE}]`, "gu");
+const LETTERS = "0-9A-Za-z_\\x80-\\u{10ffff}";
+const PIECE = new RegExp(
+  ` ?[${LETTERS}]{1,32}| ?[^ \\t\\n\\r\\f\\v${LETTERS}]{1,32}|[ \\t\\n\\r\\f\\v]{1,32}`, "gu");
+
+const clipped = (value) => Math.min(LARGEST, Math.max(-LARGEST, value));
+
+/** An error with a sentence for people. */
+export class EncodeError extends Error {}
+
+/** The tensor of a field, {data, dims}, for one raw row. */
+export function encode(field, row) {
+  return ENCODERS[field.encoding](field, row);
+}
+
+const ENCODERS = { image, table, words: tokens(words), letters: tokens(letters), bpe: tokens(bytePairs) };
+const COLUMNS = { number: numberFeatures, category: categoryFeatures };
+
+function value(row, name) {
+  if (!(name in row)) throw new EncodeError(`The row has no column "${name}".`);
+  return row[name];
+}
+
+/** Pixels (C, H, W) or (H, W), as nested lists of raw numbers. */
+function image(field, row) {
+  const [channels, height, width] = field.shape;
+  let pixels = value(row, field.name);
+  if (!Array.isArray(pixels?.[0]?.[0])) pixels = [pixels];
+  const fits = (rows) => rows.length === channels && rows.every((plane) => plane.length === height
+    && plane.every((line) => line.length === width));
+  if (!fits(pixels) && pixels[0][0].length === channels) pixels = planesOf(pixels);
+  if (field.resized) pixels = sized(pixels, channels, height, width);
+  if (!fits(pixels)) throw new EncodeError(`An image is ${height}×${width} with ${channels} channels.`);
+  const data = Float32Array.from(pixels.flat(2), (pixel) => clipped(Math.fround(
+    Math.fround(Math.fround(pixel) * Math.fround(field.scale)) - Math.fround(field.mean)) / Math.fround(field.std)));
+  return { data, dims: [1, channels, height, width] };
+}
+
+/** An image (H, W, C) as (C, H, W). */
+function planesOf(lines) {
+  return lines[0][0].map((_, color) => lines.map((line) => line.map((pixel) => pixel[color])));
+}
+
+/** An image (C, H, W) or (H, W, C), where C is 1 or 3, with another size and number of channels: cubic convolution, antialiased when it shrinks. */
+export function sized(pixels, channels, height, width) {
+  const isColor = (count) => count === 1 || count === 3;
+  let planes = !isColor(pixels.length) && isColor(pixels[0][0].length) ? planesOf(pixels) : pixels;
+  if (!isColor(planes.length)) return pixels;
+  if (planes.length !== channels) {
+    const gray = (r, g, b) => 0.299 * r + 0.587 * g + 0.114 * b;
+    planes = channels === 1
+      ? [planes[0].map((line, y) => line.map((_, x) => gray(...planes.map((plane) => plane[y][x]))))]
+      : Array.from({ length: channels }, () => planes[0]);
+  }
+  let low = Infinity;
+  let high = -Infinity;
+  for (const pixel of planes.flat(2)) [low, high] = [Math.min(low, pixel), Math.max(high, pixel)];
+  const along = (lines, size) => {
+    if (lines[0].length === size) return lines;
+    const shares = pixelShares(lines[0].length, size);
+    return lines.map((line) => shares.map((weights) => Math.min(high, Math.max(low,
+      weights.reduce((sum, weight, place) => sum + weight * line[place], 0)))));
+  };
+  const turned = (lines) => lines[0].map((_, x) => lines.map((line) => line[x]));
+  return planes.map((plane) => turned(along(turned(along(plane, width)), height)));
+}
+
+function pixelShares(before, after) {
+  const scale = before / after;
+  return Array.from({ length: after }, (_, place) => {
+    const middle = (place + 0.5) * scale;
+    const weights = Array.from({ length: before }, (_, old) => {
+      const far = Math.abs(old + 0.5 - middle) / Math.max(scale, 1);
+      if (far < 1) return (1.5 * far - 2.5) * far ** 2 + 1;
+      return far < 2 ? ((-0.5 * far + 2.5) * far - 4) * far + 2 : 0;
+    });
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return weights.map((weight) => weight / sum);
+  });
+}
+
+function table(field, row) {
+  const data = Float32Array.from(field.columns.flatMap((column) => COLUMNS[column.type](column, value(row, column.name))));
+  return { data, dims: [1, data.length] };
+}
+
+function numberFeatures(column, cell) {
+  let number = parsed(column, cell);
+  const missing = Number.isNaN(number);
+  if (missing) number = column.fill ?? column.median;
+  if (column.log) number = Math.sign(number) * Math.log1p(Math.abs(number));
+  const scaled = clipped((number - column.mean) / column.std);
+  return column.indicator ? [scaled, Number(missing)] : [scaled];
+}
+
+function parsed(column, cell) {
+  const text = String(cell ?? "").trim().toLowerCase();
+  if (NOTHING.has(text)) return NaN;
+  if (text === "true" || text === "false") return Number(text === "true");
+  const number = Number(text);
+  if (!Number.isFinite(number)) throw new EncodeError(`The column "${column.name}" takes numbers, received "${cell}".`);
+  return number;
+}
+
+function categoryFeatures(column, cell) {
+  let text = cell === null || cell === undefined || Number.isNaN(cell) ? "" : String(cell);
+  if (column.numeric && text.trim() !== "" && Number.isFinite(Number(text))) text = String(Number(text));
+  if (text === "" && "fill" in column) text = String(column.fill);
+  const aliases = new Map(Object.entries(column.aliases ?? {}));
+  for (let step = 0; step < aliases.size && aliases.has(text); step += 1) text = aliases.get(text);
+  const place = column.values.indexOf(text);
+  return Array.from({ length: column.values.length + 1 }, (_, index) =>
+    Number(index === (place < 0 ? column.values.length : place)));
+}
+
+/** An encoder of texts as token indices, truncated or padded at the end. */
+function tokens(split) {
+  return (field, row) => {
+    const places = new Map(field.vocabulary.map((token, place) => [token, place]));
+    const data = new BigInt64Array(field.length).fill(BigInt(PAD));
+    split(field, value(row, field.name) ?? "").slice(0, field.length).forEach((token, place) => {
+      data[place] = BigInt(places.get(token) || UNKNOWN);
+    });
+    return { data, dims: [1, field.length] };
+  };
+}
+
+function words(field, text) {
+  const lower = field.lower ?? true;
+  if (Array.isArray(text)) return text.map((word) => (lower ? String(word).toLowerCase() : String(word)));
+  return (lower ? String(text).toLowerCase() : String(text)).replaceAll("’", "'").match(WORD) ?? [];
+}
+
+function letters(field, text) {
+  const plain = Array.isArray(text) ? text.join(" ") : String(text);
+  return Array.from(field.lower ? plain.toLowerCase() : plain);
+}
+
+function bytePairs(field, text) {
+  const plain = Array.isArray(text) ? text.join(" ") : String(text);
+  const ranks = new Map(field.merges.map((pair, rank) => [pair.join("\0"), rank]));
+  const alphabet = byteLetters();
+  const merged = (piece) => {
+    const parts = Array.from(new TextEncoder().encode(piece), (byte) => alphabet[byte]);
+    while (parts.length > 1) {
+      const rank = parts.slice(1).map((part, place) => ranks.get(`${parts[place]}\0${part}`) ?? Infinity);
+      const best = Math.min(...rank);
+      if (best === Infinity) break;
+      const place = rank.indexOf(best);
+      parts.splice(place, 2, parts[place] + parts[place + 1]);
+    }
+    return parts;
+  };
+  return ((field.lower ? plain.toLowerCase() : plain).match(PIECE) ?? []).flatMap(merged);
+}
+
+/** A visible letter for each of the 256 bytes, as in GPT-2. */
+function byteLetters() {
+  const isVisible = (byte) => (byte >= 33 && byte < 127) || (byte >= 161 && byte < 173) || byte >= 174;
+  let next = 256;
+  return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(isVisible(byte) ? byte : next++));
+}

@@ -1,0 +1,36 @@
+// Loads the network of this folder, and predicts raw rows: import { load } from "./model.js".
+import { decode } from "./decode.js";
+import { encode } from "./encode.js";
+
+const RUNTIME = new URL("node_modules/onnxruntime-web/dist/", import.meta.url);
+
+async function json(name) {
+  const answer = await fetch(new URL(name, import.meta.url));
+  if (!answer.ok) throw new Error(`${name} is missing (${answer.status}).`);
+  return answer.json();
+}
+
+/** The model of this folder: its preprocessing, an example row, and predict(row), which returns {output, answer}. */
+export async function load() {
+  let ort;
+  try {
+    ort = await import(new URL("ort.wasm.min.mjs", RUNTIME));
+  } catch {
+    throw new Error("ONNX Runtime is missing: run npm install in this folder, and reload the page.");
+  }
+  ort.env.wasm.wasmPaths = RUNTIME.href;
+  ort.env.wasm.numThreads = 1; // more would need headers that few static servers send
+  const [preprocess, example] = await Promise.all([json("preprocess.json"), json("example.json")]);
+  const session = await ort.InferenceSession.create(new URL("model.onnx", import.meta.url).href);
+  const fields = preprocess.arguments.map((name) => preprocess.fields.find((field) => field.name === name));
+  const predict = async (row) => {
+    const feeds = {};
+    session.inputNames.forEach((name, place) => {
+      const { data, dims } = encode(fields[place], row);
+      feeds[name] = new ort.Tensor(data instanceof BigInt64Array ? "int64" : "float32", data, dims);
+    });
+    const output = (await session.run(feeds))[session.outputNames[0]].data;
+    return { output: Array.from(output), answer: decode(preprocess, output) };
+  };
+  return { preprocess, example, fields, predict };
+}

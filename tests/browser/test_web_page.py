@@ -1,0 +1,251 @@
+"""The exported web page in a real Chromium: its inputs, encodings and predictions beside those of the app."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from netloom import export
+from netloom.data.preparation.decode import decode
+from netloom.export.formats.web_page import COLUMNS, DECODINGS, ENCODINGS, RUNTIME
+from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.image_field import sized
+from netloom.modalities.encoding.tokenization import byte_letters
+from netloom.nn.probability import logits
+from netloom.runs import predict
+from tests.explain.models import trained
+
+pytestmark = pytest.mark.browser
+NAMES = ("image", "table", "regression", "recurrent")
+TEXTS = ["Hello, hello world!", "", "it's  don’t\tΣΑΣ İ漢字 🙂 a_b 3½", " \n ", "x" * 80, "\x85é\u3000z"]
+TOKENS = {"name": "text", "length": 12}
+FIELDS: dict[str, list[tuple[dict[str, Any], list[Any]]]] = {
+    "image": [
+        ({"name": "x", "encoding": "image", "shape": [1, 4, 3], "scale": 0.0625, "mean": 0.3, "std": 0.4},
+         [np.arange(12.0).reshape(1, 4, 3), np.arange(12.0).reshape(4, 3), np.full((4, 3, 1), 1e38)]),
+        ({"name": "x", "encoding": "image", "shape": [1, 8, 8], "scale": 1 / 255, "mean": 0.3, "std": 0.4,
+          "resized": True},
+         [np.random.default_rng(0).integers(0, 256, shape) for shape in ((3, 20, 13), (5, 6, 3), (1, 8, 8))]),
+    ],
+    "words": [
+        ({**TOKENS, "encoding": "words", "vocabulary": ["", "�", "hello", ",", "it's", "don't", "漢字", "3½"]}, TEXTS),
+    ],
+    "letters": [({**TOKENS, "encoding": "letters", "lower": True, "vocabulary": ["", "�", *"helo🙂漢σς"]}, TEXTS)],
+    "bpe": [
+        ({**TOKENS, "encoding": "bpe", "merges": [["h", "e"], ["l", "l"], ["he", "ll"], ["Ġ", "w"]],
+          "vocabulary": ["", "�", *byte_letters(), "he", "ll", "hell", "Ġw"]}, TEXTS),
+    ],
+}  # fmt: skip
+TABLE: dict[str, Any] = {
+    "name": "features",
+    "encoding": "table",
+    "columns": [
+        {"name": "a", "type": "number", "median": 2.0, "mean": 1.5, "std": 3.0, "indicator": True},
+        {"name": "b", "type": "number", "median": 2.0, "mean": 0.5, "std": 0.5, "log": True},
+        {"name": "c", "type": "category", "values": ["red", "grün"], "aliases": {"green": "grün", "g": "green"}},
+        {"name": "d", "type": "category", "values": ["1", "2.5"], "numeric": True, "fill": "1"},
+    ],
+}
+ROWS: list[dict[str, Any]] = [
+    {"a": 1, "b": -7.5, "c": "g", "d": 2.5},
+    {"a": None, "b": "n/a", "c": "blue", "d": None},
+    {"a": " 4 ", "b": 1e300, "c": "red", "d": "1.0"},
+    {"a": "true", "b": 0, "c": None, "d": 7},
+]
+TARGETS: dict[str, dict[str, Any]] = {
+    "class": {"classes": ["a", "b", "c"]},
+    "binary": {"classes": ["no", "yes"], "threshold": 0.4},
+    "labels": {"classes": ["a", "b", "c"], "thresholds": [0.2, 0.5, 0.7]},
+    "number": {"mean": [3.0, 1.0, 0.0], "std": [2.0, 0.5, 1.0]},
+}
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves files without a log."""
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A static server with ONNX Runtime and exported pages, installed as their README says: its address and folder."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm, with which people install ONNX Runtime for browsers, is missing")
+    folder = tmp_path_factory.mktemp("site")
+    for name in NAMES:
+        path = export.export(trained(name), "web", folder / f"{name}.zip").path
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder / name)
+    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund"]
+    subprocess.run(command, cwd=folder / NAMES[0], check=True, capture_output=True, timeout=300)
+    for name in NAMES[1:]:
+        (folder / name / "node_modules").symlink_to(folder / NAMES[0] / "node_modules")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def tab(browser: Browser, site: tuple[str, Path]) -> Iterator[Page]:
+    """A tab that fails a test with an error in its console, or a request to another host."""
+    context = browser.new_context(viewport={"width": 1024, "height": 900})
+    page, errors = context.new_page(), list[str]()
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(site[0]) else errors.append(request.url))
+    yield page
+    context.close()
+    assert not [text for text in errors if not text.startswith(("data:", "blob:"))]
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+
+
+def test_predictions_in_the_browser_are_those_of_the_app(tab: Page, site: tuple[str, Path]) -> None:
+    address, _ = site
+    for name in NAMES:
+        run = trained(name)
+        tab.goto(f"{address}/{name}/index.html")
+        tab.wait_for_selector(".prediction")
+        rows = [plain(run.data.row(int(row))) for row in run.data.split["test"][:10]]
+        script = (
+            "async (rows) => { const all = []; for (const row of rows) all.push(await model.predict(row)); return all }"
+        )
+        for predicted, expected in zip(tab.evaluate(script, rows), predict(run, rows), strict=True):
+            answer = predicted["answer"]
+            if "probabilities" in expected:
+                assert answer["prediction"] == expected["prediction"]
+                assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-4)
+            else:
+                assert answer["prediction"] == pytest.approx(expected["prediction"], rel=1e-4)
+        shown = tab.locator(".prediction").inner_text()
+        first = predict(run, [rows[0]])[0]["prediction"]
+        assert shown == first if isinstance(first, str) else float(shown) == pytest.approx(first, rel=1e-4)
+
+
+def test_inputs_change_the_prediction_and_are_accessible(tab: Page, site: tuple[str, Path]) -> None:
+    address, folder = site
+    tab.goto(f"{address}/recurrent/index.html")
+    tab.get_by_label("text").fill("how much money is on my account")
+    expected = predict(trained("recurrent"), [{"text": "how much money is on my account"}])[0]
+    expect(tab.locator(".prediction")).to_have_text(expected["prediction"])
+
+    tab.goto(f"{address}/table/index.html")
+    row = json.loads((folder / "table" / "example.json").read_text())
+    cell = tab.get_by_label("worst area")
+    cell.fill("2500")
+    share = max(predict(trained("table"), [{**row, "worst area": 2500}])[0]["probabilities"].values())
+    expect(tab.locator("#result label").first).to_contain_text(f"{share:.1%}")
+    cell.fill("")  # missing
+    share = max(predict(trained("table"), [{**row, "worst area": None}])[0]["probabilities"].values())
+    expect(tab.locator("#result label").first).to_contain_text(f"{share:.1%}")
+
+    tab.goto(f"{address}/image/index.html")
+    tab.wait_for_selector(".prediction")
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    tab.get_by_label("image (image file)").set_input_files(
+        {"name": "x.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    )
+    field = field_encoder(trained("image").data.preprocess["fields"][0])
+    channels, height, width = field.shape
+    image = sized(pixels.astype(np.float32) / 255 / field.field["scale"], channels, height, width)
+    expected = predict(trained("image"), [{"image": image.tolist()}])[0]
+    expect(tab.locator("#result label").first).to_contain_text(f"{max(expected['probabilities'].values()):.1%}")
+    for width in (1024, 390):
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for name in ("image", "table", "recurrent"):
+        for scheme in ("light", "dark"):
+            tab.emulate_media(color_scheme=scheme)
+            tab.goto(f"{address}/{name}/index.html")
+            tab.wait_for_selector(".prediction")
+            found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+            assert not [item["help"] for item in found]
+
+
+def test_a_page_without_its_runtime_says_what_to_do(browser: Browser, site: tuple[str, Path]) -> None:
+    address, folder = site
+    shutil.copytree(folder / "table", folder / "bare", ignore=shutil.ignore_patterns("node_modules"))
+    page = browser.new_page()
+    page.goto(f"{address}/bare/index.html")
+    expect(page.get_by_role("status")).to_have_text(
+        "ONNX Runtime is missing: run npm install in this folder, and reload the page."
+    )
+    page.close()
+    assert json.loads((folder / "bare" / "package.json").read_text())["dependencies"] == {"onnxruntime-web": RUNTIME}
+
+
+def test_rows_are_encoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
+    tab.goto(f"{site[0]}/table/index.html")
+    raw: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (field, {"x" if field["encoding"] == "image" else "text": value})
+        for fields in FIELDS.values()
+        for field, values in fields
+        for value in values
+    ]
+    cases = [(field, plain(row)) for field, row in [*raw, *((TABLE, row) for row in ROWS)]]
+    assert {field["encoding"] for field, _ in cases} == set(ENCODINGS)
+    assert {column["type"] for column in TABLE["columns"]} == set(COLUMNS)
+    script = """async (cases) => {
+        const { encode } = await import("./encode.js");
+        return cases.map(([field, row]) => {
+            const { data, dims } = encode(field, row);
+            return [Array.from(data, Number), dims];
+        });
+    }"""
+    for (field, row), (data, dims) in zip(cases, tab.evaluate(script, cases), strict=True):
+        expected = field_encoder(field).encode([row])
+        assert dims == list(expected.shape)
+        assert np.allclose(np.array(data).reshape(dims), expected, rtol=1e-5, atol=1e-5), (field["name"], row)
+
+
+def test_outputs_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
+    tab.goto(f"{site[0]}/table/index.html")
+    assert set(TARGETS) == set(DECODINGS)
+    values = torch.tensor([[-1.5, 0.3, 2.0], [30.0, -40.0, 0.0]])
+    cases = []
+    for kind, target in TARGETS.items():
+        family = "softmax" if kind == "class" else "sigmoid"
+        scales: list[Any] = (
+            [None] if kind == "number" else [None, ("probabilities", family), ("log_probabilities", family)]
+        )
+        for scale in scales:
+            output = values[:, :1] if kind == "binary" else values
+            if scale:
+                output = output.softmax(1) if family == "softmax" else output.sigmoid()
+                output = output.log() if scale[0] == "log_probabilities" else output
+            preprocess = {"target": {"kind": kind, **target}, **({"scales": [scale]} if scale else {})}
+            expected = decode(preprocess, logits(output, *scale) if scale else output, {})
+            cases += [(preprocess, row, answer) for row, answer in zip(output.tolist(), expected, strict=True)]
+    script = """async (cases) => {
+        const { decode } = await import("./decode.js");
+        return cases.map(([preprocess, output]) => decode(preprocess, output));
+    }"""
+    for (preprocess, _, wanted), answer in zip(cases, tab.evaluate(script, [case[:2] for case in cases]), strict=True):
+        assert answer.keys() == wanted.keys(), preprocess
+        for key, value in wanted.items():
+            is_text = isinstance(value, str) or (isinstance(value, list) and isinstance((value or [""])[0], str))
+            assert answer[key] == (value if is_text else pytest.approx(value, abs=1e-5)), (preprocess, key)

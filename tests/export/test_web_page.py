@@ -1,0 +1,56 @@
+"""What the web page export refuses; `tests/browser/test_web_page.py` runs its pages."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from netloom import export
+from netloom.runs.applied_calibration import AppliedCalibration, PartCalibration, Scaling
+from tests.explain.models import trained
+
+
+@pytest.mark.parametrize("name", ["series", "characters"])
+def test_data_that_the_page_cannot_read_is_refused(name: str) -> None:
+    with pytest.raises(export.ExportError, match=r"The web page does not support the field '\w+'.*; export the"):
+        export.content(trained(name), "web")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"quantiles": [0.0, 1.0], "normal": False}, "quantiles"),
+        ({"part": "month"}, "parts of dates"),
+        ({"type": "set"}, "the column 'mean radius'"),
+    ],
+)
+def test_columns_that_the_page_cannot_encode_are_refused(change: dict[str, Any], words: str) -> None:
+    run = trained("table")
+    preprocess = deepcopy(run.data.preprocess)
+    preprocess["fields"][0]["columns"][0].update(change)  # type: ignore[typeddict-item]
+    with pytest.raises(export.ExportError, match=words):
+        export.content(replace(run, data=replace(run.data, preprocess=preprocess)), "web")
+
+
+def test_calibrated_predictions_are_refused() -> None:
+    parts = {"": PartCalibration("softmax", "row", 1, Scaling("temperature", (0.5,)))}
+    run = replace(trained("table"), applied=AppliedCalibration(1, "weights", parts))
+    with pytest.raises(export.ExportError, match="calibrated predictions"):
+        export.content(run, "web")
+
+
+def test_titles_are_never_markup() -> None:
+    run = trained("table")
+    name = "<script>alert(1)</script> {sentence} & more"
+    run = replace(run, project=run.project.model_copy(update={"name": name}))
+    with zipfile.ZipFile(io.BytesIO(export.content(run, "web"))) as archive:
+        page, readme = (archive.read(file).decode() for file in ("index.html", "README.md"))
+        assert json.loads(archive.read("example.json")).keys() == set(run.data.row(0))
+    assert "<script>alert" not in page + readme
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
