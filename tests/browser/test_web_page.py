@@ -206,7 +206,9 @@ def test_rows_are_encoded_as_in_python(tab: Page, site: tuple[str, Path]) -> Non
         for field, values in fields
         for value in values
     ]
-    cases = [(field, plain(row)) for field, row in [*raw, *((TABLE, row) for row in ROWS)]]
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (field, plain(row)) for field, row in [*raw, *((TABLE, row) for row in ROWS)]
+    ]
     assert {field["encoding"] for field, _ in cases} == set(ENCODINGS)
     assert {column["type"] for column in TABLE["columns"]} == set(COLUMNS)
     script = """async (cases) => {

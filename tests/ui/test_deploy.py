@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs
 from netloom.api import load_run
+from netloom.serving.launched import launched
 from netloom.serving.served_model import example_row
 from netloom.store import open_store
 from netloom.templates import templates
@@ -83,6 +88,46 @@ def test_server_command_has_the_chosen_backend() -> None:
     assert "--backend" not in app.code[0].value
     app = checked(app.selectbox(key=str(Key.BACKEND)).select("auto").run())
     assert app.code[0].value.endswith("--name trained --backend auto")
+
+
+def test_the_page_starts_and_stops_a_server_that_outlives_it() -> None:
+    run = load_run(home=open_store().home)
+    assert run.run is not None
+    key = str(Key.START.of(run.run.id))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        app = open_page()
+        port = taken.getsockname()[1]
+        app.number_input(key=str(Key.PORT.of(run.run.id))).set_value(port)
+        app.button(key=key).click().run()
+        assert f"Another program listens at port {port}" in " ".join(item.value for item in app.error)
+    app = checked(app.button(key=key).click().run())
+    assert "**Starting**" in texts(app)
+    [server] = [server for server in launched(open_store().home) if server.is_running]
+    try:
+        assert server.port == port
+        until(lambda: server.is_ready)
+        row = example_row(run.data, run.data.fields)
+        source = next(block.value for block in open_page().code if "urllib" in block.value)  # as in another tab
+        assert f"{server.address}/predict" in source
+        request = urllib.request.Request(f"{server.address}/predict", json.dumps(row).encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.load(answer) == runs.predict(run, [row])[0]
+        app = open_page()
+        assert f"**Running** at [{server.address}]" in texts(app)
+        assert key not in [button.key for button in app.button]
+        checked(app.button(key=str(Key.STOP.of(str(port)))).click().run())
+        until(lambda: not server.is_running)
+        assert not server.has_failed
+        assert "**Running**" not in texts(open_page())
+    finally:
+        server.stop()
+
+
+def until(is_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_server_part_names_the_weights_that_are_served() -> None:

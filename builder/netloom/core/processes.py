@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 import psutil
 
 
-def start_detached(command: Sequence[str], stdin: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a process without output, in a session of its own, so that Ctrl+C in a terminal does not reach it.
+def start_detached(
+    command: Sequence[str], stdin: int, environment: Mapping[str, str], output: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, so that Ctrl+C in a terminal does not reach it.
 
-    `stdin` is a file descriptor or `subprocess.PIPE`.
+    `stdin` is a file descriptor or `subprocess.PIPE`; `output` is a file descriptor for output and errors.
     """
     return subprocess.Popen(
         [*command],
         stdin=stdin,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         env=environment,
         start_new_session=True,
     )

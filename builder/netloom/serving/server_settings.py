@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 MIB = 2**20
 DEFAULT_BACKEND = "pytorch"  # its answers equal those of the app bit for bit
+STOPPED = "The server has stopped."  # the last line of its output, unless it has failed
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 
 

@@ -163,6 +163,7 @@ def _serve(arguments: Namespace, context: Context) -> int:
     from netloom.serving.access_log import AccessLog
     from netloom.serving.keys import KeyRing
     from netloom.serving.server import bind, run
+    from netloom.serving.server_settings import STOPPED
 
     settings = _settings(arguments)
     torch.set_num_threads(arguments.threads)
@@ -174,7 +175,7 @@ def _serve(arguments: Namespace, context: Context) -> int:
         access_log = AccessLog(Path(arguments.log).absolute() if arguments.log else default_log)
         run(server, listener, access_log, lambda: _announce(server, port, access_log, context))
         access_log.close()
-    context.note("The server has stopped.")
+    context.note(STOPPED)
     return 0
 
 

@@ -12,8 +12,10 @@ from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.serving.backend import BACKENDS, TITLES
+from netloom.serving.launched import FIRST_PORT, HOST, launched
 from netloom.serving.served_model import example_row
 from netloom.serving.server_settings import DEFAULT_BACKEND
+from netloom.ui.deploy.launched_servers import launched_servers
 from netloom.ui.deploy.state import Key
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.shell.background import in_background
@@ -21,8 +23,7 @@ from netloom.ui.shell.background import in_background
 if TYPE_CHECKING:
     from netloom.ui.explain.open_run import OpenRun
 
-PORT = 8800
-ADDRESS = f"http://127.0.0.1:{PORT}"
+ADDRESS = f"http://{HOST}:{FIRST_PORT}"
 # A longer row is shown as a file: nobody reads it, and a shell may refuse it.
 MOST_LETTERS = 600
 
@@ -31,7 +32,7 @@ def server(live: Live, weights: RunWeights) -> None:
     """Draw the command that serves a run, and examples of requests in curl and Python."""
     st.markdown(
         "A **model server** answers requests for predictions over HTTP: raw rows, the Open Inference Protocol, the "
-        "protocol of MLflow, and explanations. It runs in its own process. Start it with:"
+        "protocol of MLflow, and explanations. It runs in its own process, which you can start here or in a terminal:"
     )
     chosen = st.selectbox(
         "Backend",
@@ -45,6 +46,9 @@ def server(live: Live, weights: RunWeights) -> None:
     command = f"netloom --home {shlex.quote(str(live.store.home))} serve {weights.run_id[:8]} --name {name}"
     command += "" if chosen == DEFAULT_BACKEND else f" --backend {chosen}"
     st.code(command, language=None, wrap_lines=True)
+    launched_servers(live, weights.run_id, chosen)
+    running = [server for server in launched(live.store.home, weights.run_id) if server.is_running]
+    address = running[0].address if running else ADDRESS
     served = live.store.artifacts(weights.run_id).default_weights()
     if weights.checkpoint != served:
         st.caption(f"The server uses the {served} weights, as the training settings of the run choose them.")
@@ -56,10 +60,10 @@ def server(live: Live, weights: RunWeights) -> None:
     curl_tab, python_tab = st.tabs(["curl", "Python"])
     with curl_tab:
         body = f"-d {shlex.quote(text)}" if is_short else "-d @row.json"
-        head = f"curl {ADDRESS}/predict -H 'Content-Type: application/json'"
+        head = f"curl {address}/predict -H 'Content-Type: application/json'"
         st.code(f"{head} {body}", language=None, wrap_lines=True)
     with python_tab:
-        st.code(python_request(row if is_short else None), language=None, wrap_lines=True)
+        st.code(python_request(row if is_short else None, address), language=None, wrap_lines=True)
     if not is_short:
         st.download_button(
             "Download row.json",
@@ -71,7 +75,7 @@ def server(live: Live, weights: RunWeights) -> None:
             on_click="ignore",
         )
     st.caption(
-        f"While the server runs, `{ADDRESS}/docs` documents all fields and routes. By default, it is available on this "
+        f"While the server runs, `{address}/docs` documents all fields and routes. By default, it is available on this "
         "machine only; an address for others (`--host`) requires API keys (`netloom serve keys add`)."
     )
 
@@ -81,12 +85,12 @@ def _example(trained: OpenRun) -> dict[str, Any]:
     return example_row(data, [field for field in data.fields if field.name in trained.fields])
 
 
-def python_request(row: dict[str, Any] | None) -> str:
+def python_request(row: dict[str, Any] | None, address: str = ADDRESS) -> str:
     """Return Python source that requests a prediction for a row; None for the row of the file `row.json`."""
     source = 'json.load(open("row.json"))' if row is None else repr(row)
     return (
         f"import json\nimport urllib.request\n\nrow = {source}\n"
-        f'request = urllib.request.Request(\n    "{ADDRESS}/predict",\n'
+        f'request = urllib.request.Request(\n    "{address}/predict",\n'
         "    json.dumps(row).encode(),\n"
         '    {"Content-Type": "application/json"},\n)\nprint(json.load(urllib.request.urlopen(request)))'
     )

@@ -39,3 +39,6 @@ class Key(WidgetKey):
     MODE = "deploy mode"
     OPTIMIZE = "deploy optimize"
     PARETO = "deploy pareto"
+    PORT = "deploy port"
+    START = "deploy start"
+    STOP = "deploy stop"

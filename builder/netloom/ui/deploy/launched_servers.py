@@ -1,0 +1,77 @@
+"""Servers of a run that the page starts, shows and stops. They are processes of their own and outlive the page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from netloom.core.errors import UsageError
+from netloom.core.text import file_stem
+from netloom.editing.live import Live
+from netloom.serving.launched import LaunchedServer, free_port, launch, launched
+from netloom.ui.deploy.state import Key
+from netloom.ui.shell.errors import show_error
+
+LOOK_EVERY_S = 2
+
+
+def launched_servers(live: Live, run_id: str, backend: str) -> None:
+    """Draw the servers of a run, and the form that starts one."""
+    is_watched = any(server.is_running for server in launched(live.store.home, run_id))
+    st.fragment(_servers, run_every=LOOK_EVERY_S if is_watched else None)(live, run_id, backend)
+
+
+def _servers(live: Live, run_id: str, backend: str) -> None:
+    servers = launched(live.store.home, run_id)
+    running = [server for server in servers if server.is_running]
+    with st.container(border=True):
+        for server in running:
+            _running(server)
+        if running:
+            return
+        for server in servers:
+            if server.has_failed:
+                _failed(server)
+        _start(live, run_id, backend)
+
+
+def _start(live: Live, run_id: str, backend: str) -> None:
+    port_column, button_column = st.columns([1, 3], vertical_alignment="bottom")
+    with port_column:
+        port = st.number_input("Port", 1_024, 65_535, free_port(), key=Key.PORT.of(run_id))
+    with button_column:
+        is_asked = st.button("Start server", icon=":material/play_arrow:", key=Key.START.of(run_id))
+    st.caption("The server runs on the machine of the app and answers this machine only, until you stop it.")
+    if not is_asked:
+        return
+    try:
+        launch(live.store.home, run_id, file_stem(live.project.name), int(port), backend)
+    except (UsageError, OSError) as error:
+        show_error(error)
+    else:
+        st.rerun()
+
+
+def _running(server: LaunchedServer) -> None:
+    text_column, button_column = st.columns([3, 1], vertical_alignment="center")
+    with text_column:
+        address = server.address
+        if server.is_ready:
+            st.markdown(f":material/check_circle: **Running** at [{address}]({address}/docs) (process {server.pid})")
+        else:
+            st.markdown(f":material/hourglass_top: **Starting** at {address} (process {server.pid}) …")
+    with button_column:
+        if st.button("Stop server", icon=":material/stop:", key=Key.STOP.of(str(server.port))):
+            server.stop()
+            st.rerun()
+    _log(server)
+
+
+def _failed(server: LaunchedServer) -> None:
+    st.markdown(f":material/error: The server at port {server.port} has ended **with an error**.")
+    _log(server)
+
+
+def _log(server: LaunchedServer) -> None:
+    if output := server.output().strip():
+        with st.expander("Output of the server"):
+            st.code(output, language=None, wrap_lines=True)
