@@ -62,7 +62,7 @@ def relative_scores(model: Any, x: torch.Tensor) -> torch.Tensor:
     heads = x.view(n, length, 2, 3).permute(0, 2, 1, 3).reshape(n * 2, length, 3)
     places = model.linear(model.norm(model.table)[2:6].unsqueeze(0)).view(1, -1, 2, 3)
     places = places.permute(0, 2, 1, 3).reshape(-1, 4, 3).repeat(heads.size(0) // 2, 1, 1)
-    return torch.bmm(heads, places.transpose(1, 2)).view(n, 2, length, -1)  # type: ignore[no-any-return]
+    return torch.bmm(heads, places.transpose(1, 2)).view(n, 2, length, -1)
 
 
 def merged_batch(model: Any, x: torch.Tensor) -> torch.Tensor:
