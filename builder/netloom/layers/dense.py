@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from netloom.layers.channels import Channels, Read, TensorAxis, Width, axes
 from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 
@@ -26,6 +27,10 @@ class Linear(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("nn.Linear", (specs["in"].size(-1), self.units), {} if self.bias else {"bias": False})
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        weights = axes("weight", *(("bias",) if self.bias else ()))
+        return Channels((Read(-1, (TensorAxis("weight", 1),)),), (Width("units", self.units, weights, {"out": -1}),))
 
     def brief(self) -> str:
         return f"{self.units} units"

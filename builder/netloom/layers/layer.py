@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from netloom.core.field_errors import FieldError, summary
 from netloom.layers.author_code import loaded
+from netloom.layers.channels import Channels
 from netloom.layers.probability import Probabilities
 
 if TYPE_CHECKING:
@@ -263,6 +264,13 @@ class Layer(BaseModel):
         """Those of the named parameters that differ from their defaults, as keyword arguments of the module."""
         values = {name: (getattr(self, name), type(self).model_fields[name].default) for name in names}
         return {name: value for name, (value, default) in values.items() if value != default}
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels | None:
+        """The layout of the weights by channels, given the shapes of the inputs by port.
+
+        None: the layer has no weights, or no channel that they read or make can be removed.
+        """
+        return None
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec

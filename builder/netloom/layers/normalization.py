@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from netloom.layers.channels import Channels, Kept, axes
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 from netloom.layers.probability import Probabilities
 
@@ -20,6 +21,11 @@ class _Norm(Layer):
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", self.kinds if len(self.kinds) == 1 else ("any",)),)
+
+
+def _scales(affine: bool, bias: bool) -> tuple[str, ...]:
+    """The learned weights of a normalization."""
+    return (("weight", "bias") if bias else ("weight",)) if affine else ()
 
 
 class _BatchNorm(_Norm):
@@ -43,6 +49,9 @@ class _BatchNorm(_Norm):
         }
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(kept=Kept(1, axes("running_mean", "running_var", *_scales(self.affine, self.bias))))
 
 
 class BatchNorm1d(_BatchNorm):
@@ -98,6 +107,9 @@ class _InstanceNorm(_Norm):
         defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, False), "bias": (self.bias, True)}
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(kept=Kept(1, axes(*_scales(self.affine, self.bias))))
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -164,6 +176,12 @@ class GroupNorm(_Norm):
         defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, True), "bias": (self.bias, True)}
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call("nn.GroupNorm", (self.groups, channels), kwargs)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        size = specs["in"].size(1) // self.groups
+        # The mean of a group depends on all of its channels, so they are removed together.
+        kept = Kept(1, axes(*_scales(self.affine, self.bias)), together=size, counts={"groups": size})
+        return Channels(kept=kept)
 
     def brief(self) -> str:
         return f"{self.groups} groups"

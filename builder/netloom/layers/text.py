@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
+from netloom.layers.channels import Channels, Kept, TensorAxis, Width
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -43,6 +44,9 @@ class Embedding(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         kwargs = {} if self.padding_token is None else {"padding_idx": self.padding_token}
         return Call("nn.Embedding", (self.vocabulary, self.dim), kwargs)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(widths=(Width("dim", self.dim, (TensorAxis("weight", 1),), {"out": -1}),))
 
     def brief(self) -> str:
         return f"{self.vocabulary:,} × {self.dim}"
@@ -97,6 +101,10 @@ class PositionalEmbedding(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         length, dim = specs["in"].size(1), specs["in"].size(2)
         return Call("PositionalEmbedding", (length, dim), {} if self.kind == "learned" else {"learned": False})
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels | None:
+        # Sines and cosines of a narrower embedding have other frequencies.
+        return Channels(kept=Kept(2, (TensorAxis("weight", 1),))) if self.kind == "learned" else None
 
     def brief(self) -> str:
         return self.kind

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
+from netloom.layers.channels import Channels, Kept, axes
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
@@ -198,6 +199,9 @@ class PReLU(ActivationLayer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         args = (specs["in"].size(1),) if self.per_channel else ()
         return Call("nn.PReLU", args, {"init": self.slope} if self.slope != 0.25 else {})
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(kept=Kept(1, axes("weight")) if self.per_channel else Kept(None))
 
 
 class RReLU(ActivationLayer):

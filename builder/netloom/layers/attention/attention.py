@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from netloom.layers.channels import Channels, TensorAxis, Width, axes
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
 # The convention of masks, for the help of their ports
@@ -52,6 +53,28 @@ def check_mask(specs: Mapping[str, TensorSpec], query_port: str, key_port: str) 
         raise ValueError(
             f"the mask {mask} does not fit; give one number per step, (N, {steps}), or {TensorSpec(pairs)}"
         )
+
+
+def hidden_width(hidden: int, made: tuple[str, ...], read: str, bias: bool) -> Width:
+    """The hidden units of a feed-forward network, which the modules `made` make and the module `read` reads."""
+    names = [f"{name}.{kind}" for name in made for kind in (("weight", "bias") if bias else ("weight",))]
+    return Width("hidden", hidden, axes(*names), reads=(TensorAxis(f"{read}.weight", 1),))
+
+
+def head_width(
+    dim: int, heads: int, width: int | None, shared: int | None, position: str, bias: bool, part: str = ""
+) -> tuple[Width, ...]:
+    """The heads of an attention over `dim` features at the path `part`; empty if single heads cannot be removed.
+
+    Some positions have a bias or a slope for each head, and `shared` keys belong to several heads.
+    """
+    if shared is not None or position not in ("none", "rotary"):
+        return ()
+    block = width or dim // heads
+    names = [f"{part}{name}.{kind}" for name in "qkv" for kind in (("weight", "bias") if bias else ("weight",))]
+    rows = tuple(TensorAxis(name, block=block) for name in names)
+    reads = (TensorAxis(f"{part}out.weight", 1, block=block),)
+    return (Width("heads", heads, rows, reads=reads, fixed={"head_width": block}),)
 
 
 def changed_options(layer: Layer, **defaults: Literals) -> dict[str, Literals]:
@@ -111,6 +134,9 @@ class TransformerEncoderBlock(_Attention):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         options = self._options() | ({} if self.norm_first else {"norm_first": False})
         return Call("TransformerEncoderBlock", (specs["in"].size(2), self.heads, self.hidden), options)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(widths=(hidden_width(self.hidden, ("feed_forward.0",), "feed_forward.3", bias=True),))
 
 
 class _SelfAttention(MultiHeadAttention):
@@ -190,6 +216,10 @@ class SelfAttention(_SelfAttention):
         return changed_options(
             self, kv_heads=None, head_width=None, window=None, position="none", base=10000.0, buckets=32, reach=128
         )
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        dim = specs["in"].size(2)
+        return Channels(widths=head_width(dim, self.heads, self.head_width, self.kv_heads, self.position, self.bias))
 
 
 class MultiQueryAttention(_SelfAttention):

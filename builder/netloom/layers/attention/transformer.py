@@ -14,9 +14,12 @@ from netloom.layers.attention.attention import (
     TransformerEncoderBlock,
     changed_options,
     check_mask,
+    head_width,
+    hidden_width,
     mask_port,
     masks,
 )
+from netloom.layers.channels import Channels
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
 Bend = Literal["gelu", "gelu_tanh", "relu", "silu"]
@@ -50,6 +53,9 @@ class FeedForward(_FeedForward):
         options = changed_options(self, activation="gelu", bias=True, dropout=0.0)
         return Call("FeedForward", (specs["in"].size(-1), self.hidden), options)
 
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(widths=(hidden_width(self.hidden, ("up",), "down", self.bias),))
+
 
 class _Gated(_FeedForward):
     bias: bool = Field(False, description="Add learned biases")
@@ -58,6 +64,9 @@ class _Gated(_FeedForward):
         activation = {"SwiGLU": {}, "GeGLU": {"activation": "gelu"}}[type(self).__name__]
         options = {**activation, **changed_options(self, bias=False, dropout=0.0)}
         return Call("GatedFeedForward", (specs["in"].size(-1), self.hidden), options)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(widths=(hidden_width(self.hidden, ("gate", "up"), "down", self.bias),))
 
 
 class SwiGLU(_Gated):
@@ -98,6 +107,11 @@ class _Block(TransformerEncoderBlock):
     bias: bool = Field(True, description="Add learned biases in projections and layer norms")
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added in the norms for numerical stability (ε)")
     masked: bool = Field(False, description="Add a port for a padding mask")
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        made = ("gate", "up") if self.feed_forward in ("swiglu", "geglu") else ("up",)
+        paths = tuple(f"feed_forward.part.{name}" for name in made)
+        return Channels(widths=(hidden_width(self.hidden, paths, "feed_forward.part.down", self.bias),))
 
     def _shared_options(self) -> dict[str, Literals]:
         return changed_options(
@@ -160,6 +174,11 @@ class TransformerBlock(_Block):
         check_mask(specs, "in", "in")
         options = {**self._shared_options(), **changed_options(self, causal=False, window=None, base=10000.0)}
         return Call("TransformerBlock", (specs["in"].size(2), self.heads, self.hidden), options)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        shared, dim = (self.kv_heads, self.position, self.bias), specs["in"].size(2)
+        heads = head_width(dim, self.heads, self.head_width, *shared, part="attention.part.")
+        return Channels(widths=(*super().channels(specs).widths, *heads))
 
 
 class TransformerDecoderBlock(_Block):

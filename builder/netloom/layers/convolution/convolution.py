@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
+from netloom.layers.channels import Channels, Kept, Read, TensorAxis, Width, axes
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 
 # The number of spatial axes of each kind
@@ -35,6 +36,8 @@ def one_or_all(values: tuple[int, ...]) -> int | tuple[int, ...]:
 
 class _Filter(Layer):
     kind: ClassVar[Kind]
+    # The axis of the weight with an index for each filter
+    _filter_axis: ClassVar[int] = 0
 
     filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
     kernel_size: int = Field(3, ge=1, le=1_024, description="Size of the kernel along each axis")
@@ -76,6 +79,15 @@ class _Filter(Layer):
         return Call(
             f"nn.{type(self).__name__}", (channels, self.filters, self.kernel_shape or self.kernel_size), kwargs
         )
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels | None:
+        bias = ("bias",) if self.bias else ()
+        if self.groups == 1:
+            width = Width("filters", self.filters, (TensorAxis("weight", self._filter_axis), *axes(*bias)), {"out": 1})
+            return Channels((Read(1, (TensorAxis("weight", 1 - self._filter_axis),)),), (width,))
+        if self.groups == self.filters == specs["in"].size(1):
+            return Channels(kept=Kept(1, axes("weight", *bias), counts={"groups": 1, "filters": 1}))
+        return None  # groups of several channels
 
     def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
         names = ("stride", "padding", "dilation", "groups", "bias")
@@ -186,6 +198,8 @@ class Conv3d(_Convolution):
 
 
 class _Transposed(_Filter):
+    _filter_axis: ClassVar[int] = 1  # (C, filters, …)
+
     kernel_size: int = Field(2, ge=1, le=1_024, description="Size of the kernel along each axis")
     stride: int = Field(2, ge=1, le=1_024, description="Factor by which each axis grows")
     padding: int = Field(0, ge=0, le=1_024, description="Number of values cut off at each border")
@@ -287,6 +301,9 @@ class DepthwiseConv2d(_PerChannel):
         args = (channels, channels * self.multiplier, self.kernel_size)
         return Call("nn.Conv2d", args, {**self._options(), "groups": channels})
 
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        return Channels(kept=Kept(1, axes("weight", *(("bias",) if self.bias else ())), multiplier=self.multiplier))
+
     def brief(self) -> str:
         return f"{self.kernel_size}×{self.kernel_size}{f', {self.multiplier} each' if self.multiplier > 1 else ''}"
 
@@ -309,6 +326,14 @@ class SeparableConv2d(_PerChannel):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("SeparableConv2d", (specs["in"].size(1), self.filters, self.kernel_size), self._options())
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        # A channel and its own filter go together, so that the 1×1 convolution alone decides whether they are read.
+        names = ("weight", "bias") if self.bias else ("weight",)
+        own = axes(*(f"depthwise.{name}" for name in names))
+        made = axes(*(f"pointwise.{name}" for name in names))
+        read = Read(1, (*own, TensorAxis("pointwise.weight", 1)))
+        return Channels((read,), (Width("filters", self.filters, made, {"out": 1}),))
 
     def brief(self) -> str:
         return f"{self.filters} × {self.kernel_size}×{self.kernel_size}"

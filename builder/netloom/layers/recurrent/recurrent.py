@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from netloom.layers.channels import Channels, Read, TensorAxis, Width
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
 # The shape of the states of all layers and directions
@@ -23,6 +24,9 @@ class _Recurrent(Layer):
     bias: bool = Field(True, description="Add learned biases")
     initial_state: bool = Field(False, description="Begin with a state from another layer instead of zeros")
     final_states: bool = Field(False, description="Also return the final states of all layers and directions")
+
+    # The number of parts of the rows of each weight: one for each gate
+    gates: ClassVar[int] = 1
 
     # The ports of the initial and final states of each kind
     initial: ClassVar[tuple[Port, ...]] = (Port("initial_state", ("vector",), f"Initial hidden state, {_STATES}"),)
@@ -66,6 +70,22 @@ class _Recurrent(Layer):
         module = f"{type(self).__name__}{'WithStates' if self.initial_state or self.final_states else ''}"
         return Call(module, args, {**stacked, "batch_first": True, **kwargs})
 
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        directions = ("", "_reverse") if self.bidirectional else ("",)
+        reads = (Read(-1, tuple(TensorAxis(f"weight_ih_l0{name}", 1) for name in directions)),)
+        if len(directions) > 1 or self.initial_state or self.final_states:
+            return Channels(reads)  # units of both directions, or states of all layers, in one tensor
+        return Channels(reads, tuple(self._width(layer) for layer in range(self.layers)))
+
+    def _width(self, layer: int) -> Width:
+        """The units of one of the stacked layers."""
+        names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ()))
+        rows = tuple(TensorAxis(f"{name}_l{layer}", tiles=self.gates) for name in names)
+        is_last = layer == self.layers - 1
+        outputs = {"out": -1, "state": -1} if is_last else {}
+        readers = (f"weight_hh_l{layer}", *(() if is_last else (f"weight_ih_l{layer + 1}",)))
+        return Width("hidden_size", self.hidden_size, rows, outputs, tuple(TensorAxis(name, 1) for name in readers))
+
     def brief(self) -> str:
         times = f" × {self.layers}" if self.layers > 1 else ""
         return f"{self.hidden_size} units{times}{', bidirectional' if self.bidirectional else ''}"
@@ -79,6 +99,7 @@ class LSTM(_Recurrent):
     summary = "Long short-term memory: a recurrent network with a gated memory cell"
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html"
+    gates = 4
 
     initial = (*_Recurrent.initial, Port("initial_memory", ("vector",), f"Initial memory cell, {_STATES}"))
     final = (*_Recurrent.final, Port("memories", ("vector",), f"Final memory cells, {_STATES}"))
@@ -92,6 +113,7 @@ class GRU(_Recurrent):
     summary = "Gated recurrent unit: a recurrent network with fewer gates than an LSTM"
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html"
+    gates = 3
 
 
 class RNN(_Recurrent):

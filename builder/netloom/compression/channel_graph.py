@@ -1,0 +1,273 @@
+"""The channels of a network: which weights make, pass on and read each of them, and which have to go together.
+
+Structured pruning removes channels with all of their weights. A residual addition, for example, joins a channel of one
+layer with a channel of another one; both can only be removed together. https://arxiv.org/abs/2301.12900
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netloom.compile.network_classes import contributing_nodes
+from netloom.compression.probe import passed_channels
+from netloom.layers.channels import Channels, Kept, Read, TensorAxis, Width
+from netloom.layers.subnetwork import Subnetwork
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from netloom.document import Project
+    from netloom.validation import Context
+
+# Why channels cannot be removed: the size is given from outside, or a layer depends on all of them at once.
+GIVEN, MIXED = "given", "mixed"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The channels of a tensor along an axis: their numbers in the graph; −1 for one that cannot be removed."""
+
+    axis: int
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Slice:
+    """An axis of a weight of the model with the channel of each index, and whether the weight makes the channel or
+    reads it; otherwise it passes the channel on."""
+
+    tensor: str
+    axis: int
+    numbers: np.ndarray
+    makes: bool = False
+    reads: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A parameter of a node that is the number of these channels, divided by `each`; `is_width` if the node makes them.
+    `fixed` are parameters that are written with it."""
+
+    network: str
+    node: str
+    parameter: str
+    numbers: np.ndarray
+    each: int = 1
+    is_width: bool = False
+    fixed: Mapping[str, int] = field(default_factory=dict)
+
+
+Ports = dict[str, Labels | None]
+
+
+class ChannelGraph:
+    """The channels of a compiled network.
+
+    Attributes:
+        slices: The places of the channels in the weights.
+        settings: The parameters of the document that count channels.
+        labels: The channels of the first output of each module, by its path; None where no channel can be removed.
+        where: The network and the node of each module, by its path.
+    """
+
+    def __init__(self, context: Context, model: nn.Module, kept: frozenset[tuple[str, str]] = frozenset()) -> None:
+        """Follow the channels through a network. The nodes `kept`, given by network and id, keep all channels."""
+        self.slices: list[Slice] = []
+        self.settings: list[Setting] = []
+        self.labels: dict[str, Labels | None] = {}
+        self.where: dict[str, tuple[str, str]] = {}
+        self._model, self._kept = model, kept
+        self._parents: list[int] = []
+        self._reasons: dict[int, set[str]] = {}
+        self._made: dict[str, list[np.ndarray]] = {}
+        self._arrived: dict[tuple[str, str], Labels | None] = {}
+        outputs = self._network(context, "", {})
+        for labels in outputs.values():
+            self._keep(labels, GIVEN)
+
+    def roots(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the representative of each channel among those that go together; −1 stays."""
+        return np.array([number if number < 0 else self._root(number) for number in numbers.tolist()], dtype=np.int64)
+
+    def reasons(self, root: int) -> set[str]:
+        """Return why a channel cannot be removed, given by its representative."""
+        return self._reasons.get(root, set())
+
+    def _network(self, context: Context, path: str, inputs: Ports) -> Ports:
+        """Follow the channels through a network whose modules are below `path`. Returns those at its Outputs by port."""
+        tensors: dict[tuple[str, str], Labels | None] = {}
+        for node, port in context.network.ports("Input").items():
+            tensors[node, "out"] = inputs.get(port)
+        for key in contributing_nodes(context):
+            arriving = {
+                port: tensors.get((edge.source_node, edge.source_port)) for port, edge in context.incoming[key].items()
+            }
+            for port, labels in self._node(context, key, f"{path}{key}", arriving).items():
+                tensors[key, port] = labels
+        edges = {port: context.incoming[node]["in"] for node, port in context.network.ports("Output").items()}
+        return {port: tensors.get((edge.source_node, edge.source_port)) for port, edge in edges.items()}
+
+    def _node(self, context: Context, key: str, path: str, inputs: Ports) -> Ports:
+        layer, place = context.layers[key], (context.name, key)
+        if isinstance(layer, Subnetwork):
+            return self._repeated(context.inner[key], path, layer, inputs)
+        specs, node = context.specs(key), context.network.nodes[key]
+        self.where[path] = place
+        ties = {other.shares for other in context.network.nodes.values() if other.shares}
+        is_kept = place in self._kept or layer.own_code or bool(node.shares) or key in ties
+        declared = None if is_kept else layer.channels(specs)
+        outputs: Ports
+        if declared is not None:
+            outputs = self._declared(
+                place, path, declared, inputs, {port: len(spec.shape) for port, spec in specs.items()}
+            )
+            outputs = {
+                port: labels and Labels(labels.axis % len(context.measured[key].outputs[port].shape), labels.numbers)
+                for port, labels in outputs.items()
+            }
+        elif is_kept or any(True for _ in self._model.get_submodule(path).state_dict()):
+            outputs = self._mixed(inputs)
+        else:
+            outputs = self._probed(context, key, path, inputs)
+        self.labels[path] = outputs.get(next(port.name for port in layer.outputs()))
+        return outputs
+
+    def _repeated(self, inner: Context, path: str, layer: Subnetwork, inputs: Ports) -> Ports:
+        if layer.repeat == 1:
+            return self._network(inner, f"{path}.", inputs)
+        outputs = inputs
+        first = next(iter(inner.network.ports("Input").values()))
+        for number in range(layer.repeat):
+            outputs = self._network(inner, f"{path}.{0 if layer.shared else number}.", inputs)
+            inputs = {**inputs, first: next(iter(outputs.values()))}
+        return outputs
+
+    def _declared(
+        self, place: tuple[str, str], path: str, declared: Channels, inputs: Ports, ranks: Mapping[str, int]
+    ) -> Ports:
+        outputs: Ports = {}
+        reads = {read.port: read for read in declared.reads}
+        for port, labels in inputs.items():
+            read = reads.get(port)
+            if read is not None and (labels is None or read.axis % ranks[port] == labels.axis):
+                self._read(path, read, labels)
+            elif declared.kept is not None and labels is not None and declared.kept.axis in (None, labels.axis):
+                outputs["out"] = self._passed(place, path, declared.kept, labels)
+            else:
+                self._keep(labels, MIXED)
+        earlier = self._made.get(path)  # a module that is applied several times makes the same channels
+        made = earlier or [self._new(width.count) for width in declared.widths]
+        for width, numbers in zip(declared.widths, made, strict=True):
+            outputs |= {port: Labels(axis, numbers) for port, axis in width.outputs.items()}
+            if earlier is None:
+                self._add_width(place, path, width, numbers)
+        self._made[path] = made
+        return outputs
+
+    def _add_width(self, place: tuple[str, str], path: str, width: Width, numbers: np.ndarray) -> None:
+        for weight in width.weights:
+            self._slice(path, weight, numbers, makes=True)
+        for weight in width.reads:
+            self._slice(path, weight, numbers, reads=True)
+        self.settings.append(Setting(*place, width.parameter, numbers, is_width=True, fixed=width.fixed))
+
+    def _read(self, path: str, read: Read, labels: Labels | None) -> None:
+        if (path, read.port) not in self._arrived:
+            self._arrived[path, read.port] = labels
+            for weight in read.weights if labels else ():
+                self._slice(path, weight, labels.numbers, reads=True)
+            return
+        earlier = self._arrived[path, read.port]  # of a module that is applied several times
+        if earlier and labels:
+            self._join(earlier.numbers, labels.numbers)
+        else:
+            self._keep(earlier or labels, MIXED)
+
+    def _passed(self, place: tuple[str, str], path: str, kept: Kept, labels: Labels) -> Labels:
+        numbers = labels.numbers
+        for start in range(0, len(numbers), kept.together):
+            group = numbers[start : start + kept.together]
+            self._join(np.broadcast_to(group[:1], group.shape), group)
+        multiplied = np.repeat(numbers, kept.multiplier)
+        for weight in kept.weights:
+            self._slice(path, weight, multiplied)
+        for parameter, each in kept.counts.items():
+            self.settings.append(Setting(*place, parameter, numbers, each))
+        return Labels(labels.axis, multiplied)
+
+    def _probed(self, context: Context, key: str, path: str, inputs: Ports) -> Ports:
+        """Follow the channels through a layer without weights."""
+        names = [port.name for port in context.layers[key].outputs()]
+        result: Ports = dict.fromkeys(names)
+        for port, labels in inputs.items():
+            if labels is None:
+                continue
+            specs = {name.name: context.specs(key)[name.name] for name in context.layers[key].inputs()}
+            passed = passed_channels(self._model.get_submodule(path), specs, port, labels.axis)
+            if passed is None or len(passed) != len(names):
+                return self._mixed(inputs, names)
+            if not any(passed):  # used in training only, or in a way that NaN does not show
+                self._keep(labels, MIXED)
+            for name, found in zip(names, passed, strict=True):
+                if found is None:
+                    continue
+                numbers = np.where(found.channels < 0, -2, labels.numbers[np.maximum(found.channels, 0)])
+                other = result[name]
+                if other is None:
+                    result[name] = Labels(found.axis, numbers)
+                elif other.axis == found.axis:
+                    result[name] = Labels(found.axis, self._merged(other.numbers, numbers))
+                else:
+                    return self._mixed(inputs, names)
+        # An index that depends on no channel stays.
+        return {name: labels and Labels(labels.axis, np.maximum(labels.numbers, -1)) for name, labels in result.items()}
+
+    def _merged(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Join the channels of two inputs of a layer; −2 is an index that does not depend on an input."""
+        both = (first > -2) & (second > -2)
+        self._join(first[both], second[both])
+        return np.where(first > -2, first, second)
+
+    def _mixed(self, inputs: Ports, names: Sequence[str] = ()) -> Ports:
+        for labels in inputs.values():
+            self._keep(labels, MIXED)
+        return dict.fromkeys(names)
+
+    def _new(self, count: int) -> np.ndarray:
+        start = len(self._parents)
+        self._parents.extend(range(start, start + count))
+        return np.arange(start, start + count)
+
+    def _root(self, number: int) -> int:
+        while self._parents[number] != number:
+            self._parents[number] = self._parents[self._parents[number]]
+            number = self._parents[number]
+        return number
+
+    def _join(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Remove the channels of two tensors together. One that meets a channel that stays, stays as well."""
+        for a, b in zip(first.tolist(), second.tolist(), strict=True):
+            if min(a, b) < 0:
+                if max(a, b) >= 0:
+                    self._reasons.setdefault(self._root(max(a, b)), set()).add(GIVEN)
+                continue
+            one, other = self._root(a), self._root(b)
+            if one != other:
+                self._parents[other] = one
+                if other in self._reasons:
+                    self._reasons.setdefault(one, set()).update(self._reasons.pop(other))
+
+    def _keep(self, labels: Labels | None, reason: str) -> None:
+        for number in labels.numbers.tolist() if labels else ():
+            if number >= 0:
+                self._reasons.setdefault(self._root(number), set()).add(reason)
+
+    def _slice(
+        self, path: str, weight: TensorAxis, numbers: np.ndarray, makes: bool = False, reads: bool = False
+    ) -> None:
+        indices = np.tile(np.repeat(numbers, weight.block), weight.tiles)
+        self.slices.append(Slice(f"{path}.{weight.tensor}", weight.axis, indices, makes, reads))

@@ -1,0 +1,254 @@
+"""Narrower networks: fewer channels in the document, and the weights of those that stay.
+
+The narrow network computes what the original computes whose removed channels no weight reads; this is verified on rows
+of the data, layer by layer. A layer for which it does not hold keeps all of its channels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.compile import module, source
+from netloom.compression.channel_graph import ChannelGraph, Labels
+from netloom.compression.importance import Importance
+from netloom.compression.method import CompressionError
+from netloom.document.project import SUBNETWORK
+from netloom.training.streaming import take
+from netloom.validation import analyse
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from netloom.document import Network, Project
+    from netloom.runs import TrainedRun
+
+# The largest difference of an output, relative to its largest value but at least 1
+TOLERANCE = 1e-5
+ROWS = 8
+# Each attempt keeps the channels of at least one more node.
+MAX_ATTEMPTS = 40
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """A document with fewer channels, its source and weights. `widths` are the parameters that changed, with their
+    values before and after, by network, node and parameter."""
+
+    project: Project
+    source: str
+    state: dict[str, torch.Tensor]
+    widths: dict[tuple[str, str, str], tuple[int, int]]
+
+    def model(self) -> nn.Module:
+        """Return the network with its weights, in evaluation mode."""
+        model = module(self.source)
+        model.load_state_dict(self.state)
+        return model.eval()
+
+
+def narrowed(trained: TrainedRun, amount: float, importance: Importance) -> Narrowed:
+    """Remove a share of the channels of each layer, the least important ones first.
+
+    Raises:
+        CompressionError: there is no channel that can be removed.
+    """
+    kept: frozenset[Place] = frozenset()
+    project = trained.project
+    for _ in range(MAX_ATTEMPTS):
+        graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, kept)
+        removed = _least_important(graph, amount, importance(graph))
+        if not removed:
+            break
+        narrow = narrow_document(project, graph, removed)
+        if isinstance(narrow, set):
+            # Uses of a network that need different sizes get a network each; a repeated one keeps its channels.
+            separate = with_separate_networks(project, {name for name, _ in narrow})
+            kept |= frozenset(narrow) if separate == project else frozenset()
+            project = separate
+            continue
+        result = _attempt(trained, narrow, graph, removed)
+        if isinstance(result, Narrowed):
+            return result
+        if result <= kept:
+            break
+        kept |= result
+    raise CompressionError(
+        "This network has no layer whose channels can be removed: their sizes are given by the data, or a layer such as "
+        "layer norm depends on all channels at once."
+    )
+
+
+def narrow_document(project: Project, graph: ChannelGraph, removed: set[int]) -> Project | set[Place]:
+    """Return the document without the removed channels, or the nodes for which it would need several sizes at once."""
+    values: dict[tuple[str, str], dict[str, int]] = {}
+    conflicts: set[Place] = set()
+    for setting in graph.settings:
+        left = sum(root not in removed for root in graph.roots(setting.numbers).tolist())
+        place, value = (setting.network, setting.node), left // setting.each
+        if left == len(setting.numbers):
+            changes: dict[str, int] = {}
+        else:
+            changes = {setting.parameter: value, **setting.fixed}
+        if place in values and any(values[place].get(name) != changes.get(name) for name in changes):
+            conflicts.add(place)
+        values.setdefault(place, {}).update(changes)
+    if conflicts:
+        return conflicts
+    networks = dict(project.networks)
+    for (name, key), changes in values.items():
+        networks[name] = with_params(networks[name], key, changes)
+    return project.model_copy(update={"networks": networks})
+
+
+def with_separate_networks(project: Project, names: set[str]) -> Project:
+    """Return the document with a network for every node that uses one of these networks; the first use keeps it."""
+    networks, seen = dict(project.networks), set[str]()
+    for owner in project.networks:
+        for key, node in project.networks[owner].nodes.items():
+            name = str(node.params.get("network", ""))
+            if node.type != SUBNETWORK or name not in names:
+                continue
+            if name in seen:
+                free = next(f"{name}_{number}" for number in count(2) if f"{name}_{number}" not in networks)
+                networks[free] = project.networks[name]
+                networks[owner] = with_params(networks[owner], key, {"network": free})
+            seen.add(name)
+    return project.model_copy(update={"networks": networks})
+
+
+def with_params(network: Network, key: str, params: Mapping[str, Any]) -> Network:
+    """Return a network with other parameters of a node."""
+    node = network.nodes[key]
+    nodes = {**network.nodes, key: node.model_copy(update={"params": {**node.params, **params}})}
+    return network.model_copy(update={"nodes": nodes})
+
+
+def masked(model: nn.Module, graph: ChannelGraph, removed: set[int]) -> nn.Module:
+    """Return a copy of the original network in which the weights that read removed channels are zero."""
+    import torch
+
+    model = copy.deepcopy(model)
+    state = model.state_dict()
+    with torch.no_grad():
+        for item in graph.slices:
+            if item.reads:
+                places = np.flatnonzero(np.isin(graph.roots(item.numbers), list(removed)))
+                state[item.tensor].index_fill_(item.axis, torch.from_numpy(places), 0.0)
+    return model
+
+
+def _least_important(graph: ChannelGraph, amount: float, scores: Mapping[int, float]) -> set[int]:
+    """Return a share of the channels of each group of layers that have their channels in common."""
+    layers: dict[int, set[int]] = {}
+    for number, setting in enumerate(graph.settings):
+        if setting.is_width:
+            for root in graph.roots(setting.numbers).tolist():
+                layers.setdefault(root, set()).add(number)
+    groups: dict[frozenset[int], list[int]] = {}
+    for root, members in layers.items():
+        groups.setdefault(frozenset(members), []).append(root)
+    removed: set[int] = set()
+    for roots in groups.values():
+        free = sorted(
+            (root for root in roots if not graph.reasons(root)), key=lambda root: (scores.get(root, 0.0), root)
+        )
+        removed |= set(free[: min(int(amount * len(roots)), len(roots) - 1)])
+    return removed
+
+
+def _attempt(
+    trained: TrainedRun, project: Project, graph: ChannelGraph, removed: set[int]
+) -> Narrowed | frozenset[Place]:
+    """Return the narrow network of a document, or the nodes that have to keep their channels."""
+    analysis = analyse(project, trained.data.schema)
+    if analysis.network_errors:
+        return frozenset((issue.network, issue.node) for issue in analysis.network_errors if issue.node)
+    text = source(project, analysis)
+    state = _sliced(trained.model.state_dict(), graph, removed)
+    model = module(text)
+    wrong = _wrong_shapes(model, state, graph)
+    if wrong:
+        return wrong
+    model.load_state_dict(state)
+    wrong = _differing(masked(trained.model, graph, removed), model.eval(), trained, graph, removed)
+    return wrong or Narrowed(project, text, state, _widths(graph, removed))
+
+
+def _sliced(state: Mapping[str, torch.Tensor], graph: ChannelGraph, removed: set[int]) -> dict[str, torch.Tensor]:
+    import torch
+
+    tensors = dict(state)
+    for item in graph.slices:
+        left = torch.from_numpy(np.flatnonzero(~np.isin(graph.roots(item.numbers), list(removed))))
+        tensors[item.tensor] = tensors[item.tensor].index_select(item.axis, left)
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _wrong_shapes(model: nn.Module, state: Mapping[str, torch.Tensor], graph: ChannelGraph) -> frozenset[Place]:
+    """Return the nodes whose sliced weights do not have the shapes of the narrow network."""
+    expected = {name: value.shape for name, value in model.state_dict().items()}
+    names = [name for name in {**expected, **state} if name not in state or expected.get(name) != state[name].shape]
+    return frozenset(place for name in names for path, place in graph.where.items() if name.startswith(f"{path}."))
+
+
+def _differing(
+    original: nn.Module, narrow: nn.Module, trained: TrainedRun, graph: ChannelGraph, removed: set[int]
+) -> frozenset[Place]:
+    """Return the first node whose channels differ from those of the masked original; empty if there is none."""
+    import torch
+
+    rows = trained.data.split["train"].numpy()[:ROWS]
+    inputs = take(trained.data, trained.fields, rows)
+    before, after = (_outputs(model, [inputs[name] for name in trained.fields], graph) for model in (original, narrow))
+    for (path, first), (_, second) in zip(before, after, strict=False):
+        expected = _without(first, graph.labels.get(path), graph, removed)
+        scale = max(float(expected.abs().max()) if expected.numel() else 0.0, 1.0)
+        if expected.shape != second.shape or not torch.allclose(expected, second, rtol=0, atol=TOLERANCE * scale):
+            return frozenset({graph.where[path]})
+    return frozenset()
+
+
+def _outputs(model: nn.Module, inputs: list[torch.Tensor], graph: ChannelGraph) -> list[tuple[str, torch.Tensor]]:
+    """Return the first output of each layer, in the order of execution."""
+    import torch
+
+    outputs: list[tuple[str, torch.Tensor]] = []
+
+    def note(path: str, result: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+        outputs.append((path, (result[0] if isinstance(result, tuple) else result).float()))
+
+    hooks = [
+        model.get_submodule(path).register_forward_hook(lambda _, __, result, path=path: note(path, result))
+        for path in graph.where
+    ]
+    with torch.no_grad():
+        model(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return outputs
+
+
+def _without(output: torch.Tensor, labels: Labels | None, graph: ChannelGraph, removed: set[int]) -> torch.Tensor:
+    import torch
+
+    if labels is None:
+        return output
+    left = torch.from_numpy(np.flatnonzero(~np.isin(graph.roots(labels.numbers), list(removed))))
+    return output.index_select(labels.axis, left)
+
+
+def _widths(graph: ChannelGraph, removed: set[int]) -> dict[tuple[str, str, str], tuple[int, int]]:
+    widths = {}
+    for setting in graph.settings:
+        left = sum(root not in removed for root in graph.roots(setting.numbers).tolist())
+        if setting.is_width and left < len(setting.numbers):
+            widths[setting.network, setting.node, setting.parameter] = (len(setting.numbers), left)
+    return widths
