@@ -20,11 +20,11 @@ from netloom.layers.subnetwork import Subnetwork
 if TYPE_CHECKING:
     from torch import nn
 
-    from netloom.document import Project
     from netloom.validation import Context
 
-# Why channels cannot be removed: the size is given from outside, or a layer depends on all of them at once.
-GIVEN, MIXED = "given", "mixed"
+# Why channels cannot be removed: their number is given from outside, a layer depends on all of them at once, or a node
+# has to keep them, such as one with tied weights.
+GIVEN, MIXED, KEPT = "given", "mixed", "kept"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ChannelGraph:
         return self._reasons.get(root, set())
 
     def _network(self, context: Context, path: str, inputs: Ports) -> Ports:
-        """Follow the channels through a network whose modules are below `path`. Returns those at its Outputs by port."""
+        """Follow the channels through a network with modules below `path`. Returns those at its Outputs by port."""
         tensors: dict[tuple[str, str], Labels | None] = {}
         for node, port in context.network.ports("Input").items():
             tensors[node, "out"] = inputs.get(port)
@@ -129,8 +129,8 @@ class ChannelGraph:
                 port: labels and Labels(labels.axis % len(context.measured[key].outputs[port].shape), labels.numbers)
                 for port, labels in outputs.items()
             }
-        elif is_kept or any(True for _ in self._model.get_submodule(path).state_dict()):
-            outputs = self._mixed(inputs)
+        elif is_kept or self._model.get_submodule(path).state_dict():
+            outputs = self._mixed(inputs, reason=KEPT if is_kept else MIXED)
         else:
             outputs = self._probed(context, key, path, inputs)
         self.labels[path] = outputs.get(next(port.name for port in layer.outputs()))
@@ -162,7 +162,8 @@ class ChannelGraph:
         earlier = self._made.get(path)  # a module that is applied several times makes the same channels
         made = earlier or [self._new(width.count) for width in declared.widths]
         for width, numbers in zip(declared.widths, made, strict=True):
-            outputs |= {port: Labels(axis, numbers) for port, axis in width.outputs.items()}
+            made_by = np.tile(numbers, width.copies)
+            outputs |= {port: Labels(axis, made_by) for port, axis in width.outputs.items()}
             if earlier is None:
                 self._add_width(place, path, width, numbers)
         self._made[path] = made
@@ -178,8 +179,9 @@ class ChannelGraph:
     def _read(self, path: str, read: Read, labels: Labels | None) -> None:
         if (path, read.port) not in self._arrived:
             self._arrived[path, read.port] = labels
-            for weight in read.weights if labels else ():
-                self._slice(path, weight, labels.numbers, reads=True)
+            if labels is not None:
+                for weight in read.weights:
+                    self._slice(path, weight, labels.numbers, reads=True)
             return
         earlier = self._arrived[path, read.port]  # of a module that is applied several times
         if earlier and labels:
@@ -232,9 +234,9 @@ class ChannelGraph:
         self._join(first[both], second[both])
         return np.where(first > -2, first, second)
 
-    def _mixed(self, inputs: Ports, names: Sequence[str] = ()) -> Ports:
+    def _mixed(self, inputs: Ports, names: Sequence[str] = (), reason: str = MIXED) -> Ports:
         for labels in inputs.values():
-            self._keep(labels, MIXED)
+            self._keep(labels, reason)
         return dict.fromkeys(names)
 
     def _new(self, count: int) -> np.ndarray:

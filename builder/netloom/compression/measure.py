@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.compression.method import CompressionError, Variant, registry, unavailable_reason
+from netloom.compression.method import CompressionError, Method, Variant, registry, unavailable_reason
 from netloom.compression.report import MIN_SHRINKAGE, MIN_SPEEDUP, Measured, Report, Verdict
+from netloom.core.text import plain
 from netloom.export import ExportError
 from netloom.export.onnx_network import OnnxNetwork, joined_logits
 from netloom.runs.trained_run import answers
@@ -38,31 +39,37 @@ ORIGINAL = "original"
 
 def measure(
     trained: TrainedRun,
-    methods: Sequence[str] = (),
+    methods: Sequence[str | Method] | None = None,
     *,
+    runs: Sequence[TrainedRun] = (),
     threads: int = 1,
     repeats: int = REPEATS,
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[Report, list[Variant]]:
     """Compress a run by some methods (default: all), and measure the variants.
 
+    Args:
+        methods: Methods, or their names.
+        runs: Smaller runs that were made from this one, which are measured beside the variants.
+
     Raises:
-        CompressionError: there is no such method, or no method fits the run.
+        CompressionError: there is no such method, no method fits the run, or a smaller run reads other data.
     """
-    unknown = [name for name in methods if name not in registry()]
-    if unknown:
-        raise CompressionError(f"There is no method {unknown[0][:40]!r}; choose from {', '.join(registry())}.")
+    chosen = [_method(item) for item in (registry() if methods is None else methods)]
     if reason := unavailable_reason(trained):
         raise CompressionError(reason)
+    if any(run.project.data != trained.project.data or run.fields != trained.fields for run in runs):
+        raise CompressionError("A smaller run reads other data than the original; measure runs of the same data.")
     variants, failures = [], []
-    names = list(methods) or list(registry())
-    for place, name in enumerate(names):
+    for place, method in enumerate(chosen):
         try:
-            variants.append(registry()[name].compress(trained))
+            variants.append(method.compress(trained))
         except (CompressionError, ExportError) as error:
-            failures.append((name, str(error)))
-        progress(0.5 * (place + 1) / len(names))
-    networks: list[Network] = [_original(trained), *(_session(trained, item.content, threads) for item in variants)]
+            failures.append((method.name, str(error)))
+        progress(0.5 * (place + 1) / len(chosen))
+    sessions = [_session(trained, item.content, threads) for item in variants]
+    networks: list[Network] = [_in_pytorch(trained), *sessions, *map(_in_pytorch, runs)]
+    subjects = [_subject(trained), *map(_variant_subject, variants), *map(_run_subject, runs)]
     rows = evaluation_rows(trained.data, "test")[:MAX_ROWS]
     inputs = take(trained.data, trained.fields, rows.numpy())
     tensors = [inputs[name] for name in trained.fields]
@@ -77,7 +84,7 @@ def measure(
         raise CompressionError("This task has no metric of rows, by which variants could be compared.")
     few = {field: values[:AGREEMENT_ROWS] for field, values in inputs.items()}
     predictions = [_predictions(trained, network, few) for network in networks]
-    measured = _measured(trained, name, variants, times, outputs, evaluations, predictions)
+    measured = _measured(trained, name, subjects, times, outputs, evaluations, predictions)
     report = Report(
         name,
         metric(name).title,
@@ -90,7 +97,49 @@ def measure(
     return report, variants
 
 
-def _original(trained: TrainedRun) -> Network:
+def _method(item: str | Method) -> Method:
+    if isinstance(item, Method):
+        return item
+    if item not in registry():
+        raise CompressionError(f"There is no method {item[:40]!r}; choose from {', '.join(registry())}.")
+    return registry()[item]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured: its name, and its size in bytes. `run` is the id of a smaller run."""
+
+    name: str
+    title: str
+    size: int
+    note: str
+    run: str = ""
+
+
+def _subject(trained: TrainedRun) -> _Subject:
+    return _Subject(ORIGINAL, "PyTorch", _bytes(trained), "The network as it was trained, in float32.")
+
+
+def _variant_subject(variant: Variant) -> _Subject:
+    return _Subject(variant.method, variant.title, variant.size, variant.note)
+
+
+def _run_subject(trained: TrainedRun) -> _Subject:
+    """Return the description of a smaller run."""
+    if trained.run is None:
+        raise CompressionError("A smaller run has to be saved before it is measured beside the original.")
+    note = trained.run.about["compressed"]["note"] if "compressed" in trained.run.about else ""
+    epochs = trained.project.training.epochs
+    trained_for = f"Trained for {epochs} epoch{'s' * (epochs > 1)} as a run." if epochs else "A run without training."
+    name, note = f"run:{trained.run.id}", f"{note} {trained_for}".strip()
+    return _Subject(name, plain(trained.run.title), _bytes(trained), note, trained.run.id)
+
+
+def _bytes(trained: TrainedRun) -> int:
+    return sum(value.nbytes for value in trained.model.state_dict().values())
+
+
+def _in_pytorch(trained: TrainedRun) -> Network:
     """Return the network of a run, with logits (N, …) as outputs.
 
     Not its scorer: logits of classes are unique up to a constant only, so those of all variants have to be computed in
@@ -158,32 +207,31 @@ def _predictions(trained: TrainedRun, network: Network, inputs: Mapping[str, tor
 def _measured(
     trained: TrainedRun,
     name: str,
-    variants: Sequence[Variant],
+    subjects: Sequence[_Subject],
     times: np.ndarray,
     outputs: Sequence[torch.Tensor],
     evaluations: Sequence[Evaluation],
     predictions: Sequence[list[Any]],
 ) -> list[Measured]:
     """Return the measurements of the original and of each variant, with the metric `name`."""
-    weights = sum(value.nbytes for value in trained.model.state_dict().values())
     spread = float(outputs[0].float().std()) or 1.0
     measured: list[Measured] = []
-    for place, output in enumerate(outputs):
-        variant = variants[place - 1] if place else None
+    for place, (subject, output) in enumerate(zip(subjects, outputs, strict=True)):
         p50, p95 = np.percentile(times[place], [50, 95])
         measured.append(
             Measured(
-                variant.method if variant else ORIGINAL,
-                variant.title if variant else "PyTorch",
-                variant.size if variant else weights,
+                subject.name,
+                subject.title,
+                subject.size,
                 float(p50),
                 float(p95),
                 evaluations[place].metrics[name],
                 _agreement(predictions[0], predictions[place]),
                 float((output.float() - outputs[0].float()).square().mean().sqrt()) / spread,
                 "original",
-                variant.note if variant else "The network as it was trained, in float32.",
+                subject.note,
                 _lost_classes(evaluations[0], evaluations[place]),
+                subject.run,
             )
         )
     return _with_verdicts(trained, name, measured, len(outputs[0]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,8 +12,10 @@ from netloom.core.registry import discover
 
 if TYPE_CHECKING:
     import onnx
+    import torch
     from torch import nn
 
+    from netloom.document import Project
     from netloom.runs import TrainedRun
 
 
@@ -32,6 +35,15 @@ class Variant:
     size: int
 
 
+@dataclass(frozen=True)
+class Smaller:
+    """A smaller document, its weights if it has any yet, and what was done as a sentence."""
+
+    project: Project
+    state: dict[str, torch.Tensor] | None
+    note: str
+
+
 class Method(ABC):
     """A way to make a trained network smaller or faster."""
 
@@ -39,6 +51,14 @@ class Method(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]
     order: ClassVar[int]
+    # The names of the arguments of the constructor that people can set
+    settings: ClassVar[tuple[str, ...]] = ()
+    # Whether the network has no weights before it was trained as a run
+    needs_training: ClassVar[bool] = False
+
+    def with_settings(self, values: Mapping[str, Any]) -> Method:
+        """Return this method with those of the values that it has a setting for."""
+        return type(self)(**{name: value for name, value in values.items() if name in self.settings})
 
     @abstractmethod
     def compress(self, trained: TrainedRun) -> Variant:
@@ -51,6 +71,37 @@ class Method(ABC):
 
     def variant(self, content: bytes, note: str, size: int = 0) -> Variant:
         return Variant(self.name, self.title, content, note, size or len(content))
+
+
+class DocumentMethod(Method):
+    """A method whose result is a document again, so that it can be trained as a run."""
+
+    @abstractmethod
+    def smaller(self, trained: TrainedRun) -> Smaller:
+        """Return the smaller document of a run.
+
+        Raises:
+            CompressionError: the network has nothing that this method makes smaller.
+        """
+
+    def training(self, trained: TrainedRun, epochs: int) -> dict[str, Any]:
+        """Return the settings of the training of the smaller document that differ from those of the run."""
+        return {"epochs": epochs, "early_stopping": None}
+
+    def compress(self, trained: TrainedRun) -> Variant:
+        from netloom.compile import module, source
+
+        smaller = self.smaller(trained)
+        if smaller.state is None:
+            raise CompressionError(
+                f"{self.title} makes a network that has no weights yet: train it as a run; then it is measured as well."
+            )
+        text = source(smaller.project)
+        model = module(text)
+        model.load_state_dict(smaller.state)
+        changed = replace(trained, project=smaller.project, source=text, model=model.eval())
+        content = as_onnx(changed).SerializeToString(deterministic=True)
+        return self.variant(content, f"{smaller.note} Without fine-tuning.")
 
 
 @cache
@@ -76,8 +127,6 @@ def as_onnx(trained: TrainedRun, model: nn.Module | None = None) -> onnx.ModelPr
     Raises:
         ExportError: it cannot be written.
     """
-    from dataclasses import replace
-
     import onnx
 
     from netloom.export import registry as formats

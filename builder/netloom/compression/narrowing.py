@@ -7,7 +7,7 @@ of the data, layer by layer. A layer for which it does not hold keeps all of its
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.compile import module, source
-from netloom.compression.channel_graph import ChannelGraph, Labels
+from netloom.compression.channel_graph import MIXED, ChannelGraph, Labels
 from netloom.compression.importance import Importance
 from netloom.compression.method import CompressionError
 from netloom.document.project import SUBNETWORK
 from netloom.training.streaming import take
-from netloom.validation import analyse
+from netloom.validation import Issue, analyse
 
 if TYPE_CHECKING:
     import torch
@@ -60,30 +60,58 @@ def narrowed(trained: TrainedRun, amount: float, importance: Importance) -> Narr
     Raises:
         CompressionError: there is no channel that can be removed.
     """
-    kept: frozenset[Place] = frozenset()
-    project = trained.project
-    for _ in range(MAX_ATTEMPTS):
-        graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, kept)
-        removed = _least_important(graph, amount, importance(graph))
-        if not removed:
-            break
-        narrow = narrow_document(project, graph, removed)
-        if isinstance(narrow, set):
-            # Uses of a network that need different sizes get a network each; a repeated one keeps its channels.
-            separate = with_separate_networks(project, {name for name, _ in narrow})
-            kept |= frozenset(narrow) if separate == project else frozenset()
-            project = separate
-            continue
-        result = _attempt(trained, narrow, graph, removed)
+    kept: set[Place] = set()
+    for document, graph, removed in _documents(trained, amount, importance, kept, frozenset()):
+        result = _attempt(trained, document, graph, removed)
         if isinstance(result, Narrowed):
             return result
         if result <= kept:
             break
         kept |= result
     raise CompressionError(
-        "This network has no layer whose channels can be removed: their sizes are given by the data, or a layer such as "
-        "layer norm depends on all channels at once."
+        "This network has no layer whose channels can be removed: their number is given by the data, or a layer such "
+        "as layer norm depends on all channels at once."
     )
+
+
+def narrow_student(trained: TrainedRun, amount: float) -> Project:
+    """Return the document with a share fewer channels in each layer, for training from random weights. It needs not
+    compute what the original computes, so it also narrows layers that depend on all channels at once.
+
+    Raises:
+        CompressionError: there is no layer that can become narrower.
+    """
+    kept: set[Place] = set()
+    for document, _, _ in _documents(trained, amount, lambda graph: {}, kept, frozenset({MIXED})):
+        errors = analyse(document, trained.data.schema).network_errors
+        if not errors:
+            return document
+        wrong = _places(errors)
+        if wrong <= kept:
+            break
+        kept |= wrong
+    raise CompressionError("This network has no layer that can become narrower: all sizes are given by the data.")
+
+
+def _documents(
+    trained: TrainedRun, amount: float, importance: Importance, kept: set[Place], ignored: frozenset[str]
+) -> Iterator[tuple[Project, ChannelGraph, set[int]]]:
+    """Yield narrow documents with their removed channels, while the caller adds nodes to `kept`, which keep theirs."""
+    project = trained.project
+    for _ in range(MAX_ATTEMPTS):
+        graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, frozenset(kept))
+        removed = _least_important(graph, amount, importance(graph), ignored)
+        if not removed:
+            return
+        narrow = narrow_document(project, graph, removed)
+        if not isinstance(narrow, set):
+            yield narrow, graph, removed
+            continue
+        # Uses of a network that need different sizes get a network each; a repeated one keeps its channels.
+        separate = with_separate_networks(project, {name for name, _ in narrow})
+        if separate == project:
+            kept |= narrow
+        project = separate
 
 
 def narrow_document(project: Project, graph: ChannelGraph, removed: set[int]) -> Project | set[Place]:
@@ -145,8 +173,11 @@ def masked(model: nn.Module, graph: ChannelGraph, removed: set[int]) -> nn.Modul
     return model
 
 
-def _least_important(graph: ChannelGraph, amount: float, scores: Mapping[int, float]) -> set[int]:
-    """Return a share of the channels of each group of layers that have their channels in common."""
+def _least_important(
+    graph: ChannelGraph, amount: float, scores: Mapping[int, float], ignored: frozenset[str]
+) -> set[int]:
+    """Return a share of the channels of each group of layers that have their channels in common. Reasons to keep them
+    that are `ignored` do not count."""
     layers: dict[int, set[int]] = {}
     for number, setting in enumerate(graph.settings):
         if setting.is_width:
@@ -157,9 +188,8 @@ def _least_important(graph: ChannelGraph, amount: float, scores: Mapping[int, fl
         groups.setdefault(frozenset(members), []).append(root)
     removed: set[int] = set()
     for roots in groups.values():
-        free = sorted(
-            (root for root in roots if not graph.reasons(root)), key=lambda root: (scores.get(root, 0.0), root)
-        )
+        free = [root for root in roots if not graph.reasons(root) - ignored]
+        free.sort(key=lambda root: (scores.get(root, 0.0), root))
         removed |= set(free[: min(int(amount * len(roots)), len(roots) - 1)])
     return removed
 
@@ -170,7 +200,7 @@ def _attempt(
     """Return the narrow network of a document, or the nodes that have to keep their channels."""
     analysis = analyse(project, trained.data.schema)
     if analysis.network_errors:
-        return frozenset((issue.network, issue.node) for issue in analysis.network_errors if issue.node)
+        return _places(analysis.network_errors)
     text = source(project, analysis)
     state = _sliced(trained.model.state_dict(), graph, removed)
     model = module(text)
@@ -180,6 +210,10 @@ def _attempt(
     model.load_state_dict(state)
     wrong = _differing(masked(trained.model, graph, removed), model.eval(), trained, graph, removed)
     return wrong or Narrowed(project, text, state, _widths(graph, removed))
+
+
+def _places(errors: Iterable[Issue]) -> frozenset[Place]:
+    return frozenset((issue.network, issue.node) for issue in errors if issue.node)
 
 
 def _sliced(state: Mapping[str, torch.Tensor], graph: ChannelGraph, removed: set[int]) -> dict[str, torch.Tensor]:

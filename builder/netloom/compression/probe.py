@@ -1,8 +1,8 @@
 """Finds out which channels a layer without weights passes on, by sending NaN through it.
 
 Whatever depends on a NaN is NaN. Each channel has a binary number; in one example of a batch, the channels with a
-certain bit are NaN, in another one those without it. So 2·log₂(C) examples name the channel that each output depends on,
-or show that it depends on several.
+certain bit are NaN, in another one those without it. So 2·log₂(C) examples name the channel that each output depends
+on, or show that it depends on several.
 """
 
 from __future__ import annotations

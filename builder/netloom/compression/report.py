@@ -25,7 +25,8 @@ class Measured:
 
     `agreement` is the share of rows with the prediction of the original; None if predictions are not classes.
     `difference` is the root mean square difference of the outputs, in standard deviations of those of the original.
-    `lost_classes` are the classes with the largest loss of recall, and how much it is.
+    `lost_classes` are the classes with the largest loss of recall, and how much it is. `run` is the id of a smaller
+    run; "" for a file.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Measured:
     verdict: Verdict
     note: str
     lost_classes: tuple[tuple[str, float], ...] = ()
+    run: str = ""
 
 
 @dataclass(frozen=True)

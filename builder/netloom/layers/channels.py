@@ -35,9 +35,10 @@ class Read:
 class Width:
     """Channels that the layer makes: `parameter` sets their number, `weights` make them.
 
-    `outputs` are the ports that have them, each with the axis. `reads` are weights of the same layer that multiply
-    them, as in a recurrent layer or between the two parts of a feed-forward network. `fixed` are parameters that have
-    to be written into the document when the number changes, because their default depends on it.
+    `outputs` are the ports that have them, each with the axis, along which they are repeated `copies` times. `reads`
+    are weights of the same layer that multiply them, as in a recurrent layer or between the two parts of a feed-forward
+    network. `fixed` are parameters that have to be written into the document when the number changes, because their
+    default depends on it.
     """
 
     parameter: str
@@ -46,6 +47,7 @@ class Width:
     outputs: Mapping[str, int] = field(default_factory=dict)
     reads: tuple[TensorAxis, ...] = ()
     fixed: Mapping[str, int] = field(default_factory=dict)
+    copies: int = 1
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | No
     # First the frozen copy: the run that the document names may have changed or been deleted since.
     for origin in (origins or {}).values():
         earlier = origin.get("run") if isinstance(origin, dict) else origin
+        if training.teacher == f"{RUN}{earlier}":  # the teacher itself, which may have had a teacher as well
+            continue
         frozen = frozen_teacher(store.artifacts(earlier)) if isinstance(earlier, str) else None
         if frozen is not None:
             return frozen

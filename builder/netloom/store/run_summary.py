@@ -100,6 +100,14 @@ class Branch(TypedDict):
     title: str
 
 
+class Compressed(TypedDict):
+    """The run that a smaller run was made from, the method of compression, and what it did as a sentence."""
+
+    run: str
+    method: str
+    note: str
+
+
 class Extension(TypedDict):
     """A run was extended after epoch `at` to `epochs`."""
 
@@ -116,6 +124,7 @@ class RunOrigin(TypedDict, total=False):
     """The origin of a run, and later decisions about it."""
 
     branch: Branch
+    compressed: Compressed
     # The run that this one reproduces.
     again: str
     extended: list[Extension]

@@ -14,7 +14,9 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain, size
 
 if TYPE_CHECKING:
-    from netloom.compression import Measured, Report
+    from netloom.compression import DocumentMethod, Measured, Method, Report
+    from netloom.runs import TrainedRun
+    from netloom.store import Store
 
 
 class Optimize(Command):
@@ -34,6 +36,24 @@ class Optimize(Command):
             help="method; repeatable (default: all)",
         )
         parser.add_argument(
+            "--amount",
+            metavar="SHARE",
+            type=float,
+            help="share of the channels of each layer that structured pruning and distillation remove (default: 0.5)",
+        )
+        parser.add_argument(
+            "--criterion",
+            choices=("l1", "taylor"),
+            help="importance of channels for structured pruning: by their weights, or by the loss (default: l1)",
+        )
+        parser.add_argument(
+            "--epochs",
+            metavar="N",
+            type=whole(0, 10_000),
+            help="make smaller networks runs of the project, trained for N epochs (distillation: always, by default as "
+            "many as the original)",
+        )
+        parser.add_argument(
             "--threads", metavar="N", type=whole(1, 256), default=1, help="threads for predictions (default: 1)"
         )
         parser.add_argument("--to", metavar="FOLDER", help="write each variant as METHOD.onnx to a folder")
@@ -41,15 +61,19 @@ class Optimize(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.compression import CompressionError, measure
+        from netloom.compression.smaller_runs import finished_smaller_runs
         from netloom.store import open_store
 
-        for name in arguments.method:
-            if name not in _methods():
-                raise UsageError(f"There is no method {name[:60]!r}; choose one of {', '.join(_methods())}.")
+        methods = _chosen(arguments)
         folder = None if arguments.to is None else new_folder(Path(arguments.to), force=arguments.force)
-        trained = load_trained_run(open_store(context.home), arguments.run)
+        store = open_store(context.home)
+        trained = load_trained_run(store, arguments.run)
         try:
-            report, variants = measure(trained, arguments.method, threads=arguments.threads)
+            as_runs = _trained_as_runs(methods, arguments)
+            _start_and_follow(store, trained, as_runs, arguments.epochs, context)
+            files = [method for method in methods if not (method in as_runs and method.needs_training)]
+            runs = finished_smaller_runs(store, trained)
+            report, variants = measure(trained, files, runs=runs, threads=arguments.threads)
         except CompressionError as error:
             raise Failure(str(error)) from None
         if folder is not None:
@@ -59,6 +83,62 @@ class Optimize(Command):
             context.note(f"Wrote {len(variants)} files to {folder}.")
         context.answer(report.as_json(), _text(report))
         return 0
+
+
+def _chosen(arguments: Namespace) -> list[Method]:
+    """Return the chosen methods with their settings.
+
+    Raises:
+        UsageError: there is no such method, or a setting does not belong to any of them.
+    """
+    from netloom.compression import registry
+
+    for name in arguments.method:
+        if name not in _methods():
+            raise UsageError(f"There is no method {name[:60]!r}; choose one of {', '.join(_methods())}.")
+    if arguments.amount is not None and not 0 < arguments.amount < 1:
+        raise UsageError(f"--amount is a share between 0 and 1, received {arguments.amount:g}.")
+    settings = {name: getattr(arguments, name) for name in ("amount", "criterion")}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    chosen = [registry()[name] for name in arguments.method or _methods()]
+    unused = [name for name in settings if not any(name in method.settings for method in chosen)]
+    if unused:
+        raise UsageError(f"--{unused[0]} does not belong to {', '.join(method.name for method in chosen)}.")
+    return [method.with_settings(settings) for method in chosen]
+
+
+def _trained_as_runs(methods: list[Method], arguments: Namespace) -> list[DocumentMethod]:
+    """Return the methods whose networks become runs: with `--epochs` all that can, otherwise those that are named and
+    have no weights without training."""
+    from netloom.compression import DocumentMethod
+
+    able = [method for method in methods if isinstance(method, DocumentMethod)]
+    if arguments.epochs is not None:
+        return able
+    return [method for method in able if method.needs_training and method.name in arguments.method]
+
+
+def _start_and_follow(
+    store: Store, trained: TrainedRun, methods: list[DocumentMethod], epochs: int | None, context: Context
+) -> None:
+    """Start a run for each method, and wait for its end. A method that does not fit is reported by the measurement."""
+    from netloom.cli.run_progress import follow
+    from netloom.compression import CompressionError
+    from netloom.compression.smaller_runs import propose, start_smaller
+
+    if trained.run is None:
+        raise AssertionError("a run of the store has a row in it")
+    for method in methods:
+        count = trained.project.training.epochs if epochs is None else epochs
+        try:
+            proposal = propose(trained, method, count, store.home)
+        except CompressionError as error:
+            context.note(f"{method.name}: {error}")
+            continue
+        context.note(f"{method.title}: {plain(proposal.note)}")
+        run, interrupted = follow(store, start_smaller(store, trained.run, proposal), context)
+        if interrupted or run.state != "finished":
+            raise Failure(f"The run {run.id} {run.state}: {plain(run.reason) or 'it was interrupted'}.")
 
 
 def _methods() -> list[str]:

@@ -71,20 +71,26 @@ class _Recurrent(Layer):
         return Call(module, args, {**stacked, "batch_first": True, **kwargs})
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        directions = ("", "_reverse") if self.bidirectional else ("",)
-        reads = (Read(-1, tuple(TensorAxis(f"weight_ih_l0{name}", 1) for name in directions)),)
-        if len(directions) > 1 or self.initial_state or self.final_states:
-            return Channels(reads)  # units of both directions, or states of all layers, in one tensor
+        reads = (Read(-1, tuple(TensorAxis(f"weight_ih_l0{name}", 1) for name in self._directions)),)
+        if self.initial_state or self.final_states:
+            return Channels(reads)  # the states of all layers and directions are one tensor
         return Channels(reads, tuple(self._width(layer) for layer in range(self.layers)))
 
+    @property
+    def _directions(self) -> tuple[str, ...]:
+        return ("", "_reverse") if self.bidirectional else ("",)
+
     def _width(self, layer: int) -> Width:
-        """The units of one of the stacked layers."""
+        """The units of one of the stacked layers; a unit of both directions counts once."""
+        suffixes, is_last = [f"_l{layer}{name}" for name in self._directions], layer == self.layers - 1
         names = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ()))
-        rows = tuple(TensorAxis(f"{name}_l{layer}", tiles=self.gates) for name in names)
-        is_last = layer == self.layers - 1
+        rows = tuple(TensorAxis(f"{name}{suffix}", tiles=self.gates) for name in names for suffix in suffixes)
+        readers = [TensorAxis(f"weight_hh{suffix}", 1) for suffix in suffixes]
+        if not is_last:
+            above = (f"weight_ih_l{layer + 1}{name}" for name in self._directions)
+            readers += [TensorAxis(name, 1, tiles=len(suffixes)) for name in above]
         outputs = {"out": -1, "state": -1} if is_last else {}
-        readers = (f"weight_hh_l{layer}", *(() if is_last else (f"weight_ih_l{layer + 1}",)))
-        return Width("hidden_size", self.hidden_size, rows, outputs, tuple(TensorAxis(name, 1) for name in readers))
+        return Width("hidden_size", self.hidden_size, rows, outputs, tuple(readers), copies=len(suffixes))
 
     def brief(self) -> str:
         times = f" × {self.layers}" if self.layers > 1 else ""
