@@ -5,16 +5,15 @@ https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.compression.method import CompressionError, Method, Variant, as_onnx, with_metadata
+from netloom.compression.quantizers import quiet
 from netloom.training.streaming import take
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def _quantized(original: Any, quantize: Callable[[str, str], None]) -> bytes:
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         source, prepared, target = (str(Path(folder) / f"{name}.onnx") for name in ("source", "prepared", "target"))
         onnx.save(original, source)
         try:
@@ -113,15 +112,3 @@ def _quantized(original: Any, quantize: Callable[[str, str], None]) -> bytes:
         except Exception as error:  # the quantizer raises whatever its parts raise
             raise CompressionError(f"ONNX Runtime cannot quantize this network: {str(error).strip()[:200]}.") from error
         return with_metadata(onnx.load(target), original)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep advice of the quantizer, which is for programmers, out of the log."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
