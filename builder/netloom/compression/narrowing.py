@@ -100,7 +100,7 @@ def _documents(
     project = trained.project
     for _ in range(MAX_ATTEMPTS):
         graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, frozenset(kept))
-        removed = _least_important(graph, amount, importance(graph), ignored)
+        removed = least_important(graph, amount, importance(graph), ignored)
         if not removed:
             return
         narrow = narrow_document(project, graph, removed)
@@ -173,8 +173,8 @@ def masked(model: nn.Module, graph: ChannelGraph, removed: set[int]) -> nn.Modul
     return model
 
 
-def _least_important(
-    graph: ChannelGraph, amount: float, scores: Mapping[int, float], ignored: frozenset[str]
+def least_important(
+    graph: ChannelGraph, amount: float, scores: Mapping[int, float], ignored: frozenset[str] = frozenset()
 ) -> set[int]:
     """Return a share of the channels of each group of layers that have their channels in common. Reasons to keep them
     that are `ignored` do not count."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netloom.compression import Report, measure
+from netloom.compression import CompressionError, DocumentMethod, Report, measure, registry
+from netloom.compression.sensitivity import Sensitivity, sensitivity
+from netloom.compression.smaller_runs import Proposal, propose
 from netloom.drift import DriftReport, compare
 from netloom.export.model_card import Statement, collect, html, markdown
 from netloom.jobs.loaded_runs import RunWeights
@@ -23,18 +25,46 @@ class Optimized:
 
 @dataclass(frozen=True)
 class Optimize(Request[Optimized], kind="optimize", lane="long"):
-    """Variants of a run by all methods, measured beside it."""
+    """Variants of a run by all methods, measured beside it and beside smaller runs that were made from it."""
 
     weights: RunWeights
+    runs: tuple[RunWeights, ...] = ()
 
     def compute(self, context: Context) -> Optimized:
-        report, variants = measure(context.run(self.weights), progress=context.progress)
+        runs = [context.run(weights) for weights in self.runs]
+        report, variants = measure(context.run(self.weights), runs=runs, progress=context.progress)
         artifacts, files = context.store.artifacts(self.weights.run_id), {}
         for variant in variants:
             path = artifacts.export_file(f"variant-{variant.method}.onnx")
             path.write_bytes(variant.content)
             files[variant.method] = path.name
         return Optimized(report, files)
+
+
+@dataclass(frozen=True)
+class ProposeSmaller(Request[Proposal], kind="propose_smaller", lane="long"):
+    """A smaller document of a run by a method with some settings, with its training for some epochs."""
+
+    weights: RunWeights
+    method: str
+    epochs: int
+    settings: dict[str, float | str]
+
+    def compute(self, context: Context) -> Proposal:
+        method = registry()[self.method].with_settings(self.settings)
+        if not isinstance(method, DocumentMethod):
+            raise CompressionError(f"{method.title} makes a file, which cannot be trained as a run.")
+        return propose(context.run(self.weights), method, self.epochs, context.home)
+
+
+@dataclass(frozen=True)
+class MeasureSensitivity(Request[Sensitivity], kind="sensitivity", lane="long"):
+    """The change of the loss if a layer alone is quantized or pruned, for each layer."""
+
+    weights: RunWeights
+
+    def compute(self, context: Context) -> Sensitivity:
+        return sensitivity(context.run(self.weights), context.progress)
 
 
 @dataclass(frozen=True)

@@ -88,18 +88,44 @@ def flow_svg(project: Project, flow: Flow, path: str = "", theme: Theme = LIGHT)
 
     All networks of a flow share one scale: the largest magnitude through a node of the main network.
     """
-    analysis, values = analysis_at(project, path), flow_values(flow, path)
     most = bound([node.value for node in flow.nodes if not node.path and node.value is not None])
+    analysis, gap = analysis_at(project, path), abs(flow.answer - flow.ground)
+    return graph_svg(analysis, flow_values(flow, path), most, _title(flow), gap=gap, theme=theme)
+
+
+def graph_svg(
+    analysis: Context,
+    values: FlowValues,
+    most: float,
+    title: str,
+    *,
+    gap: float = 0.0,
+    theme: Theme = LIGHT,
+    unknown: str = "no gradient",
+) -> str:
+    """Draw a network as SVG with values of its edges and nodes, on a scale from −`most` to `most`.
+
+    `gap` is the change of which the values are shares, if there is one; `unknown` describes those that are None.
+    """
     layout = GraphLayout(analysis)
     left, top, right, bottom = layout.box
-    gap = abs(flow.answer - flow.ground)
     # Strong edges are drawn last, above the weak ones.
     edges = [
-        _edge(values.edges.get(edge.target), (edge.source, edge.target), layout.paths[edge.target], most, gap, theme)
+        _edge(
+            values.edges.get(edge.target),
+            f"{edge.source} → {edge.target}: {format_flow(values.edges.get(edge.target), gap, unknown)}",
+            layout.paths[edge.target],
+            most,
+            theme,
+        )
         for edge in sorted(analysis.network.edges, key=lambda edge: abs(values.edges.get(edge.target) or 0.0))
         if edge.target in layout.paths
     ]
-    boxes = [_box(analysis, key, at, values.nodes.get(key), most, gap, theme) for key, at in layout.positions.items()]
+    tooltips = {key: format_flow(values.nodes.get(key), gap, unknown) for key in layout.positions}
+    boxes = [
+        _box(analysis, key, at, values.nodes.get(key), tooltips[key], most, gap, theme)
+        for key, at in layout.positions.items()
+    ]
     numbers = [
         _number(values.edges[edge.target], layout.middle(edge.target), theme)
         for edge in analysis.network.edges
@@ -110,9 +136,10 @@ def flow_svg(project: Project, flow: Flow, path: str = "", theme: Theme = LIGHT)
     ground = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" style="fill:{theme.ground}"/>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="{x:g} {y:g} {width:g} {height:g}" role="img" aria-label="{escape(_title(flow))}" '
+        f'viewBox="{x:g} {y:g} {width:g} {height:g}" role="img" aria-label="{escape(title)}" '
         f'font-family="{FONT}" style="max-width:100%;height:auto;fill:{theme.text}">'
-        f"{ground}{''.join(edges)}{''.join(boxes)}{''.join(numbers)}{_legend(left, bottom + MARGIN, most, theme)}</svg>"
+        f"{ground}{''.join(edges)}{''.join(boxes)}{''.join(numbers)}"
+        f"{_legend(left, bottom + MARGIN, most, theme, unknown)}</svg>"
     )
 
 
@@ -124,14 +151,14 @@ def _color(value: float) -> str:
     return rgb(FOR if value > 0 else AGAINST)
 
 
-def format_flow(value: float | None, gap: float) -> str:
+def format_flow(value: float | None, gap: float, unknown: str = "no gradient") -> str:
     """Format a flow with its share of the total change."""
     if value is None:
-        return "no gradient"
+        return unknown
     return f"{value:+.3g} ({value / gap:+.0%} of the change)" if gap else f"{value:+.3g}"
 
 
-def _edge(value: float | None, ends: tuple[str, str], path: str, most: float, gap: float, theme: Theme) -> str:
+def _edge(value: float | None, tooltip: str, path: str, most: float, theme: Theme) -> str:
     if value is None:
         style = f"stroke:{theme.line};stroke-dasharray:4 5;stroke-width:{THINNEST}px"
     # Rounding, and not a flow
@@ -140,15 +167,21 @@ def _edge(value: float | None, ends: tuple[str, str], path: str, most: float, ga
     else:
         width = THINNEST + (THICKEST - THINNEST) * min(1.0, abs(value) / most)
         style = f"stroke:{_color(value)};stroke-opacity:0.9;stroke-width:{width:.2f}px"
-    tooltip = escape(f"{ends[0]} → {ends[1]}: {format_flow(value, gap)}")
     return (
-        f'<g class="flow-edge"><title>{tooltip}</title><path d="{path}" style="fill:none;{style}"/>'
+        f'<g class="flow-edge"><title>{escape(tooltip)}</title><path d="{path}" style="fill:none;{style}"/>'
         f'<path d="{path}" style="fill:none;stroke:transparent;stroke-width:14px"/></g>'  # a wider target to hover
     )
 
 
 def _box(
-    analysis: Context, key: str, position: Point, value: float | None, scale: float, gap: float, theme: Theme
+    analysis: Context,
+    key: str,
+    position: Point,
+    value: float | None,
+    value_text: str,
+    scale: float,
+    gap: float,
+    theme: Theme,
 ) -> str:
     node, (x, y), layer = analysis.network.nodes[key], position, analysis.layers.get(key)
     title = plain(node.title or (layer.title if layer else node.type))  # as on the canvas
@@ -159,7 +192,7 @@ def _box(
     below = "—" if value is None else f"{value:+.3g}" + (f" · {value / gap:+.0%}" if gap else "")
     if key in analysis.inner:
         below += f" · {analysis.layers[key].brief()}"
-    tooltip = escape(f"{title} ({key}): {format_flow(value, gap)}")
+    tooltip = escape(f"{title} ({key}): {value_text}")
     kind = "flow-node flow-network" if key in analysis.inner else "flow-node"
     rect = f'width="{WIDTH:g}" height="{HEIGHT:g}" rx="9"'
     card = f"fill:{theme.card};stroke:{theme.line}"
@@ -185,7 +218,7 @@ def _number(value: float | None, position: Point, theme: Theme) -> str:
     )
 
 
-def _legend(x: float, y: float, scale: float, theme: Theme) -> str:
+def _legend(x: float, y: float, scale: float, theme: Theme, unknown: str) -> str:
     """Draw the scale: two wedges from zero in the middle, with the limits at their ends."""
     stops, width = 10, 120.0
     parts = []
@@ -208,7 +241,7 @@ def _legend(x: float, y: float, scale: float, theme: Theme) -> str:
     )
     dashed = (
         f'<path d="M{x + 2 * width + 24:g} {y + 13:g}h30" style="fill:none;stroke:{theme.line};stroke-dasharray:4 5"/>'
-        f'<text x="{x + 2 * width + 60:g}" y="{y + 17:g}" font-size="11.5">no gradient</text>'
+        f'<text x="{x + 2 * width + 60:g}" y="{y + 17:g}" font-size="11.5">{escape(unknown)}</text>'
     )
     return "".join(parts) + words + dashed
 
