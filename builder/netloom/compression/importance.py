@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Criterion = Literal["l1", "taylor"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+TITLES: dict[Criterion, str] = {"l1": "the size of their weights", "taylor": "their effect on the loss"}
 # Batches of training rows whose gradients the Taylor criterion uses
 BATCHES = 20
 # Returns the importance of each channel, by its representative.

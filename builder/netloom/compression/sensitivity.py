@@ -53,6 +53,15 @@ class Sensitivity:
     split: str
 
 
+# The measured changes with their titles
+CHANGES = {"int8": "Rounded to 8 bits", "pruned": "Half of the channels removed"}
+
+
+def changes(layer: LayerSensitivity) -> dict[str, float | None]:
+    """Return the changes of the loss by the names in `CHANGES`."""
+    return {"int8": layer.int8, "pruned": layer.pruned}
+
+
 def sensitivity(trained: TrainedRun, progress: Callable[[float], None] = lambda share: None) -> Sensitivity:
     """Measure each layer with weights alone; the others stay as they are.
 

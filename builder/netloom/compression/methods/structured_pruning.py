@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.compression.importance import Criterion, importance
+from netloom.compression.importance import TITLES, Criterion, importance
 from netloom.compression.method import DocumentMethod, Smaller
 from netloom.compression.narrowing import narrowed
 
@@ -39,6 +39,3 @@ class StructuredPruning(DocumentMethod):
             f"instead of {before:,} parameters."
         )
         return Smaller(narrow.project, narrow.state, note)
-
-
-TITLES: dict[Criterion, str] = {"l1": "the size of their weights", "taylor": "their effect on the loss"}

@@ -15,6 +15,8 @@ from netloom.jobs.deployment import Optimize, Optimized
 from netloom.tasks import metric
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart
+from netloom.ui.deploy.sensitivity import layers
+from netloom.ui.deploy.smaller_runs import finished_runs, smaller
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
 
@@ -27,22 +29,30 @@ HEIGHT = 340
 def optimize(live: Live, weights: RunWeights) -> None:
     """Draw the button that measures variants, and the last measurements."""
     st.markdown(
-        "**Smaller and faster variants** of this run: quantization to 8 bits, low-rank factorization and pruning. Each "
-        "is measured on this machine beside the original, on the same test rows."
+        "**Smaller and faster variants** of this run: quantization, low-rank factorization, pruning, and smaller runs "
+        "that were made from it. Each is measured on this machine beside the original, on the same test rows."
     )
-    state = DeployState.current()
-    if weights not in state.optimized:
+    _variants(live, weights)
+    smaller(live, weights)
+    layers(live, weights)
+
+
+def _variants(live: Live, weights: RunWeights) -> None:
+    state, runs = DeployState.current(), finished_runs(live, weights)
+    measured = state.optimized.get(weights)
+    if measured != runs:
         start = st.empty()
         with start.container():
-            asked = st.button("Measure variants", type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
+            title = "Measure variants" if measured is None else "Measure again with the smaller runs"
+            asked = st.button(title, type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
             st.caption("It takes about a minute, and changes nothing.")
-        if not asked:
-            return
-        start.empty()
-        state.optimized.add(weights)
-    optimized = computed(Optimize(weights), "Compressing and measuring …")
-    _report(optimized.report)
-    _downloads(live, weights, optimized)
+        if asked:
+            start.empty()
+            state.optimized[weights] = measured = runs
+    if measured is not None:
+        optimized = computed(Optimize(weights, measured), "Compressing and measuring …")
+        _report(optimized.report)
+        _downloads(live, weights, optimized)
 
 
 def _report(report: Report) -> None:

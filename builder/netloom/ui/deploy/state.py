@@ -17,12 +17,16 @@ class DeployState(PageState):
     """What the page shows, so that it is the same after a visit to another page.
 
     Attributes:
-        optimized: The weights whose variants were asked for.
+        optimized: The smaller runs that were measured with the variants of weights, by these weights.
+        weighed: The weights whose layers were measured one by one.
+        smaller: The result of the last request for a smaller run: a sentence.
         carded: The weights whose model card was asked for.
         drift: The drift reports, by the key of their request.
     """
 
-    optimized: set[RunWeights] = field(default_factory=set)
+    optimized: dict[RunWeights, tuple[RunWeights, ...]] = field(default_factory=dict)
+    weighed: set[RunWeights] = field(default_factory=set)
+    smaller: str = ""
     carded: set[RunWeights] = field(default_factory=set)
     drift: dict[str, DriftReport] = field(default_factory=dict)
 
@@ -40,5 +44,14 @@ class Key(WidgetKey):
     OPTIMIZE = "deploy optimize"
     PARETO = "deploy pareto"
     PORT = "deploy port"
+    SENSITIVITY = "deploy sensitivity"
+    SENSITIVITY_GRAPH = "deploy sensitivity graph"
+    SENSITIVITY_KIND = "deploy sensitivity kind"
+    SMALLER_AMOUNT = "deploy smaller amount"
+    SMALLER_CRITERION = "deploy smaller criterion"
+    SMALLER_EPOCHS = "deploy smaller epochs"
+    SMALLER_METHOD = "deploy smaller method"
+    SMALLER_OPEN = "deploy smaller open"
+    SMALLER_START = "deploy smaller start"
     START = "deploy start"
     STOP = "deploy stop"

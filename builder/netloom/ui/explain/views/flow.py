@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,6 +12,7 @@ from netloom.explain.plots.flow import BOTH, analysis_at, flow_svg, flow_table, 
 from netloom.jobs.explanations import AttributionFlow
 from netloom.ui.components.figure_export import exports
 from netloom.ui.components.page_state import set_value, value_of
+from netloom.ui.components.painted_graph import painted_graph
 from netloom.ui.explain.state import Key, current_side, keys_of
 from netloom.ui.shell.jobs import computed
 
@@ -20,47 +20,6 @@ if TYPE_CHECKING:
     from netloom.ui.explain.view import ViewContext
 
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
-
-_HTML = '<div class="graph" role="group" aria-label="Attribution flow"></div><div class="told" hidden></div>'
-_CSS = """
-.graph { overflow: auto; max-height: 58vh; color: var(--st-text-color); }
-.told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
-  var(--st-font); color: var(--st-background-color); background: var(--st-text-color); pointer-events: none; }
-.flow-edge:hover path { stroke-opacity: 1 !important; }
-.flow-network { cursor: pointer; }
-.flow-network:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
-"""
-# The image is parsed as SVG and inserted; its scripts would not run. Hovering shows values without the delay of titles.
-_JS = """
-export default function ({ parentElement, data, setTriggerValue }) {
-  const graph = parentElement.querySelector(".graph");
-  const told = parentElement.querySelector(".told");
-  if (graph.dataset.drawn === data.svg) return;
-  graph.dataset.drawn = data.svg;
-  told.hidden = true;
-  const drawn = new DOMParser().parseFromString(data.svg, "image/svg+xml").documentElement;
-  graph.replaceChildren(document.importNode(drawn, true));
-  for (const part of graph.querySelectorAll(".flow-edge, .flow-node")) {
-    const text = part.querySelector("title")?.textContent ?? "";
-    part.querySelector("title")?.remove();
-    part.setAttribute("aria-label", text);
-    part.addEventListener("pointermove", (event) => {
-      told.textContent = text;
-      told.hidden = false;
-      told.style.left = `${Math.min(event.clientX + 14, window.innerWidth - 350)}px`;
-      told.style.top = `${event.clientY + 16}px`;
-    });
-    part.addEventListener("pointerleave", () => (told.hidden = true));
-  }
-  for (const part of graph.querySelectorAll(".flow-network")) {
-    const open = () => setTriggerValue("opened", part.dataset.key);
-    part.setAttribute("tabindex", "0");
-    part.setAttribute("role", "button");
-    part.addEventListener("click", open);
-    part.addEventListener("keydown", (event) => event.key === "Enter" && open());
-  }
-}
-"""
 
 
 def obstacle(context: ViewContext) -> str:
@@ -146,7 +105,7 @@ def _graph(context: ViewContext, flow: Flow, path: str) -> None:
                 return
 
     picture = flow_svg(context.trained.project, flow, path, BOTH)
-    _component()(key=Key.FLOW_GRAPH, data={"svg": picture}, on_opened_change=opened)
+    painted_graph(picture, "Attribution flow", key=Key.FLOW_GRAPH, on_opened=opened)
     caption = "Hover over a connection or a layer to see its values."
     if flow_values(flow, path).uses > 1:
         caption += " The values are means over all repetitions; choose one above to see it alone."
@@ -194,9 +153,3 @@ def _cuts(flow: Flow, path: str) -> None:
 def _downloads(context: ViewContext, flow: Flow, path: str) -> None:
     name = f"flow {context.trained.run.title} {'own' if flow.row is None else flow.row}"
     exports(name, key=Key.FLOW_EXPORT, svg=flow_svg(context.trained.project, flow, path, BOTH), table=flow_table(flow))
-
-
-@cache
-def _component() -> Any:
-    # Registered when first shown, as a component cannot be registered before Streamlit runs.
-    return st.components.v2.component("netloom_flow", html=_HTML, css=_CSS, js=_JS)
