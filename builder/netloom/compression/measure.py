@@ -46,7 +46,7 @@ def measure(
     repeats: int = REPEATS,
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[Report, list[Variant]]:
-    """Compress a run by some methods (default: all), and measure the variants.
+    """Compress a run by some methods, and measure the variants. By default, by all that need no training.
 
     Args:
         methods: Methods, or their names.
@@ -55,7 +55,8 @@ def measure(
     Raises:
         CompressionError: there is no such method, no method fits the run, or a smaller run reads other data.
     """
-    chosen = [_method(item) for item in (registry() if methods is None else methods)]
+    usual = [method for method in registry().values() if not method.needs_training]
+    chosen = usual if methods is None else [_method(item) for item in methods]
     if reason := unavailable_reason(trained):
         raise CompressionError(reason)
     if any(run.project.data != trained.project.data or run.fields != trained.fields for run in runs):

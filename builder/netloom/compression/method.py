@@ -84,6 +84,11 @@ class DocumentMethod(Method):
             CompressionError: the network has nothing that this method makes smaller.
         """
 
+    @property
+    def label(self) -> str:
+        """The method with its settings, for the title of a run."""
+        return self.title.lower()
+
     def training(self, trained: TrainedRun, epochs: int) -> dict[str, Any]:
         """Return the settings of the training of the smaller document that differ from those of the run."""
         return {"epochs": epochs, "early_stopping": None}

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netloom.compression.method import CompressionError, DocumentMethod, registry
+from netloom.compression.method import CompressionError, DocumentMethod
 from netloom.core.text import plain
 from netloom.document import Project, dumps, loads, updated
 from netloom.runs import load_run
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A smaller document as JSON, with its training and its initial weights, the method, and what was done."""
+    """A smaller document as JSON, with its training and its initial weights, the method, the method with its settings
+    as a label, and what was done."""
 
     document: str
     method: str
+    label: str
     note: str
 
     @property
@@ -50,12 +52,12 @@ def propose(trained: TrainedRun, method: DocumentMethod, epochs: int, home: Path
     if smaller.state is None:
         if not epochs:
             raise CompressionError(f"{method.title} needs at least one epoch, because its network has no weights yet.")
-        return Proposal(dumps(project), method.name, smaller.note)
+        return Proposal(dumps(project), method.name, method.label, smaller.note)
     from safetensors.torch import save
 
     digest = weights.keep(home, save(checkpoints.separate(smaller.state)))
     project = starting_from(project, f"{WEIGHTS}{digest}")
-    return Proposal(dumps(project), method.name, smaller.note)
+    return Proposal(dumps(project), method.name, method.label, smaller.note)
 
 
 def start_smaller(store: Store, run: Run, proposal: Proposal, *, owner: str | None = None) -> str:
@@ -64,7 +66,7 @@ def start_smaller(store: Store, run: Run, proposal: Proposal, *, owner: str | No
     Raises:
         CompileError, DataError, StartError, QueueFullError: as `netloom.runs.start`.
     """
-    title = f"{plain(run.title)[:120]}, {registry()[proposal.method].title.lower()}"
+    title = f"{plain(run.title)[:120]}, {proposal.label}"
     about: RunOrigin = {"compressed": {"run": run.id, "method": proposal.method, "note": proposal.note}}
     owner = run.owner if owner is None else owner
     return start(store, run.project_id, proposal.project, title=title, owner=owner, about=about)

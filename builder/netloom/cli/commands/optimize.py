@@ -100,7 +100,8 @@ def _chosen(arguments: Namespace) -> list[Method]:
         raise UsageError(f"--amount is a share between 0 and 1, received {arguments.amount:g}.")
     settings = {name: getattr(arguments, name) for name in ("amount", "criterion")}
     settings = {name: value for name, value in settings.items() if value is not None}
-    chosen = [registry()[name] for name in arguments.method or _methods()]
+    usual = [name for name, method in registry().items() if arguments.epochs is not None or not method.needs_training]
+    chosen = [registry()[name] for name in arguments.method or usual]
     unused = [name for name in settings if not any(name in method.settings for method in chosen)]
     if unused:
         raise UsageError(f"--{unused[0]} does not belong to {', '.join(method.name for method in chosen)}.")
@@ -121,7 +122,8 @@ def _trained_as_runs(methods: list[Method], arguments: Namespace) -> list[Docume
 def _start_and_follow(
     store: Store, trained: TrainedRun, methods: list[DocumentMethod], epochs: int | None, context: Context
 ) -> None:
-    """Start a run for each method, and wait for its end. A method that does not fit is reported by the measurement."""
+    """Start a run for each method, and wait for its end. A method that does not fit is left out with a note, unless it
+    is the only one."""
     from netloom.cli.run_progress import follow
     from netloom.compression import CompressionError
     from netloom.compression.smaller_runs import propose, start_smaller
@@ -133,6 +135,8 @@ def _start_and_follow(
         try:
             proposal = propose(trained, method, count, store.home)
         except CompressionError as error:
+            if len(methods) == 1:
+                raise
             context.note(f"{method.name}: {error}")
             continue
         context.note(f"{method.title}: {plain(proposal.note)}")

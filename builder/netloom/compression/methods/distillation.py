@@ -32,6 +32,10 @@ class Distillation(DocumentMethod):
     def __init__(self, amount: float = AMOUNT) -> None:
         self.amount = amount
 
+    @property
+    def label(self) -> str:
+        return f"{super().label} {self.amount:.0%}"
+
     def smaller(self, trained: TrainedRun) -> Smaller:
         if not can_teach(trained.project.training.objective):
             raise CompressionError("Distillation needs a run that predicts one class for each row.")

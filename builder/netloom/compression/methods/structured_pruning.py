@@ -29,6 +29,10 @@ class StructuredPruning(DocumentMethod):
     def __init__(self, amount: float = AMOUNT, criterion: Criterion = "l1") -> None:
         self.amount, self.criterion = amount, criterion
 
+    @property
+    def label(self) -> str:
+        return f"{super().label} {self.amount:.0%}"
+
     def smaller(self, trained: TrainedRun) -> Smaller:
         narrow = narrowed(trained, self.amount, importance(trained, self.criterion))
         before = sum(value.numel() for value in trained.model.parameters())
