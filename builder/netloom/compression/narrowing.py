@@ -7,7 +7,7 @@ of the data, layer by layer. A layer for which it does not hold keeps all of its
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ ROWS = 8
 # Each attempt keeps the channels of at least one more node.
 MAX_ATTEMPTS = 40
 Place = tuple[str, str]
+# The output of each layer, by the path of its module
+Outputs = list[tuple[str, "torch.Tensor"]]
 
 
 @dataclass(frozen=True)
@@ -116,23 +118,21 @@ def _documents(
 
 def narrow_document(project: Project, graph: ChannelGraph, removed: set[int]) -> Project | set[Place]:
     """Return the document without the removed channels, or the nodes for which it would need several sizes at once."""
-    values: dict[tuple[str, str], dict[str, int]] = {}
+    values: dict[tuple[str, str, str], int] = {}
+    changes: dict[Place, dict[str, int]] = {}
     conflicts: set[Place] = set()
     for setting in graph.settings:
-        left = sum(root not in removed for root in graph.roots(setting.numbers).tolist())
-        place, value = (setting.network, setting.node), left // setting.each
-        if left == len(setting.numbers):
-            changes: dict[str, int] = {}
-        else:
-            changes = {setting.parameter: value, **setting.fixed}
-        if place in values and any(values[place].get(name) != changes.get(name) for name in changes):
+        place, left = (setting.network, setting.node), _left(graph, setting.numbers, removed)
+        value = left // setting.each
+        if values.setdefault((*place, setting.parameter), value) != value:
             conflicts.add(place)
-        values.setdefault(place, {}).update(changes)
+        if left < len(setting.numbers):
+            changes.setdefault(place, {}).update({setting.parameter: value, **setting.fixed})
     if conflicts:
         return conflicts
     networks = dict(project.networks)
-    for (name, key), changes in values.items():
-        networks[name] = with_params(networks[name], key, changes)
+    for (name, key), params in changes.items():
+        networks[name] = with_params(networks[name], key, params)
     return project.model_copy(update={"networks": networks})
 
 
@@ -202,13 +202,20 @@ def _attempt(
     if analysis.network_errors:
         return _places(analysis.network_errors)
     text = source(project, analysis)
-    state = _sliced(trained.model.state_dict(), graph, removed)
-    model = module(text)
-    wrong = _wrong_shapes(model, state, graph)
-    if wrong:
-        return wrong
-    model.load_state_dict(state)
-    wrong = _differing(masked(trained.model, graph, removed), model.eval(), trained, graph, removed)
+    model, state = module(text).eval(), _sliced(trained.model.state_dict(), graph, removed)
+    rows = take(trained.data, trained.fields, trained.data.split["train"].numpy()[:ROWS])
+    inputs = [rows[name] for name in trained.fields]
+    expected = [
+        (path, _without(output, graph.labels.get(path), graph, removed))
+        for path, output in _outputs(masked(trained.model, graph, removed), inputs, graph)
+    ]
+    # First the shapes, with any weights: a layer that selects other channels than expected is to blame, and not the
+    # one after it, whose weights do not match.
+    wrong = _first(expected, _outputs(model, inputs, graph), _has_same_shape, graph)
+    wrong = wrong or _wrong_shapes(model, state, graph)
+    if not wrong:
+        model.load_state_dict(state)
+        wrong = _first(expected, _outputs(model, inputs, graph), _is_close, graph)
     return wrong or Narrowed(project, text, state, _widths(graph, removed))
 
 
@@ -233,28 +240,32 @@ def _wrong_shapes(model: nn.Module, state: Mapping[str, torch.Tensor], graph: Ch
     return frozenset(place for name in names for path, place in graph.where.items() if name.startswith(f"{path}."))
 
 
-def _differing(
-    original: nn.Module, narrow: nn.Module, trained: TrainedRun, graph: ChannelGraph, removed: set[int]
+def _first(
+    expected: Outputs, outputs: Outputs, is_equal: Callable[[torch.Tensor, torch.Tensor], bool], graph: ChannelGraph
 ) -> frozenset[Place]:
-    """Return the first node whose channels differ from those of the masked original; empty if there is none."""
-    import torch
-
-    rows = trained.data.split["train"].numpy()[:ROWS]
-    inputs = take(trained.data, trained.fields, rows)
-    before, after = (_outputs(model, [inputs[name] for name in trained.fields], graph) for model in (original, narrow))
-    for (path, first), (_, second) in zip(before, after, strict=False):
-        expected = _without(first, graph.labels.get(path), graph, removed)
-        scale = max(float(expected.abs().max()) if expected.numel() else 0.0, 1.0)
-        if expected.shape != second.shape or not torch.allclose(expected, second, rtol=0, atol=TOLERANCE * scale):
+    """Return the first node whose output differs from the expected one; empty if there is none."""
+    for (path, first), (_, second) in zip(expected, outputs, strict=True):
+        if not is_equal(first, second):
             return frozenset({graph.where[path]})
     return frozenset()
 
 
-def _outputs(model: nn.Module, inputs: list[torch.Tensor], graph: ChannelGraph) -> list[tuple[str, torch.Tensor]]:
+def _has_same_shape(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return first.shape == second.shape
+
+
+def _is_close(first: torch.Tensor, second: torch.Tensor) -> bool:
+    import torch
+
+    scale = max(float(first.abs().max()) if first.numel() else 0.0, 1.0)
+    return first.shape == second.shape and torch.allclose(first, second, rtol=0, atol=TOLERANCE * scale)
+
+
+def _outputs(model: nn.Module, inputs: list[torch.Tensor], graph: ChannelGraph) -> Outputs:
     """Return the first output of each layer, in the order of execution."""
     import torch
 
-    outputs: list[tuple[str, torch.Tensor]] = []
+    outputs: Outputs = []
 
     def note(path: str, result: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
         outputs.append((path, (result[0] if isinstance(result, tuple) else result).float()))
@@ -279,10 +290,15 @@ def _without(output: torch.Tensor, labels: Labels | None, graph: ChannelGraph, r
     return output.index_select(labels.axis, left)
 
 
+def _left(graph: ChannelGraph, numbers: np.ndarray, removed: set[int]) -> int:
+    """Return how many of these channels stay."""
+    return sum(root not in removed for root in graph.roots(numbers).tolist())
+
+
 def _widths(graph: ChannelGraph, removed: set[int]) -> dict[tuple[str, str, str], tuple[int, int]]:
     widths = {}
     for setting in graph.settings:
-        left = sum(root not in removed for root in graph.roots(setting.numbers).tolist())
+        left = _left(graph, setting.numbers, removed)
         if setting.is_width and left < len(setting.numbers):
             widths[setting.network, setting.node, setting.parameter] = (len(setting.numbers), left)
     return widths
