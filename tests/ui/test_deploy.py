@@ -165,6 +165,25 @@ def test_variants_are_measured_and_downloadable() -> None:
     assert "Dynamic int8" in labels
 
 
+def test_smaller_run_is_started_and_listed() -> None:
+    app = open_page(part="optimize")
+    app.number_input(key=Key.SMALLER_EPOCHS.of("structured_pruning")).set_value(0)
+    [start] = [button for button in app.button if button.label == "Start smaller run"]
+    with trained_here():
+        checked(start.click().run())
+    assert "Started: Removed 50% of the channels" in texts(app)
+    assert "structured pruning 50%**: Finished" in texts(app)
+
+
+def test_sensitivity_is_shown_for_each_layer() -> None:
+    app = open_page(part="optimize")
+    [measure] = [button for button in app.button if button.label == "Measure layers"]
+    checked(measure.click().run())
+    table = next(item.value for item in app.dataframe if "Rounded to 8 bits" in item.value)
+    assert list(table["Parameters"]) == [992, 66]
+    assert "Changes of the loss" in texts(app)
+
+
 def test_model_card_has_the_stated_use() -> None:
     app = open_page(part="card")
     app.text_area[0].set_value("Teaching *only*")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from netloom.core.registry import discover
 
@@ -109,6 +110,11 @@ class DocumentMethod(Method):
         return self.variant(content, f"{smaller.note} Without fine-tuning.")
 
 
+# The exported file of each network with its document, because several methods begin with the same one, and an export
+# takes about a second
+_exported: WeakKeyDictionary[nn.Module, tuple[Project, bytes]] = WeakKeyDictionary()
+
+
 @cache
 def registry() -> dict[str, Method]:
     """Return all methods by name."""
@@ -137,7 +143,11 @@ def as_onnx(trained: TrainedRun, model: nn.Module | None = None) -> onnx.ModelPr
     from netloom.export import registry as formats
 
     changed = trained if model is None else replace(trained, model=model)
-    return onnx.load_from_string(formats()["onnx"].content(changed))
+    project, content = _exported.get(changed.model, (None, b""))
+    if project is not changed.project:
+        content = formats()["onnx"].content(changed)
+        _exported[changed.model] = (changed.project, content)
+    return onnx.load_from_string(content)
 
 
 def with_metadata(model: Any, original: Any) -> bytes:

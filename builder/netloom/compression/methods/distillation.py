@@ -25,7 +25,7 @@ class Distillation(DocumentMethod):
     name = "distillation"
     title = "Distillation"
     summary = "A network with half the channels of each layer learns from the original; has to be trained"
-    order = 37
+    order = 28
     settings = ("amount",)
     needs_training = True
 

@@ -23,7 +23,7 @@ class StructuredPruning(DocumentMethod):
     name = "structured_pruning"
     title = "Structured pruning"
     summary = "The least important half of the channels of each layer is removed: smaller and faster; needs fine-tuning"
-    order = 35
+    order = 26
     settings = ("amount", "criterion")
 
     def __init__(self, amount: float = AMOUNT, criterion: Criterion = "l1") -> None:

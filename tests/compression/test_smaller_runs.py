@@ -1,0 +1,193 @@
+"""Smaller networks as runs, weights packed to few bits, and the sensitivity of layers."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from netloom.api import load_run
+from netloom.compression import CompressionError, measure, registry
+from netloom.compression.methods.low_rank import LowRank, factorize
+from netloom.compression.methods.weight_only import with_int8_embeddings, with_matrix_products
+from netloom.compression.sensitivity import sensitivity
+from netloom.compression.smaller_runs import finished_smaller_runs, smaller_runs
+from netloom.runs import TrainedRun, evaluate, fit_here, predict
+from netloom.store import open_store
+from netloom.templates import templates
+from tests.cli.conftest import Console, Trained
+from tests.compression.test_compression import by_method
+
+
+@pytest.fixture
+def own_home(trained: Trained, tmp_path: Path) -> Path:
+    """A copy of the data folder, in which a test can start runs."""
+    return Path(shutil.copytree(trained.home, tmp_path / "own"))
+
+
+def test_pruned_and_distilled_runs_are_ordinary_runs(console: Console, trained: Trained, own_home: Path) -> None:
+    methods = ("--method", "structured_pruning", "--method", "distillation", "--epochs", 1, "--amount", 0.25)
+    answer = console("optimize", trained.run, "--home", own_home, *methods, "--json")
+    assert answer.code == 0, answer.err
+    store = open_store(own_home)
+    original = store.run(trained.run)
+    runs = {run.about["compressed"]["method"]: run for run in smaller_runs(store, original)}
+    assert set(runs) == {"structured_pruning", "distillation"}
+    rows = {str(row["method"]): row for row in answer.value["measured"]}
+    for method, run in runs.items():
+        assert (run.state, run.project_id) == ("finished", original.project_id)
+        assert run.title.endswith(f"{registry()[method].title.lower()} 25%")
+        loaded = load_run(run.id, home=own_home)
+        assert loaded.project.main_network.nodes["linear_1"].params["units"] == 96
+        row = rows[f"run:{run.id}"]
+        assert row["run"] == run.id
+        assert row["score"] == pytest.approx(evaluate(loaded).metrics["accuracy"])
+        assert row["size"] == sum(value.nbytes for value in loaded.model.state_dict().values())
+        assert predict(loaded, [loaded.data.row(0)])[0]["prediction"] in loaded.data.schema.target.classes
+    assert "Trained for 1 epoch as a run." in str(rows[f"run:{runs['structured_pruning'].id}"]["note"])
+    # The student learned from this run, and the pruned network began with its weights.
+    assert load_run(runs["distillation"].id, home=own_home).project.training.teacher == f"run:{trained.run}"
+    assert by_method_score(rows, "structured_pruning") > 0.5
+    pruned = load_run(runs["structured_pruning"].id, home=own_home)
+    assert pruned.project.training.start.startswith("weights:")
+    assert [run.run.id for run in finished_smaller_runs(store, load_run(trained.run, home=own_home)) if run.run]
+
+
+def by_method_score(rows: dict[str, dict[str, float]], method: str) -> float:
+    return float(rows[method]["score"])
+
+
+def test_settings_that_nobody_uses_are_refused(console: Console, trained: Trained) -> None:
+    for options, text in (
+        (("--method", "onnx", "--amount", 0.5), "--amount does not belong to onnx"),
+        (("--method", "distillation", "--criterion", "taylor"), "--criterion does not belong to distillation"),
+        (("--amount", 1), "between 0 and 1"),
+        (("--method", "distillation", "--epochs", 0), "at least one epoch"),
+    ):
+        answer = console("optimize", "last", "--home", trained.home, *options)
+        assert answer.code != 0
+        assert text in answer.err
+
+
+def test_students_learn_from_classes_only(digits: TrainedRun) -> None:
+    regression = digits.project.training.model_copy(update={"objective": "regression"})
+    other = replace(digits, project=digits.project.model_copy(update={"training": regression}))
+    with pytest.raises(CompressionError, match="one class for each row"):
+        registry()["distillation"].smaller(other)  # type: ignore[attr-defined]
+    with pytest.raises(CompressionError, match="no weights yet"):
+        registry()["distillation"].compress(digits)
+
+
+def test_factorized_document_computes_what_the_factorized_file_computes(digits: TrainedRun) -> None:
+    smaller = LowRank().smaller(digits)
+    from netloom.compile import module
+
+    model, other = module(smaller.project), copy.deepcopy(digits.model)
+    assert smaller.state is not None
+    model.load_state_dict(smaller.state)
+    factorize(other, other)
+    inputs = digits.data.inputs["image"][:20]
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval()(inputs), other(inputs))
+    nodes = smaller.project.main_network.nodes
+    assert len(nodes) > len(digits.project.main_network.nodes)
+
+
+@pytest.fixture(scope="module")
+def intents() -> TrainedRun:
+    project = templates()["intents_transformer"].project
+    return fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+
+
+def test_packed_weights_predict_like_the_original(intents: TrainedRun) -> None:
+    report, variants = measure(intents, ["weight_only_int8", "weight_only_int4"], repeats=3)
+    rows, files = by_method(report), {variant.method: variant for variant in variants}
+    assert rows["weight_only_int8"].difference < 0.02 < rows["weight_only_int4"].difference < 0.3
+    assert rows["weight_only_int4"].size < rows["weight_only_int8"].size < 0.5 * rows["original"].size
+    for name, bits in (("weight_only_int8", 8), ("weight_only_int4", 4)):
+        model = onnx.load_from_string(files[name].content)
+        packed = [node for node in model.graph.node if node.op_type == "MatMulNBits"]
+        assert {item.i for node in packed for item in node.attribute if item.name == "bits"} == {bits}
+        assert "linear layers and 1 embedding" in files[name].note
+        assert "preprocess" in {item.key for item in model.metadata_props}
+
+
+def test_rows_of_an_embedding_have_a_scale_each() -> None:
+    from onnx import TensorProto, helper
+
+    table = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "ids"], ["out"])],
+        "lookup",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, [3])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [3, 4])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = with_int8_embeddings(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    import onnxruntime  # type: ignore[import-untyped]
+
+    model.ir_version = 9
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    [result] = session.run(None, {"ids": np.array([4, 0, 4])})
+    scales = np.abs(table).max(1, keepdims=True) / 127
+    assert np.abs(result - table[[4, 0, 4]]).max() <= (scales / 2).max() * 1.001
+    assert result == pytest.approx((np.round(table / scales) * scales)[[4, 0, 4]], rel=1e-5)
+
+
+def test_matrix_products_equal_the_original(digits: TrainedRun) -> None:
+    from netloom.compression.method import as_onnx
+
+    model = as_onnx(digits)
+    assert "Gemm" in {node.op_type for node in model.graph.node}
+    changed = with_matrix_products(model)
+    assert "Gemm" not in {node.op_type for node in changed.graph.node}
+    inputs = {model.graph.input[0].name: digits.data.inputs["image"][:9].numpy()}
+    import onnxruntime
+
+    results = [onnxruntime.InferenceSession(item.SerializeToString()).run(None, inputs)[0] for item in (model, changed)]
+    assert results[0] == pytest.approx(results[1], abs=1e-5)
+
+
+def test_network_without_matrices_has_nothing_to_pack() -> None:
+    project = templates()["digits_denoising"].project
+    run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    report, _ = measure(run, ["weight_only_int4"], repeats=2)
+    assert [name for name, _ in report.failures] == ["weight_only_int4"]
+    assert "no linear layers or embeddings" in report.failures[0][1]
+
+
+def test_sensitivity_is_the_change_of_the_loss(digits: TrainedRun) -> None:
+    shares: list[float] = []
+    measured = sensitivity(digits, shares.append)
+    assert shares[-1] == 1.0
+    rows = digits.data.split[measured.split]
+    inputs, target = digits.data.inputs["image"][rows], digits.data.target[rows]
+
+    def loss(model: torch.nn.Module) -> float:
+        with torch.no_grad():
+            return float(torch.nn.functional.cross_entropy(model(inputs), target))
+
+    assert measured.loss == pytest.approx(loss(digits.model), rel=1e-5)
+    first, second, last = measured.layers
+    model = copy.deepcopy(digits.model)
+    with torch.no_grad():
+        weight = model.get_parameter("linear_1.weight")
+        scale = weight.abs().amax(1, keepdim=True) / 127
+        weight.copy_((weight / scale).round() * scale)
+    assert first.int8 == pytest.approx(loss(model) - measured.loss, abs=1e-6)
+    assert abs(first.int8) > 0
+    # Without half of the units of the first layer: the second one does not read those with the smallest weights.
+    model = copy.deepcopy(digits.model)
+    with torch.no_grad():
+        norms = digits.model.get_parameter("linear_1.weight").abs().sum(1)
+        model.get_parameter("linear_2.weight")[:, norms.argsort()[: len(norms) // 2]] = 0.0
+    assert first.pruned == pytest.approx(loss(model) - measured.loss, abs=1e-5)
+    assert second.pruned is not None
+    assert last.pruned is None  # the classes
