@@ -54,5 +54,9 @@ class TransposedLinear(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("TransposedLinear", (specs["in"].size(-1), self.units), {} if self.bias else {"bias": False})
 
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        weights = (TensorAxis("weight", 1), *axes(*(("bias",) if self.bias else ())))
+        return Channels((Read(-1, axes("weight")),), (Width("units", self.units, weights, {"out": -1}),))
+
     def brief(self) -> str:
         return f"{self.units} units"

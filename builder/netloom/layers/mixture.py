@@ -8,6 +8,7 @@ from pydantic import Field
 
 from netloom.layers.attention.attention import changed_options
 from netloom.layers.attention.transformer import Middle
+from netloom.layers.channels import Channels, TensorAxis, Width
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -51,6 +52,13 @@ class MixtureOfExperts(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         options = changed_options(self, activation="gelu", bias=True, dropout=0.0, balance=0.01, capacity=None)
         return Call("MixtureOfExperts", (specs["in"].size(-1), self.hidden, self.experts, self.top), options)
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        # Gate and value are in one product. A unit is removed from all experts, which have one size.
+        tiles = 2 if self.activation in ("swiglu", "geglu") else 1
+        names = ("experts.up", "experts.up_bias") if self.bias else ("experts.up",)
+        made = tuple(TensorAxis(name, 2, tiles=tiles) for name in names)
+        return Channels(widths=(Width("hidden", self.hidden, made, reads=(TensorAxis("experts.down", 1),)),))
 
     def brief(self) -> str:
         return f"{self.top} of {self.experts}"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from netloom.layers.channels import Channels, Read, TensorAxis, Width, axes
 from netloom.layers.layer import Call, Example, Layer, Port, TensorSpec
 
 
@@ -48,6 +49,11 @@ class GraphConvolution(_GraphLayer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("GraphConvolution", (self._dim(specs), self.units), {} if self.bias else {"bias": False})
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        weights = axes("linear.weight", *(("bias",) if self.bias else ()))
+        width = Width("units", self.units, weights, {"out": -1})
+        return Channels((Read(-1, (TensorAxis("linear.weight", 1),)),), (width,))
 
     def brief(self) -> str:
         return f"{self.units} units"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from netloom.layers.channels import Channels, Read, TensorAxis, Width, axes
 from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 
@@ -45,6 +46,10 @@ class CausalConv1d(_Causal):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("CausalConv1d", (specs["in"].size(2), self.filters), self._options())
+
+    def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
+        width = Width("filters", self.filters, axes("convolution.weight", "convolution.bias"), {"out": -1})
+        return Channels((Read(-1, (TensorAxis("convolution.weight", 1),)),), (width,))
 
     def brief(self) -> str:
         return f"{self.filters} × {self._seen()}"
