@@ -163,6 +163,16 @@ def test_network_without_matrices_has_nothing_to_pack() -> None:
     assert "no linear layers or embeddings" in report.failures[0][1]
 
 
+def test_sensitivity_is_printed(console: Console, trained: Trained) -> None:
+    answer = console("optimize", "last", "--home", trained.home, "--sensitivity")
+    assert answer.code == 0, answer.err
+    lines = [line for line in answer.out.splitlines() if "linear_" in line or "Logits" in line]
+    assert len(lines) == 3
+    assert "half of the channels removed" in answer.out
+    refused = console("optimize", "last", "--home", trained.home, "--sensitivity", "--method", "onnx")
+    assert refused.code == 2
+
+
 def test_sensitivity_is_the_change_of_the_loss(digits: TrainedRun) -> None:
     shares: list[float] = []
     measured = sensitivity(digits, shares.append)

@@ -39,12 +39,14 @@ def module(layer: Layer, specs: dict[str, TensorSpec]) -> nn.Module:
 
 def inputs_of(specs: dict[str, TensorSpec], high: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return {
-        port: torch.randint(0, high, [2, *spec.shape[1:]], generator=generator)
-        if spec.dtype == "int"
-        else torch.rand([2, *spec.shape[1:]], generator=generator)
-        for port, spec in specs.items()
-    }
+    arrays = {}
+    for port, spec in specs.items():
+        shape = [length or 2 for length in spec.shape]
+        is_int = spec.dtype == "int"
+        arrays[port] = (
+            torch.randint(0, high, shape, generator=generator) if is_int else torch.rand(shape, generator=generator)
+        )
+    return arrays
 
 
 def places(weight: TensorAxis, count: int, left: np.ndarray) -> torch.Tensor:

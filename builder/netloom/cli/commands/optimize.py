@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Optimize(Command):
-    """Quantizes, factorizes and prunes the network of a run, and measures size, time and metrics of each variant."""
+    """Quantizes, factorizes, prunes and distills the network of a run, and measures size, time and metrics of each
+    variant."""
 
     name = "optimize"
     summary = "make a run smaller or faster, and measure the variants"
@@ -56,6 +58,11 @@ class Optimize(Command):
         parser.add_argument(
             "--threads", metavar="N", type=whole(1, 256), default=1, help="threads for predictions (default: 1)"
         )
+        parser.add_argument(
+            "--sensitivity",
+            action="store_true",
+            help="instead, print how the loss changes if a layer alone is quantized or pruned",
+        )
         parser.add_argument("--to", metavar="FOLDER", help="write each variant as METHOD.onnx to a folder")
         add_force_argument(parser)
 
@@ -69,6 +76,8 @@ class Optimize(Command):
         store = open_store(context.home)
         trained = load_trained_run(store, arguments.run)
         try:
+            if arguments.sensitivity:
+                return _answer_sensitivity(trained, arguments, context)
             as_runs = _trained_as_runs(methods, arguments)
             _start_and_follow(store, trained, as_runs, arguments.epochs, context)
             files = [method for method in methods if not (method in as_runs and method.needs_training)]
@@ -106,6 +115,31 @@ def _chosen(arguments: Namespace) -> list[Method]:
     if unused:
         raise UsageError(f"--{unused[0]} does not belong to {', '.join(method.name for method in chosen)}.")
     return [method.with_settings(settings) for method in chosen]
+
+
+def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Context) -> int:
+    """Print the sensitivity of the layers.
+
+    Raises:
+        UsageError: options of methods are given as well.
+    """
+    from netloom.compression.sensitivity import CHANGES, changes, sensitivity
+
+    if arguments.method or arguments.to or arguments.epochs is not None:
+        raise UsageError("--sensitivity makes no variants; leave out --method, --epochs and --to.")
+    measured = sensitivity(trained)
+    rows = [
+        (
+            layer.title,
+            f"{layer.parameters:,}",
+            *("" if value is None else f"{value:+.3g}" for value in changes(layer).values()),
+        )
+        for layer in measured.layers
+    ]
+    header = ("layer", "parameters", *(title.lower() for title in CHANGES.values()))
+    below = f"Changes of the loss {measured.loss:.4g} on {measured.rows:,} {measured.split} rows."
+    context.answer(asdict(measured), f"{table(header, rows, right=header[1:])}\n\n{below}")
+    return 0
 
 
 def _trained_as_runs(methods: list[Method], arguments: Namespace) -> list[DocumentMethod]:

@@ -43,9 +43,10 @@ def _variants(live: Live, weights: RunWeights) -> None:
     if measured != runs:
         start = st.empty()
         with start.container():
-            title = "Measure variants" if measured is None else "Measure again with the smaller runs"
+            title = "Measure variants" if measured is None else "Measure again"
             asked = st.button(title, type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
-            st.caption("It takes about a minute, and changes nothing.")
+            news = "" if measured is None else "A smaller run has finished that is not in the table yet. "
+            st.caption(f"{news}It takes about a minute, and changes nothing.")
         if asked:
             start.empty()
             state.optimized[weights] = measured = runs
