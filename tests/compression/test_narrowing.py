@@ -181,6 +181,29 @@ def test_uses_of_a_network_that_need_different_sizes_get_a_network_each() -> Non
     assert narrow.state["third.1.linear_1.weight"].shape == (4, 4)
 
 
+def test_weights_that_are_applied_several_times_fit_the_channels_of_all_times() -> None:
+    block = network(
+        {
+            "input_1": ("Input", {"kind": "image", "shape": [6, 8, 8]}),
+            "batchnorm2d_1": ("BatchNorm2d", {}),
+            "conv2d_1": ("Conv2d", {"filters": 6}),
+            "relu_1": ("ReLU", {}),
+            "output_1": ("Output", {}),
+        }
+    )
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "input_1": IMAGE,
+        "conv2d_1": ("Conv2d", {"filters": 6}),
+        "block_1": ("Subnetwork", {"network": "block", "repeat": 3, "shared": True}),
+        "globalavgpool_1": ("GlobalAvgPool", {}),
+        **HEAD,
+    }
+    run = untrained(Project(name="Test", networks={"main": network(nodes), "block": block}, **DIGITS))
+    narrow = check_equals_masked(run)
+    assert narrow.widths == {("main", "conv2d_1", "filters"): (6, 3), ("block", "conv2d_1", "filters"): (6, 3)}
+    assert narrow.state["block_1.0.batchnorm2d_1.weight"].shape == (3,)
+
+
 def test_network_without_removable_channels_is_refused() -> None:
     run = untrained(chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 10}), **DIGITS))
     with pytest.raises(CompressionError, match="no layer whose channels can be removed"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from netloom.compile.network_classes import contributing_nodes
 from netloom.compression.probe import passed_channels
-from netloom.layers.channels import Channels, Kept, Read, TensorAxis, Width
+from netloom.layers.channels import Channels, Kept, TensorAxis, Width
 from netloom.layers.subnetwork import Subnetwork
 
 if TYPE_CHECKING:
@@ -122,12 +122,10 @@ class ChannelGraph:
         declared = None if is_kept else layer.channels(specs)
         outputs: Ports
         if declared is not None:
-            outputs = self._declared(
-                place, path, declared, inputs, {port: len(spec.shape) for port, spec in specs.items()}
-            )
+            ranks = {port: len(spec.shape) for port, spec in specs.items()}
             outputs = {
                 port: labels and Labels(labels.axis % len(context.measured[key].outputs[port].shape), labels.numbers)
-                for port, labels in outputs.items()
+                for port, labels in self._declared(place, path, declared, inputs, ranks).items()
             }
         elif is_kept or self._model.get_submodule(path).state_dict():
             outputs = self._mixed(inputs, reason=KEPT if is_kept else MIXED)
@@ -152,11 +150,15 @@ class ChannelGraph:
         outputs: Ports = {}
         reads = {read.port: read for read in declared.reads}
         for port, labels in inputs.items():
+            is_first = self._is_first(path, port, labels)
             read = reads.get(port)
-            if read is not None and (labels is None or read.axis % ranks[port] == labels.axis):
-                self._read(path, read, labels)
-            elif declared.kept is not None and labels is not None and declared.kept.axis in (None, labels.axis):
-                outputs["out"] = self._passed(place, path, declared.kept, labels)
+            if labels is None:
+                continue
+            if read is not None and read.axis % ranks[port] == labels.axis:
+                for weight in read.weights if is_first else ():
+                    self._slice(path, weight, labels.numbers, reads=True)
+            elif declared.kept is not None and declared.kept.axis in (None, labels.axis):
+                outputs["out"] = self._passed(place, path, declared.kept, labels, is_first)
             else:
                 self._keep(labels, MIXED)
         earlier = self._made.get(path)  # a module that is applied several times makes the same channels
@@ -176,26 +178,27 @@ class ChannelGraph:
             self._slice(path, weight, numbers, reads=True)
         self.settings.append(Setting(*place, width.parameter, numbers, is_width=True, fixed=width.fixed))
 
-    def _read(self, path: str, read: Read, labels: Labels | None) -> None:
-        if (path, read.port) not in self._arrived:
-            self._arrived[path, read.port] = labels
-            if labels is not None:
-                for weight in read.weights:
-                    self._slice(path, weight, labels.numbers, reads=True)
-            return
-        earlier = self._arrived[path, read.port]  # of a module that is applied several times
-        if earlier and labels:
+    def _is_first(self, path: str, port: str, labels: Labels | None) -> bool:
+        """Return whether no channels have arrived at an input of a module before. If the module is applied several
+        times, its weights have to fit the channels of all times, so these go together."""
+        if (path, port) not in self._arrived:
+            self._arrived[path, port] = labels
+            return True
+        earlier = self._arrived[path, port]
+        if earlier and labels and earlier.axis == labels.axis:
             self._join(earlier.numbers, labels.numbers)
         else:
-            self._keep(earlier or labels, MIXED)
+            self._keep(earlier, MIXED)
+            self._keep(labels, MIXED)
+        return False
 
-    def _passed(self, place: tuple[str, str], path: str, kept: Kept, labels: Labels) -> Labels:
+    def _passed(self, place: tuple[str, str], path: str, kept: Kept, labels: Labels, is_first: bool) -> Labels:
         numbers = labels.numbers
         for start in range(0, len(numbers), kept.together):
             group = numbers[start : start + kept.together]
             self._join(np.broadcast_to(group[:1], group.shape), group)
         multiplied = np.repeat(numbers, kept.multiplier)
-        for weight in kept.weights:
+        for weight in kept.weights if is_first else ():
             self._slice(path, weight, multiplied)
         for parameter, each in kept.counts.items():
             self.settings.append(Setting(*place, parameter, numbers, each))
