@@ -20,6 +20,8 @@ from netloom.compression.probe import passed_channels
 from netloom.document import DataChoice, Edge, Network, Node, Project, Training
 from netloom.layers.layer import TensorSpec
 from netloom.runs import TrainedRun, fit_here
+from netloom.tasks import tasks
+from netloom.templates import templates
 from netloom.validation import analyse
 from tests.networks import IMAGE, chain, network, project
 from tests.training.test_output_scales import moons_project
@@ -241,6 +243,39 @@ def test_student_is_narrower_where_pruning_cannot_be() -> None:
     assert student["linear_1"].params["units"] == 8
     assert student["transformerencoderblock_1"].params["hidden"] == 16
     assert student["linear_2"].params["units"] == 10
+
+
+FEW = ("digits_resnet", "shapes_unet", "intents_lstm", "clicks_deepfm")
+TEMPLATES = [
+    name if name in FEW else pytest.param(name, marks=pytest.mark.long)
+    for name, template in templates().items()
+    if not tasks()[template.project.training.objective].environment
+]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_each_template_becomes_narrower_or_says_why(name: str) -> None:
+    project = templates()[name].project
+    run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    before = sum(value.numel() for value in run.model.state_dict().values())
+    # Normalizations or blocks without a parameter for their width depend on all channels of these.
+    fixed = {"sine_tcn", "sine_dlinear", "station_dlinear"}
+    if name in {*fixed, "intents_linear_attention", "intents_mamba"}:
+        with pytest.raises(CompressionError, match="no layer whose channels can be removed"):
+            pruned(run)
+    else:  # `narrowed` verifies that the network equals the masked original
+        assert sum(value.numel() for value in pruned(run).state.values()) < before
+    if name in fixed:
+        with pytest.raises(CompressionError, match="can become narrower"):
+            narrow_student(run, 0.5)
+    else:
+        assert sum(value.numel() for value in module(narrow_student(run, 0.5)).state_dict().values()) < before
+
+
+@pytest.mark.parametrize("amount", [0.0, 1.0, float("nan")])
+def test_share_outside_of_its_bounds_is_refused(amount: float) -> None:
+    with pytest.raises(CompressionError, match="between 0 and 1"):
+        pruned(untrained(residual_network()), amount)
 
 
 def test_taylor_importance_is_the_gradient_of_a_gate() -> None:

@@ -99,6 +99,8 @@ def _documents(
     trained: TrainedRun, amount: float, importance: Importance, kept: set[Place], ignored: frozenset[str]
 ) -> Iterator[tuple[Project, ChannelGraph, set[int]]]:
     """Yield narrow documents with their removed channels, while the caller adds nodes to `kept`, which keep theirs."""
+    if not 0 < amount < 1:
+        raise CompressionError(f"The share of channels to remove is between 0 and 1, received {amount:g}.")
     project = trained.project
     for _ in range(MAX_ATTEMPTS):
         graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, frozenset(kept))

@@ -35,7 +35,7 @@ class Optimize(Command):
             type=OneOf(_methods),
             action="append",
             default=[],
-            help="method; repeatable (default: all)",
+            help="method; repeatable (default: all that need no training)",
         )
         parser.add_argument(
             "--amount",
@@ -125,8 +125,9 @@ def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Cont
     """
     from netloom.compression.sensitivity import CHANGES, changes, sensitivity
 
-    if arguments.method or arguments.to or arguments.epochs is not None:
-        raise UsageError("--sensitivity makes no variants; leave out --method, --epochs and --to.")
+    given = [name for name in ("method", "amount", "criterion", "epochs", "to") if getattr(arguments, name)]
+    if given:
+        raise UsageError(f"--sensitivity makes no variants, so --{given[0]} has no effect; leave one of them out.")
     measured = sensitivity(trained)
     rows = [
         (
@@ -163,7 +164,7 @@ def _start_and_follow(
     from netloom.compression.smaller_runs import propose, start_smaller
 
     if trained.run is None:
-        raise AssertionError("a run of the store has a row in it")
+        raise Failure("This run is not in the data folder any more.")
     for method in methods:
         count = trained.project.training.epochs if epochs is None else epochs
         try:

@@ -69,9 +69,8 @@ def _graph(live: Live, weights: RunWeights, measured: Sensitivity, kind: str) ->
     project = live.store.artifacts(weights.run_id).project()
     values: dict[str, float | None] = {}
     for layer in measured.layers:
-        value, key = changes(layer)[kind], layer.nodes[0]
-        if value is not None:
-            values[key] = max(values.get(key) or value, value)
+        known = [values.get(layer.nodes[0]), changes(layer)[kind]]
+        values[layer.nodes[0]] = max((value for value in known if value is not None), default=None)
     edges: dict[str, float | None] = {edge.target: 0.0 for edge in project.main_network.edges}
     most = max((abs(value) for value in values.values() if value is not None), default=0.0) or 1.0
     label = f"Change of the loss by layer, {CHANGES[kind]}"

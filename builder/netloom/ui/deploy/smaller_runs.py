@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from netloom.compression import DocumentMethod, registry
+from netloom.compression import CompressionError, DocumentMethod, registry
 from netloom.compression.importance import CRITERIA, TITLES
 from netloom.compression.smaller_runs import smaller_runs, start_smaller
 from netloom.core.text import escape
@@ -83,10 +83,15 @@ def _form(live: Live, weights: RunWeights) -> None:
     )
     state = DeployState.current()
     if st.button("Start smaller run", icon=":material/compress:", key=Key.SMALLER_START):
-        proposal = computed(ProposeSmaller(weights, name, int(epochs), settings), "Making the network smaller …")
-        start_smaller(live.store, live.store.run(weights.run_id), proposal, owner=identity.owner())
-        state.smaller = proposal.note
-        st.rerun()
+        state.smaller = ""
+        try:
+            proposal = computed(ProposeSmaller(weights, name, int(epochs), settings), "Making the network smaller …")
+        except CompressionError as error:
+            show_error(error)
+        else:
+            start_smaller(live.store, live.store.run(weights.run_id), proposal, owner=identity.owner())
+            state.smaller = proposal.note
+            st.rerun()
     if state.smaller:
         st.caption(f"Started: {escape(state.smaller)}")
 
