@@ -103,7 +103,7 @@ def graph_svg(
     theme: Theme = LIGHT,
     unknown: str = "no gradient",
 ) -> str:
-    """Draw a network as SVG with values of its edges and nodes, on a scale from −`most` to `most`.
+    """Draw a network as SVG with values of its nodes, and of its edges if they have any, from −`most` to `most`.
 
     `gap` is the change of which the values are shares, if there is one; `unknown` describes those that are None.
     """
@@ -118,6 +118,8 @@ def graph_svg(
             most,
             theme,
         )
+        if values.edges
+        else _line(layout.paths[edge.target], theme)
         for edge in sorted(analysis.network.edges, key=lambda edge: abs(values.edges.get(edge.target) or 0.0))
         if edge.target in layout.paths
     ]
@@ -171,6 +173,11 @@ def _edge(value: float | None, tooltip: str, path: str, most: float, theme: Them
         f'<g class="flow-edge"><title>{escape(tooltip)}</title><path d="{path}" style="fill:none;{style}"/>'
         f'<path d="{path}" style="fill:none;stroke:transparent;stroke-width:14px"/></g>'  # a wider target to hover
     )
+
+
+def _line(path: str, theme: Theme) -> str:
+    """Draw an edge without a value."""
+    return f'<path d="{path}" style="fill:none;stroke:{theme.line};stroke-width:{THINNEST}px"/>'
 
 
 def _box(

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-_HTML = '<div class="graph" role="group"></div><div class="told" hidden></div>'
+_HTML = '<div class="graph" role="group" tabindex="0"></div><div class="told" hidden></div>'
 _CSS = """
 .graph { overflow: auto; max-height: 58vh; color: var(--st-text-color); }
 .told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
@@ -31,6 +31,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   for (const part of graph.querySelectorAll(".flow-edge, .flow-node")) {
     const text = part.querySelector("title")?.textContent ?? "";
     part.querySelector("title")?.remove();
+    part.setAttribute("role", "img");
     part.setAttribute("aria-label", text);
     part.addEventListener("pointermove", (event) => {
       told.textContent = text;

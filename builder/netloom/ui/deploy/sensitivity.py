@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def layers(live: Live, weights: RunWeights) -> None:
     """Draw the button that measures the layers of a run, and the last measurements."""
-    st.markdown("##### Sensitivity of the layers")
+    st.markdown("#### Sensitivity of the layers")
     state = DeployState.current()
     if weights not in state.weighed:
         start = st.empty()
@@ -71,10 +71,9 @@ def _graph(live: Live, weights: RunWeights, measured: Sensitivity, kind: str) ->
     for layer in measured.layers:
         known = [values.get(layer.nodes[0]), changes(layer)[kind]]
         values[layer.nodes[0]] = max((value for value in known if value is not None), default=None)
-    edges: dict[str, float | None] = {edge.target: 0.0 for edge in project.main_network.edges}
     most = max((abs(value) for value in values.values() if value is not None), default=0.0) or 1.0
     label = f"Change of the loss by layer, {CHANGES[kind]}"
     drawing = graph_svg(
-        analysis_at(project, ""), FlowValues(edges, values, 1), most, label, theme=BOTH, unknown="not measured"
+        analysis_at(project, ""), FlowValues({}, values, 1), most, label, theme=BOTH, unknown="not measured"
     )
     painted_graph(drawing, label, key=Key.SENSITIVITY_GRAPH)

@@ -34,7 +34,7 @@ def finished_runs(live: Live, weights: RunWeights) -> tuple[RunWeights, ...]:
 
 def smaller(live: Live, weights: RunWeights) -> None:
     """Draw the form that starts a smaller run, and the list of smaller runs."""
-    st.markdown("##### Smaller networks as runs")
+    st.markdown("#### Smaller networks as runs")
     st.caption(
         "A smaller network becomes a run of this project, so it can be tried, explained, served and exported like this "
         "one. It trains in the background; measure again when it has finished."
@@ -111,7 +111,13 @@ def _list(live: Live, weights: RunWeights, stamp: tuple[tuple[str, str], ...]) -
             icon, word = STATES[run.state]
             done = f", epoch {run.epoch}" if run.state in ACTIVE and run.epoch > 0 else ""
             st.markdown(f"{icon} **{escape(run.title)}**: {word}{done}. {escape(run.about['compressed']['note'])}")
-            if st.button("Open", icon=":material/show_chart:", key=Key.SMALLER_OPEN.of(run.id), width="content"):
+            if st.button(
+                "Open",
+                icon=":material/show_chart:",
+                key=Key.SMALLER_OPEN.of(run.id),
+                width="content",
+                help=f"Open {escape(run.title)} on Train",
+            ):
                 session.choose(run.project_id, run.id)
                 st.switch_page("pages/train.py")
         if run.state == "failed":
