@@ -17,6 +17,8 @@ from netloom.compression import CompressionError, Measured, Report, Variant, mea
 from netloom.compression.methods.low_rank import ENERGY, factorize
 from netloom.compression.methods.pruning import SPARSITY
 from netloom.runs import TrainedRun, evaluate, fit_here
+from netloom.templates import templates
+from netloom.training.evaluation import compute_metrics
 from tests.cli.conftest import Console, Trained
 from tests.training.test_output_scales import moons_project
 
@@ -140,6 +142,17 @@ def test_network_that_ends_in_softmax_is_measured_on_logits() -> None:
     trained = fit_here(moons_project(("Softmax", {})))
     report, _ = measure(trained, ["onnx"], repeats=5)
     assert report.measured[1].difference < 1e-4
+
+
+def test_task_without_a_metric_of_rows_is_compared_by_its_loss() -> None:
+    project = templates()["pulses_anomaly"].project
+    run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    report, _ = measure(run, ["onnx"], repeats=2)
+    rows = run.data.split["test"]
+    inputs, target = [run.data.inputs[name][rows] for name in run.fields], run.objective.target(run.data)[rows]
+    assert (report.metric, report.higher_is_better) == ("loss", False)
+    expected = compute_metrics(run.scorer, run.objective, inputs, target)["loss"]
+    assert [row.score for row in report.measured] == pytest.approx([expected, expected], rel=1e-4)
 
 
 def test_runs_and_methods_that_do_not_fit_are_refused(digits: TrainedRun, console: Console, trained: Trained) -> None:

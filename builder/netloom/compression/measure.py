@@ -35,6 +35,7 @@ WARMUP, REPEATS = 10, 100
 # The largest loss of a proportion, in points, or the relative loss of another metric, that counts as equally good
 TOLERANCE = 0.01
 ORIGINAL = "original"
+LOSS = "loss"
 
 
 def measure(
@@ -81,11 +82,15 @@ def measure(
         trained.objective.evaluate(output, trained.data, rows, "test", trained.calibration) for output in outputs
     ]
     name = trained.objective.task.headline_metric(evaluations[0].metrics)
-    if not name:
-        raise CompressionError("This task has no metric of rows, by which variants could be compared.")
+    if name:
+        scores = [evaluation.metrics[name] for evaluation in evaluations]
+    else:  # metrics of whole lists or of distances, which need more than the outputs of rows
+        name, scores = LOSS, [_loss(trained, output, rows) for output in outputs]
     few = {field: values[:AGREEMENT_ROWS] for field, values in inputs.items()}
     predictions = [_predictions(trained, network, few) for network in networks]
-    measured = _measured(trained, name, subjects, times, outputs, evaluations, predictions)
+    lost = [_lost_classes(evaluations[0], evaluation) for evaluation in evaluations]
+    measured = _measured(subjects, times, scores, outputs, predictions, lost)
+    measured = _with_verdicts(trained, name, measured, len(rows))
     report = Report(
         name,
         metric(name).title,
@@ -205,16 +210,27 @@ def _predictions(trained: TrainedRun, network: Network, inputs: Mapping[str, tor
     return [answer["prediction"] for answer in answers(trained, inputs, output_of)]
 
 
+def _loss(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> float:
+    """Return the loss of outputs (N, …) for these rows.
+
+    Raises:
+        CompressionError: the task has no loss on rows.
+    """
+    scores = trained.objective.scores(output, trained.objective.target(trained.data)[rows])
+    if LOSS not in scores.sums:
+        raise CompressionError("This task has no metric of rows, by which variants could be compared.")
+    return float(scores.sums[LOSS]) / float(scores.count)
+
+
 def _measured(
-    trained: TrainedRun,
-    name: str,
     subjects: Sequence[_Subject],
     times: np.ndarray,
+    scores: Sequence[float],
     outputs: Sequence[torch.Tensor],
-    evaluations: Sequence[Evaluation],
     predictions: Sequence[list[Any]],
+    lost: Sequence[tuple[tuple[str, float], ...]],
 ) -> list[Measured]:
-    """Return the measurements of the original and of each variant, with the metric `name`."""
+    """Return the measurements of the original and of each variant, without verdicts."""
     spread = float(outputs[0].float().std()) or 1.0
     measured: list[Measured] = []
     for place, (subject, output) in enumerate(zip(subjects, outputs, strict=True)):
@@ -226,16 +242,16 @@ def _measured(
                 subject.size,
                 float(p50),
                 float(p95),
-                evaluations[place].metrics[name],
+                scores[place],
                 _agreement(predictions[0], predictions[place]),
                 float((output.float() - outputs[0].float()).square().mean().sqrt()) / spread,
                 "original",
                 subject.note,
-                _lost_classes(evaluations[0], evaluations[place]),
+                lost[place],
                 subject.run,
             )
         )
-    return _with_verdicts(trained, name, measured, len(outputs[0]))
+    return measured
 
 
 def _agreement(original: list[Any], other: list[Any]) -> float | None:
