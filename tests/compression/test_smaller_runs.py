@@ -22,6 +22,7 @@ from netloom.compression.smaller_runs import finished_smaller_runs, smaller_runs
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.store import open_store
 from netloom.templates import templates
+from netloom.training.weight_files import read_weights
 from tests.cli.conftest import Console, Trained
 from tests.compression.test_compression import by_method
 
@@ -57,7 +58,20 @@ def test_pruned_and_distilled_runs_are_ordinary_runs(console: Console, trained: 
     assert by_method_score(rows, "structured_pruning") > 0.5
     pruned = load_run(runs["structured_pruning"].id, home=own_home)
     assert pruned.project.training.start.startswith("weights:")
-    assert [run.run.id for run in finished_smaller_runs(store, load_run(trained.run, home=own_home)) if run.run]
+    finished = finished_smaller_runs(store, load_run(trained.run, home=own_home))
+    assert {run.run.id for run in finished if run.run} == {run.id for run in runs.values()}
+    check_teacher_of_a_student(console, own_home, runs["distillation"].id)
+
+
+def check_teacher_of_a_student(console: Console, home: Path, student: str) -> None:
+    """A student of a student learns from it, and not from its teacher, whose copy is in its folder."""
+    answer = console("optimize", student, "--home", home, "--method", "distillation", "--epochs", 1, "--amount", 0.5)
+    assert answer.code == 0, answer.err
+    store = open_store(home)
+    [run] = smaller_runs(store, store.run(student))
+    teacher = read_weights(store.artifacts(run.id).teacher_weights)
+    assert teacher["linear_1.weight"].shape == (96, 64)
+    assert load_run(run.id, home=home).project.main_network.nodes["linear_1"].params["units"] == 48
 
 
 def by_method_score(rows: dict[str, dict[str, float]], method: str) -> float:
