@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_ind
 
 from netloom.serving.access_log import AccessLog
-from netloom.serving.answer_cache import AnswerCache
+from netloom.serving.answer_cache import AnswerCache, CachedAnswer
 from netloom.serving.batching import Batcher
-from netloom.serving.comparison import Agreement, Traffic, difference_of_means, difference_of_shares, share_interval
+from netloom.serving.comparison import Agreement, Traffic, difference_of_means
 from netloom.serving.errors import RequestError
 from netloom.serving.keys import KeyRing
 from netloom.serving.metrics import Metrics
@@ -25,6 +25,7 @@ from netloom.serving.rate_limit import RateLimit
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server import bind
 from netloom.serving.server_settings import BatchSettings
+from netloom.training.uncertainty import difference_of_shares, share_interval
 from tests.serving.conftest import Runs
 
 
@@ -121,11 +122,11 @@ def test_the_cache_stays_within_its_bytes() -> None:
     cache = AnswerCache(5_000)
     keys = [cache.key("1", "predict", "", str(number).encode()) for number in range(100)]
     for key in keys:
-        cache.put(key, b"x" * 700)
+        cache.put(key, CachedAnswer(b"x" * 600, (b"y" * 100,)))
         assert cache.size <= 5_000
-    assert cache.get(keys[-1]) == b"x" * 700
+    assert cache.get(keys[-1]) == CachedAnswer(b"x" * 600, (b"y" * 100,))
     assert cache.get(keys[0]) is None
-    cache.put(keys[0], b"x" * 6_000)
+    cache.put(keys[0], CachedAnswer(b"x" * 6_000))
     assert cache.get(keys[0]) is None
     assert cache.key("2", "predict", "", b"1") != cache.key("1", "predict", "", b"1")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
+    from netloom.drift import DriftReport
     from netloom.training import Evaluation
 
 
@@ -75,3 +76,21 @@ def _width(text: str) -> int:
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
     )
+
+
+def drift_table(report: DriftReport) -> str:
+    """Return the quantities and the tests of whole rows of a drift report as a table."""
+    rows = [
+        (
+            "drift" if drift.is_drift else "",
+            plain(drift.name),
+            drift.before,
+            drift.now,
+            number(drift.p),
+            number(drift.comparison.psi),
+        )
+        for drift in report.quantities
+    ]
+    whole = [("drift" if part.p < 0.05 else "", part.test, "", "", number(part.p), "") for part in report.separations]
+    header = ("", "quantity", "held-out rows", "these rows", "p (Holm)", "PSI")
+    return table(header, [*rows, *whole], right=("p (Holm)", "PSI"))

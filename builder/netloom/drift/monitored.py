@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from netloom.modalities.fields.registry import modality_of
 
 if TYPE_CHECKING:
+    from netloom.modalities.encoding.field_encoder import FieldEncoder
     from netloom.runs import TrainedRun
 
 MISSING = "(missing)"
@@ -33,9 +34,12 @@ class Quantity:
 
 
 def columns(
-    trained: TrainedRun, reference: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+    trained: TrainedRun,
+    reference: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    hidden: Collection[str] = (),
 ) -> list[Quantity]:
-    """Return the columns of the tables that a network reads, from raw rows."""
+    """Return the columns of the tables that a network reads, from raw rows; without `hidden` ones."""
     names = [
         column.name if column.name in reference[0] else column.date_column or column.name
         for field in trained.data.fields
@@ -44,9 +48,15 @@ def columns(
     ]
     found: list[Quantity] = []
     for name in dict.fromkeys(names):
-        if name in reference[0]:
+        if name in reference[0] and name not in hidden:
             found += _column(name, [row[name] for row in reference], [row.get(name) for row in rows])
     return found
+
+
+def hidden_keys(field: FieldEncoder[Any], hidden: Collection[str]) -> set[str]:
+    """Return the keys of a raw row that a field reads and that are hidden."""
+    read = {item.name for item in modality_of(field).row_fields(field)} | {column.name for column in field.columns}
+    return read & set(hidden)
 
 
 def summaries(
@@ -54,11 +64,11 @@ def summaries(
 ) -> list[Quantity]:
     """Return summaries of the fields other than tables, such as brightness, from encoded rows (R, …) and (N, …).
 
-    `training` are encoded training rows.
+    `training` are encoded training rows. `inputs` can lack fields, which are left out.
     """
     found = []
     for field in trained.data.fields:
-        if field.name not in trained.fields or field.columns:
+        if field.name not in inputs or field.columns:
             continue
         before, after = reference[field.name].numpy(), inputs[field.name].numpy()
         modality = modality_of(field)
@@ -68,17 +78,24 @@ def summaries(
 
 
 def predictions(reference: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]) -> list[Quantity]:
-    """Return the predictions and their confidence, from the answers of `runs.predict`."""
+    """Return the predictions and their confidence, from the answers of `runs.predict`, or from their logged parts."""
     found = []
     first = reference[0]["prediction"]
     if isinstance(first, (str, float, int)):
         found += _column("prediction", *([answer["prediction"] for answer in part] for part in (reference, answers)))
-    if first is not None and "probabilities" in reference[0]:
-        confidence = [
-            np.array([max(answer["probabilities"].values()) for answer in part]) for part in (reference, answers)
-        ]
-        found.append(Quantity("confidence", *confidence))
+    confidence = [[confidence_of(answer) for answer in part] for part in (reference, answers)]
+    if all(value is not None for part in confidence for value in part):
+        found.append(Quantity("confidence", *(np.array(part, dtype=np.float64) for part in confidence)))
     return found
+
+
+def confidence_of(answer: Mapping[str, Any]) -> float | None:
+    """Return the confidence of an answer: the calibrated one, or else the largest probability; None without one."""
+    if "confidence" in answer:
+        confidence: float | None = answer["confidence"]
+        return confidence
+    probabilities = answer.get("probabilities")
+    return max(probabilities.values()) if isinstance(probabilities, Mapping) and probabilities else None
 
 
 def _column(name: str, reference: list[Any], current: list[Any]) -> list[Quantity]:
@@ -113,4 +130,10 @@ def _number(value: Any) -> float:
 
 def _texts(values: list[Any]) -> np.ndarray:
     is_missing = [value is None or value == "" or (isinstance(value, float) and math.isnan(value)) for value in values]
-    return np.array([MISSING if missing else str(value) for value, missing in zip(values, is_missing, strict=True)])
+    return np.array([MISSING if missing else _text(value) for value, missing in zip(values, is_missing, strict=True)])
+
+
+def _text(value: Any) -> str:
+    """Return a category as text. A number that is stored as 1.0 and sent as 1 is one category."""
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return f"{float(value):.12g}" if is_number else str(value)

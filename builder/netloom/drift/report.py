@@ -7,7 +7,7 @@ trained on, and a vocabulary knows all their words, so that new rows would seem 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.text import number, plain
-from netloom.drift.monitored import Quantity, columns, predictions, summaries
+from netloom.drift.monitored import Quantity, columns, hidden_keys, predictions, summaries
 from netloom.drift.multivariate import Separation, domain_classifier, mmd
 from netloom.drift.two_sample import Comparison, compare_categories, compare_numbers, holm
 from netloom.runs.trained_run import answers
@@ -96,8 +96,19 @@ class DriftReport:
         return value | {"is_drift": self.is_drift, "sentence": self.sentence}
 
 
-def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 0) -> DriftReport:
+def compare(
+    trained: TrainedRun,
+    rows: Sequence[Mapping[str, Any]],
+    seed: int = 0,
+    *,
+    answered: Sequence[Mapping[str, Any]] | None = None,
+    hidden: Collection[str] = (),
+) -> DriftReport:
     """Compare raw rows with the held-out rows of a run; with its training rows if it has too few of them.
+
+    Args:
+        answered: the answers that the rows got in use; by default, the network predicts them.
+        hidden: the keys of rows whose values are not known. They need `answered`.
 
     Raises:
         DataError: there are too few rows, a row cannot be encoded, or the inputs of the network are random numbers.
@@ -111,20 +122,25 @@ def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 
     held_out = np.concatenate([data.split[name].numpy() for name in ("validation", "test")])
     training = _sample(data.split["train"].numpy(), random)
     places = _sample(np.sort(held_out), random) if len(held_out) >= MIN_ROWS else training
-    rows = [rows[int(place)] for place in _sample(np.arange(len(rows)), random)]
+    chosen = _sample(np.arange(len(rows)), random)
+    rows = [rows[int(place)] for place in chosen]
     before = [data.row(int(place)) for place in places]
-    reference, inputs = take(data, trained.fields, places), _encoded(trained, rows)
+    known = [field.name for field in data.fields if field.name in trained.fields and not hidden_keys(field, hidden)]
+    reference, inputs = take(data, trained.fields, places), _encoded(trained, rows, known)
     few = [{name: values[:MAX_PREDICTED] for name, values in arrays.items()} for arrays in (reference, inputs)]
+    current = (
+        answers(trained, few[1], trained.output) if answered is None else [answered[int(place)] for place in chosen]
+    )
     quantities = [
-        *columns(trained, before, rows),
+        *columns(trained, before, rows, hidden),
         *summaries(trained, take(data, trained.fields, training), reference, inputs),
-        *predictions(*(answers(trained, arrays, trained.output) for arrays in few)),
+        *predictions(answers(trained, few[0], trained.output), current),
     ]
     comparisons = [_compare(quantity) for quantity in quantities]
-    separations = [
-        domain_classifier(*_matrix(quantities, len(before), len(rows)), seed),
-        mmd(trained.output(reference).flatten(1).numpy(), trained.output(inputs).flatten(1).numpy(), seed),
-    ]
+    separations = [domain_classifier(*_matrix(quantities, len(before), len(rows)), seed)]
+    if len(known) == len(trained.fields):  # otherwise, the network cannot compute its outputs
+        before_outputs, outputs = (trained.output(arrays).flatten(1).numpy() for arrays in (reference, inputs))
+        separations.append(mmd(before_outputs, outputs, seed))
     corrected = holm([*(comparison.p for comparison in comparisons), *(part.p for part in separations)])
     drifts = [
         Drift(quantity.name, _describe(quantity.reference), _describe(quantity.current), len(rows), comparison, p)
@@ -144,11 +160,11 @@ def compare(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], seed: int = 
     return DriftReport(len(before), len(rows), tuple(drifts), whole, DEPENDENT if is_dependent else "")
 
 
-def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], fields: Collection[str]) -> dict[str, Any]:
     import torch
 
-    encoded = [trained.data.encode(row, trained.fields) for row in rows]
-    return {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
+    encoded = [trained.data.encode(row, fields) for row in rows]
+    return {name: torch.cat([row[name] for row in encoded]) for name in fields}
 
 
 def _sample(places: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from netloom.training.uncertainty import student_t, wilson
+from netloom.training.uncertainty import difference_of_shares, share_interval, student_t
 
 _MAX_LATENCIES = 10_000
 
@@ -95,28 +95,6 @@ class Agreement:
             "interval": [low, high],
             "mean_difference": self.difference_sum / self.numbers if self.numbers else None,
         }
-
-
-def share_interval(successes: int, count: int) -> tuple[float, float]:
-    """Return the 95% confidence interval of a share."""
-    return wilson(successes / count, count) if count else (0.0, 1.0)
-
-
-def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
-    """Return second − first for two shares (successes, count) with its 95% interval, by Newcombe's hybrid score.
-
-    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8%3C873::AID-SIM779%3E3.0.CO;2-I
-    """
-    (ones, total), (other_ones, other_total) = first, second
-    if not total or not other_total:
-        return {"difference": None, "interval": [-1.0, 1.0], "is_significant": False}
-    share, other = ones / total, other_ones / other_total
-    low, high = share_interval(ones, total)
-    other_low, other_high = share_interval(other_ones, other_total)
-    difference = other - share
-    lower = difference - math.hypot(other - other_low, high - share)
-    upper = difference + math.hypot(other_high - other, share - low)
-    return {"difference": difference, "interval": [lower, upper], "is_significant": lower > 0 or upper < 0}
 
 
 def difference_of_means(first: Traffic, second: Traffic) -> dict[str, Any]:

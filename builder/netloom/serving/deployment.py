@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netloom.serving.batching import Batcher
-from netloom.serving.comparison import Agreement, Traffic, difference_of_means, difference_of_shares
+from netloom.serving.comparison import Agreement, Traffic, difference_of_means
 from netloom.serving.errors import RequestError
 from netloom.serving.metrics import Metrics
 from netloom.serving.served_model import Outcome, Row, ServedModel
 from netloom.serving.server_settings import BatchSettings
+from netloom.training.uncertainty import difference_of_shares
 
 _MAX_REMEMBERED = 100_000  # requests whose outcome can still be reported
 

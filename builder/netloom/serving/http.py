@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ class Call:
         version: the name and version of the model that answered.
         rows: the number of rows.
         is_cached: whether the answer came from the cache.
+        logged: what the request log takes of each row.
+        started: when the request arrived, by `time.perf_counter`.
     """
 
     method: str
@@ -38,6 +41,8 @@ class Call:
     version: str = ""
     rows: int = 0
     is_cached: bool = False
+    logged: tuple[bytes, ...] = ()
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def content_type(self) -> str:

@@ -24,6 +24,7 @@ from netloom.serving.errors import RequestError
 from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.tasks import task
 from netloom.tasks.answers import AnswerPart
+from netloom.tasks.true_label import TrueLabel
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +52,8 @@ class ServedModel:
             Open Inference Protocol.
         fields: the keys of a raw row.
         parts: the keys of an answer.
+        row_keys: all keys that a raw row can have for the network.
+        true_label: the kind of labels that clients can report later; None if none measures a prediction.
         difference: the largest measured difference between the outputs of a batch and those of its rows computed one by
             one, relative to the largest output. 0 if the rows are computed one by one.
     """
@@ -75,6 +78,9 @@ class ServedModel:
         self.fields = row_fields(self.encoders)
         self.parts: tuple[AnswerPart, ...] = task(trained.project.training.objective).answer_parts(trained.data.schema)
         self._columns = [column for encoder in self.encoders for column in encoder.columns]
+        # Also the parts of a date, which a row can have in its place
+        self.row_keys = frozenset([*(item.name for item in self.fields), *(column.name for column in self._columns)])
+        self.true_label: TrueLabel | None = task(trained.project.training.objective).true_label(trained.data.schema)
         self.is_exact, self.difference = True, 0.0
         self._warm_up(is_exact)
 

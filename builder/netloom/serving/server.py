@@ -22,6 +22,7 @@ from netloom.serving.routes.models import check_replaceable
 from netloom.serving.server_state import ServerState
 
 _MAX_CONNECTIONS = 1_000
+_EXPIRE_EVERY_S = 600.0
 
 
 def bind(host: str, port: int, *, needs_key: bool, keys: KeyRing) -> socket.socket:
@@ -116,9 +117,22 @@ async def _serve(uvicorn_server: _Server, server: ServerState, listener: socket.
 
     with suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
         loop.add_signal_handler(signal.SIGHUP, reload)
+    expiry = loop.create_task(_expire_logs(server))
     await uvicorn_server.serve([listener])
+    expiry.cancel()
     for deployment in server.deployments.values():
         await deployment.finish()
+
+
+async def _expire_logs(server: ServerState) -> None:
+    """Delete old lines of the request logs now and then, also while no request comes."""
+    while True:
+        await asyncio.sleep(_EXPIRE_EVERY_S)
+        for request_log in server.request_logs.values():
+            try:
+                await asyncio.to_thread(request_log.expire)
+            except OSError as error:
+                log.write(server.home / log.ERRORS, "server", error=str(error))
 
 
 async def _reload_all(server: ServerState) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from netloom.monitoring.request_log import RequestLog
 from netloom.runs.run_lookup import find_run
 from netloom.runs.trained_run import load_run
 from netloom.serving.answer_cache import AnswerCache
@@ -20,6 +21,9 @@ from netloom.serving.served_model import Answer, Row, ServedModel
 from netloom.serving.server_settings import ServerSettings
 from netloom.store import open_store
 
+# Requests with more rows are logged in a thread, so that other requests do not wait
+_FEW_ROWS = 32
+
 
 @dataclass
 class ServerState:
@@ -30,6 +34,7 @@ class ServerState:
         home: the data folder.
         version: that of Netloom.
         is_ready: whether new requests should come; false while the server stops.
+        request_logs: the logs of rows and answers by the name of a model; empty unless they are turned on.
     """
 
     settings: ServerSettings
@@ -40,6 +45,7 @@ class ServerState:
     is_ready: bool = False
     started: float = field(default_factory=time.monotonic)
     loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    request_logs: dict[str, RequestLog] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.cache = AnswerCache(self.settings.cache_bytes)
@@ -93,7 +99,43 @@ class ServerState:
                 message = outcome.message if len(rows) == 1 else f"Row {number}: {outcome.message}"
                 raise RequestError(message, outcome.status)
             answers.append(outcome)
+        await self._log_rows(call, deployment.name, served.model, rows, answers)
         return answers
+
+    async def _log_rows(
+        self, call: Call, name: str, model: ServedModel, rows: Sequence[Row], answers: Sequence[Answer]
+    ) -> None:
+        """Log the rows of a request, if its model has a log and chance chooses it."""
+        request_log = self.request_logs.get(name)
+        if request_log is None:
+            return
+        is_sampled = request_log.samples()
+        if not is_sampled and not self.cache.max_bytes:
+            return
+
+        def write() -> None:
+            try:
+                call.logged = request_log.encode(model.row_keys, rows, answers)
+            except (ValueError, TypeError, RecursionError) as error:  # such as a text that is not Unicode
+                request_log.count_lost(len(rows), error)
+                return
+            if is_sampled:
+                self._write_rows(request_log, call, model)
+
+        if len(rows) > _FEW_ROWS:
+            await asyncio.to_thread(write)
+        else:
+            write()
+
+    def log_cached(self, call: Call, name: str, model: ServedModel) -> None:
+        """Log the rows of a request that was answered from the cache, which has them in `call.logged`."""
+        request_log = self.request_logs.get(name)
+        if request_log is not None and call.logged and request_log.samples():
+            self._write_rows(request_log, call, model)
+
+    def _write_rows(self, request_log: RequestLog, call: Call, model: ServedModel) -> None:
+        ms = 1000 * (time.perf_counter() - call.started)
+        request_log.write(call.request_id, model.run_id, model.title, ms, call.logged)
 
     async def load(self, name: str, run: str, file: Path | None = None) -> ServedModel:
         """Load a run, or an ONNX file of it, in a thread, one at a time, while the server answers requests.

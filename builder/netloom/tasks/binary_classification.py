@@ -11,6 +11,7 @@ from netloom.document.project import DataChoice
 from netloom.tasks.answers import AnswerPart, class_part, probability_part, threshold_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Problem, Task
+from netloom.tasks.true_label import ClassLabel, TrueLabel
 
 
 class BinaryClassification(Task):
@@ -44,6 +45,9 @@ class BinaryClassification(Task):
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         names = schema.target.classes
         return class_part(names), probability_part(names), threshold_part()
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return ClassLabel(schema.target.classes)
 
 
 def not_two_classes(requirement: str, schema: Schema) -> Iterator[Problem]:

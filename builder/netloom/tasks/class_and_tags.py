@@ -9,6 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, class_part, probability_part, structure_part
 from netloom.tasks.outputs import CLASS_LOGITS, STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_label import ClassLabel, TrueLabel
 
 
 class ClassAndTags(Task):
@@ -38,3 +39,6 @@ class ClassAndTags(Task):
         names = schema.target.classes
         tags = structure_part("tags", TEXTS, "The tag of each word")
         return class_part(names), probability_part(names), tags, ENTITIES
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return ClassLabel(schema.target.classes)

@@ -9,6 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, class_part, probability_part
 from netloom.tasks.outputs import CLASS_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_label import ClassLabel, TrueLabel
 
 
 class Classification(Task):
@@ -34,3 +35,6 @@ class Classification(Task):
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         return class_part(schema.target.classes), probability_part(schema.target.classes)
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return ClassLabel(schema.target.classes)

@@ -9,6 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import TEXTS, AnswerPart, probability_part, structure_part
 from netloom.tasks.outputs import LABEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_label import LabelSet, TrueLabel
 
 
 class MultiLabel(Task):
@@ -39,3 +40,6 @@ class MultiLabel(Task):
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         labels = structure_part("prediction", TEXTS, "The labels that apply")
         return labels, probability_part(schema.target.classes)
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return LabelSet(schema.target.classes)

@@ -9,6 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import NUMBERS, AnswerPart, number_part, numbers_part, structure_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_label import NumberLabel, TrueLabel
 
 
 class Regression(Task):
@@ -42,3 +43,7 @@ class Regression(Task):
             if count == 1
             else structure_part("prediction", NUMBERS, description),
         )
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        is_single = schema.target.forecast is None and len(schema.target.number_names) == 1
+        return NumberLabel() if is_single else None

@@ -13,6 +13,7 @@ from netloom.tasks.answers import AnswerPart, class_part, number_part, threshold
 from netloom.tasks.binary_classification import not_two_classes
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Problem, Task
+from netloom.tasks.true_label import ClassLabel, TrueLabel
 
 NOT_ATTACKED = (
     "it predicts the distance of two examples, not the class of one of them; train a classifier on the embeddings "
@@ -70,3 +71,6 @@ class Siamese(Task):
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         distance = number_part("distance", "The distance of the embeddings")
         return class_part(schema.target.classes), distance, threshold_part()
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return ClassLabel(schema.target.classes)

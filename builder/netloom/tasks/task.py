@@ -16,6 +16,7 @@ from netloom.document.project import DataChoice
 from netloom.tasks.answers import AnswerPart, structure_part
 from netloom.tasks.metrics import higher_is_better
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
+from netloom.tasks.true_label import TrueLabel
 
 # What one probability of a prediction is for
 ConfidenceUnit = Literal["", "row", "label", "word", "pixel"]
@@ -147,3 +148,7 @@ class Task:
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         """Return the parts of a prediction for one row, for the model server and its clients."""
         return (structure_part("prediction", {}, "The prediction"),)
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        """Return the kind of the labels that measure predictions in use; None if one label does not measure one."""
+        return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import metric
 
@@ -43,6 +43,28 @@ def wilson(share: float, count: int) -> Interval:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     reach = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def share_interval(successes: int, count: int) -> tuple[float, float]:
+    """Return the 95% confidence interval of a share."""
+    return wilson(successes / count, count) if count else (0.0, 1.0)
+
+
+def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
+    """Return second − first for two shares (successes, count) with its 95% interval, by Newcombe's hybrid score.
+
+    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8%3C873::AID-SIM779%3E3.0.CO;2-I
+    """
+    (ones, total), (other_ones, other_total) = first, second
+    if not total or not other_total:
+        return {"difference": None, "interval": [-1.0, 1.0], "is_significant": False}
+    share, other = ones / total, other_ones / other_total
+    low, high = share_interval(ones, total)
+    other_low, other_high = share_interval(other_ones, other_total)
+    difference = other - share
+    lower = difference - math.hypot(other - other_low, high - share)
+    upper = difference + math.hypot(other_high - other, share - low)
+    return {"difference": difference, "interval": [lower, upper], "is_significant": lower > 0 or upper < 0}
 
 
 def mean_interval(values: np.ndarray) -> Interval | None:

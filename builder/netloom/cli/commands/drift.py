@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netloom.cli.command import Command, Context, Failure
 from netloom.cli.rows import read_rows
 from netloom.cli.selection import add_run_argument, add_seed_argument, load_trained_run
-from netloom.cli.text import number, table
+from netloom.cli.text import drift_table
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -45,18 +45,5 @@ class DriftCommand(Command):
 
 
 def _text(report: DriftReport) -> str:
-    rows = [
-        (
-            "drift" if drift.is_drift else "",
-            plain(drift.name),
-            drift.before,
-            drift.now,
-            number(drift.p),
-            number(drift.comparison.psi),
-        )
-        for drift in report.quantities
-    ]
-    whole = [("drift" if part.p < 0.05 else "", part.test, "", "", number(part.p), "") for part in report.separations]
-    header = ("", "quantity", "held-out rows", "these rows", "p (Holm)", "PSI")
     head = [plain(report.sentence), *([report.note] if report.note else [])]
-    return "\n".join([*head, "", table(header, [*rows, *whole], right=("p (Holm)", "PSI"))])
+    return "\n".join([*head, "", drift_table(report)])

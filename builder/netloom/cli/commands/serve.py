@@ -53,6 +53,8 @@ _NUMBERS = (
     _NumberOption("--max-body-mb", whole(1, 4_096), 16, "MIB", "largest request"),
     _NumberOption("--timeout", real, 60.0, "S", "time limit of a prediction in seconds"),
     _NumberOption("--threads", whole(1, 1_024), 1, "N", "number of threads of PyTorch"),
+    _NumberOption("--log-days", whole(1, 3_650), 30, "DAYS", "age at which lines of the request log are deleted"),
+    _NumberOption("--log-mb", whole(1, 1_000_000), 256, "MIB", "size of the request log of a model"),
 )
 
 
@@ -115,6 +117,21 @@ class Serve(Command):
         for option in _NUMBERS:
             option.add_to(parser)
         parser.add_argument(
+            "--log-requests",
+            type=real,
+            default=0.0,
+            metavar="SHARE",
+            help="log the rows and answers of this share of the requests, from 0 to 1, for netloom monitor; "
+            "0: none (default: 0)",
+        )
+        parser.add_argument(
+            "--redact",
+            action="append",
+            default=[],
+            metavar="FIELD[=hash]",
+            help="field that the request log leaves out, or has as a keyed hash; repeatable",
+        )
+        parser.add_argument(
             "--log", metavar="FILE", help="access log (default: serving/access-PORT.jsonl in the data folder)"
         )
 
@@ -170,11 +187,14 @@ def _serve(arguments: Namespace, context: Context) -> int:
     listener = bind(settings.host, settings.port, needs_key=settings.needs_key, keys=KeyRing(context.home))
     with listener:
         server = _load(arguments, settings, context)
+        _open_request_logs(arguments, server)
         port = int(listener.getsockname()[1])
         default_log = context.home / "serving" / f"access-{port}.jsonl"
         access_log = AccessLog(Path(arguments.log).absolute() if arguments.log else default_log)
         run(server, listener, access_log, lambda: _announce(server, port, access_log, context))
         access_log.close()
+        for request_log in server.request_logs.values():
+            request_log.close()
     context.note(STOPPED)
     return 0
 
@@ -217,6 +237,7 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
     """
     from importlib.metadata import version
 
+    from netloom.monitoring.request_log import is_model_name
     from netloom.serving.deployment import Deployment
     from netloom.serving.errors import RequestError
     from netloom.serving.routes.models import check_replaceable
@@ -234,7 +255,7 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
         name = arguments.name[place] if place < len(arguments.name) else ""
         model = load(run, name, Path(arguments.model).absolute() if arguments.model and not place else None)
         model.name = name or _model_name(model.trained.project.name, server.deployments)
-        if model.name in server.deployments or not _is_name(model.name):
+        if model.name in server.deployments or not is_model_name(model.name):
             raise UsageError(
                 f"{model.name[:60]!r} cannot be the name of a model: a name consists of letters, digits, hyphens, "
                 "underscores and dots, and each model has another one; set it with --name."
@@ -256,6 +277,30 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
     return server
 
 
+def _open_request_logs(arguments: Namespace, server: ServerState) -> None:
+    """Open the logs of rows and answers, if they are turned on.
+
+    Raises:
+        UsageError: an option is invalid, or another server logs the requests to one of the models.
+    """
+    from netloom.monitoring.redaction import parse_redaction
+    from netloom.monitoring.request_log import MIB, LogSettings, RequestLog
+
+    redaction = parse_redaction(arguments.redact)
+    share = arguments.log_requests
+    if not 0 <= share <= 1:
+        raise UsageError(f"--log-requests is a share from 0 to 1; received {share:g}.")
+    if redaction.names and not share:
+        raise UsageError("--redact changes the request log, which is off; turn it on with --log-requests 1.")
+    if not share:
+        return
+    known = {name for deployment in server.deployments.values() for name in deployment.current.model.row_keys}
+    redaction.check(known)
+    settings = LogSettings(share, arguments.log_days, arguments.log_mb * MIB, redaction)
+    for name in server.deployments:
+        server.request_logs[name] = RequestLog(server.home, name, settings)
+
+
 def _canary(text: str) -> tuple[str, float]:
     """Return the run and the percentage of `--canary`."""
     run, _, percent = text.rpartition("=")
@@ -266,11 +311,6 @@ def _canary(text: str) -> tuple[str, float]:
     if not run or not 0 <= value <= 100:
         raise UsageError(f"--canary takes a run and a percentage, such as --canary 1a2b=10; received {text[:40]!r}.")
     return run, value
-
-
-def _is_name(text: str) -> bool:
-    # A client shortens a path with . or .. as a part
-    return bool(text.strip(".")) and all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in text)
 
 
 def _model_name(title: str, taken: dict[str, Deployment]) -> str:
@@ -290,7 +330,13 @@ def _announce(server: ServerState, port: int, access_log: Any, context: Context)
     curl = curl_line(server.default.current.model, f"{address}/predict", needs_key=server.settings.needs_key)
     models = [describe(deployment) for deployment in server.deployments.values()]
     names = ", ".join(f"{item['name']} ({item['current']['version']})" for item in models)
-    value = {"address": address, "models": models, "log": str(access_log.path), "curl": curl}
+    value = {
+        "address": address,
+        "models": models,
+        "log": str(access_log.path),
+        "request_logs": sorted(server.request_logs),
+        "curl": curl,
+    }
     current = [deployment.current.model for deployment in server.deployments.values()]
     notes = [f"{model.name}: {model.backend.note}" for model in current if model.backend.note]
     lines = [f"Serving {names} at {address}", *notes, f"Documentation: {address}/docs"]

@@ -45,6 +45,10 @@ class PrometheusMetrics(ServerRoute):
             {
                 "netloom_queued_rows": ("Rows that wait.", lambda: sum(batcher.queued_rows for batcher in queued)),
                 "netloom_cache_bytes": ("Size of the cache of answers.", lambda: server.cache.size),
+                "netloom_request_log_lost_rows": (
+                    "Rows that the request log could not write.",
+                    lambda: sum(request_log.lost for request_log in server.request_logs.values()),
+                ),
                 "netloom_uptime_seconds": ("Time since the start.", lambda: time.monotonic() - server.started),
                 "process_resident_memory_bytes": ("Memory.", lambda: psutil.Process().memory_info().rss),
             }

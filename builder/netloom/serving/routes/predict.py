@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netloom.serving.answer_cache import CachedAnswer
 from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.route import ServerRoute
 from netloom.serving.row_parser import rows_of
@@ -26,11 +27,13 @@ class Predict(ServerRoute):
         if cached is not None:
             call.is_cached = True
             deployment.remember(call.request_id, served)
-            return Reply(cached)
+            call.logged = cached.logged
+            server.log_cached(call, deployment.name, served.model)
+            return Reply(cached.body)
         rows, is_single = await rows_of(call, served.model)
         answers = await server.predict(call, deployment, served, rows)
         reply = json_reply(answers[0] if is_single else answers)
-        server.cache.put(key, reply.body)
+        server.cache.put(key, CachedAnswer(reply.body, call.logged))
         return reply
 
     def operation(self, server: ServerState) -> dict[str, Any]:

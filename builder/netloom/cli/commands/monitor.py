@@ -1,0 +1,144 @@
+"""`netloom monitor`: whether the requests to a served model still look like the data of its run."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from netloom.cli.command import Command, Context, Failure, whole
+from netloom.cli.selection import find_run, load_trained_run
+from netloom.cli.text import drift_table, number, table
+from netloom.core.errors import UsageError
+from netloom.core.text import plain
+
+if TYPE_CHECKING:
+    from netloom.monitoring import LogInfo, MonitorReport
+    from netloom.monitoring.alerts import Webhook
+    from netloom.store import Store
+
+# The exit code if there is an alert; 1 and 2 are failures of the command
+ALERT = 3
+
+
+class Monitor(Command):
+    """Checks the request log of a served model."""
+
+    name = "monitor"
+    summary = "check the logged requests of a served model for drift and errors"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "model",
+            metavar="MODEL|RUN",
+            help="name of a served model, or the id of its run, its first characters, or last; netloom serve "
+            "--log-requests logs the requests to it",
+        )
+        parser.add_argument(
+            "--window",
+            type=whole(1, 100_000),
+            default=1_000,
+            metavar="N",
+            help="number of the most recent predictions that are checked (default: 1000)",
+        )
+        parser.add_argument(
+            "--webhook",
+            metavar="URL",
+            help="address that gets a POST request with JSON when an alert begins or ends",
+        )
+        parser.add_argument(
+            "--watch", type=whole(1, 86_400), metavar="SECONDS", help="check again and again, with this pause"
+        )
+
+    def run(self, arguments: Namespace, context: Context) -> int:
+        from netloom.monitoring.alerts import Webhook
+        from netloom.store import open_store
+
+        webhook = Webhook(arguments.webhook) if arguments.webhook else None
+        store = open_store(context.home)
+        info, run_id = _logged(store, arguments.model)
+        code = _check(store, info, run_id, arguments.window, webhook, context)
+        stamp = info.stamp
+        while arguments.watch:
+            time.sleep(arguments.watch)
+            info, run_id = _logged(store, arguments.model)
+            if info.stamp != stamp or webhook is not None:  # an alert that could not be delivered is sent again
+                stamp = info.stamp
+                code = _check(store, info, run_id, arguments.window, webhook, context)
+        return code
+
+
+def _logged(store: Store, name: str) -> tuple[LogInfo, str]:
+    """Return the log that a name of a model or of a run names, and the run: of a model, the newest one.
+
+    Raises:
+        UsageError: there is no such log, or several models were served with the run.
+    """
+    from netloom.monitoring import log_of, logged_models
+
+    info = log_of(store.home, name)
+    if info is not None and info.runs:
+        return info, info.runs[-1]
+    try:
+        run_id = find_run(store, name).id
+    except UsageError:
+        names = ", ".join(repr(item.model) for item in logged_models(store.home)) or "none"
+        raise UsageError(
+            f"There is neither a request log of a model {name[:60]!r} nor such a run; the logged models are: {names}."
+        ) from None
+    logs = [item for item in logged_models(store.home) if run_id in item.runs]
+    if not logs:
+        raise UsageError(
+            f"No request to the run {run_id[:8]} is logged; serve it with netloom serve {run_id[:8]} --log-requests 1."
+        )
+    if len(logs) > 1:
+        names = ", ".join(item.model for item in logs)
+        raise UsageError(f"The run {run_id[:8]} was served as several models, {names}; give the name of one of them.")
+    return logs[0], run_id
+
+
+def _check(store: Store, info: LogInfo, run_id: str, window: int, webhook: Webhook | None, context: Context) -> int:
+    from netloom.core.errors import DataError
+    from netloom.monitoring import check
+    from netloom.monitoring.alerts import notify
+
+    try:
+        report = check(store.home, info.model, load_trained_run(store, run_id), window)
+    except DataError as error:
+        raise Failure(str(error)) from None
+    context.answer(report.as_json(), _text(report))
+    if webhook is not None and (reason := notify(store.home, report, webhook)):
+        context.note(f"The webhook did not get the change of state: {plain(reason)}. The next check tries again.")
+    return ALERT if report.is_alert else 0
+
+
+def _text(report: MonitorReport) -> str:
+    lines = [plain(report.sentence), *(f"! {plain(alert)}" for alert in report.alerts[1:])]
+    if report.rows:
+        lines.append(
+            f"Model {report.model}, run {report.run[:8]}: {report.rows:,} predictions, {report.since[:16]} to "
+        )
+        lines[-1] += f"{report.until[:16]} UTC"
+    if report.hidden:
+        lines.append(f"The log does not have {', '.join(map(plain, report.hidden))}.")
+    if labeled := report.labeled:
+        lines.append(f"{labeled.title} on {labeled.rows:,} labeled predictions: {labeled.value}")
+        if labeled.test_value:
+            lines.append(f"{labeled.title} on {labeled.test_rows:,} test rows: {labeled.test_value}")
+            lines.append(labeled.difference)
+    if report.curve:
+        rows = [
+            (
+                point.at[:16],
+                point.rows,
+                "" if point.confidence is None else f"{point.confidence:.1%}",
+                number(point.median_ms),
+                number(point.slow_ms),
+            )
+            for point in report.curve[:: max(1, len(report.curve) // 8)]
+        ]
+        header = ("time (UTC)", "rows", "confidence", "median ms", "95% ms")
+        lines += ["", table(header, rows, right=header[1:])]
+    if report.drift is not None:
+        lines += ["", drift_table(report.drift)]
+    return "\n".join(lines)

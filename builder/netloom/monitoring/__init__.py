@@ -1,0 +1,9 @@
+"""What becomes of a model in use: the log of its requests, the check of recent ones, and alerts.
+
+`request_log` owns the files, `check` compares recent rows with the data of the run, and `alerts` tells others.
+"""
+
+from netloom.monitoring.check import MonitorReport, check
+from netloom.monitoring.request_log import LogInfo, LogSettings, RequestLog, log_of, logged_models
+
+__all__ = ["LogInfo", "LogSettings", "MonitorReport", "RequestLog", "check", "log_of", "logged_models"]

@@ -1,0 +1,130 @@
+"""Alerts: whether the state of a model has changed, and a webhook that is told so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from netloom.core.errors import UsageError
+from netloom.document import write_bytes
+from netloom.monitoring.request_log import log_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from netloom.monitoring.check import MonitorReport
+
+TRIES, TIMEOUT_S, PAUSE_S = 3, 5.0, 1.0
+_TOO_MANY = 429
+_FILE = "alert.json"
+OK, ALERT = "ok", "alert"
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An address that receives alerts as JSON in a POST request."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_valid = False
+        if not is_valid:
+            raise UsageError("--webhook takes an address that begins with http:// or https:// and names a host.")
+
+    def send(self, value: Mapping[str, Any]) -> str:
+        """Send JSON, with further tries after failures that can pass. Returns "", or why it was not delivered."""
+        reason = ""
+        for number in range(TRIES):
+            if number:
+                time.sleep(PAUSE_S * 2 ** (number - 1))
+            status, reason = self._post(json.dumps(value).encode())
+            if not reason or (400 <= status < 500 and status != _TOO_MANY):
+                break
+        return reason
+
+    def _post(self, body: bytes) -> tuple[int, str]:
+        """Return the status of one request, 0 without one, and why it failed, or ""."""
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"}, method="POST")
+        try:
+            with _opener().open(request, timeout=TIMEOUT_S) as answer:
+                return int(answer.status), ""
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code, f"it answered with the status {error.code}"
+        except (OSError, HTTPException, ValueError) as error:
+            return 0, f"it cannot be reached: {str(error)[:200]}"
+
+
+def notify(home: Path, report: MonitorReport, webhook: Webhook) -> str:
+    """Tell a webhook when the state has changed since it was told last. Returns "", or why it was not delivered; the
+    next call tries again then, with the same `alert_id`.
+
+    A check that says nothing, because there are too few rows, changes nothing.
+    """
+    if report.drift is None and not report.is_alert:
+        return ""
+    path = log_folder(home, report.model) / _FILE
+    known = _told(path)
+    # Addresses of webhooks are often secret
+    name = hashlib.sha256(webhook.url.encode()).hexdigest()[:16]
+    told, state = known.get(name, {"state": OK}), ALERT if report.is_alert else OK
+    if told["state"] == state:
+        if "pending" in told:  # the change that could not be delivered is over
+            write_bytes(path, json.dumps({**known, name: {"state": state}}).encode())
+        return ""
+    alert_id = told.get("pending") or secrets.token_hex(8)
+    reason = webhook.send(_message(report, state, alert_id))
+    entry = {"state": told["state"], "pending": alert_id} if reason else {"state": state}
+    write_bytes(path, json.dumps({**known, name: entry}).encode())
+    return reason
+
+
+def _told(path: Path) -> dict[str, dict[str, str]]:
+    """Return by webhook what it knows: the state, and the `alert_id` of a change that could not be delivered."""
+    try:
+        value: dict[str, dict[str, str]] = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value
+
+
+def _message(report: MonitorReport, state: str, alert_id: str) -> dict[str, Any]:
+    return {
+        "alert_id": alert_id,
+        "state": state,
+        "model": report.model,
+        "run": report.run,
+        "sentence": report.sentence,
+        "alerts": list(report.alerts),
+        "rows": report.rows,
+        "since": report.since,
+        "at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return an opener for HTTP alone: redirections, which could lead to files or other hosts, are errors."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        opener.add_handler(handler)
+    return opener

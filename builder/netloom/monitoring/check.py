@@ -1,0 +1,149 @@
+"""The check of a model in use: drift of recent rows, confidence and latency over time, and labeled predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.core.errors import DataError
+from netloom.drift import DriftReport, compare
+from netloom.drift.report import MIN_ROWS
+from netloom.monitoring.labeled import LabeledReport, errors_of, labeled_report, true_label_of
+from netloom.monitoring.request_log import LoggedRow, read_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from netloom.runs import TrainedRun
+
+WINDOW = 1_000
+# Points of a curve, each of the same number of rows, so that each is as certain as the others
+POINTS = 24
+
+
+@dataclass(frozen=True)
+class Point:
+    """A stretch of the log: its middle row's time, its mean confidence, its latency in ms, and the mean error of its
+    labeled predictions; None if it has none."""
+
+    at: str
+    rows: int
+    confidence: float | None
+    median_ms: float
+    slow_ms: float
+    error: float | None
+
+
+@dataclass(frozen=True)
+class MonitorReport:
+    """What the log of a model says about a run.
+
+    Attributes:
+        rows: the number of recent predictions that were checked, from `since` to `until`, times in UTC.
+        other_rows: those of other runs in the same stretch, such as a canary.
+        drift: the comparison with the held-out rows; None if `note` says why there is none.
+        labeled: the predictions with labels; None if there are none.
+        hidden: the fields that the log does not have.
+    """
+
+    model: str
+    run: str
+    rows: int
+    since: str
+    until: str
+    other_rows: int
+    drift: DriftReport | None
+    note: str
+    labeled: LabeledReport | None
+    curve: tuple[Point, ...]
+    hidden: tuple[str, ...]
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """A sentence for each reason to worry."""
+        drift = (self.drift.sentence,) if self.drift is not None and self.drift.is_drift else ()
+        return (*drift, *(self.labeled.alerts if self.labeled is not None else ()))
+
+    @property
+    def is_alert(self) -> bool:
+        return bool(self.alerts)
+
+    @property
+    def sentence(self) -> str:
+        """The state in words."""
+        if self.alerts:
+            return self.alerts[0]
+        if self.drift is None:
+            return self.note
+        return f"No drift found in {self.rows:,} predictions since {minute(self.since)}."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        value = asdict(self) | {"sentence": self.sentence, "is_alert": self.is_alert, "alerts": list(self.alerts)}
+        value["drift"] = self.drift.as_json() if self.drift is not None else None
+        return value
+
+
+def check(home: Path, model: str, trained: TrainedRun, window: int = WINDOW) -> MonitorReport:
+    """Compare the last `window` logged rows of a run, and its last `window` labeled ones, with the data of the run.
+
+    Raises:
+        UsageError: the name of the model is invalid.
+    """
+    run = trained.run.id if trained.run is not None else ""
+    content = read_log(home, model, run, window)
+    drift, note = _drift(trained, content.rows, content.hidden)
+    return MonitorReport(
+        model,
+        run,
+        len(content.rows),
+        content.rows[0].at if content.rows else "",
+        content.rows[-1].at if content.rows else "",
+        content.other_rows,
+        drift,
+        note,
+        labeled_report(trained, content.labeled),
+        _curve(trained, content.rows),
+        tuple(sorted(content.hidden)),
+    )
+
+
+def minute(at: str) -> str:
+    """Return the time of a line of the log to the minute."""
+    return f"{at[:16].replace('T', ' ')} UTC"
+
+
+def _drift(trained: TrainedRun, rows: Sequence[LoggedRow], hidden: frozenset[str]) -> tuple[DriftReport | None, str]:
+    if len(rows) < MIN_ROWS:
+        return None, f"{len(rows)} predictions are logged so far; a check needs at least {MIN_ROWS}."
+    answered = [{"prediction": row.prediction, "confidence": row.confidence} for row in rows]
+    try:
+        return compare(trained, [dict(row.input) for row in rows], answered=answered, hidden=hidden), ""
+    except DataError as error:
+        return None, f"The rows cannot be compared: {error}"
+
+
+def _curve(trained: TrainedRun, rows: Sequence[LoggedRow]) -> tuple[Point, ...]:
+    true_label = true_label_of(trained)
+    points = []
+    for part in np.array_split(np.arange(len(rows)), min(POINTS, len(rows)) or 1):
+        stretch = [rows[int(place)] for place in part]
+        if not stretch:
+            continue
+        confidences = [row.confidence for row in stretch if row.confidence is not None]
+        times = [row.ms for row in stretch]
+        labeled = [row for row in stretch if row.label is not None and row.prediction is not None]
+        points.append(
+            Point(
+                stretch[len(stretch) // 2].at,
+                len(stretch),
+                float(np.mean(confidences)) if confidences else None,
+                float(np.median(times)),
+                float(np.quantile(times, 0.95)),
+                float(errors_of(true_label, labeled).mean()) if true_label is not None and labeled else None,
+            )
+        )
+    return tuple(points)

@@ -1,0 +1,161 @@
+"""Predictions whose true labels arrived later: how good they are beside the test rows, and when they became worse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.drift import Adwin, PageHinkley
+from netloom.monitoring.request_log import LoggedRow
+from netloom.runs.trained_run import answers
+from netloom.tasks import task
+from netloom.training.streaming import take
+from netloom.training.uncertainty import difference_of_shares, mean_interval, share_interval
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+    from netloom.tasks.true_label import TrueLabel
+
+# Fewer labels give no alert.
+MIN_LABELS = 30
+MAX_TEST_ROWS = 5_000
+# Of the Page–Hinkley test, in standard deviations of the errors of test rows. Without drift, 1,000 labels give a false
+# alarm with a probability of at most 4% at error rates from 3% to 50%, and one 15 points higher is found in at least
+# 70% of streams; `tests/monitoring/test_labeled.py` measures it.
+TOLERANCE, THRESHOLD = 0.15, 30.0
+# An error rate of nearly 0 has nearly no deviation, so that a single mistake would be an alarm.
+MIN_DEVIATION = 0.1
+# Distances become numbers from 0 to 1 for ADWIN by this multiple of the mean distance of test rows.
+_LARGE = 4.0
+
+
+@dataclass(frozen=True)
+class LabeledReport:
+    """The errors of labeled predictions beside those of test rows.
+
+    Attributes:
+        title: the measure, such as accuracy.
+        value: the measure as text, with its 95% interval; `test_value` is that of the test rows, or "".
+        error: the mean error, 1 − accuracy for classes; `test_error` is that of the test rows.
+        is_worse: whether the 95% interval of the difference excludes 0, to the worse.
+        changes: a sentence for each detector that found an increase of the errors in their order.
+    """
+
+    title: str
+    rows: int
+    value: str
+    error: float
+    test_rows: int
+    test_value: str
+    test_error: float | None
+    difference: str
+    is_worse: bool
+    changes: tuple[str, ...]
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """A sentence for each reason to worry."""
+        worse = (
+            f"{self.title} is worse: {self.value} on {self.rows:,} labeled predictions, {self.test_value} on test rows."
+        )
+        return (*((worse,) if self.is_worse else ()), *self.changes)
+
+
+def true_label_of(trained: TrainedRun) -> TrueLabel | None:
+    """Return the kind of the labels of a run; None if a label does not measure its predictions."""
+    return task(trained.project.training.objective).true_label(trained.data.schema)
+
+
+def errors_of(true_label: TrueLabel, rows: Sequence[LoggedRow]) -> np.ndarray:
+    """Return the errors (n,) of labeled rows."""
+    return np.array([true_label.error(row.prediction, row.label) for row in rows])
+
+
+def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledReport | None:
+    """Compare labeled rows, the oldest first, with the test rows; None without labels."""
+    true_label = true_label_of(trained)
+    rows = [row for row in rows if row.prediction is not None]
+    if true_label is None or not rows:
+        return None
+    errors, test = errors_of(true_label, rows), _test_errors(trained, true_label)
+    difference, is_worse = _difference(true_label, errors, test)
+    return LabeledReport(
+        true_label.title,
+        len(rows),
+        _written(true_label, errors),
+        float(errors.mean()),
+        len(test),
+        _written(true_label, test) if len(test) else "",
+        float(test.mean()) if len(test) else None,
+        difference,
+        is_worse and len(rows) >= MIN_LABELS,
+        tuple(_changes(true_label, rows, errors, test)) if len(rows) >= MIN_LABELS else (),
+    )
+
+
+def _test_errors(trained: TrainedRun, true_label: TrueLabel) -> np.ndarray:
+    """Return the errors (n,) on test rows, decided as in use; (0,) without test rows."""
+    data = trained.data
+    places = data.split["test"].numpy()[:MAX_TEST_ROWS]
+    if not len(places):
+        return np.array([])
+    answered = answers(trained, take(data, trained.fields, places), trained.output)
+    pairs = zip(answered, true_label.of_rows(data, places), strict=True)
+    return np.array([true_label.error(answer["prediction"], label) for answer, label in pairs])
+
+
+def _interval(true_label: TrueLabel, errors: np.ndarray) -> tuple[float, float] | None:
+    if true_label.is_share:
+        return share_interval(int(errors.sum()), len(errors))
+    return mean_interval(errors)
+
+
+def _written(true_label: TrueLabel, errors: np.ndarray) -> str:
+    value, interval = true_label.written(float(errors.mean())), _interval(true_label, errors)
+    if interval is None:
+        return value
+    low, high = sorted(interval, reverse=true_label.is_share)
+    return f"{value} (95% CI {true_label.written(low)} to {true_label.written(max(high, 0.0))})"
+
+
+def _difference(true_label: TrueLabel, errors: np.ndarray, test: np.ndarray) -> tuple[str, bool]:
+    """Return the difference of the mean errors in words, and whether the labeled ones are worse.
+
+    Shares are compared by Newcombe's interval, and distances by Welch's.
+    """
+    if len(test) < 2 or len(errors) < 2:
+        return "", False
+    if true_label.is_share:
+        value: dict[str, Any] = difference_of_shares((int(test.sum()), len(test)), (int(errors.sum()), len(errors)))
+        low, high = value["interval"]
+        words = f"{true_label.title} − test: {-value['difference']:+.1%} (95% CI {-high:+.1%} to {-low:+.1%})"
+        return words, bool(low > 0)
+    from scipy.stats import ttest_ind
+
+    interval = ttest_ind(errors, test, equal_var=False).confidence_interval(0.95)
+    low, high = float(interval.low), float(interval.high)
+    mean = float(errors.mean() - test.mean())
+    return f"{true_label.title} − test: {mean:+.4g} (95% CI {low:+.4g} to {high:+.4g})", low > 0
+
+
+def _changes(true_label: TrueLabel, rows: Sequence[LoggedRow], errors: np.ndarray, test: np.ndarray) -> list[str]:
+    """Return where the detectors found that the errors increased."""
+    reference = test if len(test) > 1 else errors
+    deviation = float(reference.std()) or 1.0
+    if true_label.is_share:
+        deviation, shares = max(deviation, MIN_DEVIATION), errors
+    else:
+        shares = np.minimum(errors / (_LARGE * (float(reference.mean()) or 1.0)), 1.0)
+    centered = (errors - float(reference.mean())) / deviation
+    page_hinkley, adwin = PageHinkley(THRESHOLD, TOLERANCE), Adwin()
+    found: dict[str, str] = {}
+    for row, value, share in zip(rows, centered, shares, strict=True):
+        before = adwin.mean
+        if page_hinkley.update(float(value)):
+            found.setdefault("Page–Hinkley", row.at)
+        if adwin.update(float(share)) and adwin.mean > before:
+            found.setdefault("ADWIN", row.at)
+    return [f"{name}: the errors increased by {at[:16].replace('T', ' ')} UTC." for name, at in found.items()]

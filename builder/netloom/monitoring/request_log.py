@@ -1,0 +1,399 @@
+"""The log of requests to a model: what it was asked, what it answered, and labels that arrive later.
+
+The log of a model is a folder of the data folder with segments, files of JSON lines. A line is a row or a label:
+
+    {"kind": "row", "at": …, "id": …, "row": 1, "of": 1, "run": …, "version": …, "ms": …, "input": {…},
+     "prediction": …, "confidence": …}
+    {"kind": "label", "at": …, "id": …, "row": 1, "label": …}
+
+`id` is the identifier of the request, and `row` the number of its row, from 1. A line reaches the operating system in
+one call before the request is answered, so that a killed server loses no line of an answer that a client has received.
+JSON escapes line breaks, so that a request cannot forge a line. Only this module knows the names of the files.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic_core import from_json, to_json
+
+from netloom.core import log
+from netloom.core.errors import UsageError
+from netloom.document import write_bytes
+from netloom.drift.monitored import confidence_of
+from netloom.monitoring.redaction import Redaction
+
+MIB, DAY_S = 2**20, 86_400.0
+_SEGMENTS = 8  # that the size is divided into; the oldest one is deleted as a whole
+_SUFFIX, _RUNS, _KEY, _LOCK = ".jsonl", "runs.json", "key", ".lock"
+_MAX_REMEMBERED = 200_000  # requests whose labels are accepted
+_MAX_LABELS = 10  # of a row, so that labels cannot displace rows without limit
+_MAX_PREDICTION = 10_000  # bytes; a larger one, such as a generated image, is not logged
+_HEAD = re.compile(rb'^\{"kind":"(row|label)","at":"[^"]*","id":"([^"\\]*)","row":(\d+)(?:,"of":(\d+))?')
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """How much is logged, and for how long.
+
+    Args:
+        share: the share of requests, above 0 up to 1, chosen by chance.
+        days: lines are deleted at most this many days after they were written.
+        max_bytes: the size of the log of a model; then the oldest lines are deleted.
+    """
+
+    share: float = 1.0
+    days: float = 30.0
+    max_bytes: int = 256 * MIB
+    redaction: Redaction = field(default_factory=Redaction)
+
+
+@dataclass(frozen=True)
+class LoggedRow:
+    """A row of a request, with its answer and the label that arrived since; None if there is none."""
+
+    at: str
+    id: str
+    row: int
+    run: str
+    version: str
+    ms: float
+    input: Mapping[str, Any]
+    prediction: Any
+    confidence: float | None
+    label: Any = None
+
+
+@dataclass(frozen=True)
+class LogInfo:
+    """The log of a model: the runs that it has rows of, the newest last, and a stamp that changes with each line."""
+
+    model: str
+    runs: tuple[str, ...]
+    stamp: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LogContent:
+    """The last rows of a run, the oldest first; the last labeled ones, which can be older; the number of rows of other
+    runs beside them; and the fields whose values the log does not have for all rows."""
+
+    rows: list[LoggedRow]
+    labeled: list[LoggedRow]
+    other_rows: int
+    hidden: frozenset[str]
+
+
+def is_model_name(text: str) -> bool:
+    """Return whether a text can be the name of a model, which is part of paths and addresses."""
+    # A client shortens a path with . or .. as a part
+    return bool(text.strip(".")) and all(letter.isascii() and (letter.isalnum() or letter in "-_.") for letter in text)
+
+
+def log_folder(home: Path, model: str) -> Path:
+    """Return the folder of the log of a model.
+
+    Raises:
+        UsageError: the name could point elsewhere.
+    """
+    if not is_model_name(model):
+        raise UsageError(f"{model[:60]!r} is not the name of a model.")
+    return home / "serving" / "requests" / model
+
+
+def logged_models(home: Path) -> list[LogInfo]:
+    """Return the logs of a data folder, in the order of the names of their models."""
+    found = (log_of(home, path.name) for path in sorted((home / "serving" / "requests").glob("*")))
+    return [info for info in found if info is not None]
+
+
+def log_of(home: Path, model: str) -> LogInfo | None:
+    """Return the log of a model; None if nothing was logged."""
+    if not is_model_name(model):
+        return None
+    folder = log_folder(home, model)
+    try:
+        runs = from_json((folder / _RUNS).read_bytes())
+    except (OSError, ValueError):
+        return None
+    status = [path.stat() for path in _segments(folder)]
+    stamp = sum(item.st_size for item in status), max((item.st_mtime_ns for item in status), default=0)
+    return LogInfo(model, tuple(map(str, runs)), stamp)
+
+
+class RequestLog:
+    """Writes the log of one model. Threads may share it; another process may not.
+
+    Attributes:
+        lost: the number of rows that could not be written, because the disk is full or a value is not JSON.
+    """
+
+    def __init__(self, home: Path, model: str, settings: LogSettings) -> None:
+        """Open the log.
+
+        Raises:
+            UsageError: another server writes it.
+        """
+        self.settings, self.lost, self._home = settings, 0, home
+        self._folder = log_folder(home, model)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._process_lock = FileLock(self._folder / _LOCK, timeout=0)
+        try:
+            self._process_lock.acquire()
+        except Timeout:
+            raise UsageError(
+                f"Another server logs the requests to the model {model!r} already; choose another --name."
+            ) from None
+        self._lock = threading.Lock()  # of everything below
+        self._key = self._read_key()
+        self._runs = set(info.runs) if (info := log_of(home, model)) else set()
+        self._requests = _remembered(self._folder)  # rows and labels by the id of the request
+        self._segment_s = min(DAY_S, settings.days * DAY_S / 10)
+        self._open()
+        self.expire()
+
+    def samples(self) -> bool:
+        """Return whether the next request is logged, by chance."""
+        return random.random() < self.settings.share
+
+    def encode(
+        self, fields: Collection[str], rows: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]
+    ) -> tuple[bytes, ...]:
+        """Return for each row what is logged of it: the fields that the model reads, and no other keys."""
+        return tuple(self._encoded(fields, row, answer) for row, answer in zip(rows, answers, strict=True))
+
+    def write(self, request_id: str, run: str, version: str, ms: float, bodies: Sequence[bytes]) -> None:
+        """Append the rows of a request, from `encode`. An error is counted, and does not reach the client."""
+        head = {"id": request_id, "row": 0, "of": len(bodies), "run": run, "version": version, "ms": round(ms, 3)}
+        lines = [_line("row", {**head, "row": number}, body) for number, body in enumerate(bodies, 1)]
+        with self._lock:
+            try:
+                self._note_run(run)
+                self._append(b"".join(lines))
+            except OSError as error:
+                self.count_lost(len(bodies), error)
+                return
+            self._requests[request_id] = [len(bodies), 0]
+            while len(self._requests) > _MAX_REMEMBERED:
+                self._requests.popitem(last=False)
+
+    def count_lost(self, rows: int, error: Exception) -> None:
+        """Count rows that could not be logged; the first time, the error is logged."""
+        if not self.lost:
+            log.write(self._home / log.ERRORS, "request log", folder=str(self._folder), error=str(error)[:500])
+        self.lost += rows
+
+    def rows_of(self, request_id: str) -> int:
+        """Return the number of rows of a logged request; 0 if it is not known."""
+        with self._lock:
+            return self._requests.get(request_id, (0, 0))[0]
+
+    def add_label(self, request_id: str, row: int, label: Any) -> bool:
+        """Append the label of a row of a logged request; the last one counts. Returns whether there was room for it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with self._lock:
+            request = self._requests[request_id]
+            if request[1] >= _MAX_LABELS * request[0]:
+                return False
+            self._append(_line("label", {"id": request_id, "row": row}, to_json({"label": label})))
+            request[1] += 1
+            return True
+
+    def expire(self) -> None:
+        """Delete segments that began before the retention period, and the oldest ones beyond the size."""
+        with self._lock:
+            oldest = time.time() - self.settings.days * DAY_S
+            if self._began < oldest and self._size:
+                self._reopen()
+            self._delete(oldest)
+
+    def close(self) -> None:
+        with self._lock:
+            os.close(self._file)
+            self._process_lock.release()
+
+    def _encoded(self, fields: Collection[str], row: Mapping[str, Any], answer: Mapping[str, Any]) -> bytes:
+        known = {name: value for name, value in row.items() if name in fields}
+        prediction = _json(answer.get("prediction"))
+        value = _json(
+            {
+                "input": self.settings.redaction.apply(known, self._key, _json),
+                "redacted": sorted(self.settings.redaction.names),
+                "confidence": confidence_of(answer),
+            }
+        )
+        return value[:-1] + b',"prediction":' + (prediction if len(prediction) <= _MAX_PREDICTION else b"null") + b"}"
+
+    def _append(self, content: bytes) -> None:
+        if self._size and (
+            self._size + len(content) > self.settings.max_bytes // _SEGMENTS
+            or time.time() - self._began > self._segment_s
+        ):
+            self._reopen()
+            self._delete(time.time() - self.settings.days * DAY_S)
+        rest = memoryview(content)
+        try:
+            while rest:  # one call, unless the disk is nearly full
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            os.ftruncate(self._file, self._size)  # without a part of a line, to which the next one would be appended
+            raise
+        self._size += len(content)
+
+    def _open(self) -> None:
+        self._began, self._size = time.time(), 0
+        self._path = self._folder / f"{time.time_ns():020d}{_SUFFIX}"
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def _reopen(self) -> None:
+        os.close(self._file)
+        self._open()
+
+    def _delete(self, oldest: float) -> None:
+        """Delete segments other than the current one: older ones, empty ones, and those beyond the size."""
+        room = self.settings.max_bytes - self._size
+        for path in reversed(_segments(self._folder)):
+            if path == self._path:
+                continue
+            size = path.stat().st_size
+            room -= size
+            if room < 0 or not size or int(path.stem) / 1e9 < oldest:
+                path.unlink(missing_ok=True)
+
+    def _note_run(self, run: str) -> None:
+        if run in self._runs:
+            return
+        known = log_of(self._home, self._folder.name)
+        runs = [*(known.runs if known is not None else ()), run]
+        write_bytes(self._folder / _RUNS, to_json(runs))
+        self._runs.add(run)
+
+    def _read_key(self) -> bytes:
+        """Return the key of hashed values, which stays the same over restarts."""
+        path = self._folder / _KEY
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            key = secrets.token_bytes(32)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(key)
+            return key
+
+
+def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
+    """Return the last rows of a run from the log of a model, and the last labeled ones. Damaged lines are left out.
+
+    Raises:
+        UsageError: the name is invalid.
+    """
+    rows: list[LoggedRow] = []
+    labeled: list[LoggedRow] = []
+    labels: dict[tuple[str, int], Any] = {}
+    hidden: set[str] = set()
+    other_rows = 0
+    for line in _lines_backwards(log_folder(home, model)):
+        head = _HEAD.match(line)
+        if head is None:
+            continue
+        place = head[2].decode(), int(head[3])
+        if head[1] == b"label":
+            labels.setdefault(place, _parsed(line).get("label"))
+            continue
+        is_labeled, is_recent = place in labels, len(rows) < last
+        if not (is_recent or (is_labeled and len(labeled) < last)):
+            if not labels or len(labeled) >= last:
+                break
+            continue
+        value = _parsed(line)
+        label = labels.pop(place, None)
+        if value.get("run") != run:
+            other_rows += is_recent
+            continue
+        hidden.update(value.pop("redacted", ()))
+        try:
+            row = LoggedRow(**{name: value[name] for name in _ROW_KEYS}, label=label)
+        except KeyError:
+            continue
+        if is_recent:
+            rows.append(row)
+        if is_labeled:
+            labeled.append(row)
+    return LogContent(rows[::-1], labeled[::-1], other_rows, frozenset(hidden))
+
+
+_ROW_KEYS = ("at", "id", "row", "run", "version", "ms", "input", "prediction", "confidence")
+
+
+def _lines_backwards(folder: Path) -> Any:
+    for path in reversed(_segments(folder)):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # it expired
+            continue
+        # Without the end of the file after the last line break: another process may be writing it
+        yield from reversed(content.split(b"\n")[:-1])
+
+
+def _segments(folder: Path) -> list[Path]:
+    """Return the segments of a log, the oldest first: their names are the nanoseconds at which they began."""
+    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
+
+
+def _remembered(folder: Path) -> OrderedDict[str, list[int]]:
+    """Return the number of rows and labels of the logged requests by their ids, the oldest first."""
+    newest: OrderedDict[str, list[int]] = OrderedDict()
+    labels: dict[str, int] = {}
+    for line in _lines_backwards(folder):
+        head = _HEAD.match(line)
+        if head is None:
+            continue
+        name = head[2].decode()
+        if head[1] == b"label":
+            labels[name] = labels.get(name, 0) + 1
+        elif name not in newest:
+            if len(newest) >= _MAX_REMEMBERED:
+                break
+            newest[name] = [int(head[4] or 1), labels.pop(name, 0)]
+    return OrderedDict(reversed(newest.items()))
+
+
+def _line(kind: str, head: Mapping[str, Any], body: bytes) -> bytes:
+    """Return a line with the keys of the head before those of the body."""
+    start = to_json({"kind": kind, "at": datetime.now(UTC).isoformat(), **head})
+    return start[:-1] + b"," + body[1:] + b"\n"
+
+
+def _json(value: Any) -> bytes:
+    """Return a value as JSON, in which arrays are lists, and NaN and infinity null.
+
+    Raises:
+        ValueError: it has a text that is not Unicode.
+    """
+    return to_json(value, inf_nan_mode="null", fallback=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        value = from_json(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
