@@ -16,6 +16,7 @@ import pytest
 
 from netloom.cli.bench.http_load import measure_load
 from netloom.core.errors import UsageError
+from netloom.monitoring.request_log import read_log
 from netloom.serving.keys import KeyRing
 from tests.cli.command import netloom
 from tests.serving.conftest import Reply, Runs, Server, start_server
@@ -64,7 +65,7 @@ def test_sigterm_finishes_the_requests_that_have_begun(start: Start, runs: Runs)
 
 
 def test_a_killed_server_loses_no_line_of_an_answered_request(start: Start, runs: Runs) -> None:
-    server = start()
+    server = start("--log-requests", 1)
     answered: list[str] = []
 
     def ask() -> None:
@@ -83,6 +84,9 @@ def test_a_killed_server_loses_no_line_of_an_answered_request(start: Start, runs
         thread.join()
     assert answered
     assert set(answered) <= {line["id"] for line in server.log}
+    logged = read_log(runs.home, "digits", runs.first, 100_000).rows
+    assert set(answered) <= {row.id for row in logged}
+    assert all(row.input == runs.row(1) for row in logged)
 
 
 @pytest.mark.parametrize("seconds", [6.0, pytest.param(60.0, marks=pytest.mark.long)])

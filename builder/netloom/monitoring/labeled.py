@@ -81,7 +81,7 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
     if true_label is None or not rows:
         return None
     errors, test = errors_of(true_label, rows), _test_errors(trained, true_label)
-    difference, is_worse = _difference(true_label, errors, test)
+    difference, is_worse = compare_errors(true_label, errors, test)
     return LabeledReport(
         true_label.title,
         len(rows),
@@ -92,7 +92,7 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
         float(test.mean()) if len(test) else None,
         difference,
         is_worse and len(rows) >= MIN_LABELS,
-        tuple(_changes(true_label, rows, errors, test)) if len(rows) >= MIN_LABELS else (),
+        tuple(changes_of(true_label, rows, errors, test)) if len(rows) >= MIN_LABELS else (),
     )
 
 
@@ -121,7 +121,7 @@ def _written(true_label: TrueLabel, errors: np.ndarray) -> str:
     return f"{value} (95% CI {true_label.written(low)} to {true_label.written(max(high, 0.0))})"
 
 
-def _difference(true_label: TrueLabel, errors: np.ndarray, test: np.ndarray) -> tuple[str, bool]:
+def compare_errors(true_label: TrueLabel, errors: np.ndarray, test: np.ndarray) -> tuple[str, bool]:
     """Return the difference of the mean errors in words, and whether the labeled ones are worse.
 
     Shares are compared by Newcombe's interval, and distances by Welch's.
@@ -141,7 +141,7 @@ def _difference(true_label: TrueLabel, errors: np.ndarray, test: np.ndarray) -> 
     return f"{true_label.title} − test: {mean:+.4g} (95% CI {low:+.4g} to {high:+.4g})", low > 0
 
 
-def _changes(true_label: TrueLabel, rows: Sequence[LoggedRow], errors: np.ndarray, test: np.ndarray) -> list[str]:
+def changes_of(true_label: TrueLabel, rows: Sequence[LoggedRow], errors: np.ndarray, test: np.ndarray) -> list[str]:
     """Return where the detectors found that the errors increased."""
     reference = test if len(test) > 1 else errors
     deviation = float(reference.std()) or 1.0

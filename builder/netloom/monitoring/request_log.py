@@ -160,6 +160,7 @@ class RequestLog:
         self._key = self._read_key()
         self._runs = set(info.runs) if (info := log_of(home, model)) else set()
         self._requests = _remembered(self._folder)  # rows and labels by the id of the request
+        self._segment_bytes = settings.max_bytes // _SEGMENTS
         self._segment_s = min(DAY_S, settings.days * DAY_S / 10)
         self._open()
         self.expire()
@@ -241,8 +242,7 @@ class RequestLog:
 
     def _append(self, content: bytes) -> None:
         if self._size and (
-            self._size + len(content) > self.settings.max_bytes // _SEGMENTS
-            or time.time() - self._began > self._segment_s
+            self._size + len(content) > self._segment_bytes or time.time() - self._began > self._segment_s
         ):
             self._reopen()
             self._delete(time.time() - self.settings.days * DAY_S)
@@ -257,8 +257,11 @@ class RequestLog:
 
     def _open(self) -> None:
         self._began, self._size = time.time(), 0
-        self._path = self._folder / f"{time.time_ns():020d}{_SUFFIX}"
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        name = int(self._began * 1e9)
+        while (path := self._folder / f"{name:020d}{_SUFFIX}").exists():
+            name += 1
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def _reopen(self) -> None:
         os.close(self._file)
@@ -266,7 +269,7 @@ class RequestLog:
 
     def _delete(self, oldest: float) -> None:
         """Delete segments other than the current one: older ones, empty ones, and those beyond the size."""
-        room = self.settings.max_bytes - self._size
+        room = self.settings.max_bytes - self._segment_bytes  # which the current one may still grow to
         for path in reversed(_segments(self._folder)):
             if path == self._path:
                 continue

@@ -14,6 +14,7 @@ from netloom.cli.text import table
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from netloom.monitoring import LogSettings
     from netloom.serving.deployment import Deployment
     from netloom.serving.server_settings import ServerSettings
     from netloom.serving.server_state import ServerState
@@ -182,12 +183,13 @@ def _serve(arguments: Namespace, context: Context) -> int:
     from netloom.serving.server import bind, run
     from netloom.serving.server_settings import STOPPED
 
-    settings = _settings(arguments)
+    settings, log_settings = _settings(arguments), _log_settings(arguments)
     torch.set_num_threads(arguments.threads)
     listener = bind(settings.host, settings.port, needs_key=settings.needs_key, keys=KeyRing(context.home))
     with listener:
         server = _load(arguments, settings, context)
-        _open_request_logs(arguments, server)
+        if log_settings is not None:
+            _open_request_logs(server, log_settings)
         port = int(listener.getsockname()[1])
         default_log = context.home / "serving" / f"access-{port}.jsonl"
         access_log = AccessLog(Path(arguments.log).absolute() if arguments.log else default_log)
@@ -277,28 +279,35 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
     return server
 
 
-def _open_request_logs(arguments: Namespace, server: ServerState) -> None:
-    """Open the logs of rows and answers, if they are turned on.
+def _log_settings(arguments: Namespace) -> LogSettings | None:
+    """Return the settings of the request logs; None if they are off.
 
     Raises:
-        UsageError: an option is invalid, or another server logs the requests to one of the models.
+        UsageError: an option is invalid.
     """
     from netloom.monitoring.redaction import parse_redaction
-    from netloom.monitoring.request_log import MIB, LogSettings, RequestLog
+    from netloom.monitoring.request_log import MIB, LogSettings
 
-    redaction = parse_redaction(arguments.redact)
-    share = arguments.log_requests
+    redaction, share = parse_redaction(arguments.redact), arguments.log_requests
     if not 0 <= share <= 1:
         raise UsageError(f"--log-requests is a share from 0 to 1; received {share:g}.")
     if redaction.names and not share:
         raise UsageError("--redact changes the request log, which is off; turn it on with --log-requests 1.")
-    if not share:
-        return
-    known = {name for deployment in server.deployments.values() for name in deployment.current.model.row_keys}
-    redaction.check(known)
-    settings = LogSettings(share, arguments.log_days, arguments.log_mb * MIB, redaction)
-    for name in server.deployments:
-        server.request_logs[name] = RequestLog(server.home, name, settings)
+    return LogSettings(share, arguments.log_days, arguments.log_mb * MIB, redaction) if share else None
+
+
+def _open_request_logs(server: ServerState, settings: LogSettings) -> None:
+    """Open the request log of each model.
+
+    Raises:
+        UsageError: no model has a field that is redacted, or another server logs the requests to one of them.
+    """
+    from netloom.monitoring.request_log import RequestLog
+
+    models = [deployment.current.model for deployment in server.deployments.values()]
+    settings.redaction.check({name for model in models for name in model.row_keys})
+    for model in models:
+        server.request_logs[model.name] = RequestLog(server.home, model.name, settings)
 
 
 def _canary(text: str) -> tuple[str, float]:

@@ -1,0 +1,83 @@
+"""A data folder with a trained run of a table, and the lines that a server logs of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import netloom
+from netloom.document import updated
+from netloom.monitoring import LogSettings, RequestLog
+from netloom.runs import TrainedRun
+from tests.cli.conftest import console
+
+MODEL = "cancer"
+
+__all__ = ["console"]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A data folder, and its run."""
+
+    home: Path
+    trained: TrainedRun
+
+    @property
+    def run_id(self) -> str:
+        assert self.trained.run is not None
+        return self.trained.run.id
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.trained.data.schema.target.classes
+
+    def rows(self, count: int, seed: int = 0, shift: float = 0.0) -> tuple[list[dict[str, Any]], list[str]]:
+        """Held-out rows with replacement and their labels; each value moved by a multiple of its deviation."""
+        data = self.trained.data
+        held = np.concatenate([data.split[name].numpy() for name in ("validation", "test")])
+        places = np.random.default_rng(seed).choice(held, count)
+        raw = [{name: float(value) for name, value in data.row(int(place)).items()} for place in places]
+        deviations = {name: float(np.std([row[name] for row in raw])) for name in raw[0]}
+        moved = [{name: value + shift * deviations[name] for name, value in row.items()} for row in raw]
+        return moved, [self.classes[int(data.target[int(place)])] for place in places]
+
+    def log(
+        self,
+        rows: list[dict[str, Any]],
+        labels: list[str] | None = None,
+        settings: LogSettings | None = None,
+        model: str = MODEL,
+    ) -> None:
+        """Log rows as a server does."""
+        request_log = RequestLog(self.home, model, settings or LogSettings())
+        try:
+            answers = netloom.predict(self.trained, rows)
+            for number, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+                name = f"{request_log.lost}x{id(rows):x}n{number}"
+                request_log.write(name, self.run_id, f"{model}/1", 1.5, request_log.encode(row.keys(), [row], [answer]))
+                if labels is not None:
+                    assert request_log.add_label(name, 1, labels[number])
+        finally:
+            request_log.close()
+
+
+@pytest.fixture(scope="package")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    home = tmp_path_factory.mktemp("monitored")
+    project = netloom.open_project("breast_cancer")
+    project = project.model_copy(update={"training": updated(project.training, {"epochs": 3})})
+    return Watched(home, netloom.train(project, seed=1, device="cpu", save=True, home=home))
+
+
+@pytest.fixture
+def watched(trained_home: Watched) -> Watched:
+    """The data folder, without logs of other tests."""
+    import shutil
+
+    shutil.rmtree(trained_home.home / "serving", ignore_errors=True)
+    return trained_home

@@ -1,0 +1,162 @@
+"""The check of a served model, by the command: drift, labels, exit codes and webhooks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from netloom.core.errors import UsageError
+from netloom.monitoring import LogSettings, MonitorReport, alerts, check
+from netloom.monitoring.alerts import Webhook, notify
+from netloom.monitoring.redaction import parse_redaction
+from tests.cli.conftest import Console
+from tests.monitoring.conftest import MODEL, Watched
+
+
+def test_held_out_rows_give_no_alert_and_name_the_numbers(watched: Watched, console: Console) -> None:
+    rows, labels = watched.rows(300)
+    watched.log(rows, labels)
+    answer = console("monitor", MODEL, "--home", watched.home, "--json", "--window", 250)
+    assert answer.code == 0, answer.err
+    report = answer.value
+    assert report["sentence"].startswith("No drift found in 250 predictions since 20")
+    assert report["is_alert"] is False
+    assert report["labeled"]["rows"] == 250
+    assert abs(report["labeled"]["error"] - report["labeled"]["test_error"]) < 0.1
+    assert sum(point["rows"] for point in report["curve"]) == 250
+    text = console("monitor", watched.run_id[:8], "--home", watched.home).out
+    assert "Accuracy on 300 labeled predictions" in text
+    assert "p (Holm)" in text
+
+
+def test_moved_rows_and_wrong_predictions_are_alerts(watched: Watched, console: Console) -> None:
+    rows, labels = watched.rows(200)
+    moved, _ = watched.rows(200, shift=0.5)
+    watched.log(moved)
+    answer = console("monitor", "last", "--home", watched.home)
+    assert answer.code == 3
+    assert "quantities drifted" in answer.out
+    wrong = [watched.classes[1 - watched.classes.index(label)] for label in labels]
+    watched.log(rows, [*labels[:100], *wrong[100:]])
+    report = check(watched.home, MODEL, watched.trained, 200)
+    assert report.drift is not None
+    assert not report.drift.is_drift, report.drift.sentence
+    assert report.is_alert
+    assert report.sentence.startswith("Accuracy is worse: ")
+    assert any("ADWIN" in alert for alert in report.alerts)
+
+
+def test_redacted_fields_are_not_compared_and_the_others_are(watched: Watched) -> None:
+    settings = LogSettings(redaction=parse_redaction(["mean radius", "mean texture=hash"]))
+    for shift, expected in ((0.0, False), (0.6, True)):
+        rows, _ = watched.rows(150, shift=shift)
+        watched.log(rows, settings=settings, model=f"hidden{expected}")
+        report = check(watched.home, f"hidden{expected}", watched.trained)
+        assert report.hidden == ("mean radius", "mean texture")
+        assert report.drift is not None, report.note
+        assert report.drift.is_drift is expected
+        names = {drift.name for drift in report.drift.quantities}
+        assert "mean area" in names
+        assert not names & set(report.hidden)
+
+
+def test_few_rows_say_so_and_unknown_models_are_refused(watched: Watched, console: Console) -> None:
+    watched.log(watched.rows(5)[0])
+    answer = console("monitor", MODEL, "--home", watched.home)
+    assert answer.code == 0
+    assert "5 predictions are logged so far; a check needs at least 30." in answer.out
+    refused = console("monitor", "unknown", "--home", watched.home)
+    assert refused.code == 2
+    assert "the logged models are: 'cancer'" in refused.err
+    watched.log(watched.rows(5)[0], model="second")
+    assert "served as several models" in console("monitor", "last", "--home", watched.home).err
+
+
+class Receiver:
+    """A server that receives webhooks, and answers with the given statuses, then with 200."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.received: list[Any] = []
+        self.statuses = list(statuses)
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.received.append((self.headers["Content-Type"], json.loads(body)))
+                self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments: Any) -> None:
+                return
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?secret=abc"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(alerts, "PAUSE_S", 0.01)
+    receiver = Receiver()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
+
+
+def test_webhook_is_told_of_each_change_once(watched: Watched, console: Console, receiver: Receiver) -> None:
+    def checked(shift: float) -> int:
+        watched.log(watched.rows(150, shift=shift)[0])
+        options = ("--home", watched.home, "--window", 150, "--webhook", receiver.url)
+        return console("monitor", MODEL, *options).code
+
+    assert checked(0.0) == 0
+    assert receiver.received == [], "all was well before"
+    assert [checked(0.6), checked(0.6)] == [3, 3]
+    [(kind, message)] = receiver.received
+    assert kind == "application/json"
+    assert (message["state"], message["model"], message["run"]) == ("alert", MODEL, watched.run_id)
+    assert "drifted" in message["sentence"]
+    assert checked(0.0) == 0
+    assert [body["state"] for _, body in receiver.received] == ["alert", "ok"]
+    assert "secret=abc" not in "".join(path.read_text() for path in watched.home.rglob("alert.json"))
+
+
+def report_of(watched: Watched, shift: float) -> MonitorReport:
+    watched.log(watched.rows(100, shift=shift)[0])
+    return check(watched.home, MODEL, watched.trained, 100)
+
+
+def test_failed_webhooks_are_tried_again_with_the_same_id(watched: Watched, receiver: Receiver) -> None:
+    report, webhook = report_of(watched, 0.6), Webhook(receiver.url)
+    receiver.statuses = [500] * 3
+    assert notify(watched.home, report, webhook) == "it answered with the status 500"
+    assert len(receiver.received) == 3
+    receiver.statuses = [302, 200]
+    assert notify(watched.home, report, webhook) == "", "a redirection is not followed, but tried again"
+    assert len({body["alert_id"] for _, body in receiver.received}) == 1
+    assert notify(watched.home, report, webhook) == ""
+    assert len(receiver.received) == 5
+    receiver.statuses = [404]
+    assert notify(watched.home, report_of(watched, 0.0), webhook) == "it answered with the status 404"
+    assert len(receiver.received) == 6, "a refusal is not tried again"
+
+
+def test_webhooks_of_other_schemes_and_without_a_server_fail_in_words(
+    watched: Watched, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for url in ("file:///etc/passwd", "ftp://host/x", "javascript:alert(1)", "http://", "http://[", "localhost:8000"):
+        with pytest.raises(UsageError, match="begins with http"):
+            Webhook(url)
+    assert console("monitor", MODEL, "--home", watched.home, "--webhook", "file:///x").code == 2
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(alerts, "PAUSE_S", 0.01)
+    assert "cannot be reached" in Webhook("http://127.0.0.1:9/").send({})
