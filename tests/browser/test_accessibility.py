@@ -23,6 +23,7 @@ PAGES = {
     "explain": "Faithfulness",
     "playground": "Explain this",
     "deploy": "Request the prediction",
+    "monitor": "The log is off by default",
 }
 
 

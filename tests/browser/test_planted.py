@@ -141,7 +141,7 @@ def test_viewing_hostile_text_fetches_nothing(page: Page, server: Server, listen
     wrong_id = store.create_project(broken_project(port))
 
     page.add_init_script(f"({RECORD})('//127.0.0.1:{port}')")
-    for path in ("", "design", "data", "train", "runs", "explain", "playground", "deploy"):
+    for path in ("", "design", "data", "train", "runs", "explain", "playground", "deploy", "monitor"):
         for shown_id, kinds in ((project_id, OPENING), (wrong_id, OPENING[:1])):
             page.goto(f"{server.url}/{path}?project={shown_id}&run={run_id}")
             check_page(page, kinds)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from netloom.core.errors import UsageError
-from netloom.monitoring import LogSettings, RequestLog, log_of, logged_models, request_log
+from netloom.monitoring import LogSettings, RequestLog, log_of, logged_models
 from netloom.monitoring.redaction import Redaction, parse_redaction
 from netloom.monitoring.request_log import DAY_S, LogContent, log_folder, read_log
 
@@ -99,13 +100,13 @@ def test_the_log_stays_within_its_size_and_keeps_the_newest_rows(tmp_path: Path)
 
 
 def test_lines_are_deleted_after_their_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, start = opened(tmp_path, days=3), request_log.time.time()
+    log, start = opened(tmp_path, days=3), time.time()
     for day in range(6):
-        monkeypatch.setattr(request_log.time, "time", lambda day=day: start + day * (DAY_S + 1) + 60)
+        monkeypatch.setattr(time, "time", lambda day=day: start + day * (DAY_S + 1) + 60)
         put(log, f"day{day}", {"x": day})
     kept = [row.id for row in read(tmp_path).rows]
     assert kept == ["day3", "day4", "day5"]
-    monkeypatch.setattr(request_log.time, "time", lambda: start + 20 * DAY_S)
+    monkeypatch.setattr(time, "time", lambda: start + 20 * DAY_S)
     log.expire()  # also without a new request
     assert read(tmp_path).rows == []
     log.close()
@@ -135,7 +136,7 @@ def test_a_full_disk_costs_rows_but_leaves_no_torn_line(tmp_path: Path, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(request_log.os, "write", full)
+        patch.setattr(os, "write", full)
         put(log, "b", {"x": 2})
     assert len(calls) == 2
     assert log.lost == 1

@@ -16,7 +16,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from tests.runs.examples import trained_here
 
-PAGES = ("home", "design", "data", "train", "runs", "explain", "playground", "deploy")
+PAGES = ("home", "design", "data", "train", "runs", "explain", "playground", "deploy", "monitor")
 ROOT = Path(__file__).parents[2]
 
 

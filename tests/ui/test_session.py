@@ -16,7 +16,7 @@ from netloom.templates import templates
 from netloom.ui.shell import session
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("design", "data", "train", "runs", "explain", "playground", "deploy")
+PAGES = ("design", "data", "train", "runs", "explain", "playground", "deploy", "monitor")
 NOTHING = "There is no project at this address"
 
 

@@ -32,6 +32,7 @@ MODULES = (
     "netloom.jobs.exports",
     "netloom.jobs.inspection",
     "netloom.jobs.learning_rate",
+    "netloom.jobs.monitoring",
     "netloom.jobs.predictions",
 )
 

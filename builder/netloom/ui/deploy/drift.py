@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.core.text import escape, number
-from netloom.drift import Drift, DriftReport
+from netloom.core.text import escape
+from netloom.drift import DriftReport
 from netloom.drift.report import MIN_ROWS
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.deployment import MeasureDrift
+from netloom.ui.components.drift_table import drift_table
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.row_upload import FORMATS, row_upload, stored_name, stored_upload
@@ -47,24 +48,4 @@ def _measured(live: Live, weights: RunWeights, file: UploadedFile) -> DriftRepor
 def _report(report: DriftReport) -> None:
     icon = ":material/warning:" if report.is_drift else ":material/check_circle:"
     st.markdown(f"{icon} **{escape(report.sentence)}**")
-    st.dataframe([_row(drift) for drift in report.quantities], hide_index=True, width="stretch")
-    if report.note:
-        st.caption(f":material/info: {report.note}")
-    for part in report.separations:
-        st.caption(f"{escape(part.test)} of whole rows: {number(part.statistic)}, p = {part.p:.2g}.")
-    st.caption(
-        f"{report.rows:,} rows against {report.reference:,} held-out rows. p is corrected for the number of tests "
-        "(Holm). PSI: below 0.1 is stable, above 0.25 is a large shift."
-    )
-
-
-def _row(drift: Drift) -> dict[str, Any]:
-    return {
-        "Quantity": drift.name,
-        "Verdict": "drift" if drift.is_drift else "stable",
-        "Held-out rows": drift.before,
-        "These rows": drift.now,
-        "p": f"{drift.p:.2g}",
-        "PSI": f"{drift.comparison.psi:.2f}",
-        "Test": drift.comparison.test,
-    }
+    drift_table(report)

@@ -32,9 +32,10 @@ PAGES = {
     "explain": ("Explain", ":material/visibility:"),
     "playground": ("Try it", ":material/play_circle:"),
     "deploy": ("Deploy", ":material/rocket_launch:"),
+    "monitor": ("Monitor", ":material/monitor_heart:"),
 }
 # Plotly fails if another thread is still importing pandas, which it takes for loaded.
-WITH_CHARTS = ("data", "train", "runs", "explain", "playground", "deploy")
+WITH_CHARTS = ("data", "train", "runs", "explain", "playground", "deploy", "monitor")
 _state = threading.local()
 
 

@@ -1,0 +1,37 @@
+"""The drift of each quantity as a table, with the tests of whole rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.core.text import escape, number
+
+if TYPE_CHECKING:
+    from netloom.drift import Drift, DriftReport
+
+
+def drift_table(report: DriftReport) -> None:
+    """Draw the table of a report, and what its numbers mean."""
+    st.dataframe([_row(drift) for drift in report.quantities], hide_index=True, width="stretch")
+    if report.note:
+        st.caption(f":material/info: {report.note}")
+    for part in report.separations:
+        st.caption(f"{escape(part.test)} of whole rows: {number(part.statistic)}, p = {part.p:.2g}.")
+    st.caption(
+        f"{report.rows:,} rows against {report.reference:,} held-out rows. p is corrected for the number of tests "
+        "(Holm). PSI: below 0.1 is stable, above 0.25 is a large shift."
+    )
+
+
+def _row(drift: Drift) -> dict[str, Any]:
+    return {
+        "Quantity": drift.name,
+        "Verdict": "drift" if drift.is_drift else "stable",
+        "Held-out rows": drift.before,
+        "These rows": drift.now,
+        "p": f"{drift.p:.2g}",
+        "PSI": f"{drift.comparison.psi:.2f}",
+        "Test": drift.comparison.test,
+    }

@@ -1,0 +1,91 @@
+"""The Monitor page: how to turn the log on, the state of a served model, and a new state after new requests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from netloom import runs
+from netloom.api import load_run
+from netloom.store import open_store
+from netloom.templates import templates
+from netloom.ui.monitor import watch
+from netloom.ui.monitor.state import Key
+from tests.monitoring.conftest import Watched
+from tests.runs.examples import trained_here
+
+PAGE = Path(__file__).parents[2] / "pages" / "monitor.py"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """A data folder with a project and its run."""
+    folder: Path = tmp_path_factory.mktemp("monitored")
+    store = open_store(folder)
+    project = templates()["breast_cancer"].project
+    project = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 3})})
+    with trained_here():
+        runs.start(store, store.create_project(project), project)
+    return Watched(folder, load_run(home=folder))
+
+
+@pytest.fixture(autouse=True)
+def _use_trained_home(trained: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETLOOM_HOME", str(trained.home))
+    shutil.rmtree(trained.home / "serving", ignore_errors=True)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def open_page() -> AppTest:
+    app = AppTest.from_file(str(PAGE), default_timeout=300)
+    app.query_params["project"] = open_store().list_projects(limit=1)[0].id
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    assert not app.error, [item.value for item in app.error]
+    return app
+
+
+def texts(app: AppTest) -> str:
+    return " ".join(item.value for item in (*app.markdown, *app.caption, *app.info))
+
+
+def test_page_without_a_log_says_how_to_turn_it_on(trained: Watched) -> None:
+    app = open_page()
+    assert "off by default" in texts(app)
+    assert f"serve {trained.run_id[:8]}" in app.code[0].value
+    assert "--log-requests 1" in app.code[0].value
+
+
+def test_state_comes_first_and_is_new_after_new_requests(trained: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, labels = trained.rows(120)
+    trained.log(rows, labels, model="tumors")
+    app = open_page()
+    [head] = [item.value for item in app.markdown if "####" in item.value]
+    assert "No drift found in 120 predictions since 20" in head
+    assert "labeled predictions" in texts(app)
+    assert set(app.dataframe[0].value["Verdict"]) == {"stable"}
+    assert "mean radius" in set(app.dataframe[0].value["Quantity"])
+    trained.log(trained.rows(400, shift=0.6)[0], model="tumors")
+    assert "120 predictions" in texts(checked(app.run())), "a report is shown for a while"
+    monkeypatch.setattr(watch, "SHOWN_S", 0.0)
+    app = checked(checked(app.run()).run())  # the second look draws the new report
+    [head] = [item.value for item in app.markdown if "####" in item.value]
+    assert "quantities drifted" in head
+    assert "drift" in set(app.dataframe[0].value["Verdict"])
+    app = checked(app.selectbox(key=str(Key.WINDOW)).set_value(250).run())
+    assert "250 predictions from" in texts(app)
+
+
+def test_a_few_requests_are_not_judged(trained: Watched) -> None:
+    trained.log(trained.rows(8)[0], model="tumors")
+    app = open_page()
+    assert "8 predictions are logged so far; a check needs at least 30" in texts(app)
+    assert not app.dataframe
