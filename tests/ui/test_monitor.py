@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 
 from netloom import runs
 from netloom.api import load_run
@@ -89,3 +90,43 @@ def test_a_few_requests_are_not_judged(trained: Watched) -> None:
     app = open_page()
     assert "8 predictions are logged so far; a check needs at least 30" in texts(app)
     assert not app.dataframe
+
+
+def open_examples() -> AppTest:
+    app = AppTest.from_file(str(PAGE), default_timeout=300)
+    app.query_params["project"] = open_store().list_projects(limit=1)[0].id
+    app.session_state[str(Key.MODE)] = "examples"
+    return checked(app.run())
+
+
+def button(app: AppTest, label: str) -> Button:
+    return next(item for item in app.button if item.label == label)
+
+
+def test_wrong_requests_are_collected_corrected_and_become_a_version(trained: Watched) -> None:
+    store = open_store()
+    project = store.list_projects(limit=1)[0].id
+    assert "No example is collected yet" in texts(open_examples())
+    rows, labels = trained.rows(40)
+    first, second = trained.classes
+    wrong = [second if label == first else first for label in labels]
+    trained.log(rows, [*wrong[:3], *labels[3:]], model="tumors")
+    app = open_examples()
+    assert sum("reported label" in item.value for item in app.caption) >= 3
+    app = checked(button(app, "Collect").click().run())
+    app = checked(button(app, "Collect").click().run())
+    collected = store.collected(project).all()
+    assert {example.label for example in collected} <= set(trained.classes)
+    assert all(example.label != example.prediction for example in collected)
+    assert "2 collected examples" in texts(app)
+    newest = collected[-1]
+    other = second if newest.label == first else first
+    app = checked(app.selectbox(key=Key.LABEL.of(newest.id)).set_value(other).run())
+    assert store.collected(project).all()[-1].label == other
+    app = checked(button(app, "Make a dataset version").click().run())
+    [done] = [item.value for item in app.success]
+    data = trained.trained.data
+    assert f"{len(data.raw) + 2:,} rows" in done
+    app = checked(app.button(key=Key.DELETE.of(newest.id)).click().run())
+    assert [example.id for example in store.collected(project).all()] == [collected[0].id]
+    store.collected(project).delete_all()

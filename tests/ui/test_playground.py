@@ -245,3 +245,21 @@ def test_file_is_predicted_and_an_unfit_one_is_refused() -> None:
     assert (before.key, before.result.csv) != (after.key, after.result.csv), "other weights predict again"
     uploader(app).upload("bad.csv", b"a,b\n1,2\n", "text/csv").run()
     assert "has no column" in app.error[0].value
+
+
+def test_input_is_collected_with_its_correct_label() -> None:
+    app = open_page("digits_cnn")
+    [project] = [row.id for row in open_store().list_projects(limit=99) if row.name == "digits_cnn"]
+    app = checked(button(app, "Collect this input").click().run())
+    assert "Choose the correct label first." in [item.value for item in app.warning]
+    label = next(item for item in app.selectbox if item.label == "Correct label")
+    checked(label.set_value("7").run())
+    app = checked(button(app, "Collect this input").click().run())
+    assert "Collected. The project has 1 collected example." in [item.value for item in app.success]
+    [example] = open_store().collected(project).all()
+    assert (example.label, example.origin) == ("7", "Try it")
+    assert np.shape(example.row["image"]) == (1, 8, 8)
+
+
+def test_a_network_without_labels_cannot_collect() -> None:
+    assert "Collect this input" not in {item.label for item in open_page("shapes_unet").button}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import delete, select
@@ -9,6 +10,7 @@ from sqlalchemy import delete, select
 from netloom.core.data_folder import home
 from netloom.store import schema
 from netloom.store.artifacts import ArtifactStore, DamagedArtifactError, RunArtifacts
+from netloom.store.collected import CollectedExample, CollectedExamples
 from netloom.store.database import Database, NotFoundError, StoreError, database_url
 from netloom.store.host import here
 from netloom.store.library import Library, LibraryRow, NameTakenError
@@ -23,6 +25,8 @@ from netloom.store.sweeps import Sweep, Sweeps, Trial
 __all__ = [
     "ArtifactStore",
     "ClaimLostError",
+    "CollectedExample",
+    "CollectedExamples",
     "Command",
     "DamagedArtifactError",
     "LibraryRow",
@@ -69,6 +73,12 @@ class Store(States, Runs, Queue, Sweeps, Projects, Library):
             connection.execute(delete(schema.projects).where(schema.projects.c.id == project_id))
         for run_id in run_ids:
             self.artifacts(run_id).delete()
+        with suppress(ValueError):  # an id that no project can have
+            self.collected(project_id).delete_all()
+
+    def collected(self, project_id: str) -> CollectedExamples:
+        """Return the collected examples of a project."""
+        return CollectedExamples(self.home, project_id)
 
     def close(self) -> None:
         self.db.close()

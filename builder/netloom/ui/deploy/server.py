@@ -76,7 +76,8 @@ def server(live: Live, weights: RunWeights) -> None:
         )
     st.caption(
         f"While the server runs, `{address}/docs` documents all fields and routes. By default, it is available on this "
-        "machine only; an address for others (`--host`) requires API keys (`netloom serve keys add`)."
+        "machine only; an address for others (`--host`) requires API keys (`netloom serve keys add`). With "
+        "`--log-requests 1`, the page Monitor shows whether the requests still look like the data of the run."
     )
 
 

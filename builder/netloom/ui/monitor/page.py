@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from netloom.editing.live import Live
+from netloom.ui.monitor.examples import examples
 from netloom.ui.monitor.state import Key
 from netloom.ui.monitor.watch import ERRORS, watch
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.run_picker import page_head
 
-PARTS = {"watch": (":material/monitor_heart: Requests", watch)}
+PARTS = {
+    "watch": (":material/monitor_heart: Requests", watch),
+    "examples": (":material/playlist_add: Collected examples", examples),
+}
 
 
 def page(live: Live) -> None:

@@ -40,7 +40,7 @@ CHECKING = "Comparing the requests with the held-out rows …"
 
 def watch(live: Live, runs: Sequence[Run]) -> None:
     """Draw the choice of a served model, and its state."""
-    infos = _served(live, runs)
+    infos = served_models(live, runs)
     if not infos:
         _nothing_logged(live, runs)
         return
@@ -62,7 +62,7 @@ def watch(live: Live, runs: Sequence[Run]) -> None:
     st.fragment(_state, run_every=REFRESH_S)(live, model, run_id, window)
 
 
-def _served(live: Live, runs: Sequence[Run]) -> list[LogInfo]:
+def served_models(live: Live, runs: Sequence[Run]) -> list[LogInfo]:
     """Return the logs with requests to runs of this project, the last one that was written to first."""
     ids = {run.id for run in runs}
     infos = [info for info in logged_models(live.store.home) if ids & set(info.runs)]

@@ -24,6 +24,7 @@ from netloom.ui.components.live_typing import send_while_typing
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.open_run import OpenRun
+from netloom.ui.playground.collect import collect_button
 from netloom.ui.playground.generation import generation
 from netloom.ui.playground.latents import latents
 from netloom.ui.playground.results import show_result
@@ -143,6 +144,7 @@ def _edited(tried: Tried, row: int) -> dict[str, Any] | None:
     changed = _is_changed(trained, start, raw)
     with st.container(horizontal=True, vertical_alignment="center"):
         _explain_button(tried, row, raw if changed else None)
+        collect_button(tried.live, trained, raw)
         st.caption(_about(trained, row, changed), width="content")
     return raw
 

@@ -52,10 +52,13 @@ class Key(WidgetKey):
 
     ANOTHER_ROW = "try another row"
     BATCH_FILE = "try batch file"
+    COLLECT = "try collect"
+    COLLECT_NOW = "try collect now"
     DOWNLOAD = "try download"
     EDITOR = "try-editor"
     EXPLAIN = "try explain"
     GENERATE = "try generate"
+    LABEL = "try label"
     LATENT = "try latent"
     LATENT_NEXT = "try latent next"
     LATENT_SEED = "try latent seed"

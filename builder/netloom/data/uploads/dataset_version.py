@@ -1,0 +1,165 @@
+"""A version of a dataset with collected examples: an upload with the rows of its split, and more training rows.
+
+Validation and test rows stay as they are, so that runs on both versions can be compared.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback, ignore_progress
+from netloom.data.preparation.column_settings import COLUMNS
+from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.schema import DatasetInfo
+from netloom.data.splits.given_splits import NAMES
+from netloom.data.uploads import add_file
+from netloom.modalities.columns.date import iso_dates
+from netloom.modalities.encoding.cells import EncodeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_ROWS = 200_000
+Examples = Sequence[tuple[Mapping[str, Any], Any]]
+
+
+def why_no_version(data: Prepared) -> str:
+    """Return why data cannot get a version with collected examples, as a sentence; "" if it can."""
+    target = data.schema.target
+    if not (target.type.is_class or (target.type.is_number and len(target.number_names) == 1)):
+        return "A version needs data with one class or one number to predict per row."
+    if data.raw.contiguous or target.forecast is not None:
+        return "The rows of this data are windows of a series, which single examples cannot continue."
+    if len(data.raw.parts) > 1 or not (_is_table(data) or _is_text(data) or _is_picture(data)):
+        return "A version can be made of tables, of texts and of images; this data is of another kind."
+    if len(data.raw) > MAX_ROWS:
+        return f"A version has at most {MAX_ROWS:,} rows; this data has {len(data.raw):,}."
+    return ""
+
+
+def make_version(
+    data: Prepared, examples: Examples, home: Path, title: str, progress: ProgressCallback = ignore_progress
+) -> DatasetInfo:
+    """Store the rows of a dataset with further training rows as an upload.
+
+    Args:
+        examples: raw rows with their labels: the name of a class, or a number in the unit of the data.
+
+    Raises:
+        DataError: the data cannot get a version, or an example does not fit it.
+    """
+    reason = why_no_version(data)
+    if reason:
+        raise DataError(reason)
+    progress(0.1, "Writing the rows")
+    options: dict[str, Any]
+    if _is_picture(data):
+        content, kind, options = _arrays(data, examples), "arrays", {"input": "x_train", "view": "picture"}
+        options |= {"target": "y_train", "task": _task(data), "split": None}
+        return add_file(content, "version.npz", home, name=title, kind=kind, options=options, progress=progress)
+    text, split = _csv(data, examples)
+    derived = {column.name for field in data.fields for column in field.columns if column.date_column}
+    names = {name: {"kind": kind} for name, kind in data.raw.column_kinds.items() if name not in derived}
+    columns = {**names, split: {"role": "split"}} if _is_table(data) else {split: {"role": "split"}}
+    options = {"task": _task(data), COLUMNS: columns}
+    if _is_text(data):
+        options["text"] = next(iter(data.row(0)))
+    target = data.schema.target.name
+    return add_file(
+        text.encode(), "version.csv", home, name=title, target=target, kind="table", options=options, progress=progress
+    )
+
+
+def _is_table(data: Prepared) -> bool:
+    return bool(data.fields[0].columns)
+
+
+def _is_text(data: Prepared) -> bool:
+    row = data.row(0)
+    return len(row) == 1 and isinstance(next(iter(row.values())), str) and not _is_table(data)
+
+
+def _is_picture(data: Prepared) -> bool:
+    row = data.row(0)
+    return len(row) == 1 and data.schema.inputs[0].is_image
+
+
+def _task(data: Prepared) -> str:
+    return "classification" if data.schema.target.type.is_class else "regression"
+
+
+def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, Any], Any]]:
+    """Return the rows of all parts of the split, and the examples as training rows: (part, row, label)."""
+    target, classes = data.schema.target, data.schema.target.classes
+    numbers = None if target.type.is_class else data.restore(data.target).flatten()
+
+    def label(place: int) -> Any:
+        return classes[int(data.target[place])] if numbers is None else float(numbers[place])
+
+    rows: list[tuple[str, Mapping[str, Any], Any]] = [
+        (part, data.row(place), label(place)) for part in NAMES for place in sorted(data.split[part].tolist())
+    ]
+    for number, (row, value) in enumerate(examples, 1):
+        if classes and value not in classes:
+            raise DataError(f"The label {str(value)[:60]!r} of example {number} is not a class of the data.")
+        rows.append((NAMES[0], row, value))
+    return rows
+
+
+def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
+    """Return the rows as CSV, and the name of the column with their part of the split."""
+    encoders = [column for field in data.fields for column in field.columns]
+    parts = {column.name: column.date_column for column in encoders if column.date_column}
+    target = data.schema.target.name
+    rows = []
+    for part, row, label in _parts(data, examples):
+        dated = {**row, **iso_dates(encoders, row)}
+        kept = {name: value for name, value in dated.items() if parts.get(name) not in dated}
+        rows.append((part, kept, label))
+    names = list(rows[0][1])
+    split = next(name for name in ("split", *(f"split {number}" for number in range(2, 99))) if name not in names)
+    for number, (_, row, _) in enumerate(rows):
+        if missing := [name for name in names if name not in row]:
+            example = number - (len(rows) - len(examples)) + 1
+            raise DataError(f"Example {example} has no value for {missing[0][:60]!r}; delete it, or collect it again.")
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*names, target, split])
+    for part, row, label in rows:
+        writer.writerow([*("" if row[name] is None else row[name] for name in names), label, part])
+    return text.getvalue(), split
+
+
+def _arrays(data: Prepared, examples: Examples) -> bytes:
+    """Return the rows as an NPZ file with images (R, C, H, W) and labels (R,) of each part."""
+    field, shape = data.fields[0], np.shape(next(iter(data.row(0).values())))
+    pixels: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
+    labels: dict[str, list[Any]] = {name: [] for name in NAMES}
+    for part, row, label in _parts(data, examples):
+        try:
+            image = np.asarray(field.raw_value(dict(row)), dtype=np.float32)
+        except (EncodeError, ValueError, TypeError):
+            raise DataError("A collected example has no image; delete it, or collect it again.") from None
+        if image.size != int(np.prod(shape)):
+            raise DataError(
+                f"A collected image has the shape {image.shape}, but those of the data {shape}; delete it, or collect "
+                "it again."
+            )
+        pixels[part].append(image.reshape(shape))
+        labels[part].append(label)
+    is_bytes = all(float(image.max()) <= 255 and (image == image.astype(np.uint8)).all() for image in pixels[NAMES[0]])
+    arrays: dict[str, np.ndarray] = {}
+    for part in NAMES:
+        if pixels[part]:
+            stacked = np.stack(pixels[part])
+            arrays[f"x_{part}"] = stacked.astype(np.uint8) if is_bytes and stacked.max() > 1 else stacked
+            arrays[f"y_{part}"] = np.array(labels[part])
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()

@@ -1,0 +1,200 @@
+"""Collected examples: suggestions from the requests, the list with its labels, and a dataset version of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from netloom.core.text import escape
+from netloom.data.uploads.dataset_version import why_no_version
+from netloom.editing.live import Live
+from netloom.jobs import RunWeights
+from netloom.jobs.monitoring import FindSuspects, MakeVersion
+from netloom.monitoring import LogInfo
+from netloom.monitoring.request_log import LoggedRow
+from netloom.store import CollectedExample, Run
+from netloom.ui.components.label_input import label_input, row_in_short
+from netloom.ui.components.page_state import value_of
+from netloom.ui.components.words import ago
+from netloom.ui.explain.open_run import OpenRun, open_run
+from netloom.ui.monitor.state import Key, MonitorState
+from netloom.ui.monitor.watch import served_models
+from netloom.ui.shell.background import in_background
+from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.run_picker import choose_run, controls, written_at
+
+if TYPE_CHECKING:
+    from netloom.tasks.true_label import TrueLabel
+
+SUGGESTED, LISTED = 6, 10
+WIDTHS = [3, 2, 1.2]
+
+
+def examples(live: Live, runs: Sequence[Run]) -> None:
+    """Draw the suggestions, the list of collected examples, and the button for a dataset version."""
+    with controls():
+        run_id = choose_run(live, runs)
+    weights = RunWeights(run_id, "", written_at(live, run_id))
+    trained = in_background(partial(open_run, live.store, run_id, weights.written), "Reading the data …")
+    true_label = trained.objective.task.true_label(trained.data.schema)
+    if true_label is None:
+        st.info("A single label does not say what this network should predict, so examples cannot be corrected.")
+        return
+    collected = live.store.collected(live.id).all()
+    _list(live, trained, true_label, collected)
+    if collected:
+        _version(live, weights, trained, len(collected))
+    infos = [info for info in served_models(live, runs) if run_id in info.runs]
+    if infos:
+        _suggestions(live, weights, trained, true_label, infos[0], {example.source for example in collected})
+
+
+def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequence[CollectedExample]) -> None:
+    count = len(collected)
+    if not count:
+        st.info(
+            "No example is collected yet. Correct a prediction on the Try it page, or one of the logged requests "
+            "below, to train on it later.",
+            icon=":material/playlist_add:",
+        )
+        return
+    st.markdown(f"#### {count:,} collected example{'s' * (count > 1)}")
+    state = MonitorState.current()
+    state.page = min(state.page, (count - 1) // LISTED)
+    newest_first = list(reversed(collected))
+    for example in newest_first[state.page * LISTED : (state.page + 1) * LISTED]:
+        with st.container(border=True):
+            left, middle, right = st.columns(WIDTHS, vertical_alignment="center")
+            with left:
+                row_in_short(trained.data, example.row)
+                predicted = f" · predicted {example.prediction}" if example.prediction is not None else ""
+                st.caption(escape(f"{example.origin} · {ago(_moment(example))}{predicted}"))
+            with middle:
+                key = Key.LABEL.of(example.id)
+                label_input(true_label, key, example.label, on_change=partial(_relabel, live, example.id, key))
+            with right:
+                st.button(
+                    "Delete",
+                    icon=":material/delete:",
+                    key=Key.DELETE.of(example.id),
+                    on_click=partial(_delete, live, example.id),
+                    width="stretch",
+                )
+    if count > LISTED:
+        _pages(state, count)
+
+
+def _moment(example: CollectedExample) -> Any:
+    from datetime import datetime
+
+    return datetime.fromisoformat(example.at)
+
+
+def _pages(state: MonitorState, count: int) -> None:
+    last = (count - 1) // LISTED
+
+    def go(step: int) -> None:
+        state.page = min(max(state.page + step, 0), last)
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Newer", key=Key.PREVIOUS, on_click=partial(go, -1), disabled=state.page == 0)
+        st.button("Older", key=Key.NEXT, on_click=partial(go, 1), disabled=state.page == last)
+        st.caption(f"Page {state.page + 1} of {last + 1}", width="content")
+
+
+def _relabel(live: Live, example_id: str, key: str) -> None:
+    label = value_of(key)
+    if label is not None:
+        live.store.collected(live.id).relabel(example_id, label)
+
+
+def _delete(live: Live, example_id: str) -> None:
+    live.store.collected(live.id).delete({example_id})
+
+
+def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> None:
+    state = MonitorState.current()
+    reason = why_no_version(trained.data)
+    if reason:
+        st.caption(f":material/block: {escape(reason)}")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        title = st.text_input(
+            "Name of the version",
+            f"{live.project.name[:60]} with {count} more",
+            max_chars=100,
+            key=Key.TITLE.of(count),
+        )
+        if st.button(
+            "Make a dataset version", icon=":material/dataset:", type="primary", key=Key.MAKE, width="content"
+        ):
+            number = state.making.number + 1 if state.making is not None else 1
+            state.making, state.version = MakeVersion(weights, title or live.project.name, number), None
+    if state.making is not None and state.version is None:
+        request = state.making
+        try:
+            state.version = computed(request, "Writing the rows …")
+        finally:
+            if state.version is None:
+                state.making = None
+    if state.version is not None:
+        st.success(
+            f"{escape(state.version.title)} has {state.version.rows:,} rows. Its validation and test rows are those of "
+            "the data of the run. Choose it on the Data page.",
+            icon=":material/check_circle:",
+        )
+    else:
+        st.caption("The collected examples become training rows; validation and test rows stay as they are.")
+
+
+def _suggestions(
+    live: Live, weights: RunWeights, trained: OpenRun, true_label: TrueLabel, info: LogInfo, known: set[str]
+) -> None:
+    st.markdown("#### From the requests")
+    request = FindSuspects(weights, info.model, SUGGESTED + min(len(known), 500), "-".join(map(str, info.stamp)))
+    found = computed(request, "Reading the log …")
+    rows = [row for row in found.rows if _source(info.model, row) not in known][:SUGGESTED]
+    if not rows:
+        st.caption(escape(found.note or "No logged prediction is wrong or uncertain."))
+        return
+    st.caption("Predictions that are wrong by their reported labels, then those with the lowest confidence.")
+    for row in rows:
+        with st.container(border=True):
+            left, middle, right = st.columns(WIDTHS, vertical_alignment="center")
+            with left:
+                row_in_short(trained.data, row.input)
+                sure = f" ({row.confidence:.0%})" if row.confidence is not None else ""
+                reported = f" · reported label {row.label}" if row.label is not None else ""
+                st.caption(escape(f"Predicted {row.prediction}{sure}{reported}"))
+            key = Key.SUSPECT.of(row.id, row.row)
+            with middle:
+                label_input(true_label, key, row.label if row.label is not None else row.prediction)
+            with right:
+                st.button(
+                    "Collect",
+                    icon=":material/playlist_add:",
+                    key=Key.COLLECT.of(row.id, row.row),
+                    on_click=partial(_collect, live, info.model, row, key),
+                    width="stretch",
+                )
+
+
+def _source(model: str, row: LoggedRow) -> str:
+    return f"{model} {row.id} {row.row}"
+
+
+def _collect(live: Live, model: str, row: LoggedRow, key: str) -> None:
+    label = value_of(key)
+    if label is None:
+        return
+    live.store.collected(live.id).add(
+        row.input,
+        label,
+        f"Request to {model}",
+        run=row.run,
+        prediction=row.prediction,
+        source=_source(model, row),
+    )

@@ -1,0 +1,43 @@
+"""The button that collects an input with its correct label, for the next version of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+from pydantic_core import from_json, to_json
+
+from netloom.editing.live import Live
+from netloom.store import StoreError
+from netloom.ui.components.label_input import label_input
+from netloom.ui.explain.open_run import OpenRun
+from netloom.ui.playground.state import Key
+from netloom.ui.shell.errors import show_error
+
+
+def collect_button(live: Live, trained: OpenRun, raw: Mapping[str, Any]) -> None:
+    """Draw the button for a raw row; nothing if a label does not correct predictions of this kind."""
+    true_label = trained.objective.task.true_label(trained.data.schema)
+    if true_label is None:
+        return
+    help = "Keep this input with its correct label. The Monitor page lists collected examples."
+    with st.popover("Collect", icon=":material/playlist_add:", help=help, key=Key.COLLECT, width="content"):
+        label = label_input(true_label, Key.LABEL.of(trained.run.id), title="Correct label")
+        if not st.button("Collect this input", key=Key.COLLECT_NOW, type="primary"):
+            return
+        if label is None:
+            st.warning("Choose the correct label first.")
+            return
+        row = from_json(to_json(dict(raw), inf_nan_mode="null", fallback=_plain))
+        try:
+            live.store.collected(live.id).add(row, label, "Try it", run=trained.run.id)
+        except (StoreError, OSError) as error:
+            show_error(error)
+            return
+        count = len(live.store.collected(live.id).all())
+        st.success(f"Collected. The project has {count:,} collected example{'s' * (count > 1)}.")
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
