@@ -1,6 +1,7 @@
 """What becomes of a model in use: the log of its requests, the check of recent ones, and alerts.
 
-`request_log` owns the files, `check` compares recent rows with the data of the run, and `alerts` tells others.
+`request_log` owns the files, `check` compares recent rows with the data of the run, `alerts` tells others, and
+`promotion` decides whether a new run may take the place of the one that answers.
 """
 
 from netloom.monitoring.check import MonitorReport, check

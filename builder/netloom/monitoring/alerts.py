@@ -6,17 +6,14 @@ import hashlib
 import json
 import secrets
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from netloom.core.errors import UsageError
 from netloom.document import write_bytes
+from netloom.monitoring.http_client import ask, is_http_address
 from netloom.monitoring.request_log import log_folder
 
 if TYPE_CHECKING:
@@ -37,12 +34,7 @@ class Webhook:
     url: str
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            is_valid = False
-        if not is_valid:
+        if not is_http_address(self.url):
             raise UsageError("--webhook takes an address that begins with http:// or https:// and names a host.")
 
     def send(self, value: Mapping[str, Any]) -> str:
@@ -51,22 +43,11 @@ class Webhook:
         for number in range(TRIES):
             if number:
                 time.sleep(PAUSE_S * 2 ** (number - 1))
-            status, reason = self._post(json.dumps(value).encode())
-            if not reason or (400 <= status < 500 and status != _TOO_MANY):
+            answer = ask(self.url, value, timeout_s=TIMEOUT_S)
+            reason = answer.problem
+            if not reason or (400 <= answer.status < 500 and answer.status != _TOO_MANY):
                 break
         return reason
-
-    def _post(self, body: bytes) -> tuple[int, str]:
-        """Return the status of one request, 0 without one, and why it failed, or ""."""
-        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"}, method="POST")
-        try:
-            with _opener().open(request, timeout=TIMEOUT_S) as answer:
-                return int(answer.status), ""
-        except urllib.error.HTTPError as error:
-            error.close()
-            return error.code, f"it answered with the status {error.code}"
-        except (OSError, HTTPException, ValueError) as error:
-            return 0, f"it cannot be reached: {str(error)[:200]}"
 
 
 def notify(home: Path, report: MonitorReport, webhook: Webhook) -> str:
@@ -114,17 +95,3 @@ def _message(report: MonitorReport, state: str, alert_id: str) -> dict[str, Any]
         "since": report.since,
         "at": datetime.now(UTC).isoformat(),
     }
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener for HTTP alone: redirections, which could lead to files or other hosts, are errors."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
-    return opener

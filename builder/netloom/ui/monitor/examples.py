@@ -15,6 +15,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.monitoring import FindSuspects, MakeVersion
 from netloom.monitoring import LogInfo
 from netloom.monitoring.request_log import LoggedRow
+from netloom.runs.retraining import retrain
 from netloom.store import CollectedExample, Run
 from netloom.ui.components.label_input import label_input, row_in_short
 from netloom.ui.components.page_state import value_of
@@ -22,9 +23,11 @@ from netloom.ui.components.words import ago
 from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.monitor.state import Key, MonitorState
 from netloom.ui.monitor.watch import served_models
+from netloom.ui.shell import identity, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.jobs import computed
 from netloom.ui.shell.run_picker import choose_run, controls, written_at
+from netloom.ui.shell.state import Query
 
 if TYPE_CHECKING:
     from netloom.tasks.true_label import TrueLabel
@@ -143,11 +146,20 @@ def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> N
     if state.version is not None:
         st.success(
             f"{escape(state.version.title)} has {state.version.rows:,} rows. Its validation and test rows are those of "
-            "the data of the run. Choose it on the Data page.",
+            "the data of the run. Choose it on the Data page, or retrain the run on it.",
             icon=":material/check_circle:",
         )
+        if st.button("Retrain from the current weights", icon=":material/model_training:", key=Key.RETRAIN):
+            _retrain(live, weights.run_id, state.version.name)
     else:
         st.caption("The collected examples become training rows; validation and test rows stay as they are.")
+
+
+def _retrain(live: Live, run_id: str, dataset: str) -> None:
+    """Start a run on a version from the weights of a run, and open it on the Train page."""
+    begin = partial(retrain, live.store, run_id, dataset, owner=identity.owner())
+    session.choose(live.id, in_background(begin, "Starting the run …"))
+    st.switch_page("pages/train.py", query_params={Query.PROJECT.value: live.id})
 
 
 def _suggestions(

@@ -55,6 +55,7 @@ class Key(WidgetKey):
     NEXT = "monitor next"
     PREVIOUS = "monitor previous"
     REPORT = "monitor-report"
+    RETRAIN = "monitor retrain"
     RUN = "monitor run"
     SUSPECT = "monitor suspect"
     TITLE = "monitor version title"

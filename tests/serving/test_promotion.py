@@ -1,0 +1,105 @@
+"""The gate before a new run answers on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from netloom.api import load_run
+from netloom.monitoring.promotion import compare_for_promotion
+from netloom.runs import TrainedRun, evaluate
+from netloom.store import open_store
+from tests.cli.conftest import called
+from tests.serving.conftest import Runs, Server, start_server
+
+
+@pytest.fixture
+def ordered(runs: Runs) -> tuple[TrainedRun, TrainedRun]:
+    """The runs, the better one on test rows last."""
+    both = [load_run(run, home=runs.home) for run in (runs.first, runs.second)]
+    worse, better = sorted(both, key=lambda run: evaluate(run).metrics["accuracy"])
+    return worse, better
+
+
+@pytest.fixture
+def serving_worse(runs: Runs, ordered: tuple[TrainedRun, TrainedRun]) -> Iterator[Server]:
+    server = start_server(runs.home, id_of(ordered[0]), "--name", "digits")
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+def id_of(trained: TrainedRun) -> str:
+    assert trained.run is not None
+    return trained.run.id
+
+
+def test_gate_measures_both_runs_on_the_same_rows(ordered: tuple[TrainedRun, TrainedRun]) -> None:
+    worse, better = ordered
+    gate = compare_for_promotion(better, worse, [])
+    assert gate.passes
+    assert gate.left_out == 0
+    assert gate.mistakes is None
+    for error, trained in ((gate.held_out.old, worse), (gate.held_out.new, better)):
+        assert 1 - error == pytest.approx(evaluate(trained).metrics["accuracy"])
+    assert gate.held_out.rows == len(worse.data.split["test"])
+    assert gate.held_out.low <= gate.held_out.new - gate.held_out.old <= gate.held_out.high
+    mistakes = [
+        ({"image": better.data.row(place)["image"].tolist()}, label)
+        for place, label in ((int(better.data.split["train"][0]), "none of the classes"),)
+    ]
+    both_wrong = compare_for_promotion(better, worse, mistakes)
+    assert both_wrong.mistakes is not None
+    assert both_wrong.passes, "the new run repeats a mistake of the old one"
+    assert both_wrong.trained_on == 1
+    answered = worse.data.schema.target.classes
+    right_before = [
+        (worse.data.row(int(place)), answered[int(worse.data.target[int(place)])]) for place in worse.data.split["test"]
+    ]
+    backwards = compare_for_promotion(worse, better, right_before)
+    assert not backwards.passes
+
+
+def test_command_reloads_the_server_only_with_a_run_that_is_not_worse(
+    runs: Runs, ordered: tuple[TrainedRun, TrainedRun], serving_worse: Server
+) -> None:
+    worse, better = map(id_of, ordered)
+
+    def promote(new: str, old: str, *options: str) -> tuple[int, str]:
+        answer = called("--home", runs.home, "promote", new, "--over", old, *options)
+        return answer.code, answer.out + answer.err
+
+    address = ("--server", serving_worse.address)
+    assert promote(better, worse)[0] == 0
+    assert serving_worse.get("/models").value[0]["current"]["run"] == worse, "without --server, nothing changes"
+    code, text = promote(worse, better, *address)
+    assert code == 1
+    assert f"the run {worse[:8]} answers" in text
+    code, text = promote(better, worse, *address, "--model", "other")
+    assert code == 1
+    assert "it has digits" in text
+    code, text = promote(better, worse, *address)
+    assert code == 0, text
+    assert "Now answers: " in text
+    assert serving_worse.get("/models").value[0]["current"]["run"] == better
+    project = open_store(runs.home).run(better).project_id
+    collected = open_store(runs.home).collected(project)
+    trained = ordered[1]
+    classes = trained.data.schema.target.classes
+    for place in trained.data.split["test"].tolist():
+        row = {"image": trained.data.row(place)["image"].tolist()}
+        collected.add(row, classes[int(trained.data.target[place])], "Try it")
+    code, text = promote(worse, better, *address)
+    collected.delete_all()
+    assert code == 3
+    assert "worse" in text
+    assert serving_worse.get("/models").value[0]["current"]["run"] == better
+    for options, words in (
+        (("--server", "file:///x"), "begins with http"),
+        (("--server", "http://127.0.0.1:9"), "reached"),
+    ):
+        code, text = promote(worse, better, *options)
+        assert code in (1, 2)
+        assert words in text
+    assert "name the same run" in promote(better, better)[1]
