@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare
-from netloom.data.uploads.dataset_version import make_version, why_no_version
+from netloom.data.dataset_version import make_version, why_no_version
 from netloom.document import DataChoice
 from netloom.templates import templates
 

@@ -11,7 +11,7 @@ import torch
 
 from netloom import runs
 from netloom.data import Prepared, add_file, prepare
-from netloom.data.uploads.dataset_version import make_version
+from netloom.data.dataset_version import make_version
 from netloom.document import DataChoice, Project, updated
 from netloom.runs.retraining import retrain, why_not
 from netloom.store import open_store

@@ -105,6 +105,7 @@ class Settings(BaseModel):
     country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = _field(
         "USA", "country code for the electricity of codecarbon"
     )
+    server_key: Text = _field("", "API key with which `netloom promote` asks a model server")
     cuda_visible_devices: str | None = _field(None, "GPUs that CUDA can use", "all")
     omp_num_threads: str | None = _field(None, "number of threads of a run", "free cores")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netloom.data.uploads.dataset_version import make_version
+from netloom.data.dataset_version import make_version
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.monitoring import MonitorReport, check

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 # The exit code if the new run is worse; 1 and 2 are failures of the command
 REFUSED = 3
-KEY_VARIABLE = "NETLOOM_SERVER_KEY"
 RELOAD_S = 120.0
 
 
@@ -33,7 +31,7 @@ class Promote(Command):
             "--server",
             metavar="URL",
             help="address of the model server, such as http://127.0.0.1:8800; without it, the runs are only compared. "
-            f"A server that needs an API key gets that of the variable {KEY_VARIABLE}",
+            "The API key that a server needs is that of the variable NETLOOM_SERVER_KEY",
         )
         parser.add_argument(
             "--model", metavar="NAME", help="name of the model on the server (default: its first model)"
@@ -59,8 +57,9 @@ class Promote(Command):
 
 
 def _headers() -> dict[str, str]:
-    key = os.environ.get(KEY_VARIABLE, "")
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    from netloom.core.settings import settings
+
+    return {"Authorization": f"Bearer {settings.server_key}"} if settings.server_key else {}
 
 
 def _checked_model(server: str, name: str | None, run_id: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.core.text import escape
-from netloom.data.uploads.dataset_version import why_no_version
+from netloom.data.dataset_version import why_no_version
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.monitoring import FindSuspects, MakeVersion
