@@ -138,5 +138,20 @@ def test_dependent_rows_get_a_note(home: Path) -> None:
     assert "depend on each other" in report.note
 
 
+def test_dates_and_codes_are_compared_as_a_client_sends_them(tmp_path: Path) -> None:
+    """A row has a date and not its parts, and the number 3 and not 3.0."""
+    random, count = np.random.default_rng(7), 900
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 600, count), "D")
+    frame = pd.DataFrame({"code": random.choice([1, 2, 3], count), "day": days.strftime("%Y-%m-%d")})
+    frame["label"] = np.where(frame["code"] > 1, "yes", "no")
+    trained = trained_on(tmp_path, frame.to_csv(index=False).encode(), "breast_cancer", "label")
+    rows = rows_of(frame.sample(300, random_state=1))
+    report = compare(trained, rows)
+    assert not report.is_drift, report.sentence
+    assert {"code", "day (month)"} <= {drift.name for drift in report.quantities}
+    later = [{**row, "day": row["day"].replace("2024", "2025")} for row in rows]
+    assert "day (days)" in drifted(compare(trained, later))
+
+
 def test_independent_rows_get_no_note(on_table: TrainedRun) -> None:
     assert compare(on_table, rows_of(table(np.random.default_rng(6), COUNT))).note == ""

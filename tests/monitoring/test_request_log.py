@@ -173,6 +173,13 @@ def test_redaction_of_unknown_fields_and_in_other_forms_is_refused() -> None:
     assert parse_redaction(["a=b=hash"]) == Redaction(hashed=frozenset({"a=b"}))
 
 
+def test_other_names_of_a_redacted_value_are_redacted() -> None:
+    groups = [{"text", "note"}, {"day", "day (days)", "day (month)"}, {"x"}]
+    redaction = parse_redaction(["note=hash", "day (month)"]).widened(groups)
+    assert redaction == Redaction(frozenset(groups[1]), frozenset(groups[0]))
+    assert parse_redaction([]).widened(groups) == Redaction()
+
+
 def test_labels_of_a_request_are_limited(tmp_path: Path) -> None:
     log = opened(tmp_path)
     put(log, "a", {"x": 1})

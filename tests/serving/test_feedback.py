@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from netloom.data import add_file, prepare
+from netloom.document import DataChoice
 from netloom.monitoring import LogSettings, RequestLog
 from netloom.monitoring.request_log import LoggedRow, log_folder, read_log
+from netloom.serving.served_model import spellings
 from netloom.serving.server_settings import ServerSettings
 from tests.cli.conftest import called
 from tests.serving.asgi import Application
@@ -116,3 +120,16 @@ def test_options_of_the_log_are_refused_in_words(runs: Runs) -> None:
         answer = called("--home", runs.home, "serve", runs.first, "--port", 0, *options)
         assert answer.code == 2
         assert words in answer.err
+
+
+def test_keys_that_have_the_same_value_are_known(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    days = pd.date_range("2024-01-01", periods=90, freq="D").strftime("%Y-%m-%d")
+    for column, values in (("day", days), ("note", [f"word{number % 7} text" for number in range(90)])):
+        frame = pd.DataFrame({column: values, "label": random.choice(["yes", "no"], 90)})
+        options = {"text": "note"} if column == "note" else {}
+        info = add_file(frame.to_csv(index=False).encode(), "rows.csv", tmp_path, target="label", options=options)
+        data = prepare(DataChoice(dataset=info.name), tmp_path)
+        groups = spellings(data.fields)
+        [group] = [names for names in groups if column in names]
+        assert group > {column}, groups

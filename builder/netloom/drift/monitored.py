@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.modalities.encoding.cells import date_part
 from netloom.modalities.fields.registry import modality_of
 
 if TYPE_CHECKING:
+    from netloom.modalities.encoding.column_encoder import ColumnEncoder
     from netloom.modalities.encoding.field_encoder import FieldEncoder
     from netloom.runs import TrainedRun
 
@@ -40,17 +42,22 @@ def columns(
     hidden: Collection[str] = (),
 ) -> list[Quantity]:
     """Return the columns of the tables that a network reads, from raw rows; without `hidden` ones."""
-    names = [
-        column.name if column.name in reference[0] else column.date_column or column.name
-        for field in trained.data.fields
-        if field.name in trained.fields
-        for column in field.columns
-    ]
+    read = [column for field in trained.data.fields if field.name in trained.fields for column in field.columns]
     found: list[Quantity] = []
-    for name in dict.fromkeys(names):
-        if name in reference[0] and name not in hidden:
-            found += _column(name, [row[name] for row in reference], [row.get(name) for row in rows])
+    for column in {column.name: column for column in read}.values():
+        date = column.date_column
+        name = column.name if column.name in reference[0] else date or column.name
+        if name in reference[0] and not {name, date} & set(hidden):
+            found += _column(name, [row[name] for row in reference], [_value(column, name, row) for row in rows])
     return found
+
+
+def _value(column: ColumnEncoder, name: str, row: Mapping[str, Any]) -> Any:
+    """Return the value of a column in a raw row; that of a part of a date also from a row with the date itself."""
+    date = column.date_column
+    if date is not None and name == column.name and name not in row and date in row:
+        return date_part(row[date], str(column.column["part"]), date)
+    return row.get(name)
 
 
 def hidden_keys(field: FieldEncoder[Any], hidden: Collection[str]) -> set[str]:

@@ -139,8 +139,8 @@ def compare(
     comparisons = [_compare(quantity) for quantity in quantities]
     separations = [domain_classifier(*_matrix(quantities, len(before), len(rows)), seed)]
     if len(known) == len(trained.fields):  # otherwise, the network cannot compute its outputs
-        before_outputs, outputs = (trained.output(arrays).flatten(1).numpy() for arrays in (reference, inputs))
-        separations.append(mmd(before_outputs, outputs, seed))
+        outputs, now = (trained.output(arrays).flatten(1).numpy() for arrays in (reference, inputs))
+        separations.append(mmd(outputs, now, seed))
     corrected = holm([*(comparison.p for comparison in comparisons), *(part.p for part in separations)])
     drifts = [
         Drift(quantity.name, _describe(quantity.reference), _describe(quantity.current), len(rows), comparison, p)
@@ -151,13 +151,13 @@ def compare(
         Separation(part.test, part.statistic, p)
         for part, p in zip(separations, corrected[len(quantities) :], strict=True)
     )
-    is_dependent = (
-        data.raw.groups is not None
-        or data.raw.times is not None
-        or data.raw.contiguous
-        or trained.objective.task.environment  # steps of an episode
-    )
-    return DriftReport(len(before), len(rows), tuple(drifts), whole, DEPENDENT if is_dependent else "")
+    return DriftReport(len(before), len(rows), tuple(drifts), whole, DEPENDENT if _is_dependent(trained) else "")
+
+
+def _is_dependent(trained: TrainedRun) -> bool:
+    """Return whether rows depend on each other, as neighbors in time, members of a group or steps of an episode do."""
+    raw = trained.data.raw
+    return raw.groups is not None or raw.times is not None or raw.contiguous or bool(trained.objective.task.environment)
 
 
 def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], fields: Collection[str]) -> dict[str, Any]:

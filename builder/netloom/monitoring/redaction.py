@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,17 @@ class Redaction:
         unknown = sorted(self.names - set(fields))
         if unknown:
             raise UsageError(f"--redact names {unknown[0][:60]!r}; the fields are {', '.join(sorted(fields))[:500]}.")
+
+    def widened(self, groups: Iterable[Collection[str]]) -> Redaction:
+        """Return the redaction with all fields of each group of which it has one: other names of the same value, such
+        as a date and its parts."""
+        dropped, hashed = set(self.dropped), set(self.hashed)
+        for group in groups:
+            if self.dropped & set(group):
+                dropped |= set(group)
+            elif self.hashed & set(group):
+                hashed |= set(group)
+        return Redaction(frozenset(dropped), frozenset(hashed - dropped))
 
     def apply(self, row: Mapping[str, Any], key: bytes, write: Callable[[Any], bytes]) -> dict[str, Any]:
         """Return a row without the values. `write` writes a value as JSON."""

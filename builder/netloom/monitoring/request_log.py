@@ -20,7 +20,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,7 +156,7 @@ class RequestLog:
             raise UsageError(
                 f"Another server logs the requests to the model {model!r} already; choose another --name."
             ) from None
-        self._lock = threading.Lock()  # of everything below
+        self._lock = threading.Lock()  # of what follows
         self._key = self._read_key()
         self._runs = set(info.runs) if (info := log_of(home, model)) else set()
         self._requests = _remembered(self._folder)  # rows and labels by the id of the request
@@ -307,8 +307,7 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
     rows: list[LoggedRow] = []
     labeled: list[LoggedRow] = []
     labels: dict[tuple[str, int], Any] = {}
-    hidden: set[str] = set()
-    other_rows = 0
+    hidden, other_rows = set[str](), 0
     for line in _lines_backwards(log_folder(home, model)):
         head = _HEAD.match(line)
         if head is None:
@@ -342,7 +341,7 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
 _ROW_KEYS = ("at", "id", "row", "run", "version", "ms", "input", "prediction", "confidence")
 
 
-def _lines_backwards(folder: Path) -> Any:
+def _lines_backwards(folder: Path) -> Iterator[bytes]:
     for path in reversed(_segments(folder)):
         try:
             content = path.read_bytes()
@@ -361,10 +360,7 @@ def _remembered(folder: Path) -> OrderedDict[str, list[int]]:
     """Return the number of rows and labels of the logged requests by their ids, the oldest first."""
     newest: OrderedDict[str, list[int]] = OrderedDict()
     labels: dict[str, int] = {}
-    for line in _lines_backwards(folder):
-        head = _HEAD.match(line)
-        if head is None:
-            continue
+    for head in filter(None, map(_HEAD.match, _lines_backwards(folder))):
         name = head[2].decode()
         if head[1] == b"label":
             labels[name] = labels.get(name, 0) + 1

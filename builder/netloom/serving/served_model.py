@@ -53,6 +53,7 @@ class ServedModel:
         fields: the keys of a raw row.
         parts: the keys of an answer.
         row_keys: all keys that a raw row can have for the network.
+        spellings: groups of keys that can have the same value, such as a date and its parts.
         true_label: the kind of labels that clients can report later; None if none measures a prediction.
         difference: the largest measured difference between the outputs of a batch and those of its rows computed one by
             one, relative to the largest output. 0 if the rows are computed one by one.
@@ -78,8 +79,10 @@ class ServedModel:
         self.fields = row_fields(self.encoders)
         self.parts: tuple[AnswerPart, ...] = task(trained.project.training.objective).answer_parts(trained.data.schema)
         self._columns = [column for encoder in self.encoders for column in encoder.columns]
-        # Also the parts of a date, which a row can have in its place
-        self.row_keys = frozenset([*(item.name for item in self.fields), *(column.name for column in self._columns)])
+        self.spellings = spellings(self.encoders)
+        self.row_keys = frozenset(
+            [*(item.name for item in self.fields), *(name for group in self.spellings for name in group)]
+        )
         self.true_label: TrueLabel | None = task(trained.project.training.objective).true_label(trained.data.schema)
         self.is_exact, self.difference = True, 0.0
         self._warm_up(is_exact)
@@ -240,6 +243,18 @@ def _padded_size(rows: int, most: int) -> int:
 def _sizes(most: int) -> list[int]:
     """Return the sizes of padded batches."""
     return sorted({_padded_size(rows, most) for rows in range(2, most + 1)})
+
+
+def spellings(encoders: Iterable[FieldEncoder[Any]]) -> list[set[str]]:
+    """Return groups of keys of a raw row by which it can have the same value: the name of a field and its source
+    column; a date and its parts; or a column alone."""
+    groups = [{encoder.name, encoder.source_column or encoder.name} for encoder in encoders if not encoder.columns]
+    by_column: dict[str, set[str]] = {}
+    for encoder in encoders:
+        for column in encoder.columns:
+            name = column.date_column or column.name
+            by_column.setdefault(name, {name}).add(column.name)
+    return [*groups, *by_column.values()]
 
 
 def row_fields(encoders: Iterable[FieldEncoder[Any]]) -> tuple[RowField, ...]:

@@ -113,12 +113,12 @@ def _check(store: Store, info: LogInfo, run_id: str, window: int, webhook: Webho
 
 
 def _text(report: MonitorReport) -> str:
+    from netloom.monitoring.check import minute
+
     lines = [plain(report.sentence), *(f"! {plain(alert)}" for alert in report.alerts[1:])]
     if report.rows:
-        lines.append(
-            f"Model {report.model}, run {report.run[:8]}: {report.rows:,} predictions, {report.since[:16]} to "
-        )
-        lines[-1] += f"{report.until[:16]} UTC"
+        time_range = f"{minute(report.since)} to {minute(report.until)}"
+        lines.append(f"Model {report.model}, run {report.run[:8]}: {report.rows:,} predictions, {time_range}")
     if report.hidden:
         lines.append(f"The log does not have {', '.join(map(plain, report.hidden))}.")
     if labeled := report.labeled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -307,7 +307,8 @@ def _open_request_logs(server: ServerState, settings: LogSettings) -> None:
     models = [deployment.current.model for deployment in server.deployments.values()]
     settings.redaction.check({name for model in models for name in model.row_keys})
     for model in models:
-        server.request_logs[model.name] = RequestLog(server.home, model.name, settings)
+        widened = replace(settings, redaction=settings.redaction.widened(model.spellings))
+        server.request_logs[model.name] = RequestLog(server.home, model.name, widened)
 
 
 def _canary(text: str) -> tuple[str, float]:

@@ -157,7 +157,7 @@ def _about(report: MonitorReport) -> str:
 
 
 def _curves(report: MonitorReport) -> None:
-    times: Sequence[Any] = [point.at[:19] for point in report.curve]
+    times: Sequence[Any] = [point.at[:23] for point in report.curve]
     left, right = st.columns(2)
     with right:
         median, slow = [point.median_ms for point in report.curve], [point.slow_ms for point in report.curve]
@@ -191,7 +191,7 @@ def _labeled(report: MonitorReport) -> None:
         st.caption(f"{labeled.test_rows:,} test rows: {escape(labeled.test_value)}. {escape(labeled.difference)}.")
     errors = [point.error for point in report.curve]
     if any(value is not None for value in errors):
-        times = [point.at[:19] for point in report.curve]
+        times = [point.at[:23] for point in report.curve]
         st.markdown("**Mean error** of labeled predictions; the line is that of the test rows")
         figure = _figure(times, errors)
         if labeled.test_error is not None:
