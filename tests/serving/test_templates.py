@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from pydantic_core import from_json, to_json
 
+from netloom.monitoring.request_log import LogSettings, RequestLog, read_log
 from netloom.runs import fit_here, predict
 from netloom.serving.schemas import answer_schema, row_schema
 from netloom.serving.server_settings import BatchSettings, ServerSettings
@@ -42,6 +43,7 @@ def test_a_template_is_served(name: str, tmp_path: Path) -> None:
     trained = fit_here(project.model_copy(update={"training": training}), tmp_path)
     application = Application(tmp_path, trained, ServerSettings(batches=BatchSettings(max_rows=8), cache_bytes=0))
     model = application.model
+    application.state.request_logs[model.name] = RequestLog(tmp_path, model.name, LogSettings())
     numbers = trained.data.split["test"][:ROWS].tolist()
     names = [field.name for field in model.fields]
     raw = [trained.data.row(number) for number in numbers]
@@ -57,6 +59,7 @@ def test_a_template_is_served(name: str, tmp_path: Path) -> None:
         assert (reply.status, reply.value) == (200, answer)
     together = application.post("/predict", json.dumps(rows).encode()).value
     _assert_close(together, expected)
+    _assert_logged(application, rows, numbers)
 
     tensors = [_tensor(field, rows) for field in model.fields if all(field.name in row for row in rows)]
     reply = application.post("/v2/models/model/infer", json.dumps({"inputs": tensors}).encode())
@@ -73,6 +76,24 @@ def test_a_template_is_served(name: str, tmp_path: Path) -> None:
     paths = asyncio.run(application.ask("GET", "/openapi.json")).value["paths"]
     assert paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
     assert asyncio.run(application.ask("GET", "/docs")).status == 200
+
+
+def _assert_logged(application: Application, rows: list[Any], numbers: list[int]) -> None:
+    """Compare the request log with the rows, and report their true labels."""
+    model = application.model
+    logged = read_log(application.state.home, model.name, model.run_id, 100).rows
+    assert [from_json(to_json(row.input)) for row in logged] == rows * 2
+    if model.true_label is None:
+        assert (
+            application.post("/feedback", json.dumps({"request_id": logged[0].id, "label": 1}).encode()).status == 409
+        )
+        return
+    labels = model.true_label.of_rows(model.trained.data, np.array(numbers))
+    for row, label in zip(logged, labels, strict=False):
+        body = json.dumps({"request_id": row.id, "label": label}).encode()
+        assert application.post("/feedback", body).status == 200
+        assert 0 <= model.true_label.error(row.prediction, label) < np.inf
+        assert model.true_label.error(label, label) == 0
 
 
 def _plain(value: Any) -> Any:
