@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -75,6 +76,27 @@ def test_few_rows_say_so_and_unknown_models_are_refused(watched: Watched, consol
     assert "the logged models are: 'cancer'" in refused.err
     watched.log(watched.rows(5)[0], model="second")
     assert "served as several models" in console("monitor", "last", "--home", watched.home).err
+
+
+def test_watch_checks_again_when_there_are_new_rows(
+    watched: Watched, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.log(watched.rows(60)[0])
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            watched.log(watched.rows(60, shift=0.8)[0])
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", pause)
+    answer = console("monitor", MODEL, "--home", watched.home, "--window", 60, "--watch", 7)
+    assert answer.code == 130
+    assert pauses == [7, 7, 7]
+    assert answer.out.count("No drift found") == 1, "the second look found no new row"
+    assert answer.out.count("quantities drifted") == 1
 
 
 class Receiver:

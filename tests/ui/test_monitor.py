@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -130,3 +131,16 @@ def test_wrong_requests_are_collected_corrected_and_become_a_version(trained: Wa
     app = checked(app.button(key=Key.DELETE.of(newest.id)).click().run())
     assert [example.id for example in store.collected(project).all()] == [collected[0].id]
     store.collected(project).delete_all()
+
+
+def test_texts_of_requests_are_shown_as_texts(trained: Watched) -> None:
+    hostile = "![x](http://127.0.0.1:9/x) <img src=x onerror=alert(1)> **bold**"
+    rows, _ = trained.rows(1)
+    project = open_store().list_projects(limit=1)[0].id
+    collected = open_store().collected(project)
+    collected.add({**rows[0], "mean radius": hostile}, trained.classes[0], hostile, prediction=hostile)
+    app = open_examples()
+    collected.delete_all()
+    shown = " ".join(item.value for item in (*app.markdown, *app.caption) if "onerror" in item.value)
+    assert "onerror" in shown
+    assert not re.search(r"(?<!\\)[<*!]", shown), "every mark is escaped"

@@ -39,7 +39,11 @@ class Feedback(ServerRoute):
             label = true_label.check(body["label"])
         except DataError as error:
             raise RequestError(str(error), 422) from None
-        if not request_log.add_label(request_id, row, label):
+        try:
+            is_added = request_log.add_label(request_id, row, label)
+        except OSError as error:
+            raise RequestError(f"The label could not be written: {error.strerror}.", 503, 60.0) from None
+        if not is_added:
             raise RequestError(f"The request {request_id[:60]!r} has too many labels already.", 409)
         return json_reply({"request_id": request_id, "row": row, "label": label})
 
