@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netloom.drift import Adwin
-from netloom.monitoring.labeled import MIN_DEVIATION, changes_of, compare_errors
+from netloom.monitoring.labeled import changes_of, compare_errors
 from netloom.monitoring.request_log import LoggedRow
 from netloom.tasks.true_label import ClassLabel, LabelSet, NumberLabel
 
@@ -52,7 +52,6 @@ def test_growing_distances_are_found_and_improvements_are_not() -> None:
 def test_a_single_mistake_after_perfect_test_rows_is_not_a_change() -> None:
     errors = np.zeros(200)
     errors[150] = 1.0
-    assert errors.std() < MIN_DEVIATION
     assert not changes_of(CLASSES, ROWS[:200], errors, np.zeros(100))
     assert not any(Adwin().update(value) for value in errors)
 
