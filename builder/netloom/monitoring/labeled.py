@@ -24,7 +24,7 @@ MIN_LABELS = 30
 MAX_TEST_ROWS = 5_000
 # Of the Page–Hinkley test, in standard deviations of the errors of test rows. In simulated streams of 1,000 labels with
 # error rates from 3% to 30%, the detectors together gave a false alarm in at most 5%, and found an error rate that was
-# 20 points higher in the second half in at least 95%; `tests/monitoring/test_labeled.py` repeats that with fewer streams
+# 20 points higher in the second half in at least 95%; `tests/monitoring/test_labeled.py` repeats it with fewer streams.
 TOLERANCE, THRESHOLD = 0.15, 35.0
 # Distances become numbers from 0 to 1 for ADWIN by this multiple of the mean distance of test rows.
 _LARGE = 4.0
