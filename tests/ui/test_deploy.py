@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs
 from netloom.api import load_run
+from netloom.monitoring.request_log import read_log
 from netloom.serving.launched import launched
 from netloom.serving.served_model import example_row
 from netloom.store import open_store
@@ -100,6 +101,8 @@ def test_the_page_starts_and_stops_a_server_that_outlives_it() -> None:
         app.number_input(key=str(Key.PORT.of(run.run.id))).set_value(port)
         app.button(key=key).click().run()
         assert f"Another program listens at port {port}" in " ".join(item.value for item in app.error)
+    app = app.checkbox(key=str(Key.LOG_REQUESTS)).check().run()
+    assert "--log-requests 1" in app.code[0].value
     app = checked(app.button(key=key).click().run())
     assert "**Starting**" in texts(app)
     [server] = [server for server in launched(open_store().home) if server.is_running]
@@ -112,6 +115,7 @@ def test_the_page_starts_and_stops_a_server_that_outlives_it() -> None:
         request = urllib.request.Request(f"{server.address}/predict", json.dumps(row).encode())
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert json.load(answer) == runs.predict(run, [row])[0]
+        assert [item.input for item in read_log(open_store().home, "trained", run.run.id, 9).rows] == [row]
         app = open_page()
         assert f"**Running** at [{server.address}]" in texts(app)
         assert key not in [button.key for button in app.button]

@@ -89,8 +89,10 @@ def free_port() -> int:
     return next((port for port in ports if _is_free(port)), FIRST_PORT)
 
 
-def launch(home: Path, run_id: str, name: str, port: int, backend: str = DEFAULT_BACKEND) -> LaunchedServer:
-    """Start a server for a run; `name` is that of its model.
+def launch(
+    home: Path, run_id: str, name: str, port: int, backend: str = DEFAULT_BACKEND, *, logs_requests: bool = False
+) -> LaunchedServer:
+    """Start a server for a run; `name` is that of its model. With `logs_requests`, it logs all rows and answers.
 
     Raises:
         UsageError: the port is taken, or too many servers run.
@@ -105,6 +107,7 @@ def launch(home: Path, run_id: str, name: str, port: int, backend: str = DEFAULT
         if not _is_free(port) or any(server.port == port for server in running):
             raise UsageError(f"Another program listens at port {port}; choose another port, such as {free_port()}.")
         options = ["--name", name, "--port", str(port), "--backend", backend]
+        options += ["--log-requests", "1"] if logs_requests else []
         command = [sys.executable, "-P", "-m", _MODULE, "--home", str(home), "serve", run_id, *options]
         with (folder / f"{port}.log").open("wb") as output:
             child = start_detached(command, subprocess.DEVNULL, os.environ, output.fileno())

@@ -14,13 +14,13 @@ from netloom.ui.shell.errors import show_error
 LOOK_EVERY_S = 2
 
 
-def launched_servers(live: Live, run_id: str, backend: str) -> None:
+def launched_servers(live: Live, run_id: str, backend: str, *, logs_requests: bool) -> None:
     """Draw the servers of a run, and the form that starts one."""
     is_watched = any(server.is_running for server in launched(live.store.home, run_id))
-    st.fragment(_servers, run_every=LOOK_EVERY_S if is_watched else None)(live, run_id, backend)
+    st.fragment(_servers, run_every=LOOK_EVERY_S if is_watched else None)(live, run_id, backend, logs_requests)
 
 
-def _servers(live: Live, run_id: str, backend: str) -> None:
+def _servers(live: Live, run_id: str, backend: str, logs_requests: bool) -> None:
     servers = launched(live.store.home, run_id)
     running = [server for server in servers if server.is_running]
     with st.container(border=True):
@@ -31,10 +31,10 @@ def _servers(live: Live, run_id: str, backend: str) -> None:
         for server in servers:
             if server.has_failed:
                 _failed(server)
-        _start(live, run_id, backend)
+        _start(live, run_id, backend, logs_requests)
 
 
-def _start(live: Live, run_id: str, backend: str) -> None:
+def _start(live: Live, run_id: str, backend: str, logs_requests: bool) -> None:
     port_column, button_column = st.columns([1, 3], vertical_alignment="bottom")
     with port_column:
         port = st.number_input("Port", 1_024, 65_535, free_port(), key=Key.PORT.of(run_id))
@@ -44,7 +44,7 @@ def _start(live: Live, run_id: str, backend: str) -> None:
     if not is_asked:
         return
     try:
-        launch(live.store.home, run_id, file_stem(live.project.name), int(port), backend)
+        launch(live.store.home, run_id, file_stem(live.project.name), int(port), backend, logs_requests=logs_requests)
     except (UsageError, OSError) as error:
         show_error(error)
     else:

@@ -42,11 +42,17 @@ def server(live: Live, weights: RunWeights) -> None:
         help="What computes the network. ONNX Runtime is often faster for single rows; the server compares its outputs "
         "with those of PyTorch at the start.",
     )
+    logs_requests = st.checkbox(
+        "Log requests",
+        key=Key.LOG_REQUESTS,
+        help="Rows and answers are stored on this machine. The Monitor page compares them with the data of the run.",
+    )
     name = file_stem(live.project.name)
     command = f"netloom --home {shlex.quote(str(live.store.home))} serve {weights.run_id[:8]} --name {name}"
     command += "" if chosen == DEFAULT_BACKEND else f" --backend {chosen}"
+    command += " --log-requests 1" if logs_requests else ""
     st.code(command, language=None, wrap_lines=True)
-    launched_servers(live, weights.run_id, chosen)
+    launched_servers(live, weights.run_id, chosen, logs_requests=logs_requests)
     running = [server for server in launched(live.store.home, weights.run_id) if server.is_running]
     address = running[0].address if running else ADDRESS
     served = live.store.artifacts(weights.run_id).default_weights()
@@ -76,8 +82,7 @@ def server(live: Live, weights: RunWeights) -> None:
         )
     st.caption(
         f"While the server runs, `{address}/docs` documents all fields and routes. By default, it is available on this "
-        "machine only; an address for others (`--host`) requires API keys (`netloom serve keys add`). With "
-        "`--log-requests 1`, the page Monitor shows whether the requests still look like the data of the run."
+        "machine only; an address for others (`--host`) requires API keys (`netloom serve keys add`)."
     )
 
 

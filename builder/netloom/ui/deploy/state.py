@@ -40,6 +40,7 @@ class Key(WidgetKey):
     CARD_SAVE = "deploy card save"
     DOWNLOAD = "deploy download"
     DRIFT_FILE = "deploy drift file"
+    LOG_REQUESTS = "deploy log requests"
     MODE = "deploy mode"
     OPTIMIZE = "deploy optimize"
     PARETO = "deploy pareto"
