@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from netloom.chat import Dialogue, Entity, Policy, PolicyError, Turn, Understanding, default_policy, dumps, loads
+from netloom.chat import (
+    Dialogue,
+    Entity,
+    Policy,
+    PolicyError,
+    Turn,
+    Understanding,
+    default_policy,
+    dumps,
+    dumps_scripts,
+    loads,
+    read_scripts,
+    script_of,
+    with_out_of_scope,
+)
 from netloom.chat.dialogue import State
 from netloom.chat.policy import Fallback, IntentPolicy, Slot
+from netloom.chat.policy_problems import problems
 
 POLICY = Policy(
     intents={
@@ -206,19 +225,98 @@ def test_invalid_policy_names_the_place(text: str, place: str) -> None:
     assert str(error.value).startswith(place)
 
 
+KINDS = ("place", "day")
+
+
+def problem_texts(policy: Policy, intents: Sequence[str]) -> list[str]:
+    return [str(problem) for problem in problems(policy, intents, KINDS)]
+
+
 def test_problems_of_a_policy_name_what_does_not_fit_the_run() -> None:
     intents = [*POLICY.intents, "other"]
-    assert list(POLICY.problems(intents)) == []
-    (missing,) = POLICY.problems([*intents, "cancel"])
+    assert problem_texts(POLICY, intents) == []
+    (missing,) = problem_texts(POLICY, [*intents, "cancel"])
     assert "'cancel'" in missing
-    assert any("intents.book" in problem for problem in POLICY.problems([name for name in intents if name != "book"]))
+    assert any("intents.book" in text for text in problem_texts(POLICY, [name for name in intents if name != "book"]))
     broken = POLICY.intents | {"affirm": IntentPolicy(responses=("On {dat}.",), follow_ups={"x": "affirm"})}
-    problems = list(Policy(intents=broken, fallback=POLICY.fallback).problems(intents))
-    assert any("'dat'" in problem for problem in problems)
-    assert any("'x'" in problem for problem in problems)
+    texts = problem_texts(Policy(intents=broken, fallback=POLICY.fallback), intents)
+    assert any("'dat'" in text for text in texts)
+    assert any("'x'" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "message"),
+    [
+        ({"intents": {"a": IntentPolicy(responses=())}}, "intents.a.responses", "at least one"),
+        (
+            {"intents": {"a": IntentPolicy(responses=("{d}",), slots=(Slot(name="d", required=False),))}},
+            "intents.a.responses",
+            "without optional slots",
+        ),
+        (
+            {"intents": {"a": IntentPolicy(responses=("x",), slots=(Slot(name="d"), Slot(name="d")))}},
+            "intents.a.slots",
+            "2 slots 'd'",
+        ),
+        (
+            {"intents": {"a": IntentPolicy(responses=("x",), slots=(Slot(name="d", entities=("color",)),))}},
+            "intents.a.slots",
+            "entities 'color'",
+        ),
+        ({"fallback": Fallback(confidence=0.2, confirm_from=0.3)}, "fallback.confirm_from", "at most"),
+        ({"fallback": Fallback(out_of_scope=("b",))}, "fallback.out_of_scope", "intent 'b'"),
+        ({"fallback": Fallback(out_of_scope=("a",))}, "fallback.out_of_scope", "has an answer, too"),
+    ],
+)
+def test_problem_has_its_place(change: dict[str, Any], place: str, message: str) -> None:
+    policy = Policy(intents={"a": IntentPolicy(responses=("x",))}).model_copy(update=change)
+    (problem,) = problems(policy, ["a"], KINDS)
+    assert message in problem.message
+    assert str(problem) == f"{place}{'[0]' if '[' in problem.part else ''}: {problem.message}"
 
 
 def test_default_policy_fits_its_intents() -> None:
     policy = default_policy(["a_b", "other"], ["day"], ["other"])
-    assert list(policy.problems(["a_b", "other"])) == []
+    assert problem_texts(policy, ["a_b", "other"]) == []
     assert Dialogue(policy).respond(understood("x", "a_b")).response == "You asked about: a b."
+    braces = default_policy(["say {x}"])
+    assert problem_texts(braces, ["say {x}"]) == []
+    assert Dialogue(braces).respond(understood("x", "say {x}")).response == "You asked about: say x."
+
+
+def test_intents_can_leave_the_scope_and_return() -> None:
+    policy = with_out_of_scope(default_policy(["a", "b"]), ["b"])
+    assert list(policy.intents) == ["a"]
+    assert Dialogue(policy).respond(understood("x", "b")).event == "out_of_scope"
+    again = with_out_of_scope(policy, [], ["day"])
+    assert problem_texts(again, ["a", "b"]) == []
+    assert [slot.name for slot in again.intents["b"].slots] == ["day"]
+
+
+def test_an_abstaining_run_accepts_no_intent() -> None:
+    doubtful = replace(understood("hm", "weather", 0.95), abstains=True)
+    assert Dialogue(POLICY).respond(doubtful).event == "confirm"
+
+
+def test_a_state_survives_an_edited_policy() -> None:
+    """The server loads another policy while a dialogue waits for an answer."""
+    asked = Dialogue(POLICY)
+    asked.respond(understood("table in Rome", "book", place="Rome"))
+    assert asked.state.waiting == "slot"
+    smaller = POLICY.model_copy(update={"intents": {"weather": POLICY.intents["weather"]}})
+    turn = Dialogue(smaller, asked.state).respond(understood("weather?"))
+    assert (turn.event, turn.slots) == ("reply", {"city": "Rome"})
+
+    choosing = Dialogue(POLICY)
+    assert choosing.respond(understood("hm", "book", 0.5, "travel")).event == "ask_which"
+    turn = Dialogue(smaller, choosing.state).respond(understood("book", "book"))
+    assert turn.event == "rephrase"
+
+
+def test_a_dialogue_becomes_a_test_that_it_passes() -> None:
+    turns = played(understood("table in Rome; now", "book", place="Rome; now"), understood("zz", "weather", 0.1))
+    text = dumps_scripts([script_of("a, b", turns, {1: "weather"})])
+    (script,) = read_scripts(text.encode(), "test.csv")
+    assert script.name == "a, b"
+    assert not list(script.turns[0].failures(turns[0]))
+    assert list(script.turns[1].failures(turns[1])) == ["intent -, expected weather"]

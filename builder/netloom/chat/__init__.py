@@ -4,25 +4,54 @@ A run that classifies texts understands a message (`understanding`). A policy sa
 to ask for, and what to do without a clear intent (`policy`). A dialogue applies the policy turn by turn (`dialogue`).
 """
 
-from netloom.chat.dialogue import Dialogue, Turn
-from netloom.chat.policy import Policy, PolicyError, default_policy, dumps, loads
-from netloom.chat.scripts import Script, ScriptResult, read_scripts, run_script
-from netloom.chat.understanding import Entity, Understanding, unavailable_reason, understand
+from netloom.chat.dialogue import Dialogue, State, Turn
+from netloom.chat.outcomes import Measured
+from netloom.chat.policy import Policy, PolicyError, default_policy, dumps, loads, with_out_of_scope
+from netloom.chat.policy_problems import Problem
+from netloom.chat.run_policy import checked_policy, policy_problems, run_policy, save_policy, starting_policy
+from netloom.chat.scripts import Script, ScriptResult, dumps_scripts, read_scripts, run_script, script_of
+from netloom.chat.thresholds import MAX_ERROR, Limits, Proposal, ThresholdReport, propose_thresholds
+from netloom.chat.understanding import (
+    Entity,
+    Understanding,
+    entity_kinds,
+    intent_target,
+    unavailable_reason,
+    understand,
+)
 
 __all__ = [
+    "MAX_ERROR",
     "Dialogue",
     "Entity",
+    "Limits",
+    "Measured",
     "Policy",
     "PolicyError",
+    "Problem",
+    "Proposal",
     "Script",
     "ScriptResult",
+    "State",
+    "ThresholdReport",
     "Turn",
     "Understanding",
+    "checked_policy",
     "default_policy",
     "dumps",
+    "dumps_scripts",
+    "entity_kinds",
+    "intent_target",
     "loads",
+    "policy_problems",
+    "propose_thresholds",
     "read_scripts",
+    "run_policy",
     "run_script",
+    "save_policy",
+    "script_of",
+    "starting_policy",
     "unavailable_reason",
     "understand",
+    "with_out_of_scope",
 ]

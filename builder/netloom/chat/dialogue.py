@@ -14,6 +14,7 @@ from typing import Any, Literal
 from netloom.chat.policy import PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable
 from netloom.chat.understanding import Entity, Understanding
 
+MAX_VALUE = 500  # letters of a slot, so that a server can keep many dialogues
 Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of_scope", "hand_over"]
 
 
@@ -58,6 +59,17 @@ class Dialogue:
     def __init__(self, policy: Policy, state: State | None = None) -> None:
         self.policy, self.state = policy, state or State()
         self.turns: list[Turn] = []
+        self._forget_unknown()
+
+    def _forget_unknown(self) -> None:
+        """Forget what the state refers to that the policy does not have, because it was edited since the last turn.
+        Filled slots stay."""
+        state, intents = self.state, self.policy.intents
+        if state.intent not in intents:
+            state.intent = ""
+        has_slot = state.intent and any(slot.name == state.slot for slot in intents[state.intent].slots)
+        if (state.waiting == "slot" and not has_slot) or not set(state.offered) <= intents.keys():
+            state.waiting, state.slot, state.offered, state.pending = "", "", (), ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self.state)
@@ -86,7 +98,7 @@ class Dialogue:
                 return chosen, None if chosen else "rephrase"
         top, confidence = self._meant(understanding.intent), understanding.confidence
         is_known = top in self.policy.intents
-        is_clear = is_known and confidence >= fallback.confidence
+        is_clear = is_known and confidence >= fallback.confidence and not understanding.abstains
         if (
             state.intent in self.policy.intents
             and (state.waiting == "slot" or not is_clear)
@@ -159,10 +171,10 @@ class Dialogue:
         for slot in sorted(policy.slots, key=lambda slot: slot.name != answered_slot):
             entity = next((entity for entity in remaining if entity.kind in slot.entities), None)
             if entity is not None and (slot.name == answered_slot or not _shares_kind(slot, policy, self.state)):
-                self.state.slots[slot.name] = entity.text
+                self.state.slots[slot.name] = entity.text[:MAX_VALUE]
                 remaining.remove(entity)
             elif slot.name == answered_slot and not slot.entities:
-                self.state.slots[slot.name] = understanding.message.strip()
+                self.state.slots[slot.name] = understanding.message.strip()[:MAX_VALUE]
 
     def _response(self, intent: str, policy: IntentPolicy) -> str:
         used = {text: set(PLACEHOLDER.findall(text)) for text in policy.responses}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -17,8 +17,10 @@ from netloom.document.base_model import Frozen
 
 PLACEHOLDER = re.compile(r"\{([^{}]{1,64})\}")
 MAX_BYTES = 2 * 2**20
+MAX_INTENT = 400  # a class of the data can be a long text
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+Intent = Annotated[str, Field(min_length=1, max_length=MAX_INTENT)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,7 +49,7 @@ class IntentPolicy(Frozen):
 
     responses: tuple[Text, ...]
     slots: tuple[Slot, ...] = ()
-    follow_ups: dict[Name, Name] = Field(default_factory=dict)
+    follow_ups: dict[Intent, Intent] = Field(default_factory=dict)
     hand_over: bool = False
 
 
@@ -63,7 +65,7 @@ class Fallback(Frozen):
     confirm_from: Share = 0.3
     ambiguity: Share = 0.1
     max_failures: Annotated[int, Field(ge=1, le=10)] = 2
-    out_of_scope: tuple[Name, ...] = ()
+    out_of_scope: tuple[Intent, ...] = ()
     confirm: Text = "Do you mean: {intent}?"
     choose: Text = "Which do you mean: {first} or {second}?"
     rephrase: Text = "I did not understand that. Could you say it in other words?"
@@ -76,50 +78,31 @@ class Fallback(Frozen):
 class Policy(Frozen):
     """The response policy of a chatbot, by intent."""
 
-    intents: dict[Name, IntentPolicy]
+    intents: dict[Intent, IntentPolicy]
     fallback: Fallback = Fallback()
     greeting: Annotated[str, Field(max_length=2_000)] = ""
-
-    def problems(self, intents: Collection[str]) -> Iterator[str]:
-        """Yield what does not fit together, given the intents of a run, as sentences."""
-        for name in sorted(set(self.intents) - set(intents)):
-            yield f"intents.{name}: the run does not have this intent; it has {', '.join(sorted(intents)[:20])}."
-        for name in sorted(set(intents) - set(self.intents) - set(self.fallback.out_of_scope)):
-            yield f"intents: there is no answer to the intent {name!r}; add one, or list it in fallback.out_of_scope."
-        slots = {slot.name for policy in self.intents.values() for slot in policy.slots}
-        for name, policy in self.intents.items():
-            if not policy.responses:
-                yield f"intents.{name}.responses: add at least one response."
-            own = {slot.name for slot in policy.slots}
-            always = [text for text in policy.responses if set(PLACEHOLDER.findall(text)) <= _required(policy.slots)]
-            if policy.responses and not always:
-                yield f"intents.{name}.responses: add a response without optional slots, for when they are not filled."
-            for place, text in enumerate(policy.responses):
-                for slot in PLACEHOLDER.findall(text):
-                    if slot not in slots:
-                        known = ", ".join(sorted(own)) or "none"
-                        yield f"intents.{name}.responses[{place}]: there is no slot {slot!r}; this intent has {known}."
-            for after, meant in policy.follow_ups.items():
-                for intent in (after, meant):
-                    if intent not in self.intents:
-                        yield f"intents.{name}.follow_ups: there is no intent {intent!r}."
-        if self.fallback.confirm_from > self.fallback.confidence:
-            yield "fallback.confirm_from: must be at most fallback.confidence."
-
-
-def _required(slots: Sequence[Slot]) -> set[str]:
-    return {slot.name for slot in slots if slot.required}
 
 
 def default_policy(intents: Sequence[str], entities: Sequence[str] = (), out_of_scope: Sequence[str] = ()) -> Policy:
     """Return a policy that answers each intent with its name, as a start for people to edit."""
-    slots = tuple(Slot(name=kind, entities=(kind,), required=False) for kind in entities)
-    answers = {
-        name: IntentPolicy(responses=(f"You asked about: {readable(name)}.",), slots=slots)
-        for name in intents
-        if name not in out_of_scope
-    }
+    answers = {name: default_answer(name, entities) for name in intents if name not in out_of_scope}
     return Policy(intents=answers, fallback=Fallback(out_of_scope=tuple(out_of_scope)))
+
+
+def default_answer(intent: str, entities: Sequence[str] = ()) -> IntentPolicy:
+    """Return an answer with the name of the intent, and an optional slot for each kind of entity."""
+    slots = tuple(Slot(name=kind, entities=(kind,), required=False) for kind in entities)
+    name = PLACEHOLDER.sub(lambda match: match[1], readable(intent))  # braces in a name are not slots
+    return IntentPolicy(responses=(f"You asked about: {name}.",), slots=slots)
+
+
+def with_out_of_scope(policy: Policy, out_of_scope: Sequence[str], entities: Sequence[str] = ()) -> Policy:
+    """Return a policy that refuses these intents. Those that it refused before get a default answer."""
+    fallback = policy.fallback
+    again = {name: default_answer(name, entities) for name in fallback.out_of_scope if name not in out_of_scope}
+    intents = {name: intent for name, intent in policy.intents.items() if name not in out_of_scope}
+    refused = fallback.model_copy(update={"out_of_scope": tuple(out_of_scope)})
+    return policy.model_copy(update={"intents": {**intents, **again}, "fallback": refused})
 
 
 def readable(intent: str) -> str:
@@ -138,9 +121,14 @@ def loads(text: str | bytes) -> Policy:
     try:
         return Policy.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "policy"
-        raise PolicyError(f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}.") from None
+        raise PolicyError(invalid(error)) from None
+
+
+def invalid(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a policy or a part of it, as a sentence that begins with its place."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"])) or "policy"
+    return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}."
 
 
 def dumps(policy: Policy) -> str:

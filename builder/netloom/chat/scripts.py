@@ -42,7 +42,7 @@ class Expected:
             yield f"intent {actual}, expected {self.intent}"
         if self.event and self.event != turn.event:
             yield f"event {turn.event}, expected {self.event}"
-        if self.response and self.response != turn.response:
+        if self.response and self.response != turn.response.strip():
             yield f"response {turn.response!r}, expected {self.response!r}"
         for name, value in self.slots:
             if turn.slots.get(name, "") != value:
@@ -101,6 +101,44 @@ def run_script(
     )
 
 
+def script_of(name: str, turns: Sequence[Turn], corrected: Mapping[int, str]) -> Script:
+    """Return a dialogue as a test that expects the same again; from a corrected turn, by its index, only the right
+    intent is expected."""
+    return Script(
+        name,
+        tuple(
+            Expected(turn.message, corrected[place])
+            if place in corrected
+            else Expected(turn.message, turn.intent or NO_INTENT, turn.response, turn.event, tuple(turn.slots.items()))
+            for place, turn in enumerate(turns)
+        ),
+    )
+
+
+def dumps_scripts(scripts: Sequence[Script]) -> str:
+    """Return tests as CSV that `read_scripts` reads."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for script in scripts:
+        for turn in script.turns:
+            writer.writerow(
+                (script.name, turn.message, turn.intent, turn.response, turn.event, _slots_text(turn.slots))
+            )
+    return text.getvalue()
+
+
+def _slots_text(slots: Sequence[tuple[str, str]]) -> str:
+    """Return slots as `date=tomorrow; city=Rome`, or as JSON if that would be ambiguous."""
+    is_plain = all(
+        not set(";=") & set(name) and ";" not in value and (name, value) == (name.strip(), value.strip())
+        for name, value in slots
+    ) and not any(name.startswith("{") for name, _ in slots)
+    if is_plain:
+        return "; ".join(f"{name}={value}" for name, value in slots)
+    return json.dumps(dict(slots), ensure_ascii=False)
+
+
 def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
     reader = csv.DictReader(io.StringIO(text))
     columns = [column.strip() for column in reader.fieldnames or ()]
@@ -151,6 +189,8 @@ def _text(row: Mapping[Any, Any], column: str, number: int, name: str) -> str:
 
 
 def _slots(value: Any, number: int, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        (value,) = _json_rows(value, f"slots in row {number} of {name[:80]}")
     if isinstance(value, dict):
         yield from ((str(slot), str(text)) for slot, text in value.items())
         return

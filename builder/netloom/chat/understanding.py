@@ -1,19 +1,36 @@
-"""What a run reads from a message: the intent with its confidence, and entities."""
+"""What a run reads from a message: the intent with its confidence, entities, and further outputs such as sentiment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netloom import runs
-from netloom.modalities.encoding.text_fields import token_encoder
+from netloom.chat.policy import MAX_INTENT
+from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
 
 if TYPE_CHECKING:
+    from netloom.data import Prepared
+    from netloom.data.schema import Schema, TargetSpec
     from netloom.runs import TrainedRun
+    from netloom.training.objectives import Objective
 
 MAX_RANKED = 5
 MAX_LETTERS = 4_000
+
+
+class ChatRun(Protocol):
+    """A run with its data; its network need not be loaded."""
+
+    @property
+    def data(self) -> Prepared: ...
+
+    @property
+    def objective(self) -> Objective: ...
+
+    @property
+    def fields(self) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -27,13 +44,27 @@ class Entity:
 
 
 @dataclass(frozen=True)
+class Label:
+    """The prediction of another output of the network, such as the sentiment; its probability, if it is a class."""
+
+    name: str
+    value: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
 class Understanding:
-    """The intents of a message with their probabilities, most likely first, its words, and its entities."""
+    """The intents of a message with their probabilities, most likely first, its words, and its entities.
+
+    `abstains`: whether the calibration of the run makes it abstain, so that no intent is accepted.
+    """
 
     message: str
     ranking: tuple[tuple[str, float], ...]
     words: tuple[str, ...] = ()
     entities: tuple[Entity, ...] = ()
+    labels: tuple[Label, ...] = ()
+    abstains: bool = False
 
     @property
     def intent(self) -> str:
@@ -44,15 +75,51 @@ class Understanding:
         return self.ranking[0][1]
 
 
-def unavailable_reason(trained: TrainedRun) -> str:
+def unavailable_reason(run: ChatRun) -> str:
     """Return why a run cannot understand messages, as a sentence; "" if it can."""
-    schema, task = trained.data.schema, trained.objective.task
-    fields = [field for field in schema.inputs if field.name in trained.fields]
+    schema, task = run.data.schema, run.objective.task
+    fields = [field for field in schema.inputs if field.name in run.fields]
     if len(fields) != 1 or not fields[0].is_text:
         return "A chat needs a network that reads a text, and nothing else."
-    if not schema.target.type.has_class or not (task.per_class_scores or task.two_classes):
+    predicts_class = task.per_class_scores or task.two_classes or bool(schema.target.parts)
+    if not predicts_class or _class_target(schema) is None:
         return "A chat needs a network that predicts the class of a text, such as its intent or its sentiment."
+    if not all(name and len(name) <= MAX_INTENT for name in intent_target(schema).classes):
+        return f"A chat needs classes with names of 1 to {MAX_INTENT} letters."
     return ""
+
+
+def intent_target(schema: Schema) -> TargetSpec:
+    """Return the target whose classes are the intents: the only one, or the first class of several targets.
+
+    Raises:
+        ValueError: there is none.
+    """
+    target = _class_target(schema)
+    if target is None:
+        raise ValueError("The data has no classes that could be intents.")
+    return target
+
+
+def _class_target(schema: Schema) -> TargetSpec | None:
+    return next((target for target in (schema.target, *schema.target.parts) if target.type.has_class), None)
+
+
+def entity_kinds(schema: Schema) -> tuple[str, ...]:
+    """Return the kinds of entities that a run recognizes, in alphabetical order."""
+    return tuple(sorted({tag.partition("-")[2] for tag in intent_target(schema).tags if "-" in tag}))
+
+
+def message_row(run: ChatRun, message: str) -> dict[str, Any]:
+    """Return a message as a raw row of the run.
+
+    Raises:
+        ValueError: the message is too long.
+    """
+    if len(message) > MAX_LETTERS:
+        raise ValueError(f"A message has {len(message):,} letters; at most {MAX_LETTERS:,} are read.")
+    field = _text_field(run)
+    return {field.source_column or field.name: message}
 
 
 def understand(trained: TrainedRun, messages: Sequence[str]) -> list[Understanding]:
@@ -63,23 +130,35 @@ def understand(trained: TrainedRun, messages: Sequence[str]) -> list[Understandi
     """
     if reason := unavailable_reason(trained):
         raise ValueError(reason)
-    for message in messages:
-        if len(message) > MAX_LETTERS:
-            raise ValueError(f"A message has {len(message):,} letters; at most {MAX_LETTERS:,} are read.")
-    field = next(field for field in trained.data.fields if field.name == trained.fields[0])
-    rows = [{field.source_column or field.name: message} for message in messages]
-    encoder = token_encoder(field.field)
+    rows = [message_row(trained, message) for message in messages]
     return [
-        _understanding(message, tuple(encoder.readable(message)), answer)
+        read_answer(trained, message, answer)
         for message, answer in zip(messages, runs.predict(trained, rows), strict=True)
     ]
 
 
-def _understanding(message: str, words: tuple[str, ...], answer: dict[str, Any]) -> Understanding:
-    ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])[:MAX_RANKED]
+def read_answer(run: ChatRun, message: str, answer: dict[str, Any]) -> Understanding:
+    """Return the understanding of a message from the prediction of the run for it, as in `runs.predict`."""
+    outputs: dict[str, Any] = answer.get("outputs", {})
+    intents = outputs[intent_target(run.data.schema).name] if outputs else answer
+    ranked = sorted(intents["probabilities"].items(), key=lambda item: -item[1])[:MAX_RANKED]
+    words = tuple(_text_field(run).readable(message))
     entities = tuple(
         Entity(span["kind"], " ".join(words[span["first"] : span["last"] + 1]), span["first"], span["last"])
-        for span in answer.get("entities", ())
+        for span in intents.get("entities", ())
         if span["first"] < len(words)
     )
-    return Understanding(message, tuple((name, float(share)) for name, share in ranked), words, entities)
+    labels = tuple(_label(name, output) for name, output in outputs.items() if output is not intents)
+    ranking = tuple((name, float(share)) for name, share in ranked)
+    return Understanding(message, ranking, words, entities, labels, bool(intents.get("abstained")))
+
+
+def _label(name: str, output: dict[str, Any]) -> Label:
+    value = output["prediction"]
+    share = output.get("probabilities", {}).get(value)
+    return Label(name, f"{value:.4g}" if isinstance(value, float) else str(value), share)
+
+
+def _text_field(run: ChatRun) -> TokenEncoder[Any]:
+    field = next(field for field in run.data.fields if field.name == run.fields[0])
+    return token_encoder(field.field)

@@ -138,6 +138,7 @@ class Gateway:
             model=call.version,
             rows=call.rows,
             cached=call.is_cached,
+            **call.details,
         )
 
 

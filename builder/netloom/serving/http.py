@@ -27,6 +27,7 @@ class Call:
         is_cached: whether the answer came from the cache.
         logged: what the request log takes of each row.
         started: when the request arrived, by `time.perf_counter`.
+        details: further values for the log.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Call:
     is_cached: bool = False
     logged: tuple[bytes, ...] = ()
     started: float = field(default_factory=time.perf_counter)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def content_type(self) -> str:

@@ -46,6 +46,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[tuple[str, str], ...]] = Counter()
         self.rows: Counter[tuple[tuple[str, str], ...]] = Counter()
+        self.turns: Counter[tuple[tuple[str, str], ...]] = Counter()
         self.cached = 0
         self._latencies = Histogram("netloom_request_seconds", "Time from request to answer.", LATENCIES_S)
         self._batches = Histogram("netloom_batch_rows", "Rows that were computed together.", BATCH_ROWS)
@@ -61,10 +62,15 @@ class Metrics:
         """Count a batch."""
         self._batches.observe(rows, (("model", model),))
 
+    def observe_turn(self, model: str, event: str) -> None:
+        """Count an answer in a dialogue."""
+        self.turns[(("model", model), ("event", event))] += 1
+
     def text(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> str:
         """Return all measurements. `gauges` are current values, each with its description."""
         lines = _counter_lines("netloom_requests_total", "Answered requests.", self.requests)
         lines += _counter_lines("netloom_rows_total", "Predicted rows by model and version.", self.rows)
+        lines += _counter_lines("netloom_chat_turns_total", "Answers in dialogues by what the bot did.", self.turns)
         lines += _counter_lines("netloom_cached_total", "Requests answered from the cache.", Counter({(): self.cached}))
         for name, (description, value) in gauges.items():
             lines += [f"# HELP {name} {description}", f"# TYPE {name} gauge", f"{name} {value()}"]

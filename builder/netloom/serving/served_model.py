@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.chat import Policy, starting_policy, unavailable_reason
 from netloom.core.errors import DataError
 from netloom.data.tables.row_file import unknown_in, with_warnings
 from netloom.explain.core.cache import weights_hash
@@ -55,6 +56,8 @@ class ServedModel:
         row_keys: all keys that a raw row can have for the network.
         spellings: groups of keys that can have the same value, such as a date and its parts.
         true_label: the kind of labels that clients can report later; None if none measures a prediction.
+        chat_obstacle: why the run cannot chat, as a sentence; "" if it can.
+        chat_policy: its response policy if it can.
         difference: the largest measured difference between the outputs of a batch and those of its rows computed one by
             one, relative to the largest output. 0 if the rows are computed one by one.
     """
@@ -67,9 +70,12 @@ class ServedModel:
         max_rows: int = 64,
         is_exact: bool = False,
         backend: Backend | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.name, self.trained, self.max_rows = name, trained, max_rows
         self.backend = backend or pytorch(trained)
+        self.chat_obstacle = unavailable_reason(trained)
+        self.chat_policy = policy or (None if self.chat_obstacle else starting_policy(trained.data.schema))
         self.run_id = trained.run.id if trained.run is not None else ""
         self.weights = weights_hash(trained.model)
         self.version = _version(trained, self.weights, self.backend)

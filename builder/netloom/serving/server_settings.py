@@ -40,6 +40,8 @@ class Limits:
         explain_s: the same for an explanation.
         rate: requests per second and key, or client address without keys; 0 for no limit.
         burst: the number of requests that may come at once before `rate` counts.
+        chats: the number of dialogues that may be open.
+        chat_s: the time without a message after which a dialogue ends.
     """
 
     body_bytes: int = 16 * MIB
@@ -49,6 +51,8 @@ class Limits:
     explain_s: float = 300.0
     rate: float = 0.0
     burst: int = 20
+    chats: int = 5_000
+    chat_s: float = 1_800.0
 
 
 @dataclass(frozen=True)

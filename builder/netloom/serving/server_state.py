@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netloom.monitoring.request_log import RequestLog
+from netloom.chat import run_policy, unavailable_reason
 from netloom.runs.run_lookup import find_run
 from netloom.runs.trained_run import load_run
 from netloom.serving.answer_cache import AnswerCache
 from netloom.serving.backend import backend
+from netloom.serving.chat_sessions import ChatSessions
 from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call
@@ -49,6 +51,7 @@ class ServerState:
 
     def __post_init__(self) -> None:
         self.cache = AnswerCache(self.settings.cache_bytes)
+        self.chats = ChatSessions(self.settings.limits.chats, self.settings.limits.chat_s)
 
     @property
     def default(self) -> Deployment:
@@ -148,16 +151,27 @@ class ServerState:
 
 
 def load_model(home: Path, settings: ServerSettings, name: str, run: str, file: Path | None = None) -> ServedModel:
-    """Load a run by its id, the beginning of its id, or "last"; an ONNX file of it takes the place of its weights.
+    """Load a run by its id, the beginning of its id, or "last", with its response policy if it can chat; an ONNX file
+    of it takes the place of its weights.
 
     Raises:
+        PolicyError: the saved policy is damaged.
         UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run`, `load_run` and `backend`.
     """
     store = open_store(home)
     try:
-        trained = load_run(store, find_run(store, run).id)
+        run_id = find_run(store, run).id
+        trained = load_run(store, run_id)
+        can_chat = not unavailable_reason(trained)
+        policy = run_policy(store.artifacts(run_id), trained.data.schema) if can_chat else None
     finally:
         store.close()
     batches = settings.batches
-    computed_by = backend(trained, settings.backend, batches, file)
-    return ServedModel(name, trained, max_rows=batches.max_rows, is_exact=batches.is_exact, backend=computed_by)
+    return ServedModel(
+        name,
+        trained,
+        max_rows=batches.max_rows,
+        is_exact=batches.is_exact,
+        backend=backend(trained, settings.backend, batches, file),
+        policy=policy,
+    )

@@ -28,6 +28,7 @@ _CARD_STATEMENT = "model_card.json"
 _TEACHER, _LAYERS, _LAST = "teacher.json", "layers.json", "last.json"
 _BEST_WEIGHTS = "best.safetensors"
 _CALIBRATION = "calibration.json"
+_CHAT_POLICY = "chat_policy.json"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
 
 
@@ -249,6 +250,27 @@ class RunArtifacts:
     def calibration_stamp(self) -> Stamp | None:
         """Return the stamp of the calibration; None if there is none."""
         return self._stamp(_CALIBRATION)
+
+    def chat_policy(self) -> bytes | None:
+        """Return the saved response policy of the run as JSON; None if there is none."""
+        try:
+            return self.store.read(self.run_id, _CHAT_POLICY)
+        except FileNotFoundError:
+            return None
+
+    def save_chat_policy(self, text: str) -> None:
+        self.store.write(self.run_id, _CHAT_POLICY, text.encode())
+
+    def delete_chat_policy(self) -> None:
+        self.store.remove(self.run_id, _CHAT_POLICY)
+
+    @property
+    def chat_policy_file(self) -> Path:
+        return self._path(_CHAT_POLICY)
+
+    def chat_policy_stamp(self) -> Stamp | None:
+        """Return the stamp of the saved response policy; None if there is none."""
+        return self._stamp(_CHAT_POLICY)
 
     def log_event(self, event: str, **values: Any) -> None:
         """Append a line to the log of the run.

@@ -9,14 +9,17 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netloom.cli.command import Command, Context, Failure
+from netloom.cli.command import Command, Context, Failure, real
 from netloom.cli.files import add_force_argument, existing, new_file
-from netloom.cli.selection import add_run_argument, load_trained_run
+from netloom.cli.selection import add_run_argument, find_run, load_trained_run
+from netloom.cli.text import table
+from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
-    from netloom.chat import Policy, ScriptResult, Turn
+    from netloom.chat import Measured, Policy, Proposal, ScriptResult, ThresholdReport, Turn
     from netloom.runs import TrainedRun
+    from netloom.store import RunArtifacts
 
 
 class Chat(Command):
@@ -28,7 +31,10 @@ class Chat(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
         parser.add_argument(
-            "--policy", metavar="FILE", help="response policy as JSON (default: answers that name the intent)"
+            "--policy",
+            metavar="FILE",
+            help="response policy as JSON (default: the one that is saved with the run, or else answers that name the "
+            "intent)",
         )
         parser.add_argument("--write-policy", metavar="FILE", help="write a policy with all intents to edit, and exit")
         parser.add_argument(
@@ -37,46 +43,155 @@ class Chat(Command):
             help="CSV or JSON with dialogues: the columns dialogue, message and intent, and optionally response, event "
             "and slots; the exit code is 1 if a turn differs",
         )
+        parser.add_argument(
+            "--thresholds",
+            action="store_true",
+            help="propose the thresholds of the fallback from the validation rows, and measure them on the test rows",
+        )
+        parser.add_argument(
+            "--max-error",
+            type=real,
+            metavar="X",
+            help="with --thresholds: the largest share of accepted messages whose intent is wrong (default: 0.05, or "
+            "no limit with --min-recall)",
+        )
+        parser.add_argument(
+            "--min-recall",
+            type=real,
+            metavar="X",
+            help="with --thresholds: the least share of messages out of scope that are not accepted",
+        )
+        parser.add_argument(
+            "--out-of-scope",
+            action="append",
+            default=[],
+            metavar="INTENT",
+            help="an intent that is never accepted, in addition to those of the policy; repeatable",
+        )
+        parser.add_argument(
+            "--save-policy",
+            action="store_true",
+            help="save the policy with the run, and exit; with --thresholds, with the proposed thresholds. This "
+            "command, the page and the model server use it then",
+        )
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.chat import dumps, read_scripts, run_script, unavailable_reason, understand
+        from netloom.chat import read_scripts, run_script, unavailable_reason, understand
         from netloom.store import open_store
 
-        trained = load_trained_run(open_store(context.home), arguments.run)
+        _check(arguments)
+        store = open_store(context.home)
+        trained = load_trained_run(store, arguments.run)
         if reason := unavailable_reason(trained):
             raise Failure(reason)
-        policy = _policy(trained, arguments.policy)
-        if arguments.write_policy is not None:
-            path = new_file(arguments.write_policy, force=arguments.force)
-            path.write_text(dumps(policy), encoding="utf-8")
-            context.answer(policy.model_dump(mode="json"), f"Wrote {path}.")
-            return 0
-        if arguments.test is None:
+        artifacts = store.artifacts(find_run(store, arguments.run).id)
+        policy = _policy(trained, artifacts, arguments)
+        if arguments.thresholds:
+            policy = _with_thresholds(trained, policy, arguments, context)
+        if arguments.write_policy is not None or arguments.save_policy:
+            _keep(trained, artifacts, policy, arguments, context)
+        elif arguments.test is not None:
+            scripts = read_scripts(existing(arguments.test).read_bytes(), arguments.test)
+            results = [run_script(script, policy, partial(understand, trained)) for script in scripts]
+            context.answer([asdict(result) | {"passed": result.passed} for result in results], _report(results))
+            return 0 if all(result.passed for result in results) else 1
+        elif not arguments.thresholds:
             return _talk(trained, policy, context)
-        scripts = read_scripts(existing(arguments.test).read_bytes(), arguments.test)
-        results = [run_script(script, policy, partial(understand, trained)) for script in scripts]
-        context.answer([asdict(result) | {"passed": result.passed} for result in results], _report(results))
-        return 0 if all(result.passed for result in results) else 1
+        return 0
 
 
-def _policy(trained: TrainedRun, path: str | None) -> Policy:
-    """Return the policy of a file, or one that names the intents.
+def _check(arguments: Namespace) -> None:
+    """Check options that need each other.
 
     Raises:
-        PolicyError: the file is not a policy, or does not fit the run.
+        UsageError: one has no meaning with the others.
     """
-    from netloom.chat import PolicyError, default_policy, loads
+    for name in ("max_error", "min_recall"):
+        if getattr(arguments, name) is not None and not arguments.thresholds:
+            raise UsageError(f"--{name.replace('_', '-')} is a limit of --thresholds; add that option.")
+    keeps = arguments.write_policy is not None or arguments.save_policy
+    if arguments.test is not None and (keeps or arguments.thresholds):
+        raise UsageError("--test plays dialogues with a policy; save or write the policy, or its thresholds, before.")
 
-    target = trained.data.schema.target
-    if path is None:
-        kinds = {tag.partition("-")[2] for tag in target.tags if "-" in tag}
-        return default_policy(target.classes, sorted(kinds))
-    policy = loads(existing(path).read_bytes())
-    problems = list(policy.problems(target.classes))
-    if problems:
-        raise PolicyError(f"{path[:80]}: {problems[0]}" + (f" ({len(problems) - 1} more.)" if problems[1:] else ""))
-    return policy
+
+def _policy(trained: TrainedRun, artifacts: RunArtifacts, arguments: Namespace) -> Policy:
+    """Return the policy of a file, or that of the run, with further intents out of scope.
+
+    Raises:
+        PolicyError: it is not a policy, or does not fit the run.
+        UsageError: the run does not have an intent that is out of scope.
+    """
+    from netloom.chat import checked_policy, entity_kinds, intent_target, run_policy, with_out_of_scope
+
+    schema, path = trained.data.schema, arguments.policy
+    policy = (
+        run_policy(artifacts, schema) if path is None else checked_policy(existing(path).read_bytes(), schema, path)
+    )
+    classes = intent_target(schema).classes
+    for name in arguments.out_of_scope:
+        if name not in classes:
+            raise UsageError(
+                f"The run does not have the intent {name[:60]!r}; it has {', '.join(sorted(classes)[:20])[:400]}."
+            )
+    names = dict.fromkeys([*policy.fallback.out_of_scope, *arguments.out_of_scope])
+    return with_out_of_scope(policy, list(names), entity_kinds(schema))
+
+
+def _with_thresholds(trained: TrainedRun, policy: Policy, arguments: Namespace, context: Context) -> Policy:
+    """Propose thresholds, report them, and return the policy with them.
+
+    Raises:
+        Failure: no thresholds keep the limits.
+    """
+    from netloom.chat import MAX_ERROR, Limits, propose_thresholds
+
+    usual = MAX_ERROR if arguments.min_recall is None else None
+    limits = Limits(usual if arguments.max_error is None else arguments.max_error, arguments.min_recall)
+    fallback = policy.fallback
+    now = (fallback.confidence, fallback.ambiguity)
+    report = propose_thresholds(trained, fallback.out_of_scope, limits, now)
+    if report.proposal is None:
+        raise Failure(report.reason)
+    context.answer(asdict(report), _threshold_report(report, report.proposal))
+    return policy.model_copy(update={"fallback": report.proposal.applied_to(fallback)})
+
+
+def _threshold_report(report: ThresholdReport, proposal: Proposal) -> str:
+    heads = ("thresholds", "split", "messages", "automation", "error", "in-scope accuracy", "out-of-scope recall")
+    proposed = [part for part in (proposal.validation, proposal.test) if part is not None]
+    rows = [
+        (name, *_measured_cells(part))
+        for name, parts in (("proposed", proposed), ("now", report.now))
+        for part in parts
+    ]
+    return (
+        f"confidence {proposal.confidence:g}, ambiguity {proposal.ambiguity:g}: chosen on the validation rows; the "
+        f"test rows did not influence the choice\n{table(heads, rows)}"
+    )
+
+
+def _measured_cells(part: Measured) -> tuple[str, ...]:
+    shares = (part.automation, part.error, part.in_scope_accuracy, part.out_of_scope_recall)
+    return (part.split, f"{part.rows:,}", *("" if share is None else f"{share:.1%}" for share in shares))
+
+
+def _keep(trained: TrainedRun, artifacts: RunArtifacts, policy: Policy, arguments: Namespace, context: Context) -> None:
+    """Write the policy to a file, or save it with the run."""
+    from netloom.chat import dumps, save_policy
+
+    written = []
+    if arguments.write_policy is not None:
+        path = new_file(arguments.write_policy, force=arguments.force)
+        path.write_text(dumps(policy), encoding="utf-8")
+        written.append(f"Wrote {path}.")
+    if arguments.save_policy:
+        save_policy(artifacts, policy, trained.data.schema)
+        written.append(f"Saved the policy with the run {artifacts.run_id[:8]}.")
+    if arguments.thresholds:  # whose report is the answer
+        context.note("\n".join(written))
+    else:
+        context.answer(policy.model_dump(mode="json"), "\n".join(written))
 
 
 def _talk(trained: TrainedRun, policy: Policy, context: Context) -> int:

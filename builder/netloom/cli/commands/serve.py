@@ -53,6 +53,8 @@ _NUMBERS = (
     _NumberOption("--burst", whole(1, 1_000_000), 20, "N", "requests at once with --rate"),
     _NumberOption("--max-body-mb", whole(1, 4_096), 16, "MIB", "largest request"),
     _NumberOption("--timeout", real, 60.0, "S", "time limit of a prediction in seconds"),
+    _NumberOption("--chats", whole(1, 1_000_000), 5_000, "N", "largest number of open dialogues"),
+    _NumberOption("--chat-expiry", real, 1_800.0, "S", "seconds without a message after which a dialogue ends"),
     _NumberOption("--threads", whole(1, 1_024), 1, "N", "number of threads of PyTorch"),
     _NumberOption("--log-days", whole(1, 3_650), 30, "DAYS", "age at which lines of the request log are deleted"),
     _NumberOption("--log-mb", whole(1, 1_000_000), 256, "MIB", "size of the request log of a model"),
@@ -204,17 +206,23 @@ def _serve(arguments: Namespace, context: Context) -> int:
 def _settings(arguments: Namespace) -> ServerSettings:
     from netloom.serving.server_settings import DEFAULT_BACKEND, LOOPBACK, MIB, BatchSettings, Limits, ServerSettings
 
-    for name in ("max_wait", "rate", "timeout"):
+    for name in ("max_wait", "rate", "timeout", "chat_expiry"):
         value = getattr(arguments, name)
         if not 0 <= value < 1e6:
             raise UsageError(f"--{name.replace('_', '-')} is a number from 0 to 1,000,000; received {value:g}.")
-    if not arguments.timeout:
-        raise UsageError("--timeout is a number above 0; received 0.")
+    for name in ("timeout", "chat_expiry"):
+        if not getattr(arguments, name):
+            raise UsageError(f"--{name.replace('_', '-')} is a number above 0; received 0.")
     if len(arguments.name) > len(arguments.run):
         raise UsageError(f"Runs: {len(arguments.run)}, names: {len(arguments.name)}; set --name once for each run.")
     batches = BatchSettings(arguments.max_batch, arguments.max_wait / 1000, arguments.queue, arguments.exact)
     limits = Limits(
-        body_bytes=arguments.max_body_mb * MIB, answer_s=arguments.timeout, rate=arguments.rate, burst=arguments.burst
+        body_bytes=arguments.max_body_mb * MIB,
+        answer_s=arguments.timeout,
+        rate=arguments.rate,
+        burst=arguments.burst,
+        chats=arguments.chats,
+        chat_s=arguments.chat_expiry,
     )
     needs_key = arguments.require_key or arguments.host not in LOOPBACK
     if arguments.model and (arguments.exact or arguments.backend):

@@ -1,0 +1,142 @@
+"""Dialogues with a model that classifies texts, by the response policy of its run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, get_args
+
+from netloom.chat import Dialogue, Policy
+from netloom.chat.dialogue import Event
+from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row, read_answer
+from netloom.serving.chat_sessions import ChatSession
+from netloom.serving.deployment import Deployment, Served
+from netloom.serving.errors import RequestError
+from netloom.serving.http import Call, Reply, json_reply
+from netloom.serving.route import ServerRoute
+from netloom.serving.schemas import json_content, operation
+from netloom.serving.server_state import ServerState
+
+GREETING = "greeting"
+_TEXT = {"type": "string"}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+class Chat(ServerRoute):
+    """Takes `{"message": TEXT}`, and from the second message on the session of the first answer.
+
+    Without a message, a new session begins with the greeting of the policy.
+    """
+
+    name = "chat"
+    paths = ("/chat", "/models/{name}/chat")
+    summary = "Answer a message in a dialogue by the response policy of the run"
+    order = 12
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        message, session_id = _request(call.json_object())
+        deployment = server.deployment(call)
+        session = server.chats.find(session_id, deployment.name, call.key) if session_id else None
+        served = _served(deployment, session)
+        model, call.version = served.model, served.model.title
+        policy = model.chat_policy
+        if policy is None:
+            raise RequestError(f"The model {model.name!r} cannot chat. {model.chat_obstacle}", 409)
+        understanding = await _understood(server, call, deployment, served, message) if message else None
+        if session is None:
+            session_id, session = server.chats.start(deployment.name, model.version, call.key)
+        value = _turn(policy, session, understanding)
+        session.version = model.version
+        call.details = {"session": session_id, "event": value["event"]}
+        server.metrics.observe_turn(deployment.name, value["event"])
+        return json_reply({"session": session_id, **value})
+
+    def operation(self, server: ServerState) -> dict[str, Any]:
+        message = {**_TEXT, "maxLength": MAX_LETTERS, "description": "A message; only a new session can be without one"}
+        session = {**_TEXT, "description": "The session of an earlier answer; without it, a new one begins"}
+        body = {"type": "object", "properties": {"message": message, "session": session}}
+        return operation(json_content(body, {"message": "Hello"}), json_content(_answer_schema()))
+
+
+def _request(body: dict[str, Any]) -> tuple[str, str]:
+    """Return the message and the session; "" where there is none.
+
+    Raises:
+        RequestError: a key has another type, or both are missing where one is needed.
+    """
+    message, session = body.get("message"), body.get("session")
+    if session is not None and not isinstance(session, str):
+        raise RequestError("The key session is the text that an earlier answer contains.")
+    if message is None and not session:
+        return "", ""
+    if not isinstance(message, str) or not message.strip():
+        raise RequestError('The body needs the key message with a text, such as {"message": "Hello"}.')
+    return message.strip(), session or ""
+
+
+def _served(deployment: Deployment, session: ChatSession | None) -> Served:
+    """Return the version that answers: a session that began with the canary stays with it, others with the current."""
+    if session is None:
+        return deployment.choose()
+    canary = deployment.canary
+    return canary if canary is not None and canary.model.version == session.version else deployment.current
+
+
+async def _understood(
+    server: ServerState, call: Call, deployment: Deployment, served: Served, message: str
+) -> Understanding:
+    """Return what the model reads from a message, which is computed in a batch like other rows.
+
+    Raises:
+        RequestError: the message is too long, or the server is too busy.
+    """
+    trained = served.model.trained
+    try:
+        row = message_row(trained, message)
+    except ValueError as error:
+        raise RequestError(str(error), 413) from None
+    [answer] = await server.predict(call, deployment, served, [row])
+    return read_answer(trained, message, answer)
+
+
+def _turn(policy: Policy, session: ChatSession, understanding: Understanding | None) -> dict[str, Any]:
+    """Return the answer to a message, or to the beginning of a session, and change the state of the session."""
+    if understanding is None:
+        return {"response": policy.greeting, "event": GREETING, "handed_over": False}
+    turn = Dialogue(policy, session.state).respond(understanding)
+    return {
+        "response": turn.response,
+        "event": turn.event,
+        "handed_over": session.state.handed_over,
+        "intent": turn.intent,
+        "confidence": turn.confidence,
+        "slots": turn.slots,
+        "ranking": [{"intent": name, "confidence": share} for name, share in understanding.ranking],
+        "entities": [asdict(entity) for entity in understanding.entities],
+        "labels": [asdict(label) for label in understanding.labels],
+    }
+
+
+def _answer_schema() -> dict[str, Any]:
+    ranked = {"type": "object", "properties": {"intent": _TEXT, "confidence": _SHARE}}
+    place = {"type": "integer", "description": "The index of a word"}
+    entity = {"type": "object", "properties": {"kind": _TEXT, "text": _TEXT, "first": place, "last": place}}
+    label = {
+        "type": "object",
+        "properties": {"name": _TEXT, "value": _TEXT, "confidence": {**_SHARE, "type": ["number", "null"]}},
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "session": {**_TEXT, "description": "To be sent with the next message"},
+            "response": _TEXT,
+            "event": {**_TEXT, "enum": [GREETING, *get_args(Event)]},
+            "handed_over": {"type": "boolean", "description": "Whether a person has to take over the dialogue"},
+            "intent": {**_TEXT, "description": 'The accepted intent; "" without one'},
+            "confidence": {**_SHARE, "description": "The probability of the most likely intent"},
+            "slots": {"type": "object", "additionalProperties": _TEXT},
+            "ranking": {"type": "array", "items": ranked},
+            "entities": {"type": "array", "items": entity},
+            "labels": {"type": "array", "items": label, "description": "Other outputs, such as the sentiment"},
+        },
+        "required": ["session", "response", "event", "handed_over"],
+    }
