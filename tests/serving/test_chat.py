@@ -1,0 +1,200 @@
+"""POST /chat: sessions, their limits, hand-over, reloads, and models that cannot chat."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from netloom.chat import Policy, starting_policy
+from netloom.chat.policy import Fallback, IntentPolicy, Slot
+from netloom.chat.understanding import MAX_LETTERS
+from netloom.runs import TrainedRun, fit_here
+from netloom.serving.chat_sessions import ChatSessions
+from netloom.serving.errors import RequestError
+from netloom.serving.served_model import ServedModel
+from netloom.serving.server_settings import Limits, ServerSettings
+from netloom.templates.catalogue import templates
+from tests.serving.asgi import Application
+from tests.serving.conftest import Reply, Runs
+
+ALARM, TRIP = "wake me at seven tomorrow", "book a flight"
+
+
+@pytest.fixture(scope="module")
+def assistant() -> TrainedRun:
+    """The template of intents and entities, trained until it reads its own training texts."""
+    project = templates()["commands_joint"].project
+    training = project.training.model_copy(update={"epochs": 6, "device": "cpu"})
+    return fit_here(project.model_copy(update={"training": training}))
+
+
+def policy_for(trained: TrainedRun, **fallback: Any) -> Policy:
+    start = starting_policy(trained.data.schema)
+    slots = (Slot(name="place", question="Where to?", entities=("place",)),)
+    intents = start.intents | {
+        "book_travel": IntentPolicy(responses=("Booked a trip to {place}.",), slots=slots),
+        "send_message": IntentPolicy(responses=("A person will send it.",), hand_over=True),
+    }
+    settings = {"confidence": 0.7, "confirm_from": 0.7, "ambiguity": 0.0, **fallback}
+    return Policy(intents=intents, fallback=Fallback(**settings), greeting="Hello!")
+
+
+@pytest.fixture
+def application(assistant: TrainedRun, tmp_path: Path) -> Application:
+    return with_policy(Application(tmp_path, assistant), assistant)
+
+
+def with_policy(application: Application, trained: TrainedRun, **fallback: Any) -> Application:
+    """Let a version with a policy answer, as after a reload."""
+    model = ServedModel("model", trained, policy=policy_for(trained, **fallback))
+    application.state.deployments["model"].replace(model)
+    return application
+
+
+def say(application: Application, message: str | None, session: str = "", **headers: str) -> Reply:
+    body = {"message": message} if message is not None else {}
+    return application.post("/chat", json.dumps(body | ({"session": session} if session else {})).encode(), **headers)
+
+
+def access_log(application: Application) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in application.gateway.access_log.path.read_text().splitlines()]
+
+
+def test_a_session_keeps_slots_and_context(application: Application) -> None:
+    first = say(application, ALARM)
+    assert first.status == 200
+    assert (first.value["intent"], first.value["slots"]["time"]) == ("set_alarm", "seven")
+    assert first.value["entities"][0]["kind"] == "time"
+    session = first.value["session"]
+    second = say(application, TRIP, session).value
+    assert (second["event"], second["response"], second["slots"]["time"]) == ("ask_slot", "Where to?", "seven")
+    third = application.post("/models/model/chat", json.dumps({"message": "to rome", "session": session}).encode())
+    assert third.value["response"] == "Booked a trip to rome."
+    assert say(application, TRIP).value["slots"] == {}, "another session"
+
+
+def test_answers_are_those_of_the_app_and_fit_the_schema(application: Application, assistant: TrainedRun) -> None:
+    from netloom.chat import Dialogue, understand
+
+    reply = say(application, ALARM)
+    (understanding,) = understand(assistant, [ALARM])
+    turn = Dialogue(policy_for(assistant)).respond(understanding)
+    assert reply.value["confidence"] == turn.confidence
+    assert (reply.value["response"], reply.value["slots"]) == (turn.response, turn.slots)
+    document = asyncio.run(application.ask("GET", "/openapi.json")).value
+    content = document["paths"]["/chat"]["post"]["responses"]["200"]["content"]["application/json"]
+    for value in (reply.value, say(application, None).value):
+        jsonschema.validate(value, content["schema"])
+    assert document["paths"]["/models/{name}/chat"]["post"]["requestBody"]["required"]
+
+
+def test_a_new_session_without_a_message_is_greeted(application: Application) -> None:
+    greeted = say(application, None).value
+    assert (greeted["response"], greeted["event"]) == ("Hello!", "greeting")
+    assert say(application, ALARM, greeted["session"]).value["intent"] == "set_alarm"
+
+
+def test_hand_over_is_an_event_of_the_answer_the_log_and_the_metrics(application: Application) -> None:
+    session = say(application, "zzz").value["session"]
+    events = [say(application, "qqq", session).value for _ in range(3)]
+    assert [value["event"] for value in events] == ["rephrase", "hand_over", "hand_over"]
+    assert [value["handed_over"] for value in events] == [False, True, True]
+    assert [line["event"] for line in access_log(application)] == ["rephrase", "rephrase", "hand_over", "hand_over"]
+    assert {line["session"] for line in access_log(application)} == {session}
+    assert not any("qqq" in json.dumps(line) for line in access_log(application)), "messages are not logged"
+    text = asyncio.run(application.ask("GET", "/metrics")).body.decode()
+    assert 'netloom_chat_turns_total{model="model",event="hand_over"} 2' in text
+
+
+def test_a_reload_keeps_sessions(application: Application, assistant: TrainedRun) -> None:
+    session = say(application, TRIP).value["session"]
+    with_policy(application, assistant, confidence=0.75)
+    assert say(application, "to rome", session).value["response"] == "Booked a trip to rome."
+
+
+def test_a_session_stays_with_the_canary_that_began_it(application: Application, assistant: TrainedRun) -> None:
+    deployment = application.state.deployments["model"]
+    session = say(application, ALARM).value["session"]
+    other = ServedModel("model", assistant)
+    other.version = "canary"
+    deployment.set_canary(other, 1.0)
+    begun = say(application, ALARM)
+    assert begun.headers["netloom-model"] == "model/canary"
+    deployment.set_canary(other, 0.0)
+    assert say(application, ALARM, begun.value["session"]).headers["netloom-model"] == "model/canary"
+    assert say(application, ALARM, session).headers["netloom-model"] != "model/canary"
+    deployment.set_canary(None)
+    assert say(application, ALARM, begun.value["session"]).status == 200, "the current version goes on"
+
+
+def test_messages_are_data(application: Application) -> None:
+    """A message is never a template, and JSON escapes it."""
+    text = "wake me at {place} <script>alert(1)</script> {{7*7}} tomorrow"
+    reply = say(application, text)
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    note = IntentPolicy(responses=("Noted: {text}",), slots=(Slot(name="text", question="What?"),))
+    policy = policy_for(application.model.trained)
+    policy = policy.model_copy(update={"intents": policy.intents | {"set_alarm": note}})
+    model = ServedModel("model", application.model.trained, policy=policy)
+    application.state.deployments["model"].replace(model)
+    session = say(application, ALARM).value["session"]
+    assert say(application, "{text} {place}", session).value["response"] == "Noted: {text} {place}"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"message": ""}, 400, "needs the key message"),
+        ({"message": 7}, 400, "needs the key message"),
+        ({"session": "x"}, 400, "needs the key message"),
+        ({"message": "a", "session": 1}, 400, "The key session"),
+        ({"message": "a", "session": "x" * 999}, 404, "leave out the key session"),
+        ({"message": "a" * (MAX_LETTERS + 1)}, 413, f"{MAX_LETTERS:,}"),
+        (["a"], 400, "JSON object"),
+    ],
+)
+def test_invalid_requests_are_refused(application: Application, body: Any, status: int, message: str) -> None:
+    reply = application.post("/chat", json.dumps(body).encode())
+    assert reply.status == status
+    assert message in reply.value["error"]
+    assert len(application.state.chats) == 0
+
+
+def test_models_without_intents_refuse_in_words(runs: Runs, tmp_path: Path) -> None:
+    reply = say(Application(tmp_path, runs.trained), "hello")
+    assert reply.status == 409
+    assert "cannot chat. A chat needs a network that reads a text" in reply.value["error"]
+
+
+def test_too_many_sessions_are_refused_with_a_time_to_return(assistant: TrainedRun, tmp_path: Path) -> None:
+    settings = ServerSettings(cache_bytes=0, limits=Limits(chats=2))
+    application = Application(tmp_path, assistant, settings)
+    sessions = [say(application, ALARM).value["session"] for _ in range(2)]
+    refused = say(application, ALARM)
+    assert (refused.status, int(refused.headers["retry-after"]) > 1_000) == (429, True)
+    assert say(application, ALARM, sessions[0]).status == 200, "open dialogues go on"
+
+
+def test_sessions_expire_and_belong_to_one_key_and_model() -> None:
+    now = [0.0]
+    chats = ChatSessions(2, 60.0, lambda: now[0])
+    first, _ = chats.start("model", "1", "ann")
+    now[0] = 50.0
+    second, _ = chats.start("model", "1", "ann")
+    with pytest.raises(RequestError) as refusal:
+        chats.start("model", "1", "ann")
+    assert refusal.value.retry_after_s == 10.0
+    assert chats.find(first, "model", "ann").used == 50.0, "it was used"
+    for model, owner in (("other", "ann"), ("model", "eve"), ("model", "")):
+        with pytest.raises(RequestError, match="does not exist"):
+            chats.find(first, model, owner)
+    now[0] = 111.0
+    assert len(chats) == 0
+    with pytest.raises(RequestError, match="1 minutes without a message"):
+        chats.find(second, "model", "ann")
