@@ -110,20 +110,17 @@ def outcomes(trained: TrainedRun, split: str, out_of_scope: Collection[str]) -> 
     parts = trained.objective.calibrated_parts(output, data, rows)
     part = next(part for part in parts if part.name in ("", intents.name))
     truth = [part.classes[number] for number in part.target.reshape(-1).tolist()]
-    columns: list[list[Any]] = [[], [], [], []]
+    found: list[tuple[float, float, bool, bool]] = []
     for start in range(0, len(rows), CHUNK):
         chunk = slice(start, start + CHUNK)
         for row, true in zip(_answers(trained, rows[chunk], output[chunk]), truth[chunk], strict=True):
             intent = row["outputs"][intents.name] if "outputs" in row else row
-            for column, value in zip(columns, _row(intent, true, out_of_scope), strict=True):
-                column.append(value)
+            found.append(_row(intent, true, out_of_scope))
+    confidence, margin, is_candidate, is_right = (np.array(column) for column in zip(*found, strict=True))
     raw = data.raw
-    return Outcomes(
-        split,
-        *(np.array(column) for column in columns),
-        np.isin(truth, list(out_of_scope)),
-        is_independent=raw.groups is None and raw.times is None and not raw.contiguous,
-    )
+    is_independent = raw.groups is None and raw.times is None and not raw.contiguous
+    is_outside = np.isin(truth, list(out_of_scope))
+    return Outcomes(split, confidence, margin, is_candidate, is_right, is_outside, is_independent)
 
 
 def _answers(trained: TrainedRun, rows: torch.Tensor, output: torch.Tensor) -> list[dict[str, Any]]:

@@ -60,8 +60,8 @@ def _response_problems(name: str, intent: IntentPolicy, slots: Collection[str]) 
 
 def _slot_problems(name: str, intent: IntentPolicy, kinds: Collection[str]) -> Iterator[Problem]:
     names = [slot.name for slot in intent.slots]
-    for slot in sorted({slot for slot in names if names.count(slot) > 1}):
-        yield Problem(f"there are {names.count(slot)} slots {slot!r}; give each its own name.", name, "slots")
+    for twice in sorted({slot for slot in names if names.count(slot) > 1}):
+        yield Problem(f"there are {names.count(twice)} slots {twice!r}; give each its own name.", name, "slots")
     for slot in intent.slots:
         for kind in _unknown(slot, kinds):
             known = f"it recognizes {_listed(kinds)}" if kinds else "it recognizes none"

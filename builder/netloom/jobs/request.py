@@ -26,6 +26,7 @@ R = TypeVar("R")
 Lane = Literal["interactive", "long"]
 MODULES = (
     "netloom.jobs.calibration",
+    "netloom.jobs.chat",
     "netloom.jobs.data_quality",
     "netloom.jobs.deployment",
     "netloom.jobs.explanations",

@@ -28,7 +28,7 @@ _CARD_STATEMENT = "model_card.json"
 _TEACHER, _LAYERS, _LAST = "teacher.json", "layers.json", "last.json"
 _BEST_WEIGHTS = "best.safetensors"
 _CALIBRATION = "calibration.json"
-_CHAT_POLICY = "chat_policy.json"
+_CHAT_POLICY, _CHAT_TESTS = "chat_policy.json", "chat_tests.csv"
 _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
 
 
@@ -271,6 +271,20 @@ class RunArtifacts:
     def chat_policy_stamp(self) -> Stamp | None:
         """Return the stamp of the saved response policy; None if there is none."""
         return self._stamp(_CHAT_POLICY)
+
+    def chat_tests(self) -> bytes:
+        """Return the saved dialogues of the run as CSV; empty if there are none."""
+        try:
+            return self.store.read(self.run_id, _CHAT_TESTS)
+        except FileNotFoundError:
+            return b""
+
+    def save_chat_tests(self, text: str) -> None:
+        """Save dialogues; an empty text removes them."""
+        if text:
+            self.store.write(self.run_id, _CHAT_TESTS, text.encode())
+        else:
+            self.store.remove(self.run_id, _CHAT_TESTS)
 
     def log_event(self, event: str, **values: Any) -> None:
         """Append a line to the log of the run.

@@ -1,4 +1,4 @@
-"""The Try it page: an input on the left, the prediction of a run on the right, or the predictions for a file."""
+"""The Try it page: an input on the left, the prediction of a run on the right; predictions for a file; or a chat."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from netloom.store import Run, StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.playground.batch import batch_of
+from netloom.ui.playground.chat.view import chat
 from netloom.ui.playground.one_input import Tried, one_input
 from netloom.ui.playground.state import Key, TryItState
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, controls, page_head, run_labels, written_at
 
-ONE, BATCH = "One input", "File"
-MODES = {ONE: ":material/edit: One input", BATCH: ":material/table_rows: File"}
+ONE, BATCH, CHAT = "One input", "File", "Chat"
+MODES = {ONE: ":material/edit: One input", BATCH: ":material/table_rows: File", CHAT: ":material/forum: Chat"}
 NO_RUN = "No second run"
 COMPARE_HELP = "Another run of this project that was trained on the same data. Both predict the same input."
 STYLE = """<style>
@@ -47,8 +48,10 @@ def page(live: Live) -> None:
             other = _second(live, runs, tried) if mode == ONE else None
         if mode == ONE:
             one_input(tried, other)
-        else:
+        elif mode == BATCH:
             batch_of(tried)
+        else:
+            chat(tried, runs)
     except ERRORS as error:
         show_error(error)
 

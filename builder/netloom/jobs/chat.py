@@ -1,0 +1,69 @@
+"""Jobs for the chat of a run: messages are understood, thresholds are measured, and dialogues are played as tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from netloom.chat import (
+    Limits,
+    ScriptResult,
+    ThresholdReport,
+    Understanding,
+    checked_policy,
+    propose_thresholds,
+    read_scripts,
+    run_script,
+    understand,
+)
+from netloom.jobs.loaded_runs import RunWeights
+from netloom.jobs.request import Context, Request
+
+
+@dataclass(frozen=True)
+class Understand(Request[list[Understanding]], kind="understand"):
+    """What a run reads from messages."""
+
+    weights: RunWeights
+    messages: tuple[str, ...]
+
+    def compute(self, context: Context) -> list[Understanding]:
+        return understand(context.run(self.weights), self.messages)
+
+
+@dataclass(frozen=True)
+class ProposeThresholds(Request[ThresholdReport], kind="propose_thresholds", lane="long"):
+    """Thresholds of a policy from the validation messages of a run, as `propose_thresholds`."""
+
+    weights: RunWeights
+    out_of_scope: tuple[str, ...]
+    limits: Limits
+    now: tuple[float, float]
+
+    def compute(self, context: Context) -> ThresholdReport:
+        return propose_thresholds(context.run(self.weights), self.out_of_scope, self.limits, self.now)
+
+
+@dataclass(frozen=True)
+class PlayDialogues(Request[list[ScriptResult]], kind="play_dialogues"):
+    """Dialogues of a test, played against a run. `dialogues` are the content of the file `name`, and `policy` is JSON.
+
+    Raises:
+        PolicyError: the policy does not fit the run.
+        UsageError: the dialogues cannot be read.
+    """
+
+    weights: RunWeights
+    dialogues: str
+    name: str
+    policy: str
+
+    def compute(self, context: Context) -> list[ScriptResult]:
+        trained = context.run(self.weights)
+        policy = checked_policy(self.policy.encode(), trained.data.schema, "The policy")
+        scripts = read_scripts(self.dialogues.encode(), self.name)
+        results = []
+        for place, script in enumerate(scripts, 1):
+            results.append(run_script(script, policy, partial(understand, trained)))
+            context.progress(place / len(scripts))
+        return results

@@ -1,0 +1,259 @@
+"""The editor of the answers to each intent: responses, slots, follow-ups and hand-over."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+from pydantic import ValidationError
+from streamlit.delta_generator import DeltaGenerator
+
+from netloom.chat import Policy, PolicyError, dumps, entity_kinds, save_policy, starting_policy
+from netloom.chat.policy import IntentPolicy, Slot, invalid
+from netloom.core.text import escape, file_stem
+from netloom.ui.playground.chat.state import Draft, Key
+from netloom.ui.playground.chat.widgets import lines_of, show_problems, started
+from netloom.ui.playground.one_input import Tried
+from netloom.ui.shell.errors import show_error
+
+RESPONSES_HELP = (
+    "One response per line; they take turns. {date} is replaced by the text of the slot date. Responses with a slot "
+    "that is not filled are left out."
+)
+MOST_SLOTS = 12
+
+
+def answers(tried: Tried, draft: Draft) -> None:
+    """Draw the editor, and the buttons that save the policy."""
+    policy_buttons(tried, draft)
+    greeting = st.text_input(
+        "Greeting", max_chars=2_000, key=started(_key(tried, draft, Key.GREETING), draft.edited.greeting)
+    )
+    draft.update(draft.edited.model_copy(update={"greeting": greeting.strip()}), tried.trained.data.schema)
+    intents = list(draft.edited.intents)
+    if not intents:
+        st.info("All intents are out of scope; remove some of them from the list in Fallback.")
+        return
+    name = str(
+        st.selectbox(
+            "Intent",
+            intents,
+            format_func=lambda name: f"{name}{' (problem)' if _has_problem(draft, name) else ''}",
+            key=Key.INTENT.of(tried.run_id),
+        )
+    )
+    _intent_editor(tried, draft, name, draft.edited.intents[name])
+    if others := [intent for intent in intents if intent != name and _has_problem(draft, intent)]:
+        st.caption(f":material/error: Problems in other intents: {escape(', '.join(others[:8]))}.")
+
+
+def policy_buttons(tried: Tried, draft: Draft) -> None:
+    """Draw what can be done with the policy, and whether it is saved."""
+    is_changed = draft.edited != draft.saved
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Save policy",
+            icon=":material/save:",
+            type="primary",
+            key=Key.SAVE,
+            disabled=bool(draft.problems) or not is_changed,
+            on_click=partial(_save, tried, draft),
+            help="Saves the policy with the run. The command netloom chat and the model server use it, too.",
+        )
+        st.button(
+            "Reset",
+            icon=":material/undo:",
+            key=Key.RESET,
+            on_click=partial(_reset, tried, draft),
+            help="Returns to the saved policy; if nothing was changed, to the default answers.",
+        )
+        st.download_button(
+            "Download",
+            dumps(draft.edited),
+            f"{file_stem(tried.live.project.name)}-policy.json",
+            "application/json",
+            icon=":material/download:",
+            key=Key.DOWNLOAD.of("policy"),
+            on_click="ignore",
+        )
+    if draft.problems:
+        count = len(draft.problems)
+        st.caption(f"{count} problem{'s' * (count > 1)}. The bot answers by the last policy without problems.")
+    elif is_changed:
+        st.caption("Changed: the bot on this page uses it already.")
+    else:
+        st.caption("Saved with the run." if draft.stamp else "The default answers, which name the intent.")
+
+
+def _save(tried: Tried, draft: Draft) -> None:
+    artifacts = tried.live.store.artifacts(tried.run_id)
+    try:
+        save_policy(artifacts, draft.edited, tried.trained.data.schema)
+    except (PolicyError, OSError) as error:
+        show_error(error)
+        return
+    draft.saved, draft.stamp = draft.edited, artifacts.chat_policy_stamp()
+
+
+def _reset(tried: Tried, draft: Draft) -> None:
+    schema = tried.trained.data.schema
+    draft.replace(draft.saved if draft.edited != draft.saved else starting_policy(schema), schema)
+
+
+def _key(tried: Tried, draft: Draft, key: Key, *parts: object) -> str:
+    return key.of(tried.run_id, draft.revision, *parts)
+
+
+def _has_problem(draft: Draft, intent: str) -> bool:
+    return any(problem.intent == intent for problem in draft.problems)
+
+
+def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> None:
+    """Draw the widgets of an intent, and take over their values."""
+    responses = st.text_area(
+        "Responses",
+        height=110,
+        help=RESPONSES_HELP,
+        key=started(_key(tried, draft, Key.RESPONSES, name), "\n".join(intent.responses)),
+    )
+    places = {"responses": st.container()}
+    try:
+        slots, places["slots"] = _slots(tried, draft, name, intent)
+        follow_ups, places["follow_ups"] = _follow_ups(tried, draft, name, intent)
+        hand_over = st.toggle(
+            "Hand over to a person after the response",
+            key=started(_key(tried, draft, Key.HAND_OVER, name), intent.hand_over),
+        )
+        changed = IntentPolicy(responses=lines_of(responses), slots=slots, follow_ups=follow_ups, hand_over=hand_over)
+    except ValidationError as error:
+        show_error(invalid(error))
+        return
+    policy = draft.edited
+    intents = {**policy.intents, name: changed}
+    draft.update(policy.model_copy(update={"intents": intents}), tried.trained.data.schema)
+    for part, place in places.items():
+        with place:
+            show_problems(draft.of(name, part))
+    show_problems(draft.of(name, ""))
+
+
+def _slots(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> tuple[tuple[Slot, ...], DeltaGenerator]:
+    """Draw the slots, and return them with the place of their problems.
+
+    Raises:
+        ValidationError: a slot has no name, or a text is too long.
+    """
+    st.markdown("**Slots**")
+    if not intent.slots:
+        st.caption("None. A slot is a value that the bot needs; {date} in a response is replaced by the slot date.")
+    kinds = entity_kinds(tried.trained.data.schema)
+    slots = tuple(_slot(tried, draft, (name, place), slot, kinds) for place, slot in enumerate(intent.slots))
+    problems = st.container()
+    st.button(
+        "Add slot",
+        icon=":material/add:",
+        key=_key(tried, draft, Key.ADD, "slot", name),
+        disabled=len(intent.slots) >= MOST_SLOTS,
+        on_click=partial(_add_slot, tried, draft, name),
+    )
+    return slots, problems
+
+
+def _slot(tried: Tried, draft: Draft, place: tuple[str, int], slot: Slot, kinds: tuple[str, ...]) -> Slot:
+    """Draw a slot, and return it."""
+    intent, number = place
+    with st.container(border=True):
+        first, second = st.columns([1, 2])
+        name = first.text_input(
+            "Slot", max_chars=64, key=started(_key(tried, draft, Key.SLOT, *place, "name"), slot.name)
+        )
+        question = second.text_input(
+            "Question", max_chars=2_000, key=started(_key(tried, draft, Key.SLOT, *place, "question"), slot.question)
+        )
+        known = [*kinds, *(kind for kind in slot.entities if kind not in kinds)]
+        entities: list[str] = []
+        if known:
+            entities = st.multiselect(
+                "Filled by entities",
+                known,
+                key=started(_key(tried, draft, Key.SLOT, *place, "entities"), list(slot.entities)),
+                placeholder="The whole answer",
+                help="Without entities, the whole answer to the question fills the slot.",
+            )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            required = st.toggle(
+                "Ask for it",
+                key=started(_key(tried, draft, Key.SLOT, *place, "required"), slot.required),
+                help="The bot asks the question if the slot is empty. Otherwise it is used only if it is known.",
+            )
+            st.button(
+                "Remove",
+                icon=":material/delete:",
+                type="tertiary",
+                key=_key(tried, draft, Key.REMOVE, "slot", *place),
+                on_click=partial(_remove_slot, tried, draft, intent, number),
+            )
+    return Slot(name=name.strip(), question=question.strip(), entities=tuple(entities), required=required)
+
+
+def _add_slot(tried: Tried, draft: Draft, name: str) -> None:
+    intent = draft.edited.intents[name]
+    taken = {slot.name for slot in intent.slots}
+    new = next(text for text in ("slot", *(f"slot {number}" for number in range(2, 99))) if text not in taken)
+    _change(tried, draft, name, intent.model_copy(update={"slots": (*intent.slots, Slot(name=new))}))
+
+
+def _remove_slot(tried: Tried, draft: Draft, name: str, place: int) -> None:
+    intent = draft.edited.intents[name]
+    slots = (*intent.slots[:place], *intent.slots[place + 1 :])
+    _change(tried, draft, name, intent.model_copy(update={"slots": slots}))
+
+
+def _follow_ups(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> tuple[dict[str, str], DeltaGenerator]:
+    """Draw what other intents mean after this one, and return it with the place of its problems."""
+    st.markdown("**Follow-ups**", help="What another intent means directly after this one, such as yes: confirm_order.")
+    follow_ups, intents = {}, list(draft.edited.intents)
+    for number, (after, meant) in enumerate(intent.follow_ups.items()):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            chosen = [
+                st.selectbox(
+                    label,
+                    list(dict.fromkeys([*intents, value])),
+                    key=started(_key(tried, draft, Key.FOLLOW_UP, name, number, label), value),
+                )
+                for label, value in (("After this, the intent", after), ("means", meant))
+            ]
+            st.button(
+                "Remove follow-up",
+                icon=":material/delete:",
+                type="tertiary",
+                key=_key(tried, draft, Key.REMOVE, "follow up", name, number),
+                on_click=partial(_remove_follow_up, tried, draft, name, after),
+            )
+        follow_ups[str(chosen[0])] = str(chosen[1])
+    problems = st.container()
+    st.button(
+        "Add follow-up",
+        icon=":material/add:",
+        key=_key(tried, draft, Key.ADD, "follow up", name),
+        disabled=len(intent.follow_ups) >= len(intents),
+        on_click=partial(_add_follow_up, tried, draft, name),
+    )
+    return follow_ups, problems
+
+
+def _add_follow_up(tried: Tried, draft: Draft, name: str) -> None:
+    intent = draft.edited.intents[name]
+    after = next(other for other in draft.edited.intents if other not in intent.follow_ups)
+    _change(tried, draft, name, intent.model_copy(update={"follow_ups": {**intent.follow_ups, after: name}}))
+
+
+def _remove_follow_up(tried: Tried, draft: Draft, name: str, after: str) -> None:
+    intent = draft.edited.intents[name]
+    follow_ups = {other: meant for other, meant in intent.follow_ups.items() if other != after}
+    _change(tried, draft, name, intent.model_copy(update={"follow_ups": follow_ups}))
+
+
+def _change(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> None:
+    policy: Policy = draft.edited
+    draft.replace(policy.model_copy(update={"intents": {**policy.intents, name: intent}}), tried.trained.data.schema)

@@ -1,0 +1,204 @@
+"""The messages of a dialogue with what was understood, why, and corrections."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from netloom.chat import intent_target
+from netloom.chat.dialogue import Event
+from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row
+from netloom.core.text import escape
+from netloom.explain import ExplainError, Explanation
+from netloom.jobs.chat import Understand
+from netloom.jobs.explanations import Attribution
+from netloom.jobs.inspection import Inspect
+from netloom.ui.components.example_panels import tagged
+from netloom.ui.components.page_state import value_of
+from netloom.ui.explain.example_picker import explain_input
+from netloom.ui.explain.headline import headline
+from netloom.ui.explain.views.attribution import badges
+from netloom.ui.explain.views.attribution_plots import attributions
+from netloom.ui.playground.chat.state import ChatState, Conversation, Draft, Exchange, Key
+from netloom.ui.playground.one_input import ERRORS, Tried
+from netloom.ui.shell import session
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.state import Query
+
+HEIGHT = 560
+MOST_DRAWN = 40  # messages; earlier ones are counted
+DID: dict[Event, str] = {
+    "reply": "answers",
+    "ask_slot": "asks for a value",
+    "ask_which": "offers two intents",
+    "confirm": "asks whether the intent is meant",
+    "rephrase": "asks to rephrase",
+    "out_of_scope": "refuses: out of scope",
+    "hand_over": "hands over to a person",
+}
+
+
+def dialogue(tried: Tried, draft: Draft) -> None:
+    """Draw the dialogue and the field for the next message."""
+    conversation = ChatState.current().conversation(tried.weights)
+    messages = st.container(height=HEIGHT, key=Key.DIALOGUE)
+    text = st.chat_input("Write a message", max_chars=MAX_LETTERS, key=Key.MESSAGE.of(tried.run_id))
+    if text and text.strip():
+        _say(tried, draft, conversation, text.strip())
+    with messages:
+        _messages(tried, draft, conversation)
+    with st.container(horizontal=True):
+        st.button(
+            "Restart",
+            icon=":material/restart_alt:",
+            key=Key.RESTART,
+            disabled=not conversation.exchanges,
+            on_click=partial(_restart, tried),
+            help="Ends this dialogue and forgets all slots. Saved dialogues and corrections stay.",
+        )
+
+
+def _restart(tried: Tried) -> None:
+    ChatState.current().conversations[tried.weights] = Conversation()
+
+
+def _say(tried: Tried, draft: Draft, conversation: Conversation, text: str) -> None:
+    try:
+        [understanding] = computed(Understand(tried.weights, (text,)), "Loading the network …")
+    except (*ERRORS, ValueError) as error:
+        show_error(error)
+        return
+    conversation.respond(draft.used, understanding)
+    conversation.opened = None
+
+
+def _messages(tried: Tried, draft: Draft, conversation: Conversation) -> None:
+    if draft.used.greeting:
+        with st.chat_message("assistant"):
+            st.markdown(escape(draft.used.greeting))
+    if not conversation.exchanges:
+        st.caption(
+            "Write a message below. The run reads its intent, and the policy on this page answers. Each message shows "
+            "how confident the run is, and why."
+        )
+    first = max(0, len(conversation.exchanges) - MOST_DRAWN)
+    if first:
+        st.caption(f"{first} earlier messages are not shown.")
+    for place, exchange in list(enumerate(conversation.exchanges))[first:]:
+        _exchange(tried, conversation, place, exchange)
+
+
+def _exchange(tried: Tried, conversation: Conversation, place: int, exchange: Exchange) -> None:
+    understanding, turn = exchange.understanding, exchange.turn
+    with st.chat_message("user"):
+        _message(understanding)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(_understood(understanding), width="content")
+            for kind, label, icon in (
+                ("why", "Why", ":material/psychology_alt:"),
+                ("correct", "Correct", ":material/edit:"),
+            ):
+                key = (Key.WHY if kind == "why" else Key.CORRECT).of(place)
+                st.button(
+                    label, icon=icon, key=key, type="tertiary", on_click=partial(_toggle, conversation, (kind, place))
+                )
+        if exchange.corrected:
+            st.caption(f":material/check: Right intent: **{escape(exchange.corrected)}**")
+        if conversation.opened == ("why", place):
+            _why(tried, understanding)
+        elif conversation.opened == ("correct", place):
+            _correction(tried, conversation, place)
+    with st.chat_message("assistant"):
+        st.markdown(escape(turn.response))
+        slots = "".join(f" · {escape(name)}: {escape(value)}" for name, value in turn.slots.items())
+        intent = f" · intent **{escape(turn.intent)}**" if turn.intent else ""
+        st.caption(f"The bot {DID[turn.event]}{intent}{slots}")
+
+
+def _toggle(conversation: Conversation, opened: tuple[str, int]) -> None:
+    conversation.opened = None if conversation.opened == opened else opened  # type: ignore[assignment]
+
+
+def _message(understanding: Understanding) -> None:
+    """Draw a message, with its entities if it has any; these are words as the run reads them."""
+    if not understanding.entities:
+        st.markdown(escape(understanding.message))
+        return
+    tags = ["O"] * len(understanding.words)
+    for entity in understanding.entities:
+        for word in range(entity.first, min(entity.last + 1, len(tags))):
+            tags[word] = f"{'B' if word == entity.first else 'I'}-{entity.kind}"
+    tagged(understanding.words, tags)
+
+
+def _understood(understanding: Understanding) -> str:
+    """Return the intent with its confidence and other outputs, as Markdown."""
+    badges_text = [f":blue-badge[{escape(understanding.intent[:60])} {understanding.confidence:.0%}]"]
+    for label in understanding.labels:
+        share = f" {label.confidence:.0%}" if label.confidence is not None else ""
+        badges_text.append(f":gray-badge[{escape(label.name[:40])}: {escape(label.value[:40])}{share}]")
+    if understanding.abstains:
+        badges_text.append(":orange-badge[abstains]")
+    return " ".join(badges_text)
+
+
+def _why(tried: Tried, understanding: Understanding) -> None:
+    """Draw which words the intent relies on, by the first available method."""
+    place = st.container(border=True)
+    with place:
+        try:
+            explanation = _explanation(tried, understanding)
+        except (*ERRORS, ExplainError, ValueError) as error:
+            show_error(error)
+            return
+        if explanation is None:
+            st.caption("No method can explain this network.")
+            return
+        with attributions(explanation, st.container()):
+            if text := headline(explanation):
+                st.markdown(f"**{text}**")
+        badges(explanation.verdict)
+        if st.button(
+            "Open in Explain",
+            icon=":material/visibility:",
+            key=Key.EXPLAIN,
+            help="All methods, and where the network has it, attention, for this message.",
+        ):
+            explain_input(tried.run_id, 0, message_row(tried.trained, understanding.message))
+            session.choose(tried.live.id, tried.run_id)
+            st.switch_page("pages/explain.py", query_params={Query.PROJECT.value: tried.live.id})
+
+
+def _explanation(tried: Tried, understanding: Understanding) -> Explanation | None:
+    methods = computed(Inspect(tried.weights)).methods
+    method = next((method.name for method in methods if method.available and not method.explains_layer), None)
+    if method is None:
+        return None
+    schema = tried.trained.data.schema
+    target = intent_target(schema).name if schema.target.parts else None  # else what is predicted
+    row = message_row(tried.trained, understanding.message)
+    return computed(Attribution(tried.weights, method, row, target))
+
+
+def _correction(tried: Tried, conversation: Conversation, place: int) -> None:
+    """Draw the choice of the right intent of a message."""
+    intents = sorted(intent_target(tried.trained.data.schema).classes)
+    corrected = conversation.exchanges[place].corrected
+    key = Key.RIGHT.of(tried.run_id, place)
+    st.selectbox(
+        "Right intent",
+        intents,
+        index=intents.index(corrected) if corrected in intents else None,
+        placeholder="Choose the right intent",
+        key=key,
+        on_change=partial(_correct, tried, conversation, place, key),
+        help="The message becomes a labeled example; download all of them in Tests.",
+    )
+
+
+def _correct(tried: Tried, conversation: Conversation, place: int, key: str) -> None:
+    exchange, intent = conversation.exchanges[place], str(value_of(key))
+    exchange.corrected, conversation.opened = intent, None
+    ChatState.current().collected.setdefault(tried.run_id, {})[exchange.understanding.message] = intent

@@ -1,0 +1,150 @@
+"""The state of the chat per tab, and the keys of its widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from netloom.chat import Dialogue, Policy, Problem, State, ThresholdReport, Turn, Understanding, policy_problems
+from netloom.jobs import RunWeights
+from netloom.ui.components.page_state import PageState, WidgetKey
+
+if TYPE_CHECKING:
+    from netloom.chat import ScriptResult
+    from netloom.data.schema import Schema
+    from netloom.store.artifacts import Stamp
+
+
+@dataclass
+class Exchange:
+    """A message with the answer to it; `corrected` is the right intent if a person chose one."""
+
+    understanding: Understanding
+    turn: Turn
+    corrected: str = ""
+
+
+@dataclass
+class Conversation:
+    """The dialogue with a run. `opened` is the message whose explanation or correction is shown, by its index."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    state: State = field(default_factory=State)
+    opened: tuple[Literal["why", "correct"], int] | None = None
+
+    def respond(self, policy: Policy, understanding: Understanding) -> None:
+        """Add the answer to a message."""
+        turn = Dialogue(policy, self.state).respond(understanding)
+        self.exchanges.append(Exchange(understanding, turn))
+
+    @property
+    def corrections(self) -> dict[int, str]:
+        """The right intents that a person chose, by the index of the message."""
+        return {place: exchange.corrected for place, exchange in enumerate(self.exchanges) if exchange.corrected}
+
+
+@dataclass
+class Draft:
+    """The policy of a run while a person edits it.
+
+    Attributes:
+        stamp: That of the saved file that was read; None if there was none.
+        saved: The policy that is saved, or the default one.
+        edited: The policy as edited.
+        used: The last edited one without problems, which answers messages.
+        revision: A number that changes when the policy was changed other than by its widgets, which then start anew.
+        problems: Those of `edited`.
+    """
+
+    stamp: Stamp | None
+    saved: Policy
+    edited: Policy
+    used: Policy
+    revision: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def update(self, policy: Policy, schema: Schema) -> None:
+        """Take over an edited policy."""
+        if policy != self.edited:
+            self.edited, self.problems = policy, policy_problems(policy, schema)
+            if not self.problems:
+                self.used = policy
+
+    def replace(self, policy: Policy, schema: Schema) -> None:
+        """Take over a policy that was not edited by the widgets."""
+        self.update(policy, schema)
+        self.revision += 1
+
+    def of(self, intent: str, part: str) -> list[Problem]:
+        """Return the problems of a part of an intent, or of the fallback for the intent ""."""
+        return [item for item in self.problems if item.intent == intent and item.part.partition("[")[0] == part]
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """Measured thresholds, and the intents that were out of scope."""
+
+    out_of_scope: tuple[str, ...]
+    report: ThresholdReport
+
+
+@dataclass
+class ChatState(PageState):
+    """What the chat shows, so that it is the same after a visit to another page.
+
+    Attributes:
+        conversations: The dialogues, by the weights that answer.
+        drafts: The edited policies, by the id of the run.
+        proposed: The measured thresholds, by the weights.
+        results: The results of the last played dialogues with the label of the run, by the id of the run.
+        collected: The right intents of corrected messages, by the id of the run and the message.
+    """
+
+    conversations: dict[RunWeights, Conversation] = field(default_factory=dict)
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    proposed: dict[RunWeights, Proposed] = field(default_factory=dict)
+    results: dict[str, tuple[str, list[ScriptResult]]] = field(default_factory=dict)
+    collected: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def conversation(self, weights: RunWeights) -> Conversation:
+        return self.conversations.setdefault(weights, Conversation())
+
+
+class Key(WidgetKey):
+    """The keys of the chat's widgets."""
+
+    ADD = "chat add"
+    AMBIGUITY = "chat ambiguity"
+    CLEAR = "chat clear"
+    CONFIDENCE = "chat confidence"
+    CONFIRM_FROM = "chat confirm from"
+    CORRECT = "chat correct"
+    DIALOGUE = "chat-dialogue"
+    DOWNLOAD = "chat download"
+    EXPLAIN = "chat explain"
+    FAILURES = "chat failures"
+    FILE = "chat file"
+    FOLLOW_UP = "chat follow up"
+    GREETING = "chat greeting"
+    HAND_OVER = "chat hand over"
+    INTENT = "chat intent"
+    KEEP = "chat keep"
+    LIMIT = "chat limit"
+    MESSAGE = "chat message"
+    OUTSIDE = "chat outside"
+    PANEL = "chat panel"
+    PLAY = "chat play"
+    PLOT = "chat plot"
+    PROPOSE = "chat propose"
+    REMOVE = "chat remove"
+    RESET = "chat reset"
+    RESPONSES = "chat responses"
+    RESTART = "chat restart"
+    RIGHT = "chat right"
+    RUN = "chat run"
+    SAVE = "chat save"
+    SLOT = "chat slot"
+    TEST_NAME = "chat test name"
+    TEXT = "chat text"
+    USE = "chat use"
+    WHY = "chat why"
