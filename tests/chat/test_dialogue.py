@@ -26,6 +26,7 @@ from netloom.chat import (
 from netloom.chat.dialogue import State
 from netloom.chat.policy import Fallback, IntentPolicy, Slot
 from netloom.chat.policy_problems import problems
+from netloom.chat.understanding import as_written
 
 POLICY = Policy(
     intents={
@@ -320,3 +321,15 @@ def test_a_dialogue_becomes_a_test_that_it_passes() -> None:
     assert script.name == "a, b"
     assert not list(script.turns[0].failures(turns[0]))
     assert list(script.turns[1].failures(turns[1])) == ["intent -, expected weather"]
+
+
+@pytest.mark.parametrize(
+    ("message", "words", "written"),
+    [
+        ("Fly to Rome, ROME!", ["fly", "to", "rome", "rome"], ("Fly", "to", "Rome", "ROME")),
+        ("a b", ["a", "?", "b"], ("a", "?", "b")),
+        ("İ b", ["i̇", "b"], ("i̇", "b")),
+    ],
+)
+def test_words_keep_their_capital_letters(message: str, words: list[str], written: tuple[str, ...]) -> None:
+    assert as_written(message, words) == written

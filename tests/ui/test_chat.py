@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from netloom.templates import templates
 from netloom.ui.playground.chat.state import ChatState, Key
 from netloom.ui.playground.page import CHAT
 from netloom.ui.playground.state import Key as PageKey
+from tests.cli.conftest import called
 from tests.runs.examples import trained_here
 
 PAGE = Path(__file__).parents[2] / "pages" / "playground.py"
@@ -36,9 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for count in epochs:
             training = project.training.model_copy(update={"epochs": count, "device": "cpu"})
             with trained_here():
-                run_id = runs.start(
-                    store, project_id, project.model_copy(update={"training": training, "name": name})
-                )
+                run_id = runs.start(store, project_id, project.model_copy(update={"training": training, "name": name}))
             assert store.run(run_id).state == "finished"
     return folder
 
@@ -60,13 +59,17 @@ def _forget(home: Path) -> None:
 
 
 def open_chat(name: str = "commands_joint") -> AppTest:
+    return checked(unchecked_chat(name))
+
+
+def unchecked_chat(name: str = "commands_joint") -> AppTest:
     store = open_store()
     [project] = [row.id for row in store.list_projects(limit=9) if row.name == name]
     app = AppTest.from_file(str(PAGE), default_timeout=300)
     app.query_params["project"] = project
     app.query_params["run"] = store.runs(project)[0].id
     app.session_state[PageKey.MODE.value] = CHAT
-    return checked(app.run())
+    return app.run()
 
 
 def checked(app: AppTest) -> AppTest:
@@ -96,17 +99,147 @@ def tab(app: AppTest, name: str) -> AppTest:
     return checked(app.run())
 
 
-def artifacts(app: AppTest) -> RunArtifacts:
-    return open_store().artifacts(app.query_params["run"][0])
+def artifacts() -> RunArtifacts:
+    """The files of the run that chats."""
+    store = open_store()
+    [project] = [row.id for row in store.list_projects(limit=9) if row.name == "commands_joint"]
+    return store.artifacts(store.runs(project)[0].id)
 
 
 def test_messages_show_intent_entities_and_the_answer() -> None:
-    app = say(open_chat(), ALARM)
+    app = say(open_chat(), "wake me at Seven tomorrow")
     text = texts(app)
-    assert "blue-badge[set\\\\_alarm" in text
-    assert "border-bottom" in text, "entities are highlighted"
-    assert "You asked about: set alarm" in text
+    assert ":blue-badge[set" in text
+    assert '3px solid #64748b\\">Seven</span>' in text, "entities are highlighted"
+    assert "set alarm" in text
     say(app, "zzz")
     assert len(app.chat_message) == 4
     checked(button(app, "Restart").click().run())
     assert not app.chat_message
+
+
+def test_messages_are_not_markup() -> None:
+    app = say(open_chat(), "<img src=x onerror=alert(1)> **bold** [a](http://b.c) wake me at seven")
+    user = next(item for item in app.chat_message if item.name == "user")
+    drawn = " ".join(item.value for item in user.markdown) + " ".join(str(item.proto) for item in user.get("html"))
+    assert not re.search(r"(?<!\\)<img|(?<!\\)\*\*bold", drawn)
+    assert "http://b.c" not in drawn
+
+
+def test_why_shows_the_words_that_the_intent_relies_on() -> None:
+    app = say(open_chat(), ALARM)
+    checked(button(app, "Why").click().run())
+    text = texts(app)
+    assert "increases the score" in text, "the legend"
+    assert "checks passed" in text or "Faithfulness" in text
+    checked(button(app, "Why").click().run())
+    assert "increases the score" not in texts(app)
+
+
+def test_corrected_messages_become_labeled_rows() -> None:
+    app = say(open_chat(), ALARM)
+    checked(button(app, "Correct").click().run())
+    checked(widget(app, "selectbox", "Right intent").set_value("weather").run())
+    assert "Right intent: **weather**" in texts(app)
+    app = tab(app, "Tests")
+    state = app.session_state[ChatState.name()]
+    [collected] = state.collected.values()
+    assert collected == {ALARM: "weather"}
+    assert "Download labeled CSV" in [item.label for item in app.get("download_button")]
+
+
+def test_an_edited_policy_answers_and_is_saved_with_the_run(home: Path) -> None:
+    app = open_chat()
+    checked(widget(app, "text_area", "Responses").set_value("Alarm at {time}.\nAlarm set.").run())
+    assert button(app, "Save policy").disabled is False
+    assert "Alarm at seven" in texts(say(app, ALARM))
+    checked(button(app, "Save policy").click().run())
+    saved = json.loads(artifacts().chat_policy() or b"")
+    assert saved["intents"]["set_alarm"]["responses"] == ["Alarm at {time}.", "Alarm set."]
+    assert "Saved with the run" in texts(app)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.StringIO(f"{ALARM}\n"))
+        answer = called("chat", artifacts().run_id, "--home", home, "--json")
+    assert answer.value["response"] == "Alarm at seven.", "netloom chat uses it, too"
+    again = open_chat()
+    assert widget(again, "text_area", "Responses").value == "Alarm at {time}.\nAlarm set."
+    checked(button(again, "Reset").click().run())
+    assert widget(again, "text_area", "Responses").value == "You asked about: set alarm."
+
+
+def test_problems_are_shown_at_their_place_and_not_saved() -> None:
+    app = open_chat()
+    checked(widget(app, "text_area", "Responses").set_value("Alarm at {tim}.").run())
+    places = [item.value for item in app.markdown if ":material/error:" in item.value]
+    assert len(places) == 2, "without the slot, and without a response for when it is not filled"
+    assert "There is no slot" in " ".join(places)
+    assert button(app, "Save policy").disabled
+    assert "You asked about" in texts(say(app, ALARM)), "the last policy without problems answers"
+
+
+def test_slots_and_follow_ups_are_added_and_removed() -> None:
+    app = open_chat()
+    checked(button(app, "Add slot").click().run())
+    slots = [item for item in app.text_input if item.label == "Slot"]
+    assert slots[-1].value == "slot"
+    checked(slots[-1].set_value("tone").run())
+    checked([item for item in app.text_input if item.label == "Question"][-1].set_value("Which tone?").run())
+    checked([item for item in app.toggle if item.label == "Ask for it"][-1].set_value(True).run())
+    checked(button(app, "Add follow-up").click().run())
+    checked(widget(app, "selectbox", "After this, the intent").set_value("weather").run())
+    say(app, ALARM)
+    assert "Which tone" in texts(app)
+    draft = next(iter(app.session_state[ChatState.name()].drafts.values()))
+    assert draft.used.intents["set_alarm"].follow_ups == {"weather": "set_alarm"}
+    checked(button(app, "Remove follow-up").click().run())
+    checked(button(app, "Remove", -1).click().run())
+    draft = next(iter(app.session_state[ChatState.name()].drafts.values()))
+    assert draft.edited == draft.saved
+    empty = widget(app, "text_input", "Slot").set_value("").run()
+    assert "at least 1 character" in empty.error[0].value
+
+
+def test_thresholds_are_proposed_on_validation_and_measured_on_test_rows() -> None:
+    app = tab(open_chat(), "Fallback")
+    checked(widget(app, "multiselect", "Out of scope").set_value(["weather"]).run())
+    checked(widget(app, "number_input", "Least out-of-scope recall in %").set_value(90.0).run())
+    checked(button(app, "Propose thresholds").click().run())
+    table = app.dataframe[0].value
+    assert list(table["Thresholds"]) == ["Proposed, validation", "Proposed, test", "Now, validation", "Now, test"]
+    [proposed] = app.session_state[ChatState.name()].proposed.values()
+    proposal = proposed.report.proposal
+    assert proposal.validation.out_of_scope_recall >= 0.9
+    checked(button(app, "Use these thresholds").click().run())
+    assert widget(app, "number_input", "Confidence").value == proposal.confidence
+    assert button(app, "Use these thresholds").disabled
+
+
+def test_dialogues_are_saved_and_played_against_another_run() -> None:
+    app = say(open_chat(), ALARM)
+    app = tab(app, "Tests")
+    checked(button(app, "Save dialogue").click().run())
+    [script] = read_scripts(artifacts().chat_tests(), "saved")
+    assert [turn.intent for turn in script.turns] == ["set_alarm"]
+    checked(button(app, "Play").click().run())
+    assert "1 of 1 dialogues passed" in texts(app)
+    other_run = widget(app, "selectbox", "Against the run")
+    assert len(other_run.options) == 2
+    checked(other_run.set_value(next(label for label in other_run.options if label != other_run.options[0])).run())
+    checked(button(app, "Play").click().run())
+    assert "0 of 1 dialogues passed" in texts(app)
+    assert "expected set_alarm" in app.dataframe[0].value["Difference"][0]
+    checked(button(app, "Delete all").click().run())
+    assert not artifacts().chat_tests()
+
+
+def test_a_damaged_policy_is_reported_and_not_used() -> None:
+    artifacts().save_chat_policy("{")
+    app = unchecked_chat()
+    assert "The saved policy is not used" in app.error[0].value
+    assert app.chat_input
+
+
+def test_other_runs_say_why_they_cannot_chat() -> None:
+    app = open_chat("digits_mlp")
+    assert "reads a text" in app.info[0].value
+    assert not app.chat_input

@@ -107,9 +107,10 @@ def propose_thresholds(
         raise UsageError("Thresholds are chosen on validation rows, but the data of this run has none.")
     validation, *tests = (outcomes(trained, split, out_of_scope) for split in splits)
     if limits.min_recall is not None and not validation.is_outside.any():
+        listed = ", ".join(sorted(out_of_scope)[:10]) or "none"
         raise UsageError(
-            "A recall out of scope needs validation rows whose intent is out of scope; list intents of the data in "
-            "fallback.out_of_scope of the policy."
+            "No validation row is out of scope, so that no recall can be chosen on them; the intents out of scope of "
+            f"the policy are: {listed}."
         )
     found = choose(validation, limits)
     measured = [part.measured(*found) for part in (validation, *tests)] if found else []

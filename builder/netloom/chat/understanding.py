@@ -142,7 +142,7 @@ def read_answer(run: ChatRun, message: str, answer: dict[str, Any]) -> Understan
     outputs: dict[str, Any] = answer.get("outputs", {})
     intents = outputs[intent_target(run.data.schema).name] if outputs else answer
     ranked = sorted(intents["probabilities"].items(), key=lambda item: -item[1])[:MAX_RANKED]
-    words = tuple(_text_field(run).readable(message))
+    words = as_written(message, _text_field(run).readable(message))
     entities = tuple(
         Entity(span["kind"], " ".join(words[span["first"] : span["last"] + 1]), span["first"], span["last"])
         for span in intents.get("entities", ())
@@ -151,6 +151,18 @@ def read_answer(run: ChatRun, message: str, answer: dict[str, Any]) -> Understan
     labels = tuple(_label(name, output) for name, output in outputs.items() if output is not intents)
     ranking = tuple((name, float(share)) for name, share in ranked)
     return Understanding(message, ranking, words, entities, labels, bool(intents.get("abstained")))
+
+
+def as_written(message: str, words: Sequence[str]) -> tuple[str, ...]:
+    """Return words with the capital letters of the message, which a vocabulary may lack; a word that is not found stays
+    as it is."""
+    lower, start, written = message.lower(), 0, []
+    is_aligned = len(lower) == len(message)  # some letters become two in lower case
+    for word in words:
+        place = lower.find(word.lower(), start) if is_aligned and word else -1
+        written.append(word if place < 0 else message[place : place + len(word)])
+        start = start if place < 0 else place + len(word)
+    return tuple(written)
 
 
 def _label(name: str, output: dict[str, Any]) -> Label:

@@ -24,8 +24,14 @@ MOST_SLOTS = 12
 
 
 def answers(tried: Tried, draft: Draft) -> None:
-    """Draw the editor, and the buttons that save the policy."""
-    policy_buttons(tried, draft)
+    """Draw the editor, and above it the buttons that save the policy, which depend on it."""
+    head = st.container()
+    _editor(tried, draft)
+    with head:
+        policy_buttons(tried, draft)
+
+
+def _editor(tried: Tried, draft: Draft) -> None:
     greeting = st.text_input(
         "Greeting", max_chars=2_000, key=started(_key(tried, draft, Key.GREETING), draft.edited.greeting)
     )
@@ -34,14 +40,7 @@ def answers(tried: Tried, draft: Draft) -> None:
     if not intents:
         st.info("All intents are out of scope; remove some of them from the list in Fallback.")
         return
-    name = str(
-        st.selectbox(
-            "Intent",
-            intents,
-            format_func=lambda name: f"{name}{' (problem)' if _has_problem(draft, name) else ''}",
-            key=Key.INTENT.of(tried.run_id),
-        )
-    )
+    name = str(st.selectbox("Intent", intents, key=Key.INTENT.of(tried.run_id)))
     _intent_editor(tried, draft, name, draft.edited.intents[name])
     if others := [intent for intent in intents if intent != name and _has_problem(draft, intent)]:
         st.caption(f":material/error: Problems in other intents: {escape(', '.join(others[:8]))}.")

@@ -43,8 +43,15 @@ LISTS: Mapping[str, str] = {"yes": "Words for yes", "no": "Words for no"}
 
 
 def fallback(tried: Tried, draft: Draft) -> None:
-    """Draw the thresholds, the intents out of scope, and the texts."""
-    policy_buttons(tried, draft)
+    """Draw the editor, and above it the buttons that save the policy, which depend on it."""
+    head = st.container()
+    _editor(tried, draft)
+    with head:
+        policy_buttons(tried, draft)
+
+
+def _editor(tried: Tried, draft: Draft) -> None:
+    """Draw the thresholds, the intents out of scope, and the texts, and take over their values."""
     _scope(tried, draft)
     start = draft.edited.fallback
     values: dict[str, object] = {}
