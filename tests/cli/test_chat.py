@@ -90,3 +90,50 @@ def test_runs_without_texts_are_refused(console: Console, trained: Trained) -> N
     answer = console("chat", "last", "--home", trained.home)
     assert answer.code == 1
     assert "reads a text" in answer.err
+
+
+def test_thresholds_are_saved_with_the_policy_of_the_run(
+    console: Console, assistant: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options = ("--thresholds", "--max-error", 0.1, "--out-of-scope", "weather", "--home", assistant.home)
+    answer = console("chat", "last", *options)
+    assert answer.code == 0, answer.err
+    assert "chosen on the validation rows" in answer.out
+    assert [line.split()[:2] for line in answer.out.splitlines()[2:]] == [
+        ["proposed", "validation"],
+        ["proposed", "test"],
+        ["now", "validation"],
+        ["now", "test"],
+    ]
+    answer = console("chat", "last", *options, "--save-policy", "--write-policy", tmp_path / "p.json", "--json")
+    proposal = answer.value["proposal"]
+    assert proposal["validation"]["error"] <= 0.1
+    try:
+        policy = json.loads((tmp_path / "p.json").read_text())
+        assert policy["fallback"]["confidence"] == proposal["confidence"]
+        assert policy["fallback"]["out_of_scope"] == ["weather"]
+        monkeypatch.setattr("sys.stdin", io.StringIO("is it warm in Rome\n"))
+        turn = console("chat", "last", "--home", assistant.home, "--json").value
+        assert turn["event"] in ("out_of_scope", "rephrase"), "the saved policy is used"
+    finally:
+        for path in assistant.home.glob("runs/*/chat_policy.json"):
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--max-error", 0.1), "--max-error is a limit of --thresholds"),
+        (("--min-recall", 0.6), "--min-recall is a limit of --thresholds"),
+        (("--thresholds", "--min-recall", 0.6), "No validation row is out of scope"),
+        (("--thresholds", "--max-error", 1.5), "from 0 to below 1"),
+        (("--thresholds", "--out-of-scope", "coffee"), "does not have the intent 'coffee'"),
+        (("--thresholds", "--test", "x.csv"), "before"),
+    ],
+)
+def test_options_without_a_meaning_are_refused(
+    console: Console, assistant: Trained, options: tuple[object, ...], message: str
+) -> None:
+    answer = console("chat", "last", *options, "--home", assistant.home)
+    assert answer.code == 2
+    assert message in answer.err
