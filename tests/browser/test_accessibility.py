@@ -108,3 +108,31 @@ def test_chart_sentence_and_menu_are_readable_in_the_dark_theme_on_a_phone(page:
     expect(card).to_have_css("background-color", BACKGROUNDS["dark"])  # the form scrolls beneath the card
     page.set_viewport_size(VIEWPORT)
     page.emulate_media(color_scheme="null")
+
+
+def test_chat_shows_messages_as_text_and_is_accessible_in_either_theme(page: Page, server: Server) -> None:
+    project_id, run_id = trained(server, "commands_joint")
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{server.url}/playground?project={project_id}&run={run_id}")
+    page.get_by_text("Chat", exact=True).first.click()
+    field = page.get_by_placeholder("Write a message")
+    for message in ("wake me at seven tomorrow", "<img src=x onerror=document.title='broken'> <b>fly</b> to Rome"):
+        field.fill(message)
+        field.press("Enter")
+        expect(page.get_by_test_id("stChatMessage").filter(has_text=message[-4:])).to_be_visible()
+    expect(page.get_by_test_id("stChatMessage")).to_have_count(4)
+    assert page.locator(".st-key-chat-dialogue :is(img, b)").count() == 0, "a message is not markup"
+    assert page.title() != "broken"
+    page.get_by_role("button", name="Why").last.click()
+    expect(page.get_by_text("increases the score")).to_be_visible()
+    violations: list[str] = []
+    for name, text in (("Answers", "Add slot"), ("Fallback", "Propose thresholds")):
+        page.get_by_role("tab", name=name).click()
+        expect(page.get_by_role("button", name=text)).to_be_visible()
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+        violations += [f"{name}: {violation}" for violation in violations_of(page, "light")]
+    page.emulate_media(color_scheme="dark")
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", BACKGROUNDS["dark"])
+    violations += violations_of(page, "dark")
+    page.emulate_media(color_scheme="null")
+    assert not violations, "\n".join(violations)

@@ -10,15 +10,16 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from netloom.chat import Policy, starting_policy
+import netloom
+from netloom.chat import Policy, save_policy, starting_policy
 from netloom.chat.policy import Fallback, IntentPolicy, Slot
 from netloom.chat.understanding import MAX_LETTERS
-from netloom.runs import TrainedRun, fit_here
+from netloom.runs import TrainedRun
 from netloom.serving.chat_sessions import ChatSessions
 from netloom.serving.errors import RequestError
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server_settings import Limits, ServerSettings
-from netloom.templates.catalogue import templates
+from netloom.store import open_store
 from tests.serving.asgi import Application
 from tests.serving.conftest import Reply, Runs
 
@@ -26,11 +27,15 @@ ALARM, TRIP = "wake me at seven tomorrow", "book a flight"
 
 
 @pytest.fixture(scope="module")
-def assistant() -> TrainedRun:
-    """The template of intents and entities, trained until it reads its own training texts."""
-    project = templates()["commands_joint"].project
-    training = project.training.model_copy(update={"epochs": 6, "device": "cpu"})
-    return fit_here(project.model_copy(update={"training": training}))
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chat")
+
+
+@pytest.fixture(scope="module")
+def assistant(home: Path) -> TrainedRun:
+    """A saved run of the template of intents and entities, trained until it reads its own training texts."""
+    document = netloom.open_project("commands_joint")
+    return netloom.train(document, epochs=6, seed=0, device="cpu", save=True, home=home)
 
 
 def policy_for(trained: TrainedRun, **fallback: Any) -> Policy:
@@ -111,10 +116,30 @@ def test_hand_over_is_an_event_of_the_answer_the_log_and_the_metrics(application
     assert 'netloom_chat_turns_total{model="model",event="hand_over"} 2' in text
 
 
-def test_a_reload_keeps_sessions(application: Application, assistant: TrainedRun) -> None:
+def test_the_policy_of_the_run_answers_and_a_reload_keeps_sessions(
+    home: Path, assistant: TrainedRun, tmp_path: Path
+) -> None:
+    assert assistant.run is not None
+    application = with_policy(Application(tmp_path, assistant), assistant)
+    application.state.home = home
     session = say(application, TRIP).value["session"]
-    with_policy(application, assistant, confidence=0.75)
-    assert say(application, "to rome", session).value["response"] == "Booked a trip to rome."
+    files = open_store(home).artifacts(assistant.run.id)
+    policy = policy_for(assistant)
+    slots = policy.intents["book_travel"].slots
+    other = IntentPolicy(responses=("To {place}, right?",), slots=slots)
+    save_policy(
+        files, policy.model_copy(update={"intents": policy.intents | {"book_travel": other}}), assistant.data.schema
+    )
+    try:
+        assert application.post("/reload", json.dumps({"run": assistant.run.id}).encode()).status == 200
+        assert say(application, "to rome", session).value["response"] == "To rome, right?"
+        files.save_chat_policy("{}")
+        refused = application.post("/reload", json.dumps({"run": assistant.run.id}).encode())
+        assert refused.status == 400
+        assert "chat_policy.json: intents: field required" in refused.value["error"]
+        assert say(application, ALARM, session).status == 200, "the version before goes on"
+    finally:
+        files.delete_chat_policy()
 
 
 def test_a_session_stays_with_the_canary_that_began_it(application: Application, assistant: TrainedRun) -> None:

@@ -131,7 +131,7 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
         begins, before = tag.startswith("B-") or kind != before, kind
         if kind:
             tone = color(1 + sum(map(ord, kind)) % (len(COLORS) - 1))
-            name = f'<sup style="font-size:0.65rem;color:{tone}">{html.escape(kind[:20])}</sup>' if begins else ""
+            name = f'<sup style="font-size:0.7rem">{html.escape(kind[:20])}</sup>' if begins else ""
             marks.append(f'<span style="border-bottom:3px solid {tone}">{html.escape(word)}</span>{name}')
         else:
             marks.append(html.escape(word))

@@ -21,7 +21,7 @@ from netloom.ui.shell.jobs import computed
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-HEIGHT = 300
+HEIGHT = 380
 TITLES = {"validation": "Validation", "test": "Test"}
 SYMBOLS = {"validation": "circle", "test": "diamond"}
 MEANT = (
@@ -96,9 +96,11 @@ def _report(tried: Tried, draft: Draft, report: ThresholdReport) -> None:
         measured = [(f"Proposed, {part.split}", part) for part in parts] + measured
     table = [_row(name, part) for name, part in measured]
     st.dataframe(table, hide_index=True, width="stretch")
+    has_intervals = any(part.automation_interval for part in report.now)
     st.caption(
         "Validation rows chose the thresholds, so their figures are optimistic; the test rows did not influence the "
-        "choice. In brackets: 95% confidence intervals."
+        "choice. "
+        + ("In brackets: 95% confidence intervals." if has_intervals else "Rows depend on each other: no intervals.")
     )
     if report.curve is not None:
         chart(_figure(report), key=Key.PLOT, name="automation and error", table=_curve_table(report))
