@@ -6,7 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import streamlit as st
@@ -91,7 +91,7 @@ def button(app: AppTest, label: str, place: int = 0) -> Any:
 
 
 def widget(app: AppTest, kind: str, label: str) -> Any:
-    return next(item for item in app.get(kind) if item.label == label)
+    return next(item for item in cast("Any", app.get(kind)) if item.label == label)
 
 
 def tab(app: AppTest, name: str) -> AppTest:
@@ -145,7 +145,7 @@ def test_corrected_messages_become_labeled_rows() -> None:
     state = app.session_state[ChatState.name()]
     [collected] = state.collected.values()
     assert collected == {ALARM: "weather"}
-    assert "Download labeled CSV" in [item.label for item in app.get("download_button")]
+    assert "Download labeled CSV" in [item.label for item in cast("Any", app.get("download_button"))]
 
 
 def test_an_edited_policy_answers_and_is_saved_with_the_run(home: Path) -> None:
