@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from netloom.chat import Dialogue, Limits, PolicyError, default_policy, intent_target, propose_thresholds, understand
+from netloom.chat import (
+    Dialogue,
+    PolicyError,
+    ThresholdLimits,
+    default_policy,
+    intent_target,
+    propose_thresholds,
+    understand,
+)
 from netloom.chat.outcomes import Outcomes, outcomes
 from netloom.chat.policy import Fallback
 from netloom.chat.thresholds import AMBIGUITIES, automation_curve, choose
@@ -34,7 +42,7 @@ def random_outcomes(seed: int, rows: int = 60) -> Outcomes:
     return Outcomes("validation", confidence, margin, generator.random(rows) < 0.9, is_right, is_outside, True)
 
 
-def allowed(part: Outcomes, limits: Limits, confidence: float, ambiguity: float) -> int:
+def allowed(part: Outcomes, limits: ThresholdLimits, confidence: float, ambiguity: float) -> int:
     """The number of accepted messages of a pair; -1 if it breaks a limit."""
     accepted = part.is_candidate & (part.confidence >= confidence) & (part.margin >= ambiguity)
     error = (~part.is_right)[accepted].mean() if accepted.any() else 0.0
@@ -45,8 +53,10 @@ def allowed(part: Outcomes, limits: Limits, confidence: float, ambiguity: float)
     return int(accepted.sum()) if is_kept else -1
 
 
-@pytest.mark.parametrize("limits", [Limits(0.1), Limits(0.25), Limits(None, 0.6), Limits(0.3, 0.9)])
-def test_no_pair_that_keeps_the_limits_accepts_more(limits: Limits) -> None:
+@pytest.mark.parametrize(
+    "limits", [ThresholdLimits(0.1), ThresholdLimits(0.25), ThresholdLimits(None, 0.6), ThresholdLimits(0.3, 0.9)]
+)
+def test_no_pair_that_keeps_the_limits_accepts_more(limits: ThresholdLimits) -> None:
     for seed in range(25):
         part = random_outcomes(seed)
         found = choose(part, limits)
@@ -80,12 +90,12 @@ def test_measures_are_those_of_dialogues(assistant: TrainedRun) -> None:
 
 
 def test_a_proposal_is_chosen_on_validation_and_measured_on_test_rows(assistant: TrainedRun) -> None:
-    report = propose_thresholds(assistant, OUTSIDE, Limits(0.05, 0.6), (0.6, 0.1))
+    report = propose_thresholds(assistant, OUTSIDE, ThresholdLimits(0.05, 0.6), (0.6, 0.1))
     proposal = report.proposal
     assert proposal is not None
     assert proposal.test is not None
     known = outcomes(assistant, "validation", OUTSIDE)
-    assert choose(known, Limits(0.05, 0.6)) == (proposal.confidence, proposal.ambiguity)
+    assert choose(known, ThresholdLimits(0.05, 0.6)) == (proposal.confidence, proposal.ambiguity)
     assert (proposal.validation.error or 0) <= 0.05
     assert (proposal.validation.out_of_scope_recall or 0) >= 0.6
     unseen = outcomes(assistant, "test", OUTSIDE)
@@ -105,15 +115,15 @@ def test_curve_ends_at_the_share_of_messages_that_can_be_accepted() -> None:
 
 def test_impossible_limits_are_refused_in_words(assistant: TrainedRun) -> None:
     for limits, message in (
-        (Limits(None, None), "need a limit"),
-        (Limits(1.5), "from 0 to below 1"),
-        (Limits(0.1, 1.5), "above 0, up to 1"),
-        (Limits(None, 0.6), "No validation row is out of scope"),
+        (ThresholdLimits(None, None), "need a limit"),
+        (ThresholdLimits(1.5), "from 0 to below 1"),
+        (ThresholdLimits(0.1, 1.5), "above 0, up to 1"),
+        (ThresholdLimits(None, 0.6), "No validation row is out of scope"),
     ):
         with pytest.raises(UsageError, match=message):
             propose_thresholds(assistant, (), limits, (0.6, 0.1))
     everything = intent_target(assistant.data.schema).classes
-    report = propose_thresholds(assistant, everything, Limits(0.1), (0.6, 0.1))
+    report = propose_thresholds(assistant, everything, ThresholdLimits(0.1), (0.6, 0.1))
     assert report.proposal is None
     assert "does not predict an intent in scope" in report.reason
 

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from netloom.chat import understand
+from netloom.chat.outcomes import outcomes
+from netloom.runs import load_run
+from netloom.store import open_store
 from tests.cli.conftest import Console, Trained, called
 
 SCRIPT = """dialogue,message,intent,slots
@@ -137,3 +141,32 @@ def test_options_without_a_meaning_are_refused(
     answer = console("chat", "last", *options, "--home", assistant.home)
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_other_outputs_are_read_beside_the_intent(console: Console, tmp_path: Path) -> None:
+    """Two targets of a text: the first class is the intent, the other one a label such as the sentiment."""
+    home, table, document = tmp_path / "home", tmp_path / "two.csv", tmp_path / "two.json"
+    words = [("book a table", "book"), ("cancel my order", "cancel"), ("play music", "play")]
+    moods = [("please", "good"), ("at once", "bad")]
+    rows = [f"{text} {tone} {n},{intent},{mood}" for n in range(20) for text, intent in words for tone, mood in moods]
+    table.write_text("\n".join(["text,intent,mood", *rows]))
+    targets = ("--column", "text=text", "--target", "intent", "--target", "mood")
+    for call in (
+        ("data", "add", table, "--name", "two"),
+        ("data", "set", "two", *targets),
+        ("fit", "intents_lstm", "--data", "two", "--to", document),
+        ("train", document, "--epochs", 2, "--seed", 0, "--device", "cpu"),
+    ):
+        answer = console(*call, "--home", home)
+        assert answer.code == 0, answer.err
+    store = open_store(home)
+    trained = load_run(store, store.runs(limit=1)[0].id)
+    [understanding] = understand(trained, ["book a table please"])
+    assert {name for name, _ in understanding.ranking} == {"book", "cancel", "play"}
+    [label] = understanding.labels
+    assert (label.name, label.value in ("good", "bad")) == ("mood", True)
+    assert label.confidence is not None
+    assert label.confidence >= 0.5
+    measured = outcomes(trained, "test", ()).measured(0, 0)
+    assert measured.automation == 1
+    assert measured.in_scope_accuracy == pytest.approx(1 - (measured.error or 0))

@@ -10,7 +10,7 @@ from netloom.chat.policy import Policy, PolicyError, default_policy, dumps, load
 from netloom.chat.policy_problems import Problem
 from netloom.chat.run_policy import checked_policy, policy_problems, run_policy, save_policy, starting_policy
 from netloom.chat.scripts import Script, ScriptResult, dumps_scripts, read_scripts, run_script, script_of
-from netloom.chat.thresholds import MAX_ERROR, Limits, Proposal, ThresholdReport, propose_thresholds
+from netloom.chat.thresholds import MAX_ERROR, Proposal, ThresholdLimits, ThresholdReport, propose_thresholds
 from netloom.chat.understanding import (
     Entity,
     Understanding,
@@ -24,7 +24,6 @@ __all__ = [
     "MAX_ERROR",
     "Dialogue",
     "Entity",
-    "Limits",
     "Measured",
     "Policy",
     "PolicyError",
@@ -33,6 +32,7 @@ __all__ = [
     "Script",
     "ScriptResult",
     "State",
+    "ThresholdLimits",
     "ThresholdReport",
     "Turn",
     "Understanding",

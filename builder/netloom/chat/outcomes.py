@@ -109,7 +109,7 @@ def outcomes(trained: TrainedRun, split: str, out_of_scope: Collection[str]) -> 
     intents, output = intent_target(data.schema), trained.output_of(split)
     parts = trained.objective.calibrated_parts(output, data, rows)
     part = next(part for part in parts if part.name in ("", intents.name))
-    truth = [part.classes[number] for number in part.target.reshape(-1).tolist()]
+    truth = [part.classes[number] for number in part.target.reshape(-1).long().tolist()]
     found: list[tuple[float, float, bool, bool]] = []
     for start in range(0, len(rows), CHUNK):
         chunk = slice(start, start + CHUNK)

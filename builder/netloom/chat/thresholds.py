@@ -26,7 +26,7 @@ AMBIGUITIES = tuple(round(0.02 * step, 2) for step in range(16))  # from 0 to 0.
 
 
 @dataclass(frozen=True)
-class Limits:
+class ThresholdLimits:
     """What proposed thresholds keep on the validation messages.
 
     Attributes:
@@ -77,7 +77,7 @@ class ThresholdReport:
         now: What the thresholds of the policy give on the validation messages, and on the test ones if there are any.
     """
 
-    limits: Limits
+    limits: ThresholdLimits
     proposal: Proposal | None
     reason: str
     curve: RiskCoverage | None
@@ -85,7 +85,7 @@ class ThresholdReport:
 
 
 def propose_thresholds(
-    trained: TrainedRun, out_of_scope: Collection[str], limits: Limits, now: tuple[float, float]
+    trained: TrainedRun, out_of_scope: Collection[str], limits: ThresholdLimits, now: tuple[float, float]
 ) -> ThresholdReport:
     """Return thresholds that keep limits on the validation messages of a run.
 
@@ -123,7 +123,7 @@ def propose_thresholds(
     )
 
 
-def choose(outcomes: Outcomes, limits: Limits) -> tuple[float, float] | None:
+def choose(outcomes: Outcomes, limits: ThresholdLimits) -> tuple[float, float] | None:
     """Return the confidence and the ambiguity that keep the limits with the most accepted messages; None if none do.
 
     Of equally good pairs, the one with the largest ambiguity is chosen: the bot then offers a choice of two intents
@@ -176,7 +176,7 @@ def _rounded(threshold: float, confidences: np.ndarray) -> float:
     return threshold
 
 
-def _obstacle(outcomes: Outcomes, limits: Limits) -> str:
+def _obstacle(outcomes: Outcomes, limits: ThresholdLimits) -> str:
     curve = automation_curve(outcomes, 0.0)
     if curve is None:
         return "The run does not predict an intent in scope for any validation message."

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from netloom.chat import (
-    Limits,
     ScriptResult,
+    ThresholdLimits,
     ThresholdReport,
     Understanding,
     checked_policy,
@@ -37,7 +37,7 @@ class ProposeThresholds(Request[ThresholdReport], kind="propose_thresholds", lan
 
     weights: RunWeights
     out_of_scope: tuple[str, ...]
-    limits: Limits
+    limits: ThresholdLimits
     now: tuple[float, float]
 
     def compute(self, context: Context) -> ThresholdReport:
@@ -45,7 +45,7 @@ class ProposeThresholds(Request[ThresholdReport], kind="propose_thresholds", lan
 
 
 @dataclass(frozen=True)
-class PlayDialogues(Request[list[ScriptResult]], kind="play_dialogues"):
+class PlayDialogues(Request[list[ScriptResult]], kind="play_dialogues", lane="long"):
     """Dialogues of a test, played against a run. `dialogues` are the content of the file `name`, and `policy` is JSON.
 
     Raises:

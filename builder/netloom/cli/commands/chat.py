@@ -144,10 +144,10 @@ def _with_thresholds(trained: TrainedRun, policy: Policy, arguments: Namespace, 
     Raises:
         Failure: no thresholds keep the limits.
     """
-    from netloom.chat import MAX_ERROR, Limits, propose_thresholds
+    from netloom.chat import MAX_ERROR, ThresholdLimits, propose_thresholds
 
     usual = MAX_ERROR if arguments.min_recall is None else None
-    limits = Limits(usual if arguments.max_error is None else arguments.max_error, arguments.min_recall)
+    limits = ThresholdLimits(usual if arguments.max_error is None else arguments.max_error, arguments.min_recall)
     fallback = policy.fallback
     now = (fallback.confidence, fallback.ambiguity)
     report = propose_thresholds(trained, fallback.out_of_scope, limits, now)

@@ -48,14 +48,13 @@ def _editor(tried: Tried, draft: Draft) -> None:
 
 def policy_buttons(tried: Tried, draft: Draft) -> None:
     """Draw what can be done with the policy, and whether it is saved."""
-    is_changed = draft.edited != draft.saved
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Save policy",
             icon=":material/save:",
             type="primary",
             key=Key.SAVE,
-            disabled=bool(draft.problems) or not is_changed,
+            disabled=bool(draft.problems) or not draft.is_changed,
             on_click=partial(_save, tried, draft),
             help="Saves the policy with the run. The command netloom chat and the model server use it, too.",
         )
@@ -78,7 +77,7 @@ def policy_buttons(tried: Tried, draft: Draft) -> None:
     if draft.problems:
         count = len(draft.problems)
         st.caption(f"{count} problem{'s' * (count > 1)}. The bot answers by the last policy without problems.")
-    elif is_changed:
+    elif draft.is_changed:
         st.caption("Changed: the bot on this page uses it already.")
     else:
         st.caption("Saved with the run." if draft.stamp else "The default answers, which name the intent.")
@@ -91,7 +90,7 @@ def _save(tried: Tried, draft: Draft) -> None:
     except (PolicyError, OSError) as error:
         show_error(error)
         return
-    draft.saved, draft.stamp = draft.edited, artifacts.chat_policy_stamp()
+    draft.saved, draft.stamp, draft.damage = draft.edited, artifacts.chat_policy_stamp(), ""
 
 
 def _reset(tried: Tried, draft: Draft) -> None:

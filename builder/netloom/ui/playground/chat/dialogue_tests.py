@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.chat import ScriptResult, dumps, dumps_scripts, intent_target, read_scripts, script_of
+from netloom.chat import Script, ScriptResult, dumps, dumps_scripts, intent_target, read_scripts, script_of
 from netloom.chat.understanding import message_row
 from netloom.core.errors import UsageError
 from netloom.core.text import escape, file_stem
@@ -38,25 +38,28 @@ def dialogue_tests(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
 def _keep_dialogue(tried: Tried) -> None:
     """Draw the button that saves the dialogue on the left, and the saved ones."""
     st.markdown("**Save the dialogue as a test**")
-    conversation = ChatState.current().conversation(tried.weights)
     content = tried.live.store.artifacts(tried.run_id).chat_tests()
-    count = len(read_scripts(content, "The saved dialogues")) if content else 0
-    key = Key.TEST_NAME.of(tried.run_id, count)
+    scripts: list[Script] = []
+    try:
+        scripts = _scripts(content)
+    except UsageError as error:
+        show_error(error)
+    key = Key.TEST_NAME.of(tried.run_id, len(scripts))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("Name", f"dialogue {count + 1}", max_chars=60, key=key)
+        st.text_input("Name", f"dialogue {len(scripts) + 1}", max_chars=60, key=key)
         st.button(
             "Save dialogue",
             icon=":material/bookmark_add:",
             key=Key.KEEP,
-            disabled=not conversation.exchanges,
-            on_click=partial(_keep, tried, content.decode(), key),
+            disabled=not ChatState.current().conversation(tried.weights).exchanges or bool(content and not scripts),
+            on_click=partial(_keep, tried, scripts, key),
             help="The test expects the same intents, responses and slots again; for a corrected message, its right "
             "intent.",
         )
-    if not count:
+    if not content:
         st.caption("No saved dialogue yet. Talk to the bot on the left, and save the dialogue.")
         return
-    st.caption(f"{count} saved with the run. Test it on the command line: `netloom chat RUN --test FILE`.")
+    st.caption(f"{len(scripts)} saved with the run. Test it on the command line: `netloom chat RUN --test FILE`.")
     with st.container(horizontal=True):
         st.download_button(
             "Download tests",
@@ -72,10 +75,18 @@ def _keep_dialogue(tried: Tried) -> None:
         )
 
 
-def _keep(tried: Tried, content: str, key: str) -> None:
+def _scripts(content: bytes) -> list[Script]:
+    """Return the saved dialogues.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    return read_scripts(content, "The file of saved dialogues") if content else []
+
+
+def _keep(tried: Tried, scripts: Sequence[Script], key: str) -> None:
     """Add the dialogue to the saved ones, under a name that none of them has."""
     conversation = ChatState.current().conversation(tried.weights)
-    scripts = read_scripts(content.encode(), "The saved dialogues") if content else []
     taken, wished = {script.name for script in scripts}, str(value_of(key, "")).strip() or "dialogue"
     name = next(text for text in (wished, *(f"{wished} {n}" for n in range(2, 10_000))) if text not in taken)
     turns = [exchange.turn for exchange in conversation.exchanges]

@@ -54,6 +54,7 @@ class Draft:
         used: The last edited one without problems, which answers messages.
         revision: A number that changes when the policy was changed other than by its widgets, which then start anew.
         problems: Those of `edited`.
+        damage: Why the saved file is not used; "" if it is, or if there is none.
     """
 
     stamp: Stamp | None
@@ -62,6 +63,12 @@ class Draft:
     used: Policy
     revision: int = 0
     problems: list[Problem] = field(default_factory=list)
+    damage: str = ""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether saving would change the saved file."""
+        return bool(self.damage) or self.edited != self.saved
 
     def update(self, policy: Policy, schema: Schema) -> None:
         """Take over an edited policy."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom.chat import MAX_ERROR, Limits, Measured, ThresholdReport
+from netloom.chat import MAX_ERROR, Measured, ThresholdLimits, ThresholdReport
 from netloom.core.errors import UsageError
 from netloom.core.text import escape, number
 from netloom.jobs.chat import ProposeThresholds
@@ -59,7 +59,7 @@ def thresholds(tried: Tried, draft: Draft) -> None:
                 )
             asked = st.button("Propose thresholds", icon=":material/tune:", key=Key.PROPOSE)
         if asked:
-            _propose(tried, draft, Limits(error / 100, recall / 100 or None))
+            _propose(tried, draft, ThresholdLimits(error / 100, recall / 100 or None))
         proposed = ChatState.current().proposed.get(tried.weights)
         if proposed is None:
             st.caption("The thresholds are chosen on the validation rows, and then measured on the test rows.")
@@ -69,7 +69,7 @@ def thresholds(tried: Tried, draft: Draft) -> None:
             _report(tried, draft, proposed.report)
 
 
-def _propose(tried: Tried, draft: Draft, limits: Limits) -> None:
+def _propose(tried: Tried, draft: Draft, limits: ThresholdLimits) -> None:
     fallback = draft.used.fallback
     now = (fallback.confidence, fallback.ambiguity)
     request = ProposeThresholds(tried.weights, fallback.out_of_scope, limits, now)
@@ -121,7 +121,7 @@ def _use(tried: Tried, draft: Draft, report: ThresholdReport) -> None:
         draft.replace(draft.edited.model_copy(update={"fallback": fallback}), tried.trained.data.schema)
 
 
-def _limits_text(limits: Limits) -> str:
+def _limits_text(limits: ThresholdLimits) -> str:
     texts = []
     if limits.max_error is not None:
         texts.append(f"error at most {limits.max_error:.1%}")

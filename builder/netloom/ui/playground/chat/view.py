@@ -33,6 +33,8 @@ def chat(tried: Tried, runs: Sequence[Run]) -> None:
 def _chat(tried: Tried, runs: Sequence[Run]) -> None:
     """Draw the chat. A fragment, so that a message does not draw the whole page."""
     draft = _draft(tried)
+    if draft.damage:
+        show_error(draft.damage, head="The saved policy is not used; save another one.")
     left, right = st.columns([1, 1], gap="large")
     with left:
         dialogue(tried, draft)
@@ -50,13 +52,12 @@ def _draft(tried: Tried) -> Draft:
     drafts, artifacts = ChatState.current().drafts, tried.live.store.artifacts(tried.run_id)
     stamp, schema = artifacts.chat_policy_stamp(), tried.trained.data.schema
     draft = drafts.get(tried.run_id)
-    is_edited = draft is not None and draft.edited != draft.saved
-    if draft is None or (draft.stamp != stamp and not is_edited):
+    if draft is None or (draft.stamp != stamp and not draft.is_changed):
+        policy, damage = starting_policy(schema), ""
         try:
             policy = run_policy(artifacts, schema)
         except PolicyError as error:
-            show_error(error, head="The saved policy is not used.")
-            policy = starting_policy(schema)
+            damage = str(error)
         revision = draft.revision + 1 if draft is not None else 0
-        draft = drafts[tried.run_id] = Draft(stamp, policy, policy, policy, revision)
+        draft = drafts[tried.run_id] = Draft(stamp, policy, policy, policy, revision, damage=damage)
     return draft
