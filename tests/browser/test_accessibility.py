@@ -124,7 +124,7 @@ def test_chat_shows_messages_as_text_and_is_accessible_in_either_theme(page: Pag
     assert page.locator(".st-key-chat-dialogue :is(img, b)").count() == 0, "a message is not markup"
     assert page.title() != "broken"
     page.get_by_role("button", name="Why").last.click()
-    expect(page.get_by_text("increases the score")).to_be_visible()
+    expect(page.get_by_text("increases the score").last).to_be_visible()
     violations: list[str] = []
     for name, text in (("Answers", "Add slot"), ("Fallback", "Propose thresholds")):
         page.get_by_role("tab", name=name).click()

@@ -10,16 +10,17 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-import netloom
 from netloom.chat import Policy, save_policy, starting_policy
 from netloom.chat.policy import Fallback, IntentPolicy, Slot
 from netloom.chat.understanding import MAX_LETTERS
-from netloom.runs import TrainedRun
+from netloom.runs import TrainedRun, load_run, start
 from netloom.serving.chat_sessions import ChatSessions
 from netloom.serving.errors import RequestError
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server_settings import Limits, ServerSettings
 from netloom.store import open_store
+from netloom.templates import templates
+from tests.runs.examples import trained_here
 from tests.serving.asgi import Application
 from tests.serving.conftest import Reply, Runs
 
@@ -34,8 +35,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def assistant(home: Path) -> TrainedRun:
     """A saved run of the template of intents and entities, trained until it reads its own training texts."""
-    document = netloom.open_project("commands_joint")
-    return netloom.train(document, epochs=6, seed=0, device="cpu", save=True, home=home)
+    project, store = templates()["commands_joint"].project, open_store(home)
+    training = project.training.model_copy(update={"epochs": 6, "device": "cpu"})
+    project = project.model_copy(update={"training": training})
+    with trained_here():
+        run_id = start(store, store.create_project(project), project)
+    return load_run(store, run_id)
 
 
 def policy_for(trained: TrainedRun, **fallback: Any) -> Policy:

@@ -205,7 +205,8 @@ def test_thresholds_are_proposed_on_validation_and_measured_on_test_rows() -> No
     checked(widget(app, "number_input", "Least out-of-scope recall in %").set_value(90.0).run())
     checked(button(app, "Propose thresholds").click().run())
     table = app.dataframe[0].value
-    assert list(table["Thresholds"]) == ["Proposed, validation", "Proposed, test", "Now, validation", "Now, test"]
+    assert list(table) == ["Figure", "Proposed, validation", "Proposed, test", "Now, validation", "Now, test"]
+    assert list(table["Figure"])[-2:] == ["In-scope accuracy", "Out-of-scope recall"]
     [proposed] = app.session_state[ChatState.name()].proposed.values()
     proposal = proposed.report.proposal
     assert proposal.validation.out_of_scope_recall >= 0.9

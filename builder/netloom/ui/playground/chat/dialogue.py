@@ -24,10 +24,11 @@ from netloom.ui.playground.chat.state import ChatState, Conversation, Draft, Exc
 from netloom.ui.playground.one_input import ERRORS, Tried
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.jobs import computed, prefetch
 from netloom.ui.shell.state import Query
 
 HEIGHT = 560
+WARM_UP = "Hello"
 MOST_DRAWN = 40  # messages; earlier ones are counted
 DID: dict[Event, str] = {
     "reply": "answers",
@@ -47,6 +48,8 @@ def dialogue(tried: Tried, draft: Draft) -> None:
     text = st.chat_input("Write a message", max_chars=MAX_LETTERS, key=Key.MESSAGE.of(tried.run_id))
     if text and text.strip():
         _say(tried, draft, conversation, text.strip())
+    elif not conversation.exchanges:
+        prefetch(Understand(tried.weights, (WARM_UP,)))  # a worker loads the network while the person types
     with messages:
         _messages(tried, draft, conversation)
     with st.container(horizontal=True):

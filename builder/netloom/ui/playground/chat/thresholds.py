@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HEIGHT = 380
-TITLES = {"validation": "Validation", "test": "Test"}
+FIGURES: Mapping[str, Callable[[Measured], tuple[float | None, tuple[float, float] | None]]] = {
+    "Automation": lambda part: (part.automation, part.automation_interval),
+    "Error": lambda part: (part.error, part.error_interval),
+    "In-scope accuracy": lambda part: (part.in_scope_accuracy, part.in_scope_interval),
+    "Out-of-scope recall": lambda part: (part.out_of_scope_recall, part.out_of_scope_interval),
+}
 SYMBOLS = {"validation": "circle", "test": "diamond"}
 MEANT = (
     "Automation: the share of messages whose intent the bot accepts without asking back. Error: the share of these "
@@ -90,17 +96,12 @@ def _report(tried: Tried, draft: Draft, report: ThresholdReport) -> None:
             f"Proposed: **confidence {number(proposal.confidence)}**, **ambiguity {number(proposal.ambiguity)}** "
             f"({_limits_text(report.limits)})."
         )
-    measured = [(f"Now, {part.split}", part) for part in report.now]
-    if proposal is not None:
-        parts = [part for part in (proposal.validation, proposal.test) if part is not None]
-        measured = [(f"Proposed, {part.split}", part) for part in parts] + measured
-    table = [_row(name, part) for name, part in measured]
-    st.dataframe(table, hide_index=True, width="stretch")
+    st.dataframe(_table(report), hide_index=True, width="stretch")
     has_intervals = any(part.automation_interval for part in report.now)
     st.caption(
         "Validation rows chose the thresholds, so their figures are optimistic; the test rows did not influence the "
         "choice. "
-        + ("In brackets: 95% confidence intervals." if has_intervals else "Rows depend on each other: no intervals.")
+        + ("In parentheses: 95% confidence intervals." if has_intervals else "Rows depend on each other: no intervals.")
     )
     if report.curve is not None:
         chart(_figure(report), key=Key.PLOT, name="automation and error", table=_curve_table(report))
@@ -130,23 +131,28 @@ def _limits_text(limits: ThresholdLimits) -> str:
     return f"chosen on the validation rows for an {' and an '.join(texts)}"
 
 
-def _row(name: str, part: Measured) -> dict[str, Any]:
-    row = {
-        "Thresholds": name,
-        "Messages": f"{part.rows:,}",
-        "Automation": _share(part.automation, part.automation_interval),
-        "Error": _share(part.error, part.error_interval),
-        "In-scope accuracy": _share(part.in_scope_accuracy, part.in_scope_interval),
-    }
-    if part.out_of_scope_recall is not None:
-        row["Out-of-scope recall"] = _share(part.out_of_scope_recall, part.out_of_scope_interval)
-    return row
+def _proposed(report: ThresholdReport) -> list[Measured]:
+    """Return what the proposed thresholds give on each split."""
+    proposal = report.proposal
+    return [part for part in (proposal.validation, proposal.test) if part is not None] if proposal else []
+
+
+def _table(report: ThresholdReport) -> list[dict[str, str]]:
+    """Return a row for each figure, with a column for each split and thresholds."""
+    columns = {f"Proposed, {part.split}": part for part in _proposed(report)}
+    columns |= {f"Now, {part.split}": part for part in report.now}
+    table = [{"Figure": "Messages", **{name: f"{part.rows:,}" for name, part in columns.items()}}]
+    for title, share in FIGURES.items():
+        cells = {name: _share(*share(part)) for name, part in columns.items()}
+        if any(cells.values()):
+            table.append({"Figure": title, **cells})
+    return table
 
 
 def _share(share: float | None, interval: tuple[float, float] | None) -> str:
     if share is None:
-        return "none"
-    return f"{share:.1%}" + (f" [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else "")
+        return ""
+    return f"{share:.1%}" + (f" ({interval[0]:.0%}–{interval[1]:.0%})" if interval else "")
 
 
 def _figure(report: ThresholdReport) -> go.Figure:
@@ -164,9 +170,7 @@ def _figure(report: ThresholdReport) -> go.Figure:
             line={"color": TRAIN},
             hovertemplate=hover,
         )
-    proposal = report.proposal
-    proposed = [part for part in (proposal.validation, proposal.test) if part is not None] if proposal else []
-    for title, parts, color in (("proposed", proposed, VALIDATION), ("now", report.now, "#94a3b8")):
+    for title, parts, color in (("proposed", _proposed(report), VALIDATION), ("now", report.now, "#94a3b8")):
         for part in parts:
             if part.error is not None:
                 figure.add_scatter(
