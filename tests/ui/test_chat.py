@@ -173,6 +173,7 @@ def test_problems_are_shown_at_their_place_and_not_saved() -> None:
     places = [item.value for item in app.markdown if ":material/error:" in item.value]
     assert len(places) == 2, "without the slot, and without a response for when it is not filled"
     assert "There is no slot" in " ".join(places)
+    assert "Problems in: set" in texts(app)
     assert button(app, "Save policy").disabled
     assert "You asked about" in texts(say(app, ALARM)), "the last policy without problems answers"
 
@@ -197,6 +198,7 @@ def test_slots_and_follow_ups_are_added_and_removed() -> None:
     assert draft.edited == draft.saved
     empty = widget(app, "text_input", "Slot").set_value("").run()
     assert "at least 1 character" in empty.error[0].value
+    assert button(empty, "Save policy").disabled
 
 
 def test_thresholds_are_proposed_on_validation_and_measured_on_test_rows() -> None:

@@ -45,8 +45,8 @@ class ChatSessions:
         self._end_old()
         return len(self._sessions)
 
-    def start(self, model: str, version: str, owner: str) -> tuple[str, ChatSession]:
-        """Return a new session with its id, which cannot be guessed.
+    def check_room(self) -> None:
+        """Check that a new session can start.
 
         Raises:
             RequestError: there are too many.
@@ -59,6 +59,14 @@ class ChatSessions:
                 429,
                 max(1.0, oldest.used + self.expiry_s - self._clock()),
             )
+
+    def start(self, model: str, version: str, owner: str) -> tuple[str, ChatSession]:
+        """Return a new session with its id, which cannot be guessed.
+
+        Raises:
+            RequestError: there are too many.
+        """
+        self.check_room()
         session_id, session = token_urlsafe(18), ChatSession(model, owner, version, self._clock())
         self._sessions[session_id] = session
         return session_id, session

@@ -41,6 +41,8 @@ class Chat(ServerRoute):
         policy = model.chat_policy
         if policy is None:
             raise RequestError(f"The model {model.name!r} cannot chat. {model.chat_obstacle}", 409)
+        if session is None:
+            server.chats.check_room()  # before anything is computed
         understanding = await _understood(server, call, deployment, served, message) if message else None
         if session is None:
             session_id, session = server.chats.start(deployment.name, model.version, call.key)

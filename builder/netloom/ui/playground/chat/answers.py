@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -24,11 +25,21 @@ MOST_SLOTS = 12
 
 
 def answers(tried: Tried, draft: Draft) -> None:
-    """Draw the editor, and above it the buttons that save the policy, which depend on it."""
+    """Draw the editor of the answers to an intent."""
+    with_policy_buttons(tried, draft, _editor)
+
+
+def with_policy_buttons(tried: Tried, draft: Draft, editor: Callable[[Tried, Draft], None]) -> None:
+    """Draw an editor, and above it the buttons that save the policy, which depend on what it changes."""
     head = st.container()
-    _editor(tried, draft)
+    draft.invalid = ""
+    try:
+        editor(tried, draft)
+    except ValidationError as error:
+        draft.invalid = invalid(error)
+        show_error(draft.invalid)
     with head:
-        policy_buttons(tried, draft)
+        _policy_buttons(tried, draft)
 
 
 def _editor(tried: Tried, draft: Draft) -> None:
@@ -42,11 +53,9 @@ def _editor(tried: Tried, draft: Draft) -> None:
         return
     name = str(st.selectbox("Intent", intents, key=Key.INTENT.of(tried.run_id)))
     _intent_editor(tried, draft, name, draft.edited.intents[name])
-    if others := [intent for intent in intents if intent != name and _has_problem(draft, intent)]:
-        st.caption(f":material/error: Problems in other intents: {escape(', '.join(others[:8]))}.")
 
 
-def policy_buttons(tried: Tried, draft: Draft) -> None:
+def _policy_buttons(tried: Tried, draft: Draft) -> None:
     """Draw what can be done with the policy, and whether it is saved."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
@@ -54,7 +63,7 @@ def policy_buttons(tried: Tried, draft: Draft) -> None:
             icon=":material/save:",
             type="primary",
             key=Key.SAVE,
-            disabled=bool(draft.problems) or not draft.is_changed,
+            disabled=not draft.can_be_saved,
             on_click=partial(_save, tried, draft),
             help="Saves the policy with the run. The command netloom chat and the model server use it, too.",
         )
@@ -75,8 +84,9 @@ def policy_buttons(tried: Tried, draft: Draft) -> None:
             on_click="ignore",
         )
     if draft.problems:
-        count = len(draft.problems)
-        st.caption(f"{count} problem{'s' * (count > 1)}. The bot answers by the last policy without problems.")
+        places = dict.fromkeys(problem.intent or "Fallback" for problem in draft.problems)
+        listed = escape(", ".join(list(places)[:8]))
+        st.caption(f":material/error: Problems in: {listed}. The bot answers by the last policy without problems.")
     elif draft.is_changed:
         st.caption("Changed: the bot on this page uses it already.")
     else:
@@ -102,12 +112,12 @@ def _key(tried: Tried, draft: Draft, key: Key, *parts: object) -> str:
     return key.of(tried.run_id, draft.revision, *parts)
 
 
-def _has_problem(draft: Draft, intent: str) -> bool:
-    return any(problem.intent == intent for problem in draft.problems)
-
-
 def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> None:
-    """Draw the widgets of an intent, and take over their values."""
+    """Draw the widgets of an intent, and take over their values.
+
+    Raises:
+        ValidationError: a value is missing or too long.
+    """
     responses = st.text_area(
         "Responses",
         height=110,
@@ -115,17 +125,13 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
         key=started(_key(tried, draft, Key.RESPONSES, name), "\n".join(intent.responses)),
     )
     places = {"responses": st.container()}
-    try:
-        slots, places["slots"] = _slots(tried, draft, name, intent)
-        follow_ups, places["follow_ups"] = _follow_ups(tried, draft, name, intent)
-        hand_over = st.toggle(
-            "Hand over to a person after the response",
-            key=started(_key(tried, draft, Key.HAND_OVER, name), intent.hand_over),
-        )
-        changed = IntentPolicy(responses=lines_of(responses), slots=slots, follow_ups=follow_ups, hand_over=hand_over)
-    except ValidationError as error:
-        show_error(invalid(error))
-        return
+    slots, places["slots"] = _slots(tried, draft, name, intent)
+    follow_ups, places["follow_ups"] = _follow_ups(tried, draft, name, intent)
+    hand_over = st.toggle(
+        "Hand over to a person after the response",
+        key=started(_key(tried, draft, Key.HAND_OVER, name), intent.hand_over),
+    )
+    changed = IntentPolicy(responses=lines_of(responses), slots=slots, follow_ups=follow_ups, hand_over=hand_over)
     policy = draft.edited
     intents = {**policy.intents, name: changed}
     draft.update(policy.model_copy(update={"intents": intents}), tried.trained.data.schema)

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from functools import partial
 
 import streamlit as st
-from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.chat import Policy, entity_kinds, intent_target, with_out_of_scope
-from netloom.chat.policy import Fallback, invalid
+from netloom.chat.policy import Fallback
 from netloom.ui.components.page_state import value_of
-from netloom.ui.playground.chat.answers import policy_buttons
+from netloom.ui.playground.chat.answers import with_policy_buttons
 from netloom.ui.playground.chat.state import Draft, Key
 from netloom.ui.playground.chat.thresholds import thresholds
 from netloom.ui.playground.chat.widgets import lines_of, show_problems, started
 from netloom.ui.playground.one_input import Tried
-from netloom.ui.shell.errors import show_error
 
 NUMBERS: Mapping[str, tuple[Key, str, str]] = {
     "confidence": (Key.CONFIDENCE, "Confidence", "Below this, an intent is not accepted."),
@@ -43,15 +41,16 @@ LISTS: Mapping[str, str] = {"yes": "Words for yes", "no": "Words for no"}
 
 
 def fallback(tried: Tried, draft: Draft) -> None:
-    """Draw the editor, and above it the buttons that save the policy, which depend on it."""
-    head = st.container()
-    _editor(tried, draft)
-    with head:
-        policy_buttons(tried, draft)
+    """Draw the editor of the fallback."""
+    with_policy_buttons(tried, draft, _editor)
 
 
 def _editor(tried: Tried, draft: Draft) -> None:
-    """Draw the thresholds, the intents out of scope, and the texts, and take over their values."""
+    """Draw the thresholds, the intents out of scope, and the texts, and take over their values.
+
+    Raises:
+        ValidationError: a text is missing.
+    """
     _scope(tried, draft)
     start = draft.edited.fallback
     values: dict[str, object] = {}
@@ -75,11 +74,7 @@ def _editor(tried: Tried, draft: Draft) -> None:
         for name, label in LISTS.items():
             first = started(Key.TEXT.of(tried.run_id, draft.revision, name), "\n".join(getattr(start, name)))
             values[name] = lines_of(st.text_area(label, height=90, key=first, help="One per line."))
-    try:
-        changed = Fallback.model_validate({**start.model_dump(), **values})
-    except ValidationError as error:
-        show_error(invalid(error))
-        return
+    changed = Fallback.model_validate({**start.model_dump(), **values})
     draft.update(draft.edited.model_copy(update={"fallback": changed}), tried.trained.data.schema)
     for part, place in places.items():
         with place:

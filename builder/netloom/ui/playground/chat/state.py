@@ -55,6 +55,7 @@ class Draft:
         revision: A number that changes when the policy was changed other than by its widgets, which then start anew.
         problems: Those of `edited`.
         damage: Why the saved file is not used; "" if it is, or if there is none.
+        invalid: What is wrong with a value of the open editor, which `edited` does not contain; "" if nothing is.
     """
 
     stamp: Stamp | None
@@ -64,6 +65,7 @@ class Draft:
     revision: int = 0
     problems: list[Problem] = field(default_factory=list)
     damage: str = ""
+    invalid: str = ""
 
     @property
     def is_changed(self) -> bool:
@@ -81,6 +83,10 @@ class Draft:
         """Take over a policy that was not edited by the widgets."""
         self.update(policy, schema)
         self.revision += 1
+
+    @property
+    def can_be_saved(self) -> bool:
+        return self.is_changed and not self.problems and not self.invalid
 
     def of(self, intent: str, part: str) -> list[Problem]:
         """Return the problems of a part of an intent, or of the fallback for the intent ""."""
