@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from random import Random
+from typing import Any, get_args
 
 import pytest
 
@@ -23,7 +25,7 @@ from netloom.chat import (
     script_of,
     with_out_of_scope,
 )
-from netloom.chat.dialogue import State
+from netloom.chat.dialogue import Event, State
 from netloom.chat.policy import Fallback, IntentPolicy, Slot
 from netloom.chat.policy_problems import problems
 from netloom.chat.understanding import as_written
@@ -333,3 +335,39 @@ def test_a_dialogue_becomes_a_test_that_it_passes() -> None:
 )
 def test_words_keep_their_capital_letters(message: str, words: list[str], written: tuple[str, ...]) -> None:
     assert as_written(message, words) == written
+
+
+def random_policy(random: Random) -> Policy:
+    """A policy for the intents a to e without problems, with slots, follow-ups and some intents out of scope."""
+    intents, outside = "abcde", tuple(random.sample("abcde", random.randint(0, 2)))
+    inside = [name for name in intents if name not in outside]
+    answers = {}
+    for name in inside:
+        slots = tuple(
+            Slot(name=slot, entities=tuple(random.sample(KINDS, random.randint(0, 2))), required=random.random() < 0.5)
+            for slot in random.sample("pqr", random.randint(0, 3))
+        )
+        responses = ("ok", *(f"{{{slot.name}}}" for slot in slots))
+        follow_ups = {random.choice(inside): random.choice(inside)} if random.random() < 0.3 else {}
+        answers[name] = IntentPolicy(responses=responses, slots=slots, follow_ups=follow_ups)
+    fallback = Fallback(confidence=random.random(), confirm_from=0, ambiguity=0.1, max_failures=9, out_of_scope=outside)
+    return Policy(intents=answers, fallback=fallback)
+
+
+def test_no_dialogue_fails_while_its_policy_is_edited() -> None:
+    """Any messages, and any policy after any other one: an accepted intent is one of the current policy."""
+    random, events = Random(0), set[str]()
+    for _ in range(300):
+        dialogue = Dialogue(random_policy(random))
+        for _ in range(12):
+            if random.random() < 0.2:
+                dialogue = Dialogue(random_policy(random), State(**json.loads(json.dumps(dialogue.as_json()))))
+            assert problem_texts(dialogue.policy, "abcde") == []
+            shares = sorted((random.random() for _ in range(5)), reverse=True)
+            ranking = tuple(zip(random.sample("abcde", 5), (share / sum(shares) for share in shares), strict=True))
+            entities = tuple(Entity(random.choice(KINDS), "x", 0, 0) for _ in range(random.randint(0, 2)))
+            message = random.choice(["yes", "no", "1", "2", "a", "", "{p}"])
+            turn = dialogue.respond(Understanding(message, ranking, (), entities))
+            assert not turn.intent or turn.intent in dialogue.policy.intents
+            events.add(turn.event)
+    assert events == set(get_args(Event))
