@@ -118,6 +118,16 @@ def test_messages_show_intent_entities_and_the_answer() -> None:
     assert not app.chat_message
 
 
+def test_a_message_that_interrupts_the_answer_to_another_one_loses_neither() -> None:
+    app = say(open_chat(), ALARM)
+    [conversation] = app.session_state[ChatState.name()].conversations.values()
+    conversation.waiting.append("and on friday")  # its script was ended before it had read the message
+    say(app, "zzz")
+    messages = [exchange.turn.message for exchange in conversation.exchanges]
+    assert messages == [ALARM, "and on friday", "zzz"]
+    assert len(app.chat_message) == 6
+
+
 def test_messages_are_not_markup() -> None:
     app = say(open_chat(), "<img src=x onerror=alert(1)> **bold** [a](http://b.c) wake me at seven")
     user = next(item for item in app.chat_message if item.name == "user")

@@ -47,41 +47,52 @@ def dialogue(tried: Tried, draft: Draft) -> None:
     messages = st.container(height=HEIGHT, key=Key.DIALOGUE)
     text = st.chat_input("Write a message", max_chars=MAX_LETTERS, key=Key.MESSAGE.of(tried.run_id))
     if text and text.strip():
-        _say(tried, draft, conversation, text.strip())
-    elif not conversation.exchanges:
+        conversation.waiting.append(text.strip())
+        conversation.opened = None
+    is_new = not conversation.exchanges and not conversation.waiting
+    if is_new:
         prefetch(Understand(tried.weights, (WARM_UP,)))  # a worker loads the network while the person types
+    st.button(
+        "Restart",
+        icon=":material/restart_alt:",
+        key=Key.RESTART,
+        disabled=is_new,
+        on_click=partial(_restart, tried),
+        help="Ends this dialogue and forgets all slots. Saved dialogues and corrections stay.",
+    )
     with messages:
         _messages(tried, draft, conversation)
-    with st.container(horizontal=True):
-        st.button(
-            "Restart",
-            icon=":material/restart_alt:",
-            key=Key.RESTART,
-            disabled=not conversation.exchanges,
-            on_click=partial(_restart, tried),
-            help="Ends this dialogue and forgets all slots. Saved dialogues and corrections stay.",
-        )
+        while conversation.waiting:
+            _answer_next(tried, draft, conversation)
 
 
 def _restart(tried: Tried) -> None:
     ChatState.current().conversations[tried.weights] = Conversation()
 
 
-def _say(tried: Tried, draft: Draft, conversation: Conversation, text: str) -> None:
-    try:
-        [understanding] = computed(Understand(tried.weights, (text,)), "Loading the network …")
-    except (*ERRORS, ValueError) as error:
-        show_error(error)
-        return
-    conversation.respond(draft.used, understanding)
-    conversation.opened = None
+def _answer_next(tried: Tried, draft: Draft, conversation: Conversation) -> None:
+    """Draw the next message that waits, and the answer to it."""
+    text, place = conversation.waiting[0], st.empty()
+    with place.container():
+        with st.chat_message("user"):
+            st.markdown(escape(text))
+        try:
+            [understanding] = computed(Understand(tried.weights, (text,)), "Loading the network …")
+        except (*ERRORS, ValueError) as error:
+            conversation.waiting.pop(0)
+            show_error(error)
+            return
+    exchange = conversation.respond(draft.used, understanding)
+    conversation.waiting.pop(0)
+    with place.container():
+        _exchange(tried, conversation, len(conversation.exchanges) - 1, exchange)
 
 
 def _messages(tried: Tried, draft: Draft, conversation: Conversation) -> None:
     if draft.used.greeting:
         with st.chat_message("assistant"):
             st.markdown(escape(draft.used.greeting))
-    if not conversation.exchanges:
+    if not conversation.exchanges and not conversation.waiting:
         st.caption(
             "Write a message below. The run reads its intent, and the policy on this page answers. Each message shows "
             "how confident the run is, and why."

@@ -26,16 +26,24 @@ class Exchange:
 
 @dataclass
 class Conversation:
-    """The dialogue with a run. `opened` is the message whose explanation or correction is shown, by its index."""
+    """The dialogue with a run.
+
+    Attributes:
+        waiting: Messages without an answer. A message that is sent while an earlier one is being read ends the script
+            that reads it; the next script goes on with both.
+        opened: The message whose explanation or correction is shown, by its index.
+    """
 
     exchanges: list[Exchange] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     state: State = field(default_factory=State)
     opened: tuple[Literal["why", "correct"], int] | None = None
 
-    def respond(self, policy: Policy, understanding: Understanding) -> None:
-        """Add the answer to a message."""
+    def respond(self, policy: Policy, understanding: Understanding) -> Exchange:
+        """Add the answer to a message, and return both."""
         turn = Dialogue(policy, self.state).respond(understanding)
         self.exchanges.append(Exchange(understanding, turn))
+        return self.exchanges[-1]
 
     @property
     def corrections(self) -> dict[int, str]:
