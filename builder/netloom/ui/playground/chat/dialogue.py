@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from netloom.chat import intent_target
 from netloom.chat.dialogue import Event
@@ -41,8 +42,8 @@ DID: dict[Event, str] = {
 }
 
 
-def dialogue(tried: Tried, draft: Draft) -> None:
-    """Draw the dialogue and the field for the next message."""
+def dialogue(tried: Tried, draft: Draft) -> DeltaGenerator:
+    """Draw the dialogue and the field for the next message, and return the container of the messages."""
     conversation = ChatState.current().conversation(tried.weights)
     messages = st.container(height=HEIGHT, key=Key.DIALOGUE)
     text = st.chat_input("Write a message", max_chars=MAX_LETTERS, key=Key.MESSAGE.of(tried.run_id))
@@ -62,8 +63,14 @@ def dialogue(tried: Tried, draft: Draft) -> None:
     )
     with messages:
         _messages(tried, draft, conversation)
-        while conversation.waiting:
-            _answer_next(tried, draft, conversation)
+    return messages
+
+
+def answer_waiting(tried: Tried, draft: Draft) -> None:
+    """Draw the messages that wait for an answer, and their answers."""
+    conversation = ChatState.current().conversation(tried.weights)
+    while conversation.waiting:
+        _answer_next(tried, draft, conversation)
 
 
 def _restart(tried: Tried) -> None:

@@ -45,13 +45,15 @@ def _keep_dialogue(tried: Tried) -> None:
     except UsageError as error:
         show_error(error)
     key = Key.TEST_NAME.of(tried.run_id, len(scripts))
+    conversation = ChatState.current().conversation(tried.weights)
+    can_save = bool(conversation.exchanges or conversation.waiting) and bool(scripts or not content)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Name", f"dialogue {len(scripts) + 1}", max_chars=60, key=key)
         st.button(
             "Save dialogue",
             icon=":material/bookmark_add:",
             key=Key.KEEP,
-            disabled=not ChatState.current().conversation(tried.weights).exchanges or bool(content and not scripts),
+            disabled=not can_save,
             on_click=partial(_keep, tried, scripts, key),
             help="The test expects the same intents, responses and slots again; for a corrected message, its right "
             "intent.",

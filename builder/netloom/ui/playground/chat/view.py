@@ -11,7 +11,7 @@ from netloom.chat import PolicyError, run_policy, starting_policy, unavailable_r
 from netloom.store import Run
 from netloom.ui.components.tabs import tabs
 from netloom.ui.playground.chat.answers import answers
-from netloom.ui.playground.chat.dialogue import dialogue
+from netloom.ui.playground.chat.dialogue import answer_waiting, dialogue
 from netloom.ui.playground.chat.dialogue_tests import dialogue_tests
 from netloom.ui.playground.chat.fallback import fallback
 from netloom.ui.playground.chat.state import ChatState, Draft, Key
@@ -25,26 +25,31 @@ def chat(tried: Tried, runs: Sequence[Run]) -> None:
     if reason:
         st.info(f"{reason} Choose another run, or another part of this page.")
         return
-    _chat(tried, runs)
+    with guard():
+        draft = _draft(tried)
+        if draft.damage:
+            show_error(draft.damage, head="The saved policy is not used; save another one.")
+        left, right = st.columns([1, 1], gap="large")
+        # The messages are not in a fragment: Streamlit lets a fragment end before it reads what was sent meanwhile, and
+        # of several messages, only the last one arrives. A script of the whole page is ended by the next message.
+        with left:
+            messages = dialogue(tried, draft)
+        with right:
+            _panel(tried, draft, runs)
+        with messages:  # last, as the first message waits until a worker has loaded the network
+            answer_waiting(tried, draft)
 
 
 @st.fragment
 @guard()
-def _chat(tried: Tried, runs: Sequence[Run]) -> None:
-    """Draw the chat. A fragment, so that a message does not draw the whole page."""
-    draft = _draft(tried)
-    if draft.damage:
-        show_error(draft.damage, head="The saved policy is not used; save another one.")
-    left, right = st.columns([1, 1], gap="large")
-    with left:
-        dialogue(tried, draft)
-    with right:
-        contents = {
-            "Answers": partial(answers, tried, draft),
-            "Fallback": partial(fallback, tried, draft),
-            "Tests": partial(dialogue_tests, tried, draft, runs),
-        }
-        tabs(contents, Key.PANEL)
+def _panel(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
+    """Draw the policy and the tests. A fragment, so that an edit does not draw the whole page."""
+    contents = {
+        "Answers": partial(answers, tried, draft),
+        "Fallback": partial(fallback, tried, draft),
+        "Tests": partial(dialogue_tests, tried, draft, runs),
+    }
+    tabs(contents, Key.PANEL)
 
 
 def _draft(tried: Tried) -> Draft:
