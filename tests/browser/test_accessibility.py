@@ -120,6 +120,8 @@ def test_chat_shows_messages_as_text_and_is_accessible_in_either_theme(page: Pag
         field.fill(message)
         field.press("Enter")
         expect(page.get_by_test_id("stChatMessage").filter(has_text=message[-4:])).to_be_visible()
+        expect(page.get_by_role("button", name="Why").last).to_be_visible()
+        expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.get_by_test_id("stChatMessage")).to_have_count(4)
     assert page.locator(".st-key-chat-dialogue :is(img, b)").count() == 0, "a message is not markup"
     assert page.title() != "broken"
