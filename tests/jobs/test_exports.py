@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from netloom.export import ExportError, content
+from netloom.export import ExportError, export
+from netloom.export.model_card import export_card
 from netloom.jobs import Context, Pool
 from netloom.jobs.exports import Export, RunArchive
 from netloom.runs.history.comparison import as_csv, table
@@ -17,13 +19,16 @@ from tests.jobs.conftest import Runs
 from tests.jobs.test_pool import job_result
 
 
-def test_worker_export_matches_local_bytes(trained: Runs, pool: Pool) -> None:
+def test_worker_export_matches_local_bytes(trained: Runs, pool: Pool, tmp_path: Path) -> None:
     weights = replace(trained.weights["breast_cancer"], checkpoint="")
     exported = job_result(pool.submit(Export(weights, "bundle"), trained.home))
     assert exported.name.endswith(".zip")
     assert "bit for bit" in exported.verdict
-    local = content(Context(trained.home).run(weights), "bundle")
-    assert (trained.folder(weights.run_id) / exported.stored).read_bytes() == local
+    context = Context(trained.home)
+    run = context.run(weights)
+    local = tmp_path / "local.zip"
+    export(run, "bundle", local, export_card(open_store(trained.home), run))
+    assert (trained.folder(weights.run_id) / exported.stored).read_bytes() == local.read_bytes()
 
 
 def test_unknown_export_format_is_refused(trained: Runs, pool: Pool) -> None:

@@ -133,7 +133,7 @@ def test_workers_survive_their_fork_server(store: Store, monkeypatch: pytest.Mon
     assert refresh(store, endless).state in ("queued", "running")
     kill_process(psutil.Process(second.pid))
     assert refresh(store, endless).state == "failed"
-    assert "without a word" in store.run(endless).reason
+    assert "without an error message" in store.run(endless).reason
     assert wait(store, short, 60).state == "finished"
 
 

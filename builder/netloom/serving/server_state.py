@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netloom.monitoring.request_log import RequestLog
 from netloom.chat import run_policy, unavailable_reason
+from netloom.monitoring.request_log import RequestLog
 from netloom.runs.run_lookup import find_run
 from netloom.runs.trained_run import load_run
 from netloom.serving.answer_cache import AnswerCache
