@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from netloom.cli.commands import monitor
 from netloom.core.errors import UsageError
 from netloom.monitoring import LogSettings, MonitorReport, alerts, check
 from netloom.monitoring.alerts import Webhook, notify
@@ -91,7 +92,8 @@ def test_watch_checks_again_when_there_are_new_rows(
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", pause)
+    # Of this module only: other threads of the process sleep, too
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(sleep=pause))
     answer = console("monitor", MODEL, "--home", watched.home, "--window", 60, "--watch", 7)
     assert answer.code == 130
     assert pauses == [7, 7, 7]

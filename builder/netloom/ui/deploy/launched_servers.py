@@ -9,7 +9,7 @@ from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.serving.launched import LaunchedServer, free_port, launch, launched
 from netloom.ui.deploy.state import Key
-from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.errors import guard, show_error
 
 LOOK_EVERY_S = 2
 
@@ -20,6 +20,7 @@ def launched_servers(live: Live, run_id: str, backend: str, *, logs_requests: bo
     st.fragment(_servers, run_every=LOOK_EVERY_S if is_watched else None)(live, run_id, backend, logs_requests)
 
 
+@guard()
 def _servers(live: Live, run_id: str, backend: str, logs_requests: bool) -> None:
     servers = launched(live.store.home, run_id)
     running = [server for server in servers if server.is_running]
