@@ -120,8 +120,11 @@ def trained_here(through: Through | None = None) -> Iterator[None]:
     of sweeps too: for tests of runs that are not about processes. `through` is passed on to the worker."""
 
     def assign(child: _Here, message: dict[str, Any]) -> None:
-        child.returncode = -signal.SIGKILL  # unless it finishes
-        child.returncode = _train(child.home, message, through)
+        try:
+            child.returncode = _train(child.home, message, through)
+        except BaseException:  # only now, because the page looks after the run meanwhile
+            child.returncode = -signal.SIGKILL
+            raise
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "acquire_worker", _Here)
