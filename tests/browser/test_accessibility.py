@@ -70,7 +70,7 @@ def test_pages_have_no_serious_accessibility_violations_in_either_theme(page: Pa
         page.goto(f"{server.url}/{name}?project={project_id}&run={run_id}")
         expect(page.get_by_text(text).first).to_be_visible()
         expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-        assert page.locator("h1").count() == 1, f"{name} needs one h1"
+        expect(page.locator("h1"), f"{name} needs one h1").to_have_count(1)
         titles.append(page.title())
         heights = page.evaluate(BUTTON_HEIGHTS)
         assert len(set(heights)) < 2, f"buttons with and without a help differ on {name or 'home'}: {heights}"
