@@ -29,6 +29,7 @@ from netloom.chat.dialogue import Event, State
 from netloom.chat.policy import Fallback, IntentPolicy, Slot
 from netloom.chat.policy_problems import problems
 from netloom.chat.understanding import as_written
+from netloom.core.errors import UsageError
 
 POLICY = Policy(
     intents={
@@ -169,6 +170,56 @@ def test_values_of_an_unclear_message_are_used_after_its_confirmation() -> None:
     assert (turns[0].event, turns[1].response) == ("confirm", "It is fine in Rome on today.")
 
 
+@pytest.mark.parametrize(
+    ("message", "intent", "confidence", "expected"),
+    [
+        ("no, book a table", "book", 0.95, ("ask_slot", "book")),
+        ("right now I want to complain", "complain", 0.95, ("hand_over", "complain")),
+        ("no", "book", 0.95, ("rephrase", "")),
+        ("that is wrong", "affirm", 0.2, ("rephrase", "")),
+        ("that is it, thanks", "affirm", 0.2, ("reply", "weather")),
+    ],
+)
+def test_confirmation_is_more_than_its_first_word(
+    message: str, intent: str, confidence: float, expected: tuple[str, str]
+) -> None:
+    fallback = POLICY.fallback.model_copy(update={"yes": ("right", "that is it")})
+    dialogue = Dialogue(POLICY.model_copy(update={"fallback": fallback}))
+    assert dialogue.respond(understood("hm", "weather", 0.45)).event == "confirm"
+    turn = dialogue.respond(understood(message, intent, confidence))
+    assert (turn.event, turn.intent) == expected
+
+
+def test_values_of_a_rejected_message_are_forgotten() -> None:
+    turns = played(
+        understood("hm", "weather", 0.45),
+        understood("not in paris", "affirm", 0.2, place="paris"),
+        understood("weather please", "weather"),
+    )
+    assert [turn.event for turn in turns] == ["confirm", "rephrase", "reply"]
+    assert turns[2].slots == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("message,intent\nhello, there,weather\n", "more cells than the header"),
+        ('message,intent\n"' + "a" * 140_000 + '",weather\n', "is not valid CSV"),
+    ],
+)
+def test_tests_that_are_not_csv_are_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_scripts(text.encode(), "t.csv")
+
+
+def test_turns_of_a_dialogue_need_not_be_adjacent() -> None:
+    scripts = read_scripts(b"dialogue,message,intent\na,x,i\nb,y,i\na,z,i\n", "t.csv")
+    assert [(script.name, [turn.message for turn in script.turns]) for script in scripts] == [
+        ("a", ["x", "z"]),
+        ("b", ["y"]),
+    ]
+
+
 def test_state_of_another_policy_is_accepted() -> None:
     state = State(intent="cancelled", waiting="slot", slot="reason")
     turn = Dialogue(POLICY, state).respond(understood("hm", "weather", 0.2))
@@ -268,7 +319,7 @@ def test_problems_of_a_policy_name_what_does_not_fit_the_run() -> None:
         ),
         ({"fallback": Fallback(confidence=0.2, confirm_from=0.3)}, "fallback.confirm_from", "at most"),
         ({"fallback": Fallback(out_of_scope=("b",))}, "fallback.out_of_scope", "intent 'b'"),
-        ({"fallback": Fallback(out_of_scope=("a",))}, "fallback.out_of_scope", "has an answer, too"),
+        ({"fallback": Fallback(out_of_scope=("a",))}, "fallback.out_of_scope", "also has an answer"),
     ],
 )
 def test_problem_has_its_place(change: dict[str, Any], place: str, message: str) -> None:

@@ -115,7 +115,7 @@ def test_curve_ends_at_the_share_of_messages_that_can_be_accepted() -> None:
 
 def test_impossible_limits_are_refused_in_words(assistant: TrainedRun) -> None:
     for limits, message in (
-        (ThresholdLimits(None, None), "need a limit"),
+        (ThresholdLimits(None, None), "Set a limit"),
         (ThresholdLimits(1.5), "from 0 to below 1"),
         (ThresholdLimits(0.1, 1.5), "above 0, up to 1"),
         (ThresholdLimits(None, 0.6), "No validation row is out of scope"),

@@ -226,5 +226,5 @@ def test_sessions_expire_and_belong_to_one_key_and_model() -> None:
             chats.find(first, model, owner)
     now[0] = 111.0
     assert len(chats) == 0
-    with pytest.raises(RequestError, match="1 minutes without a message"):
+    with pytest.raises(RequestError, match="60 seconds without a message"):
         chats.find(second, "model", "ann")

@@ -149,8 +149,8 @@ def test_why_shows_the_words_that_the_intent_relies_on() -> None:
 def test_corrected_messages_become_labeled_rows() -> None:
     app = say(open_chat(), ALARM)
     checked(button(app, "Correct").click().run())
-    checked(widget(app, "selectbox", "Right intent").set_value("weather").run())
-    assert "Right intent: **weather**" in texts(app)
+    checked(widget(app, "selectbox", "Correct intent").set_value("weather").run())
+    assert "Correct intent: **weather**" in texts(app)
     app = tab(app, "Tests")
     state = app.session_state[ChatState.name()]
     [collected] = state.collected.values()
@@ -214,7 +214,7 @@ def test_slots_and_follow_ups_are_added_and_removed() -> None:
 def test_thresholds_are_proposed_on_validation_and_measured_on_test_rows() -> None:
     app = tab(open_chat(), "Fallback")
     checked(widget(app, "multiselect", "Out of scope").set_value(["weather"]).run())
-    checked(widget(app, "number_input", "Least out-of-scope recall in %").set_value(90.0).run())
+    checked(widget(app, "number_input", "Minimum out-of-scope recall (%)").set_value(90.0).run())
     checked(button(app, "Propose thresholds").click().run())
     table = app.dataframe[0].value
     assert list(table) == ["Figure", "Proposed, validation", "Proposed, test", "Now, validation", "Now, test"]

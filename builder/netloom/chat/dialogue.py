@@ -7,11 +7,10 @@ an entity of the last intent ("and tomorrow?") continues that intent.
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from netloom.chat.policy import PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable
+from netloom.chat.policy import PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable, words
 from netloom.chat.understanding import Entity, Understanding
 
 MAX_VALUE = 500  # letters of a slot, so that a server can keep many dialogues
@@ -92,13 +91,13 @@ class Dialogue:
     def _decide(self, understanding: Understanding) -> tuple[str, Event | None]:
         """Return the intent of a message, or the event without one."""
         state, fallback = self.state, self.policy.fallback
-        if state.waiting in ("choice", "confirmation"):
-            chosen = self._chosen(understanding.message)
-            if chosen is not None:
-                return chosen, None if chosen else "rephrase"
         top, confidence = self._meant(understanding.intent), understanding.confidence
         is_known = top in self.policy.intents
         is_clear = is_known and confidence >= fallback.confidence and not understanding.abstains
+        if state.waiting in ("choice", "confirmation"):
+            chosen = self._chosen(understanding.message, is_clear and top not in state.offered)
+            if chosen is not None:
+                return chosen, None if chosen else "rephrase"
         if (
             state.intent in self.policy.intents
             and (state.waiting == "slot" or not is_clear)
@@ -137,16 +136,20 @@ class Dialogue:
         other = is_clear and self._meant(understanding.intent) != self.state.intent
         return (has_value or takes_any) and not other
 
-    def _chosen(self, message: str) -> str | None:
-        """Return the offered intent that a message chooses, "" if it rejects them, None if it says something else."""
-        words, offered = _words(message), self.state.offered
+    def _chosen(self, message: str, has_other: bool) -> str | None:
+        """Return the offered intent that a message chooses, "" if it rejects them, None if it says something else.
+
+        A message that clearly has another intent, such as "no, book a flight", is an answer only if it has no further
+        words.
+        """
+        said, offered = words(message), self.state.offered
         for place, name in enumerate(offered, 1):
-            if _words(readable(name)) == words or (len(offered) > 1 and words == [str(place)]):
+            if words(readable(name)) == said or (len(offered) > 1 and said == [str(place)]):
                 return name
-        first = words[:1]
-        if len(offered) == 1 and any(_words(text)[:1] == first for text in self.policy.fallback.yes):
+        fallback = self.policy.fallback
+        if len(offered) == 1 and any(_answers(said, text, has_other) for text in fallback.yes):
             return offered[0]
-        return "" if any(_words(text)[:1] == first for text in self.policy.fallback.no) else None
+        return "" if any(_answers(said, text, has_other) for text in fallback.no) else None
 
     def _follow(self, intent: str, understanding: Understanding) -> Turn:
         """Fill the slots of an intent, and answer, or ask for the first slot that is missing."""
@@ -195,9 +198,13 @@ class Dialogue:
         if state.failures > fallback.max_failures:
             state.failures, state.waiting, state.handed_over = 0, "", True
             return self._turn(understanding, fallback.handed_over, "hand_over", "")
-        state.pending = tuple((entity.kind, entity.text) for entity in understanding.entities)
+        question = _question(event, fallback, state.offered)
         state.waiting = {"ask_which": "choice", "confirm": "confirmation"}.get(event, "")  # type: ignore[assignment]
-        return self._turn(understanding, _question(event, fallback, state.offered), event, "")
+        if state.waiting:
+            state.pending = tuple((entity.kind, entity.text[:MAX_VALUE]) for entity in understanding.entities)
+        else:
+            state.offered, state.pending = (), ()
+        return self._turn(understanding, question, event, "")
 
     def _turn(self, understanding: Understanding, response: str, event: Event, intent: str) -> Turn:
         return Turn(understanding.message, response, event, intent, understanding.confidence, dict(self.state.slots))
@@ -218,5 +225,7 @@ def _shares_kind(slot: Slot, policy: IntentPolicy, state: State) -> bool:
     return any(set(other.entities) & set(slot.entities) and other.name not in state.slots for other in before)
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
+def _answers(said: list[str], text: str, is_whole: bool) -> bool:
+    """Return whether a message, as words, begins with an answer such as "that is right", or is the answer."""
+    answer = words(text)
+    return bool(answer) and (said if is_whole else said[: len(answer)]) == answer

@@ -19,7 +19,8 @@ PLACEHOLDER = re.compile(r"\{([^{}]{1,64})\}")
 MAX_BYTES = 2 * 2**20
 MAX_INTENT = 400  # a class of the data can be a long text
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
-Name = Annotated[str, Field(min_length=1, max_length=64)]
+MAX_KIND = 64  # letters of the kind of an entity, and of a slot
+Name = Annotated[str, Field(min_length=1, max_length=MAX_KIND)]
 Intent = Annotated[str, Field(min_length=1, max_length=MAX_INTENT)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -92,7 +93,7 @@ def default_policy(intents: Sequence[str], entities: Sequence[str] = (), out_of_
 def default_answer(intent: str, entities: Sequence[str] = ()) -> IntentPolicy:
     """Return an answer with the name of the intent, and an optional slot for each kind of entity."""
     slots = tuple(Slot(name=kind, entities=(kind,), required=False) for kind in entities)
-    name = PLACEHOLDER.sub(lambda match: match[1], readable(intent))  # braces in a name are not slots
+    name = readable(intent).replace("{", "").replace("}", "")  # braces in a name are not slots
     return IntentPolicy(responses=(f"You asked about: {name}.",), slots=slots)
 
 
@@ -103,6 +104,11 @@ def with_out_of_scope(policy: Policy, out_of_scope: Sequence[str], entities: Seq
     intents = {name: intent for name, intent in policy.intents.items() if name not in out_of_scope}
     refused = fallback.model_copy(update={"out_of_scope": tuple(out_of_scope)})
     return policy.model_copy(update={"intents": {**intents, **again}, "fallback": refused})
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in lower case."""
+    return re.findall(r"\w+", text.lower())
 
 
 def readable(intent: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from netloom.chat.policy import PLACEHOLDER, IntentPolicy, Policy, Slot
+from netloom.chat.policy import PLACEHOLDER, IntentPolicy, Policy, Slot, words
 
 MOST_LISTED = 20
 
@@ -77,11 +77,15 @@ def _fallback_problems(policy: Policy, intents: Collection[str]) -> Iterator[Pro
     fallback = policy.fallback
     if fallback.confirm_from > fallback.confidence:
         yield Problem("must be at most fallback.confidence.", part="confirm_from")
+    for part, texts in (("yes", fallback.yes), ("no", fallback.no)):
+        for text in texts:
+            if not words(text):
+                yield Problem(f"{text!r} has no letters or digits, so no message can be recognized by it.", part=part)
     for name in fallback.out_of_scope:
         if name not in intents:
             yield Problem(f"the run does not have the intent {name!r}.", part="out_of_scope")
         elif name in policy.intents:
-            yield Problem(f"the intent {name!r} has an answer, too; remove one of both.", part="out_of_scope")
+            yield Problem(f"the intent {name!r} also has an answer; remove one of the two.", part="out_of_scope")
 
 
 def _listed(names: Collection[str]) -> str:

@@ -12,7 +12,6 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from netloom.chat.dialogue import Dialogue, Turn
@@ -83,10 +82,10 @@ def read_scripts(content: bytes, name: str) -> list[Script]:
     if not rows or len(rows) > MAX_TURNS:
         raise UsageError(f"{name[:80]} has {len(rows):,} turns; a test has 1 to {MAX_TURNS:,}.")
     turns = [_turn(row, number, name) for number, row in enumerate(rows, 1)]
-    return [
-        Script(dialogue, tuple(turn for _, turn in group))
-        for dialogue, group in groupby(turns, key=lambda turn: turn[0])
-    ]
+    by_dialogue: dict[str, list[Expected]] = {}
+    for dialogue, turn in turns:
+        by_dialogue.setdefault(dialogue, []).append(turn)
+    return [Script(dialogue, tuple(group)) for dialogue, group in by_dialogue.items()]
 
 
 def run_script(
@@ -140,16 +139,20 @@ def _slots_text(slots: Sequence[tuple[str, str]]) -> str:
 
 
 def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text))
-    columns = [column.strip() for column in reader.fieldnames or ()]
-    reader.fieldnames = columns
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        columns = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        rows: list[dict[str, Any]] = list(reader)
+    except csv.Error as error:
+        raise UsageError(f"{name[:80]} is not valid CSV: {error}.") from None
     for needed in ("message", "intent"):
         if needed not in columns:
             raise UsageError(
                 f"{name[:80]} has no column {needed!r}; its columns are {', '.join(columns)[:200]}. A test has the "
                 f"columns {', '.join(COLUMNS)}, and only message and intent are needed."
             )
-    return list(reader)
+    return rows
 
 
 def _json_rows(text: str, name: str) -> list[dict[str, Any]]:
@@ -166,6 +169,10 @@ def _json_rows(text: str, name: str) -> list[dict[str, Any]]:
 
 
 def _turn(row: Mapping[Any, Any], number: int, name: str) -> tuple[str, Expected]:
+    if None in row:  # the key of cells without a column
+        raise UsageError(
+            f"Row {number} of {name[:80]} has more cells than the header; put a message with a comma in double quotes."
+        )
     unknown = [str(key) for key in row if key not in COLUMNS]
     if unknown:
         raise UsageError(

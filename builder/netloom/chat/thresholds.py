@@ -44,7 +44,7 @@ class ThresholdLimits:
             UsageError: one is out of range, or both are missing.
         """
         if self.max_error is None and self.min_recall is None:
-            raise UsageError("Thresholds need a limit: a largest error rate, or a least recall out of scope.")
+            raise UsageError("Set a limit for the thresholds: a maximum error rate, or a minimum out-of-scope recall.")
         if self.max_error is not None and not 0 <= self.max_error < 1:
             raise UsageError(f"The largest error rate is a number from 0 to below 1; received {self.max_error:g}.")
         if self.min_recall is not None and not 0 < self.min_recall <= 1:
@@ -109,7 +109,7 @@ def propose_thresholds(
     if limits.min_recall is not None and not validation.is_outside.any():
         listed = ", ".join(sorted(out_of_scope)[:10]) or "none"
         raise UsageError(
-            "No validation row is out of scope, so that no recall can be chosen on them; the intents out of scope of "
+            "No validation row is out of scope, so a recall cannot be measured; the intents out of scope of "
             f"the policy are: {listed}."
         )
     found = choose(validation, limits)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netloom import runs
-from netloom.chat.policy import MAX_INTENT
+from netloom.chat.policy import MAX_INTENT, MAX_KIND
+from netloom.core.errors import UsageError
 from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def unavailable_reason(run: ChatRun) -> str:
         return "A chat needs a network that predicts the class of a text, such as its intent or its sentiment."
     if not all(name and len(name) <= MAX_INTENT for name in intent_target(schema).classes):
         return f"A chat needs classes with names of 1 to {MAX_INTENT} letters."
+    if any(len(kind) > MAX_KIND for kind in entity_kinds(schema)):
+        return f"A chat needs kinds of entities with names of at most {MAX_KIND} letters."
     return ""
 
 
@@ -114,10 +117,10 @@ def message_row(run: ChatRun, message: str) -> dict[str, Any]:
     """Return a message as a raw row of the run.
 
     Raises:
-        ValueError: the message is too long.
+        UsageError: the message is too long.
     """
     if len(message) > MAX_LETTERS:
-        raise ValueError(f"A message has {len(message):,} letters; at most {MAX_LETTERS:,} are read.")
+        raise UsageError(f"A message has {len(message):,} letters; at most {MAX_LETTERS:,} are read.")
     field = _text_field(run)
     return {field.source_column or field.name: message}
 
@@ -126,10 +129,10 @@ def understand(trained: TrainedRun, messages: Sequence[str]) -> list[Understandi
     """Return the understanding of each message, in one pass through the network.
 
     Raises:
-        ValueError: the run cannot understand messages, or a message is too long.
+        UsageError: the run cannot understand messages, or a message is too long.
     """
     if reason := unavailable_reason(trained):
-        raise ValueError(reason)
+        raise UsageError(reason)
     rows = [message_row(trained, message) for message in messages]
     return [
         read_answer(trained, message, answer)

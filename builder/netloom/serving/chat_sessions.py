@@ -82,7 +82,7 @@ class ChatSessions:
         if session is None or (session.model, session.owner) != (model, owner):
             raise RequestError(
                 f"The session {session_id[:60]!r} of the model {model!r} does not exist. A session ends after "
-                f"{self.expiry_s / 60:g} minutes without a message, and when the server stops; leave out the key "
+                f"{self.expiry_s:g} seconds without a message, and when the server stops; leave out the key "
                 "session to start a new one.",
                 404,
             )

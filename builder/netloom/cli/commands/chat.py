@@ -33,7 +33,7 @@ class Chat(Command):
         parser.add_argument(
             "--policy",
             metavar="FILE",
-            help="response policy as JSON (default: the one that is saved with the run, or else answers that name the "
+            help="response policy as JSON (default: the policy saved with the run; without one, answers that name the "
             "intent)",
         )
         parser.add_argument("--write-policy", metavar="FILE", help="write a policy with all intents to edit, and exit")
@@ -52,14 +52,14 @@ class Chat(Command):
             "--max-error",
             type=real,
             metavar="X",
-            help="with --thresholds: the largest share of accepted messages whose intent is wrong (default: 0.05, or "
+            help="with --thresholds: maximum share of accepted messages whose intent is wrong (default: 0.05, or "
             "no limit with --min-recall)",
         )
         parser.add_argument(
             "--min-recall",
             type=real,
             metavar="X",
-            help="with --thresholds: the least share of messages out of scope that are not accepted",
+            help="with --thresholds: minimum share of out-of-scope messages that are not accepted",
         )
         parser.add_argument(
             "--out-of-scope",
@@ -82,10 +82,11 @@ class Chat(Command):
 
         _check(arguments)
         store = open_store(context.home)
-        trained = load_trained_run(store, arguments.run)
+        run_id = find_run(store, arguments.run).id
+        trained = load_trained_run(store, run_id)
         if reason := unavailable_reason(trained):
             raise Failure(reason)
-        artifacts = store.artifacts(find_run(store, arguments.run).id)
+        artifacts = store.artifacts(run_id)
         policy = _policy(trained, artifacts, arguments)
         if arguments.thresholds:
             policy = _with_thresholds(trained, policy, arguments, context)
@@ -110,6 +111,8 @@ def _check(arguments: Namespace) -> None:
     for name in ("max_error", "min_recall"):
         if getattr(arguments, name) is not None and not arguments.thresholds:
             raise UsageError(f"--{name.replace('_', '-')} is a limit of --thresholds; add that option.")
+    if arguments.force and arguments.write_policy is None:
+        raise UsageError("--force replaces the file of --write-policy; add that option.")
     keeps = arguments.write_policy is not None or arguments.save_policy
     if arguments.test is not None and (keeps or arguments.thresholds):
         raise UsageError("--test plays dialogues with a policy; save or write the policy, or its thresholds, before.")
@@ -204,10 +207,7 @@ def _talk(trained: TrainedRun, policy: Policy, context: Context) -> int:
     for line in sys.stdin:
         if not line.strip():
             continue
-        try:
-            (understanding,) = understand(trained, [line.strip()])
-        except ValueError as error:
-            raise Failure(str(error)) from None
+        (understanding,) = understand(trained, [line.strip()])
         turn = dialogue.respond(understanding)
         context.answer(asdict(turn), _turn_text(turn))
     return 0

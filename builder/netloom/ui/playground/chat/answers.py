@@ -87,6 +87,8 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
         places = dict.fromkeys(problem.intent or "Fallback" for problem in draft.problems)
         listed = escape(", ".join(list(places)[:8]))
         st.caption(f":material/error: Problems in: {listed}. The bot answers by the last policy without problems.")
+    elif draft.invalid:
+        st.caption("A value is invalid, and not part of the policy.")
     elif draft.is_changed:
         st.caption("Changed: the bot on this page uses it already.")
     else:
@@ -105,7 +107,7 @@ def _save(tried: Tried, draft: Draft) -> None:
 
 def _reset(tried: Tried, draft: Draft) -> None:
     schema = tried.trained.data.schema
-    draft.replace(draft.saved if draft.edited != draft.saved else starting_policy(schema), schema)
+    draft.replace(draft.saved if draft.edited != draft.saved or draft.invalid else starting_policy(schema), schema)
 
 
 def _key(tried: Tried, draft: Draft, key: Key, *parts: object) -> str:

@@ -126,7 +126,7 @@ def _exchange(tried: Tried, conversation: Conversation, place: int, exchange: Ex
                     label, icon=icon, key=key, type="tertiary", on_click=partial(_toggle, conversation, (kind, place))
                 )
         if exchange.corrected:
-            st.caption(f":material/check: Right intent: **{escape(exchange.corrected)}**")
+            st.caption(f":material/check: Correct intent: **{escape(exchange.corrected)}**")
         if conversation.opened == ("why", place):
             _why(tried, understanding)
         elif conversation.opened == ("correct", place):
@@ -209,7 +209,7 @@ def _correction(tried: Tried, conversation: Conversation, place: int) -> None:
     corrected = conversation.exchanges[place].corrected
     key = Key.RIGHT.of(tried.run_id, place)
     st.selectbox(
-        "Right intent",
+        "Correct intent",
         intents,
         index=intents.index(corrected) if corrected in intents else None,
         placeholder="Choose the right intent",

@@ -54,9 +54,9 @@ def _keep_dialogue(tried: Tried) -> None:
             icon=":material/bookmark_add:",
             key=Key.KEEP,
             disabled=not can_save,
-            on_click=partial(_keep, tried, scripts, key),
-            help="The test expects the same intents, responses and slots again; for a corrected message, its right "
-            "intent.",
+            on_click=partial(_keep, tried, key),
+            help="The test expects the same intents, responses and slots again; for a corrected message, its "
+            "correct intent.",
         )
     if not content:
         st.caption("No saved dialogue yet. Talk to the bot on the left, and save the dialogue.")
@@ -86,8 +86,9 @@ def _scripts(content: bytes) -> list[Script]:
     return read_scripts(content, "The file of saved dialogues") if content else []
 
 
-def _keep(tried: Tried, scripts: Sequence[Script], key: str) -> None:
+def _keep(tried: Tried, key: str) -> None:
     """Add the dialogue to the saved ones, under a name that none of them has."""
+    scripts = _scripts(tried.live.store.artifacts(tried.run_id).chat_tests())  # another tab may have saved one
     conversation = ChatState.current().conversation(tried.weights)
     taken, wished = {script.name for script in scripts}, str(value_of(key, "")).strip() or "dialogue"
     name = next(text for text in (wished, *(f"{wished} {n}" for n in range(2, 10_000))) if text not in taken)
@@ -134,6 +135,9 @@ def _play(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
             text = content.decode("utf-8-sig")
             played = computed(PlayDialogues(weights, text, name, dumps(draft.used)), "Playing the dialogues …")
             results[tried.run_id] = (labels[chosen], played)
+        except UnicodeDecodeError:
+            results.pop(tried.run_id, None)
+            show_error(f"{name[:80]} is not UTF-8; save it as UTF-8.")
         except (*ERRORS, UsageError, ValueError) as error:
             results.pop(tried.run_id, None)
             show_error(error)
@@ -169,10 +173,10 @@ def _collected(tried: Tried) -> None:
     st.markdown("**Corrected messages**")
     collected = ChatState.current().collected.get(tried.run_id, {})
     if not collected:
-        st.caption("None yet. Correct below a message chooses its right intent.")
+        st.caption("None yet. Select **Correct** below a message to choose its intent.")
         return
     st.dataframe(
-        [{"Message": message, "Right intent": intent} for message, intent in collected.items()],
+        [{"Message": message, "Correct intent": intent} for message, intent in collected.items()],
         hide_index=True,
         width="stretch",
     )

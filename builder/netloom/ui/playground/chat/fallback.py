@@ -64,7 +64,8 @@ def _editor(tried: Tried, draft: Draft) -> None:
         1,
         10,
         key=started(Key.FAILURES.of(tried.run_id, draft.revision), start.max_failures),
-        help="So many messages in a row without a clear intent are allowed; after one more, a person takes over.",
+        help="The number of messages in a row without a clear intent that are allowed. After one more, a person "
+        "takes over.",
     )
     thresholds(tried, draft)
     with st.expander("Texts", icon=":material/chat:"):

@@ -44,7 +44,7 @@ def thresholds(tried: Tried, draft: Draft) -> None:
         st.markdown("**Thresholds from data**", help=MEANT)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             error = st.number_input(
-                "Largest error in %",
+                "Maximum error (%)",
                 0.0,
                 99.0,
                 100 * MAX_ERROR,
@@ -55,7 +55,7 @@ def thresholds(tried: Tried, draft: Draft) -> None:
             recall = 0.0
             if outside:
                 recall = st.number_input(
-                    "Least out-of-scope recall in %",
+                    "Minimum out-of-scope recall (%)",
                     0.0,
                     100.0,
                     0.0,
@@ -125,9 +125,9 @@ def _use(tried: Tried, draft: Draft, report: ThresholdReport) -> None:
 def _limits_text(limits: ThresholdLimits) -> str:
     texts = []
     if limits.max_error is not None:
-        texts.append(f"error at most {limits.max_error:.1%}")
+        texts.append(f"error of at most {limits.max_error:.1%}")
     if limits.min_recall is not None:
-        texts.append(f"out-of-scope recall at least {limits.min_recall:.0%}")
+        texts.append(f"out-of-scope recall of at least {limits.min_recall:.0%}")
     return f"chosen on the validation rows for an {' and an '.join(texts)}"
 
 
