@@ -56,6 +56,16 @@ def drifted(report: DriftReport) -> set[str]:
     return {drift.name for drift in report.quantities if drift.is_drift}
 
 
+def test_rows_in_the_order_of_their_classes_do_not_alarm(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    frame = table(random, 6_000).sort_values("label")
+    run = trained_on(tmp_path, frame.to_csv(index=False).encode(), "breast_cancer", "label")
+    held_out = np.concatenate([run.data.split[name].numpy() for name in ("validation", "test")])
+    assert len(held_out) > 1_500
+    report = compare(run, [run.data.row(int(place)) for place in random.choice(held_out, 700, replace=False)])
+    assert not report.is_drift, report.quantities[0]
+
+
 def test_rows_of_the_same_distribution_rarely_alarm(on_table: TrainedRun) -> None:
     random = np.random.default_rng(1)
     alarms = sum(compare(on_table, rows_of(table(random, COUNT))).is_drift for _ in range(12))

@@ -127,7 +127,10 @@ def compare(
     before = [data.row(int(place)) for place in places]
     known = [field.name for field in data.fields if field.name in trained.fields and not hidden_keys(field, hidden)]
     reference, inputs = take(data, trained.fields, places), _encoded(trained, rows, known)
-    few = [{name: values[:MAX_PREDICTED] for name, values in arrays.items()} for arrays in (reference, inputs)]
+    few = []
+    for arrays, count in ((reference, len(before)), (inputs, len(rows))):
+        part = _sample(np.arange(count), random, MAX_PREDICTED)  # rows can be in the order of their classes
+        few.append({name: values[part] for name, values in arrays.items()})
     current = (
         answers(trained, few[1], trained.output) if answered is None else [answered[int(place)] for place in chosen]
     )
@@ -167,10 +170,10 @@ def _encoded(trained: TrainedRun, rows: Sequence[Mapping[str, Any]], fields: Col
     return {name: torch.cat([row[name] for row in encoded]) for name in fields}
 
 
-def _sample(places: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    if len(places) <= MAX_ROWS:
+def _sample(places: np.ndarray, random: np.random.Generator, most: int = MAX_ROWS) -> np.ndarray:
+    if len(places) <= most:
         return places
-    return np.sort(random.choice(places, MAX_ROWS, replace=False))
+    return np.sort(random.choice(places, most, replace=False))
 
 
 def _compare(quantity: Quantity) -> Comparison:
