@@ -62,6 +62,14 @@ def test_version_has_more_training_rows_and_the_same_others(name: str, home: Pat
     assert {item[1] for item in added} == {label if classes else "123.5"}
 
 
+def test_a_target_named_split_stays_the_target(home: Path) -> None:
+    frame = pd.DataFrame({"x": range(60), "split": ["left", "right"] * 30})
+    info = add_file(frame.to_csv(index=False).encode(), "sides.csv", home, target="split")
+    data = prepare(DataChoice(dataset=info.name), home)
+    version = make_version(data, [({"x": 61}, "left")], home, "More")
+    assert prepare(DataChoice(dataset=version.name), home).schema.target.classes == ("left", "right")
+
+
 def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> None:
     for name, words in (
         ("sine", "windows of a series"),

@@ -16,7 +16,7 @@ import pytest
 from netloom.core.errors import UsageError
 from netloom.monitoring import LogSettings, RequestLog, log_of, logged_models
 from netloom.monitoring.redaction import Redaction, parse_redaction
-from netloom.monitoring.request_log import DAY_S, LogContent, log_folder, read_log
+from netloom.monitoring.request_log import DAY_S, LogContent, log_folder, read_log, recent_run
 
 ANSWER = {"prediction": "yes", "probabilities": {"yes": 0.75, "no": 0.25}}
 
@@ -69,6 +69,25 @@ def test_labels_of_older_rows_are_read_beside_the_recent_rows(tmp_path: Path) ->
     content = read(tmp_path, last=5)
     assert [row.id for row in content.rows] == ["r45", "r46", "r47", "r48", "r49"]
     assert [row.id for row in content.labeled] == ["r3", "r7"]
+
+
+def test_labels_that_come_at_once_are_read_beside_later_rows(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    for number in range(40):
+        put(log, f"r{number}", {"x": number})
+        assert log.add_label(f"r{number}", 1, "yes")
+    for number in range(40, 60):
+        put(log, f"r{number}", {"x": number})
+    content = read(tmp_path, last=20)
+    assert len(content.rows) == len(content.labeled) == 20
+    assert {row.label for row in content.labeled} == {"yes"}
+
+
+def test_recent_run_is_the_one_that_gives_the_answers(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    for number, run in enumerate("a" * 5 + "b" * 150 + "a" * 120):
+        put(log, f"r{number}", {"x": number}, run=run)
+    assert recent_run(tmp_path, "model") == "a"
 
 
 def test_a_request_cannot_forge_a_line_or_bring_other_keys(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from netloom.api import load_run
+from netloom.core.errors import UsageError
 from netloom.monitoring.promotion import compare_for_promotion
-from netloom.runs import TrainedRun, evaluate
+from netloom.runs import TrainedRun, evaluate, predict
 from netloom.store import open_store
 from tests.cli.conftest import called
 from tests.serving.conftest import Runs, Server, start_server
@@ -45,11 +46,12 @@ def test_gate_measures_both_runs_on_the_same_rows(ordered: tuple[TrainedRun, Tra
         assert 1 - error == pytest.approx(evaluate(trained).metrics["accuracy"])
     assert gate.held_out.rows == len(worse.data.split["test"])
     assert gate.held_out.low <= gate.held_out.new - gate.held_out.old <= gate.held_out.high
-    mistakes = [
-        ({"image": better.data.row(place)["image"].tolist()}, label)
-        for place, label in ((int(better.data.split["train"][0]), "none of the classes"),)
-    ]
-    both_wrong = compare_for_promotion(better, worse, mistakes)
+    row = {"image": better.data.row(int(better.data.split["train"][0]))["image"].tolist()}
+    with pytest.raises(UsageError, match="collected example 1 does not fit the old run"):
+        compare_for_promotion(better, worse, [(row, "none of the classes")])
+    answers = {predict(trained, [row])[0]["prediction"] for trained in ordered}
+    wrong = next(name for name in worse.data.schema.target.classes if name not in answers)
+    both_wrong = compare_for_promotion(better, worse, [(row, wrong)])
     assert both_wrong.mistakes is not None
     assert both_wrong.passes, "the new run repeats a mistake of the old one"
     assert both_wrong.trained_on == 1
@@ -81,7 +83,7 @@ def test_command_reloads_the_server_only_with_a_run_that_is_not_worse(
     assert "it has digits" in text
     code, text = promote(better, worse, *address)
     assert code == 0, text
-    assert "Now answers: " in text
+    assert "The server now uses " in text
     assert serving_worse.get("/models").value[0]["current"]["run"] == better
     project = open_store(runs.home).run(better).project_id
     collected = open_store(runs.home).collected(project)

@@ -123,7 +123,8 @@ def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
         kept = {name: value for name, value in dated.items() if parts.get(name) not in dated}
         rows.append((part, kept, label))
     names = list(rows[0][1])
-    split = next(name for name in ("split", *(f"split {number}" for number in range(2, 99))) if name not in names)
+    taken = (*names, target)
+    split = next(name for name in ("split", *(f"split {number}" for number in range(2, 99))) if name not in taken)
     for number, (_, row, _) in enumerate(rows):
         if missing := [name for name in names if name not in row]:
             example = number - (len(rows) - len(examples)) + 1

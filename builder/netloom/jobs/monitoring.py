@@ -48,11 +48,12 @@ class Version:
 
 @dataclass(frozen=True)
 class MakeVersion(Request[Version], kind="dataset_version", lane="long"):
-    """A version of the data of a run with the collected examples of its project. `number` tells two from each other."""
+    """A version of the data of a run with the collected examples of its project.
+    `nonce` differs for each click, because the examples can have changed."""
 
     weights: RunWeights
     title: str
-    number: int
+    nonce: str
 
     def compute(self, context: Context) -> Version:
         trained = context.run(self.weights)

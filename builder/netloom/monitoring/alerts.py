@@ -1,4 +1,4 @@
-"""Alerts: whether the state of a model has changed, and a webhook that is told so."""
+"""Alerts: whether the state of a model has changed, and a webhook that is notified."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.core.errors import UsageError
 from netloom.document import write_bytes
 from netloom.monitoring.http_client import ask, is_http_address
+from netloom.monitoring.labeled import MIN_LABELS
 from netloom.monitoring.request_log import log_folder
 
 if TYPE_CHECKING:
@@ -51,30 +52,31 @@ class Webhook:
 
 
 def notify(home: Path, report: MonitorReport, webhook: Webhook) -> str:
-    """Tell a webhook when the state has changed since it was told last. Returns "", or why it was not delivered; the
-    next call tries again then, with the same `alert_id`.
+    """Notify a webhook when the state has changed since its last notification. Returns "", or why it was not delivered;
+    the next call tries again then, with the same `alert_id`.
 
     A check that says nothing, because there are too few rows, changes nothing.
     """
-    if report.drift is None and not report.is_alert:
+    has_labels = report.labeled is not None and report.labeled.rows >= MIN_LABELS
+    if report.drift is None and not has_labels and not report.is_alert:
         return ""
     path = log_folder(home, report.model) / _FILE
-    known = _told(path)
+    states = _states(path)
     # Addresses of webhooks are often secret
     name = hashlib.sha256(webhook.url.encode()).hexdigest()[:16]
-    told, state = known.get(name, {"state": OK}), ALERT if report.is_alert else OK
-    if told["state"] == state:
-        if "pending" in told:  # the change that could not be delivered is over
-            write_bytes(path, json.dumps({**known, name: {"state": state}}).encode())
+    last, state = states.get(name, {"state": OK}), ALERT if report.is_alert else OK
+    if last["state"] == state:
+        if "pending" in last:  # the change that could not be delivered is over
+            write_bytes(path, json.dumps({**states, name: {"state": state}}).encode())
         return ""
-    alert_id = told.get("pending") or secrets.token_hex(8)
+    alert_id = last.get("pending") or secrets.token_hex(8)
     reason = webhook.send(_message(report, state, alert_id))
-    entry = {"state": told["state"], "pending": alert_id} if reason else {"state": state}
-    write_bytes(path, json.dumps({**known, name: entry}).encode())
+    entry = {"state": last["state"], "pending": alert_id} if reason else {"state": state}
+    write_bytes(path, json.dumps({**states, name: entry}).encode())
     return reason
 
 
-def _told(path: Path) -> dict[str, dict[str, str]]:
+def _states(path: Path) -> dict[str, dict[str, str]]:
     """Return by webhook what it knows: the state, and the `alert_id` of a change that could not be delivered."""
     try:
         value: dict[str, dict[str, str]] = json.loads(path.read_bytes())

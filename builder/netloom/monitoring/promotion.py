@@ -3,9 +3,9 @@ that people collected."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,10 +86,27 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
     held_out = [pair for pair in rows if _key(pair[0]) not in trained_on]
     if len(held_out) < 2:
         raise UsageError("The old run has no test rows that the new run was not trained on.")
+    _check_examples(old, true_label, collected)
     compared = _compare("Held-out rows", true_label, new, old, held_out)
     mistakes = _compare("Collected examples", true_label, new, old, collected) if collected else None
     known = sum(_key(row) in trained_on for row, _ in collected)
     return Gate(compared, len(rows) - len(held_out), mistakes, known, _reason(true_label, compared, mistakes))
+
+
+def _check_examples(old: TrainedRun, true_label: TrueLabel, collected: Labeled) -> None:
+    """Check that the old run can read and predict all collected examples.
+
+    Raises:
+        UsageError: one does not fit it.
+    """
+    for number, (row, label) in enumerate(collected, 1):
+        try:
+            true_label.check(label)
+            old.data.encode(row, old.fields)
+        except ValueError as error:
+            raise UsageError(
+                f"The collected example {number} does not fit the old run: {error} Delete it on the Monitor page."
+            ) from None
 
 
 def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun, rows: Labeled) -> Comparison:
@@ -132,18 +149,18 @@ def _names(true_label: TrueLabel) -> set[str]:
     return set(schema.get("enum", schema.get("items", {}).get("enum", ())))
 
 
-def _training_rows(trained: TrainedRun) -> set[str]:
+def _training_rows(trained: TrainedRun) -> set[bytes]:
     return {_key(trained.data.row(int(place))) for place in trained.data.split["train"]}
 
 
-def _key(row: Mapping[str, Any]) -> str:
-    """Return a text that is equal for equal rows, however their numbers are stored."""
-    return json.dumps({name: _plain(value) for name, value in sorted(row.items())}, default=str)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str) or value is None:
-        return value
-    if np.ndim(value):
-        return np.asarray(value, dtype=np.float64).tolist() if np.asarray(value).dtype.kind in "biuf" else str(value)
-    return float(value) if isinstance(value, (int, float, np.number)) else str(value)
+def _key(row: Mapping[str, Any]) -> bytes:
+    """Return a digest that is equal for equal rows, however their numbers are stored."""
+    digest = blake2b(digest_size=16)
+    for name, value in sorted(row.items()):
+        array = np.asarray(value) if value is not None else None
+        if array is not None and array.dtype.kind in "biuf":
+            digest.update(f"{name!r} {array.shape}".encode())
+            digest.update(array.astype(np.float64).tobytes())
+        else:
+            digest.update(f"{name!r} {value!s}".encode())
+    return digest.digest()

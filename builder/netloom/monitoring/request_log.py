@@ -19,10 +19,11 @@ import re
 import secrets
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from netloom.monitoring.redaction import Redaction
 MIB, DAY_S = 2**20, 86_400.0
 _SEGMENTS = 8  # that the size is divided into; the oldest one is deleted as a whole
 _SUFFIX, _RUNS, _KEY, _LOCK = ".jsonl", "runs.json", "key", ".lock"
+_RECENT = 100  # rows that say which run answers
 _MAX_REMEMBERED = 200_000  # requests whose labels are accepted
 _MAX_LABELS = 10  # of a row, so that labels cannot displace rows without limit
 _MAX_PREDICTION = 10_000  # bytes; a larger one, such as a generated image, is not logged
@@ -307,20 +309,21 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
     rows: list[LoggedRow] = []
     labeled: list[LoggedRow] = []
     labels: dict[tuple[str, int], Any] = {}
-    hidden, other_rows = set[str](), 0
+    hidden, other_rows, has_labels = set[str](), 0, False
     for line in _lines_backwards(log_folder(home, model)):
         head = _HEAD.match(line)
         if head is None:
             continue
         place = head[2].decode(), int(head[3])
         if head[1] == b"label":
+            has_labels = True
             labels.setdefault(place, _parsed(line).get("label"))
             continue
         is_labeled, is_recent = place in labels, len(rows) < last
         if not (is_recent or (is_labeled and len(labeled) < last)):
-            if not labels or len(labeled) >= last:
+            if not has_labels or len(labeled) >= last:
                 break
-            continue
+            continue  # an older row may be labeled: clients can report the label of a row at once
         value = _parsed(line)
         label = labels.pop(place, None)
         if value.get("run") != run:
@@ -336,6 +339,15 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
         if is_labeled:
             labeled.append(row)
     return LogContent(rows[::-1], labeled[::-1], other_rows, frozenset(hidden))
+
+
+def recent_run(home: Path, model: str) -> str:
+    """Return the run that gave most of the last logged answers of a model; "" if none can be read."""
+    rows = (
+        line for line in _lines_backwards(log_folder(home, model)) if (head := _HEAD.match(line)) and head[1] == b"row"
+    )
+    runs = Counter(str(_parsed(line).get("run", "")) for line in islice(rows, _RECENT))
+    return runs.most_common(1)[0][0] if runs else ""
 
 
 _ROW_KEYS = ("at", "id", "row", "run", "version", "ms", "input", "prediction", "confidence")

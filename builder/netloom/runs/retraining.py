@@ -61,10 +61,15 @@ def why_not(before: Prepared, after: Prepared) -> str:
         )
     if _without_scales(before.preprocess["fields"]) != _without_scales(after.preprocess["fields"]):
         return (
-            "The fields, categories or vocabulary of the new data are others than those of the run, so its weights do "
+            "The fields, categories or vocabulary of the new data differ from those of the run, so its weights do "
             "not fit; train from the start instead."
         )
-    if _change_of_scale(before, after) > MAX_CHANGE:
+    if before.schema.target.type.is_number and not _change_of_target(before, after) <= MAX_CHANGE:
+        return (
+            "The target of the new data is scaled in another way than that of the run, so its weights do not fit; "
+            "train from the start instead."
+        )
+    if not _change_of_scale(before, after) <= MAX_CHANGE:
         return (
             "The numbers of the new data are scaled in another way than those of the run, so its weights do not fit; "
             "train from the start instead."
@@ -81,9 +86,16 @@ def _change_of_scale(before: Prepared, after: Prepared) -> float:
     for field in before.fields:
         encoded = [torch.cat([data.encode(before.row(place), [field.name])[field.name] for place in places]).double()
                    for data in (before, after)]  # fmt: skip
-        deviation = float(encoded[0].std()) or 1.0
+        deviation = float(encoded[0].std(correction=0)) or 1.0
         changes.append(float((encoded[1] - encoded[0]).abs().max()) / deviation)
     return max(changes)
+
+
+def _change_of_target(before: Prepared, after: Prepared) -> float:
+    """Return how much the meaning of the same outputs differs, in standard deviations of the target."""
+    outputs = before.target[before.split["train"][:ROWS]].double()
+    ours, theirs = (data.restore(outputs) for data in (before, after))
+    return float((theirs - ours).abs().max()) / (float(ours.std(correction=0)) or 1.0)
 
 
 def _on(choice: DataChoice, dataset: str, store: Store) -> DataChoice:

@@ -69,16 +69,18 @@ class Monitor(Command):
 
 
 def _logged(store: Store, name: str) -> tuple[LogInfo, str]:
-    """Return the log that a name of a model or of a run names, and the run: of a model, the newest one.
+    """Return the log that a name of a model or of a run names, and the run: of a model, the one that gave most of the
+    last answers.
 
     Raises:
         UsageError: there is no such log, or several models were served with the run.
     """
     from netloom.monitoring import log_of, logged_models
+    from netloom.monitoring.request_log import recent_run
 
     info = log_of(store.home, name)
     if info is not None and info.runs:
-        return info, info.runs[-1]
+        return info, recent_run(store.home, name) or info.runs[-1]
     try:
         run_id = find_run(store, name).id
     except UsageError:
@@ -125,7 +127,7 @@ def _text(report: MonitorReport) -> str:
         lines.append(f"{labeled.title} on {labeled.rows:,} labeled predictions: {labeled.value}")
         if labeled.test_value:
             lines.append(f"{labeled.title} on {labeled.test_rows:,} test rows: {labeled.test_value}")
-            lines.append(labeled.difference)
+            lines += [labeled.difference] if labeled.difference else []
     if report.curve:
         rows = [
             (

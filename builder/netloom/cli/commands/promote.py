@@ -48,10 +48,14 @@ class Promote(Command):
         new, old = find_run(store, arguments.run), find_run(store, arguments.over)
         if new.id == old.id:
             raise UsageError("RUN and --over name the same run; give the new run and the one that answers now.")
-        path = _checked_model(arguments.server, arguments.model, old.id) if arguments.server else ""
+        if arguments.server:
+            _checked_model(arguments.server, arguments.model, old.id)
         examples = [(example.row, example.label) for example in store.collected(old.project_id).all()]
         gate = compare_for_promotion(load_trained_run(store, new.id), load_trained_run(store, old.id), examples)
-        version = _reload(arguments.server, path, new.id) if arguments.server and gate.passes else ""
+        version = ""
+        if arguments.server and gate.passes:
+            path = _checked_model(arguments.server, arguments.model, old.id)  # the comparison can take minutes
+            version = _reload(arguments.server, path, new.id)
         context.answer({**gate.as_json(), "version": version}, _text(gate, version))
         return 0 if gate.passes else REFUSED
 
@@ -74,11 +78,14 @@ def _checked_model(server: str, name: str | None, run_id: str) -> str:
     if answer.problem:
         raise Failure(f"The server did not list its models: {plain(answer.problem)}.")
     models: list[dict[str, Any]] = answer.value if isinstance(answer.value, list) else []
-    names = [str(model.get("name")) for model in models]
-    found = models[0] if models and name is None else next((model for model in models if model["name"] == name), None)
-    if found is None:
-        raise Failure(f"The server has no model {name!r}; it has {', '.join(names) or 'none'}.")
-    current = str(found["current"]["run"])
+    try:
+        names = [str(model["name"]) for model in models]
+        found = models[0] if models and name is None else next((one for one in models if one["name"] == name), None)
+        if found is None:
+            raise Failure(f"The server has no model {name!r}; it has {', '.join(names) or 'none'}.")
+        current = str(found["current"]["run"])
+    except (KeyError, TypeError):
+        raise Failure("The address does not answer as a Netloom model server.") from None
     if current != run_id:
         raise Failure(
             f"On the server, the run {current[:8]} answers as {found['name']!r}, not {run_id[:8]}; compare with it."
@@ -109,5 +116,5 @@ def _text(gate: Gate, version: str) -> str:
         lines.append(f"Collected examples: {gate.mistakes.words}")
         if gate.trained_on:
             lines.append(f"The new run was trained on {gate.trained_on:,} of them.")
-    lines.append(f"Now answers: {version}." if version else "")
+    lines.append(f"The server now uses {version}." if version else "")
     return "\n".join(filter(None, lines))

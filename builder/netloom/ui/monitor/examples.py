@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.monitoring import FindSuspects, MakeVersion
 from netloom.monitoring import LogInfo
 from netloom.monitoring.request_log import LoggedRow
+from netloom.monitoring.suspects import LOOKED_AT
 from netloom.runs.retraining import retrain
 from netloom.store import CollectedExample, Run
 from netloom.ui.components.label_input import label_input, row_in_short
@@ -120,6 +122,8 @@ def _delete(live: Live, example_id: str) -> None:
 
 def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> None:
     state = MonitorState.current()
+    if state.making is not None and state.making.weights != weights:  # that of another run
+        state.making = state.version = None
     reason = why_no_version(trained.data)
     if reason:
         st.caption(f":material/block: {escape(reason)}")
@@ -134,12 +138,11 @@ def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> N
         if st.button(
             "Make a dataset version", icon=":material/dataset:", type="primary", key=Key.MAKE, width="content"
         ):
-            number = state.making.number + 1 if state.making is not None else 1
-            state.making, state.version = MakeVersion(weights, title or live.project.name, number), None
+            request = MakeVersion(weights, title or live.project.name, secrets.token_hex(8))
+            state.making, state.version = request, None
     if state.making is not None and state.version is None:
-        request = state.making
         try:
-            state.version = computed(request, "Writing the rows …")
+            state.version = computed(state.making, "Writing the rows …")
         finally:
             if state.version is None:
                 state.making = None
@@ -166,7 +169,7 @@ def _suggestions(
     live: Live, weights: RunWeights, trained: OpenRun, true_label: TrueLabel, info: LogInfo, known: set[str]
 ) -> None:
     st.markdown("#### From the requests")
-    request = FindSuspects(weights, info.model, SUGGESTED + min(len(known), 500), "-".join(map(str, info.stamp)))
+    request = FindSuspects(weights, info.model, SUGGESTED + min(len(known), LOOKED_AT), "-".join(map(str, info.stamp)))
     found = computed(request, "Reading the log …")
     rows = [row for row in found.rows if _source(info.model, row) not in known][:SUGGESTED]
     if not rows:

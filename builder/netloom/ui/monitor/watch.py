@@ -71,7 +71,8 @@ def served_models(live: Live, runs: Sequence[Run]) -> list[LogInfo]:
 
 def _nothing_logged(live: Live, runs: Sequence[Run]) -> None:
     st.info(
-        "No request to a run of this project is logged. The log is off by default, because requests can be private.",
+        "No requests to the runs of this project have been logged. The log is off by default, because requests can be "
+        "private.",
         icon=":material/monitor_heart:",
     )
     st.markdown("Serve a run with its requests logged:")
@@ -188,7 +189,8 @@ def _labeled(report: MonitorReport) -> None:
         return
     st.markdown(f"**{labeled.title}** on {labeled.rows:,} labeled predictions: {escape(labeled.value)}")
     if labeled.test_value:
-        st.caption(f"{labeled.test_rows:,} test rows: {escape(labeled.test_value)}. {escape(labeled.difference)}.")
+        difference = f" {escape(labeled.difference)}." if labeled.difference else ""
+        st.caption(f"{labeled.test_rows:,} test rows: {escape(labeled.test_value)}.{difference}")
     errors = [point.error for point in report.curve]
     if any(value is not None for value in errors):
         times = [point.at[:23] for point in report.curve]
