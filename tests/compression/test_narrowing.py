@@ -278,9 +278,13 @@ def test_share_outside_of_its_bounds_is_refused(amount: float) -> None:
         pruned(untrained(residual_network()), amount)
 
 
-def test_taylor_importance_is_the_gradient_of_a_gate() -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_taylor_importance_is_the_gradient_of_a_gate(frozen: bool) -> None:
     """Σ weight·gradient of a channel is the derivative of the loss by a factor of its output."""
-    run = fit_here(moons_project())
+    project = moons_project()
+    network = project.main_network
+    nodes = {**network.nodes, "linear_1": network.nodes["linear_1"].model_copy(update={"frozen": frozen})}
+    run = fit_here(project.model_copy(update={"networks": {project.main: network.with_nodes(nodes, network.edges)}}))
     graph = ChannelGraph(analyse(run.project, run.data.schema).context, run.model)
     scores = importance(run, "taylor")(graph)
     [width] = [setting for setting in graph.settings if setting.is_width and setting.node == "linear_1"]

@@ -80,8 +80,11 @@ def by_method_score(rows: dict[str, dict[str, float]], method: str) -> float:
 
 def test_settings_that_nobody_uses_are_refused(console: Console, trained: Trained) -> None:
     for options, text in (
-        (("--method", "onnx", "--amount", 0.5), "--amount does not belong to onnx"),
-        (("--method", "distillation", "--criterion", "taylor"), "--criterion does not belong to distillation"),
+        (("--method", "onnx", "--amount", 0.5), "--amount has no effect with onnx"),
+        (("--method", "distillation", "--criterion", "taylor"), "--criterion has no effect with distillation"),
+        (("--method", "dynamic_int8", "--epochs", 5), "--epochs has no effect with dynamic_int8"),
+        (("--sensitivity", "--epochs", 0), "--epochs has no effect"),
+        (("--sensitivity", "--threads", 2), "--threads has no effect"),
         (("--amount", 1), "between 0 and 1"),
         (("--method", "distillation", "--epochs", 0), "at least one epoch"),
     ):

@@ -49,6 +49,7 @@ def _products(trained: TrainedRun) -> list[dict[str, torch.Tensor]]:
     if not isinstance(trainer, SupervisedTrainer):
         raise CompressionError("The Taylor criterion needs the loss of rows, which this task does not have; use l1.")
     trainer.model.load_state_dict(trained.model.state_dict(), strict=False)
+    trainer.model.requires_grad_(True)  # frozen layers become smaller, too
     trainer.model.eval()  # dropout off, and normalization by the statistics that predictions use
     products = []
     for inputs, targets, _ in trainer.loader.epoch(0, start=0):

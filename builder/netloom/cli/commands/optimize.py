@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, Failure, OneOf, whole
 from netloom.cli.files import add_force_argument, new_folder
@@ -55,13 +55,11 @@ class Optimize(Command):
             help="make smaller networks runs of the project, trained for N epochs (distillation: always, by default as "
             "many as the original)",
         )
-        parser.add_argument(
-            "--threads", metavar="N", type=whole(1, 256), default=1, help="threads for predictions (default: 1)"
-        )
+        parser.add_argument("--threads", metavar="N", type=whole(1, 256), help="threads for predictions (default: 1)")
         parser.add_argument(
             "--sensitivity",
             action="store_true",
-            help="instead, print how the loss changes if a layer alone is quantized or pruned",
+            help="print how the loss changes when each layer alone is quantized or pruned, instead of making variants",
         )
         parser.add_argument("--to", metavar="FOLDER", help="write each variant as METHOD.onnx to a folder")
         add_force_argument(parser)
@@ -82,7 +80,7 @@ class Optimize(Command):
             _start_and_follow(store, trained, as_runs, arguments.epochs, context)
             files = [method for method in methods if not (method in as_runs and method.needs_training)]
             runs = finished_smaller_runs(store, trained)
-            report, variants = measure(trained, files, runs=runs, threads=arguments.threads)
+            report, variants = measure(trained, files, runs=runs, threads=arguments.threads or 1)
         except CompressionError as error:
             raise Failure(str(error)) from None
         if folder is not None:
@@ -100,7 +98,7 @@ def _chosen(arguments: Namespace) -> list[Method]:
     Raises:
         UsageError: there is no such method, or a setting does not belong to any of them.
     """
-    from netloom.compression import registry
+    from netloom.compression import DocumentMethod, registry
 
     for name in arguments.method:
         if name not in _methods():
@@ -111,9 +109,11 @@ def _chosen(arguments: Namespace) -> list[Method]:
     settings = {name: value for name, value in settings.items() if value is not None}
     usual = [name for name, method in registry().items() if arguments.epochs is not None or not method.needs_training]
     chosen = [registry()[name] for name in arguments.method or usual]
+    if arguments.epochs is not None and not any(isinstance(method, DocumentMethod) for method in chosen):
+        raise UsageError(f"--epochs has no effect with {', '.join(method.name for method in chosen)}.")
     unused = [name for name in settings if not any(name in method.settings for method in chosen)]
     if unused:
-        raise UsageError(f"--{unused[0]} does not belong to {', '.join(method.name for method in chosen)}.")
+        raise UsageError(f"--{unused[0]} has no effect with {', '.join(method.name for method in chosen)}.")
     return [method.with_settings(settings) for method in chosen]
 
 
@@ -125,7 +125,9 @@ def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Cont
     """
     from netloom.compression.sensitivity import CHANGES, changes, sensitivity
 
-    given = [name for name in ("method", "amount", "criterion", "epochs", "to") if getattr(arguments, name)]
+    names = ("method", "amount", "criterion", "epochs", "threads", "to", "force")
+    unset: dict[str, Any] = {"method": [], "force": False}
+    given = [name for name in names if getattr(arguments, name) != unset.get(name)]
     if given:
         raise UsageError(f"--sensitivity makes no variants, so --{given[0]} has no effect; leave one of them out.")
     measured = sensitivity(trained)
@@ -177,7 +179,8 @@ def _start_and_follow(
         context.note(f"{method.title}: {plain(proposal.note)}")
         run, interrupted = follow(store, start_smaller(store, trained.run, proposal), context)
         if interrupted or run.state != "finished":
-            raise Failure(f"The run {run.id} {run.state}: {plain(run.reason) or 'it was interrupted'}.")
+            ending = "was interrupted." if interrupted else f"{run.state}. {plain(run.reason)}".strip()
+            raise Failure(f"The run {run.id} {ending}")
 
 
 def _methods() -> list[str]:

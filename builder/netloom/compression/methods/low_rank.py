@@ -39,14 +39,15 @@ class LowRank(DocumentMethod):
 
     def compress(self, trained: TrainedRun) -> Variant:
         model = copy.deepcopy(trained.model)
-        before = _size(model.state_dict())
+        before = _size(model)
         replaced = sum(factorize(model, layer) for layer in list(model.modules()))
         if not replaced:
             raise CompressionError("No linear layer of this network becomes smaller by factorization.")
         content = as_onnx(trained, model).SerializeToString(deterministic=True)
-        return self.variant(content, _note(replaced, before, _size(model.state_dict())))
+        return self.variant(content, _note(replaced, before, _size(model)))
 
     def smaller(self, trained: TrainedRun) -> Smaller:
+        before = after = _size(trained.model)
         networks, state = dict(trained.project.networks), dict(trained.model.state_dict())
         uses = _linear_layers(trained)
         for (name, key), paths in uses.items():
@@ -57,10 +58,11 @@ class LowRank(DocumentMethod):
             for path, weight in zip(paths, weights, strict=True):
                 around = path.removesuffix(key)
                 state[f"{path}.weight"], state[f"{around}{added}.weight"] = factors(weight, rank)
+                after += rank * sum(weight.shape) - weight.numel()
         if not uses:
             raise CompressionError("No linear layer of this document becomes smaller by factorization.")
         project = trained.project.model_copy(update={"networks": networks})
-        return Smaller(project, state, _note(len(uses), _size(trained.model.state_dict()), _size(state)))
+        return Smaller(project, state, _note(len(uses), before, after))
 
 
 def _linear_layers(trained: TrainedRun) -> dict[tuple[str, str], list[str]]:
@@ -150,8 +152,8 @@ def _is_tied(model: nn.Module, weight: torch.Tensor) -> bool:
     return sum(value is weight for _, value in model.named_parameters(remove_duplicate=False)) > 1
 
 
-def _size(state: dict[str, torch.Tensor]) -> int:
-    return sum(value.numel() for value in state.values() if value.is_floating_point())
+def _size(model: nn.Module) -> int:
+    return sum(value.numel() for value in model.parameters())  # shared ones once
 
 
 def _note(count: int, before: int, after: int) -> str:

@@ -6,6 +6,7 @@ https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -136,9 +137,19 @@ def with_matrix_products(model: Any) -> Any:
 
 def _with_nodes(model: Any, nodes: list[Any]) -> Any:
     """Return the model with other nodes, and without the initializers that none of them reads."""
-    used = {name for node in nodes for name in node.input}
+    used = {item.name for item in model.graph.output} | _read(nodes)
     kept = [item for item in model.graph.initializer if item.name in used]
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(kept)
     return model
+
+
+def _read(nodes: Iterable[Any]) -> set[str]:
+    """Return the names that nodes read, also in the graphs of conditions and loops."""
+    names = {name for node in nodes for name in node.input}
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                names |= _read(attribute.g.node) | {item.name for item in attribute.g.output}
+    return names

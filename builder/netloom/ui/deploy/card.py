@@ -50,8 +50,8 @@ def card(live: Live, weights: RunWeights) -> None:
     if is_saved:
         statement = Statement(**texts, license=license)
         artifacts.save_card_statement(statement.as_json())
-        state.carded.add(weights)
-    if weights not in state.carded:
+        state.cards.add(weights)
+    if weights not in state.cards:
         st.caption("The texts are optional and are stored with the run.")
         return
     written = computed(WriteCard(weights, statement), "Writing the model card …")

@@ -40,6 +40,8 @@ def optimize(live: Live, weights: RunWeights) -> None:
 def _variants(live: Live, weights: RunWeights) -> None:
     state, runs = DeployState.current(), finished_runs(live, weights)
     measured = state.optimized.get(weights)
+    if measured is not None:
+        measured = tuple(run for run in measured if run in runs)  # without those that were deleted since
     if measured != runs:
         start = st.empty()
         with start.container():

@@ -24,7 +24,7 @@ def layers(live: Live, weights: RunWeights) -> None:
     """Draw the button that measures the layers of a run, and the last measurements."""
     st.markdown("#### Sensitivity of the layers")
     state = DeployState.current()
-    if weights not in state.weighed:
+    if weights not in state.measured_layers:
         start = st.empty()
         with start.container():
             asked = st.button("Measure layers", icon=":material/layers:", key=Key.SENSITIVITY)
@@ -32,7 +32,7 @@ def layers(live: Live, weights: RunWeights) -> None:
         if not asked:
             return
         start.empty()
-        state.weighed.add(weights)
+        state.measured_layers.add(weights)
     measured = computed(MeasureSensitivity(weights), "Measuring the layers …")
     kind = st.segmented_control(
         "Change",

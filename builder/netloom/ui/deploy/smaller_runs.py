@@ -83,17 +83,17 @@ def _form(live: Live, weights: RunWeights) -> None:
     )
     state = DeployState.current()
     if st.button("Start smaller run", icon=":material/compress:", key=Key.SMALLER_START):
-        state.smaller = ""
+        state.smaller.pop(weights, None)
         try:
             proposal = computed(ProposeSmaller(weights, name, int(epochs), settings), "Making the network smaller …")
         except CompressionError as error:
             show_error(error)
         else:
             start_smaller(live.store, live.store.run(weights.run_id), proposal, owner=identity.owner())
-            state.smaller = proposal.note
+            state.smaller[weights] = proposal.note
             st.rerun()
-    if state.smaller:
-        st.caption(f"Started: {escape(state.smaller)}")
+    if weights in state.smaller:
+        st.caption(f"Started: {escape(state.smaller[weights])}")
 
 
 def _stamp(runs: list[Run]) -> tuple[tuple[str, str], ...]:

@@ -18,16 +18,16 @@ class DeployState(PageState):
 
     Attributes:
         optimized: The smaller runs that were measured with the variants of weights, by these weights.
-        weighed: The weights whose layers were measured one by one.
-        smaller: The result of the last request for a smaller run: a sentence.
-        carded: The weights whose model card was asked for.
+        measured_layers: The weights whose layers were measured one by one.
+        smaller: What the last smaller run removed, as a sentence, by the weights it was made from.
+        cards: The weights whose model card was asked for.
         drift: The drift reports, by the key of their request.
     """
 
     optimized: dict[RunWeights, tuple[RunWeights, ...]] = field(default_factory=dict)
-    weighed: set[RunWeights] = field(default_factory=set)
-    smaller: str = ""
-    carded: set[RunWeights] = field(default_factory=set)
+    measured_layers: set[RunWeights] = field(default_factory=set)
+    smaller: dict[RunWeights, str] = field(default_factory=dict)
+    cards: set[RunWeights] = field(default_factory=set)
     drift: dict[str, DriftReport] = field(default_factory=dict)
 
 
