@@ -21,7 +21,7 @@ def record(home: Path, port: int, pid: int) -> None:
 
 
 def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
-    server = launch(tmp_path, "no such run", "model", free_port())
+    server = launch(tmp_path, "no such run", "model", free_port(tmp_path))
     end = time.monotonic() + 60
     while server.is_running:
         assert time.monotonic() < end
@@ -47,4 +47,4 @@ def test_servers_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         record(tmp_path, port, 1)
     monkeypatch.setattr(LaunchedServer, "is_running", True)
     with pytest.raises(UsageError, match="stop one of them first"):
-        launch(tmp_path, "1a2b", "model", free_port())
+        launch(tmp_path, "1a2b", "model", free_port(tmp_path))

@@ -36,7 +36,9 @@ def test_another_current_version_starts_the_comparison_anew(runs: Runs, tmp_path
     async def ask() -> None:
         for number in range(4):
             await application.ask("POST", "/predict", json.dumps(runs.row(number)).encode())
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(30):  # the shadow answers after the current version
+            while deployment.agreement is not None and deployment.agreement.rows < 4:
+                await asyncio.sleep(0.01)
 
     def counts() -> list[int]:
         value = deployment.comparison()

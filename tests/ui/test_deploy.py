@@ -100,7 +100,7 @@ def test_the_page_starts_and_stops_a_server_that_outlives_it() -> None:
         port = taken.getsockname()[1]
         app.number_input(key=str(Key.PORT.of(run.run.id))).set_value(port)
         app.button(key=key).click().run()
-        assert f"Another program listens at port {port}" in " ".join(item.value for item in app.error)
+        assert f"The port {port} is taken" in " ".join(item.value for item in app.error)
     app = app.checkbox(key=str(Key.LOG_REQUESTS)).check().run()
     assert "--log-requests 1" in app.code[0].value
     app = checked(app.button(key=key).click().run())

@@ -57,8 +57,9 @@ def largest_difference(trained: Trained, outputs_of: Callable[[list[Batch]], lis
 
 
 def sample(trained: Trained, count: int) -> Batch:
-    """Return the inputs of the first `count` test rows, repeated if there are fewer, in the order of the arguments."""
-    rows = trained.data.split["test"]
+    """Return the inputs of the first `count` test rows, or of other rows if there is no test split, repeated if there
+    are fewer, in the order of the arguments."""
+    rows = next(part for name in ("test", "validation", "train") if len(part := trained.data.split[name]))
     chosen = rows.repeat(-(-count // len(rows)))[:count]
     return tuple(trained.data.inputs[name][chosen] for name in trained.fields)
 

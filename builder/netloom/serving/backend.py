@@ -180,7 +180,7 @@ BACKENDS: dict[str, Callable[[TrainedRun, BatchSettings], Backend]] = {
 
 # By the same name, for a choice on a page
 TITLES = {
-    DEFAULT_BACKEND: "PyTorch: the bits of the app",
+    DEFAULT_BACKEND: "PyTorch: the results of the app, bit for bit",
     ONNX_RUNTIME: "ONNX Runtime: equal up to rounding",
     "auto": "The faster one, measured at the start",
 }

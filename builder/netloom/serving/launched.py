@@ -83,10 +83,11 @@ def launched(home: Path, run_id: str = "") -> list[LaunchedServer]:
     return sorted((one for one in _records(_folder(home)) if run_id in ("", one.run_id)), key=lambda one: one.port)
 
 
-def free_port() -> int:
-    """Return the first port from 8800 at which no server listens."""
+def free_port(home: Path) -> int:
+    """Return the first port from 8800 at which no server listens, or is about to."""
+    taken = {server.port for server in launched(home) if server.is_running}
     ports = range(FIRST_PORT, FIRST_PORT + _TRIED_PORTS)
-    return next((port for port in ports if _is_free(port)), FIRST_PORT)
+    return next((port for port in ports if port not in taken and _is_free(port)), FIRST_PORT)
 
 
 def launch(
@@ -105,7 +106,7 @@ def launch(
             ports = ", ".join(str(server.port) for server in running)
             raise UsageError(f"{MAX_SERVERS} servers run already, at the ports {ports}; stop one of them first.")
         if not _is_free(port) or any(server.port == port for server in running):
-            raise UsageError(f"Another program listens at port {port}; choose another port, such as {free_port()}.")
+            raise UsageError(f"The port {port} is taken; choose another port, such as {free_port(home)}.")
         options = ["--name", name, "--port", str(port), "--backend", backend]
         options += ["--log-requests", "1"] if logs_requests else []
         command = [sys.executable, "-P", "-m", _MODULE, "--home", str(home), "serve", run_id, *options]

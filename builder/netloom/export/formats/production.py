@@ -88,9 +88,9 @@ with `--exact`, each row is computed by itself. A request that cannot be answere
 `{"error": "…"}`: 401 without the key, 413 if it is too large, 429 with `Retry-After` if too many rows wait.
 
 `GET /v2/health/live` and `/v2/health/ready` are health checks without a key, `GET /metrics` is for Prometheus, and each
-request writes a line of JSON to standard output, without inputs and answers. SIGTERM ends the server when the requests
-that have begun are answered. The server speaks HTTP; let a proxy add TLS. Images and sounds are sent as numbers, as in
-`example.json`; `netloom serve` also decodes files, and has explanations, canaries, a cache and reloads.
+request writes a line of JSON to standard output, without inputs and answers. On SIGTERM, the server
+finishes the requests in progress and exits. It speaks HTTP; let a proxy add TLS. Images and sounds are sent as numbers,
+as in `example.json`; `netloom serve` also decodes files, and has explanations, canaries, a cache and reloads.
 
 ## Predict without a server
 """

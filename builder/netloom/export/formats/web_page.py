@@ -84,14 +84,14 @@ def _untranslated(preprocessing: dict[str, Any]) -> Iterator[str]:
 README = """\
 # {title}
 
-A page that runs a neural network in the browser. It was made with Netloom, and needs neither Netloom nor a server that
-computes: what a person enters stays in the browser. Install ONNX Runtime for browsers once, and serve this folder:
+A page that runs a neural network in the browser. It was made with Netloom, and needs neither Netloom nor a model
+server: the input stays in the browser. Install ONNX Runtime for browsers once, and serve this folder:
 
     npm install --ignore-scripts     # onnxruntime-web {runtime} into node_modules
     python -m http.server 8000 --bind 127.0.0.1
 
-Then open http://127.0.0.1:8000. To publish the page, copy the folder to any static web server. Of `node_modules`, it
-loads three files of `onnxruntime-web/dist`, of 14 MB in all (4 MB compressed), and nothing from other hosts:
+Then open http://127.0.0.1:8000. To publish the page, copy the folder to any static web server. The page loads
+three files from `node_modules/onnxruntime-web/dist` (14 MB in total, 4 MB compressed) and nothing from other hosts:
 `ort.wasm.min.mjs`, `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`.
 
 In code of your own:

@@ -5,7 +5,7 @@ example, GET /v2/health/live and /v2/health/ready are health checks, and GET /me
 of requests that arrive at the same time are computed together. Needs the packages of requirements.txt.
 
 A server that others can reach needs an API key in the environment variable API_KEY; requests send it in the header
-Authorization: Bearer KEY, or X-API-Key. SIGTERM ends the server when the requests that have begun are answered.
+Authorization: Bearer KEY, or X-API-Key. On SIGTERM, the server finishes the requests in progress and exits.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import os
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,9 @@ class Server:
                     response.headers["retry-after"] = str(max(1, round(error.retry_after_s)))
             except ClientDisconnect:
                 response = Response(status_code=499)
+            except Exception:
+                traceback.print_exc()
+                response = _json({"error": "The server failed to answer; its log has the details."}, 500)
             rows, seconds = getattr(request.state, "rows", 0), time.perf_counter() - start
             self.metrics.observe_request(path, response.status_code, seconds, self.network.version, rows)
             line = {"time": round(time.time(), 3), "route": path, "status": response.status_code}
@@ -214,8 +218,10 @@ def _json(value: Any, status: int = 200) -> Response:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve the network in this folder over HTTP.")
-    parser.add_argument("--host", default="127.0.0.1", help="address; one that others can reach needs API_KEY")
-    parser.add_argument("--port", type=int, default=8800)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at; one that other machines can reach requires API_KEY"
+    )
+    parser.add_argument("--port", type=int, default=8800, help="port; 0 for any free one")
     parser.add_argument("--max-batch", type=int, default=64, help="largest number of rows in a batch")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
     parser.add_argument("--exact", action="store_true", help="compute each row by itself")

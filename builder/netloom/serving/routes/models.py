@@ -38,7 +38,7 @@ class Comparison(ServerRoute):
 
 
 class Reload(ServerRoute):
-    """Takes `{"run": RUN}`; without it, the current run is loaded again, with its newest weights."""
+    """Takes `{"run": RUN}`; without a body, the current run is loaded again, with its newest weights."""
 
     name, paths = "reload", ("/reload", "/models/{name}/reload")
     summary, order = "Load another run, or newer weights, and let it answer", 62
@@ -46,7 +46,9 @@ class Reload(ServerRoute):
     async def answer(self, server: ServerState, call: Call) -> Reply:
         deployment = server.deployment(call)
         current = deployment.current.model
-        run, file = ((_run(call) or ""), None) if call.body else (current.run_id, current.backend.file)
+        run, file = (_run(call), None) if call.body else (current.run_id, current.backend.file)
+        if run is None:
+            raise RequestError("Leave out the body to load the current run again, or give the id of a run as run.")
         deployment.replace(await _load(server, deployment, run, file))
         return json_reply(describe(deployment))
 

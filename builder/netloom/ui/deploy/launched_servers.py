@@ -38,7 +38,7 @@ def _servers(live: Live, run_id: str, backend: str, logs_requests: bool) -> None
 def _start(live: Live, run_id: str, backend: str, logs_requests: bool) -> None:
     port_column, button_column = st.columns([1, 3], vertical_alignment="bottom")
     with port_column:
-        port = st.number_input("Port", 1_024, 65_535, free_port(), key=Key.PORT.of(run_id))
+        port = st.number_input("Port", 1_024, 65_535, free_port(live.store.home), key=Key.PORT.of(run_id))
     with button_column:
         is_asked = st.button("Start server", icon=":material/play_arrow:", key=Key.START.of(run_id))
     st.caption("The server runs on the machine of the app and answers this machine only, until you stop it.")
