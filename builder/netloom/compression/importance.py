@@ -53,6 +53,7 @@ def _products(trained: TrainedRun) -> list[dict[str, torch.Tensor]]:
     trainer.model.eval()  # dropout off, and normalization by the statistics that predictions use
     products = []
     for inputs, targets, _ in trainer.loader.epoch(0, start=0):
+        trainer.model.zero_grad()  # also those of frozen layers, which the optimizer does not have
         trainer.compute_gradients(trainer.model, inputs, targets)
         products.append(
             {
