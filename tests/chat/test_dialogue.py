@@ -204,7 +204,7 @@ def test_values_of_a_rejected_message_are_forgotten() -> None:
     ("text", "message"),
     [
         ("message,intent\nhello, there,weather\n", "more cells than the header"),
-        ('message,intent\n"' + "a" * 140_000 + '",weather\n', "is not valid CSV"),
+        ('message,intent\n"hello,weather\n', "is not valid CSV"),
     ],
 )
 def test_tests_that_are_not_csv_are_refused(text: str, message: str) -> None:
