@@ -126,7 +126,8 @@ def intents() -> TrainedRun:
 def test_packed_weights_predict_like_the_original(intents: TrainedRun) -> None:
     report, variants = measure(intents, ["weight_only_int8", "weight_only_int4"], repeats=3)
     rows, files = by_method(report), {variant.method: variant for variant in variants}
-    assert rows["weight_only_int8"].difference < 0.02 < rows["weight_only_int4"].difference < 0.3
+    assert rows["weight_only_int8"].difference < 0.02
+    assert rows["weight_only_int4"].difference < 0.3
     assert rows["weight_only_int4"].size < rows["weight_only_int8"].size < 0.5 * rows["original"].size
     for name, bits in (("weight_only_int8", 8), ("weight_only_int4", 4)):
         model = onnx.load_from_string(files[name].content)
@@ -187,7 +188,7 @@ def test_sensitivity_is_printed(console: Console, trained: Trained) -> None:
     assert len(lines) == 3
     assert "half of the channels removed" in answer.out
     refused = console("optimize", "last", "--home", trained.home, "--sensitivity", "--method", "onnx")
-    assert refused.code == 2
+    assert "--sensitivity makes no variants" in refused.err
 
 
 def test_sensitivity_is_the_change_of_the_loss(digits: TrainedRun) -> None:

@@ -1,7 +1,7 @@
-"""What becomes of a model in use: the log of its requests, the check of recent ones, and alerts.
+"""Monitoring of a served model: the log of its requests, the check of recent ones, and alerts.
 
-`request_log` owns the files, `check` compares recent rows with the data of the run, `alerts` tells others, and
-`promotion` decides whether a new run may take the place of the one that answers.
+`request_log` owns the files, `check` compares recent rows with the data of the run, `alerts` sends webhooks, and
+`promotion` decides whether a new run may replace the current one.
 """
 
 from netloom.monitoring.check import MonitorReport, check

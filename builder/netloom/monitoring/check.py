@@ -63,7 +63,7 @@ class MonitorReport:
 
     @property
     def alerts(self) -> tuple[str, ...]:
-        """A sentence for each reason to worry."""
+        """A sentence for each alert."""
         drift = (self.drift.sentence,) if self.drift is not None and self.drift.is_drift else ()
         return (*drift, *(self.labeled.alerts if self.labeled is not None else ()))
 

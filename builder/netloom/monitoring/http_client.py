@@ -1,4 +1,4 @@
-"""Requests to an address that a person gave: HTTP alone, with a time limit, and without redirections."""
+"""Requests to a user-supplied address: HTTP and HTTPS only, with a time limit, and without redirections."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class LabeledReport:
 
     @property
     def alerts(self) -> tuple[str, ...]:
-        """A sentence for each reason to worry."""
+        """A sentence for each alert."""
         worse = (
             f"{self.title} is worse: {self.value} on {self.rows:,} labeled predictions, {self.test_value} on test rows."
         )

@@ -47,7 +47,7 @@ class Monitor(Command):
             help="address that gets a POST request with JSON when an alert begins or ends",
         )
         parser.add_argument(
-            "--watch", type=whole(1, 86_400), metavar="SECONDS", help="check again and again, with this pause"
+            "--watch", type=whole(1, 86_400), metavar="SECONDS", help="repeat the check with this pause"
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:

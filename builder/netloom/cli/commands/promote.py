@@ -1,4 +1,4 @@
-"""`netloom promote`: let a new run answer on a server, if it is not worse than the one that answers now."""
+"""`netloom promote`: load a new run on a server if it is not worse than the current one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Promote(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN", help="new run: its id, its first characters, or last")
-        parser.add_argument("--over", metavar="RUN", required=True, help="run that answers now")
+        parser.add_argument("--over", metavar="RUN", required=True, help="run that the server uses now")
         parser.add_argument(
             "--server",
             metavar="URL",
@@ -47,7 +47,7 @@ class Promote(Command):
         store = open_store(context.home)
         new, old = find_run(store, arguments.run), find_run(store, arguments.over)
         if new.id == old.id:
-            raise UsageError("RUN and --over name the same run; give the new run and the one that answers now.")
+            raise UsageError("RUN and --over name the same run; give the new run and the current one.")
         if arguments.server:
             _checked_model(arguments.server, arguments.model, old.id)
         examples = [(example.row, example.label) for example in store.collected(old.project_id).all()]
@@ -67,7 +67,7 @@ def _headers() -> dict[str, str]:
 
 
 def _checked_model(server: str, name: str | None, run_id: str) -> str:
-    """Return the path of a model on a server, on which a run answers now.
+    """Return the path of a model on a server that uses a run.
 
     Raises:
         Failure: the server cannot be reached, lacks the model, or another run answers.

@@ -30,7 +30,7 @@ _RELATION = re.compile(
 )
 FEWEST_ANCHORS = 10
 _CLASSES = ("different", "same")
-TRIPLETS_SAID = "each is read as two pairs, one that belongs together and one that does not"  # ends the summary
+TRIPLETS_SUMMARY = "each is read as two pairs, one that belongs together and one that does not"  # ends the summary
 
 
 def likely_relations(table: pd.DataFrame) -> list[str]:

@@ -106,6 +106,7 @@ async function main() {
         show(result, (await model.predict(row)).answer);
         status.textContent = "";
       } catch (error) {
+        result.replaceChildren(); // the last prediction belongs to another input
         status.textContent = error.message;
       }
     };
@@ -113,6 +114,7 @@ async function main() {
     globalThis.model = model; // for the console
     await changed();
   } catch (error) {
+    form.replaceChildren(); // "Loading the network …"
     status.textContent = error.message;
   }
 }

@@ -20,7 +20,7 @@ from netloom.data.uploads.pairing import (
     NEGATIVE,
     POSITIVE,
     ROLES,
-    TRIPLETS_SAID,
+    TRIPLETS_SUMMARY,
     learned_from_triplets,
     refuse_equal_columns,
     rows_of_triplets,
@@ -76,7 +76,7 @@ class PictureTriplets(PicturePairs):
         return learned_from_triplets("images", answers)
 
     def said(self, answers: Answers) -> str:
-        return TRIPLETS_SAID
+        return TRIPLETS_SUMMARY
 
     def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
         import pandas as pd

@@ -13,7 +13,7 @@ from netloom.data.uploads.pairing import (
     NEGATIVE,
     POSITIVE,
     ROLES,
-    TRIPLETS_SAID,
+    TRIPLETS_SUMMARY,
     learned_from_triplets,
     refuse_equal_columns,
     rows_of_triplets,
@@ -55,7 +55,7 @@ class TextTriplets(Tabular):
         return learned_from_triplets("texts", answers)
 
     def said(self, answers: Answers) -> str:
-        return TRIPLETS_SAID
+        return TRIPLETS_SUMMARY
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
