@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread, main_thread
 from typing import Any
@@ -236,3 +236,10 @@ def check_curves(points: Points, epochs: int | None = None) -> None:
     assert epochs is None or len(epochs_seen) == epochs
     loss_steps = [step for step, name in zip(points.step, points.name, strict=True) if name == "batch_loss"]
     assert loss_steps == sorted(loss_steps)
+
+
+def wait_for_workers(timeout_s: float) -> None:
+    """Wait until the workers that this process started have ended."""
+    for child in control.started_workers().values():
+        with suppress(ChildProcessError):  # an earlier test killed the fork server, which knew how its workers ended
+            child.wait(timeout_s)

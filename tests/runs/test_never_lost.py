@@ -34,7 +34,7 @@ from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
 from tests.networks import chain
 from tests.runs.disks import fill, small_disk
-from tests.runs.examples import Recorder, check_curves, moons, trained_here, until
+from tests.runs.examples import Recorder, check_curves, moons, trained_here, until, wait_for_workers
 from tests.runs.hasty import NAME, WORKER
 from tests.runs.test_resuming import same
 
@@ -214,8 +214,7 @@ def _end(store: Store, run_id: str) -> None:
     pid = store.run(run_id).pid if run_id else None
     if pid is not None and psutil.pid_exists(pid) and store.run(run_id).state in ACTIVE:
         os.kill(pid, signal.SIGKILL)
-    for child in control.started_workers().values():
-        child.wait(30)
+    wait_for_workers(30)
 
 
 def _checkpoint(step: int) -> checkpoints.Checkpoint:

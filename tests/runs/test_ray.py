@@ -18,14 +18,14 @@ import pytest
 import yaml
 
 from netloom.document import loads
-from netloom.runs import ACTIVE, control, evaluation, fit_here, pause, proceed, refresh, start
+from netloom.runs import ACTIVE, evaluation, fit_here, pause, proceed, refresh, start
 from netloom.runs.cluster import drivers
 from netloom.runs.cluster.manifest import DOCUMENT, rayjob
 from netloom.runs.search import sweep_trials, sweeps
 from netloom.runs.trained_run import evaluate
 from netloom.store import Run, Store
 from tests.networks import digits_mlp
-from tests.runs.examples import check_curves, store_in, until, until_state
+from tests.runs.examples import check_curves, store_in, until, until_state, wait_for_workers
 
 pytestmark = pytest.mark.timeout(900)
 WAIT_S = 400.0
@@ -65,8 +65,9 @@ def store(address: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for run in store.active_runs():
         if run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
-    for child in [*control.started_workers().values(), *drivers.drivers().values()]:
-        child.wait(60)
+    wait_for_workers(60)
+    for driver in drivers.drivers().values():
+        driver.wait(60)
     store.close()
 
 

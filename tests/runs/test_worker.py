@@ -41,7 +41,7 @@ from netloom.runs.history.setting_changes import changes_of
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
 from tests.networks import IMAGE, chain, digits_mlp
-from tests.runs.examples import check_curves, killed, moons, trained_here, until, until_state
+from tests.runs.examples import check_curves, killed, moons, trained_here, until, until_state, wait_for_workers
 
 LONG = 10_000
 
@@ -60,8 +60,7 @@ def store(home: Path) -> Iterator[Store]:
         if run.state in ACTIVE and run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
             until(lambda run=run: refresh(opened, run.id).state not in ACTIVE, 10)  # type: ignore[misc]
-    for child in started_workers().values():
-        child.wait(20)
+    wait_for_workers(20)
     opened.close()
 
 
