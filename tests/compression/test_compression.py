@@ -22,6 +22,8 @@ from netloom.training.evaluation import compute_metrics
 from tests.cli.conftest import Console, Trained
 from tests.training.test_output_scales import moons_project
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 @pytest.fixture(scope="module")
 def measured(digits: TrainedRun) -> tuple[Report, dict[str, Variant]]:

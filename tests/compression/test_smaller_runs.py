@@ -26,6 +26,8 @@ from netloom.training.weight_files import read_weights
 from tests.cli.conftest import Console, Trained
 from tests.compression.test_compression import by_method
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 @pytest.fixture
 def own_home(trained: Trained, tmp_path: Path) -> Path:

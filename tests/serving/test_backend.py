@@ -26,6 +26,7 @@ from tests.cli.command import netloom
 from tests.networks import IMAGE, chain
 from tests.serving.conftest import Runs, start_server
 
+pytestmark = pytest.mark.usefixtures("operators")
 BATCHES = BatchSettings(max_rows=8)
 
 

@@ -89,7 +89,7 @@ def test_a_killed_server_loses_no_line_of_an_answered_request(start: Start, runs
     assert all(row.input == runs.row(1) for row in logged)
 
 
-@pytest.mark.parametrize("seconds", [6.0, pytest.param(60.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [4.0, pytest.param(60.0, marks=pytest.mark.long)])
 def test_a_reload_and_a_rollback_fail_no_request(start: Start, runs: Runs, tmp_path: Path, seconds: float) -> None:
     server, bodies = start(), tmp_path / "bodies.json"
     bodies.write_text(json.dumps([runs.row(n) for n in range(20)]))
