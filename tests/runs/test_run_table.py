@@ -59,8 +59,8 @@ def test_importance_names_the_hyperparameter_that_determines_the_metric(store: S
         optimizer=[("adam", "sgd", None)[place % 3] for place in places],
         test_loss=[float(place % 4) ** 2 for place in places],
     )
-    shares = importance(table, "test_loss")
+    shares = importance({path: table.values[path] for path in table.settings}, table.values["test_loss"])
     assert next(iter(shares)) == "rate"
     assert shares["rate"] > 0.9
     assert sum(shares.values()) == pytest.approx(1)
-    assert importance(table_of(store, rate=[1.0, 2.0, 3.0], test_loss=[1.0, 2.0, 3.0]), "test_loss") == {}
+    assert importance({"rate": [1.0, 2.0, 3.0]}, [1.0, 2.0, 3.0]) == {}

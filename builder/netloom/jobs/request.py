@@ -31,6 +31,7 @@ MODULES = (
     "netloom.jobs.deployment",
     "netloom.jobs.explanations",
     "netloom.jobs.exports",
+    "netloom.jobs.hyperparameters",
     "netloom.jobs.inspection",
     "netloom.jobs.learning_rate",
     "netloom.jobs.monitoring",

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.runs.history.comparison import differing_paths, document, metrics, settings
+from netloom.runs.history.fanova import LEAST_RESULTS, fanova
 from netloom.store import Run, Store
 
 # The documents of at most this many runs are read, the newest first: each takes milliseconds.
 READ_DOCUMENTS = 200
-# The number of runs from which the importance of hyperparameters is estimated.
-LEAST_RUNS = 4
 # From this ratio of the largest to the smallest value on, a positive number varies over orders of magnitude.
 LOG_RATIO = 50
 # Settings of the bookkeeping, which are not hyperparameters.
@@ -114,17 +113,14 @@ def grouped(table: RunTable, column: str) -> list[RunGroup]:
     return groups
 
 
-def importance(table: RunTable, metric: str) -> dict[str, float]:
-    """Return the share of the variation of a metric that each hyperparameter explains, the largest first; empty with
-    too few results.
-
-    fANOVA: https://proceedings.mlr.press/v32/hutter14.html
-    """
-    done = [place for place, value in enumerate(table.values[metric]) if _is_number(value)]
-    results = [float(table.values[metric][place]) for place in done]
-    columns = {path: [table.values[path][place] for place in done] for path in table.settings}
+def importance(settings: Mapping[str, Sequence[Any]], results: Sequence[Any]) -> dict[str, float]:
+    """Return the share of the variation of results that each setting explains by fANOVA, the largest first; empty with
+    too few results. Both have a value for each run; runs without a number as their result are left out."""
+    done = [place for place, value in enumerate(results) if _is_number(value)]
+    numbers = [float(results[place]) for place in done]
+    columns = {path: [values[place] for place in done] for path, values in settings.items()}
     columns = {path: values for path, values in columns.items() if len({json.dumps(value) for value in values}) > 1}
-    if len(done) < LEAST_RUNS or not columns or len(set(results)) < 2:
+    if len(done) < LEAST_RESULTS or not columns or len(set(numbers)) < 2:
         return {}
     import optuna
 
@@ -139,15 +135,13 @@ def importance(table: RunTable, metric: str) -> dict[str, float]:
             columns[path] = [as_cell(value) for value in values]
             distributions[path] = optuna.distributions.CategoricalDistribution(list(dict.fromkeys(columns[path])))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for place, result in enumerate(results):
+    for place, result in enumerate(numbers):
         assigned = {
             path: float(values[place]) if _is_number(values[place]) else values[place]
             for path, values in columns.items()
         }
         study.add_trial(optuna.trial.create_trial(params=assigned, distributions=distributions, value=result))
-    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=0)
-    shares = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(columns))
-    return dict(sorted(((path, float(value)) for path, value in shares.items()), key=lambda item: -item[1]))
+    return fanova(study, list(columns))
 
 
 def as_cell(value: Any) -> str:

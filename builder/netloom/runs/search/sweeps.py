@@ -15,6 +15,7 @@ from typing import Any
 from netloom.data import prepare
 from netloom.document import Edit, Project
 from netloom.runs import control
+from netloom.runs.history.fanova import LEAST_RESULTS, fanova
 from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid
 from netloom.runs.search.sweep_trials import study
 from netloom.runs.search.trial import PRUNERS
@@ -192,21 +193,16 @@ def missing_results(sweep: Sweep, trials: Sequence[Trial]) -> str:
 
 
 def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
-    """Return the share of the variation of results that each parameter explains; empty with too few results.
-
-    fANOVA: https://proceedings.mlr.press/v32/hutter14.html
-    """
+    """Return the share of the variation of results that each parameter explains by fANOVA, the largest first; empty
+    with too few results."""
     done = [trial for trial in trials if trial.state == "complete"]
     varied = [path for path in sweep.plan["space"] if len({json.dumps(trial.assigned.get(path)) for trial in done}) > 1]
-    if len(done) < 4 or not varied or len({trial.value for trial in done}) < 2:
+    if len(done) < LEAST_RESULTS or not varied or len({trial.value for trial in done}) < 2:
         return {}
     import optuna
 
     # A study needs a sampler, which draws nothing here.
-    completed_study = study(sweep, done, optuna.samplers.RandomSampler(seed=0))
-    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=0)
-    shares = optuna.importance.get_param_importances(completed_study, evaluator=evaluator, params=varied)
-    return dict(sorted(((path, float(value)) for path, value in shares.items()), key=lambda item: -item[1]))
+    return fanova(study(sweep, done, optuna.samplers.RandomSampler(seed=0)), varied)
 
 
 def _description(plan: SweepPlan) -> str:

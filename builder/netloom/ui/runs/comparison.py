@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -13,6 +12,7 @@ import streamlit as st
 from netloom import runs
 from netloom.core.text import escape
 from netloom.data import datasets
+from netloom.jobs.hyperparameters import RunImportance
 from netloom.runs.history.comparison import (
     AXES,
     as_csv,
@@ -26,14 +26,15 @@ from netloom.runs.history.comparison import (
 )
 from netloom.runs.history.comparison import difference as between
 from netloom.runs.history.comparison import shown as as_text
-from netloom.runs.history.run_table import LEAST_RUNS, importance, run_table
+from netloom.runs.history.fanova import LEAST_RESULTS
+from netloom.runs.history.run_table import run_table
 from netloom.store import Points, Run, Store
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.ui.components.charts import MARGIN, thin
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import session
-from netloom.ui.shell.background import in_background
+from netloom.ui.shell.jobs import computed
 from netloom.ui.train.results import heading, measured
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ AT_MOST = 20
 FEW_EPOCHS = 15
 AXIS_TITLES = {"step": "Step", "epoch": "Epoch", "time": "Seconds"}
 FLAT = {"displayModeBar": False}
+IMPORTANCE_TEXT = "Estimating the importance of hyperparameters …"
 
 
 def comparison(store: Store, runs: Sequence[Run]) -> None:
@@ -257,14 +259,15 @@ def _parallel(store: Store, runs: list[Run]) -> None:
 def _importance(store: Store, runs: Sequence[Run]) -> None:
     """Draw how much of the variation of a metric each hyperparameter explains, from all selected runs."""
     table = run_table(store, runs)
-    if len(runs) < LEAST_RUNS or len(table.settings) < 2 or not table.metrics:
+    if len(runs) < LEAST_RESULTS or len(table.settings) < 2 or not table.metrics:
         return
     st.markdown("#### Importance of hyperparameters")
     titles = unique_labels({name: called(name) for name in table.metrics})
     metric = st.selectbox("Metric", list(titles), format_func=titles.__getitem__, key=Key.IMPORTANCE_OF)
-    shares = in_background(partial(importance, table, metric))
+    columns = {path: list(table.values[path]) for path in table.settings}
+    shares = computed(RunImportance(columns, list(table.values[metric])), IMPORTANCE_TEXT)
     if not shares:
-        st.caption(f"At least {LEAST_RUNS} runs with different values of this metric are needed.")
+        st.caption(f"At least {LEAST_RESULTS} runs with different values of this metric are needed.")
         return
     st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.RUN_IMPORTANCE)
     st.caption("fANOVA: the share of the variation of the metric that each hyperparameter explains in these runs.")

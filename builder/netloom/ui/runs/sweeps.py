@@ -13,6 +13,7 @@ from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.document import EditError
 from netloom.editing.live import Live
+from netloom.jobs.hyperparameters import SweepImportance
 from netloom.runs import cluster
 from netloom.runs.history.comparison import shown
 from netloom.runs.search import sweeps
@@ -24,11 +25,12 @@ from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.words import at, unique_labels
-from netloom.ui.runs.comparison import COLORS, FLAT, called, importance_chart, parallel, varied
+from netloom.ui.runs.comparison import COLORS, FLAT, IMPORTANCE_TEXT, called, importance_chart, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, show_error
+from netloom.ui.shell.jobs import computed
 from netloom.ui.train.results import heading
 
 if TYPE_CHECKING:
@@ -311,7 +313,8 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key=Key.HISTORY)
     if sweep.plan["kind"] != "search" or len(done) < 2:
         return
-    shares = in_background(partial(sweeps.importance, sweep, trials))
+    complete = tuple(trial.number for trial in trials if trial.state == "complete")
+    shares = computed(SweepImportance(sweep.id, complete), IMPORTANCE_TEXT)
     if len(shares) > 1:  # a single parameter explains everything
         st.plotly_chart(importance_chart(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
     axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
