@@ -93,10 +93,19 @@ def test_each_peer_library_trains(one: Peer) -> None:
     prepare_run(one, task, prepare(task.project.data))()
 
 
-def test_canvas_benchmark_without_playwright_is_unmeasured(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netloom.cli.bench.canvas.find_spec", lambda name: None)
-    value = console("bench", "--only", "canvas", "--json").value["canvas"]
+@pytest.mark.parametrize("part", ["canvas", "first-picture"])
+def test_pages_without_playwright_are_unmeasured(part: str, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netloom.cli.bench.browser.find_spec", lambda name: None)
+    value = console("bench", "--only", part, "--json").value[part]
     assert value["unmeasured"].endswith("'.[test]'.")
+
+
+@pytest.mark.long
+@pytest.mark.browser
+def test_first_pictures_are_timed(console: Console) -> None:
+    (picture,) = console("bench", "first-picture", "--model", "digits_mlp", "--json").value["first-picture"]
+    assert picture["template"] == "digits_mlp"
+    assert 0.01 < picture["seconds"] < 30
 
 
 # The promise of each part of the benchmark about each of its measurements.

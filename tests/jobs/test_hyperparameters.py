@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.runs.examples import moons
 
 
 def test_setting_that_determines_the_results_is_important(pool: Pool, home: Path) -> None:
-    settings = {"rate": [0.1, 0.01, 0.001] * 4, "optimizer": ["adam", "sgd", "adam", "sgd"] * 3}
+    settings: dict[str, list[Any]] = {"rate": [0.1, 0.01, 0.001] * 4, "optimizer": ["adam", "sgd", "adam", "sgd"] * 3}
     shares = job_result(pool.submit(RunImportance(settings, [1.0, 2.0, 3.0] * 4), home))
     assert shares["rate"] > 0.9
     assert sum(shares.values()) == pytest.approx(1)

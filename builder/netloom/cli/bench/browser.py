@@ -1,8 +1,11 @@
-"""The browser in which the canvas is measured."""
+"""The browser in which pages are measured."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -20,6 +23,30 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+class Unmeasured(RuntimeError):  # noqa: N818  (a missing browser is not an error)
+    """A page cannot be measured here; the message says what is missing."""
+
+
+@contextmanager
+def open_browser(*modules: str) -> Iterator[Browser]:
+    """Context of a headless Chromium, for a benchmark that needs `modules`, too.
+
+    Raises:
+        Unmeasured: a module, Playwright or a Chromium is missing.
+    """
+    missing = [name for name in ("playwright", *modules) if find_spec(name) is None]
+    if missing:
+        raise Unmeasured(f"This benchmark needs {' and '.join(missing)}; install them with pip install -e '.[test]'.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = chromium(playwright)
+        if browser is None:
+            raise Unmeasured("Chromium is missing; install it with playwright install --with-deps chromium.")
+        yield browser
+        browser.close()
 
 
 def chromium(playwright: Playwright) -> Browser | None:

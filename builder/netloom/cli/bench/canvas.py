@@ -6,12 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.bench.browser import chromium
+from netloom.cli.bench.browser import Unmeasured, open_browser
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.cli.bench.server import Server
 from netloom.document import Edge, Network, Node, Project
@@ -80,10 +79,6 @@ _FRAMES = """
 """
 
 
-class Unmeasured(RuntimeError):  # noqa: N818  (a missing browser is not an error)
-    """The canvas cannot be measured here; the message says what is missing."""
-
-
 @dataclass(frozen=True)
 class EditTime:
     """The share of its budget that an edit takes, for a number of nodes."""
@@ -120,7 +115,7 @@ def measure_canvas(repeats: int) -> CanvasTimes:
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="netloom-bench-")))
-        browser = stack.enter_context(_browser())
+        browser = stack.enter_context(open_browser("streamlit_flow"))
         server, peer = stack.enter_context(_serve(home / "ours")), stack.enter_context(_serve(home / "peer", PEER))
         edits = []
         for nodes, budget in BUDGET_MS.items():
@@ -270,23 +265,6 @@ def chain(nodes: int) -> Project:
         edges.append(Edge(source=previous, target=node_id))
         previous = node_id
     return Project(name=f"{nodes} nodes", networks={"main": Network(nodes=nodes_by_id, edges=tuple(edges))})
-
-
-@contextmanager
-def _browser() -> Iterator[Browser]:
-    missing = [name for name in ("playwright", "streamlit_flow") if find_spec(name) is None]
-    if missing:
-        raise Unmeasured(
-            f"The canvas benchmark needs {' and '.join(missing)}; install them with pip install -e '.[test]'."
-        )
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = chromium(playwright)
-        if browser is None:
-            raise Unmeasured("Chromium is missing; install it with playwright install --with-deps chromium.")
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,11 +31,12 @@ PARTS = (
     "check",
     "explaining",
     "canvas",
+    "first-picture",
     "serving",
     "imports",
 )
 # They take too long, or need files, to be measured unless they are named.
-_PARTS_BY_NAME = ("pictures", "serving", "imports")
+_PARTS_BY_NAME = ("pictures", "first-picture", "serving", "imports")
 # They are measured with the memory settings of a training worker.
 _PARTS_THAT_TRAIN = ("training", "peers", "running", "pictures", "streaming", "forward")
 
@@ -57,7 +58,8 @@ class Bench(Command):
             action="append",
             default=[],
             metavar="NAME",
-            help="with imports: only models whose suite/name contains NAME, such as torchvision/resnet; repeatable",
+            help="with imports: only models whose suite/name contains NAME, such as torchvision/resnet; "
+            "with first-picture: only templates whose name contains it; repeatable",
         )
         parser.add_argument(
             "--steps",
@@ -96,6 +98,8 @@ class Bench(Command):
                 value[name], text = _training(arguments, context)
             elif name == "imports":
                 value[name], text = _imports(arguments.model, context)
+            elif name == "first-picture":
+                value[name], text = _first_pictures(arguments.model, context)
             else:
                 value[name], text = _MEASURES[name](arguments.repeats, context)
             texts.append(text)
@@ -306,7 +310,8 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
 
 
 def _canvas(repeats: int, context: Context) -> tuple[object, str]:
-    from netloom.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, PEER_NODES, Unmeasured, measure_canvas
+    from netloom.cli.bench.browser import Unmeasured
+    from netloom.cli.bench.canvas import BUDGET_BYTES, BUDGET_FRAMES, PEER_NODES, measure_canvas
 
     context.note("Editing on the canvas …")
     try:
@@ -323,6 +328,22 @@ def _canvas(repeats: int, context: Context) -> tuple[object, str]:
         (f"bytes sent per edit, budget {BUDGET_BYTES:,}", f"{result.sent / BUDGET_BYTES:.2f}", ""),
     ]
     return asdict(result), table(("canvas", "ratio", "from–to"), rows)
+
+
+def _first_pictures(models: Sequence[str], context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.browser import Unmeasured
+    from netloom.cli.bench.first_picture import BUDGET_S, measure_first_pictures
+    from netloom.templates import templates
+
+    names = [name for name in templates() if not models or any(part in name for part in models)]
+    try:
+        pictures = measure_first_pictures(names, context.note)
+    except Unmeasured as error:
+        return {"unmeasured": str(error)}, str(error)
+    rows = [(item.template, f"{item.seconds:.2f} s", f"{item.seconds / BUDGET_S:.2f}") for item in pictures]
+    return [asdict(item) for item in pictures], table(
+        (f"first attributions, budget {BUDGET_S:g} s", "time", "ratio"), rows
+    )
 
 
 def _serving(repeats: int, context: Context) -> tuple[object, str]:
