@@ -6,11 +6,11 @@ https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from netloom.compression.conditional_graph import read_names
 from netloom.compression.method import CompressionError, Method, Variant, as_onnx, with_metadata
 from netloom.compression.quantizers import quiet
 
@@ -137,19 +137,9 @@ def with_matrix_products(model: Any) -> Any:
 
 def _with_nodes(model: Any, nodes: list[Any]) -> Any:
     """Return the model with other nodes, and without the initializers that none of them reads."""
-    used = {item.name for item in model.graph.output} | _read(nodes)
+    used = {item.name for item in model.graph.output} | read_names(nodes)
     kept = [item for item in model.graph.initializer if item.name in used]
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(kept)
     return model
-
-
-def _read(nodes: Iterable[Any]) -> set[str]:
-    """Return the names that nodes read, also in the graphs of conditions and loops."""
-    names = {name for node in nodes for name in node.input}
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                names |= _read(attribute.g.node) | {item.name for item in attribute.g.output}
-    return names
