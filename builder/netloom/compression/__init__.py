@@ -6,7 +6,17 @@ turns on this machine, and says which is worth using.
 """
 
 from netloom.compression.measure import measure
-from netloom.compression.method import CompressionError, DocumentMethod, Method, Variant, registry
+from netloom.compression.method import CompressionError, DocumentMethod, Method, Variant, file_methods, registry
 from netloom.compression.report import Measured, Report
 
-__all__ = ["CompressionError", "DocumentMethod", "Measured", "Method", "Report", "Variant", "measure", "registry"]
+__all__ = [
+    "CompressionError",
+    "DocumentMethod",
+    "Measured",
+    "Method",
+    "Report",
+    "Variant",
+    "file_methods",
+    "measure",
+    "registry",
+]

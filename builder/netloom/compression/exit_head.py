@@ -64,7 +64,7 @@ def pooled(values: torch.Tensor) -> torch.Tensor:
         return torch.cat([values.mean(1), values.amax(1)], 1)
     window = [max(1, length // GRID) for length in values.shape[2:]]
     means = functional.avg_pool2d if values.dim() == 4 else functional.avg_pool3d
-    return means(values, window).flatten(1)  # type: ignore[operator]
+    return means(values, window).flatten(1)
 
 
 def features_of(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.compression.method import CompressionError, Method, Variant, registry, unavailable_reason
+from netloom.compression.conditional_graph import left_early
+from netloom.compression.method import CompressionError, Method, Variant, file_methods, registry, unavailable_reason
 from netloom.compression.report import MIN_SHRINKAGE, MIN_SPEEDUP, Measured, Report, Verdict
+from netloom.compression.timing import Network, Times, peak_memory, times
 from netloom.core.text import plain
 from netloom.export import ExportError
 from netloom.export.onnx_network import OnnxNetwork, joined_logits
+from netloom.runs.resources.energy import joules, watts
 from netloom.runs.trained_run import answers
 from netloom.tasks import metric
 from netloom.training.streaming import evaluation_rows, take
@@ -26,12 +30,13 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
     from netloom.training import Evaluation
 
-Network = Callable[[Sequence["torch.Tensor"]], "torch.Tensor"]
 MAX_ROWS, BATCH = 2_000, 64
 # Rows whose predictions are compared one by one; a text is generated for each of them
 AGREEMENT_ROWS = 300
-# Predictions of single rows that are timed, after the warm-up
-WARMUP, REPEATS = 10, 100
+# Predictions of single rows that are timed
+REPEATS = 100
+# Predictions that the energy is given for
+ENERGY_ROWS = 1_000
 # The largest loss of a proportion, in points, or the relative loss of another metric, that counts as equally good
 TOLERANCE = 0.01
 ORIGINAL = "original"
@@ -56,26 +61,20 @@ def measure(
     Raises:
         CompressionError: there is no such method, no method fits the run, or a smaller run reads other data.
     """
-    usual = [method for method in registry().values() if not method.needs_training]
-    chosen = usual if methods is None else [_method(item) for item in methods]
+    chosen = file_methods() if methods is None else [_method(item) for item in methods]
     if reason := unavailable_reason(trained):
         raise CompressionError(reason)
     if any(run.project.data != trained.project.data or run.fields != trained.fields for run in runs):
         raise CompressionError("A smaller run reads other data than the original; measure runs of the same data.")
-    variants, failures = [], []
-    for place, method in enumerate(chosen):
-        try:
-            variants.append(method.compress(trained))
-        except (CompressionError, ExportError) as error:
-            failures.append((method.name, str(error)))
-        progress(0.5 * (place + 1) / len(chosen))
-    sessions = [_session(trained, item.content, threads) for item in variants]
-    networks: list[Network] = [_in_pytorch(trained), *sessions, *map(_in_pytorch, runs)]
-    subjects = [_subject(trained), *map(_variant_subject, variants), *map(_run_subject, runs)]
+    variants, failures = _compressed(trained, chosen, progress)
+    subjects = [
+        _subject(trained), *(_variant_subject(trained, item, threads) for item in variants), *map(_run_subject, runs)
+    ]  # fmt: skip
+    networks = [subject.load() for subject in subjects]
     rows = evaluation_rows(trained.data, "test")[:MAX_ROWS]
     inputs = take(trained.data, trained.fields, rows.numpy())
     tensors = [inputs[name] for name in trained.fields]
-    times = _times(networks, tensors, repeats, threads)
+    costs = _costs(subjects, networks, tensors, repeats, threads)
     progress(0.8)
     outputs = [_outputs(network, tensors) for network in networks]
     evaluations = [
@@ -89,7 +88,7 @@ def measure(
     few = {field: values[:AGREEMENT_ROWS] for field, values in inputs.items()}
     predictions = [_predictions(trained, network, few) for network in networks]
     lost = [_lost_classes(evaluations[0], evaluation) for evaluation in evaluations]
-    measured = _measured(subjects, times, scores, outputs, predictions, lost)
+    measured = _measured(subjects, costs, scores, outputs, predictions, lost)
     measured = _with_verdicts(trained, name, measured, len(rows))
     report = Report(
         name,
@@ -99,8 +98,24 @@ def measure(
         threads,
         tuple(measured),
         tuple(failures),
+        min(BATCH, len(rows)),
+        watts(),
     )
     return report, variants
+
+
+def _compressed(
+    trained: TrainedRun, methods: Sequence[Method], progress: Callable[[float], None]
+) -> tuple[list[Variant], list[tuple[str, str]]]:
+    """Return the variants, and the methods that do not fit with the reason."""
+    variants, failures = [], []
+    for place, method in enumerate(methods, 1):
+        try:
+            variants.append(method.compress(trained))
+        except (CompressionError, ExportError) as error:
+            failures.append((method.name, str(error)))
+        progress(0.5 * place / len(methods))
+    return variants, failures
 
 
 def _method(item: str | Method) -> Method:
@@ -113,21 +128,33 @@ def _method(item: str | Method) -> Method:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is measured: its name, and its size in bytes. `run` is the id of a smaller run."""
+    """What is measured: its name, and its size in bytes. `load` returns the network with logits (N, …) as outputs.
+    `leaves` tells for inputs which rows leave early. `run` is the id of a smaller run."""
 
     name: str
     title: str
     size: int
     note: str
+    load: Callable[[], Network]
+    leaves: Callable[[Sequence[torch.Tensor]], np.ndarray] | None = None
     run: str = ""
 
 
 def _subject(trained: TrainedRun) -> _Subject:
-    return _Subject(ORIGINAL, "PyTorch", _bytes(trained), "The network as it was trained, in float32.")
+    note = "The network as it was trained, in float32."
+    return _Subject(ORIGINAL, "PyTorch", _bytes(trained), note, lambda: _in_pytorch(trained))
 
 
-def _variant_subject(variant: Variant) -> _Subject:
-    return _Subject(variant.method, variant.title, variant.size, variant.note)
+def _variant_subject(trained: TrainedRun, variant: Variant, threads: int) -> _Subject:
+    leaves = (lambda tensors: left_early(variant.content, tensors, threads)) if variant.leaves else None
+    return _Subject(
+        variant.method,
+        variant.title,
+        variant.size,
+        variant.note,
+        lambda: _session(trained, variant.content, threads),
+        leaves,
+    )
 
 
 def _run_subject(trained: TrainedRun) -> _Subject:
@@ -138,7 +165,8 @@ def _run_subject(trained: TrainedRun) -> _Subject:
     epochs = trained.project.training.epochs
     trained_for = f"Trained for {epochs} epoch{'s' * (epochs > 1)} as a run." if epochs else "A run without training."
     name, note = f"run:{trained.run.id}", f"{note} {trained_for}".strip()
-    return _Subject(name, plain(trained.run.title), _bytes(trained), note, trained.run.id)
+    title = plain(trained.run.title)
+    return _Subject(name, title, _bytes(trained), note, lambda: _in_pytorch(trained), run=trained.run.id)
 
 
 def _bytes(trained: TrainedRun) -> int:
@@ -151,10 +179,11 @@ def _in_pytorch(trained: TrainedRun) -> Network:
     Not its scorer: logits of classes are unique up to a constant only, so those of all variants have to be computed in
     the same way.
     """
-    how = scales(trained.project, trained.data.schema)
+    # A copy, so that its weights count as memory like those of a file
+    model, how = copy.deepcopy(trained.model), scales(trained.project, trained.data.schema)
 
     def run(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        outputs = trained.model(*tensors)
+        outputs = model(*tensors)
         return joined_logits(outputs if isinstance(outputs, tuple) else (outputs,), how)
 
     return run
@@ -166,27 +195,38 @@ def _session(trained: TrainedRun, content: bytes, threads: int) -> Network:
     return lambda tensors: joined_logits(network.outputs(tensors), how)
 
 
-def _times(networks: Sequence[Network], tensors: Sequence[torch.Tensor], repeats: int, threads: int) -> np.ndarray:
-    """Return the milliseconds for single rows, (networks, repeats). The networks take turns, because the speed of a
-    machine drifts."""
+@dataclass(frozen=True)
+class _Costs:
+    """The costs of all networks, and for each of them the memory in bytes and the share of rows that leave early."""
+
+    times: Times
+    memory: list[int | None]
+    left_early: list[float | None]
+
+
+def _costs(
+    subjects: Sequence[_Subject],
+    networks: Sequence[Network],
+    tensors: Sequence[torch.Tensor],
+    repeats: int,
+    threads: int,
+) -> _Costs:
+    """Measure networks that are loaded already, and load each once more to see how much memory it takes."""
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    times = np.zeros((len(networks), repeats))
-    try:
+    batch = [tensor[:BATCH] for tensor in tensors]
+
+    def work(subject: _Subject) -> Network:
+        network = subject.load()
         with torch.no_grad():
-            for place in range(WARMUP + repeats):
-                row = place % len(tensors[0])
-                one = [tensor[row : row + 1] for tensor in tensors]
-                for index, network in enumerate(networks):
-                    start = perf_counter()
-                    network(one)
-                    if place >= WARMUP:
-                        times[index, place - WARMUP] = 1_000 * (perf_counter() - start)
-    finally:
-        torch.set_num_threads(before)
-    return times
+            network(batch)
+        return network
+
+    return _Costs(
+        times(networks, tensors, repeats, threads, BATCH),
+        [peak_memory(partial(work, subject)) for subject in subjects],
+        [None if subject.leaves is None else float(subject.leaves(tensors).mean()) for subject in subjects],
+    )
 
 
 def _outputs(network: Network, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -224,7 +264,7 @@ def _loss(trained: TrainedRun, output: torch.Tensor, rows: torch.Tensor) -> floa
 
 def _measured(
     subjects: Sequence[_Subject],
-    times: np.ndarray,
+    costs: _Costs,
     scores: Sequence[float],
     outputs: Sequence[torch.Tensor],
     predictions: Sequence[list[Any]],
@@ -234,7 +274,8 @@ def _measured(
     spread = float(outputs[0].float().std()) or 1.0
     measured: list[Measured] = []
     for place, (subject, output) in enumerate(zip(subjects, outputs, strict=True)):
-        p50, p95 = np.percentile(times[place], [50, 95])
+        p50, p95 = np.percentile(costs.times.rows[place], [50, 95])
+        batch_p50, batch_p95 = np.percentile(costs.times.batches[place], [50, 95])
         measured.append(
             Measured(
                 subject.name,
@@ -249,6 +290,11 @@ def _measured(
                 subject.note,
                 lost[place],
                 subject.run,
+                float(batch_p50),
+                float(batch_p95),
+                ENERGY_ROWS * joules(float(costs.times.cpu_s[place])),
+                costs.memory[place],
+                costs.left_early[place],
             )
         )
     return measured

@@ -124,6 +124,11 @@ def registry() -> dict[str, Method]:
     return {name: kind() for name, kind in kinds.items()}
 
 
+def file_methods() -> list[Method]:
+    """Return the methods that need no training, which are measured by default."""
+    return [method for method in registry().values() if not method.needs_training]
+
+
 def unavailable_reason(trained: TrainedRun) -> str:
     """Return why no method fits a run, as a sentence; "" if some can."""
     task = trained.objective.task

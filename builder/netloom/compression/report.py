@@ -17,16 +17,28 @@ TITLES: dict[Verdict, str] = {
     "worse": "worse predictions",
 }
 
+# What a chart can show the metric against, by the attribute of a measurement
+AXES = {
+    "p50_ms": "Median time of a row in ms",
+    "p95_ms": "95th percentile of the time of a row in ms",
+    "batch_p50_ms": "Median time of a batch in ms",
+    "size": "Size in bytes",
+    "memory": "Memory in bytes",
+    "energy_j": "Energy of 1,000 rows in joules, estimated from processor time",
+}
+
 
 @dataclass(frozen=True)
 class Measured:
-    """A network as measured: `size` in bytes; the median and the 95th percentile of the time for one row, in ms; the
-    metric `score` on test rows; and how far its outputs differ from the original.
+    """A network as measured: `size` in bytes; the median and the 95th percentile of the time for one row and for a
+    batch, in ms; the metric `score` on test rows; and how far its outputs differ from the original.
 
     `agreement` is the share of rows with the prediction of the original; None if predictions are not classes.
     `difference` is the root mean square difference of the outputs, in standard deviations of those of the original.
     `lost_classes` are the classes with the largest loss of recall, and how much it is. `run` is the id of a smaller
-    run; "" for a file.
+    run; "" for a file. `energy_j` are joules for 1,000 single rows, estimated from processor time. `memory` is what
+    loading the network and predicting a batch add to the peak memory of the process, in bytes; None if the system
+    does not measure it. `left_early` is the share of the test rows that an early exit answers; None without one.
     """
 
     method: str
@@ -41,13 +53,19 @@ class Measured:
     note: str
     lost_classes: tuple[tuple[str, float], ...] = ()
     run: str = ""
+    batch_p50_ms: float = 0.0
+    batch_p95_ms: float = 0.0
+    energy_j: float = 0.0
+    memory: int | None = None
+    left_early: float | None = None
 
 
 @dataclass(frozen=True)
 class Report:
     """Measurements of the original, which comes first, and of its variants, on the same rows in turns.
 
-    `failures` are the methods that do not fit, with the reason.
+    `failures` are the methods that do not fit, with the reason. `batch` is the number of rows in a batch, `watts` the
+    power of a busy core that the energy assumes.
     """
 
     metric: str
@@ -57,6 +75,8 @@ class Report:
     threads: int
     measured: tuple[Measured, ...]
     failures: tuple[tuple[str, str], ...] = ()
+    batch: int = 1
+    watts: float = 0.0
 
     @property
     def recommended(self) -> Measured | None:
@@ -79,6 +99,14 @@ class Report:
         return (
             f"{best.title}: {speed:.1f}× as fast and {of_size}, with {self.metric_title} "
             f"{best.score:.4g} instead of {original.score:.4g}."
+        )
+
+    @property
+    def costs(self) -> str:
+        """How energy and memory were obtained, in words."""
+        return (
+            f"Joules for 1,000 single rows are estimated from processor time, at {self.watts:g} W for each busy core. "
+            "Memory is what the network and a batch add to the peak memory of the process."
         )
 
     def as_json(self) -> dict[str, Any]:

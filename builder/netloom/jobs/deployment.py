@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netloom.compression import CompressionError, DocumentMethod, Report, measure, registry
+from netloom.compression import CompressionError, DocumentMethod, Report, file_methods, measure, registry
+from netloom.compression.methods.early_exit import TOLERANCE
 from netloom.compression.sensitivity import Sensitivity, sensitivity
 from netloom.compression.smaller_runs import Proposal, propose
 from netloom.drift import DriftReport, compare
@@ -25,14 +26,22 @@ class Optimized:
 
 @dataclass(frozen=True)
 class Optimize(Request[Optimized], kind="optimize", lane="long"):
-    """Variants of a run by all methods, measured beside it and beside smaller runs that were made from it."""
+    """Variants of a run by all methods, measured beside it and beside smaller runs that were made from it.
+
+    `exit_at` is the layer of an early exit, or "" for a proposed one; `tolerance` is the share of accuracy that it may
+    cost.
+    """
 
     weights: RunWeights
     runs: tuple[RunWeights, ...] = ()
+    exit_at: str = ""
+    tolerance: float = TOLERANCE
 
     def compute(self, context: Context) -> Optimized:
         runs = [context.run(weights) for weights in self.runs]
-        report, variants = measure(context.run(self.weights), runs=runs, progress=context.progress)
+        settings = {"exit_at": self.exit_at, "tolerance": self.tolerance}
+        methods = [method.with_settings(settings) for method in file_methods()]
+        report, variants = measure(context.run(self.weights), methods, runs=runs, progress=context.progress)
         artifacts, files = context.store.artifacts(self.weights.run_id), {}
         for variant in variants:
             path = artifacts.export_file(f"variant-{variant.method}.onnx")

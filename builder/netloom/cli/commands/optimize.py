@@ -49,6 +49,17 @@ class Optimize(Command):
             help="importance of channels for structured pruning: by their weights, or by the loss (default: l1)",
         )
         parser.add_argument(
+            "--exit-at",
+            metavar="LAYER",
+            help="layer where rows can leave early, such as relu_1 or block_1.0 (default: the one that saves most)",
+        )
+        parser.add_argument(
+            "--tolerance",
+            metavar="POINTS",
+            type=float,
+            help="points of accuracy that an early exit may cost on validation rows (default: 0.5)",
+        )
+        parser.add_argument(
             "--epochs",
             metavar="N",
             type=whole(0, 10_000),
@@ -100,12 +111,16 @@ def _chosen(arguments: Namespace) -> list[Method]:
     """
     from netloom.compression import DocumentMethod, registry
 
+    arguments.method = [name.replace("-", "_") for name in arguments.method]
     for name in arguments.method:
         if name not in _methods():
             raise UsageError(f"There is no method {name[:60]!r}; choose one of {', '.join(_methods())}.")
     if arguments.amount is not None and not 0 < arguments.amount < 1:
         raise UsageError(f"--amount is a share between 0 and 1, received {arguments.amount:g}.")
-    settings = {name: getattr(arguments, name) for name in ("amount", "criterion")}
+    if arguments.tolerance is not None and not 0 <= arguments.tolerance < 100:
+        raise UsageError(f"--tolerance is a number of points from 0 to 100, received {arguments.tolerance:g}.")
+    settings = {name: getattr(arguments, name) for name in ("amount", "criterion", "exit_at")}
+    settings["tolerance"] = None if arguments.tolerance is None else arguments.tolerance / 100
     settings = {name: value for name, value in settings.items() if value is not None}
     usual = [name for name, method in registry().items() if arguments.epochs is not None or not method.needs_training]
     chosen = [registry()[name] for name in arguments.method or usual]
@@ -113,8 +128,15 @@ def _chosen(arguments: Namespace) -> list[Method]:
         raise UsageError(f"--epochs has no effect with {', '.join(method.name for method in chosen)}.")
     unused = [name for name in settings if not any(name in method.settings for method in chosen)]
     if unused:
-        raise UsageError(f"--{unused[0]} has no effect with {', '.join(method.name for method in chosen)}.")
+        raise UsageError(
+            f"--{unused[0].replace('_', '-')} has no effect with {', '.join(method.name for method in chosen)}."
+        )
     return [method.with_settings(settings) for method in chosen]
+
+
+def _option(name: str) -> str:
+    """Return the option that sets an argument."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Context) -> int:
@@ -125,11 +147,13 @@ def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Cont
     """
     from netloom.compression.sensitivity import CHANGES, changes, sensitivity
 
-    names = ("method", "amount", "criterion", "epochs", "threads", "to", "force")
+    names = ("method", "amount", "criterion", "exit_at", "tolerance", "epochs", "threads", "to", "force")
     unset: dict[str, Any] = {"method": [], "force": False}
     given = [name for name in names if getattr(arguments, name) != unset.get(name)]
     if given:
-        raise UsageError(f"--sensitivity makes no variants, so --{given[0]} has no effect; leave one of them out.")
+        raise UsageError(
+            f"--sensitivity makes no variants, so --{given[0].replace('_', '-')} has no effect; leave one of them out."
+        )
     measured = sensitivity(trained)
     rows = [
         (
@@ -199,21 +223,33 @@ def _text(report: Report) -> str:
             size(item.size),
             f"{item.p50_ms:.3g}",
             f"{item.p95_ms:.3g}",
+            f"{item.batch_p50_ms:.3g}",
+            f"{item.batch_p95_ms:.3g}",
+            "" if item.memory is None else size(item.memory),
+            f"{item.energy_j:.3g}",
             number(item.score),
             "" if item.agreement is None else f"{item.agreement:.1%}",
+            "" if item.left_early is None else f"{item.left_early:.1%}",
             "yes" if item.method in pareto else "",
             TITLES[item.verdict],
         )
         for item in report.measured
     ]
-    header = ("variant", "size", "ms p50", "ms p95", report.metric, "agreement", "Pareto", "verdict")
-    lines = [plain(report.sentence), "", table(header, rows, right=header[1:6]), ""]
+    header = (
+        "variant", "size", "ms p50", "ms p95", "batch p50", "batch p95", "memory", "joules", report.metric, "agreement",
+        "left early", "Pareto", "verdict",
+    )  # fmt: skip
+    used = [place for place, _ in enumerate(header) if any(row[place] for row in rows)]
+    shown = [[row[place] for place in used] for row in rows]
+    columns = [header[place] for place in used]
+    lines = [plain(report.sentence), "", table(columns, shown, right=header[1:-2]), ""]
     lines += [f"{item.title}: {plain(item.note)}{_losses(item)}" for item in report.measured[1:]]
     lines += [f"{name}: {plain(reason)}" for name, reason in report.failures]
-    measured_on = (
-        f"Measured on single rows with {report.threads} thread{'s' * (report.threads > 1)}, in turns; metrics on"
+    lines.append(
+        f"Measured on single rows and on batches of {report.batch} with {report.threads} "
+        f"thread{'s' * (report.threads > 1)}, in turns; metrics on {report.rows:,} test rows."
     )
-    return "\n".join([*lines, f"{measured_on} {report.rows:,} test rows."])
+    return "\n".join([*lines, report.costs])
 
 
 def _losses(item: Measured) -> str:

@@ -98,10 +98,12 @@ class EarlyExit(Method):
                 f"{best.layer.title}, {best.left:.1%} of the validation rows can leave."
             )
         content = _content(trained, best)
+        loss = f"at most {100 * self.tolerance:g} points less accuracy"
+        rest = "" if best.left < 1 else " No validation row needed the layers after the exit."
         note = (
             f"An exit after {best.layer.title}, at {best.layer.share:.0%} of the operations: a row leaves there if its "
             f"most probable class has at least {best.threshold:.3f}. This threshold let {best.left:.1%} of "
-            f"{len(validation):,} validation rows leave, with at most {100 * self.tolerance:g} points less accuracy. "
+            f"{len(validation):,} validation rows leave, with {loss}.{rest} "
             "The file has the whole network and the exit, so it is larger than without one."
         )
         return replace(self.variant(content, note), leaves=LEAVES)
@@ -150,8 +152,9 @@ def _refused_or_rows(trained: TrainedRun) -> np.ndarray:
 
 
 def _layer(layers: list[ExitLayer], path: str) -> ExitLayer:
-    for layer in layers:
-        if layer.path == path:
+    """Return the layer with a path. That of a repeated network is its last repetition."""
+    for layer in reversed(layers):
+        if path in (layer.path, layer.path.partition(".")[0]):
             return layer
     known = ", ".join(layer.path for layer in layers)[:400]
     raise CompressionError(f"There is no layer {path[:60]!r} at which rows can leave; choose one of {known}.")
@@ -179,9 +182,7 @@ def _title(analysis: Context, key: str, path: str) -> str:
     return f"{title} {int(copy) + 1}" if copy else title
 
 
-def _exits(
-    trained: TrainedRun, layers: list[ExitLayer], validation: np.ndarray, tolerance: float
-) -> list[_Exit]:
+def _exits(trained: TrainedRun, layers: list[ExitLayer], validation: np.ndarray, tolerance: float) -> list[_Exit]:
     """Train an exit at each layer, and choose its threshold."""
     rows = evaluation_rows(trained.data, "train").numpy()
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:TRAINING_ROWS])
@@ -206,7 +207,8 @@ def _probabilities(head: ExitHead, features: torch.Tensor) -> torch.Tensor:
     import torch
 
     with torch.no_grad():
-        return head.linear(features).softmax(1)
+        probabilities: torch.Tensor = head.linear(features).softmax(1)
+    return probabilities
 
 
 def _content(trained: TrainedRun, chosen: _Exit) -> bytes:

@@ -33,7 +33,7 @@ class Meter:
     def read(self) -> RunSummary:
         """Return the CPU seconds so far, and an estimate of the energy from them."""
         seconds = self._seconds() - self._start_s
-        kwh = self._before_kwh + seconds * watts() / _JOULES
+        kwh = self._before_kwh + joules(seconds) / _JOULES
         return {"cpu_s": round(self._spent_s + seconds, 2), "energy_kwh": kwh, "energy_measured": False}
 
     def stop(self) -> RunSummary:
@@ -54,6 +54,11 @@ class Meter:
 def watts() -> float:
     """Return the assumed power of a busy core, in watts."""
     return settings.core_watts
+
+
+def joules(cpu_s: float) -> float:
+    """Return an estimate of the energy that some seconds of processor time take, in joules."""
+    return cpu_s * watts()
 
 
 def sentence(summary: RunSummary) -> str:
@@ -94,7 +99,7 @@ class _Tracker:
         with contextlib.suppress(Exception):  # a failed measurement must not end the run
             self._tracker.stop()
             measured = float(self._tracker.final_emissions_data.energy_consumed)
-            return measured + self._missed_s * watts() / _JOULES
+            return measured + joules(self._missed_s) / _JOULES
         return None
 
     def _begin(self) -> None:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from netloom.compression import Measured, Report
-from netloom.compression.report import TITLES
+from netloom.compression import Measured, Report, registry
+from netloom.compression.methods.early_exit import TOLERANCE
+from netloom.compression.report import AXES, TITLES
 from netloom.core.text import escape, file_stem, size
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.deployment import Optimize, Optimized
-from netloom.tasks import metric
+from netloom.layers import label
+from netloom.tasks import can_teach, metric
 from netloom.ui.components.charts import MARGIN
+from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.deploy.sensitivity import layers
 from netloom.ui.deploy.smaller_runs import finished_runs, smaller
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell.jobs import computed
+from netloom.validation import digraph, execution_order
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -29,8 +34,8 @@ HEIGHT = 340
 def optimize(live: Live, weights: RunWeights) -> None:
     """Draw the button that measures variants, and the last measurements."""
     st.markdown(
-        "**Smaller and faster variants** of this run: quantization, low-rank factorization, pruning, and smaller runs "
-        "that were made from it. Each is measured on this machine beside the original, on the same test rows."
+        "**Smaller and faster variants** of this run: quantization, low-rank factorization, pruning, early exit, and "
+        "smaller runs that were made from it. Each is measured on this machine beside the original, on the same rows."
     )
     _variants(live, weights)
     smaller(live, weights)
@@ -39,23 +44,62 @@ def optimize(live: Live, weights: RunWeights) -> None:
 
 def _variants(live: Live, weights: RunWeights) -> None:
     state, runs = DeployState.current(), finished_runs(live, weights)
+    wanted = Optimize(weights, runs, *_early_exit(live, weights))
     measured = state.optimized.get(weights)
-    if measured is not None:
-        measured = tuple(run for run in measured if run in runs)  # without those that were deleted since
-    if measured != runs:
+    if measured is not None:  # without runs that were deleted since
+        measured = replace(measured, runs=tuple(run for run in measured.runs if run in runs))
+    if measured != wanted:
         start = st.empty()
         with start.container():
             title = "Measure variants" if measured is None else "Measure again"
             asked = st.button(title, type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
-            news = "" if measured is None else "A smaller run has finished that is not in the table yet. "
-            st.caption(f"{news}It takes about a minute, and changes nothing.")
+            st.caption(f"{_news(measured, wanted)}It takes about a minute, and changes nothing.")
         if asked:
             start.empty()
-            state.optimized[weights] = measured = runs
+            state.optimized[weights] = measured = wanted
     if measured is not None:
-        optimized = computed(Optimize(weights, measured), "Compressing and measuring …")
+        optimized = computed(measured, "Compressing and measuring …")
         _report(optimized.report)
         _downloads(live, weights, optimized)
+
+
+def _news(measured: Optimize | None, wanted: Optimize) -> str:
+    """Return in what the table differs from what a new one would have; "" if there is no table yet."""
+    if measured is None:
+        return ""
+    if measured.runs != wanted.runs:
+        return "A smaller run has finished that is not in the table yet. "
+    return "The table has other settings of the early exit. "
+
+
+def _early_exit(live: Live, weights: RunWeights) -> tuple[str, float]:
+    """Draw the settings of an early exit for a run that can have one. Returns the layer, "" for a proposed one, and the
+    accuracy that it may cost, as a share."""
+    project = live.store.artifacts(weights.run_id).project()
+    if not can_teach(project.training.objective):
+        return "", TOLERANCE
+    network = project.main_network
+    graph = digraph(network)
+    inner = [node for node in execution_order(graph) if graph.in_degree(node) and graph.out_degree(node)]
+    left, right = column_row(2, Key.EXIT_AT.of("row"), OnPhone.PAIRS)
+    layer = left.selectbox(
+        "Early exit after",
+        ["", *inner],
+        format_func=lambda key: label(network.nodes[key]) if key else "Proposed layer",
+        key=Key.EXIT_AT.of(weights.run_id),
+        help="The layer at which rows leave that a classifier there is confident about. By default, the layer that "
+        "saves most operations on validation rows",
+    )
+    points = right.number_input(
+        "Accuracy it may cost, in points",
+        0.0,
+        50.0,
+        100 * TOLERANCE,
+        0.1,
+        key=Key.EXIT_TOLERANCE,
+        help="The threshold of the confidence is the lowest one that costs at most so much on validation rows",
+    )
+    return layer, round(points / 100, 6)
 
 
 def _report(report: Report) -> None:
@@ -63,41 +107,54 @@ def _report(report: Report) -> None:
     st.dataframe([_row(report, item) for item in report.measured], hide_index=True, width="stretch")
     threads = f"{report.threads} thread{'s' * (report.threads > 1)}"
     st.caption(
-        f"Times of single rows with {threads}, measured in turns; {report.metric_title} on {report.rows:,} test rows. "
-        "Agreement is the share of rows with the prediction of the original. In the chart, a larger point is a larger "
-        "file, and no other variant beats a filled one in size, time and metric at once."
+        f"Times with {threads}, measured in turns; a batch has {report.batch} rows. {escape(report.metric_title)} on "
+        f"{report.rows:,} test rows. Agreement is the share of rows with the prediction of the original. {report.costs}"
     )
+    axes = {name: title for name, title in AXES.items() if any(getattr(item, name) for item in report.measured)}
+    axis = st.selectbox("Compare by", list(axes), format_func=axes.__getitem__, key=Key.AXIS)
     table = [_row(report, item) for item in report.measured]
-    chart(_pareto(report), key=Key.PARETO, name="variants", table=table)
+    chart(_pareto(report, axis), key=Key.PARETO, name="variants", table=table)
+    st.caption(
+        "A larger point is a larger file, and no other variant beats a filled one in size, median time of a row and "
+        f"{escape(report.metric_title)} at once."
+    )
     for item in report.measured[1:]:
         losses = ", ".join(f"{escape(name)} −{loss:.1%}" for name, loss in item.lost_classes)
         st.caption(f"{escape(item.title)}: {escape(item.note)}" + (f" Recall lost: {losses}." if losses else ""))
     for name, reason in report.failures:
-        st.caption(f":material/block: {escape(name)}: {escape(reason)}")
+        st.caption(f":material/block: {escape(registry()[name].title)}: {escape(reason)}")
 
 
 def _row(report: Report, item: Measured) -> dict[str, Any]:
-    return {
+    row = {
         "Variant": item.title,
         "Verdict": TITLES[item.verdict],
-        "Size": size(item.size),
-        "Median time": f"{item.p50_ms:.3g} ms",
-        "95th percentile": f"{item.p95_ms:.3g} ms",
         report.metric_title: metric(report.metric).written(item.score),
         "Agreement": "" if item.agreement is None else f"{item.agreement:.1%}",
+        "Size": size(item.size),
+        "Row, median": f"{item.p50_ms:.3g} ms",
+        "Row, 95th percentile": f"{item.p95_ms:.3g} ms",
+        "Batch, median": f"{item.batch_p50_ms:.3g} ms",
+        "Batch, 95th percentile": f"{item.batch_p95_ms:.3g} ms",
+        "Energy of 1,000 rows": f"{item.energy_j:.3g} J",
     }
+    if item.memory is not None:
+        row["Memory"] = size(item.memory)
+    if any(other.left_early is not None for other in report.measured):
+        row["Left early"] = "" if item.left_early is None else f"{item.left_early:.1%}"
+    return row
 
 
-def _pareto(report: Report) -> go.Figure:
-    """Return the metric against the time. The size of a point grows with the size of the file, and filled points are on
-    the Pareto front."""
+def _pareto(report: Report, axis: str) -> go.Figure:
+    """Return the metric against an axis of `AXES`. The size of a point grows with the size of the file, and filled
+    points are on the Pareto front."""
     import plotly.graph_objects as go
 
     figure, best = go.Figure(), set(report.pareto)
     largest = max(item.size for item in report.measured)
     for item in report.measured:
         figure.add_scatter(
-            x=[item.p50_ms],
+            x=[getattr(item, axis)],
             y=[item.score],
             customdata=[size(item.size)],
             mode="markers",
@@ -106,13 +163,13 @@ def _pareto(report: Report) -> go.Figure:
                 "size": 10 + 24 * (item.size / largest) ** 0.5,
                 "symbol": "circle" if item in best else "circle-open",
             },
-            hovertemplate=f"{item.title}: %{{x:.3g}} ms, %{{y:.4g}}, %{{customdata}}<extra></extra>",
+            hovertemplate=f"{item.title}: %{{x:.3g}}, %{{y:.4g}}, %{{customdata}}<extra></extra>",
         )
     figure.update_layout(
         height=HEIGHT,
         margin=MARGIN,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        xaxis={"title": "Median time of a row in ms", "rangemode": "tozero"},
+        xaxis={"title": AXES[axis], "rangemode": "tozero"},
         yaxis={"title": report.metric_title},
     )
     return figure

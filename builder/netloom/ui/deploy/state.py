@@ -10,6 +10,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 if TYPE_CHECKING:
     from netloom.drift import DriftReport
     from netloom.jobs import RunWeights
+    from netloom.jobs.deployment import Optimize
 
 
 @dataclass
@@ -17,14 +18,14 @@ class DeployState(PageState):
     """What the page shows, so that it is the same after a visit to another page.
 
     Attributes:
-        optimized: The smaller runs that were measured with the variants of weights, by these weights.
+        optimized: The last measurement of variants, by the weights.
         measured_layers: The weights whose layers were measured one by one.
         smaller: What the last smaller run removed, as a sentence, by the weights it was made from.
         cards: The weights whose model card was asked for.
         drift: The drift reports, by the key of their request.
     """
 
-    optimized: dict[RunWeights, tuple[RunWeights, ...]] = field(default_factory=dict)
+    optimized: dict[RunWeights, Optimize] = field(default_factory=dict)
     measured_layers: set[RunWeights] = field(default_factory=set)
     smaller: dict[RunWeights, str] = field(default_factory=dict)
     cards: set[RunWeights] = field(default_factory=set)
@@ -34,12 +35,15 @@ class DeployState(PageState):
 class Key(WidgetKey):
     """The keys of the page's widgets."""
 
+    AXIS = "deploy axis"
     BACKEND = "deploy backend"
     CARD_FORM = "deploy card form"
     CARD_PART = "deploy card part"
     CARD_SAVE = "deploy card save"
     DOWNLOAD = "deploy download"
     DRIFT_FILE = "deploy drift file"
+    EXIT_AT = "deploy exit at"
+    EXIT_TOLERANCE = "deploy exit tolerance"
     LOG_REQUESTS = "deploy log requests"
     MODE = "deploy mode"
     OPTIMIZE = "deploy optimize"
