@@ -302,6 +302,23 @@ def test_taylor_importance_is_the_gradient_of_a_gate(frozen: bool) -> None:
     assert estimated == pytest.approx(np.mean(gradients, axis=0), rel=1e-4)
 
 
+def test_gradient_importance_is_the_mean_absolute_gradient_of_the_weights() -> None:
+    run = fit_here(moons_project())
+    graph = ChannelGraph(analyse(run.project, run.data.schema).context, run.model)
+    scores = importance(run, "gradient")(graph)
+    [width] = [setting for setting in graph.settings if setting.is_width and setting.node == "linear_1"]
+    estimated = np.array([scores[root] for root in graph.roots(width.numbers).tolist()])
+    from netloom.training.trainers.registry import build_trainer
+
+    loader = build_trainer(run.project, run.source, run.data).loader  # type: ignore[attr-defined]
+    weight, shares = run.model.get_parameter("linear_1.weight"), []
+    for inputs, targets, _ in loader.epoch(0, start=0):
+        [gradient] = torch.autograd.grad(nn.functional.cross_entropy(run.scorer(*inputs), targets), weight)
+        sums = gradient.abs().sum(1).numpy()
+        shares.append(sums / sums.mean())
+    assert estimated == pytest.approx(np.mean(shares, axis=0), rel=1e-3)
+
+
 SPECS = {"image": TensorSpec((None, 6, 4, 4)), "pair": TensorSpec((None, 6))}
 
 

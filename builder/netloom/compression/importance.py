@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
     from netloom.runs import TrainedRun
 
-Criterion = Literal["l1", "taylor"]
+Criterion = Literal["l1", "taylor", "gradient"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
-TITLES: dict[Criterion, str] = {"l1": "the size of their weights", "taylor": "their effect on the loss"}
-# Batches of training rows whose gradients the Taylor criterion uses
+TITLES: dict[Criterion, str] = {
+    "l1": "the size of their weights",
+    "taylor": "their effect on the loss",
+    "gradient": "the gradients of their weights",
+}
+# Batches of training rows whose gradients are averaged
 BATCHES = 20
 # Returns the importance of each channel, by its representative.
 Importance = Callable[[ChannelGraph], dict[int, float]]
@@ -31,7 +35,9 @@ def importance(trained: TrainedRun, criterion: Criterion) -> Importance:
 
     "l1" is the sum of the absolute weights that make a channel, divided by the mean of the layer
     (https://arxiv.org/abs/1608.08710); "taylor" the absolute value of Σ weight·gradient, an estimate of the change of
-    the loss without the channel, averaged over batches of training rows (https://arxiv.org/abs/1906.10771).
+    the loss without the channel, averaged over batches of training rows (https://arxiv.org/abs/1906.10771);
+    "gradient" the sum of the absolute gradients of its weights, divided by the mean of the layer and averaged in the
+    same way, so that small weights count if the loss is sensitive to them.
 
     Raises:
         CompressionError: the criterion needs gradients of a loss on rows, which this task does not have.
@@ -39,32 +45,33 @@ def importance(trained: TrainedRun, criterion: Criterion) -> Importance:
     if criterion == "l1":
         weights = trained.model.state_dict()
         return lambda graph: _channel_sums(graph, weights, by_layer=True)
-    products = _products(trained)
-    return lambda graph: _mean([_channel_sums(graph, batch, by_layer=False) for batch in products])
+    is_gradient = criterion == "gradient"
+    batches = _gradients(trained, with_weights=not is_gradient)
+    return lambda graph: _mean([_channel_sums(graph, batch, by_layer=is_gradient) for batch in batches])
 
 
-def _products(trained: TrainedRun) -> list[dict[str, torch.Tensor]]:
-    """Return weight·gradient for some batches of training rows."""
+def _gradients(trained: TrainedRun, *, with_weights: bool) -> list[dict[str, torch.Tensor]]:
+    """Return the gradients, or weight·gradient, for some batches of training rows."""
     trainer = build_trainer(trained.project, trained.source, trained.data)
     if not isinstance(trainer, SupervisedTrainer):
-        raise CompressionError("The Taylor criterion needs the loss of rows, which this task does not have; use l1.")
+        raise CompressionError("This criterion needs the loss of rows, which this task does not have; use l1.")
     trainer.model.load_state_dict(trained.model.state_dict(), strict=False)
     trainer.model.requires_grad_(True)  # frozen layers become smaller, too
     trainer.model.eval()  # dropout off, and normalization by the statistics that predictions use
-    products = []
+    batches = []
     for inputs, targets, _ in trainer.loader.epoch(0, start=0):
         trainer.model.zero_grad()  # also those of frozen layers, which the optimizer does not have
         trainer.compute_gradients(trainer.model, inputs, targets)
-        products.append(
+        batches.append(
             {
-                name: (value.detach() * value.grad).cpu()
+                name: (value.detach() * value.grad if with_weights else value.grad.clone()).cpu()
                 for name, value in trainer.model.named_parameters(remove_duplicate=False)
                 if value.grad is not None
             }
         )
-        if len(products) == BATCHES:
+        if len(batches) == BATCHES:
             break
-    return products
+    return batches
 
 
 def _channel_sums(graph: ChannelGraph, tensors: Mapping[str, torch.Tensor], *, by_layer: bool) -> dict[int, float]:

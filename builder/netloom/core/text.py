@@ -73,7 +73,8 @@ def size(value: float) -> str:
     """Return a number of bytes as text."""
     for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
         if value >= 1024**power:
-            return f"{value / 1024**power:.3g} {unit}"
+            number = value / 1024**power
+            return f"{number:.0f} {unit}" if number >= 1_000 else f"{number:.3g} {unit}"
     return f"{value:.0f} B"
 
 

@@ -45,8 +45,9 @@ class Optimize(Command):
         )
         parser.add_argument(
             "--criterion",
-            choices=("l1", "taylor"),
-            help="importance of channels for structured pruning: by their weights, or by the loss (default: l1)",
+            choices=("l1", "taylor", "gradient"),
+            help="importance of channels for structured pruning: by their weights, their effect on the loss, or their "
+            "gradients (default: l1)",
         )
         parser.add_argument(
             "--exit-at",

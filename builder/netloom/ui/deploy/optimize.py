@@ -91,13 +91,13 @@ def _early_exit(live: Live, weights: RunWeights) -> tuple[str, float]:
         "saves most operations on validation rows",
     )
     points = right.number_input(
-        "Accuracy it may cost, in points",
+        "Tolerance in points",
         0.0,
         50.0,
         100 * TOLERANCE,
         0.1,
         key=Key.EXIT_TOLERANCE,
-        help="The threshold of the confidence is the lowest one that costs at most so much on validation rows",
+        help="Points of accuracy that the early exit may cost on validation rows; its threshold follows from that",
     )
     return layer, round(points / 100, 6)
 

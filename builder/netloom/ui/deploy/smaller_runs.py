@@ -69,7 +69,7 @@ def _form(live: Live, weights: RunWeights) -> None:
             CRITERIA,
             format_func=lambda key: TITLES[key],
             key=Key.SMALLER_CRITERION,
-            help="The effect on the loss is estimated from gradients on training rows, which takes longer",
+            help="The last two need gradients on training rows, which takes longer",
         )
     trained_epochs = live.store.artifacts(weights.run_id).project().training.epochs
     least, usual = (1, max(trained_epochs, 1)) if method.needs_training else (0, FINE_TUNING)
