@@ -16,6 +16,7 @@ from torch import nn
 from netloom.compression import CompressionError, Measured, Report, Variant, measure, registry
 from netloom.compression.methods.low_rank import ENERGY, factorize
 from netloom.compression.methods.pruning import SPARSITY
+from netloom.export.onnx_network import OnnxNetwork
 from netloom.runs import TrainedRun, evaluate, fit_here
 from netloom.templates import templates
 from netloom.training.evaluation import compute_metrics
@@ -69,6 +70,16 @@ def test_quantized_weights_are_8_bit_and_keep_the_preprocessing(measured: tuple[
         assert onnx.TensorProto.INT8 in types
         assert onnx.TensorProto.FLOAT not in types
         assert "preprocess" in {item.key for item in model.metadata_props}
+
+
+def test_lstm_is_quantized_dynamically() -> None:
+    project = templates()["intents_lstm"].project
+    run = fit_here(project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})}))
+    report, variants = measure(run, ["onnx", "dynamic_int8"], repeats=2)
+    model = onnx.load_from_string(variants[1].content)
+    assert "DynamicQuantizeLSTM" in {node.op_type for node in model.graph.node}
+    assert variants[1].size < 0.4 * variants[0].size
+    assert report.measured[2].difference < 0.05
 
 
 def test_measured_outputs_are_those_of_the_written_file(
@@ -138,6 +149,29 @@ def test_verdicts_follow_from_the_figures() -> None:
     larger = replace(items[1], size=1_500)
     assert "and 1.5× the size" in replace(report, measured=(base, larger)).sentence
     assert "Keep the original" in replace(report, measured=(base,)).sentence
+
+
+def test_classes_that_lose_recall_are_named_and_counted() -> None:
+    base = Measured("variant", "Variant", 1_000, 1.0, 1.2, 0.9, 1.0, 0.0, "worse", "")
+    losses = (("a", 0.5), ("b", 0.25), ("c", 0.125), ("d", 0.1))
+    assert replace(base, lost_classes=losses).losses == "Recall lost: a −50.0%, b −25.0%, c −12.5% and 1 more."
+    assert (replace(base, lost_classes=losses[:1]).losses, base.losses) == ("Recall lost: a −50.0%.", "")
+
+
+def test_pruned_network_loses_the_recall_of_its_evaluation(
+    digits: TrainedRun, measured: tuple[Report, dict[str, Variant]]
+) -> None:
+    report, variants = measured
+    network, rows = OnnxNetwork(variants["pruning"].content), digits.data.split["test"]
+    target = digits.data.target[rows]
+    predicted = network.outputs([digits.data.inputs["image"][rows]])[0].argmax(1)
+    before = digits.output_of("test").argmax(1)
+    lost = {}
+    for number, name in enumerate(digits.data.schema.target.classes):
+        of_class = target == number
+        lost[name] = float((before == target)[of_class].float().mean() - (predicted == target)[of_class].float().mean())
+    expected = {name: loss for name, loss in lost.items() if loss > 0}
+    assert dict(by_method(report)["pruning"].lost_classes) == pytest.approx(expected, abs=1e-3)
 
 
 def test_network_that_ends_in_softmax_is_measured_on_logits() -> None:

@@ -165,8 +165,23 @@ def test_variants_are_measured_and_downloadable() -> None:
     table = app.dataframe[0].value
     assert list(table["Variant"][:2]) == ["PyTorch", "ONNX Runtime"]
     assert table["Verdict"][0] == "original"
+    assert "Energy of 1,000 rows" in table
+    assert "estimated from processor time" in texts(app)
     labels = [item.proto.label for item in app.get("download_button")]
     assert "Dynamic int8" in labels
+    checked(app.selectbox(key=str(Key.AXIS)).set_value("energy_j").run())
+    [plot] = app.get("plotly_chart")
+    assert "joules" in json.loads(plot.proto.spec)["layout"]["xaxis"]["title"]["text"]
+    assert "Early exit: This network is too shallow for an early exit" in texts(app)
+    # Other settings of the early exit belong to another measurement.
+    [run] = open_store().runs()
+    app.selectbox(key=str(Key.EXIT_AT.of(run.id))).set_value("relu_1")
+    checked(app.number_input(key=str(Key.EXIT_TOLERANCE)).set_value(5.0).run())
+    assert "The table has other settings of the early exit." in texts(app)
+    [again] = [button for button in app.button if button.label == "Measure again"]
+    checked(again.click().run())
+    assert "Early exit: An exit after" in texts(app)
+    assert "with at most 5 points less accuracy" in texts(app)
 
 
 def test_smaller_run_is_started_and_listed() -> None:

@@ -308,14 +308,14 @@ def _agreement(original: list[Any], other: list[Any]) -> float | None:
 
 
 def _lost_classes(original: Evaluation, other: Evaluation) -> tuple[tuple[str, float], ...]:
-    """Return the three classes whose recall falls most."""
+    """Return the classes whose recall falls, and by how much, the largest loss first."""
     if not original.report or not other.report or "recall" not in original.report[0]:
         return ()
     losses = [
         (str(next(iter(before.values()))), float(before["recall"] or 0) - float(after["recall"] or 0))
         for before, after in zip(original.report, other.report, strict=True)
     ]
-    return tuple(item for item in sorted(losses, key=lambda item: -item[1])[:3] if item[1] > 0)
+    return tuple(item for item in sorted(losses, key=lambda item: -item[1]) if item[1] > 0)
 
 
 def _with_verdicts(trained: TrainedRun, name: str, measured: list[Measured], rows: int) -> list[Measured]:

@@ -17,6 +17,8 @@ TITLES: dict[Verdict, str] = {
     "worse": "worse predictions",
 }
 
+# Classes that lose recall and are named in a sentence; `--json` has all of them
+SHOWN_CLASSES = 3
 # What a chart can show the metric against, by the attribute of a measurement
 AXES = {
     "p50_ms": "Median time of a row in ms",
@@ -35,7 +37,7 @@ class Measured:
 
     `agreement` is the share of rows with the prediction of the original; None if predictions are not classes.
     `difference` is the root mean square difference of the outputs, in standard deviations of those of the original.
-    `lost_classes` are the classes with the largest loss of recall, and how much it is. `run` is the id of a smaller
+    `lost_classes` are the classes that lose recall, and how much it is, the largest loss first. `run` is the id of a smaller
     run; "" for a file. `energy_j` are joules for 1,000 single rows, estimated from processor time. `memory` is what
     loading the network and predicting a batch add to the peak memory of the process, in bytes; None if the system
     does not measure it. `left_early` is the share of the test rows that an early exit answers; None without one.
@@ -58,6 +60,15 @@ class Measured:
     energy_j: float = 0.0
     memory: int | None = None
     left_early: float | None = None
+
+    @property
+    def losses(self) -> str:
+        """The classes that lose most recall as a sentence; "" if none does."""
+        if not self.lost_classes:
+            return ""
+        shown = ", ".join(f"{name} −{loss:.1%}" for name, loss in self.lost_classes[:SHOWN_CLASSES])
+        more = len(self.lost_classes) - SHOWN_CLASSES
+        return f"Recall lost: {shown}{f' and {more} more' * (more > 0)}."
 
 
 @dataclass(frozen=True)

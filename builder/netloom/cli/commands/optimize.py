@@ -15,7 +15,7 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain, size
 
 if TYPE_CHECKING:
-    from netloom.compression import DocumentMethod, Measured, Method, Report
+    from netloom.compression import DocumentMethod, Method, Report
     from netloom.runs import TrainedRun
     from netloom.store import Store
 
@@ -244,17 +244,10 @@ def _text(report: Report) -> str:
     shown = [[row[place] for place in used] for row in rows]
     columns = [header[place] for place in used]
     lines = [plain(report.sentence), "", table(columns, shown, right=header[1:-2]), ""]
-    lines += [f"{item.title}: {plain(item.note)}{_losses(item)}" for item in report.measured[1:]]
+    lines += [f"{item.title}: {plain(f'{item.note} {item.losses}').strip()}" for item in report.measured[1:]]
     lines += [f"{name}: {plain(reason)}" for name, reason in report.failures]
     lines.append(
         f"Measured on single rows and on batches of {report.batch} with {report.threads} "
         f"thread{'s' * (report.threads > 1)}, in turns; metrics on {report.rows:,} test rows."
     )
     return "\n".join([*lines, report.costs])
-
-
-def _losses(item: Measured) -> str:
-    if not item.lost_classes:
-        return ""
-    losses = ", ".join(f"{plain(name)} −{loss:.1%}" for name, loss in item.lost_classes)
-    return f" Recall lost: {losses}."

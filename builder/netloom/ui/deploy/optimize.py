@@ -119,8 +119,7 @@ def _report(report: Report) -> None:
         f"{escape(report.metric_title)} at once."
     )
     for item in report.measured[1:]:
-        losses = ", ".join(f"{escape(name)} −{loss:.1%}" for name, loss in item.lost_classes)
-        st.caption(f"{escape(item.title)}: {escape(item.note)}" + (f" Recall lost: {losses}." if losses else ""))
+        st.caption(f"{escape(item.title)}: {escape(item.note)} {escape(item.losses)}")
     for name, reason in report.failures:
         st.caption(f":material/block: {escape(registry()[name].title)}: {escape(reason)}")
 
