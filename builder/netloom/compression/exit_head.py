@@ -16,10 +16,10 @@ from netloom.training.objectives import EVALUATION_BATCH
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
 
-# The side of the grid that feature maps are averaged to; a window is a whole number of positions, so it may be finer
-GRID = 4
+# The side of the grid that feature maps are averaged to, and the limit of the features of an exit
+GRID, MAX_FEATURES = 4, 4_096
 # The strength of the logistic regression, and the limit of its steps
-INVERSE_REGULARIZATION, MAX_STEPS = 0.1, 200
+INVERSE_REGULARIZATION, MAX_STEPS = 0.1, 100
 # The logit of a class that no training row has
 ABSENT = -30.0
 
@@ -56,15 +56,21 @@ def pooled(values: torch.Tensor) -> torch.Tensor:
     """Return the features of a layer as vectors (N, F).
 
     A vector stays; a sequence (N, T, D) becomes the means and the maxima over its positions; feature maps
-    (N, C, H, W) become their means over the fields of a coarse grid.
+    (N, C, H, W) become their means over the fields of a coarse grid, or over all positions if there are many channels.
     """
     if values.dim() == 2:
         return values
     if values.dim() == 3:
         return torch.cat([values.mean(1), values.amax(1)], 1)
-    window = [max(1, length // GRID) for length in values.shape[2:]]
-    means = functional.avg_pool2d if values.dim() == 4 else functional.avg_pool3d
-    return means(values, window).flatten(1)
+    positions = values.shape[2:]
+    side = GRID if values.shape[1] * GRID ** len(positions) <= MAX_FEATURES else 1
+    means = functional.avg_pool2d if len(positions) == 2 else functional.avg_pool3d
+    return means(values, [-(-length // side) for length in positions]).flatten(1)
+
+
+def feature_count(shape: Sequence[int | None]) -> int:
+    """Return the number of features of a layer with outputs of a shape (N, …)."""
+    return pooled(torch.empty(1, *[length or 1 for length in shape[1:]], device="meta")).shape[1]
 
 
 def features_of(

@@ -37,9 +37,9 @@ class Measured:
 
     `agreement` is the share of rows with the prediction of the original; None if predictions are not classes.
     `difference` is the root mean square difference of the outputs, in standard deviations of those of the original.
-    `lost_classes` are the classes that lose recall, and how much it is, the largest loss first. `run` is the id of a smaller
-    run; "" for a file. `energy_j` are joules for 1,000 single rows, estimated from processor time. `memory` is what
-    loading the network and predicting a batch add to the peak memory of the process, in bytes; None if the system
+    `lost_classes` are the classes that lose recall, and how much it is, the largest loss first. `run` is the id of a
+    smaller run; "" for a file. `energy_j` are joules for 1,000 single rows, estimated from processor time. `memory` is
+    what loading the network and predicting a batch add to the peak memory of the process, in bytes; None if the system
     does not measure it. `left_early` is the share of the test rows that an early exit answers; None without one.
     """
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from netloom.compression.conditional_graph import LEAVES, Scale, left_early, with_early_exit
-from netloom.compression.exit_head import ExitHead, confidence_threshold, features_of, fit_head, with_exit
 from netloom.compression.method import CompressionError, Method, Variant, as_onnx, with_metadata
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.layers import label
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from netloom.compression.exit_head import ExitHead
     from netloom.runs import TrainedRun
     from netloom.validation import Context
 
@@ -112,6 +112,8 @@ class EarlyExit(Method):
 def exit_layers(trained: TrainedRun) -> list[ExitLayer]:
     """Return the layers of the main network at which rows could leave, in the order of execution, with the single
     repetitions of a repeated network."""
+    from netloom.compression.exit_head import MAX_FEATURES, feature_count
+
     analysis = ContextCache(trained.project, None).use(trained.project.main)
     if analysis is None:
         return []
@@ -120,6 +122,8 @@ def exit_layers(trained: TrainedRun) -> list[ExitLayer]:
     for key in analysis.order:
         outputs = list(analysis.nodes[key].outputs.values()) if key in analysis.nodes else []
         if not total or not outputs or outputs[0].dtype != "float" or not 2 <= len(outputs[0].shape) <= 5:
+            continue
+        if feature_count(outputs[0].shape) > MAX_FEATURES:
             continue
         before, own = _operations_before(analysis, key), analysis.nodes[key].flops
         for path, done in _modules(trained.model, key):
@@ -183,7 +187,13 @@ def _title(analysis: Context, key: str, path: str) -> str:
 
 
 def _exits(trained: TrainedRun, layers: list[ExitLayer], validation: np.ndarray, tolerance: float) -> list[_Exit]:
-    """Train an exit at each layer, and choose its threshold."""
+    """Train an exit at each layer, and choose its threshold.
+
+    Raises:
+        CompressionError: there is nothing to learn from.
+    """
+    from netloom.compression.exit_head import confidence_threshold, features_of, fit_head
+
     rows = evaluation_rows(trained.data, "train").numpy()
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:TRAINING_ROWS])
     paths = [layer.path for layer in layers]
@@ -192,8 +202,12 @@ def _exits(trained: TrainedRun, layers: list[ExitLayer], validation: np.ndarray,
     held_out, target = features_of(trained, paths, inputs), trained.objective.target(trained.data)
     output, labels = trained.output(inputs), target[validation]
     is_right_at_end = (output.argmax(1) == labels).numpy()
+    if len(np.unique(target[chosen].numpy())) < 2:
+        raise CompressionError("An early exit cannot be trained: the training rows have one class only.")
     exits = []
     for layer in layers:
+        if not training[layer.path].isfinite().all():
+            raise CompressionError(f"{layer.title} has outputs that are not finite numbers, so no exit learns from it.")
         head = fit_head(training[layer.path], target[chosen].numpy(), output.shape[1])
         probabilities = _probabilities(head, held_out[layer.path])
         confidence, is_right = probabilities.max(1).values.numpy(), (probabilities.argmax(1) == labels).numpy()
@@ -217,6 +231,8 @@ def _content(trained: TrainedRun, chosen: _Exit) -> bytes:
     Raises:
         CompressionError: it does not compute what its two parts compute.
     """
+    from netloom.compression.exit_head import with_exit
+
     both = as_onnx(trained, with_exit(trained.model, chosen.layer.path, chosen.head))
     how = scales(trained.project, trained.data.schema)
     scale = cast("Scale", how[0][0]) if how and how[0] else "logits"
