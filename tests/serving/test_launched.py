@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netloom.core.errors import UsageError
-from netloom.serving.launched import MAX_SERVERS, LaunchedServer, free_port, launch, launched
+from netloom.serving.launched import MAX_SERVERS, LaunchedServer, LaunchOptions, free_port, launch, launched
 
 
 def record(home: Path, port: int, pid: int) -> None:
@@ -31,6 +31,12 @@ def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
     assert "There are no runs yet" in server.output()
     assert launched(tmp_path, "no such run") == [server]
     assert launched(tmp_path, "another") == []
+
+
+def test_file_of_a_variant_replaces_the_backend() -> None:
+    assert LaunchOptions().arguments == []
+    assert LaunchOptions("auto", logs_requests=True).arguments == ["--backend", "auto", "--log-requests", "1"]
+    assert LaunchOptions("auto", model="/a b/int8.onnx").arguments == ["--model", "/a b/int8.onnx"]
 
 
 def test_another_process_with_the_id_is_not_the_server(tmp_path: Path) -> None:

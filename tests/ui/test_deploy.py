@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 import urllib.request
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -160,6 +162,9 @@ def test_example_of_a_request_has_the_columns_that_the_network_reads() -> None:
 
 def test_variants_are_measured_and_downloadable() -> None:
     app = open_page(part="optimize")
+    [run] = open_store().runs()
+    app.selectbox(key=str(Key.EXIT_AT.of(run.id))).set_value("relu_1")
+    app.number_input(key=str(Key.EXIT_TOLERANCE)).set_value(5.0).run()
     [measure] = [button for button in app.button if button.label == "Measure variants"]
     checked(measure.click().run())
     table = app.dataframe[0].value
@@ -167,21 +172,23 @@ def test_variants_are_measured_and_downloadable() -> None:
     assert table["Verdict"][0] == "original"
     assert "Energy of 1,000 rows" in table
     assert "estimated from processor time" in texts(app)
+    assert "Early exit: An exit after" in texts(app)
+    assert "with at most 5 points less accuracy" in texts(app)
     labels = [item.proto.label for item in app.get("download_button")]
     assert "Dynamic int8" in labels
     checked(app.selectbox(key=str(Key.AXIS)).set_value("energy_j").run())
     [plot] = app.get("plotly_chart")
     assert "joules" in json.loads(plot.proto.spec)["layout"]["xaxis"]["title"]["text"]
-    assert "Early exit: This network is too shallow for an early exit" in texts(app)
     # Other settings of the early exit belong to another measurement.
-    [run] = open_store().runs()
-    app.selectbox(key=str(Key.EXIT_AT.of(run.id))).set_value("relu_1")
-    checked(app.number_input(key=str(Key.EXIT_TOLERANCE)).set_value(5.0).run())
+    checked(app.number_input(key=str(Key.EXIT_TOLERANCE)).set_value(1.0).run())
     assert "The table has other settings of the early exit." in texts(app)
-    [again] = [button for button in app.button if button.label == "Measure again"]
-    checked(again.click().run())
-    assert "Early exit: An exit after" in texts(app)
-    assert "with at most 5 points less accuracy" in texts(app)
+    assert "Measure again" in [button.label for button in app.button]
+    app = open_page()
+    assert "--model" not in app.code[0].value
+    app = checked(app.selectbox(key=str(Key.NETWORK.of(run.id))).set_value("early_exit").run())
+    [file] = re.findall(r"--model (\S+)$", app.code[0].value)
+    assert "early_exit_if" in {node.name for node in onnx.load(file).graph.node}
+    assert "Backend" not in [box.label for box in app.selectbox]  # a file is computed by ONNX Runtime
 
 
 def test_smaller_run_is_started_and_listed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from netloom.compression import CompressionError, DocumentMethod, Report, file_methods, measure, registry
 from netloom.compression.methods.early_exit import TOLERANCE
@@ -14,6 +15,16 @@ from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.runs.trained_run import read_fields
 from netloom.sandbox import read_batch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from netloom.store import RunArtifacts
+
+
+def variant_file(artifacts: RunArtifacts, method: str) -> Path:
+    """Return the file of the variant of a run by a method, which may not exist."""
+    return artifacts.export_file(f"variant-{method}.onnx")
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class Optimize(Request[Optimized], kind="optimize", lane="long"):
         report, variants = measure(context.run(self.weights), methods, runs=runs, progress=context.progress)
         artifacts, files = context.store.artifacts(self.weights.run_id), {}
         for variant in variants:
-            path = artifacts.export_file(f"variant-{variant.method}.onnx")
+            path = variant_file(artifacts, variant.method)
             path.write_bytes(variant.content)
             files[variant.method] = path.name
         return Optimized(report, files)

@@ -33,6 +33,26 @@ _children: dict[int, subprocess.Popen[bytes]] = {}  # those of this process, whi
 
 
 @dataclass(frozen=True)
+class LaunchOptions:
+    """How a server serves its run: by a backend, or by an ONNX file `model`, such as a smaller variant of the run.
+    With `logs_requests`, it logs all rows and answers."""
+
+    backend: str = DEFAULT_BACKEND
+    logs_requests: bool = False
+    model: str = ""
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options of `netloom serve` that differ from the defaults."""
+        chosen = [] if self.backend == DEFAULT_BACKEND else ["--backend", self.backend]
+        chosen = ["--model", self.model] if self.model else chosen  # a file has its own backend
+        return [*chosen, *(["--log-requests", "1"] if self.logs_requests else [])]
+
+
+DEFAULT_OPTIONS = LaunchOptions()
+
+
+@dataclass(frozen=True)
 class LaunchedServer:
     """A server as it was started; `started` is a time in UTC. `folder` has its record and its output."""
 
@@ -90,10 +110,8 @@ def free_port(home: Path) -> int:
     return next((port for port in ports if port not in taken and _is_free(port)), FIRST_PORT)
 
 
-def launch(
-    home: Path, run_id: str, name: str, port: int, backend: str = DEFAULT_BACKEND, *, logs_requests: bool = False
-) -> LaunchedServer:
-    """Start a server for a run; `name` is that of its model. With `logs_requests`, it logs all rows and answers.
+def launch(home: Path, run_id: str, name: str, port: int, options: LaunchOptions = DEFAULT_OPTIONS) -> LaunchedServer:
+    """Start a server for a run; `name` is that of its model.
 
     Raises:
         UsageError: the port is taken, or too many servers run.
@@ -107,9 +125,8 @@ def launch(
             raise UsageError(f"{MAX_SERVERS} servers run already, at the ports {ports}; stop one of them first.")
         if not _is_free(port) or any(server.port == port for server in running):
             raise UsageError(f"The port {port} is taken; choose another port, such as {free_port(home)}.")
-        options = ["--name", name, "--port", str(port), "--backend", backend]
-        options += ["--log-requests", "1"] if logs_requests else []
-        command = [sys.executable, "-P", "-m", _MODULE, "--home", str(home), "serve", run_id, *options]
+        words = ["--home", str(home), "serve", run_id, "--name", name, "--port", str(port), *options.arguments]
+        command = [sys.executable, "-P", "-m", _MODULE, *words]
         with (folder / f"{port}.log").open("wb") as output:
             child = start_detached(command, subprocess.DEVNULL, os.environ, output.fileno())
         _children[child.pid] = child

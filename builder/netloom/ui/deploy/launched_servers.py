@@ -7,21 +7,21 @@ import streamlit as st
 from netloom.core.errors import UsageError
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
-from netloom.serving.launched import LaunchedServer, free_port, launch, launched
+from netloom.serving.launched import LaunchedServer, LaunchOptions, free_port, launch, launched
 from netloom.ui.deploy.state import Key
 from netloom.ui.shell.errors import guard, show_error
 
 LOOK_EVERY_S = 2
 
 
-def launched_servers(live: Live, run_id: str, backend: str, *, logs_requests: bool) -> None:
+def launched_servers(live: Live, run_id: str, options: LaunchOptions) -> None:
     """Draw the servers of a run, and the form that starts one."""
     is_watched = any(server.is_running for server in launched(live.store.home, run_id))
-    st.fragment(_servers, run_every=LOOK_EVERY_S if is_watched else None)(live, run_id, backend, logs_requests)
+    st.fragment(_servers, run_every=LOOK_EVERY_S if is_watched else None)(live, run_id, options)
 
 
 @guard()
-def _servers(live: Live, run_id: str, backend: str, logs_requests: bool) -> None:
+def _servers(live: Live, run_id: str, options: LaunchOptions) -> None:
     servers = launched(live.store.home, run_id)
     running = [server for server in servers if server.is_running]
     with st.container(border=True):
@@ -32,10 +32,10 @@ def _servers(live: Live, run_id: str, backend: str, logs_requests: bool) -> None
         for server in servers:
             if server.has_failed:
                 _failed(server)
-        _start(live, run_id, backend, logs_requests)
+        _start(live, run_id, options)
 
 
-def _start(live: Live, run_id: str, backend: str, logs_requests: bool) -> None:
+def _start(live: Live, run_id: str, options: LaunchOptions) -> None:
     port_column, button_column = st.columns([1, 3], vertical_alignment="bottom")
     with port_column:
         port = st.number_input("Port", 1_024, 65_535, free_port(live.store.home), key=Key.PORT.of(run_id))
@@ -45,7 +45,7 @@ def _start(live: Live, run_id: str, backend: str, logs_requests: bool) -> None:
     if not is_asked:
         return
     try:
-        launch(live.store.home, run_id, file_stem(live.project.name), int(port), backend, logs_requests=logs_requests)
+        launch(live.store.home, run_id, file_stem(live.project.name), int(port), options)
     except (UsageError, OSError) as error:
         show_error(error)
     else:

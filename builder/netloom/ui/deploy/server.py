@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from netloom.compression import registry
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
+from netloom.jobs.deployment import variant_file
 from netloom.serving.backend import BACKENDS, TITLES
-from netloom.serving.launched import FIRST_PORT, HOST, launched
+from netloom.serving.launched import FIRST_PORT, HOST, LaunchOptions, launched
 from netloom.serving.served_model import example_row
 from netloom.serving.server_settings import DEFAULT_BACKEND
 from netloom.ui.deploy.launched_servers import launched_servers
@@ -34,25 +36,18 @@ def server(live: Live, weights: RunWeights) -> None:
         "A **model server** answers requests for predictions over HTTP: raw rows, the Open Inference Protocol, the "
         "protocol of MLflow, and explanations. It runs in its own process, which you can start here or in a terminal:"
     )
-    chosen = st.selectbox(
-        "Backend",
-        list(BACKENDS),
-        format_func=TITLES.__getitem__,
-        key=Key.BACKEND,
-        help="What computes the network. ONNX Runtime is often faster for single rows; the server compares its outputs "
-        "with those of PyTorch at the start.",
-    )
+    model = _network(live, weights.run_id)
+    chosen = DEFAULT_BACKEND if model else _backend()
     logs_requests = st.checkbox(
         "Log requests",
         key=Key.LOG_REQUESTS,
         help="Rows and answers are stored on this machine. The Monitor page compares them with the data of the run.",
     )
     name = file_stem(live.project.name)
-    command = f"netloom --home {shlex.quote(str(live.store.home))} serve {weights.run_id[:8]} --name {name}"
-    command += "" if chosen == DEFAULT_BACKEND else f" --backend {chosen}"
-    command += " --log-requests 1" if logs_requests else ""
-    st.code(command, language=None, wrap_lines=True)
-    launched_servers(live, weights.run_id, chosen, logs_requests=logs_requests)
+    command = ["netloom", "--home", str(live.store.home), "serve", weights.run_id[:8], "--name", name]
+    options = LaunchOptions(chosen, logs_requests, model)
+    st.code(shlex.join([*command, *options.arguments]), language=None, wrap_lines=True)
+    launched_servers(live, weights.run_id, options)
     running = [server for server in launched(live.store.home, weights.run_id) if server.is_running]
     address = running[0].address if running else ADDRESS
     served = live.store.artifacts(weights.run_id).default_weights()
@@ -84,6 +79,36 @@ def server(live: Live, weights: RunWeights) -> None:
         f"While the server runs, `{address}/docs` documents all fields and routes. By default, it is available on this "
         "machine only; an address for others (`--host`) requires API keys (`netloom serve keys add`)."
     )
+
+
+def _backend() -> str:
+    chosen: str = st.selectbox(
+        "Backend",
+        list(BACKENDS),
+        format_func=TITLES.__getitem__,
+        key=Key.BACKEND,
+        help="What computes the network. ONNX Runtime is often faster for single rows; the server compares its outputs "
+        "with those of PyTorch at the start.",
+    )
+    return chosen
+
+
+def _network(live: Live, run_id: str) -> str:
+    """Draw the choice between the run and its measured variants, if there are any. Returns the file of a variant, or ""
+    for the run."""
+    artifacts = live.store.artifacts(run_id)
+    files = {name: file for name in registry() if (file := variant_file(artifacts, name)).is_file()}
+    if not files:
+        return ""
+    chosen = st.selectbox(
+        "Network",
+        ["", *files],
+        format_func=lambda name: registry()[name].title if name else "The run",
+        key=Key.NETWORK.of(run_id),
+        help="A variant is the ONNX file that Optimize has measured last. ONNX Runtime computes it; explanations are "
+        "those of the run.",
+    )
+    return str(files[chosen]) if chosen else ""
 
 
 def _example(trained: OpenRun) -> dict[str, Any]:

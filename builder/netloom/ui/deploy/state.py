@@ -46,6 +46,7 @@ class Key(WidgetKey):
     EXIT_TOLERANCE = "deploy exit tolerance"
     LOG_REQUESTS = "deploy log requests"
     MODE = "deploy mode"
+    NETWORK = "deploy network"
     OPTIMIZE = "deploy optimize"
     PARETO = "deploy pareto"
     PORT = "deploy port"
