@@ -112,6 +112,12 @@ class Report:
             f"{best.score:.4g} instead of {original.score:.4g}."
         )
 
+    def verdict_of(self, item: Measured) -> str:
+        """The verdict in words: one that is better than the original may still be beaten by another variant."""
+        if item.verdict == "good" and item not in self.pareto:
+            return "beaten by another variant"
+        return TITLES[item.verdict]
+
     @property
     def costs(self) -> str:
         """How energy and memory were obtained, in words."""

@@ -215,8 +215,6 @@ def _methods() -> list[str]:
 
 
 def _text(report: Report) -> str:
-    from netloom.compression.report import TITLES
-
     pareto = {item.method for item in report.pareto}
     rows = [
         (
@@ -232,7 +230,7 @@ def _text(report: Report) -> str:
             "" if item.agreement is None else f"{item.agreement:.1%}",
             "" if item.left_early is None else f"{item.left_early:.1%}",
             "yes" if item.method in pareto else "",
-            TITLES[item.verdict],
+            report.verdict_of(item),
         )
         for item in report.measured
     ]

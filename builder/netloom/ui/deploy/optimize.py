@@ -9,7 +9,7 @@ import streamlit as st
 
 from netloom.compression import Measured, Report, registry
 from netloom.compression.methods.early_exit import TOLERANCE
-from netloom.compression.report import AXES, TITLES
+from netloom.compression.report import AXES
 from netloom.core.text import escape, file_stem, size
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
@@ -127,7 +127,7 @@ def _report(report: Report) -> None:
 def _row(report: Report, item: Measured) -> dict[str, Any]:
     row = {
         "Variant": item.title,
-        "Verdict": TITLES[item.verdict],
+        "Verdict": report.verdict_of(item),
         report.metric_title: metric(report.metric).written(item.score),
         "Agreement": "" if item.agreement is None else f"{item.agreement:.1%}",
         "Size": size(item.size),
