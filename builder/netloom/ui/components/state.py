@@ -108,6 +108,7 @@ class Part(WidgetKey):
     AMOUNT = "by"
     LEFT_OUT = "left out"
     LIVE = "live"
+    OUTBOX = "outbox"
     RECORDING = "record"
     SOURCE = "way"
     STEPS = "steps"

@@ -16,6 +16,7 @@ from netloom.jobs.chat import Understand
 from netloom.jobs.explanations import Attribution
 from netloom.jobs.inspection import Inspect
 from netloom.ui.components.example_panels import tagged
+from netloom.ui.components.message_outbox import chat_messages
 from netloom.ui.components.page_state import value_of
 from netloom.ui.explain.example_picker import explain_input
 from netloom.ui.explain.headline import headline
@@ -46,9 +47,9 @@ def dialogue(tried: Tried, draft: Draft) -> DeltaGenerator:
     """Draw the dialogue and the field for the next message, and return the container of the messages."""
     conversation = ChatState.current().conversation(tried.weights)
     messages = st.container(height=HEIGHT, key=Key.DIALOGUE)
-    text = st.chat_input("Write a message", max_chars=MAX_LETTERS, key=Key.MESSAGE.of(tried.run_id))
-    if text and text.strip():
-        conversation.waiting.append(text.strip())
+    inbox, key = ChatState.current().inbox, Key.MESSAGE.of(tried.run_id)
+    if texts := chat_messages("Write a message", inbox, key=key, max_chars=MAX_LETTERS):
+        conversation.waiting += texts
         conversation.opened = None
     is_new = not conversation.exchanges and not conversation.waiting
     if is_new:

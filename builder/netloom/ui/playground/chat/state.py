@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from netloom.chat import Dialogue, Policy, Problem, State, ThresholdReport, Turn, Understanding, policy_problems
 from netloom.jobs import RunWeights
+from netloom.ui.components.message_outbox import Inbox
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class ChatState(PageState):
         proposed: The measured thresholds, by the weights.
         results: The results of the last played dialogues with the label of the run, by the id of the run.
         collected: The right intents of corrected messages, by the id of the run and the message.
+        inbox: The messages that the browser sent.
     """
 
     conversations: dict[RunWeights, Conversation] = field(default_factory=dict)
@@ -126,6 +128,7 @@ class ChatState(PageState):
     proposed: dict[RunWeights, Proposed] = field(default_factory=dict)
     results: dict[str, tuple[str, list[ScriptResult]]] = field(default_factory=dict)
     collected: dict[str, dict[str, str]] = field(default_factory=dict)
+    inbox: Inbox = field(default_factory=Inbox)
 
     def conversation(self, weights: RunWeights) -> Conversation:
         return self.conversations.setdefault(weights, Conversation())

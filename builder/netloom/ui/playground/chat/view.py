@@ -30,9 +30,8 @@ def chat(tried: Tried, runs: Sequence[Run]) -> None:
         if draft.damage:
             show_error(draft.damage, head="The saved policy is not used; save another one.")
         left, right = st.columns([1, 1], gap="large")
-        # The messages are not in a fragment: Streamlit lets a fragment end before it reads what was sent meanwhile, and
-        # of several messages, only the last one arrives. A script of the whole page is ended by the next message; only
-        # one that is sent within a fraction of a second, while the first script begins, can still replace another.
+        # The messages are not in a fragment: Streamlit lets a fragment end before it reads what was sent meanwhile. A
+        # script of the whole page is ended by the next message, which is then shown at once.
         with left:
             messages = dialogue(tried, draft)
         with right:

@@ -1,0 +1,53 @@
+"""Chat inputs whose messages all arrive, also if several are sent while a script of the page is busy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import streamlit as st
+
+from netloom.ui.components.state import Part
+
+MOST_REMEMBERED = 200
+
+
+@dataclass
+class Inbox:
+    """The ids of the messages that were received, the newest last."""
+
+    received: list[str] = field(default_factory=list)
+
+    def take(self, sent: object) -> list[str]:
+        """Return the texts of messages, pairs of an id and a text from the browser, that were not received before."""
+        texts = []
+        for message in sent if isinstance(sent, list) else []:
+            match message:
+                case [str(number), str(text)] if number not in self.received and text.strip():
+                    self.received.append(number)
+                    texts.append(text.strip())
+        del self.received[:-MOST_REMEMBERED]
+        return texts
+
+
+def chat_messages(placeholder: str, inbox: Inbox, *, key: str, max_chars: int) -> list[str]:
+    """Draw a chat input, and return the messages that were sent since the last script.
+
+    Streamlit replaces a message that its script has not read yet by the next one. In a browser, the messages therefore
+    do not arrive through the chat input, but as a list that has all messages that `inbox` has not received.
+    """
+    outbox = _component()(
+        key=Part.OUTBOX.within(key),
+        data={"container": key.replace(" ", "-"), "confirmed": list(inbox.received)},
+    )
+    texts = inbox.take(outbox.get("messages"))
+    typed = st.chat_input(placeholder, max_chars=max_chars, key=key)  # before the component listens, and without one
+    return [*texts, typed.strip()] if typed and typed.strip() else texts
+
+
+@cache
+def _component() -> Any:
+    script = files("netloom.ui.components").joinpath("message_outbox.js").read_text(encoding="utf-8")
+    return st.components.v2.component("netloom_message_outbox", html="<i></i>", js=script)

@@ -1,0 +1,49 @@
+"""The chat of the Try it page in Chromium: messages that are sent in quick succession are all answered."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from netloom import runs
+from netloom.cli.bench.server import Server
+from netloom.templates import templates
+from tests.runs.examples import until_state
+
+pytestmark = pytest.mark.browser
+
+MESSAGES = ["alarm", "weather", "zzz"]
+# All within one task of the browser, so that the server gets them before its script can go on.
+SEND = """(field, texts) => {
+  const { set } = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
+  for (const text of texts) {
+    set.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", code: "Enter", keyCode: 13, bubbles: true }));
+  }
+}"""
+
+
+def open_chat(page: Page, server: Server, name: str) -> None:
+    """Open the chat with a run of a template that was not trained."""
+    project = templates()[name].project
+    project = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})})
+    project_id = server.store.create_project(project)
+    run_id = runs.start(server.store, project_id, project)
+    until_state(server.store, run_id, "finished", 120)
+    page.goto(f"{server.url}/playground?project={project_id}&run={run_id}")
+    page.get_by_role("radio", name="Chat").click()
+
+
+def test_messages_in_quick_succession_are_all_answered_in_order(page: Page, server: Server) -> None:
+    open_chat(page, server, "commands_joint")
+    field = page.get_by_placeholder("Write a message")
+    expect(field).to_be_visible()
+    field.evaluate(SEND, MESSAGES)  # while a worker still loads the network
+    expect(field).to_have_value("")
+    expect(page.get_by_test_id("stChatMessage")).to_have_count(2 * len(MESSAGES))
+    sent = page.get_by_test_id("stChatMessage").filter(has=page.get_by_role("button", name="Why"))
+    for place, text in enumerate(MESSAGES):
+        expect(sent.nth(place)).to_contain_text(text)
+    page.wait_for_timeout(500)
+    expect(page.get_by_test_id("stChatMessage")).to_have_count(2 * len(MESSAGES))
