@@ -28,10 +28,11 @@ ALARM = "wake me at seven tomorrow"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with two runs of intents and entities, the first untrained, and a run that cannot chat."""
+    """A data folder with two runs of intents and entities, the first untrained, one with attention, and a run that
+    cannot chat."""
     folder: Path = tmp_path_factory.mktemp("chat")
     store = open_store(folder)
-    for name, epochs in (("commands_joint", (0, 6)), ("digits_mlp", (0,))):
+    for name, epochs in (("commands_joint", (0, 6)), ("intents_transformer", (0,)), ("digits_mlp", (0,))):
         project = templates()[name].project
         project_id = store.create_project(project.model_copy(update={"name": name}))
         for count in epochs:
@@ -142,8 +143,23 @@ def test_why_shows_the_words_that_the_intent_relies_on() -> None:
     text = texts(app)
     assert "increases the score" in text, "the legend"
     assert "checks passed" in text or "Faithfulness" in text
+    assert "**Attention**" in text
+    assert "The network does not have an attention layer" in text
     checked(button(app, "Why").click().run())
     assert "increases the score" not in texts(app)
+
+
+def test_why_shows_the_attention_of_each_head_in_the_chat() -> None:
+    app = say(open_chat("intents_transformer"), "is it raining")
+    checked(button(app, "Why").click().run())
+    drawn = next(item.proto for item in app.main if "Attention from queries to keys" in str(item.proto))
+    assert "raining" in str(drawn)
+    assert "relies on" in texts(app) or "do not explain" in texts(app)
+    head = widget(app, "selectbox", "Head")
+    assert head.options[:2] == ["Mean of all heads", "Head 1"]
+    checked(head.set_value("Head 1").run())
+    other = next(item.proto for item in app.main if "Attention from queries to keys" in str(item.proto))
+    assert str(other) != str(drawn)
 
 
 def test_corrected_messages_become_labeled_rows() -> None:

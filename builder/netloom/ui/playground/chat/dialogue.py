@@ -9,25 +9,17 @@ from streamlit.delta_generator import DeltaGenerator
 
 from netloom.chat import intent_target
 from netloom.chat.dialogue import Event
-from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row
+from netloom.chat.understanding import MAX_LETTERS, Understanding
 from netloom.core.text import escape
-from netloom.explain import ExplainError, Explanation
 from netloom.jobs.chat import Understand
-from netloom.jobs.explanations import Attribution
-from netloom.jobs.inspection import Inspect
 from netloom.ui.components.example_panels import tagged
 from netloom.ui.components.message_outbox import chat_messages
 from netloom.ui.components.page_state import value_of
-from netloom.ui.explain.example_picker import explain_input
-from netloom.ui.explain.headline import headline
-from netloom.ui.explain.views.attribution import badges
-from netloom.ui.explain.views.attribution_plots import attributions
 from netloom.ui.playground.chat.state import ChatState, Conversation, Draft, Exchange, Key
+from netloom.ui.playground.chat.why import why
 from netloom.ui.playground.one_input import ERRORS, Tried
-from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, prefetch
-from netloom.ui.shell.state import Query
 
 HEIGHT = 560
 WARM_UP = "Hello"
@@ -129,7 +121,7 @@ def _exchange(tried: Tried, conversation: Conversation, place: int, exchange: Ex
         if exchange.corrected:
             st.caption(f":material/check: Correct intent: **{escape(exchange.corrected)}**")
         if conversation.opened == ("why", place):
-            _why(tried, understanding)
+            why(tried, understanding)
         elif conversation.opened == ("correct", place):
             _correction(tried, conversation, place)
     with st.chat_message("assistant"):
@@ -164,44 +156,6 @@ def _understood(understanding: Understanding) -> str:
     if understanding.abstains:
         badges_text.append(":orange-badge[abstains]")
     return " ".join(badges_text)
-
-
-def _why(tried: Tried, understanding: Understanding) -> None:
-    """Draw which words the intent relies on, by the first available method."""
-    place = st.container(border=True)
-    with place:
-        try:
-            explanation = _explanation(tried, understanding)
-        except (*ERRORS, ExplainError, ValueError) as error:
-            show_error(error)
-            return
-        if explanation is None:
-            st.caption("No method can explain this network.")
-            return
-        with attributions(explanation, st.container()):
-            if text := headline(explanation):
-                st.markdown(f"**{text}**")
-        badges(explanation.verdict)
-        if st.button(
-            "Open in Explain",
-            icon=":material/visibility:",
-            key=Key.EXPLAIN,
-            help="All methods, and where the network has it, attention, for this message.",
-        ):
-            explain_input(tried.run_id, 0, message_row(tried.trained, understanding.message))
-            session.choose(tried.live.id, tried.run_id)
-            st.switch_page("pages/explain.py", query_params={Query.PROJECT.value: tried.live.id})
-
-
-def _explanation(tried: Tried, understanding: Understanding) -> Explanation | None:
-    methods = computed(Inspect(tried.weights)).methods
-    method = next((method.name for method in methods if method.available and not method.explains_layer), None)
-    if method is None:
-        return None
-    schema = tried.trained.data.schema
-    target = intent_target(schema).name if schema.target.parts else None  # else what is predicted
-    row = message_row(tried.trained, understanding.message)
-    return computed(Attribution(tried.weights, method, row, target))
 
 
 def _correction(tried: Tried, conversation: Conversation, place: int) -> None:
