@@ -20,9 +20,11 @@ from netloom.chat import (
     default_policy,
     dumps,
     dumps_scripts,
+    is_sentiment,
     loads,
     read_scripts,
     script_of,
+    starting_policy,
     with_out_of_scope,
 )
 from netloom.chat.dialogue import Event, State
@@ -30,6 +32,7 @@ from netloom.chat.policy import Fallback, IntentPolicy, Slot
 from netloom.chat.policy_problems import problems
 from netloom.chat.understanding import as_written
 from netloom.core.errors import UsageError
+from netloom.data.schema import Schema, TargetSpec
 
 POLICY = Policy(
     intents={
@@ -422,3 +425,31 @@ def test_no_dialogue_fails_while_its_policy_is_edited() -> None:
             assert not turn.intent or turn.intent in dialogue.policy.intents
             events.add(turn.event)
     assert events == set(get_args(Event))
+
+
+def test_messages_of_a_run_without_intents_have_one_answer_and_fill_slots() -> None:
+    place = Slot(name="city", question="Where?", entities=("place",))
+    policy = Policy(intents={"message": IntentPolicy(responses=("To {city}.",), slots=(place,))})
+    assert not list(problems(policy, ("message",), ("place",)))
+    dialogue = Dialogue(policy)
+    first = dialogue.respond(Understanding("book", ()))
+    second = dialogue.respond(Understanding("rome", (), ("rome",), (Entity("place", "rome", 0, 0),)))
+    assert [turn.event for turn in (first, second)] == ["ask_slot", "reply"]
+    assert (second.response, second.intent, second.confidence) == ("To rome.", "", None)
+    [script] = read_scripts(dumps_scripts([script_of("a", dialogue.turns, {})]).encode(), "a.csv")
+    assert [turn.intent for turn in script.turns] == ["-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "expected"),
+    [
+        ("label", ("negative", "positive"), True),
+        ("label", ("Very_Negative", "neutral", "POS"), True),
+        ("sentiment", ("against", "for"), True),
+        ("intent", ("positive", "weather"), False),
+    ],
+)
+def test_classes_that_are_sentiments(name: str, classes: tuple[str, ...], expected: bool) -> None:
+    schema = Schema((), TargetSpec("class", name, classes), 1)
+    assert is_sentiment(schema) is expected
+    assert ("Your message is" in starting_policy(schema).intents[classes[0]].responses[0]) is expected

@@ -196,6 +196,22 @@ def test_invalid_requests_are_refused(application: Application, body: Any, statu
     assert len(application.state.chats) == 0
 
 
+def test_a_model_of_entities_alone_answers_each_message_without_an_intent(home: Path, tmp_path: Path) -> None:
+    project, store = templates()["requests_tagger"].project, open_store(home)
+    training = project.training.model_copy(update={"epochs": 2, "device": "cpu"})
+    project = project.model_copy(update={"training": training})
+    with trained_here():
+        trained = load_run(store, start(store, store.create_project(project), project))
+    application = Application(tmp_path, trained)
+    reply = say(application, "book a table in rome tomorrow").value
+    assert (reply["intent"], reply["confidence"], reply["ranking"]) == ("", None, [])
+    assert reply["slots"]["place"] == "rome"
+    assert {"kind": "place", "text": "rome", "first": 4, "last": 4} in reply["entities"]
+    document = asyncio.run(application.ask("GET", "/openapi.json")).value
+    content = document["paths"]["/chat"]["post"]["responses"]["200"]["content"]["application/json"]
+    jsonschema.validate(reply, content["schema"])
+
+
 def test_models_without_intents_refuse_in_words(runs: Runs, tmp_path: Path) -> None:
     reply = say(Application(tmp_path, runs.trained), "hello")
     assert reply.status == 409

@@ -24,15 +24,17 @@ from tests.runs.examples import trained_here
 
 PAGE = Path(__file__).parents[2] / "pages" / "playground.py"
 ALARM = "wake me at seven tomorrow"
+# The names of further templates with the epochs of their runs.
+OTHERS = (("intents_transformer", (0,)), ("requests_tagger", (2,)), ("digits_mlp", (0,)))
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with two runs of intents and entities, the first untrained, one with attention, and a run that
-    cannot chat."""
+    """A data folder with two runs of intents and entities, the first untrained, one with attention, one of entities
+    alone, and a run that cannot chat."""
     folder: Path = tmp_path_factory.mktemp("chat")
     store = open_store(folder)
-    for name, epochs in (("commands_joint", (0, 6)), ("intents_transformer", (0,)), ("digits_mlp", (0,))):
+    for name, epochs in (("commands_joint", (0, 6)), *OTHERS):
         project = templates()[name].project
         project_id = store.create_project(project.model_copy(update={"name": name}))
         for count in epochs:
@@ -160,6 +162,24 @@ def test_why_shows_the_attention_of_each_head_in_the_chat() -> None:
     checked(head.set_value("Head 1").run())
     other = next(item.proto for item in app.main if "Attention from queries to keys" in str(item.proto))
     assert str(other) != str(drawn)
+
+
+def test_a_run_without_intents_shows_entities_and_fills_slots() -> None:
+    app = open_chat("requests_tagger")
+    assert "does not predict intents" in texts(app), "said, and not an error"
+    assert "Intent" not in [item.label for item in app.selectbox]
+    checked(widget(app, "text_area", "Responses").set_value("A table in {place}.\nWhere?").run())
+    say(app, "book a table in rome tomorrow")
+    text = texts(app)
+    assert re.search(r'3px solid #\w+\\">rome</span>', text), "entities are highlighted"
+    assert "A table in rome" in text
+    assert "place: rome" in text, "the slot"
+    labels = [item.label for item in app.button]
+    assert "Why" in labels
+    assert "Correct" not in labels
+    checked(button(app, "Why").click().run())
+    assert "increases the score" in texts(app)
+    assert "does not predict intents" in tab(app, "Fallback").info[0].value
 
 
 def test_corrected_messages_become_labeled_rows() -> None:

@@ -1,7 +1,8 @@
 """Chat: a dialogue around the predictions of a run, with a response policy that people write.
 
-A run that classifies texts understands a message (`understanding`). A policy says what to answer to each intent, what
-to ask for, and what to do without a clear intent (`policy`). A dialogue applies the policy turn by turn (`dialogue`).
+A run that classifies texts or tags their words understands a message (`understanding`). A policy says what to answer
+to each intent, what to ask for, and what to do without a clear intent (`policy`). A dialogue applies the policy turn by
+turn (`dialogue`).
 """
 
 from netloom.chat.dialogue import Dialogue, State, Turn
@@ -15,7 +16,9 @@ from netloom.chat.understanding import (
     Entity,
     Understanding,
     entity_kinds,
+    has_intents,
     intent_target,
+    is_sentiment,
     unavailable_reason,
     understand,
 )
@@ -41,7 +44,9 @@ __all__ = [
     "dumps",
     "dumps_scripts",
     "entity_kinds",
+    "has_intents",
     "intent_target",
+    "is_sentiment",
     "loads",
     "policy_problems",
     "propose_thresholds",

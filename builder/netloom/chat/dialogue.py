@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from netloom.chat.policy import PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable, words
+from netloom.chat.policy import MESSAGE, PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable, words
 from netloom.chat.understanding import Entity, Understanding
 
 MAX_VALUE = 500  # letters of a slot, so that a server can keep many dialogues
@@ -21,14 +21,14 @@ Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of
 class Turn:
     """An answer of the bot: `event` says what it does, `intent` is the accepted intent, "" if there is none.
 
-    `slots` are all filled slots after the turn.
+    `confidence` is None for a run without intents. `slots` are all filled slots after the turn.
     """
 
     message: str
     response: str
     event: Event
     intent: str
-    confidence: float
+    confidence: float | None
     slots: dict[str, str]
 
 
@@ -90,6 +90,8 @@ class Dialogue:
 
     def _decide(self, understanding: Understanding) -> tuple[str, Event | None]:
         """Return the intent of a message, or the event without one."""
+        if not understanding.ranking:
+            return MESSAGE, None
         state, fallback = self.state, self.policy.fallback
         top, confidence = self._meant(understanding.intent), understanding.confidence
         is_known = top in self.policy.intents
@@ -207,7 +209,9 @@ class Dialogue:
         return self._turn(understanding, question, event, "")
 
     def _turn(self, understanding: Understanding, response: str, event: Event, intent: str) -> Turn:
-        return Turn(understanding.message, response, event, intent, understanding.confidence, dict(self.state.slots))
+        confidence = understanding.confidence if understanding.ranking else None
+        known = intent if understanding.ranking else ""  # not `MESSAGE`
+        return Turn(understanding.message, response, event, known, confidence, dict(self.state.slots))
 
 
 def _question(event: Event, fallback: Fallback, offered: tuple[str, ...]) -> str:

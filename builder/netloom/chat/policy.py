@@ -18,6 +18,8 @@ from netloom.document.base_model import Frozen
 PLACEHOLDER = re.compile(r"\{([^{}]{1,64})\}")
 MAX_BYTES = 2 * 2**20
 MAX_INTENT = 400  # a class of the data can be a long text
+MESSAGE = "message"  # the only entry of `intents` for a run without intents: the answer to each message
+OPENING = "You asked about"  # of the default answer to an intent
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 MAX_KIND = 64  # letters of the kind of an entity, and of a slot
 Name = Annotated[str, Field(min_length=1, max_length=MAX_KIND)]
@@ -77,24 +79,32 @@ class Fallback(Frozen):
 
 
 class Policy(Frozen):
-    """The response policy of a chatbot, by intent."""
+    """The response policy of a chatbot, by intent. For a run without intents, `MESSAGE` is the only one."""
 
     intents: dict[Intent, IntentPolicy]
     fallback: Fallback = Fallback()
     greeting: Annotated[str, Field(max_length=2_000)] = ""
 
 
-def default_policy(intents: Sequence[str], entities: Sequence[str] = (), out_of_scope: Sequence[str] = ()) -> Policy:
-    """Return a policy that answers each intent with its name, as a start for people to edit."""
-    answers = {name: default_answer(name, entities) for name in intents if name not in out_of_scope}
+def default_policy(
+    intents: Sequence[str], entities: Sequence[str] = (), out_of_scope: Sequence[str] = (), opening: str = OPENING
+) -> Policy:
+    """Return a policy that answers each intent with its name after an opening, as a start for people to edit."""
+    answers = {name: default_answer(name, entities, opening) for name in intents if name not in out_of_scope}
     return Policy(intents=answers, fallback=Fallback(out_of_scope=tuple(out_of_scope)))
 
 
-def default_answer(intent: str, entities: Sequence[str] = ()) -> IntentPolicy:
+def default_answer(intent: str, entities: Sequence[str] = (), opening: str = OPENING) -> IntentPolicy:
     """Return an answer with the name of the intent, and an optional slot for each kind of entity."""
     slots = tuple(Slot(name=kind, entities=(kind,), required=False) for kind in entities)
     name = readable(intent).replace("{", "").replace("}", "")  # braces in a name are not slots
-    return IntentPolicy(responses=(f"You asked about: {name}.",), slots=slots)
+    return IntentPolicy(responses=(f"{opening}: {name}.",), slots=slots)
+
+
+def message_answer(entities: Sequence[str]) -> IntentPolicy:
+    """Return an answer of a run without intents to each message, with an optional slot for each kind of entity."""
+    slots = tuple(Slot(name=kind, entities=(kind,), required=False) for kind in entities)
+    return IntentPolicy(responses=("Noted.",), slots=slots)
 
 
 def with_out_of_scope(policy: Policy, out_of_scope: Sequence[str], entities: Sequence[str] = ()) -> Policy:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.chat.policy import Policy, PolicyError, default_policy, dumps, loads
+from netloom.chat.policy import MESSAGE, OPENING, Policy, PolicyError, default_policy, dumps, loads, message_answer
 from netloom.chat.policy_problems import Problem, problems
-from netloom.chat.understanding import entity_kinds, intent_target
+from netloom.chat.understanding import entity_kinds, has_intents, intent_target, is_sentiment, policy_intents
 
 if TYPE_CHECKING:
     from netloom.data.schema import Schema
@@ -24,8 +24,13 @@ def run_policy(artifacts: RunArtifacts, schema: Schema) -> Policy:
 
 
 def starting_policy(schema: Schema) -> Policy:
-    """Return a policy that answers each intent with its name, with a slot for each kind of entity."""
-    return default_policy(intent_target(schema).classes, entity_kinds(schema))
+    """Return a policy that answers each intent with its name, with a slot for each kind of entity. Without intents, it
+    has one answer to all messages."""
+    kinds = entity_kinds(schema)
+    if not has_intents(schema):
+        return Policy(intents={MESSAGE: message_answer(kinds)})
+    opening = "Your message is" if is_sentiment(schema) else OPENING
+    return default_policy(intent_target(schema).classes, kinds, opening=opening)
 
 
 def checked_policy(text: bytes, schema: Schema, name: str) -> Policy:
@@ -55,7 +60,7 @@ def save_policy(artifacts: RunArtifacts, policy: Policy, schema: Schema) -> None
 
 def policy_problems(policy: Policy, schema: Schema) -> list[Problem]:
     """Return the problems of a policy for a run."""
-    return list(problems(policy, intent_target(schema).classes, entity_kinds(schema)))
+    return list(problems(policy, policy_intents(schema), entity_kinds(schema)))
 
 
 def check(policy: Policy, schema: Schema, head: str = "") -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from netloom.calibration.selective import RiskCoverage, choose_threshold, risk_coverage
 from netloom.chat.outcomes import Measured, Outcomes, outcomes
-from netloom.chat.understanding import unavailable_reason
+from netloom.chat.understanding import has_intents, unavailable_reason
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,12 +96,15 @@ def propose_thresholds(
         now: The present confidence and ambiguity, which are measured for comparison.
 
     Raises:
-        UsageError: a limit is invalid, or the data has no validation rows, or none out of scope for a recall.
+        UsageError: a limit is invalid, the run has no intents, or the data has no validation rows, or none out of scope
+            for a recall.
         ValueError: the run cannot understand messages.
     """
     limits.check()
     if reason := unavailable_reason(trained):
         raise ValueError(reason)
+    if not has_intents(trained.data.schema):
+        raise UsageError("Thresholds decide which intents are accepted, but this run does not predict intents.")
     splits = [split for split in ("validation", "test") if len(trained.data.split[split])]
     if "validation" not in splits:
         raise UsageError("Thresholds are chosen on validation rows, but the data of this run has none.")

@@ -1,4 +1,7 @@
-"""What a run reads from a message: the intent with its confidence, entities, and further outputs such as sentiment."""
+"""What a run reads from a message: the intent with its confidence, entities, and further outputs such as sentiment.
+
+A run can also recognize entities alone. Its messages have no intent.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netloom import runs
-from netloom.chat.policy import MAX_INTENT, MAX_KIND
+from netloom.chat.policy import MAX_INTENT, MAX_KIND, MESSAGE, readable, words
 from netloom.core.errors import UsageError
 from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
 
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 
 MAX_RANKED = 5
 MAX_LETTERS = 4_000
+SENTIMENTS = frozenset(
+    [
+        *("positive", "negative", "neutral", "mixed", "pos", "neg"),
+        *("very positive", "very negative", "somewhat positive", "somewhat negative"),
+    ]
+)
 
 
 class ChatRun(Protocol):
@@ -57,6 +66,8 @@ class Label:
 class Understanding:
     """The intents of a message with their probabilities, most likely first, its words, and its entities.
 
+    A run without intents has an empty `ranking`, and the intent "" with the confidence 0.
+
     `abstains`: whether the calibration of the run makes it abstain, so that no intent is accepted.
     """
 
@@ -69,11 +80,11 @@ class Understanding:
 
     @property
     def intent(self) -> str:
-        return self.ranking[0][0]
+        return self.ranking[0][0] if self.ranking else ""
 
     @property
     def confidence(self) -> float:
-        return self.ranking[0][1]
+        return self.ranking[0][1] if self.ranking else 0.0
 
 
 def unavailable_reason(run: ChatRun) -> str:
@@ -82,14 +93,20 @@ def unavailable_reason(run: ChatRun) -> str:
     fields = [field for field in schema.inputs if field.name in run.fields]
     if len(fields) != 1 or not fields[0].is_text:
         return "A chat needs a network that reads a text, and nothing else."
-    predicts_class = task.per_class_scores or task.two_classes or bool(schema.target.parts)
-    if not predicts_class or _class_target(schema) is None:
-        return "A chat needs a network that predicts the class of a text, such as its intent or its sentiment."
-    if not all(name and len(name) <= MAX_INTENT for name in intent_target(schema).classes):
-        return f"A chat needs classes with names of 1 to {MAX_INTENT} letters."
+    if not schema.target.type.is_tags:
+        predicts_class = task.per_class_scores or task.two_classes or bool(schema.target.parts)
+        if not predicts_class or not has_intents(schema):
+            return "A chat needs a network that predicts the class of a text, such as its intent, or tags its words."
+        if not all(name and len(name) <= MAX_INTENT for name in intent_target(schema).classes):
+            return f"A chat needs classes with names of 1 to {MAX_INTENT} letters."
     if any(len(kind) > MAX_KIND for kind in entity_kinds(schema)):
         return f"A chat needs kinds of entities with names of at most {MAX_KIND} letters."
     return ""
+
+
+def has_intents(schema: Schema) -> bool:
+    """Return whether a run predicts a class of a message."""
+    return _class_target(schema) is not None
 
 
 def intent_target(schema: Schema) -> TargetSpec:
@@ -104,13 +121,30 @@ def intent_target(schema: Schema) -> TargetSpec:
     return target
 
 
+def policy_intents(schema: Schema) -> tuple[str, ...]:
+    """Return the intents that a policy answers: those of the run, or `MESSAGE` if it has none."""
+    return intent_target(schema).classes if has_intents(schema) else (MESSAGE,)
+
+
+def is_sentiment(schema: Schema) -> bool:
+    """Return whether the classes of a run are sentiments, such as positive and negative, rather than intents."""
+    target = _class_target(schema)
+    if target is None:
+        return False
+    return "sentiment" in target.name.lower() or all(
+        " ".join(words(readable(name))) in SENTIMENTS for name in target.classes
+    )
+
+
 def _class_target(schema: Schema) -> TargetSpec | None:
     return next((target for target in (schema.target, *schema.target.parts) if target.type.has_class), None)
 
 
 def entity_kinds(schema: Schema) -> tuple[str, ...]:
     """Return the kinds of entities that a run recognizes, in alphabetical order."""
-    return tuple(sorted({tag.partition("-")[2] for tag in intent_target(schema).tags if "-" in tag}))
+    target = schema.target
+    tags = target.classes if target.type.is_tags else intent_target(schema).tags if has_intents(schema) else ()
+    return tuple(sorted({tag.partition("-")[2] for tag in tags if "-" in tag}))
 
 
 def message_row(run: ChatRun, message: str) -> dict[str, Any]:
@@ -144,16 +178,17 @@ def read_answer(run: ChatRun, message: str, answer: dict[str, Any]) -> Understan
     """Return the understanding of a message from the prediction of the run for it, as in `runs.predict`."""
     outputs: dict[str, Any] = answer.get("outputs", {})
     intents = outputs[intent_target(run.data.schema).name] if outputs else answer
-    ranked = sorted(intents["probabilities"].items(), key=lambda item: -item[1])[:MAX_RANKED]
-    words = as_written(message, _text_field(run).readable(message))
+    shares = intents["probabilities"].items() if has_intents(run.data.schema) else ()
+    ranked = sorted(shares, key=lambda item: -item[1])[:MAX_RANKED]
+    written = as_written(message, _text_field(run).readable(message))
     entities = tuple(
-        Entity(span["kind"], " ".join(words[span["first"] : span["last"] + 1]), span["first"], span["last"])
+        Entity(span["kind"], " ".join(written[span["first"] : span["last"] + 1]), span["first"], span["last"])
         for span in intents.get("entities", ())
-        if span["first"] < len(words)
+        if span["first"] < len(written)
     )
     labels = tuple(_label(name, output) for name, output in outputs.items() if output is not intents)
     ranking = tuple((name, float(share)) for name, share in ranked)
-    return Understanding(message, ranking, words, entities, labels, bool(intents.get("abstained")))
+    return Understanding(message, ranking, written, entities, labels, bool(intents.get("abstained")))
 
 
 def as_written(message: str, words: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`netloom chat`: a dialogue with a run that classifies texts, by a response policy."""
+"""`netloom chat`: a dialogue with a run that reads texts, by a response policy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Chat(Command):
     """Talks to a run, or plays recorded dialogues as tests."""
 
     name = "chat"
-    summary = "talk to a run that classifies texts, or test its dialogues"
+    summary = "talk to a run that classifies texts or tags their words, or test its dialogues"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
@@ -125,12 +125,16 @@ def _policy(trained: TrainedRun, artifacts: RunArtifacts, arguments: Namespace) 
         PolicyError: it is not a policy, or does not fit the run.
         UsageError: the run does not have an intent that is out of scope.
     """
-    from netloom.chat import checked_policy, entity_kinds, intent_target, run_policy, with_out_of_scope
+    from netloom.chat import checked_policy, entity_kinds, has_intents, intent_target, run_policy, with_out_of_scope
 
     schema, path = trained.data.schema, arguments.policy
     policy = (
         run_policy(artifacts, schema) if path is None else checked_policy(existing(path).read_bytes(), schema, path)
     )
+    if not arguments.out_of_scope:
+        return policy
+    if not has_intents(schema):
+        raise UsageError("This run does not predict intents, so none of them can be out of scope.")
     classes = intent_target(schema).classes
     for name in arguments.out_of_scope:
         if name not in classes:
@@ -215,7 +219,8 @@ def _talk(trained: TrainedRun, policy: Policy, context: Context) -> int:
 
 def _turn_text(turn: Turn) -> str:
     slots = "".join(f", {name}: {plain(text)}" for name, text in turn.slots.items())
-    return f"{plain(turn.response)}\n  [{turn.event}: {turn.intent or 'no intent'} {turn.confidence:.0%}{slots}]"
+    intent = "" if turn.confidence is None else f": {turn.intent or 'no intent'} {turn.confidence:.0%}"
+    return f"{plain(turn.response)}\n  [{turn.event}{intent}{slots}]"
 
 
 def _report(results: Sequence[ScriptResult]) -> str:

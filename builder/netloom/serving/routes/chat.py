@@ -1,4 +1,4 @@
-"""Dialogues with a model that classifies texts, by the response policy of its run."""
+"""Dialogues with a model that classifies texts or tags their words, by the response policy of its run."""
 
 from __future__ import annotations
 
@@ -134,7 +134,11 @@ def _answer_schema() -> dict[str, Any]:
             "event": {**_TEXT, "enum": [GREETING, *get_args(Event)]},
             "handed_over": {"type": "boolean", "description": "Whether a person has to take over the dialogue"},
             "intent": {**_TEXT, "description": 'The accepted intent; "" without one'},
-            "confidence": {**_SHARE, "description": "The probability of the most likely intent"},
+            "confidence": {
+                **_SHARE,
+                "type": ["number", "null"],
+                "description": "The probability of the most likely intent; null for a model without intents",
+            },
             "slots": {"type": "object", "additionalProperties": _TEXT},
             "ranking": {"type": "array", "items": ranked},
             "entities": {"type": "array", "items": entity},

@@ -9,7 +9,7 @@ import streamlit as st
 from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom.chat import Policy, PolicyError, dumps, entity_kinds, save_policy, starting_policy
+from netloom.chat import Policy, PolicyError, dumps, entity_kinds, has_intents, save_policy, starting_policy
 from netloom.chat.policy import IntentPolicy, Slot, invalid
 from netloom.core.text import escape, file_stem
 from netloom.ui.playground.chat.state import Draft, Key
@@ -51,7 +51,11 @@ def _editor(tried: Tried, draft: Draft) -> None:
     if not intents:
         st.info("All intents are out of scope; remove some of them from the list in Fallback.")
         return
-    name = str(st.selectbox("Intent", intents, key=Key.INTENT.of(tried.run_id)))
+    if has_intents(tried.trained.data.schema):
+        name = str(st.selectbox("Intent", intents, key=Key.INTENT.of(tried.run_id)))
+    else:
+        name = intents[0]
+        st.caption("This run does not predict intents: this is the answer to each message.")
     _intent_editor(tried, draft, name, draft.edited.intents[name])
 
 
@@ -91,8 +95,12 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
         st.caption("A value is invalid, and not part of the policy.")
     elif draft.is_changed:
         st.caption("Changed: the bot on this page uses it already.")
+    elif draft.stamp:
+        st.caption("Saved with the run.")
+    elif has_intents(tried.trained.data.schema):
+        st.caption("The default answers, which name the intent.")
     else:
-        st.caption("Saved with the run." if draft.stamp else "The default answers, which name the intent.")
+        st.caption("The default answer.")
 
 
 def _save(tried: Tried, draft: Draft) -> None:
@@ -128,7 +136,9 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
     )
     places = {"responses": st.container()}
     slots, places["slots"] = _slots(tried, draft, name, intent)
-    follow_ups, places["follow_ups"] = _follow_ups(tried, draft, name, intent)
+    follow_ups = intent.follow_ups
+    if has_intents(tried.trained.data.schema):
+        follow_ups, places["follow_ups"] = _follow_ups(tried, draft, name, intent)
     hand_over = st.toggle(
         "Hand over to a person after the response",
         key=started(_key(tried, draft, Key.HAND_OVER, name), intent.hand_over),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom.chat import intent_target
+from netloom.chat import has_intents, intent_target, is_sentiment
 from netloom.chat.dialogue import Event
 from netloom.chat.understanding import MAX_LETTERS, Understanding
 from netloom.core.text import escape
@@ -20,6 +21,9 @@ from netloom.ui.playground.chat.why import why
 from netloom.ui.playground.one_input import ERRORS, Tried
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed, prefetch
+
+if TYPE_CHECKING:
+    from netloom.data.schema import Schema
 
 HEIGHT = 560
 WARM_UP = "Hello"
@@ -93,10 +97,7 @@ def _messages(tried: Tried, draft: Draft, conversation: Conversation) -> None:
         with st.chat_message("assistant"):
             st.markdown(escape(draft.used.greeting))
     if not conversation.exchanges and not conversation.waiting:
-        st.caption(
-            "Write a message below. The run reads its intent, and the policy on this page answers. Each message shows "
-            "how confident the run is, and why."
-        )
+        st.caption(f"Write a message below. {_introduction(tried.trained.data.schema)}")
     first = max(0, len(conversation.exchanges) - MOST_DRAWN)
     if first:
         st.caption(f"{first} earlier messages are not shown.")
@@ -104,22 +105,36 @@ def _messages(tried: Tried, draft: Draft, conversation: Conversation) -> None:
         _exchange(tried, conversation, place, exchange)
 
 
+def _introduction(schema: Schema) -> str:
+    """Return what the run reads from a message, as sentences."""
+    if not has_intents(schema):
+        return (
+            "The run recognizes entities, but it does not predict intents: the policy on this page has one answer to "
+            "each message."
+        )
+    kind = "sentiment" if is_sentiment(schema) else "intent"
+    return (
+        f"The run reads its {kind}, and the policy on this page answers. Each message shows how confident the run is, "
+        "and why."
+    )
+
+
 def _exchange(tried: Tried, conversation: Conversation, place: int, exchange: Exchange) -> None:
-    understanding, turn = exchange.understanding, exchange.turn
+    understanding, turn, schema = exchange.understanding, exchange.turn, tried.trained.data.schema
     with st.chat_message("user"):
         _message(understanding)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(_understood(understanding), width="content")
-            for kind, label, icon in (
-                ("why", "Why", ":material/psychology_alt:"),
-                ("correct", "Correct", ":material/edit:"),
+            st.markdown(_understood(schema, understanding), width="content")
+            for kind, label, icon, is_shown in (
+                ("why", "Why", ":material/psychology_alt:", True),
+                ("correct", "Correct", ":material/edit:", has_intents(schema)),
             ):
                 key = (Key.WHY if kind == "why" else Key.CORRECT).of(place)
-                st.button(
-                    label, icon=icon, key=key, type="tertiary", on_click=partial(_toggle, conversation, (kind, place))
-                )
+                toggle = partial(_toggle, conversation, (kind, place))
+                if is_shown:
+                    st.button(label, icon=icon, key=key, type="tertiary", on_click=toggle)
         if exchange.corrected:
-            st.caption(f":material/check: Correct intent: **{escape(exchange.corrected)}**")
+            st.caption(f":material/check: {_correct_label(schema)}: **{escape(exchange.corrected)}**")
         if conversation.opened == ("why", place):
             why(tried, understanding)
         elif conversation.opened == ("correct", place):
@@ -127,7 +142,8 @@ def _exchange(tried: Tried, conversation: Conversation, place: int, exchange: Ex
     with st.chat_message("assistant"):
         st.markdown(escape(turn.response))
         slots = "".join(f" · {escape(name)}: {escape(value)}" for name, value in turn.slots.items())
-        intent = f" · intent **{escape(turn.intent)}**" if turn.intent else ""
+        kind = "sentiment" if is_sentiment(schema) else "intent"
+        intent = f" · {kind} **{escape(turn.intent)}**" if turn.intent else ""
         st.caption(f"The bot {DID[turn.event]}{intent}{slots}")
 
 
@@ -147,9 +163,13 @@ def _message(understanding: Understanding) -> None:
     tagged(understanding.words, tags)
 
 
-def _understood(understanding: Understanding) -> str:
-    """Return the intent with its confidence and other outputs, as Markdown."""
-    badges_text = [f":blue-badge[{escape(understanding.intent[:60])} {understanding.confidence:.0%}]"]
+def _understood(schema: Schema, understanding: Understanding) -> str:
+    """Return the intent or sentiment with its confidence, and other outputs, as Markdown."""
+    kind = "Sentiment: " if is_sentiment(schema) else ""
+    badges_text = [f":blue-badge[{kind}{escape(understanding.intent[:60])} {understanding.confidence:.0%}]"]
+    if not understanding.ranking:
+        count = len(understanding.entities)
+        badges_text = [f":gray-badge[{count or 'no'} {'entity' if count == 1 else 'entities'}]"]
     for label in understanding.labels:
         share = f" {label.confidence:.0%}" if label.confidence is not None else ""
         badges_text.append(f":gray-badge[{escape(label.name[:40])}: {escape(label.value[:40])}{share}]")
@@ -160,18 +180,23 @@ def _understood(understanding: Understanding) -> str:
 
 def _correction(tried: Tried, conversation: Conversation, place: int) -> None:
     """Draw the choice of the right intent of a message."""
+    label = _correct_label(tried.trained.data.schema)
     intents = sorted(intent_target(tried.trained.data.schema).classes)
     corrected = conversation.exchanges[place].corrected
     key = Key.RIGHT.of(tried.run_id, place)
     st.selectbox(
-        "Correct intent",
+        label,
         intents,
         index=intents.index(corrected) if corrected in intents else None,
-        placeholder="Choose the right intent",
+        placeholder=f"Choose the {label.lower()}",
         key=key,
         on_change=partial(_correct, tried, conversation, place, key),
         help="The message becomes a labeled example; download all of them in Tests.",
     )
+
+
+def _correct_label(schema: Schema) -> str:
+    return "Correct sentiment" if is_sentiment(schema) else "Correct intent"
 
 
 def _correct(tried: Tried, conversation: Conversation, place: int, key: str) -> None:

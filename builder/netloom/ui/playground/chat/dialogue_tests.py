@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.chat import Script, ScriptResult, dumps, dumps_scripts, intent_target, read_scripts, script_of
+from netloom.chat import Script, ScriptResult, dumps, dumps_scripts, has_intents, intent_target, read_scripts, script_of
 from netloom.chat.understanding import message_row
 from netloom.core.errors import UsageError
 from netloom.core.text import escape, file_stem
@@ -32,7 +32,8 @@ def dialogue_tests(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
     """Draw the saved dialogues, their replay, and the corrected messages."""
     _keep_dialogue(tried)
     _play(tried, draft, runs)
-    _collected(tried)
+    if has_intents(tried.trained.data.schema):
+        _collected(tried)
 
 
 def _keep_dialogue(tried: Tried) -> None:

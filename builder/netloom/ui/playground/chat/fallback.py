@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from netloom.chat import Policy, entity_kinds, intent_target, with_out_of_scope
+from netloom.chat import Policy, entity_kinds, has_intents, intent_target, with_out_of_scope
 from netloom.chat.policy import Fallback
 from netloom.ui.components.page_state import value_of
 from netloom.ui.playground.chat.answers import with_policy_buttons
@@ -41,7 +41,10 @@ LISTS: Mapping[str, str] = {"yes": "Words for yes", "no": "Words for no"}
 
 
 def fallback(tried: Tried, draft: Draft) -> None:
-    """Draw the editor of the fallback."""
+    """Draw the editor of the fallback, or why there is none."""
+    if not has_intents(tried.trained.data.schema):
+        st.info("This run does not predict intents, so no message is without a clear one.")
+        return
     with_policy_buttons(tried, draft, _editor)
 
 
