@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -128,8 +130,9 @@ def test_impossible_limits_are_refused_in_words(assistant: TrainedRun) -> None:
     assert "does not predict an intent in scope" in report.reason
 
 
-def test_policies_of_runs_are_checked(assistant: TrainedRun) -> None:
+def test_policies_of_runs_are_checked(assistant: TrainedRun, tmp_path: Path) -> None:
     from netloom.chat import checked_policy, dumps
+    from netloom.store import open_store
 
     with pytest.raises(PolicyError, match=r"a\.json: intents\.a: the run does not have this intent.* more"):
-        checked_policy(dumps(default_policy(["a"])).encode(), assistant.data.schema, "a.json")
+        checked_policy(dumps(default_policy(["a"])).encode(), assistant.data.schema, open_store(tmp_path), "a.json")

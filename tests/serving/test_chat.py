@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from netloom.chat import Policy, save_policy, starting_policy
-from netloom.chat.policy import Fallback, IntentPolicy, Slot
+from netloom.chat import Policy, Writers, dumps, save_policy, starting_policy
+from netloom.chat.policy import Fallback, Generation, IntentPolicy, Slot
 from netloom.chat.understanding import MAX_LETTERS
 from netloom.runs import TrainedRun, load_run, start
 from netloom.serving.chat_sessions import ChatSessions
 from netloom.serving.errors import RequestError
+from netloom.serving.response_queue import ResponseQueue
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server_settings import Limits, ServerSettings
 from netloom.store import open_store
@@ -133,7 +135,10 @@ def test_the_policy_of_the_run_answers_and_a_reload_keeps_sessions(
     slots = policy.intents["book_travel"].slots
     other = IntentPolicy(responses=("To {place}, right?",), slots=slots)
     save_policy(
-        files, policy.model_copy(update={"intents": policy.intents | {"book_travel": other}}), assistant.data.schema
+        open_store(home),
+        assistant.run.id,
+        policy.model_copy(update={"intents": policy.intents | {"book_travel": other}}),
+        assistant.data.schema,
     )
     try:
         assert application.post("/reload", json.dumps({"run": assistant.run.id}).encode()).status == 200
@@ -210,6 +215,77 @@ def test_a_model_of_entities_alone_answers_each_message_without_an_intent(home: 
     document = asyncio.run(application.ask("GET", "/openapi.json")).value
     content = document["paths"]["/chat"]["post"]["responses"]["200"]["content"]["application/json"]
     jsonschema.validate(reply, content["schema"])
+
+
+@pytest.fixture(scope="module")
+def writer(home: Path) -> TrainedRun:
+    """A run of a language model that was not trained."""
+    project, store = templates()["tales_gpt"].project, open_store(home)
+    training = project.training.model_copy(update={"epochs": 0, "device": "cpu"})
+    project = project.model_copy(update={"training": training})
+    with trained_here():
+        return load_run(store, start(store, store.create_project(project), project))
+
+
+def test_a_language_model_generates_the_response_to_each_message(writer: TrainedRun, tmp_path: Path) -> None:
+    application = Application(tmp_path, writer)
+    first, again = (say(application, "the king").value for _ in range(2))
+    assert (first["generated"], first["intent"], first["confidence"]) == (True, "", None)
+    assert first["response"] == again["response"] == Writers(writer, load_nothing).write(Generation(), "the king")
+
+
+def load_nothing(run: str) -> TrainedRun:
+    raise AssertionError(run)
+
+
+def test_a_policy_generates_responses_by_another_run_or_refuses_it_in_words(
+    home: Path, assistant: TrainedRun, writer: TrainedRun, tmp_path: Path
+) -> None:
+    assert assistant.run is not None
+    assert writer.run is not None
+    application = Application(tmp_path, assistant)
+    application.state.home = home
+    generation = Generation(run=writer.run.id, temperature=0, length=12)
+    policy = policy_for(assistant, generate=Generation(run=writer.run.id[:8], seed=5, length=7))
+    alarm = IntentPolicy(generate=generation)
+    policy = policy.model_copy(update={"intents": policy.intents | {"set_alarm": alarm}})
+    files, reload = open_store(home).artifacts(assistant.run.id), json.dumps({"run": assistant.run.id}).encode()
+    expected = Writers(writer, load_nothing)
+    try:
+        save_policy(open_store(home), assistant.run.id, policy, assistant.data.schema)
+        assert application.post("/reload", reload).status == 200
+        reply = say(application, ALARM).value
+        own = generation.model_copy(update={"run": ""})
+        assert (reply["event"], reply["generated"]) == ("reply", True)
+        assert reply["response"] == expected.write(own, ALARM)
+        lost = say(application, "zzz").value
+        assert (lost["event"], lost["generated"]) == ("rephrase", True)
+        assert lost["response"] == expected.write(Generation(seed=5, length=7), "zzz")
+        asked = say(application, TRIP).value
+        assert (asked["event"], asked["generated"]) == ("ask_slot", False)
+        for run, reason in (("0000", "there is no run '0000'"), (assistant.run.id, "does not generate texts")):
+            other = IntentPolicy(generate=Generation(run=run))
+            files.save_chat_policy(dumps(policy.model_copy(update={"intents": policy.intents | {"set_alarm": other}})))
+            refused = application.post("/reload", reload)
+            assert refused.status == 400
+            assert reason in refused.value["error"]
+    finally:
+        files.delete_chat_policy()
+
+
+def test_responses_that_are_generated_are_bounded_and_in_time() -> None:
+    async def too_many() -> None:
+        queue = ResponseQueue(1, 0.05)
+        slow = asyncio.create_task(queue.run(lambda: time.sleep(0.3)))
+        await asyncio.sleep(0.01)
+        with pytest.raises(RequestError, match="as many as this server allows") as refused:
+            await queue.run(lambda: None)
+        assert refused.value.status == 429
+        with pytest.raises(RequestError, match="took longer than") as late:
+            await slow
+        assert late.value.status == 503
+
+    asyncio.run(too_many())
 
 
 def test_models_without_intents_refuse_in_words(runs: Runs, tmp_path: Path) -> None:

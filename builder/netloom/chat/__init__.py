@@ -2,7 +2,7 @@
 
 A run that classifies texts or tags their words understands a message (`understanding`). A policy says what to answer
 to each intent, what to ask for, and what to do without a clear intent (`policy`). A dialogue applies the policy turn by
-turn (`dialogue`).
+turn (`dialogue`). Runs that generate texts write responses (`writing`), or chat on their own.
 """
 
 from netloom.chat.dialogue import Dialogue, State, Turn
@@ -22,6 +22,7 @@ from netloom.chat.understanding import (
     unavailable_reason,
     understand,
 )
+from netloom.chat.writing import Writers, response_text, sampling_of, writer_id, writes_text
 
 __all__ = [
     "MAX_ERROR",
@@ -39,6 +40,7 @@ __all__ = [
     "ThresholdReport",
     "Turn",
     "Understanding",
+    "Writers",
     "checked_policy",
     "default_policy",
     "dumps",
@@ -51,12 +53,16 @@ __all__ = [
     "policy_problems",
     "propose_thresholds",
     "read_scripts",
+    "response_text",
     "run_policy",
     "run_script",
+    "sampling_of",
     "save_policy",
     "script_of",
     "starting_policy",
     "unavailable_reason",
     "understand",
     "with_out_of_scope",
+    "writer_id",
+    "writes_text",
 ]

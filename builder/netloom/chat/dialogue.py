@@ -7,13 +7,28 @@ an entity of the last intent ("and tomorrow?") continues that intent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from netloom.chat.policy import MESSAGE, PLACEHOLDER, Fallback, IntentPolicy, Policy, Slot, filled, readable, words
+from netloom.chat.policy import (
+    MESSAGE,
+    PLACEHOLDER,
+    Fallback,
+    Generation,
+    IntentPolicy,
+    Policy,
+    Slot,
+    filled,
+    readable,
+    words,
+)
 from netloom.chat.understanding import Entity, Understanding
+from netloom.core.errors import UsageError
 
 MAX_VALUE = 500  # letters of a slot, so that a server can keep many dialogues
+Write = Callable[[Generation, str], str]
 Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of_scope", "hand_over"]
 
 
@@ -21,7 +36,8 @@ Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of
 class Turn:
     """An answer of the bot: `event` says what it does, `intent` is the accepted intent, "" if there is none.
 
-    `confidence` is None for a run without intents. `slots` are all filled slots after the turn.
+    `confidence` is None for a run without intents. `slots` are all filled slots after the turn. `generated` is whether
+    a run wrote the response.
     """
 
     message: str
@@ -30,6 +46,7 @@ class Turn:
     intent: str
     confidence: float | None
     slots: dict[str, str]
+    generated: bool = False
 
 
 @dataclass
@@ -53,10 +70,15 @@ class State:
 
 
 class Dialogue:
-    """A dialogue with its turns. `state` can be saved with `as_json` and given to another dialogue."""
+    """A dialogue with its turns. `state` can be saved with `as_json` and given to another dialogue.
 
-    def __init__(self, policy: Policy, state: State | None = None) -> None:
-        self.policy, self.state = policy, state or State()
+    Args:
+        state: The state to go on from, which is copied: a turn that fails does not change it.
+        write: Returns a generated response to a message, such as `Writers.write`.
+    """
+
+    def __init__(self, policy: Policy, state: State | None = None, write: Write | None = None) -> None:
+        self.policy, self.state, self._write = policy, deepcopy(state) if state else State(), write
         self.turns: list[Turn] = []
         self._forget_unknown()
 
@@ -74,7 +96,11 @@ class Dialogue:
         return asdict(self.state)
 
     def respond(self, understanding: Understanding) -> Turn:
-        """Return the answer to a message, and move on. Once a person has taken over, all turns say so."""
+        """Return the answer to a message, and move on. Once a person has taken over, all turns say so.
+
+        Raises:
+            UsageError: a response cannot be generated. What `write` raises is raised, too.
+        """
         if self.state.handed_over:
             turn = self._turn(understanding, self.policy.fallback.handed_over, "hand_over", "")
             self.turns.append(turn)
@@ -164,11 +190,11 @@ class Dialogue:
             state.waiting, state.slot = "slot", missing.name
             return self._turn(understanding, missing.question, "ask_slot", intent)
         state.slot = ""
-        response = self._response(intent, policy)
-        if policy.hand_over:
-            state.handed_over = True
-            return self._turn(understanding, response, "hand_over", intent)
-        return self._turn(understanding, response, "reply", intent)
+        event: Event = "hand_over" if policy.hand_over else "reply"
+        state.handed_over = policy.hand_over
+        if policy.generate is not None:
+            return self._generated(policy.generate, understanding, event, intent)
+        return self._turn(understanding, self._response(intent, policy), event, intent)
 
     def _fill(self, policy: IntentPolicy, understanding: Understanding, answered_slot: str) -> None:
         remaining = list(understanding.entities)
@@ -206,7 +232,20 @@ class Dialogue:
             state.pending = tuple((entity.kind, entity.text[:MAX_VALUE]) for entity in understanding.entities)
         else:
             state.offered, state.pending = (), ()
+        if event == "rephrase" and fallback.generate is not None:
+            return self._generated(fallback.generate, understanding, event, "")
         return self._turn(understanding, question, event, "")
+
+    def _generated(self, generation: Generation, understanding: Understanding, event: Event, intent: str) -> Turn:
+        """Return a turn whose response a run generates from the message.
+
+        Raises:
+            UsageError: nothing can generate responses here. What `write` raises is raised, too.
+        """
+        if self._write is None:
+            raise UsageError("A run generates responses of this policy, but none can be generated here.")
+        response = self._write(generation, understanding.message)
+        return replace(self._turn(understanding, response, event, intent), generated=True)
 
     def _turn(self, understanding: Understanding, response: str, event: Event, intent: str) -> Turn:
         confidence = understanding.confidence if understanding.ranking else None

@@ -19,6 +19,7 @@ PLACEHOLDER = re.compile(r"\{([^{}]{1,64})\}")
 MAX_BYTES = 2 * 2**20
 MAX_INTENT = 400  # a class of the data can be a long text
 MESSAGE = "message"  # the only entry of `intents` for a run without intents: the answer to each message
+MAX_GENERATED = 400  # tokens of a response
 OPENING = "You asked about"  # of the default answer to an intent
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 MAX_KIND = 64  # letters of the kind of an entity, and of a slot
@@ -43,14 +44,31 @@ class Slot(Frozen):
     required: bool = True
 
 
+class Generation(Frozen):
+    """A response that a run generates from the message: the text that follows it, or the answer to it.
+
+    `run` is the id of a finished run, or the beginning of it; "" is the run of the policy. Below, the settings of
+    `netloom.runs.sampling.Sampling`, and the maximum number of tokens.
+    """
+
+    run: Annotated[str, Field(max_length=64)] = ""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+    top_k: Annotated[int, Field(ge=0, le=1_000)] = 0
+    top_p: Annotated[float, Field(ge=0.01, le=1)] = 1.0
+    seed: Annotated[int, Field(ge=0, le=10**6)] = 0
+    length: Annotated[int, Field(ge=1, le=MAX_GENERATED)] = 60
+
+
 class IntentPolicy(Frozen):
-    """The answers to an intent. They take turns; those with a `{slot}` that is not filled are left out.
+    """The answers to an intent. They take turns; those with a `{slot}` that is not filled are left out. With
+    `generate`, a run generates the answer instead.
 
     `follow_ups` maps an intent to the one that it means directly after this one, such as yes to confirm_order. With
     `hand_over`, a person takes over after the response.
     """
 
-    responses: tuple[Text, ...]
+    responses: tuple[Text, ...] = ()
+    generate: Generation | None = None
     slots: tuple[Slot, ...] = ()
     follow_ups: dict[Intent, Intent] = Field(default_factory=dict)
     hand_over: bool = False
@@ -62,6 +80,7 @@ class Fallback(Frozen):
     Below `confidence`, an intent is not accepted: from `confirm_from` on, the bot asks whether it is meant; below that,
     it asks the user to rephrase. After `max_failures` such turns in a row, a person takes over. Two intents whose
     confidences differ by less than `ambiguity` are offered as a choice. Intents in `out_of_scope` are never accepted.
+    With `generate`, a run answers instead of the text `rephrase`.
     """
 
     confidence: Share = 0.6
@@ -71,6 +90,7 @@ class Fallback(Frozen):
     out_of_scope: tuple[Intent, ...] = ()
     confirm: Text = "Do you mean: {intent}?"
     choose: Text = "Which do you mean: {first} or {second}?"
+    generate: Generation | None = None
     rephrase: Text = "I did not understand that. Could you say it in other words?"
     outside: Text = "I cannot help with that."
     handed_over: Text = "I am connecting you with a person."
@@ -84,6 +104,12 @@ class Policy(Frozen):
     intents: dict[Intent, IntentPolicy]
     fallback: Fallback = Fallback()
     greeting: Annotated[str, Field(max_length=2_000)] = ""
+
+    @property
+    def generations(self) -> dict[str, Generation]:
+        """The responses that runs generate, by intent; that of the fallback by ""."""
+        every = {name: intent.generate for name, intent in self.intents.items()} | {"": self.fallback.generate}
+        return {name: generation for name, generation in every.items() if generation is not None}
 
 
 def default_policy(
@@ -149,7 +175,7 @@ def invalid(error: ValidationError) -> str:
 
 def dumps(policy: Policy) -> str:
     """Return a policy as JSON that `loads` reads."""
-    return json.dumps(policy.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(policy.model_dump(mode="json", exclude_none=True), indent=2, ensure_ascii=False) + "\n"
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from netloom.chat.policy import PLACEHOLDER, IntentPolicy, Policy, Slot, words
@@ -22,7 +22,7 @@ class Problem:
     part: str = ""
 
     def __str__(self) -> str:
-        """The message after its place, such as `intents.greet.responses: add at least one response.`"""
+        """The message after its place, such as `intents.greet.responses: add at least one response, or generate.`"""
         path = f"intents.{self.intent}" if self.intent else "fallback" if self.part else "intents"
         return f"{path}{f'.{self.part}' if self.part else ''}: {self.message}"
 
@@ -44,9 +44,20 @@ def problems(policy: Policy, intents: Collection[str], kinds: Collection[str]) -
     yield from _fallback_problems(policy, intents)
 
 
+def generation_problems(policy: Policy, obstacle: Callable[[str], str]) -> Iterator[Problem]:
+    """Yield the problems of responses that runs generate; `obstacle` returns why a run cannot, or ""."""
+    for intent, generation in policy.generations.items():
+        if reason := obstacle(generation.run):
+            yield Problem(f"{reason[:1].lower()}{reason[1:]}", intent, "generate")
+
+
 def _response_problems(name: str, intent: IntentPolicy, slots: Collection[str]) -> Iterator[Problem]:
+    if intent.generate is not None:
+        if intent.responses:
+            yield Problem("a run generates the answer; remove the responses, or generate.", name, "responses")
+        return
     if not intent.responses:
-        yield Problem("add at least one response.", name, "responses")
+        yield Problem("add at least one response, or generate.", name, "responses")
         return
     required = {slot.name for slot in intent.slots if slot.required}
     if not any(set(PLACEHOLDER.findall(text)) <= required for text in intent.responses):

@@ -4,28 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.chat.policy import MESSAGE, OPENING, Policy, PolicyError, default_policy, dumps, loads, message_answer
-from netloom.chat.policy_problems import Problem, problems
+from netloom.chat.policy import (
+    MESSAGE,
+    OPENING,
+    Generation,
+    IntentPolicy,
+    Policy,
+    PolicyError,
+    default_policy,
+    dumps,
+    loads,
+    message_answer,
+)
+from netloom.chat.policy_problems import Problem, generation_problems, problems
 from netloom.chat.understanding import entity_kinds, has_intents, intent_target, is_sentiment, policy_intents
+from netloom.chat.writing import writing_obstacle
+from netloom.runs.text_generation import generates_text
 
 if TYPE_CHECKING:
     from netloom.data.schema import Schema
-    from netloom.store import RunArtifacts
+    from netloom.store import Store
 
 
-def run_policy(artifacts: RunArtifacts, schema: Schema) -> Policy:
+def run_policy(store: Store, run_id: str, schema: Schema) -> Policy:
     """Return the policy that was saved with a run, or else one that answers each intent with its name.
 
     Raises:
         PolicyError: the saved policy is damaged, or does not fit the run.
     """
+    artifacts = store.artifacts(run_id)
     text = artifacts.chat_policy()
-    return starting_policy(schema) if text is None else checked_policy(text, schema, str(artifacts.chat_policy_file))
+    if text is None:
+        return starting_policy(schema)
+    return checked_policy(text, schema, store, str(artifacts.chat_policy_file))
 
 
 def starting_policy(schema: Schema) -> Policy:
     """Return a policy that answers each intent with its name, with a slot for each kind of entity. Without intents, it
-    has one answer to all messages."""
+    has one answer to all messages; a run that generates texts generates it."""
+    if generates_text(schema):
+        return Policy(intents={MESSAGE: IntentPolicy(generate=Generation())})
     kinds = entity_kinds(schema)
     if not has_intents(schema):
         return Policy(intents={MESSAGE: message_answer(kinds)})
@@ -33,8 +51,8 @@ def starting_policy(schema: Schema) -> Policy:
     return default_policy(intent_target(schema).classes, kinds, opening=opening)
 
 
-def checked_policy(text: bytes, schema: Schema, name: str) -> Policy:
-    """Return the policy in a file; `name` names it in messages.
+def checked_policy(text: bytes, schema: Schema, store: Store, name: str) -> Policy:
+    """Return the policy in a file; `name` names it in messages. `store` has the runs that generate responses.
 
     Raises:
         PolicyError: it is not a policy, or does not fit the run.
@@ -43,32 +61,40 @@ def checked_policy(text: bytes, schema: Schema, name: str) -> Policy:
         policy = loads(text)
     except PolicyError as error:
         raise PolicyError(f"{name[-120:]}: {error}") from None
-    check(policy, schema, f"{name[-120:]}: ")
+    check(policy, schema, store, f"{name[-120:]}: ")
     return policy
 
 
-def save_policy(artifacts: RunArtifacts, policy: Policy, schema: Schema) -> None:
+def save_policy(store: Store, run_id: str, policy: Policy, schema: Schema) -> None:
     """Save a policy with a run.
 
     Raises:
         PolicyError: it does not fit the run.
         OSError: it cannot be written.
     """
-    check(policy, schema)
-    artifacts.save_chat_policy(dumps(policy))
+    check(policy, schema, store)
+    store.artifacts(run_id).save_chat_policy(dumps(policy))
 
 
-def policy_problems(policy: Policy, schema: Schema) -> list[Problem]:
-    """Return the problems of a policy for a run."""
-    return list(problems(policy, policy_intents(schema), entity_kinds(schema)))
+def policy_problems(policy: Policy, schema: Schema, store: Store) -> list[Problem]:
+    """Return the problems of a policy for a run. `store` has the runs that generate responses."""
+
+    def obstacle(run: str) -> str:
+        if run:
+            return writing_obstacle(store, run)
+        own = "This run does not generate texts; name a run of a language model in generate.run."
+        return "" if generates_text(schema) else own
+
+    found = problems(policy, policy_intents(schema), entity_kinds(schema))
+    return [*found, *generation_problems(policy, obstacle)]
 
 
-def check(policy: Policy, schema: Schema, head: str = "") -> None:
+def check(policy: Policy, schema: Schema, store: Store, head: str = "") -> None:
     """Check whether a policy fits a run.
 
     Raises:
         PolicyError: it does not; the message is the first problem after `head`.
     """
-    if listed := policy_problems(policy, schema):
+    if listed := policy_problems(policy, schema, store):
         more = f" ({len(listed) - 1} more.)" if len(listed) > 1 else ""
         raise PolicyError(f"{head}{listed[0]}{more}")

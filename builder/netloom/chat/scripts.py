@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netloom.chat.dialogue import Dialogue, Turn
+from netloom.chat.dialogue import Dialogue, Turn, Write
 from netloom.chat.policy import Policy
 from netloom.chat.understanding import Understanding
 from netloom.core.errors import UsageError
@@ -89,10 +89,13 @@ def read_scripts(content: bytes, name: str) -> list[Script]:
 
 
 def run_script(
-    script: Script, policy: Policy, understand: Callable[[Sequence[str]], Sequence[Understanding]]
+    script: Script,
+    policy: Policy,
+    understand: Callable[[Sequence[str]], Sequence[Understanding]],
+    write: Write | None = None,
 ) -> ScriptResult:
-    """Play a dialogue from the beginning, and compare each turn."""
-    dialogue = Dialogue(policy)
+    """Play a dialogue from the beginning, and compare each turn. `write` generates responses, as in `Dialogue`."""
+    dialogue = Dialogue(policy, write=write)
     turns = [dialogue.respond(understood) for understood in understand([turn.message for turn in script.turns])]
     return ScriptResult(
         script.name,

@@ -1,6 +1,6 @@
 """What a run reads from a message: the intent with its confidence, entities, and further outputs such as sentiment.
 
-A run can also recognize entities alone. Its messages have no intent.
+A run can also recognize entities alone, or generate texts. Its messages have no intent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from netloom import runs
 from netloom.chat.policy import MAX_INTENT, MAX_KIND, MESSAGE, readable, words
 from netloom.core.errors import UsageError
 from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
+from netloom.runs.text_generation import generates_text
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
@@ -91,12 +92,13 @@ def unavailable_reason(run: ChatRun) -> str:
     """Return why a run cannot understand messages, as a sentence; "" if it can."""
     schema, task = run.data.schema, run.objective.task
     fields = [field for field in schema.inputs if field.name in run.fields]
-    if len(fields) != 1 or not fields[0].is_text:
+    # The second field of a network that answers is the beginning of its answer.
+    if not fields or not fields[0].is_text or len(fields) != 1 + schema.target.type.is_text:
         return "A chat needs a network that reads a text, and nothing else."
-    if not schema.target.type.is_tags:
+    if not (schema.target.type.is_tags or generates_text(schema)):
         predicts_class = task.per_class_scores or task.two_classes or bool(schema.target.parts)
         if not predicts_class or not has_intents(schema):
-            return "A chat needs a network that predicts the class of a text, such as its intent, or tags its words."
+            return "A chat needs a network that predicts the class of a text, tags its words, or generates a text."
         if not all(name and len(name) <= MAX_INTENT for name in intent_target(schema).classes):
             return f"A chat needs classes with names of 1 to {MAX_INTENT} letters."
     if any(len(kind) > MAX_KIND for kind in entity_kinds(schema)):
@@ -168,6 +170,8 @@ def understand(trained: TrainedRun, messages: Sequence[str]) -> list[Understandi
     if reason := unavailable_reason(trained):
         raise UsageError(reason)
     rows = [message_row(trained, message) for message in messages]
+    if generates_text(trained.data.schema):
+        return [Understanding(message, ()) for message in messages]
     return [
         read_answer(trained, message, answer)
         for message, answer in zip(messages, runs.predict(trained, rows), strict=True)

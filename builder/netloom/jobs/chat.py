@@ -10,14 +10,20 @@ from netloom.chat import (
     ThresholdLimits,
     ThresholdReport,
     Understanding,
+    Writers,
     checked_policy,
     propose_thresholds,
     read_scripts,
     run_script,
     understand,
+    writer_id,
 )
+from netloom.chat.understanding import message_row
 from netloom.jobs.loaded_runs import RunWeights
+from netloom.jobs.predictions import generated
 from netloom.jobs.request import Context, Request
+from netloom.runs.sampling import Sampling
+from netloom.runs.text_generation import GeneratedText
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,20 @@ class Understand(Request[list[Understanding]], kind="understand"):
 
     def compute(self, context: Context) -> list[Understanding]:
         return understand(context.run(self.weights), self.messages)
+
+
+@dataclass(frozen=True)
+class WriteResponse(Request[GeneratedText], kind="write_response"):
+    """The response to a message that a run generates; previews are the text so far."""
+
+    weights: RunWeights
+    message: str
+    sampling: Sampling
+    length: int
+
+    def compute(self, context: Context) -> GeneratedText:
+        trained = context.run(self.weights)
+        return generated(context, trained, message_row(trained, self.message), self.sampling, self.length)
 
 
 @dataclass(frozen=True)
@@ -60,10 +80,11 @@ class PlayDialogues(Request[list[ScriptResult]], kind="play_dialogues", lane="lo
 
     def compute(self, context: Context) -> list[ScriptResult]:
         trained = context.run(self.weights)
-        policy = checked_policy(self.policy.encode(), trained.data.schema, "The policy")
+        policy = checked_policy(self.policy.encode(), trained.data.schema, context.store, "The policy")
+        writers = Writers(trained, lambda run: context.run(RunWeights(writer_id(context.store, run))))
         scripts = read_scripts(self.dialogues.encode(), self.name)
         results = []
         for place, script in enumerate(scripts, 1):
-            results.append(run_script(script, policy, partial(understand, trained)))
+            results.append(run_script(script, policy, partial(understand, trained), writers.write))
             context.progress(place / len(scripts))
         return results

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netloom.data.tables.row_file import summarize_warnings, with_warnings
 from netloom.jobs.loaded_runs import RunWeights
@@ -19,6 +19,9 @@ from netloom.runs.sampling import Sampling
 from netloom.runs.text_generation import GeneratedText, generate
 from netloom.runs.trained_run import read_fields
 from netloom.sandbox import read_batch
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
 
 # A preview of a text at most this often: more would only fill the connection.
 PREVIEW_EVERY_S = 0.05
@@ -51,13 +54,20 @@ class Generate(Request[GeneratedText], kind="generate"):
     length: int
 
     def compute(self, context: Context) -> GeneratedText:
-        text, shown_at = GeneratedText("", 0, False), 0.0
-        for text in generate(context.run(self.weights), self.row, self.sampling, self.length):
-            context.progress(text.tokens / self.length)  # where a canceled job ends
-            if time.monotonic() - shown_at >= PREVIEW_EVERY_S:
-                context.preview(text)
-                shown_at = time.monotonic()
-        return text
+        return generated(context, context.run(self.weights), self.row, self.sampling, self.length)
+
+
+def generated(
+    context: Context, trained: TrainedRun, row: dict[str, Any], sampling: Sampling, length: int
+) -> GeneratedText:
+    """Return the text that a run generates from a raw row; previews are the text so far."""
+    text, shown_at = GeneratedText("", 0, False), 0.0
+    for text in generate(trained, row, sampling, length):
+        context.progress(text.tokens / length)  # where a canceled job ends
+        if time.monotonic() - shown_at >= PREVIEW_EVERY_S:
+            context.preview(text)
+            shown_at = time.monotonic()
+    return text
 
 
 @dataclass(frozen=True)

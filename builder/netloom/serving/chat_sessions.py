@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,6 +23,7 @@ class ChatSession:
         version: The version of the model that answered last.
         state: The state of the dialogue, without its messages.
         used: The time of the last message, of the clock of `ChatSessions`.
+        lock: Held while a message is answered, so that messages of one session are answered one after the other.
     """
 
     model: str
@@ -29,6 +31,7 @@ class ChatSession:
     version: str
     used: float
     state: State = field(default_factory=State)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ChatSessions:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.chat import Policy, starting_policy, unavailable_reason
-from netloom.core.errors import DataError
+from netloom.chat import Policy, Writers, starting_policy, unavailable_reason
+from netloom.core.errors import DataError, UsageError
 from netloom.data.tables.row_file import unknown_in, with_warnings
 from netloom.explain.core.cache import weights_hash
 from netloom.modalities.columns.date import iso_dates
@@ -58,6 +58,7 @@ class ServedModel:
         true_label: the kind of labels that clients can report later; None if none measures a prediction.
         chat_obstacle: why the run cannot chat, as a sentence; "" if it can.
         chat_policy: its response policy if it can.
+        writers: the runs that generate responses of the policy.
         difference: the largest measured difference between the outputs of a batch and those of its rows computed one by
             one, relative to the largest output. 0 if the rows are computed one by one.
     """
@@ -71,11 +72,13 @@ class ServedModel:
         is_exact: bool = False,
         backend: Backend | None = None,
         policy: Policy | None = None,
+        writers: Writers | None = None,
     ) -> None:
         self.name, self.trained, self.max_rows = name, trained, max_rows
         self.backend = backend or pytorch(trained)
         self.chat_obstacle = unavailable_reason(trained)
         self.chat_policy = policy or (None if self.chat_obstacle else starting_policy(trained.data.schema))
+        self.writers = writers or Writers(trained, _no_run)
         self.run_id = trained.run.id if trained.run is not None else ""
         self.weights = weights_hash(trained.model)
         self.version = _version(trained, self.weights, self.backend)
@@ -218,6 +221,10 @@ class ServedModel:
             if time.perf_counter() - start > _WARM_UP_S:
                 break
         self.is_exact = False
+
+
+def _no_run(run: str) -> TrainedRun:
+    raise UsageError(f"The run {run!r}, which generates responses, is not loaded.")
 
 
 def _version(trained: TrainedRun, weights: str, backend: Backend) -> str:

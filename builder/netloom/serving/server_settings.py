@@ -42,6 +42,7 @@ class Limits:
         burst: the number of requests that may come at once before `rate` counts.
         chats: the number of dialogues that may be open.
         chat_s: the time without a message after which a dialogue ends.
+        responses: the number of responses that may be generated or wait for it.
     """
 
     body_bytes: int = 16 * MIB
@@ -53,6 +54,7 @@ class Limits:
     burst: int = 20
     chats: int = 5_000
     chat_s: float = 1_800.0
+    responses: int = 64
 
 
 @dataclass(frozen=True)

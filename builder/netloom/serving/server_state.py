@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netloom.chat import run_policy, unavailable_reason
+from netloom.chat import Writers, run_policy, unavailable_reason
 from netloom.monitoring.request_log import RequestLog
 from netloom.runs.run_lookup import find_run
 from netloom.runs.trained_run import load_run
@@ -19,6 +19,7 @@ from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call
 from netloom.serving.metrics import Metrics
+from netloom.serving.response_queue import ResponseQueue
 from netloom.serving.served_model import Answer, Row, ServedModel
 from netloom.serving.server_settings import ServerSettings
 from netloom.store import open_store
@@ -52,6 +53,7 @@ class ServerState:
     def __post_init__(self) -> None:
         self.cache = AnswerCache(self.settings.cache_bytes)
         self.chats = ChatSessions(self.settings.limits.chats, self.settings.limits.chat_s)
+        self.responses = ResponseQueue(self.settings.limits.responses, self.settings.limits.answer_s)
 
     @property
     def default(self) -> Deployment:
@@ -155,7 +157,7 @@ def load_model(home: Path, settings: ServerSettings, name: str, run: str, file: 
     of it takes the place of its weights.
 
     Raises:
-        PolicyError: the saved policy is damaged.
+        PolicyError: the saved policy is damaged, or names a run that cannot generate responses.
         UsageError, FileNotFoundError, CheckpointError, DataError: as `find_run`, `load_run` and `backend`.
     """
     store = open_store(home)
@@ -163,7 +165,10 @@ def load_model(home: Path, settings: ServerSettings, name: str, run: str, file: 
         run_id = find_run(store, run).id
         trained = load_run(store, run_id)
         can_chat = not unavailable_reason(trained)
-        policy = run_policy(store.artifacts(run_id), trained.data.schema) if can_chat else None
+        policy = run_policy(store, run_id, trained.data.schema) if can_chat else None
+        writers = Writers(trained, lambda run: load_run(store, find_run(store, run).id))
+        if policy is not None:
+            writers.load_all(policy)  # the store is closed below
     finally:
         store.close()
     batches = settings.batches
@@ -174,4 +179,5 @@ def load_model(home: Path, settings: ServerSettings, name: str, run: str, file: 
         is_exact=batches.is_exact,
         backend=backend(trained, settings.backend, batches, file),
         policy=policy,
+        writers=writers,
     )

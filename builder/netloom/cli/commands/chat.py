@@ -17,16 +17,16 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
-    from netloom.chat import Measured, Policy, Proposal, ScriptResult, ThresholdReport, Turn
+    from netloom.chat import Measured, Policy, Proposal, ScriptResult, ThresholdReport, Turn, Writers
     from netloom.runs import TrainedRun
-    from netloom.store import RunArtifacts
+    from netloom.store import Store
 
 
 class Chat(Command):
     """Talks to a run, or plays recorded dialogues as tests."""
 
     name = "chat"
-    summary = "talk to a run that classifies texts or tags their words, or test its dialogues"
+    summary = "talk to a run that classifies, tags or generates texts, or test its dialogues"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
@@ -77,7 +77,7 @@ class Chat(Command):
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.chat import read_scripts, run_script, unavailable_reason, understand
+        from netloom.chat import Writers, read_scripts, run_script, unavailable_reason, understand
         from netloom.store import open_store
 
         _check(arguments)
@@ -86,19 +86,19 @@ class Chat(Command):
         trained = load_trained_run(store, run_id)
         if reason := unavailable_reason(trained):
             raise Failure(reason)
-        artifacts = store.artifacts(run_id)
-        policy = _policy(trained, artifacts, arguments)
+        policy = _policy(trained, store, run_id, arguments)
+        writers = Writers(trained, partial(load_trained_run, store))
         if arguments.thresholds:
             policy = _with_thresholds(trained, policy, arguments, context)
         if arguments.write_policy is not None or arguments.save_policy:
-            _keep(trained, artifacts, policy, arguments, context)
+            _keep(trained, store, run_id, policy, arguments, context)
         elif arguments.test is not None:
             scripts = read_scripts(existing(arguments.test).read_bytes(), arguments.test)
-            results = [run_script(script, policy, partial(understand, trained)) for script in scripts]
+            results = [run_script(script, policy, partial(understand, trained), writers.write) for script in scripts]
             context.answer([asdict(result) | {"passed": result.passed} for result in results], _report(results))
             return 0 if all(result.passed for result in results) else 1
         elif not arguments.thresholds:
-            return _talk(trained, policy, context)
+            return _talk(trained, policy, writers, context)
         return 0
 
 
@@ -118,7 +118,7 @@ def _check(arguments: Namespace) -> None:
         raise UsageError("--test plays dialogues with a policy; save or write the policy, or its thresholds, before.")
 
 
-def _policy(trained: TrainedRun, artifacts: RunArtifacts, arguments: Namespace) -> Policy:
+def _policy(trained: TrainedRun, store: Store, run_id: str, arguments: Namespace) -> Policy:
     """Return the policy of a file, or that of the run, with further intents out of scope.
 
     Raises:
@@ -129,7 +129,9 @@ def _policy(trained: TrainedRun, artifacts: RunArtifacts, arguments: Namespace) 
 
     schema, path = trained.data.schema, arguments.policy
     policy = (
-        run_policy(artifacts, schema) if path is None else checked_policy(existing(path).read_bytes(), schema, path)
+        run_policy(store, run_id, schema)
+        if path is None
+        else checked_policy(existing(path).read_bytes(), schema, store, path)
     )
     if not arguments.out_of_scope:
         return policy
@@ -183,7 +185,9 @@ def _measured_cells(part: Measured) -> tuple[str, ...]:
     return (part.split, f"{part.rows:,}", *("" if share is None else f"{share:.1%}" for share in shares))
 
 
-def _keep(trained: TrainedRun, artifacts: RunArtifacts, policy: Policy, arguments: Namespace, context: Context) -> None:
+def _keep(
+    trained: TrainedRun, store: Store, run_id: str, policy: Policy, arguments: Namespace, context: Context
+) -> None:
     """Write the policy to a file, or save it with the run."""
     from netloom.chat import dumps, save_policy
 
@@ -193,19 +197,19 @@ def _keep(trained: TrainedRun, artifacts: RunArtifacts, policy: Policy, argument
         path.write_text(dumps(policy), encoding="utf-8")
         written.append(f"Wrote {path}.")
     if arguments.save_policy:
-        save_policy(artifacts, policy, trained.data.schema)
-        written.append(f"Saved the policy with the run {artifacts.run_id[:8]}.")
+        save_policy(store, run_id, policy, trained.data.schema)
+        written.append(f"Saved the policy with the run {run_id[:8]}.")
     if arguments.thresholds:  # whose report is the answer
         context.note("\n".join(written))
     else:
         context.answer(policy.model_dump(mode="json"), "\n".join(written))
 
 
-def _talk(trained: TrainedRun, policy: Policy, context: Context) -> int:
+def _talk(trained: TrainedRun, policy: Policy, writers: Writers, context: Context) -> int:
     """Answer each line of standard input."""
     from netloom.chat import Dialogue, understand
 
-    dialogue = Dialogue(policy)
+    dialogue = Dialogue(policy, write=writers.write)
     if policy.greeting and not context.json:
         print(policy.greeting, flush=True)
     for line in sys.stdin:
@@ -220,7 +224,8 @@ def _talk(trained: TrainedRun, policy: Policy, context: Context) -> int:
 def _turn_text(turn: Turn) -> str:
     slots = "".join(f", {name}: {plain(text)}" for name, text in turn.slots.items())
     intent = "" if turn.confidence is None else f": {turn.intent or 'no intent'} {turn.confidence:.0%}"
-    return f"{plain(turn.response)}\n  [{turn.event}{intent}{slots}]"
+    generated = ", generated" if turn.generated else ""
+    return f"{plain(turn.response)}\n  [{turn.event}{generated}{intent}{slots}]"
 
 
 def _report(results: Sequence[ScriptResult]) -> str:

@@ -1,19 +1,22 @@
-"""Dialogues with a model that classifies texts or tags their words, by the response policy of its run."""
+"""Dialogues with a model that classifies, tags or generates texts, by the response policy of its run."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any, get_args
 
 from netloom.chat import Dialogue, Policy
 from netloom.chat.dialogue import Event
 from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row, read_answer
+from netloom.runs.text_generation import generates_text
 from netloom.serving.chat_sessions import ChatSession
 from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import json_content, operation
+from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 GREETING = "greeting"
@@ -46,7 +49,8 @@ class Chat(ServerRoute):
         understanding = await _understood(server, call, deployment, served, message) if message else None
         if session is None:
             session_id, session = server.chats.start(deployment.name, model.version, call.key)
-        value = _turn(policy, session, understanding)
+        async with session.lock:
+            value = await _turn(server, model, policy, session, understanding)
         session.version = model.version
         call.details = {"session": session_id, "event": value["event"]}
         server.metrics.observe_turn(deployment.name, value["event"])
@@ -96,18 +100,32 @@ async def _understood(
         row = message_row(trained, message)
     except ValueError as error:
         raise RequestError(str(error), 413) from None
+    if generates_text(trained.data.schema):
+        return Understanding(message, ())
     [answer] = await server.predict(call, deployment, served, [row])
     return read_answer(trained, message, answer)
 
 
-def _turn(policy: Policy, session: ChatSession, understanding: Understanding | None) -> dict[str, Any]:
-    """Return the answer to a message, or to the beginning of a session, and change the state of the session."""
+async def _turn(
+    server: ServerState, model: ServedModel, policy: Policy, session: ChatSession, understanding: Understanding | None
+) -> dict[str, Any]:
+    """Return the answer to a message, or to the beginning of a session, and change the state of the session.
+
+    Raises:
+        RequestError: the response cannot be generated, or not in time.
+    """
     if understanding is None:
         return {"response": policy.greeting, "event": GREETING, "handed_over": False}
-    turn = Dialogue(policy, session.state).respond(understanding)
+    dialogue = Dialogue(policy, session.state, model.writers.write)
+    if policy.generations:
+        turn = await server.responses.run(partial(dialogue.respond, understanding))
+    else:
+        turn = dialogue.respond(understanding)
+    session.state = dialogue.state
     return {
         "response": turn.response,
         "event": turn.event,
+        "generated": turn.generated,
         "handed_over": session.state.handed_over,
         "intent": turn.intent,
         "confidence": turn.confidence,
@@ -132,6 +150,7 @@ def _answer_schema() -> dict[str, Any]:
             "session": {**_TEXT, "description": "To be sent with the next message"},
             "response": _TEXT,
             "event": {**_TEXT, "enum": [GREETING, *get_args(Event)]},
+            "generated": {"type": "boolean", "description": "Whether a run generated the response"},
             "handed_over": {"type": "boolean", "description": "Whether a person has to take over the dialogue"},
             "intent": {**_TEXT, "description": 'The accepted intent; "" without one'},
             "confidence": {

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.chat import Policy, PolicyError, dumps, entity_kinds, has_intents, save_policy, starting_policy
-from netloom.chat.policy import IntentPolicy, Slot, invalid
+from netloom.chat.policy import Generation, IntentPolicy, Slot, default_answer, invalid
 from netloom.core.text import escape, file_stem
+from netloom.ui.playground.chat.generated import first_generation, generation_editor, generation_toggle
 from netloom.ui.playground.chat.state import Draft, Key
 from netloom.ui.playground.chat.widgets import lines_of, show_problems, started
 from netloom.ui.playground.one_input import Tried
@@ -46,7 +47,7 @@ def _editor(tried: Tried, draft: Draft) -> None:
     greeting = st.text_input(
         "Greeting", max_chars=2_000, key=started(_key(tried, draft, Key.GREETING), draft.edited.greeting)
     )
-    draft.update(draft.edited.model_copy(update={"greeting": greeting.strip()}), tried.trained.data.schema)
+    draft.update(draft.edited.model_copy(update={"greeting": greeting.strip()}))
     intents = list(draft.edited.intents)
     if not intents:
         st.info("All intents are out of scope; remove some of them from the list in Fallback.")
@@ -106,7 +107,7 @@ def _policy_buttons(tried: Tried, draft: Draft) -> None:
 def _save(tried: Tried, draft: Draft) -> None:
     artifacts = tried.live.store.artifacts(tried.run_id)
     try:
-        save_policy(artifacts, draft.edited, tried.trained.data.schema)
+        save_policy(tried.live.store, tried.run_id, draft.edited, tried.trained.data.schema)
     except (PolicyError, OSError) as error:
         show_error(error)
         return
@@ -115,7 +116,7 @@ def _save(tried: Tried, draft: Draft) -> None:
 
 def _reset(tried: Tried, draft: Draft) -> None:
     schema = tried.trained.data.schema
-    draft.replace(draft.saved if draft.edited != draft.saved or draft.invalid else starting_policy(schema), schema)
+    draft.replace(draft.saved if draft.edited != draft.saved or draft.invalid else starting_policy(schema))
 
 
 def _key(tried: Tried, draft: Draft, key: Key, *parts: object) -> str:
@@ -128,12 +129,7 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
     Raises:
         ValidationError: a value is missing or too long.
     """
-    responses = st.text_area(
-        "Responses",
-        height=110,
-        help=RESPONSES_HELP,
-        key=started(_key(tried, draft, Key.RESPONSES, name), "\n".join(intent.responses)),
-    )
+    responses, generate = _responses(tried, draft, name, intent)
     places = {"responses": st.container()}
     slots, places["slots"] = _slots(tried, draft, name, intent)
     follow_ups = intent.follow_ups
@@ -143,14 +139,39 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
         "Hand over to a person after the response",
         key=started(_key(tried, draft, Key.HAND_OVER, name), intent.hand_over),
     )
-    changed = IntentPolicy(responses=lines_of(responses), slots=slots, follow_ups=follow_ups, hand_over=hand_over)
+    changed = IntentPolicy(
+        responses=responses, generate=generate, slots=slots, follow_ups=follow_ups, hand_over=hand_over
+    )
     policy = draft.edited
     intents = {**policy.intents, name: changed}
-    draft.update(policy.model_copy(update={"intents": intents}), tried.trained.data.schema)
+    draft.update(policy.model_copy(update={"intents": intents}))
     for part, place in places.items():
         with place:
             show_problems(draft.of(name, part))
     show_problems(draft.of(name, ""))
+
+
+def _responses(
+    tried: Tried, draft: Draft, name: str, intent: IntentPolicy
+) -> tuple[tuple[str, ...], Generation | None]:
+    """Draw the responses of an intent, or the run that generates them, and return both.
+
+    Raises:
+        ValidationError: a setting is out of range.
+    """
+    if generation_toggle(tried, draft, name, "Generate the response by a run", intent.generate):
+        return (), generation_editor(tried, draft, name, intent.generate or first_generation(tried))
+    before = intent.responses
+    if intent.generate is not None:  # it was generated until now
+        saved = draft.saved.intents.get(name)
+        before = (saved.responses if saved else ()) or default_answer(name).responses
+    responses = st.text_area(
+        "Responses",
+        height=110,
+        help=RESPONSES_HELP,
+        key=started(_key(tried, draft, Key.RESPONSES, name), "\n".join(before)),
+    )
+    return lines_of(responses), None
 
 
 def _slots(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> tuple[tuple[Slot, ...], DeltaGenerator]:
@@ -272,4 +293,4 @@ def _remove_follow_up(tried: Tried, draft: Draft, name: str, after: str) -> None
 
 def _change(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> None:
     policy: Policy = draft.edited
-    draft.replace(policy.model_copy(update={"intents": {**policy.intents, name: intent}}), tried.trained.data.schema)
+    draft.replace(policy.model_copy(update={"intents": {**policy.intents, name: intent}}))

@@ -9,9 +9,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from netloom.chat import Policy, entity_kinds, has_intents, intent_target, with_out_of_scope
-from netloom.chat.policy import Fallback
+from netloom.chat.policy import Fallback, Generation
 from netloom.ui.components.page_state import value_of
 from netloom.ui.playground.chat.answers import with_policy_buttons
+from netloom.ui.playground.chat.generated import first_generation, generation_editor, generation_toggle
 from netloom.ui.playground.chat.state import Draft, Key
 from netloom.ui.playground.chat.thresholds import thresholds
 from netloom.ui.playground.chat.widgets import lines_of, show_problems, started
@@ -71,6 +72,7 @@ def _editor(tried: Tried, draft: Draft) -> None:
         "takes over.",
     )
     thresholds(tried, draft)
+    values["generate"] = _generation(tried, draft, start)
     with st.expander("Texts", icon=":material/chat:"):
         for name, (label, help) in TEXTS.items():
             first = started(Key.TEXT.of(tried.run_id, draft.revision, name), getattr(start, name))
@@ -79,10 +81,22 @@ def _editor(tried: Tried, draft: Draft) -> None:
             first = started(Key.TEXT.of(tried.run_id, draft.revision, name), "\n".join(getattr(start, name)))
             values[name] = lines_of(st.text_area(label, height=90, key=first, help="One per line."))
     changed = Fallback.model_validate({**start.model_dump(), **values})
-    draft.update(draft.edited.model_copy(update={"fallback": changed}), tried.trained.data.schema)
+    draft.update(draft.edited.model_copy(update={"fallback": changed}))
     for part, place in places.items():
         with place:
             show_problems(draft.of("", part))
+
+
+def _generation(tried: Tried, draft: Draft, start: Fallback) -> Generation | None:
+    """Draw whether a run answers messages without a clear intent, and return its settings.
+
+    Raises:
+        ValidationError: a setting is out of range.
+    """
+    label = "Generate the answer to a message without a clear intent"
+    if not generation_toggle(tried, draft, "", label, start.generate):
+        return None
+    return generation_editor(tried, draft, "", start.generate or first_generation(tried))
 
 
 def _scope(tried: Tried, draft: Draft) -> None:
@@ -103,4 +117,4 @@ def _scope(tried: Tried, draft: Draft) -> None:
 def _change_scope(tried: Tried, draft: Draft, key: str) -> None:
     schema = tried.trained.data.schema
     policy: Policy = with_out_of_scope(draft.edited, tuple(value_of(key, ())), entity_kinds(schema))
-    draft.replace(policy, schema)
+    draft.replace(policy)

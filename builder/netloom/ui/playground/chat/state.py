@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from netloom.chat import Dialogue, Policy, Problem, State, ThresholdReport, Turn, Understanding, policy_problems
+from netloom.chat import Dialogue, Policy, Problem, State, ThresholdReport, Turn, Understanding
+from netloom.chat.dialogue import Write
 from netloom.jobs import RunWeights
 from netloom.ui.components.message_outbox import Inbox
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 if TYPE_CHECKING:
     from netloom.chat import ScriptResult
-    from netloom.data.schema import Schema
     from netloom.store.artifacts import Stamp
 
 
@@ -40,9 +41,11 @@ class Conversation:
     state: State = field(default_factory=State)
     opened: tuple[Literal["why", "correct"], int] | None = None
 
-    def respond(self, policy: Policy, understanding: Understanding) -> Exchange:
-        """Add the answer to a message, and return both."""
-        turn = Dialogue(policy, self.state).respond(understanding)
+    def respond(self, policy: Policy, understanding: Understanding, write: Write) -> Exchange:
+        """Add the answer to a message, and return both. `write` generates responses; if it fails, nothing changes."""
+        dialogue = Dialogue(policy, self.state, write)
+        turn = dialogue.respond(understanding)
+        self.state = dialogue.state
         self.exchanges.append(Exchange(understanding, turn))
         return self.exchanges[-1]
 
@@ -61,6 +64,7 @@ class Draft:
         saved: The policy that is saved, or the default one.
         edited: The policy as edited.
         used: The last edited one without problems, which answers messages.
+        find_problems: Returns the problems of a policy for the run.
         revision: A number that changes when the policy was changed other than by its widgets, which then start anew.
         problems: Those of `edited`.
         damage: Why the saved file is not used; "" if it is, or if there is none.
@@ -71,6 +75,7 @@ class Draft:
     saved: Policy
     edited: Policy
     used: Policy
+    find_problems: Callable[[Policy], list[Problem]]
     revision: int = 0
     problems: list[Problem] = field(default_factory=list)
     damage: str = ""
@@ -81,16 +86,16 @@ class Draft:
         """Whether saving would change the saved file."""
         return bool(self.damage) or self.edited != self.saved
 
-    def update(self, policy: Policy, schema: Schema) -> None:
+    def update(self, policy: Policy) -> None:
         """Take over an edited policy."""
         if policy != self.edited:
-            self.edited, self.problems = policy, policy_problems(policy, schema)
+            self.edited, self.problems = policy, self.find_problems(policy)
             if not self.problems:
                 self.used = policy
 
-    def replace(self, policy: Policy, schema: Schema) -> None:
+    def replace(self, policy: Policy) -> None:
         """Take over a policy that was not edited by the widgets."""
-        self.update(policy, schema)
+        self.update(policy)
         self.revision += 1
 
     @property
@@ -149,6 +154,8 @@ class Key(WidgetKey):
     FAILURES = "chat failures"
     FILE = "chat file"
     FOLLOW_UP = "chat follow up"
+    GENERATE = "chat generate"
+    GENERATION = "chat generation"
     GREETING = "chat greeting"
     HAND_OVER = "chat hand over"
     HEAD = "chat head"

@@ -119,7 +119,7 @@ def _report(tried: Tried, draft: Draft, report: ThresholdReport) -> None:
 def _use(tried: Tried, draft: Draft, report: ThresholdReport) -> None:
     if report.proposal is not None:
         fallback = report.proposal.applied_to(draft.edited.fallback)
-        draft.replace(draft.edited.model_copy(update={"fallback": fallback}), tried.trained.data.schema)
+        draft.replace(draft.edited.model_copy(update={"fallback": fallback}))
 
 
 def _limits_text(limits: ThresholdLimits) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from netloom.chat import PolicyError, run_policy, starting_policy, unavailable_reason
+from netloom.chat import PolicyError, policy_problems, run_policy, starting_policy, unavailable_reason
 from netloom.store import Run
 from netloom.ui.components.tabs import tabs
 from netloom.ui.playground.chat.answers import answers
@@ -60,9 +60,10 @@ def _draft(tried: Tried) -> Draft:
     if draft is None or (draft.stamp != stamp and not draft.is_changed):
         policy, damage = starting_policy(schema), ""
         try:
-            policy = run_policy(artifacts, schema)
+            policy = run_policy(tried.live.store, tried.run_id, schema)
         except PolicyError as error:
             damage = str(error)
         revision = draft.revision + 1 if draft is not None else 0
-        draft = drafts[tried.run_id] = Draft(stamp, policy, policy, policy, revision, damage=damage)
+        find_problems = partial(policy_problems, schema=schema, store=tried.live.store)
+        draft = drafts[tried.run_id] = Draft(stamp, policy, policy, policy, find_problems, revision, damage=damage)
     return draft
