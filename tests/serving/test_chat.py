@@ -228,6 +228,9 @@ def writer(home: Path) -> TrainedRun:
 
 
 def test_a_language_model_generates_the_response_to_each_message(writer: TrainedRun, tmp_path: Path) -> None:
+    application = Application(tmp_path, writer, ServerSettings(limits=Limits(responses=0)))
+    assert say(application, "the king").status == 429
+    assert len(application.state.chats) == 0, "a session that nobody knows does not stay open"
     application = Application(tmp_path, writer)
     first, again = (say(application, "the king").value for _ in range(2))
     assert (first["generated"], first["intent"], first["confidence"]) == (True, "", None)

@@ -15,7 +15,6 @@ from netloom.runs.text_generation import generate
 from netloom.tasks.registry import task
 
 if TYPE_CHECKING:
-    from netloom.document import Project
     from netloom.runs import TrainedRun
     from netloom.store import Store
 
@@ -79,7 +78,7 @@ def writer_id(store: Store, run: str) -> str:
     found = find_run(store, run)
     if found.state != FINISHED:
         raise UsageError(f"The run {found.id[:8]} is {found.state}; responses need a finished run.")
-    if not writes_text(store.artifacts(found.id).project()):
+    if not writes_text(store, found.id):
         raise UsageError(f"The run {found.id[:8]} does not generate texts; choose a run of a language model.")
     return found.id
 
@@ -93,7 +92,7 @@ def writing_obstacle(store: Store, run: str) -> str:
     return ""
 
 
-def writes_text(project: Project) -> bool:
-    """Return whether the main network of a project generates texts."""
-    target = TARGET_TYPES.get(task(project.training.objective).target or "")
+def writes_text(store: Store, run_id: str) -> bool:
+    """Return whether the network of a run generates texts, by the objective in its document."""
+    target = TARGET_TYPES.get(task(str(store.artifacts(run_id).training_setting("objective"))).target or "")
     return target is not None and (target.continues_text or target.is_text)

@@ -93,6 +93,10 @@ class ChatSessions:
         self._sessions.move_to_end(session_id)
         return session
 
+    def end(self, session_id: str) -> None:
+        """End a session, if it has not ended already."""
+        self._sessions.pop(session_id, None)
+
     def _end_old(self) -> None:
         oldest = self._clock() - self.expiry_s
         while self._sessions and next(iter(self._sessions.values())).used < oldest:

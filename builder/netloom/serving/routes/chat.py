@@ -47,10 +47,16 @@ class Chat(ServerRoute):
         if session is None:
             server.chats.check_room()  # before anything is computed
         understanding = await _understood(server, call, deployment, served, message) if message else None
+        is_new = session is None
         if session is None:
             session_id, session = server.chats.start(deployment.name, model.version, call.key)
-        async with session.lock:
-            value = await _turn(server, model, policy, session, understanding)
+        try:
+            async with session.lock:
+                value = await _turn(server, model, policy, session, understanding)
+        except BaseException:  # the client does not get the id of a new session
+            if is_new:
+                server.chats.end(session_id)
+            raise
         session.version = model.version
         call.details = {"session": session_id, "event": value["event"]}
         server.metrics.observe_turn(deployment.name, value["event"])

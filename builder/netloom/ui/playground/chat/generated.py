@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import streamlit as st
 
 from netloom.chat import response_text, sampling_of, writer_id, writes_text
 from netloom.chat.policy import MAX_GENERATED, Generation
+from netloom.chat.writing import FINISHED
 from netloom.jobs import RunWeights
 from netloom.jobs.chat import WriteResponse
 from netloom.runs.text_generation import generates_text
-from netloom.store import Run, Store
+from netloom.store import Run
 from netloom.ui.playground.chat.state import Draft, Key
 from netloom.ui.playground.chat.widgets import show_problems, started
 from netloom.ui.playground.generation import SEED_HELP, TEMPERATURE_HELP, TOP_K_HELP, TOP_P_HELP
@@ -83,7 +82,7 @@ def _choices(tried: Tried, chosen: str) -> dict[str, str]:
     store = tried.live.store
     names = {"": OWN} if generates_text(tried.trained.data.schema) else {}
     for run in store.runs(limit=MOST_LISTED):
-        if run.id != tried.run_id and run.state == "finished" and _writes(store, run.id):
+        if run.id != tried.run_id and run.state == FINISHED and writes_text(store, run.id):
             names[run.id] = _name(run)
     if chosen not in names:
         known = next((run_id for run_id in names if chosen and run_id.startswith(chosen)), None)
@@ -93,12 +92,3 @@ def _choices(tried: Tried, chosen: str) -> dict[str, str]:
 
 def _name(run: Run) -> str:
     return f"{run.title[:60]} · {run.id[:8]}"
-
-
-@lru_cache(2_000)
-def _writes(store: Store, run_id: str) -> bool:
-    """Return whether a run generates texts, by its document, which does not change."""
-    try:
-        return writes_text(store.artifacts(run_id).project())
-    except (ValueError, OSError):  # its document is missing or damaged
-        return False
