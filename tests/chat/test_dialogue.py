@@ -20,20 +20,16 @@ from netloom.chat import (
     default_policy,
     dumps,
     dumps_scripts,
-    is_sentiment,
     loads,
     read_scripts,
-    run_script,
     script_of,
-    starting_policy,
     with_out_of_scope,
 )
 from netloom.chat.dialogue import Event, State
-from netloom.chat.policy import Fallback, Generation, IntentPolicy, Slot
-from netloom.chat.policy_problems import generation_problems, problems
+from netloom.chat.policy import Fallback, IntentPolicy, Slot
+from netloom.chat.policy_problems import problems
 from netloom.chat.understanding import as_written
 from netloom.core.errors import UsageError
-from netloom.data.schema import Schema, TargetSpec
 
 POLICY = Policy(
     intents={
@@ -426,76 +422,3 @@ def test_no_dialogue_fails_while_its_policy_is_edited() -> None:
             assert not turn.intent or turn.intent in dialogue.policy.intents
             events.add(turn.event)
     assert events == set(get_args(Event))
-
-
-def test_messages_of_a_run_without_intents_have_one_answer_and_fill_slots() -> None:
-    place = Slot(name="city", question="Where?", entities=("place",))
-    policy = Policy(intents={"message": IntentPolicy(responses=("To {city}.",), slots=(place,))})
-    assert not list(problems(policy, ("message",), ("place",)))
-    dialogue = Dialogue(policy)
-    first = dialogue.respond(Understanding("book", ()))
-    second = dialogue.respond(Understanding("rome", (), ("rome",), (Entity("place", "rome", 0, 0),)))
-    assert [turn.event for turn in (first, second)] == ["ask_slot", "reply"]
-    assert (second.response, second.intent, second.confidence) == ("To rome.", "", None)
-    [script] = read_scripts(dumps_scripts([script_of("a", dialogue.turns, {})]).encode(), "a.csv")
-    assert [turn.intent for turn in script.turns] == ["-", "-"]
-
-
-def test_a_run_generates_the_response_of_an_intent_and_of_the_fallback() -> None:
-    fallback = POLICY.fallback.model_copy(update={"generate": Generation(run="b")})
-    intents = POLICY.intents | {"weather": IntentPolicy(generate=Generation(run="a"))}
-    policy = loads(dumps(POLICY.model_copy(update={"intents": intents, "fallback": fallback})))
-    asked: list[tuple[str, str]] = []
-
-    def write(generation: Generation, message: str) -> str:
-        asked.append((generation.run, message))
-        return f"{generation.run} on {message}"
-
-    dialogue = Dialogue(policy, write=write)
-    messages = [understood("rain?"), understood("hm", "weather", 0.2), understood("good", "affirm")]
-    turns = [dialogue.respond(message) for message in messages]
-    assert [turn.response for turn in turns] == ["a on rain?", "b on hm", "Good."]
-    assert [turn.generated for turn in turns] == [True, True, False]
-    assert asked == [("a", "rain?"), ("b", "hm")]
-    [script] = read_scripts(dumps_scripts([script_of("a", turns, {})]).encode(), "a.csv")
-    result = run_script(script, policy, lambda texts: messages, write)
-    assert result.passed
-    changed = run_script(script, policy, lambda texts: messages, lambda generation, message: "other")
-    assert [bool(failures) for _, failures in changed.turns] == [True, True, False]
-
-
-def test_a_response_that_cannot_be_generated_leaves_the_dialogue_as_it_was() -> None:
-    intents = POLICY.intents | {"weather": IntentPolicy(generate=Generation(run="a"))}
-    policy, state = POLICY.model_copy(update={"intents": intents}), State(intent="book", failures=1)
-
-    def write(generation: Generation, message: str) -> str:
-        raise UsageError("There is no run 'a'.")
-
-    for given, reason in ((write, "no run 'a'"), (None, "none can be generated here")):
-        with pytest.raises(UsageError, match=reason):
-            Dialogue(policy, state, given).respond(understood("rain?"))
-    assert state == State(intent="book", failures=1)
-
-
-def test_problems_of_generated_responses_name_their_place() -> None:
-    intents = {"weather": IntentPolicy(responses=("Fine.",), generate=Generation(run="a"))}
-    policy = Policy(intents=intents, fallback=Fallback(generate=Generation(run="b")))
-    [both] = problems(policy, ("weather",), ())
-    assert str(both) == "intents.weather.responses: a run generates the answer; remove the responses, or generate."
-    found = list(map(str, generation_problems(policy, {"a": "", "b": "There is no run 'b'."}.__getitem__)))
-    assert found == ["fallback.generate: there is no run 'b'."]
-
-
-@pytest.mark.parametrize(
-    ("name", "classes", "expected"),
-    [
-        ("label", ("negative", "positive"), True),
-        ("label", ("Very_Negative", "neutral", "POS"), True),
-        ("sentiment", ("against", "for"), True),
-        ("intent", ("positive", "weather"), False),
-    ],
-)
-def test_classes_that_are_sentiments(name: str, classes: tuple[str, ...], expected: bool) -> None:
-    schema = Schema((), TargetSpec("class", name, classes), 1)
-    assert is_sentiment(schema) is expected
-    assert ("Your message is" in starting_policy(schema).intents[classes[0]].responses[0]) is expected

@@ -266,9 +266,14 @@ def test_a_policy_generates_responses_by_another_run_or_refuses_it_in_words(
         assert lost["response"] == expected.write(Generation(seed=5, length=7), "zzz")
         asked = say(application, TRIP).value
         assert (asked["event"], asked["generated"]) == ("ask_slot", False)
-        for run, reason in (("0000", "there is no run '0000'"), (assistant.run.id, "does not generate texts")):
+        for run, reason in (
+            ("last", "write its id"),
+            ("0000", "there is no run '0000'"),
+            (assistant.run.id, "does not generate texts"),
+        ):
             other = IntentPolicy(generate=Generation(run=run))
-            files.save_chat_policy(dumps(policy.model_copy(update={"intents": policy.intents | {"set_alarm": other}})))
+            intents = policy.intents | {"set_alarm": other}
+            files.save_chat_policy(dumps(policy.model_copy(update={"intents": intents})))
             refused = application.post("/reload", reload)
             assert refused.status == 400
             assert reason in refused.value["error"]

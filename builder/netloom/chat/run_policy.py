@@ -85,7 +85,9 @@ def policy_problems(policy: Policy, schema: Schema, store: Store) -> list[Proble
         own = "This run does not generate texts; name a run of a language model in generate.run."
         return "" if generates_text(schema) else own
 
-    found = problems(policy, policy_intents(schema), entity_kinds(schema))
+    found = list(problems(policy, policy_intents(schema), entity_kinds(schema)))
+    if policy.fallback.generate is not None and not has_intents(schema):
+        found.append(Problem("this run does not predict intents, so this is never used; remove it.", part="generate"))
     return [*found, *generation_problems(policy, obstacle)]
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from netloom.chat import response_text, sampling_of, writer_id, writes_text
 from netloom.chat.policy import MAX_GENERATED, Generation
 from netloom.chat.writing import FINISHED
+from netloom.core.text import escape
 from netloom.jobs import RunWeights
 from netloom.jobs.chat import WriteResponse
 from netloom.runs.text_generation import generates_text
@@ -15,7 +16,7 @@ from netloom.ui.playground.chat.state import Draft, Key
 from netloom.ui.playground.chat.widgets import show_problems, started
 from netloom.ui.playground.generation import SEED_HELP, TEMPERATURE_HELP, TOP_K_HELP, TOP_P_HELP
 from netloom.ui.playground.one_input import Tried
-from netloom.ui.shell.jobs import computed
+from netloom.ui.shell.jobs import ask
 
 OWN = "This run"
 MOST_LISTED = 200  # of the newest runs
@@ -64,17 +65,24 @@ def first_generation(tried: Tried) -> Generation:
 
 
 def written_response(tried: Tried, generation: Generation, message: str) -> str:
-    """Return the response that a run generates to a message.
+    """Draw the response that a run generates to a message, token by token, and return it.
 
     Raises:
-        UsageError: the run does not exist any more, or cannot generate responses. Errors of `computed` are raised, too.
+        UsageError: the run does not exist any more, or cannot generate responses. Errors of `Pending.result` are
+            raised, too.
     """
     weights, store = tried.weights, tried.live.store
     if generation.run:
         run_id = writer_id(store, generation.run)
         weights = RunWeights(run_id, "", store.artifacts(run_id).weights_written_at())
     request = WriteResponse(weights, message, sampling_of(generation), generation.length)
-    return response_text(computed(request, "Generating …").text)
+    with st.chat_message("assistant"):
+        place = st.empty()
+        place.caption("Generating …")
+        pending = ask(request)
+        for preview in pending.previews():
+            place.markdown(f"{escape(preview.text)} …")
+    return response_text(pending.result().text)
 
 
 def _choices(tried: Tried, chosen: str) -> dict[str, str]:
