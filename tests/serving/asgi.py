@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from netloom.runs import TrainedRun
 from netloom.serving.access_log import AccessLog
@@ -15,6 +16,14 @@ from netloom.serving.served_model import ServedModel
 from netloom.serving.server_settings import ServerSettings
 from netloom.serving.server_state import ServerState
 from tests.serving.conftest import Reply
+
+T = TypeVar("T")
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread of its own: tests in a browser leave a running event loop in the main thread."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, work).result()
 
 
 class Application:
@@ -53,4 +62,4 @@ class Application:
     def post(self, path: str, body: bytes, **headers: str) -> Reply:
         """Send one request."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return asyncio.run(self.ask("POST", path, body, named))
+        return run_apart(self.ask("POST", path, body, named))

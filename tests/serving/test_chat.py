@@ -23,7 +23,7 @@ from netloom.serving.server_settings import Limits, ServerSettings
 from netloom.store import open_store
 from netloom.templates import templates
 from tests.runs.examples import trained_here
-from tests.serving.asgi import Application
+from tests.serving.asgi import Application, run_apart
 from tests.serving.conftest import Reply, Runs
 
 ALARM, TRIP = "wake me at seven tomorrow", "book a flight"
@@ -98,7 +98,7 @@ def test_answers_are_those_of_the_app_and_fit_the_schema(application: Applicatio
     turn = Dialogue(policy_for(assistant)).respond(understanding)
     assert reply.value["confidence"] == turn.confidence
     assert (reply.value["response"], reply.value["slots"]) == (turn.response, turn.slots)
-    document = asyncio.run(application.ask("GET", "/openapi.json")).value
+    document = run_apart(application.ask("GET", "/openapi.json")).value
     content = document["paths"]["/chat"]["post"]["responses"]["200"]["content"]["application/json"]
     for value in (reply.value, say(application, None).value):
         jsonschema.validate(value, content["schema"])
@@ -119,7 +119,7 @@ def test_hand_over_is_an_event_of_the_answer_the_log_and_the_metrics(application
     assert [line["event"] for line in access_log(application)] == ["rephrase", "rephrase", "hand_over", "hand_over"]
     assert {line["session"] for line in access_log(application)} == {session}
     assert not any("qqq" in json.dumps(line) for line in access_log(application)), "messages are not logged"
-    text = asyncio.run(application.ask("GET", "/metrics")).body.decode()
+    text = run_apart(application.ask("GET", "/metrics")).body.decode()
     assert 'netloom_chat_turns_total{model="model",event="hand_over"} 2' in text
 
 
@@ -212,7 +212,7 @@ def test_a_model_of_entities_alone_answers_each_message_without_an_intent(home: 
     assert (reply["intent"], reply["confidence"], reply["ranking"]) == ("", None, [])
     assert reply["slots"]["place"] == "rome"
     assert {"kind": "place", "text": "rome", "first": 4, "last": 4} in reply["entities"]
-    document = asyncio.run(application.ask("GET", "/openapi.json")).value
+    document = run_apart(application.ask("GET", "/openapi.json")).value
     content = document["paths"]["/chat"]["post"]["responses"]["200"]["content"]["application/json"]
     jsonschema.validate(reply, content["schema"])
 
@@ -293,7 +293,7 @@ def test_responses_that_are_generated_are_bounded_and_in_time() -> None:
             await slow
         assert late.value.status == 503
 
-    asyncio.run(too_many())
+    run_apart(too_many())
 
 
 def test_models_without_intents_refuse_in_words(runs: Runs, tmp_path: Path) -> None:

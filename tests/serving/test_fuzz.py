@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import random
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from netloom.serving.route import routes
-from tests.serving.asgi import Application
+from tests.serving.asgi import Application, run_apart
 from tests.serving.conftest import Runs
 
 _WORDS = ["image", "inputs", "outputs", "data", "shape", "datatype", "name", "columns", "row", "method", "parameters"]
@@ -106,7 +105,7 @@ def fuzz(runs: Runs, folder: Path, seed: int, count: int) -> Counter[int]:
         gc.collect()
         return psutil.Process().memory_info().rss - memory
 
-    growth = asyncio.run(send(count))
+    growth = run_apart(send(count))
     assert growth < 32 * 2**20
     return statuses
 

@@ -26,6 +26,7 @@ from netloom.serving.served_model import ServedModel
 from netloom.serving.server import bind
 from netloom.serving.server_settings import BatchSettings
 from netloom.training.uncertainty import difference_of_shares, share_interval
+from tests.serving.asgi import run_apart
 from tests.serving.conftest import Runs
 
 
@@ -38,7 +39,7 @@ def test_rows_of_waiting_requests_become_one_batch(runs: Runs) -> None:
         bad = batcher.predict([{"image": 1}])
         return await asyncio.gather(*asked, bad)
 
-    *answers, refused = asyncio.run(ask())
+    *answers, refused = run_apart(ask())
     for number, outcomes in enumerate(answers):
         assert outcomes[0]["prediction"] == runs.answer(number)["prediction"]
     assert isinstance(refused[0], RequestError)
@@ -58,7 +59,7 @@ def test_a_full_queue_refuses_with_a_time_to_return(runs: Runs) -> None:
         assert [len(answers) for answers in await asyncio.gather(*waiting)] == [5, 5]
         await batcher.finish()
 
-    asyncio.run(ask())
+    run_apart(ask())
 
 
 def test_rows_of_a_client_that_left_are_not_computed(runs: Runs) -> None:
@@ -74,7 +75,7 @@ def test_rows_of_a_client_that_left_are_not_computed(runs: Runs) -> None:
         assert batcher.queued_rows == 0
         assert len(await batcher.predict([runs.row(0)])) == 1
 
-    asyncio.run(ask())
+    run_apart(ask())
 
 
 def test_a_full_batch_does_not_wait_for_more_rows(runs: Runs) -> None:
@@ -86,7 +87,7 @@ def test_a_full_batch_does_not_wait_for_more_rows(runs: Runs) -> None:
             answers = await asyncio.gather(*(batcher.predict([runs.row(n)]) for n in range(4)))
         assert [len(outcomes) for outcomes in answers] == [1] * 4
 
-    asyncio.run(ask())
+    run_apart(ask())
 
 
 def test_rows_of_arrays_are_removed_from_the_queue(runs: Runs) -> None:
@@ -102,7 +103,7 @@ def test_rows_of_arrays_are_removed_from_the_queue(runs: Runs) -> None:
         assert batcher.queued_rows == 1
         assert len(await stays) == 1
 
-    asyncio.run(ask())
+    run_apart(ask())
 
 
 @pytest.mark.parametrize("is_exact", [True, False])
@@ -251,4 +252,4 @@ def test_answers_do_not_wait_for_acknowledgments(tmp_path: Path) -> None:
             writer.close()
         return option
 
-    assert asyncio.run(accepted())
+    assert run_apart(accepted())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from functools import cache
 from math import prod
@@ -19,7 +18,7 @@ from netloom.runs import fit_here, predict
 from netloom.serving.schemas import answer_schema, row_schema
 from netloom.serving.server_settings import BatchSettings, ServerSettings
 from netloom.templates.catalogue import templates
-from tests.serving.asgi import Application
+from tests.serving.asgi import Application, run_apart
 
 ROWS = 5
 
@@ -73,9 +72,9 @@ def test_a_template_is_served(name: str, tmp_path: Path) -> None:
         if part.is_number and not part.labels:
             _assert_close(output["data"], [answer[part.name] for answer in expected])
 
-    paths = asyncio.run(application.ask("GET", "/openapi.json")).value["paths"]
+    paths = run_apart(application.ask("GET", "/openapi.json")).value["paths"]
     assert paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
-    assert asyncio.run(application.ask("GET", "/docs")).status == 200
+    assert run_apart(application.ask("GET", "/docs")).status == 200
 
 
 def _assert_logged(application: Application, rows: list[Any], numbers: list[int]) -> None:

@@ -15,7 +15,7 @@ from netloom.serving.errors import RequestError
 from netloom.serving.routes.models import check_replaceable
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server_settings import ServerSettings
-from tests.serving.asgi import Application
+from tests.serving.asgi import Application, run_apart
 from tests.serving.conftest import Runs
 
 
@@ -46,11 +46,11 @@ def test_another_current_version_starts_the_comparison_anew(runs: Runs, tmp_path
 
     deployment.set_canary(application.model, 0.0)
     deployment.set_shadow(application.model)
-    asyncio.run(ask())
+    run_apart(ask())
     assert counts() == [4, 4]
     deployment.replace(application.model)
     assert counts() == [0, 0]
-    asyncio.run(ask())
+    run_apart(ask())
     deployment.rollback()
     assert counts() == [0, 0]
 
@@ -61,7 +61,7 @@ def test_the_page_asks_each_model_at_its_own_path(runs: Runs, tmp_path: Path) ->
     other = ServedModel("other", runs.trained, max_rows=1)
     other.fields = (*other.fields, RowField("genres", {"anyOf": [{"type": ["string", "null"]}, {"type": "array"}]}))
     state.deployments["other"] = Deployment(other, application.settings.batches, state.metrics)
-    page = asyncio.run(application.ask("GET", "/docs")).body.decode()
+    page = run_apart(application.ask("GET", "/docs")).body.decode()
     assert page.count("http://localhost/predict") == page.count("http://localhost/models/other/predict") == 2
     assert "string or null or array" in page
 
