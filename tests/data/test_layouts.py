@@ -99,7 +99,31 @@ def test_columns_of_numbers_named_like_parts_stay_columns() -> None:
     assert list(open_source(content, "curves.json").table()[0].columns) == ["train", "test", "epoch"]
 
 
+def test_facts_beside_the_parts_of_a_split_are_ignored(home: Path) -> None:
+    content = json.dumps({"version": "1.1", "train": RECORDS[:40], "test": RECORDS[40:]}).encode()
+    data = added(content, "set.json", home)
+    assert (sizes(data)[2], data.raw.row(0)["a"]) == (20, 0.0)
+
+
 # ---------------------------------------------------------------- separators
+
+
+def test_tabs_separate_cells_of_texts_with_commas(home: Path) -> None:
+    lines = [f"{'ham' if i % 3 else 'spam'}\t{text}, as you know" for i, text in enumerate(TEXTS)]
+    data = added("\n".join(lines).encode(), "SMSSpamCollection", home)
+    assert data.schema.target.classes == ("ham", "spam")
+    assert list(data.raw.row(1).values()) == [f"{TEXTS[1]}, as you know"]
+
+
+def test_a_description_beside_tables_is_not_one_of_them(home: Path) -> None:
+    files = {}
+    for color, rows in (("red", 40), ("white", 50)):
+        lines = ["acidity;alcohol;quality", *(f"{i / 7:.2f};{i % 5};{i % 3 + 5}" for i in range(rows))]
+        files[f"winequality-{color}.csv"] = "\n".join(lines).encode()
+    files["winequality.names"] = "\n".join(TEXTS).encode()
+    assert fitting(open_source(files, "wine"))[0].name == "table"
+    data = added(files, "wine", home)
+    assert (len(data.raw), data.schema.target.name) == (90, "quality")
 
 
 @pytest.mark.parametrize("separator", [" ", "   ", "::", " \t "])

@@ -116,12 +116,13 @@ def infer_dialect(text: str) -> Dialect:
     """Infer the dialect from a text, or from its beginning."""
     line = next((line for line in _text_lines(text) if line.strip()), "")
     unquoted_line = next((line for line in _QUOTED.sub("", text[:SAMPLE_CHARACTERS]).splitlines() if line.strip()), "")
+    # Tabs separate cells also of texts that hold more commas than tabs: no other mark is as rare inside a cell.
     # A quoted name may continue on the next line, and an inch mark does not open a quote: the first line without quoted
     # text is tried as it is, and then with quotes that span lines removed.
     first = next(
         (text for text in (_QUOTED.sub("", line), unquoted_line) if any(mark in text for mark in SEPARATORS)), ""
     )
-    separator = max(SEPARATORS, key=first.count)
+    separator = "\t" if "\t" in first and has_separator(text, "\t") else max(SEPARATORS, key=first.count)
     if separator not in first:  # a single column: choose the mark that its cells hold least often
         separator = min(SEPARATORS, key=_QUOTED.sub("", text).count)
     dialect = Dialect(separator, quoted=_is_quoted(text, separator))

@@ -109,9 +109,9 @@ def _records_of(value: Any, filename: str) -> list[Any]:
 def _parts_of(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the parts of a split and their records if the names of an object are parts, such as train; [] if not.
 
-    Several names can be one part, such as train and oos_train.
+    Several names can be one part, such as train and oos_train. Facts beside them, such as a version, are ignored.
     """
-    parts = [(part_in(str(name)), item) for name, item in value.items()]
+    parts = [(part_in(str(name)), item) for name, item in value.items() if isinstance(item, (list, dict))]
     if not is_split(part for part, _ in parts) or not all(_has_records(item) for _, item in parts):
         return []
     return [(NAMES[part], item) for part, item in parts if part is not None]

@@ -29,6 +29,7 @@ FEWEST_ROWS = 3  # of a table; the first lines of a text with commas can look li
 MOSTLY = 0.8  # the share of files that are tables, for them not to describe the others
 MOST_SINGLE = 20  # files of one set that can also be chosen one by one
 _ABOUT = {"readme", "license", "licence", "citation", "changelog", "changes", "notes", "about", "copying"}
+_ABOUT_SUFFIXES = (".md", ".rst", ".html", ".names", ".info", ".pdf")  # winequality.names describes winequality-red.csv
 
 
 @dataclass(frozen=True)
@@ -162,4 +163,4 @@ def _short(names: Sequence[str], *, suffix: bool = False) -> list[str]:
 def _is_about(name: str) -> bool:
     """Return whether a file describes the others."""
     path = PurePosixPath(path_of(name)[-1])
-    return path.stem.lower() in _ABOUT or path.suffix.lower() in (".md", ".rst", ".html")
+    return path.stem.lower() in _ABOUT or path.suffix.lower() in _ABOUT_SUFFIXES

@@ -14,6 +14,7 @@ from netloom.data import file_types
 from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import refuse_as_classes
+from netloom.data.uploads.boxes import refuse_box_files
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import (
     GRAY,
@@ -81,6 +82,8 @@ class PictureFolders(Reader):
         names = _pictures(source)
         labels, parts = _told(source, names)
         classes = sorted(set(labels))
+        if len(classes) < 2:
+            refuse_box_files(source, source.names)
         if not names:
             raise DataError(
                 "The zip has no images (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."

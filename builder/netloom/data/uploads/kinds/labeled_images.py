@@ -14,6 +14,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.uploads.boxes import refuse_box_columns, refuse_box_files
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import (
     GRAY,
@@ -65,7 +66,10 @@ class LabeledPictures(Reader):
         naming = self._naming(source)
         file, table = str(answers.get("file", naming.columns[0])), naming.table
         if answers.get("target") is None:
-            refuse_triplets([str(name) for name in table.columns])
+            columns = [str(name) for name in table.columns]
+            refuse_triplets(columns)
+            refuse_box_columns(naming.name, columns)
+            refuse_box_files(source, [naming.name])
         labels = naming.labels(file)
         if not labels:
             raise DataError(f"{naming.name[:100]!r} names files, but has no other column to predict.")
