@@ -225,6 +225,18 @@ def test_keras_2_functional_model_imports(tmp_path: Path) -> None:
     assert module(project)(torch.zeros(2, 6)).shape == (2, 8)
 
 
+def test_gates_of_keras_2_have_its_hard_sigmoid(tmp_path: Path) -> None:
+    layer = {"class_name": "GRU", "config": {"name": "g", "units": 3, "recurrent_activation": "hard_sigmoid"}}
+    layer["config"]["batch_input_shape"] = [None, 5, 4]
+    raw = {"class_name": "Sequential", "keras_version": "2.2.4", "config": {"name": "s", "layers": [layer]}}
+    node = next(
+        node
+        for node in read_keras(_save_json(tmp_path, raw)).project.networks["main"].nodes.values()
+        if node.type == "GRU"
+    )
+    assert node.params == {"hidden_size": 3, "gate_activation": "hard_sigmoid_0.2", "reset_after": False}
+
+
 def test_keras_2_sequential_model_without_input_layer_imports(tmp_path: Path) -> None:
     layers = [
         {"class_name": "Conv2D", "config": _conv(name="conv", batch_input_shape=[None, 8, 8, 3])},
@@ -359,8 +371,8 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
     ("Conv2D", {"filters": 4, "kernel_size": [9, 9]}, (8, 8, 3), "larger than its padded input"),
     ("Conv2D", {"filters": 4, "kernel_size": {"a": 1}}, (8, 8, 3), "kernel_size"),
     ("Conv2D", {"filters": 4, "kernel_size": [3, 3]}, (8, 8), "spatial axes"),
-    ("GRU", {"units": 3, "reset_after": False}, (5, 4), "reset_after"),
-    ("LSTM", {"units": 3, "recurrent_activation": "hard_sigmoid"}, (5, 4), "hard_sigmoid"),
+    ("GRU", {"units": 3, "recurrent_activation": "exponential"}, (5, 4), "exponential"),
+    ("LSTM", {"units": 3, "activation": {"class_name": "function", "config": "mine"}}, (5, 4), "activation"),
     ("LSTM", {"units": 3, "time_major": True}, (5, 4), "steps first"),
     ("Bidirectional", {"layer": {"class_name": "Dense", "config": {"units": 3}}}, (5, 4), "Dense"),
     ("TimeDistributed", {"layer": {"class_name": "Lambda", "config": {}}}, (5, 4), "Lambda"),

@@ -288,14 +288,48 @@ def test_recurrent_layers_of_onnx_files_match_onnxruntime(kind: str, direction: 
 
 
 @pytest.mark.parametrize(
+    ("kind", "settings", "params"),
+    [
+        ("GRU", {"linear_before_reset": 0}, {"reset_after": False}),
+        (
+            "GRU",
+            {"linear_before_reset": 0, "activations": ["HardSigmoid", "Softsign"] * 2, "direction": "bidirectional"},
+            {"activation": "softsign", "gate_activation": "hard_sigmoid_0.2", "reset_after": False},
+        ),
+        (
+            "LSTM",
+            {"activations": ["HardSigmoid", "Relu", "Relu"], "activation_alpha": [1 / 6], "activation_beta": [0.5]},
+            {"activation": "relu", "gate_activation": "hard_sigmoid"},
+        ),
+        ("RNN", {"activations": ["Sigmoid"]}, {"nonlinearity": "sigmoid"}),
+    ],
+)
+def test_activations_of_recurrent_layers_match_onnxruntime(
+    kind: str, settings: dict[str, Any], params: dict[str, Any]
+) -> None:
+    file, feeds = recurrent_file(kind, **settings)
+    expected = onnxruntime.InferenceSession(file.SerializeToString()).run(None, feeds)
+    model = import_bytes(file.SerializeToString())
+    node = next(node for node in model.project.networks["main"].nodes.values() if node.type == kind)
+    assert params.items() <= node.params.items()
+    network = module(model.project).eval()
+    network.load_state_dict(model.weights)
+    out, *finals = network(*(torch.from_numpy(value).transpose(0, 1) for value in feeds.values()))
+    given = [out.detach().movedim(0, 2), *(state.detach().movedim(0, 1) for state in finals)]
+    for ours, value in zip(given, expected, strict=True):
+        np.testing.assert_allclose(ours.reshape(value.shape), value, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
     ("kind", "options", "reason"),
     [
         ("LSTM", {"lengths": [5, 3, 2]}, "differ in length"),
         ("LSTM", {"peepholes": 0.1}, "peepholes"),
         ("LSTM", {"clip": 0.1}, "clipped"),
-        ("LSTM", {"activations": ["Relu", "Tanh", "Tanh"]}, "other activations"),
-        ("RNN", {"activations": ["Relu", "Tanh"], "direction": "bidirectional"}, "other activations"),
-        ("GRU", {"linear_before_reset": 0}, "reset gate"),
+        ("LSTM", {"activations": ["Sigmoid", "Relu", "Tanh"]}, "memory and its state"),
+        ("RNN", {"activations": ["Relu", "Tanh"], "direction": "bidirectional"}, "directions have different"),
+        ("GRU", {"activations": ["ScaledTanh", "Tanh"]}, "activation ScaledTanh is not one"),
+        ("RNN", {"activations": ["HardSigmoid"], "activation_alpha": [0.3]}, "activation HardSigmoid is not one"),
     ],
 )
 def test_recurrent_layers_that_differ_from_pytorchs_are_refused(

@@ -24,8 +24,8 @@ VOC = "<annotation><object><name>cat</name><bndbox><xmin>4</xmin></bndbox></obje
     ids=["COCO", "Pascal VOC", "YOLO"],
 )
 def test_files_of_boxes_are_refused_by_name(name: str, content: str, home: Path) -> None:
+    boxes = {name.replace("0", str(i)): content.encode() for i in range(12)}
     with pytest.raises(DataError, match=f"'{name}' has the boxes of objects.*does not detect objects"):
-        boxes = {name.replace("0", str(i)): content.encode() for i in range(12)}
         add_file(make_zip({**IMAGES, **boxes}), "photos.zip", home)
 
 

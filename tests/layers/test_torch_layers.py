@@ -450,6 +450,26 @@ def test_recurrent_layers_begin_and_end_with_the_states_of_torch(name: str) -> N
     assert all(torch.equal(one, other) for one, other in zip(layer(x, *states), expected, strict=True))
 
 
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_recurrent_layers_computed_step_by_step_equal_torch(name: str, bias: bool) -> None:
+    torch.manual_seed(0)
+    reference = getattr(nn, name)(4, 3, 2, batch_first=True, bidirectional=True, bias=bias)
+    options = {"num_layers": 2, "batch_first": True, "bidirectional": True, "bias": bias, "final_states": True}
+    stepped = getattr(netloom_modules, f"Stepped{name}")(
+        4, 3, **({"nonlinearity": "tanh"} if name == "RNN" else {}), **options
+    )
+    stepped.load_state_dict(reference.state_dict())
+    x, states = torch.randn(2, 5, 4), tuple(torch.randn(4, 2, 3) for _ in range(1 + (name == "LSTM")))
+    sequence, finals = reference(x, states if len(states) > 1 else states[0])
+    finals = finals if isinstance(finals, tuple) else (finals,)
+    result = stepped(x, *(state.transpose(0, 1).flatten(1) for state in states))
+    for value, expected in zip(result, (sequence, None, *finals), strict=True):
+        if expected is not None:
+            shaped = expected if expected is sequence else expected.transpose(0, 1).flatten(1)
+            torch.testing.assert_close(value, shaped, rtol=1e-5, atol=1e-6)
+
+
 def test_lstm_cell_equals_torch() -> None:
     known = {"in": TensorSpec((None, 4)), "state": TensorSpec((None, 3)), "memory": TensorSpec((None, 3))}
     torch.manual_seed(1)

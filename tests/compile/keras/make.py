@@ -138,6 +138,16 @@ def states():
     return keras.Model([x, y, given], [out, *first, a, both, *second, b, *c, d, *third])
 
 
+def gates():
+    """Recurrent layers with other activations than tanh and sigmoid, and a GRU that resets before the product."""
+    x = kl.Input((5, 4))
+    a = kl.LSTM(3, recurrent_activation="hard_sigmoid", return_sequences=True)(x)
+    b = kl.Bidirectional(kl.GRU(3, reset_after=False, recurrent_activation="hard_sigmoid"))(x)
+    c, *final = kl.LSTM(3, activation="relu", return_state=True)(x)
+    d = kl.GRU(3, activation="softsign", go_backwards=True)(x, initial_state=final[0])
+    return keras.Model(x, [a, b, c, *final, d, kl.SimpleRNN(3, activation="sigmoid", use_bias=False)(x)])
+
+
 def parts():
     """Normalizations without scale or shift, a layer of cells, and hard activations."""
     x = start = kl.Input((6, 8))
@@ -206,7 +216,7 @@ def blocks():
     return keras.Model(start, kl.Dense(2)(kl.LayerNormalization()(x)))
 
 
-MODELS = [mlp, digits, strides, volume, signal, text, states, parts, branches, generator, blocks]
+MODELS = [mlp, digits, strides, volume, signal, text, states, gates, parts, branches, generator, blocks]
 
 
 def compress_archive(path):

@@ -10,6 +10,21 @@ from pydantic import Field
 from netloom.layers.channels import Channels, Read, TensorAxis, Width
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
+# "hard_sigmoid" has the slope 1/6 of PyTorch and Keras 3, "hard_sigmoid_0.2" the slope of ONNX and earlier Keras.
+Activation = Literal[
+    "tanh",
+    "relu",
+    "sigmoid",
+    "hard_sigmoid",
+    "hard_sigmoid_0.2",
+    "elu",
+    "softsign",
+    "softplus",
+    "silu",
+    "gelu",
+    "linear",
+]
+
 # The shape of the states of all layers and directions
 _STATES = "(N, layers · directions · H)"
 
@@ -66,9 +81,22 @@ class _Recurrent(Layer):
         kwargs |= {} if self.bias else {"bias": False}
         stacked = {"num_layers": self.layers} if self.layers > 1 else {}
         args = (specs["in"].size(2), self.hidden_size)
+        return Call(self._module(), args, {**stacked, "batch_first": True, **kwargs, **self._unusual()})
+
+    def _module(self) -> str:
+        name = type(self).__name__
+        if self._steps_in_python():
+            return f"Stepped{name}"
         # Not torch.nn itself: these subclasses return a last state (N, H) instead of (layers · directions, N, H).
-        module = f"{type(self).__name__}{'WithStates' if self.initial_state or self.final_states else ''}"
-        return Call(module, args, {**stacked, "batch_first": True, **kwargs})
+        return f"{name}WithStates" if self.initial_state or self.final_states else name
+
+    def _unusual(self) -> dict[str, Literals]:
+        """The settings of activations that differ from PyTorch's defaults."""
+        return {}
+
+    def _steps_in_python(self) -> bool:
+        """Whether PyTorch has no fused layer with these settings."""
+        return bool(self._unusual())
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         reads = (Read(-1, tuple(TensorAxis(f"weight_ih_l0{name}", 1) for name in self._directions)),)
@@ -97,7 +125,27 @@ class _Recurrent(Layer):
         return f"{self.hidden_size} units{times}{', bidirectional' if self.bidirectional else ''}"
 
 
-class LSTM(_Recurrent):
+class _Gated(_Recurrent):
+    activation: Activation = Field(
+        "tanh", description="Activation of the state; with another one than tanh, steps are computed in Python, slower"
+    )
+    gate_activation: Activation = Field(
+        "sigmoid",
+        description="Activation of the gates; with another one than sigmoid, steps are computed in Python, slower",
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        params = {"hidden_size": 5, "activation": "relu", "gate_activation": "hard_sigmoid", "bidirectional": True}
+        return [*super().examples(), Example(params, {"in": SAMPLES["sequence"]})]
+
+    def _unusual(self) -> dict[str, Literals]:
+        chosen = {"activation": self.activation, "gate_activation": self.gate_activation}
+        defaults = {"activation": "tanh", "gate_activation": "sigmoid"}
+        return {name: value for name, value in chosen.items() if value != defaults[name]}
+
+
+class LSTM(_Gated):
     """(N, T, D) -> out (N, T, H), state (N, H); 2·H features if bidirectional."""
 
     group = "Recurrent"
@@ -111,7 +159,7 @@ class LSTM(_Recurrent):
     final = (*_Recurrent.final, Port("memories", ("vector",), f"Final memory cells, {_STATES}"))
 
 
-class GRU(_Recurrent):
+class GRU(_Gated):
     """(N, T, D) -> out (N, T, H), state (N, H); 2·H features if bidirectional."""
 
     group = "Recurrent"
@@ -120,6 +168,18 @@ class GRU(_Recurrent):
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html"
     gates = 3
+
+    reset_after: bool = Field(
+        True, description="Reset the state after its product with the weights; before it, steps are computed in Python"
+    )
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        params = {"hidden_size": 5, "layers": 2, "reset_after": False}
+        return [*super().examples(), Example(params, {"in": SAMPLES["sequence"]})]
+
+    def _unusual(self) -> dict[str, Literals]:
+        return {**super()._unusual(), **({} if self.reset_after else {"reset_after": False})}
 
 
 class RNN(_Recurrent):
@@ -134,12 +194,20 @@ class RNN(_Recurrent):
     keywords = ("recurrent", "elman", "vanilla", "sequence", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html"
 
-    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="Activation of the hidden state")
+    nonlinearity: Activation = Field(
+        "tanh", description="Activation of the hidden state; all but tanh and relu are computed step by step in Python"
+    )
 
-    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        call = super().build(specs)
-        extra = {} if self.nonlinearity == "tanh" else {"nonlinearity": self.nonlinearity}
-        return Call(call.target, call.args, {**call.kwargs, **extra})
+    @classmethod
+    def examples(cls) -> list[Example]:
+        params = {"hidden_size": 5, "nonlinearity": "sigmoid", "bidirectional": True}
+        return [*super().examples(), Example(params, {"in": SAMPLES["sequence"]})]
+
+    def _unusual(self) -> dict[str, Literals]:
+        return {} if self.nonlinearity == "tanh" else {"nonlinearity": self.nonlinearity}
+
+    def _steps_in_python(self) -> bool:
+        return self.nonlinearity not in ("tanh", "relu")
 
 
 class _Cell(Layer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from netloom.compile.importers.imported_model import quoted
 from netloom.compile.importers.keras.config import LayerConfig
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall, is_tensor
 from netloom.compile.importers.keras.operator_table import LAYERS, handles, outputs
+from netloom.layers.recurrent.recurrent import Activation
 
 RECURRENT = {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}
+RECURRENT_ALIASES = {"swish": "silu"}
 MERGE_MODES = {"sum": "Add", "mul": "Multiply", "ave": "Average"}
 
 
@@ -109,16 +111,6 @@ def _inputs(use: LayerCall, directions: int) -> tuple[KerasTensor, list[KerasTen
 
 
 def _recurrent_params(use: LayerCall, layer: LayerConfig, states: list[KerasTensor]) -> dict[str, Any]:
-    kind = layer.kind
-    activation = layer.config.get("activation", "tanh")
-    if activation != "tanh" and not (kind == "SimpleRNN" and activation == "relu"):
-        raise use.refuse(f"has the activation {quoted(activation)}, but Netloom's recurrent layers use tanh")
-    if kind != "SimpleRNN" and layer.config.get("recurrent_activation", "sigmoid") != "sigmoid":
-        raise use.refuse(
-            f"has gates with {quoted(layer.config['recurrent_activation'])}, but Netloom's recurrent layers use sigmoid"
-        )
-    if kind == "GRU" and not layer.flag("reset_after", True):
-        raise use.refuse("resets its state before the product (reset_after=False), but Netloom's GRU does so after it")
     if layer.flag("time_major", False):
         raise use.refuse("reads sequences with the steps first (time_major), but Netloom's have the batch first")
     if layer.config.get("dropout") or layer.config.get("recurrent_dropout"):
@@ -127,10 +119,36 @@ def _recurrent_params(use: LayerCall, layer: LayerConfig, states: list[KerasTens
         use.remark("the state is not kept between batches; it starts at zero.")
     params: dict[str, Any] = {"hidden_size": layer.integer("units")}
     params |= {} if layer.flag("use_bias", True) else {"bias": False}
+    params |= _activations(use, layer)
     params |= {"initial_state": True} if states else {}
     # The last hidden state has a port of its own, but not the memory of an LSTM.
-    params |= {"final_states": True} if kind == "LSTM" and layer.flag("return_state", False) else {}
-    return params | ({"nonlinearity": "relu"} if activation == "relu" else {})
+    params |= {"final_states": True} if layer.kind == "LSTM" and layer.flag("return_state", False) else {}
+    return params
+
+
+def _activations(use: LayerCall, layer: LayerConfig) -> dict[str, Any]:
+    """The settings of activations that are not the defaults."""
+    is_plain = layer.kind == "SimpleRNN"
+    names = (
+        {"activation": "nonlinearity"}
+        if is_plain
+        else {"activation": "activation", "recurrent_activation": "gate_activation"}
+    )
+    defaults, params = {"activation": "tanh", "recurrent_activation": "sigmoid"}, dict[str, Any]()
+    for name, ours in names.items():
+        value = layer.config.get(name, defaults[name]) or "linear"
+        if isinstance(value, str):
+            value = RECURRENT_ALIASES.get(value, value)
+        if value == "hard_sigmoid" and layer.is_keras_2:
+            value = "hard_sigmoid_0.2"
+        if value not in get_args(Activation):
+            known = ", ".join(get_args(Activation))
+            raise use.refuse(f"has the activation {quoted(value)}, but Netloom's recurrent layers have {known}")
+        params |= {ours: value} if value != defaults[name] else {}
+    # Layers of Keras 2 without this setting reset the state before the product.
+    if layer.kind == "GRU" and not layer.flag("reset_after", not layer.is_keras_2):
+        params["reset_after"] = False
+    return params
 
 
 def _gate_weights(use: LayerCall, layer: LayerConfig, arrays: list[np.ndarray], suffix: str) -> dict[str, np.ndarray]:

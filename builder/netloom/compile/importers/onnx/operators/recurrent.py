@@ -25,7 +25,14 @@ _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 
 
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-_ACTIVATIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
+_DEFAULTS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
+# Activations by ONNX's names, with the parameters alpha and beta that they must have; None stands for ONNX's default
+_ACTIVATIONS: dict[str, list[tuple[str, tuple[float | None, ...], tuple[float | None, ...]]]] = {
+    **{name: [(name, (None,), (None,))] for name in ("tanh", "relu", "sigmoid", "softsign", "softplus")},
+    "elu": [("elu", (None, 1.0), (None,))],
+    "hardsigmoid": [("hard_sigmoid_0.2", (None, 0.2), (None, 0.5)), ("hard_sigmoid", (1 / 6,), (None, 0.5))],
+}
+_PARAMETRIC = ("elu", "hardsigmoid")  # the activations that read alpha
 _LENGTHS, _STATES, _PEEPHOLES = 4, slice(5, 7), 7
 
 
@@ -60,7 +67,7 @@ def _recurrent(call: Call) -> list[Value | None]:
     sequence = builder.to_batch_first(replace(tensor, axes=tuple(tensor.axes[axis] for axis in order)))
     if is_reverse:
         sequence = builder.add_layer("Flip", sequence, call.name, axes=[1])
-    params: dict[str, Any] = {"hidden_size": size} | _nonlinearity(call, directions)
+    params: dict[str, Any] = {"hidden_size": size} | _activations(call, directions)
     params |= {"bidirectional": True} if directions > 1 else {}
     params |= {} if call.constant_array(3) is not None else {"bias": False}
     inputs = {"in": sequence} | _initial(call, sequence, directions, size, layout)
@@ -95,10 +102,6 @@ def _checked(call: Call, tensor: Tensor) -> tuple[int, bool, int]:
         raise UnsupportedOperatorError("its direction must be forward, reverse or bidirectional")
     if tensor.rank != 3 or tensor.axes[batch] != (0,):
         raise BatchAxisError(f"the batch must be axis {batch + 1} of its sequence")
-    if call.type == "GRU" and not call.attribute("linear_before_reset", 0):
-        raise UnsupportedOperatorError(
-            "its reset gate is applied before the product, but PyTorch applies it after the product"
-        )
     if call.attribute("clip", None) is not None or call.attribute("input_forget", 0):
         raise UnsupportedOperatorError("its gates are clipped or coupled")
     peepholes = call.constant(_PEEPHOLES)
@@ -111,13 +114,54 @@ def _checked(call: Call, tensor: Tensor) -> tuple[int, bool, int]:
     return _DIRECTIONS[direction], direction == "reverse", layout
 
 
-def _nonlinearity(call: Call, directions: int) -> dict[str, str]:
-    functions, defaults = call.attribute("activations", None), _ACTIVATIONS[call.type] * directions
-    if not functions or [name.lower() for name in functions] == [name.lower() for name in defaults]:
-        return {}
-    if call.type == "RNN" and {name.lower() for name in functions} == {"relu"}:
-        return {"nonlinearity": "relu"}
-    raise UnsupportedOperatorError("its gates have other activations than PyTorch's")
+def _activations(call: Call, directions: int) -> dict[str, Any]:
+    """The settings of activations, and of the reset of a GRU, that are not the defaults.
+
+    Raises:
+        UnsupportedOperatorError: The layer has no such activation, or others in its second direction.
+    """
+    defaults = _DEFAULTS[call.type]
+    functions = call.attribute("activations", None) or defaults * directions
+    alphas, betas = (_parameters(call, name, functions) for name in ("activation_alpha", "activation_beta"))
+    names = [_activation(*given) for given in zip(functions, alphas, betas, strict=True)]
+    by_direction = [names[start : start + len(defaults)] for start in range(0, len(names), len(defaults))]
+    if len(by_direction) != directions or any(part != by_direction[0] for part in by_direction):
+        raise UnsupportedOperatorError("its directions have different activations")
+    *gates, state = by_direction[0]
+    if call.type == "RNN":
+        return {} if state == "tanh" else {"nonlinearity": state}
+    if call.type == "LSTM" and gates.pop() != state:
+        raise UnsupportedOperatorError("its memory and its state have different activations")
+    params: dict[str, Any] = {} if state == "tanh" else {"activation": state}
+    params |= {} if gates == ["sigmoid"] else {"gate_activation": gates[0]}
+    if call.type == "GRU" and not call.attribute("linear_before_reset", 0):
+        params["reset_after"] = False
+    return params
+
+
+def _parameters(call: Call, name: str, functions: list[str]) -> list[float | None]:
+    """The parameters of activations; a file lists them for the first functions, or only for those that have one."""
+    values = call.attribute(name, None)
+    if not values or len(values) == len(functions):
+        return list(values) if values else [None] * len(functions)
+    if len({name.lower() for name in functions if name.lower() in _PARAMETRIC}) != 1 or len(set(values)) != 1:
+        raise UnsupportedOperatorError(f"its attribute {name} does not have a value for each activation")
+    return [values[0] if function.lower() in _PARAMETRIC else None for function in functions]
+
+
+def _activation(function: str, alpha: float | None, beta: float | None) -> str:
+    """The activation by the name that a layer has for it."""
+
+    def is_one_of(value: float | None, known: tuple[float | None, ...], is_read: bool) -> bool:
+        if not is_read or value is None:
+            return not is_read or None in known
+        return any(other is not None and abs(value - other) < 1e-6 for other in known)
+
+    is_read = function.lower() in _PARAMETRIC
+    for name, alphas, betas in _ACTIVATIONS.get(function.lower(), ()):
+        if is_one_of(alpha, alphas, is_read) and is_one_of(beta, betas, is_read and function.lower() != "elu"):
+            return name
+    raise UnsupportedOperatorError(f"its activation {function} is not one that recurrent layers have")
 
 
 def _initial(call: Call, sequence: Tensor, directions: int, size: int, layout: int) -> dict[str, Tensor]:
