@@ -338,18 +338,3 @@ def test_recurrent_layers_that_differ_from_pytorchs_are_refused(
     file, _ = recurrent_file(kind, **options)
     with pytest.raises(UnreadableModelError, match=reason):
         import_bytes(file.SerializeToString())
-
-
-def test_loops_of_onnx_files_are_refused_by_name() -> None:
-    def value(name: str, *shape: int) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    body = helper.make_graph(
-        [helper.make_node("Add", ["state", "step"], ["next"]), helper.make_node("Identity", ["next"], ["out"])], "body",
-        [value("state", N, D), value("step", N, D)], [value("next", N, D), value("out", N, D)],
-    )  # fmt: skip
-    scan = helper.make_node("Scan", ["start", "X"], ["last", "Y"], body=body, num_scan_inputs=1)
-    inputs, outputs = [value("start", N, D), value("X", T, N, D)], [value("last", N, D), value("Y", T, N, D)]
-    file = helper.make_model(helper.make_graph([scan], "g", inputs, outputs), ir_version=8)
-    with pytest.raises(UnreadableModelError, match="No layer corresponds to these operators of the file: Scan"):
-        import_bytes(file.SerializeToString())

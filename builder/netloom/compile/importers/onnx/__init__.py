@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,10 @@ from netloom.compile.importers.layer_graph.values import (
 )
 from netloom.compile.importers.layer_graph.weight_tying import tie_weights
 from netloom.compile.importers.onnx.constant_folding import fold_constant
+from netloom.compile.importers.onnx.control_flow import CONTROL_FLOW
 from netloom.compile.importers.onnx.operators import OPERATORS, Call, elementwise
 from netloom.compile.importers.onnx.operators.recurrent import is_time_first, with_batch_axes
-from netloom.compile.importers.onnx.parser import LIMIT, Graph, InputInfo, Operator, read, short
+from netloom.compile.importers.onnx.parser import LIMIT, Graph, InputInfo, Operator, read, short, with_inner
 from netloom.compile.importers.onnx.patterns import find_activations
 from netloom.compile.importers.preparation import parse_exported_preprocessing
 from netloom.compile.importers.repeats import group_repeats
@@ -95,39 +97,61 @@ class _OnnxImporter:
         self.builder.weight_tables |= {key: value for key, value in tables.items() if value.dtype == np.float32}
         self.values: dict[str, Value] = {key: Constant(value, key) for key, value in tables.items()}
         self.readers: dict[str, list[Operator]] = {}
-        for item in graph.operators:
+        for item in with_inner(graph.operators):
             for key in item.inputs:
                 self.readers.setdefault(key, []).append(item)
         self.skipped: set[int] = set()
+        bodies = [body for item in with_inner(graph.operators) for body in item.bodies]
+        self.results = {*graph.outputs, *(key for body in bodies for key in body.outputs), _APPLIED}
+        self.read_in_bodies = {key for body in bodies for item in body.operators for key in item.reads}
 
     def run(self) -> ImportedModel:
         self._check()
         for number, entry in enumerate(self.graph.inputs):
             self._input(entry, number)
-        patterns = find_activations(self.graph.operators, self.graph.tensors, self.graph.opset, self.graph.outputs)
+        kept = (*self.results, *self.read_in_bodies)
+        patterns = find_activations(self.graph.operators, self.graph.tensors, self.graph.opset, kept)
         unused = self._unused_operators(patterns)
         # Converters look at the readers of an output, among which unused operators do not count.
         self.readers = {key: [item for item in found if id(item) not in unused] for key, found in self.readers.items()}
         for item in self.graph.operators:
-            if id(item) in unused or id(item) in self.skipped:
-                continue
-            try:
-                self._operator(item, patterns)
-            except UnsupportedOperatorError as error:
-                kind = TimeFirstError if isinstance(error, BatchAxisError) else UnreadableModelError
-                raise kind(f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}.") from None
-            except _ERRORS as error:
-                text = plain(str(error))[:200]
-                raise UnreadableModelError(
-                    f"The operator {item.type} ({short(item.name)!r}) does not follow the ONNX specification: {text}."
-                ) from None
+            if id(item) not in unused:
+                self._checked_operator(item, patterns)
         for number, key in enumerate(self.graph.outputs):
             self._output(key, number)
         return self._finished()
 
+    def _checked_operator(self, item: Operator, patterns: dict[str, Any]) -> None:
+        if id(item) in self.skipped:
+            return
+        try:
+            self._operator(item, patterns)
+        except UnreadableModelError:  # of an operator in a body
+            raise
+        except UnsupportedOperatorError as error:
+            kind = TimeFirstError if isinstance(error, BatchAxisError) else UnreadableModelError
+            raise kind(f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}.") from None
+        except _ERRORS as error:
+            text = plain(str(error))[:200]
+            raise UnreadableModelError(
+                f"The operator {item.type} ({short(item.name)!r}) does not follow the ONNX specification: {text}."
+            ) from None
+
+    def execute(self, operators: Sequence[Operator]) -> None:
+        """Convert the operators of a body, as part of the network."""
+        for item in operators:
+            self._checked_operator(item, {})
+
+    def apply(self, kind: str, inputs: Sequence[Value], **attributes: Any) -> Value:
+        """The first output of an operator on these inputs."""
+        names = tuple(f"{_APPLIED}{number}" for number in range(len(inputs)))
+        self.values |= dict(zip(names, inputs, strict=True))
+        self._operator(Operator(kind, kind.lower(), names, (_APPLIED,), attributes), {})
+        return self.values[_APPLIED]
+
     def _check(self) -> None:
-        supported = set(OPERATORS) | _FOLDED_ONLY
-        unknown = sorted({item.type for item in self.graph.operators} - supported)
+        supported = {*OPERATORS, *_FOLDED_ONLY, *CONTROL_FLOW}
+        unknown = sorted({item.type for item in with_inner(self.graph.operators)} - supported)
         if unknown:
             names = ", ".join(short(kind) for kind in unknown[:12])
             others = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
@@ -143,7 +167,7 @@ class _OnnxImporter:
             if item is None or id(item) in needed:
                 continue
             needed.add(id(item))
-            pending += [patterns[key][2]] if key in patterns else list(item.inputs)
+            pending += [patterns[key][2]] if key in patterns else list(item.reads)
         return {id(item) for item in self.graph.operators} - needed
 
     def _input(self, entry: InputInfo, number: int) -> None:
@@ -196,6 +220,10 @@ class _OnnxImporter:
                 self.values[operator.outputs[0]] = elementwise(self.builder, kind, value, operator.name, **params)
                 return
         inputs = tuple(self._value(key) for key in operator.inputs)
+        if operator.type in CONTROL_FLOW:
+            results = CONTROL_FLOW[operator.type](operator, inputs, self)
+            self.values |= {key: value for key, value in zip(operator.outputs, results, strict=False) if key}
+            return
         # Shapes become constants in which BATCH stands for the batch, so that arithmetic on shapes can be folded.
         if operator.type in ("Shape", "Size") and isinstance(inputs[0], Tensor):
             shape = np.asarray(inputs[0].shape, np.int64)
@@ -215,7 +243,7 @@ class _OnnxImporter:
         if operator.type not in OPERATORS:
             raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
         reader_types = frozenset(other.type for other in self.readers.get(operator.outputs[0], []))
-        used_outputs = tuple(bool(self.readers.get(key) or key in self.graph.outputs) for key in operator.outputs)
+        used_outputs = tuple(bool(self.readers.get(key) or key in self.results) for key in operator.outputs)
         call = Call(
             operator.type,
             operator.name,
@@ -243,7 +271,7 @@ class _OnnxImporter:
             operator.type != "MatMul"
             or len(readers) != 1
             or readers[0].type != "Add"
-            or operator.outputs[0] in self.graph.outputs
+            or operator.outputs[0] in self.results
         ):
             return None
         weight = inputs[1]
@@ -319,6 +347,8 @@ class _OnnxImporter:
         return group_repeats(ImportedModel(project, weights, remarks, prepare), untie=True)
 
 
+# The name of results of operators that a loop applies between its steps; no tensor of a file has it
+_APPLIED = "\0applied"
 _FOLDED_ONLY = {
     "Constant", "ConstantOfShape", "Shape", "Size", "Range", "Tile", "Trilu", "Mod", "Xor",
 }  # fmt: skip

@@ -1,9 +1,9 @@
-"""Conversion of files of old ONNX opsets, whose operators broadcast by rules of their own."""
+"""Conversion of files to the operators of newer opsets, and of functions to the operators that they consist of."""
 
 from __future__ import annotations
 
 import onnx
-from onnx import version_converter
+from onnx import inliner, version_converter
 
 from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.core.text import plain
@@ -40,3 +40,17 @@ def _with_weights_as_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.name not in names:
             copy.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     return copy
+
+
+def with_functions_inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the operators of its own functions in their places.
+
+    Raises:
+        UnreadableModelError: The library cannot replace a function.
+    """
+    if not model.functions:
+        return model
+    try:
+        return inliner.inline_local_functions(model)
+    except Exception as error:  # the library is C++ and raises exceptions of several classes
+        raise UnreadableModelError(f"The functions of this file cannot be read ({plain(str(error))[:160]}).") from None

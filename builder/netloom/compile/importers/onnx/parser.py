@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import onnx
 from onnx import numpy_helper
 
 from netloom.compile.importers.imported_model import UnreadableModelError
-from netloom.compile.importers.onnx.opsets import DOMAINS, with_supported_opset
+from netloom.compile.importers.onnx.opsets import DOMAINS, with_functions_inlined, with_supported_opset
 from netloom.core.text import plain
 
 LIMIT = 2 * 2**30
@@ -41,6 +43,39 @@ class Operator:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bodies(self) -> tuple[Body, ...]:
+        """The graphs among the attributes, of loops and branches."""
+        return tuple(value for value in self.attributes.values() if isinstance(value, Body))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tensors that the operator or its bodies read."""
+        inner = (key for body in self.bodies for key in (*body.outputs, *_reads_of(body.operators)))
+        return (*self.inputs, *inner)
+
+
+@dataclass(frozen=True)
+class Body:
+    """The graph of a branch, or of one step of a loop. Its names differ from all others of the file."""
+
+    operators: tuple[Operator, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tensors: dict[str, np.ndarray[Any, Any]]
+
+
+def _reads_of(operators: Sequence[Operator]) -> Iterator[str]:
+    return chain.from_iterable(item.reads for item in operators)
+
+
+def with_inner(operators: Sequence[Operator]) -> Iterator[Operator]:
+    """The operators, and those in their bodies."""
+    for item in operators:
+        yield item
+        for body in item.bodies:
+            yield from with_inner(body.operators)
 
 
 @dataclass(frozen=True)
@@ -77,7 +112,7 @@ def short(name: str) -> str:
 
 
 def read(content: bytes) -> Graph:
-    """The graph of a file.
+    """The graph of a file, with the operators of its functions in their places.
 
     Raises:
         UnreadableModelError: The file is damaged, too large, or needs other files.
@@ -100,7 +135,7 @@ def read(content: bytes) -> Graph:
             "The weights of the file are sparse tensors, which are not supported; export it with dense tensors."
         )
     model, opset = with_supported_opset(model)
-    graph = model.graph
+    graph = with_functions_inlined(model).graph
     tensors = {text(item.name): array(item) for item in graph.initializer}
     # Older files list weights among the inputs as well (IR version 3 and earlier).
     inputs = [_entry(item) for item in graph.input if text(item.name) not in tensors]
@@ -110,10 +145,18 @@ def read(content: bytes) -> Graph:
         raise UnreadableModelError(
             f"This network has more than {MAX_INPUTS} inputs or outputs, which is too many to import."
         )
+    scopes = count(1)
+    operators = tuple(_operator(item, number, {}, scopes) for number, item in enumerate(graph.node))
+    inner = list(with_inner(operators))
+    if len(inner) > MAX_OPERATORS:
+        raise UnreadableModelError(
+            f"The network has {len(inner):,} operators; at most {MAX_OPERATORS:,} are supported."
+        )
+    tensors |= {key: value for item in inner for body in item.bodies for key, value in body.tensors.items()}
     return Graph(
         opset,
         plain(text(graph.name))[:200],
-        tuple(_operator(item, number) for number, item in enumerate(graph.node)),
+        operators,
         tuple(inputs),
         tuple(text(item.name) for item in graph.output),
         tensors,
@@ -175,14 +218,31 @@ def _entry(item: onnx.ValueInfoProto) -> InputInfo:
     return InputInfo(text(item.name), tuple(shape), kind.elem_type in _INTEGERS)
 
 
-def _operator(node: onnx.NodeProto, number: int) -> Operator:
+def _operator(node: onnx.NodeProto, number: int, scope: Mapping[str, str], scopes: Iterator[int]) -> Operator:
+    """An operator; `scope` has the unique names of tensors of the bodies around it, `scopes` numbers bodies."""
     is_standard = node.domain in DOMAINS
     attributes: dict[str, Any] = {}
     for attribute in node.attribute if is_standard else ():
-        attributes[text(attribute.name)] = _plain(attribute)
+        is_graph = attribute.type == onnx.AttributeProto.GRAPH
+        value = _body(attribute.g, scope, scopes) if is_graph else _plain(attribute)
+        attributes[text(attribute.name)] = value
     kind = text(node.op_type) if is_standard else f"{text(node.domain)}.{text(node.op_type)}"
-    inputs, outputs = tuple(map(text, node.input)), tuple(map(text, node.output))
+    inputs, outputs = (tuple(scope.get(name, name) for name in map(text, names)) for names in (node.input, node.output))
     return Operator(kind, text(node.name) or f"{kind}_{number}", inputs, outputs, attributes)
+
+
+def _body(graph: onnx.GraphProto, scope: Mapping[str, str], scopes: Iterator[int]) -> Body:
+    """A graph inside an operator. Two branches may use the same names, so that a number tells their tensors apart."""
+    defined = [item.name for item in (*graph.input, *graph.initializer)]
+    defined += [name for node in graph.node for name in node.output if name]
+    suffix = f"/{next(scopes)}"
+    inner = {**scope, **{text(name): f"{text(name)}{suffix}" for name in defined}}
+    return Body(
+        tuple(_operator(node, number, inner, scopes) for number, node in enumerate(graph.node)),
+        tuple(inner[text(item.name)] for item in graph.input),
+        tuple(inner.get(text(item.name), text(item.name)) for item in graph.output),
+        {inner[text(item.name)]: array(item) for item in graph.initializer},
+    )
 
 
 def _plain(attribute: onnx.AttributeProto) -> Any:

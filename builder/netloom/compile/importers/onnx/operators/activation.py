@@ -65,6 +65,36 @@ def _hard_sigmoid(call: Call) -> list[Value]:
     return [elementwise(call.builder, "Clamp", scaled, call.name, low=0.0, high=1.0)]
 
 
+@operator("ThresholdedRelu")
+def _thresholded_relu(call: Call) -> list[Value]:
+    threshold = call.attribute("alpha", 1.0)
+    return [elementwise(call.builder, "Threshold", call.tensor(), call.name, threshold=threshold, value=0.0)]
+
+
+@operator("Shrink")
+def _shrink(call: Call) -> list[Value | None]:
+    """x − bias · sign(x) where |x| > lambd, and 0 elsewhere."""
+    threshold, bias = call.attribute("lambd", 0.5), call.attribute("bias", 0.0)
+    if threshold < 0:
+        raise UnsupportedOperatorError("its lambd is negative")
+    if bias == threshold:
+        return [elementwise(call.builder, "Softshrink", call.tensor(), call.name, threshold=threshold)]
+    large = elementwise(call.builder, "Hardshrink", call.tensor(), call.name, threshold=threshold)
+    if not bias:
+        return [large]
+    signs = elementwise(call.builder, "Function", large, "", function="sign")
+    return list(call.apply("Add", large, elementwise(call.builder, "ScaleShift", signs, "", scale=-bias, shift=0.0)))
+
+
+@operator("Swish")
+def _swish(call: Call) -> list[Value | None]:
+    alpha = call.attribute("alpha", 1.0)
+    if alpha == 1:
+        return [elementwise(call.builder, "SiLU", call.tensor(), call.name)]
+    scaled = elementwise(call.builder, "ScaleShift", call.tensor(), "", scale=alpha, shift=0.0)
+    return list(call.apply("Mul", call.tensor(), *call.apply("Sigmoid", scaled)))
+
+
 @operator("Clip")
 def _clip(call: Call) -> list[Value]:
     if call.opset < 11:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value, normalize_axis
+import numpy as np
+
+from netloom.compile.importers.layer_graph.values import (
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    normalize_axis,
+)
 from netloom.compile.importers.onnx.operators.convolution import pooled
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, elementwise, operator
 
@@ -75,12 +83,66 @@ def _arg_max(call: Call) -> list[Value]:
     return [Tensor(result.ref, result.spec, tuple(groups))]
 
 
+@operator("ReduceLogSum")
+def _log_of_sum(call: Call) -> list[Value | None]:
+    return list(call.apply("Log", *call.apply("ReduceSum", *call.inputs, **call.attributes)))
+
+
+@operator("GlobalLpPool")
+def _norm_of_positions(call: Call) -> list[Value | None]:
+    order = call.attribute("p", 2)
+    if order not in (1, 2):
+        raise UnsupportedOperatorError(f"its norm has the order {order}; only 1 and 2 are supported")
+    return list(call.apply(f"ReduceL{order}", call.tensor(), axes=list(range(2, call.tensor().rank)), keepdims=1))
+
+
 @operator("CumSum")
-def _cumulative_sum(call: Call) -> list[Value]:
-    if call.attribute("exclusive", 0) or call.attribute("reverse", 0):
-        raise UnsupportedOperatorError("only a plain cumulative sum is supported")
+def _cumulative_sum(call: Call) -> list[Value | None]:
     tensor = call.tensor()
     port_axis = call.builder.single_axis(
         tensor, normalize_axis(int(call.required_array(1).reshape(-1)[0]), tensor.rank)
     )
-    return [elementwise(call.builder, "CumSum", tensor, call.name, axis=port_axis)]
+    is_reverse = bool(call.attribute("reverse", 0))
+    ordered = elementwise(call.builder, "Flip", tensor, "", axes=[port_axis]) if is_reverse else tensor
+    result = elementwise(call.builder, "CumSum", ordered, call.name, axis=port_axis)
+    result = elementwise(call.builder, "Flip", result, "", axes=[port_axis]) if is_reverse else result
+    # An exclusive sum leaves out the element itself.
+    return list(call.apply("Sub", result, tensor)) if call.attribute("exclusive", 0) else [result]
+
+
+@operator("Hardmax")
+def _hardmax(call: Call) -> list[Value | None]:
+    """1 at the largest value of an axis, 0 elsewhere."""
+    tensor, axis = call.tensor(), call.axis(-1 if call.opset >= 13 else 1)
+    if axis != tensor.rank - 1:
+        raise UnsupportedOperatorError("only the last axis is supported")
+    places = call.apply("ArgMax", tensor, axis=axis, keepdims=0)[0]
+    return [one_hot(call, places, tensor.length(axis))]
+
+
+@operator("OneHot")
+def _one_hot(call: Call) -> list[Value]:
+    indices, depth, values = call.tensor(), call.required_array(1), call.required_array(2)
+    if call.axis(-1, indices.rank + 1) != indices.rank or values.reshape(-1).tolist() != [0, 1]:
+        raise UnsupportedOperatorError("only zeros and ones along a new last axis are supported")
+    return [one_hot(call, indices, int(depth.reshape(-1)[0]))]
+
+
+def one_hot(call: Call, indices: Value | None, classes: int) -> Tensor:
+    """Integers (…) as vectors (…, classes)."""
+    if not isinstance(indices, Tensor):
+        raise UnsupportedOperatorError("its indices are constant")
+    if indices.spec.dtype != "int":
+        indices = elementwise(call.builder, "Cast", indices, "", to="int")
+    result = call.builder.add_layer("OneHot", indices, call.name, classes=classes)
+    return Tensor(result.ref, result.spec, (*indices.axes, (len(indices.spec.shape),)))
+
+
+@operator("Trilu")
+def _triangle(call: Call) -> list[Value | None]:
+    """The upper or lower triangle of matrices; other values become 0, also infinite ones."""
+    tensor, shift = call.tensor(), int(call.scalar(1) or 0)
+    rows, columns = tensor.length(-2), tensor.length(-1)
+    triangle = np.tri(rows, columns, shift - 1 if call.attribute("upper", 1) else shift, dtype=bool)
+    mask = ~triangle if call.attribute("upper", 1) else triangle
+    return list(call.apply("Where", Constant(mask), tensor, Constant(np.zeros((1, 1), np.float32))))

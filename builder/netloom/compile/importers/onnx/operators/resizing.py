@@ -95,11 +95,22 @@ def _resize(call: Call) -> list[Value]:
 
 
 @operator("DepthToSpace", "SpaceToDepth")
-def _depth_to_space(call: Call) -> list[Value]:
+def _depth_to_space(call: Call) -> list[Value | None]:
     tensor, factor = call.builder.to_batch_first(call.tensor()), int(call.attribute("blocksize", 1))
-    if call.type == "SpaceToDepth" or call.attribute("mode", "DCR") != "CRD":
-        raise UnsupportedOperatorError("only the order CRD, which PyTorch uses, is supported")
-    return [call.builder.add_layer("PixelShuffle", tensor, call.name, factor=factor)]
+    if tensor.rank != 4:
+        raise UnsupportedOperatorError("only images are supported")
+    if call.type == "DepthToSpace" and call.attribute("mode", "DCR") == "CRD":
+        return [call.builder.add_layer("PixelShuffle", tensor, call.name, factor=factor)]
+    # Unlike PyTorch's layers, the place in a block comes before the channel.
+    channels, height, width = tensor.shape[1:]
+    if call.type == "DepthToSpace":
+        split, order = [factor, factor, channels // factor**2, height, width], [0, 3, 4, 1, 5, 2]
+        merged = [channels // factor**2, height * factor, width * factor]
+    else:
+        split, order = [channels, height // factor, factor, width // factor, factor], [0, 3, 5, 1, 2, 4]
+        merged = [channels * factor**2, height // factor, width // factor]
+    blocks = call.apply("Transpose", *call.apply("Reshape", tensor, shape=[0, *split]), perm=order)
+    return list(call.apply("Reshape", *blocks, shape=[0, *merged]))
 
 
 @operator("GridSample")

@@ -1,0 +1,132 @@
+"""Branches and loops of ONNX files whose conditions and numbers of steps are known: they are written out.
+
+Each step of a loop becomes layers of its own, with shared weights. https://onnx.ai/onnx/operators/onnx__Loop.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from netloom.compile.importers.layer_graph.values import (
+    BATCH,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    normalize_axis,
+)
+from netloom.compile.importers.onnx.parser import Body, Operator
+
+MAX_STEPS = 1_000
+
+
+class Evaluator(Protocol):
+    """What computes operators, with the values of all tensors by name."""
+
+    values: dict[str, Value]
+
+    def execute(self, operators: Sequence[Operator]) -> None: ...
+
+    def apply(self, kind: str, inputs: Sequence[Value], **attributes: Any) -> Value:
+        """The first output of an operator on these inputs."""
+
+
+Step = Callable[[Operator, Sequence[Value | None], Evaluator], list[Value]]
+
+
+def _run(body: Body, inputs: Sequence[Value], evaluator: Evaluator) -> list[Value]:
+    evaluator.values |= dict(zip(body.inputs, inputs, strict=True))
+    evaluator.execute(body.operators)
+    return [evaluator.values[key] for key in body.outputs]
+
+
+def _branch(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluator) -> list[Value]:
+    is_true = _truth(inputs[0], "its condition is computed from the inputs of the network")
+    return _run(operator.attributes["then_branch" if is_true else "else_branch"], (), evaluator)
+
+
+def _loop(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluator) -> list[Value]:
+    computed = "its number of steps is computed from the inputs of the network"
+    limit, condition, *carried = inputs
+    if isinstance(limit, Tensor):
+        raise UnsupportedOperatorError(computed)
+    steps = BATCH if limit is None else int(limit.array.reshape(-1)[0])
+    is_on = condition is None or _truth(condition, computed)
+    body, states = operator.attributes["body"], _given(carried)
+    collected: list[list[Value]] = [[] for _ in body.outputs[1 + len(states) :]]
+    number = 0
+    while is_on and number < steps:
+        _refuse_long(number + 1)
+        true = Constant(np.asarray(True))
+        going, *results = _run(body, [Constant(np.asarray(number)), true, *states], evaluator)
+        states, outputs = results[: len(states)], results[len(states) :]
+        for values, output in zip(collected, outputs, strict=True):
+            values.append(output)
+        is_on = _truth(going, computed)
+        number += 1
+    return [*states, *(_stacked(values, 0, evaluator) for values in collected)]
+
+
+def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluator) -> list[Value]:
+    get, given = operator.attributes.get, _given(inputs)
+    count, body = int(operator.attributes["num_scan_inputs"]), operator.attributes["body"]
+    states, sequences = given[:-count], given[-count:]
+    results = len(body.outputs) - len(states)
+    backward = get("scan_input_directions") or [0] * count
+    axes = [
+        normalize_axis(axis, len(value.shape))
+        for value, axis in zip(sequences, get("scan_input_axes") or [0] * count, strict=True)
+    ]
+    steps = sequences[0].shape[axes[0]]
+    _refuse_long(steps)
+    collected: list[list[Value]] = [[] for _ in range(results)]
+    for step in range(steps):
+        places = [steps - 1 - step if is_backward else step for is_backward in backward]
+        parts = [
+            evaluator.apply("Gather", [value, Constant(np.asarray(place))], axis=axis)
+            for value, place, axis in zip(sequences, places, axes, strict=True)
+        ]
+        outputs = _run(body, [*states, *parts], evaluator)
+        states = outputs[: len(states)]
+        for values, output in zip(collected, outputs[len(states) :], strict=True):
+            values.append(output)
+    directions, to = get("scan_output_directions") or [0] * results, get("scan_output_axes") or [0] * results
+    return [
+        *states,
+        *(
+            _stacked(values[::-1] if is_backward else values, axis, evaluator)
+            for values, is_backward, axis in zip(collected, directions, to, strict=True)
+        ),
+    ]
+
+
+CONTROL_FLOW: dict[str, Step] = {"If": _branch, "Loop": _loop, "Scan": _scan}
+
+
+def _stacked(values: Sequence[Value], axis: int, evaluator: Evaluator) -> Value:
+    """The values of all steps along a new axis."""
+    if not values:
+        raise UnsupportedOperatorError("it has no steps")
+    at = normalize_axis(axis, len(values[0].shape) + 1)
+    parts = [evaluator.apply("Unsqueeze", [value, Constant(np.asarray([at]))], axes=[at]) for value in values]
+    return evaluator.apply("Concat", parts, axis=at)
+
+
+def _truth(value: Value | None, reason: str) -> bool:
+    if not isinstance(value, Constant):
+        raise UnsupportedOperatorError(reason)
+    return bool(value.array.reshape(-1)[0])
+
+
+def _given(values: Sequence[Value | None]) -> list[Value]:
+    if any(value is None for value in values):
+        raise UnsupportedOperatorError("an initial state is missing")
+    return [value for value in values if value is not None]
+
+
+def _refuse_long(steps: int) -> None:
+    if steps > MAX_STEPS:
+        raise UnsupportedOperatorError(f"it has more than {MAX_STEPS:,} steps")

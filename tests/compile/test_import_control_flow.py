@@ -1,0 +1,180 @@
+"""Branches, loops and functions of ONNX files: written out with equal outputs and shared weights, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+import torch
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from netloom.compile import module
+from netloom.compile.importers import UnreadableModelError
+from netloom.compile.importers.imported_model import ImportedModel
+from netloom.compile.importers.onnx import import_bytes
+
+N, T, D = 2, 5, 4
+NUMBERS = np.random.default_rng(0)
+KERNEL = NUMBERS.normal(0, 0.5, (D, D)).astype(np.float32)
+node = helper.make_node
+
+
+def info(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def content(nodes: Sequence[NodeProto], outputs: Sequence[str], functions: Sequence[Any] = (), **tensors: Any) -> bytes:
+    """A file with the input X (N, T, D), a few constants, and others by name."""
+    constants = {"W": KERNEL, "half": np.float32(0.5), "true": np.array(True), "steps": np.int64(T)} | tensors
+    graph = helper.make_graph(
+        list(nodes), "g", [info("X", "n", T, D)], [info(name, "n", *"abc"[: 2 - (name == "last")]) for name in outputs],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )  # fmt: skip
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    return bytes(helper.make_model(graph, opset_imports=domains, ir_version=8, functions=functions).SerializeToString())
+
+
+def check(file: bytes) -> ImportedModel:
+    """Import the file, and compare all outputs with ONNX Runtime."""
+    rows = NUMBERS.normal(size=(N, T, D)).astype(np.float32)
+    expected = onnxruntime.InferenceSession(file).run(None, {"X": rows})
+    model = import_bytes(file)
+    network = module(model.project).eval()
+    network.load_state_dict(model.weights)
+    outputs = network(torch.from_numpy(rows))
+    for ours, theirs in zip(outputs if isinstance(outputs, tuple) else (outputs,), expected, strict=True):
+        np.testing.assert_allclose(ours.detach(), theirs, rtol=0, atol=2e-6)
+    return model
+
+
+# h = tanh(x W + h): the body reads W from the graph around it.
+STEP = [
+    node("MatMul", ["x", "W"], ["product"]),
+    node("Add", ["product", "state"], ["sum"]),
+    node("Tanh", ["sum"], ["next"]),
+    node("Identity", ["next"], ["out"]),
+]
+# Zeros (n, D) of the batch
+ZEROS = [
+    node("ReduceSum", ["X", "axis"], ["total"], keepdims=0),
+    node("Shape", ["total"], ["shape"]),
+    node("ConstantOfShape", ["shape"], ["zeros"]),
+]
+AXIS = np.array([1])
+
+
+@pytest.mark.parametrize("is_backward", [0, 1])
+def test_a_scan_over_the_steps_has_one_set_of_weights(is_backward: int) -> None:
+    body = helper.make_graph(
+        STEP, "body", [info("state", "n", D), info("x", "n", D)], [info("next", "n", D), info("out", "n", D)]
+    )
+    directions: dict[str, Any] = {"scan_input_directions": [is_backward], "scan_output_directions": [is_backward]}
+    axes: dict[str, Any] = {"scan_input_axes": [1], "scan_output_axes": [1]}
+    scan = node("Scan", ["zeros", "X"], ["last", "Y"], body=body, num_scan_inputs=1, **axes, **directions)
+    model = check(content([*ZEROS, scan], ["Y", "last"], axis=AXIS))
+    parameters = sum(value.numel() for value in module(model.project).parameters())
+    assert parameters == KERNEL.size
+
+
+def loop(
+    *before_condition: NodeProto, limit: str = "steps", condition: str = "true", step: str = "i"
+) -> list[NodeProto]:
+    """A loop that takes the steps of X by its counter, and collects the states."""
+    body = helper.make_graph(
+        [node("Gather", ["X", step], ["x"], axis=1), *STEP, *before_condition], "body",
+        [info("i", kind=TensorProto.INT64), info("on", kind=TensorProto.BOOL), info("state", "n", D)],
+        [info("going", kind=TensorProto.BOOL), info("next", "n", D), info("out", "n", D)],
+    )  # fmt: skip
+    return [
+        *ZEROS,
+        node("Loop", [limit, condition, "zeros"], ["last", "states"], body=body),
+        node("Transpose", ["states"], ["Y"], perm=[1, 0, 2]),
+    ]
+
+
+def test_a_loop_with_a_known_number_of_steps_is_written_out() -> None:
+    check(content(loop(node("Identity", ["on"], ["going"])), ["Y", "last"], axis=AXIS))
+
+
+def test_a_loop_ends_with_its_condition() -> None:
+    stop = [node("Less", ["i", "two"], ["going"])]
+    model = check(content(loop(*stop, limit=""), ["Y", "last"], axis=AXIS, two=np.int64(2)))
+    assert sum(item.type == "Tanh" for item in model.project.networks["main"].nodes.values()) == 3
+
+
+@pytest.mark.parametrize("is_true", [True, False])
+def test_the_branch_of_a_known_condition_is_taken(is_true: bool) -> None:
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [node(kind, ["X"], ["same name"])], name, [], [info("same name", "n", T, D)]
+        )
+        for name, kind in (("then", "Relu"), ("else", "Tanh"))
+    }
+    model = check(content([node("If", ["chosen"], ["Y"], **branches)], ["Y"], chosen=np.array(is_true)))
+    kinds = [item.type for item in model.project.networks["main"].nodes.values()]
+    assert kinds == ["Input", "ReLU" if is_true else "Tanh", "Output"]
+
+
+def test_functions_of_a_file_are_replaced_by_their_operators() -> None:
+    opsets = [helper.make_opsetid("", 17)]
+    function = helper.make_function(
+        "own", "Gate", ["a"], ["b"], [node("Sigmoid", ["a"], ["s"]), node("Mul", ["a", "s"], ["b"])], opsets
+    )
+    check(content([node("Gate", ["X"], ["Y"], domain="own")], ["Y"], [function]))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        (loop(node("ReduceSum", ["x", "axis"], ["all"], keepdims=0), node("Greater", ["all", "half"], ["going"])),
+         "Loop .* number of steps is computed"),
+        (loop(node("Identity", ["on"], ["going"]), limit="many", step="first"), "Loop .* more than 1,000 steps"),
+        ([node("ReduceMax", ["X"], ["top"], axes=[1, 2], keepdims=0), node("Greater", ["top", "half"], ["is"]),
+          node("If", ["is"], ["Y"], **{f"{name}_branch": helper.make_graph(
+              [node(kind, ["X"], ["y"])], name, [], [info("y", "n", T, D)])
+              for name, kind in (("then", "Relu"), ("else", "Tanh"))})],
+         "If .* condition is computed"),
+    ],
+)  # fmt: skip
+def test_conditions_that_depend_on_the_inputs_are_refused(nodes: list[NodeProto], reason: str) -> None:
+    with pytest.raises(UnreadableModelError, match=reason):
+        import_bytes(content(nodes, ["Y"], axis=AXIS, many=np.int64(10**6), first=np.int64(0)))
+
+
+OPERATORS: dict[str, tuple[list[NodeProto], dict[str, Any]]] = {
+    "ThresholdedRelu": ([node("ThresholdedRelu", ["X"], ["Y"], alpha=0.3)], {}),
+    "Shrink": ([node("Shrink", ["X"], ["Y"], lambd=0.5, bias=0.2)], {}),
+    "soft Shrink": ([node("Shrink", ["X"], ["Y"], lambd=0.5, bias=0.5)], {}),
+    "ReduceLogSum": ([node("Exp", ["X"], ["e"]), node("ReduceLogSum", ["e"], ["Y"], axes=[1])], {}),
+    "exclusive CumSum": ([node("CumSum", ["X", "one"], ["Y"], exclusive=1, reverse=1)], {"one": np.int64(1)}),
+    "Trilu": ([node("Trilu", ["X", "shift"], ["Y"])], {"shift": np.int64(1)}),
+    "lower Trilu": ([node("Trilu", ["X", "shift"], ["Y"], upper=0)], {"shift": np.int64(-1)}),
+    "Hardmax": ([node("Hardmax", ["X"], ["Y"])], {}),
+    # (N, 5, 4) as images of 4 × 4 with one channel and back, with the place in a block before the channel
+    "SpaceToDepth": (
+        [
+            node("Slice", ["X", "start", "end", "one"], ["square"]),
+            node("Unsqueeze", ["square", "one"], ["image"]),
+            node("Concat", ["image", "image"], ["images"], axis=1),
+            node("Mul", ["images", "scales"], ["scaled"]),
+            node("SpaceToDepth", ["scaled"], ["blocks"], blocksize=2),
+            node("Softmax", ["blocks"], ["changed"], axis=1),
+            node("DepthToSpace", ["changed"], ["again"], blocksize=2),
+            node("Concat", ["again", "scaled"], ["both"], axis=1),
+            node("Reshape", ["both", "shape"], ["Y"]),
+        ],
+        {
+            "start": np.array([0]), "end": np.array([4]), "one": np.array([1]), "shape": np.array([0, 4, 16]),
+            "scales": np.array([1, 2], np.float32).reshape(1, 2, 1, 1),
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_match_onnxruntime(name: str) -> None:
+    nodes, tensors = OPERATORS[name]
+    check(content(nodes, ["Y"], **tensors))
