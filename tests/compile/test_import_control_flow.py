@@ -19,6 +19,7 @@ from netloom.compile.importers.onnx import import_bytes
 N, T, D = 2, 5, 4
 NUMBERS = np.random.default_rng(0)
 KERNEL = NUMBERS.normal(0, 0.5, (D, D)).astype(np.float32)
+FILTERS = NUMBERS.normal(0, 0.5, (T, 3, 4)).astype(np.float32)
 node = helper.make_node
 
 
@@ -153,6 +154,12 @@ OPERATORS: dict[str, tuple[list[NodeProto], dict[str, Any]]] = {
     "Trilu": ([node("Trilu", ["X", "shift"], ["Y"])], {"shift": np.int64(1)}),
     "lower Trilu": ([node("Trilu", ["X", "shift"], ["Y"], upper=0)], {"shift": np.int64(-1)}),
     "Hardmax": ([node("Hardmax", ["X"], ["Y"])], {}),
+    "ConvTranspose": (
+        [node("ConvTranspose", ["X", "K"], ["Y"], strides=[2], pads=[0, 2], output_padding=[1])], {"K": FILTERS}
+    ),
+    "ConvTranspose with auto_pad": (
+        [node("ConvTranspose", ["X", "K"], ["Y"], strides=[2], auto_pad="SAME_LOWER")], {"K": FILTERS}
+    ),
     # (N, 5, 4) as images of 4 × 4 with one channel and back, with the place in a block before the channel
     "SpaceToDepth": (
         [

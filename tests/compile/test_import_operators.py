@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._higher_order_ops.scan import scan
 from torch.nn import functional as F  # noqa: N812
 
 from netloom.cli.bench.imports.case import Outcome
@@ -235,6 +236,26 @@ def relative_positions(model: Any, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+def scanned(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """A network that is repeated along the steps (N, T, D), with two states."""
+
+    def step(states: tuple[torch.Tensor, torch.Tensor], row: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        hidden, total = states
+        hidden = torch.tanh(row + model.linear(hidden))
+        return (hidden, total + hidden), hidden * 2
+
+    zeros = x.new_zeros(x.shape[0], x.shape[2])
+    (hidden, total), steps = scan(step, (zeros, zeros + 1), x, dim=1)
+    return torch.cat((steps.flatten(1), hidden, total), 1)
+
+
+def chosen(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """Values at computed places, as one-hot vectors, in triangles, and by rank."""
+    ordered = torch.take_along_dim(x, x.argsort(1), 1) + F.one_hot(x.argmax(-1), 6)
+    scores = (x @ x.transpose(1, 2)).tril(1) + (x @ x.transpose(1, 2)).triu(-1)
+    return torch.cat((ordered + x.kthvalue(2, 1, keepdim=True)[0], scores), -1)
+
+
 torch.manual_seed(0)  # the ReLU of the last cell below would be 0 with some weights
 PLACES = torch.tensor([[0, 1, 2, 1], [1, 0, 1, 2], [2, 1, 0, 1], [1, 2, 1, 0]])
 MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
@@ -320,6 +341,18 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         *(relative_scores, (2, 5, 6)),
         {"linear": nn.Linear(4, 6), "norm": nn.LayerNorm(4), "table": nn.Parameter(torch.randn(7, 4))},
     ),
+    "a scan": (scanned, (2, 5, 4), {"linear": nn.Linear(4, 4)}),
+    "a spectrum with a window of the program": (
+        lambda model, x: torch.stft(x, 12, 4, window=torch.hamming_window(12), return_complex=True).abs().flatten(1),
+        (2, 40),
+        {},
+    ),
+    "chosen values": (chosen, (2, 5, 6), {}),
+    "a transposed convolution with other borders": (
+        lambda model, x: model.convolution(x),
+        (2, 3, 4, 4),
+        {"convolution": nn.ConvTranspose2d(3, 4, 3, (2, 1), (1, 0), (1, 0))},
+    ),
     "a linear layer on five axes": (many_axes, (2, 4, 4, 4), {"linear": nn.Linear(2, 3)}),
 }
 
@@ -366,6 +399,7 @@ def test_writes_into_memory_with_two_names_are_refused(name: str) -> None:
     [
         (lambda model, x: torch.slice_scatter(x, x[:, :3] * 2, 1, 0, 6, 2), "consecutive places"),
         (lambda model, x: torch.diff(x > 0, dim=1).float(), "differences of numbers"),
+        (lambda model, x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)), "higher_order.cond"),
     ],
 )
 def test_unsupported_forms_are_refused(function: Any, reason: str) -> None:

@@ -20,7 +20,7 @@ from netloom.compile.importers.torch_export.archive import KINDS
 MAX_SIZE = 2**27
 _CREATION = (
     "arange zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full scalar_tensor eye linspace "
-    "triu_indices tril_indices"
+    "triu_indices tril_indices hann_window hamming_window blackman_window bartlett_window kaiser_window"
 )
 _VIEWS = (
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow cat "

@@ -1,8 +1,8 @@
-"""Graphs inside of operators, which torch.export writes for `torch.no_grad` and `torch.autocast`, as operators."""
+"""Graphs inside of operators, which torch.export writes for `no_grad`, `autocast` and `scan`, as operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netloom.compile.importers.imported_model import UnreadableModelError
@@ -11,22 +11,29 @@ _HIGHER_ORDER = "torch.ops.higher_order."
 # The operators that only set a mode, with the index of the argument that is the graph
 _MODES = {f"{_HIGHER_ORDER}wrap_with_set_grad_enabled": 1, f"{_HIGHER_ORDER}wrap_with_autocast": 4}
 _AUTOCAST_ENABLED = 2
-_MAX_DEPTH = 16
+# A graph that is repeated along the first axis of its sequences, with states that each step hands to the next one
+_SCAN = f"{_HIGHER_ORDER}scan"
+_MAX_DEPTH, _MAX_STEPS = 16, 1_000
 
 
 def inlined(graph: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     """The graph with the nodes of nested graphs in place of the operators that contain them.
 
     Raises:
-        UnreadableModelError: A nested graph computes in lower precision, or graphs are nested too deeply.
+        UnreadableModelError: A nested graph computes in lower precision or has a dynamic number of steps, or graphs are
+            nested too deeply.
     """
-    if not any(node["target"] in _MODES for node in graph["nodes"]):
+    if not any(node["target"] in (*_MODES, _SCAN) for node in graph["nodes"]):
         return graph
     if depth > _MAX_DEPTH:
         raise UnreadableModelError("The program is nested too deeply to be imported.")
     nodes: list[dict[str, Any]] = []
     tensor_values = dict(graph["tensor_values"])
     for node in graph["nodes"]:
+        if node["target"] == _SCAN:
+            steps, values = _written_out(node, tensor_values, depth)
+            nodes, tensor_values = nodes + steps, tensor_values | values
+            continue
         if node["target"] not in _MODES:
             nodes.append(node)
             continue
@@ -52,12 +59,73 @@ def _nested_graph(node: dict[str, Any]) -> dict[str, Any]:
     return graph
 
 
+def _written_out(
+    node: dict[str, Any], tensor_values: dict[str, Any], depth: int
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The nodes of all steps of a scan, with the same weights in each of them, and the shapes of their tensors."""
+    graph, *arguments = (item["arg"] for item in node["inputs"])
+    inner = inlined(graph["as_graph"]["graph"], depth + 1)
+    states, sequences, others = (_references(argument) for argument in (*arguments, {"as_tensors": []})[:3])
+    length = tensor_values[_name(sequences[0])]["sizes"][0].get("as_int", 0)
+    if not 1 <= length <= _MAX_STEPS:
+        raise UnreadableModelError(
+            f"The program repeats a network along an axis (scan) whose length is {length or 'dynamic'}; export it with "
+            f"1 to {_MAX_STEPS:,} steps."
+        )
+    nodes, shapes, collected = list[dict[str, Any]](), dict[str, Any](), list[list[dict[str, Any]]]()
+    for step in range(length):
+        prefix = f"{node['name']}/{step}/"
+        parts = [_selected(source, step, f"{prefix}{number}") for number, source in enumerate(sequences)]
+        shapes |= {part["name"]: _without_first(tensor_values[_name(source)])
+                   for part, source in zip(parts, sequences, strict=True)}  # fmt: skip
+        given = [*states, *(part["outputs"][0] for part in parts), *others]
+        known = dict(zip(map(_name, inner["inputs"]), map(_name, given), strict=True))
+        name = _renaming(known, prefix)
+        nodes += [*parts, *(_renamed_node(item, name) for item in inner["nodes"])]
+        shapes |= {name(key): meta for key, meta in inner["tensor_values"].items() if key not in known}
+        results = _renamed(inner["outputs"], name)
+        states = results[: len(states)]
+        collected.append(results[len(states) :])
+    outputs = _outputs(node)
+    nodes += [_alias(state, output) for state, output in zip(states, outputs, strict=False)]
+    nodes += [
+        _stacked(values, output)
+        for values, output in zip(zip(*collected, strict=True), outputs[len(states) :], strict=True)
+    ]
+    return nodes, shapes
+
+
+def _references(argument: dict[str, Any]) -> list[dict[str, Any]]:
+    if "as_tensors" not in argument:
+        raise UnreadableModelError(
+            "The program repeats a network along an axis (scan) with values that are not tensors."
+        )
+    return [{"as_tensor": part} for part in argument["as_tensors"]]
+
+
+def _renaming(known: dict[str, str], prefix: str) -> Callable[[str], str]:
+    return lambda name: known[name] if name in known else prefix + name
+
+
+def _selected(source: dict[str, Any], index: int, name: str) -> dict[str, Any]:
+    return _node("select.int", {"self": source, "dim": {"as_int": 0}, "index": {"as_int": index}},
+                 {"as_tensor": {"name": name}})  # fmt: skip
+
+
+def _stacked(values: Sequence[dict[str, Any]], output: dict[str, Any]) -> dict[str, Any]:
+    tensors = {"as_tensors": [value["as_tensor"] for value in values]}
+    return _node("stack.default", {"tensors": tensors, "dim": {"as_int": 0}}, output)
+
+
+def _without_first(meta: dict[str, Any]) -> dict[str, Any]:
+    return {**meta, "sizes": meta["sizes"][1:], "strides": meta["strides"][1:]}
+
+
 def _names(node: dict[str, Any], inner: dict[str, Any]) -> Callable[[str], str]:
     """The names of nested values in the outer graph: its inputs are arguments, all others get a prefix of their own."""
     arguments = [item["arg"] for item in node["inputs"][_MODES[node["target"]] + 1 :]]
     names = dict(zip(map(_name, inner["inputs"]), map(_name, arguments), strict=True))
-    prefix = f"{node['name']}/"
-    return lambda name: names[name] if name in names else prefix + name
+    return _renaming(names, f"{node['name']}/")
 
 
 def _name(argument: dict[str, Any]) -> str:
@@ -91,5 +159,9 @@ def _renamed(value: Any, name: Callable[[str], str]) -> Any:
 
 
 def _alias(source: dict[str, Any], output: dict[str, Any]) -> dict[str, Any]:
-    inputs = [{"name": "self", "arg": source, "kind": 1}]
-    return {"target": "torch.ops.aten.alias.default", "name": _name(output), "inputs": inputs, "outputs": [output]}
+    return _node("alias.default", {"self": source}, output)
+
+
+def _node(kind: str, arguments: dict[str, Any], output: dict[str, Any]) -> dict[str, Any]:
+    inputs = [{"name": name, "arg": value, "kind": 1} for name, value in arguments.items()]
+    return {"target": f"torch.ops.aten.{kind}", "name": _name(output), "inputs": inputs, "outputs": [output]}

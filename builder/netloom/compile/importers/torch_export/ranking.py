@@ -29,15 +29,15 @@ def _sort(op: AtenCall) -> list[Tensor]:
     return _sorted(op, op.tensor(), op.axis(), descending=op.flag("descending"))
 
 
-@aten("median")
+@aten("median", "kthvalue")
 def _median(op: AtenCall) -> Any:
-    """The lower of the two middle values, as in PyTorch."""
-    if "dim" not in op.args:
+    """The lower of the two middle values, as in PyTorch, or the k-th smallest value."""
+    if op.type == "median" and "dim" not in op.args:
         raise UnsupportedOperatorError("it would mix the examples of a batch")
     tensor, axis = op.tensor(), op.axis()
-    middle = (tensor.length(axis) - 1) // 2
+    middle = op.integer("k") - 1 if op.type == "kthvalue" else (tensor.length(axis) - 1) // 2
     if any(op.used_outputs[1:]):
-        raise UnsupportedOperatorError("it returns the indices of its medians")
+        raise UnsupportedOperatorError("it returns the indices of its values")
     values = _sorted(op, tensor, axis, descending=False)[0]
     place = [middle] if op.flag("keepdim") else middle
     return [op.apply("Gather", values, Constant(np.asarray(place, np.int64)), axis=axis)[0], None]

@@ -243,6 +243,30 @@ def _gather(op: AtenCall) -> Any:
     return op.apply("GatherElements", data, index, axis=axis)
 
 
+@aten("take_along_dim")
+def _take_along(op: AtenCall) -> Any:
+    data, index = op.tensor(), op.value("indices")
+    if op.argument("dim") is None:
+        raise UnsupportedOperatorError("it would mix the examples of a batch")
+    if isinstance(index, Constant):
+        return [_gathered_at_constants(op, data, index, op.axis())]
+    return op.apply("GatherElements", data, index, axis=op.axis())
+
+
+@aten("tril", "triu")
+def _triangle(op: AtenCall) -> Any:
+    shift = Constant(np.asarray(op.integer("diagonal", 0)))
+    return op.apply("Trilu", op.tensor(), shift, upper=int(op.type == "triu"))
+
+
+@aten("one_hot")
+def _one_hot(op: AtenCall) -> Any:
+    classes = op.integer("num_classes", -1)
+    if classes < 0:
+        raise UnsupportedOperatorError("its number of classes depends on the values; give it as num_classes")
+    return op.apply("OneHot", op.tensor(), Constant(np.asarray(classes)), Constant(np.asarray([0, 1])))
+
+
 def _gathered_at_constants(op: AtenCall, data: Tensor, index: Constant, axis: int) -> Tensor:
     """Values at constant indices, such as relative positions, which are the same for each example of the batch."""
     builder, indices = op.builder, index.array

@@ -97,18 +97,21 @@ def _weight_name(call: Call) -> str:
 
 
 @operator("ConvTranspose")
-def _conv_transpose(call: Call) -> list[Value]:
+def _conv_transpose(call: Call) -> list[Value | None]:
     tensor, weight, bias = call.builder.to_batch_first(call.tensor()), call.required_array(1), call.constant_array(2)
     kernel = list(weight.shape[2:])
-    if (
-        tensor.rank not in KINDS
-        or call.attribute("auto_pad", "NOTSET") != "NOTSET"
-        or call.attribute("output_shape", [])
-    ):
+    if tensor.rank not in KINDS or call.attribute("output_shape", []):
         raise UnsupportedOperatorError("only explicit padding of one to three axes is supported")
     axes, groups = len(kernel), int(call.attribute("group", 1))
     strides = tuple(call.attribute("strides", [1] * axes))
-    pads = call.attribute("pads", [0] * 2 * axes)
+    dilation = _uniform(call.attribute("dilations", [1] * axes), "dilation")
+    added = list(call.attribute("output_padding", [0] * axes))
+    pads = _transposed_pads(call, kernel, strides, dilation, added)
+    # Other borders are cut off from the result without padding.
+    is_uniform = len(set(pads)) == 1 and len(set(added)) == 1
+    ends = [pad - extra for pad, extra in zip(pads[axes:], added, strict=True)]
+    if not is_uniform and min(ends) < 0:
+        raise UnsupportedOperatorError("its output padding is larger than its padding at some border")
     result = call.builder.add_layer(
         *(f"ConvTranspose{KINDS[tensor.rank]}", tensor, call.module_name(1)),
         filters=weight.shape[1] * groups,  # the weight is (in, out / groups, …)
@@ -116,14 +119,33 @@ def _conv_transpose(call: Call) -> list[Value]:
         kernel_size=kernel[0],
         stride=strides[0],
         strides=strides if len(set(strides)) > 1 else (),
-        padding=_uniform(pads, "padding"),
-        output_padding=_uniform(call.attribute("output_padding", [0] * axes), "output padding"),
-        dilation=_uniform(call.attribute("dilations", [1] * axes), "dilation"),
+        padding=pads[0] if is_uniform else 0,
+        output_padding=added[0] if is_uniform else 0,
+        dilation=dilation,
         groups=groups,
         bias=bias is not None,
         weights={"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)}),
     )
-    return [result]
+    if is_uniform:
+        return [result]
+    stops = [result.length(2 + axis) - end for axis, end in enumerate(ends)]
+    limits = (Constant(np.asarray(values)) for values in (pads[:axes], stops, list(range(2, 2 + axes))))
+    return list(call.apply("Slice", result, *limits))
+
+
+def _transposed_pads(
+    call: Call, kernel: Sequence[int], strides: Sequence[int], dilation: int, added: Sequence[int]
+) -> list[int]:
+    """What is cut off at the beginning and at the end of each axis; with `auto_pad`, the result has length · stride."""
+    mode = call.attribute("auto_pad", "NOTSET")
+    if not mode.startswith("SAME"):
+        return list(call.attribute("pads", [0] * 2 * len(kernel)))
+    totals = [
+        max(0, extra + (size - 1) * dilation + 1 - stride)
+        for size, stride, extra in zip(kernel, strides, added, strict=True)
+    ]
+    smaller, larger = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    return smaller + larger if mode == "SAME_UPPER" else larger + smaller
 
 
 @operator("MaxPool", "AveragePool")
