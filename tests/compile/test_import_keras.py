@@ -226,8 +226,8 @@ def test_keras_2_functional_model_imports(tmp_path: Path) -> None:
 
 
 def test_gates_of_keras_2_have_its_hard_sigmoid(tmp_path: Path) -> None:
-    layer = {"class_name": "GRU", "config": {"name": "g", "units": 3, "recurrent_activation": "hard_sigmoid"}}
-    layer["config"]["batch_input_shape"] = [None, 5, 4]
+    config = {"name": "g", "units": 3, "recurrent_activation": "hard_sigmoid", "batch_input_shape": [None, 5, 4]}
+    layer = {"class_name": "GRU", "config": config}
     raw = {"class_name": "Sequential", "keras_version": "2.2.4", "config": {"name": "s", "layers": [layer]}}
     node = next(
         node
@@ -380,6 +380,7 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
     ("Reshape", {"target_shape": [7, 7]}, (5, 4), "shape"),
     ("Permute", {"dims": [3, 1]}, (5, 4), "axis"),
     ("Softmax", {"axis": 7}, (4,), "axis"),
+    ("EinsumDense", {"equation": "abc,bd->acd", "output_shape": [4, 3]}, (5, 4), "abc,bd->acd"),
     ("Dense", {"units": 1_000_000}, (1_000_000,), "larger than"),
 ]
 
@@ -393,6 +394,35 @@ def test_import_errors_name_the_layer(
     assert part in str(error.value)
     assert str(error.value).endswith(".")
     assert "\n" not in str(error.value)
+
+
+OPERATIONS: list[tuple[str, dict[str, Any], list[Any], str]] = [
+    ("Mean", {"axis": None}, [], "mixes the examples"),
+    ("Sum", {"axis": [0, 1]}, [], "mixes the examples"),
+    ("Max", {"axis": [1, 2]}, [], "keepdims=True"),
+    ("Transpose", {"axes": [1, 0, 2]}, [], "batch axis"),
+    ("Reshape", {"newshape": [4, -1]}, [], "merges the batch"),
+    ("GetItem", {}, [0], "selects examples"),
+    ("Power", {}, [3], "power other than"),
+    ("NotEqual", {}, [0], "computes the mask of an Embedding or a Masking layer"),
+]
+
+
+@pytest.mark.parametrize(("kind", "config", "more", "part"), OPERATIONS)
+def test_operations_that_no_layer_computes_are_refused(
+    tmp_path: Path, kind: str, config: dict[str, Any], more: list[Any], part: str
+) -> None:
+    source = {"class_name": "__keras_tensor__", "config": {"shape": [None, 5, 4], "keras_history": ["x", 0, 0]}}
+    layers = [
+        {"class_name": "InputLayer", "module": "keras.layers", "name": "x", "inbound_nodes": [],
+         "config": {"name": "x", "batch_shape": [None, 5, 4]}},
+        {"class_name": kind, "module": "keras.src.ops.numpy", "name": "operation",
+         "config": {"name": "operation", **config}, "inbound_nodes": [{"args": [source, *more], "kwargs": {}}]},
+    ]  # fmt: skip
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["operation", 0, 0]]}
+    raw = {"class_name": "Functional", "module": "keras", "config": {"name": "f", "layers": layers, **ends}}
+    with pytest.raises(UnreadableModelError, match=f"“operation” \\({kind}\\) .*{part}"):
+        read_keras(_save_json(tmp_path, raw))
 
 
 def test_custom_classes_are_refused_by_name(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers as kl
+from keras import ops
 
 HERE = Path(__file__).parent
 RNG = np.random.default_rng(0)
@@ -148,6 +149,19 @@ def gates():
     return keras.Model(x, [a, b, c, *final, d, kl.SimpleRNN(3, activation="sigmoid", use_bias=False)(x)])
 
 
+def operations():
+    """Functions of keras.ops on sequences and images, and a product that an equation describes."""
+    x, image = kl.Input((5, 4)), kl.Input((6, 8, 3))
+    scores = ops.softmax(ops.matmul(x, ops.transpose(x, (0, 2, 1))) / 2.0)
+    dense = kl.EinsumDense("abc,cd->abd", output_shape=(None, 3), bias_axes="d")(x)
+    reduced = [ops.max(x, 1, keepdims=True), ops.sum(x, axis=[1, 2], keepdims=True), ops.norm(x, axis=-1)]
+    reduced += [ops.min(x, -1), ops.std(x, 1), ops.mean(x, axis=(1, 2), keepdims=True), ops.mean(image, axis=[1, 2])]
+    reduced += [ops.max(image, axis=3), ops.mean(ops.transpose(image, (0, 3, 1, 2)), axis=-1)]
+    shaped = [x[:, -1], x[:, 1:5:2, 1], ops.reshape(x, (-1, 20)), ops.expand_dims(x, 1)]
+    shaped += [ops.stack([x, x], 1), ops.concatenate([x, -x], -1), ops.clip(ops.square(x) ** 0.5, 0.1, 1)]
+    return keras.Model([x, image], [scores, dense, *reduced, *shaped, kl.CenterCrop(3, 4)(image)])
+
+
 def parts():
     """Normalizations without scale or shift, a layer of cells, and hard activations."""
     x = start = kl.Input((6, 8))
@@ -216,7 +230,7 @@ def blocks():
     return keras.Model(start, kl.Dense(2)(kl.LayerNormalization()(x)))
 
 
-MODELS = [mlp, digits, strides, volume, signal, text, states, gates, parts, branches, generator, blocks]
+MODELS = [mlp, digits, strides, volume, signal, text, states, gates, operations, parts, branches, generator, blocks]
 
 
 def compress_archive(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -110,6 +111,24 @@ def _dense(use: LayerCall) -> KerasTensor:
             kernel = kernel[value.order]  # its rows follow the order of the flattened image
         use.set_weights(dense, weight=kernel.T, **({"bias": arrays[1]} if bias else {}))
     return activate(use, dense)
+
+
+@handles("EinsumDense")
+def _einsum_dense(use: LayerCall) -> KerasTensor:
+    """A dense layer on the last axis, which is the most frequent equation, such as abc,cd->abd."""
+    equation = use.layer.config.get("equation")
+    match = re.fullmatch(
+        r"(\.\.\.|[a-z]*)([a-z]),([a-z])([a-z])->(\.\.\.|[a-z]*)([a-z])", str(equation).replace(" ", "")
+    )
+    lead, inner, rows, columns, kept, last = match.groups() if match else ("",) * 6
+    bias = use.layer.config.get("bias_axes")
+    is_dense = (lead, inner, columns) == (kept, rows, last) and inner != last and bias in (None, last)
+    shape = use.layer.config.get("output_shape")
+    units = shape[-1] if isinstance(shape, list) else shape
+    if not is_dense or type(units) is not int:
+        raise use.refuse(f"has the equation {quoted(equation)}; only products with the last axis are supported")
+    config = {**use.layer.config, "units": units, "use_bias": bias is not None}
+    return outputs(_dense(replace(use, layer=replace(use.layer, config=config))))[0]
 
 
 @handles("ReLU")

@@ -313,6 +313,17 @@ def _cropping(use: LayerCall) -> KerasTensor:
     return _crop(use, value, _borders(use, "cropping"))
 
 
+@handles("CenterCrop")
+def _center_crop(use: LayerCall) -> KerasTensor:
+    value, sizes = use.builder.channels_first(use.value), [use.layer.integer("height"), use.layer.integer("width")]
+    if value.rank != 4:
+        raise use.refuse(f"takes images, received {value.spec}")
+    extra = [length - size for length, size in zip(value.shape[1:], sizes, strict=True)]
+    if min(extra) < 0:
+        raise use.refuse("enlarges an image that is smaller than the crop")
+    return _crop(use, value, [(rest // 2, rest - rest // 2) for rest in extra])
+
+
 @handles("UpSampling1D", "UpSampling2D", "UpSampling3D")
 def _upsampling(use: LayerCall) -> KerasTensor:
     rank = _spatial_rank(use)

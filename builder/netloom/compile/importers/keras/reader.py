@@ -14,6 +14,7 @@ from netloom.compile.importers.keras import (
     convolution,
     merging,
     normalization,
+    operations,
     regularization,
     reshaping,
     sequences,
@@ -43,7 +44,7 @@ from netloom.layers.subnetwork import interface
 from netloom.validation import analyse
 
 # Importing a family registers its converters.
-FAMILIES = (activations, merging, normalization, regularization, convolution, reshaping, sequences)
+FAMILIES = (activations, merging, normalization, operations, regularization, convolution, reshaping, sequences)
 # The length of axes whose length is open in Keras
 OPEN_LENGTH = 64
 # Settings of layers that matter only in training
