@@ -102,3 +102,13 @@ def test_channels_last_applies_to_narrow_2d_convolutions_on_cpu() -> None:
     assert not channels_last(nn.Sequential(nn.Conv1d(3, 4, 3), nn.Conv3d(3, 4, 3)), "cpu")
     mixed = set_memory_format(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 3)), True)
     assert [weight.is_contiguous() for weight in mixed.parameters() if weight.dim() > 1] == [False, True]
+
+
+def test_a_group_norm_after_a_frozen_convolution_trains() -> None:
+    """With channels-last, its backward pass would end the process with a segmentation fault."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8))
+    assert channels_last(model, "cpu")
+    model[0].requires_grad_(False)
+    assert not channels_last(model, "cpu")
+    set_memory_format(model, channels_last(model, "cpu"))(torch.randn(4, 3, 16, 16)).square().sum().backward()
+    assert model[1].weight.grad is not None

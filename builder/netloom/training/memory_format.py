@@ -22,7 +22,21 @@ def channels_last(model: nn.Module, device: str) -> bool:
         device == "cpu"
         and bool(convolutions)
         and all(convolution.weight.numel() <= LARGEST for convolution in convolutions)
+        and not _would_crash(model, convolutions)
     )
+
+
+def _would_crash(model: nn.Module, convolutions: list[nn.Conv2d | nn.ConvTranspose2d]) -> bool:
+    """Return whether a trained group norm may read a channels-last tensor that needs no gradient.
+
+    Its backward pass then ends the process with a segmentation fault (PyTorch 2.13, CPU), as with a frozen convolution
+    before the norm.
+    """
+    from torch import nn
+
+    norms = [part for part in model.modules() if isinstance(part, nn.GroupNorm) and part.affine]
+    is_trained = any(norm.weight.requires_grad for norm in norms)
+    return is_trained and any(not convolution.weight.requires_grad for convolution in convolutions)
 
 
 def set_memory_format(model: nn.Module, last: bool) -> nn.Module:
