@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.text import table
@@ -88,7 +89,9 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         values["layer_rates"] = rates if value is None else {**rates, path: value}
         return
     if name in values and name not in ("agent", "augment"):
-        values[name] = value
+        # "none" is a choice of some settings, and no value of others.
+        has_text = isinstance(_defaults()[name], str)
+        values[name] = "none" if value is None and has_text else value
         return
     for choice, settings, choices in (
         ("optimizer", "optimizer_settings", OPTIMIZERS),
@@ -99,6 +102,13 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
             values[settings] = {**values[settings], name: value}
             return
     raise ValueError(_unknown_setting(name, values))
+
+
+@cache
+def _defaults() -> Mapping[str, Any]:
+    from netloom.document import Training
+
+    return Training().model_dump(mode="json")
 
 
 def _unknown_setting(name: str, values: Mapping[str, Any]) -> str:

@@ -242,7 +242,8 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     if objective.samples_latents:
         inputs_list = [trained.data.inputs[name][rows] for name in trained.fields]
         bound = compute_metrics(trained.model, objective, inputs_list, objective.target(trained.data)[rows])
-        evaluation = replace(evaluation, metrics={**evaluation.metrics, **bound})
+        # The errors are those of the reconstructions without sampling, to which their intervals belong.
+        evaluation = replace(evaluation, metrics={**evaluation.metrics, **bound, **evaluation.metrics})
     return replace(evaluation, caveats=caveats(severe(trained.data, trained.project.data)))
 
 
