@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import time
@@ -18,6 +19,8 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs
 from netloom.api import load_run
+from netloom.jobs import RunWeights
+from netloom.jobs.deployment import measured_variants
 from netloom.monitoring.request_log import read_log
 from netloom.serving.launched import launched
 from netloom.serving.served_model import example_row
@@ -189,6 +192,10 @@ def test_variants_are_measured_and_downloadable() -> None:
     [file] = re.findall(r"--model (\S+)$", app.code[0].value)
     assert "early_exit_if" in {node.name for node in onnx.load(file).graph.node}
     assert "Backend" not in [box.label for box in app.selectbox]  # a file is computed by ONNX Runtime
+    artifacts, checkpoints = open_store().artifacts(run.id), [RunWeights(run.id, name, 1.0) for name in ("", "best")]
+    [weights] = [weights for weights in checkpoints if "early_exit" in measured_variants(artifacts, weights)]
+    os.utime(file, (0, 0))  # as if the run was trained further since
+    assert "early_exit" not in measured_variants(artifacts, weights)
 
 
 def test_smaller_run_is_started_and_listed() -> None:

@@ -22,9 +22,16 @@ if TYPE_CHECKING:
     from netloom.store import RunArtifacts
 
 
-def variant_file(artifacts: RunArtifacts, method: str) -> Path:
-    """Return the file of the variant of a run by a method, which may not exist."""
-    return artifacts.export_file(f"variant-{method}.onnx")
+def variant_file(artifacts: RunArtifacts, weights: RunWeights, method: str) -> Path:
+    """Return the file of the variant of some weights by a method, which may not exist."""
+    return artifacts.export_file("-".join(filter(None, ("variant", method, weights.checkpoint))) + ".onnx")
+
+
+def measured_variants(artifacts: RunArtifacts, weights: RunWeights) -> dict[str, Path]:
+    """Return the files of the variants of these weights by method, without those that were made before the weights were
+    written: the run was trained further since."""
+    files = {name: variant_file(artifacts, weights, name) for name in registry()}
+    return {name: file for name, file in files.items() if file.is_file() and file.stat().st_mtime >= weights.written}
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Optimize(Request[Optimized], kind="optimize", lane="long"):
         report, variants = measure(context.run(self.weights), methods, runs=runs, progress=context.progress)
         artifacts, files = context.store.artifacts(self.weights.run_id), {}
         for variant in variants:
-            path = variant_file(artifacts, variant.method)
+            path = variant_file(artifacts, self.weights, variant.method)
             path.write_bytes(variant.content)
             files[variant.method] = path.name
         return Optimized(report, files)

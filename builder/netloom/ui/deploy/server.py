@@ -12,7 +12,7 @@ from netloom.compression import registry
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import variant_file
+from netloom.jobs.deployment import measured_variants
 from netloom.serving.backend import BACKENDS, TITLES
 from netloom.serving.launched import FIRST_PORT, HOST, LaunchOptions, launched
 from netloom.serving.served_model import example_row
@@ -36,7 +36,7 @@ def server(live: Live, weights: RunWeights) -> None:
         "A **model server** answers requests for predictions over HTTP: raw rows, the Open Inference Protocol, the "
         "protocol of MLflow, and explanations. It runs in its own process, which you can start here or in a terminal:"
     )
-    model = _network(live, weights.run_id)
+    model = _network(live, weights)
     chosen = DEFAULT_BACKEND if model else _backend()
     logs_requests = st.checkbox(
         "Log requests",
@@ -51,7 +51,7 @@ def server(live: Live, weights: RunWeights) -> None:
     running = [server for server in launched(live.store.home, weights.run_id) if server.is_running]
     address = running[0].address if running else ADDRESS
     served = live.store.artifacts(weights.run_id).default_weights()
-    if weights.checkpoint != served:
+    if not model and weights.checkpoint != served:
         st.caption(f"The server uses the {served} weights, as the training settings of the run choose them.")
     trained = in_background(lambda: open_run(live.store, weights.run_id, weights.written), "Reading the data …")
     row = _example(trained)
@@ -93,18 +93,17 @@ def _backend() -> str:
     return chosen
 
 
-def _network(live: Live, run_id: str) -> str:
-    """Draw the choice between the run and its measured variants, if there are any. Returns the file of a variant, or ""
-    for the run."""
-    artifacts = live.store.artifacts(run_id)
-    files = {name: file for name in registry() if (file := variant_file(artifacts, name)).is_file()}
+def _network(live: Live, weights: RunWeights) -> str:
+    """Draw the choice between the run and the measured variants of its weights, if there are any. Returns the file of a
+    variant, or "" for the run."""
+    files = measured_variants(live.store.artifacts(weights.run_id), weights)
     if not files:
         return ""
     chosen = st.selectbox(
         "Network",
         ["", *files],
         format_func=lambda name: registry()[name].title if name else "The run",
-        key=Key.NETWORK.of(run_id),
+        key=Key.NETWORK.of(weights.run_id),
         help="A variant is the ONNX file that Optimize has measured last. ONNX Runtime computes it; explanations are "
         "those of the run.",
     )
