@@ -24,6 +24,8 @@ from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 PICTURES = Path(__file__).parent / "pages" / "images"
+# What the screenshots show; a test compares it with the app, so that they are taken again when it changes.
+SHOWN = Path(__file__).parent / "screenshots.json"
 SIZE = ViewportSize(width=1440, height=900)
 TEMPLATES = (
     "tales_gpt",
@@ -160,6 +162,21 @@ def visit(page: Page, app: App, *, dark: bool) -> None:
     row.press("Enter")
     settled(page, 3)
     take(page, "playground")
+    page.goto(f"{app.url}/deploy?project={project}")
+    settled(page, 3)
+    page.get_by_role("radio", name="Optimize").click()
+    settled(page)
+    page.get_by_role("button", name="Measure variants").click()
+    settled(page, 4)
+    take(page, "deploy")
+
+
+def shown() -> dict[str, object]:
+    """Return what the screenshots show of the app: its pages and the number of layers."""
+    from netloom.layers import registry
+    from netloom.ui.shell.navigation import PAGES
+
+    return {"pages": [title for title, _ in PAGES.values()], "layers": len(registry())}
 
 
 def main() -> None:
@@ -176,6 +193,7 @@ def main() -> None:
                 page.set_default_timeout(300_000)
                 visit(page, app, dark=scheme == "dark")
         browser.close()
+    SHOWN.write_text(json.dumps(shown(), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
@@ -38,6 +39,15 @@ def documented_calls() -> list[str]:
 
 def call_arguments(line: str) -> list[str]:
     return shlex.split(line)[1:]
+
+
+def test_screenshots_show_the_app_of_today() -> None:
+    """`python docs/screenshots.py` takes them again."""
+    from netloom.layers import registry
+    from netloom.ui.shell.navigation import PAGES as APP_PAGES
+
+    taken = json.loads((ROOT / "docs" / "screenshots.json").read_text(encoding="utf-8"))
+    assert taken == {"pages": [title for title, _ in APP_PAGES.values()], "layers": len(registry())}
 
 
 def stated_counts() -> dict[str, tuple[str, Callable[[], int]]]:
