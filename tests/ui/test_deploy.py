@@ -19,8 +19,10 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs
 from netloom.api import load_run
+from netloom.compression import registry
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import measured_variants
+from netloom.jobs.deployment import Optimize, measured_variants
+from netloom.jobs.request import Context
 from netloom.monitoring.request_log import read_log
 from netloom.serving.launched import launched
 from netloom.serving.served_model import example_row
@@ -196,6 +198,16 @@ def test_variants_are_measured_and_downloadable() -> None:
     [weights] = [weights for weights in checkpoints if "early_exit" in measured_variants(artifacts, weights)]
     os.utime(file, (0, 0))  # as if the run was trained further since
     assert "early_exit" not in measured_variants(artifacts, weights)
+
+
+def test_a_method_that_fails_leaves_no_file_of_an_earlier_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    [run], store = open_store().runs(), open_store()
+    monkeypatch.setattr("netloom.jobs.deployment.file_methods", lambda: [registry()["early_exit"]])
+    weights, artifacts = RunWeights(run.id, "last"), store.artifacts(run.id)
+    assert Optimize(weights, exit_at="relu_1", tolerance=0.05).compute(Context(store.home)).files
+    assert list(measured_variants(artifacts, weights)) == ["early_exit"]
+    assert not Optimize(weights, exit_at="no such layer").compute(Context(store.home)).files
+    assert not measured_variants(artifacts, weights)
 
 
 def test_smaller_run_is_started_and_listed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from netloom.compression import CompressionError, DocumentMethod, Report, file_methods, measure, registry
@@ -47,13 +47,14 @@ class Optimize(Request[Optimized], kind="optimize", lane="long"):
     """Variants of a run by all methods, measured beside it and beside smaller runs that were made from it.
 
     `exit_at` is the layer of an early exit, or "" for a proposed one; `tolerance` is the share of accuracy that it may
-    cost.
+    cost. `requested_at` distinguishes repeated measurements, because each replaces the files of the one before.
     """
 
     weights: RunWeights
     runs: tuple[RunWeights, ...] = ()
     exit_at: str = ""
     tolerance: float = TOLERANCE
+    requested_at: float = 0.0
 
     def compute(self, context: Context) -> Optimized:
         runs = [context.run(weights) for weights in self.runs]
@@ -65,6 +66,9 @@ class Optimize(Request[Optimized], kind="optimize", lane="long"):
             path = variant_file(artifacts, self.weights, variant.method)
             path.write_bytes(variant.content)
             files[variant.method] = path.name
+        for name, path in measured_variants(artifacts, replace(self.weights, written=0.0)).items():
+            if name not in files:  # of an earlier measurement; its method fails with these settings
+                path.unlink(missing_ok=True)
         return Optimized(report, files)
 
 

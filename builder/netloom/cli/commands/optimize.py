@@ -129,9 +129,7 @@ def _chosen(arguments: Namespace) -> list[Method]:
         raise UsageError(f"--epochs has no effect with {', '.join(method.name for method in chosen)}.")
     unused = [name for name in settings if not any(name in method.settings for method in chosen)]
     if unused:
-        raise UsageError(
-            f"--{unused[0].replace('_', '-')} has no effect with {', '.join(method.name for method in chosen)}."
-        )
+        raise UsageError(f"{_option(unused[0])} has no effect with {', '.join(method.name for method in chosen)}.")
     return [method.with_settings(settings) for method in chosen]
 
 
@@ -153,7 +151,7 @@ def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Cont
     given = [name for name in names if getattr(arguments, name) != unset.get(name)]
     if given:
         raise UsageError(
-            f"--sensitivity makes no variants, so --{given[0].replace('_', '-')} has no effect; leave one of them out."
+            f"--sensitivity makes no variants, so {_option(given[0])} has no effect; leave one of them out."
         )
     measured = sensitivity(trained)
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from netloom.tasks import can_teach, metric
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
+from netloom.ui.components.words import unique_labels
 from netloom.ui.deploy.sensitivity import layers
 from netloom.ui.deploy.smaller_runs import finished_runs, smaller
 from netloom.ui.deploy.state import DeployState, Key
@@ -48,7 +50,7 @@ def _variants(live: Live, weights: RunWeights) -> None:
     measured = state.optimized.get(weights)
     if measured is not None:  # without runs that were deleted since
         measured = replace(measured, runs=tuple(run for run in measured.runs if run in runs))
-    if measured != wanted:
+    if measured is None or replace(measured, requested_at=0.0) != wanted:
         start = st.empty()
         with start.container():
             title = "Measure variants" if measured is None else "Measure again"
@@ -56,7 +58,7 @@ def _variants(live: Live, weights: RunWeights) -> None:
             st.caption(f"{_news(measured, wanted)}It takes about a minute, and changes nothing.")
         if asked:
             start.empty()
-            state.optimized[weights] = measured = wanted
+            state.optimized[weights] = measured = replace(wanted, requested_at=time.time())
     if measured is not None:
         optimized = computed(measured, "Compressing and measuring …")
         _report(optimized.report)
@@ -64,7 +66,7 @@ def _variants(live: Live, weights: RunWeights) -> None:
 
 
 def _news(measured: Optimize | None, wanted: Optimize) -> str:
-    """Return in what the table differs from what a new one would have; "" if there is no table yet."""
+    """Return how the table differs from a new one; "" if there is no table yet."""
     if measured is None:
         return ""
     if measured.runs != wanted.runs:
@@ -82,13 +84,14 @@ def _early_exit(live: Live, weights: RunWeights) -> tuple[str, float]:
     graph = digraph(network)
     inner = [node for node in execution_order(graph) if graph.in_degree(node) and graph.out_degree(node)]
     left, right = column_row(2, Key.EXIT_AT.of("row"), OnPhone.PAIRS)
+    labels = unique_labels({"": "Proposed layer", **{key: label(network.nodes[key]) for key in inner}})
     layer = left.selectbox(
         "Early exit after",
-        ["", *inner],
-        format_func=lambda key: label(network.nodes[key]) if key else "Proposed layer",
+        list(labels),
+        format_func=labels.__getitem__,
         key=Key.EXIT_AT.of(weights.run_id),
-        help="The layer at which rows leave that a classifier there is confident about. By default, the layer that "
-        "saves most operations on validation rows",
+        help="Rows leave after this layer if a classifier there is confident. By default, the layer that saves "
+        "the most operations on validation rows",
     )
     points = right.number_input(
         "Tolerance in points",

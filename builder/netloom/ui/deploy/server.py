@@ -104,8 +104,8 @@ def _network(live: Live, weights: RunWeights) -> str:
         ["", *files],
         format_func=lambda name: registry()[name].title if name else "The run",
         key=Key.NETWORK.of(weights.run_id),
-        help="A variant is the ONNX file that Optimize has measured last. ONNX Runtime computes it; explanations are "
-        "those of the run.",
+        help="Variants are the ONNX files of the last measurement in Optimize. They run in ONNX Runtime; explanations "
+        "use the original run.",
     )
     return str(files[chosen]) if chosen else ""
 
