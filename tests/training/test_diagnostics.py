@@ -21,7 +21,7 @@ from netloom.training import OBJECTIVES
 from netloom.training.diagnostics import MEASURES, places, read_history, read_samples
 from netloom.training.diagnostics.layer_statistics import LayerStatistics
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.diagnostics.prediction_history import unpacked
+from netloom.training.diagnostics.prediction_cards import ExampleCard, prediction_card, unpacked
 from netloom.training.diagnostics.statistics_file import MOST, Writer
 from netloom.training.throughput import Throughput
 from netloom.training.trainer import Callback, Trainer
@@ -271,6 +271,9 @@ def test_every_objective_records_samples(name: str, home: Path, tmp_path: Path) 
             if kind in prediction:
                 assert unpacked(prediction[kind]).size > 0
     assert len(json.dumps(line)) < 500_000
+    # Cards are read and written without loss, so files of all versions look the same.
+    assert [ExampleCard.from_json(row).to_json() for row in samples.rows] == samples.rows
+    assert [prediction_card(prediction).to_json() for prediction in line["said"]] == line["said"]
 
 
 def test_remaining_time_is_a_range() -> None:

@@ -6,7 +6,6 @@ import csv
 import io
 import random
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +14,8 @@ from streamlit.testing.v1 import AppTest
 from netloom.runs.resources.capacity import waiting_sentence
 from netloom.store import Points, RunArtifacts, open_store
 from netloom.training.diagnostics import read_history, read_samples
+from netloom.training.diagnostics.prediction_cards import CardJson, ExampleJson, packed
+from netloom.ui.components.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves.curve import Curves, extend, table
 from netloom.ui.train.layer_statistics import KINDS, heatmap, lines
 from netloom.ui.train.page import run_label
@@ -84,12 +85,49 @@ def test_layer_heatmap_shows_the_recorded_values(home: Path, tmp_path: Path) -> 
 
 
 def test_prediction_cards_escape_the_text_of_rows() -> None:
-    row: dict[str, Any] = {"row": 3, "text": "<script>alert(1)</script>", "true": "<b>x</b>"}
+    row: ExampleJson = {"row": 3, "text": "<script>alert(1)</script>", "true": "<b>x</b>"}
     html = cards([row], [{"text": "<img src=x onerror=alert(2)>", "share": 0.5}])
     assert "<script" not in html
     assert "<img" not in html
     assert "<b>x" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_prediction_cards_show_the_prediction_beside_the_target() -> None:
+    """Numbers, classes, masks and continued texts; the target is not repeated where the card shows it."""
+    mask = packed(np.zeros((2, 2)))
+    examples: list[tuple[ExampleJson, CardJson, str]] = [
+        (
+            {"row": 1, "text": "size: 2", "true": "3", "values": [3.0]},
+            {"values": [2.5]},
+            f'<div style="opacity:.7">size: 2</div><div>predicted <b style="color:{TRAIN}">2.5</b> · true 3 '
+            f'<span style="opacity:.6">(-0.5)</span></div>',
+        ),
+        (
+            {"row": 1, "text": "to", "true": "yes"},
+            {"text": "no", "share": 0.5},
+            f'<div style="opacity:.7">to</div><div>predicted <b style="color:{VALIDATION}">no</b> '
+            f"<span style='opacity:.6'>50%</span></div><div style=\"opacity:.7\">true yes</div>",
+        ),
+        (
+            {"row": 1, "text": "to", "true": "yes"},
+            {"text": "yes"},
+            '<div style="opacity:.7">to</div><div>predicted <b style="color:#16a34a">yes</b></div>',
+        ),
+    ]
+    for example, prediction, expected in examples:
+        number = '<div style="opacity:.45;font-size:.75rem">row 1</div>'
+        assert f">{expected}{number}</div></div>" in cards([example], [prediction])
+    assert '<span style="opacity:.6">once</span><b> upon</b>' in cards(
+        [{"row": 1, "text": "once", "true": ""}], [{"text": " upon"}]
+    )
+    masks = cards(
+        [{"row": 1, "picture": mask, "true": "x", "truth": {"classes": mask, "names": ["x"]}}],
+        [{"classes": mask, "names": ["x"]}],
+    )
+    assert [masks.count(f">{title}</figcaption>") for title in ("in", "true", "predicted")] == [1, 1, 1]
+    assert "true x" not in masks
+    assert "figcaption" not in cards([{"row": 1, "picture": mask, "true": "x"}], [{"text": "x"}])  # a single image
 
 
 def _tabs(folder: str) -> None:

@@ -61,13 +61,13 @@ def make_version(
     options: dict[str, Any]
     if _is_picture(data):
         content, kind, options = _arrays(data, examples), "arrays", {"input": "x_train", "view": "picture"}
-        options |= {"target": "y_train", "task": _task(data), "split": None}
+        options |= {"target": "y_train", "task": data.schema.target.type.usual_task, "split": None}
         return add_file(content, "version.npz", home, name=title, kind=kind, options=options, progress=progress)
     text, split = _csv(data, examples)
     derived = {column.name for field in data.fields for column in field.columns if column.date_column}
     names = {name: {"kind": kind} for name, kind in data.raw.column_kinds.items() if name not in derived}
     columns = {**names, split: {"role": "split"}} if _is_table(data) else {split: {"role": "split"}}
-    options = {"task": _task(data), COLUMNS: columns}
+    options = {"task": data.schema.target.type.usual_task, COLUMNS: columns}
     if _is_text(data):
         options["text"] = next(iter(data.row(0)))
     target = data.schema.target.name
@@ -88,10 +88,6 @@ def _is_text(data: Prepared) -> bool:
 def _is_picture(data: Prepared) -> bool:
     row = data.row(0)
     return len(row) == 1 and data.schema.inputs[0].is_image
-
-
-def _task(data: Prepared) -> str:
-    return "classification" if data.schema.target.type.is_class else "regression"
 
 
 def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, Any], Any]]:

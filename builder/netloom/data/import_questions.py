@@ -33,9 +33,9 @@ class ImportQuestions:
         question = next((question for question in self.questions if question.name == self.target), None)
         if question is None:
             raise DataError("This data has no column to predict, so it cannot be chosen.")
-        if question.kind != "several" and len(names) > 1:
+        if not question.takes_several and len(names) > 1:
             raise DataError(f"This data has one column to predict; received {', '.join(map(repr, names))}.")
-        return {self.target: list(names) if question.kind == "several" else names[0]}
+        return {self.target: list(names) if question.takes_several else names[0]}
 
     def with_role(self, role: str, column: str) -> dict[str, Any]:
         """Return the option that gives a column a role, such as that of the groups.

@@ -29,6 +29,7 @@ class TargetType:
         is_text: The target is a text, such as an answer.
         continues_text: The target is the text itself, one token later.
         has_class: The target includes one class for the whole row.
+        is_several: A row has several targets, each a class or a number.
     """
 
     phrase: str
@@ -42,6 +43,7 @@ class TargetType:
     is_text: bool = False
     continues_text: bool = False
     has_class: bool = False
+    is_several: bool = False
 
     @property
     def is_one_of(self) -> bool:
@@ -73,7 +75,7 @@ TARGET_TYPES: dict[str, TargetType] = {
     "class": TargetType("classes", "classification", is_class=True, has_class=True),
     "number": TargetType("numbers", "regression", is_number=True),
     "labels": TargetType("labels, any number of which apply", "multi_label", is_multi_label=True),
-    "several": TargetType("several targets side by side", "several_outputs"),
+    "several": TargetType("several targets side by side", "several_outputs", is_several=True),
     "next_token": TargetType("the next token", "language_modelling", continues_text=True),
     "mask": TargetType("a class for each pixel", "segmentation", is_per_pixel=True),
     "tags": TargetType("a tag for each word", "tagging", is_per_token=True),
@@ -83,6 +85,11 @@ TARGET_TYPES: dict[str, TargetType] = {
     "sequence": TargetType("a text as the answer", "seq2seq", is_text=True),
     "action": TargetType("actions to choose from", "dqn", is_action=True),
 }
+
+
+def target_type_of_task(task: object) -> TargetType | None:
+    """Return the kind of target whose default task this is; None if there is none."""
+    return next((target_type for target_type in TARGET_TYPES.values() if target_type.usual_task == task), None)
 
 
 @dataclass(frozen=True)

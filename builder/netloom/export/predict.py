@@ -40,16 +40,36 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
     answers: list[dict[str, Any]] = []
     for start in range(0, len(rows), BATCH):
         arrays = encode_rows(preprocess, rows[start : start + BATCH])
-        if preprocess["target"]["kind"] == "sequence":
-            answers += [{"prediction": text} for text in texts(network, preprocess, arrays)]
-            continue
-        output = outputs(network, preprocess, arrays)
-        if preprocess["target"]["kind"] == "next_token":
-            # Texts are padded at the end, and the next token follows the last real one.
-            places = last_places(arrays[preprocess["arguments"][0]])
-            output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
-        answers += decode(preprocess, output, arrays)
+        predict_batch = PREDICTORS.get(preprocess["target"]["kind"], predict_decoded)
+        answers += predict_batch(network, preprocess, arrays)
     return with_warnings(answers, unknown=unknown_categories(preprocess, rows))  # type: ignore[no-any-return]
+
+
+def predict_decoded(
+    network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the decoded outputs of one pass through the network."""
+    return decode(preprocess, outputs(network, preprocess, arrays), arrays)  # type: ignore[no-any-return]
+
+
+def predict_next_token(
+    network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the likely tokens after the end of each text."""
+    output = outputs(network, preprocess, arrays)
+    # Texts are padded at the end, and the next token follows the last real one.
+    places = last_places(arrays[preprocess["arguments"][0]])
+    last = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
+    return decode(preprocess, last, arrays)  # type: ignore[no-any-return]
+
+
+def predict_texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a generated text for each row."""
+    return [{"prediction": text} for text in texts(network, preprocess, arrays)]
+
+
+# By the kind of target; all others are decoded from the outputs
+PREDICTORS = {"next_token": predict_next_token, "sequence": predict_texts}
 
 
 def outputs(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> Any:

@@ -29,7 +29,6 @@ from netloom.training.initialization import verified_weights
 from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings
 from netloom.training.objectives.objective import joined
 from netloom.training.objectives.reinforcement import Agent
-from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.uncertainty import with_uncertainty
@@ -229,15 +228,9 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
         raise DataError(f"The data of this run has no {split} rows; evaluate it on the test or the training rows.")
     output, rows, objective = trained.output_of(split), evaluation_rows(trained.data, split), trained.objective
     evaluation = objective.evaluate(output, trained.data, rows, split, trained.calibration)
-    if isinstance(objective, SequenceToSequence):
-        inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
-        evaluation = objective.compare(
-            evaluation, objective.write(trained.output, trained.data, inputs), trained.data, rows
-        )
-    else:
-        evaluation = objective.extend_evaluation(evaluation, output, trained.output, trained.data, rows)
-        drawn = partial(sample_images, objective, trained.model, trained.data, trained.fields, trained.output)
-        evaluation = replace(evaluation, samples=evaluation.samples or drawn(rows))
+    evaluation = objective.extend_evaluation(evaluation, output, trained.output, trained.data, rows)
+    drawn = partial(sample_images, objective, trained.model, trained.data, trained.fields, trained.output)
+    evaluation = replace(evaluation, samples=evaluation.samples or drawn(rows))
     evaluation = with_uncertainty(objective, evaluation, output, trained.data, rows, trained.calibration)
     if objective.samples_latents:
         inputs_list = [trained.data.inputs[name][rows] for name in trained.fields]
@@ -276,8 +269,9 @@ def answers(trained: TrainedRun, inputs: Mapping[str, torch.Tensor], output_of: 
     in another way, such as in batches of other sizes."""
     import torch
 
-    if isinstance(trained.objective, SequenceToSequence):
-        return [{"prediction": text} for text in trained.objective.write(output_of, trained.data, inputs)]
+    texts = trained.objective.generate_texts(output_of, trained.data, inputs)
+    if texts is not None:
+        return [{"prediction": text} for text in texts]
     output = output_of(inputs)
     if trained.data.schema.target.type.continues_text:
         # Only the prediction after the last token is an answer; those at earlier positions are known already.

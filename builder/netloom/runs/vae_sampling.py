@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.training.objectives.adversarial import most_shown, shown
 from netloom.training.objectives.evaluation import Picture
 from netloom.training.streaming import take
@@ -37,10 +36,10 @@ def sample_images(
     generate: it has no latent vector, or its output also depends on the input, such as through a skip connection."""
     import torch
 
-    field = data.fields[0]
     latent = latent_layers(objective, model, data)
-    if not latent or not isinstance(field, ImageEncoder):
+    if not latent:
         return {}
+    field = data.image_field(data.fields[0].name)
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]
     names = list(dict.fromkeys([*fields, field.name]))
@@ -60,7 +59,7 @@ def sample_images(
 def latent_layers(objective: Objective, model: nn.Module, data: Prepared) -> list[nn.Module]:
     """Return the layers that sample a latent vector, if the network reconstructs images from it; else an empty list."""
     task = objective.task
-    if not task.reconstructs_input or task.tunes_threshold or not isinstance(data.fields[0], ImageEncoder):
+    if not task.reconstructs_input or task.tunes_threshold or not data.schema.inputs[0].is_image:
         return []
     return [module for module in model.modules() if type(module).__name__ == LATENT]
 

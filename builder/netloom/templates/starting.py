@@ -98,8 +98,8 @@ def starters(choice: DataChoice, schema: Schema) -> list[Template]:
 
 
 def _is_sound(schema: Schema) -> bool:
-    kinds = tuple(field.kind for field in schema.inputs)
-    return kinds == ("sequence",) and schema.inputs[0].shape[0] >= _LONG and schema.inputs[0].shape[1] == 1
+    first, *others = schema.inputs
+    return not others and first.is_sequence and first.shape[0] >= _LONG and first.shape[1] == 1
 
 
 def start(template: Template, choice: DataChoice, name: str, home: Path | None = None) -> Project | None:

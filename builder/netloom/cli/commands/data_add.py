@@ -196,11 +196,11 @@ def _parse_answer(text: str, question: Question | None) -> Any:
         return text
     if question.optional and text.lower() in ("", "none"):
         return None
-    if question.kind == "several":
+    if question.takes_several:
         return [part.strip() for part in text.split(",")] if text not in question.choices else [text]
     if question.kind == "switch":
         return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
-    if question.kind in ("whole", "number"):
+    if question.is_numeric:
         try:
             return int(text) if question.kind == "whole" else float(text)
         except ValueError:

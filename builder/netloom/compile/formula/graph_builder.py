@@ -14,6 +14,7 @@ from netloom.document import SUBNETWORK, Edge, Network, Node, is_identifier
 from netloom.document.initialization import Initialization
 from netloom.document.project import MAX_NODES
 from netloom.layers import Layer, ParameterError, parse, registry
+from netloom.layers.io import Input
 from netloom.layers.layer import SAMPLES, Kind
 from netloom.layers.subnetwork import Subnetwork, interface
 
@@ -114,10 +115,10 @@ class GraphBuilder:
         """The finished network."""
         for key, kinds in self.free.items():
             # An Input without parameters is a vector already.
-            if kinds and "vector" not in kinds:
+            if kinds and Input.model_fields["kind"].default not in kinds:
                 sample = SAMPLES[kinds[0]]
                 params: dict[str, Any] = {"kind": kinds[0], "shape": list(sample.shape[1:])}
-                params |= {"vocabulary": 1_000} if kinds[0] == "tokens" else {}
+                params |= {"vocabulary": 1_000} if sample.is_tokens else {}
                 self.nodes[key] = self.nodes[key].model_copy(update={"params": params})
         # Undeclared Inputs come in the order of their use, except that x is first: by convention it is the main input.
         order = sorted(self.nodes, key=lambda key: key not in self.free or key != "x")

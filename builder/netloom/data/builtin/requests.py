@@ -11,7 +11,7 @@ from pydantic import Field
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.raw_dataset import RawDataset
-from netloom.data.schema import TargetKind
+from netloom.data.schema import TARGET_TYPES, TargetKind
 from netloom.modalities.encoding.tokenization import words
 
 # Templates by intent; a slot in brackets is filled with a value of that kind, which is the entity.
@@ -111,7 +111,7 @@ class Requests(Dataset):
         kinds = sorted(VALUES)
         names = ("O", *(f"{mark}-{kind}" for kind in kinds for mark in "BI"))
         intents = np.array([frames[frame][1] for _, frame in frame_of_text.values()])
-        both = self.target_kind == "class_and_tags"
+        both = TARGET_TYPES[self.target_kind].has_class
         return TaggedTexts(
             name="text",
             target=intents if both else np.arange(self.rows),

@@ -162,8 +162,9 @@ class Prepared:
         tokens: dict[str, tuple[str, ...]] = {}
         for field in self.fields:
             shown = field.shown_encoded(row)
-            if "tokens" in shown:
-                tokens[field.name] = shown.pop("tokens")
+            shown_tokens = shown.pop("tokens", None)
+            if shown_tokens is not None:
+                tokens[field.name] = shown_tokens
             example = replace(example, **shown)
         if len(tokens) == 1:
             return replace(example, tokens=next(iter(tokens.values())))

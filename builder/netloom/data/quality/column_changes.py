@@ -7,7 +7,7 @@ from typing import Any
 
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.quality.overview import Column
-from netloom.data.tables.targets import LABELS, SEVERAL
+from netloom.data.tables.targets import SEVERAL, requested_target
 from netloom.modalities.columns.registry import column_kind
 
 
@@ -85,7 +85,8 @@ def _only_target(
     predicts_numbers: bool,
 ) -> None:
     """Make the other targets inputs, unless the task has several targets or all of them are numbers."""
-    if options.get("task") in (LABELS, SEVERAL) and len(targets_of(columns)) > 1:
+    wanted = requested_target(options)
+    if wanted is not None and (wanted.is_multi_label or wanted.is_several) and len(targets_of(columns)) > 1:
         return
     kind = settings_of[target.name].get("kind") or target.kind
     if predicts_numbers and column_kind(kind).is_number:

@@ -21,8 +21,10 @@ from netloom.data.raw.table import Table
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.column_inference import ColumnPlan, column_plans, look_like_classes, targets_of
+from netloom.data.tables.targets import requested_target
 from netloom.data.uploads import find_upload, options_of
 from netloom.data.uploads.tabular import TABLE, kept_table
+from netloom.data.uploads.upload_kind import reader_of
 from netloom.data.uploads.upload_meta import read_meta
 from netloom.document import DataChoice
 from netloom.modalities.columns.category import Category
@@ -89,10 +91,10 @@ def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
     """Return the options in effect for an upload that is a plain table; None if it is something else."""
     try:
         meta = read_meta(folder)
-    except (OSError, ValueError):
+        reader = reader_of(meta)
+    except (OSError, ValueError, KeyError):
         return None
-    reader = meta.get("reader") or ("table" if meta.get("kind") in ("table", "text") else "")
-    if reader != "table" or not any((folder / name).exists() for name in (TABLE, ARROW_FILE)):
+    if not reader.sets_columns or not any((folder / name).exists() for name in (TABLE, ARROW_FILE)):
         return None
     return options_of(meta["options"], choice)
 
@@ -129,14 +131,15 @@ def _column_facts(table: Any, facts: Column, plan: ColumnPlan) -> Column:
 
 def _kind(table: pd.DataFrame, plan: ColumnPlan, options: Mapping[str, Any]) -> str:
     """Return the kind of a column; a target of a few whole numbers is classes unless the document says otherwise."""
+    wanted = requested_target(options)
     if (
         plan.role != "target"
         or not plan.column_kind.is_number
         or plan.choice.kind
-        or options.get("task") == "regression"
+        or (wanted is not None and wanted.is_number)
     ):
         return plan.kind
-    classes = options.get("task") == "classification" or look_like_classes(
+    classes = (wanted is not None and wanted.is_class) or look_like_classes(
         table[plan.name].dropna().to_numpy(dtype=np.float64)
     )
     return Category.name if classes else plan.kind

@@ -15,10 +15,11 @@ from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw.table import Table
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget, RowFields
+from netloom.data.schema import TargetType
 from netloom.data.splits.roles import column_roles
 from netloom.data.tables import arrow_table
 from netloom.data.tables.column_inference import ColumnPlan, choices_of, column_plans, look_like_classes, targets_of
-from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
+from netloom.data.tables.targets import LABELS, TASKS, labels_target, requested_target, several_target
 from netloom.data.targets import target_of
 from netloom.modalities.columns import conversion
 from netloom.modalities.columns.column_kind import (
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_CLASSES = 1_000
-TASKS = ("classification", "regression", LABELS, SEVERAL)
 OPTIONS = ("target", "task", "text", "separator", COLUMNS)
 
 
@@ -50,12 +50,13 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
         DataError: an option is invalid, or there is nothing to learn from.
     """
     refuse_unknown(options, OPTIONS, repr(title[:60]))
-    choices, warnings = choices_of(table, options), list[str]()
-    if options.get("separator") is not None and options.get("task") != LABELS:
+    choices, warnings, wanted = choices_of(table, options), list[str](), requested_target(options)
+    has_label_sets = wanted is not None and wanted.is_multi_label
+    if options.get("separator") is not None and not has_label_sets:
         warnings.append(f"The option separator is not used, as it belongs to the task {LABELS}.")
     targets = targets_of(table, options, choices)
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
-    alone = options.get("task") == LABELS and len(targets) == 1  # for label sets, an empty cell has no labels
+    alone = has_label_sets and len(targets) == 1  # for label sets, an empty cell has no labels
     known = _with_values(table, timed if alone else [*targets, *timed], warnings)
     plans = column_plans(known, options, choices, targets)
     row_fields: RowFields = {**_target(known, [plans[name] for name in targets], options), **column_roles(known, plans)}
@@ -95,15 +96,15 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
 
 def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str, Any]) -> RawTarget:
     """Return the target: classes, a number, several numbers, labels, or several targets."""
-    task = options.get("task")
+    task, wanted = options.get("task"), requested_target(options)
     if task is not None and task not in TASKS:
         raise DataError(f"The option task is {' or '.join(TASKS)}, received {str(task)[:40]!r}.")
-    if task == LABELS:
+    if wanted is not None and wanted.is_multi_label:
         return labels_target(known, targets, options.get("separator"))
-    if task == SEVERAL:
+    if wanted is not None and wanted.is_several:
         return several_target(known, targets, _one_target)
     if len(targets) == 1:
-        return _one_target(known[targets[0].name], targets[0], task)
+        return _one_target(known[targets[0].name], targets[0], wanted)
     for plan in targets:
         if not plan.column_kind.is_numeric:
             raise DataError(
@@ -115,19 +116,20 @@ def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str
     return {"target": np.concatenate(columns, axis=1), "target_kind": "number", "target_name": name}
 
 
-def _one_target(values: pd.Series, plan: ColumnPlan, task: Any) -> RawTarget:
+def _one_target(values: pd.Series, plan: ColumnPlan, wanted: TargetType | None) -> RawTarget:
     import pandas as pd
 
+    needs_numbers = wanted is not None and wanted.is_number
     name, chosen = plan.name, column_kind(plan.choice.kind) if plan.choice.kind else None
     if chosen is not None and not chosen.can_be_target:
         raise DataError(f"A {chosen.name} cannot be predicted from a table; read {name!r} as a number or a category.")
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if task == "regression" and chosen is None and not numeric:
+    if needs_numbers and chosen is None and not numeric:
         raise DataError(f"{name!r} holds no numbers, so it cannot be predicted by regression; choose classification.")
     if chosen is not None and chosen.is_number:
         return _number_target(_as_numbers(values, name), name)
     if chosen is None and (
-        task == "regression" or (task is None and numeric and not look_like_classes(values.to_numpy(dtype=np.float64)))
+        needs_numbers or (wanted is None and numeric and not look_like_classes(values.to_numpy(dtype=np.float64)))
     ):
         return _number_target(values.to_numpy(dtype=np.float64), name)
     return _class_target(values, name, bool(numeric))

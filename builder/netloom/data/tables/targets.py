@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.raw_dataset import RawTarget
-from netloom.data.schema import TargetSpec
+from netloom.data.schema import TARGET_TYPES, TargetSpec, TargetType, target_type_of_task
 from netloom.data.tables.column_inference import ColumnPlan
 from netloom.modalities.columns import conversion
 from netloom.modalities.labels import Labels
@@ -17,11 +17,19 @@ from netloom.modalities.labels import Labels
 if TYPE_CHECKING:
     import pandas as pd
 
-LABELS, SEVERAL = "multi_label", "several_outputs"
+# The values of the option `task`, which chooses the target of a table: each is the default task of a kind of target
+CLASS, NUMBER = TARGET_TYPES["class"].usual_task, TARGET_TYPES["number"].usual_task
+LABELS, SEVERAL = TARGET_TYPES["labels"].usual_task, TARGET_TYPES["several"].usual_task
+TASKS = (CLASS, NUMBER, LABELS, SEVERAL)
 # Separators of the labels in a cell; unless the document sets one, the one in most cells is used.
 SEPARATORS = (";", "|", ",")
 MAX_LABELS = 1_000
-TargetReader = Callable[["pd.Series", ColumnPlan, Any], RawTarget]
+TargetReader = Callable[["pd.Series", ColumnPlan, TargetType | None], RawTarget]
+
+
+def requested_target(options: Mapping[str, Any]) -> TargetType | None:
+    """Return the kind of target that the option `task` chooses; None if it is inferred, or if there is no such task."""
+    return target_type_of_task(options.get("task"))
 
 
 def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator: Any) -> RawTarget:

@@ -61,7 +61,9 @@ class FittedNumbers(FittedTarget):
 
     def to_json(self) -> dict[str, Any]:
         state = super().to_json()
-        return state if self.series else {name: value for name, value in state.items() if name != "series"}
+        if not self.series:
+            del state["series"]
+        return state
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Return numbers (…, k) of the data, standardized."""

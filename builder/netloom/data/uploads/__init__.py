@@ -28,7 +28,7 @@ from netloom.data.splits.split import refuse_few
 from netloom.data.tables.readers import TABLE_FORMS
 from netloom.data.uploads.joining import reads, tables_in_parts
 from netloom.data.uploads.source import Content, Source, open_source
-from netloom.data.uploads.upload_kind import DEFAULTS, Reader, fitting, readers, stored_options
+from netloom.data.uploads.upload_kind import DEFAULTS, Reader, fitting, reader_of, readers, stored_options
 from netloom.data.uploads.upload_meta import META_FILE, UploadMeta, read_meta, write_meta
 from netloom.document import DataChoice
 
@@ -170,7 +170,7 @@ def reader_for(source: Source, kind: str = "", target: str | None = None) -> Rea
         return readers()[kind]
     candidates = fitting(source)
     if target is not None:  # a named column implies a plain table, whatever else it looks like
-        candidates = [reader for reader in candidates if reader.name == "table"] or candidates
+        candidates = [reader for reader in candidates if reader.sets_columns] or candidates
     if not candidates:
         raise DataError(_nothing_fits(source))
     return candidates[0]
@@ -212,14 +212,12 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
     try:
         meta = read_meta(folder)
         options = options_of(meta["options"], choice)
-        # Earlier uploads do not name their reader
-        reader_name = meta.get("reader") or {"image": "picture_folders"}.get(meta["kind"], "table")
-        # Tables apply the settings of columns themselves
-        columns = options.pop(COLUMNS, None) if reader_name != "table" else None
-        raw = readers()[reader_name].raw(folder, meta, options)
+        reader = reader_of(meta)
+        columns = None if reader.sets_columns else options.pop(COLUMNS, None)
+        raw = reader.raw(folder, meta, options)
         raw = raw if columns is None else with_columns(raw, columns)
         raw.warnings[:0] = meta.get("notes", [])
-        if raw.given is None and raw.target_kind == "class" and is_split(map(part_of, raw.classes)):
+        if raw.given is None and raw.target_type.is_class and is_split(map(part_of, raw.classes)):
             raw.warnings.append(
                 f"The classes are {', '.join(map(repr, raw.classes))}, which look like the parts of a split; if they "
                 "are, add the files again."

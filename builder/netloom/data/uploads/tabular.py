@@ -14,6 +14,7 @@ from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.splits.roles import groups_of
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.streamed_table import StreamedTable
+from netloom.data.tables.targets import CLASS, LABELS, NUMBER
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
@@ -130,7 +131,7 @@ class Tabular(Reader):
             with_default(
                 question,
                 guesses.get(question.name, question.default),
-                None if question.choices or question.kind not in ("choice", "several") else columns,
+                None if question.choices or not (question.takes_several or question.kind == "choice") else columns,
                 likely.get(question.name, ()),
             )
             for question in self.asked
@@ -321,5 +322,5 @@ def target_of(values: pd.Series, task: str | None, title: str) -> RawTarget:
 
 
 TASK = Question("task", "Predict as", "choice", "A class, a number, or labels such as a;b;c",
-                choices=("classification", "regression", "multi_label"),
+                choices=(CLASS, NUMBER, LABELS),
                 optional=True, empty="what the values look like")  # fmt: skip

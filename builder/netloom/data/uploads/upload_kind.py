@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Answers = Mapping[str, Any]
 PREVIEWED = 8  # rows
 DEFAULTS = "defaults"  # the folder of the default settings for new projects, beside those of uploads
+# The readers of uploads from before they named theirs, by the kind of their data
+_EARLIER_READERS, _EARLIEST_READER = {"image": "picture_folders"}, "table"
 _REFUSED = 0.005  # the likelihood of a reader that can only report an error
 
 
@@ -53,6 +55,16 @@ class Question:
     empty: str = "none"
     likely: tuple[str, ...] = ()
 
+    @property
+    def takes_several(self) -> bool:
+        """Whether an answer is a list of choices."""
+        return self.kind == "several"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether an answer is a number."""
+        return self.kind in ("whole", "number")
+
     def check(self, value: Any, title: str) -> Any:
         """Return the value if it is a valid answer.
 
@@ -79,7 +91,7 @@ class Question:
         return value
 
     def _chosen(self, value: Any, title: str) -> None:
-        values = value if self.kind == "several" and isinstance(value, (list, tuple)) else [value]
+        values = value if self.takes_several and isinstance(value, (list, tuple)) else [value]
         listed = ", ".join(repr(choice[:40]) for choice in self.choices[:20])
         if not values:
             raise DataError(f"The option {self.name} needs at least one of {listed}.")
@@ -112,6 +124,7 @@ class Reader(ABC):
         about: A sentence that describes files of this kind.
         kind: The kind of data, as in `DatasetInfo`.
         takes_large: Whether tables larger than memory can be read.
+        sets_columns: Whether it applies the settings of columns in a document itself, as a plain table does.
         target_question: The name of the question that asks for the target; "" if there is none.
         asks_in_documents: Whether a project can answer the questions anew, such as with other columns to predict.
     """
@@ -121,6 +134,7 @@ class Reader(ABC):
     about: ClassVar[str]
     kind: ClassVar[str]
     takes_large: ClassVar[bool] = False
+    sets_columns: ClassVar[bool] = False
     target_question: ClassVar[str] = ""
     asks_in_documents: ClassVar[bool] = False
 
@@ -227,6 +241,15 @@ def readers() -> dict[str, Reader]:
     """All readers by name; the classes in the modules of `kinds/` are discovered."""
     kinds = discover(Reader, "netloom.data.uploads.kinds", order=lambda reader: reader.title)
     return {name: reader() for name, reader in kinds.items()}
+
+
+def reader_of(meta: UploadMeta) -> Reader:
+    """Return the reader of a stored upload; earlier uploads do not name it.
+
+    Raises:
+        KeyError: There is no such reader, as in an upload of a later version.
+    """
+    return readers()[meta.get("reader") or _EARLIER_READERS.get(meta["kind"], _EARLIEST_READER)]
 
 
 def fitting(source: Source) -> list[Reader]:

@@ -262,15 +262,15 @@ class _InputOptimizer:
         return f"unit {self.unit} of {self.title}" if self.units > 1 else self.title
 
     def _describe_regularization(self, steps: int) -> str:
-        kinds = {part.spec.kind for part in self.space.parts.values()}
+        specs = [part.spec for part in self.space.parts.values()]
         parts = [f"{steps} steps of Adam from the mean of the training rows plus noise"]
         if bool(self.shut.any()):
             parts[0] += f" ({int(self.shut.sum())} seeds start from a training row, because the gradient there is 0)"
-        if kinds & {"image", "sequence"}:
+        if any(spec.is_image or spec.is_sequence for spec in specs):
             parts.append(f"jitter by up to 1/16 and a blur every {BLUR_EVERY} steps in the first three quarters")
-        if "image" in kinds:
+        if any(spec.is_image for spec in specs):
             parts.append("values clipped to the range of the training images")
-        if kinds & {"vector", "sequence"}:
+        if any(spec.is_vector or spec.is_sequence for spec in specs):
             parts.append("values pulled to the mean and clipped to the range of the training rows")
         return "; ".join(parts)
 

@@ -75,6 +75,8 @@ class Baseline:
     name: ClassVar[str]
     title: ClassVar[str]
     argument: ClassVar[str] = ""
+    names_class: ClassVar[bool] = False  # the argument is a class of the target
+    names_row: ClassVar[bool] = False  # the argument is the number of a row
     of_example: ClassVar[bool] = False  # depends on the example, so it differs between rows
 
     def fits(self, source: Source) -> bool:
@@ -162,6 +164,7 @@ class OfClass(Baseline):
     """The mean of the training rows of a class; for categories, their most frequent value."""
 
     name, title, argument = "class", "Mean of a class", "the name of a class"
+    names_class = True
 
     def fits(self, source: Source) -> bool:
         # Token ids have no mean.
@@ -259,6 +262,7 @@ class OfRow(Baseline):
     """Another row of the data."""
 
     name, title, argument = "row", "A row of the data", "the number of a row"
+    names_row = True
 
     def fits(self, source: Source) -> bool:
         return True
@@ -368,4 +372,4 @@ def _sources(data: Prepared, fields: list[str], inputs: Mapping[str, torch.Tenso
 
 
 def _of_target(wanted: Baseline, data: Prepared) -> str:
-    return " and does not predict classes" if wanted.name == "class" and not data.schema.target.type.is_class else ""
+    return " and does not predict classes" if wanted.names_class and not data.schema.target.type.is_class else ""

@@ -43,7 +43,7 @@ def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[d
             parts["words"] = {**parts.get("words", {}), field.name: display["tokens"]}
             display = {"columns": {field.name: display["text"]}}
         display["columns"] = parts.get("columns", {}) | display.get("columns", {})
-        if "image" in display:
+        if display.get("image") is not None:
             display["images"] = {**parts.get("images", {}), field.name: display["image"]}
         parts |= display
     return inputs, Example(-1, "", **parts)

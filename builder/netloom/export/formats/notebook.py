@@ -20,7 +20,9 @@ WIDTH = 110
 NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
 LOADS = f'load_file("{WEIGHTS}")'
 # The parts of predict.py that a notebook needs; the rest reads files.
-PREDICTION = ("BATCH", "predict", "outputs", "texts")
+PREDICTION = (
+    "BATCH", "predict", "predict_decoded", "predict_next_token", "predict_texts", "PREDICTORS", "outputs", "texts",
+)  # fmt: skip
 
 
 class Notebook(Format):

@@ -42,7 +42,7 @@ class Upsample(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         kind = specs["in"].kind
-        if self.mode == "bicubic" and kind != "image":
+        if self.mode == "bicubic" and not specs["in"].is_image:
             raise ValueError(f"bicubic needs an image (N, C, H, W), received {specs['in']}; choose linear")
         if self.size and len(self.size) != RANKS[kind]:
             raise ValueError(f"size={self.size} needs one number for each of the {RANKS[kind]} axes after the channels")

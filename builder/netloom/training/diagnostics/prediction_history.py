@@ -6,23 +6,35 @@ Images are base64-encoded bytes with their shape; nothing here is an image file 
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NotRequired, Required, TypedDict, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from netloom.data.targets.numbers import numbers_text
 from netloom.document import write_bytes
-from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.modalities.encoding.tokenization import PAD, last_places
 from netloom.training.diagnostics.budget import Budget
+from netloom.training.diagnostics.prediction_cards import (
+    LETTERS,
+    POINTS,
+    Card,
+    CardJson,
+    ExampleCard,
+    ExampleJson,
+    ImageCard,
+    InputCard,
+    MaskCard,
+    NumbersCard,
+    SeriesCard,
+    TextCard,
+    packed,
+)
 from netloom.training.objectives.objective import joined
-from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
 
 if TYPE_CHECKING:
     import torch
@@ -36,49 +48,8 @@ ROWS, PICTURES, TEXTS = 8, 12, 2
 # At `MOST` epochs, every second one is removed. The first `FREE` epochs are stored at any cost, later ones while the
 # predictions take at most this share of the CPU time.
 MOST, FREE, SHARE = 200, 12, 0.002
-# Limits of stored examples: pixels per side of an image, characters of a text, points of a series.
-SIDE, LETTERS, POINTS = 64, 200, 200
 # Texts continued by a language model: tokens, time limit in seconds, and sampling temperature.
 WRITTEN, WRITING_S, TEMPERATURE = 100, 0.4, 0.7
-
-
-class PackedImage(TypedDict):
-    """Integers from 0 to 255 (H, W) or (H, W, channels): `shape`, and the bytes in base64."""
-
-    shape: list[int]
-    data: str
-
-
-class ClassMask(TypedDict):
-    """A mask (H, W) of class numbers, and the names of the classes."""
-
-    classes: PackedImage
-    names: list[str]
-
-
-class Card(TypedDict, total=False):
-    """An input or a prediction in a form that a page can draw: text, numbers, an image or a series (T, channels)."""
-
-    text: str
-    values: list[float]
-    picture: PackedImage
-    series: list[Any]
-
-
-class RowCard(Card):
-    """A row of the validation split: its number, its input and its true target, as text or as a mask."""
-
-    row: Required[int]
-    true: Required[str]
-    truth: NotRequired[ClassMask]
-
-
-class PredictionCard(Card, total=False):
-    """A prediction for a row. `share` is the probability of the predicted class; `classes` and `names` are a mask."""
-
-    share: float
-    classes: PackedImage
-    names: list[str]
 
 
 class EpochPredictions(TypedDict):
@@ -86,14 +57,14 @@ class EpochPredictions(TypedDict):
 
     step: int
     epoch: int
-    said: list[PredictionCard]
+    said: list[CardJson]
 
 
 @dataclass(frozen=True)
 class Predictions:
     """`rows` are the examples, each with its input and true target; `epochs` the predictions after each epoch."""
 
-    rows: list[RowCard]
+    rows: list[ExampleJson]
     epochs: list[EpochPredictions]
 
 
@@ -111,14 +82,14 @@ class PredictionHistory:
         self._budget = Budget(SHARE)
 
     @staticmethod
-    def _describe(trainer: Trainer, row: int) -> RowCard:
+    def _describe(trainer: Trainer, row: int) -> ExampleJson:
         # An image generated from noise is unrelated to the row of the data with the same number.
         if trainer.objective.task.alternating:
-            return {"row": row, "true": ""}
-        description = describe_row(trainer.data, row)
+            return ExampleCard(row, "").to_json()
+        card = describe_row(trainer.data, row)
         if trainer.objective.task.scores_items:  # a score is not a rating, so their difference has no meaning
-            description.pop("values", None)
-        return description
+            card = replace(card, target=None)
+        return card.to_json()
 
     def on_epoch_end(self, trainer: Trainer, *, last: bool) -> None:
         """Predict the rows, unless it exceeds the budget or this epoch is skipped."""
@@ -129,7 +100,7 @@ class PredictionHistory:
         line: EpochPredictions = {
             "step": trainer.step,
             "epoch": trainer.epoch,
-            "said": predict_rows(trainer, self._chosen),
+            "said": [card.to_json() for card in predict_rows(trainer, self._chosen)],
         }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -144,7 +115,7 @@ class PredictionHistory:
         self._count, self._epoch_interval = len(remaining), self._epoch_interval * 2
         self._write(first["rows"], remaining)
 
-    def _write(self, rows: list[RowCard], epochs: list[EpochPredictions]) -> None:
+    def _write(self, rows: list[ExampleJson], epochs: list[EpochPredictions]) -> None:
         lines = [json.dumps(line) for line in ({"rows": rows}, *epochs)]
         write_bytes(self._path, ("\n".join(lines) + "\n").encode())
 
@@ -168,22 +139,21 @@ def choose_rows(data: Prepared, task: Task) -> torch.Tensor:
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
 
 
-def describe_row(data: Prepared, row: int) -> RowCard:
+def describe_row(data: Prepared, row: int) -> ExampleCard:
     """Return a row for display: its input and true target."""
-    description = cast(RowCard, {"row": row, **_input(data.example(row)), "true": ""})
-    target = data.schema.target
+    target, true = data.schema.target, ""
+    shown: MaskCard | NumbersCard | None = None
     # A text has more than one correct continuation, and a recorded action need not be the best one.
     if not target.type.continues_text and not target.type.is_action:
-        description["true"] = data.target_text(row)[:LETTERS]
+        true = data.target_text(row)[:LETTERS]
     if target.type.is_number:
-        values = data.restore(data.target[row]).flatten().tolist()
-        description["values"] = values[:POINTS]
+        shown = NumbersCard(data.restore(data.target[row]).flatten().tolist()[:POINTS])
     elif target.type.is_per_pixel:
-        description["truth"] = {"classes": packed(data.target[row].numpy()), "names": list(target.classes)}
-    return description
+        shown = MaskCard(packed(data.target[row].numpy()), target.classes)
+    return ExampleCard(row, true, _input(data.example(row)), shown)
 
 
-def predict_rows(trainer: Trainer, rows: torch.Tensor) -> list[PredictionCard]:
+def predict_rows(trainer: Trainer, rows: torch.Tensor) -> Sequence[Card]:
     """Return the predictions of the network for these rows. Leaves the network and the random numbers unchanged."""
     data, objective = trainer.data, trainer.objective
     inputs = {name: data.inputs[name][rows] for name in trainer.fields}
@@ -195,14 +165,15 @@ def predict_rows(trainer: Trainer, rows: torch.Tensor) -> list[PredictionCard]:
         if data.schema.target.type.continues_text:
             (name,) = trainer.fields[:1]
             return [
-                {"text": text}
+                TextCard(text)
                 for text in _written_on(data, inputs[name], lambda tokens: answer({**inputs, name: tokens}))
             ]
-        if isinstance(objective, SequenceToSequence):
-            return [{"text": text[:LETTERS]} for text in objective.write(answer, data, inputs)]
+        texts = objective.generate_texts(answer, data, inputs)
+        if texts is not None:
+            return [TextCard(text[:LETTERS]) for text in texts]
         answers = objective.answers(answer(inputs), data, inputs)
         if objective.task.scores_items:
-            return [{"text": f"score {prediction['prediction']:.3g}"} for prediction in answers]
+            return [TextCard(f"score {prediction['prediction']:.3g}") for prediction in answers]
         return [_card(prediction, data) for prediction in answers]
 
 
@@ -248,45 +219,43 @@ def _written_on(data: Prepared, begun: torch.Tensor, answer: Callable[[torch.Ten
     return [data.decode(torch.tensor(text[start:])) for text, start in zip(texts, starts, strict=True)]
 
 
-def _card(answer: Mapping[str, Any], data: Prepared) -> PredictionCard:
-    """Return a prediction in the form that the page draws: a text with its probability, numbers, an image or a
-    series."""
+def _card(answer: Mapping[str, Any], data: Prepared) -> Card:
+    """Return a prediction as a card."""
     prediction = answer["prediction"]
     if isinstance(prediction, str):
         share = answer.get("probabilities", {}).get(prediction)
         error = f" · error {answer['error']:.3g}" if "error" in answer else ""
-        text = f"{prediction[:LETTERS]}{error}"
-        return {"text": text} if share is None else {"text": text, "share": share}
+        return TextCard(f"{prediction[:LETTERS]}{error}", share)
     if data.schema.target.forecast is not None and isinstance(prediction, dict):
         steps = [value for series in prediction.values() for value in series]
-        return {"text": numbers_text(data.schema.target, steps)}
+        return TextCard(numbers_text(data.schema.target, steps))
     if isinstance(prediction, dict):
-        return {"text": _columns(prediction)}
+        return TextCard(_columns(prediction))
     if isinstance(prediction, list) and not prediction:
-        return {"text": "none"}
+        return TextCard("none")
     if isinstance(prediction, list) and isinstance(prediction[0], str):
         apart = ", " if data.schema.target.type.is_multi_label else " "
-        return {"text": apart.join(prediction)[:LETTERS]}
+        return TextCard(apart.join(prediction)[:LETTERS])
     values = np.asarray(prediction, dtype=np.float64)
     if "classes" in answer:
-        return {"classes": packed(values), "names": answer["classes"]}
+        return MaskCard(packed(values), tuple(answer["classes"]))
     if values.ndim == 3:
-        scale = next((field.scale for field in data.fields if isinstance(field, ImageEncoder)), 1.0)
-        return {"picture": picture(values.transpose(1, 2, 0) * scale)}
+        scale = next((data.image_field(spec.name).scale for spec in data.schema.inputs if spec.is_image), 1.0)
+        return ImageCard.of(values.transpose(1, 2, 0) * scale)
     if values.ndim == 2:
-        return {"series": thinned(values)}
-    return {"values": values.flatten()[:POINTS].tolist()}
+        return SeriesCard.of(values)
+    return NumbersCard(values.flatten()[:POINTS].tolist())
 
 
-def _input(example: Example) -> Card:
-    """Return the input in a form that fits on a small card."""
+def _input(example: Example) -> InputCard | None:
+    """Return the input as a card."""
     if example.image is not None:
-        return {"picture": picture(np.asarray(example.image, dtype=np.float64))}
+        return ImageCard.of(np.asarray(example.image, dtype=np.float64))
     if example.series is not None:
-        return {"series": thinned(np.asarray(example.series, dtype=np.float64))}
+        return SeriesCard.of(np.asarray(example.series, dtype=np.float64))
     if example.text or example.tokens:
-        return {"text": (example.text or " ".join(example.tokens))[-LETTERS:]}
-    return {"text": _columns(example.columns)} if example.columns else {}
+        return TextCard((example.text or " ".join(example.tokens))[-LETTERS:])
+    return TextCard(_columns(example.columns)) if example.columns else None
 
 
 def _columns(values: Mapping[str, Any]) -> str:
@@ -294,33 +263,3 @@ def _columns(values: Mapping[str, Any]) -> str:
         f"{name}: {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in values.items()
     ]
     return ", ".join(values_by_name)[:LETTERS]
-
-
-def picture(values: np.ndarray) -> PackedImage:
-    """Pack an image (H, W) or (H, W, 1 or 3) with values from 0 to 1 as (H, W, channels) with at most `SIDE` pixels
-    per side."""
-    image = values[:, :, None] if values.ndim == 2 else values
-    return packed((np.nan_to_num(image).clip(0, 1) * 255).round())
-
-
-def packed(values: np.ndarray) -> PackedImage:
-    """Encode integers from 0 to 255 as text, subsampled if a side has more than `SIDE`."""
-    apart = -(-max(values.shape[:2]) // SIDE)
-    few = np.ascontiguousarray(values[::apart, ::apart].clip(0, 255).astype(np.uint8))
-    return {"shape": list(few.shape), "data": base64.b64encode(few.tobytes()).decode()}
-
-
-def unpacked(value: PackedImage) -> np.ndarray:
-    """Decode the text of `packed`.
-
-    Raises:
-        ValueError: its length does not match its shape.
-    """
-    return np.frombuffer(base64.b64decode(value["data"]), np.uint8).reshape(value["shape"])
-
-
-def thinned(values: np.ndarray) -> list[Any]:
-    """Subsample a series (T, channels) to at most `POINTS` points."""
-    apart = max(1, -(-len(values) // POINTS))
-    few: list[Any] = values[::apart].round(5).tolist()
-    return few

@@ -106,6 +106,16 @@ class Objective(ABC):
         """Add results to an evaluation that need predictions for other rows, which `ask` returns."""
         return evaluation
 
+    def generate_texts(
+        self,
+        ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
+        data: Prepared,
+        inputs: Mapping[str, torch.Tensor],
+    ) -> list[str] | None:
+        """Return the text that the network writes for each of the encoded `inputs` (N, …), from the outputs that `ask`
+        returns. None if predictions are not texts that are written token by token."""
+        return None
+
     def target(self, data: Prepared) -> torch.Tensor:
         """Return the targets of the loss for all rows of the data, (R, …)."""
         return data.target

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 SHOWN = 30
+Ask = Callable[[Mapping[str, "torch.Tensor"]], "torch.Tensor"]
 
 
 class SequenceToSequence(StepCrossEntropy):
@@ -48,7 +49,7 @@ class SequenceToSequence(StepCrossEntropy):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        """Evaluate outputs with teacher forcing; `compare` adds generated texts."""
+        """Evaluate outputs with teacher forcing; `extend_evaluation` adds generated texts."""
         from torch.nn import functional
 
         target = data.target[rows]
@@ -69,8 +70,16 @@ class SequenceToSequence(StepCrossEntropy):
             ],
         )
 
-    def compare(self, evaluation: Evaluation, answers: list[str], data: Prepared, rows: torch.Tensor) -> Evaluation:
+    def extend_evaluation(
+        self,
+        evaluation: Evaluation,
+        output: torch.Tensor,
+        ask: Ask,
+        data: Prepared,
+        rows: torch.Tensor,
+    ) -> Evaluation:
         """Add the texts generated for `rows` to the result of `evaluate`."""
+        answers = self.generate_texts(ask, data, {name: values[rows] for name, values in data.inputs.items()})
         numbers = rows.tolist()
         generated = dict(zip(numbers, answers, strict=True))
         lines = [
@@ -91,12 +100,7 @@ class SequenceToSequence(StepCrossEntropy):
             worst=[replace(item, predicted=generated[item.row]) for item in evaluation.worst],
         )
 
-    def write(
-        self,
-        answer: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
-        data: Prepared,
-        inputs: Mapping[str, torch.Tensor],
-    ) -> list[str]:
+    def generate_texts(self, ask: Ask, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> list[str]:
         """Generate a text for each row of `inputs`, from the network's own previous tokens."""
         import torch
 
@@ -104,7 +108,7 @@ class SequenceToSequence(StepCrossEntropy):
         tokens = write(
             begun.shape[0],
             len(inputs[begun.name]),
-            lambda so_far: answer({**inputs, begun.name: torch.from_numpy(so_far.copy())}).numpy(),
+            lambda so_far: ask({**inputs, begun.name: torch.from_numpy(so_far.copy())}).numpy(),
         )
         return _texts(torch.from_numpy(tokens), data)
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
 from netloom.core.text import escape, number
-from netloom.training.objectives.evaluation import ClassesPart, Embedding, Panel, Picture, PicturePart, Separation
+from netloom.training.objectives.evaluation import (
+    ClassesPart,
+    ColumnsPart,
+    Embedding,
+    Panel,
+    Picture,
+    PicturePart,
+    Separation,
+    SeriesPart,
+    TagsPart,
+)
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.image_urls import address, enlarged
 from netloom.ui.components.state import Key
@@ -20,14 +30,18 @@ if TYPE_CHECKING:
 # Colors of classes in masks and of tags; the first is that of the background.
 COLORS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d946ef", "#84cc16", "#f97316", "#64748b")
 ACROSS = 4
+# Explanations of the colors of a kind of part, once for all panels
+CAPTIONS = {"series": "Indigo: input. Orange: reconstruction."}
 
 
 def panels(panels: list[Panel], classes: Sequence[str]) -> None:
     """Draw panels in groups such as the worst and the best."""
-    if classes and any(part["kind"] == "classes" for item in panels for part in item["parts"]):
+    kinds = {part["kind"] for item in panels for part in item["parts"]}
+    if classes and "classes" in kinds:
         legend(classes)
-    if any(part["kind"] == "series" for item in panels for part in item["parts"]):
-        st.caption("Indigo: input. Orange: reconstruction.")
+    for kind, caption in CAPTIONS.items():
+        if kind in kinds:
+            st.caption(caption)
     for group in dict.fromkeys(item.get("group", "") for item in panels):
         if group:
             st.markdown(f"**{escape(group)}**")
@@ -106,19 +120,31 @@ def _parts(item: Panel) -> None:
         column.image(_enlarged(picture), width="stretch", alt=picture["title"])
         column.caption(picture["title"])
     for part in item["parts"]:
-        if part["kind"] == "series":
-            key = Key.PANEL.of(item["row"], item.get("group", ""), part["title"])
-            chart = overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
-            st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
-        elif part["kind"] == "tags":
-            st.caption(part["title"])
-            tagged(part["words"], part["values"])
-        elif part["kind"] == "columns":
-            rows = [
-                {"column": name, "was": _cell(value), "reconstruction": _cell(part["other"][name])}
-                for name, value in part["values"].items()
-            ]
-            st.dataframe(rows, hide_index=True, height=180)
+        if part["kind"] in PARTS:
+            PARTS[part["kind"]](part, item)
+
+
+def _series(part: SeriesPart, item: Panel) -> None:
+    key = Key.PANEL.of(item["row"], item.get("group", ""), part["title"])
+    chart = overlaid(np.asarray(part["values"]), np.asarray(part["other"]))
+    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
+
+
+def _tags(part: TagsPart, item: Panel) -> None:
+    st.caption(part["title"])
+    tagged(part["words"], part["values"])
+
+
+def _columns(part: ColumnsPart, item: Panel) -> None:
+    rows = [
+        {"column": name, "was": _cell(value), "reconstruction": _cell(part["other"][name])}
+        for name, value in part["values"].items()
+    ]
+    st.dataframe(rows, hide_index=True, height=180)
+
+
+# The kinds of parts that are drawn one below the other, after the pictures
+PARTS: Mapping[str, Callable[[Any, Panel], None]] = {"series": _series, "tags": _tags, "columns": _columns}
 
 
 def tagged(words: Sequence[str], tags: Sequence[str]) -> None:

@@ -40,5 +40,5 @@ def import_options(live: Live) -> None:
 
 def _shown(question: Question) -> Any:
     """Return the answer as its widget shows it."""
-    single = question.kind == "several" and not isinstance(question.default, (list, tuple))
+    single = question.takes_several and not isinstance(question.default, (list, tuple))
     return [question.default] if single else question.default

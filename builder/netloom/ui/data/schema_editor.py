@@ -272,7 +272,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
             options = {**live.project.data.options, FIELDS: {**fields, name: settings}}
             return reading_edit(live, {"options": options})
 
-        if "tokens" in options_taken:
+        if isinstance(part, Texts):
             _widgets(live, part.name, text_details(settings), edit)
             continue
         setting = part.modality.scale_setting
@@ -299,7 +299,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
             "Normalization" if isinstance(part, Images) else "Scaling", names, names.index(current), **binding
         )
         refused(binding)
-        if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:
+        if isinstance(part, Images) and not part.target_type.is_per_pixel and part.masks is None:
             # Uploads are stored larger than they are read, so the size is an option of the import.
             read = (lambda change: reading_edit(live, {"options": {**live.project.data.options, **change}})) if (
                 not info.builtin

@@ -11,7 +11,7 @@ from netloom.core.text import escape
 from netloom.data import schema
 from netloom.data.quality.column_changes import targets_of, with_targets
 from netloom.data.quality.overview import Column, table_options
-from netloom.data.tables.targets import LABELS, SEVERAL
+from netloom.data.tables.targets import CLASS, LABELS, NUMBER, SEVERAL
 from netloom.data.uploads import find_upload
 from netloom.document import Edit, updated
 from netloom.editing.live import Live
@@ -19,10 +19,7 @@ from netloom.tasks import usual_task
 from netloom.ui.components.forms import bound, refused
 from netloom.validation.fields import reading_edits
 
-ONE = {
-    None: "Automatic", "classification": "Class", "regression": "Number",
-    LABELS: "Multiple labels (a;b;c)",
-}  # fmt: skip
+ONE = {None: "Automatic", CLASS: "Class", NUMBER: "Number", LABELS: "Multiple labels (a;b;c)"}
 MANY = {None: "Several numbers", SEVERAL: "Several outputs", LABELS: "Multiple labels (yes/no)"}
 HELP = (
     "Multiple labels: each row has any number of labels, in one cell such as `a;b;c` or in yes/no columns. "

@@ -17,6 +17,7 @@ from netloom.data import DataError, DatasetInfo, schema
 from netloom.data.downloads import FetchError, allowed, download, fetch_dataset, remote_source
 from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.preparation.project_defaults import default_choice
+from netloom.data.tables.targets import CLASS, LABELS, NUMBER
 from netloom.data.uploads import Reader
 from netloom.data.uploads.naming import called
 from netloom.data.uploads.upload_kind import Question, other_guesses
@@ -37,7 +38,7 @@ DAY = "YYYY-MM-DD"
 THUMBNAIL = "data:image/png;base64,"  # the beginning of the cells that hold the image itself
 ACROSS = 3  # questions side by side
 NOTED = 3  # remarks on a file that are shown before it is added
-_TASKS = {"classification": "Class", "regression": "Number", "multi_label": "Multiple labels (a;b;c)"}
+_TASKS = {CLASS: "Class", NUMBER: "Number", LABELS: "Multiple labels (a;b;c)"}
 # Accepted kinds of files, with descriptions.
 _KINDS = {
     ":material/table: Table": "CSV, Excel, JSON or Parquet: one row per example. Also time series and ratings.",
@@ -185,7 +186,7 @@ def _answers(key: str, inspection: FileInspection, reader: Reader) -> dict[str, 
 def ask(question: Question, **binding: Any) -> Any:
     """Draw the widget of a question with its default, and return the answer; `binding` are its key and callback."""
     label, text, default = question.label, question.help or None, question.default
-    if question.kind == "several":
+    if question.takes_several:
         chosen = list(default) if isinstance(default, (list, tuple)) else [default]
         return st.multiselect(label, question.choices, chosen, help=text, **binding)
     if question.kind in ("choice", "switch"):

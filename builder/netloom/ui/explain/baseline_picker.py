@@ -52,12 +52,12 @@ def _completed(trained: OpenRun, name: str, run_id: str) -> BaselineChoice:
         row = typical_row(trained.data, trained.fields)
         st.caption(f"Starts as row {row} of the dataset, which is close to the default baseline. Edit any value.")
         return custom_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
-    if BASELINES[name].name == "class":
+    if BASELINES[name].names_class:
         classes = trained.data.schema.target.classes
-        return f"class:{st.selectbox('Class', classes, key=Key.BASELINE_CLASS.of(run_id))}"
-    if BASELINES[name].name == "row":
+        return f"{name}:{st.selectbox('Class', classes, key=Key.BASELINE_CLASS.of(run_id))}"
+    if BASELINES[name].names_row:
         last = trained.data.schema.rows - 1
-        return f"row:{st.number_input('Row number', 0, last, 0, key=Key.BASELINE_ROW.of(run_id))}"
+        return f"{name}:{st.number_input('Row number', 0, last, 0, key=Key.BASELINE_ROW.of(run_id))}"
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -13,7 +13,19 @@ import streamlit as st
 
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import Predictions, read_samples
-from netloom.training.diagnostics.prediction_history import PackedImage, unpacked
+from netloom.training.diagnostics.prediction_cards import (
+    Card,
+    CardJson,
+    ExampleCard,
+    ExampleJson,
+    ImageCard,
+    MaskCard,
+    NumbersCard,
+    SeriesCard,
+    TextCard,
+    prediction_card,
+    unpacked,
+)
 from netloom.ui.components.charts import TRAIN, VALIDATION, over_one_height
 from netloom.ui.components.curves.curve import drawing
 from netloom.ui.components.example_panels import color
@@ -61,7 +73,7 @@ def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
         at = st.select_slider("After epoch", epochs, key=key, on_change=move)
     line = samples.epochs[epochs.index(at)]
     st.html(cards(samples.rows, line["said"]))
-    is_generated = all(row.keys() == {"row", "true"} for row in samples.rows)
+    is_generated = all(ExampleCard.from_json(row).is_generated for row in samples.rows)
     st.caption(
         "Generated from the same noise in every epoch."
         if is_generated
@@ -69,52 +81,89 @@ def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
     )
 
 
-def cards(rows: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> str:
+def cards(rows: Sequence[ExampleJson], predictions: Sequence[CardJson]) -> str:
     """Return all rows as HTML with escaped contents."""
-    html_cards = [_card(row, answer) for row, answer in zip(rows, predictions, strict=False)]
+    examples = [ExampleCard.from_json(row) for row in rows]
+    html_cards = [
+        _card(example, prediction_card(prediction)) for example, prediction in zip(examples, predictions, strict=False)
+    ]
     pictures = max((card.count("<figure") for card in html_cards), default=0)
-    wide = any("series" in row or "text" in row for row in rows)
+    wide = any(isinstance(example.input, SeriesCard | TextCard) for example in examples)
     # Room for a text, or for images side by side.
-    least = 300 if wide else max(20 + (SIZE + 8) * pictures, 190 if rows and rows[0]["true"] else 0)
+    least = 300 if wide else max(20 + (SIZE + 8) * pictures, 190 if examples and examples[0].true else 0)
     return f'<div style="{GRID.format(least)}">{"".join(html_cards)}</div>'
 
 
-def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
-    parts: list[str] = []
-    pictures = [
-        _picture(row["picture"], "in") if "picture" in row else "",
-        _classes(row["truth"], "true") if "truth" in row else "",
-        _picture(answer["picture"], "predicted") if "picture" in answer else "",
-        _classes(answer, "predicted") if "classes" in answer else "",
+def _card(example: ExampleCard, prediction: Card) -> str:
+    if isinstance(example.input, TextCard) and isinstance(prediction, TextCard) and not example.true:
+        begun = f'<span style="opacity:.6">{escape(example.input.text)}</span>'  # a text that the network continues
+        return f'<div style="{CARD}">{begun}<b>{escape(prediction.text)}</b></div>'
+    parts = [
+        _pictures(example, prediction),
+        _input(example.input, prediction),
+        _prediction(example, prediction),
+        _true_text(example, prediction),
     ]
-    if any(pictures):
-        if sum(map(bool, pictures)) == 1:  # a single image needs no caption
-            pictures = [part.partition("<figcaption")[0] + "</figure>" if part else "" for part in pictures]
-        parts.append(f'<div style="display:flex;gap:8px;flex-wrap:wrap">{"".join(pictures)}</div>')
-    if "series" in row:
-        parts.append(_series(row["series"], answer.get("series")))
-    if "text" in row and "text" in answer and not row["true"]:  # a text that the network continues
-        begun = f'<span style="opacity:.6">{escape(row["text"])}</span>'
-        return f'<div style="{CARD}">{begun}<b>{escape(answer["text"])}</b></div>'
-    if "text" in row:
-        parts.append(f'<div style="opacity:.7">{escape(row["text"][-160:])}</div>')
-    if "values" in answer and "values" in row:
-        parts.append(_numbers(row["values"], answer["values"]))
-    elif "text" in answer:
-        right = answer["text"] == row["true"]
-        share = f" <span style='opacity:.6'>{answer['share']:.0%}</span>" if "share" in answer else ""
-        tone = "#16a34a" if right else VALIDATION if "share" in answer else "inherit"
-        parts.append(f'<div>predicted <b style="color:{tone}">{escape(answer["text"])}</b>{share}</div>')
-    if not ("values" in row and "values" in answer) and row.get("true") and not _is_seen(row, answer):
-        parts.append(f'<div style="opacity:.7">true {escape(row["true"][:120])}</div>')
-    if row["true"]:
-        parts.append(f'<div style="opacity:.45;font-size:.75rem">row {int(row["row"])}</div>')
+    if example.true:
+        parts.append(f'<div style="opacity:.45;font-size:.75rem">row {example.row}</div>')
     return f'<div style="{CARD}">{"".join(parts)}</div>'
 
 
-def _is_seen(row: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    """Return whether the target is already visible."""
-    return answer.get("text") == row["true"] or "truth" in row
+def _pictures(example: ExampleCard, prediction: Card) -> str:
+    """Return the images and masks of an example and its prediction side by side."""
+    titled = ((example.input, "in"), (example.target, "true"), (prediction, "predicted"))
+    pictures = [picture for card, title in titled if (picture := _picture(card, title))]
+    if not pictures:
+        return ""
+    if len(pictures) == 1:  # a single image needs no caption
+        pictures = [pictures[0].partition("<figcaption")[0] + "</figure>"]
+    return f'<div style="display:flex;gap:8px;flex-wrap:wrap">{"".join(pictures)}</div>'
+
+
+def _picture(card: Card | None, title: str) -> str:
+    """Return the image or mask of a card; "" if it has none."""
+    match card:
+        case ImageCard(image):
+            return _image(unpacked(image), title)
+        case MaskCard(classes):
+            return _classes(unpacked(classes), title)
+        case _:
+            return ""
+
+
+def _input(card: Card | None, prediction: Card) -> str:
+    """Return the input of an example, without images."""
+    match card:
+        case SeriesCard(values):
+            return _series(values, prediction.values if isinstance(prediction, SeriesCard) else None)
+        case TextCard(text):
+            return f'<div style="opacity:.7">{escape(text[-160:])}</div>'
+        case _:
+            return ""
+
+
+def _prediction(example: ExampleCard, prediction: Card) -> str:
+    """Return a predicted text, or predicted numbers beside the true ones; "" for what is drawn beside the input."""
+    match prediction, example.target:
+        case NumbersCard(predicted), NumbersCard(true):
+            return _numbers(true, predicted)
+        case TextCard(text, share), _:
+            tone = "#16a34a" if text == example.true else VALIDATION if share is not None else "inherit"
+            shown = f" <span style='opacity:.6'>{share:.0%}</span>" if share is not None else ""
+            return f'<div>predicted <b style="color:{tone}">{escape(text)}</b>{shown}</div>'
+        case _:
+            return ""
+
+
+def _true_text(example: ExampleCard, prediction: Card) -> str:
+    """Return the true target in words, unless the card shows it already."""
+    match prediction, example.target:
+        case (NumbersCard(), NumbersCard()) | (_, MaskCard()):
+            return ""
+        case TextCard(text), _ if text == example.true:
+            return ""
+        case _:
+            return f'<div style="opacity:.7">true {escape(example.true[:120])}</div>' if example.true else ""
 
 
 def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
@@ -127,13 +176,8 @@ def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
     return "".join(lines)
 
 
-def _picture(value: PackedImage, title: str) -> str:
-    return _image(unpacked(value), title)
-
-
-def _classes(value: Mapping[str, Any], title: str) -> str:
+def _classes(numbers: np.ndarray, title: str) -> str:
     """Return class indices (H, W) as a colored image in HTML."""
-    numbers = unpacked(value["classes"])
     tones = np.array([[int(color(place)[i : i + 2], 16) for i in (1, 3, 5)] for place in range(int(numbers.max()) + 1)])
     return _image(tones[numbers].astype(np.uint8), title)
 

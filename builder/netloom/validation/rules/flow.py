@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isqrt, prod
 from typing import Any
 
 from netloom.document import Edge
 from netloom.layers import KIND_NAMES, TensorSpec, registry
 from netloom.layers.attention.attention import MultiHeadAttention, TransformerEncoderBlock
 from netloom.layers.code import Code
+from netloom.layers.conversions import conversion
 from netloom.layers.dense import Linear
 from netloom.layers.io import Input
 from netloom.layers.operations.merge import Add, Multiply
@@ -48,24 +48,13 @@ def _bridge(
     spec: TensorSpec, kinds: tuple[str, ...], context: Context, edge: Edge
 ) -> tuple[str, dict[str, Any]] | None:
     """Return the layer that converts a tensor to one of the kinds, with its parameters; None if there is none."""
-    shape = [length or 1 for length in spec.shape[1:]]
-    if not shape:
+    if len(spec.shape) == 1:
         return None
     if spec.is_tokens:
         source = context.layers.get(edge.source_node)
         vocabulary = source.vocabulary if isinstance(source, Input) else None
         return "Embedding", {"vocabulary": vocabulary} if vocabulary else {}
-    if "tokens" in kinds:
-        return None
-    if "vector" in kinds:
-        return "Flatten", {}
-    if "sequence" in kinds:
-        return "Reshape", {"shape": [shape[0], prod(shape[1:])]}
-    if "image" in kinds:
-        side = isqrt(shape[0])
-        square = [1, side, side] if spec.is_vector and side * side == shape[0] else [1, *shape]
-        return ("Reshape", {"shape": square}) if len(square) == 3 else None
-    return None
+    return conversion(spec, kinds)
 
 
 class Shapes(Rule):

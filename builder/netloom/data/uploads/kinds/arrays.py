@@ -20,6 +20,7 @@ from netloom.data.raw.series import Series
 from netloom.data.raw.table import Table
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
+from netloom.data.tables.targets import CLASS, requested_target
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.source import Source
@@ -336,6 +337,8 @@ def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: 
     """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W)."""
     import pandas as pd
 
+    wanted = requested_target({"task": task})
+    predicts_numbers = wanted is not None and wanted.is_number
     target = np.asarray(array)
     # (R, 1, …) -> (R,)
     if target.ndim > 1 and target.shape[1:] == (1,) * (target.ndim - 1):
@@ -352,12 +355,12 @@ def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: 
         )  # fmt: skip
         # Integers with five rows or more per value, on average, are class indices.
         if task is None and target.dtype.kind in "iu" and len(np.unique(target)) <= len(target) // 5:
-            task = "classification"
+            task = CLASS
         return target_of(values, task, title)
     if target.dtype.kind not in "biuf":
         raise DataError(f"{name[:60]!r} has several texts per row; a class is one text per row.")
-    if target.ndim == 2 and task != "regression" and _one_hot(target):
-        return target_of(pd.Series(target.argmax(1), name=name), "classification", title)
+    if target.ndim == 2 and not predicts_numbers and _one_hot(target):
+        return target_of(pd.Series(target.argmax(1), name=name), CLASS, title)
     if target.ndim == 3 and target.dtype.kind in "biu" and set(target.shape[1:]) <= set(inputs.shape[1:]):
         values_found = np.unique(target)
         if len(values_found) > 64:

@@ -42,7 +42,7 @@ class Table(Tabular):
         "One row per example: a column to predict, and others to learn from, numbers, categories, dates or one text."
     )
     kind = "table"
-    takes_large = True
+    takes_large = sets_columns = True
     target_question = "target"
     # It becomes a role of the column, which a document may change like those of other columns.
     split_question = replace(SPLIT, when_added=True)

@@ -1,0 +1,216 @@
+"""The cards of the prediction history: examples and predictions in a form that a page can draw.
+
+There are five kinds of cards: images, masks, series, texts and numbers. In files, each has a key that the others lack.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import ClassVar, NotRequired, Required, Self, TypedDict, cast
+
+import numpy as np
+
+# Limits of stored examples: pixels per side of an image, characters of a text, points of a series.
+SIDE, LETTERS, POINTS = 64, 200, 200
+
+
+class PackedImage(TypedDict):
+    """Integers from 0 to 255 (H, W) or (H, W, channels): `shape`, and the bytes in base64."""
+
+    shape: list[int]
+    data: str
+
+
+class ClassMask(TypedDict):
+    """A mask (H, W) of class numbers, and the names of the classes."""
+
+    classes: PackedImage
+    names: list[str]
+
+
+class CardJson(TypedDict, total=False):
+    """A card in files: the keys of its kind."""
+
+    picture: PackedImage
+    classes: PackedImage
+    names: list[str]
+    series: list[list[float]]
+    text: str
+    share: float
+    values: list[float]
+
+
+class ExampleJson(CardJson):
+    """An example in files: its row, the card of its input, and its target."""
+
+    row: Required[int]
+    true: Required[str]
+    truth: NotRequired[ClassMask]
+
+
+@dataclass(frozen=True)
+class ImageCard:
+    """An image (H, W, channels)."""
+
+    key: ClassVar[str] = "picture"
+    image: PackedImage
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Self:
+        """Return the card of an image (H, W) or (H, W, 1 or 3) with values from 0 to 1, subsampled to at most `SIDE`
+        pixels per side."""
+        image = values[:, :, None] if values.ndim == 2 else values
+        return cls(packed((np.nan_to_num(image).clip(0, 1) * 255).round()))
+
+    @classmethod
+    def from_json(cls, state: CardJson) -> Self:
+        return cls(state["picture"])
+
+    def to_json(self) -> CardJson:
+        return {"picture": self.image}
+
+
+@dataclass(frozen=True)
+class MaskCard:
+    """A class for each pixel (H, W): indices of `names`."""
+
+    key: ClassVar[str] = "classes"
+    classes: PackedImage
+    names: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, state: CardJson) -> Self:
+        return cls(state["classes"], tuple(state["names"]))
+
+    def to_json(self) -> CardJson:
+        return {"classes": self.classes, "names": list(self.names)}
+
+
+@dataclass(frozen=True)
+class SeriesCard:
+    """A series (T, channels)."""
+
+    key: ClassVar[str] = "series"
+    values: list[list[float]]
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Self:
+        """Return the card of a series (T, channels), subsampled to at most `POINTS` steps."""
+        apart = max(1, -(-len(values) // POINTS))
+        return cls(values[::apart].round(5).tolist())
+
+    @classmethod
+    def from_json(cls, state: CardJson) -> Self:
+        return cls(state["series"])
+
+    def to_json(self) -> CardJson:
+        return {"series": self.values}
+
+
+@dataclass(frozen=True)
+class TextCard:
+    """A text, such as the name of a class. `share` is the probability of a predicted class."""
+
+    key: ClassVar[str] = "text"
+    text: str
+    share: float | None = None
+
+    @classmethod
+    def from_json(cls, state: CardJson) -> Self:
+        return cls(state["text"], state.get("share"))
+
+    def to_json(self) -> CardJson:
+        return {"text": self.text} if self.share is None else {"text": self.text, "share": self.share}
+
+
+@dataclass(frozen=True)
+class NumbersCard:
+    """Numbers in the units of the data."""
+
+    key: ClassVar[str] = "values"
+    values: list[float]
+
+    @classmethod
+    def from_json(cls, state: CardJson) -> Self:
+        return cls(state["values"])
+
+    def to_json(self) -> CardJson:
+        return {"values": self.values}
+
+
+Card = ImageCard | MaskCard | SeriesCard | TextCard | NumbersCard
+InputCard = ImageCard | SeriesCard | TextCard
+
+
+def input_card(state: CardJson) -> InputCard | None:
+    """Return the input in the JSON of an example; None if it has no input, as for an image made from noise."""
+    kinds = (ImageCard, SeriesCard, TextCard)
+    return next((kind.from_json(state) for kind in kinds if kind.key in state), None)
+
+
+def prediction_card(state: CardJson) -> Card:
+    """Return the prediction in its JSON.
+
+    Raises:
+        ValueError: it is none of the kinds of cards.
+    """
+    for kind in (ImageCard, MaskCard, SeriesCard, TextCard, NumbersCard):
+        if kind.key in state:
+            return kind.from_json(state)
+    raise ValueError(f"A prediction has one of the kinds of cards, received the keys {sorted(state)}.")
+
+
+@dataclass(frozen=True)
+class ExampleCard:
+    """An example: the number of its row, its input, and its true target, as text and as a mask or numbers.
+
+    `true` is empty if there is not one right answer.
+    """
+
+    row: int
+    true: str
+    input: InputCard | None = None
+    target: MaskCard | NumbersCard | None = None
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether it is generated from noise, and unrelated to the row of the data."""
+        return self.input is None and self.target is None
+
+    @classmethod
+    def from_json(cls, state: ExampleJson) -> Self:
+        """Return the example of a file."""
+        target: MaskCard | NumbersCard | None = None
+        if "truth" in state:
+            target = MaskCard(state["truth"]["classes"], tuple(state["truth"]["names"]))
+        elif NumbersCard.key in state:
+            target = NumbersCard.from_json(state)
+        return cls(int(state["row"]), state["true"], input_card(state), target)
+
+    def to_json(self) -> ExampleJson:
+        """Return the example as plain JSON."""
+        shown = self.input.to_json() if self.input is not None else CardJson()
+        state = cast(ExampleJson, {"row": self.row, **shown, "true": self.true})
+        match self.target:
+            case MaskCard(classes, names):
+                state["truth"] = {"classes": classes, "names": list(names)}
+            case NumbersCard(values):
+                state["values"] = values
+        return state
+
+
+def packed(values: np.ndarray) -> PackedImage:
+    """Encode integers from 0 to 255 as text, subsampled if a side has more than `SIDE`."""
+    apart = -(-max(values.shape[:2]) // SIDE)
+    few = np.ascontiguousarray(values[::apart, ::apart].clip(0, 255).astype(np.uint8))
+    return {"shape": list(few.shape), "data": base64.b64encode(few.tobytes()).decode()}
+
+
+def unpacked(value: PackedImage) -> np.ndarray:
+    """Decode the text of `packed`.
+
+    Raises:
+        ValueError: its length does not match its shape.
+    """
+    return np.frombuffer(base64.b64decode(value["data"]), np.uint8).reshape(value["shape"])
