@@ -13,8 +13,6 @@ import networkx as nx
 ROOT = Path(__file__).parents[1] / "builder"
 TESTS = Path(__file__).parent
 OWN = ("self", "cls")
-# Known cycles; remove the line when the cycle is resolved.
-TEMPORARY = ("netloom.explain.flow.",)
 
 
 @cache
