@@ -56,6 +56,11 @@ class TargetType:
         return self.is_class or self.is_multi_label
 
     @property
+    def is_row_level(self) -> bool:
+        """Whether a row as a whole has classes, labels or numbers."""
+        return self.is_label_set or self.is_number or self.is_several
+
+    @property
     def is_single_value(self) -> bool:
         """Whether the target of a row is a class or a number."""
         return self.is_class or self.is_number
