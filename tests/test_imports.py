@@ -13,6 +13,11 @@ import networkx as nx
 ROOT = Path(__file__).parents[1] / "builder"
 TESTS = Path(__file__).parent
 OWN = ("self", "cls")
+# Names of other packages that begin with an underscore although they are documented: to end a process at once, and the
+# columns of a row of SQLAlchemy by name.
+DOCUMENTED = ("os._exit", "row._mapping")
+# The modules whose purpose is to use what PyTorch does not document
+GUARDS = ("netloom/core/torch_internals.py",)
 
 
 @cache
@@ -84,6 +89,36 @@ def private_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) in modules:
             yield node.lineno, ast.unparse(node)
+
+
+def test_no_module_uses_private_attributes_of_another() -> None:
+    violations = [
+        f"{place}: {name}" for place, name in violations_in(ROOT, foreign_attributes) if not place.startswith(GUARDS)
+    ]
+    assert not violations, "Make these attributes public or move what needs them:\n" + "\n".join(violations)
+
+
+def foreign_attributes(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The private attributes that a module accesses and that none of its own classes and functions defines."""
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in OWN:
+            defined.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+    for line, name in private_accesses(tree):
+        owner, _, attribute = name.rpartition(".")
+        if owner and owner != "super()" and attribute not in defined and name not in DOCUMENTED:
+            yield line, name
+
+
+def test_private_attributes_are_detected() -> None:
+    """The check itself, on a source with two violations."""
+    text = (
+        "class A:\n  _a: int\n  _f = 0\n  def _b(self):\n    self._c = 1\n"
+        "x._a, y._b(), z._c, x._f, os._exit(1), super()._d()\nx._d\nx.y()._e = 1"
+    )
+    assert list(foreign_attributes(ast.parse(text))) == [(7, "x._d"), (8, "x.y()._e")]
 
 
 def is_module(name: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.cli.bench.tasks import chain
+from netloom.core.captum_internals import epsilon_rule
 from netloom.document import DataChoice, Project
 
 if TYPE_CHECKING:
@@ -252,11 +253,9 @@ def _captum_calls(model: nn.Module, context: ExplanationContext, result: Result)
 
 def _with_lrp_rules(model: nn.Module) -> nn.Module:
     """Give GlobalAvgPool layers the ε rule, which fits: Captum has no rule for them and would refuse the network."""
-    from captum.attr._utils.lrp_rules import EpsilonRule
-
     for part in model.modules():
         if type(part).__name__ == "GlobalAvgPool":
-            part.rule = EpsilonRule()
+            part.rule = epsilon_rule()
     return model
 
 

@@ -51,6 +51,10 @@ class Members:
             self._forms[name] = file_types.file_type(self.head(name))
         return self._forms[name]
 
+    def set_form(self, name: str, form: str) -> None:
+        """Set the type of a file whose first bytes are those of another type."""
+        self._forms[name] = form
+
     def of(self, *types: str) -> list[str]:
         """Return the names of all files of these types."""
         return [name for name in self.names if self.form(name) in types]

@@ -157,7 +157,7 @@ def open_source(content: Content, filename: str) -> Source:
     files = Files({filename: data})
     if form == file_types.ZIP:
         # Its first bytes are those of a zip
-        files._forms[filename] = _office(members.names, filename)
+        files.set_form(filename, _office(members.names, filename))
     return Source(unfolded(files), filename)
 
 

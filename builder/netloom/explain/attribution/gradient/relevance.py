@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from netloom.core.captum_internals import epsilon_rule
 from netloom.explain.core.context import InterpretableEmbedding, ScoreModule
 from netloom.explain.core.explainer import Explainer, Result
 from netloom.explain.core.explanation import Remark
@@ -37,7 +38,6 @@ class Relevance(Explainer):
 
     def run(self, context: ExplanationContext) -> Result:
         from captum.attr import LRP
-        from captum.attr._utils.lrp_rules import EpsilonRule
 
         from netloom.explain.core.library_warnings import mute_captum
 
@@ -51,7 +51,7 @@ class Relevance(Explainer):
             context.target = replace(context.target, kind="class")
         for module in context.model.modules():
             if not list(module.children()) and not isinstance(module, (InterpretableEmbedding, *PASS_THROUGH)):
-                module.rule = EpsilonRule()
+                module.rule = epsilon_rule()
         values = tuple(point.value.clone().requires_grad_() for point in context.points)
         mute_captum()
         relevances = LRP(scalar).attribute(values)
