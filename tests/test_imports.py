@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import networkx as nx
 ROOT = Path(__file__).parents[1] / "builder"
 TESTS = Path(__file__).parent
 OWN = ("self", "cls")
+PRIVATE_PATH = re.compile(r"(netloom|streamlit)(\.\w+)*\._[a-zA-Z]\w*(\.\w+)*")
 # Names of other packages that begin with an underscore although they are documented: to end a process at once, and the
 # columns of a row of SQLAlchemy by name.
 DOCUMENTED = ("os._exit", "row._mapping")
@@ -64,19 +66,37 @@ def violations_in(folder: Path, look: Callable[[ast.Module], Iterator[tuple[int,
 
 
 def private_accesses(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The private attributes that a test accesses and the private names of Netloom that it imports, except for the
-    attributes of the test's own classes."""
+    """The private attributes that a test accesses, the private names of Netloom that it imports, and texts that name
+    what is private, as for `monkeypatch`; except for the attributes of the test's own classes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "netloom":
             yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
         elif isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) not in OWN:
             yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and PRIVATE_PATH.fullmatch(node.value):
+            yield node.lineno, node.value
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 2:
+            yield from ((node.lineno, ast.unparse(node)) for _ in named_private(node.elts))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("setattr", "delattr"):
+            yield from ((node.lineno, ast.unparse(node)) for _ in named_private(node.args))
+
+
+def named_private(parts: list[ast.expr]) -> Iterator[str]:
+    """The private name in an object and the name of one of its attributes, as a pair or as arguments."""
+    if len(parts) > 1 and isinstance(parts[0], ast.Name | ast.Attribute) and isinstance(parts[1], ast.Constant):
+        name = parts[1].value
+        if isinstance(name, str) and is_private(name) and name.isidentifier() and ast.unparse(parts[0]) not in OWN:
+            yield name
 
 
 def test_private_accesses_of_tests_are_detected() -> None:
-    """The check itself, on a source with two violations."""
-    text = "from netloom.core.log import _a\nfrom tests.x import _b\nself._c\nx.d._e\ny.__dict__"
-    assert list(private_accesses(ast.parse(text))) == [(1, "_a"), (4, "x.d._e")]
+    """The check itself, on a source with five violations."""
+    text = (
+        "from netloom.core.log import _a\nfrom tests.x import _b\nself._c\nx.d._e\ny.__dict__\n"
+        "patch.setattr('netloom.a.B._c', 1)\nsetattr(x, '_d', 1)\n(x.y, '_e')\n"
+        "patch.setattr('netloom.a.B.C', '_c')\nsetattr(self, '_d', 1)\n(x, 'e'), ('a', '_b')"
+    )
+    assert {line for line, _ in private_accesses(ast.parse(text))} == {1, 4, 6, 7, 8}
 
 
 def private_names(tree: ast.Module) -> Iterator[tuple[int, str]]:

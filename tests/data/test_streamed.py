@@ -81,7 +81,7 @@ def limit_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         monkeypatch.setattr(
             "netloom.data.tables.streamed_table.StreamedTable.rows_per_chunk", staticmethod(lambda columns: 512)
         )
-        monkeypatch.setattr("netloom.data.tables.streamed_table._MAX_CELLS", 8 * 512 * 10)
+        monkeypatch.setattr("netloom.data.tables.streamed_table.MAX_CELLS", 8 * 512 * 10)
 
     return limit
 

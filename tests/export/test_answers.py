@@ -21,6 +21,7 @@ from torch import nn
 from netloom import export
 from netloom.document import Project, loads
 from netloom.export import tracing, verification
+from netloom.export.archive import python
 from netloom.export.formats.notebook import NOTEBOOK
 from netloom.runs import TrainedRun, fit_here, predict
 from tests.explain.models import network, source, trained
@@ -301,7 +302,10 @@ def test_file_that_does_not_run_is_discarded(kind: str, tmp_path: Path, monkeypa
 
 
 def test_notebook_with_failing_cell_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netloom.export.formats.notebook._prediction", lambda: "def predict(*_):\n    1 / 0")
+    def with_failing_prediction(package: str, name: str, **options: bool) -> str:
+        return "def predict(*_):\n    1 / 0" if name == "predict.py" else python(package, name, **options)
+
+    monkeypatch.setattr("netloom.export.formats.notebook.python", with_failing_prediction)
     with pytest.raises(export.ExportError, match=r"one of its cells fails: ZeroDivisionError"):
         export.export(trained("table"), "notebook", tmp_path)
     assert not list(tmp_path.iterdir())

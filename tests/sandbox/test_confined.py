@@ -218,7 +218,6 @@ def probe_command() -> Iterator[None]:
         patch.setenv("NETLOOM_DATABASE_URL", "postgresql://me:hunter2@localhost/a")
         patch.setenv("HF_TOKEN", "hunter2")
         patch.setattr(process, "COMMAND", (*process.COMMAND[:2], "-c", PROBE))
-        patch.setattr(process, "_servers", {})
         yield
 
 

@@ -67,7 +67,7 @@ def read_elsewhere(long_silence: bytes, monkeypatch: pytest.MonkeyPatch) -> None
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("A file is read in the process of the web server.")
 
-    for owner, name in ((Image, "open"), (soundfile, "SoundFile"), (folders, "open_folder"), (folders, "_json")):
+    for owner, name in ((Image, "open"), (soundfile, "SoundFile"), (folders, "open_folder"), (folders, "read_json")):
         monkeypatch.setattr(owner, name, refuse)
 
 

@@ -153,7 +153,7 @@ def test_rule_failure_is_reported_as_an_internal_issue(live: Live, monkeypatch: 
 PARTS: dict[str, tuple[Any, str]] = {
     "all of the analysis": (netloom.editing.analyses, "analyse"),
     "the order of layers": (context_module, "execution_order"),
-    "the totals": (context_module.Context, "_totals"),
+    "the totals": (context_module, "bounded"),
     "the data": (netloom.editing.live, "schema"),
     "shapes": (netloom.ui.design.canvas.payload, "derived"),
     "the palette": (netloom.ui.design.canvas.payload, "palette"),

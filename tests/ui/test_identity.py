@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import streamlit as st
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
@@ -54,8 +55,9 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Browser:
     """Sets the browser that requests the pages from now on."""
 
     def set_browser(cookie: str, **headers: str) -> None:
-        client = SimpleNamespace(cookies={COOKIE: cookie}, headers=list(headers.items()), remote_ip=None)
-        monkeypatch.setattr("streamlit.runtime.context._get_client_context", lambda: client)
+        monkeypatch.setattr(
+            st, "context", SimpleNamespace(cookies={COOKIE: cookie}, headers=Headers(headers), url=None)
+        )
 
     return set_browser
 
@@ -144,7 +146,7 @@ def test_cli_submissions_record_the_user_as_owner(
     monkeypatch.setenv("NETLOOM_HOST", "desk/1234")
     monkeypatch.setenv("LOGNAME", "ann")
     monkeypatch.setattr("netloom.cli.run_progress.follow", lambda store, run_id, context: (store.run(run_id), False))
-    monkeypatch.setattr("netloom.cli.commands.sweep._follow", lambda *args: False)
+    monkeypatch.setattr("netloom.cli.commands.sweep.follow_sweep", lambda *args: False)
     assert terminal_owner() == "ann@desk"
     document = tmp_path / "moons.json"
     write(document, moons(epochs=1))

@@ -257,7 +257,7 @@ def test_model_folder_weights_load_and_hostile_config_is_rejected(
     def refuse(*_: Any) -> None:
         raise AssertionError("The folder is read in the process of the web server.")
 
-    monkeypatch.setattr(folders, "_json", refuse)
+    monkeypatch.setattr(folders, "read_json", refuse)
     shown = open_app("train")
     uploader = next(item for item in shown.file_uploader if item.label == "Model files")
     uploader.set_value(

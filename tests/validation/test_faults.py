@@ -101,11 +101,9 @@ PARTS: dict[str, tuple[Any, str]] = {
     "reading": (context_module, "parse"),
     "interface": (context_module, "interface"),
     "measuring": (context_module, "measure"),
-    "inside": (Context, "_measure_inside"),
-    "facts": (Context, "_facts"),
-    "totals": (Context, "_totals"),
-    "layers": (Context, "_layers"),
-    "bytes": (context_module, "_bytes"),
+    "inside": (Context, "output_spec"),
+    "facts": (Context, "count_tied_parameters"),
+    "totals": (context_module, "bounded"),
     "uses": (context_module.ContextCache, "use"),
 }
 
@@ -149,7 +147,7 @@ def test_analyses_do_not_keep_previous_contexts_alive(monkeypatch: pytest.Monkey
     """An analysis copies what it lacks from the previous one; keeping a reference would leak memory with every edit."""
     analysis = None
     # Makes each analysis copy the totals of the previous one
-    monkeypatch.setattr(Context, "_totals", raise_key_error)
+    monkeypatch.setattr(context_module, "bounded", raise_key_error)
     for units in range(20, 40):
         edits = [
             {"kind": "project", "name": "Chained"},

@@ -45,7 +45,7 @@ _LIMITS = "NETLOOM_DATA_"
 
 # Guards the two variables below.
 _lock = threading.Lock()
-_servers: dict[str, ForkServer] = {}
+_servers: dict[tuple[str, ...], ForkServer] = {}  # by their command
 _model_server_timer: threading.Timer | None = None
 
 
@@ -170,14 +170,15 @@ def _start(reads: str) -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]
 
 def _server(reads: str) -> ForkServer:
     global _model_server_timer
-    server = _servers.get(reads)
+    command = (*COMMAND, reads)
+    server = _servers.get(command)
     if server is None or not server.alive():
-        server = _servers[reads] = ForkServer([*COMMAND, reads], _environment())
+        server = _servers[command] = ForkServer(command, _environment())
         lower_priority(server.pid, NICENESS)
     if reads == MODELS:  # torch occupies memory, and this server may not be needed again
         if _model_server_timer is not None:
             _model_server_timer.cancel()
-        _model_server_timer = threading.Timer(MODELS_KEPT_S, _servers.pop, (MODELS, None))
+        _model_server_timer = threading.Timer(MODELS_KEPT_S, _servers.pop, (command, None))
         _model_server_timer.daemon = True
         _model_server_timer.start()
     return server

@@ -99,7 +99,7 @@ class Sweeping(Command):
                 return _parameters(project, context)
             sweep_id = _start(store, project, arguments)
         context.note(f"Sweep {sweep_id}; Ctrl-C stops it.")
-        interrupted = _follow(store, sweep_id, context)
+        interrupted = follow_sweep(store, sweep_id, context)
         return _report(store, sweep_id, arguments, context, interrupted)
 
 
@@ -166,7 +166,7 @@ def _space(name: str) -> Any:
         raise UsageError(f"{name[:60]} is not a search space in JSON: {error}.") from None
 
 
-def _follow(store: Store, sweep_id: str, context: Context) -> bool:
+def follow_sweep(store: Store, sweep_id: str, context: Context) -> bool:
     """Show each trial when it ends. Returns whether Ctrl-C stopped the sweep."""
     from netloom.runs import tend
     from netloom.runs.search import sweeps

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SAMPLE_ROWS = 10_000  # shown and inferred from before a table is added
-_MAX_CELLS = 4_000_000  # in memory at a time: 32 MB of numbers
+MAX_CELLS = 4_000_000  # in memory at a time: 32 MB of numbers
 Types = Mapping[str, ColumnType]
 
 
@@ -143,7 +143,7 @@ class StreamedTable:
     @staticmethod
     def rows_per_chunk(columns: int) -> int:
         """Return the number of rows per chunk of a table with this number of columns."""
-        return max(1_024, min(65_536, _MAX_CELLS // max(1, columns)))
+        return max(1_024, min(65_536, MAX_CELLS // max(1, columns)))
 
     def _open(self) -> IO[bytes]:
         return self.content.open("rb") if isinstance(self.content, Path) else io.BytesIO(self.content)
@@ -151,7 +151,7 @@ class StreamedTable:
 
 def max_record_cells() -> int:
     """Return the number of cells of JSON records per chunk; fewer than of arrays, as each cell is a Python object."""
-    return _MAX_CELLS // 8
+    return MAX_CELLS // 8
 
 
 def phase_of(types: Types | None, rows: int, total: int | None = None) -> str:

@@ -27,7 +27,7 @@ IMAGE_SIDE = 32
 _UNLABELED = re.compile(
     r"(?i)un[-_ ]?(label(l?ed)?|sup(ervised)?|annotated|tagged|classified)([-_ ]?(images?|data|set))?"
 )
-_MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
+MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
 SIZE = Question("size", "Size", "whole", "Images are resized to this height and width", low=SMALLEST_SIDE,
                 high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
 GRAY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as they are")
@@ -115,7 +115,7 @@ def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:
 
 
 def _mapped(info: zipfile.ZipInfo) -> bool:
-    return info.compress_type == zipfile.ZIP_STORED and info.file_size > _MAPPED_BYTES
+    return info.compress_type == zipfile.ZIP_STORED and info.file_size > MAPPED_BYTES
 
 
 def _in_file(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> np.ndarray:

@@ -52,7 +52,7 @@ class Folder:
         Raises:
             UnreadableModelError: the file is damaged.
         """
-        return _json(self.path, PROCESSOR) if (self.path / PROCESSOR).is_file() else None
+        return read_json(self.path, PROCESSOR) if (self.path / PROCESSOR).is_file() else None
 
 
 def is_folder(path: str | Path) -> bool:
@@ -67,7 +67,7 @@ def open_folder(path: str | Path) -> Folder:
         UnreadableModelError: a file is missing or damaged, or the format of the weights can contain code.
     """
     folder = Path(path)
-    config = _json(folder, CONFIG)
+    config = read_json(folder, CONFIG)
     shapes: dict[str, tuple[int, ...]] = {}
     files: dict[str, Path] = {}
     stored_names: dict[str, str] = {}
@@ -88,7 +88,7 @@ def _parts(folder: Path) -> list[Path]:
     if (folder / ONE).is_file():
         return [folder / ONE]
     if (folder / INDEX).is_file():
-        names = _json(folder, INDEX).get("weight_map")
+        names = read_json(folder, INDEX).get("weight_map")
         if not isinstance(names, dict) or not names:
             raise UnreadableModelError(f"{INDEX} names no files in its weight_map.")
         parts = sorted({str(name) for name in names.values()})
@@ -112,7 +112,12 @@ def _parts(folder: Path) -> list[Path]:
     )
 
 
-def _json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Return the object in a JSON file of a folder.
+
+    Raises:
+        UnreadableModelError: the file is missing, damaged or too large.
+    """
     try:
         if (folder / name).stat().st_size > _MAX_JSON:
             raise UnreadableModelError(f"{name} has more than {_MAX_JSON // 2**20} MiB, the limit for such a file.")

@@ -71,9 +71,10 @@ class Inside(Rule):
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, inner in context.inner.items():
-            layer = context.layers[key]
-            # A subnetwork is measured without outputs if the measurement inside it did not reach its Outputs.
-            if not isinstance(layer, Subnetwork) or context.measured[key].outputs or context.measured[key].refusal:
+            layer, measured = context.layers[key], context.measured.get(key)
+            # Without a measurement, Netloom failed, which is another issue. A subnetwork is measured without outputs if
+            # the measurement inside it did not reach its Outputs.
+            if not isinstance(layer, Subnetwork) or measured is None or measured.outputs or measured.refusal:
                 continue
             if layer.interface.outputs:
                 shapes = " and ".join(map(str, context.specs(key).values()))
