@@ -15,6 +15,7 @@ import numpy as np
 from netloom.calibration.measures import log_loss
 from netloom.calibration.reliability import equal_width, stated
 from netloom.core.errors import UsageError
+from netloom.training.objectives.classification_report import roc_auc
 
 if TYPE_CHECKING:
     import torch
@@ -80,9 +81,7 @@ def _measures(shares: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 
 def _auroc(wrong: np.ndarray, score: np.ndarray) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(wrong, score)) if 0 < wrong.sum() < len(wrong) else None
+    return roc_auc(wrong, score) if 0 < wrong.sum() < len(wrong) else None
 
 
 def dropout_layers(network: nn.Module) -> list[nn.Module]:
