@@ -181,7 +181,7 @@ def test_custom_table_trains_and_predicts(console: Console, tmp_path: Path) -> N
     assert answer.value["test"]["accuracy"] > 0.9
     choice = read(Path(answer.value["folder"]) / "project.json").data
     assert (choice.dataset, choice.options, choice.seed) == (added["name"], {"columns": {"a": {"scale": "minmax"}}}, 3)
-    assert "What the document says of the column 'alcohol' does not fit the new data and is left out" in answer.err
+    assert "The setting of the column 'alcohol' in the document does not fit the new data and is left out" in answer.err
     by_title = network.model_copy(update={"data": DataChoice(dataset="Punkte")})
     write(document, by_title)
     assert console("check", document, "--home", home).code == 0

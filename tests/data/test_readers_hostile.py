@@ -149,9 +149,9 @@ def _series(odd: str, when: str = "") -> bytes:
         (brought.graph_arrays(labels=59), "Graphs need a target"),
         (brought.graph_records([[0, 1], [1]]), "adjacency of graph 3 is not a matrix"),
         (brought.graph_records([[0, None], [1, 0]]), "adjacency of graph 3 holds missing"),
-        (_ratings("great"), "'rating' is not all numbers, as 'great' in row 6 is no number like the others; mend"),
-        (_series("much"), "'much' in row 6 is no number like the others; mend"),
-        (_series("1", "yesterday"), "'yesterday' in row 6 is no date like the others; mend"),
+        (_ratings("great"), "'rating' is not all numbers, as 'great' in row 6 is not a number like the others; fix"),
+        (_series("much"), "'much' in row 6 is not a number like the others; fix"),
+        (_series("1", "yesterday"), "'yesterday' in row 6 is not a date like the others; fix"),
         (brought.conll().replace(b"York\tI-place", b"York", 1), "has no tag after its word: 'York'"),
         (brought.conll().replace(b"York\tI-place", b"York\tNNP\tI-place", 1), "3 columns where the line before has 2"),
     ],
@@ -164,7 +164,7 @@ def test_rejected_file_is_explained(home: Path, content: bytes, said: str) -> No
 
 def test_series_error_names_the_non_numeric_cell(home: Path) -> None:
     message = _error_message(_series("much"), home, kind="series", options={"target": "value"})
-    assert "'value' is not all numbers, as 'much' in row 6 is no number like the others; mend" in message
+    assert "'value' is not all numbers, as 'much' in row 6 is not a number like the others; fix" in message
 
 
 def test_masks_match_images_of_the_same_folder(home: Path) -> None:

@@ -54,10 +54,10 @@ def test_transfer_keeps_fitting_settings_and_names_others(home: Path) -> None:
     )
     remark_parts = [remark.partition(" does not fit the new data and is left out: ") for remark in remarks]
     assert [setting for setting, _, _ in remark_parts] == [
-        "What the document says of the column 'color'",
-        "What the document says of the column 'day'",
-        "What the document says of the column 'weight'",
-        "What the document says of the field 'text'",
+        "The setting of the column 'color' in the document",
+        "The setting of the column 'day' in the document",
+        "The setting of the column 'weight' in the document",
+        "The setting of the field 'text' in the document",
     ]
     assert "which has no setting 'encode'" in remark_parts[0][2]
     assert "There is no column 'weight'" in remark_parts[2][2]

@@ -74,7 +74,7 @@ def test_unseen_label_spellings_are_found_and_merged(home: Path) -> None:
     remaining = _findings(after, home)["unseen_labels"]
     assert remaining.count == 1
     assert remaining.fix is None  # nothing similar in training
-    assert "Nothing in training is called 'bird'" in remaining.advice
+    assert "do not have the labels 'bird'" in remaining.advice
     # Statistics also report unseen labels.
     remarks = statistics(prepare(choice, home), choice).remarks
     assert any("that no training row has" in remark for remark in remarks)
@@ -98,7 +98,7 @@ def test_folder_label_spellings_are_merged(home: Path) -> None:
     assert data.schema.target.classes == ("cat", "dog")
     assert _class_counts(data, "test") == {"cat": 12, "dog": 12}
     assert not _findings(after, home)
-    with pytest.raises(DataError, match="takes 'aliases' alone"):
+    with pytest.raises(DataError, match="accepts only 'aliases'"):
         prepare(DataChoice(dataset=choice.dataset, options={"columns": {"class": {"role": "ignore"}}}), home)
 
 

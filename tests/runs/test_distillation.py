@@ -132,7 +132,7 @@ def test_frozen_teacher_survives_run_deletion_and_resume(
     assert any(
         not torch.equal(value, plain.model.state_dict()[key]) for key, value in uninterrupted.model.state_dict().items()
     )
-    with pytest.raises(StartError, match="not there any more"):
+    with pytest.raises(StartError, match="does not exist any more"):
         distillation.find_teacher(store, project)
 
 

@@ -98,7 +98,10 @@ def test_run_leaves_and_reenters_the_queue(store: Store, waiting: dict[str, Run]
     run = waiting["a1"]
     assert store.leave_line(run.id)
     assert not store.leave_line(run.id)
-    assert (store.run(run.id).state, store.run(run.id).reason) == ("stopped", "It was stopped before its turn came.")
+    assert (store.run(run.id).state, store.run(run.id).reason) == (
+        "stopped",
+        "It was stopped while it waited in the queue.",
+    )
     store.command(run.id, "pause")  # for the worker that no longer exists
     store.enqueue(store.run(run.id))
     assert store.take_commands(run.id) == []

@@ -101,11 +101,11 @@ def test_training_fix_applies_once(home: Path) -> None:
     store = open_store(home)
     store.create_project(chain(wide, ("Linear", {"units": 2})).model_copy(update={"data": DataChoice(dataset=name)}))
     app = open_section("Quality")
-    weigh = next(button for button in app.button if button.label == "Weigh the classes")
-    assert not weigh.disabled
-    weigh.click().run()
+    balance = next(button for button in app.button if button.label == "Balance the class weights")
+    assert not balance.disabled
+    balance.click().run()
     assert latest_project(store).training.class_weights == "balanced"
-    assert next(button for button in app.button if button.label == "Weigh the classes").disabled
+    assert next(button for button in app.button if button.label == "Balance the class weights").disabled
 
 
 def test_invalid_split_is_rejected_with_an_error(home: Path) -> None:
@@ -235,7 +235,7 @@ def test_changed_dataset_keeps_settings_of_shared_columns(home: Path) -> None:
     assert not app.exception
     data = latest_project(store).data
     assert (data.dataset, data.options) == (names[1], {"columns": {"size": {"scale": "minmax"}}})
-    assert ["column 'color' does not fit" in toast.value for toast in app.toast] == [True]
+    assert ["column 'color' in the document does not fit" in toast.value for toast in app.toast] == [True]
 
 
 def test_new_model_uses_the_displayed_dataset(home: Path) -> None:

@@ -136,7 +136,7 @@ class LossSettings(Frozen):
             le=1e3,
             title="Dice weight",
             description="Weight of the Dice loss that is added to the cross-entropy: 1 is usual for small regions, 0 "
-            "is cross-entropy alone",
+            "is only cross-entropy",
         ),
     ] = 0.0
     likelihood: Annotated[

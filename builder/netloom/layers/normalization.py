@@ -34,7 +34,7 @@ class _BatchNorm(_Norm):
     )
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     affine: bool = Field(True, description="Learn a scale and a shift for each channel")
-    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: only the scale")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -90,7 +90,7 @@ class BatchNorm3d(_BatchNorm):
 class _InstanceNorm(_Norm):
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     affine: bool = Field(False, description="Learn a scale and a shift for each channel")
-    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: only the scale")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -158,7 +158,7 @@ class GroupNorm(_Norm):
     groups: int = Field(8, ge=1, le=65_536, description="Number of groups that the channels are split into")
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     affine: bool = Field(True, description="Learn a scale and a shift for each channel")
-    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: only the scale")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -210,7 +210,7 @@ class LayerNorm(_LastAxesNorm):
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
     axes: int = Field(1, ge=1, le=4, description="Number of trailing axes that are normalized together")
     affine: bool = Field(True, description="Learn a scale and a shift for each feature")
-    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: the scale alone")
+    bias: bool = Field(True, description="Learn a shift in addition to the scale; off: only the scale")
 
     @classmethod
     def examples(cls) -> list[Example]:

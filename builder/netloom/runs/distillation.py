@@ -63,9 +63,7 @@ def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | No
         teacher = artifacts.project()
         weights = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
     except (NotFoundError, FileNotFoundError, DocumentError, CheckpointError):
-        raise StartError(
-            "The run that is to be the teacher is not there any more, or has no weights yet; choose another one."
-        ) from None
+        raise StartError("The teacher run does not exist any more or has no weights yet; choose another one.") from None
     try:
         check_weights(weights)
     except CheckpointError as error:

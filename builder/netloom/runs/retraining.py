@@ -66,12 +66,12 @@ def why_not(before: Prepared, after: Prepared) -> str:
         )
     if before.schema.target.type.is_number and not _change_of_target(before, after) <= MAX_CHANGE:
         return (
-            "The target of the new data is scaled in another way than that of the run, so its weights do not fit; "
+            "The target of the new data is scaled differently from that of the run, so its weights do not fit; "
             "train from the start instead."
         )
     if not _change_of_scale(before, after) <= MAX_CHANGE:
         return (
-            "The numbers of the new data are scaled in another way than those of the run, so its weights do not fit; "
+            "The numbers of the new data are scaled differently from those of the run, so its weights do not fit; "
             "train from the start instead."
         )
     return ""

@@ -178,7 +178,7 @@ def _binary_values(name: str, data: memoryview, datatype: str, count: int) -> Se
         texts.append(bytes(data[place + 4 : place + 4 + length]).decode(errors="replace"))
         place += 4 + length
     if place != len(data) or len(texts) != count:
-        raise RequestError(f"The binary texts of {name[:60]!r} do not have the number that its shape says, {count:,}.")
+        raise RequestError(f"The number of binary texts of {name[:60]!r} is not that of its shape, {count:,}.")
     return texts
 
 

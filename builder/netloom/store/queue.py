@@ -75,7 +75,7 @@ class Queue:
 
     def leave_line(self, run_id: str) -> bool:
         """Stop a waiting run. Returns False if it does not wait any more."""
-        reason = "It was stopped before its turn came."
+        reason = "It was stopped while it waited in the queue."
         ended = datetime.now(UTC)
         return self._changed(run_id, "stopped", holding=None, was=("waiting",), reason=reason, ended_at=ended)
 

@@ -78,7 +78,10 @@ NETWORKS: dict[str, tuple[str, str]] = {
     ),
     "sine_tcn": ("Causal convolutions", "Causal convolutions whose receptive field grows with each layer"),
     "sine": ("GRU", "Reads the series step by step with a recurrent network"),
-    "station_dlinear": ("DLinear", "A linear forecast of the trend and one of the remainder, for each series alone"),
+    "station_dlinear": (
+        "DLinear",
+        "A linear forecast of the trend and one of the remainder, for each series separately",
+    ),
     MIXED: ("A branch for each input", "Reads each input with layers of its own, and joins them before the output"),
     "molecules_gcn": ("Graph network", "Two graph convolutions over neighboring atoms"),
     "spoken_cnn": ("Spectrogram and convolutions", "A log-mel spectrogram and convolutions"),

@@ -200,7 +200,7 @@ def _pictures(folder: Path, context: Context) -> tuple[object, str]:
         ("accuracy on the test rows", f"{result.accuracy:.4f}", f"{ACCURACY:g}"),
         ("reading, preparing, training and testing, wall-clock time", f"{result.clock_s:.0f} s", f"{BUDGET_S:g} s"),
         ("the same, CPU time", f"{result.cpu_s:.0f} s", ""),
-        ("reading and preparing alone", f"{result.preparing_cpu_s:.1f} s", ""),
+        ("only reading and preparing", f"{result.preparing_cpu_s:.1f} s", ""),
         ("competing processes", f"{result.load:.1f}", ""),
     ]
     return asdict(result), table((f"{result.rows:,} images", "", "promised"), rows)

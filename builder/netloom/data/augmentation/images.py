@@ -96,7 +96,7 @@ class Rotate(_Affine):
     name = "rotate"
     title = "Rotate"
     summary = "Rotates the image about its center"
-    degrees: float = Field(15.0, gt=0, le=180, description="How far it turns at most, either way")
+    degrees: float = Field(15.0, gt=0, le=180, description="The largest angle in degrees, in both directions")
 
     def matrices(self, rows: int, random: Random) -> torch.Tensor:
         return turned(random.uniform((rows,), -self.degrees, self.degrees))

@@ -26,7 +26,7 @@ class Mixup(Mixing):
 
     name = "mixup"
     title = "Mixup"
-    summary = "Blends each example with another, and their targets likewise"
+    summary = "Blends each example and its target with another example and its target"
     kinds: ClassVar[tuple[Kind, ...]] = ("image", "sequence", "vector")
     alpha: float = Field(0.2, gt=0, le=10, description="Small: mostly one of both; 1: any blend is as likely")
 

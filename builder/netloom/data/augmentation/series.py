@@ -59,9 +59,9 @@ class TimeMask(_Series):
 
     name = "time_mask"
     title = "Time mask"
-    summary = "Takes out stretches of time: the mean stands there"
-    masks: int = Field(1, ge=1, le=10, description="How many stretches")
-    largest: float = Field(0.1, gt=0, le=0.9, description="The longest stretch, as a share of the length")
+    summary = "Replaces intervals of time by the mean"
+    masks: int = Field(1, ge=1, le=10, description="Number of intervals")
+    largest: float = Field(0.1, gt=0, le=0.9, description="The longest interval, as a share of the length")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         for _ in range(self.masks):
@@ -74,7 +74,7 @@ class FrequencyMask(_Series):
 
     name = "frequency_mask"
     title = "Frequency mask"
-    summary = "Takes out bands of frequency: of a spectrogram its columns, of a waveform those of its spectrum"
+    summary = "Removes bands of frequencies: columns of a spectrogram, or of the spectrum of a waveform"
     masks: int = Field(1, ge=1, le=10, description="How many bands")
     largest: float = Field(0.15, gt=0, le=0.9, description="The widest band, as a share of all frequencies")
 

@@ -22,7 +22,7 @@ class TokenDropout(Change):
     summary = "Some words become unknown, or any other, so that no single word decides"
     kinds: ClassVar[tuple[Kind, ...]] = ("tokens",)
     share: float = Field(0.1, gt=0, le=0.9, description="The share of the words")
-    become: Literal["unknown", "another"] = Field("unknown", description="What stands in their place")
+    become: Literal["unknown", "another"] = Field("unknown", description="What replaces them")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         shape = (values.shape[0], values.shape[1])

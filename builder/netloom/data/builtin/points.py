@@ -33,7 +33,7 @@ class Spirals(Dataset):
     summary = "Points on two spirals that wind around each other"
 
     rows: Rows = Field(1000, description="How many points")
-    noise: float = Field(0.05, ge=0, le=2, description="How far points lie beside their spiral")
+    noise: float = Field(0.05, ge=0, le=2, description="How far points are from their spiral")
     turns: float = Field(1.5, ge=0.25, le=5, description="How often each spiral winds around the middle")
 
     def read(self) -> RawDataset:
@@ -57,7 +57,7 @@ class Moons(Dataset):
     summary = "Points on two interleaving half circles"
 
     rows: Rows = Field(1000, description="How many points")
-    noise: float = Field(0.15, ge=0, le=2, description="How far points lie beside their moon")
+    noise: float = Field(0.15, ge=0, le=2, description="How far points are from their moon")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
@@ -80,7 +80,7 @@ class Circles(Dataset):
     summary = "Points on a small circle within a larger one"
 
     rows: Rows = Field(1000, description="How many points")
-    noise: float = Field(0.08, ge=0, le=2, description="How far points lie beside their circle")
+    noise: float = Field(0.08, ge=0, le=2, description="How far points are from their circle")
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)

@@ -95,7 +95,9 @@ def _asked(connection: http.client.HTTPConnection, parts: SplitResult) -> http.c
     try:
         connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
     except (http.client.InvalidURL, UnicodeError):
-        raise FetchError(f"{_shown(parts)} holds letters that no address holds; copy it from the browser.") from None
+        raise FetchError(
+            f"{_shown(parts)} has characters that are not valid in an address; copy it from the browser."
+        ) from None
     for name, value in (("Host", host), ("Accept", "*/*"), ("Accept-Encoding", "identity"), ("User-Agent", "Netloom")):
         connection.putheader(name, value)
     connection.endheaders()
@@ -141,7 +143,8 @@ def _kept(
                     raise _too_large(parts, limit)
                 if time.monotonic() > until:
                     raise FetchError(
-                        f"{_shown(parts)} was not here after {WHOLE_S / 60:g} minutes, so it was given up."
+                        f"{_shown(parts)} was not complete after {WHOLE_S / 60:g} minutes, so the download ended; "
+                        "try again later."
                     )
                 file.write(part)
                 progress(

@@ -60,7 +60,7 @@ def _without_target(raw: RawDataset, value: Any) -> tuple[Any, dict[str, Aliases
     choices = column_choices({name: settings for name, settings in value.items() if name in targets}, sorted(targets))
     for name, choice in choices.items():
         if set(choice.plain()) - {"aliases"}:
-            raise DataError(f"The target {name[:80]!r} of this data takes 'aliases' alone.")
+            raise DataError(f"The target {name[:80]!r} of this data accepts only 'aliases'.")
     return {name: settings for name, settings in value.items() if name not in targets}, aliases_of(choices)
 
 

@@ -62,7 +62,7 @@ def _one_by_one(choice: DataChoice, plain: DataChoice) -> Iterator[tuple[str, An
         if name in _SINGLE and isinstance(value, dict):
             for one, settings in value.items():
                 yield (
-                    f"What the document says of the {_SINGLE[name]} {str(one)[:80]!r}",
+                    f"The setting of the {_SINGLE[name]} {str(one)[:80]!r} in the document",
                     # Default arguments bind the current values of the loop variables
                     lambda before, name=name, one=one, settings=settings: _with_option(
                         before, name, {**before.options.get(name, {}), one: settings}

@@ -70,7 +70,7 @@ def drop_duplicates(view: QualityView) -> Fix | None:
 
 def balance_class_weights() -> Fix:
     """Let rare classes count as much as frequent ones."""
-    return Fix("Weigh the classes", {"kind": "project", "training": {"class_weights": "balanced"}})
+    return Fix("Balance the class weights", {"kind": "project", "training": {"class_weights": "balanced"}})
 
 
 def split_by(view: QualityView, method: str, title: str) -> Fix | None:

@@ -224,7 +224,7 @@ def _several(files: Mapping[str, bytes]) -> Members:
     members = Files(files)
     for name in members.names:
         if members.form(name) == file_types.ZIP:
-            raise DataError(f"{name[:100]!r} is a zip or a spreadsheet; add it alone, not together with others.")
+            raise DataError(f"{name[:100]!r} is a zip or a spreadsheet; add it without other files.")
     return members
 
 
@@ -251,7 +251,9 @@ def _folder(folder: Path) -> Members:
     members = Files(files)
     for name in members.names:
         if members.form(name) == file_types.ZIP:
-            raise DataError(f"{name[:100]!r} in the folder is an archive or an Office document; add it alone.")
+            raise DataError(
+                f"{name[:100]!r} in the folder is an archive or an Office document; add it without other files."
+            )
     return members
 
 

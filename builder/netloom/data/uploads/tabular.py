@@ -36,10 +36,10 @@ SHEET = Question(
     "sheet", "Sheet", "choice", "Of a file with several", optional=True, when_added=True, empty="the first"
 )
 DATA_SET = Question(
-    "data_set", "Data set", "choice", "The files hold several data sets, one of which is read", when_added=True
+    "data_set", "Data set", "choice", "The data set to read, because the files have several", when_added=True
 )
 SPLIT = Question(
-    "split", "Split column", "choice", "Says which rows are for training, for validation and for the test",
+    "split", "Split column", "choice", "Assigns each row to training, validation or test",
     optional=True, empty="none"
 )  # fmt: skip
 GROUP = Question(

@@ -69,7 +69,7 @@ def on_completeness(proof: Completeness) -> Remark:
         return Remark("good", text)
     change_text = f"{_number(proof.sum)} of the {_number(gap)} between the baseline and the example"
     if not proof.promised:
-        text = f"Each feature was removed alone; these effects sum to {change_text}"
+        text = f"Each feature was removed separately; these effects sum to {change_text}"
         return Remark("good", f"{text}, and interactions between features account for the rest.")
     steps = f" with {proof.steps} steps" if proof.steps else ""
     text = f"The attributions sum to {change_text} (completeness error {_share(proof.relative_error)}{steps})"

@@ -207,7 +207,7 @@ class ColumnKind(ABC):
                 f"The column {name[:80]!r} is read as a {self.name}, which has no setting {setting!r}; remove it."
             )
         if settings.get("impute") == "constant" and settings.get("fill") is None:
-            raise DataError(f"Say in 'fill' what stands for missing values in {name[:80]!r}.")
+            raise DataError(f"Set 'fill' to the value that replaces missing values in {name[:80]!r}.")
 
     def details(self, settings: Mapping[str, Any]) -> list[Field]:
         """Return widgets for the settings that the table of columns does not show."""

@@ -153,7 +153,7 @@ def odd_one(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least:
             more = f", nor are {len(odd) - 1:,} more" if len(odd) > 1 else ""
             cells = "these cells" if more else "that cell"
             cell = known.iloc[odd[0]][:40]
-            return f", as {cell!r} in row {row:,} is no {kind} like the others{more}; mend or empty {cells}"
+            return f", as {cell!r} in row {row:,} is not a {kind} like the others{more}; fix or empty {cells}"
     return ""
 
 

@@ -80,7 +80,9 @@ class Number(ColumnKind):
         super().refuse(name, settings)
         fill = settings.get("fill")
         if isinstance(fill, str):
-            raise DataError(f"What stands for missing values in {name[:80]!r} is a number, received {fill[:60]!r}.")
+            raise DataError(
+                f"The value that replaces missing values in {name[:80]!r} is a number, received {fill[:60]!r}."
+            )
 
     def details(self, settings: Mapping[str, Any]) -> list[Field]:
         fill = settings.get("fill")

@@ -40,5 +40,5 @@ def check(project: Project, workers: int, *, here: bool = True) -> None:
         )
     if trained.alternating and workers > 1:
         raise StartError(
-            f"{trained.title} trains two networks in turns, which is not done on several workers; choose 1."
+            f"{trained.title} trains two networks alternately, which is not supported on several workers; choose 1."
         )

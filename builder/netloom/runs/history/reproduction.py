@@ -51,7 +51,7 @@ class Repetition:
     def sentence(self) -> str:
         """Return the comparison in words."""
         if self.points == 0:
-            return "There is no point that both runs have, so nothing could be compared."
+            return "The runs have no point in common, so nothing was compared."
         if self.same:
             weights = ", and so are the weights" if self.weights_equal else ""
             return f"All {self.points:,} points of the curves are the same, bit for bit{weights}."

@@ -25,7 +25,7 @@ def choose_threads(runs: int, busy_cores: float, recorded: int | None = None) ->
     and the results would not be equal.
     """
     if requested := requested_threads():
-        return ThreadCount(requested, f"Training uses {_threads(requested)}, as OMP_NUM_THREADS says.")
+        return ThreadCount(requested, f"Training uses {_threads(requested)}, as set by OMP_NUM_THREADS.")
     usual, free = threads(runs), threads(runs, busy_cores)
     if recorded is not None and recorded <= cores():
         sentence = f"Training uses {_threads(recorded)}, as before: with another number, rounding would differ."

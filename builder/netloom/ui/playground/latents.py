@@ -23,7 +23,7 @@ RANGE = 3.0
 def latents(trained: OpenRun, weights: RunWeights, size: int) -> None:
     """Draw the sliders of the first of `size` latent variables, the image that they give, and further samples."""
     if not size:
-        st.info("This network does not generate images from latent variables alone.")
+        st.info("This network does not generate images from latent variables only.")
         return
     run_id = trained.run.id
     st.markdown("#### Generated images")

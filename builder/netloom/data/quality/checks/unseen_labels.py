@@ -58,8 +58,8 @@ class UnseenLabels(QualityCheck):
             advice.append(f"Some differ from a label of training in case, spaces or punctuation only: {examples}.")
         if without_match:
             advice.append(
-                f"Nothing in training is called {quoted(without_match)}: correct these labels in the file, or split so "
-                "that training has some of them."
+                f"The training rows do not have the labels {quoted(without_match)}: correct them in the file, or split "
+                "so that training has some of them."
             )
         return Finding(
             "unseen_labels",

@@ -43,8 +43,8 @@ def _empty_sets(view: QualityView, name: str, sets: list[list[str]]) -> Iterator
         "empty_sets",
         "warning" if is_mostly_empty else "hint",
         f"{name!r} is an empty set in {counted(len(empty), 'row')} of {len(sets):,}.",
-        "A missing cell and a cell without values are encoded alike. If the values are unknown there, write a value "
-        "such as “unknown” into these cells.",
+        "A missing cell and a cell without values are encoded in the same way. If the values are unknown there, write "
+        "a value such as “unknown” into these cells.",
         columns=(name,),
         rows=view.row_numbers(empty[:MAX_EXAMPLES]),
         count=len(empty),
@@ -101,7 +101,7 @@ def _spellings(name: str, counts: Counter[str]) -> Iterator[Finding]:
         "similar_set_values",
         "warning",
         f"Values of {name!r} differ in case, spaces or punctuation only: {examples}.",
-        "If they mean the same, write them in one way in the file; the network sees them as unrelated values.",
+        "If they mean the same, use one spelling in the file; the network sees them as unrelated values.",
         columns=(name,),
         count=len(groups),
     )

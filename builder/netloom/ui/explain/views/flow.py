@@ -108,7 +108,7 @@ def _graph(context: ViewContext, flow: Flow, path: str) -> None:
     painted_graph(picture, "Attribution flow", key=Key.FLOW_GRAPH, on_opened=opened)
     caption = "Hover over a connection or a layer to see its values."
     if flow_values(flow, path).uses > 1:
-        caption += " The values are means over all repetitions; choose one above to see it alone."
+        caption += " The values are means over all repetitions; choose one above to see only that one."
     if not path and flow.direct:
         caption += f" Outside the graph, {flow.direct:+.3g} comes directly from the input, as the error compares both."
     if analysis_at(context.trained.project, path).inner:
