@@ -123,7 +123,7 @@ def test_run_resumes_from_the_checkpoint_before_a_damaged_one(
         resume(store, run_id)
     run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
-    [note] = run.summary["notes"]
+    [note] = run.summary.notes
     assert name in note
     assert "The run continues from the checkpoint of step" in note
     weights = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
@@ -163,8 +163,9 @@ def test_damaged_best_weights_are_discarded_on_resume(
         resume(store, run_id)
     run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
-    assert run.summary["best"]["epoch"] >= 4, "of those before it nothing is left"
-    assert [note.startswith("The best weights so far are lost") for note in run.summary.get("notes", [])] == (
+    assert run.summary.best is not None
+    assert run.summary.best.epoch >= 4, "of those before it nothing is left"
+    assert [note.startswith("The best weights so far are lost") for note in run.summary.notes] == (
         [] if damage is remove else [True]
     )
     weights = checkpoints.weights(RunArtifacts.in_directory(folder), "last")

@@ -28,32 +28,32 @@ def work(seconds: float) -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_energy_is_estimated_from_cpu_seconds() -> None:
-    meter = Meter({})
+    meter = Meter(RunSummary())
     work(0.1)
     summary = meter.stop()
-    assert summary["cpu_s"] >= 0.09
-    assert summary["energy_kwh"] == pytest.approx(summary["cpu_s"] * 36 / 3.6e6, abs=0.02 * 36 / 3.6e6)
+    assert summary.cpu_s >= 0.09
+    assert summary.energy_kwh == pytest.approx(summary.cpu_s * 36 / 3.6e6, abs=0.02 * 36 / 3.6e6)
     assert "estimated at 36 W for each busy core · about " in sentence(summary)
     assert sentence(summary).endswith("g CO₂ · less than a cent")
 
 
 def test_sentence_converts_energy_to_co2_and_cents(monkeypatch: pytest.MonkeyPatch) -> None:
-    summary: RunSummary = {"energy_kwh": 0.5, "energy_measured": True}
+    summary = RunSummary(energy_kwh=0.5, energy_measured=True)
     monkeypatch.setenv("NETLOOM_CO2_G_PER_KWH", "100")
     monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "30")
     assert sentence(summary) == "500 Wh, measured by codecarbon · about 50 g CO₂ · about 15 cents"
     monkeypatch.delenv("NETLOOM_CENTS_PER_KWH")
     assert sentence(summary).endswith("about 10 cents"), "at 20 cents for a kWh"
-    assert sentence({}) == ""
+    assert sentence(RunSummary()) == ""
 
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("measured", [True, False])
 def test_resumed_run_adds_to_its_recorded_energy(measured: bool) -> None:
-    summary = Meter({"cpu_s": 100.0, "energy_kwh": 2.0, "energy_measured": measured}).stop()
-    assert summary["cpu_s"] == pytest.approx(100, abs=1)
-    assert summary["energy_kwh"] == pytest.approx(2.0, abs=1e-3)
-    assert summary["energy_measured"] is False
+    summary = Meter(RunSummary(cpu_s=100.0, energy_kwh=2.0, energy_measured=measured)).stop()
+    assert summary.cpu_s == pytest.approx(100, abs=1)
+    assert summary.energy_kwh == pytest.approx(2.0, abs=1e-3)
+    assert summary.energy_measured is False
 
 
 MEASURED = """

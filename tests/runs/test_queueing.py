@@ -105,7 +105,7 @@ def test_run_can_be_extended_branched_and_reproduced(home: Path, store: Store) -
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["data"] == prepare(project.data, home).fingerprint
     assert environment["threads"] >= 1
-    assert store.run(run_id).summary["cpu_s"] > 0
+    assert store.run(run_id).summary.cpu_s > 0
 
     with trained_here():
         reproduced = reproduction.repeat(store, run_id)

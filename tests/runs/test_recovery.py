@@ -134,8 +134,8 @@ def test_rebuild_reads_folders_without_records(filled: tuple[Path, dict[str, str
     assert rebuilt.left_out[0].startswith(ids["cut"])
     restored = store.run(ids["done"])
     assert (restored.state, restored.step, restored.epoch) == ("finished", original.step, original.epoch)
-    assert restored.summary["test"] == original.summary["test"]
-    assert restored.summary["best"]["loss"] == original.summary["best"]["loss"]
+    assert restored.summary.test == original.summary.test
+    assert restored.summary.best == original.summary.best
     store.close()
 
 

@@ -14,6 +14,7 @@ from netloom.runs.resources.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun
 from netloom.store import RunArtifacts, open_store
+from netloom.store.run_summary import RunSummary
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
 from tests.runs.examples import Recorder, loop, moons, trained_here
@@ -38,7 +39,7 @@ def test_resumed_run_reports_its_progress_and_best(home: Path, tmp_path: Path) -
     reporter.close()  # before its first step
     stored = store.run(run.id)
     assert (stored.epoch, stored.step) == (interrupted.epoch, 30)
-    assert stored.summary["best"] == {
+    assert stored.summary.as_json()["best"] == {
         "loss": interrupted.best.value,
         "epoch": interrupted.best.epoch,
         "step": interrupted.best.step,
@@ -61,7 +62,7 @@ def test_reported_learning_rate_follows_the_schedule(home: Path, tmp_path: Path)
         trainer.training = trainer.training.model_copy(update={"epochs": trainer.epoch + 1})
         trainer.fit(Recorder())
         reporter.on_epoch_end(trainer)
-        rates.append(reporter.facts["rate"])
+        rates.append(reporter.facts.rate)
     reporter.close()
     assert rates == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
 
@@ -82,7 +83,7 @@ def test_paused_time_does_not_count_toward_throughput(
         Observer(project, RunArtifacts.in_directory(tmp_path)),
         RunLimits(0, 0, 0, 0),
     )
-    reporter.tell({"total_steps": 1_000})
+    reporter.tell(RunSummary(total_steps=1_000))
 
     def beat(times: int, steps: int) -> None:
         for _ in range(times):
@@ -105,8 +106,8 @@ def test_paused_time_does_not_count_toward_throughput(
     reporter.take_commands()
     beat(2, 50)
     summary = store.run(run.id).summary
-    assert summary["steps_per_s"] == 50
-    assert set(summary["speeds"]) == {50}
+    assert summary.steps_per_s == 50
+    assert set(summary.speeds) == {50}
 
 
 def test_stopped_run_is_stopping_during_evaluation(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from netloom.runs.history.comparison import CHANGED, table
-from netloom.runs.history.setting_changes import ChangeLog, change_sentence, changes_of
+from netloom.runs.history.setting_changes import ChangeLog, change_sentence
 from netloom.store import Run, Store, open_store
 from tests.runs.examples import moons
 
@@ -28,7 +28,7 @@ def test_comparison_names_setting_changes(home: Path) -> None:
         "",
         "learning rate 0.01 → 0.001 at step 1,200; learning-rate schedule constant → cosine at step 1,300",
     ]
-    sentence = change_sentence(changes_of(store.run(changed.id))[0])
+    sentence = change_sentence(store.run(changed.id).summary.changes[0])
     assert sentence == "The learning rate was changed from 0.01 to 0.001 during the run, at step 1,200 (epoch 5)."
 
 
@@ -40,4 +40,4 @@ def test_resume_drops_changes_after_its_checkpoint(home: Path) -> None:
     log.add("learning_rate", 0.1, 0.2, 200, 1)
     store.update_run(run.id, summary=log.facts())
     resumed = ChangeLog(store.run(run.id), 150)
-    assert resumed.facts()["changes"] == [changes_of(store.run(run.id))[0]]
+    assert resumed.facts().changes == store.run(run.id).summary.changes[:1]

@@ -102,7 +102,7 @@ def test_run_uses_and_records_the_threads_of_the_user(home: Path, monkeypatch: p
     assert run.state == "finished", run.reason
     assert artifacts.environment()["threads"] == 2
     sentence = "Training uses 2 threads, as set by OMP_NUM_THREADS."
-    assert run.summary["notes"] == [sentence]
+    assert run.summary.notes == (sentence,)
     folder = artifacts.local_directory()
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert sentence in [line.get("said") for line in lines]

@@ -37,7 +37,6 @@ from netloom.runs import (
     warm,
 )
 from netloom.runs.control import started_workers
-from netloom.runs.history.setting_changes import changes_of
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
 from tests.networks import IMAGE, chain, digits_mlp
@@ -92,7 +91,8 @@ def test_run_trains_from_start_to_finish(store: Store) -> None:
     assert run.epoch == 5
     assert run.started_at is not None
     assert run.ended_at is not None
-    assert run.summary["best"]["epoch"] <= 4
+    assert run.summary.best is not None
+    assert run.summary.best.epoch <= 4
     points = store.points(run_id)
     check_curves(points, epochs=5)
     assert {"batch_loss", "loss", "accuracy"} <= set(points.name)
@@ -144,7 +144,7 @@ def test_run_survives_pause_kill_resume_and_stop(store: Store) -> None:
     set_learning_rate(store, run_id, 1e-9)
     proceed(store, run_id)
     assert until_state(store, run_id, "running", 60) <= patience(3)
-    until(lambda: refresh(store, run_id).summary.get("learning_rate") == 1e-9, 30)
+    until(lambda: refresh(store, run_id).summary.learning_rate == 1e-9, 30)
     saved = checkpoints.load(store.artifacts(run_id))
     assert saved is not None
     until_epoch(store, run_id, max(store.points(run_id).epoch) + 3)
@@ -179,8 +179,8 @@ def test_run_survives_pause_kill_resume_and_stop(store: Store) -> None:
         bool(torch.isfinite(value).all()) for value in load_run(store, run_id, "last").model.state_dict().values()
     )
     check_curves(store.points(run_id))
-    [change] = changes_of(refresh(store, run_id))  # the resume keeps the change
-    assert (change["setting"], change["old"], change["new"]) == ("learning_rate", 0.01, 1e-9)
+    [change] = refresh(store, run_id).summary.changes  # the resume keeps the change
+    assert (change.setting, change.old, change.new) == ("learning_rate", 0.01, 1e-9)
     for value in (0, -1, 11, float("nan")):
         with pytest.raises(ValueError, match="above 0 and at most 10"):
             set_learning_rate(store, run_id, value)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, text
 import netloom.store
 from netloom.document import Project, blank, dumps
 from netloom.store import Command, Store, StoreError, database_url, open_store, schema
+from netloom.store.run_summary import BestResult, RunSummary
 from tests.store.processes import Child, die_migrating
 from tests.store.states import put, sweep_plan
 
@@ -108,7 +109,11 @@ def test_upgrade_keeps_runs_from_before_the_queue(store: Store, project: Project
         assert connection.execute(text("SELECT state FROM runs")).scalars().all() == ["finished"]
     newer = open_store(store.home)
     upgraded = newer.run(run.id)
-    assert (upgraded.title, upgraded.state, upgraded.summary) == ("Old", "finished", {"best": {"loss": 1.0}})
+    assert (upgraded.title, upgraded.state, upgraded.summary) == (
+        "Old",
+        "finished",
+        RunSummary(best=BestResult(loss=1.0)),
+    )
     assert (upgraded.owner, upgraded.device, upgraded.tags, upgraded.notes, upgraded.about) == ("", "auto", (), "", {})
     newer.close()
 
@@ -150,7 +155,13 @@ def test_older_database_is_upgraded_with_its_rows(place: Path, revision: str) ->
     saved, run, points = newer.load("p"), newer.run("r"), newer.points("r")
     assert (saved.project, saved.revision, saved.acks, saved.stamp) == (blank("Café"), 3, {"tab": 2}, 4)
     assert [(row.number, row.name) for row in newer.versions("p")] == [(1, "first")]
-    assert (run.title, run.state, run.reason, run.step, run.summary) == ("Old", "stopped", "by hand", 40, {"rate": 5})
+    assert (run.title, run.state, run.reason, run.step, run.summary) == (
+        "Old",
+        "stopped",
+        "by hand",
+        40,
+        RunSummary(rate=5),
+    )
     assert run.created_at == datetime(2025, 3, 1, 12, 30, tzinfo=UTC)
     assert (run.owner, run.device, run.claim, run.notes, run.tags, run.about) == ("", "auto", None, "", (), {})
     assert (points.step, points.value, points.last) == ([40], [0.1], 9)

@@ -38,7 +38,7 @@ def test_run_is_controlled_killed_and_resumed(postgres_store: Store) -> None:
     first = runs.start(store, store.create_project(project), project, owner="ann")
     runs.set_learning_rate(store, first, 0.0005)
     run = wait_for_epoch(store, first, 3)
-    while run.summary.get("learning_rate") != 0.0005:
+    while run.summary.learning_rate != 0.0005:
         assert run.state == "running", run.reason
         run = store.run(first)
     assert run.pid is not None

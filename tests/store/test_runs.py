@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import uuid
@@ -15,6 +14,7 @@ import pytest
 
 from netloom.document import Project, blank
 from netloom.store import ClaimLostError, Command, Point, Run, Store, StoreError, open_store
+from netloom.store.run_summary import RunSummary
 from netloom.store.states import BEFORE, STATES
 from tests.store.states import put
 
@@ -26,7 +26,7 @@ def points(*steps: int, value: float = 1.0, split: str = "train") -> list[Point]
 def test_new_run_waits(store: Store, project: Project, project_id: str) -> None:
     run = store.create_run(project_id, project, "With dropout")
     assert (run.project_id, run.title, run.state, run.reason) == (project_id, "With dropout", "waiting", "")
-    assert (run.pid, run.epoch, run.step, run.total_steps, run.summary) == (None, 0, 0, 0, {})
+    assert (run.pid, run.epoch, run.step, run.total_steps, run.summary) == (None, 0, 0, 0, RunSummary())
     assert (run.started_at, run.ended_at, run.heartbeat_at) == (None, None, None)
     assert datetime.now(UTC) - run.created_at < timedelta(minutes=1)
     assert store.run(run.id) == run
@@ -42,20 +42,21 @@ def test_runs_are_listed_newest_first(store: Store, project: Project, project_id
 
 
 def test_update_changes_only_the_given_fields(store: Store, run: Run) -> None:
-    summary = {"steps_per_s": 1.5, "nested": {"c": "𝕏\n\"'", "a": [1, 2.5, None]}, "title": "</script>"}
+    titles = {"c": "𝕏\n\"'", "a": "</script>"}
+    summary = RunSummary(steps_per_s=1.5, titles=titles, speeds=(1, 2.5), eta_s=None)
     put(store, run.id, "running", pid=77, total_steps=10**10, summary=summary)
     updated = store.run(run.id)
     assert (updated.state, updated.pid, updated.total_steps, updated.summary) == ("running", 77, 10**10, summary)
-    assert json.dumps(updated.summary) == json.dumps(summary), "in the same order"
+    assert list(updated.summary.titles) == ["c", "a"], "in the same order"
     assert (updated.title, updated.created_at) == (run.title, run.created_at)
 
 
 def test_heartbeat_updates_the_progress(store: Store, run: Run) -> None:
     now = datetime.now(UTC)
     put(store, run.id, "running", pid=7, started_at=now, total_steps=90)
-    store.heartbeat(run.id, epoch=3, step=2**40, summary={"rate": 5})
+    store.heartbeat(run.id, epoch=3, step=2**40, summary=RunSummary(rate=5))
     updated = store.run(run.id)
-    assert (updated.epoch, updated.step, updated.summary) == (3, 2**40, {"rate": 5})
+    assert (updated.epoch, updated.step, updated.summary) == (3, 2**40, RunSummary(rate=5))
     assert (updated.state, updated.pid, updated.started_at, updated.total_steps) == ("running", 7, now, 90)
     assert updated.heartbeat_at is not None
     assert now <= updated.heartbeat_at < now + timedelta(minutes=1)

@@ -34,7 +34,7 @@ def notices_of(project: Project, home: Path, folder: Path, modify: Any = None) -
     callback = Watched(project, trainer, folder)
     trainer.fit(callback)
     assert not (folder / "log.jsonl").exists(), (folder / "log.jsonl").read_text()
-    return {notice["code"]: notice for notice in callback.observer.notices}
+    return {notice.code: notice for notice in callback.observer.notices}
 
 
 def on_moons(*layers: tuple[str, dict[str, Any]], **training: Any) -> Project:
@@ -66,9 +66,9 @@ def test_healthy_runs_get_no_alerts(project: Project, home: Path, tmp_path: Path
 def test_vanishing_gradients_alert(home: Path, tmp_path: Path) -> None:
     notices = notices_of(on_moons(*deep("Sigmoid", 8)), home, tmp_path)
     notice = notices["vanishing_gradients"]
-    assert notice["where"].startswith("Linear (linear_1)")
-    assert notice["nodes"] == ["linear_1"]
-    assert "ReLU" in notice["fix"]
+    assert notice.where.startswith("Linear (linear_1)")
+    assert notice.nodes == ("linear_1",)
+    assert "ReLU" in notice.fix
 
 
 def test_exploding_gradients_alert(home: Path, tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_exploding_gradients_alert(home: Path, tmp_path: Path) -> None:
 
     project = on_moons(*deep("ReLU", 6), epochs=1, learning_rate=1e-6)
     notice = notices_of(project, home, tmp_path, enlarge)["exploding_gradients"]
-    assert "Clip the gradient" in notice["fix"]
-    assert notice["nodes"]
+    assert "Clip the gradient" in notice.fix
+    assert notice.nodes
     clipped = project.model_copy(update={"training": project.training.model_copy(update={"gradient_clip": 1.0})})
     assert "exploding_gradients" not in notices_of(clipped, home, tmp_path, enlarge)
 
@@ -91,14 +91,14 @@ def test_dead_units_alert(home: Path, tmp_path: Path) -> None:
         trainer.model.get_submodule("linear_1").bias.data[:12] = -100.0
 
     notice = notices_of(on_moons(("Linear", {"units": 16}), ("ReLU", {})), home, tmp_path, silence)["dead_units"]
-    assert "of the units of ReLU (relu_1) are 0 for every row" in notice["message"]
-    assert 75 <= int(notice["message"].partition("%")[0]) < 100
-    assert notice["nodes"] == ["relu_1"]
+    assert "of the units of ReLU (relu_1) are 0 for every row" in notice.message
+    assert 75 <= int(notice.message.partition("%")[0]) < 100
+    assert notice.nodes == ("relu_1",)
 
 
 def test_learning_rate_too_high_alert(home: Path, tmp_path: Path) -> None:
     notices = notices_of(on_moons(*deep("ReLU", 2), learning_rate=10.0, epochs=6), home, tmp_path)
-    assert "from 10 to 1" in notices["learning_rate_high"]["fix"]
+    assert "from 10 to 1" in notices["learning_rate_high"].fix
 
 
 def observations(losses: list[float], train: list[float], dead: float = 0.0) -> Observations:
@@ -156,7 +156,7 @@ def test_gradient_explosion_between_checks_is_detected() -> None:
 def test_learning_rate_too_low_alert(home: Path, tmp_path: Path) -> None:
     notices = notices_of(on_moons(*deep("ReLU", 2), learning_rate=1e-7, epochs=3), home, tmp_path)
     assert set(notices) == {"learning_rate_low"}
-    assert "from 1e-07 to 1e-06" in notices["learning_rate_low"]["fix"]
+    assert "from 1e-07 to 1e-06" in notices["learning_rate_low"].fix
 
 
 def test_overfitting_alert(home: Path, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_overfitting_alert(home: Path, tmp_path: Path) -> None:
 
     project = on_moons(("Linear", {"units": 256}), ("ReLU", {}), epochs=60, learning_rate=0.02)
     notice = notices_of(project, home, tmp_path, forty_random_rows)["overfitting"]
-    assert "overfitting" in notice["message"]
+    assert "overfitting" in notice.message
 
 
 def test_overfitting_alert_is_withdrawn_at_new_minimum() -> None:
@@ -215,8 +215,8 @@ def test_class_imbalance_alert(home: Path, tmp_path: Path) -> None:
     trainer.data.target[nines[:-5]] = 0
     callback = Watched(project, trainer, tmp_path)
     (notice,) = callback.observer.notices
-    assert notice["code"] == "class_imbalance"
-    assert "5 are '9'" in notice["message"]
+    assert notice.code == "class_imbalance"
+    assert "5 are '9'" in notice.message
 
 
 def test_every_alert_rule_is_tested() -> None:
@@ -319,4 +319,4 @@ def test_initial_loss_is_checked_once_without_a_trace_in_the_run(home: Path, tmp
     trainer = supervised(project, home)
     callback = Watched(project, trainer, tmp_path, stop_at=1)
     trainer.fit(callback)
-    assert [notice["code"] for notice in callback.observer.notices] == ["initial_loss"]
+    assert [notice.code for notice in callback.observer.notices] == ["initial_loss"]

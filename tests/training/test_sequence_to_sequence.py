@@ -28,6 +28,7 @@ from netloom.modalities.encoding.text_fields import write, written
 from netloom.modalities.encoding.tokenization import END, PAD, START, UNKNOWN
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.store import Run
+from netloom.store.run_summary import RunSummary
 from netloom.templates import templates
 from netloom.training import OBJECTIVES, Evaluation
 from netloom.training.trainer import Callback
@@ -193,7 +194,9 @@ def test_exact_match_equals_token_by_token_decoding() -> None:
 def test_command_line_lists_generated_answers() -> None:
     evaluation = half_trained_evaluation()
     assert evaluation.report
-    lines = "\n".join(lines_of(cast(Run, SimpleNamespace(title="Dates", id="1", summary={})), evaluation)).splitlines()
+    lines = "\n".join(
+        lines_of(cast(Run, SimpleNamespace(title="Dates", id="1", summary=RunSummary())), evaluation)
+    ).splitlines()
     first = evaluation.report[0]
     (shown,) = [line for line in lines if line and line.split()[0] == f"{first['row']:,}"][:1]
     assert str(first["expected"]) in shown

@@ -98,11 +98,12 @@ def results_page(folder: str) -> None:
     from typing import Any
 
     from netloom.store import RunArtifacts
+    from netloom.store.run_summary import RunSummary
     from netloom.ui.train.run_tabs import run_tabs
 
     store = SimpleNamespace(artifacts=lambda _: RunArtifacts.in_directory(Path(folder)), home=None)
     live: Any = SimpleNamespace(store=store)
-    run: Any = SimpleNamespace(id="run", state="finished", total_steps=0, summary={"objective": "autoencoder"})
+    run: Any = SimpleNamespace(id="run", state="finished", total_steps=0, summary=RunSummary(objective="autoencoder"))
     run_tabs(live, run, active=False)
 
 

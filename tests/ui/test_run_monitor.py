@@ -134,6 +134,7 @@ def _tabs(folder: str) -> None:
     from pathlib import Path
 
     from netloom.store import RunArtifacts
+    from netloom.store.run_summary import RunNotice
     from netloom.ui.train.alerts import alerts
     from netloom.ui.train.layer_statistics import layer_statistics
     from netloom.ui.train.prediction_history import prediction_history
@@ -142,16 +143,16 @@ def _tabs(folder: str) -> None:
     prediction_history(RunArtifacts.in_directory(Path(folder)), "run")
     alerts(
         [
-            {
-                "code": "x",
-                "severity": "warning",
-                "message": "A <b> *bold* claim.",
-                "fix": "Mend it.",
-                "where": "",
-                "nodes": [],
-                "step": 7,
-                "epoch": 0,
-            }
+            RunNotice(
+                code="x",
+                severity="warning",
+                message="A <b> *bold* claim.",
+                fix="Mend it.",
+                where="",
+                nodes=(),
+                step=7,
+                epoch=0,
+            )
         ]
     )
 

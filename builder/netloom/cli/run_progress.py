@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from netloom.cli.command import Context
 from netloom.cli.text import measures
 from netloom.core.text import between, plain
-from netloom.store.run_summary import monitored_split
 from netloom.tasks.training_losses import TRAINING_LOSSES
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class _Progress:
     def show(self, run: Run, points: Points) -> None:
         """Add new points; rewrite the line, or write one line per completed epoch."""
         self.last = points.last
-        monitored = monitored_split(run.summary)
+        monitored = run.summary.monitored_split
         epochs: dict[int, dict[str, float]] = {}
         losses: dict[int, str] = {}
         for epoch, split, name, value in zip(points.epoch, points.split, points.name, points.value, strict=True):
@@ -79,9 +78,9 @@ class _Progress:
             if not self._live:
                 name = f"epoch {epoch + 1}" if run.total_steps else "before training"
                 self._context.note(f"{name}{losses.get(epoch, self._loss)}{self._validation}")
-        for warning in run.summary.get("warnings", [])[self._warnings_shown :]:
+        for warning in run.summary.warnings[self._warnings_shown :]:
             self.close()
-            self._context.note(plain(f"{warning['severity'].capitalize()}: {warning['message']} {warning['fix']}"))
+            self._context.note(plain(f"{warning.severity.capitalize()}: {warning.message} {warning.fix}"))
             self._warnings_shown += 1
         if self._live:
             self._rewrite(run)
@@ -93,7 +92,7 @@ class _Progress:
             self._width = 0
 
     def _rewrite(self, run: Run) -> None:
-        eta = run.summary.get("eta_range_s") if run.state == "running" else None
+        eta = run.summary.eta_range_s if run.state == "running" else None
         remaining = f"  {between(*eta)} left" if eta else ""
         percent = f" {run.step / run.total_steps:4.0%}" if run.total_steps else ""
         # Cut, because "\r" returns only to the start of the last row of a line that wraps.

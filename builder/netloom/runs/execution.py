@@ -20,6 +20,7 @@ from netloom.runs.resources.thread_count import ThreadCount
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
 from netloom.store import Run, RunArtifacts, Store
+from netloom.store.run_summary import RunSummary
 from netloom.training import checkpoints
 from netloom.training.diagnostics import nan_tracer
 from netloom.training.diagnostics.observer import Observer
@@ -74,9 +75,9 @@ def train_run(
         measured = evaluate(trained)
         save_evaluation(artifacts, measured)
         save_card(artifacts, trainer.data, project.data, store.home)
-        reporter.tell({"test": measured.metrics})
+        reporter.tell(RunSummary(test=measured.metrics))
         if measured.caveats:
-            reporter.tell({"caveats": as_summary(measured.caveats)})
+            reporter.tell(RunSummary(caveats=as_summary(measured.caveats)))
     except DivergedError as error:
         raise TrainingError(_trace_divergence(error, reporter, project, artifacts, text)) from None
     finally:

@@ -19,7 +19,7 @@ from netloom.runs.resources.energy import Meter
 from netloom.runs.resources.limits import Guard, RunLimits, resident
 from netloom.runs.search.trial import TrialPruner
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError
-from netloom.store.run_summary import RunSummary, monitored_split
+from netloom.store.run_summary import BestResult, RunSummary
 from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.errors import TrainingError
@@ -58,7 +58,7 @@ class RunReporter(Callback):
         self._writing = threading.Lock()  # before `_lock`, where both are held
         self._lock = threading.Lock()  # for `_points`
         self._closed = threading.Event()
-        self._facts: RunSummary = {}
+        self._facts, self._telling = RunSummary(), threading.Lock()  # held to replace `_facts`
         self._epoch, self._step = 0, 0
         self._spacing = CheckpointInterval(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
         self._best_step = -1
@@ -70,25 +70,27 @@ class RunReporter(Callback):
         self._thread = threading.Thread(target=self._serve, name="run reporter", daemon=True)
 
     def start(self, trainer: Trainer) -> None:
-        self._facts |= {
-            "total_steps": trainer.total_steps,
-            "steps_per_epoch": trainer.steps_per_epoch,
-            "rows_per_step": trainer.batch_size,
-            "objective": trainer.objective.name,
-            "titles": trainer.titles,
-            "device": trainer.device,
-            "learning_rate": trainer.learning_rate,
-        }
+        self.tell(
+            RunSummary(
+                total_steps=trainer.total_steps,
+                steps_per_epoch=trainer.steps_per_epoch,
+                rows_per_step=trainer.batch_size,
+                objective=trainer.objective.name,
+                titles=trainer.titles,
+                device=trainer.device,
+                learning_rate=trainer.learning_rate,
+            )
+        )
         if trainer.monitored_split != "validation":
-            self._facts["monitored_split"] = trainer.monitored_split
+            self.tell(RunSummary(monitored_split=trainer.monitored_split))
         self._epoch, self._step = trainer.epoch, trainer.step  # a resumed run does not start at step 0
         self._best_step = trainer.best.step if trainer.best.weights else -1
         if trainer.best.weights:
             self._note_best(trainer)
         run = self.store.run(self.run_id)  # with the warnings and changes of the attempts before
         self._changes = ChangeLog(run, trainer.step)
-        self._facts |= self._changes.facts()
-        self.observer.start(trainer, run.summary.get("warnings", []), self.store.points(self.run_id))
+        self.tell(self._changes.facts())
+        self.observer.start(trainer, run.summary.warnings, self.store.points(self.run_id))
         if trainer.step == 0:
             with self._spacing.writing():
                 save_snapshot(self.artifacts, 0, 0, trainer.model.state_dict())
@@ -98,7 +100,7 @@ class RunReporter(Callback):
         now = time.time()
         with self._lock:
             self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
-        if self._trial and split == monitored_split(self._facts):
+        if self._trial and split == self._facts.monitored_split:
             self._trial.take(epoch, values)
 
     def should_continue(self, trainer: Trainer) -> bool:
@@ -117,23 +119,21 @@ class RunReporter(Callback):
 
     def log_event(self, kind: str, sentence: str) -> None:
         self.log(kind, said=sentence)
-        self._facts["notes"] = [*self._facts.get("notes", []), sentence]
+        self.tell(RunSummary(notes=(*self._facts.notes, sentence)))
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         self._epoch, self._step = trainer.epoch, trainer.step
-        self._facts["rate"] = trainer.current_learning_rate
+        self.tell(RunSummary(rate=trainer.current_learning_rate))
         self._note_best(trainer)
         if is_due(trainer.epoch):
             with self._spacing.writing():
                 save_snapshot(self.artifacts, trainer.epoch, trainer.step, trainer.model.state_dict())
 
     def _note_best(self, trainer: Trainer) -> None:
-        self._facts["best"] = {
-            "loss": trainer.best.value,
-            "epoch": trainer.best.epoch,
-            "step": trainer.best.step,
-            "measure": trainer.monitor,
-        }
+        best = trainer.best
+        self.tell(
+            RunSummary(best=BestResult(loss=best.value, epoch=best.epoch, step=best.step, measure=trainer.monitor))
+        )
 
     @property
     def ending(self) -> str:
@@ -148,12 +148,13 @@ class RunReporter(Callback):
 
     def tell(self, facts: RunSummary) -> None:
         """Add facts to the summary of this run, which the next heartbeat sends."""
-        self._facts.update(facts)
+        with self._telling:  # the loop and the thread both add facts
+            self._facts = self._facts.merged(facts)
 
     @property
     def facts(self) -> RunSummary:
         """The summary that the next heartbeat sends."""
-        return self._facts.copy()
+        return self._facts
 
     def checkpoint(self, trainer: Trainer) -> None:
         """Save the complete state. Curves are written first, so that a resumed run has all points up to the checkpoint.
@@ -194,17 +195,21 @@ class RunReporter(Callback):
 
     def beat(self) -> None:
         """Send a heartbeat with the progress and the summary."""
-        self._facts.update(_system())
-        self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
+        self.tell(_system())
+        self.tell(self._meter.stop() if self._closed.is_set() else self._meter.read())
         if not self._resting:
             self._speed.update(self._step)
         rate = self._speed.steps_per_s
-        steps_left = self._facts["total_steps"] - self._step
-        self._facts["steps_per_s"] = rate
-        self._facts["eta_s"] = steps_left / rate if rate else None
-        self._facts["eta_range_s"] = self._speed.left(steps_left)
-        self._facts["speeds"] = self._speed.history
-        self._facts["warnings"] = self.observer.notices
+        steps_left = self._facts.total_steps - self._step
+        self.tell(
+            RunSummary(
+                steps_per_s=rate,
+                eta_s=steps_left / rate if rate else None,
+                eta_range_s=self._speed.left(steps_left),
+                speeds=tuple(self._speed.history),
+                warnings=tuple(self.observer.notices),
+            )
+        )
         self.store.heartbeat(self.run_id, holding=self._claim, epoch=self._epoch, step=self._step, summary=self.facts)
 
     def _obey(self, trainer: Trainer) -> bool:
@@ -244,11 +249,12 @@ class RunReporter(Callback):
                 self._set_schedule(trainer, text)
             else:
                 yield kind
-            self._facts["rate"] = trainer.current_learning_rate
+            self.tell(RunSummary(rate=trainer.current_learning_rate))
 
     def _set_learning_rate(self, trainer: Trainer, value: float) -> None:
         self._changed("learning_rate", trainer.learning_rate, value, trainer)
-        trainer.learning_rate = self._facts["learning_rate"] = value
+        trainer.learning_rate = value
+        self.tell(RunSummary(learning_rate=value))
         self.checkpoint(trainer)  # so that a crashed run resumes with the new rate
 
     def _set_schedule(self, trainer: Trainer, name: str) -> None:
@@ -257,12 +263,12 @@ class RunReporter(Callback):
         trainer.training = trainer.training.model_copy(update={"schedule": name})
         project = self.artifacts.project()
         self.artifacts.save_project(project.model_copy(update={"training": trainer.training}))
-        self._facts["schedule"] = name
+        self.tell(RunSummary(schedule=name))
         self.checkpoint(trainer)
 
     def _changed(self, setting: str, old: Any, new: Any, trainer: Trainer) -> None:
         self._changes.add(setting, old, new, trainer.step, trainer.epoch)
-        self._facts |= self._changes.facts()
+        self.tell(self._changes.facts())
 
     def _serve(self) -> None:
         flushed = beat = polled = 0.0
@@ -319,14 +325,15 @@ def _system() -> RunSummary:
 
     process = _process()
     memory = resident(process)
-    load: RunSummary = {
-        "cpu_share": process.cpu_percent() / 100,
-        "memory_bytes": memory,
-        "memory_share": memory / psutil.virtual_memory().total,
-    }
+    load = RunSummary(
+        cpu_share=process.cpu_percent() / 100,
+        memory_bytes=memory,
+        memory_share=memory / psutil.virtual_memory().total,
+    )
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
-        load |= {"gpu": torch.cuda.get_device_name(), "gpu_memory_bytes": total - free, "gpu_memory_total": total}
+        name = torch.cuda.get_device_name()
+        return load.merged(RunSummary(gpu=name, gpu_memory_bytes=total - free, gpu_memory_total=total))
     return load
 
 

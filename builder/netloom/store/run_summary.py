@@ -1,24 +1,51 @@
 """The JSON columns of a run: the progress that its worker reports, and the origin of the run.
 
-Each key exists once its value is known. The worker writes the whole summary with each heartbeat.
+The store parses them once, so that readers get attributes with a type and a default. A key exists in the JSON once its
+value is known; `as_json` writes the same keys again. The worker writes the whole summary with each heartbeat.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Self, TypedDict
+
+from pydantic import BaseModel, ValidationError
 
 
-class BestResult(TypedDict, total=False):
+class JsonFacts(BaseModel, frozen=True):
+    """Facts that are stored as a JSON object without the keys that are not known yet."""
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """Return the facts of a JSON object. Unknown keys and values of another type are left out: a run of another
+        version of Netloom remains in the list of runs."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            invalid = {problem["loc"][0] for problem in error.errors(include_url=False) if problem["loc"]}
+            if not invalid:
+                return cls()
+            return cls.model_validate({key: item for key, item in value.items() if key not in invalid})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the known facts as a JSON object."""
+        return self.model_dump(exclude_unset=True)
+
+    def merged(self, facts: Self) -> Self:
+        """Return these facts with those that `facts` knows."""
+        return self.model_copy(update={name: getattr(facts, name) for name in facts.model_fields_set})
+
+
+class BestResult(JsonFacts, frozen=True):
     """The best value of `measure` on the monitored rows so far; `loss` is its key for compatibility with earlier
     releases."""
 
-    loss: float
-    epoch: int
-    step: int
-    measure: str
+    loss: float | None = None
+    epoch: int = 0
+    step: int = 0
+    measure: str = "loss"
 
 
-class RunNotice(TypedDict):
+class RunNotice(BaseModel, frozen=True):
     """A warning about the training: what is wrong, in which layers (`where`, `nodes`), when, and how to fix it."""
 
     code: str
@@ -26,12 +53,12 @@ class RunNotice(TypedDict):
     message: str
     fix: str
     where: str
-    nodes: list[str]
+    nodes: tuple[str, ...]
     step: int
     epoch: int
 
 
-class SettingChange(TypedDict):
+class SettingChange(BaseModel, frozen=True):
     """A setting that was changed while the run trained: after `step` steps, in epoch `epoch` (counted from 0), at `at`
     seconds since 1970."""
 
@@ -43,52 +70,58 @@ class SettingChange(TypedDict):
     at: float
 
 
-class NotedCaveat(TypedDict):
+class NotedCaveat(BaseModel, frozen=True):
     """A finding that invalidates the test metrics of a run."""
 
     code: str
     message: str
 
 
-class RunSummary(TypedDict, total=False):
-    """The last report of the worker of a run."""
+class RunSummary(JsonFacts, frozen=True):
+    """The last report of the worker of a run. All kinds of runs report the same facts; they differ in their origin."""
 
-    objective: str
+    objective: str = ""
     # The titles of the metrics by name, which depend on the settings.
-    titles: dict[str, str]
-    device: str
-    total_steps: int
-    steps_per_epoch: int
-    rows_per_step: int
+    titles: dict[str, str] = {}
+    device: str = ""
+    total_steps: int = 0
+    steps_per_epoch: int = 0
+    rows_per_step: int = 0
     # The learning rate of the document or of the last manual change, and the current rate of the schedule.
-    learning_rate: float
-    rate: float
-    schedule: str
-    # The split whose metrics select the best weights; without this key: validation.
-    monitored_split: str
-    best: BestResult
+    learning_rate: float | None = None
+    rate: float | None = None
+    # The schedule after a manual change.
+    schedule: str = ""
+    # The split whose metrics select the best weights: "train" if the run has no validation rows.
+    monitored_split: str = "validation"
+    best: BestResult | None = None
     # The test metrics.
-    test: dict[str, float]
-    caveats: list[NotedCaveat]
-    changes: list[SettingChange]
-    warnings: list[RunNotice]
+    test: dict[str, float] = {}
+    caveats: tuple[NotedCaveat, ...] = ()
+    changes: tuple[SettingChange, ...] = ()
+    warnings: tuple[RunNotice, ...] = ()
     # Sentences on how training is executed, such as whether the network was compiled.
-    notes: list[str]
-    steps_per_s: float
-    speeds: list[float]
-    eta_s: float | None
-    eta_range_s: tuple[float, float] | None
+    notes: tuple[str, ...] = ()
+    steps_per_s: float = 0.0
+    speeds: tuple[float, ...] = ()
+    eta_s: float | None = None
+    eta_range_s: tuple[float, float] | None = None
     # The resource use of the worker: shares from 0 to 1, memory in bytes.
-    cpu_share: float
-    memory_bytes: int
-    memory_share: float
-    gpu: str
-    gpu_memory_bytes: int
-    gpu_memory_total: int
+    cpu_share: float | None = None
+    memory_bytes: int | None = None
+    memory_share: float | None = None
+    gpu: str = ""
+    gpu_memory_bytes: int | None = None
+    gpu_memory_total: int | None = None
     # CPU seconds, and the energy in kWh, measured or estimated from them.
-    cpu_s: float
-    energy_kwh: float
-    energy_measured: bool
+    cpu_s: float = 0.0
+    energy_kwh: float | None = None
+    energy_measured: bool = False
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the worker has reported anything."""
+        return bool(self.model_fields_set)
 
 
 class Branch(TypedDict):
@@ -113,11 +146,6 @@ class Extension(TypedDict):
 
     at: int
     epochs: int
-
-
-def monitored_split(summary: RunSummary) -> str:
-    """Return the split whose metrics select the best weights of a run: "train" if it has no validation rows."""
-    return summary.get("monitored_split", "validation")
 
 
 class RunOrigin(TypedDict, total=False):

@@ -17,7 +17,7 @@ from netloom.document import Project
 from netloom.store.artifacts import ArtifactStore, RunArtifacts
 from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.limits import Limits, check_room
-from netloom.store.run_summary import RunOrigin, RunSummary
+from netloom.store.run_summary import JsonFacts, RunOrigin, RunSummary
 from netloom.store.schema import commands, points, runs, sweeps, trials
 from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
 
@@ -394,7 +394,11 @@ def _written(values: dict[str, Any]) -> dict[str, Any]:
     """Return fields in the form of the table."""
     if "tags" in values:
         values = {**values, "tags": cleaned(values["tags"])}
-    return {**values, **{name: json.dumps(values[name]) for name in _JSON if name in values}}
+    return {**values, **{name: _json(values[name]) for name in _JSON if name in values}}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value.as_json() if isinstance(value, JsonFacts) else value)
 
 
 def as_run(row: Any) -> Run:
@@ -402,6 +406,7 @@ def as_run(row: Any) -> Run:
     values = dict(row._mapping)
     values |= {name: json.loads(values[name]) for name in _JSON}
     values["tags"] = tuple(values["tags"])
+    values["summary"] = RunSummary.from_json(values["summary"])
     return Run(**values)
 
 

@@ -84,12 +84,12 @@ _NAMED = ("class", "series", "step")
 
 
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
-    from netloom.runs.history.setting_changes import change_sentence, changes_of
+    from netloom.runs.history.setting_changes import change_sentence
     from netloom.training.objectives.evaluation import HORIZON_HEADING
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
-    lines += [change_sentence(change) for change in changes_of(run)]
+    lines += [change_sentence(change) for change in run.summary.changes]
     lines += [plain(result.unit)] if result.unit else []
     for report in filter(None, (result.report, result.parts_report)):
         by_class = "precision" in report[0]
@@ -126,10 +126,11 @@ def _cell(value: Any) -> str:
 
 
 def _value(run: Run) -> dict[str, Any]:
-    names = ("id", "project_id", "title", "state", "reason", "epoch", "step", "total_steps", "summary", "tags", "notes")
+    names = ("id", "project_id", "title", "state", "reason", "epoch", "step", "total_steps", "tags", "notes")
     times = {name: getattr(run, name) for name in ("created_at", "started_at", "ended_at")}
     return {
         **{name: getattr(run, name) for name in names},
+        "summary": run.summary.as_json(),
         **{name: value.isoformat() if value else None for name, value in times.items()},
     }
 
@@ -139,5 +140,5 @@ def _steps(run: Run) -> str:
 
 
 def _best(run: Run) -> str:
-    loss = (run.summary.get("best") or {}).get("loss")
-    return number(loss) if isinstance(loss, float) else ""
+    loss = run.summary.best.loss if run.summary.best else None
+    return "" if loss is None else number(loss)

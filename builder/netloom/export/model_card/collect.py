@@ -87,7 +87,7 @@ def collect(
         training=tuple(_training(trained, run)),
         environment=tuple(_environment(artifacts)),
         drawing=draw(project),
-        warnings=tuple(plain(warning["message"]) for warning in run.summary.get("warnings", [])),
+        warnings=tuple(plain(warning.message) for warning in run.summary.warnings),
     )
 
 

@@ -13,10 +13,9 @@ from typing import Any
 from netloom.core.text import natural
 from netloom.document import DocumentError, Network, Node, Project
 from netloom.runs.caveats import caveats_of
-from netloom.runs.history.setting_changes import change_label, changes_of
+from netloom.runs.history.setting_changes import change_label
 from netloom.store import Points, Run, RunArtifacts, Store
 from netloom.store.artifacts import Stamp
-from netloom.store.run_summary import monitored_split
 from netloom.tasks import task
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.initialization import RUN
@@ -148,12 +147,12 @@ def metrics(run: Run) -> dict[str, float]:
     value = _best_value(run)
     if value is not None:
         _, split, measure = _monitored(run)
-        objective = OBJECTIVES.get(run.summary.get("objective", ""))
+        objective = OBJECTIVES.get(run.summary.objective)
         # The loss of an agent is its negative mean return.
         if objective is not None and objective.task.environment and measure == "loss":
             measure, value = "return", -value
         values_by_name[f"{split} {measure}"] = value
-    return values_by_name | {f"test {name}": value for name, value in test_metrics(run)}
+    return values_by_name | {f"test {name}": value for name, value in run.summary.test.items()}
 
 
 def best_finished(runs: Sequence[Run]) -> Run | None:
@@ -177,20 +176,14 @@ def best_finished(runs: Sequence[Run]) -> Run | None:
 
 def _monitored(run: Run) -> tuple[str, str, str]:
     """Return the task of a run, and the split and the metric that chose its best weights."""
-    best = run.summary.get("best") or {}
-    return run.summary.get("objective", ""), monitored_split(run.summary), best.get("measure", "loss")
+    summary = run.summary
+    return summary.objective, summary.monitored_split, summary.best.measure if summary.best else "loss"
 
 
 def _best_value(run: Run) -> float | None:
     """Return the best value of the monitored metric; None if there is none, or it is not finite."""
-    value = (run.summary.get("best") or {}).get("loss")
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-def test_metrics(run: Run) -> list[tuple[str, float]]:
-    """Return the test metrics that are numbers."""
-    metrics = (run.summary.get("test") or {}).items()
-    return [(name, float(value)) for name, value in metrics if isinstance(value, (int, float))]
+    value = run.summary.best.loss if run.summary.best else None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> list[dict[str, Any]]:
@@ -202,13 +195,15 @@ def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> lis
     measures = [metrics(run) for run in runs]
     names = list(dict.fromkeys(name for metrics_of_run in measures for name in metrics_of_run))
     base = next((values for run, values in zip(runs, measures, strict=True) if run.id == baseline), None)
-    changed, noted = [changes_of(run) for run in runs], [caveats_of(run) for run in runs]
+    changed, noted = [run.summary.changes for run in runs], [caveats_of(run) for run in runs]
     rows = []
     for run, column, values in zip(runs, columns, measures, strict=True):
         row: dict[str, Any] = {"run": run.id, "title": run.title, "state": run.state}
         row |= {path: shown(column.get(path)) for path in paths}
         if any(changed):
-            row[CHANGED] = "; ".join(f"{change_label(change)} at step {change['step']:,}" for change in changes_of(run))
+            row[CHANGED] = "; ".join(
+                f"{change_label(change)} at step {change.step:,}" for change in run.summary.changes
+            )
         if any(noted):
             row[CAVEATS] = "; ".join(caveat.code.replace("_", " ") for caveat in caveats_of(run))
         for name in names:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from netloom.store import Point, RunArtifacts, Store, StoreError
+from netloom.store.run_summary import JsonFacts
 
 _TIMES = ("created_at", "started_at", "ended_at")
 _COLUMNS = ("step", "epoch", "split", "name", "value", "at")
@@ -63,5 +64,7 @@ def moment(text: Any) -> datetime | None:
         return None
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> Any:
+    if isinstance(value, JsonFacts):
+        return value.as_json()
     return value.isoformat() if isinstance(value, datetime) else repr(value)

@@ -17,7 +17,7 @@ from typing import Any
 from netloom.document import DocumentError, Project
 from netloom.runs.history.records import curves, keep_record, moment, record
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, StoreError
-from netloom.store.run_summary import RunSummary
+from netloom.store.run_summary import BestResult, RunSummary
 from netloom.store.states import ENDED
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata
@@ -144,7 +144,7 @@ def _restore(store: Store, item: _RunFolder, project_id: str) -> None:
         "notes": str(run_record.get("notes") or ""),
         "tags": [str(tag) for tag in run_record.get("tags") or ()],
         "about": run_record.get("about") or {},
-        "summary": {**_measured(item.artifacts), **(run_record.get("summary") or {})},
+        "summary": _measured(item.artifacts).merged(RunSummary.from_json(run_record.get("summary") or {})),
         "epoch": max(epoch, int(run_record.get("epoch") or 0)),
         "step": max(step, int(run_record.get("step") or 0)),
         "total_steps": int(run_record.get("total_steps") or step),
@@ -174,20 +174,16 @@ def _progress(events: dict[str, dict[str, Any]]) -> tuple[int, int]:
 
 def _measured(artifacts: RunArtifacts) -> RunSummary:
     """Return the metrics of a run from its files."""
-    summary: RunSummary = {}
-    with contextlib.suppress(DamagedArtifactError, KeyError):
-        summary["test"] = (artifacts.evaluation() or {})["metrics"]
+    summary = RunSummary()
+    with contextlib.suppress(DamagedArtifactError, KeyError, TypeError):
+        summary = RunSummary.from_json({"test": (artifacts.evaluation() or {})["metrics"]})
     with contextlib.suppress(ValueError, KeyError, TypeError, StopIteration):
         facts = json.loads(metadata(artifacts.best_weights)["facts"])
         match = next(match for name in facts if (match := _MEASURED.fullmatch(name)))
-        summary["best"] = {
-            "epoch": facts["epoch"],
-            "step": facts["step"],
-            "loss": facts[match[0]],
-            "measure": match[2],
-        }
+        best = BestResult(epoch=facts["epoch"], step=facts["step"], loss=facts[match[0]], measure=match[2])
+        summary = summary.merged(RunSummary(best=best))
         if match[1] != "validation":
-            summary["monitored_split"] = match[1]
+            summary = summary.merged(RunSummary(monitored_split=match[1]))
     return summary
 
 

@@ -77,7 +77,7 @@ def waiting_sentence(store: Store, run: Run) -> str:
 def _ahead(run: Run) -> str:
     if run.state == "waiting":
         return f"{run.title[:40]} (queued)"
-    seconds = run.summary.get("eta_s")
+    seconds = run.summary.eta_s
     return f"{run.title[:40]} ({'starting' if seconds is None else f'{duration(seconds)} left'})"
 
 
@@ -86,7 +86,7 @@ def _start(training: Sequence[Run], earlier: int) -> str:
 
     Nothing is known of the duration of a queued run, so the time is a lower bound behind more of them than places.
     """
-    seconds = [run.summary.get("eta_s") for run in training]
+    seconds = [run.summary.eta_s for run in training]
     known = sorted(second for second in seconds if second is not None)
     if not known or len(known) < len(seconds):
         return "It starts by itself when a place to train becomes free."

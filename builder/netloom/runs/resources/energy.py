@@ -24,9 +24,9 @@ class Meter:
 
     def __init__(self, before: RunSummary) -> None:
         self._process = psutil.Process()
-        self._spent_s = float(before.get("cpu_s") or 0.0)
-        self._before_kwh = float(before.get("energy_kwh") or 0.0)
-        self._all_measured = not self._before_kwh or bool(before.get("energy_measured"))
+        self._spent_s = before.cpu_s
+        self._before_kwh = before.energy_kwh or 0.0
+        self._all_measured = not self._before_kwh or before.energy_measured
         self._start_s = self._seconds()
         self._tracker = _Tracker() if find_spec("codecarbon") else None
 
@@ -34,17 +34,17 @@ class Meter:
         """Return the CPU seconds so far, and an estimate of the energy from them."""
         seconds = self._seconds() - self._start_s
         kwh = self._before_kwh + joules(seconds) / _JOULES
-        return {"cpu_s": round(self._spent_s + seconds, 2), "energy_kwh": kwh, "energy_measured": False}
+        return RunSummary(cpu_s=round(self._spent_s + seconds, 2), energy_kwh=kwh, energy_measured=False)
 
     def stop(self) -> RunSummary:
         """Return the last reading. If codecarbon measured, its energy is added to that before the interruption. The
         total counts as measured only if all parts were; a killed worker has no measurement."""
         reading = self.read()
         measured = self._tracker.stop() if self._tracker is not None else None
-        if measured is not None:
-            reading["energy_kwh"] = self._before_kwh + measured
-            reading["energy_measured"] = self._all_measured
-        return reading
+        if measured is None:
+            return reading
+        total = RunSummary(energy_kwh=self._before_kwh + measured, energy_measured=self._all_measured)
+        return reading.merged(total)
 
     def _seconds(self) -> float:
         times = self._process.cpu_times()
@@ -63,12 +63,12 @@ def joules(cpu_s: float) -> float:
 
 def sentence(summary: RunSummary) -> str:
     """Return the energy of a run and its cost in words; "" if it is unknown."""
-    kwh = summary.get("energy_kwh")
-    if not isinstance(kwh, float):
+    kwh = summary.energy_kwh
+    if kwh is None:
         return ""
     amount = f"{kwh * 1000:.3g} Wh" if kwh < 1 else f"{kwh:.3g} kWh"
     gases = f"about {kwh * settings.co2_g_per_kwh:.2g} g CO₂"
-    if summary.get("energy_measured"):
+    if summary.energy_measured:
         return f"{amount}, measured by codecarbon · {gases} · {_price(kwh)}"
     return f"about {amount}, estimated at {watts():g} W for each busy core · {gases} · {_price(kwh)}"
 

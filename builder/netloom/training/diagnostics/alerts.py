@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from netloom.store.run_summary import RunNotice
 from netloom.training.diagnostics.budget import Budget
 from netloom.training.diagnostics.node_modules import Place
 from netloom.training.diagnostics.statistics_file import MEASURES
 
 if TYPE_CHECKING:
     from netloom.document import Training
-    from netloom.store.run_summary import RunNotice
 
 # The number of layer samples that rules can use.
 REMEMBERED = 50
@@ -36,30 +36,14 @@ class Notice:
     step: int = 0
     epoch: int = 0
 
-    def as_json(self) -> RunNotice:
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "fix": self.fix,
-            "where": self.where,
-            "nodes": list(self.nodes),
-            "step": self.step,
-            "epoch": self.epoch,
-        }
+    def as_reported(self) -> RunNotice:
+        """Return the notice as the summary of a run stores it."""
+        return RunNotice.model_validate(vars(self))
 
     @staticmethod
     def of(value: RunNotice) -> Notice:
-        return Notice(
-            value["code"],
-            value["severity"],
-            value["message"],
-            value["fix"],
-            value["where"],
-            tuple(value["nodes"]),
-            value["step"],
-            value["epoch"],
-        )
+        """Return the notice of a summary."""
+        return Notice(**dict(value))
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -62,9 +62,9 @@ class Observer(Callback):
     def notices(self) -> list[RunNotice]:
         """All notices so far, in the order in which they occurred."""
         rule_notices = self._adviser.notices if self._adviser else []
-        return [notice.as_json() for notice in (*rule_notices, *self._added_notices)]
+        return [notice.as_reported() for notice in (*rule_notices, *self._added_notices)]
 
-    def start(self, trainer: Trainer, earlier_notices: list[RunNotice], points: Points | None = None) -> None:
+    def start(self, trainer: Trainer, earlier_notices: Sequence[RunNotice], points: Points | None = None) -> None:
         """Observe `trainer`. For a resumed run, pass its `earlier_notices` and its curves as `points`."""
         self._trainer, self.due = trainer, 0.0
         # Weights that were trained before, here or in another run, do not start with a guess.
@@ -119,14 +119,12 @@ class Observer(Callback):
         if self._samples is not None:
             self._safely("samples", partial(self._samples.on_epoch_end, trainer, last=last))
 
-    def _begin(self, trainer: Trainer, earlier_notices: list[RunNotice]) -> None:
+    def _begin(self, trainer: Trainer, earlier_notices: Sequence[RunNotice]) -> None:
         layers = places(self._project, trainer.model)
         lens = LayerStatistics(trainer.model, layers, self._every_s)
         # A resumed run repeats the steps after its checkpoint; an error, such as NaN, belongs to the earlier attempt.
         notices = [
-            Notice.of(value)
-            for value in earlier_notices
-            if value["step"] <= trainer.step and value["severity"] != "error"
+            Notice.of(value) for value in earlier_notices if value.step <= trainer.step and value.severity != "error"
         ]
         matrices = [
             any(

@@ -40,7 +40,7 @@ MOST_STEPS = 24
 
 def calibration(store: Store, run: Run) -> None:
     """Draw the form, the report of the calibration that was asked for last, and the buttons that apply or reset it."""
-    declared = task(str(run.summary.get("objective", "")))
+    declared = task(run.summary.objective)
     if not declared.confidence_unit:
         st.caption(declared.not_calibrated)
         return

@@ -129,7 +129,7 @@ def called(key: str) -> str:
 
 def _measure(runs: Sequence[Run], name: str) -> str:
     """Return the title of a metric, from the runs if they have one; the loss differs between objectives."""
-    titles = [run.summary.get("titles", {}).get(name) for run in runs] if name != "loss" else []
+    titles = [run.summary.titles.get(name) for run in runs] if name != "loss" else []
     return next((title for title in titles if title), heading(name))
 
 

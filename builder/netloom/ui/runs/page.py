@@ -244,7 +244,7 @@ def _worst_examples(store: Store, run: Run) -> None:
     """Draw the mistakes of a run, which link to their explanations; only when they are opened, as this reads the
     data."""
     key = Key.WORST.of(run.id)
-    if run.state in ACTIVE or not run.summary.get("test"):
+    if run.state in ACTIVE or not run.summary.test:
         return
     place = st.expander("Worst examples", icon=":material/error_outline:", key=key, on_change="rerun")
     if not place.open:

@@ -12,7 +12,6 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.runs.history.comparison import test_metrics
 from netloom.store import Run, Store, StoreError, Sweep
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.state import Key, Notice, Notices, TabState
@@ -124,7 +123,7 @@ def _run_or_sweep(store: Store, key: str) -> Run | Sweep | None:
 def _notice(row: Run | Sweep) -> Notice:
     """Return the notice of a run or sweep: its state, and its reason or test metrics."""
     run, words = row if isinstance(row, Run) else None, row.state.capitalize()
-    well = " · ".join(" ".join(measured(*item, run)) for item in (test_metrics(run)[:2] if run else ()))
+    well = " · ".join(" ".join(measured(*item, run)) for item in (list(run.summary.test.items())[:2] if run else ()))
     title = f"{'Sweep: ' * isinstance(row, Sweep)}{row.title[:80]}"
     return {"id": row.id, "title": title, "words": shorten(f"{words}. {row.reason or well}", 200, placeholder=" …")}
 

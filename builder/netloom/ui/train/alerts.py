@@ -18,7 +18,7 @@ SHOWN = 2
 
 def alerts(notices: Sequence[RunNotice]) -> None:
     """Draw the warnings with their fixes."""
-    ordered = sorted(notices, key=lambda notice: (ORDER.index(notice["severity"]), -notice["step"]))
+    ordered = sorted(notices, key=lambda notice: (ORDER.index(notice.severity), -notice.step))
     for notice in ordered[:SHOWN]:
         _tell(notice)
     remaining = ordered[SHOWN:]
@@ -29,6 +29,6 @@ def alerts(notices: Sequence[RunNotice]) -> None:
 
 
 def _tell(notice: RunNotice) -> None:
-    show = {"error": st.error, "warning": st.warning, "info": st.info}[notice["severity"]]
-    when = f"Seen in epoch {notice['epoch'] + 1}, step {notice['step']:,}. " if notice["step"] else ""
-    show(f"{escape(notice['message'])}  \n:small[{when}{escape(notice['fix'])}]", icon=ICONS[notice["severity"]])
+    show = {"error": st.error, "warning": st.warning, "info": st.info}[notice.severity]
+    when = f"Seen in epoch {notice.epoch + 1}, step {notice.step:,}. " if notice.step else ""
+    show(f"{escape(notice.message)}  \n:small[{when}{escape(notice.fix)}]", icon=ICONS[notice.severity])

@@ -205,7 +205,7 @@ def _data_of(artifacts: RunArtifacts) -> DataChoice | None:
 
 def _fits(live: Live, run: Run) -> bool:
     """Return whether a run can be the teacher of this project."""
-    if not can_teach(str(run.summary.get("objective", ""))):
+    if not can_teach(run.summary.objective):
         return False
     if _data_of(live.store.artifacts(run.id)) != live.project.data:
         return False

@@ -15,7 +15,7 @@ from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.exports import Export
 from netloom.jobs.inspection import Inspect
-from netloom.runs.history.setting_changes import change_sentence, changes_of
+from netloom.runs.history.setting_changes import change_sentence
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
@@ -62,7 +62,7 @@ def test_metrics(run: Run, evaluation: Evaluation) -> None:
     st.markdown("### Test episodes" if evaluation.episodes else "### Test metrics")
     _metrics(evaluation, run)
     score_caveats(evaluation.caveats)
-    for change in changes_of(run):
+    for change in run.summary.changes:
         st.caption(change_sentence(change))
     if evaluation.episodes:
         st.caption(
@@ -121,7 +121,7 @@ def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]
     curves, such as token accuracy.
     """
     declared, (measure, _, part) = metric(name), name.partition(" (")
-    on_curves = str(run.summary.get("titles", {}).get(measure, "")) if run else ""
+    on_curves = run.summary.titles.get(measure, "") if run else ""
     if not on_curves.endswith(" accuracy"):
         return declared.title, declared.written(value)
     return f"{on_curves} ({part}" if part else on_curves, declared.written(value)

@@ -15,7 +15,7 @@ from netloom.editing.live import Live
 from netloom.runs.history.comparison import document
 from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
-from netloom.store.run_summary import RunSummary, monitored_split
+from netloom.store.run_summary import RunSummary
 from netloom.ui.components.curves.curve import sparkline
 from netloom.ui.components.words import count
 from netloom.ui.runs import run_actions
@@ -76,7 +76,7 @@ def _above(live: Live, run: Run, active: bool) -> None:
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
     failed = run.state == "failed"  # its reason already contains the error
-    alerts([warning for warning in run.summary.get("warnings", []) if not (failed and warning["severity"] == "error")])
+    alerts([warning for warning in run.summary.warnings if not (failed and warning.severity == "error")])
 
 
 def _progress(run: Run, live: Live) -> str:
@@ -90,17 +90,17 @@ def _progress(run: Run, live: Live) -> str:
     if run.state == "stopping" or (run.state == "running" and 0 < run.total_steps <= run.step):
         left = " · evaluating"
     elif run.state == "running":
-        rate = run.summary.get("rate")
+        rate = run.summary.rate
         left = (f" · learning rate {rate:.3g}" if rate is not None else "") + _left(run.summary)
     return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
 
 
 def _left(facts: RunSummary) -> str:
     """Return the estimated remaining time as a range, by the recent variation of the speed; "" if unknown."""
-    seconds = facts.get("eta_s")
+    seconds = facts.eta_s
     if seconds is None:
         return ""
-    low, high = facts.get("eta_range_s") or (seconds, seconds)
+    low, high = facts.eta_range_s or (seconds, seconds)
     return f" · {between(low, high)} left"
 
 
@@ -130,7 +130,7 @@ def _controls(live: Live, run: Run) -> None:
 
 
 def _has_predictions(run: Run) -> bool:
-    return run.state != "failed" and bool(run.summary.get("test"))
+    return run.state != "failed" and bool(run.summary.test)
 
 
 def _further(live: Live, run: Run) -> None:
@@ -161,7 +161,7 @@ def _refusal(run_id: str) -> str:
 
 def _change_rate(live: Live, run: Run) -> None:
     schedules = training.SCHEDULES
-    now = run.summary.get("schedule") or getattr(document(live.store, run.id), "training", Training()).schedule
+    now = run.summary.schedule or getattr(document(live.store, run.id), "training", Training()).schedule
     names = list(schedules)
     schedule = st.selectbox(
         "LR schedule", names, names.index(now), lambda name: schedules[name].title, key=Key.SCHEDULE.of(run.id, now)
@@ -182,31 +182,31 @@ def _change_rate(live: Live, run: Run) -> None:
 
 def _facts(run: Run) -> None:
     facts = run.summary
-    if not facts:
+    if not facts.is_reported:
         return
-    rows_per_step = facts.get("rows_per_step", 0)
     acts = task_of(run).environment
-    values = [("Device", str(facts.get("device", "")).upper())]
-    if run.state == "running" and facts.get("steps_per_s"):
+    values = [("Device", facts.device.upper())]
+    if run.state == "running" and facts.steps_per_s:
         unit = "steps" if acts else "examples"
-        values.append(("Throughput", f"{count(facts['steps_per_s'] * rows_per_step)} {unit}/s"))
-    if run.state in runs.ACTIVE and "cpu_share" in facts:
-        values.append(("CPU", f"{facts['cpu_share']:.0%}"))
-        values.append(("Memory", size(facts["memory_bytes"])))
-        if "gpu_memory_bytes" in facts:
-            values.append(("GPU memory", size(facts["gpu_memory_bytes"])))
-    if facts.get("best"):
-        epoch = f" (epoch {facts['best']['epoch'] + 1})" if run.total_steps else ""
-        value = facts["best"]["loss"]
-        name = _best_of(run, facts["best"].get("measure", "loss"))
+        values.append(("Throughput", f"{count(facts.steps_per_s * facts.rows_per_step)} {unit}/s"))
+    if run.state in runs.ACTIVE and facts.cpu_share is not None:
+        values.append(("CPU", f"{facts.cpu_share:.0%}"))
+        values.append(("Memory", size(facts.memory_bytes or 0)))
+        if facts.gpu_memory_bytes is not None:
+            values.append(("GPU memory", size(facts.gpu_memory_bytes)))
+    if facts.best is not None and facts.best.loss is not None:
+        epoch = f" (epoch {facts.best.epoch + 1})" if run.total_steps else ""
+        value = facts.best.loss
+        name = _best_of(run, facts.best.measure)
         # The loss of an agent is its negative return.
         values.append((name, f"{-value if name == RETURN else value:.4g}{epoch}"))
-    if facts.get("learning_rate") and run.total_steps:
-        values.append(("Base learning rate", f"{facts['learning_rate']:g}"))
-    for sentence in facts.get("notes", []):  # on the execution, such as whether the network was compiled
+    if facts.learning_rate and run.total_steps:
+        values.append(("Base learning rate", f"{facts.learning_rate:g}"))
+    for sentence in facts.notes:  # on the execution, such as whether the network was compiled
         st.caption(escape(sentence))
-    speeds = facts.get("speeds", [])
-    drawn = sparkline(speeds, "Throughput over time") if run.state in runs.ACTIVE and len(speeds) > 2 else ""
+    drawn = (
+        sparkline(facts.speeds, "Throughput over time") if run.state in runs.ACTIVE and len(facts.speeds) > 2 else ""
+    )
     st.html(_cells(values, {"Throughput": drawn}))
 
 
@@ -217,8 +217,8 @@ def _best_of(run: Run, measure: str) -> str:
         if objective.environment:
             return RETURN
         if not objective.alternating:
-            return BEST_LOSS[monitored_split(run.summary)]
-    title = (run.summary.get("titles") or objective.metrics).get(measure, measure)
+            return BEST_LOSS[run.summary.monitored_split]
+    title = (run.summary.titles or objective.metrics).get(measure, measure)
     return f"Best {title}"
 
 

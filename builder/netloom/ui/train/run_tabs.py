@@ -9,9 +9,7 @@ import streamlit as st
 from netloom import runs
 from netloom.editing.live import Live
 from netloom.runs.history.comparison import document
-from netloom.runs.history.setting_changes import changes_of
 from netloom.store import Run
-from netloom.store.run_summary import monitored_split
 from netloom.tasks import Task, task
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training import CheckpointError, Evaluation
@@ -57,7 +55,7 @@ def _evaluation(live: Live, run: Run) -> Evaluation | None:
 def _tabs(live: Live, run: Run, active: bool, evaluation: Evaluation | None) -> None:
     """Draw the tabs of a run. They are the same before and after its end, so that the charts keep their place."""
     artifacts = live.store.artifacts(run.id)
-    per_epoch = run.summary.get("steps_per_epoch") or 1
+    per_epoch = run.summary.steps_per_epoch or 1
     tabs(
         {
             "Metrics": lambda: _metrics(live, run, active, evaluation),
@@ -79,7 +77,7 @@ def _metrics(live: Live, run: Run, active: bool, evaluation: Evaluation | None) 
     curves, predictions = st.columns([2.6, 1] if predicts else [1, 0.001], gap="medium" if predicts else None)
     with curves:
         if run.total_steps or active:
-            _curves(live, run, run.summary.get("steps_per_epoch") or 1)
+            _curves(live, run, run.summary.steps_per_epoch or 1)
     if predicts:
         with predictions, st.container(height=PREDICTIONS_HEIGHT, border=False):
             latest_predictions(live.store.artifacts(run.id), run.id)
@@ -106,7 +104,7 @@ def _errors(live: Live, run: Run, evaluation: Evaluation | None) -> None:
 
 def task_of(run: Run) -> Task:
     """Return the task that a run trains."""
-    return task(str(run.summary.get("objective", "")))
+    return task(run.summary.objective)
 
 
 def _curves(live: Live, run: Run, per_epoch: int) -> None:
@@ -126,14 +124,14 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
     message = (
         "The first points appear in a moment." if run.state in runs.ACTIVE else "The run ended before the first points."
     )
-    plot(curves, f"{run.id} {run.started_at}", measures, per_epoch, view, message, changes_of(run))
+    plot(curves, f"{run.id} {run.started_at}", measures, per_epoch, view, message, run.summary.changes)
 
 
 def _measures(run: Run, curves: Curves) -> list[tuple[str, str]]:
     """Return the metrics with a chart (name, title). Before the first measurement, these are the expected ones, so that
     charts do not move later."""
-    titles = list((run.summary.get("titles") or task_of(run).metrics).items())
-    if any(split == monitored_split(run.summary) and name not in TRAINING_LOSSES for split, name in curves):
+    titles = list((run.summary.titles or task_of(run).metrics).items())
+    if any(split == run.summary.monitored_split and name not in TRAINING_LOSSES for split, name in curves):
         measured = {name for _, name in curves}
         titles = [(name, title) for name, title in titles if name in measured] or titles
     return titles[:MOST_CHARTS]

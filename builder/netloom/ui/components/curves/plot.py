@@ -48,7 +48,7 @@ def plot(
         "view": {"x": view.x, "smoothing": view.smoothing, "log_x": view.log_x, "log_y": view.log_y},
         "message": message,
         "changes": [
-            {"text": change_label(change), "step": change["step"], "at": round(change["at"], 2)} for change in changes
+            {"text": change_label(change), "step": change.step, "at": round(change.at, 2)} for change in changes
         ],
         **unsent(curves, run),
     }
