@@ -12,7 +12,7 @@ import pytest
 from netloom.document import Project, apply, dumps, read, write
 from netloom.runs.search import sweeps
 from netloom.store import Store, open_store
-from netloom.store.runs import NewTrial
+from netloom.store.run_summary import RunOrigin, SweepTrial
 from tests.cli.conftest import Console
 from tests.runs.examples import moons
 from tests.store.states import put, put_sweep
@@ -104,7 +104,10 @@ def test_last_after_a_sweep_is_its_best_trial(console: Console, store: Store) ->
     project = moons()
     project_id = store.create_project(project)
     sweep = store.create_sweep(project_id, project, sweeps.plan(project, {"training.seed": {"choices": [1, 2, 3]}}))
-    ids = [store.create_run(project_id, project, trial=NewTrial(sweep.id, number, {})).id for number in range(3)]
+    ids = [
+        store.create_run(project_id, project, about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=number))).id
+        for number in range(3)
+    ]
     put_sweep(store, sweep.id, "stopped")  # otherwise a separate process would train it
     described = console("runs", "describe", "last", "--notes", "early")
     assert f"last is run {ids[2][:8]}: the newest trial, as none has a result of the sweep 'Moons'." in described.err

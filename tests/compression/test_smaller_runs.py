@@ -41,7 +41,7 @@ def test_pruned_and_distilled_runs_are_ordinary_runs(console: Console, trained: 
     assert answer.code == 0, answer.err
     store = open_store(own_home)
     original = store.run(trained.run)
-    runs = {run.about["compressed"]["method"]: run for run in smaller_runs(store, original)}
+    runs = {run.about.as_json()["compressed"]["method"]: run for run in smaller_runs(store, original)}
     assert set(runs) == {"structured_pruning", "distillation"}
     rows = {str(row["method"]): row for row in answer.value["measured"]}
     for method, run in runs.items():

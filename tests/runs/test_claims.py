@@ -25,6 +25,7 @@ from netloom.runs import ACTIVE, continuation, control, processes, resume, run_r
 from netloom.runs.resources.limits import declared
 from netloom.runs.search import sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
+from netloom.store.run_summary import Extension
 from netloom.training import checkpoints
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put
@@ -182,7 +183,7 @@ def test_concurrent_extend_does_not_undo_the_first(store: Store, dead: Run, monk
     with pytest.raises(StoreError):
         continuation.extend(store, dead.id, 5)
     assert read(folder / "project.json").training.epochs == 5, "3 and the 2 of the first"
-    assert store.run(dead.id).about["extended"] == [{"at": 3, "epochs": 5}]
+    assert store.run(dead.id).about.extended == (Extension(at=3, epochs=5),)
 
 
 def start_sweep(store: Store, project: Project, trials: int = 1) -> tuple[str, str]:
@@ -214,7 +215,7 @@ def test_trial_with_dying_workers_is_retried_up_to_the_limit(
     monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
     sweep_id, run_id = start_sweep(store, project)
     assert started_ids == [run_id] * (1 + sweep_trials.RETRIES)
-    assert store.run(run_id).about["retries"] == sweep_trials.RETRIES
+    assert store.run(run_id).about.retries == sweep_trials.RETRIES
     [trial] = store.trials(sweep_id)
     assert (trial.state, store.sweep(sweep_id).state) == ("failed", "finished")
 
@@ -326,7 +327,7 @@ def test_killed_workers_and_servers_lose_no_queued_run(
     for run in store.runs():
         killed = kills[run.id]
         if run.sweep_id:
-            assert (run.state, run.about.get("retries", 0), start_count(store, run.id)) == (
+            assert (run.state, run.about.retries, start_count(store, run.id)) == (
                 "finished",
                 killed,
                 1 + killed,

@@ -112,7 +112,7 @@ def test_sweep_survives_killed_server_process_and_worker(store: Store) -> None:
     kill(int(store.run(run_id).pid or 0))
     # No process is left; the next server retries the killed trial and starts the last one.
     with server(store):
-        until(lambda: store.run(run_id).about.get("retries") == 1, 300)
+        until(lambda: store.run(run_id).about.retries == 1, 300)
     until(lambda: store.sweep(sweep.id).state == "finished", 300)
     trials = store.trials(sweep.id)
     assert [trial.state for trial in trials] == ["complete"] * 4

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, text
 import netloom.store
 from netloom.document import Project, blank, dumps
 from netloom.store import Command, Store, StoreError, database_url, open_store, schema
-from netloom.store.run_summary import BestResult, RunSummary
+from netloom.store.run_summary import BestResult, RunOrigin, RunSummary
 from tests.store.processes import Child, die_migrating
 from tests.store.states import put, sweep_plan
 
@@ -114,7 +114,13 @@ def test_upgrade_keeps_runs_from_before_the_queue(store: Store, project: Project
         "finished",
         RunSummary(best=BestResult(loss=1.0)),
     )
-    assert (upgraded.owner, upgraded.device, upgraded.tags, upgraded.notes, upgraded.about) == ("", "auto", (), "", {})
+    assert (upgraded.owner, upgraded.device, upgraded.tags, upgraded.notes, upgraded.about) == (
+        "",
+        "auto",
+        (),
+        "",
+        RunOrigin(),
+    )
     newer.close()
 
 
@@ -163,7 +169,7 @@ def test_older_database_is_upgraded_with_its_rows(place: Path, revision: str) ->
         RunSummary(rate=5),
     )
     assert run.created_at == datetime(2025, 3, 1, 12, 30, tzinfo=UTC)
-    assert (run.owner, run.device, run.claim, run.notes, run.tags, run.about) == ("", "auto", None, "", (), {})
+    assert (run.owner, run.device, run.claim, run.notes, run.tags, run.about) == ("", "auto", None, "", (), RunOrigin())
     assert (points.step, points.value, points.last) == ([40], [0.1], 9)
     assert newer.take_commands("r") == [Command("learning_rate", 0.25)]
     newer.enqueue(newer.run("r"))

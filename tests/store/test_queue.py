@@ -6,7 +6,7 @@ import pytest
 
 from netloom.document import Project, Training
 from netloom.store import Limits, NotFoundError, QueueFullError, Run, Store, StoreError
-from netloom.store.runs import NewTrial
+from netloom.store.run_summary import Reproduction, RunOrigin, SweepTrial
 from tests.store.processes import claim, together
 from tests.store.states import put, sweep_plan
 
@@ -128,8 +128,10 @@ def test_concurrent_processes_claim_each_run_once(store: Store, project: Project
 
 
 def test_tags_notes_and_origin_are_stored(store: Store, project: Project, project_id: str) -> None:
-    run = store.create_run(project_id, project, tags=(" wide ", "wide", "", "two\nlines"), about={"again": "x"})
-    assert (run.tags, run.about, run.notes) == (("wide", "two lines"), {"again": "x"}, "")
+    run = store.create_run(
+        project_id, project, tags=(" wide ", "wide", "", "two\nlines"), about=RunOrigin(start=Reproduction(run="x"))
+    )
+    assert (run.tags, run.about, run.notes) == (("wide", "two lines"), RunOrigin(start=Reproduction(run="x")), "")
     store.update_run(run.id, title="Other", notes="𝕏 \n<b>", tags=["α"])
     updated = store.run(run.id)
     assert (updated.title, updated.notes, updated.tags) == ("Other", "𝕏 \n<b>", ("α",))
@@ -141,10 +143,12 @@ def test_tags_notes_and_origin_are_stored(store: Store, project: Project, projec
 
 def test_trial_number_is_created_once_with_its_run(store: Store, project: Project, project_id: str) -> None:
     sweep = store.create_sweep(project_id, project, sweep_plan(3))
-    run = store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {"training.seed": 1}))
+    run = store.create_run(
+        project_id, project, about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=0, assigned={"training.seed": 1}))
+    )
     assert run.sweep_id == sweep.id
     with pytest.raises(NotFoundError):
-        store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {}))
+        store.create_run(project_id, project, about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=0)))
     with pytest.raises(NotFoundError):
         store.fail_trial(sweep.id, 0, {}, "late")
     assert len(store.runs()) == 1, "no run without its trial"
@@ -167,7 +171,7 @@ def test_trial_number_is_created_once_with_its_run(store: Store, project: Projec
     assert store.stop_sweep(sweep.id)
     assert not store.stop_sweep(sweep.id)
     with pytest.raises(NotFoundError, match="makes no more trials"):
-        store.create_run(project_id, project, trial=NewTrial(sweep.id, 2, {}))
+        store.create_run(project_id, project, about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=2)))
     assert [row.id for row in store.sweeps(project_id, "stopped")] == [sweep.id]
     store.delete_sweep(sweep.id)
     assert (store.sweeps(), store.trials(sweep.id)) == ([], [])

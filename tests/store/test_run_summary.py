@@ -8,7 +8,17 @@ import pytest
 from pydantic import ValidationError
 
 from netloom.store import Run, Store
-from netloom.store.run_summary import BestResult, RunSummary
+from netloom.store.run_summary import (
+    BestResult,
+    Branch,
+    Compressed,
+    NewRun,
+    Reproduction,
+    RunOrigin,
+    RunStart,
+    RunSummary,
+    SweepTrial,
+)
 from tests.store.states import put
 
 REPORTED = {
@@ -56,3 +66,42 @@ def test_run_with_facts_of_another_version_is_listed(store: Store, run: Run, dam
 
 def test_summary_that_is_not_an_object_is_empty() -> None:
     assert RunSummary.from_json([1]) == RunSummary()  # type: ignore[arg-type]
+
+
+ORIGINS: list[tuple[dict[str, object], RunStart, str | None]] = [
+    ({}, NewRun(), None),
+    ({"branch": {"run": "a", "at": "best", "title": "A"}}, Branch(run="a", at="best", title="A"), "a"),
+    ({"branch": {"run": "a", "at": 3, "title": ""}}, Branch(run="a", at=3), "a"),
+    (
+        {"compressed": {"run": "a", "method": "channels", "note": "Half."}},
+        Compressed(run="a", method="channels", note="Half."),
+        "a",
+    ),
+    ({"again": "a"}, Reproduction(run="a"), "a"),
+    (
+        {"sweep": "s", "trial": 2, "assigned": {"training.seed": 1}},
+        SweepTrial(sweep="s", number=2, assigned={"training.seed": 1}),
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("stored", "start", "earlier"), ORIGINS)
+def test_origin_has_a_type_for_each_kind_of_start(
+    stored: dict[str, object], start: RunStart, earlier: str | None
+) -> None:
+    later = {"extended": [{"at": 3, "epochs": 5}], "retries": 0, "halted": True, "backend": "ray", "workers": 2}
+    for facts in (stored, stored | later):
+        origin = RunOrigin.from_json(facts)
+        assert (origin.start, origin.earlier_run) == (start, earlier)
+        assert json.loads(json.dumps(origin.as_json())) == facts, "the same keys as in earlier versions"
+
+
+def test_later_decisions_do_not_change_the_start() -> None:
+    origin = RunOrigin(start=Reproduction(run="a"), halted=True).merged(RunOrigin(halted=False))
+    assert origin.as_json() == {"again": "a", "halted": False}
+
+
+@pytest.mark.parametrize("damaged", [{"branch": 3}, {"again": None}, {"sweep": "s"}])
+def test_unknown_start_is_that_of_a_new_run(damaged: dict[str, object]) -> None:
+    assert RunOrigin.from_json({**damaged, "retries": 1}) == RunOrigin(retries=1)

@@ -14,7 +14,7 @@ import pytest
 
 from netloom.document import Project, blank
 from netloom.store import ClaimLostError, Command, Point, Run, Store, StoreError, open_store
-from netloom.store.run_summary import RunSummary
+from netloom.store.run_summary import RunOrigin, RunSummary
 from netloom.store.states import BEFORE, STATES
 from tests.store.states import put
 
@@ -113,9 +113,9 @@ def test_writes_without_the_claim_are_refused(store: Store, run: Run) -> None:
 
 
 def test_notes_about_a_run_are_merged(store: Store, run: Run) -> None:
-    store.note_about(run.id, {"halted": True})
-    store.note_about(run.id, {"retries": 1})
-    assert store.run(run.id).about == {"halted": True, "retries": 1}
+    store.note_about(run.id, RunOrigin(halted=True))
+    store.note_about(run.id, RunOrigin(retries=1))
+    assert store.run(run.id).about == RunOrigin(halted=True, retries=1)
 
 
 def test_unknown_states_and_commands_are_refused(store: Store, run: Run) -> None:

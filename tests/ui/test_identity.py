@@ -120,8 +120,8 @@ def test_page_submissions_record_the_browser_as_owner(
     browser(BEN)
     press(open_page("runs", project_id, chosen=[first.id]), "Reproduce run")
     press(open_page("runs", project_id, chosen=[first.id]), "Start branch")
-    for kind in ("again", "branch"):
-        [submitted] = [run for run in store.runs() if run.about.get(kind)]
+    for kind in ("reproduction", "branch"):
+        [submitted] = [run for run in store.runs() if run.about.start.kind == kind]
         assert submitted.owner == ben, kind
 
     app = open_page("runs", project_id)

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom.store import Store, open_store
-from netloom.store.runs import NewTrial
+from netloom.store.run_summary import RunOrigin, SweepTrial
 from netloom.ui.shell.state import TabState
 from tests.runs.examples import moons
 from tests.store.states import put, put_sweep, sweep_plan
@@ -50,7 +50,9 @@ def test_every_page_gets_notifications_of_ended_runs(page: str, store: Store) ->
 def test_sweep_notifies_once_instead_of_per_trial(store: Store) -> None:
     project_id = store.create_project(moons())
     sweep = store.create_sweep(project_id, moons(), sweep_plan(2))
-    trial = store.create_run(project_id, moons(), "Trial 1", trial=NewTrial(sweep.id, 0, {}))
+    trial = store.create_run(
+        project_id, moons(), "Trial 1", about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=0))
+    )
     deleted_run = store.create_run(project_id, moons(), "Deleted while it is watched")
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     assert active_and_ended(app) == ({sweep.id, deleted_run.id}, {})

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.document import apply, write
 from netloom.runs.search import sweeps
 from netloom.store import Store, open_store
-from netloom.store.runs import NewTrial
+from netloom.store.run_summary import RunOrigin, SweepTrial
 from netloom.templates import templates
 from netloom.ui.runs.comparison import parallel_chart
 from netloom.ui.runs.state import RunsState
@@ -246,7 +246,11 @@ def test_trial_of_a_stopped_sweep_shows_its_run_state(store: Store) -> None:
     project_id = store.create_project(moons())
     space = {"training.learning_rate": {"low": 0.001, "high": 0.1}}
     sweep = store.create_sweep(project_id, moons(), sweeps.plan(moons(), space, trials=2))
-    run = store.create_run(project_id, moons(), trial=NewTrial(sweep.id, 0, {"training.learning_rate": 0.01}))
+    run = store.create_run(
+        project_id,
+        moons(),
+        about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=0, assigned={"training.learning_rate": 0.01})),
+    )
     put(store, run.id, "stopping")
     put_sweep(store, sweep.id, "stopped")
     app = open_page()

@@ -19,6 +19,7 @@ from netloom.export import ExportError
 from netloom.export.onnx_network import OnnxNetwork, joined_logits
 from netloom.runs.resources.energy import joules, watts
 from netloom.runs.trained_run import answers
+from netloom.store.run_summary import Compressed
 from netloom.tasks import metric
 from netloom.training.streaming import evaluation_rows, take
 from netloom.training.uncertainty import wilson
@@ -161,7 +162,8 @@ def _run_subject(trained: TrainedRun) -> _Subject:
     """Return the description of a smaller run."""
     if trained.run is None:
         raise CompressionError("A smaller run has to be saved before it is measured beside the original.")
-    note = trained.run.about["compressed"]["note"] if "compressed" in trained.run.about else ""
+    start = trained.run.about.start
+    note = start.note if isinstance(start, Compressed) else ""
     epochs = trained.project.training.epochs
     trained_for = f"Trained for {epochs} epoch{'s' * (epochs > 1)} as a run." if epochs else "A run without training."
     name, note = f"run:{trained.run.id}", f"{note} {trained_for}".strip()

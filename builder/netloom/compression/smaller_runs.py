@@ -12,7 +12,7 @@ from netloom.document import Project, dumps, loads, updated
 from netloom.runs import load_run
 from netloom.runs.control import start
 from netloom.store import weights
-from netloom.store.run_summary import RunOrigin
+from netloom.store.run_summary import Compressed, RunOrigin
 from netloom.training import checkpoints
 from netloom.training.initialization import WEIGHTS, starting_from
 from netloom.training.weight_files import CheckpointError
@@ -67,7 +67,7 @@ def start_smaller(store: Store, run: Run, proposal: Proposal, *, owner: str | No
         CompileError, DataError, StartError, QueueFullError: as `netloom.runs.start`.
     """
     title = f"{plain(run.title)[:120]}, {proposal.label}"
-    about: RunOrigin = {"compressed": {"run": run.id, "method": proposal.method, "note": proposal.note}}
+    about = RunOrigin(start=Compressed(run=run.id, method=proposal.method, note=proposal.note))
     owner = run.owner if owner is None else owner
     return start(store, run.project_id, proposal.project, title=title, owner=owner, about=about)
 
@@ -89,4 +89,4 @@ def finished_smaller_runs(store: Store, trained: TrainedRun) -> list[TrainedRun]
 
 
 def _origin(run: Run) -> str:
-    return run.about.get("compressed", {}).get("run", "")
+    return run.about.start.run if isinstance(run.about.start, Compressed) else ""

@@ -14,7 +14,7 @@ from netloom.runs.control import ACTIVE, requeue, start
 from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.supervisor import refresh
 from netloom.store import RunArtifacts, Store, StoreError
-from netloom.store.run_summary import RunOrigin
+from netloom.store.run_summary import Branch, Extension, RunOrigin
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError, starting_from
 
@@ -61,10 +61,10 @@ def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) 
     # A finished run can have ended before the epochs of its document, by early stopping.
     total = (done if run.state == "finished" else training.epochs) + epochs
     changed = _changed(project, {"epochs": total, "early_stopping": None})
-    history = [*run.about.get("extended", ()), {"at": done, "epochs": total}]
+    about = RunOrigin(extended=(*run.about.extended, Extension(at=done, epochs=total)))
     # Called in the transaction that queues the run, so that document and queue change together
     prepare = partial(artifacts.save_project, changed)
-    requeue(store, run, owner=owner, reopen=True, about={"extended": history}, prepare=prepare)
+    requeue(store, run, owner=owner, reopen=True, about=about, prepare=prepare)
 
 
 def branch(
@@ -90,7 +90,7 @@ def branch(
     file, epoch = _weights(artifacts, at)
     project = starting_from(_changed(artifacts.project(), dict(training or {})), f"{RUN}{run_id}")
     place = f"epoch {epoch}" if epoch is not None else f"its {at} weights"
-    about: RunOrigin = {"branch": {"run": run_id, "at": at, "title": run.title}}
+    about = RunOrigin(start=Branch(run=run_id, at=at, title=run.title))
     name = title or f"{plain(run.title)[:120]}, from {place}"
     owner = run.owner if owner is None else owner
     return start(store, run.project_id, project, title=name, owner=owner, about=about, weights=file)

@@ -27,7 +27,6 @@ from netloom.runs.resources.limits import FULL, declared, no_memory, no_room
 from netloom.store import ClaimLostError, Run, RunArtifacts, Store
 from netloom.store.host import here, named
 from netloom.store.run_summary import RunOrigin
-from netloom.store.runs import NewTrial
 from netloom.store.states import WITH_WORKER
 from netloom.training.device import threads
 from netloom.training.initialization import StartError, check_intact, check_start, freeze_start, verified_weights
@@ -65,7 +64,6 @@ def start(
     owner: str = "",
     tags: Sequence[str] = (),
     about: RunOrigin | None = None,
-    trial: NewTrial | None = None,
     weights: Path | None = None,
     workers: int = 0,
     place: str = "",
@@ -88,7 +86,7 @@ def start(
     """
     if workers:
         cluster.check(project, workers)
-        about = RunOrigin({**(about or {}), "backend": cluster.RAY, "workers": workers})
+        about = (about or RunOrigin()).merged(RunOrigin(backend=cluster.RAY, workers=workers))
     project = with_dataset_id(project, store.home)
     fields = schema(project.data, store.home)
     project = with_auto_sizes(project, fields)
@@ -115,7 +113,6 @@ def start(
             owner=owner,
             tags=tags,
             about=about,
-            trial=trial,
             place=place,
             limits=limits(),
         )
@@ -157,9 +154,9 @@ def requeue(
     Raises:
         StoreError: the queue of the owner is full, the run is active, or it changed since `run` was read.
     """
-    origin = RunOrigin({**(about or {})})
-    if run.about.get("halted"):
-        origin["halted"] = False
+    origin = about or RunOrigin()
+    if run.about.halted:
+        origin = origin.merged(RunOrigin(halted=False))
     store.enqueue(run, reopen=reopen, owner=owner, about=origin, limits=limits(), prepare=prepare)
     keep_record(store, run.id)
     advance(store)

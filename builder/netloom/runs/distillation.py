@@ -4,15 +4,15 @@ batch."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.compile import input_fields, module
 from netloom.data import DataError, schema
 from netloom.document import DocumentError, Project
 from netloom.store import NotFoundError, RunArtifacts, Store
+from netloom.store.run_summary import RunOrigin
 from netloom.tasks import can_teach, task
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError
@@ -36,10 +36,10 @@ class TeacherFiles:
     scale: tuple[str, str] | None = None
 
 
-def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | None = None) -> TeacherFiles | None:
+def find_teacher(store: Store, project: Project, origin: RunOrigin | None = None) -> TeacherFiles | None:
     """Return the teacher that a project names; None if there is none.
 
-    A run that reproduces or branches from another one, according to `origins`, uses the teacher that was frozen into
+    A run that reproduces or branches from another one, according to its `origin`, uses the teacher that was frozen into
     the folder of that run.
 
     Raises:
@@ -49,13 +49,10 @@ def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | No
     if not task(training.objective).learns_from_teacher or not training.teacher:
         return None
     # First the frozen copy: the run that the document names may have changed or been deleted since.
-    for origin in (origins or {}).values():
-        earlier = origin.get("run") if isinstance(origin, dict) else origin
-        if training.teacher == f"{RUN}{earlier}":  # the teacher itself, which may have had a teacher as well
-            continue
-        frozen = frozen_teacher(store.artifacts(earlier)) if isinstance(earlier, str) else None
-        if frozen is not None:
-            return frozen
+    earlier = origin.earlier_run if origin else None
+    # The run can be the teacher itself, which may have had a teacher as well.
+    if earlier and training.teacher != f"{RUN}{earlier}" and (frozen := frozen_teacher(store.artifacts(earlier))):
+        return frozen
     run_id = training.teacher.removeprefix(RUN)
     artifacts = store.artifacts(run_id)
     try:

@@ -10,7 +10,7 @@ from netloom.data.preparation.settings_transfer import carried
 from netloom.document import DataChoice
 from netloom.runs.control import start
 from netloom.store import Store
-from netloom.store.run_summary import RunOrigin
+from netloom.store.run_summary import Branch, RunOrigin
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError, starting_from
 
@@ -41,7 +41,7 @@ def retrain(store: Store, run_id: str, dataset: str, *, owner: str | None = None
     except FileNotFoundError as error:
         raise StartError(str(error)) from None
     changed = starting_from(project.model_copy(update={"data": choice}), f"{RUN}{run_id}")
-    about: RunOrigin = {"branch": {"run": run_id, "at": name, "title": run.title}}
+    about = RunOrigin(start=Branch(run=run_id, at=name, title=run.title))
     title = f"{plain(run.title)[:120]}, retrained"
     owner = run.owner if owner is None else owner
     return start(store, run.project_id, changed, title=title, owner=owner, about=about, weights=file)

@@ -34,6 +34,7 @@ from netloom.runs.run_reporter import clear
 from netloom.runs.search import sweep_process
 from netloom.runs.supervisor import tend
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, here, open_store
+from netloom.store.run_summary import Reproduction
 from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
 
@@ -124,7 +125,7 @@ def _beat(store: Store, run: Run, ended: threading.Event) -> None:
 def _train(
     store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, through: Through | None, runs: int | None
 ) -> tuple[str, str]:
-    if run.about.get("backend") == RAY:
+    if run.about.backend == RAY:
         from netloom.runs.cluster import driver
 
         return driver.train(store, run, artifacts, limits)
@@ -143,7 +144,7 @@ def _set_threads(store: Store, run: Run, runs: int, load: OtherLoad) -> ThreadCo
     """Use as many threads as the machine has free cores; mostly, reading the data took long enough to measure them."""
     import torch
 
-    earlier = [run_id for run_id in (run.id, run.about.get("again")) if run_id]
+    earlier = [run.id, *([run.about.start.run] if isinstance(run.about.start, Reproduction) else ())]
     recorded = [count for run_id in earlier if (count := store.artifacts(run_id).environment().get("threads"))]
     chosen = choose_threads(runs, load.busy_cores(), recorded[0] if recorded else None)
     torch.set_num_threads(chosen.threads)

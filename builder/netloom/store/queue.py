@@ -63,7 +63,7 @@ class Queue:
         fresh = dict.fromkeys(("pid", "host", "gpu", "claim", "claimed_at", "ended_at"))
         values: dict[str, Any] = {**fresh, "queued_at": datetime.now(UTC), "reason": "", "owner": owner}
         if about is not None:
-            values["about"] = json.dumps({**run.about, **about})
+            values["about"] = json.dumps(run.about.merged(about).as_json())
         was = ENDED if reopen else tuple(state for state in ENDED if state != FINAL)
         with self.db.writing() as connection:
             if limits is not None:

@@ -6,9 +6,9 @@ value is known; `as_json` writes the same keys again. The worker writes the whol
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Discriminator, ValidationError
 
 
 class JsonFacts(BaseModel, frozen=True):
@@ -124,43 +124,114 @@ class RunSummary(JsonFacts, frozen=True):
         return bool(self.model_fields_set)
 
 
-class Branch(TypedDict):
-    """The origin of the initial weights of a branched run: another run after epoch `at`, or its "best" or "last"
-    weights."""
+class NewRun(BaseModel, frozen=True):
+    """A run from the initial weights of its document."""
 
+    kind: Literal["new"] = "new"
+
+    def as_json(self) -> dict[str, Any]:
+        return {}
+
+
+class Branch(BaseModel, frozen=True):
+    """A run that continues from the weights of another run after epoch `at`, or from its "best" or "last" weights."""
+
+    kind: Literal["branch"] = "branch"
     run: str
     at: int | str
-    title: str
+    title: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"branch": self.model_dump(exclude={"kind"})}
 
 
-class Compressed(TypedDict):
-    """The run that a smaller run was made from, the method of compression, and what it did as a sentence."""
+class Compressed(BaseModel, frozen=True):
+    """A smaller run that was made from another run: the method of compression, and what it did as a sentence."""
 
+    kind: Literal["compressed"] = "compressed"
     run: str
-    method: str
-    note: str
+    method: str = ""
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"compressed": self.model_dump(exclude={"kind"})}
 
 
-class Extension(TypedDict):
+class Reproduction(BaseModel, frozen=True):
+    """A repetition of another run."""
+
+    kind: Literal["reproduction"] = "reproduction"
+    run: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"again": self.run}
+
+
+class SweepTrial(BaseModel, frozen=True):
+    """The trial `number` of a sweep, with its assigned settings by path."""
+
+    kind: Literal["trial"] = "trial"
+    sweep: str
+    number: int
+    assigned: dict[str, Any] = {}
+
+    def as_json(self) -> dict[str, Any]:
+        return {"sweep": self.sweep, "trial": self.number, "assigned": self.assigned}
+
+
+RunStart: TypeAlias = Annotated[NewRun | Branch | Compressed | Reproduction | SweepTrial, Discriminator("kind")]
+
+
+class Extension(BaseModel, frozen=True):
     """A run was extended after epoch `at` to `epochs`."""
 
     at: int
     epochs: int
 
 
-class RunOrigin(TypedDict, total=False):
-    """The origin of a run, and later decisions about it."""
+class RunOrigin(JsonFacts, frozen=True):
+    """How a run was started, and later decisions about it."""
 
-    branch: Branch
-    compressed: Compressed
-    # The run that this one reproduces.
-    again: str
-    extended: list[Extension]
-    # The sweep of this trial, its number and its assigned settings.
-    sweep: str
-    trial: int
-    assigned: dict[str, Any]
-    retries: int
-    halted: bool
-    backend: str
-    workers: int
+    start: RunStart = NewRun()
+    extended: tuple[Extension, ...] = ()
+    # How often an interrupted trial was retried, and whether it was stopped together with its sweep.
+    retries: int = 0
+    halted: bool = False
+    # The cluster that trains the run, and its number of workers.
+    backend: str = ""
+    workers: int = 1
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """Return the origin of a JSON object, which has a key for each kind of start instead of a tag."""
+        origin = super().from_json(value)
+        start = _start(value)
+        return origin if start is None else origin.merged(cls(start=start))
+
+    @property
+    def earlier_run(self) -> str | None:
+        """The run that this one was made from; None if it is a new one."""
+        match self.start:
+            case Branch(run=run) | Compressed(run=run) | Reproduction(run=run):
+                return run
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.start.as_json(), **self.model_dump(exclude_unset=True, exclude={"start"})}
+
+
+def _start(value: dict[str, Any]) -> RunStart | None:
+    """Return how a run was started; None if its origin does not say it, or in a form that is unknown."""
+    try:
+        match value:
+            case {"branch": branch}:
+                return Branch.model_validate(branch)
+            case {"compressed": compressed}:
+                return Compressed.model_validate(compressed)
+            case {"again": run}:
+                return Reproduction(run=run)
+            case {"sweep": sweep, "trial": number}:
+                return SweepTrial(sweep=sweep, number=number, assigned=value.get("assigned", {}))
+    except ValidationError:
+        pass
+    return None

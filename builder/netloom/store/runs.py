@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -17,7 +17,7 @@ from netloom.document import Project
 from netloom.store.artifacts import ArtifactStore, RunArtifacts
 from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.limits import Limits, check_room
-from netloom.store.run_summary import JsonFacts, RunOrigin, RunSummary
+from netloom.store.run_summary import JsonFacts, RunOrigin, RunSummary, SweepTrial
 from netloom.store.schema import commands, points, runs, sweeps, trials
 from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
 
@@ -88,14 +88,6 @@ class Points:
     last: int
 
 
-class NewTrial(NamedTuple):
-    """A trial that is about to start: its number in the sweep, and its assigned settings by path."""
-
-    sweep_id: str
-    number: int
-    assigned: dict[str, Any]
-
-
 class Runs:
     """The part of the store for runs."""
 
@@ -112,12 +104,11 @@ class Runs:
         owner: str = "",
         tags: Sequence[str] = (),
         about: RunOrigin | None = None,
-        trial: NewTrial | None = None,
         place: str = "",
         limits: Limits | None = None,
     ) -> Run:
-        """Add a new run of a project to the queue. The caller fills its folder, named `run_id`, before. For a `trial`
-        of a sweep, the run and the trial are added in one transaction. With a `place`, the run is not queued: the
+        """Add a new run of a project to the queue. The caller fills its folder, named `run_id`, before. For the
+        trial of a sweep, the run and the trial are added in one transaction. With a `place`, the run is not queued: the
         caller there has claimed it.
 
         Raises:
@@ -125,6 +116,8 @@ class Runs:
             NotFoundError: the project does not exist any more, or the sweep has a trial of this number already or was
                 stopped.
         """
+        about = about or RunOrigin()
+        trial = about.start if isinstance(about.start, SweepTrial) else None
         run_id = run_id or str(uuid.uuid4())
         now = datetime.now(UTC)
         values: dict[str, Any] = {
@@ -134,19 +127,19 @@ class Runs:
             "state": "waiting",
         }
         values |= {"owner": owner, "device": project.training.device, "queued_at": now, "created_at": now}
-        values |= {"tags": json.dumps(cleaned(tags)), "about": json.dumps(about or {})}
+        values |= {"tags": json.dumps(cleaned(tags)), "about": _json(about)}
         if place:
             values |= {"state": "queued", "host": place, "claim": str(uuid.uuid4()), "claimed_at": now}
         with self.db.writing() as connection:
             if limits is not None and not place:
                 check_room(connection, owner, limits)
             if trial:
-                _check_sweep(connection, trial.sweep_id)
+                _check_sweep(connection, trial.sweep)
             if not title:
                 values["title"] = _unused_title(connection, project_id, project.name)
-            connection.execute(insert(runs).values(**values, sweep_id=trial.sweep_id if trial else None))
+            connection.execute(insert(runs).values(**values, sweep_id=trial.sweep if trial else None))
             if trial:
-                row = {"sweep_id": trial.sweep_id, "number": trial.number, "run_id": run_id}
+                row = {"sweep_id": trial.sweep, "number": trial.number, "run_id": run_id}
                 row |= {"assigned": json.dumps(trial.assigned)}
                 connection.execute(insert(trials).values(**row, state="running"))
         return self.run(run_id)
@@ -238,7 +231,8 @@ class Runs:
             stored = connection.execute(select(runs.c.about).where(mine).with_for_update()).scalar()
             if stored is None:
                 raise NotFoundError("There is no such run; it may have been deleted.")
-            connection.execute(update(runs).where(mine).values(about=json.dumps({**json.loads(stored), **facts})))
+            merged = {**json.loads(stored), **facts.as_json()}
+            connection.execute(update(runs).where(mine).values(about=json.dumps(merged)))
 
     def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
         """Record that the worker of a run is alive, with its epoch, step and summary.
@@ -407,6 +401,7 @@ def as_run(row: Any) -> Run:
     values |= {name: json.loads(values[name]) for name in _JSON}
     values["tags"] = tuple(values["tags"])
     values["summary"] = RunSummary.from_json(values["summary"])
+    values["about"] = RunOrigin.from_json(values["about"])
     return Run(**values)
 
 

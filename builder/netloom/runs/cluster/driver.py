@@ -45,7 +45,7 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
 
     ended = threading.Event()
     threading.Thread(target=_look, args=(store, run, ended), name="look", daemon=True).start()
-    workers, project = int(run.about.get("workers", 1)), artifacts.project()
+    workers, project = run.about.workers, artifacts.project()
     gpu = _with_gpus(project, workers)
     trainer = TorchTrainer(
         cast(Any, work),

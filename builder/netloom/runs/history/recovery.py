@@ -17,7 +17,7 @@ from typing import Any
 from netloom.document import DocumentError, Project
 from netloom.runs.history.records import curves, keep_record, moment, record
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, StoreError
-from netloom.store.run_summary import BestResult, RunSummary
+from netloom.store.run_summary import BestResult, RunOrigin, RunSummary, SweepTrial
 from netloom.store.states import ENDED
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata
@@ -58,7 +58,7 @@ class _RunFolder:
 
     @property
     def is_trial(self) -> bool:
-        return "sweep" in (self.record.get("about") or {})
+        return isinstance(RunOrigin.from_json(self.record.get("about") or {}).start, SweepTrial)
 
 
 def lost_runs(store: Store) -> list[RunArtifacts]:
@@ -143,7 +143,7 @@ def _restore(store: Store, item: _RunFolder, project_id: str) -> None:
         "owner": str(run_record.get("owner") or ""),
         "notes": str(run_record.get("notes") or ""),
         "tags": [str(tag) for tag in run_record.get("tags") or ()],
-        "about": run_record.get("about") or {},
+        "about": RunOrigin.from_json(run_record.get("about") or {}),
         "summary": _measured(item.artifacts).merged(RunSummary.from_json(run_record.get("summary") or {})),
         "epoch": max(epoch, int(run_record.get("epoch") or 0)),
         "step": max(step, int(run_record.get("step") or 0)),

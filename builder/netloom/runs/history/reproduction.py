@@ -8,7 +8,7 @@ from typing import Any
 
 from netloom.runs.control import start
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
-from netloom.store.run_summary import RunOrigin
+from netloom.store.run_summary import Reproduction, RunOrigin
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training import checkpoints
 
@@ -78,7 +78,7 @@ def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
     if artifacts.project_stamp() is None:
         raise StoreError("The folder of this run is gone, so it cannot be done again.")
     first = artifacts.start_weights
-    about: RunOrigin = {"again": run_id}
+    about = RunOrigin(start=Reproduction(run=run_id))
     title = f"{run.title[:180]}, again"
     weights = first if first.exists() else None
     owner = run.owner if owner is None else owner
@@ -138,8 +138,8 @@ def _manual_changes(run: Run, artifacts: RunArtifacts) -> list[str]:
         if line.get("event") == "command" and line.get("kind") in ("learning_rate", "schedule"):
             setting = "learning rate" if line["kind"] == "learning_rate" else "schedule"
             changes.append(f"the {setting} was changed by hand at step {line.get('step', 0):,}")
-    for extension in run.about.get("extended", ()):
-        changes.append(f"it was extended after epoch {extension['at']}")
+    for extension in run.about.extended:
+        changes.append(f"it was extended after epoch {extension.at}")
     return changes
 
 

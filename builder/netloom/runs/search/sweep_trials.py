@@ -18,7 +18,7 @@ from netloom.runs.resources.capacity import limits
 from netloom.runs.search.search_space import Assignment, SpaceError, assign, grid
 from netloom.runs.search.trial import PRUNED, monitored_curves
 from netloom.store import NotFoundError, QueueFullError, Run, Store, StoreError, Sweep, Trial
-from netloom.store.runs import NewTrial
+from netloom.store.run_summary import RunOrigin, SweepTrial
 from netloom.store.sweeps import ParameterSpace, SweepPlan
 from netloom.training.initialization import StartError
 from netloom.validation.issue import Issue
@@ -87,8 +87,7 @@ def start_trial(store: Store, sweep: Sweep, trials: list[Trial], place: str = ""
             title=name,
             owner=sweep.owner,
             tags=("sweep",),
-            about={"sweep": sweep.id, "trial": number, "assigned": assigned},
-            trial=NewTrial(sweep.id, number, assigned),
+            about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=number, assigned=assigned)),
             place=place,
         )
     except _SPOILT as error:
@@ -210,13 +209,13 @@ def _retry(store: Store, sweep: Sweep, run: Run) -> bool:
     """Retry an interrupted trial: its worker was killed, or its sweep was stopped with it. The retry is counted in the
     transaction that queues it; otherwise a worker that dies at once would be detected before the count, and retried
     forever."""
-    tries = int(run.about.get("retries", 0))
+    tries = run.about.retries
     cut = run.state == "failed" and run.reason.startswith(control.CUT_OFF) and tries < RETRIES
-    halted = run.state == "stopped" and run.about.get("halted")
+    halted = run.state == "stopped" and run.about.halted
     if not cut and not halted:
         return False
     with contextlib.suppress(StoreError):  # the queue is full, or another process has queued it
-        control.requeue(store, run, owner=sweep.owner, about={"retries": tries + bool(cut)})
+        control.requeue(store, run, owner=sweep.owner, about=RunOrigin(retries=tries + bool(cut)))
     return True
 
 

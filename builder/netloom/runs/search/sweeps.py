@@ -21,6 +21,7 @@ from netloom.runs.search.sweep_trials import study
 from netloom.runs.search.trial import PRUNERS
 from netloom.runs.supervisor import tend
 from netloom.store import NotFoundError, Store, StoreError, Sweep, Trial
+from netloom.store.run_summary import RunOrigin
 from netloom.store.sweeps import SweepPlan
 from netloom.tasks import higher_is_better
 
@@ -140,7 +141,7 @@ def stop(store: Store, sweep_id: str) -> None:
         for trial in store.trials(sweep_id):
             if trial.state == "running" and trial.run_id:
                 with contextlib.suppress(NotFoundError):  # the run was deleted a moment ago
-                    store.note_about(trial.run_id, {"halted": True})
+                    store.note_about(trial.run_id, RunOrigin(halted=True))
                     control.stop(store, trial.run_id)
         tend(store)
 

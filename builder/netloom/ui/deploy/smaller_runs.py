@@ -13,6 +13,7 @@ from netloom.jobs import RunWeights
 from netloom.jobs.deployment import ProposeSmaller
 from netloom.runs import ACTIVE
 from netloom.store import Run
+from netloom.store.run_summary import Compressed
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.deploy.state import DeployState, Key
 from netloom.ui.shell import identity, session
@@ -110,7 +111,8 @@ def _list(live: Live, weights: RunWeights, stamp: tuple[tuple[str, str], ...]) -
         with st.container(horizontal=True, vertical_alignment="center"):
             icon, word = STATES[run.state]
             done = f", epoch {run.epoch}" if run.state in ACTIVE and run.epoch > 0 else ""
-            st.markdown(f"{icon} **{escape(run.title)}**: {word}{done}. {escape(run.about['compressed']['note'])}")
+            note = run.about.start.note if isinstance(run.about.start, Compressed) else ""
+            st.markdown(f"{icon} **{escape(run.title)}**: {word}{done}. {escape(note)}")
             if st.button(
                 "Open",
                 icon=":material/show_chart:",

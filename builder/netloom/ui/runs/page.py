@@ -19,6 +19,7 @@ from netloom.runs.history.run_table import RunTable, matching, run_table
 from netloom.runs.resources.capacity import places
 from netloom.runs.resources.energy import sentence
 from netloom.store import Run, Store, StoreError
+from netloom.store.run_summary import Reproduction
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.page_state import value_of
@@ -303,11 +304,10 @@ def _describe(store: Store, run: Run) -> None:
 
 def _repeated(store: Store, run: Run) -> None:
     """Draw the comparison of this run with the run that it reproduces, if there is one."""
-    original = run.about.get("again")
-    if not original or run.state in ACTIVE:
+    if not isinstance(run.about.start, Reproduction) or run.state in ACTIVE:
         return
     try:
-        reproduced = reproduction.compare_runs(store, store.run(str(original)), run)
+        reproduced = reproduction.compare_runs(store, store.run(run.about.start.run), run)
     except StoreError:
         st.caption("Reproduces a run that was deleted.")
         return
