@@ -14,6 +14,7 @@ from netloom.core.text import plain
 if TYPE_CHECKING:
     from netloom.store import Run
     from netloom.training import Evaluation
+    from netloom.training.objectives.evaluation import ScoreRow
 
 SPLITS = ("test", "validation", "train")
 CONFUSION_SHOWN = 15
@@ -85,25 +86,24 @@ _NAMED = ("class", "series", "step")
 
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.history.setting_changes import change_sentence
-    from netloom.training.objectives.evaluation import HORIZON_HEADING
+    from netloom.training.objectives.evaluation import HORIZON_HEADING, ClassReport, ScoreTable
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
     lines += [change_sentence(change) for change in run.summary.changes]
     lines += [plain(result.unit)] if result.unit else []
-    for report in filter(None, (result.report, result.parts_report)):
-        by_class = "precision" in report[0]
-        header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(report[0])
-        rows = [[_cell(item[name]) for name in header] for item in report]
-        lines += ["", table(header, rows, right=header[1:] if header[0] in _NAMED else ("row",))]
+    for part in result.parts:
+        if isinstance(part, (ClassReport, ScoreTable)) and part.rows:
+            lines += ["", _scores(part.rows)]
     if by_step := result.horizon_table:
         header = tuple(by_step[0])
         rows = [[_cell(item[name]) for name in header] for item in by_step]
         lines += ["", f"{HORIZON_HEADING}:", table(header, rows, right=header[1:])]
-    if result.confusion and len(result.confusion) <= CONFUSION_SHOWN:
-        names = [short(name, 20) for name in result.classes]
-        rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
-        lines += ["", table(["true \\ predicted", *names], rows, right=names)]
+    for part in result.parts:
+        if isinstance(part, ClassReport) and 0 < len(part.confusion) <= CONFUSION_SHOWN:
+            names = [short(name, 20) for name in part.classes]
+            rows = [[name, *map(str, counts)] for name, counts in zip(names, part.confusion, strict=True)]
+            lines += ["", table(["true \\ predicted", *names], rows, right=names)]
     for output in result.outputs or ():
         text = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
         lines += ["", text]
@@ -115,6 +115,13 @@ def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
         ]
         lines += ["", "Worst examples:", table(header, worst[:5], right=("row", "loss", "confidence"))]
     return lines
+
+
+def _scores(report: list[ScoreRow]) -> str:
+    by_class = "precision" in report[0]
+    header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(report[0])
+    rows = [[_cell(item[name]) for name in header] for item in report]
+    return table(header, rows, right=header[1:] if header[0] in _NAMED else ("row",))
 
 
 def _cell(value: Any) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from typing import Any, Literal, NotRequired, TypeAlias
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic import Discriminator, TypeAdapter
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from netloom.data.quality.severe_findings import Caveat
@@ -20,6 +20,8 @@ ScoreRow: TypeAlias = dict[str, str | bool | int | float | None]
 # The steps of a table of errors by series and step.
 MOST_STEPS = 8
 HORIZON_HEADING = "Mean absolute error of each series at each step, in its own unit; largest scaled error first"
+# The metric of images from a GAN; images from a decoder are not evaluated.
+LIKENESS = "likeness"
 # A picture (C, H, W) with values from 0 to 1.
 Picture: TypeAlias = list[list[list[float]]]
 
@@ -104,7 +106,7 @@ class ColumnsPart(TypedDict):
     other: dict[str, Any]
 
 
-PanelPart: TypeAlias = PicturePart | ClassesPart | TagsPart | SeriesPart | ColumnsPart
+PanelPart: TypeAlias = Annotated[PicturePart | ClassesPart | TagsPart | SeriesPart | ColumnsPart, Discriminator("kind")]
 
 
 class Panel(TypedDict):
@@ -154,6 +156,65 @@ class OutputEvaluation(TypedDict):
     report: list[ScoreRow] | None
     residuals: Residuals | None
     separation: Separation | None
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """The scores of each class (`rows`) and the confusion matrix: true classes down, predicted ones across."""
+
+    classes: tuple[str, ...]
+    confusion: list[list[int]]
+    rows: list[ScoreRow]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """A table of scores, such as those of each tag or of each step."""
+
+    rows: list[ScoreRow]
+
+
+@dataclass(frozen=True)
+class ResidualPlot:
+    """The residuals of numbers."""
+
+    values: Residuals
+
+
+@dataclass(frozen=True)
+class SeparationPlot:
+    """The scores of two kinds of rows."""
+
+    values: Separation
+
+
+@dataclass(frozen=True)
+class EmbeddingMap:
+    """The embeddings of the rows."""
+
+    values: Embedding
+
+
+@dataclass(frozen=True)
+class SampleImages:
+    """Groups of pictures by title. `judged`: they have a metric, as those of a GAN have."""
+
+    groups: dict[str, list[Picture]]
+    judged: bool
+
+
+@dataclass(frozen=True)
+class PanelList:
+    """Examples beside the outputs of the network. `classes` color the pixels of masks."""
+
+    panels: list[Panel]
+    classes: tuple[str, ...]
+
+
+# A part of an evaluation that is drawn or printed; which an evaluation has depends on the task.
+EvaluationPart: TypeAlias = (
+    ClassReport | ScoreTable | ResidualPlot | SeparationPlot | EmbeddingMap | SampleImages | PanelList
+)
 
 
 @dataclass(frozen=True)
@@ -217,6 +278,27 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     # Findings of the data quality check that invalidate these metrics, such as leakage.
     caveats: list[Caveat] = field(default_factory=list)
+
+    @property
+    def parts(self) -> list[EvaluationPart]:
+        """The parts in the order in which they are shown; empty if the metrics are everything, as for texts."""
+        parts: list[EvaluationPart] = []
+        if self.report is not None:
+            matrix = self.confusion
+            parts.append(ScoreTable(self.report) if matrix is None else ClassReport(self.classes, matrix, self.report))
+        if self.parts_report is not None:
+            parts.append(ScoreTable(self.parts_report))
+        if self.residuals is not None:
+            parts.append(ResidualPlot(self.residuals))
+        if self.separation is not None:
+            parts.append(SeparationPlot(self.separation))
+        if self.embedding is not None:
+            parts.append(EmbeddingMap(self.embedding))
+        if self.samples:
+            parts.append(SampleImages(self.samples, LIKENESS in self.metrics))
+        if self.panels:
+            parts.append(PanelList(self.panels, self.classes))
+        return parts
 
     @property
     def mistakes(self) -> list[Worst]:

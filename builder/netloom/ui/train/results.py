@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -19,7 +19,21 @@ from netloom.runs.history.setting_changes import change_sentence
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
-from netloom.training.objectives.evaluation import HORIZON_HEADING, OutputEvaluation, ScoreRow
+from netloom.training.objectives.evaluation import (
+    HORIZON_HEADING,
+    LIKENESS,
+    ClassReport,
+    EmbeddingMap,
+    EvaluationPart,
+    OutputEvaluation,
+    PanelList,
+    ResidualPlot,
+    Residuals,
+    SampleImages,
+    ScoreRow,
+    ScoreTable,
+    SeparationPlot,
+)
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.card_grid import card_grid
 from netloom.ui.components.caveats import score_caveats
@@ -53,8 +67,6 @@ METRICS_ON_PHONE = """<style>@media (max-width: 640px) {
 }</style>"""
 # In pixels: the confusion matrix and the report per class fit side by side on a page of 1440 pixels.
 CONFUSION_WIDTH, REPORT_WIDTH, RESIDUALS_WIDTH = 490, 440, 465
-# The metric of images from a GAN; images from a decoder are not evaluated.
-LIKENESS = "likeness"
 
 
 def test_metrics(run: Run, evaluation: Evaluation) -> None:
@@ -133,45 +145,51 @@ def metric_charts(evaluation: Evaluation, name: str = "") -> None:
         _output(evaluation, part)
     if evaluation.outputs is not None:
         return
-    if evaluation.confusion is not None and evaluation.report is not None:
-        # Side by side if both fit, else one below the other.
-        with st.container(horizontal=True):
-            with st.container(width=CONFUSION_WIDTH):
-                counts = [
-                    dict(zip(("true", *evaluation.classes), (true, *row), strict=True))
-                    for true, row in zip(evaluation.classes, evaluation.confusion, strict=True)
-                ]
-                figure = confusion_chart(evaluation.confusion, evaluation.classes)
-                chart(figure, key=Key.CONFUSION.of(name), name=f"confusion matrix {name}", table=counts)
-            _report(st.container(width=REPORT_WIDTH), evaluation.report)
-    elif evaluation.report is not None:
-        _report(st.container(), evaluation.report)
-    if evaluation.parts_report is not None:
-        _report(st.container(), evaluation.parts_report)
-    if evaluation.residuals is not None:
-        with st.container(horizontal=True):
-            numbers = {"true": evaluation.residuals["target"], "predicted": evaluation.residuals["predicted"]}
-            for place, figure in enumerate(residual_charts(*numbers.values())):
-                with st.container(width=RESIDUALS_WIDTH):
-                    chart(figure, key=Key.RESIDUALS.of(place, name), name=f"residuals {name}", table=numbers)
-    if evaluation.separation is not None:
-        separation_charts(evaluation.separation, name)
-    if evaluation.embedding is not None:
-        st.plotly_chart(embedding_chart(evaluation.embedding), width="stretch", key=Key.EMBEDDING.of(name))
-        return
-    if evaluation.samples:
-        samples(evaluation.samples, judged=LIKENESS in evaluation.metrics)
-    if evaluation.panels:
-        panels(evaluation.panels, evaluation.classes)
-    if evaluation.samples:
-        return
-    if (
-        evaluation.confusion is None
-        and evaluation.residuals is None
-        and not evaluation.panels
-        and evaluation.report is None
-    ):
+    for shown in evaluation.parts:
+        _part(shown, name)
+    if not evaluation.parts:
         st.caption("A language model has no confusion matrix. The Errors tab has the passages with the greatest loss.")
+
+
+def _part(part: EvaluationPart, name: str) -> None:
+    """Draw a part of the evaluation of the output `name`."""
+    match part:
+        case ClassReport():
+            with st.container(horizontal=True):  # side by side if both fit, else one below the other
+                with st.container(width=CONFUSION_WIDTH):
+                    _confusion(part, name)
+                _report(st.container(width=REPORT_WIDTH), part.rows)
+        case ScoreTable():
+            _report(st.container(), part.rows)
+        case ResidualPlot():
+            _residuals(part.values, name)
+        case SeparationPlot():
+            separation_charts(part.values, name)
+        case EmbeddingMap():
+            st.plotly_chart(embedding_chart(part.values), width="stretch", key=Key.EMBEDDING.of(name))
+        case SampleImages():
+            samples(part.groups, judged=part.judged)
+        case PanelList():
+            panels(part.panels, part.classes)
+        case _:
+            assert_never(part)
+
+
+def _confusion(report: ClassReport, name: str) -> None:
+    counts = [
+        dict(zip(("true", *report.classes), (true, *row), strict=True))
+        for true, row in zip(report.classes, report.confusion, strict=True)
+    ]
+    figure = confusion_chart(report.confusion, report.classes)
+    chart(figure, key=Key.CONFUSION.of(name), name=f"confusion matrix {name}", table=counts)
+
+
+def _residuals(residuals: Residuals, name: str) -> None:
+    with st.container(horizontal=True):
+        numbers = {"true": residuals["target"], "predicted": residuals["predicted"]}
+        for place, figure in enumerate(residual_charts(*numbers.values())):
+            with st.container(width=RESIDUALS_WIDTH):
+                chart(figure, key=Key.RESIDUALS.of(place, name), name=f"residuals {name}", table=numbers)
 
 
 def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
