@@ -71,7 +71,7 @@ def test_images_are_normalized_as_the_imported_network_requires() -> None:
 def test_column_and_field_options_override_the_preparation() -> None:
     options: dict[str, Any] = {"columns": {"mean radius": {"scale": "standard"}}}
     table = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).fields[0]
-    stds = {column.name: column.column["std"] for column in table.columns}
+    stds = {column.name: column.step for column in table.columns}
     assert stds.pop("mean radius") > 1
     assert set(stds.values()) == {1.0}
     options = {"fields": {"image": {"normalise": "unit"}}}
@@ -91,7 +91,7 @@ def test_environments_reject_preparations_other_than_none() -> None:
     with pytest.raises(DataError, match="An environment declares the scales"):
         prepare(DataChoice(dataset="cartpole", prepare="scale"))
     columns = prepare(DataChoice(dataset="cartpole", prepare="none")).fields[0].columns
-    assert {column.column["std"] for column in columns} == {1.0}
+    assert {column.step for column in columns} == {1.0}
 
 
 def test_document_round_trips_preparation_and_omits_the_default(tmp_path: Path) -> None:

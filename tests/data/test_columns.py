@@ -159,7 +159,8 @@ def test_index_encoded_categories_become_embedding_indices(uploaded_table: tuple
     fields = {field.name: field for field in data.schema.inputs}
     assert fields["categories"].columns == ("kind", "rooms")
     assert (fields["city"].kind, fields["city"].shape) == ("tokens", (1,))
-    kinds = data.fields[1].columns[0].column["values"]
+    column: Any = data.fields[1].columns[0].column
+    kinds = column["values"]
     assert [["", *kinds][number] for number in data.inputs["categories"][:, 0].tolist()] == list(mixed()["kind"])
     # Equal numbers are the same category in any notation.
     rows = [{**data.row(0), "rooms": cell} for cell in (3, 3.0, "3", " 3.0 ", "9")]

@@ -106,7 +106,7 @@ def test_number_encoding_ignores_their_spelling(home: Path, cells: list[Any]) ->
     rows = [{"size": cell, "kind": "a"} for cell in cells]
     together = encode_rows(data.preprocess, rows)["features"]
     assert np.array_equal(together, np.concatenate([encode(data.preprocess, row)["features"] for row in rows]))
-    column = data.fields[0].columns[0].column
+    column: Any = data.fields[0].columns[0].column
     expected = (np.array([1, 2.5, column["median"]]) - column["mean"]) / column["std"]
     assert np.allclose(together[:, 0], expected)
 

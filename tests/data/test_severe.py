@@ -132,7 +132,7 @@ def test_input_aliases_apply_at_prediction(home: Path) -> None:
         options={"columns": {"colour": {"aliases": {"RED": "red"}}}},
     )
     data = prepare(choice, home)
-    column = next(encoder.column for encoder in data.fields[0].columns if encoder.name == "colour")
+    column: Any = next(encoder.column for encoder in data.fields[0].columns if encoder.name == "colour")
     assert column["values"] == ["red"]
     assert column["aliases"] == {"RED": "red"}
     prediction_rows = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]

@@ -160,10 +160,10 @@ def test_exported_bundle_is_bitwise_equal_without_netloom(
 def editor() -> None:
     import streamlit as st
 
-    from netloom.modalities.encoding.set_column import SetEncoder
+    from netloom.modalities.encoding.set_column import SetEncoder, SetState
     from netloom.ui.components.widgets import value_editor
 
-    fitted = {"name": "genres", "type": "set", "separator": "|", "values": ["Action", "Comedy"]}
+    fitted: SetState = {"name": "genres", "type": "set", "separator": "|", "values": ["Action", "Comedy"]}
     st.session_state["now"] = value_editor(SetEncoder(fitted), "genres", "Comedy|Martian", "key")
 
 

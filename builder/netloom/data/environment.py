@@ -18,9 +18,10 @@ from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw.table import Table
 from netloom.data.raw_dataset import Fitted, RawDataset
 from netloom.document import ImageNormalization, Preparation
-from netloom.modalities.encoding.category_column import CategoryEncoder
+from netloom.modalities.encoding.category_column import CategoryEncoder, CategoryState
+from netloom.modalities.encoding.column_encoder import ColumnState
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.fields.series import scale_of
 from netloom.modalities.fields.table import TableModality
 
@@ -171,18 +172,18 @@ class Episodes(Table):
         """Return the declared scales of the environment, because an agent reaches states that no example contains."""
         declared = self.environment.columns if self.environment else {}
         plain = self.settings.get("scale") == "none"
-        columns: list[dict[str, Any]] = [
-            {
-                "name": name,
-                "type": NumberEncoder.type,
-                "median": declared[name][0],
-                "mean": 0.0 if plain else declared[name][0],
-                "std": 1.0 if plain else declared[name][1],
-            }
+        columns: list[ColumnState] = [
+            NumberState(
+                name=name,
+                type=NumberEncoder.type,
+                median=declared[name][0],
+                mean=0.0 if plain else declared[name][0],
+                std=1.0 if plain else declared[name][1],
+            )
             for name in self.numbers
         ]
         for name in self.categories:
-            columns.append({"name": name, "type": CategoryEncoder.type, "values": self.known(name)})
+            columns.append(CategoryState(name=name, type=CategoryEncoder.type, values=self.known(name)))
         return TableModality().state(self.name, columns)
 
     def known(self, name: str) -> list[str]:
@@ -195,7 +196,7 @@ class Senses:
     """Converts observations (N, …) to inputs of the network, float32 (N, F), like `encode_rows`."""
 
     def __init__(self, field: FieldEncoder[Any], environment: Environment) -> None:
-        numbers = [column.column for column in field.columns if column.is_ordered]
+        numbers = [column.column for column in field.columns if isinstance(column, NumberEncoder)]
         self._table: np.ndarray | None = None
         if numbers:
             self._mean = np.array([column["mean"] for column in numbers])

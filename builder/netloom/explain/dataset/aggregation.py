@@ -12,6 +12,7 @@ import numpy as np
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.core.parts.columns import column_names
 from netloom.explain.core.parts.segments import segments_of
+from netloom.modalities.encoding.category_column import CategoryEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import TokenEncoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
@@ -232,9 +233,9 @@ def _summarize_tokens(
 def token_names(encoder: FieldEncoder[Any]) -> Callable[[int], str]:
     """Return a function from token ids to words of the vocabulary, or to values of the field's one column (from 1)."""
     if columns := encoder.columns:
-        (column,) = (encoder.column for encoder in columns)
-        values = column.get("values") or ()
-        named = str(column["name"])
+        (column,) = columns
+        values = column.column.get("values", []) if isinstance(column, CategoryEncoder) else []  # hashed: none
+        named = column.name
 
         def value(number: int) -> str:
             text = str(values[number - 1]) if number <= len(values) else f"# {number}"

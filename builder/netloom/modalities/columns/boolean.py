@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netloom.modalities.columns import conversion
-from netloom.modalities.columns.column_kind import ColumnSource, Fitted, NumberColumn, ReadColumn, TrainingColumn
+from netloom.modalities.columns.column_kind import ColumnSource, NumberColumn, ReadColumn, TrainingColumn
 from netloom.modalities.columns.number import Number
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
-from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.row_field import RowField
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Boolean(Number):
         numbers = source.keep_numbers(conversion.yes_and_no(source.values, source.name), "yes")
         return [NumberColumn(source.name, self.name, values=numbers)]
 
-    def fit(self, column: TrainingColumn) -> Fitted:
+    def fit(self, column: TrainingColumn) -> NumberState:
         return {**super().fit(column), "boolean": True}
 
     def row_field(self, column: ColumnEncoder) -> RowField:

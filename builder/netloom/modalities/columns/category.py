@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import Field as Bounds
@@ -15,14 +15,20 @@ from netloom.modalities.columns.column_kind import (
     ColumnKind,
     ColumnSource,
     EmbeddedColumn,
-    Fitted,
     LabelColumn,
     Preprocessing,
     ReadColumn,
     TrainingColumn,
 )
 from netloom.modalities.columns.number import Fill, Impute
-from netloom.modalities.encoding.category_column import CategoryEncoder, HashedCategoryEncoder, resolve_alias
+from netloom.modalities.encoding.category_column import (
+    CategoryEncoder,
+    CategoryReading,
+    CategoryState,
+    HashedCategoryEncoder,
+    HashState,
+    resolve_alias,
+)
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.labels import Labels
 from netloom.modalities.settings import Settings
@@ -71,13 +77,14 @@ class Category(ColumnKind):
             return [EmbeddedColumn(source.name, self.name, settings, labels, is_shared=encode == "index")]
         return [LabelColumn(source.name, self.name, settings, labels)]
 
-    def fit(self, column: TrainingColumn) -> Fitted:
+    def fit(self, column: TrainingColumn) -> CategoryState:
         """Return the fitted state, with the most frequent categories of the training rows."""
         reading = category_reading(column.values, column.rows, column.settings)
-        fitted: Fitted = {"name": column.name, "type": CategoryEncoder.type, **reading}
         if column.settings.get("encode") == "hash":
-            return {**fitted, "type": HashedCategoryEncoder.type, "buckets": column.settings.get("buckets", BUCKETS)}
-        return {**fitted, "values": frequent(column.values, column.rows, fitted, CATEGORY_LIMIT)}
+            hashed = {"name": column.name, "type": HashedCategoryEncoder.type, **reading}
+            return cast(HashState, {**hashed, "buckets": column.settings.get("buckets", BUCKETS)})
+        values = frequent(column.values, column.rows, reading, CATEGORY_LIMIT)
+        return cast(CategoryState, {"name": column.name, "type": CategoryEncoder.type, **reading, "values": values})
 
     def refuse(self, name: str, settings: Mapping[str, Any]) -> None:
         impute = settings.get("impute")
@@ -96,15 +103,15 @@ class Category(ColumnKind):
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
         text = "" if value is None else str(value)
-        if "values" not in column.column:
+        if not isinstance(column, CategoryEncoder) or isinstance(column, HashedCategoryEncoder):
             return TextInput(text)
-        known = [str(item) for item in column.column["values"]]
+        known = [str(item) for item in column.values]
         return Select(text, known if text in known else [text, *known])
 
 
-def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, Any]) -> Fitted:
+def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, Any]) -> CategoryReading:
     """Return the state by which cells are read as categories; empty by default."""
-    reading: Fitted = {"numeric": True} if settings.get("numeric") else {}
+    reading: CategoryReading = {"numeric": True} if settings.get("numeric") else {}
     if settings.get("aliases"):
         reading["aliases"] = dict(settings["aliases"])
     if set(labels.names) - {""} and set(labels.names) <= {"True", "False", ""}:
@@ -116,7 +123,7 @@ def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, An
     return reading
 
 
-def frequent(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> list[str]:
+def frequent(labels: Labels, rows: np.ndarray, reading: CategoryReading, limit: int) -> list[str]:
     """Return the `limit` most frequent categories of these rows, sorted by name, always with the fill value."""
     counts = Counter[str]()
     for name, count in labels.counts(rows):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.encoding.column_encoder import ColumnEncoder, ColumnState
 from netloom.modalities.labels import Labels
 from netloom.modalities.row_field import RowField
 from netloom.modalities.settings import Settings
@@ -18,8 +18,6 @@ from netloom.modalities.widgets import Field, Widget
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Fitted = dict[str, Any]
 
 
 class ColumnSource(ABC):
@@ -188,8 +186,8 @@ class ColumnKind(ABC):
             DataError: it contains values of another kind.
         """
 
-    def fit(self, column: TrainingColumn) -> Fitted:
-        """Return the state of the encoder as plain JSON, fitted on the training rows only."""
+    def fit(self, column: TrainingColumn) -> ColumnState:
+        """Return the state of the encoder, fitted on the training rows only."""
         raise NotImplementedError
 
     def row_field(self, column: ColumnEncoder) -> RowField:

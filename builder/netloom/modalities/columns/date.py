@@ -12,7 +12,6 @@ from pydantic import Field as Bounds
 from netloom.modalities.columns import conversion
 from netloom.modalities.columns.column_kind import (
     ColumnSource,
-    Fitted,
     NumberColumn,
     ReadColumn,
     TrainingColumn,
@@ -20,6 +19,7 @@ from netloom.modalities.columns.column_kind import (
 )
 from netloom.modalities.columns.number import Number, NumberSettings, fit_number
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.row_field import RowField
 from netloom.modalities.widgets import Field, MultiSelect, TextInput, Widget
 
@@ -61,7 +61,7 @@ class Date(Number):
             for part, numbers in parts.items()
         ]
 
-    def fit(self, column: TrainingColumn) -> Fitted:
+    def fit(self, column: TrainingColumn) -> NumberState:
         fitted = fit_number(column.name, column.values[column.rows], column.settings)
         if column.date is not None:
             fitted["date"], fitted["part"] = column.date
@@ -89,7 +89,12 @@ def iso_dates(columns: Iterable[ColumnEncoder], row: Mapping[str, Any]) -> dict[
     be restored and is left out."""
     dates: dict[str, str | None] = {}
     for column in columns:
-        if column.date_column is not None and column.column.get("part") == "days" and column.name in row:
+        if (
+            column.date_column is not None
+            and isinstance(column, NumberEncoder)
+            and column.date_part == "days"
+            and column.name in row
+        ):
             days = float(row[column.name])
             dates[column.date_column] = None if math.isnan(days) else _iso(days)
     return dates

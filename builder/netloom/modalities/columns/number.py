@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, cast
 
 import numpy as np
 from pydantic import Field as Bounds
@@ -13,15 +13,14 @@ from netloom.modalities.columns import conversion
 from netloom.modalities.columns.column_kind import (
     ColumnKind,
     ColumnSource,
-    Fitted,
     NumberColumn,
     Preprocessing,
     ReadColumn,
     TrainingColumn,
 )
 from netloom.modalities.encoding.coercion import GROUPED
-from netloom.modalities.encoding.column_encoder import ColumnEncoder
-from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.encoding.column_encoder import ColumnEncoder, ColumnState
+from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.row_field import RowField
 from netloom.modalities.settings import Settings
 from netloom.modalities.statistics import divisor
@@ -72,7 +71,7 @@ class Number(ColumnKind):
             numbers = source.keep_numbers(numbers, "" if conversion.stands(values) else "numbers")
         return [NumberColumn(source.name, self.name, values=numbers)]
 
-    def fit(self, column: TrainingColumn) -> Fitted:
+    def fit(self, column: TrainingColumn) -> NumberState:
         fitted = fit_number(column.name, column.values[column.rows], column.settings)
         return {**fitted, "grouped": True} if column.written == GROUPED else fitted
 
@@ -96,23 +95,26 @@ class Number(ColumnKind):
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
         number = _number(value)
-        return NumberInput(number, step=_step(column.column), raw=value)
+        return NumberInput(number, step=_step(column), raw=value)
 
 
-def fit_number(name: str, values: np.ndarray, settings: Mapping[str, Any]) -> Fitted:
+def fit_number(name: str, values: np.ndarray, settings: Mapping[str, Any]) -> NumberState:
     """Return the fitted imputation and scaling of training values (R,), NaN where one is missing."""
     known = values[~np.isnan(values)]
-    fitted: Fitted = {"name": name, "type": NumberEncoder.type}
-    if settings.get("indicator"):
-        fitted["indicator"] = True
+    state: ColumnState = {"name": name, "type": NumberEncoder.type}
+    imputation = _Imputation(indicator=True) if settings.get("indicator") else _Imputation()
     if not len(known):
-        return {**fitted, "median": 0.0, "mean": 0.0, "std": 1.0}
+        return cast(NumberState, {**state, **imputation, "median": 0.0, "mean": 0.0, "std": 1.0})
     impute = settings.get("impute", "median")
     replacement = _replacement(impute, known, settings)
-    fitted["median" if impute == "median" else "fill"] = replacement
+    if impute == "median":
+        imputation["median"] = replacement
+    else:
+        imputation["fill"] = replacement
     # Scaled with imputed values, as the network receives them
     filled = np.where(np.isnan(values), replacement, values)
-    return {**fitted, **_scale(filled, settings.get("scale", "standard"))}
+    # A cast, because mypy merges no TypedDicts with optional keys
+    return cast(NumberState, {**state, **imputation, **_scale(filled, settings.get("scale", "standard"))})
 
 
 def _replacement(impute: Impute, known: np.ndarray, settings: Mapping[str, Any]) -> float:
@@ -127,9 +129,32 @@ def _replacement(impute: Impute, known: np.ndarray, settings: Mapping[str, Any])
     return float(np.median(known))
 
 
-def _scale(filled: np.ndarray, scale: Scale) -> Fitted:
+class _Imputation(TypedDict, total=False):
+    """The part of `NumberState` on missing numbers."""
+
+    indicator: bool
+    median: float
+    fill: float
+
+
+class _Before(TypedDict, total=False):
+    """The part of `NumberState` on the transformation before the scaling."""
+
+    log: bool
+    quantiles: list[float]
+    normal: bool
+
+
+class _Scaling(_Before):
+    """The part of `NumberState` on the transformation and the scaling."""
+
+    mean: float
+    std: float
+
+
+def _scale(filled: np.ndarray, scale: Scale) -> _Scaling:
     """Return the offset and divisor of a scaling as `mean` and `std`, and the transformation before it, if any."""
-    before: Fitted = {}
+    before: _Before = {}
     if scale in ("log1p", "log_standard"):
         before = {"log": True}
         # Symmetric, as log(1 + x) is undefined for x <= -1
@@ -159,7 +184,7 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def _step(column: Mapping[str, Any]) -> float:
+def _step(column: ColumnEncoder) -> float:
     """Return the step of a number input: the largest power of ten up to the standard deviation."""
-    deviation = float(column.get("std") or 1.0)
+    deviation = column.step or 1.0
     return float(10.0 ** np.floor(np.log10(deviation))) if deviation > 0 else 1.0

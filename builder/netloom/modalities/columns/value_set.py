@@ -12,14 +12,13 @@ from netloom.modalities.columns import conversion
 from netloom.modalities.columns.column_kind import (
     ColumnKind,
     ColumnSource,
-    Fitted,
     LabelColumn,
     Preprocessing,
     ReadColumn,
     TrainingColumn,
 )
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
-from netloom.modalities.encoding.set_column import SetEncoder, members
+from netloom.modalities.encoding.set_column import SetEncoder, SetState, members
 from netloom.modalities.row_field import RowField
 from netloom.modalities.settings import Settings
 from netloom.modalities.widgets import Field, MultiSelect, NumberInput, TextInput, Widget
@@ -63,7 +62,7 @@ class ValueSet(ColumnKind):
         labels, _ = conversion.labels(source.values, source.name)
         return [LabelColumn(source.name, self.name, values=source.keep_labels(labels))]
 
-    def fit(self, column: TrainingColumn) -> Fitted:
+    def fit(self, column: TrainingColumn) -> SetState:
         """Return the fitted state, with the most frequent values of the training rows."""
         counts = column.values.counts(column.rows)
         separator = column.settings.get("separator") or _separator([text for text, _ in counts])
@@ -83,15 +82,21 @@ class ValueSet(ColumnKind):
         ]
 
     def row_field(self, column: ColumnEncoder) -> RowField:
-        separator = column.column["separator"]
+        separator = _sets(column).separator
         description = f"Values separated by {separator!r}, or a list of values"
         texts = {"type": "array", "items": {"type": "string"}}
         return RowField(column.name, {"anyOf": [{"type": ["string", "null"]}, texts], "description": description})
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
-        separator, known = column.column["separator"], column.column["values"]
+        separator, known = _sets(column).separator, _sets(column).values
         chosen = members(value, separator)
         return MultiSelect(chosen, [*known, *(other for other in chosen if other not in known)], separator)
+
+
+def _sets(column: ColumnEncoder) -> SetEncoder:
+    if not isinstance(column, SetEncoder):
+        raise TypeError(f"The column {column.name!r} does not hold sets.")
+    return column
 
 
 def _are_sets(cells: Sequence[str], separator: str) -> bool:

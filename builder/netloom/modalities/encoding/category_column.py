@@ -4,13 +4,13 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import logical, numeral, text_of
 from netloom.modalities.encoding.coercion import number
-from netloom.modalities.encoding.column_encoder import CsvColumn, LabelEncoder
+from netloom.modalities.encoding.column_encoder import ColumnState, CsvColumn, LabelEncoder
 
 OTHER = "(other)"  # the name of the feature for all categories that training did not have
 
@@ -25,10 +25,32 @@ def resolve_alias(label: str, aliases: Mapping[str, str]) -> str:
     return label
 
 
+class CategoryReading(TypedDict, total=False):
+    """How cells are read as categories: as numbers, as true or false, by other names, and `fill` if one is missing."""
+
+    numeric: bool
+    logical: bool
+    aliases: dict[str, str]
+    fill: str
+
+
+class CategoryState(ColumnState, CategoryReading):
+    """The state of categories: the `values` of the training rows; hashed categories have none."""
+
+    values: NotRequired[list[str]]
+
+
+class HashState(CategoryState):
+    """The state of hashed categories: the number of `buckets`."""
+
+    buckets: int
+
+
 class CategoryEncoder(LabelEncoder):
     """One-hot categories (N, values + 1); the last feature is for all categories that training did not have."""
 
     type = "category"
+    column: CategoryState
 
     @property
     def width(self) -> int:
@@ -113,6 +135,7 @@ class HashedCategoryEncoder(CategoryEncoder):
     """
 
     type = "hash"
+    column: HashState
 
     @property
     def width(self) -> int:

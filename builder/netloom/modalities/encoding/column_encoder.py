@@ -3,13 +3,25 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired, TypedDict
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import EncodeError, value_of
 
 COLUMN_ENCODERS: dict[str, type["ColumnEncoder"]] = {}
+
+
+class ColumnState(TypedDict):
+    """The fitted state of a column, as JSON in run folders and bundles.
+
+    `type` names the encoder, which declares the other keys beside its class. Categories of an embedding have no type,
+    because their field names the encoder. `date` is the column of a part of a date.
+    """
+
+    name: str
+    type: NotRequired[str]
+    date: NotRequired[str]
 
 
 @dataclass
@@ -51,7 +63,7 @@ class ColumnEncoder(CellReader):
     """Encodes one table column as numbers, with the state that was fitted on the training rows.
 
     Args:
-        column: The fitted state as plain JSON. `type` names the class, `name` the column.
+        column: The fitted state, whose `type` names the class. Subclasses declare its keys.
     """
 
     type: ClassVar[str]
@@ -61,7 +73,7 @@ class ColumnEncoder(CellReader):
         if "type" in vars(cls):
             COLUMN_ENCODERS[cls.type] = cls
 
-    def __init__(self, column: dict[str, Any]) -> None:
+    def __init__(self, column: ColumnState) -> None:
         self.column = column
         self.name = str(column["name"])
 
@@ -124,7 +136,7 @@ class ColumnEncoder(CellReader):
     @property
     def step(self) -> float:
         """The change of the value, in the units of the data, per unit of a linear feature."""
-        return float(self.column.get("std", 1.0))
+        return 1.0
 
     @property
     def is_bounded(self) -> bool:
@@ -152,15 +164,16 @@ class LabelEncoder(ColumnEncoder):
         target[:] = table[codes]
 
 
-def column_encoder(column: dict[str, Any]) -> ColumnEncoder:
+def column_encoder(column: ColumnState) -> ColumnEncoder:
     """Return the encoder of a fitted column.
 
     Raises:
         EncodeError: the type does not exist.
     """
-    encoder = COLUMN_ENCODERS.get(column["type"])
+    kind = str(column.get("type"))
+    encoder = COLUMN_ENCODERS.get(kind)
     if encoder is None:
-        raise EncodeError(f"The column {column['name']!r} is of the unknown type {str(column['type'])[:40]!r}.")
+        raise EncodeError(f"The column {column['name']!r} is of the unknown type {kind[:40]!r}.")
     return encoder(column)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Required
 
 import numpy as np
 
@@ -18,15 +18,38 @@ from netloom.modalities.encoding.coercion import (
     moment,
     number,
 )
-from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
+from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, ColumnState, CsvColumn
 
 _NEAREST_TO_END = 1e-7  # the smallest distance of a share from 0 and 1, where the normal quantile is infinite
+
+
+class NumberState(ColumnState, total=False):
+    """The state of numbers: missing ones are replaced by the `median` or `fill`, then (x - `mean`) / `std`.
+
+    Before that, numbers can be passed through a symmetric logarithm (`log`), or replaced by their share below the
+    `quantiles` of the training rows, and by the quantile of that share in a `normal` distribution. `indicator` adds a
+    feature for missing numbers. Parts of dates have the `part` and the `form` of the dates.
+    """
+
+    mean: Required[float]
+    std: Required[float]
+    median: float
+    fill: float
+    indicator: bool
+    log: bool
+    quantiles: list[float]
+    normal: bool
+    boolean: bool
+    grouped: bool
+    part: str
+    form: str
 
 
 class NumberEncoder(ColumnEncoder):
     """Encodes numbers as (N, 1), or (N, 2) with an indicator of missing values."""
 
     type = "number"
+    column: NumberState
 
     @property
     def width(self) -> int:
@@ -95,6 +118,15 @@ class NumberEncoder(ColumnEncoder):
     @property
     def is_linear(self) -> bool:
         return not any(self.column.get(key) for key in ("log", "quantiles", "boolean"))
+
+    @property
+    def step(self) -> float:
+        return float(self.column.get("std", 1.0))
+
+    @property
+    def date_part(self) -> str | None:
+        """The part of the date that these numbers are, such as "days"; None for other numbers."""
+        return self.column.get("part")
 
     @property
     def is_bounded(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from netloom.modalities.encoding.cells import text_of
-from netloom.modalities.encoding.column_encoder import CsvColumn, LabelEncoder
+from netloom.modalities.encoding.column_encoder import ColumnState, CsvColumn, LabelEncoder
 
 
 def members(value: Any, separator: str) -> list[str]:
@@ -16,10 +16,18 @@ def members(value: Any, separator: str) -> list[str]:
     return list(dict.fromkeys(text for part in parts if (text := str(part).strip())))
 
 
+class SetState(ColumnState):
+    """The state of sets: the separator in a cell, and the most frequent values of the training rows."""
+
+    separator: str
+    values: list[str]
+
+
 class SetEncoder(LabelEncoder):
     """Encodes sets as multi-hot features (N, values). Values that training did not have are ignored."""
 
     type = "set"
+    column: SetState
 
     @property
     def width(self) -> int:
@@ -42,6 +50,16 @@ class SetEncoder(LabelEncoder):
     def restore(self, encoded: np.ndarray) -> str:
         held = [value for value, share in zip(self.column["values"], encoded, strict=True) if share > 0.5]
         return str(self.column["separator"]).join(held)
+
+    @property
+    def separator(self) -> str:
+        """The separator of the values in a cell."""
+        return self.column["separator"]
+
+    @property
+    def values(self) -> list[str]:
+        """The values of the training rows, in the order of the features."""
+        return self.column["values"]
 
     def members(self, value: Any) -> list[str]:
         """Return the values of a cell."""

@@ -5,22 +5,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from netloom.modalities.encoding.category_column import CategoryEncoder
+from netloom.modalities.encoding.category_column import CategoryEncoder, CategoryState
 from netloom.modalities.encoding.cells import value_of
-from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, column_encoder
+from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, ColumnState, column_encoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
 
 
 class TableState(FieldState):
     """The fitted state of each column."""
 
-    columns: list[dict[str, Any]]
+    columns: list[ColumnState]
 
 
 class CategoriesState(FieldState):
     """The fitted state of each column of categories."""
 
-    columns: list[dict[str, Any]]
+    columns: list[CategoryState]
 
 
 ColumnsStateT = TypeVar("ColumnsStateT", TableState, CategoriesState)

@@ -9,6 +9,7 @@ import numpy as np
 
 from netloom.modalities.columns.column_kind import TrainingColumn
 from netloom.modalities.columns.registry import column_kind, row_fields
+from netloom.modalities.encoding.column_encoder import ColumnState
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.table_fields import TableEncoder
 from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
@@ -28,9 +29,9 @@ class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
         """Fit each column by its kind; `values` are pairs of a kind and a column."""
         return self.state(name, [column_kind(kind).fit(column) for kind, column in values])
 
-    def state(self, name: str, columns: list[dict[str, Any]]) -> Fitted:
+    def state(self, name: str, columns: Sequence[ColumnState]) -> Fitted:
         """Return the state of a field from the states of its columns."""
-        return {"name": name, "encoding": TableEncoder.encoding, "columns": columns}
+        return {"name": name, "encoding": TableEncoder.encoding, "columns": list(columns)}
 
     def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
         return row_fields(encoder.columns)

@@ -14,6 +14,7 @@ from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.jobs.explanations import FeatureVisualization
 from netloom.jobs.inspection import Widths
+from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.ui.components.column_row import OnPhone, column_row
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.state import Key
@@ -157,7 +158,9 @@ def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, row
     import plotly.graph_objects as go
 
     field = context.trained.data.field(name)
-    numbers = {column.name: column.column for column in field.columns if column.is_linear}
+    numbers = {
+        column.name: column.column for column in field.columns if isinstance(column, NumberEncoder) and column.is_linear
+    }
     apart = {
         key: [(float(row[key]) - column["mean"]) / column["std"] for row in rows] for key, column in numbers.items()
     }
