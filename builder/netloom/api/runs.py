@@ -19,6 +19,7 @@ from netloom.document import Project, updated
 from netloom.explain import Explanation, explain, methods
 from netloom.export import Report, export
 from netloom.export.model_card import export_card
+from netloom.modalities.encoding.rows import Answer
 from netloom.runs import TrainedRun, applied_calibration
 from netloom.runs.owner import terminal_owner
 from netloom.runs.run_lookup import LAST, find_run
@@ -108,7 +109,7 @@ def load_run(run: str = LAST, *, checkpoint: str = "", home: str | Path | None =
     return runs.load_run(store, find_run(store, run).id, checkpoint)
 
 
-def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def predict(run: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
     """Predict raw rows, which are encoded like the training rows.
 
     Args:

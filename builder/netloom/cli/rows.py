@@ -12,6 +12,7 @@ from netloom.core.text import plain
 
 if TYPE_CHECKING:
     from netloom.data.tables.row_file import RowFile
+    from netloom.modalities.encoding.cells import RawRow
 
 MAX_BYTES = 200 * 2**20
 STDIN = "-"
@@ -32,7 +33,7 @@ def read_rows(path: str, preprocess: Mapping[str, Any]) -> RowFile:
         raise Failure(str(error)) from None
 
 
-def read_row(path: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
+def read_row(path: str, preprocess: Mapping[str, Any]) -> RawRow:
     """Read the only row of a file. Remarks, such as an unknown category, go to standard error.
 
     Raises:

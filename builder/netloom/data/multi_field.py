@@ -13,6 +13,7 @@ from netloom.data.raw_dataset import Fitted, RawDataset, Room, in_memory
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.columns.category import Category
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.table_fields import CategoriesEncoder
 from netloom.modalities.field_spec import FieldSpec
@@ -29,7 +30,7 @@ class Categories(RawDataset):
 
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         return {name: values[index] for name, values in self.columns.items()}
 
     @property
@@ -78,7 +79,7 @@ class Matrices(RawDataset):
     values: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
     words: tuple[str, ...] = ()
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         return {self.name: self.values[index]}
 
     @property
@@ -101,10 +102,10 @@ class MultiFieldDataset(RawDataset):
 
     parts: tuple[RawDataset, ...] = ()
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         return self.rows(index, index + 1)[0]
 
-    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+    def rows(self, start: int, stop: int) -> list[RawRow]:
         parts = [part.rows(start, stop) for part in self.parts]
         return [{name: value for part in row for name, value in part.items()} for row in zip(*parts, strict=True)]
 

@@ -16,6 +16,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
 from netloom.document import ImageNormalization, Preparation
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.field_spec import FieldSpec
 from netloom.modalities.fields.modality import Fitted as Fitted
@@ -110,11 +111,11 @@ class RawDataset:
         """The properties of this kind of target."""
         return TARGET_TYPES[self.target_kind]
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         """Return a raw row, the input of `encode`."""
         raise NotImplementedError
 
-    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+    def rows(self, start: int, stop: int) -> list[RawRow]:
         """Return the raw rows from `start` to `stop`."""
         return [self.row(index) for index in range(start, stop)]
 

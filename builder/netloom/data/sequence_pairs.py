@@ -12,6 +12,7 @@ from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import Fitted
 from netloom.data.schema import Example
 from netloom.modalities.columns.text import LENGTH_LIMIT
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import END, PAD, words
@@ -32,7 +33,7 @@ class Pairs(Texts):
 
     answers: Sequence[str] = ()
 
-    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+    def rows(self, start: int, stop: int) -> list[RawRow]:
         rows = zip(super().rows(start, stop), self.answers[start:stop], strict=True)
         return [{**row, BEGUN: answer} for row, answer in rows]
 

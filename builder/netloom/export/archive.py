@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.modalities.encoding.cells import RawRow
 from netloom.validation.output_scales import scales
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def preprocess(trained: Trained) -> dict[str, Any]:
     return preprocessing
 
 
-def rows(trained: Trained, count: int) -> list[dict[str, Any]]:
+def rows(trained: Trained, count: int) -> list[RawRow]:
     """Return the first test rows as plain JSON values."""
     examples = [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
     if trained.decoding["kind"] == "generated":

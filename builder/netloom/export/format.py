@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from netloom.core.registry import discover
+from netloom.data.preparation.calibrated import Decoding
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ class Trained(Protocol):
     @property
     def fields(self) -> list[str]: ...
     @property
-    def decoding(self) -> dict[str, Any]: ...
+    def decoding(self) -> Decoding: ...
 
 
 @dataclass(frozen=True)

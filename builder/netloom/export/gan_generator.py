@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.compile import input_fields, module, output_nodes, source
+from netloom.data.preparation.calibrated import Decoding
 from netloom.document import DataChoice, Network, Project, Training
 from netloom.document.project import SUBNETWORK
 
@@ -27,7 +28,7 @@ class NetworkPart:
     data: Prepared
     objective: Objective
     fields: list[str]
-    decoding: dict[str, Any]
+    decoding: Decoding
     full_project: Project
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
+    from netloom.data.preparation.calibrated import Decoding
 
-Decoding = dict[str, Any]
 CALIBRATED = (
     "It is calibrated: each answer has a `confidence` or an `interval`, and if these were chosen, a `prediction_set` "
     "and whether the network `abstained`, with the `reason`."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.data.tables.row_file import summarize_warnings, with_warnings
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
+from netloom.modalities.encoding.cells import RawRow
 from netloom.runs.batch_prediction import as_csv, as_json_lines, cell_text, predict_rows, table_row
 from netloom.runs.latent_samples import LatentSamples, latent_size, sample_latents
 from netloom.runs.live_prediction import LivePrediction, predict_live
@@ -38,7 +39,7 @@ class Predict(Request[LivePrediction], kind="predict"):
     """The prediction of a run for a raw row."""
 
     weights: RunWeights
-    row: dict[str, Any]
+    row: RawRow
 
     def compute(self, context: Context) -> LivePrediction:
         return predict_live(context.run(self.weights), self.row)
@@ -49,7 +50,7 @@ class Generate(Request[GeneratedText], kind="generate"):
     """A text that a run generates from a raw row; previews are the text so far."""
 
     weights: RunWeights
-    row: dict[str, Any]
+    row: RawRow
     sampling: Sampling
     length: int
 
@@ -148,7 +149,7 @@ def _remove_old(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _shown(row: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: RawRow, answer: dict[str, Any]) -> dict[str, Any]:
     """Return a row of the table on the page, whose texts are not longer than a cell."""
     cells = {name: cell_text(value) for name, value in table_row(row, answer).items()}
     return {name: value[:200] if isinstance(value, str) else value for name, value in cells.items()}

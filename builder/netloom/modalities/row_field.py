@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+# A JSON schema, or a part of an OpenAPI document; their standards define the keys.
+JsonSchema: TypeAlias = dict[str, Any]
 # The data types of the Open Inference Protocol, https://github.com/open-inference/open-inference-protocol
 RowDatatype = Literal["BYTES", "BOOL", "FP32", "FP64"]
 
@@ -38,7 +40,7 @@ class RowField:
     is_required: bool = True
 
 
-def array_schema(shape: tuple[int, ...], description: str) -> dict[str, Any]:
+def array_schema(shape: tuple[int, ...], description: str) -> JsonSchema:
     """Return the JSON schema of nested lists of numbers; -1 is a dimension of any size."""
     schema: dict[str, Any] = {"type": "number"}
     for size in reversed(shape):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.modalities.encoding.rows import Answer
 from netloom.runs.trained_run import predict
 
 if TYPE_CHECKING:
     from netloom.runs.trained_run import TrainedRun
 
 Row = Mapping[str, Any]
-Answer = Mapping[str, Any]
 # The rows between two reports of progress.
 CHUNK = 256
 # A spreadsheet takes a cell that begins with one of these for a formula.
@@ -27,13 +27,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 def predict_rows(
     trained: TrainedRun, rows: Sequence[Row], progress: Callable[[float], None] = lambda share: None
-) -> list[dict[str, Any]]:
+) -> list[Answer]:
     """Return the predictions for raw rows. `progress` receives the share that is complete.
 
     Raises:
         DataError: a row does not fit; the message says which row and why.
     """
-    answers: list[dict[str, Any]] = []
+    answers: list[Answer] = []
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netloom.data.preparation.calibrated import Decoding
+from netloom.modalities.encoding.rows import Answer
 from netloom.runs.trained_run import predict
 from netloom.training.objectives.ranking import names_of
 
@@ -36,8 +38,8 @@ class LivePrediction:
         items: The items with the highest scores for the user of the row, if the network ranks items.
     """
 
-    answer: dict[str, Any]
-    decoding: dict[str, Any]
+    answer: Answer
+    decoding: Decoding
     reconstruction: Any = None
     items: tuple[RankedItem, ...] = ()
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.compile import input_fields, module, source
 from netloom.data import DataError, Prepared, prepare, schema
+from netloom.data.preparation.calibrated import Decoding
 from netloom.data.preparation.decode import decode
 from netloom.data.preparation.fitted_state import as_kept
 from netloom.data.quality.severe_findings import caveats, severe
 from netloom.data.tables.row_file import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
+from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.tokenization import last_places
 from netloom.runs.applied_calibration import AppliedCalibration, applied
 from netloom.runs.distillation import attach_teacher, find_teacher
@@ -86,7 +88,7 @@ class TrainedRun:
         return self.objective.calibrate(self.output_of(split), self.data, evaluation_rows(self.data, split))
 
     @property
-    def decoding(self) -> dict[str, Any]:
+    def decoding(self) -> Decoding:
         """The data with which a script without Netloom decodes outputs."""
         if self.applied is None:
             return self.objective.decoding(self.data, self.calibration)
@@ -240,7 +242,7 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     return replace(evaluation, caveats=caveats(severe(trained.data, trained.project.data)))
 
 
-def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
     """Return the predictions for raw rows from a file or a form, with the calibration of the run. The key "unknown" of
     a prediction lists the categories of its row that do not occur in the training rows.
 
@@ -264,7 +266,7 @@ def read_fields(trained: TrainedRun) -> dict[str, Any]:
     return {**preprocess, "fields": [field for field in preprocess["fields"] if field["name"] in trained.fields]}
 
 
-def answers(trained: TrainedRun, inputs: Mapping[str, torch.Tensor], output_of: OutputOf) -> list[dict[str, Any]]:
+def answers(trained: TrainedRun, inputs: Mapping[str, torch.Tensor], output_of: OutputOf) -> list[Answer]:
     """Return the predictions for encoded rows (N, …) by field. `output_of` is `trained.output`, or computes the same
     in another way, such as in batches of other sizes."""
     import torch

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from starlette.routing import compile_path
 
 from netloom.core.registry import discover
+from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import JSON, Call, Reply
 from netloom.serving.schemas import operation
@@ -45,7 +46,7 @@ class ServerRoute(ABC):
             RequestError: the request cannot be answered.
         """
 
-    def operation(self, server: ServerState) -> dict[str, Any]:
+    def operation(self, server: ServerState) -> JsonSchema:
         """Return the request body and the responses for the OpenAPI document."""
         return operation(None, {self.media_type: {}})
 

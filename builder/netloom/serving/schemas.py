@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from netloom.modalities.row_field import JsonSchema
 from netloom.serving.served_model import ServedModel
 from netloom.tasks.answers import CALIBRATED
 
-ERROR_SCHEMA: dict[str, Any] = {
+ERROR_SCHEMA: JsonSchema = {
     "type": "object",
     "properties": {"error": {"type": "string"}, "request_id": {"type": "string"}},
     "required": ["error"],
 }
 
 
-def row_schema(model: ServedModel) -> dict[str, Any]:
+def row_schema(model: ServedModel) -> JsonSchema:
     """Return the schema of a raw row, with a row of the test split as an example."""
     return {
         "type": "object",
@@ -24,7 +25,7 @@ def row_schema(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def answer_schema(model: ServedModel) -> dict[str, Any]:
+def answer_schema(model: ServedModel) -> JsonSchema:
     """Return the schema of a prediction, with the keys that its calibration can add."""
     unknown = {
         "type": "object",
@@ -39,12 +40,12 @@ def answer_schema(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def json_content(schema: Any, example: Any = None) -> dict[str, Any]:
+def json_content(schema: Any, example: Any = None) -> JsonSchema:
     """Return the content of a JSON body."""
     return {"application/json": {"schema": schema, **({} if example is None else {"example": example})}}
 
 
-def operation(body: dict[str, Any] | None, answer: dict[str, Any], *, needs_body: bool = True) -> dict[str, Any]:
+def operation(body: JsonSchema | None, answer: JsonSchema, *, needs_body: bool = True) -> JsonSchema:
     """Return an operation with the content of its request body, and that of its answer."""
     refused = {
         "description": "The request cannot be answered; a sentence says why",
@@ -55,6 +56,6 @@ def operation(body: dict[str, Any] | None, answer: dict[str, Any], *, needs_body
     return {**request, "responses": responses}
 
 
-def object_content(**properties: Any) -> dict[str, Any]:
+def object_content(**properties: Any) -> JsonSchema:
     """Return the content of a JSON object with these keys."""
     return json_content({"type": "object", "properties": properties})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.store import RunArtifacts
-from netloom.training.weight_files import CheckpointError, read_weights, save_weights, save_weights_aside
+from netloom.training.weight_files import CheckpointError, StateDict, read_weights, save_weights, save_weights_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class Checkpoint:
     """
 
     weights: dict[str, torch.Tensor]
-    state: dict[str, Any]
+    state: StateDict
     memory: dict[str, torch.Tensor] = field(default_factory=dict)
 
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from netloom.training.weight_files import StateDict
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -46,11 +48,11 @@ class EarlyStopping:
         self.epochs_since_best = 0 if is_better else self.epochs_since_best + 1
         return is_better
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         best = {"value": self.best.value, "epoch": self.best.epoch, "step": self.best.step}
         return {"best": best, "since_best": self.epochs_since_best}
 
-    def load_state_dict(self, state: dict[str, Any], weights: dict[str, Any] | None) -> None:
+    def load_state_dict(self, state: StateDict, weights: dict[str, Any] | None) -> None:
         """Restore `state`. Ignores a best value without weights: no weights would be saved until it improves."""
         self.epochs_since_best = state["since_best"]
         self.best = Best(**state["best"], weights=weights) if weights else Best(self._sign * math.inf)

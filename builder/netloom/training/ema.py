@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from netloom.training.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch
@@ -56,10 +58,10 @@ class EMA:
             self._shown = False
             _copy(self._weights, current_weights)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         return {"mean": self._mean, "steps": self._steps}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         _copy(self._mean, state["mean"])
         self._steps = state["steps"]
 

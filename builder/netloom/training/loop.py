@@ -27,6 +27,7 @@ from netloom.training.precision import Precision
 from netloom.training.running_loss import RunningLoss
 from netloom.training.speed_trials import Trial, compiled, time_compilation, time_precision, why_not_lower
 from netloom.training.trainer import Callback, Trainer
+from netloom.training.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch
@@ -266,9 +267,9 @@ class SupervisedTrainer(Trainer):
         self.auxiliary_losses.sum = 0.0  # those of the trial; the epoch has no step yet
         self.callbacks.log_event(kind, trial.sentence)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         return {**super().state_dict(), "compiled": self.compiled, "chosen_precision": self.chosen_precision}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         super().load_state_dict(state)
         self.compiled, self.chosen_precision = state.get("compiled"), state.get("chosen_precision")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.document.training_settings import settings
+from netloom.training.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +73,10 @@ class ChainedOptimizer:
         for part in self.parts.values():
             part.step()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         return {name: part.state_dict() for name, part in self.parts.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
 

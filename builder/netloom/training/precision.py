@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from netloom.training.optimizers import ChainedOptimizer, optimizers_of
+from netloom.training.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch
@@ -70,9 +71,9 @@ class Precision:
             self._scaler.step(part)
         self._scaler.update()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         return self._scaler.state_dict() if self._scaler is not None else {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         if self._scaler is not None and state:
             self._scaler.load_state_dict(state)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from netloom.training.auxiliary_losses import NAME, TITLE, AuxiliaryLosses
 from netloom.training.checkpoints import Checkpoint
@@ -29,6 +29,7 @@ from netloom.training.optimizers import FACTOR, ChainedOptimizer, clip_gradient,
 from netloom.training.precision import Precision
 from netloom.training.preflight import preflight_problems, weight_names
 from netloom.training.schedules import Schedule
+from netloom.training.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch
@@ -235,7 +236,7 @@ class Trainer(ABC):
         """Return the complete state, from which training continues with the same results."""
         return Checkpoint(dict(self.model.state_dict()), self.state_dict())
 
-    def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+    def resume(self, checkpoint: Checkpoint, best: StateDict | None = None) -> None:
         """Restore a `checkpoint`; `best` are the best weights that were saved with it."""
         # Use the memory format of the checkpoint: optimizers sum in memory order, so another format would change the
         # last bits of the result. Checkpoints from before memory formats lack the key.
@@ -245,7 +246,7 @@ class Trainer(ABC):
         self.load_state_dict(checkpoint.state)
         self.early_stopping.load_state_dict(checkpoint.state, best)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Return the state of training without the weights of the model."""
         import torch
 
@@ -265,7 +266,7 @@ class Trainer(ABC):
             **self.early_stopping.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Restore the result of `state_dict`. Older checkpoints lack the keys that are read by `get`."""
         import torch
 

@@ -10,13 +10,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from netloom.document import write_bytes
 
 if TYPE_CHECKING:
     import torch
 
+# The state of an object as plain values and tensors, which its class saves and restores, as in PyTorch.
+StateDict: TypeAlias = dict[str, Any]
 SUM = "sha256"
 # A safetensors file begins with the length of its JSON header, in 8 bytes; safetensors limits the header to 100 MB.
 # https://huggingface.co/docs/safetensors/index#format

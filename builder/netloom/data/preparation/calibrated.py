@@ -7,10 +7,13 @@ needs only torch and numpy. A calibration is plain JSON, the entry `calibration`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
+from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.tokenization import PAD
 
+# What decodes the outputs of a network, as JSON: the fitted target, whose `kind` decides which other keys it has.
+Decoding: TypeAlias = dict[str, Any]
 Calibration = Mapping[str, Any]
 
 
@@ -108,8 +111,8 @@ def word_mask(preprocess: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
 
 
 def with_confidence(
-    preprocess: Mapping[str, Any], output: Any, logits: Any, arrays: Mapping[str, Any], answers: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+    preprocess: Mapping[str, Any], output: Any, logits: Any, arrays: Mapping[str, Any], answers: list[Answer]
+) -> list[Answer]:
     """Return answers with their confidence, and where chosen, with their prediction set and whether they abstain.
 
     `output` are the outputs (N, …) of the network, and `logits` the calibrated ones.

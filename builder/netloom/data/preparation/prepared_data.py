@@ -15,7 +15,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example, Schema
 from netloom.data.targets import target_of
 from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTarget, FittedTargets, TargetState
-from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, field_encoder
 from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.modalities.encoding.text_fields import TextEncoder, TokenEncoder
@@ -151,7 +151,7 @@ class Prepared:
         train = self.split["train"].numpy()
         return ForecastScales(forecast.deviations(train), forecast.naive_errors(train))
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         """Return a raw row, the argument of `encode`."""
         return self.raw.row(index)
 

@@ -14,6 +14,7 @@ from netloom.data.limits import MAX_CELLS
 from netloom.data.raw_dataset import RawDataset, Room, in_memory, in_parts
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.image_field import ImageEncoder, sized
 from netloom.modalities.fields.image import ImageModality, TrainingImages
@@ -35,7 +36,7 @@ class Images(RawDataset):
     top: float = 255.0
     resized: bool = False
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         return {self.name: self.pixels[index]}
 
     @property

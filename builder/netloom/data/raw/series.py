@@ -12,6 +12,7 @@ from netloom.data.raw.forecast import Forecast
 from netloom.data.raw_dataset import RawDataset, in_parts
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.fields.log_mel import SPECTROGRAM, LogMelModality, spectrogram_spec
 from netloom.modalities.fields.modality import Fitted, Modality
 from netloom.modalities.fields.series import SeriesModality, TrainingWindows
@@ -32,7 +33,7 @@ class Series(RawDataset):
     rate: int = 0
     forecast: Forecast | None = None
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         return {self.name: self.windows[index]}
 
     @property

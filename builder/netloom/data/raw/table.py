@@ -16,6 +16,7 @@ from netloom.modalities.columns.category import Category
 from netloom.modalities.columns.column_kind import TrainingColumn
 from netloom.modalities.columns.date import Date
 from netloom.modalities.columns.number import Number
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.column_encoder import LabelEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.table_fields import TableEncoder
@@ -46,8 +47,8 @@ class Table(RawDataset):
     kinds: dict[str, str] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
 
-    def row(self, index: int) -> dict[str, Any]:
-        row: dict[str, Any] = {}
+    def row(self, index: int) -> RawRow:
+        row: RawRow = {}
         for name, values in self.numbers.items():
             value = float(values[index])
             row[name] = None if math.isnan(value) else value

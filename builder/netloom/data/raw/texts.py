@@ -11,6 +11,7 @@ import numpy as np
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example
 from netloom.modalities.columns.text import LENGTH_LIMIT
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import words
 from netloom.modalities.fields.characters import CharacterModality, TrainingBlocks
@@ -27,10 +28,10 @@ class Texts(RawDataset):
     texts: Sequence[str] = ()
     column: str = ""
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         return self.rows(index, index + 1)[0]
 
-    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+    def rows(self, start: int, stop: int) -> list[RawRow]:
         return [{self.name: text} for text in self.texts[start:stop]]  # one read, as single reads from a file are slow
 
     @property
@@ -83,7 +84,7 @@ class TaggedTexts(Texts):
     tag_names: tuple[str, ...] = ()
     parted: Sequence[list[str]] = ()
 
-    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+    def rows(self, start: int, stop: int) -> list[RawRow]:
         return [{self.name: parts} for parts in self.parted[start:stop]] if self.parted else super().rows(start, stop)
 
     @property
@@ -123,7 +124,7 @@ class Characters(RawDataset):
     text: str = ""
     length: int = 64
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RawRow:
         start = index * self.length
         return {self.name: self.text[start : start + self.length]}
 

@@ -13,6 +13,7 @@ from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 from netloom.data.splits.given_splits import NAMES, is_split, part_in
 from netloom.data.tables.row_file import flatten
 from netloom.modalities.columns.column_kind import free_name
+from netloom.modalities.encoding.cells import RawRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,7 @@ def _records_of_parts(parts: list[tuple[str, Any]], filename: str) -> list[Any]:
 def _table(parsed: list[Any], filename: str) -> pd.DataFrame:
     import pandas as pd
 
-    rows: list[dict[str, Any]] = []
+    rows: list[RawRow] = []
     names: dict[str, None] = {}
     for number, record in enumerate(parsed, 1):
         if not isinstance(record, dict):
@@ -148,7 +149,7 @@ def _table(parsed: list[Any], filename: str) -> pd.DataFrame:
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names})
 
 
-def cells_of(record: Mapping[Any, Any]) -> dict[str, Any]:
+def cells_of(record: Mapping[Any, Any]) -> RawRow:
     """Return the cells of a record by column; lists are written as JSON."""
     return {
         name: json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value

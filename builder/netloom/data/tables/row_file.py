@@ -25,10 +25,11 @@ from netloom.data.tables.dialect import (
     refuse_empty,
     with_tabs,
 )
-from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
 from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.encoding.rows import Answer
 
 _NUMBERED_NAME = re.compile(r"column \d+")
 _MAX_EXAMPLES = 5
@@ -47,7 +48,7 @@ class RowFile:
         is_single: Whether the file holds a single row instead of a list.
     """
 
-    rows: list[dict[str, Any]]
+    rows: list[RawRow]
     unreadable: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_single: bool = False
@@ -88,7 +89,7 @@ def unknown_in(columns: Sequence[ColumnEncoder], rows: Sequence[Mapping[str, Any
     return [{name: text for name, text in unknown.items() if text} for unknown in each]
 
 
-def with_warnings(answers: list[dict[str, Any]], **about: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+def with_warnings(answers: list[Answer], **about: Sequence[Mapping[str, str]]) -> list[Answer]:
     """Return the predictions with the warnings about their rows, such as `unknown` or `unreadable` cells by column."""
     return [
         {**answer, **{kind: dict(rows[place]) for kind, rows in about.items() if rows[place]}}
@@ -155,7 +156,7 @@ def _json_error(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:150]
 
 
-def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> dict[str, Any]:
+def flatten(record: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> RawRow:
     """Return the values of a record by column; nested objects become columns such as `address.city`."""
     cells: dict[str, Any] = {}
     for name, value in record.items():

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
@@ -17,6 +17,7 @@ from netloom.data.tables import json_records, readers
 from netloom.data.tables.dialect import LATIN, has_no_header, infer_dialect, sample_records
 from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
 from netloom.data.tables.streamed_types import TEXT
+from netloom.modalities.encoding.cells import RawRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,7 @@ class StreamedText(StreamedTable):
     def _json_chunks(self, file: IO[bytes], types: Types | None) -> Iterator[pd.DataFrame]:
         names: dict[str, None] = dict.fromkeys(types or {})
         lines = io.TextIOWrapper(file, self._encoding)
-        rows: list[dict[str, Any]] = []
+        rows: list[RawRow] = []
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -117,7 +118,7 @@ class StreamedText(StreamedTable):
         lines.detach()  # the caller closes the file
 
 
-def _frame(rows: list[dict[str, Any]], names: Iterable[str], types: Types | None) -> pd.DataFrame:
+def _frame(rows: list[RawRow], names: Iterable[str], types: Types | None) -> pd.DataFrame:
     import pandas as pd
 
     # In a column that also holds texts, pandas would make 1 a float among missing cells, and write it as "1.0".

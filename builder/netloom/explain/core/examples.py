@@ -44,7 +44,7 @@ def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[d
             display = {"columns": {field.name: display["text"]}}
         display["columns"] = parts.get("columns", {}) | display.get("columns", {})
         if display.get("image") is not None:
-            display["images"] = {**parts.get("images", {}), field.name: display["image"]}
+            parts["images"] = {**parts.get("images", {}), field.name: display["image"]}
         parts |= display
     return inputs, Example(-1, "", **parts)
 

@@ -14,6 +14,7 @@ from netloom.explain.core.baselines import brightest
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.run import explain
 from netloom.explain.core.targets import quantity_of
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.image_field import sized
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def target_request(target: Target) -> TargetChoice:
     return quantity_of(target).request(target)
 
 
-def raw_row(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> dict[str, Any]:
+def raw_row(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> RawRow:
     """Return a copy of the raw row in the form that `Prepared.encode` accepts."""
     return dict(row_or_raw) if isinstance(row_or_raw, Mapping) else dict(data.row(row_or_raw))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import Any
 
 from netloom.document import dumps
 from netloom.export.archive import as_json, pack, packages, preprocess, python, rows, sources, weights
@@ -12,6 +11,7 @@ from netloom.export.format import Batch, Format, Trained
 from netloom.export.gan_generator import full_project
 from netloom.export.predictions import describe
 from netloom.export.verification import run
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.validation.output_scales import scales
 
@@ -56,7 +56,7 @@ class Bundle(Format):
             network.load_state_dict(load(archive.read("weights.safetensors")))
         return run(network.eval(), batches)
 
-    def usage(self, trained: Trained, example: dict[str, Any]) -> str:
+    def usage(self, trained: Trained, example: RawRow) -> str:
         """Return the part of the README that says how to run the files."""
         columns = ", ".join(f"`{_comment(name).replace('`', '')}`" for name in list(example)[:12])
         more = f" and {len(example) - 12} more" if len(example) > 12 else ""
@@ -89,7 +89,7 @@ they cannot be read; a summary of both goes to standard error.
             "`project.json`": "the project, to be opened in Netloom again",
         }
 
-    def _readme(self, trained: Trained, example: dict[str, Any]) -> str:
+    def _readme(self, trained: Trained, example: RawRow) -> str:
         title = _comment(trained.project.name).replace("<", "&lt;") or "A network"
         table = "\n".join(f"| {names} | {text} |" for names, text in self.files().items())
         return f"""# {title}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from netloom.export.archive import Source, python
 from netloom.export.format import Trained
 from netloom.export.formats.bundle import Bundle
+from netloom.modalities.encoding.cells import RawRow
 
 # The packages of the server, pinned to the versions with which the export was checked
 REQUIREMENTS = ("torch", "safetensors", "numpy", "starlette", "uvicorn")
@@ -53,7 +53,7 @@ class Production(Bundle):
             ".dockerignore": b"__pycache__\n.venv\n",
         }
 
-    def usage(self, trained: Trained, example: dict[str, Any]) -> str:
+    def usage(self, trained: Trained, example: RawRow) -> str:
         return f"{RUN}{super().usage(trained, example)}"
 
     def files(self) -> dict[str, str]:

@@ -3,10 +3,12 @@
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+# A raw row: a value by the name of its column or field, as a file or a program gives it.
+RawRow: TypeAlias = dict[str, Any]
 LARGEST_ENCODED = 1e30  # well within float32: a number far outside of the training data must not become infinite
 # Text of a missing number, date or boolean, in lower case.
 NOTHING = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"})
@@ -19,7 +21,7 @@ class EncodeError(ValueError):
     """A row does not match the fitted state; the message is one sentence."""
 
 
-def value_of(row: dict[str, Any], name: str) -> Any:
+def value_of(row: RawRow, name: str) -> Any:
     """Return the value of a column in a row.
 
     Raises:
@@ -40,7 +42,7 @@ def text_of(value: Any) -> str:
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
-def array_of(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:
+def array_of(row: RawRow, name: str, dtype: Any) -> np.ndarray:
     """Return a value that consists of nested lists of finite numbers, as an array.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NotRequired, TypedDict
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import EncodeError, value_of
+from netloom.modalities.encoding.cells import EncodeError, RawRow, value_of
 
 COLUMN_ENCODERS: dict[str, type["ColumnEncoder"]] = {}
 
@@ -88,7 +88,7 @@ class ColumnEncoder(CellReader):
         """The name of each feature."""
 
     @abstractmethod
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         """Return the features of raw rows, float (N, width)."""
 
     @abstractmethod
@@ -152,7 +152,7 @@ class ColumnEncoder(CellReader):
 class LabelEncoder(ColumnEncoder):
     """Encodes a column of texts, each independently of the others."""
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         return self.encode_array([value_of(row, self.name) for row in rows])
 
     def table(self, texts: list[str]) -> np.ndarray:

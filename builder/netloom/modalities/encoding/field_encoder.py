@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypedDict, TypeVar, cast
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import EncodeError, value_of
+from netloom.modalities.encoding.cells import EncodeError, RawRow, value_of
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 
 FIELD_ENCODERS: dict[str, type["FieldEncoder[Any]"]] = {}
@@ -21,6 +21,18 @@ class FieldState(TypedDict):
 
     name: str
     encoding: str
+
+
+class RowDisplay(TypedDict, total=False):
+    """What a raw row shows of a field: an image (H, W) or (H, W, C), a series (T, D), a text with its tokens, the
+    values of columns, or the answer so far."""
+
+    image: np.ndarray | None
+    series: np.ndarray
+    text: str
+    tokens: tuple[str, ...]
+    columns: dict[str, Any]
+    answer: str
 
 
 FieldStateT = TypeVar("FieldStateT", bound=FieldState)
@@ -67,12 +79,12 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         self.name = str(field["name"])
 
     @abstractmethod
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         """Return raw rows as an array (N, …): float32, or int64 for tokens."""
 
     @abstractmethod
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return a raw row for display: some of `image`, `series`, `text`, `tokens`, `columns` and `answer`."""
+    def shown(self, row: RawRow) -> RowDisplay:
+        """Return a raw row for display."""
 
     @property
     @abstractmethod
@@ -104,8 +116,8 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         """The sampling rate of a sound in Hz; 0 for other values."""
         return 0
 
-    def shown_encoded(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return what a raw row shows in addition to its values, such as its tokens; keys as in `shown`."""
+    def shown_encoded(self, row: RawRow) -> RowDisplay:
+        """Return what a raw row shows in addition to its values, such as its tokens."""
         return {}
 
     def restore(self, values: np.ndarray) -> list[Any]:
@@ -139,7 +151,7 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         """The table column that the field comes from, an alternative key in raw rows; None for other fields."""
         return None
 
-    def raw_value(self, row: dict[str, Any]) -> Any:
+    def raw_value(self, row: RawRow) -> Any:
         """Return the value of a row, by the name of the field or of its source column.
 
         Raises:

@@ -4,9 +4,9 @@ from typing import Any, NotRequired
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, array_of
+from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, RawRow, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder, ScaledState
+from netloom.modalities.encoding.field_encoder import ListReader, RowDisplay, ScaledEncoder, ScaledState
 
 MAX_SIDE = 8_192  # of an image that is resized; the weights of the pixels of a longer one would not fit into memory
 
@@ -41,7 +41,7 @@ class ImageEncoder(ScaledEncoder[ImageState]):
     def cell_reader(self) -> CellReader:
         return ListReader()
 
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, row: RawRow) -> RowDisplay:
         image = np.asarray(self.raw_value(row), dtype=np.float64) * self.scale
         if self.is_resized:
             image = sized(image if image.ndim == 3 else image[None], *self.shape)
@@ -49,7 +49,7 @@ class ImageEncoder(ScaledEncoder[ImageState]):
             image = image.transpose(1, 2, 0)
         return {"image": image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image}
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         field = self.field
         channels, height, width = field["shape"]
         images = []

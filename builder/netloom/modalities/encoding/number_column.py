@@ -8,7 +8,15 @@ from typing import Any, Required
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import LARGEST_ENCODED, NOTHING, EncodeError, boolean, date_part, value_of
+from netloom.modalities.encoding.cells import (
+    LARGEST_ENCODED,
+    NOTHING,
+    EncodeError,
+    RawRow,
+    boolean,
+    date_part,
+    value_of,
+)
 from netloom.modalities.encoding.coercion import (
     DATE_FORMS,
     LARGEST,
@@ -59,7 +67,7 @@ class NumberEncoder(ColumnEncoder):
     def feature_names(self) -> list[str]:
         return [self.name, f"{self.name} is missing"] if self.column.get("indicator") else [self.name]
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         return self.encode_array(self._numbers(rows))
 
     def encode_array(self, values: Any) -> np.ndarray:
@@ -137,7 +145,7 @@ class NumberEncoder(ColumnEncoder):
         """Whether the numbers represent yes and no."""
         return bool(self.column.get("boolean"))
 
-    def _numbers(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def _numbers(self, rows: list[RawRow]) -> np.ndarray:
         """Return the numbers of all rows (N,), NaN where one is missing."""
         with suppress(KeyError, TypeError, ValueError, OverflowError):
             numbers = np.array([row[self.name] for row in rows], dtype=np.float64)
@@ -146,7 +154,7 @@ class NumberEncoder(ColumnEncoder):
         # Cell by cell, which also names the invalid cell.
         return np.array([self._number(row) for row in rows], dtype=np.float64)
 
-    def _number(self, row: dict[str, Any]) -> float:
+    def _number(self, row: RawRow) -> float:
         date = self.date_column
         if date is not None and self.name not in row and date in row:
             return date_part(row[date], self.column["part"], date)

@@ -7,19 +7,25 @@ list of its words, which are not split any further.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import FieldState, field_encoder
 
+# Encoded rows: an array (N, …) by field.
+EncodedRows: TypeAlias = dict[str, np.ndarray]
+# The prediction for a row as plain JSON; the kind of the target decides which keys stand beside "prediction".
+Answer: TypeAlias = dict[str, Any]
 
-def encode(preprocess: Mapping[str, Any], row: dict[str, Any]) -> dict[str, np.ndarray]:
+
+def encode(preprocess: Mapping[str, Any], row: RawRow) -> EncodedRows:
     """Return one raw row as arrays (1, …) by field."""
     return encode_rows(preprocess, [row])
 
 
-def encode_rows(preprocess: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def encode_rows(preprocess: Mapping[str, Any], rows: list[RawRow]) -> EncodedRows:
     """Return raw rows as arrays (N, …) by field: float32, or int64 for tokens.
 
     Raises:

@@ -6,9 +6,9 @@ from typing import Any, NotRequired
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, array_of
+from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, RawRow, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder, ScaledState
+from netloom.modalities.encoding.field_encoder import ListReader, RowDisplay, ScaledEncoder, ScaledState
 
 
 class SeriesState(ScaledState):
@@ -52,10 +52,10 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
     def cell_reader(self) -> CellReader:
         return ListReader()
 
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, row: RawRow) -> RowDisplay:
         return {"series": np.asarray(self.raw_value(row), dtype=np.float64).reshape(self.field["shape"])}
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         steps, width = self.field["shape"]
         series = []
         for row in rows:
@@ -95,14 +95,14 @@ class LogMelEncoder(ScaledEncoder[LogMelState]):
     def cell_reader(self) -> CellReader:
         return ListReader()
 
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, row: RawRow) -> RowDisplay:
         samples = np.asarray(self.raw_value(row), dtype=np.float64).reshape(-1)
         return {"series": log_mel(self.field, samples, mel_filters(self.field))}
 
-    def shown_encoded(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown_encoded(self, row: RawRow) -> RowDisplay:
         return self.shown(row)
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         field = self.field
         filters = mel_filters(field)
         spectrograms = []

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from netloom.modalities.encoding.category_column import CategoryEncoder, CategoryState
-from netloom.modalities.encoding.cells import value_of
+from netloom.modalities.encoding.cells import RawRow, value_of
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, ColumnState, column_encoder
-from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, RowDisplay
 
 
 class TableState(FieldState):
@@ -29,7 +29,7 @@ ColumnsStateT = TypeVar("ColumnsStateT", TableState, CategoriesState)
 class ColumnsEncoder(FieldEncoder[ColumnsStateT]):
     """Encodes columns whose names are keys of raw rows."""
 
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, row: RawRow) -> RowDisplay:
         names = [one.name if one.name in row else one.date_column or one.name for one in self.columns]
         return {"columns": {name: row.get(name) for name in dict.fromkeys(names)}}
 
@@ -55,7 +55,7 @@ class TableEncoder(ColumnsEncoder[TableState]):
     def cell_readers(self) -> list[dict[str, CellReader]]:
         return [column.cell_readers for column in self.columns]
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         return np.concatenate([column.encode(rows) for column in self.columns], axis=1).astype(np.float32)
 
     def restore(self, values: np.ndarray) -> list[Any]:
@@ -98,7 +98,7 @@ class CategoriesEncoder(ColumnsEncoder[CategoriesState]):
     def cell_readers(self) -> list[dict[str, CellReader]]:
         return [column.cell_readers for column in self.categories]
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         return np.stack(
             [column.numbers([value_of(row, column.name) for row in rows]) for column in self.categories], axis=1
         )

@@ -8,9 +8,15 @@ from typing import Any, NotRequired, TypeVar, cast
 
 import numpy as np
 
-from netloom.modalities.encoding.cells import as_text, text_of
+from netloom.modalities.encoding.cells import RawRow, as_text, text_of
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
-from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, VerbatimReader, field_encoder
+from netloom.modalities.encoding.field_encoder import (
+    FieldEncoder,
+    FieldState,
+    RowDisplay,
+    VerbatimReader,
+    field_encoder,
+)
 from netloom.modalities.encoding.tokenization import (
     END,
     PAD,
@@ -93,7 +99,7 @@ class TokenEncoder(FieldEncoder[TokenStateT]):
     def vocabulary_size(self) -> int:
         return len(self.vocabulary)
 
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, row: RawRow) -> RowDisplay:
         value = self.raw_value(row)
         return {"text": str(as_text(value)), "tokens": tuple(self.readable(value))}
 
@@ -109,14 +115,14 @@ class TokenEncoder(FieldEncoder[TokenStateT]):
         """Return tokens of the vocabulary as text."""
         return self.joint.join(tokens)
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         return self.encode_texts([self.raw_text(row) for row in rows])
 
     def encode_texts(self, texts: list[Any]) -> np.ndarray:
         """Return the token indices of texts, int64 (N, T), truncated or padded at the end."""
         return token_array(self.field["vocabulary"], self.field["length"], [self.tokens(text) for text in texts])
 
-    def raw_text(self, row: dict[str, Any]) -> Any:
+    def raw_text(self, row: RawRow) -> Any:
         """Return the text of a row; a list of words is joined."""
         return as_text(self.raw_value(row))
 
@@ -135,7 +141,7 @@ class TextEncoder(TokenEncoder[TextStateT]):
         # The texts of a table were imported without surrounding whitespace; others are verbatim.
         return VerbatimReader() if self.source_column is None else TextReader()
 
-    def shown_encoded(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown_encoded(self, row: RawRow) -> RowDisplay:
         return {"tokens": tuple(self.readable(self.raw_value(row)))}
 
 
@@ -145,7 +151,7 @@ class WordEncoder(TextEncoder[TextState]):
     def tokens(self, text: Any) -> list[str]:
         return words(text, self.field.get("lower", True))
 
-    def raw_text(self, row: dict[str, Any]) -> Any:
+    def raw_text(self, row: RawRow) -> Any:
         return self.raw_value(row)
 
 
@@ -200,10 +206,10 @@ class DecoderInputEncoder(TokenEncoder[TokenState]):
     encoding = "begun"
     is_required = False
 
-    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, row: RawRow) -> RowDisplay:
         return {"answer": str(row.get(self.name) or "")}
 
-    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+    def encode(self, rows: list[RawRow]) -> np.ndarray:
         texts = [list(text_of(row.get(self.name))) for row in rows]
         numbers = token_array(self.field["vocabulary"], self.field["length"] - 1, texts)
         return np.concatenate([np.full((len(rows), 1), START, dtype=np.int64), numbers], axis=1)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from netloom.chat import Dialogue, Policy
 from netloom.chat.dialogue import Event
 from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row, read_answer
+from netloom.modalities.row_field import JsonSchema
 from netloom.runs.text_generation import generates_text
 from netloom.serving.chat_sessions import ChatSession
 from netloom.serving.deployment import Deployment, Served
@@ -62,7 +63,7 @@ class Chat(ServerRoute):
         server.metrics.observe_turn(deployment.name, value["event"])
         return json_reply({"session": session_id, **value})
 
-    def operation(self, server: ServerState) -> dict[str, Any]:
+    def operation(self, server: ServerState) -> JsonSchema:
         message = {**_TEXT, "maxLength": MAX_LETTERS, "description": "A message; only a new session can be without one"}
         session = {**_TEXT, "description": "The session of an earlier answer; without it, a new one begins"}
         body = {"type": "object", "properties": {"message": message, "session": session}}
@@ -142,7 +143,7 @@ async def _turn(
     }
 
 
-def _answer_schema() -> dict[str, Any]:
+def _answer_schema() -> JsonSchema:
     ranked = {"type": "object", "properties": {"intent": _TEXT, "confidence": _SHARE}}
     place = {"type": "integer", "description": "The index of a word"}
     entity = {"type": "object", "properties": {"kind": _TEXT, "text": _TEXT, "first": place, "last": place}}

@@ -11,6 +11,7 @@ from netloom.jobs.explanations import Attribution
 from netloom.jobs.job import Job, JobError
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.worker_pool import pool
+from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.route import ServerRoute
@@ -43,7 +44,7 @@ class Explain(ServerRoute):
             )
         return json_reply(explanation.as_json())
 
-    def operation(self, server: ServerState) -> dict[str, Any]:
+    def operation(self, server: ServerState) -> JsonSchema:
         model = server.default.current.model
         names = [method.name for method in methods(model.trained) if method.available]
         properties = {

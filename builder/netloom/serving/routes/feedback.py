@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netloom.core.errors import DataError
+from netloom.modalities.row_field import JsonSchema
 from netloom.monitoring.request_log import RequestLog
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
@@ -47,7 +48,7 @@ class Feedback(ServerRoute):
             raise RequestError(f"The request {request_id[:60]!r} has too many labels already.", 409)
         return json_reply({"request_id": request_id, "row": row, "label": label})
 
-    def operation(self, server: ServerState) -> dict[str, Any]:
+    def operation(self, server: ServerState) -> JsonSchema:
         true_label = server.default.current.model.true_label
         label: dict[str, Any] = {} if true_label is None else dict(true_label.schema)
         row = {"type": "integer", "minimum": 1, "description": "The number of the row, if the request had several"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import JSON, Call, Reply, json_reply, kind_of
 from netloom.serving.route import ServerRoute
@@ -35,7 +36,7 @@ class Invocations(ServerRoute):
             raise RequestError(f"MLflow sends {JSON} or text/csv, received {call.content_type[:60]!r}.", 415)
         return json_reply({"predictions": await server.predict(call, deployment, served, rows)})
 
-    def operation(self, server: ServerState) -> dict[str, Any]:
+    def operation(self, server: ServerState) -> JsonSchema:
         model = server.default.current.model
         records = {"type": "array", "items": row_schema(model)}
         body = {"type": "object", "properties": {"dataframe_records": records}}

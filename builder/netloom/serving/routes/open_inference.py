@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply, read_json
 from netloom.serving.route import ServerRoute
@@ -90,7 +91,7 @@ class Infer(ServerRoute):
         headers = ((_JSON_SIZE, str(len(head))),)
         return Reply(b"".join((head, *blobs)), content_type="application/octet-stream", headers=headers)
 
-    def operation(self, server: ServerState) -> dict[str, Any]:
+    def operation(self, server: ServerState) -> JsonSchema:
         model = server.default.current.model
         tensors = _tensors(model)
         tensor = {

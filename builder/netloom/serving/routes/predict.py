@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from netloom.modalities.row_field import JsonSchema
 from netloom.serving.answer_cache import CachedAnswer
 from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.route import ServerRoute
@@ -36,7 +35,7 @@ class Predict(ServerRoute):
         server.cache.put(key, CachedAnswer(reply.body, call.logged))
         return reply
 
-    def operation(self, server: ServerState) -> dict[str, Any]:
+    def operation(self, server: ServerState) -> JsonSchema:
         model = server.default.current.model
         row, answer = row_schema(model), answer_schema(model)
         body = json_content({"anyOf": [row, {"type": "array", "items": row}]}, model.example)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.modalities.encoding.image_field import ImageEncoder
+from netloom.modalities.encoding.rows import Answer
 from netloom.tasks import gan
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
@@ -82,13 +84,13 @@ class Adversarial(Objective):
         data: Prepared,
         inputs: Mapping[str, torch.Tensor] = NOTHING,
         chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Answer]:
         generated = output[:, :-1].reshape(-1, *self.target(data).shape[1:])
         shares = output[:, -1].sigmoid().tolist()
         restored = picture(data).restore(generated.numpy())
         return [{"prediction": image, "real": share} for image, share in zip(restored, shares, strict=True)]
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {"kind": "generated", "field": picture(data).field}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from netloom.data.preparation.calibrated import Decoding
+from netloom.modalities.encoding.rows import Answer
 from netloom.tasks import anomaly_detection
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import roc_auc
@@ -103,7 +105,7 @@ class AnomalyDetection(Reconstruction):
             },
         )
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {"kind": "input", **chosen}
 
     def answers(
@@ -112,7 +114,7 @@ class AnomalyDetection(Reconstruction):
         data: Prepared,
         inputs: Mapping[str, torch.Tensor] = NOTHING,
         chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Answer]:
         """Before a threshold is chosen, every row is predicted normal."""
         return super().answers(output, data, inputs, {"threshold": float("inf"), **chosen})
 

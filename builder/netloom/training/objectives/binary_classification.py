@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import binary_classification
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
@@ -90,7 +91,7 @@ class BinaryClassification(Objective):
             ],
         )
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {**data.fitted_target.to_json(), "kind": "binary", "threshold": HALF, **chosen}
 
 

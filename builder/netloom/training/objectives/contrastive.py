@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import contrastive
 from netloom.training.objectives.evaluation import Embedding, Evaluation, Reference
 from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
@@ -122,7 +123,7 @@ class Contrastive(Objective):
             embedding=mapped(output, [classes[number] for number in truth.tolist()]),
         )
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {"kind": "embedding"}
 
 

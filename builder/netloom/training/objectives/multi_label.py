@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import multi_label
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class
@@ -98,7 +99,7 @@ class MultiLabel(Objective):
             ],
         )
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         classes = data.schema.target.classes
         return {**data.fitted_target.to_json(), "thresholds": thresholds(chosen, len(classes))}
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from netloom.data.preparation.calibrated import calibrated_logits
+from netloom.data.preparation.calibrated import Decoding, calibrated_logits
 from netloom.data.preparation.decode import decode
+from netloom.modalities.encoding.rows import Answer
 from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
 from netloom.training.objectives.calibrated_part import CalibratedPart, calibrated_part
 from netloom.training.objectives.evaluation import Evaluation, Reference
@@ -212,7 +213,7 @@ class Objective(ABC):
         data: Prepared,
         inputs: Mapping[str, torch.Tensor] = NOTHING,
         chosen: Settings = NOTHING,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Answer]:
         """Return a prediction in plain JSON for each row of `output`, the outputs for `inputs`."""
         preprocess = {**data.preprocess, "target": self.decoding(data, chosen)}
         return decode(preprocess, self.parted(output, data), inputs)
@@ -221,7 +222,7 @@ class Objective(ABC):
         """Split `output` into the outputs of the network, (N, …)."""
         return output
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         """Return the data with which a script without Netloom decodes predictions, as plain JSON."""
         return data.fitted_target.to_json()
 
@@ -235,6 +236,6 @@ class Objective(ABC):
         calibrated: torch.Tensor = calibrated_logits(parts[""], output) if "" in parts else output
         return calibrated
 
-    def with_calibration(self, decoding: dict[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def with_calibration(self, decoding: Decoding, parts: Mapping[str, Mapping[str, Any]]) -> Decoding:
         """Return `decoding` with the calibration of each part by its name, as plain JSON."""
         return {**decoding, "calibration": dict(parts[""])} if "" in parts else decoding

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.modalities.encoding.table_fields import CategoriesEncoder
 from netloom.tasks import ranking
 from netloom.training.objectives.evaluation import Evaluation, Reference
@@ -199,7 +200,7 @@ class Ranking(Objective):
         at = self.top_k
         return {f"recall@{at}": ranking["recall"], f"ndcg@{at}": ranking["ndcg"], "mrr": ranking["mrr"]}
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {"kind": "score"}
 
 

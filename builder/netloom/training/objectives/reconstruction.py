@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.tasks import reconstruction
 from netloom.training.errors import TrainingError
@@ -130,7 +131,7 @@ class Reconstruction(SquaredLoss):
             panels=side_by_side(output, data, rows, error),
         )
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {"kind": "input"}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.data.environment import FIELD
+from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import reinforcement
 from netloom.training.objectives.evaluation import Evaluation, PlayedEpisode, Reference
 from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
@@ -87,7 +88,7 @@ class Agent(Objective):
             },
         )
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {**data.fitted_target.to_json(), "values": self.task.action_values}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import several_outputs
 from netloom.tasks.several_outputs import head_of, head_width
 from netloom.tasks.training_losses import BATCH_LOSS, WEIGHTED_LOSS
@@ -194,7 +195,7 @@ class SeveralOutputs(Objective):
             first_by_row.setdefault(item.row, item)
         return list(first_by_row.values())[:WORST]
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         parts = [
             part.objective.decoding(view(data, place), _part_settings(chosen, place))
             for place, part in enumerate(self.parts)
@@ -221,7 +222,7 @@ class SeveralOutputs(Objective):
             dim=1,
         )
 
-    def with_calibration(self, decoding: dict[str, Any], parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def with_calibration(self, decoding: Decoding, parts: Mapping[str, Mapping[str, Any]]) -> Decoding:
         each = [
             part.objective.with_calibration(of_part, {"": parts[part.name]} if part.name in parts else {})
             for part, of_part in zip(self.parts, decoding["parts"], strict=True)

@@ -7,8 +7,9 @@ https://doi.org/10.1109/CVPR.2006.100
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import siamese
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
 from netloom.training.objectives.evaluation import Evaluation, Reference, Worst
@@ -128,7 +129,7 @@ class Siamese(Objective):
             ],
         )
 
-    def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
+    def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         return {**data.fitted_target.to_json(), "kind": "pair", "threshold": chosen.get("threshold", self.margin / 2)}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:

@@ -21,6 +21,7 @@ from netloom.training.checkpoints import Checkpoint
 from netloom.training.errors import DivergedError
 from netloom.training.reinforcement.episodes import environment_of, play, seeds_of
 from netloom.training.trainer import Callback, Trainer
+from netloom.training.weight_files import StateDict
 
 if TYPE_CHECKING:
     import torch
@@ -161,14 +162,14 @@ class ReinforcementTrainer(Trainer):
         observations = {"seen_now": torch.from_numpy(np.stack([player.observation for player in self.players]))}
         return Checkpoint(dict(self.model.state_dict()), self.state_dict(), observations | self._own_state())
 
-    def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+    def resume(self, checkpoint: Checkpoint, best: StateDict | None = None) -> None:
         super().resume(checkpoint, best)
         memory = dict(checkpoint.memory)
         for player, observation in zip(self.players, memory.pop("seen_now").numpy(), strict=True):
             player.observation = observation.copy()
         self._restore_own(memory)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         agent = {
             "random": self.random.bit_generator.state,
             "worlds": [player.world.state() for player in self.players],
@@ -178,7 +179,7 @@ class ReinforcementTrainer(Trainer):
         # As text, because the state of a NumPy generator contains integers of 128 bits, too large for a tensor.
         return {**super().state_dict(), "agent": json.dumps(agent)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         super().load_state_dict(state)
         agent = json.loads(state["agent"])
         self.random.bit_generator.state = agent["random"]

@@ -19,6 +19,7 @@ from netloom.training.evaluation import mean_metrics, metric_sums
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.objectives.objective import EVALUATION_BATCH, joined
 from netloom.training.trainer import Callback
+from netloom.training.weight_files import StateDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ class DistributedTrainer(SupervisedTrainer):
             raise self.problem
         return done
 
-    def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
+    def resume(self, checkpoint: Checkpoint, best: StateDict | None = None) -> None:
         # `train_step` seeds random numbers by the step, so the state of the GPU generators of rank 0 is not needed.
         super().resume(Checkpoint(checkpoint.weights, {**checkpoint.state, "cuda_rng": []}), best)
 

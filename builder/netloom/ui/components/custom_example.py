@@ -14,7 +14,7 @@ from netloom.core.text import escape
 from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
 from netloom.explain.core.parts.axes import Axes, axes_of
-from netloom.modalities.encoding.cells import as_text
+from netloom.modalities.encoding.cells import RawRow, as_text
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.image_field import ImageEncoder, sized
 from netloom.modalities.fields.modality import Editor
@@ -51,7 +51,7 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); }
 """
 
 
-def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
+def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> RawRow:
     """Draw the widgets that edit the raw row `start`, and return the edited row. `name` identifies the widgets.
 
     Raises:

@@ -11,6 +11,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import token_encoder
@@ -29,7 +30,7 @@ FIRST, A_ROW = 8, 2
 MOST_WORDS = 60
 
 
-def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
+def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> RawRow:
     """Draw the form of a raw row, and return the edited row.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.deployment import measured_variants
+from netloom.modalities.encoding.cells import RawRow
 from netloom.serving.backend import BACKENDS, TITLES
 from netloom.serving.launched import FIRST_PORT, HOST, LaunchOptions, launched
 from netloom.serving.served_model import example_row
@@ -110,12 +111,12 @@ def _network(live: Live, weights: RunWeights) -> str:
     return str(files[chosen]) if chosen else ""
 
 
-def _example(trained: OpenRun) -> dict[str, Any]:
+def _example(trained: OpenRun) -> RawRow:
     data = trained.data
     return example_row(data, [field for field in data.fields if field.name in trained.fields])
 
 
-def python_request(row: dict[str, Any] | None, address: str = ADDRESS) -> str:
+def python_request(row: RawRow | None, address: str = ADDRESS) -> str:
     """Return Python source that requests a prediction for a row; None for the row of the file `row.json`."""
     source = 'json.load(open("row.json"))' if row is None else repr(row)
     return (

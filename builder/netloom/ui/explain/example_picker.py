@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from netloom.core.text import escape
 from netloom.data import Example
 from netloom.explain.core.starting_row import StartingRow
+from netloom.modalities.encoding.cells import RawRow
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.ui.components.custom_example import custom_example
 from netloom.ui.components.page_state import set_value, value_of
@@ -137,7 +138,7 @@ def _picked(run_id: str) -> None:
         ExplainState.current().rows[run_id] = int(row)
 
 
-def explain_input(run_id: str, row: int, edited: dict[str, Any] | None) -> None:
+def explain_input(run_id: str, row: int, edited: RawRow | None) -> None:
     """Let the Explain page open with a row of a run, or with an edited raw row."""
     state = ExplainState.current()
     state.rows[run_id] = row

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from netloom.explain.concepts.concept_definition import ConceptDefinition
+from netloom.modalities.encoding.cells import RawRow
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 
@@ -17,7 +17,7 @@ from netloom.ui.components.page_state import PageState, WidgetKey
 class HandedInput:
     """A raw row that was edited on another page, and its number in the order of such rows in this tab."""
 
-    row: dict[str, Any]
+    row: RawRow
     number: int
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.jobs import JobCancelledError, JobError, RunWeights
 from netloom.jobs.predictions import Generate
-from netloom.modalities.encoding.cells import as_text
+from netloom.modalities.encoding.cells import RawRow, as_text
 from netloom.runs.sampling import Sampling
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key, TryItState, Written
@@ -35,7 +35,7 @@ TOP_P_HELP = "Only the most likely tokens whose probabilities add up to this can
 SEED_HELP = "The same seed gives the same text. Change it for another one."
 
 
-def generation(trained: OpenRun, weights: RunWeights, raw: dict[str, Any]) -> None:
+def generation(trained: OpenRun, weights: RunWeights, raw: RawRow) -> None:
     """Draw the settings, the button that generates a text from a raw row, and the text."""
     run_id, continues = trained.run.id, trained.data.schema.target.type.continues_text
     with st.container(border=True):
@@ -71,7 +71,7 @@ def _settings(trained: OpenRun, run_id: str) -> tuple[Sampling, int]:
     return Sampling(float(temperature), int(top_k), float(top_p), int(seed)), int(length)
 
 
-def _prompt(trained: OpenRun, raw: dict[str, Any]) -> str:
+def _prompt(trained: OpenRun, raw: RawRow) -> str:
     field = trained.data.token_field(trained.fields[0])
     return f"{as_text(field.raw_value(raw))}{field.joint}"
 

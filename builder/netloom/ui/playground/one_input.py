@@ -16,6 +16,7 @@ from netloom.data import DataError
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.predictions import LatentSize, Predict
+from netloom.modalities.encoding.cells import RawRow
 from netloom.runs.text_generation import generates_text
 from netloom.store import StoreError
 from netloom.training.weight_files import CheckpointError
@@ -130,7 +131,7 @@ def _random_row(trained: OpenRun) -> int:
     return int(random.choice(rows)) if len(rows) else random.randrange(trained.data.schema.rows)
 
 
-def _edited(tried: Tried, row: int) -> dict[str, Any] | None:
+def _edited(tried: Tried, row: int) -> RawRow | None:
     """Draw the editor, and return the edited raw row; None if an uploaded file cannot be read."""
     trained, run_id = tried.trained, tried.run_id
     start, resets = trained.data.row(row), TryItState.current().resets.get(run_id, 0)
@@ -170,14 +171,14 @@ def _about(trained: OpenRun, row: int, changed: bool) -> str:
     return f"{escape(target.name)} of row {row}: **{escape(label[:80].rstrip('.'))}**.{seen}"
 
 
-def _explain_button(tried: Tried, row: int, edited: dict[str, Any] | None) -> None:
+def _explain_button(tried: Tried, row: int, edited: RawRow | None) -> None:
     if st.button("Explain this", icon=":material/visibility:", key=Key.EXPLAIN):
         explain_input(tried.run_id, row, edited)
         session.choose(tried.live.id, tried.run_id)
         st.switch_page("pages/explain.py", query_params={Query.PROJECT.value: tried.live.id})
 
 
-def _results(tried: Tried, other: Tried | None, raw: dict[str, Any], row: int) -> None:
+def _results(tried: Tried, other: Tried | None, raw: RawRow, row: int) -> None:
     """Draw the predictions of one run, or of two side by side."""
     sides = [side for side in (tried, other) if side is not None]
     pending = [ask(Predict(side.weights, raw), LOADING) for side in sides]
@@ -189,7 +190,7 @@ def _results(tried: Tried, other: Tried | None, raw: dict[str, Any], row: int) -
             _result(side, waiting, raw, place)
 
 
-def _result(side: Tried, pending: Pending[Any], raw: dict[str, Any], place: DeltaGenerator) -> None:
+def _result(side: Tried, pending: Pending[Any], raw: RawRow, place: DeltaGenerator) -> None:
     try:
         show_result(pending.result(place), side.trained, raw)
     except ERRORS as error:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from netloom.core.text import escape, number
 from netloom.data.tables.row_file import summarize_warnings
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.ui.components.example_panels import legend, overlaid, painted, tagged
 from netloom.ui.components.image_urls import enlarged
@@ -37,7 +38,7 @@ class Shown:
     answer: Mapping[str, Any]
     decoding: Mapping[str, Any]
     trained: OpenRun
-    raw: dict[str, Any]
+    raw: RawRow
     name: str = ""
 
     @property
@@ -46,7 +47,7 @@ class Shown:
         return self.trained.data.field(self.trained.fields[0])
 
 
-def show_result(prediction: LivePrediction, trained: OpenRun, raw: dict[str, Any]) -> None:
+def show_result(prediction: LivePrediction, trained: OpenRun, raw: RawRow) -> None:
     """Draw the prediction for a raw row."""
     _draw(Shown(prediction, prediction.answer, prediction.decoding, trained, raw))
     for sentence in summarize_warnings([prediction.answer]):
@@ -244,7 +245,7 @@ def _scaled(value: Any, shown: Shown) -> np.ndarray:
     return image.squeeze(0) if len(image) == 1 else image.transpose(1, 2, 0)
 
 
-def _image(field: Any, raw: dict[str, Any]) -> np.ndarray:
+def _image(field: Any, raw: RawRow) -> np.ndarray:
     """Return an image of a raw row as (H, W) or (H, W, 3), with values from 0 to 1."""
     return np.asarray(field.shown(raw)["image"], dtype=np.float64).clip(0, 1)
 

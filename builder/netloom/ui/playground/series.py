@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import number
+from netloom.modalities.encoding.cells import RawRow
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.playground.state import Key
 
@@ -31,7 +32,7 @@ def is_forecast(data: Prepared) -> bool:
     return data.raw.contiguous and len(schema.inputs) == 1 and schema.inputs[0].is_sequence
 
 
-def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: dict[str, Any], value: Any, run_id: str) -> None:
+def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: RawRow, value: Any, run_id: str) -> None:
     """Draw the forecast of each series after its last values, in the units of the data.
 
     Args:
