@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from netloom import runs
+from netloom.core.errors import DataError
 from netloom.data import Prepared, add_file, prepare
 from netloom.data.dataset_version import make_version
+from netloom.data.preparation.fitted_state import with_fitted
 from netloom.document import DataChoice, Project, updated
+from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
+from netloom.runs.history import reproduction
 from netloom.runs.retraining import retrain, why_not
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.templates.starting import fit
-from netloom.training.initialization import StartError
 from netloom.training.weight_files import read_weights
 from tests.runs.examples import trained_here
 
@@ -55,24 +58,60 @@ def test_run_starts_from_the_weights_on_the_same_test_rows(home: Path) -> None:
         assert rows[0] == rows[1]
 
 
-def test_weights_are_not_used_for_other_classes_categories_or_scales(home: Path) -> None:
+def test_new_words_and_categories_are_unknown_to_the_kept_vocabulary(home: Path) -> None:
+    """The network keeps the sizes of its embeddings, and old rows keep their encodings to the bit."""
     store, project = open_store(home), project_of(home)
     with trained_here():
         first = runs.start(store, store.create_project(project), project)
-    with pytest.raises(StartError, match="categories"):
-        retrain(store, first, version_of(project, home, group="new"))
+        second = retrain(store, first, version_of(project, home, group="new"))
+        again = reproduction.repeat(store, second)
+    assert {store.run(run).state for run in (first, second, again)} == {"finished"}
+    before, after = (runs.load_run(store, run).data for run in (first, second))
+    assert after.preprocess == before.preprocess
+    fresh = prepare(store.artifacts(second).project().data, home)
+    assert fresh.preprocess != before.preprocess, "fitted anew, the data would have one more category"
+    added = [place for place in after.split["train"].tolist() if after.row(place)["group"] == "new"]
+    assert len(added) == 5
+    old, new = (sorted(data.split["test"].tolist()) for data in (before, after))
+    assert torch.equal(before.inputs["features"][old], after.inputs["features"][new])
+    assert store.artifacts(again).preprocess() == before.preprocess
+
+
+def test_texts_retrain_with_new_words(home: Path) -> None:
+    template = templates()["reviews_lstm"].project
+    choice = template.data
+    data = prepare(choice, home)
+    label = data.schema.target.classes[0]
+    info = make_version(data, [({"text": "zyzzyva quokka"}, label)] * 3, home, "New words")
+    version = prepare(choice.model_copy(update={"dataset": info.name, "split": "given", "options": {}}), home)
+    assert version.schema.inputs[0].vocabulary != data.schema.inputs[0].vocabulary
+    assert why_not(data, version) == ""
+    kept = with_fitted(version, data.preprocess)
+    assert kept.schema.inputs == data.schema.inputs
+    added = next(place for place in kept.split["train"].tolist() if kept.row(place)["text"] == "zyzzyva quokka")
+    assert kept.inputs["text"][added, :3].tolist() == [UNKNOWN, UNKNOWN, PAD]
+
+
+def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) -> None:
+    store, project = open_store(home), project_of(home)
+    with trained_here():
+        first = runs.start(store, store.create_project(project), project)
+    other = pd.DataFrame(
+        {"size": range(60), "label": ["yes", "no"] * 30, "split": ["train", "train", "val", "test"] * 15}
+    )
+    info = add_file(other.to_csv(index=False).encode(), "other.csv", home, target="label")
+    with pytest.raises(DataError, match="other columns"):
+        retrain(store, first, info.name)
     assert len(store.runs(store.run(first).project_id)) == 1
 
-    def data_of(name: str, prepare_as: str = "standardize") -> tuple[Prepared, Prepared]:
-        choice = templates()[name].project.data.model_copy(update={"prepare": prepare_as})
-        data = prepare(choice, home)
-        info = make_version(data, [], home, f"{name} {prepare_as}")
-        return data, prepare(choice.model_copy(update={"dataset": info.name, "split": "given"}), home)
+    def data_of(name: str) -> Prepared:
+        return prepare(templates()[name].project.data, home)
 
-    assert "in their order" in why_not(*data_of("breast_cancer"))
-    assert why_not(*data_of("digits_mlp")) == ""
-    assert "scaled differently" in why_not(*data_of("digits_mlp", "scale"))
-    numbers = prepare(templates()["diabetes"].project.data, home)
-    info = make_version(numbers, [(numbers.row(0), 1e6)], home, "an extreme label")
-    choice = templates()["diabetes"].project.data.model_copy(update={"dataset": info.name, "split": "given"})
-    assert "target of the new data is scaled" in why_not(numbers, prepare(choice, home))
+    before = data_of("breast_cancer")
+    info = make_version(before, [], home, "alphabetical")
+    version = prepare(templates()["breast_cancer"].project.data.model_copy(update={"dataset": info.name}), home)
+    reason = why_not(before, version)
+    assert "in their order" in reason
+    assert "start a new training" in reason
+    assert "is for predicting numbers" in why_not(before, data_of("diabetes"))
+    assert why_not(data_of("digits_mlp"), data_of("digits_mlp")) == ""

@@ -93,7 +93,16 @@ def branch(
     about = RunOrigin(start=Branch(run=run_id, at=at, title=run.title))
     name = title or f"{plain(run.title)[:120]}, from {place}"
     owner = run.owner if owner is None else owner
-    return start(store, run.project_id, project, title=name, owner=owner, about=about, weights=file)
+    return start(
+        store,
+        run.project_id,
+        project,
+        title=name,
+        owner=owner,
+        about=about,
+        weights=file,
+        fitted=artifacts.preprocess(),
+    )
 
 
 def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:

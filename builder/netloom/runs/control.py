@@ -14,7 +14,9 @@ from typing import Any
 
 from netloom.compile import CompileError, source
 from netloom.core.processes import is_running
-from netloom.data import schema, with_dataset_id
+from netloom.data import Schema, prepare, schema, with_dataset_id
+from netloom.data.preparation.fitted_state import with_fitted
+from netloom.data.preparation.prepared_data import Preprocess
 from netloom.document import Project
 from netloom.document.optimizer_settings import SCHEDULES
 from netloom.runs import cluster, distillation, processes
@@ -65,6 +67,7 @@ def start(
     tags: Sequence[str] = (),
     about: RunOrigin | None = None,
     weights: Path | None = None,
+    fitted: Preprocess | None = None,
     workers: int = 0,
     place: str = "",
 ) -> str:
@@ -73,6 +76,7 @@ def start(
 
     Args:
         weights: A file of initial weights, instead of the initialization in the project.
+        fitted: The fitted state of an earlier run, which preprocesses the data instead of one that is fitted on it.
         workers: The number of workers on the Ray cluster; 0: train in a process on this machine.
         place: Where the caller starts the worker itself; the run is not queued then.
 
@@ -88,7 +92,7 @@ def start(
         cluster.check(project, workers)
         about = (about or RunOrigin()).merged(RunOrigin(backend=cluster.RAY, workers=workers))
     project = with_dataset_id(project, store.home)
-    fields = schema(project.data, store.home)
+    fields = _schema(store, project, fitted)
     project = with_auto_sizes(project, fields)
     analysis: Analysis = analyse(project, fields)
     if analysis.errors:
@@ -104,7 +108,7 @@ def start(
     artifacts = store.artifacts(run_id)
     artifacts.create()
     try:
-        _freeze(artifacts, project, text, initial_weights, teacher)
+        _freeze(artifacts, project, text, initial_weights, teacher, fitted)
         store.create_run(
             project_id,
             project,
@@ -126,8 +130,19 @@ def start(
     return run_id
 
 
+def _schema(store: Store, project: Project, fitted: Preprocess | None) -> Schema | None:
+    if fitted is None:
+        return schema(project.data, store.home)
+    return with_fitted(prepare(project.data, store.home), fitted).schema
+
+
 def _freeze(
-    artifacts: RunArtifacts, project: Project, text: str, initial_weights: Path | None, teacher: TeacherFiles | None
+    artifacts: RunArtifacts,
+    project: Project,
+    text: str,
+    initial_weights: Path | None,
+    teacher: TeacherFiles | None,
+    fitted: Preprocess | None,
 ) -> None:
     """Write everything that a run depends on to its folder."""
     artifacts.save_project(project)
@@ -136,6 +151,8 @@ def _freeze(
         freeze_start(initial_weights, artifacts)
     if teacher:
         distillation.freeze_teacher(teacher, artifacts)
+    if fitted is not None:
+        artifacts.save_preprocess(fitted)
     artifacts.save_environment(environment(project, text))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.data.preparation.prepare import prepared_with
-from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.preparation.prepared_data import Prepared, Preprocess
 from netloom.modalities.encoding.cells import EncodeError
 
 if TYPE_CHECKING:
@@ -27,7 +27,15 @@ def as_kept(data: Prepared, artifacts: RunArtifacts) -> Prepared:
     Raises:
         DataError: the columns or fields of the data have changed.
     """
-    preprocess = artifacts.preprocess()
+    return with_fitted(data, artifacts.preprocess())
+
+
+def with_fitted(data: Prepared, preprocess: Preprocess | None) -> Prepared:
+    """Return the data with an earlier fitted state; unchanged without one.
+
+    Raises:
+        DataError: the columns or fields of the data differ from those that it was fitted on.
+    """
     if preprocess is None or preprocess == data.preprocess:
         return data
     try:

@@ -82,7 +82,16 @@ def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
     title = f"{run.title[:180]}, again"
     weights = first if first.exists() else None
     owner = run.owner if owner is None else owner
-    return start(store, run.project_id, artifacts.project(), title=title, owner=owner, about=about, weights=weights)
+    return start(
+        store,
+        run.project_id,
+        artifacts.project(),
+        title=title,
+        owner=owner,
+        about=about,
+        weights=weights,
+        fitted=artifacts.preprocess(),
+    )
 
 
 def compare_runs(store: Store, original: Run, repeated: Run) -> Repetition:
