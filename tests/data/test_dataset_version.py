@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.dataset_version import make_version, why_no_version
+from netloom.data.preparation.fitted_state import with_fitted
 from netloom.document import DataChoice
+from netloom.tasks import task
 from netloom.templates import templates
 
 
@@ -73,7 +76,8 @@ def test_a_target_named_split_stays_the_target(home: Path) -> None:
 def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> None:
     for name, words in (
         ("sine", "windows of a series"),
-        ("shapes_unet", "one class or one number"),
+        ("shapes_unet", "predicting a class for each pixel"),
+        ("tales_gpt", "predicting the next token"),
         ("spoken_cnn", "of another kind"),
         ("parts_multimodal", "of another kind"),
     ):
@@ -91,3 +95,79 @@ def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> N
         make_version(images, [({"image": [[1.0]]}, "1")], home, "x")
     with pytest.raises(DataError, match="no image"):
         make_version(images, [({}, "1")], home, "x")
+
+
+def raw_row(data: Prepared, place: int) -> dict[str, Any]:
+    """A raw row as the JSON in which examples are collected."""
+    return {name: np.asarray(value).tolist() for name, value in data.row(place).items()}
+
+
+def kept(version: Prepared, data: Prepared) -> Prepared:
+    """A version as a retrained run reads it."""
+    return with_fitted(version, data.preprocess)
+
+
+@pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear"])
+def test_tags_texts_and_forecasts_become_training_rows_and_the_others_stay(name: str, home: Path) -> None:
+    """Encoded as those of the run, the rows of all parts are equal to the bit, and the corrected label is learned."""
+    data = of_template(name, home)
+    assert why_no_version(data) == ""
+    true_label = task(templates()[name].project.training.objective).true_label(data.schema)
+    assert true_label is not None
+    row = raw_row(data, int(data.split["test"][0]))
+    [label] = true_label.of_rows(data, data.split["validation"].numpy()[:1])
+    if name == "requests_tagger":
+        label = true_label.proposed(data, row)
+        label[-1] = "B-person"
+    info = make_version(data, [(row, true_label.check(label))] * 2, home, "Second version")
+    version = kept(prepare(DataChoice(dataset=info.name, split="given"), home), data)
+    assert version.schema.target.number_names == data.schema.target.number_names
+    assert version.schema.target.classes == data.schema.target.classes
+    assert len(version.split["train"]) == len(data.split["train"]) + 2
+    for part in ("validation", "test"):
+        old, new = sorted(data.split[part].tolist()), sorted(version.split[part].tolist())
+        assert len(old) == len(new) > 20
+        for field in data.inputs:
+            assert torch.equal(data.inputs[field][old], version.inputs[field][new])
+        assert torch.equal(data.target[old], version.target[new])
+    added = version.inputs[data.fields[0].name] == data.encode(row)[data.fields[0].name]
+    matches = set(torch.nonzero(added.flatten(1).all(1)).flatten().tolist()) & set(version.split["train"].tolist())
+    assert len(matches) >= 2
+    labels = true_label.of_rows(version, np.array(sorted(matches)))
+    assert sum(true_label.error(label, found) < 1e-4 for found in labels) == 2
+
+
+def test_unfitting_labels_of_tags_and_forecasts_are_refused(home: Path) -> None:
+    tagged, station = of_template("requests_tagger", home), of_template("station_dlinear", home)
+    with pytest.raises(DataError, match="Example 1 has 3 words and punctuation marks, but 2 tags"):
+        make_version(tagged, [({"text": "wake me up"}, ["O", "O"])], home, "x")
+    with pytest.raises(DataError, match="'B-fruit' of example 1 is not a tag"):
+        make_version(tagged, [({"text": "apple"}, ["B-fruit"])], home, "x")
+    with pytest.raises(DataError, match="Example 1 is not a window of 48 steps of 3 series"):
+        make_version(station, [({"series": [[1.0]]}, {})], home, "x")
+    with pytest.raises(DataError, match="0 numbers for 'temperature', but the horizon is 6"):
+        make_version(station, [(raw_row(station, 0), {})], home, "x")
+
+
+def test_several_series_keep_their_parts(home: Path) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "day": np.tile(pd.date_range("2024-01-01", periods=80, freq="D").strftime("%Y-%m-%d"), 3),
+            "shop": np.repeat(["a", "b", "c"], 80),
+            "sales": random.normal(size=240),
+        }
+    )
+    options = {"window": 6, "horizon": 2, "target": ["sales"]}
+    info = add_file(frame.to_csv(index=False).encode(), "sales.csv", home, kind="series", options=options)
+    data = prepare(DataChoice(dataset=info.name), home)
+    assert why_no_version(data) == ""
+    version = make_version(data, [(raw_row(data, 0), [1.0, 2.0])], home, "More")
+    after = kept(prepare(DataChoice(dataset=version.name, split="given"), home), data)
+    assert len(after.split["train"]) == len(data.split["train"]) + 1
+    for part in ("validation", "test"):
+        rows = [
+            sorted(map(tuple, torch.cat([item.inputs["series"].flatten(1), item.target], 1)[item.split[part]].tolist()))
+            for item in (data, after)
+        ]
+        assert rows[0] == rows[1]

@@ -101,6 +101,27 @@ def test_watch_checks_again_when_there_are_new_rows(
     assert answer.out.count("quantities drifted") == 1
 
 
+def test_watch_without_new_rows_computes_nothing_and_delivers_what_failed(
+    watched: Watched, console: Console, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.log(watched.rows(60, shift=0.8)[0])
+    receiver.statuses = [500] * 3
+    received: list[int] = []
+
+    def pause(seconds: float) -> None:
+        received.append(len(receiver.received))
+        if len(received) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(sleep=pause))
+    options = ("--home", watched.home, "--window", 60, "--watch", 7, "--webhook", receiver.url)
+    answer = console("monitor", MODEL, *options)
+    assert answer.code == 130
+    assert answer.out.count("quantities drifted") == 1, "no row was logged after the first check"
+    assert received == [3, 4, 4], "three tries that failed, then one that was delivered, then nothing to deliver"
+    assert len({body["alert_id"] for _, body in receiver.received}) == 1
+
+
 class Receiver:
     """A server that receives webhooks, and answers with the given statuses, then with 200."""
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import netloom
+from netloom.document import updated
 from netloom.drift import Adwin
 from netloom.monitoring.labeled import changes_of, compare_errors
 from netloom.monitoring.request_log import LoggedRow
+from netloom.monitoring.suspects import suspects
 from netloom.tasks.true_label import ClassLabel, LabelSet, NumberLabel
+from tests.monitoring.conftest import Watched
 
 CLASSES = ClassLabel(("no", "yes"))
 SEEDS = 20
@@ -75,3 +81,17 @@ def test_errors_of_each_kind_of_label() -> None:
     assert labels.error(["b", "a"], labels.check(["a", "b", "a"])) == 0.0
     assert labels.error([], ["a"]) == 1.0
     assert NumberLabel().error(2.5, NumberLabel().check(4)) == 1.5
+
+
+def test_a_large_error_is_suspicious_and_a_small_one_is_not(tmp_path: Path) -> None:
+    project = netloom.open_project("diabetes")
+    project = project.model_copy(update={"training": updated(project.training, {"epochs": 1})})
+    run = netloom.train(project, seed=1, device="cpu", save=True, home=tmp_path)
+    watched = Watched(tmp_path, run)
+    rows = [{name: float(value) for name, value in run.data.row(place).items()} for place in range(6)]
+    predicted = [answer["prediction"] for answer in netloom.predict(run, rows)]
+    offsets = [0.5, 0.0, 90.0, 0.1, 40.0, 0.2]
+    for model, part in (("first", slice(0, 3)), ("second", slice(3, 6))):
+        watched.log(rows[part], [a + b for a, b in zip(predicted[part], offsets[part], strict=True)], model=model)
+    found = suspects(tmp_path, ["first", "second"], run, 9)
+    assert [(item.model, round(item.error or 0.0, 3)) for item in found.rows] == [("first", 90.0), ("second", 40.0)]

@@ -16,6 +16,7 @@ from netloom.data.dataset_version import make_version
 from netloom.data.preparation.fitted_state import with_fitted
 from netloom.document import DataChoice, Project, updated
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
+from netloom.monitoring.labeled import true_label_of
 from netloom.runs.history import reproduction
 from netloom.runs.retraining import retrain, why_not
 from netloom.store import open_store
@@ -114,4 +115,31 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
     assert "in their order" in reason
     assert "start a new training" in reason
     assert "is for predicting numbers" in why_not(before, data_of("diabetes"))
-    assert why_not(data_of("digits_mlp"), data_of("digits_mlp")) == ""
+    digits = data_of("digits_mlp")
+    info = make_version(digits, [], home, "the same digits")
+    choice = templates()["digits_mlp"].project.data.model_copy(update={"dataset": info.name, "split": "given"})
+    assert why_not(digits, prepare(choice, home)) == ""
+
+
+@pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear"])
+def test_corrected_tags_texts_and_forecasts_retrain_the_run(name: str, home: Path) -> None:
+    project = templates()[name].project
+    project = project.model_copy(update={"training": updated(project.training, {"epochs": 0})})
+    store = open_store(home)
+    with trained_here():
+        first = runs.start(store, store.create_project(project), project)
+        old = runs.load_run(store, first)
+        true_label = true_label_of(old)
+        assert true_label is not None
+        row = {field: np.asarray(value).tolist() for field, value in old.data.row(0).items()}
+        [label] = true_label.of_rows(old.data, np.array([0]))
+        typed = true_label.parse(true_label.text(label))
+        true_label.check_row(old.data, row, typed)
+        assert true_label.error(typed, label) < 1e-3
+        assert true_label.error(runs.predict(old, [row])[0]["prediction"], label) > 0, "an untrained network"
+        version = make_version(old.data, [(row, typed)], home, "Corrected")
+        second = retrain(store, first, version.name)
+    new = runs.load_run(store, second)
+    assert store.run(second).state == "finished"
+    assert len(new.data.split["train"]) == len(old.data.split["train"]) + 1
+    assert runs.predict(new, [row]) == runs.predict(old, [row]), "no epoch was trained from the same weights"

@@ -114,6 +114,11 @@ def test_wrong_requests_are_collected_corrected_and_become_a_version(trained: Wa
     trained.log(rows, [*wrong[:3], *labels[3:]], model="tumors")
     app = open_examples()
     assert sum("reported label" in item.value for item in app.caption) >= 3
+    predicted = [answer["prediction"] for answer in runs.predict(trained.trained, rows[3:5])]
+    trained.log(rows[3:5], [second if name == first else first for name in predicted], model="second")
+    app = open_examples()
+    names = [item.value.rpartition(" · ")[2] for item in app.caption if "reported label" in item.value]
+    assert {"tumors", "second"} <= set(names), "all names that the run was served as"
     app = checked(button(app, "Collect").click().run())
     app = checked(button(app, "Collect").click().run())
     collected = store.collected(project).all()

@@ -261,5 +261,24 @@ def test_input_is_collected_with_its_correct_label() -> None:
     assert np.shape(example.row["image"]) == (1, 8, 8)
 
 
+def test_tags_are_typed_and_checked_against_the_words() -> None:
+    app = open_page("requests_tagger")
+    [project] = [row.id for row in open_store().list_projects(limit=99) if row.name == "requests_tagger"]
+    tags = next(item for item in app.text_area if item.label == "Correct label")
+    proposed = (tags.value or "").split()
+    assert set(proposed) == {"O"}, "one for each word"
+    tags.set_value("O")
+    app = checked(button(app, "Collect this input").click().run())
+    assert "but the label 1 tags" in " ".join(item.value for item in app.caption)
+    assert open_store().collected(project).all() == []
+    typed = " ".join([*proposed[:-1], "B-person"])
+    next(item for item in app.text_area if item.label == "Correct label").set_value(typed)
+    checked(button(app, "Collect this input").click().run())
+    [example] = open_store().collected(project).all()
+    assert example.label == typed.split()
+
+
 def test_a_network_without_labels_cannot_collect() -> None:
-    assert "Collect this input" not in {item.label for item in open_page("shapes_unet").button}
+    app = open_page("shapes_unet")
+    assert "Collect this input" not in {item.label for item in app.button}
+    assert button(app, "Collect").disabled

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +16,21 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.raw.series import forecast_of
+from netloom.data.raw.texts import TaggedTexts
 from netloom.data.schema import DatasetInfo
+from netloom.data.sequence_pairs import Pairs
 from netloom.data.splits.given_splits import NAMES
 from netloom.data.uploads import add_file
+from netloom.data.version_files import (
+    Examples,
+    VersionFile,
+    answers_file,
+    forecast_file,
+    free_name,
+    tagged_file,
+    why_no_forecast_file,
+)
 from netloom.modalities.columns.date import iso_dates
 from netloom.modalities.encoding.cells import EncodeError
 
@@ -26,20 +38,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_ROWS = 200_000
-Examples = Sequence[tuple[Mapping[str, Any], Any]]
 
 
 def why_no_version(data: Prepared) -> str:
     """Return why data cannot get a version with collected examples, as a sentence; "" if it can."""
-    target = data.schema.target
+    target, raw = data.schema.target, data.raw
+    if len(raw) > MAX_ROWS:
+        return f"A version has at most {MAX_ROWS:,} rows; this data has {len(raw):,}."
+    if isinstance(raw, Pairs) or (isinstance(raw, TaggedTexts) and target.type.is_tags):
+        return ""
+    if target.forecast is not None:
+        return why_no_forecast_file(data)
     if not (target.type.is_class or (target.type.is_number and len(target.number_names) == 1)):
-        return "A version needs data with one class or one number to predict per row."
-    if data.raw.contiguous or target.forecast is not None:
+        return (
+            "A version needs data with one class or one number to predict per row, a tag per word, an answer per text, "
+            f"or a forecast; this data is for predicting {target.type.phrase}."
+        )
+    if raw.contiguous:
         return "The rows of this data are windows of a series, which single examples cannot continue."
-    if len(data.raw.parts) > 1 or not (_is_table(data) or _is_text(data) or _is_picture(data)):
-        return "A version can be made of tables, of texts and of images; this data is of another kind."
-    if len(data.raw) > MAX_ROWS:
-        return f"A version has at most {MAX_ROWS:,} rows; this data has {len(data.raw):,}."
+    if len(raw.parts) > 1 or not (_is_table(data) or _is_text(data) or _is_picture(data)):
+        return "A version can be made of tables, of texts, of series and of images; this data is of another kind."
     return ""
 
 
@@ -49,7 +67,8 @@ def make_version(
     """Store the rows of a dataset with further training rows as an upload.
 
     Args:
-        examples: raw rows with their labels: the name of a class, or a number in the unit of the data.
+        examples: raw rows with their labels: the name of a class, a number in the unit of the data, a list with a tag
+            for each word, a text, or the numbers of a forecast, by series if there are several.
 
     Raises:
         DataError: the data cannot get a version, or an example does not fit it.
@@ -58,22 +77,40 @@ def make_version(
     if reason:
         raise DataError(reason)
     progress(0.1, "Writing the rows")
+    file = _file(data, examples)
+    return add_file(
+        file.content,
+        file.filename,
+        home,
+        name=title,
+        target=file.target,
+        kind=file.kind,
+        options=file.options,
+        progress=progress,
+    )
+
+
+def _file(data: Prepared, examples: Examples) -> VersionFile:
+    raw, forecast = data.raw, forecast_of(data.raw)
+    if isinstance(raw, Pairs):
+        return answers_file(data, raw, examples)
+    if isinstance(raw, TaggedTexts):
+        return tagged_file(data, raw, examples)
+    if forecast is not None:
+        return forecast_file(data, forecast, examples)
     options: dict[str, Any]
+    task = data.schema.target.type.usual_task
     if _is_picture(data):
-        content, kind, options = _arrays(data, examples), "arrays", {"input": "x_train", "view": "picture"}
-        options |= {"target": "y_train", "task": data.schema.target.type.usual_task, "split": None}
-        return add_file(content, "version.npz", home, name=title, kind=kind, options=options, progress=progress)
+        options = {"input": "x_train", "view": "picture", "target": "y_train", "task": task, "split": None}
+        return VersionFile(_arrays(data, examples), "version.npz", "arrays", options=options)
     text, split = _csv(data, examples)
     derived = {column.name for field in data.fields for column in field.columns if column.date_column}
-    names = {name: {"kind": kind} for name, kind in data.raw.column_kinds.items() if name not in derived}
+    names = {name: {"kind": kind} for name, kind in raw.column_kinds.items() if name not in derived}
     columns = {**names, split: {"role": "split"}} if _is_table(data) else {split: {"role": "split"}}
-    options = {"task": data.schema.target.type.usual_task, COLUMNS: columns}
+    options = {"task": task, COLUMNS: columns}
     if _is_text(data):
         options["text"] = next(iter(data.row(0)))
-    target = data.schema.target.name
-    return add_file(
-        text.encode(), "version.csv", home, name=title, target=target, kind="table", options=options, progress=progress
-    )
+    return VersionFile(text.encode(), "version.csv", "table", data.schema.target.name, options)
 
 
 def _is_table(data: Prepared) -> bool:
@@ -119,8 +156,7 @@ def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
         kept = {name: value for name, value in dated.items() if parts.get(name) not in dated}
         rows.append((part, kept, label))
     names = list(rows[0][1])
-    taken = (*names, target)
-    split = next(name for name in ("split", *(f"split {number}" for number in range(2, 99))) if name not in taken)
+    split = free_name("split", (*names, target))
     for number, (_, row, _) in enumerate(rows):
         if missing := [name for name in names if name not in row]:
             example = number - (len(rows) - len(examples)) + 1

@@ -26,15 +26,15 @@ class CheckModel(Request[MonitorReport], kind="monitor", lane="long"):
 
 @dataclass(frozen=True)
 class FindSuspects(Request[Suspects], kind="suspects"):
-    """Logged predictions that are worth a look. `stamp` is that of the log."""
+    """Logged predictions of the models that a run was served as that are worth a look. `stamp` is that of the logs."""
 
     weights: RunWeights
-    model: str
+    models: tuple[str, ...]
     most: int
     stamp: str
 
     def compute(self, context: Context) -> Suspects:
-        return suspects(context.home, self.model, context.run(self.weights), self.most)
+        return suspects(context.home, self.models, context.run(self.weights), self.most)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def _check_examples(old: TrainedRun, true_label: TrueLabel, collected: Labeled) 
     """
     for number, (row, label) in enumerate(collected, 1):
         try:
-            true_label.check(label)
+            true_label.check_row(old.data, row, true_label.check(label))
             old.data.encode(row, old.fields)
         except ValueError as error:
             raise UsageError(
@@ -144,9 +144,9 @@ def _reason(true_label: TrueLabel, held_out: Comparison, mistakes: Comparison | 
 
 
 def _names(true_label: TrueLabel) -> set[str]:
-    """Return the classes or labels; none for a number."""
+    """Return the classes, labels, tags or series; none for a number, a text, or the steps of one series."""
     schema = true_label.schema
-    return set(schema.get("enum", schema.get("items", {}).get("enum", ())))
+    return set(schema.get("enum", schema.get("properties", schema.get("items", {}).get("enum", ()))))
 
 
 def _training_rows(trained: TrainedRun) -> set[bytes]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netloom.monitoring.labeled import true_label_of
+import numpy as np
+
+from netloom.monitoring.labeled import errors_of, true_label_of
 from netloom.monitoring.request_log import LoggedRow, read_log
 
 if TYPE_CHECKING:
@@ -13,35 +16,56 @@ if TYPE_CHECKING:
 
     from netloom.runs import TrainedRun
 
-LOOKED_AT = 5_000  # rows of the log
+LOOKED_AT = 5_000  # rows of each log
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A logged row of a served model, with the error of its prediction; None if its label is unknown."""
+
+    model: str
+    row: LoggedRow
+    error: float | None
 
 
 @dataclass(frozen=True)
 class Suspects:
-    """Rows, the most suspicious first; none if `note` says why."""
+    """Rows, the most suspicious first. `note` says why those of a log are missing; "" if none is."""
 
-    rows: tuple[LoggedRow, ...]
+    rows: tuple[Suspect, ...]
     note: str = ""
 
 
-def suspects(home: Path, model: str, trained: TrainedRun, most: int) -> Suspects:
-    """Return at most `most` of the last logged rows of a run that are wrong, or that it was least confident of.
+def suspects(home: Path, models: Sequence[str], trained: TrainedRun, most: int) -> Suspects:
+    """Return at most `most` of the last logged rows of a run, under all names that it was served as: those with an
+    error of at least the mean error of labeled rows, then those that it was least confident of.
 
     Raises:
-        UsageError: the name of the model is invalid.
+        UsageError: the name of a model is invalid.
     """
     true_label = true_label_of(trained)
     if true_label is None:
-        return Suspects((), "A single label does not say what this network should predict, so it cannot be corrected.")
-    content = read_log(home, model, trained.run.id if trained.run is not None else "", LOOKED_AT)
-    if content.hidden:
-        names = ", ".join(sorted(content.hidden))
-        return Suspects((), f"The log does not have {names}, so its rows cannot become examples.")
-    known = [row for row in content.labeled if row.prediction is not None]
-    errors = {(row.id, row.row): true_label.error(row.prediction, row.label) for row in known}
-    wrong = sorted((row for row in known if errors[row.id, row.row] > 0), key=lambda row: -errors[row.id, row.row])
-    unsure = sorted(
-        (row for row in content.rows if row.confidence is not None and (row.id, row.row) not in errors),
-        key=lambda row: row.confidence or 0.0,
-    )
-    return Suspects(tuple([*wrong, *unsure][:most]))
+        return Suspects((), "A label does not say what this network should predict, so it cannot be corrected.")
+    wrong: list[Suspect] = []
+    unsure: list[Suspect] = []
+    notes = []
+    for model in models:
+        content = read_log(home, model, trained.run.id if trained.run is not None else "", LOOKED_AT)
+        if content.hidden:
+            names = ", ".join(sorted(content.hidden))
+            notes.append(f"The log of {model} does not have {names}, so its rows cannot become examples.")
+            continue
+        known = [row for row in content.labeled if row.prediction is not None]
+        errors = errors_of(true_label, known).tolist()
+        wrong += [Suspect(model, row, error) for row, error in zip(known, errors, strict=True)]
+        labeled = {(row.id, row.row) for row in known}
+        unsure += [
+            Suspect(model, row, None)
+            for row in content.rows
+            if row.confidence is not None and (row.id, row.row) not in labeled
+        ]
+    large = float(np.mean([suspect.error for suspect in wrong])) if wrong else 0.0
+    wrong = [suspect for suspect in wrong if (suspect.error or 0.0) >= max(large, np.finfo(float).tiny)]
+    wrong.sort(key=lambda suspect: -(suspect.error or 0.0))
+    unsure.sort(key=lambda suspect: suspect.row.confidence or 0.0)
+    return Suspects(tuple([*wrong, *unsure][:most]), " ".join(notes))

@@ -9,7 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import NUMBERS, AnswerPart, number_part, numbers_part, structure_part
 from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import NumberLabel, TrueLabel
+from netloom.tasks.true_label import ForecastLabel, NumberLabel, TrueLabel
 
 
 class Regression(Task):
@@ -45,5 +45,7 @@ class Regression(Task):
         )
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
-        is_single = schema.target.forecast is None and len(schema.target.number_names) == 1
-        return NumberLabel() if is_single else None
+        forecast = schema.target.forecast
+        if len(schema.target.number_names) == 1:
+            return NumberLabel()
+        return ForecastLabel(forecast.series, forecast.horizon) if forecast is not None else None

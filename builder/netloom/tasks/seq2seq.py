@@ -9,6 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import AnswerPart, text_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_label import TextLabel, TrueLabel
 
 
 class SequenceToSequence(Task):
@@ -30,3 +31,6 @@ class SequenceToSequence(Task):
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         return (text_part("prediction", "The generated text"),)
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return TextLabel()

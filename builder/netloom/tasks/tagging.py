@@ -9,6 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, structure_part
 from netloom.tasks.outputs import STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_label import TrueLabel, WordTags
 
 
 class Tagging(Task):
@@ -30,3 +31,6 @@ class Tagging(Task):
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         return structure_part("prediction", TEXTS, "The tag of each word"), ENTITIES
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        return WordTags(schema.target.classes)

@@ -7,19 +7,21 @@ errors, by these declarations alone.
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from netloom.core.errors import DataError
 from netloom.core.text import number
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from netloom.data import Prepared
 
+_MOST_CHARACTERS = 10_000  # of a text
 _SHOWN = 20  # classes that a message lists
 
 
@@ -29,10 +31,12 @@ class TrueLabel(ABC):
     Attributes:
         title: the measure of predictions with such labels.
         is_share: whether a prediction is right or wrong, with the error 0 or 1; otherwise, the error is a distance.
+        hint: how a person types a label; "" if labels are chosen from a list, or are single numbers.
     """
 
     title: ClassVar[str]
     is_share: ClassVar[bool]
+    hint: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -54,6 +58,30 @@ class TrueLabel(ABC):
     @abstractmethod
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[Any]:
         """Return the labels of rows of the data, given by number (n,)."""
+
+    def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:
+        """Check that a label fits a raw row.
+
+        Raises:
+            DataError: it does not.
+        """
+        return
+
+    def proposed(self, data: Prepared, row: Mapping[str, Any]) -> Any:
+        """Return a label from which a person starts to type that of a raw row; None for nothing."""
+        return None
+
+    def text(self, label: Any) -> str:
+        """Return a label or a prediction as a person reads and types it."""
+        return str(label)
+
+    def parse(self, text: str) -> Any:
+        """Return the label that a person typed.
+
+        Raises:
+            DataError: the data cannot have this label.
+        """
+        return self.check(text)
 
     def written(self, error: float) -> str:
         """Return a mean error as the measure that `title` names."""
@@ -136,6 +164,153 @@ class NumberLabel(TrueLabel):
 
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[float]:
         return [float(value) for value in data.restore(data.target[rows]).flatten().tolist()]
+
+
+@dataclass(frozen=True)
+class WordTags(TrueLabel):
+    """The tag of each word of a text, in order."""
+
+    names: tuple[str, ...]
+    title: ClassVar[str] = "Exact match"
+    is_share: ClassVar[bool] = True
+    hint: ClassVar[str] = "One tag for each word, separated by spaces, such as O O B-place"
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        return {"type": "array", "items": {"type": "string", "enum": list(self.names)}}
+
+    def check(self, label: Any) -> list[str]:
+        if not isinstance(label, list) or not label or not all(isinstance(name, str) for name in label):
+            raise DataError(f"The label is a list with one tag for each word, received {_shown(label)}.")
+        if unknown := [name for name in label if name not in self.names]:
+            raise DataError(f"{_shown(unknown[0])} is not a tag of the model; it has {_listed(self.names)}.")
+        return label
+
+    def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:
+        words = self._words(data, row)
+        if len(label) != words:
+            raise DataError(f"The text has {words:,} words and punctuation marks, but the label {len(label):,} tags.")
+
+    def proposed(self, data: Prepared, row: Mapping[str, Any]) -> list[str]:
+        return [self.names[0]] * self._words(data, row)
+
+    def text(self, label: Any) -> str:
+        return " ".join(map(str, label)) if isinstance(label, (list, tuple)) else str(label)
+
+    def parse(self, text: str) -> list[str]:
+        return self.check(text.split())
+
+    def error(self, prediction: Any, label: Any) -> float:
+        # Words beyond the length of the network have no predicted tag
+        return float(list(prediction) != list(label)[: len(prediction)])
+
+    def of_rows(self, data: Prepared, rows: np.ndarray) -> list[list[str]]:
+        return [data.target_text(int(row)).split() for row in rows]
+
+    def _words(self, data: Prepared, row: Mapping[str, Any]) -> int:
+        field = data.token_field(data.fields[0].name)
+        return len(field.tokens(field.raw_text(dict(row))))
+
+
+@dataclass(frozen=True)
+class TextLabel(TrueLabel):
+    """The right text."""
+
+    title: ClassVar[str] = "Exact match"
+    is_share: ClassVar[bool] = True
+    hint: ClassVar[str] = "The right text"
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": _MOST_CHARACTERS}
+
+    def check(self, label: Any) -> str:
+        if not isinstance(label, str) or not 0 < len(label.strip()) <= _MOST_CHARACTERS:
+            raise DataError(f"The label is a text of 1 to {_MOST_CHARACTERS:,} characters, received {_shown(label)}.")
+        return label
+
+    def error(self, prediction: Any, label: Any) -> float:
+        return float(str(prediction).split() != str(label).split())
+
+    def of_rows(self, data: Prepared, rows: np.ndarray) -> list[str]:
+        return [data.target_text(int(row)) for row in rows]
+
+
+@dataclass(frozen=True)
+class ForecastLabel(TrueLabel):
+    """The next `horizon` values of each of `series`, in the form of predictions: a list for a single series; otherwise
+    an object by series, with lists, or with numbers if the horizon is 1."""
+
+    series: tuple[str, ...]
+    horizon: int
+    title: ClassVar[str] = "Mean absolute error"
+    is_share: ClassVar[bool] = False
+    hint: ClassVar[str] = "The numbers of the steps, separated by spaces; several series on lines such as open: 1.5 2"
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        steps = {"type": "array", "items": {"type": "number"}, "minItems": self.horizon, "maxItems": self.horizon}
+        if len(self.series) == 1:
+            return steps
+        part = {"type": "number"} if self.horizon == 1 else steps
+        properties = dict.fromkeys(self.series, part)
+        return {"type": "object", "properties": properties, "required": list(self.series)}
+
+    def check(self, label: Any) -> Any:
+        return self._formed(self.steps(label))
+
+    def steps(self, label: Any) -> list[list[float]]:
+        """Return the values (series, horizon) of a label or a prediction.
+
+        Raises:
+            DataError: it has another form.
+        """
+        by_series = {self.series[0]: label} if len(self.series) == 1 else label
+        if not isinstance(by_series, Mapping) or set(by_series) != set(self.series):
+            raise DataError(f"The label has the numbers of {_listed(self.series)} by name, received {_shown(label)}.")
+        rows = []
+        for name in self.series:
+            value = by_series[name]
+            numbers = value if isinstance(value, list) else [value]
+            if len(numbers) != self.horizon:
+                raise DataError(
+                    f"The label needs {self.horizon} numbers for {name[:60]!r}, one for each step, received "
+                    f"{len(numbers)}."
+                )
+            rows.append([NumberLabel().check(step) for step in numbers])
+        return rows
+
+    def text(self, label: Any) -> str:
+        try:
+            rows = self.steps(label)
+        except DataError:
+            return str(label)
+        lines = [" ".join(f"{step:.6g}" for step in row) for row in rows]
+        return lines[0] if len(lines) == 1 else "\n".join(map("{}: {}".format, self.series, lines))
+
+    def parse(self, text: str) -> Any:
+        lines = [line for line in text.splitlines() if line.strip()]
+        names = self.series if len(self.series) == 1 else [line.rpartition(":")[0].strip() for line in lines]
+        try:
+            parts = [[float(cell) for cell in re.split(r"[\s,;]+", line.rpartition(":")[2].strip())] for line in lines]
+        except ValueError:
+            raise DataError(f"The label consists of numbers, received {_shown(text)}.") from None
+        if len(names) != len(parts):
+            raise DataError(f"The label has one line of numbers, received {len(parts)}.")
+        return self.check(parts[0] if len(self.series) == 1 else dict(zip(names, parts, strict=True)))
+
+    def error(self, prediction: Any, label: Any) -> float:
+        return float(np.abs(np.subtract(self.steps(prediction), self.steps(label))).mean())
+
+    def of_rows(self, data: Prepared, rows: np.ndarray) -> list[Any]:
+        values = data.restore(data.target[rows]).reshape(len(rows), len(self.series), self.horizon)
+        return [self._formed(row) for row in values.tolist()]
+
+    def _formed(self, steps: list[list[float]]) -> Any:
+        if len(self.series) == 1:
+            return steps[0]
+        parts = [row[0] for row in steps] if self.horizon == 1 else steps
+        return dict(zip(self.series, parts, strict=True))
 
 
 def _shown(label: Any) -> str:

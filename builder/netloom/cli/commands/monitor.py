@@ -57,15 +57,19 @@ class Monitor(Command):
         webhook = Webhook(arguments.webhook) if arguments.webhook else None
         store = open_store(context.home)
         info, run_id = _logged(store, arguments.model)
-        code = _check(store, info, run_id, arguments.window, webhook, context)
+        report = _check(store, info, run_id, arguments.window, context)
+        is_delivered = _notify(store, report, webhook, context)
         stamp = info.stamp
         while arguments.watch:
             time.sleep(arguments.watch)
             info, run_id = _logged(store, arguments.model)
-            if info.stamp != stamp or webhook is not None:  # an alert that could not be delivered is sent again
+            if info.stamp != stamp:  # otherwise, the report would be the same
                 stamp = info.stamp
-                code = _check(store, info, run_id, arguments.window, webhook, context)
-        return code
+                report = _check(store, info, run_id, arguments.window, context)
+            elif is_delivered:
+                continue
+            is_delivered = _notify(store, report, webhook, context)
+        return ALERT if report.is_alert else 0
 
 
 def _logged(store: Store, name: str) -> tuple[LogInfo, str]:
@@ -99,19 +103,26 @@ def _logged(store: Store, name: str) -> tuple[LogInfo, str]:
     return logs[0], run_id
 
 
-def _check(store: Store, info: LogInfo, run_id: str, window: int, webhook: Webhook | None, context: Context) -> int:
+def _check(store: Store, info: LogInfo, run_id: str, window: int, context: Context) -> MonitorReport:
     from netloom.core.errors import DataError
     from netloom.monitoring import check
-    from netloom.monitoring.alerts import notify
 
     try:
         report = check(store.home, info.model, load_trained_run(store, run_id), window)
     except DataError as error:
         raise Failure(str(error)) from None
     context.answer(report.as_json(), _text(report))
-    if webhook is not None and (reason := notify(store.home, report, webhook)):
-        context.note(f"The webhook did not get the change of state: {plain(reason)}. The next check tries again.")
-    return ALERT if report.is_alert else 0
+    return report
+
+
+def _notify(store: Store, report: MonitorReport, webhook: Webhook | None, context: Context) -> bool:
+    """Notify the webhook of a change of state, if there is one. Returns whether nothing is left to deliver."""
+    from netloom.monitoring.alerts import notify
+
+    reason = notify(store.home, report, webhook) if webhook is not None else ""
+    if reason:
+        context.note(f"The webhook did not get the change of state: {plain(reason)}. The next look tries again.")
+    return not reason
 
 
 def _text(report: MonitorReport) -> str:

@@ -326,6 +326,16 @@ def infer_column(values: pd.Series, decimal: str = ".") -> pd.Series:
     return _single_format_dates(_grouped_numbers(to_texts(values), decimal))
 
 
+def cell_texts(values: pd.Series) -> list[str]:
+    """Return a column without missing cells as texts; dates in ISO format, without a time if all are at midnight."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        is_daily = bool((values == values.dt.normalize()).all())
+        return list(values.dt.strftime("%Y-%m-%d" if is_daily else "%Y-%m-%d %H:%M:%S"))
+    return [str(value) for value in values]
+
+
 def to_texts(values: pd.Series) -> pd.Series:
     """Return a column as texts; missing cells stay missing."""
     import pandas as pd

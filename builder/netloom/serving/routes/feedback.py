@@ -32,8 +32,8 @@ class Feedback(ServerRoute):
         true_label = server.deployments[name].current.model.true_label
         if true_label is None:
             raise RequestError(
-                f"A label does not measure the predictions of the model {name!r}: they are neither a class, labels nor "
-                "one number.",
+                f"A label does not measure the predictions of the model {name!r}: they are neither a class, labels, "
+                "tags, a text, one number nor a forecast.",
                 409,
             )
         try:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.core.errors import DataError
 from netloom.core.text import cut, escape, number
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.page_state import value_of
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 LETTERS = 140
 PICTURE_WIDTH = 72
+TYPED_HEIGHT = 80
 
 
 def label_input(
@@ -26,9 +29,22 @@ def label_input(
     value: Any = None,
     *,
     title: str = "Label",
+    check: Callable[[Any], None] | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> Any:
-    """Draw the input of a label and return its value; None if nothing is chosen. `value` is chosen at first."""
+    """Draw the input of a label and return its value; None if nothing is chosen, or what is typed is not a label.
+
+    Args:
+        value: The label that is chosen at first.
+        check: Raises a DataError for a label that does not fit its row.
+    """
+    if true_label.hint:
+        start = true_label.text(value) if value is not None else ""
+        text = st.text_area(title, start, key=key, on_change=on_change, help=true_label.hint, height=TYPED_HEIGHT)
+        label, problem = _parsed(true_label, text, check)
+        if problem:
+            st.caption(f":material/error: {escape(problem)}")
+        return label
     schema = true_label.schema
     if "enum" in schema:
         names = list(schema["enum"])
@@ -38,8 +54,27 @@ def label_input(
         names = list(schema["items"]["enum"])
         chosen = [name for name in value or () if name in names]
         return st.multiselect(title, names, chosen, key=key, on_change=on_change)
-    start = float(value) if isinstance(value, (int, float)) else None
-    return st.number_input(title, value=start, key=key, on_change=on_change, format="%0.6g")
+    number_start = float(value) if isinstance(value, (int, float)) else None
+    return st.number_input(title, value=number_start, key=key, on_change=on_change, format="%0.6g")
+
+
+def label_of(true_label: TrueLabel, key: str, check: Callable[[Any], None] | None = None) -> Any:
+    """Return the label in the input of this key, for callbacks; None if there is none."""
+    value = value_of(key)
+    return _parsed(true_label, value or "", check)[0] if true_label.hint else value
+
+
+def _parsed(true_label: TrueLabel, text: str, check: Callable[[Any], None] | None) -> tuple[Any, str]:
+    """Return the label that a text stands for, None if it is not one, and why not."""
+    if not text.strip():
+        return None, ""
+    try:
+        label = true_label.parse(text)
+        if check is not None:
+            check(label)
+    except DataError as error:
+        return None, str(error)
+    return label, ""
 
 
 def row_in_short(data: Prepared, row: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,10 @@ from netloom.jobs import RunWeights
 from netloom.jobs.monitoring import FindSuspects, MakeVersion
 from netloom.monitoring import LogInfo
 from netloom.monitoring.request_log import LoggedRow
-from netloom.monitoring.suspects import LOOKED_AT
+from netloom.monitoring.suspects import LOOKED_AT, Suspect
 from netloom.runs.retraining import retrain
 from netloom.store import CollectedExample, Run
-from netloom.ui.components.label_input import label_input, row_in_short
-from netloom.ui.components.page_state import value_of
+from netloom.ui.components.label_input import label_input, label_of, row_in_short
 from netloom.ui.components.words import ago
 from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.monitor.state import Key, MonitorState
@@ -46,7 +45,7 @@ def examples(live: Live, runs: Sequence[Run]) -> None:
     trained = in_background(partial(open_run, live.store, run_id, weights.written), "Reading the data …")
     true_label = trained.objective.task.true_label(trained.data.schema)
     if true_label is None:
-        st.info("A single label does not say what this network should predict, so examples cannot be corrected.")
+        st.info("A label does not say what this network should predict, so examples cannot be corrected.")
         return
     collected = live.store.collected(live.id).all()
     _list(live, trained, true_label, collected)
@@ -54,7 +53,7 @@ def examples(live: Live, runs: Sequence[Run]) -> None:
         _version(live, weights, trained, len(collected))
     infos = [info for info in served_models(live, runs) if run_id in info.runs]
     if infos:
-        _suggestions(live, weights, trained, true_label, infos[0], {example.source for example in collected})
+        _suggestions(live, weights, trained, true_label, infos, {example.source for example in collected})
 
 
 def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequence[CollectedExample]) -> None:
@@ -75,11 +74,15 @@ def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequen
             left, middle, right = st.columns(WIDTHS, vertical_alignment="center")
             with left:
                 row_in_short(trained.data, example.row)
-                predicted = f" · predicted {example.prediction}" if example.prediction is not None else ""
+                predicted = ""
+                if example.prediction is not None:
+                    predicted = f" · predicted {true_label.text(example.prediction)}"
                 st.caption(escape(f"{example.origin} · {ago(_moment(example))}{predicted}"))
             with middle:
                 key = Key.LABEL.of(example.id)
-                label_input(true_label, key, example.label, on_change=partial(_relabel, live, example.id, key))
+                check = partial(true_label.check_row, trained.data, example.row)
+                relabel = partial(_relabel, live, example.id, true_label, key, check)
+                label_input(true_label, key, example.label, check=check, on_change=relabel)
             with right:
                 st.button(
                     "Delete",
@@ -110,8 +113,8 @@ def _pages(state: MonitorState, count: int) -> None:
         st.caption(f"Page {state.page + 1} of {last + 1}", width="content")
 
 
-def _relabel(live: Live, example_id: str, key: str) -> None:
-    label = value_of(key)
+def _relabel(live: Live, example_id: str, true_label: TrueLabel, key: str, check: Callable[[Any], None]) -> None:
+    label = label_of(true_label, key, check)
     if label is not None:
         live.store.collected(live.id).relabel(example_id, label)
 
@@ -166,50 +169,70 @@ def _retrain(live: Live, run_id: str, dataset: str) -> None:
 
 
 def _suggestions(
-    live: Live, weights: RunWeights, trained: OpenRun, true_label: TrueLabel, info: LogInfo, known: set[str]
+    live: Live,
+    weights: RunWeights,
+    trained: OpenRun,
+    true_label: TrueLabel,
+    infos: Sequence[LogInfo],
+    known: set[str],
 ) -> None:
     st.markdown("#### From the requests")
-    request = FindSuspects(weights, info.model, SUGGESTED + min(len(known), LOOKED_AT), "-".join(map(str, info.stamp)))
-    found = computed(request, "Reading the log …")
-    rows = [row for row in found.rows if _source(info.model, row) not in known][:SUGGESTED]
-    if not rows:
-        st.caption(escape(found.note or "No logged prediction is wrong or uncertain."))
+    models = tuple(info.model for info in infos)
+    stamp = "-".join(str(number) for info in infos for number in info.stamp)
+    found = computed(FindSuspects(weights, models, SUGGESTED + min(len(known), LOOKED_AT), stamp), "Reading the log …")
+    suspects = [suspect for suspect in found.rows if _source(suspect.model, suspect.row) not in known][:SUGGESTED]
+    if found.note:
+        st.caption(escape(found.note))
+    if not suspects:
+        if not found.note:
+            is_bad = "is wrong or uncertain" if true_label.is_share else "has a large error or a low confidence"
+            st.caption(f"No logged prediction {is_bad}.")
         return
-    st.caption("Predictions that are wrong by their reported labels, then those with the lowest confidence.")
-    for row in rows:
-        with st.container(border=True):
-            left, middle, right = st.columns(WIDTHS, vertical_alignment="center")
-            with left:
-                row_in_short(trained.data, row.input)
-                sure = f" ({row.confidence:.0%})" if row.confidence is not None else ""
-                reported = f" · reported label {row.label}" if row.label is not None else ""
-                st.caption(escape(f"Predicted {row.prediction}{sure}{reported}"))
-            key = Key.SUSPECT.of(row.id, row.row)
-            with middle:
-                label_input(true_label, key, row.label if row.label is not None else row.prediction)
-            with right:
-                st.button(
-                    "Collect",
-                    icon=":material/playlist_add:",
-                    key=Key.COLLECT.of(row.id, row.row),
-                    on_click=partial(_collect, live, info.model, row, key),
-                    width="stretch",
-                )
+    wrong = "that are wrong" if true_label.is_share else "with a large error"
+    st.caption(f"Predictions {wrong} by their reported labels, then those with the lowest confidence.")
+    for suspect in suspects:
+        _suggestion(live, trained, true_label, suspect)
+
+
+def _suggestion(live: Live, trained: OpenRun, true_label: TrueLabel, suspect: Suspect) -> None:
+    row = suspect.row
+    with st.container(border=True):
+        left, middle, right = st.columns(WIDTHS, vertical_alignment="center")
+        with left:
+            row_in_short(trained.data, row.input)
+            sure = f" ({row.confidence:.0%})" if row.confidence is not None else ""
+            reported = f" · reported label {true_label.text(row.label)}" if row.label is not None else ""
+            if suspect.error is not None and not true_label.is_share:
+                reported += f" · large error: {true_label.written(suspect.error)}"
+            predicted = f"Predicted {true_label.text(row.prediction)}{sure}{reported}"
+            st.caption(escape(f"{predicted} · {suspect.model}"))
+        key = Key.SUSPECT.of(suspect.model, row.id, row.row)
+        with middle:
+            check = partial(true_label.check_row, trained.data, row.input)
+            label_input(true_label, key, row.label if row.label is not None else row.prediction, check=check)
+        with right:
+            st.button(
+                "Collect",
+                icon=":material/playlist_add:",
+                key=Key.COLLECT.of(suspect.model, row.id, row.row),
+                on_click=partial(_collect, live, suspect, true_label, key, check),
+                width="stretch",
+            )
 
 
 def _source(model: str, row: LoggedRow) -> str:
     return f"{model} {row.id} {row.row}"
 
 
-def _collect(live: Live, model: str, row: LoggedRow, key: str) -> None:
-    label = value_of(key)
+def _collect(live: Live, suspect: Suspect, true_label: TrueLabel, key: str, check: Callable[[Any], None]) -> None:
+    row, label = suspect.row, label_of(true_label, key, check)
     if label is None:
         return
     live.store.collected(live.id).add(
         row.input,
         label,
-        f"Request to {model}",
+        f"Request to {suspect.model}",
         run=row.run,
         prediction=row.prediction,
-        source=_source(model, row),
+        source=_source(suspect.model, row),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -15,19 +16,25 @@ from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key
 from netloom.ui.shell.errors import show_error
 
+NOT_COLLECTED = "A label does not say what this network should predict, so its inputs cannot be collected."
+
 
 def collect_button(live: Live, trained: OpenRun, raw: Mapping[str, Any]) -> None:
-    """Draw the button for a raw row; nothing if a label does not correct predictions of this kind."""
+    """Draw the button for a raw row; it is disabled if a label does not correct predictions of this kind."""
     true_label = trained.objective.task.true_label(trained.data.schema)
     if true_label is None:
+        st.button("Collect", icon=":material/playlist_add:", key=Key.COLLECT, disabled=True, help=NOT_COLLECTED)
         return
     help = "Keep this input with its correct label. The Monitor page lists collected examples."
     with st.popover("Collect", icon=":material/playlist_add:", help=help, key=Key.COLLECT, width="content"):
-        label = label_input(true_label, Key.LABEL.of(trained.run.id), title="Correct label")
+        proposed = true_label.proposed(trained.data, raw)
+        check = partial(true_label.check_row, trained.data, raw)
+        key = Key.LABEL.of(trained.run.id, true_label.text(proposed) if proposed is not None else "")
+        label = label_input(true_label, key, proposed, title="Correct label", check=check)
         if not st.button("Collect this input", key=Key.COLLECT_NOW, type="primary"):
             return
         if label is None:
-            st.warning("Choose the correct label first.")
+            st.warning(f"{'Type' if true_label.hint else 'Choose'} the correct label first.")
             return
         row = from_json(to_json(dict(raw), inf_nan_mode="null", fallback=_plain))
         try:

@@ -9,6 +9,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.sequence_pairs import Pairs
+from netloom.data.tables.readers import cell_texts
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -61,11 +62,11 @@ class Translation(Tabular):
             raise DataError(f"{text!r} is both the text and the answer; choose two different columns.")
         warnings: list[str] = []
         rows = known_rows(table, [text, answer], warnings)
-        answered = [" ".join(str(value).split()) for value in rows[answer]]
+        answered = [" ".join(value.split()) for value in cell_texts(rows[answer])]
         long = sum(len(value) >= LENGTH_LIMIT for value in answered)
         if long:
             warnings.append(f"{long:,} answers are longer than {LENGTH_LIMIT - 1} characters and are cut.")
-        texts = [str(value) for value in rows[text]]
+        texts = cell_texts(rows[text])
         # All rows with one text are in the same part of the split, so that training does not see texts of the test.
         groups = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
         return Pairs(
