@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +16,7 @@ from netloom.chat import (
     Policy,
     State,
     Understanding,
+    Writers,
     dumps,
     dumps_scripts,
     is_sentiment,
@@ -22,8 +27,10 @@ from netloom.chat import (
     script_of,
     starting_policy,
 )
+from netloom.chat.dialogue import MAX_VALUE, Write
 from netloom.chat.policy import Fallback, Generation, IntentPolicy, Slot
 from netloom.chat.policy_problems import generation_problems, problems
+from netloom.chat.understanding import MAX_LETTERS
 from netloom.core.errors import UsageError
 from netloom.data.schema import Schema, TargetSpec
 from netloom.store import open_store
@@ -70,13 +77,130 @@ def test_a_run_generates_the_response_of_an_intent_and_of_the_fallback() -> None
     assert [bool(failures) for _, failures in changed.turns] == [True, True, False]
 
 
+TRIP = IntentPolicy(
+    generate=Generation(run="c"),
+    slots=(Slot(name="day", question="When?"), Slot(name="city", question="Where to?", entities=("place",))),
+)
+ROME = Entity("place", "rome", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("messages", "events", "written"),
+    [
+        ([understood("will it rain in rome", "weather", 0.4), understood("yes", "affirm")], "confirm reply", "{0}"),
+        ([understood("will it rain in rome", "weather", 0.4), understood("weather", "x")], "confirm reply", "{0}"),
+        ([understood("rain?", "weather", 0.4), understood("yes in rome", "x", 0.2)], "confirm reply", "{0} {1}"),
+        (
+            [understood("rain?", "weather", 0.4), understood("good", "affirm"), understood("hm")],
+            "confirm reply reply",
+            "{2}",
+        ),
+        (
+            [Understanding("um", (("weather", 0.5), ("trip", 0.45))), understood("1", "x", 0.2)],
+            "ask_which reply",
+            "{0}",
+        ),
+        (
+            [
+                understood("book", "trip"),
+                understood("on monday", "x", 0.2),
+                replace(understood("to rome", "x", 0.2), entities=(ROME,)),
+            ],
+            "ask_slot ask_slot reply",
+            "{0} {1} {2}",
+        ),
+        (
+            [understood("a trip", "trip", 0.4), understood("yes", "affirm"), understood("monday rome", "x", 0.2)],
+            "confirm ask_slot ask_slot",
+            "",
+        ),
+        ([understood("book", "trip"), understood("rain?")], "ask_slot reply", "{1}"),
+        (
+            [understood("rain?", "weather", 0.4), understood("rai", "weather", 0.4), understood("yes", "x")],
+            "confirm confirm reply",
+            "{0} {1}",
+        ),
+    ],
+)
+def test_after_a_question_a_run_reads_what_was_asked_about(
+    messages: list[Understanding], events: str, written: str
+) -> None:
+    policy = Policy(intents={**INTENTS, "trip": TRIP})
+    requests: list[str] = []
+    state = State()
+    for message, event in zip(messages, events.split(), strict=True):
+        dialogue = Dialogue(policy, State(**json.loads(json.dumps(asdict(state)))), recorded(requests))
+        turn = dialogue.respond(message)
+        assert (turn.event, turn.message) == (event, message.message)
+        state = dialogue.state
+    assert requests == ([written.format(*(message.message for message in messages))] if written else [])
+    assert state.waiting or not state.asked
+
+
+def recorded(requests: list[str]) -> Write:
+    def write(generation: Generation, message: str) -> str:
+        requests.append(message)
+        return "…"
+
+    return write
+
+
+def test_a_request_after_a_question_is_as_long_as_a_message_can_be() -> None:
+    requests: list[str] = []
+    dialogue = Dialogue(Policy(intents={"weather": INTENTS["weather"]}), write=recorded(requests))
+    dialogue.respond(understood("a" * MAX_LETTERS, "weather", 0.4))
+    assert len(dialogue.state.asked) == MAX_VALUE
+    dialogue.respond(understood("b" * MAX_LETTERS))
+    assert len(requests[0]) == MAX_LETTERS
+
+
+def test_no_to_a_confirmation_is_not_a_message_to_generate_from() -> None:
+    fallback = Fallback(generate=Generation(run="b"), rephrase="Sorry?", max_failures=5)
+    requests: list[str] = []
+    dialogue = Dialogue(Policy(intents=INTENTS, fallback=fallback), write=recorded(requests))
+    dialogue.respond(understood("rain?", "weather", 0.4))
+    turn = dialogue.respond(understood("no", "x", 0.2))
+    assert (turn.event, turn.response, turn.generated) == ("rephrase", "Sorry?", False)
+    assert dialogue.respond(understood("hm", "x", 0.2)).generated
+    dialogue.respond(understood("rain?", "weather", 0.4))
+    assert dialogue.respond(understood("er", "x", 0.2)).generated, "neither yes nor no"
+    assert requests == ["hm", "er"]
+
+
+def test_sessions_of_an_older_version_go_on() -> None:
+    old: dict[str, Any] = {"intent": "", "slots": {}, "waiting": "confirmation", "slot": "", "offered": ["weather"]}
+    old |= {"pending": [], "failures": 1, "handed_over": False, "answered": {}}
+    requests: list[str] = []
+    dialogue = Dialogue(Policy(intents=INTENTS), State(**old), recorded(requests))
+    assert dialogue.respond(understood("yes", "x", 0.2)).event == "reply"
+    assert requests == ["yes"]
+
+
+class Run:
+    def __init__(self, run_id: str) -> None:
+        self.run = SimpleNamespace(id=run_id)
+
+
+def test_a_run_is_loaded_once_by_whatever_part_of_its_id() -> None:
+    loads: list[str] = []
+
+    def load(run: str) -> Any:
+        loads.append(run)
+        return Run("8a99cdf8")
+
+    names = ("8a99", "8a99cdf8", "8A", "", "77aa", "77")
+    intents = {f"i{place}": IntentPolicy(generate=Generation(run=name)) for place, name in enumerate(names)}
+    Writers(cast("Any", Run("77aa")), load).load_all(Policy(intents=intents))
+    assert loads == ["8a99"]
+
+
 def test_a_response_that_cannot_be_generated_leaves_the_dialogue_as_it_was() -> None:
     policy, state = Policy(intents=INTENTS), State(intent="affirm", failures=1)
 
     def write(generation: Generation, message: str) -> str:
         raise UsageError("There is no run 'a'.")
 
-    for given, reason in ((write, "no run 'a'"), (None, "none can be generated here")):
+    for given, reason in ((write, "no run 'a'"), (None, "generated responses, which cannot be computed here")):
         with pytest.raises(UsageError, match=reason):
             Dialogue(policy, state, given).respond(understood("rain?"))
     assert state == State(intent="affirm", failures=1)
@@ -86,7 +210,7 @@ def test_problems_of_generated_responses_name_their_place() -> None:
     intents = {"weather": IntentPolicy(responses=("Fine.",), generate=Generation(run="a"))}
     policy = Policy(intents=intents, fallback=Fallback(generate=Generation(run="b")))
     [both] = problems(policy, ("weather",), ())
-    assert str(both) == "intents.weather.responses: a run generates the answer; remove the responses, or generate."
+    assert str(both) == "intents.weather.responses: responses and generate exclude each other; remove one of them."
     found = list(map(str, generation_problems(policy, {"a": "", "b": "There is no run 'b'."}.__getitem__)))
     assert found == ["fallback.generate: there is no run 'b'."]
 

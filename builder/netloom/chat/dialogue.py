@@ -24,12 +24,13 @@ from netloom.chat.policy import (
     readable,
     words,
 )
-from netloom.chat.understanding import Entity, Understanding
+from netloom.chat.understanding import MAX_LETTERS, Entity, Understanding
 from netloom.core.errors import UsageError
 
 MAX_VALUE = 500  # letters of a slot, so that a server can keep many dialogues
 Write = Callable[[Generation, str], str]
 Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of_scope", "hand_over"]
+_Failure = Event | Literal["rejected"]  # a "no" to an offered intent
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class State:
 
     `waiting` is what the last turn asked for: the value of `slot`, a choice between the intents in `offered`, whether
     the one in `offered` is meant, or nothing. `pending` are the kinds and texts of the entities of the message
-    that it asked about.
+    that it asked about, and `asked` is its text, after those of earlier questions about the same intent.
     """
 
     intent: str = ""
@@ -64,6 +65,7 @@ class State:
     slot: str = ""
     offered: tuple[str, ...] = ()
     pending: tuple[tuple[str, str], ...] = ()
+    asked: str = ""
     failures: int = 0
     handed_over: bool = False
     answered: dict[str, int] = field(default_factory=dict)
@@ -90,7 +92,7 @@ class Dialogue:
             state.intent = ""
         has_slot = state.intent and any(slot.name == state.slot for slot in intents[state.intent].slots)
         if (state.waiting == "slot" and not has_slot) or not set(state.offered) <= intents.keys():
-            state.waiting, state.slot, state.offered, state.pending = "", "", (), ()
+            state.waiting, state.slot, state.offered, state.pending, state.asked = "", "", (), (), ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self.state)
@@ -105,19 +107,37 @@ class Dialogue:
             turn = self._turn(understanding, self.policy.fallback.handed_over, "hand_over", "")
             self.turns.append(turn)
             return turn
-        intent, event = self._decide(understanding)
-        if event is None and intent in self.state.offered:
+        topics = self._topics()
+        intent, failure = self._decide(understanding)
+        meant = self.state.offered if failure in ("ask_which", "confirm") else (intent,)
+        is_same = not topics.isdisjoint(meant)
+        request = self._request(understanding.message) if is_same else understanding.message
+        self.state.asked = ""
+        if not failure and intent in self.state.offered:
             # The values of the message that was asked about, such as "Rome?" before "Do you mean: weather?"
             pending = tuple(Entity(kind, text, 0, 0) for kind, text in self.state.pending)
             understanding = replace(understanding, entities=(*understanding.entities, *pending))
-        turn = self._follow(intent, understanding) if event is None else self._fail(event, understanding)
+        turn = self._fail(failure, understanding, request) if failure else self._follow(intent, understanding, request)
         self.turns.append(turn)
         return turn
 
-    def _decide(self, understanding: Understanding) -> tuple[str, Event | None]:
-        """Return the intent of a message, or the event without one."""
+    def _topics(self) -> set[str]:
+        """Return the intents that the last question was about."""
+        if self.state.waiting == "slot":
+            return {self.state.intent}
+        return set(self.state.offered) if self.state.waiting else set()
+
+    def _request(self, message: str) -> str:
+        """Return the text that a run answers: the message that was asked about, and what the answer adds to it."""
+        state, choices = self.state, [*map(readable, self.state.offered), *self.policy.fallback.yes, "1", "2"]
+        if state.asked and state.waiting != "slot" and words(message) in map(words, choices):
+            return state.asked
+        return " ".join(filter(None, (state.asked, message)))[:MAX_LETTERS]
+
+    def _decide(self, understanding: Understanding) -> tuple[str, _Failure | Literal[""]]:
+        """Return the intent of a message with "", or what happens without one."""
         if not understanding.ranking:
-            return MESSAGE, None
+            return MESSAGE, ""
         state, fallback = self.state, self.policy.fallback
         top, confidence = self._meant(understanding.intent), understanding.confidence
         is_known = top in self.policy.intents
@@ -125,13 +145,13 @@ class Dialogue:
         if state.waiting in ("choice", "confirmation"):
             chosen = self._chosen(understanding.message, is_clear and top not in state.offered)
             if chosen is not None:
-                return chosen, None if chosen else "rephrase"
+                return chosen, "" if chosen else "rejected"
         if (
             state.intent in self.policy.intents
             and (state.waiting == "slot" or not is_clear)
             and self._continues(understanding, is_clear)
         ):
-            return state.intent, None
+            return state.intent, ""
         if understanding.intent in fallback.out_of_scope and confidence >= fallback.confidence:
             return "", "out_of_scope"
         candidates = [(name, share) for name, share in understanding.ranking if name in self.policy.intents]
@@ -140,7 +160,7 @@ class Dialogue:
             state.offered = (candidates[0][0], candidates[1][0])
             return "", "ask_which"
         if is_clear:
-            return top, None
+            return top, ""
         if is_known and confidence >= fallback.confirm_from:
             state.offered = (top,)
             return "", "confirm"
@@ -179,21 +199,21 @@ class Dialogue:
             return offered[0]
         return "" if any(_answers(said, text, has_other) for text in fallback.no) else None
 
-    def _follow(self, intent: str, understanding: Understanding) -> Turn:
-        """Fill the slots of an intent, and answer, or ask for the first slot that is missing."""
+    def _follow(self, intent: str, understanding: Understanding, request: str) -> Turn:
+        """Fill the slots of an intent, and answer, or ask for the first one that is missing. A run reads `request`."""
         state, policy = self.state, self.policy.intents[intent]
         answered_slot = state.slot if state.waiting == "slot" and state.intent == intent else ""
         state.intent, state.waiting, state.offered, state.pending, state.failures = intent, "", (), (), 0
         self._fill(policy, understanding, answered_slot)
         missing = next((slot for slot in policy.slots if slot.required and slot.name not in state.slots), None)
         if missing is not None:
-            state.waiting, state.slot = "slot", missing.name
+            state.waiting, state.slot, state.asked = "slot", missing.name, request[:MAX_VALUE]
             return self._turn(understanding, missing.question, "ask_slot", intent)
         state.slot = ""
         event: Event = "hand_over" if policy.hand_over else "reply"
         state.handed_over = policy.hand_over
         if policy.generate is not None:
-            return self._generated(policy.generate, understanding, event, intent)
+            return self._generated(policy.generate, understanding, request, event, intent)
         return self._turn(understanding, self._response(intent, policy), event, intent)
 
     def _fill(self, policy: IntentPolicy, understanding: Understanding, answered_slot: str) -> None:
@@ -219,9 +239,10 @@ class Dialogue:
         self.state.answered[intent] = count + 1
         return filled(responses[count % len(responses)], self.state.slots)
 
-    def _fail(self, event: Event, understanding: Understanding) -> Turn:
+    def _fail(self, failure: _Failure, understanding: Understanding, request: str) -> Turn:
         """Ask again, or hand over after too many failures."""
         state, fallback = self.state, self.policy.fallback
+        event: Event = "rephrase" if failure == "rejected" else failure
         state.failures += 1
         if state.failures > fallback.max_failures:
             state.failures, state.waiting, state.handed_over = 0, "", True
@@ -230,21 +251,24 @@ class Dialogue:
         state.waiting = {"ask_which": "choice", "confirm": "confirmation"}.get(event, "")  # type: ignore[assignment]
         if state.waiting:
             state.pending = tuple((entity.kind, entity.text[:MAX_VALUE]) for entity in understanding.entities)
+            state.asked = request[:MAX_VALUE]
         else:
             state.offered, state.pending = (), ()
-        if event == "rephrase" and fallback.generate is not None:
-            return self._generated(fallback.generate, understanding, event, "")
+        if failure == "rephrase" and fallback.generate is not None:
+            return self._generated(fallback.generate, understanding, request, event, "")
         return self._turn(understanding, question, event, "")
 
-    def _generated(self, generation: Generation, understanding: Understanding, event: Event, intent: str) -> Turn:
-        """Return a turn whose response a run generates from the message.
+    def _generated(
+        self, generation: Generation, understanding: Understanding, request: str, event: Event, intent: str
+    ) -> Turn:
+        """Return a turn whose response a run generates from a request.
 
         Raises:
             UsageError: nothing can generate responses here. What `write` raises is raised, too.
         """
         if self._write is None:
-            raise UsageError("A run generates responses of this policy, but none can be generated here.")
-        response = self._write(generation, understanding.message)
+            raise UsageError("This policy has generated responses, which cannot be computed here.")
+        response = self._write(generation, request)
         return replace(self._turn(understanding, response, event, intent), generated=True)
 
     def _turn(self, understanding: Understanding, response: str, event: Event, intent: str) -> Turn:

@@ -22,7 +22,7 @@ class Problem:
     part: str = ""
 
     def __str__(self) -> str:
-        """The message after its place, such as `intents.greet.responses: add at least one response, or generate.`"""
+        """The message after its place, such as `intents.greet.follow_ups: there is no intent 'thank'.`"""
         path = f"intents.{self.intent}" if self.intent else "fallback" if self.part else "intents"
         return f"{path}{f'.{self.part}' if self.part else ''}: {self.message}"
 
@@ -54,10 +54,10 @@ def generation_problems(policy: Policy, obstacle: Callable[[str], str]) -> Itera
 def _response_problems(name: str, intent: IntentPolicy, slots: Collection[str]) -> Iterator[Problem]:
     if intent.generate is not None:
         if intent.responses:
-            yield Problem("a run generates the answer; remove the responses, or generate.", name, "responses")
+            yield Problem("responses and generate exclude each other; remove one of them.", name, "responses")
         return
     if not intent.responses:
-        yield Problem("add at least one response, or generate.", name, "responses")
+        yield Problem("add at least one response, or set generate.", name, "responses")
         return
     required = {slot.name for slot in intent.slots if slot.required}
     if not any(set(PLACEHOLDER.findall(text)) <= required for text in intent.responses):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from netloom.chat.policy import (
@@ -79,6 +80,7 @@ def save_policy(store: Store, run_id: str, policy: Policy, schema: Schema) -> No
 def policy_problems(policy: Policy, schema: Schema, store: Store) -> list[Problem]:
     """Return the problems of a policy for a run. `store` has the runs that generate responses."""
 
+    @cache  # many intents can have the same run
     def obstacle(run: str) -> str:
         if run:
             return writing_obstacle(store, run)

@@ -224,7 +224,7 @@ def _talk(trained: TrainedRun, policy: Policy, writers: Writers, context: Contex
 def _turn_text(turn: Turn) -> str:
     slots = "".join(f", {name}: {plain(text)}" for name, text in turn.slots.items())
     intent = "" if turn.confidence is None else f": {turn.intent or 'no intent'} {turn.confidence:.0%}"
-    generated = ", generated" if turn.generated else ""
+    generated = " (generated)" if turn.generated else ""
     return f"{plain(turn.response)}\n  [{turn.event}{generated}{intent}{slots}]"
 
 
