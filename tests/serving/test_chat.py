@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from netloom.chat import Policy, Writers, dumps, save_policy, starting_policy
 from netloom.chat.policy import Fallback, Generation, IntentPolicy, Slot
 from netloom.chat.understanding import MAX_LETTERS
 from netloom.runs import TrainedRun, load_run, start
-from netloom.serving.chat_sessions import ChatSessions
+from netloom.serving.chat_sessions import MOST_WAITING, ChatSessions
 from netloom.serving.errors import RequestError
 from netloom.serving.response_queue import ResponseQueue
 from netloom.serving.served_model import ServedModel
@@ -267,7 +267,7 @@ def test_a_policy_generates_responses_by_another_run_or_refuses_it_in_words(
         asked = say(application, TRIP).value
         assert (asked["event"], asked["generated"]) == ("ask_slot", False)
         for run, reason in (
-            ("last", "write its id"),
+            ("last", "name the run by its id"),
             ("0000", "there is no run '0000'"),
             (assistant.run.id, "does not generate texts"),
         ):
@@ -281,19 +281,71 @@ def test_a_policy_generates_responses_by_another_run_or_refuses_it_in_words(
         files.delete_chat_policy()
 
 
-def test_responses_that_are_generated_are_bounded_and_in_time() -> None:
+def test_turns_without_a_generated_response_do_not_wait_for_those_with_one(
+    assistant: TrainedRun, tmp_path: Path
+) -> None:
+    application = Application(tmp_path, assistant, ServerSettings(cache_bytes=0, limits=Limits(responses=0)))
+    policy = policy_for(assistant)
+    intents = policy.intents | {"set_alarm": IntentPolicy(generate=Generation(run="a"))}
+    model = ServedModel("model", assistant, policy=policy.model_copy(update={"intents": intents}))
+    application.state.deployments["model"].replace(model)
+    assert say(application, ALARM).status == 429
+    asked = say(application, TRIP).value
+    assert asked["event"] == "ask_slot"
+    assert say(application, "to rome", asked["session"]).value["response"] == "Booked a trip to rome."
+    assert say(application, "zzz").value["event"] == "rephrase"
+
+
+def test_messages_that_wait_in_a_session_are_bounded_and_in_time(assistant: TrainedRun, tmp_path: Path) -> None:
+    limits = Limits(answer_s=0.5)
+    application = with_policy(Application(tmp_path, assistant, ServerSettings(cache_bytes=0, limits=limits)), assistant)
+    session_id = say(application, ALARM).value["session"]
+    session = application.state.chats.find(session_id, "model", "")
+    body = json.dumps({"message": TRIP, "session": session_id}).encode()
+
+    async def busy() -> list[Reply]:
+        async with session.lock:  # an earlier message is being answered
+            waiting = [asyncio.create_task(application.ask("POST", "/chat", body)) for _ in range(MOST_WAITING)]
+            while session.waiting < MOST_WAITING:
+                await asyncio.sleep(0)
+            refused = await application.ask("POST", "/chat", body)
+            return [refused, *await asyncio.gather(*waiting)]
+
+    refused, *late = run_apart(asyncio.wait_for(busy(), 60))
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert "already has 4 messages that wait" in refused.value["error"]
+    assert [reply.status for reply in late] == [503] * MOST_WAITING
+    assert "took longer than 0.5 s" in late[0].value["error"]
+    assert session.waiting == 0
+    assert say(application, TRIP, session_id).value["event"] == "ask_slot", "the session goes on"
+
+
+def test_responses_that_are_generated_are_bounded() -> None:
     async def too_many() -> None:
-        queue = ResponseQueue(1, 0.05)
-        slow = asyncio.create_task(queue.run(lambda: time.sleep(0.3)))
-        await asyncio.sleep(0.01)
+        queue, go_on = ResponseQueue(1, 30), threading.Event()
+        first = asyncio.create_task(queue.run(go_on.wait))
+        await asyncio.sleep(0)  # the task begins, and its response counts
         with pytest.raises(RequestError, match="as many as this server allows") as refused:
             await queue.run(lambda: None)
         assert refused.value.status == 429
-        with pytest.raises(RequestError, match="took longer than") as late:
-            await slow
-        assert late.value.status == 503
+        go_on.set()
+        assert await first
+        assert await queue.run(lambda: "next") == "next"
 
     run_apart(too_many())
+
+
+def test_a_response_that_takes_too_long_is_refused() -> None:
+    async def too_long() -> None:
+        go_on = threading.Event()
+        try:
+            with pytest.raises(RequestError, match=r"took longer than 0\.05 s") as late:
+                await ResponseQueue(1, 0.05).run(go_on.wait)
+        finally:
+            go_on.set()
+        assert late.value.status == 503
+
+    run_apart(too_long())
 
 
 def test_models_without_intents_refuse_in_words(runs: Runs, tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 
 from netloom.chat import State
 from netloom.serving.errors import RequestError
+
+MOST_WAITING = 4  # messages of a session, beside the one that is being answered
 
 
 @dataclass
@@ -24,6 +27,7 @@ class ChatSession:
         state: The state of the dialogue, without its messages.
         used: The time of the last message, of the clock of `ChatSessions`.
         lock: Held while a message is answered, so that messages of one session are answered one after the other.
+        waiting: The number of messages that wait for the lock.
     """
 
     model: str
@@ -32,6 +36,38 @@ class ChatSession:
     used: float
     state: State = field(default_factory=State)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+    def check_room(self) -> None:
+        """Check that another message may wait.
+
+        Raises:
+            RequestError: too many wait.
+        """
+        if self.waiting >= MOST_WAITING:
+            raise RequestError(
+                f"This session already has {self.waiting} messages that wait; send the next one after an answer.",
+                429,
+                1.0,
+            )
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the messages before this one, and keep later ones waiting.
+
+        Raises:
+            RequestError: too many wait already.
+        """
+        self.check_room()
+        self.waiting += 1
+        try:
+            await self.lock.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            self.lock.release()
 
 
 class ChatSessions:

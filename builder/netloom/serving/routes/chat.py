@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from functools import partial
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from netloom.chat import Dialogue, Policy
 from netloom.chat.dialogue import Event
+from netloom.chat.policy import Generation
 from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row, read_answer
 from netloom.modalities.row_field import JsonSchema
 from netloom.runs.text_generation import generates_text
@@ -47,13 +49,14 @@ class Chat(ServerRoute):
             raise RequestError(f"The model {model.name!r} cannot chat. {model.chat_obstacle}", 409)
         if session is None:
             server.chats.check_room()  # before anything is computed
+        else:
+            session.check_room()
         understanding = await _understood(server, call, deployment, served, message) if message else None
         is_new = session is None
         if session is None:
             session_id, session = server.chats.start(deployment.name, model.version, call.key)
         try:
-            async with session.lock:
-                value = await _turn(server, model, policy, session, understanding)
+            value = await _turn_in_time(server, model, policy, session, understanding)
         except BaseException:  # the client does not get the id of a new session
             if is_new:
                 server.chats.end(session_id)
@@ -113,6 +116,30 @@ async def _understood(
     return read_answer(trained, message, answer)
 
 
+async def _turn_in_time(
+    server: ServerState, model: ServedModel, policy: Policy, session: ChatSession, understanding: Understanding | None
+) -> dict[str, Any]:
+    """Return the answer of `_turn`, after the earlier messages of the session.
+
+    Raises:
+        RequestError: too many messages of the session wait, or the answer is not there in time.
+    """
+    limit = server.settings.limits.answer_s
+    try:
+        async with asyncio.timeout(limit), session.turn():
+            return await _turn(server, model, policy, session, understanding)
+    except TimeoutError:
+        raise RequestError(f"The answer took longer than {limit:g} s; try again later.", 503, limit) from None
+
+
+class _NeedsRun(Exception):  # noqa: N818 (a signal, not an error)
+    """A run generates the response of a turn."""
+
+
+def _later(generation: Generation, message: str) -> NoReturn:
+    raise _NeedsRun
+
+
 async def _turn(
     server: ServerState, model: ServedModel, policy: Policy, session: ChatSession, understanding: Understanding | None
 ) -> dict[str, Any]:
@@ -123,11 +150,12 @@ async def _turn(
     """
     if understanding is None:
         return {"response": policy.greeting, "event": GREETING, "handed_over": False}
-    dialogue = Dialogue(policy, session.state, model.writers.write)
-    if policy.generations:
-        turn = await server.responses.run(partial(dialogue.respond, understanding))
-    else:
+    dialogue = Dialogue(policy, session.state, _later)  # most turns do not have to wait for the responses of others
+    try:
         turn = dialogue.respond(understanding)
+    except _NeedsRun:
+        dialogue = Dialogue(policy, session.state, model.writers.write)
+        turn = await server.responses.run(partial(dialogue.respond, understanding))
     session.state = dialogue.state
     return {
         "response": turn.response,
