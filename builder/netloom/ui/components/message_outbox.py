@@ -12,6 +12,7 @@ import streamlit as st
 from netloom.ui.components.state import Part
 
 MOST_REMEMBERED = 200
+MAX_ID = 40  # letters of the id of a message
 
 
 @dataclass
@@ -20,14 +21,19 @@ class Inbox:
 
     received: list[str] = field(default_factory=list)
 
-    def take(self, sent: object) -> list[str]:
-        """Return the texts of messages, pairs of an id and a text from the browser, that were not received before."""
+    def take(self, sent: object, max_chars: int) -> list[str]:
+        """Return the texts of messages, pairs of an id and a text from the browser, that were not received before.
+
+        Longer texts than `max_chars`, which the chat input does not allow, are left out, and so are messages beyond
+        those whose ids are remembered.
+        """
         texts = []
-        for message in sent if isinstance(sent, list) else []:
+        for message in sent[:MOST_REMEMBERED] if isinstance(sent, list) else []:
             match message:
-                case [str(number), str(text)] if number not in self.received and text.strip():
-                    self.received.append(number)
-                    texts.append(text.strip())
+                case [str(number), str(text)] if len(number) <= MAX_ID and number not in self.received:
+                    if 0 < len(text.strip()) <= max_chars:
+                        self.received.append(number)
+                        texts.append(text.strip())
         del self.received[:-MOST_REMEMBERED]
         return texts
 
@@ -42,7 +48,7 @@ def chat_messages(placeholder: str, inbox: Inbox, *, key: str, max_chars: int) -
         key=Part.OUTBOX.within(key),
         data={"container": key.replace(" ", "-"), "confirmed": list(inbox.received)},
     )
-    texts = inbox.take(outbox.get("messages"))
+    texts = inbox.take(outbox.get("messages"), max_chars)
     typed = st.chat_input(placeholder, max_chars=max_chars, key=key)  # before the component listens, and without one
     return [*texts, typed.strip()] if typed and typed.strip() else texts
 
