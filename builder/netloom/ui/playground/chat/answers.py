@@ -159,7 +159,7 @@ def _responses(
     Raises:
         ValidationError: a setting is out of range.
     """
-    if generation_toggle(tried, draft, name, "Generate the response by a run", intent.generate):
+    if generation_toggle(tried, draft, name, "Generate the response with a run", intent.generate):
         return (), generation_editor(tried, draft, name, intent.generate or first_generation(tried))
     before = intent.responses
     if intent.generate is not None:  # it was generated until now

@@ -42,9 +42,9 @@ LISTS: Mapping[str, str] = {"yes": "Words for yes", "no": "Words for no"}
 
 
 def fallback(tried: Tried, draft: Draft) -> None:
-    """Draw the editor of the fallback, or why there is none."""
+    """Draw the editor of the fallback, or why it is never used."""
     if not has_intents(tried.trained.data.schema):
-        st.info("This run does not predict intents, so no message is without a clear one.")
+        st.info("This run does not predict intents, so the fallback is never used.")
         return
     with_policy_buttons(tried, draft, _editor)
 

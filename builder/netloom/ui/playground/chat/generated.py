@@ -6,12 +6,12 @@ import streamlit as st
 
 from netloom.chat import response_text, sampling_of, writer_id, writes_text
 from netloom.chat.policy import MAX_GENERATED, Generation
-from netloom.chat.writing import FINISHED
+from netloom.chat.writing import FINISHED, writing_obstacle
 from netloom.core.text import escape
 from netloom.jobs import RunWeights
 from netloom.jobs.chat import WriteResponse
 from netloom.runs.text_generation import generates_text
-from netloom.store import Run
+from netloom.store import Run, Store
 from netloom.ui.playground.chat.state import Draft, Key
 from netloom.ui.playground.chat.widgets import show_problems, started
 from netloom.ui.playground.generation import SEED_HELP, TEMPERATURE_HELP, TOP_K_HELP, TOP_P_HELP
@@ -72,17 +72,21 @@ def written_response(tried: Tried, generation: Generation, message: str) -> str:
             raised, too.
     """
     weights, store = tried.weights, tried.live.store
-    if generation.run:
-        run_id = writer_id(store, generation.run)
+    if generation.run and (run_id := writer_id(store, generation.run)) != tried.run_id:
         weights = RunWeights(run_id, "", store.artifacts(run_id).weights_written_at())
     request = WriteResponse(weights, message, sampling_of(generation), generation.length)
-    with st.chat_message("assistant"):
+    bubble = st.empty()
+    with bubble.chat_message("assistant"):
         place = st.empty()
         place.caption("Generating …")
-        pending = ask(request)
-        for preview in pending.previews():
-            place.markdown(f"{escape(preview.text)} …")
-    return response_text(pending.result().text)
+        try:
+            pending = ask(request)
+            for preview in pending.previews():
+                place.markdown(f"{escape(preview.text)} …")
+            return response_text(pending.result().text)
+        except Exception:
+            bubble.empty()  # an error takes its place
+            raise
 
 
 def _choices(tried: Tried, chosen: str) -> dict[str, str]:
@@ -90,12 +94,21 @@ def _choices(tried: Tried, chosen: str) -> dict[str, str]:
     store = tried.live.store
     names = {"": OWN} if generates_text(tried.trained.data.schema) else {}
     for run in store.runs(limit=MOST_LISTED):
-        if run.id != tried.run_id and run.state == FINISHED and writes_text(store, run.id):
+        if run.id != tried.run_id and run.state == FINISHED and _writes_text(store, str(store.home), run.id):
             names[run.id] = _name(run)
-    if chosen not in names:
-        known = next((run_id for run_id in names if chosen and run_id.startswith(chosen)), None)
-        names |= {chosen: names.pop(known)} if known else {chosen: f"{chosen[:8]} (cannot be used)"} if chosen else {}
+    if chosen and chosen not in names:
+        if writing_obstacle(store, chosen):
+            return names | {chosen: f"{chosen[:8]} (cannot be used)"}
+        run_id = writer_id(store, chosen)  # by the beginning of it, or of a run that is older than the listed ones
+        listed = names.pop("" if run_id == tried.run_id else run_id, None)
+        names[chosen] = listed or _name(store.run(run_id))
     return names
+
+
+@st.cache_data(max_entries=10_000, show_spinner=False)
+def _writes_text(_store: Store, home: str, run_id: str) -> bool:
+    """Return whether a finished run, whose document does not change any more, generates texts."""
+    return writes_text(_store, run_id)
 
 
 def _name(run: Run) -> str:

@@ -93,6 +93,13 @@ class Draft:
             if not self.problems:
                 self.used = policy
 
+    def refresh(self) -> None:
+        """Find the problems again if they depend on other runs, which may have finished or been deleted."""
+        if self.edited.generations:
+            self.problems = self.find_problems(self.edited)
+            if not self.problems:
+                self.used = self.edited
+
     def replace(self, policy: Policy) -> None:
         """Take over a policy that was not edited by the widgets."""
         self.update(policy)

@@ -44,6 +44,7 @@ def chat(tried: Tried, runs: Sequence[Run]) -> None:
 @guard()
 def _panel(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
     """Draw the policy and the tests. A fragment, so that an edit does not draw the whole page."""
+    draft.refresh()
     contents = {
         "Answers": partial(answers, tried, draft),
         "Fallback": partial(fallback, tried, draft),
