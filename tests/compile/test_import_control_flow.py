@@ -106,6 +106,47 @@ def test_a_loop_ends_with_its_condition() -> None:
     assert sum(item.type == "Tanh" for item in model.project.networks["main"].nodes.values()) == 3
 
 
+def test_the_bias_of_each_step_is_added() -> None:
+    """The state of the first step is a constant, which is the bias of its product; those of later steps are not."""
+    body = helper.make_graph(
+        [node("Gather", ["X", "i"], ["x"], axis=1), *STEP[:3], node("Identity", ["on"], ["going"])], "body",
+        [info("i", kind=TensorProto.INT64), info("on", kind=TensorProto.BOOL),
+         helper.make_tensor_value_info("state", TensorProto.FLOAT, None)],
+        [info("going", kind=TensorProto.BOOL), helper.make_tensor_value_info("next", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    start = NUMBERS.normal(size=D).astype(np.float32)
+    check(content([node("Loop", ["steps", "true", "start"], ["last"], body=body)], ["last"], start=start))
+
+
+def test_nested_loops_end_at_a_limit() -> None:
+    def nested(depth: int) -> NodeProto:
+        """1,000 ** depth steps without operators."""
+        ends = [info(f"going {depth}", kind=TensorProto.BOOL), info(f"next {depth}")]
+        inner = nested(depth - 1) if depth > 1 else node("Identity", [f"state {depth}"], [f"next {depth}"])
+        if depth > 1:
+            inner.input[2], inner.output[0] = f"state {depth}", f"next {depth}"
+        starts = [info(f"i {depth}", kind=TensorProto.INT64), info(f"on {depth}", kind=TensorProto.BOOL)]
+        going = node("Identity", [f"on {depth}"], [f"going {depth}"])
+        body = helper.make_graph([inner, going], f"body {depth}", [*starts, info(f"state {depth}")], ends)
+        return node("Loop", ["many", "true", "half"], ["end"], body=body)
+
+    file = content([nested(3), node("Add", ["X", "end"], ["Y"])], ["Y"], many=np.int64(1_000))
+    with pytest.raises(UnreadableModelError, match="loops have more than 20,000 operators when written out"):
+        import_bytes(file)
+
+
+def test_names_of_bodies_differ_from_all_names_of_the_file() -> None:
+    branches = {
+        f"{name}_branch": helper.make_graph(
+            [node(kind, ["X"], ["a"]), node("Identity", ["a"], ["out"])], name, [], [info("out", "n", T, D)]
+        )
+        for name, kind in (("then", "Relu"), ("else", "Tanh"))
+    }
+    for number in (1, 2):
+        nodes = [node("Sigmoid", ["X"], [f"a/{number}"]), node("If", ["true"], ["z"], **branches)]
+        check(content([*nodes, node("Add", ["z", f"a/{number}"], ["Y"])], ["Y"]))
+
+
 @pytest.mark.parametrize("is_true", [True, False])
 def test_the_branch_of_a_known_condition_is_taken(is_true: bool) -> None:
     branches = {
@@ -133,6 +174,9 @@ def test_functions_of_a_file_are_replaced_by_their_operators() -> None:
         (loop(node("ReduceSum", ["x", "axis"], ["all"], keepdims=0), node("Greater", ["all", "half"], ["going"])),
          "Loop .* number of steps is computed"),
         (loop(node("Identity", ["on"], ["going"]), limit="many", step="first"), "Loop .* more than 1,000 steps"),
+        ([*ZEROS[:2], node("Gather", ["shape", "first"], ["rows"]),
+          *loop(node("Identity", ["on"], ["going"]), limit="rows", step="first")[2:]],
+         "Loop .* number of steps is the number of rows"),
         ([node("ReduceMax", ["X"], ["top"], axes=[1, 2], keepdims=0), node("Greater", ["top", "half"], ["is"]),
           node("If", ["is"], ["Y"], **{f"{name}_branch": helper.make_graph(
               [node(kind, ["X"], ["y"])], name, [], [info("y", "n", T, D)])
@@ -153,6 +197,19 @@ OPERATORS: dict[str, tuple[list[NodeProto], dict[str, Any]]] = {
     "exclusive CumSum": ([node("CumSum", ["X", "one"], ["Y"], exclusive=1, reverse=1)], {"one": np.int64(1)}),
     "Trilu": ([node("Trilu", ["X", "shift"], ["Y"])], {"shift": np.int64(1)}),
     "lower Trilu": ([node("Trilu", ["X", "shift"], ["Y"], upper=0)], {"shift": np.int64(-1)}),
+    # -5 to 4 with 3 classes: -3 to -1 count from the end, and others than -3 to 2 have zeros.
+    "OneHot": (
+        [
+            node("Mul", ["X", "two"], ["doubled"]),
+            node("Cast", ["doubled"], ["indices"], to=TensorProto.INT64),
+            node("OneHot", ["indices", "depth", "values"], ["vectors"]),
+            node("Reshape", ["vectors", "shape"], ["Y"]),
+        ],
+        {
+            "two": np.float32(2), "depth": np.int64(3), "values": np.array([0, 1], np.float32),
+            "shape": np.array([0, T, 3 * D]),
+        },
+    ),
     "Hardmax": ([node("Hardmax", ["X"], ["Y"])], {}),
     "ConvTranspose": (
         [node("ConvTranspose", ["X", "K"], ["Y"], strides=[2], pads=[0, 2], output_padding=[1])], {"K": FILTERS}

@@ -400,6 +400,8 @@ OPERATIONS: list[tuple[str, dict[str, Any], list[Any], str]] = [
     ("Mean", {"axis": None}, [], "mixes the examples"),
     ("Sum", {"axis": [0, 1]}, [], "mixes the examples"),
     ("Max", {"axis": [1, 2]}, [], "keepdims=True"),
+    ("Max", {"axis": 1, "initial": 5.0}, [], "starts from an initial value"),
+    ("Norm", {"axis": [1, 2], "ord": 2, "keepdims": True}, [], "spectral norm"),
     ("Transpose", {"axes": [1, 0, 2]}, [], "batch axis"),
     ("Reshape", {"newshape": [4, -1]}, [], "merges the batch"),
     ("GetItem", {}, [0], "selects examples"),

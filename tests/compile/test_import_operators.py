@@ -249,6 +249,20 @@ def scanned(model: Any, x: torch.Tensor) -> torch.Tensor:
     return torch.cat((steps.flatten(1), hidden, total), 1)
 
 
+def scanned_twice(model: Any, x: torch.Tensor) -> torch.Tensor:
+    """A scan over the steps (N, T, D) within each step of another one."""
+
+    def step(state: torch.Tensor, row: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tanh(state + row), row.sin()
+
+    def outer(state: torch.Tensor, row: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        state, _ = scan(step, state, x, dim=1)
+        return torch.tanh(state + row), row.sin()
+
+    result: torch.Tensor = scan(outer, x.new_zeros(x.shape[0], x.shape[2]), x, dim=1)[0]
+    return result
+
+
 def chosen(model: Any, x: torch.Tensor) -> torch.Tensor:
     """Values at computed places, as one-hot vectors, in triangles, and by rank."""
     ordered = torch.take_along_dim(x, x.argsort(1), 1) + F.one_hot(x.argmax(-1), 6)
@@ -341,6 +355,7 @@ MODULES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
         *(relative_scores, (2, 5, 6)),
         {"linear": nn.Linear(4, 6), "norm": nn.LayerNorm(4), "table": nn.Parameter(torch.randn(7, 4))},
     ),
+    "a scan within a scan": (scanned_twice, (2, 3, 4), {}),
     "a scan": (scanned, (2, 5, 4), {"linear": nn.Linear(4, 4)}),
     "a spectrum with a window of the program": (
         lambda model, x: torch.stft(x, 12, 4, window=torch.hamming_window(12), return_complex=True).abs().flatten(1),
@@ -392,6 +407,13 @@ ALIASES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def test_writes_into_memory_with_two_names_are_refused(name: str) -> None:
     outcome = measured(lambda model, x: written_branch(model, x, ALIASES[name]), (2, 5, 6))
     assert (outcome.state, "writes into a part of a tensor" in outcome.reason) == ("refused", True), outcome.reason
+
+
+def test_a_scan_within_a_scan_ends_at_a_limit() -> None:
+    outcome = measured(scanned_twice, (2, 100, 4))
+    assert (outcome.state, outcome.reason) == (
+        "refused", "The loops (scan) of the program have more than 20,000 operators when written out.",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from netloom.cli.bench.imports.modules import import_module
 from netloom.compile import module
 from netloom.compile.importers import ImportedModel, UnreadableModelError
 from netloom.compile.importers.onnx import import_bytes
+from netloom.nn.stepped_recurrent import SteppedGRU
 
 # What PyTorch says about views that its own recurrent layers keep, and about its slower projections
 pytestmark = [
@@ -318,6 +319,15 @@ def test_activations_of_recurrent_layers_match_onnxruntime(
     given = [out.detach().movedim(0, 2), *(state.detach().movedim(0, 1) for state in finals)]
     for ours, value in zip(given, expected, strict=True):
         np.testing.assert_allclose(ours.reshape(value.shape), value, rtol=0, atol=2e-6)
+
+
+def test_stepped_layers_are_exported_for_any_number_of_rows() -> None:
+    rows = torch.randn(3, 5, 4)
+    layer = SteppedGRU(4, 3, reset_after=False, bidirectional=True, batch_first=True).eval()
+    program = torch.export.export(layer, (rows,), dynamic_shapes={"x": {0: torch.export.Dim("n")}})
+    expected = layer(rows[:2])
+    for ours, value in zip(program.module()(rows[:2]), expected, strict=True):
+        torch.testing.assert_close(ours, value)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ class SteppedRecurrent(nn.RNNBase):
     def forward(self, x: torch.Tensor, *states: torch.Tensor) -> tuple[torch.Tensor, ...]:
         suffixes = ("", "_reverse") if self.bidirectional else ("",)
         count = self.num_layers * len(suffixes)
-        zeros = x.new_zeros(count, len(x), self.hidden_size)
+        # Not `len(x)`, which would fix the number of rows of an exported network
+        zeros = x.new_zeros(count, x.shape[0], self.hidden_size)
         initial = [by_layer(self, state) for state in states] or [zeros] * (2 if self.mode == "LSTM" else 1)
         finals: list[list[torch.Tensor]] = []
         for layer in range(self.num_layers):

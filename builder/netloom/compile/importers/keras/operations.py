@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall, is_tensor
-from netloom.compile.importers.keras.operator_table import LAYERS, OPERATIONS, operation, outputs
+from netloom.compile.importers.keras.operator_table import LAYERS, operation, outputs
 
 _REDUCTIONS = {"Mean": "Mean", "Max": "Max", "Sum": "Sum", "Min": "Min", "Prod": "Prod", "Var": "Var", "Std": "Std"}
 _FUNCTIONS = {
@@ -32,7 +32,11 @@ def _reduce(use: LayerCall) -> KerasTensor:
     config, value, keep = use.layer.config, use.value, use.layer.flag("keepdims", False)
     if use.layer.kind == "Norm" and config.get("ord") not in (None, 2, "fro"):
         raise use.refuse("is a norm other than the Euclidean one")
+    if config.get("initial") is not None:
+        raise use.refuse("starts from an initial value, which no layer has")
     axes = _axes(use, value, config.get("axis"))
+    if use.layer.kind == "Norm" and config.get("ord") == 2 and len(axes) > 1:
+        raise use.refuse("is the spectral norm of a matrix, which no layer computes")
     is_spatial = axes == list(range(1, value.rank - 1))
     # The axes of one image stay where they are, so that no Permute is needed.
     if not (value.is_channels_first and is_spatial and not keep):
@@ -181,6 +185,3 @@ def _mask(use: LayerCall) -> KerasTensor:
         "computes the mask of an Embedding or a Masking layer, which the import does not support; save the model "
         "without mask_zero and Masking"
     )
-
-
-__all__ = ["OPERATIONS"]

@@ -32,7 +32,16 @@ from netloom.compile.importers.onnx.constant_folding import fold_constant
 from netloom.compile.importers.onnx.control_flow import CONTROL_FLOW
 from netloom.compile.importers.onnx.operators import OPERATORS, Call, elementwise
 from netloom.compile.importers.onnx.operators.recurrent import is_time_first, with_batch_axes
-from netloom.compile.importers.onnx.parser import LIMIT, Graph, InputInfo, Operator, read, short, with_inner
+from netloom.compile.importers.onnx.parser import (
+    LIMIT,
+    MAX_OPERATORS,
+    Graph,
+    InputInfo,
+    Operator,
+    read,
+    short,
+    with_inner,
+)
 from netloom.compile.importers.onnx.patterns import find_activations
 from netloom.compile.importers.preparation import parse_exported_preprocessing
 from netloom.compile.importers.repeats import group_repeats
@@ -101,6 +110,7 @@ class _OnnxImporter:
             for key in item.inputs:
                 self.readers.setdefault(key, []).append(item)
         self.skipped: set[int] = set()
+        self.executed = 0  # operators of bodies
         bodies = [body for item in with_inner(graph.operators) for body in item.bodies]
         self.results = {*graph.outputs, *(key for body in bodies for key in body.outputs), _APPLIED}
         self.read_in_bodies = {key for body in bodies for item in body.operators for key in item.reads}
@@ -123,6 +133,7 @@ class _OnnxImporter:
 
     def _checked_operator(self, item: Operator, patterns: dict[str, Any]) -> None:
         if id(item) in self.skipped:
+            self.skipped.discard(id(item))  # the next step of a loop executes the operator again
             return
         try:
             self._operator(item, patterns)
@@ -138,7 +149,14 @@ class _OnnxImporter:
             ) from None
 
     def execute(self, operators: Sequence[Operator]) -> None:
-        """Convert the operators of a body, as part of the network."""
+        """Convert the operators of a body, as part of the network.
+
+        Raises:
+            UnsupportedOperatorError: The bodies of all steps have too many operators.
+        """
+        self.executed += 1 + len(operators)  # a step without operators takes time as well
+        if self.executed > MAX_OPERATORS:
+            raise UnsupportedOperatorError(f"its loops have more than {MAX_OPERATORS:,} operators when written out")
         for item in operators:
             self._checked_operator(item, {})
 
@@ -350,6 +368,6 @@ class _OnnxImporter:
 # The name of results of operators that a loop applies between its steps; no tensor of a file has it
 _APPLIED = "\0applied"
 _FOLDED_ONLY = {
-    "Constant", "ConstantOfShape", "Shape", "Size", "Range", "Tile", "Trilu", "Mod", "Xor",
+    "Constant", "ConstantOfShape", "Shape", "Size", "Range", "Tile", "Mod", "Xor",
 }  # fmt: skip
 __all__ = ["BATCH", "import_bytes", "import_file"]

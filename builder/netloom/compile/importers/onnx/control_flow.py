@@ -5,6 +5,7 @@ Each step of a loop becomes layers of its own, with shared weights. https://onnx
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -53,7 +54,8 @@ def _loop(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
     limit, condition, *carried = inputs
     if isinstance(limit, Tensor):
         raise UnsupportedOperatorError(computed)
-    steps = BATCH if limit is None else int(limit.array.reshape(-1)[0])
+    steps = math.inf if limit is None else int(limit.array.reshape(-1)[0])
+    _refuse_rows(steps)
     is_on = condition is None or _truth(condition, computed)
     body, states = operator.attributes["body"], _given(carried)
     collected: list[list[Value]] = [[] for _ in body.outputs[1 + len(states) :]]
@@ -81,6 +83,7 @@ def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
         for value, axis in zip(sequences, get("scan_input_axes") or [0] * count, strict=True)
     ]
     steps = sequences[0].shape[axes[0]]
+    _refuse_rows(steps)
     _refuse_long(steps)
     collected: list[list[Value]] = [[] for _ in range(results)]
     for step in range(steps):
@@ -125,6 +128,11 @@ def _given(values: Sequence[Value | None]) -> list[Value]:
     if any(value is None for value in values):
         raise UnsupportedOperatorError("an initial state is missing")
     return [value for value in values if value is not None]
+
+
+def _refuse_rows(steps: float) -> None:
+    if steps == BATCH:
+        raise UnsupportedOperatorError("its number of steps is the number of rows")
 
 
 def _refuse_long(steps: int) -> None:

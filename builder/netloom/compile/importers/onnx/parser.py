@@ -235,7 +235,7 @@ def _body(graph: onnx.GraphProto, scope: Mapping[str, str], scopes: Iterator[int
     """A graph inside an operator. Two branches may use the same names, so that a number tells their tensors apart."""
     defined = [item.name for item in (*graph.input, *graph.initializer)]
     defined += [name for node in graph.node for name in node.output if name]
-    suffix = f"/{next(scopes)}"
+    suffix = f"\0{next(scopes)}"  # no name of a file has it
     inner = {**scope, **{text(name): f"{text(name)}{suffix}" for name in defined}}
     return Body(
         tuple(_operator(node, number, inner, scopes) for number, node in enumerate(graph.node)),

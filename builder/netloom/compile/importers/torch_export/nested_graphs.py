@@ -14,14 +14,18 @@ _AUTOCAST_ENABLED = 2
 # A graph that is repeated along the first axis of its sequences, with states that each step hands to the next one
 _SCAN = f"{_HIGHER_ORDER}scan"
 _MAX_DEPTH, _MAX_STEPS = 16, 1_000
+MAX_NODES = 20_000
 
 
-def inlined(graph: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0) -> dict[str, Any]:
     """The graph with the nodes of nested graphs in place of the operators that contain them.
 
+    Args:
+        limit: The largest number of nodes of repeated graphs.
+
     Raises:
-        UnreadableModelError: A nested graph computes in lower precision or has a dynamic number of steps, or graphs are
-            nested too deeply.
+        UnreadableModelError: A nested graph computes in lower precision or has a dynamic number of steps, graphs are
+            nested too deeply, or there are more than `limit` nodes when repeated graphs are written out.
     """
     if not any(node["target"] in (*_MODES, _SCAN) for node in graph["nodes"]):
         return graph
@@ -31,13 +35,13 @@ def inlined(graph: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     tensor_values = dict(graph["tensor_values"])
     for node in graph["nodes"]:
         if node["target"] == _SCAN:
-            steps, values = _written_out(node, tensor_values, depth)
+            steps, values = _written_out(node, tensor_values, limit - len(nodes), depth)
             nodes, tensor_values = nodes + steps, tensor_values | values
             continue
         if node["target"] not in _MODES:
             nodes.append(node)
             continue
-        inner = inlined(_nested_graph(node), depth + 1)
+        inner = inlined(_nested_graph(node), limit - len(nodes), depth + 1)
         name = _names(node, inner)
         nodes += [_renamed_node(item, name) for item in inner["nodes"]]
         # Outputs keep their names in the outer graph.
@@ -60,11 +64,11 @@ def _nested_graph(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _written_out(
-    node: dict[str, Any], tensor_values: dict[str, Any], depth: int
+    node: dict[str, Any], tensor_values: dict[str, Any], limit: int, depth: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The nodes of all steps of a scan, with the same weights in each of them, and the shapes of their tensors."""
     graph, *arguments = (item["arg"] for item in node["inputs"])
-    inner = inlined(graph["as_graph"]["graph"], depth + 1)
+    inner = inlined(graph["as_graph"]["graph"], limit, depth + 1)
     states, sequences, others = (_references(argument) for argument in (*arguments, {"as_tensors": []})[:3])
     length = tensor_values[_name(sequences[0])]["sizes"][0].get("as_int", 0)
     if not 1 <= length <= _MAX_STEPS:
@@ -83,6 +87,10 @@ def _written_out(
         name = _renaming(known, prefix)
         nodes += [*parts, *(_renamed_node(item, name) for item in inner["nodes"])]
         shapes |= {name(key): meta for key, meta in inner["tensor_values"].items() if key not in known}
+        if len(nodes) > limit:
+            raise UnreadableModelError(
+                f"The loops (scan) of the program have more than {MAX_NODES:,} operators when written out."
+            )
         results = _renamed(inner["outputs"], name)
         states = results[: len(states)]
         collected.append(results[len(states) :])

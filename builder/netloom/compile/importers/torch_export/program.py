@@ -7,9 +7,8 @@ from typing import Any
 
 from netloom.compile.importers.imported_model import UnreadableModelError, quoted
 from netloom.compile.importers.torch_export.archive import Archive, whole
-from netloom.compile.importers.torch_export.nested_graphs import inlined
+from netloom.compile.importers.torch_export.nested_graphs import MAX_NODES, inlined
 
-MAX_NODES = 20_000
 MAX_INPUTS = 16
 MAX_LENGTH = 1_000_000
 MAX_DEPTH = 64

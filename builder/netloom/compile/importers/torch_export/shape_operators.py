@@ -17,6 +17,7 @@ from netloom.compile.importers.layer_graph.values import (
     Value,
     normalize_axis,
 )
+from netloom.compile.importers.onnx.operators.reduction import one_hot
 from netloom.compile.importers.padding import LOWEST
 from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
 
@@ -264,7 +265,7 @@ def _one_hot(op: AtenCall) -> Any:
     classes = op.integer("num_classes", -1)
     if classes < 0:
         raise UnsupportedOperatorError("its number of classes depends on the values; give it as num_classes")
-    return op.apply("OneHot", op.tensor(), Constant(np.asarray(classes)), Constant(np.asarray([0, 1])))
+    return [one_hot(op.as_onnx("OneHot"), op.tensor(), classes)]
 
 
 def _gathered_at_constants(op: AtenCall, data: Tensor, index: Constant, axis: int) -> Tensor:

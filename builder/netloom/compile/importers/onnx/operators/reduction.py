@@ -121,21 +121,29 @@ def _hardmax(call: Call) -> list[Value | None]:
 
 
 @operator("OneHot")
-def _one_hot(call: Call) -> list[Value]:
+def _one_hot(call: Call) -> list[Value | None]:
     indices, depth, values = call.tensor(), call.required_array(1), call.required_array(2)
     if call.axis(-1, indices.rank + 1) != indices.rank or values.reshape(-1).tolist() != [0, 1]:
         raise UnsupportedOperatorError("only zeros and ones along a new last axis are supported")
-    return [one_hot(call, indices, int(depth.reshape(-1)[0]))]
+    classes = int(depth.reshape(-1)[0])
+    indices = _integers(call, indices)
+    result = one_hot(call, indices, classes)
+    # A negative index counts from the end; other numbers outside of the classes give zeros here and there.
+    from_end = one_hot(call, call.apply("Add", indices, Constant(np.asarray(classes)))[0], classes)
+    return list(call.apply("Add", result, from_end))
 
 
 def one_hot(call: Call, indices: Value | None, classes: int) -> Tensor:
     """Integers (…) as vectors (…, classes)."""
     if not isinstance(indices, Tensor):
         raise UnsupportedOperatorError("its indices are constant")
-    if indices.spec.dtype != "int":
-        indices = elementwise(call.builder, "Cast", indices, "", to="int")
+    indices = _integers(call, indices)
     result = call.builder.add_layer("OneHot", indices, call.name, classes=classes)
     return Tensor(result.ref, result.spec, (*indices.axes, (len(indices.spec.shape),)))
+
+
+def _integers(call: Call, tensor: Tensor) -> Tensor:
+    return tensor if tensor.spec.dtype == "int" else elementwise(call.builder, "Cast", tensor, "", to="int")
 
 
 @operator("Trilu")
