@@ -1,4 +1,4 @@
-"""Early exit: the threshold, the head and the conditional network against what they are made of; and refusals."""
+"""Early exit: the threshold, the head and the conditional network are compared with their parts; and refusals."""
 
 from __future__ import annotations
 
@@ -91,7 +91,28 @@ def test_features_are_means_over_a_coarse_grid() -> None:
     assert torch.allclose(grid[1, 2, 3, 0], images[1, 2, 6:, :2].mean())
     many = torch.randn(1, 300, 8, 8)
     assert torch.allclose(pooled(many), many.mean((2, 3)), atol=1e-6)
-    assert torch.equal(pooled(sequences), torch.cat([sequences.mean(1), sequences.amax(1)], 1))
+    steps, features = [sequences.mean(2), sequences.amax(2)], [sequences.mean(1), sequences.amax(1)]
+    assert torch.equal(pooled(sequences), torch.cat([*steps, *features], 1))
+    long = torch.randn(1, 4_000, 3)
+    assert torch.equal(pooled(long), torch.cat([long.mean(1), long.amax(1)], 1))
+
+
+def test_exit_after_a_convolution_of_sequences_reads_its_channels() -> None:
+    """Six positions of four channels, (N, 4, 6), become means and maxima of both."""
+    convolution: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("Linear", {"units": 8}),
+        ("Unsqueeze", {"axis": 1}),
+        ("Conv1d", {"filters": 4, "kernel_size": 3, "padding": 0}),
+        ("ReLU", {}),
+        ("Flatten", {}),
+        ("Linear", {"units": 2}),
+    )
+    run = fit_here(moons_project(*convolution))
+    variant = EarlyExit("relu_2", 0.2).compress(run)
+    weights = onnx.load_from_string(variant.content).graph.initializer
+    assert [2, 2 * (4 + 6)] in [sorted(item.dims) for item in weights]
+    rows = run.data.split["test"]
+    assert left_early(variant.content, [run.data.inputs[name][rows] for name in run.fields]).any()
 
 
 def residual_graph() -> tuple[onnx.ModelProto, np.ndarray, np.ndarray]:
@@ -141,13 +162,13 @@ def test_rows_that_do_not_leave_are_computed_to_the_end(rows: int) -> None:
 
 
 def test_layers_after_an_exit_run_only_if_a_row_needs_them() -> None:
-    """Without the weights of the end within the trunk, the condition is all that reads them."""
+    """Only the condition reads the weights of the layers after the exit."""
     model, _, _ = residual_graph()
     network = with_early_exit(model, 0.5, [torch.zeros(5, 2, 3)])
     assert "v" not in {name for node in network.graph.node for name in node.input}
     swapped = onnx.ModelProto.FromString(model.SerializeToString())
     swapped.graph.output[0].name = "features"  # before the exit
-    with pytest.raises(CompressionError, match="Nothing of this network is left"):
+    with pytest.raises(CompressionError, match="No operation follows this layer"):
         with_early_exit(swapped, 0.5, [torch.zeros(5, 2, 3)])
 
 
@@ -217,7 +238,7 @@ def test_runs_without_a_sensible_exit_are_refused(resnet: TrainedRun) -> None:
         method.compress(template("breast_cancer", 0))
     with pytest.raises(CompressionError, match=r"There is no layer 'nowhere'.*choose one of conv2d_1, "):
         EarlyExit("nowhere").compress(resnet)
-    with pytest.raises(CompressionError, match="Nothing of this network is left"):
+    with pytest.raises(CompressionError, match="No operation follows this layer"):
         EarlyExit("linear_1", 0.5).compress(resnet)
     one_class = replace(resnet.data, target=torch.zeros_like(resnet.data.target))
     with pytest.raises(CompressionError, match="one class only"):
@@ -252,6 +273,15 @@ def test_command_shows_who_left_and_what_energy_assumes(console: Console, traine
     assert "estimated from processor time, at 12 W for each busy core" in answer.out
 
 
+def product(size: int) -> bytes:
+    """Return a network that multiplies rows by a matrix."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name in "xy"]
+    weight = numpy_helper.from_array(np.ones((size, size), np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "network", ends[:1], ends[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
 def test_costs_are_those_of_the_work() -> None:
     def busy(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         begin = time.process_time()
@@ -263,11 +293,16 @@ def test_costs_are_those_of_the_work() -> None:
         time.sleep(0.002 * len(tensors[0]))
         return tensors[0]
 
+    # Its other threads wait busily after each prediction.
+    threaded = OnnxNetwork(product(1_024), 4)
+    [_, beside] = times(
+        [lambda tensors: threaded.outputs(tensors)[0], idle], [torch.zeros(64, 1_024)], repeats=20, threads=4, batch=64
+    ).cpu_s
+    assert beside < 0.0005  # 2 ms, of which it sleeps almost all
     measured = times([busy, idle], [torch.zeros(20, 1)], repeats=5, threads=1, batch=4)
-    assert measured.cpu_s[0] == pytest.approx(0.002, rel=0.5)
-    assert measured.cpu_s[1] < 0.001
+    assert measured.cpu_s[0] > 2 * measured.cpu_s[1]
     assert np.median(measured.batches, axis=1).min() >= 4 * 2
     assert np.median(measured.rows, axis=1).min() >= 2
     size = 32 * 2**20
     grown = peak_memory(lambda: np.ones(size, np.uint8))
-    assert grown is None or size <= grown < 1.1 * size
+    assert grown is None or 0.9 * size <= grown < 1.1 * size

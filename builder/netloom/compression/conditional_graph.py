@@ -39,16 +39,17 @@ def with_early_exit(model: Any, threshold: float, example: Sequence[torch.Tensor
         scale: The scale of the output of the end; the logits of the head are converted to it.
 
     Raises:
-        CompressionError: nothing comes after the head, or values between both do not belong to rows.
+        CompressionError: no operation follows the layer of the head, or the layers after it read values that do not
+            have one entry per row.
     """
     model = copy.deepcopy(model)
     graph = model.graph
     end, head = (item.name for item in graph.output)
     trunk = _needed(graph.node, {head})
-    before = made_names(trunk)
+    before = _output_names(trunk)
     late = [node for node in _needed(graph.node, {end}) if not before.issuperset(node.output)]
-    if end not in made_names(late):
-        raise CompressionError("Nothing of this network is left to compute after this layer.")
+    if end not in _output_names(late):
+        raise CompressionError("No operation follows this layer; choose an earlier one.")
     late, entering = _separated(model, trunk, late, example)
     nodes = [*trunk, *_decision(graph, head, threshold, scale)]
     nodes.append(_condition(graph, late, entering, end))
@@ -80,8 +81,8 @@ def _needed(nodes: Iterable[Any], names: set[str]) -> list[Any]:
     return chosen[::-1]
 
 
-def made_names(nodes: Iterable[Any]) -> set[str]:
-    """Return the names of the values that nodes make."""
+def _output_names(nodes: Iterable[Any]) -> set[str]:
+    """Return the names of the outputs of nodes."""
     return {name for node in nodes for name in node.output}
 
 
@@ -108,7 +109,7 @@ def _separated(
     varying = _varying(trunk, inputs)
     kinds: dict[str, bool] = {}
     while True:
-        made = made_names(late)
+        made = _output_names(late)
         crossing = sorted((read_names(late) - made) & varying)
         unknown = [name for name in crossing if name not in kinds]
         if not unknown:
@@ -177,7 +178,7 @@ def _condition(graph: Any, late: Sequence[Any], entering: Sequence[str], end: st
     from onnx import helper
 
     # Values of a graph within a condition must not have the names of those around it.
-    renamed = {name: f"{name}{ENTERED}" for name in sorted({*made_names(late), *entering})}
+    renamed = {name: f"{name}{ENTERED}" for name in sorted({*_output_names(late), *entering})}
     rows, places = f"{PREFIX}rows", f"{PREFIX}places"
     nodes = [
         helper.make_node("NonZero", [f"{PREFIX}stays"], [f"{PREFIX}indices"]),  # (1, K)

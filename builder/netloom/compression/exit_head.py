@@ -55,13 +55,15 @@ def first_output(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tenso
 def pooled(values: torch.Tensor) -> torch.Tensor:
     """Return the features of a layer as vectors (N, F).
 
-    A vector stays; a sequence (N, T, D) becomes the means and the maxima over its positions; feature maps
-    (N, C, H, W) become their means over the fields of a coarse grid, or over all positions if there are many channels.
+    A vector stays; of three axes, which are (N, T, D) or (N, C, L), both become means and maxima over the other one,
+    without axes that have too many entries; feature maps (N, C, H, W) become their means over the fields of a coarse
+    grid, or over all positions if there are many channels.
     """
     if values.dim() == 2:
         return values
     if values.dim() == 3:
-        return torch.cat([values.mean(1), values.amax(1)], 1)
+        kept = [axis for axis in (1, 2) if 4 * values.shape[axis] <= MAX_FEATURES] or [2]
+        return torch.cat([part for axis in kept for part in (values.mean(3 - axis), values.amax(3 - axis))], 1)
     positions = values.shape[2:]
     side = GRID if values.shape[1] * GRID ** len(positions) <= MAX_FEATURES else 1
     means = functional.avg_pool2d if len(positions) == 2 else functional.avg_pool3d

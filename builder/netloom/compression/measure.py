@@ -130,7 +130,7 @@ def _method(item: str | Method) -> Method:
 @dataclass(frozen=True)
 class _Subject:
     """What is measured: its name, and its size in bytes. `load` returns the network with logits (N, …) as outputs.
-    `leaves` tells for inputs which rows leave early. `run` is the id of a smaller run."""
+    `leaves` returns which rows (N,) of inputs leave early. `run` is the id of a smaller run."""
 
     name: str
     title: str
@@ -147,7 +147,7 @@ def _subject(trained: TrainedRun) -> _Subject:
 
 
 def _variant_subject(trained: TrainedRun, variant: Variant, threads: int) -> _Subject:
-    leaves = (lambda tensors: left_early(variant.content, tensors, threads)) if variant.leaves else None
+    leaves = (lambda tensors: left_early(variant.content, tensors, threads)) if variant.leaves_early else None
     return _Subject(
         variant.method,
         variant.title,

@@ -27,15 +27,15 @@ class CompressionError(ValueError):
 @dataclass(frozen=True)
 class Variant:
     """A compressed network: an ONNX file, and what was done as a sentence. `size` is the size that it can be stored
-    in, which is smaller than the file where most weights are zero. `leaves` is the value in the file, (N,) bool, that
-    says which rows are answered early; "" if all take the same way."""
+    in, which is smaller than the file where most weights are zero. `leaves_early` is whether rows can end before the
+    last layer."""
 
     method: str
     title: str
     content: bytes
     note: str
     size: int
-    leaves: str = ""
+    leaves_early: bool = False
 
 
 @dataclass(frozen=True)

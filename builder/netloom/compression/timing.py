@@ -7,7 +7,7 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Network = Callable[[Sequence["torch.Tensor"]], "torch.Tensor"]
 # Predictions that are not counted; a network is prepared by the first ones
 WARMUP, BATCH_WARMUP = 10, 2
+# Seconds between looks at whether threads still wait busily, and the number of looks
+REST, LOOKS = 0.01, 100
 # Batches are timed as often as this share of the single rows, which are much faster
 BATCH_SHARE = 0.2
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -44,39 +46,66 @@ def times(
     torch.set_num_threads(threads)
     try:
         with torch.no_grad():
-            rows, cpu_s = _measured(networks, tensors, 1, WARMUP, repeats)
+            rows = _milliseconds(networks, tensors, 1, WARMUP, repeats)
             count = max(1, round(BATCH_SHARE * repeats))
-            batches, _ = _measured(networks, tensors, batch, BATCH_WARMUP, count)
+            batches = _milliseconds(networks, tensors, batch, BATCH_WARMUP, count)
+            cpu_s = np.array([_processor_time(network, tensors, repeats) for network in networks])
     finally:
         torch.set_num_threads(before)
     return Times(rows, batches, cpu_s)
 
 
-def _measured(
+def _milliseconds(
     networks: Sequence[Network], tensors: Sequence[torch.Tensor], size: int, warmup: int, repeats: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the milliseconds of each prediction, (networks, repeats), and the mean processor time, (networks,)."""
-    milliseconds, cpu_s = np.zeros((len(networks), repeats)), np.zeros(len(networks))
+) -> np.ndarray:
+    """Return the milliseconds of each prediction, (networks, repeats)."""
+    milliseconds = np.zeros((len(networks), repeats))
     starts = max(1, len(tensors[0]) - size + 1)
     for place in range(warmup + repeats):
         first = place * size % starts
         part = [tensor[first : first + size] for tensor in tensors]
         for index, network in enumerate(networks):
-            begin, used = perf_counter(), process_time()
+            begin = perf_counter()
             network(part)
-            used, elapsed = process_time() - used, perf_counter() - begin
+            elapsed = perf_counter() - begin
             if place >= warmup:
                 milliseconds[index, place - warmup] = 1_000 * elapsed
-                cpu_s[index] += used / repeats
-    return milliseconds, cpu_s
+    return milliseconds
+
+
+def _processor_time(network: Network, tensors: Sequence[torch.Tensor], repeats: int) -> float:
+    """Return the mean processor time of a single row in seconds.
+
+    The networks do not take turns here: threads of ONNX Runtime wait busily for a while after a prediction, which would
+    count for the next network.
+    """
+    _wait_for_idle_threads()
+    parts = [[tensor[row : row + 1] for tensor in tensors] for row in range(min(len(tensors[0]), repeats))]
+    for place in range(WARMUP):
+        network(parts[place % len(parts)])
+    begin = process_time()
+    for place in range(repeats):
+        network(parts[place % len(parts)])
+    return (process_time() - begin) / repeats
+
+
+def _wait_for_idle_threads() -> None:
+    """Sleep until this process uses hardly any processor time, but at most a second."""
+    for _ in range(LOOKS):
+        begin = process_time()
+        sleep(REST)
+        if process_time() - begin < 0.1 * REST:
+            return
 
 
 def peak_memory(work: Callable[[], object]) -> int | None:
     """Return by how many bytes the peak of the memory of this process exceeds what it had before some work. The result
-    of `work` is part of it. None if the system does not measure that; it is Linux that does.
+    of `work` is part of it. None on systems other than Linux.
 
     https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
     """
+    if not _RESET.exists():
+        return None
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)  # otherwise memory that is free already would be used without being counted

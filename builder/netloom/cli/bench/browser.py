@@ -31,7 +31,7 @@ class Unmeasured(RuntimeError):  # noqa: N818  (a missing browser is not an erro
 
 @contextmanager
 def open_browser(*modules: str) -> Iterator[Browser]:
-    """Context of a headless Chromium, for a benchmark that needs `modules`, too.
+    """Open a headless Chromium for a benchmark that also needs `modules`.
 
     Raises:
         Unmeasured: a module, Playwright or a Chromium is missing.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from netloom.compression.conditional_graph import LEAVES, Scale, left_early, with_early_exit
+from netloom.compression.conditional_graph import Scale, left_early, with_early_exit
 from netloom.compression.method import CompressionError, Method, Variant, as_onnx, with_metadata
 from netloom.export.onnx_network import OnnxNetwork
 from netloom.layers import label
@@ -106,7 +106,7 @@ class EarlyExit(Method):
             f"{len(validation):,} validation rows leave, with {loss}.{rest} "
             "The file has the whole network and the exit, so it is larger than without one."
         )
-        return replace(self.variant(content, note), leaves=LEAVES)
+        return replace(self.variant(content, note), leaves_early=True)
 
 
 def exit_layers(trained: TrainedRun) -> list[ExitLayer]:
@@ -207,7 +207,9 @@ def _exits(trained: TrainedRun, layers: list[ExitLayer], validation: np.ndarray,
     exits = []
     for layer in layers:
         if not training[layer.path].isfinite().all():
-            raise CompressionError(f"{layer.title} has outputs that are not finite numbers, so no exit learns from it.")
+            raise CompressionError(
+                f"{layer.title} has outputs that are NaN or infinite, so an exit cannot be trained on it."
+            )
         head = fit_head(training[layer.path], target[chosen].numpy(), output.shape[1])
         probabilities = _probabilities(head, held_out[layer.path])
         confidence, is_right = probabilities.max(1).values.numpy(), (probabilities.argmax(1) == labels).numpy()
