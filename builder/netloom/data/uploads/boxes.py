@@ -10,8 +10,10 @@ from netloom.data.uploads.source import Source
 
 # Names of columns with the sides of a box, or with a box in each cell
 _SIDES = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"),
-          ("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))  # fmt: skip
-_WHOLE = ("bbox", "bboxes", "boundingbox", "boundingboxes", "box", "boxes")
+          ("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"),
+          ("xcenter", "ycenter", "width", "height"), ("xcenter", "ycenter", "w", "h"),
+          ("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))  # fmt: skip
+_WHOLE = ("bbox", "bboxes", "boundingbox", "boundingboxes")  # not "box", which may be the number of one
 # Files of boxes beside the images: JSON of COCO, XML of Pascal VOC, and lines of a class and four shares of YOLO
 _BOXES = {
     ".json": re.compile(rb'"bbox"\s*:'),
@@ -30,12 +32,12 @@ def refuse_box_columns(table: str, columns: Sequence[str]) -> None:
     Raises:
         DataError: Some columns are the sides of a box.
     """
-    plain = {re.sub(r"[ _.-]", "", column).lower().removeprefix("bbox") or "bbox": column for column in columns}
-    named = next((sides for sides in _SIDES if plain.keys() >= set(sides)), None) or [
-        name for name in _WHOLE if name in plain
-    ]
-    if named:
-        listed = ", ".join(repr(plain[name][:40]) for name in named)
+    plain = {re.sub(r"[ _.-]", "", column).lower(): column for column in columns}
+    sides = {name.removeprefix("bbox"): column for name, column in plain.items()}
+    named = next((names for names in _SIDES if sides.keys() >= set(names)), ())
+    boxes = [sides[name] for name in named] or [plain[name] for name in _WHOLE if name in plain]
+    if boxes:
+        listed = ", ".join(repr(column[:40]) for column in boxes)
         raise DataError(
             f"{table[:80]!r} has the boxes of objects ({listed}). {_DETECTION}; remove these columns, or name the "
             "column to predict, to classify whole images."

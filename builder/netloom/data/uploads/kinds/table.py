@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.progress import ProgressCallback
+from netloom.data import file_types
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset
@@ -15,6 +16,7 @@ from netloom.data.tables.streamed_table import SAMPLE_ROWS
 from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_raw
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.tables.targets import LABELS
+from netloom.data.uploads.boxes import refuse_box_files
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
@@ -66,6 +68,8 @@ class Table(Tabular):
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
         if given.get("target") is None and not given.get(COLUMNS):
+            if source.members.of(file_types.PICTURE):
+                refuse_box_files(source, source.names)
             refuse_triplets([str(name) for name in self._table(source, given).columns])
         # `table_to_raw` checks these options, with messages that know the table; it does so for documents, too.
         table_options = set(OPTIONS)
