@@ -208,7 +208,7 @@ def test_unsupported_objectives_and_worker_counts_are_refused() -> None:
     check(project, 2)
     with pytest.raises(StartError, match="has 1 to 1,024 workers, received 0"):
         check(project, 0)
-    for objective, message in (("dqn", "cannot be divided"), ("gan", "in turns")):
+    for objective, message in (("dqn", "cannot be divided"), ("gan", "alternately")):
         training = project.training.model_copy(update={"objective": objective})
         with pytest.raises(StartError, match=message):
             check(project.model_copy(update={"training": training}), 2)
