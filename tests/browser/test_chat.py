@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from netloom import runs
 from netloom.cli.bench.server import Server
-from netloom.templates import templates
-from tests.runs.examples import until_state
+from tests.browser.playground import open_untrained
 
 pytestmark = pytest.mark.browser
 
@@ -26,12 +24,7 @@ SEND = """(field, texts) => {
 
 def open_chat(page: Page, server: Server, name: str) -> None:
     """Open the chat with a run of a template that was not trained."""
-    project = templates()[name].project
-    project = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})})
-    project_id = server.store.create_project(project)
-    run_id = runs.start(server.store, project_id, project)
-    until_state(server.store, run_id, "finished", 120)
-    page.goto(f"{server.url}/playground?project={project_id}&run={run_id}")
+    open_untrained(page, server, name)
     page.get_by_role("radio", name="Chat").click()
 
 

@@ -6,22 +6,15 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from netloom import runs
 from netloom.cli.bench.server import Server
-from netloom.templates import templates
-from tests.runs.examples import until_state
+from tests.browser.playground import open_untrained
 
 pytestmark = pytest.mark.browser
 
 
-def open_untrained(page: Page, server: Server, name: str) -> Locator:
+def open_editor(page: Page, server: Server, name: str) -> Locator:
     """Open the page with a run of a template that was not trained, and return the editor."""
-    project = templates()[name].project
-    project = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 0})})
-    project_id = server.store.create_project(project)
-    run_id = runs.start(server.store, project_id, project)
-    until_state(server.store, run_id, "finished", 120)
-    page.goto(f"{server.url}/playground?project={project_id}&run={run_id}")
+    open_untrained(page, server, name)
     expect(page.get_by_role("button", name="Explain this")).to_be_visible()
     expect(result(page)).to_contain_text("%")
     return page.locator(".st-key-try-editor")
@@ -32,7 +25,7 @@ def result(page: Page) -> Locator:
 
 
 def test_prediction_follows_typing_and_drawing_without_leaving_the_field(page: Page, server: Server) -> None:
-    editor = open_untrained(page, server, "breast_cancer")
+    editor = open_editor(page, server, "breast_cancer")
     before = result(page).inner_text()
     field = editor.locator("[data-testid=stNumberInput] input").first
     field.press("Control+A")
@@ -48,7 +41,7 @@ def test_prediction_follows_typing_and_drawing_without_leaving_the_field(page: P
     field.press_sequentially("5", delay=20)
     expect(field).to_have_value("95.505")
 
-    editor = open_untrained(page, server, "digits_mlp")
+    editor = open_editor(page, server, "digits_mlp")
     before = result(page).inner_text()
     box = editor.locator("canvas[data-part=canvas]").bounding_box()
     assert box is not None
@@ -61,7 +54,7 @@ def test_prediction_follows_typing_and_drawing_without_leaving_the_field(page: P
 
 
 def test_text_is_written_token_by_token_until_it_is_stopped(page: Page, server: Server) -> None:
-    editor = open_untrained(page, server, "tales_gpt")
+    editor = open_editor(page, server, "tales_gpt")
     before = result(page).inner_text()
     editor.locator("textarea").press_sequentially("xq", delay=20)
     expect(page.get_by_text("label is unknown")).to_be_visible()

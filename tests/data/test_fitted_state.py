@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from netloom.data import DataError, prepare
-from netloom.data.preparation.fitted_state import as_kept, keep_fitted
+from netloom.data.preparation.fitted_state import keep_fitted, with_stored_state
 from netloom.document import DataChoice
 from netloom.store import RunArtifacts
 from tests.data.samples import csv_from_columns, example_columns, import_and_prepare
@@ -19,7 +19,7 @@ from tests.data.test_columns import EVERYTHING, mixed
 
 def test_first_fitted_preprocessing_is_reused(home: Path, tmp_path: Path) -> None:
     data = import_and_prepare(csv_from_columns(mixed()), home, columns=EVERYTHING)
-    assert as_kept(data, RunArtifacts.in_directory(tmp_path)) is data
+    assert with_stored_state(data, RunArtifacts.in_directory(tmp_path)) is data
     assert keep_fitted(data, RunArtifacts.in_directory(tmp_path)) is data
     assert json.loads((tmp_path / "preprocess.json").read_text()) == data.preprocess
     other = import_and_prepare(csv_from_columns(mixed()), home, columns=EVERYTHING | {"size": {"scale": "none"}})
@@ -36,7 +36,7 @@ def test_first_fitted_preprocessing_is_reused(home: Path, tmp_path: Path) -> Non
 def test_fitted_state_is_restored_for_every_modality(name: str, tmp_path: Path) -> None:
     data = prepare(DataChoice(dataset=name))
     keep_fitted(prepare(DataChoice(dataset=name, seed=4)), RunArtifacts.in_directory(tmp_path))
-    other = as_kept(data, RunArtifacts.in_directory(tmp_path))
+    other = with_stored_state(data, RunArtifacts.in_directory(tmp_path))
     assert other.preprocess == json.loads((tmp_path / "preprocess.json").read_text())
     encoded = other.encode(other.row(2))
     assert all(torch.equal(encoded[name][0], values[2]) for name, values in other.inputs.items())
@@ -48,7 +48,9 @@ def test_changed_data_is_rejected_with_a_message(home: Path, tmp_path: Path) -> 
         RunArtifacts.in_directory(tmp_path),
     )
     with pytest.raises(DataError, match="train again"):
-        as_kept(import_and_prepare(csv_from_columns(example_columns()), home), RunArtifacts.in_directory(tmp_path))
+        with_stored_state(
+            import_and_prepare(csv_from_columns(example_columns()), home), RunArtifacts.in_directory(tmp_path)
+        )
 
 
 def test_empty_settings_equal_the_defaults() -> None:

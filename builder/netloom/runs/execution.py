@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from netloom.data import prepare
-from netloom.data.preparation.fitted_state import as_kept
+from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.quality.dataset_card import save_card
 from netloom.document import Project
 from netloom.runs.caveats import as_summary
@@ -90,7 +90,7 @@ def _trace_divergence(
     error: DivergedError, reporter: RunReporter, project: Project, artifacts: RunArtifacts, text: str
 ) -> str:
     """Return the reason with the source of the first NaN and a fix, which is added to the warnings, too."""
-    data = as_kept(prepare(project.data, reporter.store.home), artifacts)
+    data = with_stored_state(prepare(project.data, reporter.store.home), artifacts)
     taught = frozen_teacher(artifacts)
     non_finite = nan_tracer.trace_nan(
         project,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netloom.core.text import plain
 from netloom.data import Prepared, prepare
-from netloom.data.preparation.fitted_state import as_kept
+from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.preparation.settings_transfer import carried
 from netloom.document import DataChoice
 from netloom.runs.control import start
@@ -28,7 +28,7 @@ def retrain(store: Store, run_id: str, dataset: str, *, owner: str | None = None
     run, artifacts = store.run(run_id), store.artifacts(run_id)
     project = artifacts.project()
     choice = _on(project.data, dataset, store)
-    before = as_kept(prepare(project.data, store.home), artifacts)
+    before = with_stored_state(prepare(project.data, store.home), artifacts)
     reason = why_not(before, prepare(choice, store.home))
     if reason:
         raise StartError(reason)

@@ -58,7 +58,7 @@ class RunReporter(Callback):
         self._writing = threading.Lock()  # before `_lock`, where both are held
         self._lock = threading.Lock()  # for `_points`
         self._closed = threading.Event()
-        self._facts, self._telling = RunSummary(), threading.Lock()  # held to replace `_facts`
+        self._facts, self._facts_lock = RunSummary(), threading.Lock()  # held to replace `_facts`
         self._epoch, self._step = 0, 0
         self._spacing = CheckpointInterval(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
         self._best_step = -1
@@ -148,7 +148,7 @@ class RunReporter(Callback):
 
     def tell(self, facts: RunSummary) -> None:
         """Add facts to the summary of this run, which the next heartbeat sends."""
-        with self._telling:  # the loop and the thread both add facts
+        with self._facts_lock:  # the loop and the thread both add facts
             self._facts = self._facts.merged(facts)
 
     @property

@@ -13,7 +13,7 @@ from netloom.compile import input_fields, module, source
 from netloom.data import DataError, Prepared, prepare, schema
 from netloom.data.preparation.calibrated import Decoding
 from netloom.data.preparation.decode import decode
-from netloom.data.preparation.fitted_state import as_kept
+from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.quality.severe_findings import caveats, severe
 from netloom.data.tables.row_file import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
@@ -134,7 +134,7 @@ def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
     model = module(text)
     name = checkpoint or project.training.keep
     model.load_state_dict(weight_history.weights(artifacts, name))
-    data = as_kept(prepare(project.data, store.home), artifacts)
+    data = with_stored_state(prepare(project.data, store.home), artifacts)
     calibration = applied(artifacts, weight_history.weights_path(artifacts, name))
     return TrainedRun(project, text, model.eval(), data, store.run(run_id), calibration)
 

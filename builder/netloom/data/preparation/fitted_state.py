@@ -18,10 +18,10 @@ def keep_fitted(data: Prepared, artifacts: RunArtifacts) -> Prepared:
     """Return the data with the saved fitted state of a run; saves the current one if there is none."""
     if artifacts.preprocess() is None:
         artifacts.save_preprocess(data.preprocess)
-    return as_kept(data, artifacts)
+    return with_stored_state(data, artifacts)
 
 
-def as_kept(data: Prepared, artifacts: RunArtifacts) -> Prepared:
+def with_stored_state(data: Prepared, artifacts: RunArtifacts) -> Prepared:
     """Return the data with the saved fitted state of a run; unchanged for old runs without one.
 
     Raises:
@@ -42,6 +42,6 @@ def with_fitted(data: Prepared, preprocess: Preprocess | None) -> Prepared:
         return prepared_with(data, preprocess)
     except (EncodeError, KeyError):
         raise DataError(
-            "The data has other columns than when this run was trained, so what was fitted then does not fit it; train "
-            "again."
+            "The columns of the data have changed since this run was trained, so its fitted preprocessing cannot be "
+            "applied; train again."
         ) from None

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from netloom.compile import input_fields
 from netloom.data import Prepared, prepare
-from netloom.data.preparation.fitted_state import as_kept
+from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.preparation.single_flight import once
 from netloom.document import Project
 from netloom.store import Run, Store
@@ -52,4 +52,4 @@ def forget_open_runs() -> None:
 def _open_run(store: Store, run_id: str, written_at: float) -> OpenRun:
     artifacts = store.artifacts(run_id)
     project = artifacts.project()
-    return OpenRun(project, as_kept(prepare(project.data, store.home), artifacts), store.run(run_id))
+    return OpenRun(project, with_stored_state(prepare(project.data, store.home), artifacts), store.run(run_id))
