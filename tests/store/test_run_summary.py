@@ -6,6 +6,7 @@ import json
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import select, update
 
 from netloom.store import Run, Store
 from netloom.store.run_summary import (
@@ -19,6 +20,8 @@ from netloom.store.run_summary import (
     RunSummary,
     SweepTrial,
 )
+from netloom.store.schema import runs
+from tests.runs.examples import moons
 from tests.store.states import put
 
 REPORTED = {
@@ -55,6 +58,28 @@ def test_later_facts_replace_earlier_ones_also_with_unknown_values() -> None:
     assert earlier.eta_s == 5.0
     assert not RunSummary().is_reported
     assert merged.is_reported
+
+
+def test_only_the_damaged_entry_of_a_fact_is_left_out() -> None:
+    assert RunSummary.from_json({"test": {"accuracy": 0.5, "loss": "high"}}).as_json() == {"test": {"accuracy": 0.5}}
+    extended = RunOrigin.from_json(
+        {"extended": [{"at": 1, "epochs": 2}, {"at": None}, {"at": 3, "epochs": 4}, {}]}
+    ).extended
+    assert [item.at for item in extended] == [1, 3]
+    assert RunOrigin.from_json({"start": {"kind": "branch", "run": "a", "at": 1}}).start == NewRun()
+
+
+def test_a_queued_run_keeps_what_this_version_does_not_know(store: Store) -> None:
+    project = moons()
+    run = store.create_run(store.create_project(project), project)
+    put(store, run.id, "failed")
+    about = {"branch": {"run": "a", "at": 1, "title": None}, "later": 1}
+    with store.db.writing() as connection:
+        connection.execute(update(runs).where(runs.c.id == run.id).values(about=json.dumps(about)))
+    store.enqueue(store.run(run.id), about=RunOrigin(retries=2))
+    with store.db.reading() as connection:
+        stored = connection.execute(select(runs.c.about).where(runs.c.id == run.id)).scalar()
+    assert json.loads(str(stored)) == {**about, "retries": 2}
 
 
 @pytest.mark.parametrize("damaged", [{"rate": "fast"}, {"best": 3}, {"changes": [{"setting": "schedule"}]}, {"new": 1}])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from netloom.store.database import Database, NotFoundError
 from netloom.store.host import here
 from netloom.store.limits import Limits, check_room, exclude, room
 from netloom.store.run_summary import RunOrigin
-from netloom.store.runs import Run, as_run
+from netloom.store.runs import Run, as_run, merged_about
 from netloom.store.schema import commands, runs
 from netloom.store.states import ENDED, FINAL, WITH_WORKER, ClaimLostError, change_state, with_claim
 
@@ -62,12 +61,12 @@ class Queue:
         owner = run.owner if owner is None else owner
         fresh = dict.fromkeys(("pid", "host", "gpu", "claim", "claimed_at", "ended_at"))
         values: dict[str, Any] = {**fresh, "queued_at": datetime.now(UTC), "reason": "", "owner": owner}
-        if about is not None:
-            values["about"] = json.dumps(run.about.merged(about).as_json())
         was = ENDED if reopen else tuple(state for state in ENDED if state != FINAL)
         with self.db.writing() as connection:
             if limits is not None:
                 check_room(connection, owner, limits)
+            if about is not None:
+                values["about"] = merged_about(connection, run.id, about)
             change_state(connection, run.id, "waiting", holding=run.claim, was=was, **values)
             connection.execute(delete(commands).where(commands.c.run_id == run.id))
             if prepare is not None:

@@ -6,6 +6,7 @@ value is known; `as_json` writes the same keys again. The worker writes the whol
 
 from __future__ import annotations
 
+import copy
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Discriminator, ValidationError
@@ -16,15 +17,16 @@ class JsonFacts(BaseModel, frozen=True):
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
-        """Return the facts of a JSON object. Unknown keys and values of another type are left out: a run of another
-        version of Netloom remains in the list of runs."""
+        """Return the facts of a JSON object. Unknown keys and values of another type are left out, also single
+        entries of lists and objects: a run of another version of Netloom remains in the list of runs."""
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            invalid = {problem["loc"][0] for problem in error.errors(include_url=False) if problem["loc"]}
-            if not invalid:
-                return cls()
-            return cls.model_validate({key: item for key, item in value.items() if key not in invalid})
+            valid = _without(value, error, depth=2)
+        try:
+            return cls.model_validate(valid)
+        except ValidationError as error:  # what is left of an entry is not valid either
+            return cls.model_validate(_without(valid, error, depth=1))
 
     def as_json(self) -> dict[str, Any]:
         """Return the known facts as a JSON object."""
@@ -33,6 +35,23 @@ class JsonFacts(BaseModel, frozen=True):
     def merged(self, facts: Self) -> Self:
         """Return these facts with those that `facts` knows."""
         return self.model_copy(update={name: getattr(facts, name) for name in facts.model_fields_set})
+
+
+def _without(value: Any, error: ValidationError, depth: int) -> dict[str, Any]:
+    """Return a JSON object without the invalid entries that an error names, at this depth at most."""
+    if not isinstance(value, dict):
+        return {}
+    valid = copy.deepcopy(value)
+    places = {problem["loc"][:depth] for problem in error.errors(include_url=False)}
+    # The last entries of a list first, so that the numbers of the others remain.
+    for key, *inner in sorted(places, key=lambda place: [-item if isinstance(item, int) else 0 for item in place]):
+        entries = valid.get(str(key))
+        numbered = isinstance(entries, list) and inner and isinstance(inner[0], int)
+        if entries and inner and (numbered or (isinstance(entries, dict) and inner[0] in entries)):
+            del entries[inner[0]]
+        if not (entries and inner):  # the value itself is invalid, or no entry is left
+            valid.pop(str(key), None)
+    return valid
 
 
 class BestResult(JsonFacts, frozen=True):
@@ -204,8 +223,8 @@ class RunOrigin(JsonFacts, frozen=True):
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """Return the origin of a JSON object, which has a key for each kind of start instead of a tag."""
-        origin = super().from_json(value)
-        start = _start(value)
+        facts = {key: item for key, item in value.items() if key != "start"} if isinstance(value, dict) else {}
+        origin, start = super().from_json(facts), _start(facts)
         return origin if start is None else origin.merged(cls(start=start))
 
     @property

@@ -226,13 +226,9 @@ class Runs:
         Raises:
             NotFoundError: there is no such run.
         """
-        mine = runs.c.id == run_id
         with self.db.writing() as connection:
-            stored = connection.execute(select(runs.c.about).where(mine).with_for_update()).scalar()
-            if stored is None:
-                raise NotFoundError("There is no such run; it may have been deleted.")
-            merged = {**json.loads(stored), **facts.as_json()}
-            connection.execute(update(runs).where(mine).values(about=json.dumps(merged)))
+            merged = merged_about(connection, run_id, facts)
+            connection.execute(update(runs).where(runs.c.id == run_id).values(about=merged))
 
     def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
         """Record that the worker of a run is alive, with its epoch, step and summary.
@@ -418,3 +414,15 @@ def cleaned(tags: Sequence[str]) -> list[str]:
         if len(tag) > MAX_TAG:
             raise StoreError(f"A tag has at most {MAX_TAG} letters; {tag[:20]!r}… has {len(tag)}.")
     return unique_tags
+
+
+def merged_about(connection: Connection, run_id: str, facts: RunOrigin) -> str:
+    """Return the stored origin of a run with further facts, as JSON. Keys that this version does not know remain.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    stored = connection.execute(select(runs.c.about).where(runs.c.id == run_id).with_for_update()).scalar()
+    if stored is None:
+        raise NotFoundError("There is no such run; it may have been deleted.")
+    return json.dumps({**json.loads(stored), **facts.as_json()})
