@@ -77,8 +77,8 @@ def compared_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
     constants = {
         target.id: node.value
         for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
     }
     for node in ast.walk(tree):
@@ -99,18 +99,25 @@ def literals(node: ast.expr) -> Iterator[str]:
     elif isinstance(node, ast.Tuple | ast.List | ast.Set):
         for element in node.elts:
             yield from literals(element)
+    elif (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("frozenset", "set", "tuple")
+    ):
+        for argument in node.args:
+            yield from literals(argument)
 
 
 def test_comparisons_are_detected_in_every_form() -> None:
-    """The check itself, on a source with six violations."""
+    """The check itself, on a source with seven violations."""
     text = (
         'TEXTS = ("text", "tokens")\n'
         'a == "gan"\n'
         'x["kind"] != "mask"\n'
         '"image" in parts\n'
         "kind in TEXTS\n"
+        'SETS: frozenset[str] = frozenset({"mask"})\n'
+        "kind in SETS\n"
         'match kind:\n  case "class" | "other":\n    pass\n'
         'f("gan", kind="image") and table["text"] == 3\n'
     )
     found = list(compared_names(ast.parse(text)))
-    assert found == [(2, "gan"), (3, "mask"), (4, "image"), (5, "text"), (5, "tokens"), (7, "class")]
+    assert found == [(2, "gan"), (3, "mask"), (4, "image"), (5, "text"), (5, "tokens"), (7, "mask"), (9, "class")]
