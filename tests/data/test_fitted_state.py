@@ -47,7 +47,7 @@ def test_changed_data_is_rejected_with_a_message(home: Path, tmp_path: Path) -> 
         import_and_prepare(csv_from_columns(example_columns(more=example_columns()["size"])), home),
         RunArtifacts.in_directory(tmp_path),
     )
-    with pytest.raises(DataError, match="train again"):
+    with pytest.raises(DataError, match="start a new run"):
         with_stored_state(
             import_and_prepare(csv_from_columns(example_columns()), home), RunArtifacts.in_directory(tmp_path)
         )

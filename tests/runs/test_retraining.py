@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
         {"size": range(60), "label": ["yes", "no"] * 30, "split": ["train", "train", "val", "test"] * 15}
     )
     info = add_file(other.to_csv(index=False).encode(), "other.csv", home, target="label")
-    with pytest.raises(DataError, match="other columns"):
+    with pytest.raises(DataError, match="columns of this data differ"):
         retrain(store, first, info.name)
     assert len(store.runs(store.run(first).project_id)) == 1
 
@@ -112,13 +113,18 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
     info = make_version(before, [], home, "alphabetical")
     version = prepare(templates()["breast_cancer"].project.data.model_copy(update={"dataset": info.name}), home)
     reason = why_not(before, version)
-    assert "in their order" in reason
-    assert "start a new training" in reason
-    assert "is for predicting numbers" in why_not(before, data_of("diabetes"))
+    assert "depend on the classes and their order" in reason
+    assert "start a new run" in reason
+    assert "The target of the new data is numbers" in why_not(before, data_of("diabetes"))
     digits = data_of("digits_mlp")
     info = make_version(digits, [], home, "the same digits")
     choice = templates()["digits_mlp"].project.data.model_copy(update={"dataset": info.name, "split": "given"})
     assert why_not(digits, prepare(choice, home)) == ""
+    larger = io.BytesIO()
+    np.savez(larger, x_train=np.random.default_rng(0).integers(0, 17, (60, 10, 10)), y_train=np.arange(60) % 10)
+    info = add_file(larger.getvalue(), "larger.npz", home, kind="arrays", options={"task": "classification"})
+    reason = why_not(digits, prepare(DataChoice(dataset=info.name), home))
+    assert "has the shape 1 × 10 × 10, but the run was trained on 1 × 8 × 8" in reason
 
 
 @pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear"])

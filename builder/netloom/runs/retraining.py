@@ -56,27 +56,35 @@ def retrain(store: Store, run_id: str, dataset: str, *, owner: str | None = None
 def why_not(before: Prepared, after: Prepared) -> str:
     """Return why a run on some data cannot go on with other data, as a sentence; "" if it can.
 
-    `before` has the fitted state of the run. What differs in that of the new data does not matter, as it is not used:
-    a new word or category is encoded as unknown.
+    `before` has the fitted state of the run. That of the new data is not used, so it may differ: a new word or category
+    is encoded as unknown, also in texts that the run learns to write.
     """
     ours, theirs = before.schema, after.schema
     if ours.target.kind != theirs.target.kind or ours.target.number_names != theirs.target.number_names:
         return (
-            f"The new data is for predicting {theirs.target.type.phrase} ({theirs.target.name}), the run predicts "
-            f"{ours.target.type.phrase} ({ours.target.name}); choose a version of the data of the run."
+            f"The target of the new data is {theirs.target.type.phrase} ({theirs.target.name}), but the run predicts "
+            f"{ours.target.type.phrase} ({ours.target.name}); choose a version of the run's dataset."
         )
     for old, new in ((ours.target.classes, theirs.target.classes), (ours.target.tags, theirs.target.tags)):
         if old != new:
             return (
-                f"The classes of the new data are {', '.join(new[:6])}, those of the run {', '.join(old[:6])}; the "
-                "weights belong to the classes in their order, so start a new training on the new data instead."
+                f"The new data has the classes {', '.join(new[:6])}, but the run was trained on {', '.join(old[:6])}. "
+                "The output weights depend on the classes and their order; start a new run on the new data."
             )
     names = [[field.name for field in schema.inputs] for schema in (ours, theirs)]
     if names[0] != names[1]:
         return (
-            f"The fields of the new data are {', '.join(names[1])}, those of the run {', '.join(names[0])}, so its "
-            "weights do not fit; start a new training on the new data instead."
+            f"The new data has the fields {', '.join(names[1])}, but the run was trained on {', '.join(names[0])}; "
+            "start a new run on the new data."
         )
+    for field, other in zip(before.fields, after.fields, strict=True):
+        # The sizes of texts and of tables follow from the fitted state, which is that of the run.
+        if field.vocabulary_size is None and not field.columns and field.shape != other.shape:
+            shapes = [" × ".join(map(str, encoder.shape)) for encoder in (field, other)]
+            return (
+                f"The field {field.name} of the new data has the shape {shapes[1]}, but the run was trained on "
+                f"{shapes[0]}; start a new run on the new data."
+            )
     return ""
 
 

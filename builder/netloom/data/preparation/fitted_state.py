@@ -42,6 +42,6 @@ def with_fitted(data: Prepared, preprocess: Preprocess | None) -> Prepared:
         return prepared_with(data, preprocess)
     except (EncodeError, KeyError):
         raise DataError(
-            "The columns of the data have changed since this run was trained, so its fitted preprocessing cannot be "
-            "applied; train again."
+            "The columns of this data differ from those that the run was trained on, so the preprocessing of the run "
+            "cannot be applied; start a new run."
         ) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from netloom.data import prepare
-from netloom.data.preparation.fitted_state import keep_fitted
+from netloom.data.preparation.fitted_state import keep_fitted, with_stored_state
 from netloom.document import loads
 from netloom.runs.cluster.synchronization import RankSynchronizer
 from netloom.runs.distillation import attach_teacher, frozen_teacher
@@ -73,8 +73,7 @@ def build_rank_trainer(order: dict[str, Any], home: Path, artifacts: RunArtifact
 
     project = loads(order["project"])
     data = prepare(project.data, home)
-    if dist.get_rank() == 0:
-        data = keep_fitted(data, artifacts)
+    data = keep_fitted(data, artifacts) if dist.get_rank() == 0 else with_stored_state(data, artifacts)
     weights = existing(artifacts.start_weights)
     trainer = cast(DistributedTrainer, build_trainer(project, order["source"], data, weights, is_distributed=True))
     attach_teacher(trainer, frozen_teacher(artifacts))

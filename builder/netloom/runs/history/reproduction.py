@@ -76,7 +76,7 @@ def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
     run = store.run(run_id)
     artifacts = store.artifacts(run_id)
     if artifacts.project_stamp() is None:
-        raise StoreError("The folder of this run is gone, so it cannot be done again.")
+        raise StoreError("The folder of this run is missing, so the run cannot be reproduced.")
     first = artifacts.start_weights
     about = RunOrigin(start=Reproduction(run=run_id))
     title = f"{run.title[:180]}, again"
