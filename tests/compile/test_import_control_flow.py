@@ -1,4 +1,4 @@
-"""Branches, loops and functions of ONNX files: written out with equal outputs and shared weights, or refused."""
+"""Branches, loops and functions of ONNX files: unrolled with equal outputs and shared weights, or refused."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def loop(
     ]
 
 
-def test_a_loop_with_a_known_number_of_steps_is_written_out() -> None:
+def test_a_loop_with_a_known_number_of_steps_is_unrolled() -> None:
     check(content(loop(node("Identity", ["on"], ["going"])), ["Y", "last"], axis=AXIS))
 
 
@@ -131,8 +131,18 @@ def test_nested_loops_end_at_a_limit() -> None:
         return node("Loop", ["many", "true", "half"], ["end"], body=body)
 
     file = content([nested(3), node("Add", ["X", "end"], ["Y"])], ["Y"], many=np.int64(1_000))
-    with pytest.raises(UnreadableModelError, match="loops have more than 20,000 operators when written out"):
+    with pytest.raises(UnreadableModelError, match="unrolled loops have more than 20,000 operators"):
         import_bytes(file)
+
+
+def test_a_scan_of_many_sequences_ends_at_a_limit() -> None:
+    """The selections of each step count, although the body has no operator."""
+    count = 30
+    body = helper.make_graph([], "body", [info(f"part {number}") for number in range(count)], [info("part 0")])
+    scan = node("Scan", ["sequence"] * count, ["stack"], body=body, num_scan_inputs=count)
+    nodes = [scan, node("ReduceSum", ["stack"], ["sum"], keepdims=0), node("Add", ["X", "sum"], ["Y"])]
+    with pytest.raises(UnreadableModelError, match="unrolled loops have more than 20,000 operators"):
+        import_bytes(content(nodes, ["Y"], sequence=np.zeros(1_000, np.float32)))
 
 
 def test_names_of_bodies_differ_from_all_names_of_the_file() -> None:
@@ -176,6 +186,9 @@ def test_functions_of_a_file_are_replaced_by_their_operators() -> None:
         (loop(node("Identity", ["on"], ["going"]), limit="many", step="first"), "Loop .* more than 1,000 steps"),
         ([*ZEROS[:2], node("Gather", ["shape", "first"], ["rows"]),
           *loop(node("Identity", ["on"], ["going"]), limit="rows", step="first")[2:]],
+         "Loop .* number of steps is the number of rows"),
+        ([*ZEROS[:2], node("Gather", ["shape", "first"], ["rows"]), node("Add", ["rows", "rows"], ["twice"]),
+          *loop(node("Identity", ["on"], ["going"]), limit="twice", step="first")[2:]],
          "Loop .* number of steps is the number of rows"),
         ([node("ReduceMax", ["X"], ["top"], axes=[1, 2], keepdims=0), node("Greater", ["top", "half"], ["is"]),
           node("If", ["is"], ["Y"], **{f"{name}_branch": helper.make_graph(

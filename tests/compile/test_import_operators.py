@@ -14,6 +14,8 @@ from torch.nn import functional as F  # noqa: N812
 from netloom.cli.bench.imports.case import Outcome
 from netloom.cli.bench.imports.measure import measure_case
 from netloom.cli.bench.imports.modules import as_module_case
+from netloom.compile.importers import UnreadableModelError
+from netloom.compile.importers.torch_export.nested_graphs import inlined
 
 
 class Model(nn.Module):
@@ -412,8 +414,33 @@ def test_writes_into_memory_with_two_names_are_refused(name: str) -> None:
 def test_a_scan_within_a_scan_ends_at_a_limit() -> None:
     outcome = measured(scanned_twice, (2, 100, 4))
     assert (outcome.state, outcome.reason) == (
-        "refused", "The loops (scan) of the program have more than 20,000 operators when written out.",
+        "refused", "The unrolled loops (scan) of the program have more than 20,000 operators or tensors.",
     )  # fmt: skip
+
+
+def scan_of_500_steps(nodes: list[dict[str, Any]], values: int) -> dict[str, Any]:
+    """A graph of torch.export with a scan whose step returns its row, and has other values with shapes."""
+    rows = {"sizes": [{"as_int": 500}, {"as_int": 3}], "strides": [{"as_int": 3}, {"as_int": 1}]}
+    row, stack = ({"as_tensor": {"name": name}} for name in ("row", "stack"))
+    shapes: dict[str, dict[str, Any]] = {f"value_{number}": {} for number in range(values)}
+    step = {"nodes": nodes, "inputs": [row], "outputs": [row], "tensor_values": shapes}
+    arguments = [{"as_graph": {"graph": step}}, {"as_tensors": []}, {"as_tensors": [{"name": "rows"}]}]
+    inputs = [{"arg": argument} for argument in arguments]
+    node = {"target": "torch.ops.higher_order.scan", "name": "stack", "inputs": inputs, "outputs": [stack]}
+    return {"nodes": [node], "tensor_values": {"rows": rows}}
+
+
+def test_a_scan_does_not_repeat_shapes_that_no_operator_computes() -> None:
+    graph = inlined(scan_of_500_steps([], 90))
+    assert len(graph["nodes"]) == 501  # a selection for each step, and the stack
+    assert len(graph["tensor_values"]) == 501  # the sequence and each selection
+
+
+def test_tensors_of_a_scan_have_a_limit() -> None:
+    parts = [{"as_tensor": {"name": f"value_{number}"}} for number in range(50)]
+    split = {"target": "torch.ops.aten.split.Tensor", "name": "split", "inputs": [], "outputs": parts}
+    with pytest.raises(UnreadableModelError, match="more than 20,000 operators or tensors"):
+        inlined(scan_of_500_steps([split], 50))
 
 
 @pytest.mark.parametrize(

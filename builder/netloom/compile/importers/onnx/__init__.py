@@ -110,7 +110,7 @@ class _OnnxImporter:
             for key in item.inputs:
                 self.readers.setdefault(key, []).append(item)
         self.skipped: set[int] = set()
-        self.executed = 0  # operators of bodies
+        self.executed = 0  # operators of bodies, and those that loops apply between their steps
         bodies = [body for item in with_inner(graph.operators) for body in item.bodies]
         self.results = {*graph.outputs, *(key for body in bodies for key in body.outputs), _APPLIED}
         self.read_in_bodies = {key for body in bodies for item in body.operators for key in item.reads}
@@ -154,18 +154,26 @@ class _OnnxImporter:
         Raises:
             UnsupportedOperatorError: The bodies of all steps have too many operators.
         """
-        self.executed += 1 + len(operators)  # a step without operators takes time as well
-        if self.executed > MAX_OPERATORS:
-            raise UnsupportedOperatorError(f"its loops have more than {MAX_OPERATORS:,} operators when written out")
+        self._count(1 + len(operators))  # so that steps without operators count too
         for item in operators:
             self._checked_operator(item, {})
 
     def apply(self, kind: str, inputs: Sequence[Value], **attributes: Any) -> Value:
-        """The first output of an operator on these inputs."""
+        """The first output of an operator on these inputs.
+
+        Raises:
+            UnsupportedOperatorError: The operator is not supported, or there are too many in loops.
+        """
+        self._count(1)
         names = tuple(f"{_APPLIED}{number}" for number in range(len(inputs)))
         self.values |= dict(zip(names, inputs, strict=True))
         self._operator(Operator(kind, kind.lower(), names, (_APPLIED,), attributes), {})
         return self.values[_APPLIED]
+
+    def _count(self, operators: int) -> None:
+        self.executed += operators
+        if self.executed > MAX_OPERATORS:
+            raise UnsupportedOperatorError(f"its unrolled loops have more than {MAX_OPERATORS:,} operators")
 
     def _check(self) -> None:
         supported = {*OPERATORS, *_FOLDED_ONLY, *CONTROL_FLOW}

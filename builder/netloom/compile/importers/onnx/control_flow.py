@@ -1,4 +1,4 @@
-"""Branches and loops of ONNX files whose conditions and numbers of steps are known: they are written out.
+"""Branches and loops of ONNX files whose conditions and numbers of steps are known: they are unrolled.
 
 Each step of a loop becomes layers of its own, with shared weights. https://onnx.ai/onnx/operators/onnx__Loop.html
 """
@@ -57,25 +57,25 @@ def _loop(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
     steps = math.inf if limit is None else int(limit.array.reshape(-1)[0])
     _refuse_rows(steps)
     is_on = condition is None or _truth(condition, computed)
-    body, states = operator.attributes["body"], _given(carried)
+    body, states = operator.attributes["body"], _all_present(carried)
     collected: list[list[Value]] = [[] for _ in body.outputs[1 + len(states) :]]
     number = 0
     while is_on and number < steps:
         _refuse_long(number + 1)
         true = Constant(np.asarray(True))
-        going, *results = _run(body, [Constant(np.asarray(number)), true, *states], evaluator)
+        continues, *results = _run(body, [Constant(np.asarray(number)), true, *states], evaluator)
         states, outputs = results[: len(states)], results[len(states) :]
         for values, output in zip(collected, outputs, strict=True):
             values.append(output)
-        is_on = _truth(going, computed)
+        is_on = _truth(continues, computed)
         number += 1
     return [*states, *(_stacked(values, 0, evaluator) for values in collected)]
 
 
 def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluator) -> list[Value]:
-    get, given = operator.attributes.get, _given(inputs)
+    get, values = operator.attributes.get, _all_present(inputs)
     count, body = int(operator.attributes["num_scan_inputs"]), operator.attributes["body"]
-    states, sequences = given[:-count], given[-count:]
+    states, sequences = values[:-count], values[-count:]
     results = len(body.outputs) - len(states)
     backward = get("scan_input_directions") or [0] * count
     axes = [
@@ -124,15 +124,17 @@ def _truth(value: Value | None, reason: str) -> bool:
     return bool(value.array.reshape(-1)[0])
 
 
-def _given(values: Sequence[Value | None]) -> list[Value]:
+def _all_present(values: Sequence[Value | None]) -> list[Value]:
     if any(value is None for value in values):
         raise UnsupportedOperatorError("an initial state is missing")
     return [value for value in values if value is not None]
 
 
 def _refuse_rows(steps: float) -> None:
-    if steps == BATCH:
-        raise UnsupportedOperatorError("its number of steps is the number of rows")
+    if steps and steps % BATCH == 0:
+        raise UnsupportedOperatorError(
+            f"its number of steps is the number of rows (or {BATCH:,}, which stands for it here)"
+        )
 
 
 def _refuse_long(steps: int) -> None:

@@ -21,11 +21,11 @@ def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0) -> di
     """The graph with the nodes of nested graphs in place of the operators that contain them.
 
     Args:
-        limit: The largest number of nodes of repeated graphs.
+        limit: The largest number of nodes, and of their outputs, of unrolled loops.
 
     Raises:
         UnreadableModelError: A nested graph computes in lower precision or has a dynamic number of steps, graphs are
-            nested too deeply, or there are more than `limit` nodes when repeated graphs are written out.
+            nested too deeply, or unrolled loops have more than `limit` nodes or outputs.
     """
     if not any(node["target"] in (*_MODES, _SCAN) for node in graph["nodes"]):
         return graph
@@ -35,8 +35,9 @@ def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0) -> di
     tensor_values = dict(graph["tensor_values"])
     for node in graph["nodes"]:
         if node["target"] == _SCAN:
-            steps, values = _written_out(node, tensor_values, limit - len(nodes), depth)
-            nodes, tensor_values = nodes + steps, tensor_values | values
+            steps, values = _unrolled(node, tensor_values, limit - len(nodes), depth)
+            nodes += steps
+            tensor_values |= values
             continue
         if node["target"] not in _MODES:
             nodes.append(node)
@@ -63,7 +64,7 @@ def _nested_graph(node: dict[str, Any]) -> dict[str, Any]:
     return graph
 
 
-def _written_out(
+def _unrolled(
     node: dict[str, Any], tensor_values: dict[str, Any], limit: int, depth: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The nodes of all steps of a scan, with the same weights in each of them, and the shapes of their tensors."""
@@ -76,20 +77,23 @@ def _written_out(
             f"The program repeats a network along an axis (scan) whose length is {length or 'dynamic'}; export it with "
             f"1 to {_MAX_STEPS:,} steps."
         )
+    # Shapes of values that no node computes would be repeated for each step without being read.
+    computed = {_name(output) for item in inner["nodes"] for output in _outputs(item)}
+    inner_shapes = {key: meta for key, meta in inner["tensor_values"].items() if key in computed}
     nodes, shapes, collected = list[dict[str, Any]](), dict[str, Any](), list[list[dict[str, Any]]]()
     for step in range(length):
         prefix = f"{node['name']}/{step}/"
         parts = [_selected(source, step, f"{prefix}{number}") for number, source in enumerate(sequences)]
         shapes |= {part["name"]: _without_first(tensor_values[_name(source)])
                    for part, source in zip(parts, sequences, strict=True)}  # fmt: skip
-        given = [*states, *(part["outputs"][0] for part in parts), *others]
-        known = dict(zip(map(_name, inner["inputs"]), map(_name, given), strict=True))
+        arguments_of_step = [*states, *(part["outputs"][0] for part in parts), *others]
+        known = dict(zip(map(_name, inner["inputs"]), map(_name, arguments_of_step), strict=True))
         name = _renaming(known, prefix)
         nodes += [*parts, *(_renamed_node(item, name) for item in inner["nodes"])]
-        shapes |= {name(key): meta for key, meta in inner["tensor_values"].items() if key not in known}
-        if len(nodes) > limit:
+        shapes |= {name(key): meta for key, meta in inner_shapes.items()}
+        if max(len(nodes), len(shapes)) > limit:
             raise UnreadableModelError(
-                f"The loops (scan) of the program have more than {MAX_NODES:,} operators when written out."
+                f"The unrolled loops (scan) of the program have more than {MAX_NODES:,} operators or tensors."
             )
         results = _renamed(inner["outputs"], name)
         states = results[: len(states)]
