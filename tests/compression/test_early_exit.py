@@ -95,6 +95,16 @@ def test_features_are_means_over_a_coarse_grid() -> None:
     assert torch.equal(pooled(sequences), torch.cat([*steps, *features], 1))
     long = torch.randn(1, 4_000, 3)
     assert torch.equal(pooled(long), torch.cat([long.mean(1), long.amax(1)], 1))
+    wide = torch.randn(1, 10, 1_280)  # all features of both axes
+    assert torch.equal(pooled(wide)[:, 20:], torch.cat([wide.mean(1), wide.amax(1)], 1))
+
+
+def test_times_without_repeats_or_rows_are_not_divided_by_zero() -> None:
+    def double(values: Sequence[torch.Tensor]) -> torch.Tensor:
+        return 2 * values[0]
+
+    assert times([double], [torch.zeros(0, 3)], 2, 1, 4).cpu_s.shape == (1,)
+    assert times([double], [torch.zeros(5, 3)], 0, 1, 4).cpu_s.shape == (1,)
 
 
 def test_exit_after_a_convolution_of_sequences_reads_its_channels() -> None:

@@ -55,15 +55,19 @@ def first_output(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tenso
 def pooled(values: torch.Tensor) -> torch.Tensor:
     """Return the features of a layer as vectors (N, F).
 
-    A vector stays; of three axes, which are (N, T, D) or (N, C, L), both become means and maxima over the other one,
-    without axes that have too many entries; feature maps (N, C, H, W) become their means over the fields of a coarse
-    grid, or over all positions if there are many channels.
+    A vector stays. A tensor with three axes, (N, T, D) or (N, C, L), becomes the mean and the maximum over each of its
+    last two axes; an axis with too many entries is omitted. Feature maps (N, C, H, W) become their means over the
+    fields of a coarse grid, or over all positions if there are many channels.
     """
     if values.dim() == 2:
         return values
     if values.dim() == 3:
-        kept = [axis for axis in (1, 2) if 4 * values.shape[axis] <= MAX_FEATURES] or [2]
-        return torch.cat([part for axis in kept for part in (values.mean(3 - axis), values.amax(3 - axis))], 1)
+        first, second = values.shape[1:]
+        if 2 * (first + second) <= MAX_FEATURES:
+            reduced_axes = [2, 1]
+        else:
+            reduced_axes = [1] if 2 * second <= MAX_FEATURES else [2]
+        return torch.cat([part for axis in reduced_axes for part in (values.mean(axis), values.amax(axis))], 1)
     positions = values.shape[2:]
     side = GRID if values.shape[1] * GRID ** len(positions) <= MAX_FEATURES else 1
     means = functional.avg_pool2d if len(positions) == 2 else functional.avg_pool3d

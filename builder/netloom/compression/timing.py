@@ -76,17 +76,17 @@ def _milliseconds(
 def _processor_time(network: Network, tensors: Sequence[torch.Tensor], repeats: int) -> float:
     """Return the mean processor time of a single row in seconds.
 
-    The networks do not take turns here: threads of ONNX Runtime wait busily for a while after a prediction, which would
-    count for the next network.
+    Networks are not interleaved here: ONNX Runtime threads busy-wait for a while after a prediction, which would be
+    charged to the next network.
     """
     _wait_for_idle_threads()
-    parts = [[tensor[row : row + 1] for tensor in tensors] for row in range(min(len(tensors[0]), repeats))]
+    parts = [[tensor[row : row + 1] for tensor in tensors] for row in range(max(1, min(len(tensors[0]), repeats)))]
     for place in range(WARMUP):
         network(parts[place % len(parts)])
     begin = process_time()
     for place in range(repeats):
         network(parts[place % len(parts)])
-    return (process_time() - begin) / repeats
+    return (process_time() - begin) / max(1, repeats)
 
 
 def _wait_for_idle_threads() -> None:
