@@ -63,9 +63,8 @@ def pooled(values: torch.Tensor) -> torch.Tensor:
         return values
     if values.dim() == 3:
         first, second = values.shape[1:]
-        if 2 * (first + second) <= MAX_FEATURES:
-            reduced_axes = [2, 1]
-        else:
+        reduced_axes = [2, 1]
+        if 2 * (first + second) > MAX_FEATURES:
             reduced_axes = [1] if 2 * second <= MAX_FEATURES else [2]
         return torch.cat([part for axis in reduced_axes for part in (values.mean(axis), values.amax(axis))], 1)
     positions = values.shape[2:]
