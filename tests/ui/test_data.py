@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.data import add_file, schema
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality import Plot
+from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Augment, DataChoice, Project, Training
 from netloom.store import Store, open_store
 from netloom.templates import templates
@@ -312,6 +313,11 @@ def test_starter_networks_have_unique_titles() -> None:
     for names in (*STARTERS.values(), ("spoken_cnn", *STARTERS[("sequence",), "class"])):
         titles = [NETWORKS[name][0] for name in names]
         assert len(set(titles)) == len(titles)
+
+
+def test_data_without_inputs_has_no_starters() -> None:
+    data_schema = Schema((), TargetSpec("number"), 10)
+    assert starters(DataChoice(dataset="own"), data_schema) == []
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000])

@@ -101,8 +101,8 @@ def starters(choice: DataChoice, schema: Schema) -> list[Template]:
 
 
 def _is_sound(schema: Schema) -> bool:
-    first, *others = schema.inputs
-    return not others and first.is_sequence and first.shape[0] >= _LONG and first.shape[1] == 1
+    inputs = schema.inputs
+    return len(inputs) == 1 and inputs[0].is_sequence and inputs[0].shape[0] >= _LONG and inputs[0].shape[1] == 1
 
 
 def start(template: Template, choice: DataChoice, name: str, home: Path | None = None) -> Project | None:
