@@ -20,7 +20,7 @@ from netloom.chat import (
 )
 from netloom.chat.understanding import message_row
 from netloom.jobs.loaded_runs import RunWeights
-from netloom.jobs.predictions import generated
+from netloom.jobs.predictions import generate_with_previews
 from netloom.jobs.request import Context, Request
 from netloom.runs.sampling import Sampling
 from netloom.runs.text_generation import GeneratedText
@@ -48,7 +48,7 @@ class WriteResponse(Request[GeneratedText], kind="write_response"):
 
     def compute(self, context: Context) -> GeneratedText:
         trained = context.run(self.weights)
-        return generated(context, trained, message_row(trained, self.message), self.sampling, self.length)
+        return generate_with_previews(context, trained, message_row(trained, self.message), self.sampling, self.length)
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ class Generate(Request[GeneratedText], kind="generate"):
     length: int
 
     def compute(self, context: Context) -> GeneratedText:
-        return generated(context, context.run(self.weights), self.row, self.sampling, self.length)
+        return generate_with_previews(context, context.run(self.weights), self.row, self.sampling, self.length)
 
 
-def generated(
+def generate_with_previews(
     context: Context, trained: TrainedRun, row: dict[str, Any], sampling: Sampling, length: int
 ) -> GeneratedText:
     """Return the text that a run generates from a raw row; previews are the text so far."""

@@ -23,7 +23,19 @@ class SteppedRecurrent(nn.RNNBase):
     Without initial states it begins with zeros; `final_states` appends the final states to the outputs.
     """
 
-    final_states = False
+    gates: str  # the mode of torch.nn with the same number of gates
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        activation: str = "tanh",
+        gate_activation: str = "sigmoid",
+        final_states: bool = False,
+        **options: bool | float,
+    ) -> None:
+        super().__init__(self.gates, input_size, hidden_size, **options)  # type: ignore[arg-type]
+        self.activation, self.gate_activation, self.final_states = activation, gate_activation, final_states
 
     def step(
         self, inputs: torch.Tensor, states: list[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None
@@ -67,17 +79,7 @@ class SteppedLSTM(SteppedRecurrent):
     https://www.bioinf.jku.at/publications/older/2604.pdf
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        activation: str = "tanh",
-        gate_activation: str = "sigmoid",
-        final_states: bool = False,
-        **options: bool | float,
-    ) -> None:
-        super().__init__("LSTM", input_size, hidden_size, **options)  # type: ignore[arg-type]
-        self.activation, self.gate_activation, self.final_states = activation, gate_activation, final_states
+    gates = "LSTM"
 
     def step(
         self, inputs: torch.Tensor, states: list[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None
@@ -95,18 +97,12 @@ class SteppedGRU(SteppedRecurrent):
     https://arxiv.org/abs/1406.1078
     """
 
+    gates = "GRU"
+
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        activation: str = "tanh",
-        gate_activation: str = "sigmoid",
-        reset_after: bool = True,
-        final_states: bool = False,
-        **options: bool | float,
+        self, input_size: int, hidden_size: int, reset_after: bool = True, **options: bool | float | str
     ) -> None:
-        super().__init__("GRU", input_size, hidden_size, **options)  # type: ignore[arg-type]
-        self.activation, self.gate_activation, self.final_states = activation, gate_activation, final_states
+        super().__init__(input_size, hidden_size, **options)  # type: ignore[arg-type]
         self.reset_after = reset_after
 
     def step(
@@ -130,12 +126,12 @@ class SteppedRNN(SteppedRecurrent):
     https://doi.org/10.1207/s15516709cog1402_1
     """
 
+    gates = "RNN_TANH"
+
     def __init__(
         self, input_size: int, hidden_size: int, nonlinearity: str, final_states: bool = False, **options: bool | float
     ) -> None:
-        # The mode of one gate
-        super().__init__("RNN_TANH", input_size, hidden_size, **options)  # type: ignore[arg-type]
-        self.activation, self.final_states = nonlinearity, final_states
+        super().__init__(input_size, hidden_size, nonlinearity, final_states=final_states, **options)  # type: ignore[arg-type]
 
     def step(
         self, inputs: torch.Tensor, states: list[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None
