@@ -1,7 +1,7 @@
 """An ONNX network that ends early for the rows of a batch whose first answer is confident enough.
 
 The network has two outputs: the logits of its end, and those of a head on an earlier layer. In the conditional network,
-the rows after that layer are those that did not leave; `If` leaves out the rest where no row needs it.
+the later layers run only on rows that did not exit; `If` skips them when all rows exit.
 https://onnx.ai/onnx/operators/onnx__If.html
 """
 
@@ -47,12 +47,12 @@ def with_early_exit(model: Any, threshold: float, example: Sequence[torch.Tensor
     end, head = (item.name for item in graph.output)
     trunk = _needed(graph.node, {head})
     before = _output_names(trunk)
-    late = [node for node in _needed(graph.node, {end}) if not before.issuperset(node.output)]
-    if end not in _output_names(late):
+    late_nodes = [node for node in _needed(graph.node, {end}) if not before.issuperset(node.output)]
+    if end not in _output_names(late_nodes):
         raise CompressionError("No operation follows this layer; choose an earlier one.")
-    late, entering = _separated(model, trunk, late, example)
+    late_nodes, late_inputs = _separated(model, trunk, late_nodes, example)
     nodes = [*trunk, *_decision(graph, head, threshold, scale)]
-    nodes.append(_condition(graph, late, entering, end))
+    nodes.append(_condition(graph, late_nodes, late_inputs, end))
     del graph.node[:], graph.output[1:]
     graph.node.extend(nodes)
     return model
@@ -98,7 +98,7 @@ def read_names(nodes: Iterable[Any]) -> set[str]:
 
 
 def _separated(
-    model: Any, trunk: list[Any], late: list[Any], example: Sequence[torch.Tensor]
+    model: Any, trunk: list[Any], late_nodes: list[Any], example: Sequence[torch.Tensor]
 ) -> tuple[list[Any], list[str]]:
     """Return the nodes that only late rows need, and the values of rows that enter them.
 
@@ -109,16 +109,16 @@ def _separated(
     varying = _varying(trunk, inputs)
     kinds: dict[str, bool] = {}
     while True:
-        made = _output_names(late)
-        crossing = sorted((read_names(late) - made) & varying)
+        late_names = _output_names(late_nodes)
+        crossing = sorted((read_names(late_nodes) - late_names) & varying)
         unknown = [name for name in crossing if name not in kinds]
         if not unknown:
-            return [node for node in model.graph.node if made.issuperset(node.output)], crossing
+            return [node for node in model.graph.node if late_names.issuperset(node.output)], crossing
         kinds.update(_have_rows(model, unknown, example))
         again = {name for name in crossing if not kinds[name]}
         if again - makers.keys():
             raise CompressionError("An input of this network does not have one entry for each row.")
-        late = [*late, *(node for node in trunk if again & set(node.output))]
+        late_nodes = [*late_nodes, *(node for node in trunk if again & set(node.output))]
 
 
 def _varying(nodes: Iterable[Any], inputs: set[str]) -> set[str]:
@@ -173,19 +173,19 @@ def _decision(graph: Any, head: str, threshold: float, scale: Scale) -> list[Any
     ]  # fmt: skip
 
 
-def _condition(graph: Any, late: Sequence[Any], entering: Sequence[str], end: str) -> Any:
+def _condition(graph: Any, late_nodes: Sequence[Any], late_inputs: Sequence[str], end: str) -> Any:
     """Return the node that computes the late rows, if there are any, and puts them among the others."""
     from onnx import helper
 
     # Values of a graph within a condition must not have the names of those around it.
-    renamed = {name: f"{name}{ENTERED}" for name in sorted({*_output_names(late), *entering})}
+    renamed = {name: f"{name}{ENTERED}" for name in sorted({*_output_names(late_nodes), *late_inputs})}
     rows, places = f"{PREFIX}rows", f"{PREFIX}places"
     nodes = [
         helper.make_node("NonZero", [f"{PREFIX}stays"], [f"{PREFIX}indices"]),  # (1, K)
         helper.make_node("Squeeze", [f"{PREFIX}indices", f"{PREFIX}first_axis"], [rows]),  # (K,)
         helper.make_node("Unsqueeze", [rows, f"{PREFIX}last_axis"], [places]),  # (K, 1)
-        *(helper.make_node("Gather", [name, rows], [renamed[name]], axis=0) for name in entering),
-        *(_with_names(node, renamed) for node in late),
+        *(helper.make_node("Gather", [name, rows], [renamed[name]], axis=0) for name in late_inputs),
+        *(_with_names(node, renamed) for node in late_nodes),
         helper.make_node("ScatterND", [f"{PREFIX}answer", places, renamed[end]], [f"{PREFIX}merged"]),
     ]
     kind = next(item.type.tensor_type.elem_type for item in graph.output if item.name == end)

@@ -1,4 +1,4 @@
-"""Measures variants beside the original: in one process, in turns, on the same held-out rows."""
+"""Measures variants beside the original: in one process, alternating between them, on the same held-out rows."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Report:
-    """Measurements of the original, which comes first, and of its variants, on the same rows in turns.
+    """Measurements of the original, which comes first, and of its variants, alternating on the same rows.
 
     `failures` are the methods that do not fit, with the reason. `batch` is the number of rows in a batch, `watts` the
     power of a busy core that the energy assumes.

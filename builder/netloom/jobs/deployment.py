@@ -90,7 +90,7 @@ class ProposeSmaller(Request[Proposal], kind="propose_smaller", lane="long"):
 
 @dataclass(frozen=True)
 class MeasureSensitivity(Request[Sensitivity], kind="sensitivity", lane="long"):
-    """The change of the loss if a layer alone is quantized or pruned, for each layer."""
+    """The change of the loss if only this layer is quantized or pruned, for each layer."""
 
     weights: RunWeights
 

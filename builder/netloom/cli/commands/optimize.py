@@ -244,6 +244,6 @@ def _text(report: Report) -> str:
     lines += [f"{name}: {plain(reason)}" for name, reason in report.failures]
     lines.append(
         f"Measured on single rows and on batches of {report.batch} with {report.threads} "
-        f"thread{'s' * (report.threads > 1)}, in turns; metrics on {report.rows:,} test rows."
+        f"thread{'s' * (report.threads > 1)}, alternating between the variants; metrics on {report.rows:,} test rows."
     )
     return "\n".join([*lines, report.costs])

@@ -68,7 +68,10 @@ class EarlyExit(Method):
 
     name = "early_exit"
     title = "Early exit"
-    summary = "Rows that a classifier on an inner layer is confident about leave there: faster on average, not smaller"
+    summary = (
+        "A classifier on an intermediate layer ends the computation for rows that it predicts with high confidence: "
+        "faster on average, but not smaller"
+    )
     order = 35
     settings = ("exit_at", "tolerance")
 
@@ -101,9 +104,9 @@ class EarlyExit(Method):
         loss = f"at most {100 * self.tolerance:g} points less accuracy"
         rest = "" if best.left < 1 else " No validation row needed the layers after the exit."
         note = (
-            f"An exit after {best.layer.title}, at {best.layer.share:.0%} of the operations: a row leaves there if its "
-            f"most probable class has at least {best.threshold:.3f}. This threshold let {best.left:.1%} of "
-            f"{len(validation):,} validation rows leave, with {loss}.{rest} "
+            f"An exit after {best.layer.title}, at {best.layer.share:.0%} of the operations: a row exits there if the "
+            f"probability of its most likely class is at least {best.threshold:.3f}. With this threshold, "
+            f"{best.left:.1%} of {len(validation):,} validation rows exit, with {loss}.{rest} "
             "The file has the whole network and the exit, so it is larger than without one."
         )
         return replace(self.variant(content, note), leaves_early=True)
@@ -263,5 +266,6 @@ def _verify(both: Any, tensors: list[torch.Tensor], scale: Scale) -> None:
     difference = float((merged - expected).abs().max()) / max(float(expected.abs().max()), 1.0)
     if not difference <= DIFFERENCE:  # also if it is NaN
         raise CompressionError(
-            f"Rows cannot leave this network early: without them, the outputs of the others change by {difference:.1e}."
+            "This network does not support an early exit, because its rows are not independent: removing some rows "
+            f"changes the outputs of the others by {difference:.1e}."
         )

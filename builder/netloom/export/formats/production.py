@@ -88,12 +88,13 @@ with `--exact`, each row is computed by itself. A request that cannot be answere
 `{"error": "…"}`: 401 without the key, 413 if it is too large, 429 with `Retry-After` if too many rows wait.
 
 `GET /v2/health/live` and `/v2/health/ready` are health checks without a key, `GET /metrics` is for Prometheus, and each
-request writes a line of JSON to standard output, without inputs and answers. This server has no log of the rows that it
-answers: `netloom serve --log-requests` has one, with redaction, retention and monitoring. To log rows here, have the
-client or the proxy append each row to a file of JSON lines; `netloom drift` compares such a file with the data of the
-run. Rows can be private, so log only what you need, and delete it in time. On SIGTERM, the server
-finishes the requests in progress and exits. It speaks HTTP; let a proxy add TLS. Images and sounds are sent as numbers,
-as in `example.json`; `netloom serve` also decodes files, and has explanations, canaries, a cache and reloads.
+request writes a line of JSON to standard output, without inputs and answers. This server does not log the rows that it
+receives; `netloom serve --log-requests` does, with redaction, retention and monitoring. To log rows here, let the
+client or proxy append each row to a JSON Lines file; `netloom drift` compares such a file with the data of the
+run. Rows can be private, so log only what you need, and delete it when it is no longer needed. On SIGTERM, the server
+finishes the requests in progress and exits. The server uses plain HTTP; use a reverse proxy for TLS. Images and sounds
+are sent as numbers, as in `example.json`; `netloom serve` also decodes files, and has explanations, canaries, a cache
+and reloads.
 
 ## Predict without a server
 """

@@ -100,7 +100,8 @@ def _early_exit(live: Live, weights: RunWeights) -> tuple[str, float]:
         100 * TOLERANCE,
         0.1,
         key=Key.EXIT_TOLERANCE,
-        help="Points of accuracy that the early exit may cost on validation rows; its threshold follows from that",
+        help="Maximum loss of accuracy on validation rows, in percentage points. The confidence threshold is chosen to "
+        "stay within it.",
     )
     return layer, round(points / 100, 6)
 
@@ -110,16 +111,17 @@ def _report(report: Report) -> None:
     st.dataframe([_row(report, item) for item in report.measured], hide_index=True, width="stretch")
     threads = f"{report.threads} thread{'s' * (report.threads > 1)}"
     st.caption(
-        f"Times with {threads}, measured in turns; a batch has {report.batch} rows. {escape(report.metric_title)} on "
-        f"{report.rows:,} test rows. Agreement is the share of rows with the prediction of the original. {report.costs}"
+        f"Latency is measured with {threads}, alternating between the variants. A batch has {report.batch} rows. "
+        f"{escape(report.metric_title)} on {report.rows:,} test rows. Agreement is the share of rows with the "
+        f"prediction of the original. {report.costs}"
     )
     axes = {name: title for name, title in AXES.items() if any(getattr(item, name) for item in report.measured)}
     axis = st.selectbox("Compare by", list(axes), format_func=axes.__getitem__, key=Key.AXIS)
     table = [_row(report, item) for item in report.measured]
     chart(_pareto(report, axis), key=Key.PARETO, name="variants", table=table)
     st.caption(
-        "A larger point is a larger file, and no other variant beats a filled one in size, median time of a row and "
-        f"{escape(report.metric_title)} at once."
+        "Larger points are larger files. Filled points are on the Pareto front of size, median latency and "
+        f"{escape(report.metric_title)}."
     )
     for item in report.measured[1:]:
         st.caption(f"{escape(item.title)}: {escape(item.note)} {escape(item.losses)}")

@@ -232,7 +232,7 @@ def _operator(node: onnx.NodeProto, number: int, scope: Mapping[str, str], scope
 
 
 def _body(graph: onnx.GraphProto, scope: Mapping[str, str], scopes: Iterator[int]) -> Body:
-    """A graph inside an operator. Two branches may use the same names, so that a number tells their tensors apart."""
+    """A graph inside an operator. Two branches may use the same names; a number distinguishes their tensors."""
     defined = [item.name for item in (*graph.input, *graph.initializer)]
     defined += [name for node in graph.node for name in node.output if name]
     suffix = f"\0{next(scopes)}"  # no name of a file has it

@@ -68,8 +68,7 @@ def _editor(tried: Tried, draft: Draft) -> None:
         1,
         10,
         key=started(Key.FAILURES.of(tried.run_id, draft.revision), start.max_failures),
-        help="The number of messages in a row without a clear intent that are allowed. After one more, a person "
-        "takes over.",
+        help="Maximum number of consecutive messages without a clear intent. After one more, a person takes over.",
     )
     thresholds(tried, draft)
     values["generate"] = _generation(tried, draft, start)

@@ -1,4 +1,4 @@
-"""Why a message was understood as it was: the words that the prediction relies on, and the attention of the network."""
+"""Explanation of the prediction for a message: the words that it relies on, and the attention of the network."""
 
 from __future__ import annotations
 
