@@ -119,8 +119,8 @@ class _OnnxImporter:
         self._check()
         for number, entry in enumerate(self.graph.inputs):
             self._input(entry, number)
-        kept = (*self.results, *self.read_in_bodies)
-        patterns = find_activations(self.graph.operators, self.graph.tensors, self.graph.opset, kept)
+        needed_values = (*self.results, *self.read_in_bodies)
+        patterns = find_activations(self.graph.operators, self.graph.tensors, self.graph.opset, needed_values)
         unused = self._unused_operators(patterns)
         # Converters look at the readers of an output, among which unused operators do not count.
         self.readers = {key: [item for item in found if id(item) not in unused] for key, found in self.readers.items()}
