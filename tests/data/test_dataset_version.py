@@ -145,6 +145,10 @@ def test_unfitting_labels_of_tags_and_forecasts_are_refused(home: Path) -> None:
         make_version(tagged, [({"text": "apple"}, ["B-fruit"])], home, "x")
     with pytest.raises(DataError, match="Example 1 is not a window of 48 steps of 3 series"):
         make_version(station, [({"series": [[1.0]]}, {})], home, "x")
+    gap = raw_row(station, 0)
+    gap["series"][3][0] = None
+    with pytest.raises(DataError, match="Example 1 is not a window of 48 steps of 3 series with a number for each"):
+        make_version(station, [(gap, {})], home, "x")
     with pytest.raises(DataError, match="0 numbers for 'temperature', but the horizon is 6"):
         make_version(station, [(raw_row(station, 0), {})], home, "x")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from netloom.data.preparation.fitted_state import with_fitted
 from netloom.document import DataChoice, Project, updated
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from netloom.monitoring.labeled import true_label_of
+from netloom.monitoring.promotion import compare_for_promotion
 from netloom.runs.history import reproduction
 from netloom.runs.retraining import retrain, why_not
 from netloom.store import open_store
@@ -128,7 +130,9 @@ def test_weights_are_not_used_for_other_classes_fields_or_targets(home: Path) ->
 
 
 @pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear"])
-def test_corrected_tags_texts_and_forecasts_retrain_the_run(name: str, home: Path) -> None:
+def test_corrected_tags_texts_and_forecasts_retrain_the_run(
+    name: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = templates()[name].project
     project = project.model_copy(update={"training": updated(project.training, {"epochs": 0})})
     store = open_store(home)
@@ -149,3 +153,11 @@ def test_corrected_tags_texts_and_forecasts_retrain_the_run(name: str, home: Pat
     assert store.run(second).state == "finished"
     assert len(new.data.split["train"]) == len(old.data.split["train"]) + 1
     assert runs.predict(new, [row]) == runs.predict(old, [row]), "no epoch was trained from the same weights"
+    # The version stores rows in another form, such as lists of words; its training rows are found all the same
+    monkeypatch.setattr("netloom.monitoring.promotion.MAX_ROWS", 4)
+    backwards = compare_for_promotion(new, old, [(row, typed)])
+    assert backwards.trained_on == 1
+    place = int(new.data.split["train"][0])
+    known = old.data.split | {"test": torch.tensor([place, *old.data.split["test"][:3].tolist()])}
+    leaking = dataclasses.replace(old, data=dataclasses.replace(old.data, split=known))
+    assert compare_for_promotion(new, leaking, []).left_out == (name != "station_dlinear")

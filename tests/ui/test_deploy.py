@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import time
@@ -194,10 +193,15 @@ def test_variants_are_measured_and_downloadable() -> None:
     [file] = re.findall(r"--model (\S+)$", app.code[0].value)
     assert "early_exit_if" in {node.name for node in onnx.load(file).graph.node}
     assert "Backend" not in [box.label for box in app.selectbox]  # a file is computed by ONNX Runtime
-    artifacts, checkpoints = open_store().artifacts(run.id), [RunWeights(run.id, name, 1.0) for name in ("", "best")]
+    artifacts, checkpoints = (
+        open_store().artifacts(run.id),
+        [RunWeights(run.id, name, open_store().artifacts(run.id).weights_written_at()) for name in ("", "best")],
+    )
     [weights] = [weights for weights in checkpoints if "early_exit" in measured_variants(artifacts, weights)]
-    os.utime(file, (0, 0))  # as if the run was trained further since
-    assert "early_exit" not in measured_variants(artifacts, weights)
+    for seconds in (-60.0, 60.0):  # measured while the run was trained further; weights that were older are back
+        other = replace(weights, written=weights.written + seconds)
+        assert "early_exit" not in measured_variants(artifacts, other)
+    assert not [path for path in Path(file).parent.iterdir() if path.name.startswith(".variant")]
 
 
 def test_a_method_that_fails_leaves_no_file_of_an_earlier_measurement(monkeypatch: pytest.MonkeyPatch) -> None:

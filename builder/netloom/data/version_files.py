@@ -109,7 +109,7 @@ def _check_read_back(columns: Mapping[str, Sequence[str]], names: Sequence[str])
             if before != after:
                 raise DataError(
                     f"The texts of {name[:60]!r} would be read as numbers or dates, such as {before[:40]!r} as "
-                    f"{after[:40]!r}, so a version would not have the same texts."
+                    f"{after[:40]!r}, so a version would contain other texts."
                 )
 
 
@@ -191,10 +191,12 @@ def _example_steps(data: Prepared, forecast: Forecast, row: Mapping[str, Any], l
     try:
         window = np.asarray(_value(data.fields[0], row, title), dtype=np.float64)
         window = window.reshape(forecast.window, len(forecast.names))
+        if not np.isfinite(window).all():
+            raise ValueError
     except (ValueError, TypeError):
         raise DataError(
-            f"{title} is not a window of {forecast.window} steps of {len(forecast.names)} series; delete it, or "
-            "collect it again."
+            f"{title} is not a window of {forecast.window} steps of {len(forecast.names)} series with a number for each; "
+            "delete it, or collect it again."
         ) from None
     future = np.tile(window[-1], (forecast.horizon, 1))
     names = forecast.target.series

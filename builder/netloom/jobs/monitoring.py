@@ -8,6 +8,7 @@ from netloom.data.dataset_version import make_version
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.monitoring import MonitorReport, check
+from netloom.monitoring.labeled import check_examples
 from netloom.monitoring.suspects import Suspects, suspects
 
 
@@ -59,5 +60,6 @@ class MakeVersion(Request[Version], kind="dataset_version", lane="long"):
         trained = context.run(self.weights)
         project = trained.run.project_id if trained.run is not None else ""
         examples = [(example.row, example.label) for example in context.store.collected(project).all()]
+        check_examples(trained, examples)
         info = make_version(trained.data, examples, context.home, self.title, lambda share, _: context.progress(share))
         return Version(info.name, info.title, info.rows or 0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.drift import Adwin, PageHinkley
 from netloom.monitoring.request_log import LoggedRow
 from netloom.runs.trained_run import answers
@@ -39,7 +40,8 @@ class LabeledReport:
         value: the measure as text, with its 95% interval; `test_value` is that of the test rows, or "".
         error: the mean error, 1 − accuracy for classes; `test_error` is that of the test rows.
         is_worse: whether the 95% interval of the difference excludes 0, to the worse.
-        changes: a sentence for each detector that found an increase of the errors in their order.
+        changes: a sentence if predictions are not finite numbers, which the means leave out, and one for each detector
+            that found an increase of the errors in their order.
     """
 
     title: str
@@ -67,8 +69,27 @@ def true_label_of(trained: TrainedRun) -> TrueLabel | None:
     return task(trained.project.training.objective).true_label(trained.data.schema)
 
 
+def check_examples(trained: TrainedRun, examples: Sequence[tuple[Mapping[str, Any], Any]], title: str = "run") -> None:
+    """Check that a run can read and predict all collected examples. `title` names the run.
+
+    Raises:
+        DataError: one does not fit it.
+    """
+    true_label = true_label_of(trained)
+    for number, (row, label) in enumerate(examples, 1):
+        try:
+            if true_label is not None:
+                true_label.check_row(trained.data, row, true_label.check(label))
+            trained.data.encode(row, trained.fields)
+        except ValueError as error:
+            raise DataError(
+                f"The collected example {number} does not fit the {title}: {error} Correct its label, or delete it, on "
+                "the Monitor page."
+            ) from None
+
+
 def errors_of(true_label: TrueLabel, rows: Sequence[LoggedRow]) -> np.ndarray:
-    """Return the errors (n,) of labeled rows."""
+    """Return the errors (n,) of labeled rows; infinity for a prediction that is not finite numbers."""
     return np.array([true_label.error(row.prediction, row.label) for row in rows])
 
 
@@ -79,6 +100,12 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
     if true_label is None or not rows:
         return None
     errors, test = errors_of(true_label, rows), _test_errors(trained, true_label)
+    is_finite = np.isfinite(errors)
+    broken = int((~is_finite).sum())
+    notes = [f"Labeled predictions that are not finite numbers: {broken:,} of {len(rows):,}."] if broken else []
+    rows, errors = [row for row, kept in zip(rows, is_finite, strict=True) if kept], errors[is_finite]
+    if not rows:
+        return None
     difference, is_worse = compare_errors(true_label, errors, test)
     return LabeledReport(
         true_label.title,
@@ -90,7 +117,7 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
         float(test.mean()) if len(test) else None,
         difference,
         is_worse and len(rows) >= MIN_LABELS,
-        tuple(changes_of(true_label, rows, errors, test)) if len(rows) >= MIN_LABELS else (),
+        (*notes, *(changes_of(true_label, rows, errors, test) if len(rows) >= MIN_LABELS else ())),
     )
 
 
@@ -102,7 +129,8 @@ def _test_errors(trained: TrainedRun, true_label: TrueLabel) -> np.ndarray:
         return np.array([])
     answered = answers(trained, take(data, trained.fields, places), trained.output)
     pairs = zip(answered, true_label.of_rows(data, places), strict=True)
-    return np.array([true_label.error(answer["prediction"], label) for answer, label in pairs])
+    errors = np.array([true_label.error(answer["prediction"], label) for answer, label in pairs])
+    return errors[np.isfinite(errors)]
 
 
 def _interval(true_label: TrueLabel, errors: np.ndarray) -> tuple[float, float] | None:

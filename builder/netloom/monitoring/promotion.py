@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.core.errors import UsageError
-from netloom.monitoring.labeled import true_label_of
+from netloom.core.errors import DataError, UsageError
+from netloom.data.raw.texts import TaggedTexts
+from netloom.data.sequence_pairs import BEGUN, Pairs
+from netloom.modalities.encoding.cells import row_digest
+from netloom.monitoring.labeled import check_examples, true_label_of
 from netloom.runs import predict
 from netloom.training.uncertainty import mean_interval
 
 if TYPE_CHECKING:
+    from netloom.data import Prepared
     from netloom.runs import TrainedRun
     from netloom.tasks.true_label import TrueLabel
 
@@ -71,42 +74,30 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
     """Compare a new run with the old one that it would replace.
 
     Raises:
-        UsageError: the runs predict different things, or there are no held-out rows to compare them on.
+        UsageError: the runs predict different things, or there are no held-out rows to compare them on, or a collected
+            example does not fit the old one.
     """
     true_label = true_label_of(old)
     other = true_label_of(new)
     if true_label is None or other is None:
         raise UsageError("The predictions of these runs cannot be compared with one label per row.")
-    if type(true_label) is not type(other) or _names(true_label) != _names(other):
+    if not true_label.is_comparable(other):
         raise UsageError("The runs predict different classes or kinds of values; compare runs of the same data.")
     places = old.data.split["test"].numpy()[:MAX_ROWS]
     trained_on = _training_rows(new)
     labels = true_label.of_rows(old.data, places)
     rows = [(old.data.row(int(place)), label) for place, label in zip(places, labels, strict=True)]
-    held_out = [pair for pair in rows if _key(pair[0]) not in trained_on]
+    held_out = [pair for pair in rows if _key(new.data, pair[0]) not in trained_on]
     if len(held_out) < 2:
         raise UsageError("The old run has no test rows that the new run was not trained on.")
-    _check_examples(old, true_label, collected)
+    try:
+        check_examples(old, collected, "old run")
+    except DataError as error:
+        raise UsageError(str(error)) from None
     compared = _compare("Held-out rows", true_label, new, old, held_out)
     mistakes = _compare("Collected examples", true_label, new, old, collected) if collected else None
-    known = sum(_key(row) in trained_on for row, _ in collected)
+    known = sum(_key(new.data, row) in trained_on for row, _ in collected)
     return Gate(compared, len(rows) - len(held_out), mistakes, known, _reason(true_label, compared, mistakes))
-
-
-def _check_examples(old: TrainedRun, true_label: TrueLabel, collected: Labeled) -> None:
-    """Check that the old run can read and predict all collected examples.
-
-    Raises:
-        UsageError: one does not fit it.
-    """
-    for number, (row, label) in enumerate(collected, 1):
-        try:
-            true_label.check_row(old.data, row, true_label.check(label))
-            old.data.encode(row, old.fields)
-        except ValueError as error:
-            raise UsageError(
-                f"The collected example {number} does not fit the old run: {error} Delete it on the Monitor page."
-            ) from None
 
 
 def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun, rows: Labeled) -> Comparison:
@@ -136,31 +127,26 @@ def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun
 def _reason(true_label: TrueLabel, held_out: Comparison, mistakes: Comparison | None) -> str:
     """Return why the new run is worse, or ""."""
     allowed = TOLERANCE if true_label.is_share else TOLERANCE * held_out.old
-    if held_out.low > 0 or held_out.new - held_out.old > allowed:
+    if held_out.low > 0 or not np.isfinite(held_out.new) or held_out.new - held_out.old > allowed:
         return f"The new run is worse on held-out rows: {held_out.words}"
     if mistakes is not None and mistakes.new > mistakes.old:
         return f"The new run is worse on collected examples: {mistakes.words}"
     return ""
 
 
-def _names(true_label: TrueLabel) -> set[str]:
-    """Return the classes, labels, tags or series; none for a number, a text, or the steps of one series."""
-    schema = true_label.schema
-    return set(schema.get("enum", schema.get("properties", schema.get("items", {}).get("enum", ()))))
-
-
 def _training_rows(trained: TrainedRun) -> set[bytes]:
-    return {_key(trained.data.row(int(place))) for place in trained.data.split["train"]}
+    return {_key(trained.data, trained.data.row(int(place))) for place in trained.data.split["train"]}
 
 
-def _key(row: Mapping[str, Any]) -> bytes:
-    """Return a digest that is equal for equal rows, however their numbers are stored."""
-    digest = blake2b(digest_size=16)
-    for name, value in sorted(row.items()):
-        array = np.asarray(value) if value is not None else None
-        if array is not None and array.dtype.kind in "biuf":
-            digest.update(f"{name!r} {array.shape}".encode())
-            digest.update(array.astype(np.float64).tobytes())
-        else:
-            digest.update(f"{name!r} {value!s}".encode())
-    return digest.digest()
+def _as_read(data: Prepared, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a network reads of a raw row: the words of a tagged text, which a version has as a list, and a text
+    without its answer."""
+    if isinstance(data.raw, TaggedTexts):
+        fields = (data.token_field(field.name) for field in data.fields)
+        return {field.name: field.tokens(field.raw_text(dict(row))) for field in fields}
+    return {name: value for name, value in row.items() if not (isinstance(data.raw, Pairs) and name == BEGUN)}
+
+
+def _key(data: Prepared, row: Mapping[str, Any]) -> bytes:
+    """Return a digest that is equal for rows that a network reads alike."""
+    return row_digest(_as_read(data, row))

@@ -64,7 +64,8 @@ def suspects(home: Path, models: Sequence[str], trained: TrainedRun, most: int) 
             for row in content.rows
             if row.confidence is not None and (row.id, row.row) not in labeled
         ]
-    large = float(np.mean([suspect.error for suspect in wrong])) if wrong else 0.0
+    finite = [suspect.error for suspect in wrong if suspect.error is not None and np.isfinite(suspect.error)]
+    large = float(np.mean(finite)) if finite else 0.0
     wrong = [suspect for suspect in wrong if (suspect.error or 0.0) >= max(large, np.finfo(float).tiny)]
     wrong.sort(key=lambda suspect: -(suspect.error or 0.0))
     unsure.sort(key=lambda suspect: suspect.row.confidence or 0.0)

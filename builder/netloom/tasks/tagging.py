@@ -33,4 +33,4 @@ class Tagging(Task):
         return structure_part("prediction", TEXTS, "The tag of each word"), ENTITIES
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
-        return WordTags(schema.target.classes)
+        return WordTags(schema.target.classes, schema.target.shape[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,11 +17,13 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.core.text import number
+from netloom.modalities.encoding.cells import EncodeError
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
 
 _MOST_CHARACTERS = 10_000  # of a text
+_MOST_TAGS = 10_000  # of a text
 _SHOWN = 20  # classes that a message lists
 
 
@@ -75,6 +77,10 @@ class TrueLabel(ABC):
         """Return a label or a prediction as a person reads and types it."""
         return str(label)
 
+    def in_short(self, label: Any) -> str:
+        """Return a label or a prediction for a caption, where numbers can be rounded."""
+        return self.text(label)
+
     def parse(self, text: str) -> Any:
         """Return the label that a person typed.
 
@@ -82,6 +88,10 @@ class TrueLabel(ABC):
             DataError: the data cannot have this label.
         """
         return self.check(text)
+
+    def is_comparable(self, other: TrueLabel) -> bool:
+        """Return whether the errors of predictions with labels of another kind can be compared with those of this."""
+        return type(self) is type(other) and _names(self.schema) == _names(other.schema)
 
     def written(self, error: float) -> str:
         """Return a mean error as the measure that `title` names."""
@@ -160,7 +170,8 @@ class NumberLabel(TrueLabel):
             raise DataError("The label is a number that is too large.") from None
 
     def error(self, prediction: Any, label: Any) -> float:
-        return abs(float(prediction) - float(label))
+        """Return the distance; infinity if the prediction is not a finite number."""
+        return _distance([prediction], [label])
 
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[float]:
         return [float(value) for value in data.restore(data.target[rows]).flatten().tolist()]
@@ -168,23 +179,41 @@ class NumberLabel(TrueLabel):
 
 @dataclass(frozen=True)
 class WordTags(TrueLabel):
-    """The tag of each word of a text, in order."""
+    """The tag of each word of a text, in order. `length` is the number of words that the network reads at most."""
 
     names: tuple[str, ...]
+    length: int
     title: ClassVar[str] = "Exact match"
     is_share: ClassVar[bool] = True
-    hint: ClassVar[str] = "One tag for each word, separated by spaces, such as O O B-place"
+    hint: ClassVar[str] = "One tag for each word and punctuation mark, separated by spaces, such as O O B-place"
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        return {"type": "array", "items": {"type": "string", "enum": list(self.names)}}
+        tag = {"type": "string", "enum": list(self.names)}
+        return {"type": "array", "items": tag, "minItems": 1, "maxItems": _MOST_TAGS}
 
     def check(self, label: Any) -> list[str]:
         if not isinstance(label, list) or not label or not all(isinstance(name, str) for name in label):
             raise DataError(f"The label is a list with one tag for each word, received {_shown(label)}.")
         if unknown := [name for name in label if name not in self.names]:
             raise DataError(f"{_shown(unknown[0])} is not a tag of the model; it has {_listed(self.names)}.")
+        if len(label) > _MOST_TAGS:
+            raise DataError(f"The label has {len(label):,} tags; a label has at most {_MOST_TAGS:,}.")
+        self._check_continued(label)
         return label
+
+    def _check_continued(self, tags: list[str]) -> None:
+        """Check that each I- tag continues an entity of its kind: an upload would change it to a B- tag.
+
+        Raises:
+            DataError: one does not.
+        """
+        if not all(name == "O" or name[:2] in ("B-", "I-") for name in self.names):
+            return  # such as parts of speech
+        for before, tag in zip(["O", *tags], tags, strict=False):
+            begin = f"B-{tag[2:]}"
+            if tag.startswith("I-") and before not in (begin, tag) and begin in self.names:
+                raise DataError(f"{tag[:60]} follows neither {begin[:60]} nor {tag[:60]}; write {begin[:60]}.")
 
     def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:
         words = self._words(data, row)
@@ -202,14 +231,17 @@ class WordTags(TrueLabel):
 
     def error(self, prediction: Any, label: Any) -> float:
         # Words beyond the length of the network have no predicted tag
-        return float(list(prediction) != list(label)[: len(prediction)])
+        return float(list(prediction) != list(label)[: self.length])
 
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[list[str]]:
         return [data.target_text(int(row)).split() for row in rows]
 
     def _words(self, data: Prepared, row: Mapping[str, Any]) -> int:
         field = data.token_field(data.fields[0].name)
-        return len(field.tokens(field.raw_text(dict(row))))
+        try:
+            return len(field.tokens(field.raw_text(dict(row))))
+        except EncodeError as error:
+            raise DataError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -245,7 +277,7 @@ class ForecastLabel(TrueLabel):
     horizon: int
     title: ClassVar[str] = "Mean absolute error"
     is_share: ClassVar[bool] = False
-    hint: ClassVar[str] = "The numbers of the steps, separated by spaces; several series on lines such as open: 1.5 2"
+    hint: ClassVar[str] = "The numbers of the steps, separated by spaces; one line for each series, such as open: 1.5 2"
 
     @property
     def schema(self) -> Mapping[str, Any]:
@@ -274,33 +306,52 @@ class ForecastLabel(TrueLabel):
             numbers = value if isinstance(value, list) else [value]
             if len(numbers) != self.horizon:
                 raise DataError(
-                    f"The label needs {self.horizon} numbers for {name[:60]!r}, one for each step, received "
+                    f"The label needs {_numbers(self.horizon)} for {name[:60]!r}, one for each step, received "
                     f"{len(numbers)}."
                 )
             rows.append([NumberLabel().check(step) for step in numbers])
         return rows
 
+    def is_comparable(self, other: TrueLabel) -> bool:
+        return isinstance(other, ForecastLabel) and super().is_comparable(other) and self.horizon == other.horizon
+
     def text(self, label: Any) -> str:
+        return self._lines(label, lambda step: repr(step).removesuffix(".0"))
+
+    def in_short(self, label: Any) -> str:
+        return self._lines(label, "{:.6g}".format)
+
+    def _lines(self, label: Any, written: Callable[[float], str]) -> str:
         try:
             rows = self.steps(label)
         except DataError:
             return str(label)
-        lines = [" ".join(f"{step:.6g}" for step in row) for row in rows]
+        lines = [" ".join(map(written, row)) for row in rows]
         return lines[0] if len(lines) == 1 else "\n".join(map("{}: {}".format, self.series, lines))
 
     def parse(self, text: str) -> Any:
+        steps: dict[str, list[float]] = {}
         lines = [line for line in text.splitlines() if line.strip()]
-        names = self.series if len(self.series) == 1 else [line.rpartition(":")[0].strip() for line in lines]
-        try:
-            parts = [[float(cell) for cell in re.split(r"[\s,;]+", line.rpartition(":")[2].strip())] for line in lines]
-        except ValueError:
-            raise DataError(f"The label consists of numbers, received {_shown(text)}.") from None
-        if len(names) != len(parts):
-            raise DataError(f"The label has one line of numbers, received {len(parts)}.")
-        return self.check(parts[0] if len(self.series) == 1 else dict(zip(names, parts, strict=True)))
+        if len(self.series) == 1 and len(lines) != 1:
+            raise DataError(f"The label has one line of numbers, received {len(lines)}.")
+        for line in lines:
+            given, colon, cells = line.rpartition(":")
+            name = given.strip() if colon or len(self.series) > 1 else self.series[0]
+            if name not in self.series:
+                raise DataError(f"{_shown(name)} is not a series of the model; it has {_listed(self.series)}.")
+            if name in steps:
+                raise DataError(f"{_shown(name)} has two lines.")
+            steps[name] = _typed_numbers(cells)
+        return self.check(steps[self.series[0]] if len(self.series) == 1 else steps)
 
     def error(self, prediction: Any, label: Any) -> float:
-        return float(np.abs(np.subtract(self.steps(prediction), self.steps(label))).mean())
+        """Return the mean distance of the steps; infinity if the prediction does not consist of finite numbers."""
+        by_series = {self.series[0]: prediction} if len(self.series) == 1 else prediction
+        if not isinstance(by_series, Mapping):
+            return math.inf
+        predicted = [by_series.get(name) for name in self.series]
+        return _distance([[step] if self.horizon == 1 and np.ndim(step) == 0 else step for step in predicted],
+                         self.steps(label))  # fmt: skip
 
     def of_rows(self, data: Prepared, rows: np.ndarray) -> list[Any]:
         values = data.restore(data.target[rows]).reshape(len(rows), len(self.series), self.horizon)
@@ -311,6 +362,42 @@ class ForecastLabel(TrueLabel):
             return steps[0]
         parts = [row[0] for row in steps] if self.horizon == 1 else steps
         return dict(zip(self.series, parts, strict=True))
+
+
+def _names(schema: Mapping[str, Any]) -> set[str]:
+    """Return the classes, labels, tags or series; none for a number, a text, or the steps of one series."""
+    return set(schema.get("enum", schema.get("properties", schema.get("items", {}).get("enum", ()))))
+
+
+def _distance(prediction: Any, label: Any) -> float:
+    """Return the mean distance of numbers; infinity if the prediction is not numbers of the same shape, or not finite."""
+    try:
+        predicted = np.asarray(prediction, dtype=np.float64)
+    except (TypeError, ValueError):
+        return math.inf
+    if predicted.shape != np.shape(label) or not np.isfinite(predicted).all():
+        return math.inf
+    return float(np.abs(predicted - np.asarray(label, dtype=np.float64)).mean())
+
+
+def _typed_numbers(text: str) -> list[float]:
+    """Return the numbers of a line.
+
+    Raises:
+        DataError: a part of it is not a number.
+    """
+    if re.search(r"\d,\d", text):
+        raise DataError(
+            f"The numbers are separated by spaces, received {_shown(text.strip())}; write 1.5 with a point."
+        )
+    try:
+        return [float(cell) for cell in re.split(r"[\s,;]+", text.strip())]
+    except ValueError:
+        raise DataError(f"The label consists of numbers, received {_shown(text.strip())}.") from None
+
+
+def _numbers(count: int) -> str:
+    return f"{count} number{'s' * (count != 1)}"
 
 
 def _shown(label: Any) -> str:

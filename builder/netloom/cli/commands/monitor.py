@@ -121,7 +121,9 @@ def _notify(store: Store, report: MonitorReport, webhook: Webhook | None, contex
 
     reason = notify(store.home, report, webhook) if webhook is not None else ""
     if reason:
-        context.note(f"The webhook did not get the change of state: {plain(reason)}. The next look tries again.")
+        context.note(
+            f"The webhook did not get the change of state: {plain(reason)}. It is sent again at the next check."
+        )
     return not reason
 
 

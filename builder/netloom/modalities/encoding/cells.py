@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -119,3 +120,16 @@ def numeral(text: str) -> str:
     except ValueError:
         return text
     return str(int(number)) if number.is_integer() else repr(number)
+
+
+def row_digest(row: RawRow) -> bytes:
+    """Return a digest that is equal for equal raw rows, however their numbers are stored."""
+    digest = blake2b(digest_size=16)
+    for name, value in sorted(row.items()):
+        array = np.asarray(value) if value is not None else None
+        if array is not None and array.dtype.kind in "biuf":
+            digest.update(f"{name!r} {array.shape}".encode())
+            digest.update(array.astype(np.float64).tobytes())
+        else:
+            digest.update(f"{name!r} {value!s}".encode())
+    return digest.digest()

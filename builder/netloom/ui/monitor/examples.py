@@ -76,7 +76,7 @@ def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequen
                 row_in_short(trained.data, example.row)
                 predicted = ""
                 if example.prediction is not None:
-                    predicted = f" · predicted {true_label.text(example.prediction)}"
+                    predicted = f" · predicted {true_label.in_short(example.prediction)}"
                 st.caption(escape(f"{example.origin} · {ago(_moment(example))}{predicted}"))
             with middle:
                 key = Key.LABEL.of(example.id)
@@ -201,10 +201,10 @@ def _suggestion(live: Live, trained: OpenRun, true_label: TrueLabel, suspect: Su
         with left:
             row_in_short(trained.data, row.input)
             sure = f" ({row.confidence:.0%})" if row.confidence is not None else ""
-            reported = f" · reported label {true_label.text(row.label)}" if row.label is not None else ""
+            reported = f" · reported label {true_label.in_short(row.label)}" if row.label is not None else ""
             if suspect.error is not None and not true_label.is_share:
                 reported += f" · large error: {true_label.written(suspect.error)}"
-            predicted = f"Predicted {true_label.text(row.prediction)}{sure}{reported}"
+            predicted = f"Predicted {true_label.in_short(row.prediction)}{sure}{reported}"
             st.caption(escape(f"{predicted} · {suspect.model}"))
         key = Key.SUSPECT.of(suspect.model, row.id, row.row)
         with middle:

@@ -10,6 +10,7 @@ import streamlit as st
 from pydantic_core import from_json, to_json
 
 from netloom.editing.live import Live
+from netloom.modalities.encoding.cells import row_digest
 from netloom.store import StoreError
 from netloom.ui.components.label_input import label_input
 from netloom.ui.explain.open_run import OpenRun
@@ -29,7 +30,8 @@ def collect_button(live: Live, trained: OpenRun, raw: Mapping[str, Any]) -> None
     with st.popover("Collect", icon=":material/playlist_add:", help=help, key=Key.COLLECT, width="content"):
         proposed = true_label.proposed(trained.data, raw)
         check = partial(true_label.check_row, trained.data, raw)
-        key = Key.LABEL.of(trained.run.id, true_label.text(proposed) if proposed is not None else "")
+        # A label that was typed for one input must not stay for the next one
+        key = Key.LABEL.of(trained.run.id, row_digest(dict(raw)).hex())
         label = label_input(true_label, key, proposed, title="Correct label", check=check)
         if not st.button("Collect this input", key=Key.COLLECT_NOW, type="primary"):
             return

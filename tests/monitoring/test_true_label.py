@@ -1,0 +1,97 @@
+"""Labels that people type or clients report: how they are read and checked, and the errors that they measure."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from netloom.core.errors import DataError
+from netloom.data import prepare
+from netloom.tasks.true_label import ClassLabel, ForecastLabel, NumberLabel, WordTags
+from netloom.templates import templates
+
+TAGS = WordTags(("O", "B-place", "I-place", "B-time", "I-time"), length=4)
+ONE, TWO = ForecastLabel(("load",), 2), ForecastLabel(("open", "close"), 2)
+
+
+def test_tags_are_right_only_if_as_many_are_equal_as_the_network_reads() -> None:
+    assert TAGS.error(["O", "O"], ["O", "O"]) == 0.0
+    assert TAGS.error(["O", "O"], ["O"] * 7) == 1.0
+    assert TAGS.error([], ["B-place"]) == 1.0
+    assert TAGS.error(["O"] * 4, ["O"] * 7) == 0.0, "words beyond the length of the network"
+    assert TAGS.error(["O"] * 4, ["O"] * 3) == 1.0
+
+
+def test_tags_that_an_upload_would_change_are_refused() -> None:
+    assert TAGS.check(["B-place", "I-place", "I-place"])
+    for tags in (["I-place"], ["O", "I-place"], ["B-time", "I-place"]):
+        with pytest.raises(DataError, match="I-place follows neither B-place nor I-place; write B-place"):
+            TAGS.check(tags)
+    assert WordTags(("NOUN", "I-place", "B-place"), 4).check(["I-place"]), "these are not all tags of entities"
+    long = ["O"] * 10_001
+    with pytest.raises(DataError, match="has 10,001 tags"):
+        TAGS.check(long)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(long, TAGS.schema)
+
+
+def test_a_row_of_other_data_is_refused_as_data(home: Path) -> None:
+    project = templates()["requests_tagger"].project
+    with pytest.raises(DataError, match="text"):
+        TAGS.check_row(prepare(project.data, home), {"size": 1.0}, ["O"])
+
+
+@pytest.mark.parametrize("value", [1234567.25, 0.1, 1e-7, 3.0, 2.0**60 + 2.0**10])
+def test_a_forecast_keeps_its_digits_while_it_is_corrected(value: float) -> None:
+    assert ONE.parse(ONE.text([value, -value])) == [value, -value]
+    assert ONE.in_short([1234567.25, 0.5]) == "1.23457e+06 0.5"
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "words"),
+    [
+        (TWO, "open: 1 2\nopen: 3 4\nclose: 5 6", "'open' has two lines"),
+        (TWO, "open: 1 2\nhigh: 3 4", "'high' is not a series of the model"),
+        (TWO, "open: 1 2", "by name"),
+        (ONE, "other: 1 2", "'other' is not a series of the model"),
+        (ONE, "1 2\n3 4", "one line of numbers, received 2"),
+        (ONE, "1,5", "write 1.5 with a point"),
+        (ONE, "1 x", "consists of numbers"),
+        (ForecastLabel(("load",), 1), "1 2", "needs 1 number for 'load', one for each step, received 2"),
+    ],
+)
+def test_typed_forecasts_are_refused_in_words(label: ForecastLabel, text: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        label.parse(text)
+
+
+def test_typed_forecasts_are_read_by_series() -> None:
+    assert ONE.parse(" 1.5, 2") == ONE.parse("load: 1.5 2") == [1.5, 2.0]
+    assert TWO.parse("close: 3 4\nopen: 1 2") == {"open": [1.0, 2.0], "close": [3.0, 4.0]}
+    assert ForecastLabel(("a: b", "c"), 1).parse("a: b: 1\nc: 2") == {"a: b": 1.0, "c": 2.0}
+
+
+@pytest.mark.parametrize("prediction", [None, [None, 1.0], [math.nan, 1.0], [1.0], ["x", 1.0], {"load": [1.0, 2.0]}])
+def test_a_prediction_that_is_not_finite_numbers_is_infinitely_wrong(prediction: Any) -> None:
+    assert ONE.error(prediction, [1.0, 2.0]) == math.inf
+    assert NumberLabel().error(None, 1.0) == math.inf
+
+
+def test_errors_of_forecasts_are_means_over_steps_and_series() -> None:
+    assert ONE.error([1.0, 4.0], [2.0, 2.0]) == 1.5
+    assert TWO.error({"close": [0.0, 0.0], "open": [1.0, 1.0]}, {"open": [1.0, 2.0], "close": [3.0, 4.0]}) == 2.0
+    single = ForecastLabel(("open", "close"), 1)
+    assert single.error({"open": 1.0, "close": 2.0}, {"open": 2.0, "close": 2.0}) == 0.5
+
+
+def test_only_labels_of_the_same_kind_can_be_compared() -> None:
+    assert ONE.is_comparable(ForecastLabel(("load",), 2))
+    assert not ONE.is_comparable(ForecastLabel(("load",), 3)), "another horizon"
+    assert not TWO.is_comparable(ForecastLabel(("open", "high"), 2))
+    assert ClassLabel(("a", "b")).is_comparable(ClassLabel(("b", "a")))
+    assert not ClassLabel(("a", "b")).is_comparable(ClassLabel(("a", "c")))
+    assert not NumberLabel().is_comparable(ONE)
