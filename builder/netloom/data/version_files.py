@@ -195,8 +195,8 @@ def _example_steps(data: Prepared, forecast: Forecast, row: Mapping[str, Any], l
             raise ValueError
     except (ValueError, TypeError):
         raise DataError(
-            f"{title} is not a window of {forecast.window} steps of {len(forecast.names)} series with a number for each; "
-            "delete it, or collect it again."
+            f"{title} is not a window of {forecast.window} steps of {len(forecast.names)} series with a number for "
+            "each; delete it, or collect it again."
         ) from None
     future = np.tile(window[-1], (forecast.horizon, 1))
     names = forecast.target.series

@@ -370,7 +370,7 @@ def _names(schema: Mapping[str, Any]) -> set[str]:
 
 
 def _distance(prediction: Any, label: Any) -> float:
-    """Return the mean distance of numbers; infinity if the prediction is not numbers of the same shape, or not finite."""
+    """Return the mean distance of numbers; infinity if the prediction has another shape, or is not finite numbers."""
     try:
         predicted = np.asarray(prediction, dtype=np.float64)
     except (TypeError, ValueError):
@@ -387,9 +387,7 @@ def _typed_numbers(text: str) -> list[float]:
         DataError: a part of it is not a number.
     """
     if re.search(r"\d,\d", text):
-        raise DataError(
-            f"The numbers are separated by spaces, received {_shown(text.strip())}; write 1.5 with a point."
-        )
+        raise DataError(f"Separate the numbers by spaces, received {_shown(text.strip())}; write 1.5 with a point.")
     try:
         return [float(cell) for cell in re.split(r"[\s,;]+", text.strip())]
     except ValueError:
