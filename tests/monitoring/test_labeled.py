@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 
 import netloom
+from netloom.core.errors import DataError
 from netloom.document import updated
 from netloom.drift import Adwin
+from netloom.jobs import RunWeights
+from netloom.jobs.monitoring import MakeVersion
+from netloom.jobs.request import Context
 from netloom.monitoring.labeled import changes_of, compare_errors
 from netloom.monitoring.request_log import LoggedRow
 from netloom.monitoring.suspects import suspects
+from netloom.store import open_store
 from netloom.tasks.true_label import ClassLabel, LabelSet, NumberLabel
 from tests.monitoring.conftest import Watched
 
@@ -95,3 +100,7 @@ def test_a_large_error_is_suspicious_and_a_small_one_is_not(tmp_path: Path) -> N
         watched.log(rows[part], [a + b for a, b in zip(predicted[part], offsets[part], strict=True)], model=model)
     found = suspects(tmp_path, ["first", "second"], run, 9)
     assert [(item.model, round(item.error or 0.0, 3)) for item in found.rows] == [("first", 90.0), ("second", 40.0)]
+    store = open_store(tmp_path)
+    store.collected(store.run(watched.run_id).project_id).add(rows[0], "yes", "Try it")
+    with pytest.raises(DataError, match="collected example 1 does not fit the run: The label is a number"):
+        MakeVersion(RunWeights(watched.run_id), "Version", "1").compute(Context(tmp_path))

@@ -129,8 +129,9 @@ def _test_errors(trained: TrainedRun, true_label: TrueLabel) -> np.ndarray:
         return np.array([])
     answered = answers(trained, take(data, trained.fields, places), trained.output)
     pairs = zip(answered, true_label.of_rows(data, places), strict=True)
-    errors = np.array([true_label.error(answer["prediction"], label) for answer, label in pairs])
-    return errors[np.isfinite(errors)]
+    errors: np.ndarray = np.array([true_label.error(answer["prediction"], label) for answer, label in pairs])
+    finite: np.ndarray = errors[np.isfinite(errors)]
+    return finite
 
 
 def _interval(true_label: TrueLabel, errors: np.ndarray) -> tuple[float, float] | None:

@@ -349,7 +349,7 @@ class ForecastLabel(TrueLabel):
         by_series = {self.series[0]: prediction} if len(self.series) == 1 else prediction
         if not isinstance(by_series, Mapping):
             return math.inf
-        predicted = [by_series.get(name) for name in self.series]
+        predicted: list[Any] = [by_series.get(name) for name in self.series]
         return _distance([[step] if self.horizon == 1 and np.ndim(step) == 0 else step for step in predicted],
                          self.steps(label))  # fmt: skip
 
