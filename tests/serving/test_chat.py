@@ -316,7 +316,7 @@ def test_messages_that_wait_in_a_session_are_bounded(application: Application) -
 
     refused = run_apart(asyncio.wait_for(busy(), 60))
     assert (refused.status, refused.headers["retry-after"]) == (429, "1")
-    assert "already has 4 messages that wait" in refused.value["error"]
+    assert "already has 4 waiting messages" in refused.value["error"]
     assert session.waiting == 0
     assert say(application, TRIP, session_id).value["event"] == "ask_slot", "the session goes on"
 

@@ -117,7 +117,7 @@ def _check_read_back(columns: Mapping[str, Sequence[str]], names: Sequence[str])
 
 
 def why_no_forecast_file(data: Prepared) -> str:
-    """Return why the parts of the split of windows cannot be told by those of time steps, as a sentence; or ""."""
+    """Return why the split of the windows cannot be derived from a split of the time steps; "" if it can."""
     forecast = forecast_of(data.raw)
     if forecast is None:
         return "The rows of this data are windows of a series without its time steps, which examples cannot continue."
@@ -131,7 +131,7 @@ def why_no_forecast_file(data: Prepared) -> str:
     for number, part in enumerate(NAMES):
         split[data.split[part].numpy()] = number
     same = bool((given == split).all())
-    return "" if same else "The split of this data divides windows in a way that a version cannot repeat."
+    return "" if same else "A dataset version cannot reproduce how this data splits its windows."
 
 
 def forecast_file(data: Prepared, forecast: Forecast, examples: Examples) -> VersionFile:

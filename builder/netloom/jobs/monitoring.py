@@ -27,7 +27,7 @@ class CheckModel(Request[MonitorReport], kind="monitor", lane="long"):
 
 @dataclass(frozen=True)
 class FindSuspects(Request[Suspects], kind="suspects"):
-    """Logged predictions of the models that a run was served as that are worth a look. `stamp` is that of the logs."""
+    """Logged predictions to review, from all models that served a run. `stamp` identifies the state of their logs."""
 
     weights: RunWeights
     models: tuple[str, ...]

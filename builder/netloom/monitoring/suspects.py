@@ -45,7 +45,7 @@ def suspects(home: Path, models: Sequence[str], trained: TrainedRun, most: int) 
     """
     true_label = true_label_of(trained)
     if true_label is None:
-        return Suspects((), "A label does not say what this network should predict, so it cannot be corrected.")
+        return Suspects((), "The predictions of this network cannot be corrected with a label.")
     wrong: list[Suspect] = []
     unsure: list[Suspect] = []
     notes = []

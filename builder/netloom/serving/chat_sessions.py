@@ -46,7 +46,7 @@ class ChatSession:
         """
         if self.waiting >= MOST_WAITING:
             raise RequestError(
-                f"This session already has {self.waiting} messages that wait; send the next one after an answer.",
+                f"This session already has {self.waiting} waiting messages; wait for a response before you send another one.",
                 429,
                 1.0,
             )

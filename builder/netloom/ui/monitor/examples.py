@@ -45,7 +45,7 @@ def examples(live: Live, runs: Sequence[Run]) -> None:
     trained = in_background(partial(open_run, live.store, run_id, weights.written), "Reading the data …")
     true_label = trained.objective.task.true_label(trained.data.schema)
     if true_label is None:
-        st.info("A label does not say what this network should predict, so examples cannot be corrected.")
+        st.info("The predictions of this network cannot be corrected with a label, so examples cannot be collected.")
         return
     collected = live.store.collected(live.id).all()
     _list(live, trained, true_label, collected)

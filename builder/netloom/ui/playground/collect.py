@@ -17,7 +17,7 @@ from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key
 from netloom.ui.shell.errors import show_error
 
-NOT_COLLECTED = "A label does not say what this network should predict, so its inputs cannot be collected."
+NOT_COLLECTED = "The predictions of this network cannot be corrected with a label, so its inputs cannot be collected."
 
 
 def collect_button(live: Live, trained: OpenRun, raw: Mapping[str, Any]) -> None:
