@@ -46,7 +46,8 @@ class ChatSession:
         """
         if self.waiting >= MOST_WAITING:
             raise RequestError(
-                f"This session already has {self.waiting} waiting messages; wait for a response before you send another one.",
+                f"This session already has {self.waiting} waiting messages; wait for a response before sending "
+                "another.",
                 429,
                 1.0,
             )
