@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -64,11 +65,14 @@ def test_every_homonym_is_still_compared() -> None:
     assert not unused, f"Remove from HOMONYMS what is no longer compared: {unused}"
 
 
-def comparisons() -> Iterator[tuple[str, int, str]]:
-    """Yield each comparison with a name: the file, the line and the name."""
-    for path in sorted(ROOT.rglob("*.py")):
-        for line, name in compared_names(ast.parse(path.read_text(encoding="utf-8"))):
-            yield path.relative_to(ROOT).as_posix(), line, name
+@cache
+def comparisons() -> list[tuple[str, int, str]]:
+    """Each comparison with a name: the file, the line and the name."""
+    return [
+        (path.relative_to(ROOT).as_posix(), line, name)
+        for path in sorted(ROOT.rglob("*.py"))
+        for line, name in compared_names(ast.parse(path.read_text(encoding="utf-8")))
+    ]
 
 
 def compared_names(tree: ast.Module) -> Iterator[tuple[int, str]]:

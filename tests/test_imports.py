@@ -49,20 +49,31 @@ def test_no_module_imports_its_own_package() -> None:
 
 
 def test_no_module_uses_private_names_of_another() -> None:
-    violations = [f"{place}: {name}" for place, name in violations_in(ROOT, private_names)]
+    violations = [f"{place}: {name}" for place, name in violations_of_modules()[private_names]]
     assert not violations, "Make these names public or move what needs them:\n" + "\n".join(violations)
 
 
 def test_tests_use_only_public_names() -> None:
-    violations = [f"{place}: {name}" for place, name in violations_in(TESTS, private_accesses)]
+    violations = [
+        f"{path.relative_to(TESTS)}:{line}: {name}"
+        for path in sorted(TESTS.rglob("*.py"))
+        for line, name in private_accesses(ast.parse(path.read_text(encoding="utf-8")))
+    ]
     assert not violations, "Test what these do through a public name, or make one:\n" + "\n".join(violations)
 
 
-def violations_in(folder: Path, look: Callable[[ast.Module], Iterator[tuple[int, str]]]) -> Iterator[tuple[str, str]]:
-    """The violations in each module of a folder, with the file and the line."""
-    for path in sorted(folder.rglob("*.py")):
-        for line, name in look(ast.parse(path.read_text(encoding="utf-8"))):
-            yield f"{path.relative_to(folder)}:{line}", name
+@cache
+def violations_of_modules() -> dict[Callable[[ast.Module], Iterator[tuple[int, str]]], list[tuple[str, str]]]:
+    """The violations that each check of the modules finds. Each file is parsed once for all of them."""
+    checks = (private_names, foreign_attributes)
+    violations: dict[Callable[[ast.Module], Iterator[tuple[int, str]]], list[tuple[str, str]]] = {
+        check: [] for check in checks
+    }
+    for path in sorted(ROOT.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for check in checks:
+            violations[check] += [(f"{path.relative_to(ROOT)}:{line}", name) for line, name in check(tree)]
+    return violations
 
 
 def private_accesses(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -71,21 +82,30 @@ def private_accesses(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "netloom":
             yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
-        elif isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) not in OWN:
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and not is_own(node.value):
             yield node.lineno, ast.unparse(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and PRIVATE_PATH.fullmatch(node.value):
             yield node.lineno, node.value
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2:
             yield from ((node.lineno, ast.unparse(node)) for _ in named_private(node.elts))
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("setattr", "delattr"):
+        elif isinstance(node, ast.Call) and last_name(node.func) in ("setattr", "delattr"):
             yield from ((node.lineno, ast.unparse(node)) for _ in named_private(node.args))
+
+
+def is_own(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in OWN
+
+
+def last_name(node: ast.expr) -> str:
+    """The name of a function, without the object that it belongs to."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def named_private(parts: list[ast.expr]) -> Iterator[str]:
     """The private name in an object and the name of one of its attributes, as a pair or as arguments."""
     if len(parts) > 1 and isinstance(parts[0], ast.Name | ast.Attribute) and isinstance(parts[1], ast.Constant):
         name = parts[1].value
-        if isinstance(name, str) and is_private(name) and name.isidentifier() and ast.unparse(parts[0]) not in OWN:
+        if isinstance(name, str) and is_private(name) and name.isidentifier() and not is_own(parts[0]):
             yield name
 
 
@@ -113,7 +133,9 @@ def private_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def test_no_module_uses_private_attributes_of_another() -> None:
     violations = [
-        f"{place}: {name}" for place, name in violations_in(ROOT, foreign_attributes) if not place.startswith(GUARDS)
+        f"{place}: {name}"
+        for place, name in violations_of_modules()[foreign_attributes]
+        if not place.startswith(GUARDS)
     ]
     assert not violations, "Make these attributes public or move what needs them:\n" + "\n".join(violations)
 
@@ -122,7 +144,7 @@ def foreign_attributes(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The private attributes that a module accesses and that none of its own classes and functions defines."""
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in OWN:
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_own(node.value):
             defined.add(node.attr)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             defined.add(node.id)

@@ -314,5 +314,5 @@ def test_costs_are_those_of_the_work() -> None:
     assert np.median(measured.batches, axis=1).min() >= 4 * 2
     assert np.median(measured.rows, axis=1).min() >= 2
     size = 32 * 2**20
-    grown = peak_memory(lambda: np.ones(size, np.uint8))
+    (grown,) = peak_memory([lambda: np.ones(size, np.uint8)])
     assert grown is None or 0.9 * size <= grown < 1.1 * size

@@ -226,7 +226,7 @@ def _costs(
 
     return _Costs(
         times(networks, tensors, repeats, threads, BATCH),
-        [peak_memory(partial(work, subject)) for subject in subjects],
+        peak_memory(partial(work, subject) for subject in subjects),
         [None if subject.leaves is None else float(subject.leaves(tensors).mean()) for subject in subjects],
     )
 

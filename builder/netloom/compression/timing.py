@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time, sleep
@@ -98,15 +98,20 @@ def _wait_for_idle_threads() -> None:
             return
 
 
-def peak_memory(work: Callable[[], object]) -> int | None:
-    """Return by how many bytes the peak of the memory of this process exceeds what it had before some work. The result
-    of `work` is part of it. None on systems other than Linux.
+def peak_memory(works: Iterable[Callable[[], object]]) -> list[int | None]:
+    """Return by how many bytes the peak of the memory of this process exceeds what it had before each of some works.
+    The result of a work is part of it. None on systems other than Linux.
 
     https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
     """
+    gc.collect()
+    return [_peak_memory(work) for work in works]
+
+
+def _peak_memory(work: Callable[[], object]) -> int | None:
     if not _RESET.exists():
         return None
-    gc.collect()
+    gc.collect(1)  # what the previous work left; a full collection takes up to a second in a large process
     try:
         ctypes.CDLL(None).malloc_trim(0)  # otherwise memory that is free already would be used without being counted
         _RESET.write_text("5")
