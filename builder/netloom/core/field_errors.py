@@ -304,5 +304,5 @@ def _written(value: object) -> str:
 
 
 def _shortened(text: str, length: int) -> str:
-    text = plain(text)
+    text = plain(text[: 100 * length])  # a value can be as large as a file
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -14,7 +14,9 @@ _WITHIN_ADDRESS = re.compile(r"(?<=www)(?=\.)|(?<=:)(?=//)|(?<=@)", re.IGNORECAS
 def plain(text: str) -> str:
     """Return text from users on one line, without control characters, which a terminal or a source file would
     interpret."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(text.split())
 
 
 def escape(text: str) -> str:
