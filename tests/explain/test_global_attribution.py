@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from netloom.explain import ExplainError, explain
 from netloom.explain.dataset.aggregation import MIN_TOKEN_COUNT
-from netloom.explain.dataset.global_attribution import ROWS, ROWS_ONE_BY_ONE, default_row_count, global_attribution
+from netloom.explain.dataset.global_attribution import ROWS, SLOW_METHOD_ROWS, default_row_count, global_attribution
 from netloom.explain.dataset.sample_attributions import BATCHED_METHOD
 from netloom.runs import evaluate
 from tests.explain.models import fresh, network, trained, untrained_run
@@ -205,6 +205,6 @@ def test_fewer_rows_are_sampled_for_per_row_targets() -> None:
     assert (
         default_row_count(masks.data, "integrated_gradients")
         == default_row_count(masks.data, "saliency")
-        == ROWS_ONE_BY_ONE
+        == SLOW_METHOD_ROWS
     )
-    assert default_row_count(fresh("table").data, "integrated_gradients") == ROWS > ROWS_ONE_BY_ONE
+    assert default_row_count(fresh("table").data, "integrated_gradients") == ROWS > SLOW_METHOD_ROWS

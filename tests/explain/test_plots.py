@@ -98,7 +98,7 @@ def test_bars_are_sorted_by_magnitude_with_column_values() -> None:
 
 
 def test_waterfall_runs_from_baseline_to_score() -> None:
-    (plot,) = explanation_plots(TABLE, PlotOptions(way=True))
+    (plot,) = explanation_plots(TABLE, PlotOptions(waterfall=True))
     assert plot.figure is not None
     waterfall = plot.figure.data[0]
     assert waterfall.type == "waterfall"

@@ -151,7 +151,11 @@ def test_trajectory_frames_are_cached_by_weights(folder: Path) -> None:
 def test_trajectory_needs_two_checkpoints(folder: Path) -> None:
     with pytest.raises(ExplainError, match="This run has only one checkpoint"):
         explain_trajectory(
-            trained("table"), folder, "saliency", 3, found_moments=saved_weights(RunArtifacts.in_directory(folder))[:1]
+            trained("table"),
+            folder,
+            "saliency",
+            3,
+            saved_checkpoints=saved_weights(RunArtifacts.in_directory(folder))[:1],
         )
 
 

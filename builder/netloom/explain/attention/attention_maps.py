@@ -119,7 +119,7 @@ def record_attention(context: ExplanationContext) -> AttentionRecord:
         query, key = streams.sides[path]
         module = context.model.get_submodule(path.partition(" ")[0])
         # With a single sequence, its tokens label every layer.
-        sides = (streams.found[query].tokens, streams.found[key].tokens) if len(streams.found) > 1 else ((), ())
+        sides = (streams.streams[query].tokens, streams.streams[key].tokens) if len(streams.streams) > 1 else ((), ())
         heads = weights[0].detach().double().numpy()
         causal = bool(getattr(module, "causal", False))
         layers.append(
@@ -136,14 +136,14 @@ def _title(context: ExplanationContext, path: str, paths: list[str]) -> str:
     key, _, inner_path = path.partition(" ")[0].partition(".")
     title = node_label(context.project, key) if key in nodes else path
     if key in nodes and nodes[key].type == SUBNETWORK:
-        place, _, tail = inner_path.partition(".")
-        if place.isdecimal():
-            title, inner_path, prefix = f"{title} · {int(place) + 1}", tail, f"{key}.{place}."
+        repeat, _, tail = inner_path.partition(".")
+        if repeat.isdecimal():
+            title, inner_path, prefix = f"{title} · {int(repeat) + 1}", tail, f"{key}.{repeat}."
         else:
             prefix = f"{key}."
-        several = sum(other.startswith(prefix) for other in paths) > 1
+        several = sum(other_path.startswith(prefix) for other_path in paths) > 1
         return f"{title} · {inner_path.removesuffix('.attention')}" if several else title
-    several = sum(other == key or other.startswith(f"{key}.") for other in paths) > 1
+    several = sum(other_path == key or other_path.startswith(f"{key}.") for other_path in paths) > 1
     return f"{title} · {inner_path.partition('.')[0]}" if several and inner_path else title
 
 
@@ -155,9 +155,9 @@ def _rollout_obstacle(context: ExplanationContext, layers: list[AttentionLayer],
 
     if streams.crossing:
         return "an attention layer attends from one sequence to another"
-    fields = {stream.field for stream in streams.found} - {""}
-    if len(streams.found) > 1 and len(fields) < len(
-        [stream for stream in streams.found if stream.tokens[0] != "the summary"]
+    fields = {stream.field for stream in streams.streams} - {""}
+    if len(streams.streams) > 1 and len(fields) < len(
+        [stream for stream in streams.streams if stream.tokens[0] != "the summary"]
     ):
         return "the attention layers have sequences of different lengths"
     graph = digraph(context.project.main_network)
@@ -178,7 +178,7 @@ def output_rows(context: ExplanationContext, record: AttentionRecord) -> tuple[i
     that are not padding.
     """
     query = record.layers[-1].streams[0]
-    start, stream = record.known.starts()[query], record.known.found[query]
+    start, stream = record.known.starts()[query], record.known.streams[query]
     count = len(stream.tokens)
     has_gradient = _rows_with_gradient(context)
     if has_gradient is not None and has_gradient.any():

@@ -31,19 +31,19 @@ class StreamIndex:
     their positions cannot be distinguished.
     """
 
-    found: list[Stream] = field(default_factory=list)
+    streams: list[Stream] = field(default_factory=list)
     sides: dict[str, tuple[int, int]] = field(default_factory=dict)
     crossing: list[str] = field(default_factory=list)
 
-    def place(self, stream: Stream) -> int:
+    def index_of(self, stream: Stream) -> int:
         """Return the index of a sequence, and add it if it is new."""
-        if stream not in self.found:
-            self.found.append(stream)
-        return self.found.index(stream)
+        if stream not in self.streams:
+            self.streams.append(stream)
+        return self.streams.index(stream)
 
     def starts(self) -> list[int]:
         """Return the start of each sequence in their concatenation, followed by the total length."""
-        return [0, *np.cumsum([len(stream.tokens) for stream in self.found]).tolist()]
+        return [0, *np.cumsum([len(stream.tokens) for stream in self.streams]).tolist()]
 
 
 def find_streams(context: ExplanationContext, weights: Mapping[str, torch.Tensor]) -> StreamIndex:
@@ -55,13 +55,13 @@ def find_streams(context: ExplanationContext, weights: Mapping[str, torch.Tensor
         query_count, key_count = values.shape[-2:]
         is_self_attention = bool(getattr(module, "within", True)) and query_count == key_count
         if type(module).__name__ == "AttentionPooling":
-            key_place = index.place(_field_stream(context, _fields_of_length(context, key, key_count), key_count))
-            index.sides[path] = index.place(Stream("", ("the summary",) * query_count)), key_place
+            key_stream = index.index_of(_field_stream(context, _fields_of_length(context, key, key_count), key_count))
+            index.sides[path] = index.index_of(Stream("", ("the summary",) * query_count)), key_stream
         elif is_self_attention:
             stream = _window_stream(context, module, query_count) or _field_stream(
                 context, _fields_of_length(context, key, query_count), query_count
             )
-            index.sides[path] = (index.place(stream),) * 2
+            index.sides[path] = (index.index_of(stream),) * 2
         else:
             memory = _source_fields(context, key, MEMORY_PORTS)
             columns = [
@@ -71,7 +71,7 @@ def find_streams(context: ExplanationContext, weights: Mapping[str, torch.Tensor
             # If both sequences have the same length, the field at the memory ports is not that of the queries.
             rows = [name for name in rows if name not in memory] if len(rows) > 1 and memory else rows
             sides = _field_stream(context, rows, query_count), _field_stream(context, columns, key_count)
-            index.sides[path] = index.place(sides[0]), index.place(sides[1])
+            index.sides[path] = index.index_of(sides[0]), index.index_of(sides[1])
             if sides[0].field == sides[1].field or not sides[1].field:
                 index.crossing.append(path)
     return index
@@ -162,7 +162,7 @@ def distribute_to_values(context: ExplanationContext, stream: Stream, steps: np.
 
 def with_effects(context: ExplanationContext, index: StreamIndex) -> list[Stream]:
     """Add the effect of removing each position, F(x) − F(x without it), to each sequence."""
-    return [replace(stream, effects=_effects(context, stream)) if stream.field else stream for stream in index.found]
+    return [replace(stream, effects=_effects(context, stream)) if stream.field else stream for stream in index.streams]
 
 
 def _effects(context: ExplanationContext, stream: Stream) -> tuple[float | None, ...]:

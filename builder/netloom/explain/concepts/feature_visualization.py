@@ -183,9 +183,9 @@ class _InputOptimizer:
         self.trained, self.path, self.unit = trained, path, unit
         self.space: InputSpace = InputSpace(trained.project, trained.data)
         self.model = deepcopy(_logit_model(trained)).to("cpu").float().eval().requires_grad_(False)
-        self.title, self.port, self.seen = "the output", 0, None
+        self.title, self.port, self.captured = "the output", 0, None
         # A regression output is reported in the units of the data.
-        self.own = not path and task(trained.project.training.objective).in_target_units
+        self.in_target_units = not path and task(trained.project.training.objective).in_target_units
         self.shut, self.size = torch.zeros(0, dtype=torch.bool), 1.0
         if path:
             node = find_node(trained.project, trained.model, path)
@@ -199,17 +199,17 @@ class _InputOptimizer:
             raise ExplainError(f"There is no unit {unit} in {self.title}; it has units 0 to {self.units - 1}.")
 
     def _note(self, _: Any, __: Any, output: Any) -> None:
-        self.seen = output[self.port] if isinstance(output, tuple) else output
+        self.captured = output[self.port] if isinstance(output, tuple) else output
 
     def score(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Compute the value of the unit (N,) for a batch of inputs by field."""
         output = self.model(*[inputs[name] for name in self.space.arguments])
         output = output[0] if isinstance(output, tuple) else output
-        value = self.seen if self.path else output
+        value = self.captured if self.path else output
         if value is None:
             raise ExplainError(f"{self.title} does not run for this input.")
         value = value if value.ndim > 1 else value.unsqueeze(1)
-        value = self.trained.data.restore(value) if self.own else value
+        value = self.trained.data.restore(value) if self.in_target_units else value
         unit_values: torch.Tensor = value.select(_unit_axis(value), self.unit)
         return unit_values.flatten(1).mean(1) if unit_values.ndim > 1 else unit_values
 
@@ -222,7 +222,7 @@ class _InputOptimizer:
         # In standard deviations, so that the regularization has the same weight for every unit. Without the correction,
         # a single row gives 0 instead of NaN.
         self.size = float(row_scores.std(correction=0)) or 1.0
-        optimized = self._made(seeds, steps, seed, rows[best], progress)
+        optimized = self._optimize(seeds, steps, seed, rows[best], progress)
         with torch.no_grad():
             scores = self.score(optimized)
         order = scores.argsort(descending=True)
@@ -257,7 +257,7 @@ class _InputOptimizer:
             return f"the {'value' if valued else 'score (logit)'} of {target.classes[self.unit]}"
         if not self.path and target.type.is_per_pixel and self.units == len(target.classes):
             return f"the mean score (logit) of {target.classes[self.unit]}"
-        if self.own:
+        if self.in_target_units:
             return f"{target.name}{f' {self.unit + 1}' if self.units > 1 else ''}, in the units of the data"
         return f"unit {self.unit} of {self.title}" if self.units > 1 else self.title
 
@@ -290,7 +290,7 @@ class _InputOptimizer:
                 scores.append(self.score({name: self.trained.data.inputs[name][batch] for name in self.space.parts}))
         return rows, torch.cat(scores)
 
-    def _made(
+    def _optimize(
         self, seeds: int, steps: int, seed: int, best: torch.Tensor, progress: Progress | None
     ) -> dict[str, torch.Tensor]:
         """Optimize inputs by field (seeds, …) with Adam."""

@@ -301,10 +301,10 @@ class Chosen:
 def offered(data: Prepared, fields: Iterable[str]) -> list[Baseline]:
     """Return the baselines that support at least one of the fields, the usual one first."""
     sources = _sources(data, list(fields), {})
-    return [one for one in BASELINES.values() if any(one.fits(source) for source in sources)]
+    return [baseline for baseline in BASELINES.values() if any(baseline.fits(source) for source in sources)]
 
 
-def choose(asked: BaselineChoice, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Chosen:
+def choose(choice: BaselineChoice, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Chosen:
     """Return the chosen baseline for inputs (N, …) by field.
 
     `asked` is a name such as "median", a name with an argument ("class:setosa", "row:12"), or a custom raw row.
@@ -313,33 +313,40 @@ def choose(asked: BaselineChoice, data: Prepared, inputs: Mapping[str, torch.Ten
         ExplainError: The baseline, class or row does not exist, or no input supports it.
         DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
-    if not isinstance(asked, str):
-        own = data.encode(asked, list(inputs))
-        return Chosen({name: own[name] for name in inputs}, "a row of your own")
-    name, _, argument = asked.partition(":")
+    if not isinstance(choice, str):
+        example_values = data.encode(choice, list(inputs))
+        return Chosen({name: example_values[name] for name in inputs}, "a row of your own")
+    name, _, argument = choice.partition(":")
     sources = _sources(data, list(inputs), inputs, argument)
-    wanted = BASELINES.get(name)
-    fitting = [one for one in BASELINES.values() if any(one.fits(source) for source in sources)]
+    chosen_baseline = BASELINES.get(name)
+    fitting = [baseline for baseline in BASELINES.values() if any(baseline.fits(source) for source in sources)]
     listed = ", ".join(
-        f"{one.name}:{one.argument.upper().split()[-1]}" if one.argument else one.name for one in fitting
+        f"{baseline.name}:{baseline.argument.upper().split()[-1]}" if baseline.argument else baseline.name
+        for baseline in fitting
     )
-    if wanted is None:
-        raise UnknownChoiceError(f"There is no baseline {asked[:60]!r}; choose one of {listed}.")
-    if bool(wanted.argument) != bool(argument):
-        needs = f"needs {wanted.argument}, as in {name}:…" if wanted.argument else "takes nothing after a colon"
-        raise UnknownChoiceError(f"The baseline {name!r} {needs}; received {asked[:60]!r}.")
-    if wanted not in fitting:
+    if chosen_baseline is None:
+        raise UnknownChoiceError(f"There is no baseline {choice[:60]!r}; choose one of {listed}.")
+    if bool(chosen_baseline.argument) != bool(argument):
+        needs = (
+            f"needs {chosen_baseline.argument}, as in {name}:…"
+            if chosen_baseline.argument
+            else "takes nothing after a colon"
+        )
+        raise UnknownChoiceError(f"The baseline {name!r} {needs}; received {choice[:60]!r}.")
+    if chosen_baseline not in fitting:
         kinds = ", ".join(sorted({source.modality.phrase for source in sources}))
         raise UnknownChoiceError(
             f"The baseline {name!r} does not fit this network, which reads {kinds}"
-            f"{_of_target(wanted, data)}; choose one of {listed}."
+            f"{_of_target(chosen_baseline, data)}; choose one of {listed}."
         )
-    used = {source.spec.name: wanted if wanted.fits(source) else BASELINES[USUAL] for source in sources}
+    used = {
+        source.spec.name: chosen_baseline if chosen_baseline.fits(source) else BASELINES[USUAL] for source in sources
+    }
     values = {source.spec.name: used[source.spec.name].make(source) for source in sources}
     words = {source.spec.name: used[source.spec.name].words(source) for source in sources}
     if len(set(words.values())) == 1:
-        return Chosen(values, next(iter(words.values())), wanted.of_example)
-    return Chosen(values, "; ".join(f"{text} ({field})" for field, text in words.items()), wanted.of_example)
+        return Chosen(values, next(iter(words.values())), chosen_baseline.of_example)
+    return Chosen(values, "; ".join(f"{text} ({field})" for field, text in words.items()), chosen_baseline.of_example)
 
 
 def typical_row(data: Prepared, fields: Iterable[str]) -> int:
@@ -371,5 +378,5 @@ def _sources(data: Prepared, fields: list[str], inputs: Mapping[str, torch.Tenso
     ]
 
 
-def _of_target(wanted: Baseline, data: Prepared) -> str:
-    return " and does not predict classes" if wanted.names_class and not data.schema.target.type.is_class else ""
+def _of_target(baseline: Baseline, data: Prepared) -> str:
+    return " and does not predict classes" if baseline.names_class and not data.schema.target.type.is_class else ""

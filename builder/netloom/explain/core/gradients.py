@@ -22,10 +22,10 @@ def unavailable_reason(project: Project, model: nn.Module) -> str:
             continue
         field = str(node.params.get("field", ""))
         known = (*EMBEDDINGS, *MASK_LAYERS)
-        others = [other for other in consumers(project, field) if network.nodes[other].type not in known]
-        if others:
+        unknown_readers = [reader for reader in consumers(project, field) if network.nodes[reader].type not in known]
+        if unknown_readers:
             return (
-                f"{node_label(project, others[0])} reads the tokens of {node_label(project, key)} without an "
+                f"{node_label(project, unknown_readers[0])} reads the tokens of {node_label(project, key)} without an "
                 "Embedding, which gradients need; use Occlusion."
             )
         if not embedding_nodes(project, field):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 Progress = Callable[[float], None]
 
 
-def partial_progress(progress: Progress | None, done: float, now: float, of: float) -> Progress:
-    """Return a progress callback for a part of the work: `now` of `of` units, after `done`.
+def partial_progress(progress: Progress | None, done: float, part: float, of: float) -> Progress:
+    """Return a progress callback for a part of the work: `part` of `of` units, after `done`.
 
     The reported fraction never decreases, even if the part finds more work than it expected.
     """
@@ -18,6 +18,6 @@ def partial_progress(progress: Progress | None, done: float, now: float, of: flo
         nonlocal furthest
         furthest = max(furthest, share)
         if progress is not None:
-            progress((done + now * furthest) / of)
+            progress((done + part * furthest) / of)
 
     return tell

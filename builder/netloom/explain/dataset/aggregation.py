@@ -74,8 +74,10 @@ def strongest_features(data: Prepared, values: dict[str, np.ndarray], rows: Sequ
             continue
         if spec.is_tokens and len(spec.columns) < 2:
             tokens, name_of = data.inputs[spec.name][list(rows)].numpy(), token_names(encoder)
-            for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
-                spoken[row].append((spec.name, name_of(int(tokens[row, place])), float(values[spec.name][row, place])))
+            for row, position in zip(*np.nonzero(tokens != PAD), strict=True):
+                spoken[row].append(
+                    (spec.name, name_of(int(tokens[row, position])), float(values[spec.name][row, position]))
+                )
         else:
             names, flat, _ = _columns(data, spec, encoder, values[spec.name], rows)
             columns += [(spec.name, name, flat[:, index]) for index, name in enumerate(names)]
@@ -210,8 +212,8 @@ def _summarize_tokens(
     """Summarize each token over all its occurrences."""
     tokens = data.inputs[spec.name][list(rows)].numpy()
     name_of, positions_by_token = token_names(encoder), dict[int, list[tuple[int, int]]]()
-    for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
-        positions_by_token.setdefault(int(tokens[row, place]), []).append((int(row), int(place)))
+    for row, position in zip(*np.nonzero(tokens != PAD), strict=True):
+        positions_by_token.setdefault(int(tokens[row, position]), []).append((int(row), int(position)))
     # In a small sample no token may be frequent enough; then all are listed.
     min_count = MIN_TOKEN_COUNT if any(len(met) >= MIN_TOKEN_COUNT for met in positions_by_token.values()) else 1
     summaries = []

@@ -44,7 +44,7 @@ def snapshot_names(folder: Path | None) -> list[str]:
     """Return the names of the checkpoints, which are part of the cache key."""
     from netloom.runs.history.snapshots import epoch_snapshots
 
-    return [one.path.stem for one in epoch_snapshots(RunArtifacts.in_directory(folder))] if folder else []
+    return [snapshot.path.stem for snapshot in epoch_snapshots(RunArtifacts.in_directory(folder))] if folder else []
 
 
 def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
@@ -58,12 +58,12 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
     limit = _step_in_use(folder, checkpoint or training.keep)
     snapshots = epoch_snapshots(RunArtifacts.in_directory(folder)) if folder else []
     # Later checkpoints did not contribute to the current weights.
-    candidates = [one for one in snapshots if limit is None or one.step <= limit]
+    candidates = [candidate for candidate in snapshots if limit is None or candidate.step <= limit]
     if not candidates:
         return [(Stage(0, limit or 0, training.learning_rate), None)]
     if len(candidates) > MAX_CHECKPOINTS:
         places = np.unique(np.linspace(0, len(candidates) - 1, MAX_CHECKPOINTS).round().astype(int))
-        candidates = [candidates[place] for place in places]
+        candidates = [candidates[index] for index in places]
     rows = len(trained.data.split["train"])
     per_epoch = len(batch_bounds(rows, min(training.batch_size * training.accumulation, rows)))
     schedule = Schedule(training, per_epoch * training.epochs, per_epoch)

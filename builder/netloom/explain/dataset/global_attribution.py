@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 RowChoice = Literal["train", "validation", "test", "worst"]
 ROW_CHOICES: tuple[RowChoice, ...] = ("test", "validation", "train", "worst")
 # The default number of rows for the batched method, and for methods that explain one row at a time.
-ROWS, ROWS_ONE_BY_ONE = 256, 48
+ROWS, SLOW_METHOD_ROWS = 256, 48
 # Maps of single rows are returned up to this total number of values.
 MAX_MAP_NUMBERS = 400_000
 CONVERGED = 0.01
@@ -201,7 +201,7 @@ def default_row_count(data: Prepared, method: str) -> int:
     """Return the default number of rows: fewer for slow tasks (masks, generated text) and for unbatched methods."""
     target_type = data.schema.target.type
     is_slow = method != BATCHED_METHOD or target_type.is_per_pixel or target_type.is_text
-    return ROWS_ONE_BY_ONE if is_slow else ROWS
+    return SLOW_METHOD_ROWS if is_slow else ROWS
 
 
 def _default_method(trained: Trained) -> str:
@@ -273,7 +273,7 @@ def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows:
     values = samples.values
     data, names = trained.data, [target.name for target in samples.targets]
     groups = tuple(name for name, _ in Counter(names).most_common())
-    group_masks = [np.array([other == name for other in names]) for name in groups]
+    group_masks = [np.array([group_of_row == name for group_of_row in names]) for name in groups]
     mapped = {spec.name: spec for spec in data.schema.inputs if spec.name in values and not spec.is_tokens}
     tops, parts = strongest_features(data, values, rows), summarize_features(data, values, rows, names)
     if samples.nodes:

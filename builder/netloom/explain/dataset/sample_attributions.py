@@ -76,9 +76,9 @@ def _attribute_batches(
     )
     # Rows with the same target are adjacent, so that a batch selects few different outputs. Reversed, so that the first
     # place of each target is kept.
-    first_place = {target: index for index, target in reversed(list(enumerate(targets)))}
+    first_index = {target: index for index, target in reversed(list(enumerate(targets)))}
     order, max_batch = (
-        sorted(range(len(rows)), key=lambda index: first_place[targets[index]]),
+        sorted(range(len(rows)), key=lambda index: first_index[targets[index]]),
         min(context.rows, MAX_BATCH),
     )
     for start in range(0, len(order), max_batch):
@@ -126,9 +126,9 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], target: TargetLi
         batch = _take_rows(inputs, list(range(start, min(start + 64, rows))))
         with torch.no_grad():
             output = network_output(trained.project, trained.model, batch, trained.data.schema)
-        for place in range(len(output)):
-            row_inputs = {name: values[place : place + 1] for name, values in batch.items()}
-            targets.append(choose(target, output[place : place + 1], trained.data, row_inputs, training))
+        for index in range(len(output)):
+            row_inputs = {name: values[index : index + 1] for name, values in batch.items()}
+            targets.append(choose(target, output[index : index + 1], trained.data, row_inputs, training))
     return targets
 
 
@@ -139,9 +139,9 @@ def _attribute_each(
     collected: tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]] = ({}, {})
     if isinstance(explainer, LayerExplainer):
         explainer = _with_fixed_unit(trained, explainer, rows, target, seed)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         request = ExplanationRequest(
-            explainer.name, row, target, seed, progress=partial_progress(progress, place, 1, len(rows))
+            explainer.name, row, target, seed, progress=partial_progress(progress, index, 1, len(rows))
         )
         context = _row_context(trained, request, baseline_of(explainer))
         result = explainer.run(context)

@@ -78,7 +78,7 @@ def explain_trajectory(
     target: TargetLike = None,
     seed: int = 0,
     progress: Progress | None = None,
-    found_moments: Sequence[SavedWeights] | None = None,
+    saved_checkpoints: Sequence[SavedWeights] | None = None,
     **options: Any,
 ) -> Trajectory:
     """Explain an example at each checkpoint of a run.
@@ -92,7 +92,9 @@ def explain_trajectory(
     from netloom.runs.history.weight_history import saved_weights
     from netloom.runs.trained_run import with_weights
 
-    checkpoints = list(saved_weights(RunArtifacts.in_directory(folder)) if found_moments is None else found_moments)
+    checkpoints = list(
+        saved_weights(RunArtifacts.in_directory(folder)) if saved_checkpoints is None else saved_checkpoints
+    )
     if len(checkpoints) < 2:
         raise ExplainError(
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
@@ -100,7 +102,7 @@ def explain_trajectory(
         )
     explanations: dict[str, Explanation] = {}
     # The last first: its prediction is the target of the others.
-    for place, checkpoint in enumerate([checkpoints[-1], *checkpoints[:-1]]):
+    for index, checkpoint in enumerate([checkpoints[-1], *checkpoints[:-1]]):
         explanations[checkpoint.name] = explain(
             with_weights(trained, RunArtifacts.in_directory(folder), checkpoint.name),
             method,
@@ -109,11 +111,11 @@ def explain_trajectory(
             seed=seed,
             folder=folder,
             checkpoint=checkpoint.name,
-            progress=partial_progress(progress, place, 1, len(checkpoints)),
+            progress=partial_progress(progress, index, 1, len(checkpoints)),
             **options,
         )
         if progress is not None:
-            progress((place + 1) / len(checkpoints))
+            progress((index + 1) / len(checkpoints))
     last = explanations[checkpoints[-1].name]
     frames = tuple(_frame(checkpoint, explanations[checkpoint.name], last) for checkpoint in checkpoints)
     return Trajectory(

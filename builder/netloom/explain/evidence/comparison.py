@@ -130,7 +130,7 @@ def explain_and_compare(
             f"{other_schema.target.name} with other classes. Choose two runs on the same dataset."
         )
     explanations: list[Explanation] = []
-    for place, side in enumerate((first, second)):
+    for side_index, side in enumerate((first, second)):
         target_choice = explanations[0].target if explanations else target
         explanations.append(
             explain(
@@ -141,7 +141,7 @@ def explain_and_compare(
                 seed=seed,
                 folder=side.folder,
                 checkpoint=side.checkpoint,
-                progress=partial_progress(progress, place, 1, 2),
+                progress=partial_progress(progress, side_index, 1, 2),
                 **side.options,
             )
         )
@@ -236,9 +236,10 @@ def color_bounds(
             bounds[name] = max(bounds.get(name, 0.0), float(np.abs(drawn).max(initial=0.0)))
     sizes = {name: values.ndim for parts in maps for name, values in parts.items()}
     sharing = {
-        name: [other for other in bounds if other == name or sizes[name] == sizes[other] != 2] for name in bounds
+        name: [other_name for other_name in bounds if other_name == name or sizes[name] == sizes[other_name] != 2]
+        for name in bounds
     }
-    return {name: max(bounds[other] for other in sharing[name]) or 1.0 for name in bounds}
+    return {name: max(bounds[other_name] for other_name in sharing[name]) or 1.0 for name in bounds}
 
 
 def comparable_parts(explanation: Explanation, *, scaled: bool = False) -> dict[str, np.ndarray]:

@@ -27,14 +27,14 @@ class EdgeHooks:
         self.context, self.analysis = context, measure_network(context.project)
         self.flows: dict[EdgeKey, torch.Tensor | None] = {}
         self.whole: list[torch.Tensor] = []
-        self._way: list[str] = []
+        self._node_path: list[str] = []
         self._rows, self._nothing = 0, torch.zeros(0, dtype=torch.float64)
         _ = context.points  # installs the embedding entry points, which must exist before the edge hooks
         self._tap_network(self.analysis, context.model)
 
     def passed(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Run values (N, …) of the points, record the flows, and return the scores F, (N,)."""
-        self._rows, self._way, self.flows = len(values[0]), [], {}
+        self._rows, self._node_path, self.flows = len(values[0]), [], {}
         leaves = tuple(value.detach().clone().requires_grad_() for value in values)
         self._nothing = torch.zeros(max(0, self._rows - 1), dtype=torch.float64)
         self.whole = [self._nothing for _ in leaves]
@@ -65,12 +65,12 @@ class EdgeHooks:
 
         Hooks run in registration order: inputs are recorded before the path is entered, and outputs before it is left.
         """
-        module.register_forward_pre_hook(lambda *_: self._way.append(key))
+        module.register_forward_pre_hook(lambda *_: self._node_path.append(key))
         if type(module).__name__ == "Repeated":
             counter = _RepetitionCounter()
             module.register_forward_pre_hook(counter.start)
             for part in module.children():
-                part.register_forward_pre_hook(lambda *_: self._way.append(counter.next()))
+                part.register_forward_pre_hook(lambda *_: self._node_path.append(counter.next()))
                 self._tap_network(inner, part)
                 part.register_forward_hook(self._leave)
         else:
@@ -78,7 +78,7 @@ class EdgeHooks:
         module.register_forward_hook(self._leave)
 
     def _leave(self, *_: Any) -> None:
-        self._way.pop()
+        self._node_path.pop()
 
     def _before(self, names: list[str], module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(self._tap(name, value) for name, value in zip(names, inputs, strict=True))
@@ -89,7 +89,7 @@ class EdgeHooks:
         return self._tap(names[0], outputs)
 
     def _tap(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        edge = (".".join(self._way), name)
+        edge = (".".join(self._node_path), name)
         if not value.requires_grad:
             self.flows[edge] = None
             return value
@@ -98,8 +98,8 @@ class EdgeHooks:
         view.register_hook(partial(self._count, edge, view.detach()))  # type: ignore[no-untyped-call]
         return view
 
-    def _count(self, place: EdgeKey, value: torch.Tensor, gradient: torch.Tensor) -> None:
-        self.flows[place] = self._between(value, gradient)
+    def _count(self, edge: EdgeKey, value: torch.Tensor, gradient: torch.Tensor) -> None:
+        self.flows[edge] = self._between(value, gradient)
 
     def _count_whole(self, number: int, value: torch.Tensor, gradient: torch.Tensor) -> None:
         self.whole[number] = self._between(value, gradient)

@@ -208,10 +208,10 @@ def _cut_weights(cuts: list[PlannedCut], integral: FlowIntegral) -> np.ndarray:
         if crossing.expected is None:
             weights[:, number] = direct
             weights[len(integral.columns), number] = -1.0
-        for place in crossing.expected or ():
-            weights[integral.columns[place], number] -= 1.0
-        for place in crossing.places:
-            weights[integral.columns[place], number] += 1.0
+        for column_index in crossing.expected or ():
+            weights[integral.columns[column_index], number] -= 1.0
+        for column_index in crossing.places:
+            weights[integral.columns[column_index], number] += 1.0
     return weights
 
 
@@ -224,9 +224,9 @@ def _build_result(integral: FlowIntegral, column_sums: np.ndarray, steps: int) -
     for use in integral.uses:
         network = use.analysis.network
         for edge in network.edges:
-            place = (use.path, edge.target)
+            use_key = (use.path, edge.target)
             # Nodes that do not lead to the output are not in the generated code, so their flow is 0.
-            value = values.get(place, None if place in integral.taps.flows else 0.0)
+            value = values.get(use_key, None if use_key in integral.taps.flows else 0.0)
             edges.append(EdgeFlow(use.path, edge.source, edge.target, value))
         network_edges = [edge for edge in edges if edge.path == use.path]
         for key in use.analysis.order:

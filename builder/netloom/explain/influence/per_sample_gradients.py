@@ -276,7 +276,9 @@ class PerSampleGradients:
                 gradients: Weights = vmap(grad(loss))(weights, targets, *inputs)
                 weights = {name: value - rate * gradients[name] for name, value in weights.items()}
             with torch.no_grad():
-                example_losses: torch.Tensor = vmap(lambda own: self.losses(own, values, target)[0])(weights)
+                example_losses: torch.Tensor = vmap(
+                    lambda sample_weights: self.losses(sample_weights, values, target)[0]
+                )(weights)
         losses: np.ndarray = example_losses.double().numpy()
         return losses
 
@@ -314,7 +316,7 @@ class PerSampleGradients:
         max_rows = int(np.clip(GRADIENT_BYTES // size, 1, MAX_BATCH))
         is_last_only = all(name.rpartition(".")[0] == self._last for name in self.names)
         is_linear = is_last_only and isinstance(self.model.get_submodule(self._last), nn.Linear)
-        method = self._of_linear if is_linear else self._one_by_one if self._single else self._at_once
+        method = self._of_linear if is_linear else self._sample_by_sample if self._single else self._at_once
         parts, losses = [], []
         for start in range(0, len(rows), max_rows):
             batch = rows[start : start + max_rows]
@@ -336,7 +338,7 @@ class PerSampleGradients:
         """
         calls: list[tuple[torch.Tensor, torch.Tensor]] = []
         layer = self.model.get_submodule(self._last)
-        hook = layer.register_forward_hook(lambda _, given, out: calls.append((given[0], out)))
+        hook = layer.register_forward_hook(lambda _, layer_inputs, out: calls.append((layer_inputs[0], out)))
         try:
             losses = self.row_losses(joined(self.model(*inputs)), targets)
         finally:
@@ -354,10 +356,10 @@ class PerSampleGradients:
             total = total + biases.square().sum(1)
         return total.detach(), losses.detach()
 
-    def _one_by_one(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _sample_by_sample(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         squared, losses = [], []
-        for place in range(len(targets)):
-            row, target = [value[place : place + 1] for value in inputs], targets[place : place + 1]
+        for index in range(len(targets)):
+            row, target = [value[index : index + 1] for value in inputs], targets[index : index + 1]
             squared.append(torch.stack([value.square().sum() for value in self.gradient(row, target).values()]).sum())
             with torch.no_grad():
                 losses.append(self.losses(self.weights, row, target)[0])

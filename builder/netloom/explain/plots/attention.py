@@ -129,11 +129,11 @@ def _heading(x: float, anchor: str, text: str) -> str:
     return f'<text x="{x}" y="14" text-anchor="{anchor}" font-size="11" fill="currentColor" opacity=".6">{text}</text>'
 
 
-def _token(side: str, place: int, text: str, x: float, y: float, anchor: str, step: int) -> str:
+def _token(side: str, position: int, text: str, x: float, y: float, anchor: str, step: int) -> str:
     text = text.replace("\n", "↵").replace(" ", "␣")
     label = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return (
-        f'<text class="token" data-{side}="{place}" x="{x}" y="{y:.1f}" text-anchor="{anchor}" '
+        f'<text class="token" data-{side}="{position}" x="{x}" y="{y:.1f}" text-anchor="{anchor}" '
         f'dominant-baseline="central" font-size="{14 if step > 20 else 12}" fill="currentColor">{escape(label)}</text>'
     )
 

@@ -39,11 +39,11 @@ class PlotKind(Enum):
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """Display options. `way` draws bars as a waterfall from the baseline score to the score."""
+    """Display options. `waterfall` draws bars as a waterfall from the baseline score to the score."""
 
     opacity: float = 0.85
     sign: figures.Sign = "both"
-    way: bool = False
+    waterfall: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _bars(explanation: Explanation, name: str, values: np.ndarray, options: Plot
         "value": [example.get(label, _date(label, example) or "") for label in column_names],
     }
     is_only_field = len(explanation.attributions) == 1
-    if options.way and is_only_field and has_waterfall(explanation):
+    if options.waterfall and is_only_field and has_waterfall(explanation):
         figure = figures.waterfall(shown_values, shown_names, explanation.ground, explanation.answer)
     else:
         figure = figures.bars(shown_values, shown_names)

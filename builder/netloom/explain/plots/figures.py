@@ -119,8 +119,8 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     figure.add_scatter(x=[start, end], y=[0, keys[-1]], mode="markers", marker={"color": GRAY, "size": 11})
     figure.update_layout(height=96 + 26 * len(keys), margin=MARGIN, showlegend=False, xaxis_title="Score")
     passed = [start, *(start + np.cumsum(values)), end]
-    room = 0.12 * (max(passed) - min(passed) or 1.0)
-    figure.update_xaxes(range=[min(passed) - room, max(passed) + room])
+    padding = 0.12 * (max(passed) - min(passed) or 1.0)
+    figure.update_xaxes(range=[min(passed) - padding, max(passed) + padding])
     return with_names(figure, row_names)
 
 
@@ -129,9 +129,9 @@ def strongest(values: np.ndarray, names: Sequence[str], max_bars: int = MOST_BAR
     order = np.argsort(-np.abs(values), kind="stable")
     if len(order) <= max_bars + 1:
         return values[order], [names[index] for index in order]
-    shown_places, others = order[:max_bars], order[max_bars:]
-    shown_values = np.append(values[shown_places], values[others].sum())
-    return shown_values, [*(names[index] for index in shown_places), f"{len(others)} others"]
+    shown_places, remaining = order[:max_bars], order[max_bars:]
+    shown_values = np.append(values[shown_places], values[remaining].sum())
+    return shown_values, [*(names[index] for index in shown_places), f"{len(remaining)} others"]
 
 
 def series_band(
@@ -167,24 +167,24 @@ def series_band(
         figure.update_xaxes(showgrid=False, zeroline=False, dtick=1 if axes.is_graph and steps <= 30 else None)
         return figure
     figure = make_subplots(rows=width, cols=1, shared_xaxes=True, vertical_spacing=0.04)
-    for place in range(width):
-        line = series[:, place]
-        room = 0.08 * (float(np.ptp(line)) or 1.0)
-        low, high = float(line.min()) - room, float(line.max()) + room
-        colors = go.Heatmap(z=sums[None, :, place], x=edges, y=[low, high], zmin=-end, zmax=end)
+    for channel in range(width):
+        line = series[:, channel]
+        padding = 0.08 * (float(np.ptp(line)) or 1.0)
+        low, high = float(line.min()) - padding, float(line.max()) + padding
+        colors = go.Heatmap(z=sums[None, :, channel], x=edges, y=[low, high], zmin=-end, zmax=end)
         colors.update(
-            hoverinfo="skip", **(color_scale(end) if place == 0 else {**color_scale(end), "showscale": False})
+            hoverinfo="skip", **(color_scale(end) if channel == 0 else {**color_scale(end), "showscale": False})
         )
-        figure.add_trace(colors, place + 1, 1)
+        figure.add_trace(colors, channel + 1, 1)
         line_style = {"color": GRAY, "width": 1.6 if pieces is None else 1.0}
-        drawn = go.Scatter(x=along, y=line, mode="lines", line=line_style, customdata=each[:, place])
+        drawn = go.Scatter(x=along, y=line, mode="lines", line=line_style, customdata=each[:, channel])
         label = "attribution" if pieces is None else "attribution of its segment"
         drawn.hovertemplate = (
             f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {label} %{{customdata:+.4g}}<extra></extra>"
         )
-        figure.add_trace(drawn, place + 1, 1)
-        title = names[place] if width > 1 or channels else ""
-        figure.update_yaxes(range=[low, high], title_text=title, showgrid=False, row=place + 1, col=1)
+        figure.add_trace(drawn, channel + 1, 1)
+        title = names[channel] if width > 1 or channels else ""
+        figure.update_yaxes(range=[low, high], title_text=title, showgrid=False, row=channel + 1, col=1)
     figure.update_xaxes(showgrid=False, zeroline=False)
     figure.update_xaxes(title_text=axes.title, row=width, col=1)
     figure.update_layout(height=130 + 150 * width, margin=MARGIN, showlegend=False)

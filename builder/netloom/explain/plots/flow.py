@@ -208,7 +208,7 @@ def _box(
     return (
         f'<g class="{kind}" data-key="{key}"><title>{tooltip}</title>{behind}<rect {rect} style="{card}"/>'
         f'<rect {rect} style="{fill}"/>'
-        f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600"{_room(title)}>'
+        f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600"{_fitting_length(title)}>'
         f"{escape(_fit(title))}</text>"
         f'<text x="{x + 12:g}" y="{y + 44:g}" font-size="12.5">{escape(_fit(below, 28))}</text></g>'
     )
@@ -253,7 +253,7 @@ def _legend(x: float, y: float, scale: float, theme: Theme, unknown: str) -> str
     return "".join(parts) + words + dashed
 
 
-def _room(title: str) -> str:
+def _fitting_length(title: str) -> str:
     """Return attributes that compress a long title to the width of its box, whatever the font."""
     inner = WIDTH - 24
     return f' textLength="{inner:g}" lengthAdjust="spacingAndGlyphs"' if len(title) >= LETTERS - 1 else ""

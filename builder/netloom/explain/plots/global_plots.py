@@ -61,7 +61,7 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
     spread = max((float(np.abs(part.points).max(initial=0.0)) for part in shown_parts), default=1.0) or 1.0
     figure = go.Figure()
     ordered = [np.isfinite(part.levels).any() for part in shown_parts]
-    for place, part in enumerate(shown_parts):
+    for index, part in enumerate(shown_parts):
         has_level = np.isfinite(part.levels)
         marker = {
             "size": 5,
@@ -70,13 +70,13 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
             "colorscale": HEIGHTS,
             "cmin": 0,
             "cmax": 1,
-            "showscale": place == 0 and any(ordered),
+            "showscale": index == 0 and any(ordered),
             "colorbar": {
                 "thickness": 9, "outlinewidth": 0, "len": 0.9, "tickvals": [0, 1], "ticktext": ["low", "high"],
                 "title": {"text": "Feature value", "side": "right"},
             },
         }  # fmt: skip
-        y = place + swarm_offsets(part.points / spread)
+        y = index + swarm_offsets(part.points / spread)
         trace = go.Scatter(x=part.points, y=y, mode="markers", marker=marker, showlegend=False)
         trace.hovertemplate = f"{figures.short_name(part.name)}: %{{x:+.4g}}<extra></extra>"
         figure.add_trace(trace)
@@ -91,8 +91,8 @@ def swarm_offsets(values: np.ndarray) -> np.ndarray:
     overlap."""
     places = np.clip(((values + 1) / 2 * BINS).astype(int), 0, BINS)
     steps_aside, fullest = np.zeros(len(values)), 1
-    for place in np.unique(places):
-        indices = np.nonzero(places == place)[0]
+    for position in np.unique(places):
+        indices = np.nonzero(places == position)[0]
         fullest = max(fullest, len(indices))
         # Offsets 0, +1, −1, +2, −2, …: the points of a bin alternate between both sides.
         steps = (np.arange(len(indices)) + 1) // 2
@@ -135,13 +135,13 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
             "colorscale": [[0, rgb(FOR, 0.0)], [1, rgb(FOR)]],
             "colorbar": {**style["colorbar"], "tickvals": [0, end], "ticktext": ["0", f"{end:.2g}"]},
         }
-    for place, values in enumerate(flat):
-        heat = go.Heatmap(z=values, zmin=-end if signed else 0, zmax=end, showscale=scale and place == 0, **style)
+    for index, values in enumerate(flat):
+        heat = go.Heatmap(z=values, zmin=-end if signed else 0, zmax=end, showscale=scale and index == 0, **style)
         heat.hovertemplate = "row %{y}, column %{x}: %{z:+.4g}<extra></extra>"
-        row, column = place // across + 1, place % across + 1
+        row, column = index // across + 1, index % across + 1
         figure.add_trace(heat, row, column)
         # Plotly names the axes y, y2, y3, …; tying x to y keeps the cells square.
-        name = "y" if place == 0 else f"y{place + 1}"
+        name = "y" if index == 0 else f"y{index + 1}"
         figure.update_xaxes(visible=False, constrain="domain", row=row, col=column, scaleanchor=name)
         figure.update_yaxes(visible=False, autorange="reversed", constrain="domain", row=row, col=column)
     figure.update_layout(height=40 + 190 * down, margin=figures.MARGIN)
@@ -154,8 +154,8 @@ def profile(attributions: GlobalAttributions, field: str) -> go.Figure:
     import plotly.graph_objects as go
 
     figure, spans, axes = go.Figure(), attributions.spans.get(field, ()), attributions.axes.get(field, Axes())
-    for place, (group, color) in enumerate(zip(attributions.groups, COLORS, strict=False)):
-        values = attributions.sizes[field][place].reshape(len(attributions.sizes[field][place]), -1).sum(1)
+    for group_index, (group, color) in enumerate(zip(attributions.groups, COLORS, strict=False)):
+        values = attributions.sizes[field][group_index].reshape(len(attributions.sizes[field][group_index]), -1).sum(1)
         line_style = {"color": color, "width": 2}
         figure.add_scatter(x=spans or axes.along(len(values)), y=values, name=group, mode="lines", line=line_style)
     figure.update_layout(

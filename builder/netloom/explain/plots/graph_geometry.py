@@ -53,9 +53,10 @@ class GraphLayout:
     def needs_label(self, edge: Edge) -> bool:
         """Return whether an edge shares its source or target with another edge, so that its label adds information."""
         edges = self.analysis.network.edges
-        other_edges = [other for other in edges if other != edge]
+        other_edges = [other_edge for other_edge in edges if other_edge != edge]
         return any(
-            edge.source_node == other.source_node or edge.target_node == other.target_node for other in other_edges
+            edge.source_node == other_edge.source_node or edge.target_node == other_edge.target_node
+            for other_edge in other_edges
         )
 
     def _route(self, edge: Edge) -> None:
@@ -113,7 +114,7 @@ class GraphLayout:
         free = [x for x in spots if not any(left - ASIDE < x < left + WIDTH + ASIDE for left in lefts)]
         # Of two equally near coordinates, the right one. One is free, because nothing is beside the outermost box.
         x = min(free, key=lambda spot: (abs(spot - middle), -spot))
-        while any(abs(other - x) < APART - 1 for other in self._bends):
+        while any(abs(bend - x) < APART - 1 for bend in self._bends):
             x += -APART if x < start[0] else APART
         return x
 

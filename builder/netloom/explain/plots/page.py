@@ -78,7 +78,7 @@ def html(explanation: Explanation) -> str:
 
 def _pictures(explanation: Explanation) -> list[str]:
     parts = []
-    for plot in explanation_plots(explanation, PlotOptions(way=has_waterfall(explanation))):
+    for plot in explanation_plots(explanation, PlotOptions(waterfall=has_waterfall(explanation))):
         if plot.title:
             parts.append(f"<h2>{escape(plot.title)}</h2>")
         if plot.html:

@@ -83,8 +83,8 @@ def _heading(explanation: Explanation) -> Image.Image:
         *_wrapped(f"{explanation.verdict.title}: {explanation.verdict.sentence}"),
     ]
     sheet = _empty(EDGE + ROW * len(lines) + 10)
-    for place, line in enumerate(lines):
-        _write(sheet, (EDGE, EDGE + place * ROW), line, INK if place == 0 else FAINT)
+    for index, line in enumerate(lines):
+        _write(sheet, (EDGE, EDGE + index * ROW), line, INK if index == 0 else FAINT)
     return sheet
 
 
@@ -141,8 +141,8 @@ def _bars(values: np.ndarray, names: list[str], end: float = 0.0) -> Image.Image
     sheet = _empty(ROW * len(shown_values) + EDGE)
     draw, middle = ImageDraw.Draw(sheet), 620
     reach, end = WIDTH - middle - 4 * EDGE, end or bound(shown_values)
-    for place, (value, name) in enumerate(zip(shown_values, shown_names, strict=True)):
-        top = place * ROW
+    for index, (value, name) in enumerate(zip(shown_values, shown_names, strict=True)):
+        top = index * ROW
         _write(sheet, (EDGE, top), name[:34], INK)
         far = middle + int(reach * float(value) / end)
         tone = tuple(int(part) for part in (FOR if value > 0 else AGAINST).split(","))
@@ -176,10 +176,10 @@ def _legible(label: str) -> str:
     return label.replace("\n", "↵").replace("⟨", "(").replace("⟩", ")")
 
 
-def _write(sheet: Image.Image, place: tuple[int, int], text: str, color: tuple[int, int, int]) -> None:
+def _write(sheet: Image.Image, position: tuple[int, int], text: str, color: tuple[int, int, int]) -> None:
     from PIL import ImageDraw
 
-    ImageDraw.Draw(sheet).text(place, text, fill=color, font=_font())
+    ImageDraw.Draw(sheet).text(position, text, fill=color, font=_font())
 
 
 def _font() -> Any:

@@ -12,7 +12,7 @@ from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 STRONGEST = 0.7
 WIDTH, SIZE, LINE = 860, 18, 40
 # The approximate width of a letter, and the padding of a word, in pixels.
-LETTER, ROOM = 9.4, 12.0
+LETTER, PADDING = 9.4, 12.0
 STYLE = """<style>
 .attributed{font-size:1.15rem;line-height:2.2;overflow-wrap:anywhere}
 .attributed span{position:relative;padding:3px 5px;border-radius:5px;margin:1px;display:inline-block;cursor:default}
@@ -66,16 +66,16 @@ def _lines(words: Sequence[str], values: np.ndarray, end: float, y: float) -> tu
     x, parts, tight = 10.0, list[str](), is_joined([word for word in words if word])
     for word, value in _words_with_values(words, values):
         label = word.replace("\n", "↵")
-        wide = len(label) * LETTER + (0.0 if tight else ROOM)
+        wide = len(label) * LETTER + (0.0 if tight else PADDING)
         if x + wide > WIDTH - 10:
             x, y = 10.0, y + LINE
         ground = rgb(_color(value), min(abs(value) / end, 1.0) * STRONGEST)
         parts.append(
             f'<rect x="{x:.1f}" y="{y:g}" width="{wide:.1f}" height="30" rx="{0 if tight else 5}" fill="{ground}"/>'
         )
-        place = f'x="{x + wide / 2:.1f}" y="{y + 21:g}" text-anchor="middle"'
+        attributes = f'x="{x + wide / 2:.1f}" y="{y + 21:g}" text-anchor="middle"'
         # Tokens may start with a space, which SVG would drop.
-        parts.append(f'<text {place} xml:space="preserve">{escape(label)}</text>')
+        parts.append(f'<text {attributes} xml:space="preserve">{escape(label)}</text>')
         x += wide + (0.0 if tight else 4.0)
     return parts, y + LINE
 

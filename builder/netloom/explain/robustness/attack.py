@@ -62,7 +62,7 @@ class Attack:
         self.method, self.seed, self.trained = method, seed, trained
         self.space = InputSpace(trained.project, trained.data)
         self.pictures = self.space.unit == BRIGHTNESS
-        self.aim, self.asked = attack_target(trained, output), output
+        self.aim, self.output_name = attack_target(trained, output), output
         scorer = with_logits(trained.project, trained.model, trained.data.schema)
         self.model: nn.Module = deepcopy(scorer).to("cpu").float().eval().requires_grad_(False)
 
@@ -116,14 +116,14 @@ class Attack:
         changed: torch.Tensor = perturbed.detach().where((radius > 0) & self.space.free, flat)
         return changed
 
-    def at_random(self, flat: torch.Tensor, strength: torch.Tensor, place: int) -> torch.Tensor:
+    def at_random(self, flat: torch.Tensor, strength: torch.Tensor, batch_offset: int) -> torch.Tensor:
         """Add the strength (N,) with a random sign to each value of flat rows (N, D).
 
-        `place` tells the random generators of batches apart.
+        `batch_offset` seeds the random generator of each batch differently.
         """
         import torch
 
-        coin = torch.Generator().manual_seed(self.seed * 1_000_003 + place)
+        coin = torch.Generator().manual_seed(self.seed * 1_000_003 + batch_offset)
         # A corner of the L∞ ball of radius ε, where FGSM ends, too, so that both changes have the same size
         signs = torch.randint(0, 2, flat.shape, generator=coin) * 2.0 - 1.0
         radius = strength.reshape(-1, 1)
@@ -138,7 +138,7 @@ class Attack:
         training = self.trained.project.training
         with torch.no_grad():
             output = self.output(self.space.flat(inputs))
-        target = choose(self.asked or None, output, self.trained.data, inputs, training)
+        target = choose(self.output_name or None, output, self.trained.data, inputs, training)
         return predict(target, output, self.trained.data, inputs)
 
 
@@ -155,7 +155,7 @@ def find_least_strength(
 
     with torch.no_grad():
         output = attack.output(flat)
-    directions = attack.aim.ways
+    directions = attack.aim.directions
     attempts = [
         _search_direction(attack, flat, output, direction, progress, index / len(directions))
         for index, direction in enumerate(directions)
@@ -182,7 +182,7 @@ def _search_direction(
         return not bool(aim.differs(output, prediction).any())
 
     # The attack moves away from the network's own prediction, which need not be the label.
-    truth = aim.said(prediction)
+    truth = aim.predictions(prediction)
 
     # Captum calls it like the loss of the other outputs, but a number is pushed without a target.
     def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:

@@ -23,14 +23,14 @@ class AttackTarget:
     """Several classes with one score each: the loss is the cross-entropy, and a prediction changes with its class.
 
     `measure` names the score over many rows, and `turned` describes what the smallest adversarial change of one row
-    does. `number` marks regression, and `ways` are the directions in which the output is pushed.
+    does. `number` marks regression, and `directions` are those in which the output is pushed.
     """
 
     measure = "accuracy"
     turned = "changes the predicted class"
     number = False
     # A regression output is pushed up and down; all others have one direction, away from the prediction.
-    ways: tuple[float, ...] = (0.0,)
+    directions: tuple[float, ...] = (0.0,)
 
     def __init__(self, data: Prepared, classes: tuple[str, ...]) -> None:
         self.data, self.classes = data, classes
@@ -53,18 +53,18 @@ class AttackTarget:
         """
         raise NotImplementedError
 
-    def said(self, output: torch.Tensor) -> torch.Tensor:
+    def predictions(self, output: torch.Tensor) -> torch.Tensor:
         """Convert outputs to predictions in the form of the targets, (N, …)."""
         return output.argmax(1)
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Compute the share that is correct in each row, (N,), or for numbers the absolute error in the units of the
         data."""
-        return (self.said(output) == truth).double().reshape(len(truth), -1).mean(1)
+        return (self.predictions(output) == truth).double().reshape(len(truth), -1).mean(1)
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
         """Return which outputs (N, …) have a prediction other than that of `prediction` (1, …), as a mask (N,)."""
-        return (self.said(output) != self.said(prediction)).reshape(len(output), -1).any(1)
+        return (self.predictions(output) != self.predictions(prediction)).reshape(len(output), -1).any(1)
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the mask (N,) of each class that occurs, by class name."""
@@ -80,7 +80,7 @@ class Binary(AttackTarget):
 
         return functional.binary_cross_entropy_with_logits(output[:, 0], truth.float(), reduction="none")
 
-    def said(self, output: torch.Tensor) -> torch.Tensor:
+    def predictions(self, output: torch.Tensor) -> torch.Tensor:
         return (output[:, 0] > 0).long()
 
 
@@ -96,7 +96,7 @@ class Labels(AttackTarget):
 
         return functional.binary_cross_entropy_with_logits(output, truth.float(), reduction="none").mean(1)
 
-    def said(self, output: torch.Tensor) -> torch.Tensor:
+    def predictions(self, output: torch.Tensor) -> torch.Tensor:
         return (output > 0).float()
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -125,11 +125,11 @@ class Pixels(AttackTarget):
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
         import torch
 
-        previous = self.said(prediction)
+        previous = self.predictions(prediction)
         is_foreground = (
             previous > 0 if bool((previous > 0).any()) else torch.ones_like(previous, dtype=torch.bool)
         )  # class 0 is the background
-        is_changed = (self.said(output) != previous) & is_foreground
+        is_changed = (self.predictions(output) != previous) & is_foreground
         return is_changed.flatten(1).sum(1) >= CHANGED_SHARE * is_foreground.sum()
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -148,7 +148,7 @@ class Numbers(AttackTarget):
     measure = "mean absolute error"
     turned = "changes the prediction by half a standard deviation of the target"
     number = True
-    ways = (1.0, -1.0)
+    directions = (1.0, -1.0)
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return (output - truth.reshape(output.shape)).square().flatten(1).sum(1)
@@ -156,7 +156,7 @@ class Numbers(AttackTarget):
     def pushed(self, output: torch.Tensor, sign: float) -> torch.Tensor:
         return sign * output.flatten(1)[:, 0]
 
-    def said(self, output: torch.Tensor) -> torch.Tensor:
+    def predictions(self, output: torch.Tensor) -> torch.Tensor:
         return output
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -174,16 +174,16 @@ class Numbers(AttackTarget):
 class OutputHead(AttackTarget):
     """One of several concatenated outputs: columns `start` to `start + width`."""
 
-    def __init__(self, aim: AttackTarget, place: int, start: int, width: int) -> None:
+    def __init__(self, aim: AttackTarget, output_index: int, start: int, width: int) -> None:
         super().__init__(aim.data, aim.classes)
-        self.aim, self.place, self.start, self.width = aim, place, start, width
-        self.measure, self.turned, self.number, self.ways = aim.measure, aim.turned, aim.number, aim.ways
+        self.aim, self.output_index, self.start, self.width = aim, output_index, start, width
+        self.measure, self.turned, self.number, self.directions = aim.measure, aim.turned, aim.number, aim.directions
 
     def _of(self, output: torch.Tensor) -> torch.Tensor:
         return output[:, self.start : self.start + self.width]
 
     def truth(self, target: torch.Tensor) -> torch.Tensor:
-        values = target[:, self.place]
+        values = target[:, self.output_index]
         return values.unsqueeze(1) if self.number else values.long()
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -192,8 +192,8 @@ class OutputHead(AttackTarget):
     def pushed(self, output: torch.Tensor, sign: float) -> torch.Tensor:
         return self.aim.pushed(self._of(output), sign)
 
-    def said(self, output: torch.Tensor) -> torch.Tensor:
-        return self.aim.said(self._of(output))
+    def predictions(self, output: torch.Tensor) -> torch.Tensor:
+        return self.aim.predictions(self._of(output))
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return self.aim.score(self._of(output), truth)

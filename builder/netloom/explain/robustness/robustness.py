@@ -229,9 +229,9 @@ def _attack_rows(
 def _batches(strengths: int, rows: int) -> Iterator[tuple[int, int, float]]:
     """Yield the index of a strength, the first row of a batch, and the fraction done before it."""
     starts = range(0, rows, BATCH_SIZE)
-    for place in range(strengths):
+    for strength_index in range(strengths):
         for number, start in enumerate(starts):
-            yield place, start, (place * len(starts) + number) / (strengths * len(starts))
+            yield strength_index, start, (strength_index * len(starts) + number) / (strengths * len(starts))
 
 
 def _means(values: torch.Tensor) -> tuple[float, ...]:
@@ -241,10 +241,10 @@ def _means(values: torch.Tensor) -> tuple[float, ...]:
 def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) -> float | None:
     """Interpolate the strength at which the share of correct predictions crosses half of its initial value."""
     half = share[0] / 2
-    for place in range(1, len(share)):
-        if share[place] <= half < share[place - 1]:
-            part = (share[place - 1] - half) / (share[place - 1] - share[place])
-            return float(np.interp(part, [0, 1], strengths[place - 1 : place + 1]))
+    for index in range(1, len(share)):
+        if share[index] <= half < share[index - 1]:
+            part = (share[index - 1] - half) / (share[index - 1] - share[index])
+            return float(np.interp(part, [0, 1], strengths[index - 1 : index + 1]))
     return None
 
 

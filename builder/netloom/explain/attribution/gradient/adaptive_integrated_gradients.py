@@ -59,7 +59,7 @@ class _RowPaths:
         }
         self.gap = scores - baseline_scores
         self.floor = TINY * np.maximum(1.0, np.maximum(abs(scores), abs(baseline_scores)))
-        self.wanted = np.maximum(TOLERANCE * abs(self.gap), self.floor)
+        self.tolerances = np.maximum(TOLERANCE * abs(self.gap), self.floor)
 
     def measure(self, spans: Spans) -> Values:
         """Compute (x − b) times the integral of the gradient along spans, (spans, …), with Gauss-Legendre
@@ -88,10 +88,10 @@ class _RowPaths:
         """Return the error of each span, (spans,), 0 in converged rows, and the error allowed in each row, (N,)."""
         changes = _sums(values)
         # With NaN the comparison is False, so a row with a NaN sum never counts as converged.
-        span_errors = np.where((self._delta(spans, changes) <= self.wanted)[spans.rows], 0.0, np.nan)
+        span_errors = np.where((self._delta(spans, changes) <= self.tolerances)[spans.rows], 0.0, np.nan)
         unconverged = np.flatnonzero(np.isnan(span_errors))
         span_errors[unconverged] = abs(changes[unconverged] - self._rises(spans.take(unconverged)))
-        return span_errors, self.wanted / 2
+        return span_errors, self.tolerances / 2
 
     def summed(self, spans: Spans, parts: Values) -> Values:
         """Sum the spans of each row to attributions at each point, (N, …), in double precision."""

@@ -54,7 +54,7 @@ class FeaturePermutation(Explainer):
             return groups.score(present, rows).double()
 
         # A removed group takes the values of the other row, which `score` passes as the baseline.
-        method = Captum(score, perm_func=lambda there, group: torch.where(group, 0.0, there))
+        method = Captum(score, perm_func=lambda values, group: torch.where(group, 0.0, values))
         all_present = groups.all_present.expand(count, -1)
         effects = method.attribute(all_present, perturbations_per_eval=max(1, groups.rows // count)).double().numpy()
         repeats, mean = combine_estimates([groups.to_fields(row_effects) for row_effects in effects])

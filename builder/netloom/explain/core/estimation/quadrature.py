@@ -70,9 +70,9 @@ class Spans:
         low, high = (original.low + original.lengths * at / count for at in (number, number + 1))
         return Spans(original.rows, low, high)
 
-    def joined(self, other: Spans) -> Spans:
+    def joined(self, spans: Spans) -> Spans:
         """Return these spans followed by others."""
-        pairs = ((self.rows, other.rows), (self.low, other.low), (self.high, other.high))
+        pairs = ((self.rows, spans.rows), (self.low, spans.low), (self.high, spans.high))
         return Spans(*(np.concatenate(pair) for pair in pairs))
 
     def __len__(self) -> int:
@@ -135,15 +135,15 @@ def _split_counts(
         # Errors of different spans have different signs, so they are combined as the root of the sum of squares.
         # `remaining[k]` is left if the k + 1 least accurate spans are split.
         remaining = np.sqrt(np.maximum(0.0, np.square(span_errors).sum() - np.cumsum(np.square(span_errors[order]))))
-        room = max_spans - len(indices)
-        chosen = order[: max(0, min(int(np.argmax(remaining <= tolerable[row])) + 1, room))]
-        room -= len(chosen)
-        for place in chosen[lengths[chosen] > shortest]:
+        remaining_spans = max_spans - len(indices)
+        chosen = order[: max(0, min(int(np.argmax(remaining <= tolerable[row])) + 1, remaining_spans))]
+        remaining_spans -= len(chosen)
+        for span_index in chosen[lengths[chosen] > shortest]:
             quarter = (
-                span_errors[place] > quarter_above * span_errors[chosen[-1]]
-                and lengths[place] > 2 * shortest
-                and room >= 2
+                span_errors[span_index] > quarter_above * span_errors[chosen[-1]]
+                and lengths[span_index] > 2 * shortest
+                and remaining_spans >= 2
             )
-            parts[indices[place]] = 4 if quarter else 2
-            room -= 2 if quarter else 0
+            parts[indices[span_index]] = 4 if quarter else 2
+            remaining_spans -= 2 if quarter else 0
     return parts

@@ -52,8 +52,8 @@ def capture_attention(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
     try:
         yield weights
     finally:
-        for restore_one in restore:
-            restore_one()
+        for restore_layer in restore:
+            restore_layer()
 
 
 @contextmanager
@@ -72,8 +72,8 @@ def trace_attention(
     try:
         yield weights
     finally:
-        for restore_one in restore:
-            restore_one()
+        for restore_layer in restore:
+            restore_layer()
 
 
 def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:

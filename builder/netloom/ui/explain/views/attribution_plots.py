@@ -109,7 +109,7 @@ def _options(explanation: Explanation) -> PlotOptions:
             key=Key.INPUT_CHART,
             help="A waterfall adds the attributions up, from the score of the baseline to that of the example.",
         )
-        return PlotOptions(way=chosen_sign == "Waterfall")
+        return PlotOptions(waterfall=chosen_sign == "Waterfall")
     return PlotOptions()
 
 
