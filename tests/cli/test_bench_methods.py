@@ -7,7 +7,7 @@ import pytest
 from netloom.cli.bench.methods import ROW, MethodCost, captum_call, image_network, measure_method, untrained_run
 from netloom.explain import methods
 from netloom.explain.core.explainer import registry
-from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.runs import TrainedRun
 
 

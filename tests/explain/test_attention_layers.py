@@ -15,7 +15,7 @@ from netloom.explain.attention.attention_maps import record_attention
 from netloom.explain.attention.head_ablation import scores_without_heads
 from netloom.explain.attention.rollout import rollout
 from netloom.explain.core.network.attention_capture import capture_attention, trace_attention
-from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.layers import Example, registry
 from tests.explain.models import source, trained
 from tests.layers.test_catalogue import Case, tensors

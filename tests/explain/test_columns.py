@@ -15,7 +15,7 @@ from netloom.document import DataChoice, Training
 from netloom.explain import explain, methods
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.parts.columns import by_column, column_indices, column_names
-from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.evidence.comparison import Side, explain_and_compare
 from netloom.explain.plots.explanation_plots import explanation_plots

@@ -13,7 +13,7 @@ from netloom.compile.logit_network import with_logits
 from netloom.explain import explain
 from netloom.explain.attribution.gradient.adaptive_integrated_gradients import SPANS, STEPS, integrate_rows
 from netloom.explain.core.context import ExplanationContext
-from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.evidence.faithfulness import faithfulness
 from netloom.explain.influence.per_sample_gradients import PerSampleGradients

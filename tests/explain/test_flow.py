@@ -21,7 +21,7 @@ from netloom.explain import ExplainError, explain, inner_nodes
 from netloom.explain.core.cache import FOLDER
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.network.activation_hook import hook_layer
-from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.flow.attribution_flow import Flow, flow, unavailable_reason
 from netloom.explain.plots.flow import BOTH, analysis_at, flow_csv, flow_svg, flow_values
 from netloom.runs import TrainedRun

@@ -19,7 +19,7 @@ from netloom.explain.concepts.concepts import concepts
 from netloom.explain.concepts.feature_visualization import visualize_unit
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Sampling, Verdict
-from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.evidence.cross_check import cross_check
 from netloom.explain.evidence.model_check import ModelCheck, is_at_chance

@@ -1,5 +1,6 @@
 """Explanations with evidence: why a trained network makes a prediction. Torch is imported on first use."""
 
+from netloom.explain.computation import applicable, explain, explain_model, methods
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import GROUPS, Explainer, Method, registry
 from netloom.explain.core.explanation import (
@@ -15,7 +16,7 @@ from netloom.explain.core.explanation import (
     Verdict,
 )
 from netloom.explain.core.network.nodes import InnerNode, inner_nodes
-from netloom.explain.core.run import Trained, applicable, explain, explain_model, methods
+from netloom.explain.core.request import Trained
 
 __all__ = [
     "GROUPS",

@@ -77,7 +77,7 @@ def _measure_network(run: TrainedRun, repeats: int) -> FlowTime:
 
 
 def _context(run: TrainedRun) -> ExplanationContext:
-    from netloom.explain.core.run import ExplanationRequest, build_context
+    from netloom.explain.core.request import ExplanationRequest, build_context
 
     return build_context(run.project, run.model, run.data, ExplanationRequest("flow", ROW))[0]
 

@@ -136,7 +136,7 @@ def measure_method(run: TrainedRun, name: str, repeats: int, *, with_captum: boo
 
 
 def _context(run: TrainedRun) -> ExplanationContext:
-    from netloom.explain.core.run import ExplanationRequest, build_context
+    from netloom.explain.core.request import ExplanationRequest, build_context
 
     return build_context(run.project, run.model, run.data, ExplanationRequest("", ROW))[0]
 

@@ -33,7 +33,7 @@ from netloom.explain.concepts.concept_definition import ConceptDefinition, conce
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.network.nodes import InnerNode, find_node, top_level_nodes
-from netloom.explain.core.run import ExplanationRequest, Trained, build_context
+from netloom.explain.core.request import ExplanationRequest, Trained, build_context
 from netloom.explain.evidence.model_check import model_check
 
 if TYPE_CHECKING:

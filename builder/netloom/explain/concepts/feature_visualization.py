@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.explain.core.run import Progress, Trained
+    from netloom.explain.core.request import Progress, Trained
     from netloom.explain.robustness.continuous_inputs import InputSpace
 
 STEPS, SEEDS, LEARNING_RATE = 160, 3, 0.08

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.data import Example
 from netloom.explain.core.explanation import Prediction, Target
+from netloom.explain.core.request import ExplanationRequest, build_context
 from netloom.explain.core.row_predictions import describe_predictions
-from netloom.explain.core.run import ExplanationRequest, build_context
 
 if TYPE_CHECKING:
     from netloom.explain.core.targets import TargetLike

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from netloom.explain.core import run
+from netloom.explain.core import request
 from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_CHECKPOINTS = 6
 
 
-class Trained(run.Trained, Protocol):
+class Trained(request.Trained, Protocol):
     """A trained network with its training loss."""
 
     @property

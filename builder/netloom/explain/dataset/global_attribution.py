@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from netloom.explain.computation import methods
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Target
@@ -19,7 +20,7 @@ from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.options import explainer_of, plain_options
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.core.parts.segments import segments_of
-from netloom.explain.core.run import Progress, Trained, methods
+from netloom.explain.core.request import Progress, Trained
 from netloom.explain.dataset.aggregation import (
     FeatureSummary,
     layer_maps,

@@ -9,13 +9,14 @@ import numpy as np
 
 from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.attribution.layer.neuron_method import NeuronExplainer
+from netloom.explain.computation import applicable
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, PathExplainer
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.options import baseline_of
 from netloom.explain.core.parts.columns import by_column
 from netloom.explain.core.progress import partial_progress
-from netloom.explain.core.run import ExplanationRequest, Progress, Trained, applicable, build_context
+from netloom.explain.core.request import ExplanationRequest, Progress, Trained, build_context
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +118,7 @@ def _targets(trained: Trained, inputs: dict[str, torch.Tensor], target: TargetLi
     """Choose the target of each row."""
     import torch
 
-    from netloom.explain.core.run import network_output
+    from netloom.explain.core.request import network_output
     from netloom.explain.core.targets import choose
 
     training, targets = trained.project.training, []

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from netloom.explain.attention.rollout import spearman
+from netloom.explain.computation import explain
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.core.progress import partial_progress
-from netloom.explain.core.run import Progress, Trained, explain
+from netloom.explain.core.request import Progress, Trained
 from netloom.explain.core.targets import TargetLike
 
 ORDERS, SHIFTS = 999, 499

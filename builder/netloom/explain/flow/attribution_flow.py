@@ -16,8 +16,8 @@ from netloom.explain.core import cache
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import COMPLETENESS_BOUNDS, Level, Prediction, Target, Verdict
+from netloom.explain.core.request import ExplanationRequest, Progress, Trained, build_context
 from netloom.explain.core.requirements import nothing_to_explain, unmet_requirement
-from netloom.explain.core.run import ExplanationRequest, Progress, Trained, build_context
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
 from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow

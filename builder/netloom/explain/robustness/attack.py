@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.explain.core.run import Progress, Trained
+    from netloom.explain.core.request import Progress, Trained
 
 METHODS = {
     "fgsm": ("FGSM", "one step along the sign of the gradient; fast, but weaker than PGD"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
-    from netloom.explain.core.run import Trained
+    from netloom.explain.core.request import Trained
 
 # A regression output counts as changed from this many standard deviations of the training targets.
 MIN_MOVE = 0.5

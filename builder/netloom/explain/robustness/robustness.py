@@ -21,7 +21,7 @@ from netloom.explain.robustness.attack_targets import Numbers
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.core.run import Progress, Trained
+    from netloom.explain.core.request import Progress, Trained
 
 ROWS, BATCH_SIZE = 200, 64
 # In brightness (True) and in standard deviations (False).

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data import DataError
+from netloom.explain.computation import explain
 from netloom.explain.core.baselines import brightest
 from netloom.explain.core.explanation import Explanation
-from netloom.explain.core.run import explain
 from netloom.explain.core.targets import quantity_of
 from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.image_field import sized
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.explain.core.explanation import Target
     from netloom.explain.core.quantities.quantity import TargetChoice
-    from netloom.explain.core.run import Progress, Trained
+    from netloom.explain.core.request import Progress, Trained
     from netloom.explain.core.targets import TargetLike
 
 

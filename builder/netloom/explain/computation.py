@@ -3,46 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.explain.core.baselines import USUAL, BaselineChoice
+from netloom.explain.core import cache
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.estimation.quadrature import TINY
+from netloom.explain.core.examples import labels
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, Method, Result, registry
 from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling, Verdict
 from netloom.explain.core.options import baseline_of, explainer_of, plain_options
+from netloom.explain.core.parts.axes import axes_of
+from netloom.explain.core.parts.columns import by_column
+from netloom.explain.core.request import ExplanationRequest, Preview, Progress, Trained, build_context
 from netloom.explain.core.requirements import nothing_to_explain
+from netloom.explain.core.targets import predict
 from netloom.explain.evidence.model_check import ModelCheck, model_check
-from netloom.tasks import task
+from netloom.explain.evidence.verdict import (
+    judge,
+    on_completeness,
+    on_cross_check,
+    on_faithfulness,
+    on_infidelity,
+    on_randomization,
+    on_sampling,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.data import Example, Prepared, Schema
+    from netloom.data import Example, Prepared
     from netloom.document import Project
     from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.targets import TargetLike
 
 UNCHECKED = Verdict("caution", "The checks have not run yet.", badge="Not checked yet")
-Progress = Callable[[float], None]
-Preview = Callable[[Explanation], None]
-
-
-class Trained(Protocol):
-    """The interface of a trained network."""
-
-    @property
-    def project(self) -> Project: ...
-    @property
-    def model(self) -> nn.Module: ...
-    @property
-    def data(self) -> Prepared: ...
 
 
 def methods(trained: Trained) -> list[Method]:
@@ -112,47 +112,9 @@ def explain_model(
     return _explain(project, model, data, ExplanationRequest(method, row_or_raw, target, seed), options)
 
 
-@dataclass(frozen=True)
-class ExplanationRequest:
-    """The arguments of `explain`, without the options of the method."""
-
-    method: str
-    row_or_raw: int | Mapping[str, Any]
-    target: TargetLike = None
-    seed: int = 0
-    proofs: bool = True
-    randomise: bool = False
-    folder: Path | None = None
-    checkpoint: str = ""
-    progress: Progress | None = None
-    preview: Preview | None = None
-
-
-def build_context(
-    project: Project, model: nn.Module, data: Prepared, request: ExplanationRequest, baseline: BaselineChoice = USUAL
-) -> tuple[ExplanationContext, Example, torch.Tensor]:
-    """Return the context with a private copy of the network, the example for display, and the output (1, …)."""
-    from netloom.explain.core.context import ExplanationContext
-    from netloom.explain.core.examples import read_example, with_generated_answer
-    from netloom.explain.core.targets import choose
-
-    inputs, example = read_example(data, request.row_or_raw)
-    # The explained tokens are those that the network generates, and not those of the label.
-    if data.schema.target.type.is_text:
-        inputs, example = with_generated_answer(project, model, data, inputs, example)
-    output = network_output(project, model, inputs, data.schema)
-    target = choose(request.target, output, data, inputs, project.training)
-    context = ExplanationContext(
-        project, model, data, inputs, target, baseline, seed=request.seed, progress=request.progress
-    )
-    return context, example, output
-
-
 def _explain(
     project: Project, model: nn.Module, data: Prepared, request: ExplanationRequest, options: Mapping[str, Any]
 ) -> Explanation:
-    from netloom.explain.core import cache
-
     start = perf_counter()
     explainer = explainer_of(request.method, options)
     reason = applicable(project, model, request.method)
@@ -198,15 +160,6 @@ def _run_and_check(
     from netloom.explain.evidence.cross_check import cross_check
     from netloom.explain.evidence.faithfulness import faithfulness
     from netloom.explain.evidence.randomization_test import randomization_test
-    from netloom.explain.evidence.verdict import (
-        judge,
-        on_completeness,
-        on_cross_check,
-        on_faithfulness,
-        on_infidelity,
-        on_randomization,
-        on_sampling,
-    )
 
     # A method may modify its copy of the network; checks need an unmodified one.
     original_context = context.with_model(model)
@@ -244,11 +197,6 @@ def _describe(
     explainer: Explainer, context: ExplanationContext, example: Example, output: torch.Tensor, result: Result
 ) -> Explanation:
     """Build the explanation without the results of the checks."""
-    from netloom.explain.core.examples import labels
-    from netloom.explain.core.parts.axes import axes_of
-    from netloom.explain.core.parts.columns import by_column
-    from netloom.explain.core.targets import predict
-
     target, data = context.target, context.data
     return Explanation(
         method=explainer.name,
@@ -268,33 +216,6 @@ def _describe(
         compared=result.compared or (context.compared if isinstance(explainer, BaselineExplainer) else ""),
         axes=axes_of(data),
     )
-
-
-def network_output(
-    project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor], schema: Schema | None = None
-) -> torch.Tensor:
-    """Compute the outputs (N, …) for inputs by field; logits for classifiers.
-
-    Raises:
-        ExplainError: The output is not finite.
-    """
-    import torch
-
-    from netloom.compile import input_fields
-    from netloom.compile.logit_network import with_logits
-
-    model = with_logits(project, model, schema)
-    with torch.no_grad():
-        outputs = model(*[inputs[name] for name in input_fields(project)])
-    if isinstance(outputs, tuple) and task(project.training.objective).joins_outputs:
-        outputs = torch.cat([part.flatten(1) for part in outputs], dim=1)
-    output: torch.Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
-    if not bool(output.isfinite().all()):
-        raise ExplainError(
-            "The output of the network for this example is not finite (NaN or infinity), so it cannot be explained. "
-            "Train the network with a lower learning rate."
-        )
-    return output
 
 
 def _completeness(explainer: Explainer, context: ExplanationContext, result: Result) -> Completeness | None:
