@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from netloom.layers import Layer, registry
-from netloom.layers.channels import Channels, Kept, Read, TensorAxis, Width
+from netloom.layers.channels import Channels, PreservedChannels, Read, TensorAxis, Width
 from netloom.layers.layer import Example, TensorSpec
 
 State = dict[str, torch.Tensor]
@@ -126,7 +126,7 @@ def check_widths(layer: Layer, example: Example, widths: list[Width]) -> None:
         torch.testing.assert_close(first, second)
 
 
-def check_kept(layer: Layer, example: Example, kept: Kept) -> None:
+def check_kept(layer: Layer, example: Example, kept: PreservedChannels) -> None:
     """Without some channels of the input, the others stay as they are."""
     specs = dict(example.inputs)
     axis = 1 if kept.axis is None else kept.axis
@@ -158,8 +158,8 @@ def test_declared_channels_can_be_removed(layer: Layer, example: Example) -> Non
     for widths in by_parameter.values():
         if widths[0].count > 1:
             check_widths(layer, example, widths)
-    if channels.kept is not None:
-        check_kept(layer, example, channels.kept)
+    if channels.preserved is not None:
+        check_kept(layer, example, channels.preserved)
 
 
 def test_usual_layers_declare_their_channels() -> None:

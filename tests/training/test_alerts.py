@@ -14,7 +14,7 @@ from netloom.document import DataChoice, Project, Training, apply
 from netloom.store import RunArtifacts
 from netloom.store.run_summary import RunNotice
 from netloom.templates import templates
-from netloom.training.diagnostics import MEASURES, Place, nan_tracer
+from netloom.training.diagnostics import MEASURES, LayerModule, nan_tracer
 from netloom.training.diagnostics.alerts import Adviser, Observations
 from netloom.training.diagnostics.initial_loss import initial_loss_notice
 from netloom.training.diagnostics.rules import REFUTED, RULES
@@ -103,8 +103,8 @@ def test_learning_rate_too_high_alert(home: Path, tmp_path: Path) -> None:
 
 def observations(losses: list[float], train: list[float], dead: float = 0.0) -> Observations:
     """Observations of a run whose rules are first checked near its end, when its updates are tiny."""
-    layers = [Place("linear_1", ("linear_1",), "Linear", "Linear", "linear_1")]
-    layers += [Place("relu_1", ("relu_1",), "ReLU", "ReLU", "relu_1")]
+    layers = [LayerModule("linear_1", ("linear_1",), "Linear", "Linear", "linear_1")]
+    layers += [LayerModule("relu_1", ("relu_1",), "ReLU", "ReLU", "relu_1")]
     sample = np.full((2, len(MEASURES)), np.nan)
     sample[0, :3] = 1e-9, 1.0, 1e-6
     sample[1, MEASURES.index("dead")] = dead
@@ -186,7 +186,7 @@ def test_overfitting_alert_is_withdrawn_at_new_minimum() -> None:
             observed.train.append(1 - epoch / 10)
             observed.validation.append(loss)
             observed.step, observed.epoch = epoch * 10, epoch
-            adviser.look(now=True)
+            adviser.look(immediately=True)
             if epoch == 4:
                 assert [notice.code for notice in adviser.notices] == ["overfitting"]
         codes.append([notice.code for notice in adviser.notices])
@@ -244,8 +244,8 @@ def test_nan_tracer_finds_the_first_nan_layer(home: Path, tmp_path: Path) -> Non
     project = on_moons(("Linear", {"units": 4}), ("Function", {"function": "log"}), ("ReLU", {}))
     cause = find_nan_cause(project, home, tmp_path)
     assert cause is not None
-    assert cause.place is not None
-    assert (cause.kind, cause.place.path, cause.batch, cause.epoch, cause.step) == ("answer", "function_1", 1, 1, 1)
+    assert cause.layer is not None
+    assert (cause.kind, cause.layer.path, cause.batch, cause.epoch, cause.step) == ("answer", "function_1", 1, 1, 1)
     assert cause.value == "NaN"
     notice = cause.notice()
     assert notice.fix.startswith("This happened in the first step")  # a lower learning rate would not help
@@ -259,7 +259,7 @@ def test_nan_tracer_finds_the_batch_with_infinity(home: Path, tmp_path: Path) ->
 
     cause = find_nan_cause(on_moons(*deep("ReLU", 1)), home, tmp_path, spoil)
     assert cause is not None
-    assert (cause.kind, cause.place, cause.value) == ("data", None, "infinity")
+    assert (cause.kind, cause.layer, cause.value) == ("data", None, "infinity")
     order = torch.randperm(training_row_count(home), generator=torch.Generator().manual_seed(0)).tolist()
     assert cause.batch == order.index(17) // 64 + 1
 

@@ -133,7 +133,7 @@ def test_ema_resumes_from_older_state() -> None:
     assert mean.state_dict()["steps"] == 5
     mean.load_state_dict({"mean": [torch.tensor([[3.0]])], "steps": 100})
     mean.update()
-    with mean.in_place():
+    with mean.averaged_weights():
         assert model.weight.item() == pytest.approx(0.4 * 3 + 0.6)
     assert model.weight.item() == 1.0
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from netloom.compile.network_classes import contributing_nodes
 from netloom.compression.probe import passed_channels
-from netloom.layers.channels import Channels, Kept, TensorAxis, Width
+from netloom.layers.channels import Channels, PreservedChannels, TensorAxis, Width
 from netloom.layers.subnetwork import Subnetwork
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ class ChannelGraph:
             if read is not None and read.axis % ranks[port] == labels.axis:
                 for weight in read.weights if is_first else ():
                     self._slice(path, weight, labels.numbers, reads=True)
-            elif declared.kept is not None and declared.kept.axis in (None, labels.axis):
-                outputs["out"] = self._passed(place, path, declared.kept, labels, is_first)
+            elif declared.preserved is not None and declared.preserved.axis in (None, labels.axis):
+                outputs["out"] = self._passed(place, path, declared.preserved, labels, is_first)
             else:
                 self._keep(labels, MIXED)
         earlier = self._made.get(path)  # a module that is applied several times makes the same channels
@@ -192,7 +192,9 @@ class ChannelGraph:
             self._keep(labels, MIXED)
         return False
 
-    def _passed(self, place: tuple[str, str], path: str, kept: Kept, labels: Labels, is_first: bool) -> Labels:
+    def _passed(
+        self, place: tuple[str, str], path: str, kept: PreservedChannels, labels: Labels, is_first: bool
+    ) -> Labels:
         numbers = labels.numbers
         for start in range(0, len(numbers), kept.together):
             group = numbers[start : start + kept.together]

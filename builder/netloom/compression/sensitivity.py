@@ -14,7 +14,7 @@ from netloom.compression.channel_graph import ChannelGraph
 from netloom.compression.importance import importance
 from netloom.compression.method import CompressionError, unavailable_reason
 from netloom.compression.narrowing import least_important, masked
-from netloom.training.diagnostics.node_modules import Place, places
+from netloom.training.diagnostics.node_modules import LayerModule, places
 from netloom.training.evaluation import compute_metrics
 from netloom.training.streaming import evaluation_rows, take
 from netloom.validation import analyse
@@ -119,11 +119,11 @@ class _Loss:
         return metrics["loss"]
 
 
-def _matrices(model: nn.Module, place: Place) -> list[torch.Tensor]:
+def _matrices(model: nn.Module, place: LayerModule) -> list[torch.Tensor]:
     return [value for value in model.get_submodule(place.path).parameters() if value.dim() > 1]
 
 
-def _rounded(model: nn.Module, place: Place) -> nn.Module:
+def _rounded(model: nn.Module, place: LayerModule) -> nn.Module:
     """Return a copy of the network in which the weights of a layer have 8 bits, with a scale for each row."""
     import torch
 

@@ -51,7 +51,7 @@ class Width:
 
 
 @dataclass(frozen=True)
-class Kept:
+class PreservedChannels:
     """Channels along `axis` (None: any) that the layer passes on, each computed from the same channel, or from its
     group of `together` neighbors. Each becomes `multiplier` channels of the output.
 
@@ -72,7 +72,7 @@ class Channels:
 
     reads: tuple[Read, ...] = ()
     widths: tuple[Width, ...] = ()
-    kept: Kept | None = None
+    preserved: PreservedChannels | None = None
 
 
 def axes(*tensors: str, axis: int = 0) -> tuple[TensorAxis, ...]:

@@ -30,8 +30,8 @@ def to_vector(spec: TensorSpec) -> Conversion | None:
 
 def to_sequence(spec: TensorSpec) -> Conversion | None:
     """Return the layer that makes the first axis the steps of a sequence (N, T, D)."""
-    first, *others = _example_shape(spec)
-    return "Reshape", {"shape": [first, prod(others)]}
+    first, *other_sizes = _example_shape(spec)
+    return "Reshape", {"shape": [first, prod(other_sizes)]}
 
 
 def to_image(spec: TensorSpec) -> Conversion | None:

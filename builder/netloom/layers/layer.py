@@ -124,9 +124,9 @@ class TensorSpec:
     def __str__(self) -> str:
         return "(" + ", ".join("N" if length is None else str(length) for length in self.shape) + ")"
 
-    def beside(self, other: TensorSpec) -> str:
+    def beside(self, spec: TensorSpec) -> str:
         """The shape, followed by the dtype if the two specs differ only in it."""
-        if self.shape != other.shape or self.dtype == other.dtype:
+        if self.shape != spec.shape or self.dtype == spec.dtype:
             return str(self)
         return f"{self} of {'whole' if self.dtype == 'int' else 'real'} numbers"
 

@@ -57,8 +57,8 @@ class MixtureOfExperts(Layer):
         # Gate and value are in one product. A unit is removed from all experts, which have one size.
         tiles = 2 if self.activation in ("swiglu", "geglu") else 1
         names = ("experts.up", "experts.up_bias") if self.bias else ("experts.up",)
-        made = tuple(TensorAxis(name, 2, tiles=tiles) for name in names)
-        return Channels(widths=(Width("hidden", self.hidden, made, reads=(TensorAxis("experts.down", 1),)),))
+        hidden_axes = tuple(TensorAxis(name, 2, tiles=tiles) for name in names)
+        return Channels(widths=(Width("hidden", self.hidden, hidden_axes, reads=(TensorAxis("experts.down", 1),)),))
 
     def brief(self) -> str:
         return f"{self.top} of {self.experts}"

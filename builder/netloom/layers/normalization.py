@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from netloom.layers.channels import Channels, Kept, axes
+from netloom.layers.channels import Channels, PreservedChannels, axes
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 from netloom.layers.probability import Probabilities
 
@@ -51,7 +51,9 @@ class _BatchNorm(_Norm):
         return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        return Channels(kept=Kept(1, axes("running_mean", "running_var", *_scales(self.affine, self.bias))))
+        return Channels(
+            preserved=PreservedChannels(1, axes("running_mean", "running_var", *_scales(self.affine, self.bias)))
+        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -109,7 +111,7 @@ class _InstanceNorm(_Norm):
         return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        return Channels(kept=Kept(1, axes(*_scales(self.affine, self.bias))))
+        return Channels(preserved=PreservedChannels(1, axes(*_scales(self.affine, self.bias))))
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -180,8 +182,8 @@ class GroupNorm(_Norm):
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         size = specs["in"].size(1) // self.groups
         # The mean of a group depends on all of its channels, so they are removed together.
-        kept = Kept(1, axes(*_scales(self.affine, self.bias)), together=size, counts={"groups": size})
-        return Channels(kept=kept)
+        preserved = PreservedChannels(1, axes(*_scales(self.affine, self.bias)), together=size, counts={"groups": size})
+        return Channels(preserved=preserved)
 
     def brief(self) -> str:
         return f"{self.groups} groups"

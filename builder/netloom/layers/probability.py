@@ -59,6 +59,6 @@ def without(probabilities: Probabilities | None, axis: int, *, keep: bool) -> Pr
 def averaged(inputs: Iterable[Probabilities | None]) -> Probabilities | None:
     """The probabilities in a mean of several tensors; None for log-probabilities, whose mean is not normalized."""
     # A mean of probabilities is not a softmax of averaged logits, so the activation cannot be left out.
-    probabilities = [one if one is None else replace(one, removable=False) for one in inputs]
+    probabilities = [entry if entry is None else replace(entry, removable=False) for entry in inputs]
     first = probabilities[0] if probabilities else None
-    return first if first is not None and not first.log and all(one == first for one in probabilities) else None
+    return first if first is not None and not first.log and all(entry == first for entry in probabilities) else None

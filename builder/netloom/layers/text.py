@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
-from netloom.layers.channels import Channels, Kept, TensorAxis, Width
+from netloom.layers.channels import Channels, PreservedChannels, TensorAxis, Width
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -104,7 +104,7 @@ class PositionalEmbedding(Layer):
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels | None:
         # Sines and cosines of a narrower embedding have other frequencies.
-        return Channels(kept=Kept(2, (TensorAxis("weight", 1),))) if self.kind == "learned" else None
+        return Channels(preserved=PreservedChannels(2, (TensorAxis("weight", 1),))) if self.kind == "learned" else None
 
     def brief(self) -> str:
         return self.kind

@@ -341,8 +341,8 @@ class GridSample(Layer):
     @classmethod
     def examples(cls) -> list[Example]:
         inputs = {"image": SAMPLES["image"], "grid": TensorSpec((None, 3, 4, 2))}
-        others = {"mode": "bicubic", "outside": "border", "align_corners": True}
-        return [Example(params, inputs) for params in ({}, others, {"mode": "nearest", "outside": "reflection"})]
+        settings = {"mode": "bicubic", "outside": "border", "align_corners": True}
+        return [Example(params, inputs) for params in ({}, settings, {"mode": "nearest", "outside": "reflection"})]
 
     def inputs(self) -> tuple[Port, ...]:
         return Port("image", ("image",), "(N, C, H, W)"), Port("grid", doc="Positions (x, y) in −1 … 1, (N, H, W, 2)")

@@ -316,13 +316,13 @@ class LinearAttention(CrossAttention):
         if self.capture:
             self.attention = self.shares(q, k)
         v = torch.cat((v, torch.ones_like(v[..., :1])), dim=-1)  # the last column sums the weights
-        total = self.until_now(q, k, v) if self.causal else q @ (k.transpose(-2, -1) @ v)
+        total = self.causal_sums(q, k, v) if self.causal else q @ (k.transpose(-2, -1) @ v)
         # The sum of the weights is 0 if all keys are masked; the output is then 0 instead of NaN.
         mixed = total[..., :-1] / total[..., -1:].clamp(min=torch.finfo(total.dtype).tiny)
         out: torch.Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
-    def until_now(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    def causal_sums(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """The causal sum over keys and values up to each query, (N, heads, T, width + 1).
 
         A running sum of k vᵀ per step would need T matrices of (width, width + 1). Chunks need one each: a query adds

@@ -101,7 +101,7 @@ def _trace_divergence(
         return str(error)
     notice = non_finite.notice()
     reporter.observer.tell(notice)
-    return f"{error.what} {non_finite.sentence()} {notice.fix}"
+    return f"{error.problem} {non_finite.sentence()} {notice.fix}"
 
 
 def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:

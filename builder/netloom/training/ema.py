@@ -43,7 +43,7 @@ class EMA:
         self._steps += 1
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
+    def averaged_weights(self) -> Iterator[None]:
         """Context in which the model has the averaged weights."""
         if self._shown:  # nested, as in `evaluate_epoch`: the model has them already
             yield

@@ -12,4 +12,4 @@ class DivergedError(TrainingError):
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(f"{problem} {advice}")
-        self.what = problem
+        self.problem = problem

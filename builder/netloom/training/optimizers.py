@@ -159,7 +159,7 @@ def _layers(names: list[str]) -> dict[str, int]:
     while len({tuple(path[: outer + 1]) for path in parts}) == 1 and all(len(path) > outer + 2 for path in parts):
         outer += 1
     keys = [".".join(path[: outer + 1]) for path in parts]
-    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    places = {key: depth for depth, key in enumerate(dict.fromkeys(keys))}
     return {name: places[key] for name, key in zip(names, keys, strict=True)}
 
 

@@ -30,7 +30,7 @@ def preflight_problems(
     if training.precision == "auto" and objective.task.environment:
         problems.append(f"{objective.task.title} cannot choose its precision; set it to float32 or bf16.")
     if objective.task.alternating:
-        problems += _turns(training, objective)
+        problems += _alternation_problems(training, objective)
     if objective.task.paired_views and training.accumulation > 1:
         problems.append(
             f"{objective.task.title} compares all pairs of rows in a batch; set gradient accumulation to 1 and use "
@@ -74,7 +74,7 @@ def weight_names(model: nn.Module) -> list[str]:
     return [name for name, _ in model.named_parameters()]
 
 
-def _turns(training: Training, objective: Objective) -> list[str]:
+def _alternation_problems(training: Training, objective: Objective) -> list[str]:
     """Return the problems of training networks in alternation."""
     problems = []
     if training.accumulation > 1:

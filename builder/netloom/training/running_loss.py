@@ -20,7 +20,7 @@ class RunningLoss:
 
     def __init__(self) -> None:
         self._losses: list[torch.Tensor] = []
-        self._taken_at = 0.0
+        self._logged_at_s = 0.0
 
     def add(self, loss: torch.Tensor) -> None:
         self._losses.append(loss)
@@ -28,13 +28,13 @@ class RunningLoss:
     @property
     def is_due(self) -> bool:
         """Return whether a point of the curves is due."""
-        return time.monotonic() - self._taken_at >= LOG_EVERY_S
+        return time.monotonic() - self._logged_at_s >= LOG_EVERY_S
 
     def take(self) -> float | None:
         """Return the mean and reset it; None if there was no step."""
         import torch
 
-        self._taken_at = time.monotonic()
+        self._logged_at_s = time.monotonic()
         if not self._losses:
             return None
         mean = float(torch.stack(self._losses).mean())

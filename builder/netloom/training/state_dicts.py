@@ -86,14 +86,14 @@ def assign(project: Project, shapes: Shapes) -> Assignment | None:
     with torch.device("meta"):
         state = module(project).state_dict()
     needed = {name: tuple(tensor.shape) for name, tensor in state.items() if not name.endswith(_COUNTER)}
-    given = {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
-    if not needed or len(needed) != len(given):
+    tensors = {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
+    if not needed or len(needed) != len(tensors):
         return None
-    if needed == given:
+    if needed == tensors:
         return Assignment({name: name for name in needed}, True)
-    if list(needed.values()) != list(given.values()):
+    if list(needed.values()) != list(tensors.values()):
         return None
-    return Assignment(dict(zip(needed, given, strict=True)), False)
+    return Assignment(dict(zip(needed, tensors, strict=True)), False)
 
 
 def _tensors(content: Any, depth: int = 0) -> dict[str, torch.Tensor]:
@@ -106,6 +106,6 @@ def _tensors(content: Any, depth: int = 0) -> dict[str, torch.Tensor]:
     if tensors:
         return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     for name in _WRAPPERS:
-        if found := _tensors(content.get(name), depth + 1):
-            return found
+        if inner_tensors := _tensors(content.get(name), depth + 1):
+            return inner_tensors
     return {}

@@ -53,12 +53,15 @@ class Stream:
             self.rows = np.sort(self.rows.astype(np.int32 if len(target) < 2**31 else np.int64))
         self._seed = -1
         self._bounds, self._drawn = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        self._held: tuple[int, list[torch.Tensor], torch.Tensor | WeightedTargets] | None = None
+        self._buffered: tuple[int, list[torch.Tensor], torch.Tensor | WeightedTargets] | None = None
 
     def sentence(self, validated: int) -> str:
         """Return a sentence on how the data is read, and on the number of validation rows."""
-        held = min(self._buffer, len(self.rows))
-        text = f"The data is larger than memory: rows are read from files and shuffled in a buffer of {held:,} rows."
+        buffer_size = min(self._buffer, len(self.rows))
+        text = (
+            "The data is larger than memory: rows are read from files and shuffled in a buffer of "
+            f"{buffer_size:,} rows."
+        )
         of = len(self.data.split["validation"])
         return text if validated == of else f"{text} Validation uses {validated:,} of {of:,} rows."
 
@@ -67,7 +70,7 @@ class Stream:
         import torch
 
         count = len(self.rows)
-        self._seed, self._held = seed, None
+        self._seed, self._buffered = seed, None
         self._bounds = np.array([0, count])
         if count <= self._buffer:
             return
@@ -84,22 +87,26 @@ class Stream:
         import torch
 
         parts: list[tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]] = []
-        place = start
-        while place < stop:  # a batch can begin in one buffer and end in the next
-            group = int(np.searchsorted(self._bounds, place, side="right")) - 1
+        row = start
+        while row < stop:  # a batch can begin in one buffer and end in the next
+            group = int(np.searchsorted(self._bounds, row, side="right")) - 1
             inputs, target = self._group(group)
             low = int(self._bounds[group])
-            part = slice(place - low, min(stop - low, len(target)))
+            part = slice(row - low, min(stop - low, len(target)))
             parts.append(([value[part] for value in inputs], target[part]))
-            place = low + part.stop
+            row = low + part.stop
         if len(parts) == 1:
             return parts[0]
         inputs = [torch.cat(values) for values in zip(*(inputs for inputs, _ in parts), strict=True)]
         targets = [target for _, target in parts]
         if isinstance(targets[0], WeightedTargets):
-            held = [targets_of_part for targets_of_part in targets if isinstance(targets_of_part, WeightedTargets)]
-            plain = torch.cat([targets_of_part.target for targets_of_part in held])  # type: ignore[misc]
-            return inputs, WeightedTargets(plain, torch.cat([targets_of_part.weights for targets_of_part in held]))
+            weighted_parts = [
+                targets_of_part for targets_of_part in targets if isinstance(targets_of_part, WeightedTargets)
+            ]
+            plain = torch.cat([targets_of_part.target for targets_of_part in weighted_parts])  # type: ignore[misc]
+            return inputs, WeightedTargets(
+                plain, torch.cat([targets_of_part.weights for targets_of_part in weighted_parts])
+            )
         return inputs, torch.cat(targets)  # type: ignore[arg-type]
 
     def take(self, rows: np.ndarray) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -123,9 +130,9 @@ class Stream:
         """Return a buffer of shuffled blocks: inputs (N, …) by field, and targets (N, …)."""
         import torch
 
-        if self._held is not None and self._held[0] == group:
-            return self._held[1:]
-        self._held = None  # free the previous buffer before the next one is read
+        if self._buffered is not None and self._buffered[0] == group:
+            return self._buffered[1:]
+        self._buffered = None  # free the previous buffer before the next one is read
         if len(self.rows) <= self._buffer:  # as `BatchLoader` shuffles data in memory
             order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(self._seed)).numpy()
             rows = self.rows[order]
@@ -141,7 +148,7 @@ class Stream:
         goal: torch.Tensor | WeightedTargets = target
         if self.weights is not None:
             goal = WeightedTargets(target, self.weights[torch.from_numpy(rows.astype(np.int64))].to(self.device))
-        self._held = group, inputs, goal
+        self._buffered = group, inputs, goal
         return inputs, goal
 
 
@@ -178,13 +185,13 @@ def _read_rows(file: Mapped, rows: np.ndarray) -> np.ndarray:
     size = max(1, file.row_bytes)
     # Positions in `sorted_rows` at which a new read begins, because the gap before them is too wide
     breaks = np.append(np.flatnonzero(np.diff(sorted_rows) > max(1, GAP_BYTES // size)) + 1, len(sorted_rows))
-    place, at = 0, 0
-    while place < len(sorted_rows):
-        while breaks[at] <= place:
+    start, at = 0, 0
+    while start < len(sorted_rows):
+        while breaks[at] <= start:
             at += 1
-        low = int(sorted_rows[place])
+        low = int(sorted_rows[start])
         end = min(int(breaks[at]), int(np.searchsorted(sorted_rows, low + max(1, READ_BYTES // size))))
         part = file.read(low, int(sorted_rows[end - 1]) + 1)
-        gathered[order[place:end]] = part[sorted_rows[place:end] - low]
-        place = end
+        gathered[order[start:end]] = part[sorted_rows[start:end] - low]
+        start = end
     return gathered

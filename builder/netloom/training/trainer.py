@@ -217,7 +217,7 @@ class Trainer(ABC):
 
     def averaged_weights(self) -> AbstractContextManager[None]:
         """Context in which the model has the weights to evaluate and save: their EMA, if it is turned on."""
-        return self.ema.in_place() if self.ema is not None else nullcontext()
+        return self.ema.averaged_weights() if self.ema is not None else nullcontext()
 
     def best_model(self) -> nn.Module:
         """Return the network with the best or the last weights, on the CPU in evaluation mode.

@@ -58,12 +58,12 @@ def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dic
     (ones, total), (other_ones, other_total) = first, second
     if not total or not other_total:
         return {"difference": None, "interval": [-1.0, 1.0], "is_significant": False}
-    share, other = ones / total, other_ones / other_total
+    share, other_share = ones / total, other_ones / other_total
     low, high = share_interval(ones, total)
     other_low, other_high = share_interval(other_ones, other_total)
-    difference = other - share
-    lower = difference - math.hypot(other - other_low, high - share)
-    upper = difference + math.hypot(other_high - other, share - low)
+    difference = other_share - share
+    lower = difference - math.hypot(other_share - other_low, high - share)
+    upper = difference + math.hypot(other_high - other_share, share - low)
     return {"difference": difference, "interval": [lower, upper], "is_significant": lower > 0 or upper < 0}
 
 
@@ -81,7 +81,7 @@ def jackknife(
     """Return intervals of metrics by name. `measure` computes the metrics for rows given by index, (n,)."""
     import numpy as np
 
-    without = [measure(np.concatenate(blocks[:place] + blocks[place + 1 :])) for place in range(len(blocks))]
+    without = [measure(np.concatenate(blocks[:index] + blocks[index + 1 :])) for index in range(len(blocks))]
     intervals = {}
     for name, value in metrics.items():
         values = np.array([item.get(name, math.nan) for item in without])

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
-from netloom.layers.channels import Channels, Kept, axes
+from netloom.layers.channels import Channels, PreservedChannels, axes
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
@@ -201,7 +201,7 @@ class PReLU(ActivationLayer):
         return Call("nn.PReLU", args, {"init": self.slope} if self.slope != 0.25 else {})
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        return Channels(kept=Kept(1, axes("weight")) if self.per_channel else Kept(None))
+        return Channels(preserved=PreservedChannels(1, axes("weight")) if self.per_channel else PreservedChannels(None))
 
 
 class RReLU(ActivationLayer):

@@ -55,9 +55,9 @@ def check_mask(specs: Mapping[str, TensorSpec], query_port: str, key_port: str) 
         )
 
 
-def hidden_width(hidden: int, made: tuple[str, ...], read: str, bias: bool) -> Width:
-    """The hidden units of a feed-forward network, which the modules `made` make and the module `read` reads."""
-    names = [f"{name}.{kind}" for name in made for kind in (("weight", "bias") if bias else ("weight",))]
+def hidden_width(hidden: int, projections: tuple[str, ...], read: str, bias: bool) -> Width:
+    """The hidden units of a feed-forward network, from the modules `projections` to the module `read`."""
+    names = [f"{name}.{kind}" for name in projections for kind in (("weight", "bias") if bias else ("weight",))]
     return Width("hidden", hidden, axes(*names), reads=(TensorAxis(f"{read}.weight", 1),))
 
 

@@ -109,8 +109,8 @@ class _Block(TransformerEncoderBlock):
     masked: bool = Field(False, description="Add a port for a padding mask")
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        made = ("gate", "up") if self.feed_forward in ("swiglu", "geglu") else ("up",)
-        paths = tuple(f"feed_forward.part.{name}" for name in made)
+        projections = ("gate", "up") if self.feed_forward in ("swiglu", "geglu") else ("up",)
+        paths = tuple(f"feed_forward.part.{name}" for name in projections)
         return Channels(widths=(hidden_width(self.hidden, paths, "feed_forward.part.down", self.bias),))
 
     def _shared_options(self) -> dict[str, Literals]:

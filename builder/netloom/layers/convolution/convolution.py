@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
-from netloom.layers.channels import Channels, Kept, Read, TensorAxis, Width, axes
+from netloom.layers.channels import Channels, PreservedChannels, Read, TensorAxis, Width, axes
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 
 # The number of spatial axes of each kind
@@ -86,7 +86,7 @@ class _Filter(Layer):
             width = Width("filters", self.filters, (TensorAxis("weight", self._filter_axis), *axes(*bias)), {"out": 1})
             return Channels((Read(1, (TensorAxis("weight", 1 - self._filter_axis),)),), (width,))
         if self.groups == self.filters == specs["in"].size(1):
-            return Channels(kept=Kept(1, axes("weight", *bias), counts={"groups": 1, "filters": 1}))
+            return Channels(preserved=PreservedChannels(1, axes("weight", *bias), counts={"groups": 1, "filters": 1}))
         return None  # groups of several channels
 
     def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
@@ -302,7 +302,11 @@ class DepthwiseConv2d(_PerChannel):
         return Call("nn.Conv2d", args, {**self._options(), "groups": channels})
 
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
-        return Channels(kept=Kept(1, axes("weight", *(("bias",) if self.bias else ())), multiplier=self.multiplier))
+        return Channels(
+            preserved=PreservedChannels(
+                1, axes("weight", *(("bias",) if self.bias else ())), multiplier=self.multiplier
+            )
+        )
 
     def brief(self) -> str:
         return f"{self.kernel_size}×{self.kernel_size}{f', {self.multiplier} each' if self.multiplier > 1 else ''}"
@@ -330,10 +334,10 @@ class SeparableConv2d(_PerChannel):
     def channels(self, specs: Mapping[str, TensorSpec]) -> Channels:
         # A channel and its own filter go together, so that the 1×1 convolution alone decides whether they are read.
         names = ("weight", "bias") if self.bias else ("weight",)
-        own = axes(*(f"depthwise.{name}" for name in names))
-        made = axes(*(f"pointwise.{name}" for name in names))
-        read = Read(1, (*own, TensorAxis("pointwise.weight", 1)))
-        return Channels((read,), (Width("filters", self.filters, made, {"out": 1}),))
+        depthwise_axes = axes(*(f"depthwise.{name}" for name in names))
+        pointwise_axes = axes(*(f"pointwise.{name}" for name in names))
+        read = Read(1, (*depthwise_axes, TensorAxis("pointwise.weight", 1)))
+        return Channels((read,), (Width("filters", self.filters, pointwise_axes, {"out": 1}),))
 
     def brief(self) -> str:
         return f"{self.filters} × {self.kernel_size}×{self.kernel_size}"

@@ -29,7 +29,7 @@ class _Causal(Layer):
         kernel = {"kernel_size": self.kernel_size} if self.kernel_size != kernel_size else {}
         return kernel | ({"dilation": self.dilation} if self.dilation > 1 else {})
 
-    def _seen(self) -> str:
+    def _kernel_text(self) -> str:
         return f"{self.kernel_size}{f' every {self.dilation}' if self.dilation > 1 else ''}"
 
 
@@ -52,7 +52,7 @@ class CausalConv1d(_Causal):
         return Channels((Read(-1, (TensorAxis("convolution.weight", 1),)),), (width,))
 
     def brief(self) -> str:
-        return f"{self.filters} × {self._seen()}"
+        return f"{self.filters} × {self._kernel_text()}"
 
 
 class TCNBlock(_Causal):
@@ -72,7 +72,7 @@ class TCNBlock(_Causal):
         return Call("TCNBlock", (specs["in"].size(2), self.filters), {**self._options(), **dropout})
 
     def brief(self) -> str:
-        return f"{self.filters} × {self._seen()}"
+        return f"{self.filters} × {self._kernel_text()}"
 
 
 class WaveNetBlock(_Causal):
@@ -97,4 +97,4 @@ class WaveNetBlock(_Causal):
         return Call("WaveNetBlock", (specs["in"].size(2), self.skip), self._options(2))
 
     def brief(self) -> str:
-        return f"{self._seen()}, skip {self.skip}"
+        return f"{self._kernel_text()}, skip {self.skip}"

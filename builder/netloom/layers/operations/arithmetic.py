@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.operations.operation import Axis, OneAxis, broadcast, floats, place
+from netloom.layers.operations.operation import Axis, OneAxis, broadcast, floats, resolve_axis
 from netloom.layers.probability import Probabilities
 
 # Probabilities that are clipped by at most this much, to keep logarithms finite, still count as probabilities
@@ -203,7 +203,7 @@ class Normalize(OneAxis, Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         floats(specs)
-        return Call("Normalize", (place(self.axis, specs["in"]), self.epsilon))
+        return Call("Normalize", (resolve_axis(self.axis, specs["in"]), self.epsilon))
 
 
 class CumSum(OneAxis, Layer):
@@ -218,7 +218,7 @@ class CumSum(OneAxis, Layer):
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("CumSum", (place(self.axis, specs["in"]),))
+        return Call("CumSum", (resolve_axis(self.axis, specs["in"]),))
 
 
 class CumProd(OneAxis, Layer):
@@ -233,7 +233,7 @@ class CumProd(OneAxis, Layer):
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("CumProd", (place(self.axis, specs["in"]),))
+        return Call("CumProd", (resolve_axis(self.axis, specs["in"]),))
 
 
 class CumMax(OneAxis, Layer):
@@ -248,7 +248,7 @@ class CumMax(OneAxis, Layer):
     axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("CumMax", (place(self.axis, specs["in"]),))
+        return Call("CumMax", (resolve_axis(self.axis, specs["in"]),))
 
 
 class Difference(OneAxis, Layer):
@@ -264,7 +264,7 @@ class Difference(OneAxis, Layer):
     keep_length: bool = Field(False, description="Prepend a 0, so that the axis keeps its length")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         if specs["in"].size(axis) == 1 and not self.keep_length:
             raise ValueError(
                 f"axis {axis} of {specs['in']} has the length 1, but a difference needs at least 2 steps; choose a "

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.operations.operation import Axis, OneAxis, listed, place
+from netloom.layers.operations.operation import Axis, OneAxis, listed, resolve_axis
 from netloom.layers.probability import Probabilities, without
 
 _AXIS = "Axis, counted from 1 after the batch axis, or from -1 for the last"
@@ -62,7 +62,7 @@ class Split(OneAxis, Layer):
         return _parts(len(self.sizes))
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         length, total = specs["in"].size(axis), sum(size for size in self.sizes if size > 0)
         sizes = tuple(length - total if size == -1 else size for size in self.sizes)
         if sum(sizes) != length or min(sizes) < 1:
@@ -98,7 +98,7 @@ class Chunk(OneAxis, Layer):
         return _parts(self.count)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         length = specs["in"].size(axis)
         # torch.chunk would shorten the last part or return fewer, but every port needs a tensor.
         if length % self.count:
@@ -142,7 +142,7 @@ class Slice(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         length = specs["in"].size(axis)
         # range applies the rules of Python for negative and too large bounds, which the module then need not know.
         positions = range(length)[self.start : self.end : self.step]
@@ -161,7 +161,7 @@ class Slice(OneAxis, Layer):
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return without(inputs.get("in"), place(self.axis, specs["in"]), keep=True)
+        return without(inputs.get("in"), resolve_axis(self.axis, specs["in"]), keep=True)
 
 
 class Select(OneAxis, Layer):
@@ -185,7 +185,7 @@ class Select(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         index = _place_in(self.index, specs["in"].size(axis), specs["in"], axis)
         return Call("Select", (axis, index), {"keep": True} if self.keep else {})
 
@@ -195,7 +195,7 @@ class Select(OneAxis, Layer):
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return without(inputs.get("in"), place(self.axis, specs["in"]), keep=self.keep)
+        return without(inputs.get("in"), resolve_axis(self.axis, specs["in"]), keep=self.keep)
 
 
 class IndexSelect(OneAxis, Layer):
@@ -219,7 +219,7 @@ class IndexSelect(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         length = specs["in"].size(axis)
         return Call("IndexSelect", (axis, tuple(_place_in(index, length, specs["in"], axis) for index in self.indices)))
 
@@ -254,7 +254,7 @@ class Gather(OneAxis, Layer):
         return Port("in"), Port("indices", doc="Indices from 0, integers (N, K)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         _whole(specs["indices"])
         return Call("Gather", (axis,))
 
@@ -280,9 +280,9 @@ class GatherElements(OneAxis, Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         values, indices = specs["in"], specs["indices"]
-        axis = place(self.axis, values)
+        axis = resolve_axis(self.axis, values)
         _whole(indices)
-        other_axes = {(len(one.shape), one.shape[:axis], one.shape[axis + 1 :]) for one in (values, indices)}
+        other_axes = {(len(spec.shape), spec.shape[:axis], spec.shape[axis + 1 :]) for spec in (values, indices)}
         if len(other_axes) > 1:
             raise ValueError(
                 f"{listed((values, indices))} must be equal in all axes except axis {axis}; to gather whole slices, "
@@ -325,7 +325,7 @@ class Scatter(OneAxis, Layer):
         _whole(indices)
         if values.shape != indices.shape:
             raise ValueError(f"{listed((values, indices))} must have the same shape, as each value needs an index")
-        return Call("Scatter", (place(self.axis, values), self.length))
+        return Call("Scatter", (resolve_axis(self.axis, values), self.length))
 
     def brief(self) -> str:
         return f"axis {self.axis}, to {self.length}"

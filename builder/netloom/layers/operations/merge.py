@@ -8,7 +8,7 @@ from string import ascii_lowercase
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
-from netloom.layers.operations.operation import Axis, broadcast, listed, place
+from netloom.layers.operations.operation import Axis, broadcast, listed, resolve_axis
 from netloom.layers.probability import Probabilities, averaged
 
 
@@ -113,7 +113,7 @@ class Stack(_Any):
         if len(set(shapes)) > 1:
             raise ValueError(f"{listed(shapes)} must have the same shape and type to be stacked")
         # Positions count the new axis, so that -1 is the end, as in PyTorch.
-        return Call("Stack", (place(self.axis, TensorSpec((*shapes[0].shape, self.count))),))
+        return Call("Stack", (resolve_axis(self.axis, TensorSpec((*shapes[0].shape, self.count))),))
 
     def brief(self) -> str:
         return f"axis {self.axis}"

@@ -35,7 +35,7 @@ class OneAxis(BaseModel):
         return f"axis {self.axis}"
 
 
-def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
+def resolve_axis(axis: int, spec: TensorSpec, name: str = "axis") -> int:
     """The non-negative index of an axis, which PyTorch calls `dim`; the batch axis 0 is rejected.
 
     Raises:
@@ -58,7 +58,7 @@ def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
     Raises:
         ValueError: The tensor does not have one of the axes, or an axis is repeated.
     """
-    positions = sorted(place(axis, spec, "an axis") for axis in axes)
+    positions = sorted(resolve_axis(axis, spec, "an axis") for axis in axes)
     if len(set(positions)) < len(positions):
         raise ValueError(f"the axes {', '.join(map(str, axes))} repeat an axis of {spec}; name each axis once")
     return tuple(positions)

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.operations.operation import OneAxis, broadcast, floats, listed, place
+from netloom.layers.operations.operation import OneAxis, broadcast, floats, listed, resolve_axis
 
 
 class MatMul(Layer):
@@ -202,7 +202,7 @@ class _Comparison(OneAxis, Layer):
         floats(specs)
         broadcast([specs["a"], specs["b"]])
         options = {"keep": True} if self.keep else {}
-        return Call(type(self).__name__, (place(self.axis, specs["a"]),), options)
+        return Call(type(self).__name__, (resolve_axis(self.axis, specs["a"]),), options)
 
 
 class Dot(_Comparison):

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
-from netloom.layers.operations.operation import Axes, OneAxis, floats, place, places
+from netloom.layers.operations.operation import Axes, OneAxis, floats, places, resolve_axis
 
 
 class _Reduction(Layer):
@@ -204,7 +204,7 @@ class _Choice(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call(type(self).__name__, (place(self.axis, specs["in"]),), {"keep": True} if self.keep else {})
+        return Call(type(self).__name__, (resolve_axis(self.axis, specs["in"]),), {"keep": True} if self.keep else {})
 
 
 class ArgMax(_Choice):
@@ -254,7 +254,7 @@ class TopK(_Ranking):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         if self.k > specs["in"].size(axis):
             raise ValueError(f"k={self.k} is more than the length {specs['in'].size(axis)} of axis {axis}; lower k")
         return Call("TopK", (self.k, axis), {} if self.largest else {"largest": False})
@@ -282,4 +282,4 @@ class Sort(_Ranking):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("Sort", (place(self.axis, specs["in"]),), {"descending": True} if self.descending else {})
+        return Call("Sort", (resolve_axis(self.axis, specs["in"]),), {"descending": True} if self.descending else {})

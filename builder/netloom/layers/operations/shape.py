@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
-from netloom.layers.operations.operation import Axis, OneAxis, place
+from netloom.layers.operations.operation import Axis, OneAxis, resolve_axis
 from netloom.layers.probability import Probabilities, averaged, permuted, reshaped, without
 
 Size = Annotated[int, Field(ge=-1, le=100_000_000)]
@@ -137,7 +137,7 @@ class Transpose(Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        first, second = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        first, second = resolve_axis(self.axis, specs["in"]), resolve_axis(self.other, specs["in"], "other")
         if first == second:
             raise ValueError(
                 f"axis={self.axis} and other={self.other} are the same axis of {specs['in']}; choose two different axes"
@@ -151,7 +151,7 @@ class Transpose(Layer):
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         order = list(range(len(out.shape)))
-        first, second = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        first, second = resolve_axis(self.axis, specs["in"]), resolve_axis(self.other, specs["in"], "other")
         order[first], order[second] = second, first
         return permuted(inputs.get("in"), order[1:])
 
@@ -177,7 +177,7 @@ class FlattenAxes(Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        first, last = place(self.first, specs["in"], "first"), place(self.last, specs["in"], "last")
+        first, last = resolve_axis(self.first, specs["in"], "first"), resolve_axis(self.last, specs["in"], "last")
         if first >= last:
             raise ValueError(f"axis {first} of {specs['in']} is not before axis {last}; swap them")
         return Call("nn.Flatten", (first, last))
@@ -208,7 +208,7 @@ class Squeeze(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         if specs["in"].size(axis) != 1:
             raise ValueError(
                 f"axis {axis} of {specs['in']} has the length {specs['in'].size(axis)}, but only an axis of length "
@@ -245,7 +245,7 @@ class Unsqueeze(OneAxis, Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         # Positions count the new axis, so that -1 is the end, as in PyTorch.
-        return Call("Unsqueeze", (place(self.axis, TensorSpec((*specs["in"].shape, 1))),))
+        return Call("Unsqueeze", (resolve_axis(self.axis, TensorSpec((*specs["in"].shape, 1))),))
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, TensorSpec
-from netloom.layers.operations.operation import Axes, Axis, Length, OneAxis, place, places
+from netloom.layers.operations.operation import Axes, Axis, Length, OneAxis, places, resolve_axis
 
 
 class Expand(OneAxis, Layer):
@@ -30,7 +30,7 @@ class Expand(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         if specs["in"].size(axis) != 1:
             raise ValueError(
                 f"axis {axis} of {specs['in']} has the length {specs['in'].size(axis)}, and only an axis of length 1 "
@@ -63,7 +63,7 @@ class Repeat(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         return Call("Repeat", (axis, self.times), {"each": True} if self.each else {})
 
     def brief(self) -> str:
@@ -110,7 +110,7 @@ class Roll(OneAxis, Layer):
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("Roll", (place(self.axis, specs["in"]), self.shift))
+        return Call("Roll", (resolve_axis(self.axis, specs["in"]), self.shift))
 
     def brief(self) -> str:
         return f"axis {self.axis} by {self.shift}"
@@ -139,7 +139,7 @@ class Pad(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         if specs["in"].dtype == "int" and not self.value.is_integer():
             raise ValueError(
                 f"value={self.value:g} is not an integer, but the input holds integers; use an integer value"
@@ -172,7 +172,7 @@ class SlidingWindow(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        axis = place(self.axis, specs["in"])
+        axis = resolve_axis(self.axis, specs["in"])
         if self.size > specs["in"].size(axis):
             raise ValueError(
                 f"size={self.size} is more than the length {specs['in'].size(axis)} of axis {axis}; lower it"

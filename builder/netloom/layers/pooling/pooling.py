@@ -95,7 +95,7 @@ class _Pooling(_Padded):
             if padding * 2 > window:
                 raise ValueError(f"padding={padding} is more than half of kernel_size={window}")
             if spec.size(axis) + 2 * padding < reach:
-                lengths = "x".join(str(spec.size(place)) for place in range(1, len(spec.shape)))
+                lengths = "x".join(str(spec.size(dimension)) for dimension in range(1, len(spec.shape)))
                 raise ValueError(f"the window is larger than its input of {lengths}; lower kernel_size")
 
 

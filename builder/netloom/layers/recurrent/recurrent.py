@@ -52,8 +52,8 @@ class _Recurrent(Layer):
         sequence = {"in": SAMPLES["sequence"]}
         stacked = {"hidden_size": 6, "layers": 2, "bidirectional": True}
         states = {port.name: TensorSpec((None, 4 * 6)) for port in cls.initial}
-        given = {**stacked, "bias": False, "initial_state": True, "final_states": True}
-        return [Example(inputs=sequence), Example(stacked, sequence), Example(given, {**sequence, **states})]
+        params = {**stacked, "bias": False, "initial_state": True, "final_states": True}
+        return [Example(inputs=sequence), Example(stacked, sequence), Example(params, {**sequence, **states})]
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "(N, T, D)"), *(self.initial if self.initial_state else ()))

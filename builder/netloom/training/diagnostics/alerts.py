@@ -13,7 +13,7 @@ import numpy as np
 
 from netloom.store.run_summary import RunNotice
 from netloom.training.diagnostics.budget import Budget
-from netloom.training.diagnostics.node_modules import Place
+from netloom.training.diagnostics.node_modules import LayerModule
 from netloom.training.diagnostics.statistics_file import MEASURES
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Observations:
     """
 
     training: Training
-    places: list[Place]
+    places: list[LayerModule]
     sizes: list[int]
     matrices: list[bool]
     rows: int
@@ -98,7 +98,7 @@ class Observations:
         """Return the location fields of a notice: up to three layers, and the path to the first."""
         more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
         return {
-            "where": ", ".join(self.places[place].title for place in layers[:3]) + more,
+            "where": ", ".join(self.places[layer_index].title for layer_index in layers[:3]) + more,
             "nodes": self.places[layers[0]].nodes if layers else (),
         }
 
@@ -124,9 +124,9 @@ class Adviser:
         self.notices = list(notices)
         self._budget = Budget(share)
 
-    def look(self, *, now: bool = False) -> None:
-        """Check the rules, if the time budget allows or `now` is set."""
-        if now or self._budget.left():
+    def look(self, *, immediately: bool = False) -> None:
+        """Check the rules, if the time budget allows or `immediately` is set."""
+        if immediately or self._budget.left():
             start = time.process_time()
             self._ask()
             self._budget.spend(time.process_time() - start)

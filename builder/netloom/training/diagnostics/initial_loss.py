@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.core.text import plain
 from netloom.training.diagnostics.alerts import Notice
-from netloom.training.diagnostics.node_modules import Place, places
+from netloom.training.diagnostics.node_modules import LayerModule, places
 from netloom.training.objectives.objective import joined
 from netloom.validation.rules.initialization import TIED_STD
 
@@ -34,7 +34,7 @@ ROWS = 64
 class _Growth:
     """The root mean square of the outputs of a layer, and its ratio to that of its inputs."""
 
-    place: Place
+    layer: LayerModule
     size: float
     ratio: float
 
@@ -58,14 +58,14 @@ def initial_loss_notice(project: Project, trainer: SupervisedTrainer) -> Notice 
         loss = scores.sums["loss"].item() / max(scores.count, 1)
     if not math.isfinite(loss) or loss <= FAR * guess:
         return None
-    found = [
-        _Growth(place, sizes[place.path][1], sizes[place.path][1] / max(sizes[place.path][0], 1e-6))
-        for place in places(project, trainer.model)
-        if place.path in sizes and any(True for _ in trainer.model.get_submodule(place.path).parameters())
+    growths = [
+        _Growth(layer, sizes[layer.path][1], sizes[layer.path][1] / max(sizes[layer.path][0], 1e-6))
+        for layer in places(project, trainer.model)
+        if layer.path in sizes and any(True for _ in trainer.model.get_submodule(layer.path).parameters())
     ]
     start = f"Before the first step, the loss is {loss:.3g}; a guess has {guess:.3g}."
     largest = max((_size(value) for value in inputs if value.is_floating_point()), default=0.0)
-    growing = [growth for growth in found if growth.ratio > GROWS]
+    growing = [growth for growth in growths if growth.ratio > GROWS]
     if not growing and largest > GROWS:
         return Notice(
             CODE,
@@ -74,22 +74,22 @@ def initial_loss_notice(project: Project, trainer: SupervisedTrainer) -> Notice 
             "Standardize the inputs on the Data page, or add a normalization layer after the input.",
         )
     # Without one layer that stands out, the last large one decides the size of the logits.
-    culprit = max(growing or found, key=lambda growth: growth.ratio, default=None)
+    culprit = max(growing or growths, key=lambda growth: growth.ratio, default=None)
     if culprit is None:
         return None
     message = (
-        f"{start} {culprit.place.title} makes its inputs {culprit.ratio:.3g} times as large "
+        f"{start} {culprit.layer.title} makes its inputs {culprit.ratio:.3g} times as large "
         f"(root mean square {culprit.size:.3g})."
     )
-    return Notice(CODE, "warning", message, _fix(project, culprit.place), culprit.place.title, culprit.place.nodes)
+    return Notice(CODE, "warning", message, _fix(project, culprit.layer), culprit.layer.title, culprit.layer.nodes)
 
 
-def _fix(project: Project, place: Place) -> str:
+def _fix(project: Project, layer: LayerModule) -> str:
     """Return what to change: the initialization of the layer that owns the weights."""
     network = project.main_network
-    for key in place.nodes[:-1]:
+    for key in layer.nodes[:-1]:
         network = project.networks[str(network.nodes[key].params.get("network"))]
-    node = network.nodes[place.nodes[-1]]
+    node = network.nodes[layer.nodes[-1]]
     if node.shares is not None:
         owner = plain(network.nodes[node.shares].title) or node.shares
         return (
@@ -131,8 +131,8 @@ def _unchanged(model: nn.Module, device: str) -> Iterator[None]:
 def _sizes(model: nn.Module, project: Project, sizes: dict[str, tuple[float, float]]) -> Iterator[None]:
     """Record the root mean squares of the inputs and outputs of each layer by the path of its module."""
     hooks = [
-        model.get_submodule(place.path).register_forward_hook(_hook(place.path, sizes))
-        for place in places(project, model)
+        model.get_submodule(layer.path).register_forward_hook(_hook(layer.path, sizes))
+        for layer in places(project, model)
     ]
     try:
         yield

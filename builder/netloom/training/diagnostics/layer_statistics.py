@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.training.diagnostics.budget import Budget
-from netloom.training.diagnostics.node_modules import Place
+from netloom.training.diagnostics.node_modules import LayerModule
 from netloom.training.diagnostics.statistics_file import MEASURES
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ LEAST_ROWS = 16
 class LayerStatistics:
     """Samples the statistics of layers. `every_s` is the minimum time between two samples; 0 samples every step."""
 
-    def __init__(self, model: nn.Module, places: list[Place], every_s: float = EVERY_S) -> None:
+    def __init__(self, model: nn.Module, places: list[LayerModule], every_s: float = EVERY_S) -> None:
         self.places = _most_telling(places, model)
-        self._parts = [(place, model.get_submodule(place.path)) for place in self.places]
+        self._parts = [(layer, model.get_submodule(layer.path)) for layer in self.places]
         self._weights = [[weight for weight in part.parameters() if weight.requires_grad] for _, part in self._parts]
         self.sizes = [sum(weight.numel() for weight in weights) for weights in self._weights]
         self.every_s = every_s
@@ -49,18 +49,18 @@ class LayerStatistics:
         self._mode = ""  # of the current step: "look" (sample it), "time" (only measure its duration) or ""
         self._started = 0.0
         self._hooks: list[Any] = []
-        self._seen: dict[Any, torch.Tensor] = {}
+        self._statistics: dict[Any, torch.Tensor] = {}
         self._before: list[list[torch.Tensor]] = []
         self._budget = Budget(SHARE, FREE_S)
 
     def before_step(self) -> None:
         """Add hooks for the coming step, if a sample is due."""
         self._mode = ""
-        now = time.monotonic()
-        if now < self.due:
+        time_s = time.monotonic()
+        if time_s < self.due:
             return
         if self.every_s and not self._budget.left():
-            self.due = now + self.every_s
+            self.due = time_s + self.every_s
             return
         _settle()
         self._started = time.process_time()
@@ -85,7 +85,7 @@ class LayerStatistics:
         if forward is not None:
             forward()
         self.close()
-        numbers = self._numbers(self._seen, self._before)
+        numbers = self._numbers(self._statistics, self._before)
         if self._plain_s is not None:  # the first sample has no reference, and includes one-time setup of torch
             self._budget.spend(time.process_time() - self._started - self._plain_s)
         end = time.monotonic()
@@ -95,9 +95,9 @@ class LayerStatistics:
 
     def _add_hooks(self) -> None:
         """Collect statistics of outputs by module path, and squared gradient norms by weight."""
-        statistics = self._seen = {}
-        for place, part in self._parts:
-            self._hooks.append(part.register_forward_hook(_activations(statistics, place)))
+        statistics = self._statistics = {}
+        for layer, part in self._parts:
+            self._hooks.append(part.register_forward_hook(_activations(statistics, layer)))
         for weight in {id(parameter): parameter for weights in self._weights for parameter in weights}.values():
             # The hook sees the gradient before clipping. It never runs for an unused weight.
             self._hooks.append(weight.register_post_accumulate_grad_hook(_gradient(statistics)))  # type: ignore[no-untyped-call]
@@ -114,13 +114,13 @@ class LayerStatistics:
 
         cells: list[tuple[int, int]] = []
         values: list[torch.Tensor] = []
-        for row, ((place, _), weights, old) in enumerate(zip(self._parts, self._weights, before, strict=True)):
+        for row, ((layer, _), weights, old) in enumerate(zip(self._parts, self._weights, before, strict=True)):
             squares = [statistics[id(weight)] for weight in weights if id(weight) in statistics]
             measures = {"gradient": torch.stack(squares).sum().sqrt()} if squares else {}
             if weights:
                 measures["weight"], measures["update"] = _lengths(weights, old)
-            if place.path in statistics:
-                measures |= dict(zip(("mean", "std", "zeros", "dead"), statistics[place.path].unbind(), strict=True))
+            if layer.path in statistics:
+                measures |= dict(zip(("mean", "std", "zeros", "dead"), statistics[layer.path].unbind(), strict=True))
             cells += [(row, MEASURES.index(name)) for name in measures]
             values += measures.values()
         numbers = np.full((len(self._parts), len(MEASURES)), np.nan, np.float32)
@@ -141,7 +141,7 @@ def _lengths(weights: Sequence[torch.Tensor], before: list[torch.Tensor]) -> tup
     return norm, (steps.sum() / length.sum()).sqrt()
 
 
-def _activations(statistics: dict[Any, torch.Tensor], place: Place) -> Callable[..., None]:
+def _activations(statistics: dict[Any, torch.Tensor], layer: LayerModule) -> Callable[..., None]:
     import torch
 
     def hook(_: nn.Module, __: Any, answer: Any) -> None:
@@ -151,9 +151,9 @@ def _activations(statistics: dict[Any, torch.Tensor], place: Place) -> Callable[
         with torch.no_grad():
             rows = first.detach()[:MOST_ROWS].float()
             zero = rows == 0
-            dead = _dead(zero) if place.type in RECTIFIERS else rows.new_full((), float("nan"))
+            dead = _dead(zero) if layer.type in RECTIFIERS else rows.new_full((), float("nan"))
             # Without Bessel's correction, which makes the deviation of a single element NaN
-            statistics[place.path] = torch.stack([rows.mean(), rows.std(correction=0), zero.float().mean(), dead])
+            statistics[layer.path] = torch.stack([rows.mean(), rows.std(correction=0), zero.float().mean(), dead])
 
     return hook
 
@@ -206,10 +206,10 @@ def _settle() -> None:
         torch.cuda.synchronize()
 
 
-def _most_telling(places: list[Place], model: nn.Module) -> list[Place]:
+def _most_telling(places: list[LayerModule], model: nn.Module) -> list[LayerModule]:
     """Return all layers, or if there are too many, an even selection of those with weights."""
     if len(places) <= MOST_PLACES:
         return places
-    weighted = [place for place in places if next(model.get_submodule(place.path).parameters(), None) is not None]
+    weighted = [index for index in places if next(model.get_submodule(index.path).parameters(), None) is not None]
     chosen = np.linspace(0, len(weighted) - 1, min(MOST_PLACES, len(weighted))).astype(int)
-    return [weighted[place] for place in dict.fromkeys(chosen.tolist())]
+    return [weighted[index] for index in dict.fromkeys(chosen.tolist())]

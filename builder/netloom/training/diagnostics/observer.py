@@ -115,7 +115,7 @@ class Observer(Callback):
         """Record the end of an epoch."""
         last = trainer.epoch >= trainer.training.epochs
         if last and self._adviser is not None:
-            self._safely("warnings", partial(self._adviser.look, now=True))
+            self._safely("warnings", partial(self._adviser.look, immediately=True))
         if self._samples is not None:
             self._safely("samples", partial(self._samples.on_epoch_end, trainer, last=last))
 
@@ -129,9 +129,9 @@ class Observer(Callback):
         matrices = [
             any(
                 weight.dim() > 1 and weight.requires_grad
-                for weight in trainer.model.get_submodule(place.path).parameters()
+                for weight in trainer.model.get_submodule(layer.path).parameters()
             )
-            for place in lens.places
+            for layer in lens.places
         ]
         is_alternating = trainer.objective.task.environment or trainer.objective.task.alternating
         counts = {} if is_alternating else _class_counts(trainer)

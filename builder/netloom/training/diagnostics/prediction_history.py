@@ -196,13 +196,13 @@ def _undisturbed(trainer: Trainer) -> Iterator[None]:
             torch.cuda.set_rng_state_all(gpu)
 
 
-def _written_on(data: Prepared, begun: torch.Tensor, answer: Callable[[torch.Tensor], torch.Tensor]) -> list[str]:
+def _written_on(data: Prepared, prompts: torch.Tensor, answer: Callable[[torch.Tensor], torch.Tensor]) -> list[str]:
     """Continue rows of tokens (N, T), token by token, by sampling from the network."""
     import torch
 
-    ends = last_places(begun.numpy())
-    texts = [row[: int(end) + 1].tolist() for row, end in zip(begun, ends, strict=True)]
-    starts, length = [len(text) for text in texts], begun.shape[1]
+    ends = last_places(prompts.numpy())
+    texts = [row[: int(end) + 1].tolist() for row, end in zip(prompts, ends, strict=True)]
+    starts, length = [len(text) for text in texts], prompts.shape[1]
     # A fixed seed, so that a text changes between epochs only because the network has changed.
     dice, until = torch.Generator().manual_seed(0), time.monotonic() + WRITING_S
     for _ in range(WRITTEN):

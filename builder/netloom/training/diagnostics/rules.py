@@ -37,7 +37,7 @@ HIGHEST_RATE = 10.0
 # 1% of the total decrease, are not a fluctuation while the training loss still decreases.
 RISES, RISEN_OF_ALL, EPOCHS = 1.03, 0.01, 3
 # The last five epochs together reduced the loss by less than 0.5%, and it is still above 70% of the first loss.
-PLATEAU_EPOCHS, PLATEAU_GAIN, PLATEAU_REST = 5, 0.995, 0.7
+PLATEAU_EPOCHS, PLATEAU_GAIN, PLATEAU_LEVEL = 5, 0.995, 0.7
 # If a class is ten times as rare as the most common one, ignoring it costs less than a tenth of the accuracy, and
 # networks often learn that first.
 # https://developers.google.com/machine-learning/crash-course/overfitting/imbalanced-datasets
@@ -56,12 +56,12 @@ def exploding_gradients(observations: Observations) -> Notice | None:
         if not (lengths[late - 1 : late + 1] > min(EXPLODED, max(EXPLODES * usual, SHORT))).all():
             continue
         most = int(np.nanargmax(gradients[late]))
-        then = f", {lengths[late] / usual:,.0f} times its usual value" if np.isfinite(usual) and usual > 0 else ""
-        scale = "" if then else " Standardizing the inputs helps, too."
+        comparison = f", {lengths[late] / usual:,.0f} times its usual value" if np.isfinite(usual) and usual > 0 else ""
+        scale = "" if comparison else " Standardizing the inputs helps, too."
         return _notice(
             observations,
             "exploding_gradients",
-            f"The gradient norm {'rose to' if then else 'is'} {lengths[late]:.3g}{then}; it is greatest in "
+            f"The gradient norm {'rose to' if comparison else 'is'} {lengths[late]:.3g}{comparison}; it is greatest in "
             f"{observations.places[most].title}.",
             "Clip the gradient (norm 1 is typical), lower the learning rate, or add a normalization layer before "
             "that layer." + scale,
@@ -87,7 +87,7 @@ def vanishing_gradients(observations: Observations) -> Notice | None:
     layers = learned[low].tolist()
     share = float(most[-1, 0] / max(strength[-1, low].min(), 1e-30))
     ratio = f"{share:,.0f} times" if share < 1e9 else "more than a billion times"
-    flat = any(place.type in SATURATING for place in observations.places)
+    flat = any(layer.type in SATURATING for layer in observations.places)
     first = "Use ReLU or GELU instead of sigmoid or tanh, add" if flat else "Add"
     return _notice(
         observations,
@@ -200,7 +200,7 @@ def underfitting(observations: Observations) -> Notice | None:
     steps = _step_size(observations)
     if steps is not None and steps <= SMALL_STEP:
         return None  # the cause is a low learning rate, which has a rule of its own
-    if late < PLATEAU_GAIN * before or late < PLATEAU_REST * observations.first:
+    if late < PLATEAU_GAIN * before or late < PLATEAU_LEVEL * observations.first:
         return None
     return _notice(
         observations,

@@ -15,7 +15,7 @@ import numpy as np
 
 from netloom.document import write_bytes
 from netloom.store import RunArtifacts
-from netloom.training.diagnostics.node_modules import Place
+from netloom.training.diagnostics.node_modules import LayerModule
 
 # `gradient` and `weight` are L2 norms over all weights of a layer, `update` is the norm of a step divided by that of
 # the weights. `mean` and `std` describe the output of a layer, `zeros` is the share of its elements that are 0, and
@@ -30,7 +30,7 @@ class History:
     """`values` (records, layers, measures) at `steps` and times `at`; `sizes` are the numbers of weights of the
     layers."""
 
-    places: list[Place]
+    places: list[LayerModule]
     sizes: list[int]
     steps: np.ndarray
     at: np.ndarray
@@ -45,10 +45,10 @@ class History:
 class Writer:
     """Appends to the history of a run; first removes records after `step` and records of another network."""
 
-    def __init__(self, artifacts: RunArtifacts, places: list[Place], sizes: list[int], step: int) -> None:
+    def __init__(self, artifacts: RunArtifacts, places: list[LayerModule], sizes: list[int], step: int) -> None:
         self._path = artifacts.layer_statistics
         self._type = _record(len(places))
-        about = {"measures": MEASURES, "places": [asdict(place) for place in places], "sizes": sizes}
+        about = {"measures": MEASURES, "places": [asdict(layer) for layer in places], "sizes": sizes}
         text = json.dumps(about).encode()
         # The header must be equal byte for byte, as it determines the length of a record.
         is_same_network = artifacts.layer_statistics_header() == text
@@ -78,7 +78,7 @@ def read_history(artifacts: RunArtifacts) -> History | None:
     if header is None:
         return None
     about = json.loads(header)
-    places = [Place(**{**place, "nodes": tuple(place["nodes"])}) for place in about["places"]]
+    places = [LayerModule(**{**layer, "nodes": tuple(layer["nodes"])}) for layer in about["places"]]
     records = _read(artifacts.layer_statistics, _record(len(places)))
     if tuple(about["measures"]) != MEASURES:
         return None

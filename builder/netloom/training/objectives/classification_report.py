@@ -42,8 +42,8 @@ def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
         return float("nan")
     # The Mann–Whitney U statistic from ranks counted from 1; ties share their mean rank.
     # https://doi.org/10.1148/radiology.143.1.7063747
-    _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (sizes.cumsum() - (sizes - 1) / 2)[place]
+    _, score_indices, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (sizes.cumsum() - (sizes - 1) / 2)[score_indices]
     yes = positive.astype(bool)
     count = int(yes.sum())
     return float((ranks[yes].sum() - count * (count + 1) / 2) / (count * (len(yes) - count)))

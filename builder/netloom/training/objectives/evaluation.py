@@ -316,8 +316,8 @@ class Evaluation:
         rows = self.horizon_errors or []
         name, *steps = rows[0] if rows else ("",)
         count = min(len(steps), MOST_STEPS)
-        places = [round(place * (len(steps) - 1) / max(count - 1, 1)) for place in range(count)]
-        return [{key: row[key] for key in (name, *(steps[place] for place in places))} for row in rows]
+        places = [round(index * (len(steps) - 1) / max(count - 1, 1)) for index in range(count)]
+        return [{key: row[key] for key in (name, *(steps[index] for index in places))} for row in rows]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

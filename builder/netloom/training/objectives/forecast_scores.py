@@ -60,9 +60,9 @@ def with_forecast_reports(
     several = len(target.series) > 1
     errors = [_by_series(values, target).double() for values in (error, naive, true)]
     by_series = [
-        _series_row(name, [part[:, place] for part in errors], float(scales.naive_errors[place]))
-        | (_scaled_row([part[:, place] for part in errors[:2]], float(scales.deviations[place])))
-        for place, name in enumerate(target.series)
+        _series_row(name, [part[:, series_index] for part in errors], float(scales.naive_errors[series_index]))
+        | (_scaled_row([part[:, series_index] for part in errors[:2]], float(scales.deviations[series_index])))
+        for series_index, name in enumerate(target.series)
     ]
     by_step = [_step_row(step, errors, scales, several=several) for step in range(target.horizon)]
     reports = [rows for rows in (by_series if several else None, by_step if target.horizon > 1 else None) if rows]
@@ -85,11 +85,13 @@ def _by_series_and_step(error: torch.Tensor, target: ForecastTarget, scales: For
 
     absolute = error.abs().mean(0)
     order = sorted(
-        range(len(target.series)), key=lambda place: -float(absolute[place].mean() / scales.deviations[place])
+        range(len(target.series)),
+        key=lambda series_index: -float(absolute[series_index].mean() / scales.deviations[series_index]),
     )
     return [
-        {"series": target.series[place]} | {f"+{step}": value for step, value in enumerate(absolute[place].tolist(), 1)}
-        for place in order
+        {"series": target.series[series_index]}
+        | {f"+{step}": value for step, value in enumerate(absolute[series_index].tolist(), 1)}
+        for series_index in order
     ]
 
 

@@ -111,4 +111,4 @@ def thresholds(chosen: Settings, count: int) -> list[float]:
 
 def listed(classes: tuple[str, ...], applies: Any) -> str:
     """Return labels as text."""
-    return ", ".join(name for name, on in zip(classes, applies, strict=True) if on) or "none"
+    return ", ".join(name for name, is_true in zip(classes, applies, strict=True) if is_true) or "none"

@@ -77,8 +77,8 @@ class Ranking(Objective):
 
         if self._known is None:
             raise ValueError("the items of the data are unknown")
-        place = self.fields.index(self._item)
-        items, users = inputs[place], inputs[1 - place]
+        item_index = self.fields.index(self._item)
+        items, users = inputs[item_index], inputs[1 - item_index]
         number = 0  # one seed from the seed, the epoch and the row
         for part in seed:
             number = (number * 1_000_003 + part + 1) % (2**63 - 1)
@@ -95,7 +95,7 @@ class Ranking(Objective):
                 break
             sampled[wrong] = draw(int(wrong.sum()))
         doubled = [value.repeat_interleave(2, 0) for value in inputs]
-        doubled[place][1::2] = sampled
+        doubled[item_index][1::2] = sampled
         return doubled, target.repeat_interleave(2, 0)
 
     def _is_known(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
@@ -142,7 +142,7 @@ class Ranking(Objective):
         measures = _means(metrics_by_user)
         reference = _means([self._measures(user.baseline_ranking) for user in users])
         ranges = {name: mean_interval(np.array([metrics[name] for metrics in metrics_by_user])) for name in measures}
-        user_name, item_name = (names_of(data, place) for place in (0, 1))
+        user_name, item_name = (names_of(data, field_index) for field_index in (0, 1))
         return replace(
             evaluation,
             metrics={
@@ -155,7 +155,7 @@ class Ranking(Objective):
             report=[
                 {
                     "user": user_name(user.number),
-                    "recommended": ", ".join(item_name(place + 1) for place in user.ranking["order"]),
+                    "recommended": ", ".join(item_name(field_index + 1) for field_index in user.ranking["order"]),
                     "liked": ", ".join(map(item_name, user.relevant)),
                     "recall": user.ranking["recall"],
                 }
@@ -252,9 +252,9 @@ def ranking_metrics(scores: torch.Tensor, relevant: torch.Tensor, length: int) -
     }
 
 
-def names_of(data: Prepared, place: int) -> Callable[[int], str]:
+def names_of(data: Prepared, field_index: int) -> Callable[[int], str]:
     """Return the names of the categories of a field."""
-    field = data.fields[place]
+    field = data.fields[field_index]
     if not isinstance(field, CategoriesEncoder):
         raise TypeError(f"The field {field.name!r} does not hold categories.")
     values = field.categories[0].values

@@ -161,16 +161,16 @@ def row_errors(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error: torch.Tensor) -> list[Panel]:
     """Return the rows with the greatest and the least error, each with its reconstruction."""
     order = error.argsort(descending=True).tolist()
-    few = order[:SHOWN], [place for place in reversed(order) if place not in order[:SHOWN]][:SHOWN]
+    few = order[:SHOWN], [index for index in reversed(order) if index not in order[:SHOWN]][:SHOWN]
     return [
         {
-            "row": int(rows[place]),
+            "row": int(rows[index]),
             "group": group,
-            "caption": f"{data.target_text(int(rows[place]))} · error {float(error[place]):.3g}",
-            "parts": _parts(output[place], data, int(rows[place])),
+            "caption": f"{data.target_text(int(rows[index]))} · error {float(error[index]):.3g}",
+            "parts": _parts(output[index], data, int(rows[index])),
         }
         for group, places in zip(("Worst reconstructions", "Best reconstructions"), few, strict=True)
-        for place in places
+        for index in places
     ]
 
 

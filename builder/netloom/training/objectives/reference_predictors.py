@@ -94,7 +94,7 @@ def next_token(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     return BaselinePrediction("Bigram", table[data.inputs[spec.name][rows].long()])
 
 
-def token_by_place(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
+def token_by_position(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return token frequencies at each position of the training targets as logits (N, T, vocabulary)."""
     import torch
 

@@ -127,8 +127,8 @@ def _each(target: torch.Tensor, error: torch.Tensor) -> list[ScoreRow]:
     square, spread = error.square().flatten(1), (target - target.mean(0)).square().flatten(1).mean(0)
     rows = zip(square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)
     return [
-        {"output": place, "rmse": mse**0.5, "mae": mae, "r2": 1 - mse / around if around > 0 else float("nan")}
-        for place, (mse, mae, around) in enumerate(rows, 1)
+        {"output": number, "rmse": mse**0.5, "mae": mae, "r2": 1 - mse / around if around > 0 else float("nan")}
+        for number, (mse, mae, around) in enumerate(rows, 1)
     ]
 
 

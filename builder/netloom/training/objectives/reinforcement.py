@@ -121,7 +121,7 @@ def _chosen(episodes: list[Episode]) -> list[Episode]:
     """Return the worst, the median and the best of the episodes."""
     ordered = sorted(episodes, key=lambda episode: episode.total)
     places = sorted({0, len(ordered) // 2, len(ordered) - 1})
-    return [ordered[place] for place in places][:SHOWN]
+    return [ordered[index] for index in places][:SHOWN]
 
 
 def _shown(episode: Episode) -> PlayedEpisode:

@@ -47,7 +47,7 @@ class Segmentation(Objective):
         # Counts of all rows and not means of rows, because a class can be missing in a row. One sum per class, as
         # `Scores` holds scalars.
         for name, counts in _overlaps(predicted, target, output.shape[1]).items():
-            sums |= {f"{name} {place}": count for place, count in enumerate(counts)}
+            sums |= {f"{name} {class_index}": count for class_index, count in enumerate(counts)}
         return Scores(sums, target.numel())
 
     def guess_loss(self, output: torch.Tensor) -> float | None:
@@ -55,7 +55,10 @@ class Segmentation(Objective):
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         classes = sum(name.startswith("both ") for name in means)
-        counts = {name: [means[f"{name} {place}"] for place in range(classes)] for name in ("both", "said", "true")}
+        counts = {
+            name: [means[f"{name} {class_index}"] for class_index in range(classes)]
+            for name in ("both", "said", "true")
+        }
         dice, iou = _shares(counts)
         return {"loss": means["loss"], "accuracy": means["accuracy"], "dice": _mean(dice[1:]), "iou": _mean(iou[1:])}
 
@@ -152,19 +155,19 @@ def _panels(
     predicted: torch.Tensor, right: torch.Tensor, data: Prepared, rows: torch.Tensor, order: list[int]
 ) -> list[Panel]:
     """Return image, mask and prediction of the worst rows, then of some median ones."""
-    middle = [place for place in order[len(order) // 2 :] if place not in order[:SHOWN]][:SHOWN]
+    middle = [index for index in order[len(order) // 2 :] if index not in order[:SHOWN]][:SHOWN]
     panels: list[Panel] = []
     for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):
-        for place in places:
-            row = int(rows[place])
+        for index in places:
+            row = int(rows[index])
             picture = data.raw.example(row, "").image
             # one gray channel (1, H, W), or three
             image = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
             parts: list[PanelPart] = [
                 {"title": "Image", "kind": "picture", "values": image.round(4).tolist()},
                 {"title": "True", "kind": "classes", "values": data.target[row].tolist()},
-                {"title": "Predicted", "kind": "classes", "values": predicted[place].tolist()},
+                {"title": "Predicted", "kind": "classes", "values": predicted[index].tolist()},
             ]
-            caption = f"{data.target_text(row)} · {float(right[place]):.1%} of pixels correct"
+            caption = f"{data.target_text(row)} · {float(right[index]):.1%} of pixels correct"
             panels.append({"row": row, "group": group, "caption": caption, "parts": parts})
     return panels

@@ -34,7 +34,7 @@ class SequenceToSequence(StepCrossEntropy):
     task = seq2seq.SequenceToSequence()
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
-        return reference_predictors.token_by_place(data, rows)
+        return reference_predictors.token_by_position(data, rows)
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """Add the share of rows whose target is the most frequent one of the training rows."""
@@ -104,11 +104,11 @@ class SequenceToSequence(StepCrossEntropy):
         """Generate a text for each row of `inputs`, from the network's own previous tokens."""
         import torch
 
-        begun = data.schema.inputs[-1]
+        decoder_field = data.schema.inputs[-1]
         tokens = write(
-            begun.shape[0],
-            len(inputs[begun.name]),
-            lambda so_far: ask({**inputs, begun.name: torch.from_numpy(so_far.copy())}).numpy(),
+            decoder_field.shape[0],
+            len(inputs[decoder_field.name]),
+            lambda so_far: ask({**inputs, decoder_field.name: torch.from_numpy(so_far.copy())}).numpy(),
         )
         return _texts(torch.from_numpy(tokens), data)
 

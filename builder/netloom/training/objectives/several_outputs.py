@@ -82,9 +82,9 @@ class SeveralOutputs(Objective):
         configured = self.described(training, data.schema)
         configured.parts = tuple(
             replace(
-                part, objective=part.objective.configured(_output_training(training, part), view(data, place), device)
+                part, objective=part.objective.configured(_output_training(training, part), view(data, index), device)
             )
-            for place, part in enumerate(configured.parts)
+            for index, part in enumerate(configured.parts)
         )
         return configured
 
@@ -101,8 +101,8 @@ class SeveralOutputs(Objective):
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         losses = []
-        for place, part in enumerate(self.parts):
-            answer, goal = part.answer(output), _part_targets(part, target[:, place])
+        for index, part in enumerate(self.parts):
+            answer, goal = part.answer(output), _part_targets(part, target[:, index])
             if part.objective.batched:
                 cost = part.objective.loss(answer, goal)
             else:  # divided by the rows instead of their class weights, so that `mass` is the same for all outputs
@@ -112,8 +112,8 @@ class SeveralOutputs(Objective):
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         sums: dict[str, torch.Tensor] = {}
-        for place, part in enumerate(self.parts):
-            scores = part.objective.scores(part.answer(output), _part_targets(part, target[:, place]))
+        for index, part in enumerate(self.parts):
+            scores = part.objective.scores(part.answer(output), _part_targets(part, target[:, index]))
             sums |= {part.called(name): value for name, value in scores.sums.items()}
         return Scores(sums, len(target))
 
@@ -124,10 +124,10 @@ class SeveralOutputs(Objective):
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the parameters of each output, by its index, such as thresholds."""
         return {
-            f"{place}:{name}": value
-            for place, part in enumerate(self.parts)
+            f"{index}:{name}": value
+            for index, part in enumerate(self.parts)
             if part.objective.task.tunes_threshold
-            for name, value in part.objective.calibrate(part.answer(output), view(data, place), rows).items()
+            for name, value in part.objective.calibrate(part.answer(output), view(data, index), rows).items()
         }
 
     def is_proportion(self, measure: str) -> bool:
@@ -137,7 +137,7 @@ class SeveralOutputs(Objective):
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         import torch
 
-        baselines = [part.objective.trivial(view(data, place), rows) for place, part in enumerate(self.parts)]
+        baselines = [part.objective.trivial(view(data, index), rows) for index, part in enumerate(self.parts)]
         available = [baseline for baseline in baselines if baseline is not None]
         if len(available) < len(baselines):
             return None
@@ -148,8 +148,8 @@ class SeveralOutputs(Objective):
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
         evaluations = [
-            part.objective.evaluate(part.answer(output), view(data, place), rows, split, _part_settings(chosen, place))
-            for place, part in enumerate(self.parts)
+            part.objective.evaluate(part.answer(output), view(data, index), rows, split, _part_settings(chosen, index))
+            for index, part in enumerate(self.parts)
         ]
         means = self.scores(output, data.target[rows])
         losses = self.finish({name: float(value) / means.count for name, value in means.sums.items()})
@@ -184,29 +184,29 @@ class SeveralOutputs(Objective):
     def _worst(self, worst_by_part: list[list[Worst]]) -> list[Worst]:
         """Return the worst rows of the outputs alternately, each row once."""
         # The losses of different outputs are not comparable, so there is no common order.
-        turns = [
+        interleaved = [
             replace(item, target=f"{part.name} {item.target}", predicted=f"{part.name} {item.predicted}")
-            for place in range(WORST)
+            for rank in range(WORST)
             for part, rows in zip(self.parts, worst_by_part, strict=True)
-            for item in rows[place : place + 1]
+            for item in rows[rank : rank + 1]
         ]
         first_by_row = dict[int, Worst]()
-        for item in turns:
+        for item in interleaved:
             first_by_row.setdefault(item.row, item)
         return list(first_by_row.values())[:WORST]
 
     def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
         parts = [
-            part.objective.decoding(view(data, place), _part_settings(chosen, place))
-            for place, part in enumerate(self.parts)
+            part.objective.decoding(view(data, index), _part_settings(chosen, index))
+            for index, part in enumerate(self.parts)
         ]
         return {**data.fitted_target.to_json(), "parts": parts}
 
     def calibrated_parts(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[CalibratedPart, ...]:
         return tuple(
             replace(calibrated, name=part.name)
-            for place, part in enumerate(self.parts)
-            for calibrated in part.objective.calibrated_parts(part.answer(output), view(data, place), rows)
+            for index, part in enumerate(self.parts)
+            for calibrated in part.objective.calibrated_parts(part.answer(output), view(data, index), rows)
         )
 
     def calibrated_output(self, output: torch.Tensor, parts: Mapping[str, Mapping[str, Any]]) -> torch.Tensor:
@@ -244,15 +244,15 @@ def _part_targets(part: Part, values: torch.Tensor) -> torch.Tensor:
     return values.long() if part.objective.task.per_class_scores else values.unsqueeze(1)
 
 
-def _part_settings(chosen: Settings, place: int) -> dict[str, float]:
+def _part_settings(chosen: Settings, output_index: int) -> dict[str, float]:
     """Return the chosen parameters of an output."""
-    return {name.partition(":")[2]: value for name, value in chosen.items() if name.startswith(f"{place}:")}
+    return {name.partition(":")[2]: value for name, value in chosen.items() if name.startswith(f"{output_index}:")}
 
 
-def view(data: Prepared, place: int) -> Prepared:
+def view(data: Prepared, output_index: int) -> Prepared:
     """Return the data with only one of its targets."""
-    spec, values = data.schema.target.parts[place], data.target[:, place]
-    part = data.fitted_targets[place]
+    spec, values = data.schema.target.parts[output_index], data.target[:, output_index]
+    part = data.fitted_targets[output_index]
     return replace(
         data,
         schema=replace(data.schema, target=replace(spec, shape=() if spec.type.is_class else (1,))),

@@ -121,7 +121,7 @@ class Siamese(Objective):
                     int(rows[i]),
                     float(costs[i]),
                     classes[truth[i]],
-                    _told(classes[guess[i]], float(apart[i])),
+                    _caption(classes[guess[i]], float(apart[i])),
                     None,
                     correct=bool(truth[i] == guess[i]),
                 )
@@ -136,7 +136,7 @@ class Siamese(Objective):
         return output.chunk(2, dim=1)
 
 
-def _told(name: str, apart: float) -> str:
+def _caption(name: str, apart: float) -> str:
     return f"{name}, {apart:.2f} apart"
 
 

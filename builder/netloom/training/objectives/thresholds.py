@@ -65,7 +65,7 @@ def _thin(values: Any) -> list[float]:
     import numpy as np
 
     places = np.unique(np.linspace(0, len(values) - 1, min(POINTS, len(values))).round().astype(int))
-    return [float(values[place]) for place in places]
+    return [float(values[index]) for index in places]
 
 
 def areas(positive: Any, scores: Any) -> dict[str, float]:

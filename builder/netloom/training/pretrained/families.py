@@ -43,10 +43,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Layer:
-    """The `place`-th layer of a type (from the end if negative), and the sources of its tensors."""
+    """The layer at `index` among those of its type (from the end if negative), and the sources of its tensors."""
 
     type: str
-    place: int
+    index: int
     tensors: dict[str, Source]
 
 
@@ -66,7 +66,7 @@ def _both(name: str) -> dict[str, Source]:
     return {"weight": Source(f"{name}.weight"), "bias": Source(f"{name}.bias")}
 
 
-def _one(name: str, *, rows: bool = False) -> dict[str, Source]:
+def _single_source(name: str, *, rows: bool = False) -> dict[str, Source]:
     return {"weight": Source(name, rows=rows)}
 
 
@@ -83,9 +83,9 @@ FAMILIES = {
         "BERT",
         ("bert.",),
         (
-            Layer("Embedding", 0, _one("embeddings.word_embeddings.weight")),
-            Layer("PositionalEmbedding", 0, _one("embeddings.position_embeddings.weight", rows=True)),
-            Layer("Embedding", 1, _one("embeddings.token_type_embeddings.weight")),
+            Layer("Embedding", 0, _single_source("embeddings.word_embeddings.weight")),
+            Layer("PositionalEmbedding", 0, _single_source("embeddings.position_embeddings.weight", rows=True)),
+            Layer("Embedding", 1, _single_source("embeddings.token_type_embeddings.weight")),
             Layer("LayerNorm", 0, _both("embeddings.LayerNorm")),
             Layer("Linear", 0, _both("pooler.dense")),
         ),
@@ -104,8 +104,8 @@ FAMILIES = {
         "DistilBERT",
         ("distilbert.",),
         (
-            Layer("Embedding", 0, _one("embeddings.word_embeddings.weight")),
-            Layer("PositionalEmbedding", 0, _one("embeddings.position_embeddings.weight", rows=True)),
+            Layer("Embedding", 0, _single_source("embeddings.word_embeddings.weight")),
+            Layer("PositionalEmbedding", 0, _single_source("embeddings.position_embeddings.weight", rows=True)),
             Layer("LayerNorm", 0, _both("embeddings.LayerNorm")),
         ),
         {
@@ -123,8 +123,8 @@ FAMILIES = {
         "GPT-2",
         ("transformer.",),
         (
-            Layer("Embedding", 0, _one("wte.weight")),
-            Layer("PositionalEmbedding", 0, _one("wpe.weight", rows=True)),
+            Layer("Embedding", 0, _single_source("wte.weight")),
+            Layer("PositionalEmbedding", 0, _single_source("wpe.weight", rows=True)),
             Layer("LayerNorm", -1, _both("ln_f")),
             Layer("Linear", -1, {"weight": Source("lm_head.weight", otherwise="wte.weight")}),
         ),
@@ -152,7 +152,7 @@ FAMILIES = {
                     "project.bias": Source("embeddings.patch_embeddings.projection.bias"),
                 },
             ),
-            Layer("PositionalEmbedding", 0, _one("embeddings.position_embeddings")),
+            Layer("PositionalEmbedding", 0, _single_source("embeddings.position_embeddings")),
             Layer("LayerNorm", -1, _both("layernorm")),
             Layer("Linear", -1, _both("classifier")),
         ),

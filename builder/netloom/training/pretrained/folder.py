@@ -14,7 +14,7 @@ from netloom.store import StoreError, weights
 if TYPE_CHECKING:
     import torch
 
-CONFIG, ONE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+CONFIG, SINGLE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PROCESSOR = "preprocessor_config.json"
 _MAX_JSON = 20 * 2**20
 # The names of layer norm weights in the first models that were converted from TensorFlow.
@@ -29,7 +29,7 @@ class Folder:
     config: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
     files: dict[str, Path] = field(repr=False)
-    _own: dict[str, str] = field(repr=False)  # the names in the files, by their current names
+    _stored_names: dict[str, str] = field(repr=False)  # the names in the files, by their current names
 
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor as float32.
@@ -41,7 +41,7 @@ class Folder:
 
         try:
             with safe_open(self.files[name], framework="pt") as opened:
-                tensor: torch.Tensor = opened.get_tensor(self._own[name]).float()
+                tensor: torch.Tensor = opened.get_tensor(self._stored_names[name]).float()
         except (SafetensorError, OSError) as error:
             raise UnreadableModelError(f"{self.files[name].name} cannot be read: {str(error)[:200]}.") from None
         return tensor
@@ -85,8 +85,8 @@ def open_folder(path: str | Path) -> Folder:
 
 
 def _parts(folder: Path) -> list[Path]:
-    if (folder / ONE).is_file():
-        return [folder / ONE]
+    if (folder / SINGLE_FILE).is_file():
+        return [folder / SINGLE_FILE]
     if (folder / INDEX).is_file():
         names = read_json(folder, INDEX).get("weight_map")
         if not isinstance(names, dict) or not names:
@@ -108,7 +108,7 @@ def _parts(folder: Path) -> list[Path]:
             "Save them as safetensors: model.save_pretrained(folder, safe_serialization=True)."
         )
     raise UnreadableModelError(
-        f"There are no weights in {plain(str(folder))[:200]}: neither {ONE} nor {INDEX} is there."
+        f"There are no weights in {plain(str(folder))[:200]}: neither {SINGLE_FILE} nor {INDEX} is there."
     )
 
 

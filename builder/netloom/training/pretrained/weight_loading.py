@@ -14,7 +14,7 @@ from netloom.compile.importers import ImportedModel, UnreadableModelError
 from netloom.compile.importers.preparation import parse_image_processor, with_preparation
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
-from netloom.training.diagnostics.node_modules import Place, places
+from netloom.training.diagnostics.node_modules import LayerModule, places
 from netloom.training.initialization import Fit, fit
 from netloom.training.pretrained.documents import document
 from netloom.training.pretrained.families import BLOCKS, FAMILIES, Family, Layer, Source
@@ -129,33 +129,35 @@ def _tensor_sources(
     project: Project, model: nn.Module, architecture: Family, folder: Folder, prefix: str
 ) -> Iterator[tuple[str, Source]]:
     """Yield the tensors of the network with their source in the folder."""
-    by_type: dict[str, list[Place]] = defaultdict(list)
-    blocks: list[Place] = []
-    for place in places(project, model):
-        by_type[place.type].append(place)
-        if place.type in BLOCKS:
-            blocks.append(place)
+    by_type: dict[str, list[LayerModule]] = defaultdict(list)
+    blocks: list[LayerModule] = []
+    for layer_module in places(project, model):
+        by_type[layer_module.type].append(layer_module)
+        if layer_module.type in BLOCKS:
+            blocks.append(layer_module)
     for layer in architecture.layers:
         candidates = by_type[layer.type]
         # Two parallel embedding tables have no order of execution, so their sizes identify them.
-        fitting = [place for place in candidates if _fits(model, place, layer, folder, prefix)] or candidates
-        if -len(fitting) <= layer.place < len(fitting) or len(fitting) == 1:
-            path = fitting[layer.place if len(fitting) > 1 else 0].path
-            yield from ((f"{path}.{name}", asked) for name, asked in layer.tensors.items())
-    for number, place in enumerate(blocks):
-        for part, path_in_block in BLOCKS[place.type].items():
+        fitting = [
+            layer_module for layer_module in candidates if _fits(model, layer_module, layer, folder, prefix)
+        ] or candidates
+        if -len(fitting) <= layer.index < len(fitting) or len(fitting) == 1:
+            path = fitting[layer.index if len(fitting) > 1 else 0].path
+            yield from ((f"{path}.{name}", source) for name, source in layer.tensors.items())
+    for number, layer_module in enumerate(blocks):
+        for part, path_in_block in BLOCKS[layer_module.type].items():
             for name, tensor_source in architecture.block.get(part, {}).items():
                 called = Source(
                     tensor_source.name.format(number), tensor_source.transposed, tensor_source.part, tensor_source.parts
                 )
-                yield f"{place.path}.{path_in_block}.{name}", called
+                yield f"{layer_module.path}.{path_in_block}.{name}", called
     if architecture.residual:
         yield from residual_names(project, model, folder, prefix)
 
 
-def _fits(model: nn.Module, place: Place, layer: Layer, folder: Folder, prefix: str) -> bool:
+def _fits(model: nn.Module, module: LayerModule, layer: Layer, folder: Folder, prefix: str) -> bool:
     """Return whether all tensors of a file for a layer have the shapes of the network's."""
-    model_shapes = {name: tuple(value.shape) for name, value in model.get_submodule(place.path).state_dict().items()}
+    model_shapes = {name: tuple(value.shape) for name, value in model.get_submodule(module.path).state_dict().items()}
     for name, tensor_source in layer.tensors.items():
         stored_name = _name(tensor_source, folder, prefix)
         if stored_name is not None and not tensor_source.rows and model_shapes.get(name) != folder.shapes[stored_name]:

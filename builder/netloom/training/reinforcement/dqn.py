@@ -72,11 +72,11 @@ class DQNTrainer(ReinforcementTrainer):
         # Beyond an error of 1, the Huber loss has a constant gradient: the paper clips the error to [−1, 1].
         return functional.smooth_l1_loss(values, targets), {}
 
-    def _own_state(self) -> dict[str, torch.Tensor]:
+    def _algorithm_state(self) -> dict[str, torch.Tensor]:
         target = {_TARGET + name: value for name, value in self.target.state_dict().items()}
         return target | {_MEMORY + name: value for name, value in self.memory.state_dict().items()}
 
-    def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
+    def _restore_algorithm(self, state: dict[str, torch.Tensor]) -> None:
         self.target.load_state_dict(_part(state, _TARGET))
         self.memory.load_state_dict(_part(state, _MEMORY))
 

@@ -45,17 +45,17 @@ def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterab
     observations = [world.reset(episode.seed) for world, episode in zip(worlds, episodes, strict=True)]
     going = list(range(len(episodes)))
     while going:
-        scores_of_worlds = scores(senses(np.stack([observations[place] for place in going])))
+        scores_of_worlds = scores(senses(np.stack([observations[index] for index in going])))
         still = []
-        for place, row in zip(going, scores_of_worlds, strict=True):
-            episode, action = episodes[place], int(row.argmax())
-            episode.observations.append(observations[place])
+        for index, row in zip(going, scores_of_worlds, strict=True):
+            episode, action = episodes[index], int(row.argmax())
+            episode.observations.append(observations[index])
             episode.actions.append(action)
             episode.scores.append(row)
-            observations[place], reward, episode.ended, late = worlds[place].step(action)
+            observations[index], reward, episode.ended, late = worlds[index].step(action)
             episode.total += reward
             if not episode.ended and not late:
-                still.append(place)
+                still.append(index)
         going = still
     return episodes
 

@@ -28,10 +28,10 @@ class PolicyTrainer(ReinforcementTrainer):
             self.memory.add(observation, action, reward, following, ended, over)
         return over
 
-    def _own_state(self) -> dict[str, torch.Tensor]:
+    def _algorithm_state(self) -> dict[str, torch.Tensor]:
         return self.memory.state_dict()
 
-    def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
+    def _restore_algorithm(self, state: dict[str, torch.Tensor]) -> None:
         self.memory.load_state_dict(state)
 
 

@@ -41,14 +41,14 @@ class ReplayBuffer:
     def add(
         self, observation: np.ndarray, action: int, reward: float, next_observation: np.ndarray, ended: bool, over: bool
     ) -> None:
-        place = self.written % self.capacity  # overwrites the oldest step once the buffer is full
+        index = self.written % self.capacity  # overwrites the oldest step once the buffer is full
         columns = self.columns
-        columns["seen"][place] = observation
-        columns["action"][place] = action
-        columns["reward"][place] = reward
-        columns["following"][place] = next_observation
-        columns["ended"][place] = ended
-        columns["over"][place] = over
+        columns["seen"][index] = observation
+        columns["action"][index] = action
+        columns["reward"][index] = reward
+        columns["following"][index] = next_observation
+        columns["ended"][index] = ended
+        columns["over"][index] = over
         self.written += 1
 
     def forget(self) -> None:
@@ -65,8 +65,8 @@ class ReplayBuffer:
         """Return copies of the filled part and the number of steps ever written, as tensors."""
         import torch
 
-        held = {name: torch.from_numpy(values[: len(self)].copy()) for name, values in self.columns.items()}
-        return {**held, "written": torch.tensor([self.written])}
+        contents = {name: torch.from_numpy(values[: len(self)].copy()) for name, values in self.columns.items()}
+        return {**contents, "written": torch.tensor([self.written])}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
         """Restore `state`.

@@ -13,9 +13,9 @@ def returns(rewards: torch.Tensor, over: torch.Tensor, discount: float) -> torch
     import torch
 
     discounted, ahead = torch.empty_like(rewards), torch.zeros((), dtype=rewards.dtype)
-    for place in range(len(rewards) - 1, -1, -1):
-        ahead = rewards[place] + discount * ahead * (~over[place])
-        discounted[place] = ahead
+    for index in range(len(rewards) - 1, -1, -1):
+        ahead = rewards[index] + discount * ahead * (~over[index])
+        discounted[index] = ahead
     return discounted
 
 
@@ -39,9 +39,9 @@ def advantages(
 
     surprise = rewards + discount * following * (~ended) - values
     estimates, ahead = torch.empty_like(rewards), torch.zeros_like(rewards[0])
-    for place in range(len(rewards) - 1, -1, -1):
-        ahead = surprise[place] + discount * trace * ahead * (~over[place])
-        estimates[place] = ahead
+    for index in range(len(rewards) - 1, -1, -1):
+        ahead = surprise[index] + discount * trace * ahead * (~over[index])
+        estimates[index] = ahead
     return estimates
 
 

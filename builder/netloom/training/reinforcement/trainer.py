@@ -103,11 +103,11 @@ class ReinforcementTrainer(Trainer):
         """Return the loss and further metrics by name, from steps of the `replay_buffer`."""
         raise NotImplementedError
 
-    def _own_state(self) -> dict[str, torch.Tensor]:
+    def _algorithm_state(self) -> dict[str, torch.Tensor]:
         """Return the state of the agent as tensors."""
         return {}
 
-    def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
+    def _restore_algorithm(self, state: dict[str, torch.Tensor]) -> None:
         """Restore the result of `_own_state`."""
 
     # The interface of a trainer.
@@ -160,14 +160,14 @@ class ReinforcementTrainer(Trainer):
         import torch
 
         observations = {"seen_now": torch.from_numpy(np.stack([player.observation for player in self.players]))}
-        return Checkpoint(dict(self.model.state_dict()), self.state_dict(), observations | self._own_state())
+        return Checkpoint(dict(self.model.state_dict()), self.state_dict(), observations | self._algorithm_state())
 
     def resume(self, checkpoint: Checkpoint, best: StateDict | None = None) -> None:
         super().resume(checkpoint, best)
         memory = dict(checkpoint.memory)
         for player, observation in zip(self.players, memory.pop("seen_now").numpy(), strict=True):
             player.observation = observation.copy()
-        self._restore_own(memory)
+        self._restore_algorithm(memory)
 
     def state_dict(self) -> StateDict:
         agent = {

@@ -81,13 +81,13 @@ class AdversarialTrainer(SupervisedTrainer):
     def train_generator(self, fake: torch.Tensor) -> torch.Tensor:
         """Train the generator so that the discriminator classifies its images `fake` as real. Returns its loss."""
         # The gradient passes through the discriminator, but gradients of its weights would be computed and discarded.
-        held = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
-        for weight in held:
+        frozen = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
+        for weight in frozen:
             weight.requires_grad_(False)
         try:
             loss = generator_loss(self.discriminator(fake))
         finally:
-            for weight in held:
+            for weight in frozen:
                 weight.requires_grad_(True)
         self._minimize(loss, self.generator)
         return loss.detach()

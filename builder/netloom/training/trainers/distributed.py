@@ -156,11 +156,11 @@ class DistributedTrainer(SupervisedTrainer):
         parts = batch_bounds(len(targets), size)
         mass, losses = batch_mass(self.objective, targets), []
         self.zero_grad()
-        for place, (start, end) in enumerate(parts):
+        for index, (start, end) in enumerate(parts):
             first, last, counts = share(start, end, self.rank, self.world, self._together)
             part = targets[first:last]
             # Ranks exchange gradients once per step, in the backward pass of the last micro-batch.
-            wait = place + 1 < len(parts) and hasattr(forward, "no_sync")
+            wait = index + 1 < len(parts) and hasattr(forward, "no_sync")
             with forward.no_sync() if wait else nullcontext():  # type: ignore[attr-defined]
                 outputs = joined(self.precision.forward(forward, [value[first:last] for value in inputs]))
                 weight = batch_mass(self.objective, part) / mass if counts else 0.0
