@@ -224,7 +224,7 @@ def test_dropout_passes_change_neither_the_run_nor_the_random_numbers() -> None:
 
 def test_ensemble_of_seeds_is_the_mean_of_its_runs() -> None:
     run, other = trained("digits_mlp"), trained("digits_mlp", seed=1)
-    report = calibrate(run, CalibrationSettings("none", ensemble=("other",)), others=[other])
+    report = calibrate(run, CalibrationSettings("none", ensemble=("other",)), ensemble_members=[other])
     (ensemble,) = report.ensembles
     shares = [member.output_of("test").double().softmax(1) for member in (run, other)]
     target = run.data.target[run.data.split["test"]]
@@ -233,7 +233,7 @@ def test_ensemble_of_seeds_is_the_mean_of_its_runs() -> None:
     expected = -mean.gather(1, target[:, None]).log().mean()
     assert ensemble.after["log_loss"] == pytest.approx(float(expected))
     with pytest.raises(UsageError, match="runs of the same"):
-        calibrate(run, CalibrationSettings("none", ensemble=("x",)), others=[trained("breast_cancer_binary")])
+        calibrate(run, CalibrationSettings("none", ensemble=("x",)), ensemble_members=[trained("breast_cancer_binary")])
 
 
 @pytest.mark.parametrize(

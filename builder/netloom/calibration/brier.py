@@ -46,20 +46,20 @@ def brier_score(shares: np.ndarray, target: np.ndarray) -> float:
 def brier_parts(shares: np.ndarray, target: np.ndarray, bins: int = BINS) -> BrierParts:
     """Return the decomposition of `brier_score` with bins of equal width for each class."""
     truth = one_hot(shares, target)
-    each = [_binary(shares[:, place], truth[:, place], bins) for place in range(shares.shape[1])]
+    each = [_binary(shares[:, class_index], truth[:, class_index], bins) for class_index in range(shares.shape[1])]
     total = np.sum(each, axis=0) / (shares.shape[1] if target.ndim == 2 else 1)
     return BrierParts(*map(float, total))
 
 
 def _binary(share: np.ndarray, truth: np.ndarray, bins: int) -> tuple[float, float, float, float]:
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], share)
-    count = np.bincount(place, minlength=bins)
+    bin_index = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], share)
+    count = np.bincount(bin_index, minlength=bins)
     safe = np.maximum(count, 1)
-    confidence, frequency = (np.bincount(place, values, bins) / safe for values in (share, truth))
+    confidence, frequency = (np.bincount(bin_index, values, bins) / safe for values in (share, truth))
     base = truth.mean()
     weight = count / len(share)
-    deviation = share - confidence[place]
-    within = np.mean(deviation**2) - 2 * np.mean(deviation * (truth - frequency[place]))
+    deviation = share - confidence[bin_index]
+    within = np.mean(deviation**2) - 2 * np.mean(deviation * (truth - frequency[bin_index]))
     reliability = float((weight * (confidence - frequency) ** 2).sum())
     resolution = float((weight * (frequency - base) ** 2).sum())
     return reliability, resolution, float(base * (1 - base)), float(within)

@@ -53,7 +53,7 @@ def calibrate(
     settings: CalibrationSettings,
     *,
     weights: str = "",
-    others: Sequence[TrainedRun] = (),
+    ensemble_members: Sequence[TrainedRun] = (),
     home: Path | None = None,
     progress: Progress = lambda share: None,
 ) -> CalibrationReport:
@@ -63,7 +63,7 @@ def calibrate(
         trained: The run.
         settings: The method, and what is chosen and measured.
         weights: The checksum of its weights, to which the calibration belongs.
-        others: The runs of `settings.ensemble`.
+        ensemble_members: The runs of `settings.ensemble`.
         home: The data folder of another dataset.
         progress: A function that is called with the completed share.
 
@@ -88,14 +88,14 @@ def calibrate(
     decoding = objective.decoding(data, thresholds)
     progress(0.2)
     reports: list[PartReport] = []
-    for place, (known, unseen) in enumerate(zip(validation, test, strict=True)):
+    for index, (known, unseen) in enumerate(zip(validation, test, strict=True)):
         parts[known.name], report = _calibrated(parts[known.name], known, unseen, rows, decoding, settings, trained)
         reports.append(report)
-        progress(0.2 + 0.3 * (place + 1) / len(test))
+        progress(0.2 + 0.3 * (index + 1) / len(test))
     scores = ood_scores(trained, validation, test, settings, home) if settings.measures_ood else ()
     parts = _with_score(parts, scores, settings)
     progress(0.7)
-    ensembles = _ensembles(trained, test, test_rows, settings, others, progress)
+    ensembles = _ensembles(trained, test, test_rows, settings, ensemble_members, progress)
     progress(1.0)
     return CalibrationReport(
         run_id=trained.run.id if trained.run else "",
@@ -197,7 +197,7 @@ def _ensembles(
     test: Sequence[CalibratedPart],
     rows: torch.Tensor,
     settings: CalibrationSettings,
-    others: Sequence[TrainedRun],
+    ensemble_members: Sequence[TrainedRun],
     progress: Progress,
 ) -> list[EnsembleReport]:
     """Return the reports of dropout and of other runs, for the first output with probabilities.
@@ -205,7 +205,7 @@ def _ensembles(
     Raises:
         UsageError: there is none, the network has no dropout, or a run does not fit.
     """
-    if not settings.dropout_passes and not others:
+    if not settings.dropout_passes and not ensemble_members:
         return []
     part = next((part for part in test if part.family != "numbers"), None)
     if part is None:
@@ -226,8 +226,8 @@ def _ensembles(
         )
         each = [shares(output) for output in passes]
         reports.append(ensemble_report("dropout", single.shares(), each, single.target))
-    if others:
-        check_members(trained, others)
-        each = [single.shares(), *(shares(other.output_of("test")) for other in others)]
+    if ensemble_members:
+        check_members(trained, ensemble_members)
+        each = [single.shares(), *(shares(member_run.output_of("test")) for member_run in ensemble_members)]
         reports.append(ensemble_report("runs", single.shares(), each, single.target))
     return reports

@@ -102,7 +102,11 @@ def set_coverage(
         wilson(coverage, len(target)) if independent else None,
         float(sizes.mean()),
         tuple(np.bincount(sizes, minlength=2)[1:].tolist()),
-        {name: float(covered[target == place].mean()) for place, name in enumerate(classes) if (target == place).any()},
+        {
+            name: float(covered[target == class_index].mean())
+            for class_index, name in enumerate(classes)
+            if (target == class_index).any()
+        },
     )
 
 

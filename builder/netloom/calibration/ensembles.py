@@ -125,24 +125,24 @@ def dropout_outputs(
     if not dropout_layers(trained.scorer):
         raise UsageError("Monte Carlo dropout needs a network with a Dropout layer, but this one has none.")
     outputs = []
-    for place in range(passes):
-        with active_dropout(trained.scorer, seed + place):
+    for pass_index in range(passes):
+        with active_dropout(trained.scorer, seed + pass_index):
             outputs.append(trained.output(inputs))
-        progress((place + 1) / passes)
+        progress((pass_index + 1) / passes)
     return outputs
 
 
-def check_members(trained: TrainedRun, others: Sequence[TrainedRun]) -> None:
+def check_members(trained: TrainedRun, ensemble_members: Sequence[TrainedRun]) -> None:
     """Check that runs have the data and the task of a run.
 
     Raises:
         UsageError: one does not; the message says which and why.
     """
-    for other in others:
-        name = other.run.id if other.run else "a run"
-        if other.objective.name != trained.objective.name:
+    for member in ensemble_members:
+        name = member.run.id if member.run else "a run"
+        if member.objective.name != trained.objective.name:
             raise UsageError(
-                f"An ensemble needs runs of the same task, but {name} has the task {other.objective.name}."
+                f"An ensemble needs runs of the same task, but {name} has the task {member.objective.name}."
             )
-        if other.data.fingerprint != trained.data.fingerprint:
+        if member.data.fingerprint != trained.data.fingerprint:
             raise UsageError(f"An ensemble needs runs of the same data and split, but those of {name} differ.")

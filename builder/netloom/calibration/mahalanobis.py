@@ -42,10 +42,10 @@ def fit_gaussians(features: np.ndarray, target: np.ndarray) -> ClassGaussians:
     from scipy.linalg import cholesky, solve_triangular
     from sklearn.covariance import ledoit_wolf
 
-    classes, place = np.unique(target, return_inverse=True)
-    means = np.stack([features[place == index].mean(0) for index in range(len(classes))])
+    classes, class_index = np.unique(target, return_inverse=True)
+    means = np.stack([features[class_index == index].mean(0) for index in range(len(classes))])
     # The covariance is shrunk, because there can be more features than rows.
-    covariance, _ = ledoit_wolf(features - means[place], assume_centered=True)
+    covariance, _ = ledoit_wolf(features - means[class_index], assume_centered=True)
     # A feature that never varies gets a small variance: any other value of it is far away.
     covariance[np.diag_indices_from(covariance)] += 1e-9 * max(float(np.trace(covariance)) / len(covariance), 1e-12)
     lower = cholesky(covariance, lower=True)

@@ -102,7 +102,7 @@ def _intervals(
     def measure(rows: np.ndarray) -> dict[str, float]:
         inside[:] = False
         inside[rows[rows < len(inside)]] = True
-        kept = inside[units.row]
-        return measures_of(shares[kept], units.target[kept], bins)
+        selection = inside[units.row]
+        return measures_of(shares[selection], units.target[selection], bins)
 
     return jackknife(measure, values, blocks)

@@ -42,10 +42,10 @@ def ood_scores(
         UsageError: its rows do not fit the inputs of the network.
     """
     known, unseen = (_inputs(trained, split) for split in ("validation", "test"))
-    others = _others(trained, unseen, settings, home)
+    comparison_inputs = _comparison_inputs(trained, unseen, settings, home)
     reports = []
     for name, title, score, applies in _scores(trained, test, _inputs(trained, "train")):
-        values = {label: score(inputs) for label, inputs in others.items()}
+        values = {label: score(inputs) for label, inputs in comparison_inputs.items()}
         reports.append(score_report(name, title, score(known), score(unseen), values, applies=applies))
     return tuple(reports)
 
@@ -57,18 +57,20 @@ def _inputs(trained: TrainedRun, split: str) -> Inputs:
     return take(trained.data, trained.fields, rows[places])
 
 
-def _others(trained: TrainedRun, test: Inputs, settings: CalibrationSettings, home: Path | None) -> dict[str, Inputs]:
+def _comparison_inputs(
+    trained: TrainedRun, test: Inputs, settings: CalibrationSettings, home: Path | None
+) -> dict[str, Inputs]:
     from netloom.data.dataset_lookup import find_dataset
     from netloom.document import DataChoice
 
-    others: dict[str, Inputs] = {}
+    comparison_inputs: dict[str, Inputs] = {}
     if settings.ood_dataset:
         info = find_dataset(home, settings.ood_dataset)
-        others[info.title] = encoded_rows(trained, DataChoice(dataset=info.name), home, MOST_ROWS)
+        comparison_inputs[info.title] = encoded_rows(trained, DataChoice(dataset=info.name), home, MOST_ROWS)
     for corruption in CORRUPTIONS:
         if (changed := corrupted(test, trained.data.schema.inputs, corruption, settings.seed)) is not None:
-            others[corruption.title] = changed
-    return others
+            comparison_inputs[corruption.title] = changed
+    return comparison_inputs
 
 
 def _scores(trained: TrainedRun, test: Sequence[CalibratedPart], train: Inputs) -> list[tuple[str, str, Score, bool]]:

@@ -28,10 +28,10 @@ def encoded_rows(trained: TrainedRun, choice: DataChoice, home: Path | None, cou
     """
     import torch
 
-    other = prepare(choice, home)
-    own = [field for field in trained.data.schema.inputs if field.name in trained.fields]
-    names = {field.name: _like(field, other.schema.inputs) for field in own}
-    rows = [other.row(int(row)) for row in other.split["test"][:count]]
+    dataset = prepare(choice, home)
+    input_fields = [field for field in trained.data.schema.inputs if field.name in trained.fields]
+    names = {field.name: _like(field, dataset.schema.inputs) for field in input_fields}
+    rows = [dataset.row(int(row)) for row in dataset.split["test"][:count]]
     encoded = []
     for row in rows:
         renamed = {**row, **{name: row[source] for name, source in names.items() if source in row}}
@@ -44,18 +44,18 @@ def encoded_rows(trained: TrainedRun, choice: DataChoice, home: Path | None, cou
     return {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
 
 
-def _like(own: FieldSpec, fields: Sequence[FieldSpec]) -> str:
+def _like(input_field: FieldSpec, fields: Sequence[FieldSpec]) -> str:
     """Return the name of the field that fits a field of the run."""
-    fitting = [field for field in fields if field.kind == own.kind and _fits(field, own)]
+    fitting = [field for field in fields if field.kind == input_field.kind and _fits(field, input_field)]
     if not fitting:
         available = ", ".join(f"{field.name} {field.kind} {field.shape}" for field in fields)
         raise UsageError(
-            f"The network reads {own.name}, {own.kind} {own.shape}, but the other dataset has {available}; choose a "
-            "dataset with inputs of the same shape."
+            f"The network reads {input_field.name}, {input_field.kind} {input_field.shape}, but the other "
+            f"dataset has {available}; choose a dataset with inputs of the same shape."
         )
-    return next((field.name for field in fitting if field.name == own.name), fitting[0].name)
+    return next((field.name for field in fitting if field.name == input_field.name), fitting[0].name)
 
 
-def _fits(field: FieldSpec, own: FieldSpec) -> bool:
+def _fits(field: FieldSpec, input_field: FieldSpec) -> bool:
     """Return whether a field has the shape of another one; texts are cut to the length that the network reads."""
-    return field.shape == own.shape or (field.vocabulary is not None and own.vocabulary is not None)
+    return field.shape == input_field.shape or (field.vocabulary is not None and input_field.vocabulary is not None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KEPT = 0.95  # the share of validation rows that a threshold accepts
+ACCEPTED_SHARE = 0.95  # the share of validation rows that a threshold accepts
 MOST_DRAWN = 2_000
 
 
@@ -44,20 +44,20 @@ class ScoreReport:
     applies: bool  # whether it can be part of predictions
 
 
-def threshold_of(scores: np.ndarray, kept: float = KEPT) -> float:
+def threshold_of(scores: np.ndarray, accepted_share: float = ACCEPTED_SHARE) -> float:
     """Return the largest threshold that accepts at least a share of the validation rows, from their scores (N,)."""
-    accepted = int(np.ceil(kept * len(scores)))
+    accepted = int(np.ceil(accepted_share * len(scores)))
     return float(np.sort(scores)[::-1][accepted - 1])
 
 
-def separability(other: str, inside: np.ndarray, outside: np.ndarray, threshold: float) -> Separability:
+def separability(comparison_name: str, inside: np.ndarray, outside: np.ndarray, threshold: float) -> Separability:
     """Return how well scores separate test rows (N,) from other rows (M,)."""
     from sklearn.metrics import roc_auc_score
 
     truth = np.concatenate([np.ones(len(inside)), np.zeros(len(outside))])
     auroc = float(roc_auc_score(truth, np.concatenate([inside, outside])))
     return Separability(
-        other,
+        comparison_name,
         len(outside),
         auroc,
         float((outside >= threshold_of(inside)).mean()),
@@ -70,19 +70,22 @@ def score_report(
     title: str,
     validation: np.ndarray,
     test: np.ndarray,
-    others: dict[str, np.ndarray],
+    comparison_scores: dict[str, np.ndarray],
     *,
     applies: bool,
 ) -> ScoreReport:
     """Return the report of a score from its values for validation, test and other rows."""
     threshold = threshold_of(validation)
-    drawn = {"Test rows": test, **others}
+    drawn = {"Test rows": test, **comparison_scores}
     return ScoreReport(
         name,
         title,
         threshold,
         float((test >= threshold).mean()),
-        tuple(separability(other, test, scores, threshold) for other, scores in others.items()),
+        tuple(
+            separability(comparison_name, test, scores, threshold)
+            for comparison_name, scores in comparison_scores.items()
+        ),
         {label: scores[:: max(1, len(scores) // MOST_DRAWN)].tolist() for label, scores in drawn.items()},
         applies,
     )

@@ -68,9 +68,9 @@ def fit_scaling(part: CalibratedPart, rows: SplitRows, settings: CalibrationSett
     if part.family == "numbers" or settings.method == NONE:
         return calibration
     if len(rows.fitted) < LEAST_ROWS:
-        rest = " besides those on which thresholds are chosen" if settings.chooses_thresholds else ""
+        purpose = " besides those on which thresholds are chosen" if settings.chooses_thresholds else ""
         raise UsageError(
-            f"A map of probabilities needs at least {LEAST_ROWS} validation rows{rest}, but there are "
+            f"A map of probabilities needs at least {LEAST_ROWS} validation rows{purpose}, but there are "
             f'{len(rows.fitted)}; give the data a larger validation part, or choose the method "{NONE}".'
         )
     return replace(calibration, scaling=calibrators()[settings.method].fit(units_of(part).of_rows(rows.fitted)))
@@ -111,8 +111,10 @@ def calibrate_probabilities(
             report = replace(report, missed=(*report.missed, sentence))
         else:
             calibration = replace(calibration, abstention=chosen)
-            kept = selected(outcomes.confidence, outcomes.loss, chosen.threshold, independent=rows.independent)
-            report = replace(report, selected=kept)
+            selective_report = selected(
+                outcomes.confidence, outcomes.loss, chosen.threshold, independent=rows.independent
+            )
+            report = replace(report, selected=selective_report)
     if settings.conformal is not None:
         calibration, report = _with_sets(calibration, report, validation, test, rows, settings)
     return calibration, report

@@ -54,16 +54,18 @@ def equal_mass(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> R
 
 
 def _binned(confidence: np.ndarray, right: np.ndarray, edges: np.ndarray) -> Reliability:
-    place = np.searchsorted(edges[1:-1], confidence)
-    count = np.bincount(place, minlength=len(edges) - 1)
-    held = count > 0
-    means = [np.bincount(place, values, len(edges) - 1)[held] / count[held] for values in (confidence, right)]
+    bin_index = np.searchsorted(edges[1:-1], confidence)
+    count = np.bincount(bin_index, minlength=len(edges) - 1)
+    is_filled = count > 0
+    means = [
+        np.bincount(bin_index, values, len(edges) - 1)[is_filled] / count[is_filled] for values in (confidence, right)
+    ]
     return Reliability(
-        tuple(edges[:-1][held].tolist()),
-        tuple(edges[1:][held].tolist()),
+        tuple(edges[:-1][is_filled].tolist()),
+        tuple(edges[1:][is_filled].tolist()),
         tuple(means[0].tolist()),
         tuple(means[1].tolist()),
-        tuple(count[held].tolist()),
+        tuple(count[is_filled].tolist()),
     )
 
 

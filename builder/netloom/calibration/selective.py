@@ -52,8 +52,8 @@ def risk_coverage(confidence: np.ndarray, loss: np.ndarray) -> RiskCoverage:
 def _risks(confidence: np.ndarray, loss: np.ndarray) -> np.ndarray:
     """Return the risk of the k most confident rows for each k; rows of equal confidence have their mean loss, so that
     the order of rows does not matter."""
-    values, place, count = np.unique(-confidence, return_inverse=True, return_counts=True)
-    mean = np.bincount(place, loss, len(values)) / count
+    values, level_index, count = np.unique(-confidence, return_inverse=True, return_counts=True)
+    mean = np.bincount(level_index, loss, len(values)) / count
     smoothed: np.ndarray = np.repeat(mean, count).cumsum() / np.arange(1, len(loss) + 1)
     return smoothed
 
@@ -69,8 +69,8 @@ def choose_threshold(
     levels, count = np.unique(confidence, return_counts=True)
     # By level, lowest first: the rows at or above it, and their mean loss
     answered = count[::-1].cumsum()[::-1]
-    place = np.searchsorted(levels, confidence)
-    losses = np.bincount(place, loss, len(levels))[::-1].cumsum()[::-1] / answered
+    level_index = np.searchsorted(levels, confidence)
+    losses = np.bincount(level_index, loss, len(levels))[::-1].cumsum()[::-1] / answered
     # Rounded, as 0.07 * 100 comes out a little above 7.
     least = round(value * len(confidence), 9)
     allowed = np.flatnonzero(losses <= value if target == "risk" else answered >= least)
@@ -85,16 +85,16 @@ def choose_threshold(
 def selected(confidence: np.ndarray, loss: np.ndarray, threshold: float, *, independent: bool = True) -> Selected:
     """Return coverage and risk of a threshold on rows. Without `independent` rows, there are no intervals."""
     answered = confidence >= threshold
-    count, kept = int(answered.sum()), loss[answered]
+    count, answered_loss = int(answered.sum()), loss[answered]
     coverage = float(answered.mean())
-    risk = float(kept.mean()) if count else None
+    risk = float(answered_loss.mean()) if count else None
     return Selected(
         len(loss),
         count,
         coverage,
         wilson(coverage, len(loss)) if independent else None,
         risk,
-        _risk_interval(kept) if independent and count else None,
+        _risk_interval(answered_loss) if independent and count else None,
     )
 
 

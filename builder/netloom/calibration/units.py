@@ -39,8 +39,8 @@ class Units:
         """Return the units of rows by index."""
         inside = np.zeros(int(self.row.max(initial=-1)) + 1, bool)
         inside[rows[rows < len(inside)]] = True
-        kept = inside[self.row]
-        return Units(self.family, self.logits[kept], self.target[kept], self.row[kept])
+        selection = inside[self.row]
+        return Units(self.family, self.logits[selection], self.target[selection], self.row[selection])
 
     def shares(self, scaling: dict[str, Any] | None = None) -> np.ndarray:
         """Return probabilities (M, C), calibrated by a `Scaling` as plain JSON."""
@@ -75,5 +75,5 @@ def units_of(part: CalibratedPart) -> Units:
 def _thinned(units: Units) -> Units:
     if len(units) <= MOST_UNITS:
         return units
-    kept = np.sort(np.random.default_rng(0).choice(len(units), MOST_UNITS, replace=False))
-    return Units(units.family, units.logits[kept], units.target[kept], units.row[kept])
+    chosen = np.sort(np.random.default_rng(0).choice(len(units), MOST_UNITS, replace=False))
+    return Units(units.family, units.logits[chosen], units.target[chosen], units.row[chosen])

@@ -67,10 +67,10 @@ def answer_comparison(
         return _over_rows(trained, arguments, folder, target)
     if arguments.through_training:
         return _through_training(trained, folder, method, example, target, arguments)
-    return _against_other(store, trained, folder, arguments, method, example, target)
+    return _against_network(store, trained, folder, arguments, method, example, target)
 
 
-def _against_other(
+def _against_network(
     store: Store,
     trained: TrainedRun,
     folder: Path,

@@ -34,7 +34,7 @@ def write_job(project: Project, workers: int, file: str, image: str, context: Co
     if Path(file).suffix not in START_COMMANDS:
         raise UsageError(f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file[:80]!r}.")
     path = new_file(file, force=force)
-    cluster.check(project, workers, here=False)
+    cluster.check(project, workers, on_this_machine=False)
     analysis = analyse(project, schema(project.data, context.home))
     if analysis.errors:
         raise CompileError(analysis.errors)

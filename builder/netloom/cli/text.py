@@ -22,8 +22,8 @@ def short(text: str, length: int = 60) -> str:
 
 def issue_line(issue: Mapping[str, object]) -> str:
     """Return an issue of a document on one line: severity, node and port, message."""
-    place = ".".join(str(part) for part in (issue.get("node"), issue.get("port")) if part)
-    return plain(f"{issue['severity']}: {place + ': ' if place else ''}{issue['message']}")
+    location = ".".join(str(part) for part in (issue.get("node"), issue.get("port")) if part)
+    return plain(f"{issue['severity']}: {location + ': ' if location else ''}{issue['message']}")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> str:

@@ -115,12 +115,12 @@ def _unknown_setting(name: str, values: Mapping[str, Any]) -> str:
     """Return the sentence for an unknown setting: it suggests the nearest name, or says where all are listed."""
     from netloom.core.field_errors import nearest_name
 
-    own = {kind: _setting_names(values[kind], kind) for kind in ("optimizer", "schedule")}
+    names_by_kind = {kind: _setting_names(values[kind], kind) for kind in ("optimizer", "schedule")}
     listed = [field for field in values if field not in NOT_LISTED]
-    nearest = nearest_name(name, [*listed, *own["optimizer"], *own["schedule"]])
+    nearest = nearest_name(name, [*listed, *names_by_kind["optimizer"], *names_by_kind["schedule"]])
     if nearest is not None:
         return f"There is no setting {plain(name)[:40]!r}; did you mean {nearest!r}?"
-    available = {kind: ", ".join(names) or "none" for kind, names in own.items()}
+    available = {kind: ", ".join(names) or "none" for kind, names in names_by_kind.items()}
     return (
         f"There is no setting {plain(name)[:40]!r}. `netloom train --settings` lists all settings; the optimizer "
         f"{values['optimizer']} has {available['optimizer']}, the schedule {values['schedule']} has "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Why channels cannot be removed: their number is given from outside, a layer depends on all of them at once, or a node
 # has to keep them, such as one with tied weights.
-GIVEN, MIXED, KEPT = "given", "mixed", "kept"
+GIVEN, MIXED, FIXED = "given", "mixed", "kept"
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,18 @@ class ChannelGraph:
         where: The network and the node of each module, by its path.
     """
 
-    def __init__(self, context: Context, model: nn.Module, kept: frozenset[tuple[str, str]] = frozenset()) -> None:
-        """Follow the channels through a network. The nodes `kept`, given by network and id, keep all channels."""
+    def __init__(
+        self, context: Context, model: nn.Module, fixed_nodes: frozenset[tuple[str, str]] = frozenset()
+    ) -> None:
+        """Follow the channels through a network. The `fixed_nodes`, by network and id, keep all channels."""
         self.slices: list[Slice] = []
         self.settings: list[Setting] = []
         self.labels: dict[str, Labels | None] = {}
         self.where: dict[str, tuple[str, str]] = {}
-        self._model, self._kept = model, kept
+        self._model, self._fixed_nodes = model, fixed_nodes
         self._parents: list[int] = []
         self._reasons: dict[int, set[str]] = {}
-        self._made: dict[str, list[np.ndarray]] = {}
+        self._new_channels: dict[str, list[np.ndarray]] = {}
         self._arrived: dict[tuple[str, str], Labels | None] = {}
         outputs = self._network(context, "", {})
         for labels in outputs.values():
@@ -112,23 +114,23 @@ class ChannelGraph:
         return {port: tensors.get((edge.source_node, edge.source_port)) for port, edge in edges.items()}
 
     def _node(self, context: Context, key: str, path: str, inputs: Ports) -> Ports:
-        layer, place = context.layers[key], (context.name, key)
+        layer, node_key = context.layers[key], (context.name, key)
         if isinstance(layer, Subnetwork):
             return self._repeated(context.inner[key], path, layer, inputs)
         specs, node = context.specs(key), context.network.nodes[key]
-        self.where[path] = place
-        ties = {other.shares for other in context.network.nodes.values() if other.shares}
-        is_kept = place in self._kept or layer.own_code or bool(node.shares) or key in ties
-        declared = None if is_kept else layer.channels(specs)
+        self.where[path] = node_key
+        ties = {user.shares for user in context.network.nodes.values() if user.shares}
+        is_fixed = node_key in self._fixed_nodes or layer.own_code or bool(node.shares) or key in ties
+        declared = None if is_fixed else layer.channels(specs)
         outputs: Ports
         if declared is not None:
             ranks = {port: len(spec.shape) for port, spec in specs.items()}
             outputs = {
                 port: labels and Labels(labels.axis % len(context.measured[key].outputs[port].shape), labels.numbers)
-                for port, labels in self._declared(place, path, declared, inputs, ranks).items()
+                for port, labels in self._declared(node_key, path, declared, inputs, ranks).items()
             }
-        elif is_kept or self._model.get_submodule(path).state_dict():
-            outputs = self._mixed(inputs, reason=KEPT if is_kept else MIXED)
+        elif is_fixed or self._model.get_submodule(path).state_dict():
+            outputs = self._mixed(inputs, reason=FIXED if is_fixed else MIXED)
         else:
             outputs = self._probed(context, key, path, inputs)
         self.labels[path] = outputs.get(next(port.name for port in layer.outputs()))
@@ -145,7 +147,7 @@ class ChannelGraph:
         return outputs
 
     def _declared(
-        self, place: tuple[str, str], path: str, declared: Channels, inputs: Ports, ranks: Mapping[str, int]
+        self, node_key: tuple[str, str], path: str, declared: Channels, inputs: Ports, ranks: Mapping[str, int]
     ) -> Ports:
         outputs: Ports = {}
         reads = {read.port: read for read in declared.reads}
@@ -158,25 +160,25 @@ class ChannelGraph:
                 for weight in read.weights if is_first else ():
                     self._slice(path, weight, labels.numbers, reads=True)
             elif declared.preserved is not None and declared.preserved.axis in (None, labels.axis):
-                outputs["out"] = self._passed(place, path, declared.preserved, labels, is_first)
+                outputs["out"] = self._passed(node_key, path, declared.preserved, labels, is_first)
             else:
                 self._keep(labels, MIXED)
-        earlier = self._made.get(path)  # a module that is applied several times makes the same channels
-        made = earlier or [self._new(width.count) for width in declared.widths]
-        for width, numbers in zip(declared.widths, made, strict=True):
-            made_by = np.tile(numbers, width.copies)
-            outputs |= {port: Labels(axis, made_by) for port, axis in width.outputs.items()}
+        earlier = self._new_channels.get(path)  # a module that is applied several times makes the same channels
+        channel_numbers = earlier or [self._new(width.count) for width in declared.widths]
+        for width, numbers in zip(declared.widths, channel_numbers, strict=True):
+            repeated_numbers = np.tile(numbers, width.copies)
+            outputs |= {port: Labels(axis, repeated_numbers) for port, axis in width.outputs.items()}
             if earlier is None:
-                self._add_width(place, path, width, numbers)
-        self._made[path] = made
+                self._add_width(node_key, path, width, numbers)
+        self._new_channels[path] = channel_numbers
         return outputs
 
-    def _add_width(self, place: tuple[str, str], path: str, width: Width, numbers: np.ndarray) -> None:
+    def _add_width(self, node_key: tuple[str, str], path: str, width: Width, numbers: np.ndarray) -> None:
         for weight in width.weights:
             self._slice(path, weight, numbers, makes=True)
         for weight in width.reads:
             self._slice(path, weight, numbers, reads=True)
-        self.settings.append(Setting(*place, width.parameter, numbers, is_width=True, fixed=width.fixed))
+        self.settings.append(Setting(*node_key, width.parameter, numbers, is_width=True, fixed=width.fixed))
 
     def _is_first(self, path: str, port: str, labels: Labels | None) -> bool:
         """Return whether no channels have arrived at an input of a module before. If the module is applied several
@@ -193,17 +195,17 @@ class ChannelGraph:
         return False
 
     def _passed(
-        self, place: tuple[str, str], path: str, kept: PreservedChannels, labels: Labels, is_first: bool
+        self, node_key: tuple[str, str], path: str, preserved: PreservedChannels, labels: Labels, is_first: bool
     ) -> Labels:
         numbers = labels.numbers
-        for start in range(0, len(numbers), kept.together):
-            group = numbers[start : start + kept.together]
+        for start in range(0, len(numbers), preserved.together):
+            group = numbers[start : start + preserved.together]
             self._join(np.broadcast_to(group[:1], group.shape), group)
-        multiplied = np.repeat(numbers, kept.multiplier)
-        for weight in kept.weights if is_first else ():
+        multiplied = np.repeat(numbers, preserved.multiplier)
+        for weight in preserved.weights if is_first else ():
             self._slice(path, weight, multiplied)
-        for parameter, each in kept.counts.items():
-            self.settings.append(Setting(*place, parameter, numbers, each))
+        for parameter, each in preserved.counts.items():
+            self.settings.append(Setting(*node_key, parameter, numbers, each))
         return Labels(labels.axis, multiplied)
 
     def _probed(self, context: Context, key: str, path: str, inputs: Ports) -> Ports:
@@ -219,15 +221,15 @@ class ChannelGraph:
                 return self._mixed(inputs, names)
             if not any(passed):  # used in training only, or in a way that NaN does not show
                 self._keep(labels, MIXED)
-            for name, found in zip(names, passed, strict=True):
-                if found is None:
+            for name, probed in zip(names, passed, strict=True):
+                if probed is None:
                     continue
-                numbers = np.where(found.channels < 0, -2, labels.numbers[np.maximum(found.channels, 0)])
-                other = result[name]
-                if other is None:
-                    result[name] = Labels(found.axis, numbers)
-                elif other.axis == found.axis:
-                    result[name] = Labels(found.axis, self._merged(other.numbers, numbers))
+                numbers = np.where(probed.channels < 0, -2, labels.numbers[np.maximum(probed.channels, 0)])
+                earlier = result[name]
+                if earlier is None:
+                    result[name] = Labels(probed.axis, numbers)
+                elif earlier.axis == probed.axis:
+                    result[name] = Labels(probed.axis, self._merged(earlier.numbers, numbers))
                 else:
                     return self._mixed(inputs, names)
         # An index that depends on no channel stays.
@@ -262,11 +264,11 @@ class ChannelGraph:
                 if max(a, b) >= 0:
                     self._reasons.setdefault(self._root(max(a, b)), set()).add(GIVEN)
                 continue
-            one, other = self._root(a), self._root(b)
-            if one != other:
-                self._parents[other] = one
-                if other in self._reasons:
-                    self._reasons.setdefault(one, set()).update(self._reasons.pop(other))
+            root, other_root = self._root(a), self._root(b)
+            if root != other_root:
+                self._parents[other_root] = root
+                if other_root in self._reasons:
+                    self._reasons.setdefault(root, set()).update(self._reasons.pop(other_root))
 
     def _keep(self, labels: Labels | None, reason: str) -> None:
         for number in labels.numbers.tolist() if labels else ():

@@ -189,14 +189,16 @@ def _condition(graph: Any, late_nodes: Sequence[Any], late_inputs: Sequence[str]
         helper.make_node("ScatterND", [f"{PREFIX}answer", places, renamed[end]], [f"{PREFIX}merged"]),
     ]
     kind = next(item.type.tensor_type.elem_type for item in graph.output if item.name == end)
-    on = helper.make_graph(nodes, "late", [], [helper.make_tensor_value_info(f"{PREFIX}merged", kind, None)])
+    late_graph = helper.make_graph(nodes, "late", [], [helper.make_tensor_value_info(f"{PREFIX}merged", kind, None)])
     off = helper.make_graph(
         [helper.make_node("Identity", [f"{PREFIX}answer"], [f"{PREFIX}only"])],
         "early",
         [],
         [helper.make_tensor_value_info(f"{PREFIX}only", kind, None)],
     )
-    return helper.make_node("If", [f"{PREFIX}goes_on"], [end], name=f"{PREFIX}if", then_branch=on, else_branch=off)
+    return helper.make_node(
+        "If", [f"{PREFIX}goes_on"], [end], name=f"{PREFIX}if", then_branch=late_graph, else_branch=off
+    )
 
 
 def _with_names(node: Any, names: dict[str, str]) -> Any:

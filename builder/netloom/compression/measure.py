@@ -110,12 +110,12 @@ def _compressed(
 ) -> tuple[list[Variant], list[tuple[str, str]]]:
     """Return the variants, and the methods that do not fit with the reason."""
     variants, failures = [], []
-    for place, method in enumerate(methods, 1):
+    for index, method in enumerate(methods, 1):
         try:
             variants.append(method.compress(trained))
         except (CompressionError, ExportError) as error:
             failures.append((method.name, str(error)))
-        progress(0.5 * place / len(methods))
+        progress(0.5 * index / len(methods))
     return variants, failures
 
 
@@ -275,9 +275,9 @@ def _measured(
     """Return the measurements of the original and of each variant, without verdicts."""
     spread = float(outputs[0].float().std()) or 1.0
     measured: list[Measured] = []
-    for place, (subject, output) in enumerate(zip(subjects, outputs, strict=True)):
-        p50, p95 = np.percentile(costs.times.rows[place], [50, 95])
-        batch_p50, batch_p95 = np.percentile(costs.times.batches[place], [50, 95])
+    for index, (subject, output) in enumerate(zip(subjects, outputs, strict=True)):
+        p50, p95 = np.percentile(costs.times.rows[index], [50, 95])
+        batch_p50, batch_p95 = np.percentile(costs.times.batches[index], [50, 95])
         measured.append(
             Measured(
                 subject.name,
@@ -285,37 +285,37 @@ def _measured(
                 subject.size,
                 float(p50),
                 float(p95),
-                scores[place],
-                _agreement(predictions[0], predictions[place]),
+                scores[index],
+                _agreement(predictions[0], predictions[index]),
                 float((output.float() - outputs[0].float()).square().mean().sqrt()) / spread,
                 "original",
                 subject.note,
-                lost[place],
+                lost[index],
                 subject.run,
                 float(batch_p50),
                 float(batch_p95),
-                ENERGY_ROWS * joules(float(costs.times.cpu_s[place])),
-                costs.memory[place],
-                costs.left_early[place],
+                ENERGY_ROWS * joules(float(costs.times.cpu_s[index])),
+                costs.memory[index],
+                costs.left_early[index],
             )
         )
     return measured
 
 
-def _agreement(original: list[Any], other: list[Any]) -> float | None:
+def _agreement(original: list[Any], compressed: list[Any]) -> float | None:
     if not isinstance(original[0], str):
         return None
-    equal = [bool(first == second) for first, second in zip(original, other, strict=True)]
+    equal = [bool(first == second) for first, second in zip(original, compressed, strict=True)]
     return sum(equal) / len(equal)
 
 
-def _lost_classes(original: Evaluation, other: Evaluation) -> tuple[tuple[str, float], ...]:
+def _lost_classes(original: Evaluation, compressed: Evaluation) -> tuple[tuple[str, float], ...]:
     """Return the classes whose recall falls, and by how much, the largest loss first."""
-    if not original.report or not other.report or "recall" not in original.report[0]:
+    if not original.report or not compressed.report or "recall" not in original.report[0]:
         return ()
     losses = [
         (str(next(iter(before.values()))), float(before["recall"] or 0) - float(after["recall"] or 0))
-        for before, after in zip(original.report, other.report, strict=True)
+        for before, after in zip(original.report, compressed.report, strict=True)
     ]
     return tuple(item for item in sorted(losses, key=lambda item: -item[1]) if item[1] > 0)
 

@@ -34,7 +34,7 @@ TOLERANCE = 1e-5
 ROWS = 8
 # Each attempt keeps the channels of at least one more node.
 MAX_ATTEMPTS = 40
-Place = tuple[str, str]
+NodeKey = tuple[str, str]
 # The output of each layer, by the path of its module
 Outputs = list[tuple[str, "torch.Tensor"]]
 
@@ -62,14 +62,14 @@ def narrowed(trained: TrainedRun, amount: float, importance: Importance) -> Narr
     Raises:
         CompressionError: there is no channel that can be removed.
     """
-    kept: set[Place] = set()
-    for document, graph, removed in _documents(trained, amount, importance, kept, frozenset()):
+    fixed_nodes: set[NodeKey] = set()
+    for document, graph, removed in _documents(trained, amount, importance, fixed_nodes, frozenset()):
         result = _attempt(trained, document, graph, removed)
         if isinstance(result, Narrowed):
             return result
-        if result <= kept:
+        if result <= fixed_nodes:
             break
-        kept |= result
+        fixed_nodes |= result
     raise CompressionError(
         "This network has no layer whose channels can be removed: their number is given by the data, or a layer such "
         "as layer norm depends on all channels at once."
@@ -83,27 +83,27 @@ def narrow_student(trained: TrainedRun, amount: float) -> Project:
     Raises:
         CompressionError: there is no layer that can become narrower.
     """
-    kept: set[Place] = set()
-    for document, _, _ in _documents(trained, amount, lambda graph: {}, kept, frozenset({MIXED})):
+    fixed_nodes: set[NodeKey] = set()
+    for document, _, _ in _documents(trained, amount, lambda graph: {}, fixed_nodes, frozenset({MIXED})):
         errors = analyse(document, trained.data.schema).network_errors
         if not errors:
             return document
         wrong = _places(errors)
-        if wrong <= kept:
+        if wrong <= fixed_nodes:
             break
-        kept |= wrong
+        fixed_nodes |= wrong
     raise CompressionError("This network has no layer that can become narrower: all sizes are given by the data.")
 
 
 def _documents(
-    trained: TrainedRun, amount: float, importance: Importance, kept: set[Place], ignored: frozenset[str]
+    trained: TrainedRun, amount: float, importance: Importance, fixed_nodes: set[NodeKey], ignored: frozenset[str]
 ) -> Iterator[tuple[Project, ChannelGraph, set[int]]]:
-    """Yield narrow documents with their removed channels, while the caller adds nodes to `kept`, which keep theirs."""
+    """Yield narrow documents with their removed channels, while the caller adds to `fixed_nodes`, which keep theirs."""
     if not 0 < amount < 1:
         raise CompressionError(f"The share of channels to remove is between 0 and 1, received {amount:g}.")
     project = trained.project
     for _ in range(MAX_ATTEMPTS):
-        graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, frozenset(kept))
+        graph = ChannelGraph(analyse(project, trained.data.schema).context, trained.model, frozenset(fixed_nodes))
         removed = least_important(graph, amount, importance(graph), ignored)
         if not removed:
             return
@@ -114,22 +114,22 @@ def _documents(
         # Uses of a network that need different sizes get a network each; a repeated one keeps its channels.
         separate = with_separate_networks(project, {name for name, _ in narrow})
         if separate == project:
-            kept |= narrow
+            fixed_nodes |= narrow
         project = separate
 
 
-def narrow_document(project: Project, graph: ChannelGraph, removed: set[int]) -> Project | set[Place]:
+def narrow_document(project: Project, graph: ChannelGraph, removed: set[int]) -> Project | set[NodeKey]:
     """Return the document without the removed channels, or the nodes for which it would need several sizes at once."""
     values: dict[tuple[str, str, str], int] = {}
-    changes: dict[Place, dict[str, int]] = {}
-    conflicts: set[Place] = set()
+    changes: dict[NodeKey, dict[str, int]] = {}
+    conflicts: set[NodeKey] = set()
     for setting in graph.settings:
-        place, left = (setting.network, setting.node), _left(graph, setting.numbers, removed)
+        node_key, left = (setting.network, setting.node), _left(graph, setting.numbers, removed)
         value = left // setting.each
-        if values.setdefault((*place, setting.parameter), value) != value:
-            conflicts.add(place)
+        if values.setdefault((*node_key, setting.parameter), value) != value:
+            conflicts.add(node_key)
         if left < len(setting.numbers):
-            changes.setdefault(place, {}).update({setting.parameter: value, **setting.fixed})
+            changes.setdefault(node_key, {}).update({setting.parameter: value, **setting.fixed})
     if conflicts:
         return conflicts
     networks = dict(project.networks)
@@ -140,17 +140,17 @@ def narrow_document(project: Project, graph: ChannelGraph, removed: set[int]) ->
 
 def with_separate_networks(project: Project, names: set[str]) -> Project:
     """Return the document with a network for every node that uses one of these networks; the first use keeps it."""
-    networks, seen = dict(project.networks), set[str]()
+    networks, visited = dict(project.networks), set[str]()
     for owner in project.networks:
         for key, node in project.networks[owner].nodes.items():
             name = str(node.params.get("network", ""))
             if node.type != SUBNETWORK or name not in names:
                 continue
-            if name in seen:
+            if name in visited:
                 free = next(f"{name}_{number}" for number in count(2) if f"{name}_{number}" not in networks)
                 networks[free] = project.networks[name]
                 networks[owner] = with_params(networks[owner], key, {"network": free})
-            seen.add(name)
+            visited.add(name)
     return project.model_copy(update={"networks": networks})
 
 
@@ -198,7 +198,7 @@ def least_important(
 
 def _attempt(
     trained: TrainedRun, project: Project, graph: ChannelGraph, removed: set[int]
-) -> Narrowed | frozenset[Place]:
+) -> Narrowed | frozenset[NodeKey]:
     """Return the narrow network of a document, or the nodes that have to keep their channels."""
     analysis = analyse(project, trained.data.schema)
     if analysis.network_errors:
@@ -221,7 +221,7 @@ def _attempt(
     return wrong or Narrowed(project, text, state, _widths(graph, removed))
 
 
-def _places(errors: Iterable[Issue]) -> frozenset[Place]:
+def _places(errors: Iterable[Issue]) -> frozenset[NodeKey]:
     return frozenset((issue.network, issue.node) for issue in errors if issue.node)
 
 
@@ -235,16 +235,18 @@ def _sliced(state: Mapping[str, torch.Tensor], graph: ChannelGraph, removed: set
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def _wrong_shapes(model: nn.Module, state: Mapping[str, torch.Tensor], graph: ChannelGraph) -> frozenset[Place]:
+def _wrong_shapes(model: nn.Module, state: Mapping[str, torch.Tensor], graph: ChannelGraph) -> frozenset[NodeKey]:
     """Return the nodes whose sliced weights do not have the shapes of the narrow network."""
     expected = {name: value.shape for name, value in model.state_dict().items()}
     names = [name for name in {**expected, **state} if name not in state or expected.get(name) != state[name].shape]
-    return frozenset(place for name in names for path, place in graph.where.items() if name.startswith(f"{path}."))
+    return frozenset(
+        node_key for name in names for path, node_key in graph.where.items() if name.startswith(f"{path}.")
+    )
 
 
 def _first(
     expected: Outputs, outputs: Outputs, is_equal: Callable[[torch.Tensor, torch.Tensor], bool], graph: ChannelGraph
-) -> frozenset[Place]:
+) -> frozenset[NodeKey]:
     """Return the first node whose output differs from the expected one; empty if there is none."""
     for (path, first), (_, second) in zip(expected, outputs, strict=True):
         if not is_equal(first, second):

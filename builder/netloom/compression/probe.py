@@ -56,10 +56,10 @@ def passed_channels(
         if not hit.any():
             passed.append(None)
             continue
-        found = _decoded(hit)
-        if found is None:
+        channels = _decoded(hit)
+        if channels is None:
             return None
-        passed.append(found)
+        passed.append(channels)
     return passed
 
 
@@ -76,7 +76,7 @@ def _input(spec: TensorSpec, is_probed: bool, axis: int, bits: int) -> torch.Ten
         numbers = torch.arange(spec.size(axis))
         has_bit = torch.stack([(numbers >> bit) & 1 for bit in range(bits)]).bool()  # (bits, C)
         pattern = torch.cat([has_bit, ~has_bit])  # (2·bits, C)
-        view = [2 * bits, *(spec.size(axis) if place == axis else 1 for place in range(1, len(spec.shape)))]
+        view = [2 * bits, *(spec.size(axis) if dimension == axis else 1 for dimension in range(1, len(spec.shape)))]
         values = values.masked_fill(pattern.view(view), float("nan"))
     return values
 

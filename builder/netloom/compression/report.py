@@ -97,7 +97,7 @@ class Report:
     @property
     def pareto(self) -> tuple[Measured, ...]:
         """Those that no other one beats in size, time and metric at once."""
-        return tuple(item for item in self.measured if not any(self._beats(other, item) for other in self.measured))
+        return tuple(item for item in self.measured if not any(self._beats(rival, item) for rival in self.measured))
 
     @property
     def sentence(self) -> str:

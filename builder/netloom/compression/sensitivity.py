@@ -78,20 +78,20 @@ def sensitivity(trained: TrainedRun, progress: Callable[[float], None] = lambda 
     if not layers:
         raise CompressionError("This network has no layers with weight matrices.")
     measured = []
-    for number, place in enumerate(layers, 1):
+    for number, layer in enumerate(layers, 1):
         removed = {
             root
             for item in graph.slices
-            if item.makes and item.tensor.startswith(f"{place.path}.")
+            if item.makes and item.tensor.startswith(f"{layer.path}.")
             for root in graph.roots(item.numbers).tolist()
         } & removable
         measured.append(
             LayerSensitivity(
-                place.path,
-                place.title,
-                place.nodes,
-                sum(value.numel() for value in trained.model.get_submodule(place.path).parameters()),
-                measure(_rounded(trained.model, place)) - loss,
+                layer.path,
+                layer.title,
+                layer.nodes,
+                sum(value.numel() for value in trained.model.get_submodule(layer.path).parameters()),
+                measure(_rounded(trained.model, layer)) - loss,
                 measure(masked(trained.model, graph, removed)) - loss if removed else None,
             )
         )
@@ -119,17 +119,17 @@ class _Loss:
         return metrics["loss"]
 
 
-def _matrices(model: nn.Module, place: LayerModule) -> list[torch.Tensor]:
-    return [value for value in model.get_submodule(place.path).parameters() if value.dim() > 1]
+def _matrices(model: nn.Module, layer: LayerModule) -> list[torch.Tensor]:
+    return [value for value in model.get_submodule(layer.path).parameters() if value.dim() > 1]
 
 
-def _rounded(model: nn.Module, place: LayerModule) -> nn.Module:
+def _rounded(model: nn.Module, layer: LayerModule) -> nn.Module:
     """Return a copy of the network in which the weights of a layer have 8 bits, with a scale for each row."""
     import torch
 
     model = copy.deepcopy(model)
     with torch.no_grad():
-        for weight in _matrices(model, place):
+        for weight in _matrices(model, layer):
             scale = weight.abs().amax(tuple(range(1, weight.dim())), keepdim=True) / LARGEST_INT8
             weight.copy_(torch.where(scale > 0, (weight / scale).round() * scale, weight))
     return model

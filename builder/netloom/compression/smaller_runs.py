@@ -74,8 +74,8 @@ def start_smaller(store: Store, run: Run, proposal: Proposal, *, owner: str | No
 
 def smaller_runs(store: Store, run: Run) -> list[Run]:
     """Return the runs that were made from a run by compression, the oldest first."""
-    runs = [other for other in store.runs(run.project_id) if _origin(other) == run.id]
-    return sorted(runs, key=lambda other: other.created_at)
+    runs = [candidate for candidate in store.runs(run.project_id) if _origin(candidate) == run.id]
+    return sorted(runs, key=lambda candidate: candidate.created_at)
 
 
 def finished_smaller_runs(store: Store, trained: TrainedRun) -> list[TrainedRun]:

@@ -19,7 +19,7 @@ Network = Callable[[Sequence["torch.Tensor"]], "torch.Tensor"]
 # Predictions that are not counted; a network is prepared by the first ones
 WARMUP, BATCH_WARMUP = 10, 2
 # Seconds between looks at whether threads still wait busily, and the number of looks
-REST, LOOKS = 0.01, 100
+SLEEP_S, LOOKS = 0.01, 100
 # Batches are timed as often as this share of the single rows, which are much faster
 BATCH_SHARE = 0.2
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -61,15 +61,15 @@ def _milliseconds(
     """Return the milliseconds of each prediction, (networks, repeats)."""
     milliseconds = np.zeros((len(networks), repeats))
     starts = max(1, len(tensors[0]) - size + 1)
-    for place in range(warmup + repeats):
-        first = place * size % starts
+    for repeat in range(warmup + repeats):
+        first = repeat * size % starts
         part = [tensor[first : first + size] for tensor in tensors]
         for index, network in enumerate(networks):
             begin = perf_counter()
             network(part)
             elapsed = perf_counter() - begin
-            if place >= warmup:
-                milliseconds[index, place - warmup] = 1_000 * elapsed
+            if repeat >= warmup:
+                milliseconds[index, repeat - warmup] = 1_000 * elapsed
     return milliseconds
 
 
@@ -81,11 +81,11 @@ def _processor_time(network: Network, tensors: Sequence[torch.Tensor], repeats: 
     """
     _wait_for_idle_threads()
     parts = [[tensor[row : row + 1] for tensor in tensors] for row in range(max(1, min(len(tensors[0]), repeats)))]
-    for place in range(WARMUP):
-        network(parts[place % len(parts)])
+    for index in range(WARMUP):
+        network(parts[index % len(parts)])
     begin = process_time()
-    for place in range(repeats):
-        network(parts[place % len(parts)])
+    for index in range(repeats):
+        network(parts[index % len(parts)])
     return (process_time() - begin) / max(1, repeats)
 
 
@@ -93,8 +93,8 @@ def _wait_for_idle_threads() -> None:
     """Sleep until this process uses hardly any processor time, but at most a second."""
     for _ in range(LOOKS):
         begin = process_time()
-        sleep(REST)
-        if process_time() - begin < 0.1 * REST:
+        sleep(SLEEP_S)
+        if process_time() - begin < 0.1 * SLEEP_S:
             return
 
 

@@ -44,13 +44,13 @@ def columns(
 ) -> list[Quantity]:
     """Return the columns of the tables that a network reads, from raw rows; without `hidden` ones."""
     read = [column for field in trained.data.fields if field.name in trained.fields for column in field.columns]
-    found: list[Quantity] = []
+    quantities: list[Quantity] = []
     for column in {column.name: column for column in read}.values():
         date = column.date_column
         name = column.name if column.name in reference[0] else date or column.name
         if name in reference[0] and not {name, date} & set(hidden):
-            found += _column(name, [row[name] for row in reference], [_value(column, name, row) for row in rows])
-    return found
+            quantities += _column(name, [row[name] for row in reference], [_value(column, name, row) for row in rows])
+    return quantities
 
 
 def _value(column: ColumnEncoder, name: str, row: Mapping[str, Any]) -> Any:
@@ -75,27 +75,29 @@ def summaries(
 
     `training` are encoded training rows. `inputs` can lack fields, which are left out.
     """
-    found = []
+    quantities = []
     for field in trained.data.fields:
         if field.name not in inputs or field.columns:
             continue
         before, after = reference[field.name].numpy(), inputs[field.name].numpy()
         modality = modality_of(field)
         first, second = (modality.summaries(field, values, training[field.name].numpy()) for values in (before, after))
-        found += [Quantity(f"{field.name}: {name}", first[name], second[name]) for name in first]
-    return found
+        quantities += [Quantity(f"{field.name}: {name}", first[name], second[name]) for name in first]
+    return quantities
 
 
 def predictions(reference: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]]) -> list[Quantity]:
     """Return the predictions and their confidence, from the answers of `runs.predict`, or from their logged parts."""
-    found = []
+    quantities = []
     first = reference[0]["prediction"]
     if isinstance(first, (str, float, int)):
-        found += _column("prediction", *([answer["prediction"] for answer in part] for part in (reference, answers)))
+        quantities += _column(
+            "prediction", *([answer["prediction"] for answer in part] for part in (reference, answers))
+        )
     confidence = [[confidence_of(answer) for answer in part] for part in (reference, answers)]
     if all(value is not None for part in confidence for value in part):
-        found.append(Quantity("confidence", *(np.array(part, dtype=np.float64) for part in confidence)))
-    return found
+        quantities.append(Quantity("confidence", *(np.array(part, dtype=np.float64) for part in confidence)))
+    return quantities
 
 
 def confidence_of(answer: Mapping[str, Any]) -> float | None:
@@ -114,11 +116,11 @@ def _column(name: str, reference: list[Any], current: list[Any]) -> list[Quantit
     if after is None:
         # A text where training had numbers is missing for the network.
         after = np.array([_number(value) for value in current])
-    found = [Quantity(name, before[np.isfinite(before)], after[np.isfinite(after)])]
+    quantities = [Quantity(name, before[np.isfinite(before)], after[np.isfinite(after)])]
     if not (np.isfinite(before).all() and np.isfinite(after).all()):
         is_missing = [np.where(np.isfinite(part), "known", MISSING) for part in (before, after)]
-        found.append(Quantity(f"{name} is missing", *is_missing))
-    return found
+        quantities.append(Quantity(f"{name} is missing", *is_missing))
+    return quantities
 
 
 def _numbers(values: list[Any]) -> np.ndarray | None:

@@ -70,11 +70,11 @@ def mmd(reference: np.ndarray, current: np.ndarray, seed: int = 0) -> Separation
 
 
 def _discrepancy(kernel: np.ndarray, side: np.ndarray) -> float:
-    count, other = side.sum(), (~side).sum()
+    count, other_count = side.sum(), (~side).sum()
     to_first = kernel @ side  # (rows,): the sum over the rows of the first sample
     to_second = kernel.sum(1) - to_first
-    within = to_first[side].sum() / (count * (count - 1)) + to_second[~side].sum() / (other * (other - 1))
-    return float(within - 2 * to_second[side].sum() / (count * other))
+    within = to_first[side].sum() / (count * (count - 1)) + to_second[~side].sum() / (other_count * (other_count - 1))
+    return float(within - 2 * to_second[side].sum() / (count * other_count))
 
 
 def _sampled(rows: np.ndarray, seed: int) -> np.ndarray:

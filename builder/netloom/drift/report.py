@@ -123,8 +123,8 @@ def compare(
     training = _sample(data.split["train"].numpy(), random)
     places = _sample(np.sort(held_out), random) if len(held_out) >= MIN_ROWS else training
     chosen = _sample(np.arange(len(rows)), random)
-    rows = [rows[int(place)] for place in chosen]
-    before = [data.row(int(place)) for place in places]
+    rows = [rows[int(index)] for index in chosen]
+    before = [data.row(int(index)) for index in places]
     known = [field.name for field in data.fields if field.name in trained.fields and not hidden_keys(field, hidden)]
     reference, inputs = take(data, trained.fields, places), _encoded(trained, rows, known)
     few = []
@@ -132,7 +132,7 @@ def compare(
         part = _sample(np.arange(count), random, MAX_PREDICTED)  # rows can be in the order of their classes
         few.append({name: values[part] for name, values in arrays.items()})
     current = (
-        answers(trained, few[1], trained.output) if answered is None else [answered[int(place)] for place in chosen]
+        answers(trained, few[1], trained.output) if answered is None else [answered[int(index)] for index in chosen]
     )
     quantities = [
         *columns(trained, before, rows, hidden),
@@ -142,8 +142,8 @@ def compare(
     comparisons = [_compare(quantity) for quantity in quantities]
     separations = [domain_classifier(*_matrix(quantities, len(before), len(rows)), seed)]
     if len(known) == len(trained.fields):  # otherwise, the network cannot compute its outputs
-        outputs, now = (trained.output(arrays).flatten(1).numpy() for arrays in (reference, inputs))
-        separations.append(mmd(outputs, now, seed))
+        outputs, current_outputs = (trained.output(arrays).flatten(1).numpy() for arrays in (reference, inputs))
+        separations.append(mmd(outputs, current_outputs, seed))
     corrected = holm([*(comparison.p for comparison in comparisons), *(part.p for part in separations)])
     drifts = [
         Drift(quantity.name, _describe(quantity.reference), _describe(quantity.current), len(rows), comparison, p)

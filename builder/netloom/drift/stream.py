@@ -47,7 +47,7 @@ class Adwin:
     max_window: int = 2_000
     check_every: int = 16
     window: deque[float] = field(default_factory=deque)
-    seen: int = 0
+    count: int = 0
 
     @property
     def mean(self) -> float:
@@ -57,10 +57,10 @@ class Adwin:
     def update(self, value: float) -> bool:
         """Add a value. Returns whether the mean has changed; values before the change are then dropped."""
         self.window.append(value)
-        self.seen += 1
+        self.count += 1
         if len(self.window) > self.max_window:
             self.window.popleft()
-        if self.seen % self.check_every:
+        if self.count % self.check_every:
             return False
         changed = False
         while (cut := self._cut()) is not None:
@@ -75,12 +75,12 @@ class Adwin:
         variance = sum(value * value for value in self.window) / count - (total / count) ** 2 if count else 0.0
         confidence = math.log(2 * math.log(max(count, 3)) / self.delta)
         before = 0.0
-        for place, value in enumerate(self.window, 1):
+        for index, value in enumerate(self.window, 1):
             before += value
-            if place < 5 or count - place < 5:
+            if index < 5 or count - index < 5:
                 continue
-            harmonic = 1 / (1 / place + 1 / (count - place))
+            harmonic = 1 / (1 / index + 1 / (count - index))
             bound = math.sqrt(2 * max(variance, 0.0) * confidence / harmonic) + 2 * confidence / (3 * harmonic)
-            if abs(before / place - (total - before) / (count - place)) > bound:
-                return place
+            if abs(before / index - (total - before) / (count - index)) > bound:
+                return index
         return None

@@ -16,7 +16,7 @@ BINS = 10
 # Expected counts below this make the chi-squared distribution a poor approximation (Cochran's rule), so rare categories
 # are merged.
 MIN_EXPECTED = 5
-OTHER = "(other)"
+OTHER_CATEGORIES = "(other)"
 # Shares of empty bins, so that PSI stays finite
 _SMALLEST = 1e-4
 
@@ -78,13 +78,13 @@ def _merge_rare(counts: np.ndarray) -> np.ndarray:
     smallest = counts.sum(1).min() / counts.sum()
     is_rare = counts.sum(0) * smallest < MIN_EXPECTED
     common = counts[:, ~is_rare]
-    rest = counts[:, is_rare].sum(1, keepdims=True)
-    if rest.sum() * smallest >= MIN_EXPECTED:
-        return np.concatenate([common, rest], axis=1)
-    if common.shape[1] and rest.sum():
+    rare_counts = counts[:, is_rare].sum(1, keepdims=True)
+    if rare_counts.sum() * smallest >= MIN_EXPECTED:
+        return np.concatenate([common, rare_counts], axis=1)
+    if common.shape[1] and rare_counts.sum():
         # Too few to be a category of their own: they join the smallest of the others.
         common = common.copy()
-        common[:, common.sum(0).argmin()] += rest[:, 0]
+        common[:, common.sum(0).argmin()] += rare_counts[:, 0]
     return common
 
 
@@ -115,7 +115,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values corrected by Holm's method: if nothing drifted, the chance of any below α is at most α."""
     order = np.argsort(p_values)
     adjusted, largest = [1.0] * len(p_values), 0.0
-    for place, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted

@@ -22,7 +22,7 @@ class Calibrate(Request[CalibrationReport], kind="calibration", lane="long"):
             context.run(self.weights),
             self.settings,
             weights=run_weights_checksum(context.store.artifacts(self.weights.run_id), self.weights.checkpoint),
-            others=[context.run(RunWeights(run_id)) for run_id in self.settings.ensemble],
+            ensemble_members=[context.run(RunWeights(run_id)) for run_id in self.settings.ensemble],
             home=context.home,
             progress=context.progress,
         )

@@ -130,7 +130,7 @@ def _curve(trained: TrainedRun, rows: Sequence[LoggedRow]) -> tuple[Point, ...]:
     true_label = true_label_of(trained)
     points = []
     for part in np.array_split(np.arange(len(rows)), min(POINTS, len(rows)) or 1):
-        stretch = [rows[int(place)] for place in part]
+        stretch = [rows[int(index)] for index in part]
         if not stretch:
             continue
         confidences = [row.confidence for row in stretch if row.confidence is not None]

@@ -103,7 +103,7 @@ def labeled_report(trained: TrainedRun, rows: Sequence[LoggedRow]) -> LabeledRep
     is_finite = np.isfinite(errors)
     broken = int((~is_finite).sum())
     notes = [f"Labeled predictions that are not finite numbers: {broken:,} of {len(rows):,}."] if broken else []
-    rows, errors = [row for row, kept in zip(rows, is_finite, strict=True) if kept], errors[is_finite]
+    rows, errors = [row for row, is_usable in zip(rows, is_finite, strict=True) if is_usable], errors[is_finite]
     if not rows:
         return None
     difference, is_worse = compare_errors(true_label, errors, test)
@@ -180,11 +180,11 @@ def changes_of(true_label: TrueLabel, rows: Sequence[LoggedRow], errors: np.ndar
         shares = np.minimum(errors / (_LARGE * (float(reference.mean()) or 1.0)), 1.0)
     centered = (errors - float(reference.mean())) / deviation
     page_hinkley, adwin = PageHinkley(THRESHOLD, TOLERANCE), Adwin()
-    found: dict[str, str] = {}
+    change_times: dict[str, str] = {}
     for row, value, scaled in zip(rows, centered, shares, strict=True):
         before = adwin.mean
         if page_hinkley.update(float(value)):
-            found.setdefault("Page–Hinkley", row.at)
+            change_times.setdefault("Page–Hinkley", row.at)
         if adwin.update(float(scaled)) and adwin.mean > before:
-            found.setdefault("ADWIN", row.at)
-    return [f"{name}: the errors increased by {at[:16].replace('T', ' ')} UTC." for name, at in found.items()]
+            change_times.setdefault("ADWIN", row.at)
+    return [f"{name}: the errors increased by {at[:16].replace('T', ' ')} UTC." for name, at in change_times.items()]

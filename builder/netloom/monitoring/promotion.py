@@ -78,15 +78,15 @@ def compare_for_promotion(new: TrainedRun, old: TrainedRun, collected: Labeled) 
             example does not fit the old one.
     """
     true_label = true_label_of(old)
-    other = true_label_of(new)
-    if true_label is None or other is None:
+    new_label = true_label_of(new)
+    if true_label is None or new_label is None:
         raise UsageError("The predictions of these runs cannot be compared with one label per row.")
-    if not true_label.is_comparable(other):
+    if not true_label.is_comparable(new_label):
         raise UsageError("The runs predict different classes or kinds of values; compare runs of the same data.")
     places = old.data.split["test"].numpy()[:MAX_ROWS]
     trained_on = _training_rows(new)
     labels = true_label.of_rows(old.data, places)
-    rows = [(old.data.row(int(place)), label) for place, label in zip(places, labels, strict=True)]
+    rows = [(old.data.row(int(row_index)), label) for row_index, label in zip(places, labels, strict=True)]
     held_out = [pair for pair in rows if _key(new.data, pair[0]) not in trained_on]
     if len(held_out) < 2:
         raise UsageError("The old run has no test rows that the new run was not trained on.")
@@ -135,7 +135,7 @@ def _reason(true_label: TrueLabel, held_out: Comparison, mistakes: Comparison | 
 
 
 def _training_rows(trained: TrainedRun) -> set[bytes]:
-    return {_key(trained.data, trained.data.row(int(place))) for place in trained.data.split["train"]}
+    return {_key(trained.data, trained.data.row(int(row))) for row in trained.data.split["train"]}
 
 
 def _as_read(data: Prepared, row: Mapping[str, Any]) -> dict[str, Any]:

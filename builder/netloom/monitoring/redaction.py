@@ -55,10 +55,10 @@ class Redaction:
         """Return a row without the values. `write` writes a value as JSON."""
         if not self.names:
             return dict(row)
-        kept = {name: value for name, value in row.items() if name not in self.dropped}
-        for name in self.hashed & kept.keys():
-            kept[name] = f"{HASH}:{hmac.new(key, write(kept[name]), hashlib.sha256).hexdigest()[:_DIGITS]}"
-        return kept
+        redacted = {name: value for name, value in row.items() if name not in self.dropped}
+        for name in self.hashed & redacted.keys():
+            redacted[name] = f"{HASH}:{hmac.new(key, write(redacted[name]), hashlib.sha256).hexdigest()[:_DIGITS]}"
+        return redacted
 
 
 def parse_redaction(texts: Sequence[str]) -> Redaction:

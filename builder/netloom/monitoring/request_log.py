@@ -117,8 +117,8 @@ def log_folder(home: Path, model: str) -> Path:
 
 def logged_models(home: Path) -> list[LogInfo]:
     """Return the logs of a data folder, in the order of the names of their models."""
-    found = (log_of(home, path.name) for path in sorted((home / "serving" / "requests").glob("*")))
-    return [info for info in found if info is not None]
+    infos = (log_of(home, path.name) for path in sorted((home / "serving" / "requests").glob("*")))
+    return [info for info in infos if info is not None]
 
 
 def log_of(home: Path, model: str) -> LogInfo | None:
@@ -248,10 +248,10 @@ class RequestLog:
         ):
             self._reopen()
             self._delete(time.time() - self.settings.days * DAY_S)
-        rest = memoryview(content)
+        remaining = memoryview(content)
         try:
-            while rest:  # one call, unless the disk is nearly full
-                rest = rest[os.write(self._file, rest) :]
+            while remaining:  # one call, unless the disk is nearly full
+                remaining = remaining[os.write(self._file, remaining) :]
         except OSError:
             os.ftruncate(self._file, self._size)  # without a part of a line, to which the next one would be appended
             raise
@@ -271,13 +271,13 @@ class RequestLog:
 
     def _delete(self, oldest: float) -> None:
         """Delete segments other than the current one: older ones, empty ones, and those beyond the size."""
-        room = self.settings.max_bytes - self._segment_bytes  # which the current one may still grow to
+        free_bytes = self.settings.max_bytes - self._segment_bytes  # which the current one may still grow to
         for path in reversed(_segments(self._folder)):
             if path == self._path:
                 continue
             size = path.stat().st_size
-            room -= size
-            if room < 0 or not size or int(path.stem) / 1e9 < oldest:
+            free_bytes -= size
+            if free_bytes < 0 or not size or int(path.stem) / 1e9 < oldest:
                 path.unlink(missing_ok=True)
 
     def _note_run(self, run: str) -> None:
@@ -314,18 +314,18 @@ def read_log(home: Path, model: str, run: str, last: int) -> LogContent:
         head = _HEAD.match(line)
         if head is None:
             continue
-        place = head[2].decode(), int(head[3])
+        batch_key = head[2].decode(), int(head[3])
         if head[1] == b"label":
             has_labels = True
-            labels.setdefault(place, _parsed(line).get("label"))
+            labels.setdefault(batch_key, _parsed(line).get("label"))
             continue
-        is_labeled, is_recent = place in labels, len(rows) < last
+        is_labeled, is_recent = batch_key in labels, len(rows) < last
         if not (is_recent or (is_labeled and len(labeled) < last)):
             if not has_labels or len(labeled) >= last:
                 break
             continue  # an older row may be labeled: clients can report the label of a row at once
         value = _parsed(line)
-        label = labels.pop(place, None)
+        label = labels.pop(batch_key, None)
         if value.get("run") != run:
             other_rows += is_recent
             continue

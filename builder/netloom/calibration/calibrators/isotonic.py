@@ -29,7 +29,9 @@ class Isotonic(Calibrator):
         # That something never occurs cannot be known from a number of rows, so that no probability is 0 or 1. The sum
         # of these least probabilities over all classes is that of one more row.
         least = 1 / (shares.shape[1] * (len(units) + 2))
-        curves = [_curve(shares[:, place], truth[:, place], least) for place in range(shares.shape[1])]
+        curves = [
+            _curve(shares[:, class_index], truth[:, class_index], least) for class_index in range(shares.shape[1])
+        ]
         return Scaling(self.name, curves=tuple(curves))
 
 

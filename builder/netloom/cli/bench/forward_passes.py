@@ -39,7 +39,7 @@ def measure_passes(repeats: int) -> list[PassTime]:
 
 def _measure_architecture(name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: int) -> PassTime:
     architecture = architectures()[name]
-    ours, handwritten = module(architecture.project), twin()
+    netloom_module, handwritten = module(architecture.project), twin()
     if count_parameters(handwritten) != architecture.parameters:
         raise ValueError(
             f"The handwritten network does not match {architecture.title}: it has {count_parameters(handwritten):,} "
@@ -49,7 +49,7 @@ def _measure_architecture(name: str, twin: Callable[[], nn.Module], batch: Tenso
     for measure_pass in (_time_forward, _time_forward_backward):
         times: tuple[list[float], list[float]] = [], []
         for repeat in range(repeats + 1):
-            for network_index, candidate in enumerate((ours, handwritten)):
+            for network_index, candidate in enumerate((netloom_module, handwritten)):
                 seconds = measure_pass(candidate, batch)
                 if repeat:  # the first repeat is a warm-up
                     times[network_index].append(seconds)

@@ -68,7 +68,7 @@ async def _client(url: str, bodies: list[bytes], first: int, end: float, answers
 async def _load(url: str, bodies: list[bytes], clients: int, seconds: float) -> Load:
     answers: list[tuple[float, str]] = []
     start = time.perf_counter()
-    await asyncio.gather(*(_client(url, bodies, place, start + seconds, answers) for place in range(clients)))
+    await asyncio.gather(*(_client(url, bodies, client, start + seconds, answers) for client in range(clients)))
     took = time.perf_counter() - start
     times = sorted(seconds for seconds, _ in answers)
     counts = Counter(status for _, status in answers)

@@ -26,7 +26,7 @@ CLIENTS = 64
 TEMPLATES = ("digits_mlp", "digits_cnn")
 _SECONDS = 3.0
 _ROWS = 500
-_OURS = {"netloom serve": (), "netloom serve --exact": ("--exact",)}
+_NETLOOM = {"netloom serve": (), "netloom serve --exact": ("--exact",)}
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def _measure(template: str, home: Path, repeats: int) -> list[Measured]:
                     raise RuntimeError(f"{name} failed to answer {load.failed} requests: {load.statuses}.")
                 loads.setdefault(name, []).append(load)
                 cpu_s.setdefault(name, []).append((_cpu_s(process) - before) / sum(load.statuses.values()))
-    first = next(iter(_OURS))
-    ours = loads[first]
+    first = next(iter(_NETLOOM))
+    netloom_loads = loads[first]
     return [
         Measured(
             template,
@@ -92,8 +92,8 @@ def _measure(template: str, home: Path, repeats: int) -> list[Measured]:
             sum(load.per_second for load in measured) / len(measured),
             1000 * sum(load.p99_s for load in measured) / len(measured),
             1000 * sum(cpu_s[name]) / len(measured),
-            ratio([load.per_second for load in ours], [load.per_second for load in measured]),
-            ratio([load.p99_s for load in ours], [load.p99_s for load in measured]),
+            ratio([load.per_second for load in netloom_loads], [load.per_second for load in measured]),
+            ratio([load.p99_s for load in netloom_loads], [load.p99_s for load in measured]),
             ratio(cpu_s[name], cpu_s[first]),
         )
         for name, measured in loads.items()
@@ -118,7 +118,7 @@ def _servers(home: Path, run_id: str, bodies: Path) -> Mapping[str, Any]:
     """Return the servers by title, as contexts that start them."""
     row = json.dumps(json.loads(bodies.read_text())[0]).encode()
     servers = {}
-    for title, options in _OURS.items():
+    for title, options in _NETLOOM.items():
         command = ["-m", "netloom.cli", "--home", str(home), "serve", run_id, "--cache-mb", "0", *options, "--port"]
         servers[title] = _started(command, row)
     for name, peer in PEERS.items():

@@ -248,17 +248,17 @@ def _lstm_twin() -> nn.Module:
     document = _template("intents_lstm").main_network.nodes
     embedding, recurrent = document["embedding_1"].params, document["lstm_1"].params
     vocabulary, dim, hidden = (_number(value) for value in (*_sizes(embedding), recurrent["hidden_size"]))
-    both_ways = bool(recurrent.get("bidirectional", False))
+    bidirectional = bool(recurrent.get("bidirectional", False))
 
     class Twin(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.embedding = nn.Embedding(vocabulary, dim)
             self.dropout = nn.Dropout(_rate(document["dropout_1"].params["rate"]))
-            self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=both_ways)
+            self.lstm = nn.LSTM(dim, hidden, batch_first=True, bidirectional=bidirectional)
             self.head = nn.Sequential(
                 nn.Dropout(_rate(document["dropout_2"].params["rate"])),
-                nn.Linear(hidden * (2 if both_ways else 1), _number(document["linear_1"].params["units"])),
+                nn.Linear(hidden * (2 if bidirectional else 1), _number(document["linear_1"].params["units"])),
             )
 
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -288,8 +288,8 @@ def _length(value: Any) -> int:
 def chain(data: DataChoice, *layers: tuple[str, dict[str, Any]]) -> Project:
     """Return a document with a chain of layers and an Output at its end."""
     nodes = [
-        Node(id=f"node_{place}", type=kind, params=params)
-        for place, (kind, params) in enumerate([*layers, ("Output", {})])
+        Node(id=f"node_{index}", type=kind, params=params)
+        for index, (kind, params) in enumerate([*layers, ("Output", {})])
     ]
     edges = tuple(Edge(source=a.id, target=b.id) for a, b in pairwise(nodes))
     network = Network(nodes={node.id: node for node in nodes}, edges=edges)

@@ -68,17 +68,19 @@ def measure_training(task: Task, repeats: int, *, compiles: bool = False) -> Thr
     """
     data = _data(task)
     parameters = _parameter_count(task)
-    ours, theirs = _contenders(task, compiles)
+    netloom_variants, loop_variants = _contenders(task, compiles)
     finals: dict[str, float] = {}
     contenders: dict[str, Callable[[], Contender]] = {
-        name: partial(_prepare_netloom, task, data, speedups, finals, name) for name, speedups in ours.items()
+        name: partial(_prepare_netloom, task, data, speedups, finals, name)
+        for name, speedups in netloom_variants.items()
     }
     contenders |= {
-        name: partial(_prepare_plain_loop, task, data, speedups, finals, name) for name, speedups in theirs.items()
+        name: partial(_prepare_plain_loop, task, data, speedups, finals, name)
+        for name, speedups in loop_variants.items()
     }
     # A repeat of the large networks takes half a minute.
     seconds = _time_in_random_order(contenders, repeats if task.steps is None else min(repeats, MAX_REPEATS))
-    fastest, best = (min(names, key=lambda name: median(seconds[name])) for names in (ours, theirs))
+    fastest, best = (min(names, key=lambda name: median(seconds[name])) for names in (netloom_variants, loop_variants))
     return Throughput(
         title=task.title,
         parameters=parameters,
@@ -99,15 +101,15 @@ def _contenders(task: Task, compiles: bool) -> tuple[dict[str, Speedups], dict[s
     """
     from torch import nn
 
-    ours = {"netloom": Speedups(fused=True)}
-    theirs = {"plain": Speedups(), "fused": Speedups(fused=True)}
+    netloom_variants = {"netloom": Speedups(fused=True)}
+    loop_variants = {"plain": Speedups(), "fused": Speedups(fused=True)}
     if any(isinstance(part, nn.Conv2d) for part in task.twin().modules()):
-        theirs["channels-last"] = Speedups(fused=True, channels_last=True)
+        loop_variants["channels-last"] = Speedups(fused=True, channels_last=True)
     if not why_not_lower("cpu"):
-        ours["netloom, bf16"] = theirs["bf16"] = Speedups(fused=True, bf16=True)
+        netloom_variants["netloom, bf16"] = loop_variants["bf16"] = Speedups(fused=True, bf16=True)
     if compiles and any(map(shutil.which, COMPILERS)):
-        ours["netloom, compiled"] = theirs["compiled"] = Speedups(fused=True, compiled=True)
-    return ours, theirs
+        netloom_variants["netloom, compiled"] = loop_variants["compiled"] = Speedups(fused=True, compiled=True)
+    return netloom_variants, loop_variants
 
 
 def _data(task: Task) -> Prepared:
@@ -229,10 +231,10 @@ def _copy_weights(task: Task, twin: nn.Module) -> None:
     from netloom.compile import module
 
     torch.manual_seed(0)
-    ours, theirs = [*module(task.project).parameters()], [*twin.parameters()]
-    if [weight.shape for weight in ours] == [weight.shape for weight in theirs]:
+    netloom_weights, loop_weights = [*module(task.project).parameters()], [*twin.parameters()]
+    if [weight.shape for weight in netloom_weights] == [weight.shape for weight in loop_weights]:
         with torch.no_grad():
-            for weight, source in zip(theirs, ours, strict=True):
+            for weight, source in zip(loop_weights, netloom_weights, strict=True):
                 weight.copy_(source)
     torch.manual_seed(0)
 

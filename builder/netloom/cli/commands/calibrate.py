@@ -99,7 +99,7 @@ class Calibrate(Command):
             trained,
             settings,
             weights=weights,
-            others=[load_trained_run(store, name) for name in settings.ensemble],
+            ensemble_members=[load_trained_run(store, name) for name in settings.ensemble],
             home=context.home,
         )
         if not arguments.dry_run:
@@ -184,14 +184,14 @@ def _part_lines(part: PartReport) -> list[str]:
         )
     if part.interval is not None:
         rows = zip(part.interval.coverage, part.interval.width, strict=True)
-        cells = [(place, f"{coverage:.1%}", number(width)) for place, (coverage, width) in enumerate(rows, 1)]
+        cells = [(rank, f"{coverage:.1%}", number(width)) for rank, (coverage, width) in enumerate(rows, 1)]
         lines.append(table(("number", "coverage", "width"), cells, right=("number", "coverage", "width")))
     return [*lines, *part.missed]
 
 
 def _rows(part: PartReport) -> str:
     uses = ((part.fitted, "the map of probabilities"), (part.chosen, "thresholds"))
-    used = [f"{count:,} validation rows for {what}" for count, what in uses if count]
+    used = [f"{count:,} validation rows for {purpose}" for count, purpose in uses if count]
     return ", ".join([*used, f"{part.tested:,} test rows"])
 
 

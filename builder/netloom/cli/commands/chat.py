@@ -158,8 +158,8 @@ def _with_thresholds(trained: TrainedRun, policy: Policy, arguments: Namespace, 
     usual = MAX_ERROR if arguments.min_recall is None else None
     limits = ThresholdLimits(usual if arguments.max_error is None else arguments.max_error, arguments.min_recall)
     fallback = policy.fallback
-    now = (fallback.confidence, fallback.ambiguity)
-    report = propose_thresholds(trained, fallback.out_of_scope, limits, now)
+    current_thresholds = (fallback.confidence, fallback.ambiguity)
+    report = propose_thresholds(trained, fallback.out_of_scope, limits, current_thresholds)
     if report.proposal is None:
         raise Failure(report.reason)
     context.answer(asdict(report), _threshold_report(report, report.proposal))
@@ -231,9 +231,9 @@ def _turn_text(turn: Turn) -> str:
 def _report(results: Sequence[ScriptResult]) -> str:
     lines = []
     for result in results:
-        for place, (turn, failures) in enumerate(result.turns, 1):
+        for number, (turn, failures) in enumerate(result.turns, 1):
             lines += [
-                f"{plain(result.name)}, turn {place}: {plain(turn.message)!r}: {plain(text)}" for text in failures
+                f"{plain(result.name)}, turn {number}: {plain(turn.message)!r}: {plain(text)}" for text in failures
             ]
     passed = sum(result.passed for result in results)
     return "\n".join([*lines, f"{passed} of {len(results)} dialogues passed."])

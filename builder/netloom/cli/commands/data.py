@@ -53,11 +53,11 @@ def _list(arguments: Namespace, context: Context) -> int:
     from netloom.data import datasets
     from netloom.data.dataset_search import DatasetSearch
 
-    wanted = DatasetSearch(arguments.search, arguments.kind, arguments.task, arguments.size)
+    search = DatasetSearch(arguments.search, arguments.kind, arguments.task, arguments.size)
     every = datasets(context.home)
-    _check("--kind", wanted.kind, [info.kind for info in every])
-    _check("--task", wanted.task, [info.task for info in every])
-    infos = [info for info in every if wanted.accepts(info)]
+    _check("--kind", search.kind, [info.kind for info in every])
+    _check("--task", search.task, [info.task for info in every])
+    infos = [info for info in every if search.accepts(info)]
     header = ("name", "kind", "task", "rows", "title", "summary")
     rows = [(item.name, item.kind, item.task, item.rows or "", short(item.label, 40), item.summary) for item in infos]
     context.answer([asdict(item) for item in infos], table(header, rows))

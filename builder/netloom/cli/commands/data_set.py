@@ -153,8 +153,8 @@ def _options(options: Mapping[str, Any], arguments: Namespace) -> dict[str, Any]
         if value == AUTO:
             del settings[setting]
     fields = {name: settings for name, settings in fields.items() if settings}
-    others = {name: value for name, value in changed.items() if name != FIELDS}
-    return {**others, FIELDS: fields} if fields else others
+    remaining = {name: value for name, value in changed.items() if name != FIELDS}
+    return {**remaining, FIELDS: fields} if fields else remaining
 
 
 def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Mapping[str, Any]:
@@ -170,13 +170,13 @@ def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Map
     if not (arguments.column or arguments.role or arguments.target or split):
         return choice.options
     table_columns = columns(choice, home)
-    asked = import_questions(choice, home)
-    if not table_columns and asked.questions and not arguments.column:
-        answers = {**choice.options, **(asked.with_targets(arguments.target) if arguments.target else {})}
+    column_questions = import_questions(choice, home)
+    if not table_columns and column_questions.questions and not arguments.column:
+        answers = {**choice.options, **(column_questions.with_targets(arguments.target) if arguments.target else {})}
         for text in arguments.role:
             name, role = _assignment(text, "--role", "COLUMN=ROLE")
-            answers |= asked.with_role(_role(role), name)
-        return {**answers, **(asked.with_role(SPLIT.name, split) if split else {})}
+            answers |= column_questions.with_role(_role(role), name)
+        return {**answers, **(column_questions.with_role(SPLIT.name, split) if split else {})}
     if not table_columns:
         raise UsageError(
             "This dataset does not have columns; set the preprocessing of its fields with --field, and its import with "
@@ -203,8 +203,8 @@ def _column_options(choice: DataChoice, arguments: Namespace, home: Path) -> Map
     spec = schema(choice, home) if changes else None
     options: Mapping[str, Any] = choice.options
     if resets:
-        kept = {name: settings for name, settings in options.get(COLUMNS, {}).items() if name not in resets}
-        options = {**options, COLUMNS: kept}
+        remaining = {name: settings for name, settings in options.get(COLUMNS, {}).items() if name not in resets}
+        options = {**options, COLUMNS: remaining}
         table_columns = columns(choice.model_copy(update={"options": options}), home)
     if changes:
         is_number = spec is not None and spec.target.type.is_number

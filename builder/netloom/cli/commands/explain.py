@@ -236,7 +236,7 @@ def _explanation_lines(explanation: Explanation) -> list[str]:
         f"{explanation.verdict.level}: {plain(explanation.verdict.sentence)}",
     ]
     for name, values in (*explanation.attributions.items(), *explanation.nodes.items()):
-        rows = [(place, number(value)) for place, value in largest_parts(values, explanation.labels.get(name, ()))]
+        rows = [(rank, number(value)) for rank, value in largest_parts(values, explanation.labels.get(name, ()))]
         lines += ["", table((short(name), "attribution"), rows, right=("attribution",))]
     if explanation.attention:
         lines += ["", *(f"{layer.name}: {len(layer.weights)} heads" for layer in explanation.attention.layers)]

@@ -32,7 +32,7 @@ class Formula(Command):
 
         project = read(arguments.file)
         name = arguments.network or project.main
-        others = {
+        other_networks = {
             network_name: network
             for network_name, network in project.networks.items()
             if network_name not in (name, project.main)
@@ -41,16 +41,16 @@ class Formula(Command):
             if not arguments.write:
                 if name not in project.networks:
                     raise UsageError(f"There is no network {name[:60]!r}; choose one of {', '.join(project.networks)}.")
-                text = text_of(project.networks[name], others)
+                text = text_of(project.networks[name], other_networks)
                 context.answer({"network": name, "formula": text}, text.rstrip("\n"))
                 return 0
-            parsed = network_of(_text(arguments.write), others)
+            parsed = network_of(_text(arguments.write), other_networks)
             kind = "replace_network" if name in project.networks else "create_network"
             edit = {"kind": kind, "name": name, "content": parsed.model_dump(mode="json")}
             write(arguments.file, apply(project, edit))
         except (FormulaError, EditError) as error:
             raise Failure(str(error)) from None
-        problem = first_error(parsed, others)
+        problem = first_error(parsed, other_networks)
         note = f" On an example of its inputs: {problem}" if problem else ""
         value = {"network": name, "file": arguments.file, "problem": problem}
         context.answer(value, f"Wrote the network {name} into {arguments.file}.{note}")

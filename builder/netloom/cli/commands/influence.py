@@ -55,8 +55,8 @@ class Influence(Command):
         folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
         options: dict[str, Any] = {"folder": folder, "checkpoint": arguments.checkpoint or "", "most": arguments.count}
         if arguments.suspicious:
-            suspects_found = find_label_errors(trained, **options)
-            context.answer(suspects_found.as_json(), "\n".join(_suspect_lines(suspects_found)))
+            suspects = find_label_errors(trained, **options)
+            context.answer(suspects.as_json(), "\n".join(_suspect_lines(suspects)))
             return 0
         example, reason = chosen_example(store, trained, arguments.example)
         result = influence(trained, example, against=arguments.against, **options)

@@ -91,10 +91,10 @@ class Initialize(Command):
         except EditError as error:
             raise UsageError(str(error)) from None
         write(arguments.file, changed)
-        place = f"{name}.{arguments.layer}" if arguments.layer is not None else name
+        target = f"{name}.{arguments.layer}" if arguments.layer is not None else name
         context.answer(
-            {"file": arguments.file, "place": place, "initialization": setting},
-            f"Wrote the initialization of {place} into {arguments.file}.",
+            {"file": arguments.file, "place": target, "initialization": setting},
+            f"Wrote the initialization of {target} into {arguments.file}.",
         )
         return 0
 

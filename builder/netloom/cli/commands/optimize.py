@@ -148,10 +148,10 @@ def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Cont
 
     names = ("method", "amount", "criterion", "exit_at", "tolerance", "epochs", "threads", "to", "force")
     unset: dict[str, Any] = {"method": [], "force": False}
-    given = [name for name in names if getattr(arguments, name) != unset.get(name)]
-    if given:
+    option_names = [name for name in names if getattr(arguments, name) != unset.get(name)]
+    if option_names:
         raise UsageError(
-            f"--sensitivity makes no variants, so {_option(given[0])} has no effect; leave one of them out."
+            f"--sensitivity makes no variants, so {_option(option_names[0])} has no effect; leave one of them out."
         )
     measured = sensitivity(trained)
     rows = [
@@ -236,9 +236,9 @@ def _text(report: Report) -> str:
         "variant", "size", "ms p50", "ms p95", "batch p50", "batch p95", "memory", "joules", report.metric, "agreement",
         "left early", "Pareto", "verdict",
     )  # fmt: skip
-    used = [place for place, _ in enumerate(header) if any(row[place] for row in rows)]
-    shown = [[row[place] for place in used] for row in rows]
-    columns = [header[place] for place in used]
+    used = [column for column, _ in enumerate(header) if any(row[column] for row in rows)]
+    shown = [[row[column] for column in used] for row in rows]
+    columns = [header[column] for column in used]
     lines = [plain(report.sentence), "", table(columns, shown, right=header[1:-2]), ""]
     lines += [f"{item.title}: {plain(f'{item.note} {item.losses}').strip()}" for item in report.measured[1:]]
     lines += [f"{name}: {plain(reason)}" for name, reason in report.failures]

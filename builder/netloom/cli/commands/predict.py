@@ -39,7 +39,8 @@ class Predict(Command):
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
         rows: list[tuple[object, ...]] = [
-            (place, _prediction_text(answer), _probability_text(answer)) for place, answer in enumerate(predictions, 1)
+            (number, _prediction_text(answer), _probability_text(answer))
+            for number, answer in enumerate(predictions, 1)
         ]
         columns: tuple[str, ...] = ("row", "prediction", "probability")
         if any(map(_confidence_text, predictions)):

@@ -80,17 +80,22 @@ def _checked_model(server: str, name: str | None, run_id: str) -> str:
     models: list[dict[str, Any]] = answer.value if isinstance(answer.value, list) else []
     try:
         names = [str(model["name"]) for model in models]
-        found = models[0] if models and name is None else next((one for one in models if one["name"] == name), None)
-        if found is None:
+        served_model = (
+            models[0]
+            if models and name is None
+            else next((candidate for candidate in models if candidate["name"] == name), None)
+        )
+        if served_model is None:
             raise Failure(f"The server has no model {name!r}; it has {', '.join(names) or 'none'}.")
-        current = str(found["current"]["run"])
+        current = str(served_model["current"]["run"])
     except (KeyError, TypeError):
         raise Failure("The address does not answer as a Netloom model server.") from None
     if current != run_id:
         raise Failure(
-            f"On the server, the run {current[:8]} answers as {found['name']!r}, not {run_id[:8]}; compare with it."
+            f"On the server, the run {current[:8]} answers as {served_model['name']!r}, not {run_id[:8]}; compare "
+            "with it."
         )
-    return f"models/{found['name']}"
+    return f"models/{served_model['name']}"
 
 
 def _reload(server: str, path: str, run_id: str) -> str:

@@ -261,9 +261,9 @@ def _load(arguments: Namespace, settings: ServerSettings, context: Context) -> S
         except FileNotFoundError:
             raise Failure(f"The run {run!r} has no weights yet.") from None
 
-    for place, run in enumerate(arguments.run):
-        name = arguments.name[place] if place < len(arguments.name) else ""
-        model = load(run, name, Path(arguments.model).absolute() if arguments.model and not place else None)
+    for index, run in enumerate(arguments.run):
+        name = arguments.name[index] if index < len(arguments.name) else ""
+        model = load(run, name, Path(arguments.model).absolute() if arguments.model and not index else None)
         model.name = name or _model_name(model.trained.project.name, server.deployments)
         if model.name in server.deployments or not is_model_name(model.name):
             raise UsageError(
@@ -331,11 +331,13 @@ def _canary(text: str) -> tuple[str, float]:
     return run, value
 
 
-def _model_name(title: str, taken: dict[str, Deployment]) -> str:
+def _model_name(title: str, deployments: dict[str, Deployment]) -> str:
     """Return the name of a project as that of a model: its letters and digits, with a number if it is taken."""
     words = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in title.lower()).split()
     name = "-".join(words)[:60] or "model"
-    return next(text for text in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if text not in taken)
+    return next(
+        text for text in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if text not in deployments
+    )
 
 
 def _announce(server: ServerState, port: int, access_log: Any, context: Context) -> None:

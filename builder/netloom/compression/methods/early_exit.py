@@ -102,11 +102,11 @@ class EarlyExit(Method):
             )
         content = _content(trained, best)
         loss = f"at most {100 * self.tolerance:g} points less accuracy"
-        rest = "" if best.left < 1 else " No validation row needed the layers after the exit."
+        unused_note = "" if best.left < 1 else " No validation row needed the layers after the exit."
         note = (
             f"An exit after {best.layer.title}, at {best.layer.share:.0%} of the operations: a row exits there if the "
             f"probability of its most likely class is at least {best.threshold:.3f}. With this threshold, "
-            f"{best.left:.1%} of {len(validation):,} validation rows exit, with {loss}.{rest} "
+            f"{best.left:.1%} of {len(validation):,} validation rows exit, with {loss}.{unused_note} "
             "The file has the whole network and the exit, so it is larger than without one."
         )
         return replace(self.variant(content, note), leaves_early=True)
@@ -128,9 +128,11 @@ def exit_layers(trained: TrainedRun) -> list[ExitLayer]:
             continue
         if feature_count(outputs[0].shape) > MAX_FEATURES:
             continue
-        before, own = _operations_before(analysis, key), analysis.nodes[key].flops
+        before, layer_operations = _operations_before(analysis, key), analysis.nodes[key].flops
         for path, done in _modules(trained.model, key):
-            layers.append(ExitLayer(path, _title(analysis, key, path), (before + done * own) / total, total))
+            layers.append(
+                ExitLayer(path, _title(analysis, key, path), (before + done * layer_operations) / total, total)
+            )
     return layers
 
 
@@ -217,8 +219,8 @@ def _exits(trained: TrainedRun, layers: list[ExitLayer], validation: np.ndarray,
         probabilities = _probabilities(head, held_out[layer.path])
         confidence, is_right = probabilities.max(1).values.numpy(), (probabilities.argmax(1) == labels).numpy()
         threshold, left = confidence_threshold(confidence, is_right, is_right_at_end, tolerance) or (1.0, 0.0)
-        own = 2 * head.linear.weight.numel() / layer.operations
-        exits.append(_Exit(layer, head, threshold, left, left * (1 - layer.share) - own))
+        head_operations = 2 * head.linear.weight.numel() / layer.operations
+        exits.append(_Exit(layer, head, threshold, left, left * (1 - layer.share) - head_operations))
     return exits
 
 

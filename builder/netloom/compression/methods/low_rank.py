@@ -74,8 +74,8 @@ def _linear_layers(trained: TrainedRun) -> dict[tuple[str, str], list[str]]:
         if isinstance(analysis.networks[name].layers[key], Linear):
             uses.setdefault((name, key), []).append(path)
     return {
-        place: paths
-        for place, paths in uses.items()
+        node_key: paths
+        for node_key, paths in uses.items()
         if all(
             _saves(rank_of(weights[f"{path}.weight"]), weights[f"{path}.weight"])
             and not _is_tied(trained.model, weights[f"{path}.weight"])

@@ -138,8 +138,8 @@ def with_matrix_products(model: Any) -> Any:
 def _with_nodes(model: Any, nodes: list[Any]) -> Any:
     """Return the model with other nodes, and without the initializers that none of them reads."""
     used = {item.name for item in model.graph.output} | read_names(nodes)
-    kept = [item for item in model.graph.initializer if item.name in used]
+    initializers = [item for item in model.graph.initializer if item.name in used]
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
-    model.graph.initializer.extend(kept)
+    model.graph.initializer.extend(initializers)
     return model
