@@ -8,7 +8,7 @@ from pathlib import Path
 
 from netloom.document import blank
 from netloom.editing.live import Live
-from netloom.editing.open_projects import KEPT, OpenProjects
+from netloom.editing.open_projects import MAX_RECENT, OpenProjects
 from netloom.store import Store, open_store
 
 
@@ -18,12 +18,12 @@ def open_live(projects: OpenProjects, store: Store, project_id: str) -> Live:
 
 def test_unused_projects_are_closed_beyond_the_limit(home: Path) -> None:
     store, projects = open_store(home), OpenProjects()
-    ids = [store.create_project(blank(f"Project {number}")) for number in range(KEPT + 5)]
+    ids = [store.create_project(blank(f"Project {number}")) for number in range(MAX_RECENT + 5)]
     held = open_live(projects, store, ids[0])  # as a tab session references it
     for project_id in ids:
         open_live(projects, store, project_id)
     gc.collect()
-    assert len(projects) == KEPT + 1
+    assert len(projects) == MAX_RECENT + 1
     assert open_live(projects, store, ids[0]) is held
     last = id(open_live(projects, store, ids[-1]))
     assert id(open_live(projects, store, ids[-1])) == last  # a page reload keeps the undo history
@@ -31,10 +31,10 @@ def test_unused_projects_are_closed_beyond_the_limit(home: Path) -> None:
     for project_id in ids[1:]:
         open_live(projects, store, project_id)
     gc.collect()
-    assert len(projects) == KEPT
+    assert len(projects) == MAX_RECENT
     projects.close(ids[-1])
     gc.collect()
-    assert len(projects) == KEPT - 1
+    assert len(projects) == MAX_RECENT - 1
 
 
 def test_concurrent_opens_return_the_same_editor(home: Path) -> None:

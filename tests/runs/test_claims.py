@@ -262,15 +262,15 @@ def test_concurrent_starts_respect_the_queue_limit(
 ) -> None:
     monkeypatch.setenv("NETLOOM_WAITING_EACH", "0")
     project_id = store.create_project(project)
-    room = store.room
+    free_run_count = store.free_run_count
 
     def start_another(owner: str, limits: Limits) -> int:
-        free = room(owner, limits)
-        monkeypatch.setattr(store, "room", room)
+        free = free_run_count(owner, limits)
+        monkeypatch.setattr(store, "free_run_count", free_run_count)
         start(store, project_id, project)
         return free
 
-    monkeypatch.setattr(store, "room", start_another)
+    monkeypatch.setattr(store, "free_run_count", start_another)
     with pytest.raises(QueueFullError, match="at most 1 can train and 0 wait"):
         start(store, project_id, project)
     assert len(store.runs()) == 1

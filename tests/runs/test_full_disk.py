@@ -14,7 +14,7 @@ import pytest
 from netloom.cli import main
 from netloom.document import write
 from netloom.runs import start
-from netloom.runs.resources.limits import no_room
+from netloom.runs.resources.limits import storage_problem
 from netloom.runs.run_reporter import RunReporter
 from netloom.store import Store, open_store
 from netloom.training import StartError
@@ -112,5 +112,5 @@ def test_file_size_limit_differs_from_full_disk(tmp_path: Path) -> None:
             (tmp_path / "large").write_bytes(b"x" * 10_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert no_room(caught.value) == "size"
-    assert no_room(ValueError("no")) == ""
+    assert storage_problem(caught.value) == "size"
+    assert storage_problem(ValueError("no")) == ""

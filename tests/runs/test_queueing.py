@@ -13,7 +13,7 @@ from netloom.document import Project
 from netloom.runs import continuation, control, start, stop
 from netloom.runs.history import reproduction
 from netloom.runs.history.snapshots import epoch_snapshots
-from netloom.runs.resources.capacity import place
+from netloom.runs.resources.capacity import queue_position
 from netloom.runs.search import sweep_trials, sweeps
 from netloom.store import Limits, QueueFullError, RunArtifacts, Store, open_store
 from netloom.store.run_summary import Extension
@@ -54,8 +54,8 @@ def test_queue_has_places_and_a_limit(store: Store, home: Path, monkeypatch: pyt
     assert claimed is not None
     assert claimed.id == run_ids[0]
     assert [store.run(run_id).state for run_id in run_ids] == ["queued", "waiting", "waiting", "waiting"]
-    assert place(store, store.run(run_ids[1])) == "next in line"
-    assert place(store, store.run(run_ids[3])) == "3rd in line"
+    assert queue_position(store, store.run(run_ids[1])) == "next in line"
+    assert queue_position(store, store.run(run_ids[3])) == "3rd in line"
     with pytest.raises(QueueFullError, match="at most 1 can train and 3 wait"):
         start(store, project_id, project)
     assert len(list((home / "runs").iterdir())) == 4, "the rejected run leaves no folder"

@@ -13,7 +13,7 @@ import pytest
 from netloom.document import Project
 from netloom.runs import control, supervisor
 from netloom.store import Limits, Run, Store
-from netloom.store.host import here, named
+from netloom.store.host import current_host, named
 from tests.store import processes
 from tests.store.processes import Child
 
@@ -115,8 +115,8 @@ def test_run_claimed_but_never_started_is_requeued(
 
 def test_host_name_comes_from_environment_or_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NETLOOM_HOST", raising=False)
-    assert here() == here()
-    assert named(here()) == os.uname().nodename
+    assert current_host() == current_host()
+    assert named(current_host()) == os.uname().nodename
     assert named("node-3/1a2b") == "node-3"
     monkeypatch.setenv("NETLOOM_HOST", f"  {'x' * 200} ")
-    assert here() == "x" * 128
+    assert current_host() == "x" * 128

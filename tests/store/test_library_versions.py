@@ -7,7 +7,7 @@ import pytest
 from netloom.document import Network, Project, dumps, loads
 from netloom.document.network_bundle import BundleError, exchange, extract, insert
 from netloom.store import NotFoundError, Store
-from netloom.store.library import KEPT
+from netloom.store.library import MAX_VERSIONS
 from netloom.validation import analyse
 from tests.networks import chain
 from tests.store.test_library import bundle
@@ -46,10 +46,10 @@ def test_versions_follow_renames_and_deletion(store: Store) -> None:
 
 def test_oldest_versions_are_dropped(store: Store) -> None:
     document = bundle("tower")
-    for _ in range(KEPT + 3):
+    for _ in range(MAX_VERSIONS + 3):
         store.publish(document, {}, replace=True)
     numbers = [row.number for row in store.earlier("tower")]
-    assert numbers == list(range(KEPT + 2, 2, -1))
+    assert numbers == list(range(MAX_VERSIONS + 2, 2, -1))
 
 
 def network(*names: str, uses: str = "") -> Network:

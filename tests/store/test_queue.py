@@ -58,10 +58,10 @@ def test_owner_is_limited_to_one_run_despite_free_workers(store: Store, waiting:
 
 def test_full_queue_is_refused_with_a_message(store: Store, waiting: dict[str, Run]) -> None:
     limits = Limits(each=1, waiting_each=3)
-    assert store.room("ann", limits) == 1
-    assert store.room("nobody yet", limits) == 4
+    assert store.free_run_count("ann", limits) == 1
+    assert store.free_run_count("nobody yet", limits) == 4
     with pytest.raises(QueueFullError, match="You have 3 runs that train or wait; at most 1 can train and 2 wait"):
-        store.room("ann", Limits(each=1, waiting_each=2))
+        store.free_run_count("ann", Limits(each=1, waiting_each=2))
 
 
 def test_runs_are_assigned_to_gpu_slots(store: Store, project: Project, project_id: str) -> None:

@@ -104,7 +104,7 @@ def test_writes_without_the_claim_are_refused(store: Store, run: Run) -> None:
         lambda: store.drop_points_after(run.id, 0, holding="theirs"),
         lambda: store.take_commands(run.id, holding="theirs"),
         lambda: store.heartbeat(run.id, holding="theirs", epoch=9, step=9, summary={}),
-        lambda: store.held(run.id, "theirs"),
+        lambda: store.claimed_run(run.id, "theirs"),
     ):
         with pytest.raises(ClaimLostError):
             write()

@@ -96,7 +96,7 @@ def comparable(name: str) -> str:
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelled one most likely means; None if none is similar."""
-    by_comparable = {comparable(other): other for other in known}
+    by_comparable = {comparable(known_name): known_name for known_name in known}
     matches = get_close_matches(comparable(name), by_comparable, 1)
     return by_comparable[matches[0]] if matches else None
 
@@ -120,8 +120,8 @@ def field_errors(
     `noun` and `owner` are the words for a field and for the model in messages, as in "There is no parameter 'unit' in
     Linear".
     """
-    found = [_located(dict(item), declaration) for item in error.errors(include_url=False)]
-    return tuple(_error(group, noun, owner or declaration.__name__) for group in _merged(found))
+    located = [_located(dict(item), declaration) for item in error.errors(include_url=False)]
+    return tuple(_error(group, noun, owner or declaration.__name__) for group in _merged(located))
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def _merged(errors: Sequence[_Located]) -> list[list[_Located]]:
         # A value of the right type but out of bounds says more than that it is not of the other types.
         nearest = [located for located in nearest if not located.is_about_type] or nearest
         places = dict.fromkeys(located.path for located in nearest)
-        merged += [[located for located in nearest if located.path == place] for place in places]
+        merged += [[located for located in nearest if located.path == path] for path in places]
     return merged
 
 

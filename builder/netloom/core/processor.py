@@ -14,14 +14,14 @@ import psutil
 # The limits of a control group, in microseconds of processor time per period: version 2, and version 1.
 # https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
 _GROUPS = Path("/sys/fs/cgroup")
-_OWN_GROUP = Path("/proc/self/cgroup")
+_PROCESS_GROUP_FILE = Path("/proc/self/cgroup")
 # The system counts in steps of 10 ms, so that a shorter measurement would be off by more than a twentieth of a core.
 SHORTEST_S = 0.25
 
 
 def cores() -> int:
     """Return the number of processor cores that this process can use at the same time."""
-    limit = quota_cores(_GROUPS, _OWN_GROUP)
+    limit = quota_cores(_GROUPS, _PROCESS_GROUP_FILE)
     return len(_cpus()) if limit is None else max(1, min(len(_cpus()), int(limit)))
 
 
@@ -38,8 +38,8 @@ class OtherLoad:
         start_s, busy_s, excluded_s = self._start
         time.sleep(max(0.0, start_s + SHORTEST_S - time.monotonic()))
         end_s, end_busy_s, end_excluded_s = self._used()
-        theirs_s = sum(max(0.0, end_excluded_s.get(pid, used) - used) for pid, used in excluded_s.items())
-        return max(0.0, (end_busy_s - busy_s - theirs_s) / (end_s - start_s))
+        excluded_busy_s = sum(max(0.0, end_excluded_s.get(pid, used) - used) for pid, used in excluded_s.items())
+        return max(0.0, (end_busy_s - busy_s - excluded_busy_s) / (end_s - start_s))
 
     def _used(self) -> tuple[float, float, dict[int, float]]:
         """Return the time, the busy seconds of the cores, and those of each excluded process."""
@@ -64,17 +64,17 @@ def _cpus() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [*range(os.cpu_count() or 1)]
 
 
-def quota_cores(groups: Path, own_group: Path) -> float | None:
+def quota_cores(groups: Path, group_file: Path) -> float | None:
     """Return the cores that the control groups of this process allow it on average; None if they are not limited.
 
     A container sees its own group as the root; otherwise the limit of each group around applies.
     """
     try:
-        names = [line.partition("::")[2] for line in own_group.read_text().splitlines() if line.startswith("0::")]
+        names = [line.partition("::")[2] for line in group_file.read_text().splitlines() if line.startswith("0::")]
     except OSError:
         names = []
-    own = groups / names[0].strip("/") if names and ".." not in names[0] else groups
-    around = [own, *(folder for folder in own.parents if folder.is_relative_to(groups))]
+    group_folder = groups / names[0].strip("/") if names and ".." not in names[0] else groups
+    around = [group_folder, *(folder for folder in group_folder.parents if folder.is_relative_to(groups))]
     limits = [limit for folder in around if (limit := _limit(folder)) is not None]
     return min(limits, default=None)
 

@@ -59,7 +59,8 @@ def unique(declarations: list[T], name: Callable[[T], str]) -> dict[str, T]:
         first = by_name.setdefault(name(declaration), declaration)
         if first is not declaration:
             raise ImportError(
-                f"{_place(first)} and {_place(declaration)} have the same name {name(declaration)!r}; rename one."
+                f"{_qualified_name(first)} and {_qualified_name(declaration)} have the same name "
+                f"{name(declaration)!r}; rename one."
             )
     return by_name
 
@@ -88,5 +89,5 @@ def members(module: ModuleType) -> list[Any]:
     ]
 
 
-def _place(declaration: Any) -> str:
+def _qualified_name(declaration: Any) -> str:
     return f"{declaration.__module__}.{declaration.__qualname__}"

@@ -180,7 +180,7 @@ def _allowed(name: str) -> str:
     # pydantic moves the bounds of Annotated[int, …] to the field, but leaves those of Annotated[int, …] | None inside.
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
     base, *bounds = get_args(kinds[0]) if hasattr(kinds[0], "__metadata__") else (kinds[0],)
-    rules = [rule for found in (*bounds, *field.metadata) for rule in getattr(found, "metadata", [found])]
+    rules = [rule for item in (*bounds, *field.metadata) for rule in getattr(item, "metadata", [item])]
     low = next((rule.ge for rule in rules if isinstance(rule, annotated_types.Ge)), None)
     high = next((rule.le for rule in rules if isinstance(rule, annotated_types.Le)), None)
     if base is bool:

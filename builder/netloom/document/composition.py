@@ -37,7 +37,7 @@ def new_network_name(project: Project, name: object) -> str:
     return name
 
 
-def require_room(project: Project) -> None:
+def require_capacity(project: Project) -> None:
     """Refuse a network beyond the maximum: the document could be saved, but not read again."""
     if len(project.networks) >= MAX_NETWORKS:
         raise CompositionError(f"A project can have at most {MAX_NETWORKS} networks; delete an unused one.")

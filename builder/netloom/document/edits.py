@@ -168,7 +168,7 @@ def _connect(network: Network, edit: Edit) -> Network:
         if end not in network.nodes:
             raise EditError(f"There is no node {end} to connect.")
     # An input port accepts one edge: the new edge replaces the old one.
-    edges = tuple(other for other in network.edges if other.target != edge.target)
+    edges = tuple(existing for existing in network.edges if existing.target != edge.target)
     if len(edges) >= MAX_EDGES:
         raise EditError(f"A network can have at most {MAX_EDGES:,} edges.")
     return network.model_copy(update={"edges": (*edges, edge)})

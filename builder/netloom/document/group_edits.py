@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netloom.core.text import natural
-from netloom.document.composition import CompositionError, free_name, known_network, new_network_name, require_room
+from netloom.document.composition import CompositionError, free_name, known_network, new_network_name, require_capacity
 from netloom.document.expression import SIZE
 from netloom.document.initialization import Initialization
 from netloom.document.parameter_edits import Numbers, is_number, names_read, substituted
@@ -31,7 +31,7 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     """
     name = known_network(project, edit.get("network", project.main))
     outer, new = project.networks[name], new_network_name(project, edit["name"])
-    require_room(project)
+    require_capacity(project)
     chosen = {key for key in edit["nodes"] if key in outer.nodes and outer.nodes[key].type not in ("Input", "Output")}
     if not chosen:
         raise CompositionError("Select at least one layer other than Inputs and Outputs to create a subnetwork.")
@@ -41,8 +41,8 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     going = _references(edge for edge in outer.edges if edge.source_node in chosen and edge.target_node not in chosen)
     numbers = edit.get("numbers")
     # Parameters that the nodes read become parameters of the new network, with the same names.
-    read = {found for key in chosen for found in names_read(outer.nodes[key], numbers)} & set(outer.parameters)
-    parameters = {found: outer.parameters[found] for found in sorted(read)}
+    read = {parameter for key in chosen for parameter in names_read(outer.nodes[key], numbers)} & set(outer.parameters)
+    parameters = {parameter: outer.parameters[parameter] for parameter in sorted(read)}
     inner, input_of_source, output_of_source = _subnetwork(outer, chosen, coming, going, edit.get("inputs", {}))
     # A network without a setting has that of the main network, which would replace the one of another network.
     initialization = outer.initialization if name != project.main else None
@@ -56,7 +56,7 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
         for source, targets in going.items()
         for target in targets
     ]
-    remaining = {key: other for key, other in outer.nodes.items() if key not in chosen}
+    remaining = {key: other_node for key, other_node in outer.nodes.items() if key not in chosen}
     changed = outer.model_copy(update={"nodes": {**remaining, node.id: node}, "edges": tuple(around)})
     return project.model_copy(update={"networks": {**project.networks, name: changed, new: inner}})
 
@@ -72,18 +72,18 @@ def _subnetwork(
     input_of_source: dict[str, str] = {}
     output_of_source: dict[str, str] = {}
 
-    def end(kind: str, params: Any, place: int, height: float) -> str:
+    def end(kind: str, params: Any, index: int, height: float) -> str:
         key = free_name(nodes, kind.lower())
-        at = (middle + ASIDE * place, height)
+        at = (middle + ASIDE * index, height)
         nodes[key] = Node.model_validate({"id": key, "type": kind, "params": params, "at": at})
         return key
 
-    for place, (source, targets) in enumerate(coming.items()):
-        input_of_source[source] = end("Input", input_params.get(source, {}), place, min(heights) - STEP)
+    for index, (source, targets) in enumerate(coming.items()):
+        input_of_source[source] = end("Input", input_params.get(source, {}), index, min(heights) - STEP)
         edges += [Edge(source=input_of_source[source], target=target) for target in targets]
-    for place, source in enumerate(going):
+    for index, source in enumerate(going):
         name = {"name": free_name(nodes, "output")} if len(going) > 1 else {}
-        output_of_source[source] = end("Output", name, place, max(heights) + STEP)
+        output_of_source[source] = end("Output", name, index, max(heights) + STEP)
         edges.append(Edge(source=source, target=output_of_source[source]))
     return Network(nodes=nodes, edges=tuple(edges)), input_of_source, output_of_source
 
@@ -91,10 +91,10 @@ def _subnetwork(
 def _subnetwork_node(outer: Network, chosen: set[str], name: str, parameters: Mapping[str, Any]) -> Node:
     """The node that uses the new network, at the mean position of the nodes that it replaces."""
     places = [outer.nodes[key].at for key in sorted(chosen, key=natural)]
-    at = tuple(sum(place[axis] for place in places) / len(places) for axis in (0, 1))
+    at = tuple(sum(position[axis] for position in places) / len(places) for axis in (0, 1))
     params: dict[str, Any] = {"network": name}
     if parameters:
-        params["values"] = {found: found for found in parameters}
+        params["values"] = {parameter: parameter for parameter in parameters}
     # Nodes and notes share one set of ids.
     key = free_name({**outer.nodes, **outer.notes}, name)
     return Node.model_validate({"id": key, "type": SUBNETWORK, "params": params, "at": at})
@@ -125,7 +125,7 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
         )
     if repeat > 1 and node.params.get("shared"):
         raise CompositionError(f"The repetitions of {node.id} share their weights, so it cannot be ungrouped.")
-    if node.shares or any(other.shares == node.id for other in outer.nodes.values()):
+    if node.shares or any(other_node.shares == node.id for other_node in outer.nodes.values()):
         raise CompositionError(f"{node.id} shares its weights with another layer, so it cannot be ungrouped.")
     values = node.params.get("values", {})
     # Values of the node take precedence over the defaults of the network.
@@ -135,7 +135,7 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
             f"{node.id} uses the size of its input in {sized[0]}; replace it with a number to ungroup it."
         )
     sources = {edge.target_port: edge.source for edge in outer.edges if edge.target_node == node.id}
-    nodes = {key: other for key, other in outer.nodes.items() if key != node.id}
+    nodes = {key: other_node for key, other_node in outer.nodes.items() if key != node.id}
     edges = [edge for edge in outer.edges if node.id not in (edge.source_node, edge.target_node)]
     for number in range(repeat):
         shift = (node.at[0], node.at[1] + number * (_height(inner) + STEP))
@@ -153,7 +153,7 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     changed = Network.model_validate(
         {
             **outer.model_dump(mode="json"),
-            "nodes": {key: other.model_dump(mode="json") for key, other in nodes.items()},
+            "nodes": {key: other_node.model_dump(mode="json") for key, other_node in nodes.items()},
             "edges": [edge.model_dump(mode="json") for edge in edges],
         }
     )

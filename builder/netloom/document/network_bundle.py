@@ -77,9 +77,9 @@ def exchange(project: Project, old: Project, new: Project) -> Project:
     innermost_first(changed, target)  # raises BundleError if the new network uses the old one, whose name it has now
     # From the outside in: a network is unused only after the networks that use it are removed.
     for name in [names[key] for key in reversed(innermost_first(old, old.main)) if key != old.main]:
-        if name != changed.main and not any(name in changed.uses(other) for other in changed.networks):
+        if name != changed.main and not any(name in changed.uses(network_name) for network_name in changed.networks):
             changed = changed.model_copy(
-                update={"networks": {key: found for key, found in changed.networks.items() if key != name}}
+                update={"networks": {key: network for key, network in changed.networks.items() if key != name}}
             )
     return changed
 

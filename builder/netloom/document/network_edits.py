@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netloom.document import network_bundle, ports
-from netloom.document.composition import CompositionError, known_network, new_network_name, require_room
+from netloom.document.composition import CompositionError, known_network, new_network_name, require_capacity
 from netloom.document.group_edits import group, unpack
 from netloom.document.parameter_edits import expose, rename_parameter
 from netloom.document.project import SUBNETWORK, Network, Node, Project
@@ -19,7 +19,7 @@ def create(project: Project, edit: Mapping[str, Any]) -> Project:
         CompositionError: The name is invalid or taken, or the project has too many networks.
     """
     name = new_network_name(project, edit["name"])
-    require_room(project)
+    require_capacity(project)
     network = Network.model_validate(edit.get("content", {})).ordered()
     return project.model_copy(update={"networks": {**project.networks, name: network}})
 
@@ -38,12 +38,12 @@ def delete(project: Project, edit: Mapping[str, Any]) -> Project:
         CompositionError: The network does not exist, is the main network, or is used by another network.
     """
     name = known_network(project, edit["name"])
-    users = [other for other in project.networks if name in project.uses(other)]
+    users = [network_name for network_name in project.networks if name in project.uses(network_name)]
     if name == project.main:
         raise CompositionError("The main network cannot be removed, because it is the one that is trained.")
     if users:
         raise CompositionError(f"The network {name} is used in {', '.join(users)}; remove it there first.")
-    remaining = {other: network for other, network in project.networks.items() if other != name}
+    remaining = {network_name: network for network_name, network in project.networks.items() if network_name != name}
     return project.model_copy(update={"networks": remaining})
 
 

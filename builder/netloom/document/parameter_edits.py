@@ -55,9 +55,11 @@ def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
     parameters = {new if key == old else key: value for key, value in network.parameters.items()}
     nodes = {key: reading(node) if node.type in numbers else node for key, node in network.nodes.items()}
     networks = {**project.networks, name: network.model_copy(update={"parameters": parameters, "nodes": nodes})}
-    for key, other in networks.items():
+    for key, changed_network in networks.items():
         if name in project.uses(key):
-            networks[key] = other.model_copy(update={"nodes": {at: using(node) for at, node in other.nodes.items()}})
+            networks[key] = changed_network.model_copy(
+                update={"nodes": {at: using(node) for at, node in changed_network.nodes.items()}}
+            )
     return project.model_copy(update={"networks": networks})
 
 
@@ -75,8 +77,8 @@ def _renamed(value: Any, old: str, new: str) -> Any:
     read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called)
     places = [node.col_offset for node in read if node.id == old]
     # From the end, so that the offsets before a replacement stay valid
-    for place in sorted(places, reverse=True):
-        text = text[:place] + new.encode() + text[place + len(old) :]
+    for offset in sorted(places, reverse=True):
+        text = text[:offset] + new.encode() + text[offset + len(old) :]
     return text.decode()
 
 

@@ -19,7 +19,7 @@ def rewired(project: Project, name: str, before: Network) -> Project:
         if name not in project.uses(key):
             continue
         standing = {
-            one.id for one in network.nodes.values() if one.type == SUBNETWORK and one.params["network"] == name
+            node.id for node in network.nodes.values() if node.type == SUBNETWORK and node.params["network"] == name
         }
         edges = tuple(edge for old in network.edges if (edge := _moved(old, standing, inputs, outputs)) is not None)
         project = project.with_network(key, network.model_copy(update={"edges": edges}))
@@ -29,9 +29,9 @@ def rewired(project: Project, name: str, before: Network) -> Project:
 def _moves(before: Network, after: Network, kind: EndKind) -> dict[str, str]:
     """The new name of each renamed port; empty for a removed port whose name another one has taken."""
     old, new = before.ports(kind), after.ports(kind)
-    kept = {port: new[key] for key, port in old.items() if key in new}
-    gone = {port: "" for key, port in old.items() if key not in new and port in kept.values()}
-    return {port: other for port, other in {**kept, **gone}.items() if port != other}
+    same_ends = {port: new[key] for key, port in old.items() if key in new}
+    gone = {port: "" for key, port in old.items() if key not in new and port in same_ends.values()}
+    return {port: new_port for port, new_port in {**same_ends, **gone}.items() if port != new_port}
 
 
 def _moved(edge: Edge, standing: set[str], inputs: dict[str, str], outputs: dict[str, str]) -> Edge | None:

@@ -238,10 +238,10 @@ class Network(Frozen):
             if edge.target in targets:
                 raise ValueError(f"two edges lead to {edge.target}, but an input port accepts one")
             targets.add(edge.target)
-        self._refuse_orders_of_others()
+        self._refuse_orders_of_unknown_ends()
         return self
 
-    def _refuse_orders_of_others(self) -> None:
+    def _refuse_orders_of_unknown_ends(self) -> None:
         for name, kind, order in (("inputs", "Input", self.inputs), ("outputs", "Output", self.outputs)):
             wrong = next((key for key in order if not self._is(key, kind)), None)
             if wrong is not None:
@@ -263,7 +263,7 @@ class Network(Frozen):
         """
         first = DEFAULT_TARGET_PORT if kind == "Input" else DEFAULT_SOURCE_PORT
         node_ids = self.order(kind)
-        names = [first if place == 0 else key[:MAX_PORT_LENGTH] for place, key in enumerate(node_ids)]
+        names = [first if index == 0 else key[:MAX_PORT_LENGTH] for index, key in enumerate(node_ids)]
         ports: dict[str, str] = {}
         all_names, used = set(names), set[str]()
         for key, name in zip(node_ids, names, strict=True):
@@ -383,13 +383,19 @@ class Project(Frozen):
         The setting of the node comes first, then that of its network, then that of the main network.
         """
         network = self.networks[name]
-        own = network.nodes[node].initialization if node is not None else None
-        return own or network.initialization or self.main_network.initialization
+        node_initialization = network.nodes[node].initialization if node is not None else None
+        return node_initialization or network.initialization or self.main_network.initialization
 
     def uses(self, name: str) -> list[str]:
         """The networks that a network uses as nodes, each listed once."""
         names = (node.params.get("network") for node in self.networks[name].nodes.values() if node.type == SUBNETWORK)
-        return list(dict.fromkeys(other for other in names if isinstance(other, str) and other in self.networks))
+        return list(
+            dict.fromkeys(
+                network_name
+                for network_name in names
+                if isinstance(network_name, str) and network_name in self.networks
+            )
+        )
 
     def with_network(self, name: str, network: Network) -> Project:
         """A copy of this project with one network replaced or added."""

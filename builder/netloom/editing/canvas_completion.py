@@ -88,7 +88,7 @@ def _nodes(edit: Any) -> list[Op]:
 
 def _used_networks(edit: Any) -> list[str]:
     params = [node.get("params") for node in _nodes(edit) if node.get("type") == SUBNETWORK]
-    names = [one.get("network") for one in params if isinstance(one, dict)]
+    names = [item.get("network") for item in params if isinstance(item, dict)]
     return [name for name in names if isinstance(name, str)]
 
 

@@ -105,7 +105,7 @@ class Live:
         # Both are read before the lock is acquired. If another tab chooses other data just now, a new Input reads a
         # field of the earlier data, as if it had been added a moment earlier.
         schema = self.schema()
-        projects = {other: self._other(other) for other in sources(message)}
+        projects = {source_id: self._project_of(source_id) for source_id in sources(message)}
 
         def change() -> list[str]:
             before = self.editor.project
@@ -116,7 +116,7 @@ class Live:
 
         return self._changed(change)
 
-    def _other(self, project_id: str) -> Project | None:
+    def _project_of(self, project_id: str) -> Project | None:
         """Return another project, from which layers are pasted; None if it does not exist any more."""
         if project_id == self.id:
             return None

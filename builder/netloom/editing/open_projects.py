@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from netloom.editing.live import Live
 
-KEPT = 16  # projects that stay open with their undo history, although no tab shows them
+MAX_RECENT = 16  # projects that stay open with their undo history, although no tab shows them
 
 
 class OpenProjects:
@@ -34,7 +34,7 @@ class OpenProjects:
             live = self._open.setdefault(project_id, opened)
             self._recent[project_id] = live
             self._recent.move_to_end(project_id)
-            while len(self._recent) > KEPT:
+            while len(self._recent) > MAX_RECENT:
                 self._recent.popitem(last=False)
         return live
 

@@ -163,7 +163,9 @@ def _horizontal_positions(rows: list[list[str]], links: list[list[str]], boxes: 
         down = sweep % 2 == 0
         near = above if down else below
         for row in rows if down else rows[::-1]:
-            mean = {key: _mean([(x[other], pull[other]) for other in near[key]]) for key in row if near.get(key)}
+            mean = {
+                key: _mean([(x[neighbor], pull[neighbor]) for neighbor in near[key]]) for key in row if near.get(key)
+            }
             if sweep < SWEEPS:
                 row.sort(key=lambda key, mean=mean: mean.get(key, x[key]))  # type: ignore[misc]
             _place_row(row, mean, x, widths, pull)

@@ -35,11 +35,11 @@ def write_tensorboard(store: Store, run: Run, folder: Path) -> Path:
     start = min(points.at, default=run.created_at.timestamp())
     # TensorBoard expects the version in the first event: wall_time = 1, file_version = 3.
     records = [_record(_double(1, start) + _bytes(3, b"brain.Event:2"))]
-    for place in range(len(points.step)):
+    for index in range(len(points.step)):
         # Summary.Value: tag = 1, simple_value = 2; Event: wall_time = 1, step = 2, summary = 5
-        tag = f"{points.name[place]}/{points.split[place]}".encode()
-        value = _bytes(1, tag) + _float(2, points.value[place])
-        event = _double(1, points.at[place]) + _varint(2, points.step[place]) + _bytes(5, _bytes(1, value))
+        tag = f"{points.name[index]}/{points.split[index]}".encode()
+        value = _bytes(1, tag) + _float(2, points.value[index])
+        event = _double(1, points.at[index]) + _varint(2, points.step[index]) + _bytes(5, _bytes(1, value))
         records.append(_record(event))
     path = folder / f"events.out.tfevents.{int(start)}.netloom.{run.id}"
     _write(path, b"".join(records))
@@ -52,8 +52,8 @@ def zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
     Its only folder is the argument of the program: `tensorboard --logdir runs`, or
     `MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`.
     """
-    with TemporaryDirectory(prefix="netloom-") as place:
-        folder = Path(place) / ("runs" if kind == "tensorboard" else "mlruns")
+    with TemporaryDirectory(prefix="netloom-") as directory:
+        folder = Path(directory) / ("runs" if kind == "tensorboard" else "mlruns")
         for number, run in enumerate(runs, 1):
             if kind == "tensorboard":
                 write_tensorboard(store, run, folder / f"{number:02d} {_safe(run.title)} {run.id[:8]}")
@@ -62,7 +62,7 @@ def zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
             for path in sorted(folder.rglob("*")):
-                file.write(path, path.relative_to(place))
+                file.write(path, path.relative_to(directory))
         return archive.getvalue()
 
 
@@ -78,8 +78,8 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
     are written as JSON, which is a subset of YAML. `address` is the later location of `folder`, if it will be moved.
     """
     address = address or folder.absolute().as_uri()
-    place = mlflow_folder(run, folder)
-    home, experiment, run_id = place.parent, place.parent.name, place.name
+    run_folder = mlflow_folder(run, folder)
+    home, experiment, run_id = run_folder.parent, run_folder.parent.name, run_folder.name
     _yaml(
         home / "meta.yaml",
         artifact_location=f"{address}/{experiment}",
@@ -90,7 +90,7 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
         name=f"Netloom {run.project_id[:8]}",
     )
     _yaml(
-        place / "meta.yaml",
+        run_folder / "meta.yaml",
         artifact_uri=f"{address}/{experiment}/{run_id}/artifacts",
         end_time=_ms(run.ended_at.timestamp()) if run.ended_at else None,
         entry_point_name="",
@@ -107,15 +107,15 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
         tags=[],
         user_id=run.owner or "netloom",
     )
-    (place / "artifacts").mkdir(parents=True, exist_ok=True)
-    _write_measures(store, run, place)
+    (run_folder / "artifacts").mkdir(parents=True, exist_ok=True)
+    _write_measures(store, run, run_folder)
     run_document = document(store, run.id)
     for path, value in (settings(run_document) if run_document else {}).items():
-        _text(place / "params" / path, value if isinstance(value, str) else json.dumps(value))
+        _text(run_folder / "params" / path, value if isinstance(value, str) else json.dumps(value))
     tags = {"mlflow.runName": plain(run.title), "mlflow.note.content": run.notes, "netloom.tags": ", ".join(run.tags)}
     for name, value in tags.items():
-        _text(place / "tags" / name, value)
-    return place
+        _text(run_folder / "tags" / name, value)
+    return run_folder
 
 
 def mlflow_folder(run: Run, folder: Path) -> Path:
@@ -124,7 +124,7 @@ def mlflow_folder(run: Run, folder: Path) -> Path:
     return folder / str(int(run.project_id.replace("-", "")[:15], 16)) / run.id.replace("-", "")
 
 
-def _write_measures(store: Store, run: Run, place: Path) -> None:
+def _write_measures(store: Store, run: Run, run_folder: Path) -> None:
     points = store.points(run.id)
     lines: dict[str, list[str]] = {}
     for at, value, step, split, name in zip(
@@ -138,7 +138,7 @@ def _write_measures(store: Store, run: Run, place: Path) -> None:
         title = name.replace("validation ", "best_validation_").replace(" ", "_")
         lines.setdefault(title, []).append(f"{_ms(end)} {value!r} {run.step}\n")
     for name, points_ in lines.items():
-        _write(place / "metrics" / name, "".join(points_).encode())
+        _write(run_folder / "metrics" / name, "".join(points_).encode())
 
 
 def _yaml(path: Path, **values: object) -> None:

@@ -89,9 +89,9 @@ def branch(
     artifacts = store.artifacts(run_id)
     file, epoch = _weights(artifacts, at)
     project = starting_from(_changed(artifacts.project(), dict(training or {})), f"{RUN}{run_id}")
-    place = f"epoch {epoch}" if epoch is not None else f"its {at} weights"
+    origin = f"epoch {epoch}" if epoch is not None else f"its {at} weights"
     about = RunOrigin(start=Branch(run=run_id, at=at, title=run.title))
-    name = title or f"{plain(run.title)[:120]}, from {place}"
+    name = title or f"{plain(run.title)[:120]}, from {origin}"
     owner = run.owner if owner is None else owner
     return start(
         store,

@@ -25,9 +25,9 @@ from netloom.runs.fingerprint import environment
 from netloom.runs.history.records import keep_record
 from netloom.runs.processes import MODULE, Worker
 from netloom.runs.resources.capacity import gpus, limits
-from netloom.runs.resources.limits import FULL, declared, no_memory, no_room
+from netloom.runs.resources.limits import FULL, declared, no_memory, storage_problem
 from netloom.store import ClaimLostError, Run, RunArtifacts, Store
-from netloom.store.host import here, named
+from netloom.store.host import current_host, named
 from netloom.store.run_summary import RunOrigin
 from netloom.store.states import WITH_WORKER
 from netloom.training.device import threads
@@ -69,7 +69,7 @@ def start(
     weights: Path | None = None,
     fitted: Preprocess | None = None,
     workers: int = 0,
-    place: str = "",
+    worker_host: str = "",
 ) -> str:
     """Freeze a project into the folder of a run and add the run to the queue. Its worker starts at once if there is
     room.
@@ -78,7 +78,7 @@ def start(
         weights: A file of initial weights, instead of the initialization in the project.
         fitted: The fitted state of an earlier run, which preprocesses the data instead of one that is fitted on it.
         workers: The number of workers on the Ray cluster; 0: train in a process on this machine.
-        place: Where the caller starts the worker itself; the run is not queued then.
+        worker_host: Where the caller starts the worker itself; the run is not queued then.
 
     Returns the id of the run.
 
@@ -102,8 +102,8 @@ def start(
         check_start(store, project, text)
     initial_weights = check_intact(weights) if weights else verified_weights(store, project)
     teacher = distillation.find_teacher(store, project, about)
-    if not place:
-        store.room(owner, limits())  # fails early, before anything is written; `create_run` checks again
+    if not worker_host:
+        store.free_run_count(owner, limits())  # fails early, before anything is written; `create_run` checks again
     run_id = str(uuid.uuid4())
     artifacts = store.artifacts(run_id)
     artifacts.create()
@@ -117,13 +117,13 @@ def start(
             owner=owner,
             tags=tags,
             about=about,
-            place=place,
+            worker_host=worker_host,
             limits=limits(),
         )
         keep_record(store, run_id)
     except BaseException as error:  # also Ctrl+C: a folder without a row in the store would look like a lost run
         artifacts.delete()
-        if isinstance(error, OSError) and (full := no_room(error)):
+        if isinstance(error, OSError) and (full := storage_problem(error)):
             raise StartError(f"{FULL[full]}, and start the run again.") from error
         raise
     advance(store)
@@ -247,7 +247,7 @@ def look(store: Store, run: Run) -> Run:
         _reap(run.id)
         _last_heartbeats.pop(run.id, None)
         return run
-    if run.host not in (None, here()):
+    if run.host not in (None, current_host()):
         return _listen(store, run)
     if _alive(run):
         return _end_late(store, run)
@@ -331,7 +331,9 @@ def _spawn(store: Store, run: Run) -> None:
         del _children[run.id]
         processes.forget(child)
         return
-    count = sum(1 for active in store.active_runs() if active.state != "waiting" and active.host in (None, here()))
+    count = sum(
+        1 for active in store.active_runs() if active.state != "waiting" and active.host in (None, current_host())
+    )
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     log = str(store.artifacts(run.id).worker_log)

@@ -151,7 +151,7 @@ class Teacher:
         from netloom.nn.probability import logits
 
         with torch.no_grad():
-            outputs: torch.Tensor = self.model(*[inputs[place] for place in self._places])
+            outputs: torch.Tensor = self.model(*[inputs[index] for index in self._places])
         return logits(outputs.float(), *self._scale) if self._scale else outputs.float()
 
 

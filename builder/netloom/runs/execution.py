@@ -16,7 +16,7 @@ from netloom.document import Project
 from netloom.runs.caveats import as_summary
 from netloom.runs.distillation import attach_teacher, frozen_teacher
 from netloom.runs.fingerprint import note_machine
-from netloom.runs.resources.limits import FULL, RunLimits, no_memory, no_room
+from netloom.runs.resources.limits import FULL, RunLimits, no_memory, storage_problem
 from netloom.runs.resources.thread_count import ThreadCount
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
@@ -112,7 +112,7 @@ def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:
         return "The GPU's memory is full; make batches or layers smaller, or train on the CPU."
     if no_memory(error):
         return limits.too_much_memory
-    if full := no_room(error):
+    if full := storage_problem(error):
         return f"{FULL[full]}, and resume the run ({RESUME} {artifacts.run_id[:8]}): {_resumption(artifacts)}."
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return first[:500]

@@ -71,4 +71,4 @@ def top_items(trained: TrainedRun, row: Mapping[str, Any], count: int = MOST_ITE
     scores = trained.output({**inputs, item.name: numbers}).flatten()
     best = scores.argsort(descending=True, stable=True)[:count].tolist()
     name = names_of(trained.data, 1)
-    return tuple(RankedItem(name(place + 1), float(scores[place])) for place in best)
+    return tuple(RankedItem(name(item_index + 1), float(scores[item_index])) for item_index in best)

@@ -27,7 +27,7 @@ def retrain(store: Store, run_id: str, dataset: str, *, owner: str | None = None
     """
     run, artifacts = store.run(run_id), store.artifacts(run_id)
     project = artifacts.project()
-    choice = _on(project.data, dataset, store)
+    choice = _choice_on(project.data, dataset, store)
     before = with_stored_state(prepare(project.data, store.home), artifacts)
     reason = why_not(before, prepare(choice, store.home))
     if reason:
@@ -59,28 +59,35 @@ def why_not(before: Prepared, after: Prepared) -> str:
     `before` has the fitted state of the run. That of the new data is not used, so it may differ: a new word or category
     is encoded as unknown, also in texts that the run learns to write.
     """
-    ours, theirs = before.schema, after.schema
-    if ours.target.kind != theirs.target.kind or ours.target.number_names != theirs.target.number_names:
+    old_schema, new_schema = before.schema, after.schema
+    if (
+        old_schema.target.kind != new_schema.target.kind
+        or old_schema.target.number_names != new_schema.target.number_names
+    ):
         return (
-            f"The target of the new data is {theirs.target.type.phrase} ({theirs.target.name}), but the run predicts "
-            f"{ours.target.type.phrase} ({ours.target.name}); choose a version of the run's dataset."
+            f"The target of the new data is {new_schema.target.type.phrase} ({new_schema.target.name}), but the run "
+            f"predicts {old_schema.target.type.phrase} ({old_schema.target.name}); choose a version of the run's "
+            "dataset."
         )
-    for old, new in ((ours.target.classes, theirs.target.classes), (ours.target.tags, theirs.target.tags)):
+    for old, new in (
+        (old_schema.target.classes, new_schema.target.classes),
+        (old_schema.target.tags, new_schema.target.tags),
+    ):
         if old != new:
             return (
                 f"The new data has the classes {', '.join(new[:6])}, but the run was trained on {', '.join(old[:6])}. "
                 "The output weights depend on the classes and their order; start a new run on the new data."
             )
-    names = [[field.name for field in schema.inputs] for schema in (ours, theirs)]
+    names = [[field.name for field in schema.inputs] for schema in (old_schema, new_schema)]
     if names[0] != names[1]:
         return (
             f"The new data has the fields {', '.join(names[1])}, but the run was trained on {', '.join(names[0])}; "
             "start a new run on the new data."
         )
-    for field, other in zip(before.fields, after.fields, strict=True):
+    for field, new_field in zip(before.fields, after.fields, strict=True):
         # The sizes of texts and of tables follow from the fitted state, which is that of the run.
-        if field.vocabulary_size is None and not field.columns and field.shape != other.shape:
-            shapes = [" × ".join(map(str, encoder.shape)) for encoder in (field, other)]
+        if field.vocabulary_size is None and not field.columns and field.shape != new_field.shape:
+            shapes = [" × ".join(map(str, encoder.shape)) for encoder in (field, new_field)]
             return (
                 f"The field {field.name} of the new data has the shape {shapes[1]}, but the run was trained on "
                 f"{shapes[0]}; start a new run on the new data."
@@ -88,7 +95,7 @@ def why_not(before: Prepared, after: Prepared) -> str:
     return ""
 
 
-def _on(choice: DataChoice, dataset: str, store: Store) -> DataChoice:
+def _choice_on(choice: DataChoice, dataset: str, store: Store) -> DataChoice:
     """Return the choice with another dataset, whose own split is used."""
-    other, _ = carried(choice.model_copy(update={"folds": None}), dataset, store.home)
-    return other.model_copy(update={"split": "given", "folds": None})
+    new_choice, _ = carried(choice.model_copy(update={"folds": None}), dataset, store.home)
+    return new_choice.model_copy(update={"split": "given", "folds": None})

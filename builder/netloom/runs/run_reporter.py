@@ -97,9 +97,9 @@ class RunReporter(Callback):
         self._thread.start()  # last, as it reads everything above
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        now = time.time()
+        time_s = time.time()
         with self._lock:
-            self._points += [(step, epoch, split, name, value, now) for name, value in values.items()]
+            self._points += [(step, epoch, split, name, value, time_s) for name, value in values.items()]
         if self._trial and split == self._facts.monitored_split:
             self._trial.take(epoch, values)
 
@@ -166,7 +166,7 @@ class RunReporter(Callback):
             trainer.flush()
             # Writing points checks the claim; without points, it is checked by itself.
             if not self._write() and self._claim is not None:
-                self.store.held(self.run_id, self._claim)
+                self.store.claimed_run(self.run_id, self._claim)
             # Before the checkpoint, whose state names this best step: a crash in between must not leave a state whose
             # best weights were never saved.
             if trainer.best.weights and trainer.best.step != self._best_step:
@@ -274,16 +274,16 @@ class RunReporter(Callback):
         flushed = beat = polled = 0.0
         while not self._closed.wait(POLL_S):
             try:
-                now = time.monotonic()
-                if now - polled > ASK_S:
+                time_s = time.monotonic()
+                if time_s - polled > ASK_S:
                     self.take_commands()
-                    polled = now
-                if now - flushed > FLUSH_S and self._write():  # the first points are written without a delay
-                    flushed = now
-                if now - beat > HEARTBEAT_S:
+                    polled = time_s
+                if time_s - flushed > FLUSH_S and self._write():  # the first points are written without a delay
+                    flushed = time_s
+                if time_s - beat > HEARTBEAT_S:
                     self._problem = self._problem or self._guard.problem()
                     self.beat()
-                    beat = now
+                    beat = time_s
             except NotFoundError:
                 self._give_up()
             except ClaimLostError:  # another worker may train this run in this folder

@@ -77,22 +77,25 @@ def slices(trained: TrainedRun, split: str = "test") -> list[Slice]:
     is_proportion = objective.is_proportion(metric)
     measured = []
     for field, value, inside in parts:
-        score, rest = (metrics(part).get(metric, math.nan) for part in (inside, ~inside))
-        if not (math.isfinite(score) and math.isfinite(rest)):
+        score, rest_score = (metrics(part).get(metric, math.nan) for part in (inside, ~inside))
+        if not (math.isfinite(score) and math.isfinite(rest_score)):
             continue
         count, interval, p = int(inside.sum()), None, None
         if is_proportion:
-            interval, p = wilson(score, count), min(1.0, len(parts) * _p_value(score, count, rest, len(rows) - count))
-        measured.append(Slice(field, value, count, metric, score, rest, interval, p))
+            interval, p = (
+                wilson(score, count),
+                min(1.0, len(parts) * _p_value(score, count, rest_score, len(rows) - count)),
+            )
+        measured.append(Slice(field, value, count, metric, score, rest_score, interval, p))
     sign = 1 if task.higher_is_better(metric) else -1
     return sorted(measured, key=lambda part: sign * (part.score - part.rest))
 
 
-def _p_value(score: float, count: int, rest: float, rest_count: int) -> float:
+def _p_value(score: float, count: int, rest_score: float, rest_count: int) -> float:
     """Return the p-value of Fisher's exact test that a proportion of `count` rows is below that of the other rows."""
     from scipy.stats import fisher_exact
 
-    correct, rest_correct = round(score * count), round(rest * rest_count)
+    correct, rest_correct = round(score * count), round(rest_score * rest_count)
     table = [[correct, count - correct], [rest_correct, rest_count - rest_correct]]
     return float(fisher_exact(table, alternative="less").pvalue)
 
@@ -122,7 +125,7 @@ def _quarters(field: str, values: np.ndarray, unit: str = "") -> Iterator[tuple[
     if not known.any():
         return
     bounds = np.unique(np.quantile(values[known], [0, 0.25, 0.5, 0.75, 1]))
-    for place, (low, high) in enumerate(pairwise(bounds)):
-        is_last = place == len(bounds) - 2
+    for quarter, (low, high) in enumerate(pairwise(bounds)):
+        is_last = quarter == len(bounds) - 2
         inside = known & (values >= low) & ((values <= high) if is_last else (values < high))
         yield field, f"{number(low)} to {'' if is_last else 'below '}{number(high)}{unit}", inside

@@ -33,7 +33,7 @@ from netloom.runs.resources.thread_count import ThreadCount, choose_threads
 from netloom.runs.run_reporter import clear
 from netloom.runs.search import sweep_process
 from netloom.runs.supervisor import tend
-from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, here, open_store
+from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, current_host, open_store
 from netloom.store.run_summary import Reproduction
 from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
@@ -57,7 +57,7 @@ def main(
     store = open_store(Path(home))
     artifacts = store.artifacts(run_id)
     try:
-        run = store.held(run_id, claim)  # modify nothing before the claim is confirmed
+        run = store.claimed_run(run_id, claim)  # modify nothing before the claim is confirmed
     except (NotFoundError, ClaimLostError):
         return 0
     log_event, reserve = partial(note, artifacts), Reserve(artifacts)
@@ -131,7 +131,9 @@ def _train(
         return driver.train(store, run, artifacts, limits)
     project, source = artifacts.project(), artifacts.source()
     # Other runs share the cores, whatever they use at the moment.
-    load = OtherLoad(other.pid for other in store.active_runs() if other.pid and other.host in (None, here()))
+    load = OtherLoad(
+        active.pid for active in store.active_runs() if active.pid and active.host in (None, current_host())
+    )
     data = keep_fitted(prepare(project.data, store.home), artifacts)
     threads = None if runs is None else _set_threads(store, run, runs, load)
     trainer = attach_teacher(
@@ -210,7 +212,7 @@ def _hand_back(home: str) -> None:
     with contextlib.suppress(StoreError):
         store = open_store(Path(home))
         for run in store.active_runs():
-            if run.pid == os.getpid() and run.host in (None, here()) and run.state == "queued":
+            if run.pid == os.getpid() and run.host in (None, current_host()) and run.state == "queued":
                 store.give_back(run)
 
 

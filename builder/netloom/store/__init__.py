@@ -12,7 +12,7 @@ from netloom.store import schema
 from netloom.store.artifacts import ArtifactStore, DamagedArtifactError, RunArtifacts
 from netloom.store.collected import CollectedExample, CollectedExamples
 from netloom.store.database import Database, NotFoundError, StoreError, database_url
-from netloom.store.host import here
+from netloom.store.host import current_host
 from netloom.store.library import Library, LibraryRow, NameTakenError
 from netloom.store.limits import Limits, QueueFullError
 from netloom.store.local_artifacts import run_files
@@ -46,8 +46,8 @@ __all__ = [
     "Sweep",
     "Trial",
     "VersionRow",
+    "current_host",
     "database_url",
-    "here",
     "open_store",
 ]
 

@@ -80,14 +80,14 @@ class CollectedExamples:
         Raises:
             StoreError: there is no room for it.
         """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        example = CollectedExample(secrets.token_hex(8), now, row, label, origin, run, prediction, source)
+        added_at = datetime.now(UTC).isoformat(timespec="seconds")
+        example = CollectedExample(secrets.token_hex(8), added_at, row, label, origin, run, prediction, source)
         line = json.dumps(asdict(example), allow_nan=False).encode() + b"\n"
         if len(line) > MAX_BYTES:
             raise StoreError(f"The example has {len(line):,} bytes; a collected example has at most {MAX_BYTES:,}.")
         with self._locked():
             examples = self.all()
-            if source and any(other.source == source for other in examples):
+            if source and any(earlier.source == source for earlier in examples):
                 return None
             if len(examples) >= MAX_EXAMPLES:
                 raise StoreError(

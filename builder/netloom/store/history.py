@@ -38,7 +38,7 @@ class Saved:
 
 
 def record(
-    connection: Connection, project_id: str, text: str, now: datetime, change: Change, before: Saved | None = None
+    connection: Connection, project_id: str, text: str, saved_at: datetime, change: Change, before: Saved | None = None
 ) -> None:
     """Store a version for a save over `before`, unless the last version is too recent.
 
@@ -53,7 +53,7 @@ def record(
     # The first version and named ones were created by users, not by the clock.
     is_by_clock = newest is not None and newest.name == "" and newest.number > 1
     last = newest if is_by_clock else connection.execute(_LAST_BY_CLOCK, {"project": project_id}).first()
-    if last and timedelta(0) <= now - last.created_at < EVERY:  # the clock can have been set back
+    if last and timedelta(0) <= saved_at - last.created_at < EVERY:  # the clock can have been set back
         goes_on = newest and before and newest.id == last.id and newest.document == before.document
         if goes_on and change == "edit":
             connection.execute(_REPLACE, {"version": last.id, "text": text})
@@ -63,34 +63,34 @@ def record(
         # The replaced state has no version, because it followed another version too soon, but it was current for a
         # while since.
         at = max(before.at, last.created_at + EVERY) if last else before.at
-        if now - at >= EVERY and not _is_kept(connection, project_id, before.document):
+        if saved_at - at >= EVERY and not _is_stored_version(connection, project_id, before.document):
             number += 1
             append(connection, project_id, number, before.document, at)
-    append(connection, project_id, number + 1, text, now)
-    _thin(connection, project_id, now)
+    append(connection, project_id, number + 1, text, saved_at)
+    _thin(connection, project_id, saved_at)
 
 
-def append(connection: Connection, project_id: str, number: int, text: str, now: datetime, name: str = "") -> None:
+def append(connection: Connection, project_id: str, number: int, text: str, saved_at: datetime, name: str = "") -> None:
     """Add a version."""
     connection.execute(
-        insert(versions).values(project_id=project_id, number=number, name=name, document=text, created_at=now)
+        insert(versions).values(project_id=project_id, number=number, name=name, document=text, created_at=saved_at)
     )
 
 
-def _is_kept(connection: Connection, project_id: str, text: str) -> bool:
+def _is_stored_version(connection: Connection, project_id: str, text: str) -> bool:
     same = exists().where(versions.c.project_id == project_id, versions.c.document == text)
     return bool(connection.execute(select(same)).scalar())
 
 
-def _thin(connection: Connection, project_id: str, now: datetime) -> None:
+def _thin(connection: Connection, project_id: str, saved_at: datetime) -> None:
     unnamed = versions.c.project_id == project_id, versions.c.name == ""
     query = select(versions.c.number, versions.c.created_at).where(*unnamed).order_by(versions.c.number.desc())
-    gone = outdated(((row.number, row.created_at) for row in connection.execute(query)), now)
+    gone = outdated(((row.number, row.created_at) for row in connection.execute(query)), saved_at)
     if gone:
         connection.execute(delete(versions).where(*unnamed, versions.c.number.in_(gone)))
 
 
-def outdated(rows: Iterable[tuple[int, datetime]], now: datetime) -> list[int]:
+def outdated(rows: Iterable[tuple[int, datetime]], current_time: datetime) -> list[int]:
     """Return the numbers of unnamed versions to remove, from their numbers and times, newest first.
 
     Hours and days are those of the calendar, so that repeated calls keep the same versions.
@@ -98,7 +98,7 @@ def outdated(rows: Iterable[tuple[int, datetime]], now: datetime) -> list[int]:
     spans: set[tuple[str, int]] = set()
     outdated_numbers: list[int] = []
     for position, (number, at) in enumerate(rows):
-        age, seconds = now - at, int(at.timestamp())
+        age, seconds = current_time - at, int(at.timestamp())
         if age <= ALL_FOR or position < ALWAYS:
             continue
         span = ("hour", seconds // 3_600) if age <= HOURLY_FOR else ("day", seconds // 86_400)

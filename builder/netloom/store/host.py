@@ -12,14 +12,14 @@ MOST = 128
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-def here() -> str:
+def current_host() -> str:
     """Return NETLOOM_HOST, or the name of the machine with a suffix that changes at each boot, because process ids are
     invalid after it."""
-    return (settings.host or "")[:MOST] or _found()
+    return (settings.host or "")[:MOST] or _detected_host()
 
 
 @cache
-def _found() -> str:
+def _detected_host() -> str:
     try:
         boot = _BOOT.read_text().strip()[:8]
     except OSError:

@@ -34,7 +34,7 @@ class LibraryRow:
 
 
 # The number of earlier versions of a network that are stored.
-KEPT = 50
+MAX_VERSIONS = 50
 
 
 class Library:
@@ -49,18 +49,20 @@ class Library:
         Raises:
             NameTakenError: the name is in use, and `replace` is False.
         """
-        now = datetime.now(UTC)
-        values = {"document": dumps(bundle), "summary": json.dumps(dict(summary)), "updated_at": now}
+        published_at = datetime.now(UTC)
+        values = {"document": dumps(bundle), "summary": json.dumps(dict(summary)), "updated_at": published_at}
         mine = library.c.name == bundle.main
         with _one_name(bundle.main), self.db.writing() as connection:
             published = connection.execute(select(library).where(mine).with_for_update()).first()
             if published is not None and not replace:
-                raise NameTakenError(_TAKEN.format(bundle.main))
+                raise NameTakenError(_NAME_TAKEN.format(bundle.main))
             if published is not None:
                 _keep(connection, published)
                 connection.execute(update(library).where(mine).values(**values, number=published.number + 1))
             else:
-                connection.execute(insert(library).values(**values, name=bundle.main, number=1, created_at=now))
+                connection.execute(
+                    insert(library).values(**values, name=bundle.main, number=1, created_at=published_at)
+                )
         return self.published(bundle.main)
 
     def library(self) -> list[LibraryRow]:
@@ -120,7 +122,7 @@ class Library:
         with _one_name(to), self.db.writing() as connection:
             bundle = _bundle(connection, name, lock=True)
             if connection.execute(select(library.c.id).where(library.c.name == to)).first():
-                raise NameTakenError(_TAKEN.format(to))
+                raise NameTakenError(_NAME_TAKEN.format(to))
             try:
                 text = dumps(extract(bundle, bundle.main, to))
             except BundleError as error:
@@ -136,7 +138,7 @@ class Library:
 _LISTED = (library.c.name, library.c.number, library.c.summary, library.c.created_at, library.c.updated_at)
 _MISSING = "There is no network {!r} in the library; it may have been deleted."
 _NO_VERSION = "There is no version {} of {} in the library; the last {} are kept."
-_TAKEN = "There is a network {} in the library already; nothing was overwritten."
+_NAME_TAKEN = "There is a network {} in the library already; nothing was overwritten."
 
 
 @contextmanager
@@ -146,7 +148,7 @@ def _one_name(name: str) -> Iterator[None]:
         yield
     except NotFoundError as error:
         if isinstance(error.__cause__, IntegrityError):
-            raise NameTakenError(_TAKEN.format(name)) from error
+            raise NameTakenError(_NAME_TAKEN.format(name)) from error
         raise
 
 
@@ -168,7 +170,7 @@ def _earlier(connection: Connection, name: str, number: int) -> Project:
     query_of_version = query.where(library.c.name == name, library_versions.c.number == number)
     text = connection.execute(query_of_version).scalar()
     if text is None:
-        raise NotFoundError(_NO_VERSION.format(number, name[:60], KEPT))
+        raise NotFoundError(_NO_VERSION.format(number, name[:60], MAX_VERSIONS))
     try:
         bundle = loads(text)
         return extract(bundle, bundle.main, name)
@@ -180,7 +182,7 @@ def _keep(connection: Connection, row: Any) -> None:
     """Move the row that is about to be replaced to the earlier versions, and remove the oldest ones."""
     values = {"number": row.number, "document": row.document, "summary": row.summary, "created_at": row.updated_at}
     connection.execute(insert(library_versions).values(library_id=row.id, **values))
-    old = library_versions.c.number <= row.number - KEPT
+    old = library_versions.c.number <= row.number - MAX_VERSIONS
     connection.execute(delete(library_versions).where(library_versions.c.library_id == row.id, old))
 
 

@@ -28,7 +28,7 @@ class Limits:
     per_gpu: int = 1
 
 
-def room(connection: Connection, owner: str, limits: Limits) -> int:
+def free_run_count(connection: Connection, owner: str, limits: Limits) -> int:
     """Return the number of runs that an owner can still start or queue.
 
     Raises:
@@ -45,14 +45,14 @@ def room(connection: Connection, owner: str, limits: Limits) -> int:
     return free_slots
 
 
-def check_room(connection: Connection, owner: str, limits: Limits) -> None:
-    """Check as `room`, within a transaction that adds a run; concurrent transactions wait until it ends.
+def require_free_run(connection: Connection, owner: str, limits: Limits) -> None:
+    """Check as `free_run_count`, within a transaction that adds a run; concurrent transactions wait until it ends.
 
     Raises:
         QueueFullError: there is no free place.
     """
     exclude(connection)
-    room(connection, owner, limits)
+    free_run_count(connection, owner, limits)
 
 
 def exclude(connection: Connection) -> None:

@@ -76,7 +76,7 @@ class Projects:
             NotFoundError: there is a project with this id already.
         """
         project_id = str(uuid.UUID(project_id)) if project_id else str(uuid.uuid4())
-        now, text = utc_now(), _text(project)
+        created_at, text = utc_now(), _text(project)
         with self.db.writing() as connection:
             connection.execute(
                 insert(projects).values(
@@ -87,11 +87,11 @@ class Projects:
                     revision=0,
                     acks="{}",
                     stamp=1,
-                    created_at=now,
-                    updated_at=now,
+                    created_at=created_at,
+                    updated_at=created_at,
                 )
             )
-            append(connection, project_id, 1, text, now)
+            append(connection, project_id, 1, text, created_at)
         return project_id
 
     def find_or_create_project(self, project: Project) -> str:
@@ -147,7 +147,7 @@ class Projects:
             SaveConflictError: someone else saved since `stamp`; nothing was written.
             StoreError: there is no such project.
         """
-        now, text = utc_now(), compact(project)
+        saved_at, text = utc_now(), compact(project)
         values: dict[str, object] = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
         with self.db.writing() as connection:
             stored = connection.execute(_STORED, {"project": project_id}).first()
@@ -160,10 +160,10 @@ class Projects:
                 raise SaveConflictError(
                     "This project was changed by another Netloom meanwhile; nothing was overwritten."
                 )
-            values |= {"acks": json.dumps(acks), "stamp": stamp + 1, "updated_at": now}
+            values |= {"acks": json.dumps(acks), "stamp": stamp + 1, "updated_at": saved_at}
             connection.execute(_SAVE, {"project": project_id, **{f"new_{key}": value for key, value in values.items()}})
             if stored.document != text:
-                record(connection, project_id, text, now, change, Saved(stored.document, stored.updated_at))
+                record(connection, project_id, text, saved_at, change, Saved(stored.document, stored.updated_at))
         return stamp + 1
 
     def versions(self, project_id: str) -> list[VersionRow]:
@@ -197,13 +197,13 @@ class Projects:
         Raises:
             StoreError: there is no such version, or it is unreadable, too.
         """
-        name, now = self.version(project_id, number).name, utc_now()
+        name, restored_at = self.version(project_id, number).name, utc_now()
         mine = versions.c.project_id == project_id
         with self.db.writing() as connection:
             stored = connection.execute(select(projects).where(projects.c.id == project_id).with_for_update()).one()
             text = connection.execute(select(versions.c.document).where(mine, versions.c.number == number)).scalar()
             last = connection.execute(select(func.max(versions.c.number)).where(mine)).scalar() or 0
-            append(connection, project_id, last + 1, stored.document, now, name="Could not be opened")
+            append(connection, project_id, last + 1, stored.document, restored_at, name="Could not be opened")
             connection.execute(
                 update(projects)
                 .where(projects.c.id == project_id)
@@ -214,7 +214,7 @@ class Projects:
                     revision=stored.revision + 1,
                     acks="{}",
                     stamp=stored.stamp + 1,
-                    updated_at=now,
+                    updated_at=restored_at,
                 )
             )
 

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from netloom.store.database import Database, NotFoundError
-from netloom.store.host import here
-from netloom.store.limits import Limits, check_room, exclude, room
+from netloom.store.host import current_host
+from netloom.store.limits import Limits, exclude, free_run_count, require_free_run
 from netloom.store.run_summary import RunOrigin
 from netloom.store.runs import Run, as_run, merged_about
 from netloom.store.schema import commands, runs
@@ -26,14 +26,14 @@ class Queue:
 
     db: Database
 
-    def room(self, owner: str, limits: Limits) -> int:
+    def free_run_count(self, owner: str, limits: Limits) -> int:
         """Return the number of runs that an owner can still start or queue.
 
         Raises:
             QueueFullError: it is 0.
         """
         with self.db.reading() as connection:
-            return room(connection, owner, limits)
+            return free_run_count(connection, owner, limits)
 
     def line(self) -> list[Run]:
         """Return the waiting runs, next one first: owners take turns, and the runs of an owner keep their order."""
@@ -64,7 +64,7 @@ class Queue:
         was = ENDED if reopen else tuple(state for state in ENDED if state != FINAL)
         with self.db.writing() as connection:
             if limits is not None:
-                check_room(connection, owner, limits)
+                require_free_run(connection, owner, limits)
             if about is not None:
                 values["about"] = merged_about(connection, run.id, about)
             change_state(connection, run.id, "waiting", holding=run.claim, was=was, **values)
@@ -94,8 +94,14 @@ class Queue:
                 return None
             run, gpu = candidate
             # A new claim each time: a worker of an earlier attempt that is still alive fails at its next write
-            now, claim = datetime.now(UTC), str(uuid.uuid4())
-            values: dict[str, Any] = {"claimed_at": now, "gpu": gpu, "pid": None, "host": here(), "heartbeat_at": None}
+            claimed_at, claim = datetime.now(UTC), str(uuid.uuid4())
+            values: dict[str, Any] = {
+                "claimed_at": claimed_at,
+                "gpu": gpu,
+                "pid": None,
+                "host": current_host(),
+                "heartbeat_at": None,
+            }
             change_state(connection, run.id, "queued", holding=run.claim, claim=claim, **values)
             row = connection.execute(select(runs).where(runs.c.id == run.id)).one()
         return as_run(row)
@@ -145,7 +151,7 @@ def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | 
     query = select(runs.c.owner, runs.c.gpu, runs.c.host).where(runs.c.state.in_(WITH_WORKER))
     active_rows = connection.execute(query).all()
     # Runs from before migration 0004 have no host. Limits of workers and GPUs are per machine; `each` is over all.
-    busy = [row for row in active_rows if row.host in (None, here())]
+    busy = [row for row in active_rows if row.host in (None, current_host())]
     if len(busy) >= limits.workers:
         return None
     owners = Counter(row.owner for row in active_rows)
@@ -169,17 +175,19 @@ def _line(connection: Connection) -> list[Run]:
     going = (
         select(runs.c.owner, func.count().label("count")).where(runs.c.state.in_(WITH_WORKER)).group_by(runs.c.owner)
     )
-    turns = Counter({row.owner: row._mapping["count"] for row in connection.execute(going)})
+    active_counts = Counter({row.owner: row._mapping["count"] for row in connection.execute(going)})
     last = select(runs.c.owner, func.max(runs.c.claimed_at).label("at")).group_by(runs.c.owner)
     served = {row.owner: row.at or _BEFORE_ALL for row in connection.execute(last)}
-    return _in_turns([as_run(row) for row in waiting], turns, served)
+    return _alternating_owners([as_run(row) for row in waiting], active_counts, served)
 
 
-def _in_turns(waiting: Sequence[Run], turns: Counter[str], served: dict[str, datetime]) -> list[Run]:
+def _alternating_owners(waiting: Sequence[Run], active_counts: Counter[str], served: dict[str, datetime]) -> list[Run]:
     """Return the first run of each owner before any second one; among equals, the owner that was served longest ago
     first."""
     keyed = []
     for run in sorted(waiting, key=lambda run: (run.queued_at or run.created_at, run.id)):
-        keyed.append(((turns[run.owner], served.get(run.owner, _BEFORE_ALL), run.queued_at or run.created_at), run))
-        turns[run.owner] += 1
+        keyed.append(
+            ((active_counts[run.owner], served.get(run.owner, _BEFORE_ALL), run.queued_at or run.created_at), run)
+        )
+        active_counts[run.owner] += 1
     return [run for _, run in sorted(keyed, key=lambda pair: pair[0])]

@@ -16,7 +16,7 @@ from netloom.core.text import plain
 from netloom.document import Project
 from netloom.store.artifacts import ArtifactStore, RunArtifacts
 from netloom.store.database import Database, NotFoundError, StoreError
-from netloom.store.limits import Limits, check_room
+from netloom.store.limits import Limits, require_free_run
 from netloom.store.run_summary import JsonFacts, RunOrigin, RunSummary, SweepTrial
 from netloom.store.schema import commands, points, runs, sweeps, trials
 from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
@@ -26,7 +26,7 @@ MAX_TAGS, MAX_TAG = 20, 40
 # SQLite limits the number of parameters of a statement.
 _IDS_AT_ONCE = 500
 # Created once, because constructing a statement takes as long as executing it.
-_ASKED = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limit(1)
+_PENDING = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limit(1)
 _JSON = ("summary", "about", "tags")
 # step, epoch, split, name, value, seconds since 1970
 Point = tuple[int, int, str, str, float, float]
@@ -104,12 +104,12 @@ class Runs:
         owner: str = "",
         tags: Sequence[str] = (),
         about: RunOrigin | None = None,
-        place: str = "",
+        worker_host: str = "",
         limits: Limits | None = None,
     ) -> Run:
         """Add a new run of a project to the queue. The caller fills its folder, named `run_id`, before. For the
-        trial of a sweep, the run and the trial are added in one transaction. With a `place`, the run is not queued: the
-        caller there has claimed it.
+        trial of a sweep, the run and the trial are added in one transaction. With a `worker_host`, the run is not
+        queued: the caller there has claimed it.
 
         Raises:
             QueueFullError: the owner has as many waiting runs as `limits` allow, also with concurrent calls.
@@ -119,20 +119,20 @@ class Runs:
         about = about or RunOrigin()
         trial = about.start if isinstance(about.start, SweepTrial) else None
         run_id = run_id or str(uuid.uuid4())
-        now = datetime.now(UTC)
+        queued_at = datetime.now(UTC)
         values: dict[str, Any] = {
             "id": run_id,
             "project_id": project_id,
             "title": title,
             "state": "waiting",
         }
-        values |= {"owner": owner, "device": project.training.device, "queued_at": now, "created_at": now}
+        values |= {"owner": owner, "device": project.training.device, "queued_at": queued_at, "created_at": queued_at}
         values |= {"tags": json.dumps(cleaned(tags)), "about": _json(about)}
-        if place:
-            values |= {"state": "queued", "host": place, "claim": str(uuid.uuid4()), "claimed_at": now}
+        if worker_host:
+            values |= {"state": "queued", "host": worker_host, "claim": str(uuid.uuid4()), "claimed_at": queued_at}
         with self.db.writing() as connection:
-            if limits is not None and not place:
-                check_room(connection, owner, limits)
+            if limits is not None and not worker_host:
+                require_free_run(connection, owner, limits)
             if trial:
                 _check_sweep(connection, trial.sweep)
             if not title:
@@ -177,7 +177,7 @@ class Runs:
             raise NotFoundError("There is no such run; it may have been deleted.")
         return as_run(row)
 
-    def held(self, run_id: str, claim: str | None) -> Run:
+    def claimed_run(self, run_id: str, claim: str | None) -> Run:
         """Return the run that a worker holds with a claim.
 
         Raises:
@@ -337,7 +337,7 @@ class Runs:
             row = {"run_id": run_id, "kind": kind, "value": value, "text": text, "created_at": datetime.now(UTC)}
             connection.execute(insert(commands).values(**row))
 
-    def asked(self, run_id: str) -> int | None:
+    def pending_command(self, run_id: str) -> int | None:
         """Return the number of the first pending command of a run; None if there is none."""
         query = select(commands.c.id).where(commands.c.run_id == run_id).order_by(commands.c.id).limit(1)
         with self.db.reading() as connection:
@@ -351,7 +351,7 @@ class Runs:
         """
         mine = commands.c.run_id == run_id
         with self.db.reading() as connection:  # fast path, because every worker polls all the time
-            if connection.execute(_ASKED, {"run": run_id}).first() is None:
+            if connection.execute(_PENDING, {"run": run_id}).first() is None:
                 return []
         with self.db.writing() as connection:
             if holding is not None:
@@ -365,8 +365,8 @@ def _unused_title(connection: Connection, project_id: str, name: str) -> str:
     """Return the name of a project for its first run, and the name with the next free number for later ones."""
     titles = connection.execute(select(runs.c.title).where(runs.c.project_id == project_id)).scalars().all()
     ends = [title.removeprefix(name).strip() for title in titles if title.startswith(name)]
-    taken = [1 if not end else int(end) for end in ends if not end or end.isdecimal()]
-    return f"{name} {max(taken) + 1}" if taken else name
+    numbers = [1 if not end else int(end) for end in ends if not end or end.isdecimal()]
+    return f"{name} {max(numbers) + 1}" if numbers else name
 
 
 def _check_sweep(connection: Connection, sweep_id: str) -> None:

@@ -89,9 +89,9 @@ class TrueLabel(ABC):
         """
         return self.check(text)
 
-    def is_comparable(self, other: TrueLabel) -> bool:
+    def is_comparable(self, label: TrueLabel) -> bool:
         """Return whether the errors of predictions with labels of another kind can be compared with those of this."""
-        return type(self) is type(other) and _names(self.schema) == _names(other.schema)
+        return type(self) is type(label) and _names(self.schema) == _names(label.schema)
 
     def written(self, error: float) -> str:
         """Return a mean error as the measure that `title` names."""
@@ -312,8 +312,8 @@ class ForecastLabel(TrueLabel):
             rows.append([NumberLabel().check(step) for step in numbers])
         return rows
 
-    def is_comparable(self, other: TrueLabel) -> bool:
-        return isinstance(other, ForecastLabel) and super().is_comparable(other) and self.horizon == other.horizon
+    def is_comparable(self, label: TrueLabel) -> bool:
+        return isinstance(label, ForecastLabel) and super().is_comparable(label) and self.horizon == label.horizon
 
     def text(self, label: Any) -> str:
         return self._lines(label, lambda step: repr(step).removesuffix(".0"))
@@ -335,8 +335,8 @@ class ForecastLabel(TrueLabel):
         if len(self.series) == 1 and len(lines) != 1:
             raise DataError(f"The label has one line of numbers, received {len(lines)}.")
         for line in lines:
-            given, colon, cells = line.rpartition(":")
-            name = given.strip() if colon or len(self.series) > 1 else self.series[0]
+            series_text, colon, cells = line.rpartition(":")
+            name = series_text.strip() if colon or len(self.series) > 1 else self.series[0]
             if name not in self.series:
                 raise DataError(f"{_shown(name)} is not a series of the model; it has {_listed(self.series)}.")
             if name in steps:

@@ -68,7 +68,7 @@ def question(tensors: Mapping[str, torch.Tensor], networks: list[FittingNetwork]
 
 def with_weights(network: FittingNetwork, tensors: Mapping[str, torch.Tensor], name: str = "") -> ImportedModel:
     """The network with the weights of a file."""
-    weights = {key: tensors[given] for key, given in network.assignment.names.items()}
+    weights = {key: tensors[source_name] for key, source_name in network.assignment.names.items()}
     project = network.project.model_copy(update={"name": name[:200]}) if name else network.project
     remark = (
         "The names in the file differ, so the weights were assigned by their shapes, in the order of the file: "
@@ -100,6 +100,6 @@ def _candidates(store: Store, numbers: int) -> Iterator[tuple[str, str, Project]
         except StoreError:  # another tab deleted it
             continue
     templates_and_architectures: list[Template | Architecture] = [*templates().values(), *architectures().values()]
-    for one in templates_and_architectures:
-        if one.parameters <= numbers <= one.parameters * _MAX_EXCESS:
-            yield one.name, f"{type(one).__name__} {one.title}", one.project
+    for candidate in templates_and_architectures:
+        if candidate.parameters <= numbers <= candidate.parameters * _MAX_EXCESS:
+            yield candidate.name, f"{type(candidate).__name__} {candidate.title}", candidate.project

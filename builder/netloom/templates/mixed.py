@@ -88,8 +88,8 @@ def _ids(kind: str) -> Iterator[str]:
 def _network(inputs: tuple[FieldSpec, ...]) -> Network:
     canvas, ends = _Canvas(), list[str]()
     depth = max(len(BRANCHES[kind_of(spec)]) for spec in inputs)
-    for place, spec in enumerate(inputs):
-        layers, x = BRANCHES[kind_of(spec)], place * _ACROSS
+    for index, spec in enumerate(inputs):
+        layers, x = BRANCHES[kind_of(spec)], index * _ACROSS
         top = depth - len(layers)  # all branches end in one line
         ends.append(canvas.chain(layers, canvas.add("Input", spec.parameters(), (x, top * _DOWN), {}), x, top))
     x = (len(ends) - 1) * _ACROSS / 2

@@ -35,7 +35,7 @@ def flowchart(project: Project) -> str:
     """Return the main network as a Mermaid flowchart, with the networks that it contains; they may have errors."""
     parts = diagrams(project)
     # Some ids, such as "end", are keywords of Mermaid, so nodes are numbered.
-    ids = {(diagram.name, key): f"n{place}" for place, (diagram, key) in enumerate(_keys(parts), 1)}
+    ids = {(diagram.name, key): f"n{index}" for index, (diagram, key) in enumerate(_keys(parts), 1)}
     lines = ["flowchart TD"]
     for number, diagram in enumerate(parts, 1):
         if len(parts) > 1:

@@ -46,13 +46,13 @@ class Notebook(Format):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 file = archive.extract(WEIGHTS, folder)
                 cells = json.loads(archive.read(NOTEBOOK))["cells"]
-            for place, cell in enumerate(cells):
+            for index, cell in enumerate(cells):
                 if cell["cell_type"] != "code":
                     continue
                 code = "".join(cell["source"]).replace(LOADS, f"load_file({file!r})")
                 try:
                     # `dont_inherit`: the `__future__` import of this module must not apply to the cells.
-                    exec(compile(code, f"<cell {place}>", "exec", dont_inherit=True), space)
+                    exec(compile(code, f"<cell {index}>", "exec", dont_inherit=True), space)
                 except Exception as error:
                     last = traceback.format_exception_only(error)[-1].strip()
                     raise ExportError(f"The notebook was written, but one of its cells fails: {last[:300]}.") from error

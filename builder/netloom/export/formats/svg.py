@@ -53,8 +53,8 @@ def draw(project: Project) -> str:
         name = project.name if number == 0 else diagram.name
         lines.append(f'<g transform="translate({offset_x:.1f} {HEAD:.0f})">')
         lines.append(_text(16, -10, 15, "#0f172a", _fit(name, int(placed.width / 10)), 'font-weight="600"'))
-        lines += [_way(points) for points in placed.routes]
-        lines += [_box(place, diagram.boxes[key]) for key, place in placed.places.items()]
+        lines += [_polyline_path(points) for points in placed.routes]
+        lines += [_box(box, diagram.boxes[key]) for key, box in placed.places.items()]
         routes = list(zip(placed.routes, diagram.arrows, strict=True))
         labeled = {(arrow.source, arrow.shape) for points, arrow in routes if len(points) == 2}
         lines += [
@@ -83,7 +83,7 @@ def _box(middle: Point, box: Box) -> str:
     return "".join(parts) + "</g>"
 
 
-def _way(points: list[Point]) -> str:
+def _polyline_path(points: list[Point]) -> str:
     """Return a curve that leaves and enters each point vertically."""
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for (x1, y1), (x2, y2) in pairwise(points):
@@ -112,9 +112,9 @@ def _safe(text: str) -> str:
 
 def _fit(text: str, letters: int) -> str:
     """Shorten a text to a number of letters."""
-    text, room = plain(text), letters
-    for place, letter in enumerate(text):
-        room -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if room < 0:
-            return text[: max(0, place - 1)].rstrip() + "…"
+    text, remaining_width = plain(text), letters
+    for index, letter in enumerate(text):
+        remaining_width -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if remaining_width < 0:
+            return text[: max(0, index - 1)].rstrip() + "…"
     return text

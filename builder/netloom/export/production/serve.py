@@ -151,8 +151,8 @@ class Server:
             raise RequestError("The answer took too long; send fewer rows.", 503, self.limits.answer_s) from None
         for number, outcome in enumerate(outcomes, 1):
             if isinstance(outcome, RequestError):
-                place = "" if file.is_single else f"Row {number}: "
-                raise RequestError(f"{place}{outcome.message}", outcome.status)
+                prefix = "" if file.is_single else f"Row {number}: "
+                raise RequestError(f"{prefix}{outcome.message}", outcome.status)
         request.state.rows = len(rows)
         answers = with_warnings(outcomes, unreadable=file.unreadable)
         return _json(answers[0] if file.is_single else answers)

@@ -20,15 +20,15 @@ def available() -> bool:
     return find_spec("ray") is not None
 
 
-def check(project: Project, workers: int, *, here: bool = True) -> None:
-    """Check that a project can be trained with this number of workers. If it is not started from `here`, Ray can be
-    missing.
+def check(project: Project, workers: int, *, on_this_machine: bool = True) -> None:
+    """Check that a project can be trained with this number of workers. Ray can be missing unless the run starts
+    `on_this_machine`.
 
     Raises:
         StartError: the project cannot be trained with these workers.
     """
     trained = task(project.training.objective)
-    if here and not available():
+    if on_this_machine and not available():
         raise StartError(
             'Ray is not installed here; add it with pip install -e ".[cluster]", or train on this machine.'
         )

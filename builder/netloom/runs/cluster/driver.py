@@ -107,7 +107,7 @@ def _look(store: Store, run: Run, ended: threading.Event) -> None:
     first: tuple[int | None, float] = (None, 0.0)  # the oldest pending command, and when it was first seen
     while not ended.wait(LOOK_S):
         try:
-            waiting = store.asked(run.id)
+            waiting = store.pending_command(run.id)
             if waiting != first[0]:
                 first = (waiting, time.monotonic())
             if waiting is None or time.monotonic() - first[1] < UNHEARD_S:

@@ -9,7 +9,7 @@ import time
 
 from netloom.core.processes import is_running
 from netloom.core.settings import variable
-from netloom.store import Store, Sweep, here
+from netloom.store import Store, Sweep, current_host
 from netloom.store.sweeps import SweepDriver
 
 MODULE = "netloom.runs.cluster.tune_trials"
@@ -31,7 +31,7 @@ def ensure(store: Store, sweep: Sweep, going: int) -> None:
         reason = f"The process that asks Ray Tune for its trials was lost {MOST} times."
         store.stop_sweep(sweep.id, "failed", reason)
         return
-    driver: SweepDriver = {"host": here(), "pid": None, "at": time.time(), "count": count}
+    driver: SweepDriver = {"host": current_host(), "pid": None, "at": time.time(), "count": count}
     if not store.change_sweep(sweep, plan={**sweep.plan, "driver": driver}):
         return  # another process has started it
     child = _start(store, sweep)
@@ -45,7 +45,7 @@ def drivers() -> dict[str, subprocess.Popen[bytes]]:
 
 
 def _drives(sweep: Sweep, driver: SweepDriver, going: int) -> bool:
-    if driver["host"] != here():
+    if driver["host"] != current_host():
         # Processes of another machine are invisible; a driver shows itself by a change of the sweep or an active trial.
         word = (driver, going)
         last_word, since = _idle.get(sweep.id, (None, 0.0))

@@ -96,7 +96,7 @@ def _lead(
     store, reserve = open_store(home), Reserve(artifacts)
     reserve.take()
     try:
-        return train_run(store, store.held(run_id, claim), artifacts, limits, trainer, RankSynchronizer)
+        return train_run(store, store.claimed_run(run_id, claim), artifacts, limits, trainer, RankSynchronizer)
     except Exception as error:
         if trainer.running:
             raise

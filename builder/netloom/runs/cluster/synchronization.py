@@ -21,7 +21,7 @@ class RankSynchronizer(Callback):
     def __init__(self, inner: Callback | None = None) -> None:
         self._inner = inner
         self._next = 0
-        self._asked_at, self._asked_step = time.monotonic(), 0
+        self._synced_at_s, self._synced_step = time.monotonic(), 0
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         if self._inner is not None:
@@ -65,9 +65,9 @@ class RankSynchronizer(Callback):
 
     def _pace(self, trainer: Trainer) -> int:
         """Return the step of the next synchronization."""
-        now, steps = time.monotonic(), trainer.step - self._asked_step
-        each = (now - self._asked_at) / steps if steps else 0.0
-        self._asked_at, self._asked_step = time.monotonic(), trainer.step
+        time_s, steps = time.monotonic(), trainer.step - self._synced_step
+        each = (time_s - self._synced_at_s) / steps if steps else 0.0
+        self._synced_at_s, self._synced_step = time.monotonic(), trainer.step
         count = 1
         with suppress(ZeroDivisionError):  # before the first step, and if the clock did not advance
             count = int(EVERY_S / each)

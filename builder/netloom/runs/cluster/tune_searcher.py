@@ -49,7 +49,7 @@ def _next(store: Store, sweep_id: str) -> str | None:
         if sweep.state != "running" or len(trials) >= sweep.plan["trials"]:
             return None
         try:
-            run_id = sweep_trials.start_trial(store, sweep, trials, place="waiting for Ray")
+            run_id = sweep_trials.start_trial(store, sweep, trials, worker_host="waiting for Ray")
         except NotFoundError:  # another process has created this trial
             continue
         if run_id is not None:  # otherwise its document cannot be trained, which is recorded in the trial

@@ -50,9 +50,9 @@ def attempt(config: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
     store = open_store(Path(order["home"]))
     try:
-        place = f"{socket.gethostname()} by Ray/{os.getpid()}"
+        worker_name = f"{socket.gethostname()} by Ray/{os.getpid()}"
         # With a new claim, so that an earlier attempt that is still alive can no longer write.
-        run = store.take_over(store.run(config["run"]), os.getpid(), place[-128:])
+        run = store.take_over(store.run(config["run"]), os.getpid(), worker_name[-128:])
     except StoreError:  # deleted
         return
     finally:

@@ -226,14 +226,14 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def curve(points: Points, split: str, name: str, axis: str = "step") -> tuple[list[float], list[float]]:
     """Return a metric over steps, epochs, or seconds since the first point of the run."""
-    chosen = [place for place, key in enumerate(zip(points.split, points.name, strict=True)) if key == (split, name)]
-    values = [points.value[place] for place in chosen]
+    chosen = [index for index, key in enumerate(zip(points.split, points.name, strict=True)) if key == (split, name)]
+    values = [points.value[index] for index in chosen]
     if axis == "time":
         start = min(points.at, default=0.0)
-        return [points.at[place] - start for place in chosen], values
+        return [points.at[index] - start for index in chosen], values
     if axis == "epoch":
         return _epochs(points, chosen), values
-    return [float(points.step[place]) for place in chosen], values
+    return [float(points.step[index]) for index in chosen], values
 
 
 def smoothed(values: Sequence[float], share: float) -> list[float]:
@@ -265,13 +265,13 @@ def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
     """Return the completed epochs at each point. Points at the end of epochs give the steps per epoch."""
     monitored = "validation" if "validation" in points.split else "train"
     ends = [
-        points.step[place] / (points.epoch[place] + 1)
-        for place, (split, name) in enumerate(zip(points.split, points.name, strict=True))
+        points.step[index] / (points.epoch[index] + 1)
+        for index, (split, name) in enumerate(zip(points.split, points.name, strict=True))
         if split == monitored and name not in TRAINING_LOSSES
     ]
     # Batch losses have points within an epoch, whose fraction follows from the steps per epoch.
     each = ends[-1] if ends and ends[-1] > 0 else 0.0
-    return [points.step[place] / each if each else float(points.epoch[place]) for place in chosen]
+    return [points.step[index] / each if each else float(points.epoch[index]) for index in chosen]
 
 
 def _parameters(name: str, old: Network, new: Network) -> list[Change]:
@@ -285,15 +285,20 @@ def _parameters(name: str, old: Network, new: Network) -> list[Change]:
     if old.initialization != new.initialization:
         changes.append(Change(f"{name}.initialization", *map(_initialization, (old, new))))
     for key, node in old.nodes.items():
-        now = new.nodes.get(key)
-        if now is not None and now is not node:
-            changes += _changes(f"{name}.{key}", _node_settings(node), _node_settings(now))
+        new_node = new.nodes.get(key)
+        if new_node is not None and new_node is not node:
+            changes += _changes(f"{name}.{key}", _node_settings(node), _node_settings(new_node))
     return changes
 
 
 def _node_settings(node: Node) -> dict[str, Any]:
-    own = {"type": node.type, "frozen": node.frozen, "shares": node.shares, "initialization": _initialization(node)}
-    return {**own, **node.params}
+    node_fields = {
+        "type": node.type,
+        "frozen": node.frozen,
+        "shares": node.shares,
+        "initialization": _initialization(node),
+    }
+    return {**node_fields, **node.params}
 
 
 def _initialization(part: Node | Network) -> str | None:

@@ -97,21 +97,27 @@ def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
 def compare_runs(store: Store, original: Run, repeated: Run) -> Repetition:
     """Compare the curves of two runs point by point, and their last weights. Losses of batches are excluded, because
     the number of steps in each mean depends on the clock."""
-    then, now = _values(store.points(original.id)), _values(store.points(repeated.id))
-    keys = [key for key in then if key in now]
-    off = [key for key in keys if then[key] != now[key]]
+    original_values, repeated_values = _values(store.points(original.id)), _values(store.points(repeated.id))
+    keys = [key for key in original_values if key in repeated_values]
+    off = [key for key in keys if original_values[key] != repeated_values[key]]
     first = None
     if off:
         step, split, name = min(off)  # the earliest step
-        first = {"step": step, "split": split, "name": name, "then": then[min(off)], "now": now[min(off)]}
+        first = {
+            "step": step,
+            "split": split,
+            "name": name,
+            "then": original_values[min(off)],
+            "now": repeated_values[min(off)],
+        }
     artifacts = store.artifacts(original.id), store.artifacts(repeated.id)
-    complete = len(then) == len(now)
+    complete = len(original_values) == len(repeated_values)
     # Runs of different length have different last weights.
     weights = _same_weights(*artifacts) if complete else None
     causes = (
         *_environment_differences(*artifacts),
         *_manual_changes(original, artifacts[0]),
-        *([] if complete else [_unlike(then, now)]),
+        *([] if complete else [_unlike(original_values, repeated_values)]),
     )
     return Repetition(original.id, repeated.id, len(keys), len(keys) - len(off), first, weights, causes)
 
@@ -121,13 +127,13 @@ def _values(points: Points) -> dict[Key, float]:
     return {(step, split, name): value for step, split, name, value in rows if name not in TRAINING_LOSSES}
 
 
-def _unlike(then: Mapping[Key, float], now: Mapping[Key, float]) -> str:
-    return f"the length of the curves ({len(then):,} points then, {len(now):,} now)"
+def _unlike(original_values: Mapping[Key, float], repeated_values: Mapping[Key, float]) -> str:
+    return f"the length of the curves ({len(original_values):,} points then, {len(repeated_values):,} now)"
 
 
-def _environment_differences(then: RunArtifacts, now: RunArtifacts) -> list[str]:
+def _environment_differences(original_artifacts: RunArtifacts, repeated_artifacts: RunArtifacts) -> list[str]:
     """Return the differences between the environments of two runs."""
-    old_environment, new_environment = then.environment(), now.environment()
+    old_environment, new_environment = original_artifacts.environment(), repeated_artifacts.environment()
     differences = []
     for name in dict.fromkeys([*old_environment, *new_environment]):
         old, new = old_environment.get(name, "not kept"), new_environment.get(name, "not kept")
@@ -152,11 +158,14 @@ def _manual_changes(run: Run, artifacts: RunArtifacts) -> list[str]:
     return changes
 
 
-def _same_weights(then: RunArtifacts, now: RunArtifacts) -> bool | None:
+def _same_weights(original_artifacts: RunArtifacts, repeated_artifacts: RunArtifacts) -> bool | None:
     import torch
 
     try:
-        old_weights, new_weights = checkpoints.weights(then, "last"), checkpoints.weights(now, "last")
+        old_weights, new_weights = (
+            checkpoints.weights(original_artifacts, "last"),
+            checkpoints.weights(repeated_artifacts, "last"),
+        )
     except (OSError, ValueError):
         return None
     return old_weights.keys() == new_weights.keys() and all(

@@ -69,7 +69,7 @@ class RunGroup:
 def run_table(store: Store, runs: Sequence[Run]) -> RunTable:
     """Return the settings that differ between runs, and their metrics. Parameters of layers are columns only if all
     runs are of one project, because those of different networks always differ."""
-    documents = [document(store, run.id) if place < READ_DOCUMENTS else None for place, run in enumerate(runs)]
+    documents = [document(store, run.id) if index < READ_DOCUMENTS else None for index, run in enumerate(runs)]
     assigned = [settings(project) if project else {} for project in documents]
     known = [values for values in assigned if values]
     single_project = len({run.project_id for run in runs}) < 2
@@ -90,22 +90,22 @@ def matching(table: RunTable, filters: Sequence[ColumnFilter]) -> list[Run]:
     known = [item for item in filters if item.column in table.values]
     return [
         run
-        for place, run in enumerate(table.runs)
-        if all(item.accepts(table.values[item.column][place]) for item in known)
+        for index, run in enumerate(table.runs)
+        if all(item.accepts(table.values[item.column][index]) for item in known)
     ]
 
 
 def grouped(table: RunTable, column: str) -> list[RunGroup]:
     """Return the runs by their values of a column, in the order of the values."""
     places: dict[str, list[int]] = {}
-    order = sorted(range(len(table.runs)), key=lambda place: _sort_key(table.values[column][place]))
-    for place in order:
-        places.setdefault(as_cell(table.values[column][place]), []).append(place)
+    order = sorted(range(len(table.runs)), key=lambda index: _sort_key(table.values[column][index]))
+    for index in order:
+        places.setdefault(as_cell(table.values[column][index]), []).append(index)
     groups = []
     for value, members in places.items():
         spread = {}
         for name in table.metrics:
-            values = [float(table.values[name][place]) for place in members if _is_number(table.values[name][place])]
+            values = [float(table.values[name][index]) for index in members if _is_number(table.values[name][index])]
             if values:
                 deviation = statistics.stdev(values) if len(values) > 1 else math.nan
                 spread[name] = (statistics.fmean(values), deviation)
@@ -116,9 +116,9 @@ def grouped(table: RunTable, column: str) -> list[RunGroup]:
 def importance(settings: Mapping[str, Sequence[Any]], results: Sequence[Any]) -> dict[str, float]:
     """Return the share of the variation of results that each setting explains by fANOVA, the largest first; empty with
     too few results. Both have a value for each run; runs without a number as their result are left out."""
-    done = [place for place, value in enumerate(results) if _is_number(value)]
-    numbers = [float(results[place]) for place in done]
-    columns = {path: [values[place] for place in done] for path, values in settings.items()}
+    done = [index for index, value in enumerate(results) if _is_number(value)]
+    numbers = [float(results[index]) for index in done]
+    columns = {path: [values[index] for index in done] for path, values in settings.items()}
     columns = {path: values for path, values in columns.items() if len({json.dumps(value) for value in values}) > 1}
     if len(done) < LEAST_RESULTS or not columns or len(set(numbers)) < 2:
         return {}
@@ -135,9 +135,9 @@ def importance(settings: Mapping[str, Sequence[Any]], results: Sequence[Any]) ->
             columns[path] = [as_cell(value) for value in values]
             distributions[path] = optuna.distributions.CategoricalDistribution(list(dict.fromkeys(columns[path])))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for place, result in enumerate(numbers):
+    for index, result in enumerate(numbers):
         assigned = {
-            path: float(values[place]) if _is_number(values[place]) else values[place]
+            path: float(values[index]) if _is_number(values[index]) else values[index]
             for path, values in columns.items()
         }
         study.add_trial(optuna.trial.create_trial(params=assigned, distributions=distributions, value=result))

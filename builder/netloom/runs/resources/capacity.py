@@ -44,17 +44,17 @@ def gpus() -> list[str]:
         return []
 
 
-def place(store: Store, run: Run) -> str:
+def queue_position(store: Store, run: Run) -> str:
     """Return the position of a run in the queue, in words."""
     return places(store).get(run.id, "starting")
 
 
 def places(store: Store) -> dict[str, str]:
     """Return the position of each waiting run in the queue, in words, by run id, with a single query."""
-    return {run.id: _place(number) for number, run in enumerate(store.line(), start=1)}
+    return {run.id: _position_text(number) for number, run in enumerate(store.line(), start=1)}
 
 
-def _place(number: int) -> str:
+def _position_text(number: int) -> str:
     ending = "th" if 10 <= number % 100 <= 20 else _ENDINGS.get(number % 10, "th")
     return "next in line" if number == 1 else f"{number}{ending} in line"
 
@@ -65,8 +65,8 @@ def waiting_sentence(store: Store, run: Run) -> str:
     mine = [active for active in training if active.owner == run.owner]
     if any(active.state == "paused" for active in mine):
         return "A paused run of yours keeps its place; resume or stop it, and this one starts."
-    earlier = list(takewhile(lambda other: other.id != run.id, store.line()))
-    ahead = [_ahead(other) for other in (*training, *earlier)]
+    earlier = list(takewhile(lambda queued: queued.id != run.id, store.line()))
+    ahead = [_ahead(queued) for queued in (*training, *earlier)]
     if not ahead:
         return "It starts in a moment."
     more = f" and {len(ahead) - SHOWN_AHEAD} more" if len(ahead) > SHOWN_AHEAD else ""

@@ -34,13 +34,13 @@ class CheckpointInterval:
     @contextmanager
     def writing(self, *, checkpoint: bool = False) -> Iterator[None]:
         """Context that measures the time of writing. With `checkpoint`, the interval to the next one starts."""
-        begun = self._clock()
+        start_s = self._clock()
         if checkpoint:
             self._spent_s = 0.0
         try:
             yield
         finally:
-            now = self._clock()
-            self._spent_s += now - begun
+            end_s = self._clock()
+            self._spent_s += end_s - start_s
             if checkpoint:
-                self._since = now
+                self._since = end_s

@@ -154,7 +154,7 @@ class Guard:
             return self.limits.too_many_processes
         if sum(resident(process) for process in (self._me, *children)) > self.limits.memory_bytes:
             return self.limits.too_much_memory
-        if taken(self.folder) > self.limits.disk_bytes:
+        if disk_usage(self.folder) > self.limits.disk_bytes:
             return self.limits.too_much_disk
         return ""
 
@@ -206,7 +206,7 @@ def end(processes: list[psutil.Process]) -> None:
             process.kill()
 
 
-def taken(folder: Path) -> int:
+def disk_usage(folder: Path) -> int:
     """Return the size of all files in a folder, in bytes."""
     size = 0
     for home, _, names in os.walk(folder):
@@ -216,7 +216,7 @@ def taken(folder: Path) -> int:
     return size
 
 
-def no_room(error: BaseException) -> Literal["", "disk", "quota", "size"]:
+def storage_problem(error: BaseException) -> Literal["", "disk", "quota", "size"]:
     """Return whether an error or its cause means that there is no space: "disk" for a full disk, "quota" for an
     exhausted quota, "size" for a file at its size limit."""
     for cause in _chain(error):

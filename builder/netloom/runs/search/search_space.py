@@ -192,13 +192,13 @@ def points(spec: ParameterSpace) -> list[Any]:
     low, high, count = spec["low"], spec["high"], int(spec.get("points", POINTS))
     if spec.get("step"):
         count = min(MAX_CHOICES, int((high - low) / spec["step"] + 1e-9) + 1)  # 0.3 / 0.1 is 2.9999999999999996
-        values = [low + spec["step"] * place for place in range(count)]
+        values = [low + spec["step"] * index for index in range(count)]
     elif count == 1:
         values = [low]
     elif spec.get("log"):
-        values = [low * (high / low) ** (place / (count - 1)) for place in range(count)]
+        values = [low * (high / low) ** (index / (count - 1)) for index in range(count)]
     else:
-        values = [low + (high - low) * place / (count - 1) for place in range(count)]
+        values = [low + (high - low) * index / (count - 1) for index in range(count)]
     # Several points of a narrow range can round to the same integer.
     return list(dict.fromkeys(round(value) for value in values)) if spec.get("whole") else values
 
@@ -251,10 +251,10 @@ def _agent(training: Training) -> list[Parameter]:
 
 def _training_fields() -> list[FormField]:
     """Return the fields of the training section that a form can show, without nested ones."""
-    return [field for name in Training.model_fields if (field := _one(name)) is not None]
+    return [field for name in Training.model_fields if (field := _form_field(name)) is not None]
 
 
-def _one(name: str) -> FormField | None:
+def _form_field(name: str) -> FormField | None:
     """Return the form field of a training setting; None if a form cannot show it.
 
     Each setting is asked about by itself, as `form` refuses a model with a single field that it cannot show.

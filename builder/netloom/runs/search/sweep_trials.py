@@ -59,20 +59,20 @@ def _advance(store: Store, sweep: Sweep) -> None:
         if store.sweep(sweep.id).state != "running":
             return
         try:
-            store.room(sweep.owner, limits())
-            begun = start_trial(store, sweep, trials) is not None
+            store.free_run_count(sweep.owner, limits())
+            has_started = start_trial(store, sweep, trials) is not None
         except (QueueFullError, NotFoundError):  # the queue is full, or another process has created this trial
             return
-        going += begun
+        going += has_started
         trials = store.trials(sweep.id)
     if going == 0 and len(trials) >= sweep.plan["trials"]:
         store.change_sweep(sweep, state="finished", ended_at=datetime.now(UTC))
 
 
-def start_trial(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> str | None:
+def start_trial(store: Store, sweep: Sweep, trials: list[Trial], worker_host: str = "") -> str | None:
     """Start the next trial. Returns its run, or None if its document cannot be trained, which is recorded in the trial.
 
-    With a `place`, the caller starts the worker, and the trial is not queued.
+    With a `worker_host`, the caller starts the worker, and the trial is not queued.
     """
     number = len(trials)
     assigned = suggest(sweep, trials)
@@ -88,7 +88,7 @@ def start_trial(store: Store, sweep: Sweep, trials: list[Trial], place: str = ""
             owner=sweep.owner,
             tags=("sweep",),
             about=RunOrigin(start=SweepTrial(sweep=sweep.id, number=number, assigned=assigned)),
-            place=place,
+            worker_host=worker_host,
         )
     except _SPOILT as error:
         store.fail_trial(sweep.id, number, assigned, _reason(error))

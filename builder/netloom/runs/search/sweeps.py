@@ -131,7 +131,7 @@ def seeds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan
     if not 2 <= count <= 1_000:
         raise SpaceError(f"A run is repeated over 2 to 1,000 seeds, received {count}.")
     first = project.training.seed
-    space = {"training.seed": {"choices": [(first + place) % 2**31 for place in range(count)]}}
+    space = {"training.seed": {"choices": [(first + index) % 2**31 for index in range(count)]}}
     return project, plan(project, space, trials=count, sampler="grid", kind="seeds", **more)
 
 

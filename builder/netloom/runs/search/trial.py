@@ -49,8 +49,8 @@ def monitored_curves(store: Store, run_ids: Sequence[str], metric: str) -> dict[
     """Return the epochs and values of a metric on the validation rows of runs, or on the training rows of runs that
     have no validation rows."""
     validated = store.curves(run_ids, metric)
-    others = [run_id for run_id, curve in validated.items() if not curve]
-    return {**validated, **(store.curves(others, metric, "train") if others else {})}
+    unvalidated = [run_id for run_id, curve in validated.items() if not curve]
+    return {**validated, **(store.curves(unvalidated, metric, "train") if unvalidated else {})}
 
 
 def replay_trial(
@@ -70,11 +70,11 @@ def replay_trial(
         sampler=optuna.samplers.RandomSampler(seed=0),
         pruner=_pruner(plan),
     )
-    for place in range(number + 1):
+    for trial_number in range(number + 1):
         trial = study.ask()
-        if place == number:
+        if trial_number == number:
             break
-        earlier = next((trial_of_number for trial_of_number in trials if trial_of_number.number == place), None)
+        earlier = next((trial_of_number for trial_of_number in trials if trial_of_number.number == trial_number), None)
         curve = curves.get(earlier.run_id or "", []) if earlier else []
         for epoch, value in curve:
             trial.report(value, epoch)

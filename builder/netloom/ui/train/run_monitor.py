@@ -81,7 +81,9 @@ def _above(live: Live, run: Run, active: bool) -> None:
 
 def _progress(run: Run, live: Live) -> str:
     if run.state == "waiting":
-        return escape(f"Queued, {capacity.place(live.store, run)}. {capacity.waiting_sentence(live.store, run)}")
+        return escape(
+            f"Queued, {capacity.queue_position(live.store, run)}. {capacity.waiting_sentence(live.store, run)}"
+        )
     if run.state == "queued":
         return "The worker is starting"
     if not run.total_steps and run.state == "finished":
