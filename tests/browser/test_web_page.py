@@ -169,9 +169,9 @@ def test_inputs_change_the_prediction_and_are_accessible(tab: Page, site: tuple[
     tab.get_by_label("image (image file)").set_input_files(
         {"name": "x.png", "mimeType": "image/png", "buffer": file.getvalue()}
     )
-    field = field_encoder(trained("image").data.preprocess["fields"][0])
+    field = field_encoder(trained("image").data.preprocess.fields[0])
     channels, height, width = field.shape
-    image = sized(pixels.astype(np.float32) / 255 / field.field["scale"], channels, height, width)
+    image = sized(pixels.astype(np.float32) / 255 / field.state.scale, channels, height, width)
     expected = predict(trained("image"), [{"image": image.tolist()}])[0]
     expect(tab.locator("#result label").first).to_contain_text(f"{max(expected['probabilities'].values()):.1%}")
     for width in (1024, 390):

@@ -34,7 +34,7 @@ def test_each_preparation_scales_as_documented(dataset: str) -> None:
     raw = prepare(DataChoice(dataset=dataset, prepare="none"))
     for preparation in ("none", "scale", "standardize"):
         prepared = prepare(DataChoice(dataset=dataset, prepare=preparation))
-        for field, field_state in zip(prepared.schema.inputs, prepared.preprocess["fields"], strict=True):
+        for field, field_state in zip(prepared.schema.inputs, prepared.preprocess.fields, strict=True):
             rows = prepared.inputs[field.name][prepared.split["train"]].double()
             raw_rows = raw.inputs[field.name][prepared.split["train"]].double()
             numeric_columns = [

@@ -25,12 +25,17 @@ def fitted(state: dict[str, Any]) -> FieldEncoder[Any]:
 
 
 PICTURE = Facts(
-    FieldSpec("image", "image", (3, 12, 10)), fitted({"encoding": "image", "mean": 0.4, "std": 0.25, "scale": 1.0})
+    FieldSpec("image", "image", (3, 12, 10)),
+    fitted({"encoding": "image", "shape": [3, 12, 10], "mean": 0.4, "std": 0.25, "scale": 1.0}),
 )
-SERIES = Facts(FieldSpec("sound", "sequence", (64, 1)), fitted({"encoding": "series"}))
-SPECTRUM = Facts(FieldSpec("sound", "sequence", (64, 40)), fitted({"encoding": "series"}))
-WORDS = Facts(FieldSpec("text", "tokens", (20,), vocabulary=500), fitted({"encoding": "words"}))
-TABLE = Facts(FieldSpec("features", "vector", (6,)), fitted({"encoding": "table"}))
+UNIT_IMAGE = {"encoding": "image", "shape": [3, 12, 10], "scale": 1.0}
+UNSCALED = {"encoding": "series", "mean": 0.0, "std": 1.0}
+SERIES = Facts(FieldSpec("sound", "sequence", (64, 1)), fitted({**UNSCALED, "shape": [64, 1]}))
+SPECTRUM = Facts(FieldSpec("sound", "sequence", (64, 40)), fitted({**UNSCALED, "shape": [64, 40]}))
+WORDS = Facts(
+    FieldSpec("text", "tokens", (20,), vocabulary=500), fitted({"encoding": "words", "vocabulary": [], "length": 20})
+)
+TABLE = Facts(FieldSpec("features", "vector", (6,)), fitted({"encoding": "table", "columns": []}))
 FIELDS = {"image": PICTURE, "sequence": SERIES, "tokens": WORDS, "vector": TABLE}
 ROWS = 400
 
@@ -161,7 +166,7 @@ def test_crop_shifts_by_whole_pixels_and_replicates_edges() -> None:
 
 
 def test_brightness_and_contrast_are_affine_per_image() -> None:
-    facts = Facts(PICTURE.spec, fitted({"encoding": "image", "mean": 0.0, "std": 0.5}))
+    facts = Facts(PICTURE.spec, fitted({**UNIT_IMAGE, "mean": 0.0, "std": 0.5}))
     inputs = 0.8 + 0.05 * values(TABLE)[:, :1, None, None].expand(ROWS, 3, 12, 10) * 0
     inputs = inputs + 0.1 * torch.randn(inputs.shape, generator=torch.Generator().manual_seed(3))
     after = changed("brightness", facts, inputs, brightness=0.1, contrast=0.3)[1]
@@ -176,7 +181,7 @@ def test_brightness_and_contrast_are_affine_per_image() -> None:
 
 
 def test_color_preserves_luminance_and_rotates_hue() -> None:
-    facts = Facts(PICTURE.spec, fitted({"encoding": "image", "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.3]}))
+    facts = Facts(PICTURE.spec, fitted({**UNIT_IMAGE, "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.3]}))
     pixels = 0.4 + 0.1 * torch.rand(50, 3, 4, 4, generator=torch.Generator().manual_seed(2))
     mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in ([0.1, 0.2, 0.3], [0.5, 0.4, 0.3]))
     after = changed("colour", facts, (pixels - mean) / std, saturation=0.5, hue=60.0)[1] * std + mean

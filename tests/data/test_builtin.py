@@ -265,7 +265,7 @@ def _perturbed(raw: RawDataset, rows: np.ndarray) -> RawDataset:
 def preprocessing_is_fitted_on_training_rows_only(name: str) -> None:
     data = _data(name)
     train, test = data.split["train"].numpy(), data.split["test"].numpy()
-    fitted = data.preprocess["fields"]
+    fitted = list(data.preprocess.fields)
     assert data.raw.fits(train) == fitted
     assert _perturbed(data.raw, test).fits(train) == fitted
     assert _perturbed(data.raw, data.split["validation"].numpy()).fits(train) == fitted

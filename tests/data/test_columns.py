@@ -117,7 +117,7 @@ def test_quantile_scaling_with_ties_matches_scikit_learn(home: Path) -> None:
 @pytest.mark.parametrize("scale", SCALERS)
 def test_scaling_inverts_to_original_units(uploaded_table: tuple[str, Path], scale: str) -> None:
     data = prepared_with(uploaded_table, price={"scale": scale, "indicator": True})
-    field = next(field for field in data.preprocess["fields"] if field["name"] == "features")
+    field = next(field for field in data.preprocess.fields if field.name == "features")
     rows = data.split["train"].numpy()
     rows = rows[~np.isnan(PRICE[rows])]
     prices = [row["price"] for row in restore_rows(field, data.inputs["features"][rows].numpy())]
@@ -159,12 +159,12 @@ def test_index_encoded_categories_become_embedding_indices(uploaded_table: tuple
     fields = {field.name: field for field in data.schema.inputs}
     assert fields["categories"].columns == ("kind", "rooms")
     assert (fields["city"].kind, fields["city"].shape) == ("tokens", (1,))
-    column: Any = data.fields[1].columns[0].column
-    kinds = column["values"]
+    column: Any = data.fields[1].columns[0].state
+    kinds = column.values
     assert [["", *kinds][number] for number in data.inputs["categories"][:, 0].tolist()] == list(mixed()["kind"])
     # Equal numbers are the same category in any notation.
     rows = [{**data.row(0), "rooms": cell} for cell in (3, 3.0, "3", " 3.0 ", "9")]
-    indices = encode_rows(data.preprocess, rows)["categories"][:, 1].tolist()
+    indices = encode_rows(data.preprocess.to_json(), rows)["categories"][:, 1].tolist()
     assert indices[0] == indices[1] == indices[2] == indices[3] > 0
     assert indices[4] == 0
 
@@ -312,7 +312,7 @@ def test_preprocessing_ignores_validation_and_test_rows(home: Path, uploaded_tab
 
 def test_csv_rows_encode_as_in_training(uploaded_table: tuple[str, Path]) -> None:
     data = prepared_with(uploaded_table, **EVERYTHING)
-    preprocess = json.loads(json.dumps(data.preprocess, allow_nan=False))
+    preprocess = json.loads(json.dumps(data.preprocess.to_json(), allow_nan=False))
     # The rows of the file as a CSV reader returns them: every cell is a string.
     rows: list[Any] = pd.read_csv(io.BytesIO(csv_from_columns(mixed())), dtype=str, keep_default_na=False).to_dict(
         "records"
@@ -326,7 +326,7 @@ def test_columnar_and_row_encoding_are_bitwise_equal(
     uploaded_table: tuple[str, Path], settings: dict[str, Any]
 ) -> None:
     data = prepared_with(uploaded_table, **settings)
-    arrays = encode_rows(data.preprocess, [data.row(index) for index in range(len(data.raw))])
+    arrays = encode_rows(data.preprocess.to_json(), [data.row(index) for index in range(len(data.raw))])
     assert list(arrays) == list(data.inputs)
     for name, array in arrays.items():
         assert array.dtype == data.inputs[name].numpy().dtype

@@ -60,7 +60,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _encode_in_isolation(package: Path, data: Prepared, row: int) -> dict[str, np.ndarray]:
-    request = json.dumps({"preprocess": data.preprocess, "row": _plain(data.row(row))}, allow_nan=False)
+    request = json.dumps({"preprocess": data.preprocess.to_json(), "row": _plain(data.row(row))}, allow_nan=False)
     done = subprocess.run(
         [sys.executable, "-I", "-c", ALONE, str(package)], input=request, capture_output=True, text=True, check=True
     )
@@ -85,7 +85,7 @@ def test_preprocessing_state_round_trips_through_json(home: Path, name: str) -> 
         data = import_and_prepare(make_deflated_zip(class_images()), home, "pictures.zip", size=9)
     else:
         data = builtin_data(name)
-    stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
+    stored = json.loads(json.dumps(data.preprocess.to_json(), allow_nan=False))
     rows = json.loads(json.dumps([_plain(data.row(row)) for row in range(8)], allow_nan=False))
     for field, array in encode_rows(stored, rows).items():
         assert np.array_equal(array, data.inputs[field][:8].numpy())
@@ -104,10 +104,11 @@ def test_table_encodes_csv_strings_like_typed_values(home: Path) -> None:
 def test_number_encoding_ignores_their_spelling(home: Path, cells: list[Any]) -> None:
     data = import_and_prepare(csv_from_columns(example_columns()), home)
     rows = [{"size": cell, "kind": "a"} for cell in cells]
-    together = encode_rows(data.preprocess, rows)["features"]
-    assert np.array_equal(together, np.concatenate([encode(data.preprocess, row)["features"] for row in rows]))
-    column: Any = data.fields[0].columns[0].column
-    expected = (np.array([1, 2.5, column["median"]]) - column["mean"]) / column["std"]
+    preprocess = data.preprocess.to_json()
+    together = encode_rows(preprocess, rows)["features"]
+    assert np.array_equal(together, np.concatenate([encode(preprocess, row)["features"] for row in rows]))
+    column: Any = data.fields[0].columns[0].state
+    expected = (np.array([1, 2.5, column.median]) - column.mean) / column.std
     assert np.allclose(together[:, 0], expected)
 
 
@@ -146,7 +147,7 @@ def test_image_channels_may_be_first_last_or_absent(home: Path) -> None:
 def test_row_without_a_field_names_the_missing_column(name: str) -> None:
     data = builtin_data(name)
     with pytest.raises(EncodeError, match="has no column"):
-        encode(data.preprocess, {"</script>": 1})
+        encode(data.preprocess.to_json(), {"</script>": 1})
 
 
 def test_word_tokenizer_keeps_contractions_together() -> None:

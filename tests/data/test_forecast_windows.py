@@ -114,9 +114,9 @@ def test_scaling_is_fitted_on_the_time_steps_of_training_alone(home: Path) -> No
     data = added(home, weather(parts))
     train = np.arange(120.0)
     columns = {"rain": 1000 + 10 * train, "sun": train, "wind": -train}
-    state: Any = data.preprocess["fields"][0]
-    assert state["mean"] == pytest.approx([values.mean() for values in columns.values()])
-    assert state["std"] == pytest.approx([values.std() for values in columns.values()])
+    state: Any = data.preprocess.fields[0]
+    assert state.mean == pytest.approx([values.mean() for values in columns.values()])
+    assert state.std == pytest.approx([values.std() for values in columns.values()])
     numbers = data.fitted_numbers
     assert numbers.mean == pytest.approx(np.repeat([columns["rain"].mean(), columns["sun"].mean()], HORIZON))
     assert numbers.std == pytest.approx(np.repeat([columns["rain"].std(), columns["sun"].std()], HORIZON))

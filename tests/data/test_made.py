@@ -123,8 +123,8 @@ def test_ratings_have_unique_user_film_pairs() -> None:
 def test_unseen_categories_share_index_0() -> None:
     prepared = data("ratings")
     known = prepared.encode({"user": "user 003", "film": "film 007"})
-    users: Any = prepared.fields[0].columns[0].column
-    assert known["user"].item() == 1 + users["values"].index("user 003")
+    users: Any = prepared.fields[0].columns[0].state
+    assert known["user"].item() == 1 + users.values.index("user 003")
     unknown = prepared.encode({"user": "nobody", "film": None})
     assert (unknown["user"].item(), unknown["film"].item()) == (0, 0)
 

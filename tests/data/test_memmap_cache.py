@@ -122,9 +122,9 @@ def test_chunked_window_scaling_matches_scaling_at_once(monkeypatch: pytest.Monk
     monkeypatch.setattr("netloom.modalities.fields.series.MAX_CELLS", 10)
     for scale in ("standard", "minmax", "none"):
         at_once, parts = fit_channels(windows[rows].reshape(-1, 3), scale), fit_windows(windows, rows, scale)
-        for number in ("mean", "std"):
-            assert np.allclose(at_once[number], parts[number], rtol=1e-9)
-    assert fit_windows(windows, rows, "standard")["std"][2] == 1.0
+        assert np.allclose(at_once.mean, parts.mean, rtol=1e-9)
+        assert np.allclose(at_once.std, parts.std, rtol=1e-9)
+    assert fit_windows(windows, rows, "standard").std[2] == 1.0
 
 
 def test_an_empty_array_keeps_its_dtype(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from netloom.data import Prepared, prepare
 from netloom.data.preparation.prepare import prepared_with
+from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.quality.dataset_card import card
 from netloom.data.schema import DatasetInfo
 from netloom.document import DataChoice
@@ -78,14 +79,16 @@ def test_modality_declares_phrases_editor_and_settings(modality: Modality[Any]) 
 @pytest.mark.parametrize("encoding", DATA)
 def test_fitted_state_round_trips_through_json(encoding: str) -> None:
     data, spec, field = prepared(encoding)
-    stored = json.loads(json.dumps(data.preprocess))
-    assert stored == data.preprocess
-    restored = prepared_with(data, stored)
+    stored = json.dumps(data.preprocess.to_json())
+    restored_state = Preprocess.from_json(json.loads(stored))
+    assert restored_state == data.preprocess
+    assert json.dumps(restored_state.to_json()) == stored
+    restored = prepared_with(data, restored_state)
     assert restored.schema == data.schema
     assert all(bool((restored.inputs[name] == values).all()) for name, values in data.inputs.items())
     assert bool((restored.target == data.target).all())
     assert restored.fitted_target == data.fitted_target
-    assert restored.fitted_target.to_json() == data.preprocess["target"]
+    assert restored.fitted_target.to_json() == data.preprocess.to_json()["target"]
     assert modality_of(field).kind == spec.kind
 
 
@@ -172,7 +175,7 @@ def test_exported_encoder_is_bitwise_equal_using_numpy_only(encoding: str, bundl
     ]
     subprocess.run(
         [sys.executable, "-c", EXPORTED, str(tmp_path)],
-        input=json.dumps([data.preprocess, rows]),
+        input=json.dumps([data.preprocess.to_json(), rows]),
         cwd=bundle,
         text=True,
         check=True,

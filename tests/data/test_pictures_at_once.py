@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ def pictures(dtype: Any, channels: int, top: float, normalise: str) -> Images:
 
 
 def fitted_on(raw: Images, rows: int) -> list[FieldState]:
-    """The state fitted on the first rows, as stored in JSON in run folders."""
-    return cast(list[FieldState], raw.fits(np.arange(rows)))
+    """The state fitted on the first rows."""
+    return raw.fits(np.arange(rows))
 
 
 @pytest.mark.parametrize("normalise", ["dataset", "channel", "unit", "none"])

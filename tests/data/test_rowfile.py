@@ -156,7 +156,7 @@ def import_csv(content: bytes, home: Path, columns: dict[str, Any] | None = None
 
 
 def encode_csv(content: bytes, data: Prepared) -> dict[str, np.ndarray]:
-    preprocess = json.loads(json.dumps(data.preprocess))  # as exported
+    preprocess = json.loads(json.dumps(data.preprocess.to_json()))  # as exported
     return encode_rows(preprocess, read_rows(content, "goods.csv", preprocess).rows)
 
 
@@ -208,7 +208,8 @@ def test_prediction_rows_encode_bitwise_equal_to_training(filename: str, home: P
         )
         contents[form] = text.getvalue()
     for form, content in contents.items():
-        arrays = encode_rows(data.preprocess, read_rows(content.encode(), f"rows.{form}", data.preprocess).rows)
+        preprocess = data.preprocess.to_json()
+        arrays = encode_rows(preprocess, read_rows(content.encode(), f"rows.{form}", preprocess).rows)
         for name, array in arrays.items():
             assert array.tobytes() == data.inputs[name][:3].numpy().tobytes(), (form, name)
 
@@ -218,9 +219,9 @@ def test_imported_file_is_a_valid_row_file(filename: str, home: Path) -> None:
     """With the file's column names, whatever the fields made from them are called."""
     content = EXAMPLE_FILES[filename][0]()
     data = prepare(DataChoice(dataset=add_file(content, filename, home).name), home)
-    prediction_rows = read_rows(content, filename, data.preprocess).rows
+    prediction_rows = read_rows(content, filename, data.preprocess.to_json()).rows
     assert len(prediction_rows) == data.schema.rows
-    for name, array in encode_rows(data.preprocess, prediction_rows).items():
+    for name, array in encode_rows(data.preprocess.to_json(), prediction_rows).items():
         if name != BEGUN:
             assert array.tobytes() == data.inputs[name].numpy().tobytes(), name
 
@@ -230,7 +231,9 @@ def test_numeric_user_ids_are_read_as_numbers(home: Path) -> None:
     content = "\n".join(lines).encode()
     data = prepare(DataChoice(dataset=add_file(content, "stars.csv", home, kind="ratings").name), home)
     for file_content in (content, content.replace(b".0,", b","), b"item;user\n" + b"0,0;0\n1,0;1\n"):
-        for name, array in encode_rows(data.preprocess, read_rows(file_content, "x.csv", data.preprocess).rows).items():
+        for name, array in encode_rows(
+            data.preprocess.to_json(), read_rows(file_content, "x.csv", data.preprocess.to_json()).rows
+        ).items():
             assert array.min() > 0, "all categories are known"
             assert array.tobytes() == data.inputs[name][: len(array)].numpy().tobytes(), name
 
@@ -279,7 +282,8 @@ def test_arbitrary_cells_are_read_as_on_import(pairs: list[tuple[str, str]], sep
         kind = column["type"]
         field = {"name": "all", "encoding": "table", "columns": [{"name": name, **column}]}
         if kind == "date":
-            field["columns"] = [{"name": "days", "type": "number", "part": "days", "date": name, "form": notation}]
+            days = {"name": "days", "type": "number", "part": "days", "date": name, "form": notation}
+            field["columns"] = [{**days, "mean": 0.0, "std": 1.0}]
         prediction_rows = read_rows(text.getvalue().encode(), "x.csv", {"fields": [field]}).rows
         for row, value in zip(prediction_rows, values, strict=True):
             missing = pd.isna(value)
@@ -333,7 +337,7 @@ def read_edited_rows(data: Prepared, change: dict[int, dict[str, Any]], *names: 
     writer = csv.DictWriter(text, selected_rows[0])
     writer.writeheader()
     writer.writerows(selected_rows)
-    return read_rows(text.getvalue().encode(), "new.csv", data.preprocess)
+    return read_rows(text.getvalue().encode(), "new.csv", data.preprocess.to_json())
 
 
 def test_unknown_and_unreadable_cells_are_reported(home: Path) -> None:
@@ -343,7 +347,7 @@ def test_unknown_and_unreadable_cells_are_reported(home: Path) -> None:
     )
     assert [row_file.rows[index]["size"] for index in (3,)] == [None]
     assert row_file.unreadable[3:5] == [{"size": "abc"}, {"when": "later"}]
-    unknown = unknown_categories(data.preprocess, row_file.rows)
+    unknown = unknown_categories(data.preprocess.to_json(), row_file.rows)
     assert unknown[2:4] == [{"color": "blue"}, {"color": "blue", "code": "7"}]
     assert not any(unknown[:2] + unknown[4:])
     answers = with_warnings(
@@ -390,15 +394,16 @@ def test_files_without_a_header_are_read(home: Path) -> None:
     info = add_file("\n".join(lines).encode(), "x.csv", home, target="column 4")
     data = prepare(DataChoice(dataset=info.name), home)
     for content in (lines, lines[5:6], [line.rpartition(",")[0] for line in lines[:9]]):
-        row_file = read_rows("\n".join(content).encode(), "x.csv", data.preprocess)
+        row_file = read_rows("\n".join(content).encode(), "x.csv", data.preprocess.to_json())
         start = 5 if len(content) == 1 else 0
         assert len(row_file.rows) == len(content)
-        array = encode_rows(data.preprocess, row_file.rows)["features"]
+        array = encode_rows(data.preprocess.to_json(), row_file.rows)["features"]
         assert array.tobytes() == data.inputs["features"][start : start + len(content)].numpy().tobytes()
     reordered_lines = ["column 2,column 1,column 3", "0.37,1,1"]
-    array = encode_rows(data.preprocess, read_rows("\n".join(reordered_lines).encode(), "x.csv", data.preprocess).rows)[
-        "features"
-    ]
+    array = encode_rows(
+        data.preprocess.to_json(),
+        read_rows("\n".join(reordered_lines).encode(), "x.csv", data.preprocess.to_json()).rows,
+    )["features"]
     assert array.tobytes() == data.inputs["features"][1:2].numpy().tobytes()
     assert has_no_header([["1", "2"], ["3", "4"]])
 
@@ -417,7 +422,8 @@ def test_files_without_a_header_are_read(home: Path) -> None:
     ],
 )
 def test_unreadable_row_file_is_rejected_with_a_message(content: bytes, said: str) -> None:
-    preprocess = {"fields": [{"name": "all", "encoding": "table", "columns": [{"name": "size", "type": "number"}]}]}
+    size = {"name": "size", "type": "number", "median": 0.0, "mean": 0.0, "std": 1.0}
+    preprocess = {"fields": [{"name": "all", "encoding": "table", "columns": [size]}]}
     name = "new.csv" if content[:1] not in b"[{" else "new.json"
     with pytest.raises(FileError) as caught:
         read_rows(content, name, preprocess)

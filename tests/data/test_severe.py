@@ -132,11 +132,11 @@ def test_input_aliases_apply_at_prediction(home: Path) -> None:
         options={"columns": {"colour": {"aliases": {"RED": "red"}}}},
     )
     data = prepare(choice, home)
-    column: Any = next(encoder.column for encoder in data.fields[0].columns if encoder.name == "colour")
-    assert column["values"] == ["red"]
-    assert column["aliases"] == {"RED": "red"}
+    column: Any = next(encoder.state for encoder in data.fields[0].columns if encoder.name == "colour")
+    assert column.values == ["red"]
+    assert column.aliases == {"RED": "red"}
     prediction_rows = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]
-    features = encode_rows(json.loads(json.dumps(data.preprocess)), prediction_rows)["features"]
+    features = encode_rows(json.loads(json.dumps(data.preprocess.to_json())), prediction_rows)["features"]
     assert features[0].tolist() == features[1].tolist() != features[2].tolist()
     with pytest.raises(DataError, match="has no setting 'aliases'"):
         prepare(choice.model_copy(update={"options": {"columns": {"n": {"aliases": {"1": "2"}}}}}), home)

@@ -14,7 +14,7 @@ from netloom.data.raw.series import Series
 from netloom.document import DataChoice
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
-from netloom.modalities.encoding.series_fields import LogMelEncoder
+from netloom.modalities.encoding.series_fields import LogMelEncoder, LogMelState
 from netloom.modalities.fields.log_mel import empty_bands, spectrogram_spec
 from netloom.nn.signal import LogMel
 
@@ -39,19 +39,19 @@ def test_log_mel_encoding_matches_the_log_mel_layer(settings: dict[str, Any]) ->
     data = spoken(**settings)
     field = data.field("sound")
     assert isinstance(field, LogMelEncoder)
-    fitted = field.field
+    fitted = field.state
     assert isinstance(data.raw, Series)
     waves = torch.from_numpy(np.ascontiguousarray(data.raw.windows[:, :, 0])).double()
     layer = LogMel(
         RATE,
-        fitted["window"],
-        fitted["hop"],
-        fitted["shape"][1],
+        fitted.window,
+        fitted.hop,
+        fitted.shape[1],
         settings.get("low", 0.0),
         settings.get("high", 2_000.0),
     ).double()
     for name, value in settings.items():
-        assert fitted.get(name, value) == value
+        assert getattr(fitted, name, value) == value
     with torch.no_grad():
         spectrograms = layer(waves).numpy()
     rows = data.split["train"].numpy()
@@ -79,10 +79,12 @@ def test_log_mel_scaling_uses_training_rows_only() -> None:
     louder = raw.windows.copy()
     louder[np.setdiff1d(np.arange(len(raw)), train)] *= 9
     other = Series(**{**vars(raw), "windows": louder})
-    assert other.fit(train) == data.preprocess["fields"][0]
+    assert other.fit(train) == data.preprocess.fields[0]
     louder[train] *= 9
-    assert other.fit(train)["mean"] != data.field("sound").field["mean"]
-    stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
+    changed, sound = other.fit(train), data.field("sound")
+    assert isinstance(changed, LogMelState)
+    assert changed.mean != sound.state.mean
+    stored = json.loads(json.dumps(data.preprocess.to_json(), allow_nan=False))
     rows = [{"sound": raw.windows[row].tolist()} for row in range(4)]
     flat = [{"sound": raw.windows[row, :, 0].tolist()} for row in range(4)]
     for layout in (rows, flat):
@@ -127,9 +129,9 @@ def test_default_log_mel_settings_leave_no_empty_band(rate: int, seconds: float)
         assert isinstance(field, LogMelEncoder)
         return field
 
-    assert not empty_bands(encoder({}))
+    assert not empty_bands(encoder({}).state)
     assert encoder({}).shape[1] >= 8
-    assert empty_bands(encoder({"bands": 1_024})) > 200
+    assert empty_bands(encoder({"bands": 1_024}).state) > 200
 
 
 def test_waveform_setting_equals_the_default() -> None:

@@ -176,7 +176,7 @@ def test_streamed_texts_are_tokenized_identically(tmp_path: Path, limit_memory: 
     texts = [" ".join(random.choice(words, 3 + row % 5)) for row in range(ROWS)]
     frame = pd.DataFrame({"text": texts, "label": ["cat" if "cat" in text else "other" for text in texts]})
     in_memory, streamed = read_at_once_and_in_chunks(as_parquet(frame), "a.parquet", tmp_path, limit_memory)
-    assert in_memory.preprocess["fields"][0]["encoding"] == "words"
+    assert in_memory.preprocess.fields[0].encoding == "words"
     assert_identical(in_memory, streamed)
 
 

@@ -17,6 +17,7 @@ from netloom.data import DataError, prepare
 from netloom.data.builtin_registry import builtin
 from netloom.data.raw.texts import Texts
 from netloom.document import DataChoice
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.modalities.encoding.tokenization import PIECE, unbyte
@@ -70,8 +71,9 @@ def huggingface_tokenizer(field: dict[str, Any]) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def field() -> dict[str, Any]:
-    fitted = fit_text(sentences(1_000, 1), {"tokens": "bpe", "vocabulary": 700})
-    return {**json.loads(json.dumps(fitted)), "name": "text"}
+    fitted = fit_text("text", sentences(1_000, 1), {"tokens": "bpe", "vocabulary": 700})
+    stored: dict[str, Any] = json.loads(json.dumps(fitted.to_json()))
+    return stored
 
 
 def test_tokenizer_matches_huggingface_on_thousands_of_texts(field: dict[str, Any]) -> None:
@@ -79,7 +81,7 @@ def test_tokenizer_matches_huggingface_on_thousands_of_texts(field: dict[str, An
     texts = sentences(2_000, 2) + list(_builtin_texts())
     reference = huggingface_tokenizer(field).encode_batch(texts)
     for text, encoding in zip(texts, reference, strict=True):
-        assert token_encoder(field).tokens(text) == encoding.tokens, text
+        assert token_encoder(field_encoder(field)).tokens(text) == encoding.tokens, text
     merged = sum(len(encoding.ids) for encoding in reference) / sum(len(text.encode()) for text in texts)
     assert merged < 0.8  # so the merges were used
 
@@ -94,7 +96,7 @@ def _builtin_texts() -> Iterator[str]:
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=80))
 def test_tokenizer_matches_huggingface_and_round_trips_any_text(field: dict[str, Any], text: str) -> None:
-    tokens = token_encoder(field).tokens(text)
+    tokens = token_encoder(field_encoder(field)).tokens(text)
     if text.isprintable() or text.isascii():  # the library rejects lone surrogates, which are neither
         assert tokens == huggingface_tokenizer(field).encode(text).tokens
     assert unbyte(tokens) == text.encode("utf-8", "replace").decode()
@@ -108,8 +110,8 @@ def test_token_ids_are_truncated_and_right_padded(field: dict[str, Any]) -> None
     assert numbers.dtype == np.int64
     assert numbers[0].tolist() == [0] * 6
     places = {name: index for index, name in enumerate(field["vocabulary"])}
-    assert numbers[2].tolist() == [places[token] for token in token_encoder(field).tokens(texts[2])[:6]]
-    assert "".join(token_encoder(field).readable(texts[2])) == texts[2]
+    assert numbers[2].tolist() == [places[token] for token in token_encoder(field_encoder(field)).tokens(texts[2])[:6]]
+    assert "".join(token_encoder(field_encoder(field)).readable(texts[2])) == texts[2]
 
 
 @pytest.mark.parametrize(
@@ -123,17 +125,22 @@ def test_token_ids_are_truncated_and_right_padded(field: dict[str, Any]) -> None
 )
 def test_word_and_character_tokenization(settings_: dict[str, Any], expected: list[str]) -> None:
     text = "Don't stop, Zoë!"
-    field = {**fit_text([text], settings_), "name": "text"}
-    assert token_encoder(field).tokens(text) == token_encoder(field).readable(text) == expected
+    field: dict[str, Any] = fit_text("text", [text], settings_).to_json()
+    assert (
+        token_encoder(field_encoder(field)).tokens(text)
+        == token_encoder(field_encoder(field)).readable(text)
+        == expected
+    )
     numbers = encode_rows({"fields": [{**field, "length": 20}]}, [{"text": text}])["text"][0]
     assert [field["vocabulary"][number] for number in numbers.tolist() if number] == expected
 
 
 def test_vocabulary_size_and_length_follow_settings() -> None:
     texts = sentences(300, 3)
-    assert len(fit_text([*texts, " ".join(f"w{n}" for n in range(999))], {"vocabulary": 260})["vocabulary"]) == 260
-    assert len(fit_text(texts, {"tokens": "bpe", "vocabulary": 500})["vocabulary"]) == 500
-    assert fit_text(texts, {"length": 17})["length"] == 17
+    longer = [*texts, " ".join(f"w{n}" for n in range(999))]
+    assert len(fit_text("text", longer, {"vocabulary": 260}).vocabulary) == 260
+    assert len(fit_text("text", texts, {"tokens": "bpe", "vocabulary": 500}).vocabulary) == 500
+    assert fit_text("text", texts, {"length": 17}).length == 17
 
 
 @pytest.mark.parametrize("kind", ["bpe", "characters"])

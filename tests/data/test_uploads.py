@@ -142,9 +142,9 @@ def test_missing_numbers_use_the_training_median(home: Path) -> None:
     assert isinstance(data.raw, Table)
     values = data.raw.numbers["a"]
     train = values[data.split["train"].numpy()]
-    column: Any = data.fields[0].columns[0].column
-    assert column["median"] == np.median(train[~np.isnan(train)])
-    expected = (column["median"] - column["mean"]) / column["std"]
+    column: Any = data.fields[0].columns[0].state
+    assert column.median == np.median(train[~np.isnan(train)])
+    expected = (column.median - column.mean) / column.std
     assert data.inputs["features"][0, 0].item() == pytest.approx(expected, rel=1e-5)
     assert data.row(0) == {"a": None}
     quality = statistics(data)

@@ -120,7 +120,7 @@ def test_csv_and_json_rows_get_the_same_predictions(run: TrainedRun, tmp_path: P
     rows = [{"year": 1999, "genres": ["Comedy", "Drama"]}, {"year": 1970, "genres": "Horror|Martian"}]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     (tmp_path / "rows.csv").write_text("genres;year\nComedy | Drama;1999\nHorror|Martian;1970\n")
-    files = [read_rows(str(tmp_path / name), run.data.preprocess).rows for name in ("rows.json", "rows.csv")]
+    files = [read_rows(str(tmp_path / name), run.data.preprocess.to_json()).rows for name in ("rows.json", "rows.csv")]
     predictions = [predict(run, parsed) for parsed in files]
     assert predictions[0] == predictions[1]
     assert predictions[0][1]["unknown"] == {"genres": "Martian"}
@@ -163,7 +163,7 @@ def editor() -> None:
     from netloom.modalities.encoding.set_column import SetEncoder, SetState
     from netloom.ui.components.widgets import value_editor
 
-    fitted: SetState = {"name": "genres", "type": "set", "separator": "|", "values": ["Action", "Comedy"]}
+    fitted = SetState(name="genres", type="set", separator="|", values=["Action", "Comedy"])
     st.session_state["now"] = value_editor(SetEncoder(fitted), "genres", "Comedy|Martian", "key")
 
 

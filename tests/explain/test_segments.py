@@ -11,14 +11,13 @@ from netloom.data import FieldSpec
 from netloom.explain.core.parts.segments import MAX_SEGMENTS, Segments, segments_of
 from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.plots import global_plots
-from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.series_fields import SeriesEncoder, SeriesState
 from tests.explain.models import network, untrained_run
 
 
 def segments_for(steps: int, rate: int = 0, channels: int = 1) -> Segments | None:
-    return segments_of(
-        FieldSpec("s", "sequence", (steps, channels)), field_encoder({"name": "s", "encoding": "series", "rate": rate})
-    )
+    state = SeriesState(name="s", encoding="series", shape=[steps, channels], rate=rate, mean=0.0, std=1.0)
+    return segments_of(FieldSpec("s", "sequence", (steps, channels)), SeriesEncoder(state))
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,10 @@ def test_onnx_matches_app_without_torch(runtime: bare.Interpreter, tmp_path: Pat
         shapes = [[key, ["batch", *value.shape[1:]]] for key, value in inputs(run).items()]
         assert description["inputs"] == shapes, name
         assert description["outputs"] == [["output", ["batch", *run.output(inputs(run)).shape[1:]]]], name
-        assert json.loads(description["metadata"]["preprocess"]) == {**run.data.preprocess, "arguments": run.fields}
+        assert json.loads(description["metadata"]["preprocess"]) == {
+            **run.data.preprocess.to_json(),
+            "arguments": run.fields,
+        }
 
 
 # Tracing takes seconds.
@@ -213,7 +216,7 @@ def test_onnx_uses_native_lstm_and_gru_operators() -> None:
 def test_pt2_matches_app_without_netloom(python: bare.Interpreter, tmp_path: Path) -> None:
     for name, (outputs, preprocess) in run_all_networks(python, tmp_path, PT2, "pt2").items():
         assert_outputs_close(outputs, name, 1e-5)
-        assert preprocess == {**trained(name).data.preprocess, "arguments": trained(name).fields}, name
+        assert preprocess == {**trained(name).data.preprocess.to_json(), "arguments": trained(name).fields}, name
 
 
 def test_pt2_example_inputs_are_zeros() -> None:

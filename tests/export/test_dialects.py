@@ -74,7 +74,7 @@ def test_app_and_script_report_unknown_categories_and_unreadable_cells(
         "Column 'color': 2 of 6 rows hold a category that the training data did not have: 'blue' (2)." in process.stderr
     )
     assert "Column 'size': 1 of 6 rows" in process.stderr
-    read = read_rows(str(folder / "new.csv"), run.data.preprocess)
+    read = read_rows(str(folder / "new.csv"), run.data.preprocess.to_json())
     app_answers = with_warnings(predict(run, read.rows), unreadable=read.unreadable)
     assert [answer.keys() for answer in app_answers] == [answer.keys() for answer in answers]
     for app_answer, script_answer in zip(app_answers, answers, strict=True):

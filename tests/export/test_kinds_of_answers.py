@@ -134,7 +134,7 @@ def test_bundle_readme_describes_the_prediction(name: str, tmp_path: Path) -> No
 def test_bundle_contains_the_calibrated_threshold(answers: dict[str, Any]) -> None:
     run = trained_template("pulses_anomaly")
     assert {row["threshold"] for row in answers["pulses_anomaly"]} == {run.calibration["threshold"]}
-    assert prepare(run.project.data).preprocess["target"]["kind"] == "class"  # the schema of the data is unchanged
+    assert prepare(run.project.data).preprocess.target.kind == "class"  # the schema of the data is unchanged
 
 
 @pytest.mark.parametrize("kind", ["onnx", "pt2"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from netloom import export
+from netloom.modalities.encoding.table_fields import TableState
 from netloom.runs.applied_calibration import AppliedCalibration, PartCalibration, Scaling
 from tests.explain.models import trained
 
@@ -32,8 +32,10 @@ def test_data_that_the_page_cannot_read_is_refused(name: str) -> None:
 )
 def test_columns_that_the_page_cannot_encode_are_refused(change: dict[str, Any], words: str) -> None:
     run = trained("table")
-    preprocess = deepcopy(run.data.preprocess)
-    preprocess["fields"][0]["columns"][0].update(change)  # type: ignore[typeddict-item]
+    table = run.data.preprocess.fields[0]
+    assert isinstance(table, TableState)
+    changed = replace(table, columns=[replace(table.columns[0], **change), *table.columns[1:]])
+    preprocess = replace(run.data.preprocess, fields=(changed,))
     with pytest.raises(export.ExportError, match=words):
         export.content(replace(run, data=replace(run.data, preprocess=preprocess)), "web")
 

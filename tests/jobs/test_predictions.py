@@ -23,7 +23,6 @@ from netloom.jobs import Context, Pool
 from netloom.jobs.predictions import BATCH, KEPT_S, BatchResult, Predict, PredictFile
 from netloom.runs import TrainedRun, predict
 from netloom.runs.batch_prediction import as_csv, confidence, table_row
-from netloom.runs.trained_run import read_fields
 from netloom.sandbox import read_batch
 from tests.jobs.conftest import Runs
 
@@ -125,7 +124,7 @@ def test_table_of_one_column_suffices_to_predict(trained: Runs) -> None:
     run, stream = loaded(trained, TEXT), io.BytesIO()
     texts = ["set an alarm for seven", "play some music"]
     pd.DataFrame({run.fields[0]: texts}).to_parquet(stream)
-    rows = read_batch(stream.getvalue(), "texts.parquet", read_fields(run)).rows
+    rows = read_batch(stream.getvalue(), "texts.parquet", run.preprocess.to_json()).rows
     assert [row[run.fields[0]] for row in rows] == texts
 
 
@@ -153,7 +152,7 @@ def test_wrong_cell_is_reported_by_column_and_wrong_row_by_number(trained: Runs)
 
 
 def test_unfit_and_damaged_files_are_refused(trained: Runs) -> None:
-    fields = read_fields(loaded(trained, TABLE))
+    fields = loaded(trained, TABLE).preprocess.to_json()
     with pytest.raises(DataError, match="network reads"):
         read_batch(zipped({"a.txt": b"text", "b.txt": b"text"}), "a.zip", fields)
     with pytest.raises(DataError, match="Parquet"):
@@ -166,7 +165,7 @@ def test_zip_that_does_not_fit_into_memory_is_refused(trained: Runs, monkeypatch
     monkeypatch.setattr("netloom.sandbox.batch_files.MAX_STORED_BYTES", 8 * 8 * 4)
     images = dict.fromkeys(("a.png", "b.png"), b"\x89PNG\r\n\x1a\n")
     with pytest.raises(DataError, match="2 files, but at most 1 of this size"):
-        read_batch(zipped(images), "a.zip", read_fields(loaded(trained, IMAGE)))
+        read_batch(zipped(images), "a.zip", loaded(trained, IMAGE).preprocess.to_json())
 
 
 def test_formulas_are_escaped_in_csv_only_where_they_are_texts() -> None:

@@ -97,10 +97,10 @@ def test_panels_show_the_original_image(home: Path) -> None:
 @pytest.mark.parametrize("name", ["digits", "sine", "breast_cancer"])
 def test_restored_rows_have_the_units_of_the_data(name: str, home: Path) -> None:
     data = prepare(DataChoice(dataset=name), home)
-    (field,) = data.preprocess["fields"]
-    for row, restored in enumerate(restore_rows(field, data.inputs[field["name"]][:5].numpy())):
+    (field,) = data.preprocess.fields
+    for row, restored in enumerate(restore_rows(field, data.inputs[field.name][:5].numpy())):
         raw = data.row(row)
-        expected = raw[field["name"]] if field["name"] in raw else list(raw.values())
+        expected = raw[field.name] if field.name in raw else list(raw.values())
         values = list(restored.values()) if isinstance(restored, dict) else restored
         assert np.allclose(values, expected, rtol=1e-4, atol=1e-4)
 

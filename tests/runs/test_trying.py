@@ -119,7 +119,7 @@ def test_reconstruction_accompanies_its_error() -> None:
     prediction = predict_live(trained, row)
     after = np.array(prediction.reconstruction)
     before = np.asarray(row[trained.fields[0]], dtype=np.float64).reshape(after.shape)
-    std = np.array(trained.data.fields[0].field["std"])
+    std = np.array(trained.data.fields[0].state.std)
     assert np.square((before - after) / std).mean() == pytest.approx(prediction.answer["error"], rel=1e-4)
 
 

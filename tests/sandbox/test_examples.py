@@ -222,7 +222,9 @@ def sound_page() -> None:
     from netloom.modalities.encoding.field_encoder import field_encoder
     from netloom.ui.components.custom_example import sound_input
 
-    field = field_encoder({"name": "sound", "encoding": "series", "rate": 8_000, "shape": [12_000, 1]})
+    field = field_encoder(
+        {"name": "sound", "encoding": "series", "shape": [12_000, 1], "rate": 8_000, "mean": 0, "std": 1}
+    )
     try:
         st.session_state["found"] = sound_input(field, np.linspace(-1, 1, 12_000), "x")
     except DataError as error:

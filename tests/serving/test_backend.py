@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -155,8 +154,8 @@ def variant(trained: TrainedRun, file: Path) -> Path:
 
 def test_a_file_of_another_network_is_refused(runs: Runs, tmp_path: Path) -> None:
     small = variant(runs.trained, tmp_path / "small.onnx")
-    preprocess = deepcopy(runs.trained.data.preprocess)
-    preprocess["fields"][0]["name"] = "picture"
+    image, *others = runs.trained.data.preprocess.fields
+    preprocess = replace(runs.trained.data.preprocess, fields=(replace(image, name="picture"), *others))
     other = replace(runs.trained, data=replace(runs.trained.data, preprocess=preprocess))
     with pytest.raises(UsageError, match=r"'small.onnx' does not read the rows of this run"):
         from_file(other, small)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +15,8 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from netloom.compile import module, source
 from netloom.data import Prepared, prepare
-from netloom.data.preparation.prepared_data import Preprocess
 from netloom.data.raw.series import Series
-from netloom.data.targets.fitted_target import FittedNumbers, TargetState
+from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.document import DataChoice
 from netloom.runs import TrainedRun, evaluate
 from netloom.templates import templates
@@ -133,7 +132,7 @@ def seasonal_data(period: int, noise: float = 0.0) -> Prepared:
     )
     split = {"train": torch.arange(300), "validation": torch.arange(300, 350), "test": torch.arange(350, 400)}
     fitted = FittedNumbers("number", "value", mean=(2.0,) * horizon, std=(3.0,) * horizon)
-    preprocess = Preprocess(fields=data.preprocess["fields"], target=cast(TargetState, fitted.to_json()))
+    preprocess = replace(data.preprocess, target=fitted)
     target = (torch.from_numpy(raw.target.copy()).float() - 2) / 3
     return replace(data, raw=raw, split=split, target=target, preprocess=preprocess)
 

@@ -278,7 +278,7 @@ def test_agent_observations_match_exported_encoder(name: str, home: Path) -> Non
     environment, data = ENVIRONMENTS[name], prepare(DataChoice(dataset=name), home)
     senses, world, random = Senses(data.fields[0], environment), World(environment), np.random.default_rng(0)
     observations = [world.reset(1), *(world.step(int(random.integers(2)))[0] for _ in range(5))]
-    rows = encode_rows(data.preprocess, [environment.seen(observation) for observation in observations])
+    rows = encode_rows(data.preprocess.to_json(), [environment.seen(observation) for observation in observations])
     assert np.array_equal(senses(np.stack(observations)), rows[FIELD])
     assert data.raw.groups is not None
     parts = [set(data.raw.groups[rows.numpy()].tolist()) for rows in data.split.values()]

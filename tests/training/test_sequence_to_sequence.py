@@ -24,7 +24,7 @@ from netloom.explain import explain
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.tags import IGNORE
-from netloom.modalities.encoding.text_fields import write, written
+from netloom.modalities.encoding.text_fields import TokenState, write, written
 from netloom.modalities.encoding.tokenization import END, PAD, START, UNKNOWN
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.store import Run
@@ -127,7 +127,7 @@ def test_dates_split_has_no_answer_leakage_or_truncation() -> None:
     assert not (data.inputs["text"] == UNKNOWN).any()
     for row in data.split["test"].tolist():
         target = data.target[row]
-        assert written(data.preprocess["fields"][-1], target.tolist()) == data.raw.answers[row]
+        assert written(data.token_field(BEGUN).vocabulary, target.tolist()) == data.raw.answers[row]
         assert data.inputs[BEGUN][row].tolist() == [START, *target[:-1].tolist()]
         assert (data.inputs["text"][row] != PAD).sum() == len(data.example(row).tokens)
 
@@ -137,13 +137,14 @@ def test_answers_are_padded_and_end_with_end_token() -> None:
         name="text", target=np.arange(3), target_kind="sequence", texts=["a", "b", "c"], answers=["xy", "", "xyz"]
     )
     _, fitted = raw.fits(np.array([0, 1]))
-    assert (fitted["length"], fitted["vocabulary"][4:]) == (3, ["x", "y"])
+    assert isinstance(fitted, TokenState)
+    assert (fitted.length, fitted.vocabulary[4:]) == (3, ["x", "y"])
     x, y = 4, 5
     # The third answer is longer than any training answer, so it is truncated and has no end token.
     assert raw.answered(field_encoder(fitted)).tolist() == [[x, y, END], [END, IGNORE, IGNORE], [x, y, UNKNOWN]]
     encoded = encode_rows({"fields": [fitted]}, [raw.row(0), raw.row(1), {"text": "nothing is written yet"}])[BEGUN]
     assert encoded.tolist() == [[START, x, y], [START, PAD, PAD], [START, PAD, PAD]]
-    assert [written(fitted, line) for line in ([x, END, y], [END], [x, y, x])] == ["x", "", "xyx"]
+    assert [written(fitted.vocabulary, line) for line in ([x, END, y], [END], [x, y, x])] == ["x", "", "xyx"]
 
 
 def test_greedy_decoding_picks_the_most_likely_token() -> None:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.data import prepare
 from netloom.data.quality.overview import columns
 from netloom.document import DataChoice, ImageNormalization, Project, apply
+from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.store import open_store
 from netloom.ui.data.schema_editor import table_row
 from tests.networks import project
@@ -81,7 +82,9 @@ def test_column_table_shows_the_effective_preprocessing() -> None:
     rows = {row["Column"]: row["Preprocessing"] for row in (table_row(column, "none") for column in data_columns)}
     assert (rows["mean area"], rows["mean radius"]) == ("log(1 + x)", "None")
     table = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).fields[0]
-    assert {column.name for column in table.columns if column.column.get("log")} == {"mean area"}
+    assert {column.name for column in table.columns if isinstance(column, NumberEncoder) and column.state.log} == {
+        "mean area"
+    }
 
 
 def test_inspector_changes_the_input_order(home: Path) -> None:

@@ -215,4 +215,4 @@ def _label(name: str, output: dict[str, Any]) -> Label:
 
 def _text_field(run: ChatRun) -> TokenEncoder[Any]:
     field = next(field for field in run.data.fields if field.name == run.fields[0])
-    return token_encoder(field.field)
+    return token_encoder(field)

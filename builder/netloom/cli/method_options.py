@@ -50,5 +50,5 @@ def method_options(trained: TrainedRun, arguments: Namespace) -> dict[str, Any]:
     baseline = options.get("baseline", "")
     if baseline.startswith(FROM_FILE):
         path = baseline.removeprefix(FROM_FILE)
-        options["baseline"] = read_row(path, trained.data.preprocess)
+        options["baseline"] = read_row(path, trained.data.preprocess.to_json())
     return options

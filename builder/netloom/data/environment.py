@@ -16,12 +16,13 @@ from pydantic import Field
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw.table import Table
-from netloom.data.raw_dataset import Fitted, RawDataset
+from netloom.data.raw_dataset import RawDataset
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.category_column import CategoryEncoder, CategoryState
 from netloom.modalities.encoding.column_encoder import ColumnState
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
+from netloom.modalities.encoding.table_fields import TableState
 from netloom.modalities.fields.series import scale_of
 from netloom.modalities.fields.table import TableModality
 
@@ -168,7 +169,7 @@ class Episodes(Table):
     def column_kinds(self) -> dict[str, str]:
         return {}
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> TableState:
         """Return the declared scales of the environment, because an agent reaches states that no example contains."""
         declared = self.environment.columns if self.environment else {}
         plain = self.settings.get("scale") == "none"
@@ -196,11 +197,11 @@ class Senses:
     """Converts observations (N, …) to inputs of the network, float32 (N, F), like `encode_rows`."""
 
     def __init__(self, field: FieldEncoder[Any], environment: Environment) -> None:
-        numbers = [column.column for column in field.columns if isinstance(column, NumberEncoder)]
+        numbers = [column.state for column in field.columns if isinstance(column, NumberEncoder)]
         self._table: np.ndarray | None = None
         if numbers:
-            self._mean = np.array([column["mean"] for column in numbers])
-            self._std = np.array([column["std"] for column in numbers])
+            self._mean = np.array([column.mean for column in numbers])
+            self._std = np.array([column.std for column in numbers])
             self.width = len(numbers)
             return
         # A discrete observation is a category index; the last category represents unknown ones.

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from netloom.data.raw.texts import Texts
-from netloom.data.raw_dataset import Fitted, RawDataset, Room, in_memory
+from netloom.data.raw_dataset import RawDataset, Room, in_memory
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.columns.category import Category
 from netloom.modalities.encoding.cells import RawRow
-from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.table_fields import CategoriesEncoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
+from netloom.modalities.encoding.series_fields import SeriesState
+from netloom.modalities.encoding.table_fields import CategoriesEncoder, CategoriesState
 from netloom.modalities.field_spec import FieldSpec
 from netloom.modalities.fields.categories import CategoriesModality, TrainingCategories
 from netloom.modalities.fields.modality import Modality
@@ -49,7 +50,7 @@ class Categories(RawDataset):
         columns = {name: values for name, values in self.columns.items() if name not in ignored}
         return replace(self, columns=columns, settings={**self.settings, **settings})
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> CategoriesState:
         columns = {name: Labels.of(values) for name, values in self.columns.items()}
         return CategoriesModality().fit(self.name, TrainingCategories(columns, rows), self.settings)
 
@@ -86,7 +87,7 @@ class Matrices(RawDataset):
     def modality(self) -> Modality[Any]:
         return SeriesModality()
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> SeriesState:
         return SeriesModality().unscaled(self.name, self.values.shape[1:])
 
     def example(self, index: int, target: str) -> Example:
@@ -118,7 +119,7 @@ class MultiFieldDataset(RawDataset):
     def with_any_size(self) -> RawDataset:
         return self.with_parts([part.with_any_size() for part in self.parts])
 
-    def fits(self, rows: np.ndarray) -> list[Fitted]:
+    def fits(self, rows: np.ndarray) -> list[FieldState]:
         return [part.fit(rows) for part in self.parts]
 
     def specs(self, encoders: Sequence[FieldEncoder[Any]]) -> tuple[FieldSpec, ...]:

@@ -10,10 +10,11 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.multi_field import MultiFieldDataset
 from netloom.data.raw.table import Table
-from netloom.data.raw_dataset import Fitted, RawDataset
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
+from netloom.modalities.encoding.table_fields import TableState
 from netloom.modalities.fields.table import TableModality
 
 # The option of image datasets that adds noise, the name of the field, and its maximum size.
@@ -23,14 +24,14 @@ _SEED = 20_141_226
 
 
 def _unscaled(name: str) -> NumberState:
-    return {"name": name, "type": NumberEncoder.type, "median": 0.0, "mean": 0.0, "std": 1.0}
+    return NumberState(name=name, type=NumberEncoder.type, median=0.0, mean=0.0, std=1.0)
 
 
 @dataclass
 class Noise(Table):
     """Columns of standard normal numbers that are used without preprocessing."""
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> TableState:
         return TableModality().state(self.name, [_unscaled(name) for name in self.numbers])
 
     @property

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from netloom.data.multi_field import MultiFieldDataset
-from netloom.data.raw_dataset import Fitted
+from netloom.modalities.encoding.field_encoder import FieldState
 
 
 @dataclass
 class PairedFieldsDataset(MultiFieldDataset):
     """Two images or two texts per row, which one network reads with shared weights."""
 
-    def fits(self, rows: np.ndarray) -> list[Fitted]:
+    def fits(self, rows: np.ndarray) -> list[FieldState]:
         first, second = self.parts
         stacked = first.stacked(second, rows)
         if stacked is None:

@@ -17,9 +17,8 @@ from netloom.core.errors import DataError
 from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.cells import RawRow
-from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
 from netloom.modalities.field_spec import FieldSpec
-from netloom.modalities.fields.modality import Fitted as Fitted
 from netloom.modalities.fields.modality import Modality
 from netloom.modalities.fields.registry import modality_of
 
@@ -176,7 +175,7 @@ class RawDataset:
         """Return a copy without the `ignored` columns, and with settings for others."""
         return self
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> FieldState:
         """Return the fitted state of this field. `rows` are the indices of the training rows."""
         raise NotImplementedError
 
@@ -193,11 +192,11 @@ class RawDataset:
         """Return these rows of this field followed by those of another; None if the two are not fitted together."""
         return None
 
-    def shared(self, fitted: Fitted) -> Fitted:
+    def shared(self, fitted: FieldState) -> FieldState:
         """Return the state of this field from the state that was fitted on two fields together."""
-        return {**fitted, "name": self.name}
+        return replace(fitted, name=self.name)
 
-    def fits(self, rows: np.ndarray) -> list[Fitted]:
+    def fits(self, rows: np.ndarray) -> list[FieldState]:
         """Return the fitted state of each field; most data has a single one."""
         return [self.fit(rows)]
 

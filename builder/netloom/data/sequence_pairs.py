@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from netloom.data.raw.texts import Texts
-from netloom.data.raw_dataset import Fitted
 from netloom.data.schema import Example
 from netloom.modalities.columns.text import LENGTH_LIMIT
 from netloom.modalities.encoding.cells import RawRow
-from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
 from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.text_fields import DecoderInputEncoder
 from netloom.modalities.encoding.tokenization import END, PAD, words
 from netloom.modalities.fields.decoder_input import MARKS as MARKS
 from netloom.modalities.fields.decoder_input import DecoderInputModality
@@ -46,7 +46,7 @@ class Pairs(Texts):
         longest = max(len(words(self.texts[index])) for index in rows.tolist())
         return replace(super().training_texts(rows), length=max(1, min(longest, LENGTH_LIMIT)))
 
-    def fits(self, rows: np.ndarray) -> list[Fitted]:
+    def fits(self, rows: np.ndarray) -> list[FieldState]:
         answers = [self.answers[index] for index in rows.tolist()]
         return [self.fit(rows), DecoderInputModality().fit(BEGUN, answers, {})]
 
@@ -54,7 +54,7 @@ class Pairs(Texts):
         """Return the tokens of each answer with the end token (R, T); `IGNORE` after it."""
         (length,) = field.shape
         # One more token, because the start token is removed afterward.
-        longer = field_encoder({**field.field, "length": length + 1})
+        longer = DecoderInputEncoder(replace(field.state, length=length + 1))
         answers = longer.encode([self.row(index) for index in range(len(self))])[:, 1:]
         # (R, T) -> (R,), the index at which each answer ends
         ends = (answers != PAD).sum(1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.data.preparation.preprocess import Preprocess
 from netloom.modalities.encoding.cells import RawRow
 from netloom.validation.output_scales import scales
 
@@ -43,21 +44,24 @@ _PACKAGE = re.compile(r"netloom\.(?:data\.\w+|modalities|serving)\.")
 _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
 
 
-def preprocess(trained: Trained) -> dict[str, Any]:
-    """Return the parameters of the encoders, and the field that each argument of the network reads."""
-    preprocessing: dict[str, Any] = {
-        **trained.data.preprocess,
+def exported_fields(trained: Trained) -> Preprocess:
+    """Return the fitted state of the fields that rows of an export need: those that the network reads, so not other
+    columns, and no images where it generates them."""
+    fitted = trained.data.preprocess
+    rebuilt = {fitted.fields[0].name} if trained.decoding["kind"] == "input" else set()
+    return fitted.of_fields({*trained.fields, *rebuilt})
+
+
+def preprocess(trained: Trained) -> dict[str, object]:
+    """Return the parameters of the encoders, and the field that each argument of the network reads, as plain JSON."""
+    preprocessing: dict[str, object] = {
+        **exported_fields(trained).to_json(),
         "target": trained.decoding,
         "arguments": trained.fields,
     }
     # The scale of each output, if some are probabilities or log-probabilities
     if output_scales := scales(trained.project, trained.data.schema):
         preprocessing["scales"] = output_scales
-    # Rows need only the fields that the network reads: not other columns, and no images where it generates them.
-    rebuilt = {preprocessing["fields"][0]["name"]} if trained.decoding["kind"] == "input" else set()
-    preprocessing["fields"] = [
-        field for field in preprocessing["fields"] if field["name"] in {*trained.fields, *rebuilt}
-    ]
     return preprocessing
 
 

@@ -92,7 +92,7 @@ def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str
         return outputs(network, preprocess, decoder_arrays).numpy()
 
     tokens = write(decoder_field["length"], len(arrays[decoder_field["name"]]), scores)
-    return [written(decoder_field, line) for line in tokens.tolist()]
+    return [written(decoder_field["vocabulary"], line) for line in tokens.tolist()]
 
 
 def read(path: Path, preprocess: dict[str, Any]) -> Any:

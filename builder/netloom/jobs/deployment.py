@@ -15,7 +15,6 @@ from netloom.drift import DriftReport, compare
 from netloom.export.model_card import Statement, collect, html, markdown
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
-from netloom.runs.trained_run import read_fields
 from netloom.sandbox import read_batch
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ class MeasureDrift(Request[DriftReport], kind="drift", lane="long"):
     def compute(self, context: Context) -> DriftReport:
         trained, artifacts = context.run(self.weights), context.store.artifacts(self.weights.run_id)
         content = artifacts.export_file(self.stored).read_bytes()
-        file = read_batch(content, self.name, read_fields(trained), lambda share: context.progress(share / 2))
+        file = read_batch(content, self.name, trained.preprocess.to_json(), lambda share: context.progress(share / 2))
         return compare(trained, file.rows)
 
 

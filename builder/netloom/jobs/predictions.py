@@ -18,7 +18,6 @@ from netloom.runs.latent_samples import LatentSamples, latent_size, sample_laten
 from netloom.runs.live_prediction import LivePrediction, predict_live
 from netloom.runs.sampling import Sampling
 from netloom.runs.text_generation import GeneratedText, generate
-from netloom.runs.trained_run import read_fields
 from netloom.sandbox import read_batch
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class PredictFile(Request[BatchResult], kind="predict_file", lane="long"):
     def compute(self, context: Context) -> BatchResult:
         trained, artifacts = context.run(self.weights), context.store.artifacts(self.weights.run_id)
         content = artifacts.export_file(self.stored).read_bytes()
-        file = read_batch(content, self.name, read_fields(trained), _part(context.progress, 0, READING))
+        file = read_batch(content, self.name, trained.preprocess.to_json(), _part(context.progress, 0, READING))
         predictions = predict_rows(trained, file.rows, _part(context.progress, READING, 1))
         answers = with_warnings(predictions, unreadable=file.unreadable)
         written = {}

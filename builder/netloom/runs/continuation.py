@@ -9,6 +9,7 @@ from typing import Any
 
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
+from netloom.data.preparation.fitted_state import stored_state
 from netloom.document import Project, updated
 from netloom.runs.control import ACTIVE, requeue, start
 from netloom.runs.history.snapshots import epoch_snapshots
@@ -101,7 +102,7 @@ def branch(
         owner=owner,
         about=about,
         weights=file,
-        fitted=artifacts.preprocess(),
+        fitted=stored_state(artifacts),
     )
 
 

@@ -16,7 +16,7 @@ from netloom.compile import CompileError, source
 from netloom.core.processes import is_running
 from netloom.data import Schema, prepare, schema, with_dataset_id
 from netloom.data.preparation.fitted_state import with_fitted
-from netloom.data.preparation.prepared_data import Preprocess
+from netloom.data.preparation.preprocess import Preprocess
 from netloom.document import Project
 from netloom.document.optimizer_settings import SCHEDULES
 from netloom.runs import cluster, distillation, processes
@@ -152,7 +152,7 @@ def _freeze(
     if teacher:
         distillation.freeze_teacher(teacher, artifacts)
     if fitted is not None:
-        artifacts.save_preprocess(fitted)
+        artifacts.save_preprocess(fitted.to_json())
     artifacts.save_environment(environment(project, text))
 
 

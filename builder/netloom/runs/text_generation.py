@@ -90,6 +90,6 @@ def _answer(trained: TrainedRun, row: Mapping[str, Any], sampling: Sampling, len
     steps = write_steps(decoder.length, 1, scores, TokenSampler(sampling).choose)
     for count, tokens in enumerate(steps, 1):
         ended = END in tokens[0] or count in (length, decoder.length)
-        yield GeneratedText(written(decoder.field, tokens[0, :count].tolist()), count, ended)
+        yield GeneratedText(written(decoder.vocabulary, tokens[0, :count].tolist()), count, ended)
         if ended:
             return

@@ -14,6 +14,7 @@ from netloom.data import DataError, Prepared, prepare, schema
 from netloom.data.preparation.calibrated import Decoding
 from netloom.data.preparation.decode import decode
 from netloom.data.preparation.fitted_state import with_stored_state
+from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.quality.severe_findings import caveats, severe
 from netloom.data.tables.row_file import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
@@ -99,6 +100,11 @@ class TrainedRun:
     def fields(self) -> list[str]:
         """The fields of the data in the order of the model's arguments."""
         return input_fields(self.project)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The fitted state of the fields that the network reads, and of the target."""
+        return self.data.preprocess.of_fields(self.fields)
 
     def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the outputs of the network (N, …) for rows given by field; logits for classes.
@@ -257,13 +263,7 @@ def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[Answ
 
     inputs = {name: torch.cat([row[name] for row in encoded]) for name in trained.fields}
     answered = answers(trained, inputs, trained.output)
-    return with_warnings(answered, unknown=unknown_categories(read_fields(trained), rows))
-
-
-def read_fields(trained: TrainedRun) -> dict[str, Any]:
-    """Return the preprocessing of the fields of the network."""
-    preprocess = trained.data.preprocess
-    return {**preprocess, "fields": [field for field in preprocess["fields"] if field["name"] in trained.fields]}
+    return with_warnings(answered, unknown=unknown_categories(trained.preprocess.to_json(), rows))
 
 
 def answers(trained: TrainedRun, inputs: Mapping[str, torch.Tensor], output_of: OutputOf) -> list[Answer]:
@@ -280,6 +280,6 @@ def answers(trained: TrainedRun, inputs: Mapping[str, torch.Tensor], output_of: 
         places = last_places(inputs[trained.fields[0]].numpy())
         output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
     if trained.applied is not None:
-        preprocess = {**trained.data.preprocess, "target": trained.decoding}
+        preprocess = {**trained.data.preprocess.to_json(), "target": trained.decoding}
         return decode(preprocess, trained.objective.parted(output, trained.data), inputs)
     return trained.objective.answers(output, trained.data, inputs, trained.calibration)

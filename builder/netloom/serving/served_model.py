@@ -101,10 +101,10 @@ class ServedModel:
         """The name of the model with its version, for messages and headers."""
         return f"{self.name}/{self.version}"
 
-    @property
-    def preprocess(self) -> dict[str, Any]:
-        """The fitted state of the fields that the network reads."""
-        return {**self.trained.data.preprocess, "fields": [encoder.field for encoder in self.encoders]}
+    @cached_property
+    def preprocess(self) -> dict[str, object]:
+        """The fitted state of the fields that the network reads, as plain JSON."""
+        return self.trained.preprocess.to_json()
 
     @cached_property
     def example(self) -> Row:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from netloom.core import log
+from netloom.core.plain_json import JsonObject
 from netloom.document import Project, checked, loads
 from netloom.document.files import DocumentPathError
 from netloom.store.local_artifacts import LocalArtifactStore
@@ -204,15 +205,7 @@ class RunArtifacts:
         Raises:
             DamagedArtifactError: it is unreadable.
         """
-        try:
-            value = self._json(_EVALUATION)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            raise DamagedArtifactError(self._path(_EVALUATION)) from None
-        if not isinstance(value, dict):
-            raise DamagedArtifactError(self._path(_EVALUATION))
-        return value
+        return self._object(_EVALUATION)
 
     def save_evaluation(self, value: Mapping[str, Any]) -> None:
         self._save_json(_EVALUATION, value)
@@ -313,14 +306,19 @@ class RunArtifacts:
 
     # Data
 
-    def preprocess(self) -> Any | None:
-        """Return the preprocessing that was fitted on the training rows; None if it was not saved."""
-        try:
-            return self._json(_PREPROCESS)
-        except FileNotFoundError:
-            return None
+    def preprocess(self) -> JsonObject | None:
+        """Return the preprocessing that was fitted on the training rows, as plain JSON; None if it was not saved.
 
-    def save_preprocess(self, value: Any) -> None:
+        Raises:
+            DamagedArtifactError: it is unreadable.
+        """
+        return self._object(_PREPROCESS)
+
+    @property
+    def preprocess_file(self) -> Path:
+        return self._path(_PREPROCESS)
+
+    def save_preprocess(self, value: Mapping[str, object]) -> None:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         self.store.write(self.run_id, _PREPROCESS, text.encode())
 
@@ -474,6 +472,22 @@ class RunArtifacts:
 
     def _json(self, name: str) -> Any:
         return json.loads(self.store.read(self.run_id, name))
+
+    def _object(self, name: str) -> dict[str, Any] | None:
+        """Return the object in a JSON file; None if there is no such file.
+
+        Raises:
+            DamagedArtifactError: it is unreadable, or not an object.
+        """
+        try:
+            value = self._json(name)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            raise DamagedArtifactError(self._path(name)) from None
+        if not isinstance(value, dict):
+            raise DamagedArtifactError(self._path(name))
+        return value
 
     def _known(self, name: str) -> dict[str, Any]:
         try:

@@ -29,11 +29,10 @@ class DriftCommand(Command):
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.core.errors import DataError
         from netloom.drift import compare
-        from netloom.runs.trained_run import read_fields
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
-        file = read_rows(arguments.file, read_fields(trained))
+        file = read_rows(arguments.file, trained.preprocess.to_json())
         for note in file.notes:
             context.note(plain(note))
         try:

@@ -202,7 +202,7 @@ def _example(store: Store, trained: TrainedRun, arguments: Namespace) -> tuple[i
         return chosen_example(store, trained, arguments.example)
     if arguments.example is not None:
         raise UsageError("Use either --example or --file; explain takes one example at a time.")
-    return read_row(arguments.file, trained.data.preprocess), ""
+    return read_row(arguments.file, trained.data.preprocess.to_json()), ""
 
 
 def _method(trained: TrainedRun, name: str | None) -> str:

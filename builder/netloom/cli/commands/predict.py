@@ -30,11 +30,10 @@ class Predict(Command):
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.data.tables.row_file import summarize_warnings, with_warnings
         from netloom.runs.batch_prediction import predict_rows
-        from netloom.runs.trained_run import read_fields
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
-        file = read_rows(arguments.file, read_fields(trained))
+        file = read_rows(arguments.file, trained.preprocess.to_json())
         predictions = with_warnings(predict_rows(trained, file.rows), unreadable=file.unreadable)
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))

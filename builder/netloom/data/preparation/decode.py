@@ -114,7 +114,7 @@ def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 def text_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Return texts, from logits (N, T, vocabulary) of their tokens."""
     # The decoder input is the last field, and has the vocabulary of the answers.
-    return [{"prediction": written(preprocess["fields"][-1], line)} for line in output.argmax(2).tolist()]
+    return [{"prediction": written(preprocess["fields"][-1]["vocabulary"], line)} for line in output.argmax(2).tolist()]
 
 
 def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,7 @@ from netloom.data import limits
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.raw_dataset import in_memory
-from netloom.modalities.encoding.field_encoder import FieldState, field_encoder
-from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, field_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHUNK, CHUNK_BYTES = 4_096, 2**24  # limits of the rows that are encoded at once, and of their bytes
 
 
-def encoded(fields: list[FieldState], raw: RawDataset) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
+def encoded(fields: Sequence[FieldState], raw: RawDataset) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
     """Return all rows by field, and the files of the memory-mapped fields.
 
     Raises:
@@ -29,41 +29,45 @@ def encoded(fields: list[FieldState], raw: RawDataset) -> tuple[dict[str, torch.
     """
     import torch
 
-    if raw.folder is None or not (raw.large or _bytes(raw, fields) > limits.in_memory()):
-        arrays = _filled(fields, raw, in_memory)
+    encoders = list(map(field_encoder, fields))
+    if raw.folder is None or not (raw.large or _bytes(raw, encoders) > limits.in_memory()):
+        arrays = _filled(encoders, raw, in_memory)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
-    room = memmap_cache.Room(raw.folder, memmap_cache.key(raw.identity, len(raw), fields))
+    room = memmap_cache.Room(
+        raw.folder, memmap_cache.key(raw.identity, len(raw), [field.to_json() for field in fields])
+    )
     arrays_in_files = room.found()
     if arrays_in_files is None:
         try:
-            _filled(fields, raw, room.array)
+            _filled(encoders, raw, room.array)
             arrays_in_files = room.finish()
         except BaseException:
             # Also on KeyboardInterrupt, as half-written files would occupy the disk
             room.give_up()
             raise
     # In the order of the schema; the files are in the order in which they were encoded
-    arrays_in_files = {field["name"]: arrays_in_files[field["name"]] for field in fields}
+    arrays_in_files = {field.name: arrays_in_files[field.name] for field in fields}
     return {name: array.tensor() for name, array in arrays_in_files.items()}, arrays_in_files
 
 
-def _bytes(raw: RawDataset, fields: list[FieldState]) -> int:
+def _bytes(raw: RawDataset, encoders: Sequence[FieldEncoder[Any]]) -> int:
     """Return the estimated bytes of all rows, from those of the first row."""
-    first = encode_rows({"fields": fields}, [raw.row(0)])
-    return sum(array.nbytes for array in first.values()) * len(raw)
+    first = [raw.row(0)]
+    return sum(encoder.encode(first).nbytes for encoder in encoders) * len(raw)
 
 
-def _filled(fields: list[FieldState], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
+def _filled(encoders: Sequence[FieldEncoder[Any]], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
     """Return all rows, column by column if the data supports it; otherwise in parts, as lists of Python numbers take
     many times the memory."""
-    arrays: dict[str, np.ndarray] = raw.encoded([field_encoder(field) for field in fields], room)
-    remaining = [field for field in fields if field["name"] not in arrays]
+    arrays: dict[str, np.ndarray] = raw.encoded(encoders, room)
+    remaining = [encoder for encoder in encoders if encoder.name not in arrays]
     count = len(raw) if remaining else 0
     chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, remaining) // count))) if count else 1
     for start in range(0, count, chunk):
         rows = raw.rows(start, min(start + chunk, count))
-        for name, part in encode_rows({"fields": remaining}, rows).items():
-            if name not in arrays:
-                arrays[name] = room(name, (len(raw), *part.shape[1:]), part.dtype)
-            arrays[name][start : start + len(part)] = part
-    return {field["name"]: arrays[field["name"]] for field in fields}
+        for encoder in remaining:
+            part = encoder.encode(rows)
+            if encoder.name not in arrays:
+                arrays[encoder.name] = room(encoder.name, (len(raw), *part.shape[1:]), part.dtype)
+            arrays[encoder.name][start : start + len(part)] = part
+    return {encoder.name: arrays[encoder.name] for encoder in encoders}

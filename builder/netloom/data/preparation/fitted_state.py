@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
 from netloom.data.preparation.prepare import prepared_with
-from netloom.data.preparation.prepared_data import Prepared, Preprocess
+from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.preparation.preprocess import Preprocess
 from netloom.modalities.encoding.cells import EncodeError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def keep_fitted(data: Prepared, artifacts: RunArtifacts) -> Prepared:
     """Return the data with the saved fitted state of a run; saves the current one if there is none."""
     if artifacts.preprocess() is None:
-        artifacts.save_preprocess(data.preprocess)
+        artifacts.save_preprocess(data.preprocess.to_json())
     return with_stored_state(data, artifacts)
 
 
@@ -27,7 +28,20 @@ def with_stored_state(data: Prepared, artifacts: RunArtifacts) -> Prepared:
     Raises:
         DataError: the columns or fields of the data have changed.
     """
-    return with_fitted(data, artifacts.preprocess())
+    return with_fitted(data, stored_state(artifacts))
+
+
+def stored_state(artifacts: RunArtifacts) -> Preprocess | None:
+    """Return the saved fitted state of a run; None for old runs without one.
+
+    Raises:
+        DataError: its file is damaged.
+    """
+    try:
+        value = artifacts.preprocess()
+        return None if value is None else Preprocess.from_json(value)
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"The file {artifacts.preprocess_file} is damaged; start a new run.") from None
 
 
 def with_fitted(data: Prepared, preprocess: Preprocess | None) -> Prepared:

@@ -20,12 +20,13 @@ from netloom.data.preparation.applied_settings import with_columns, with_fields
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS, field_choices
 from netloom.data.preparation.default_preprocessing import with_preparation
 from netloom.data.preparation.encoded_arrays import encoded
-from netloom.data.preparation.prepared_data import Prepared, Preprocess
+from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.preparation.single_flight import once
 from netloom.data.quality.deduplication import without_repeats
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import DatasetInfo, Schema
-from netloom.data.splits.split import Split, split
+from netloom.data.splits.split import split
 from netloom.data.targets import target_of
 from netloom.data.targets.fitted_target import FittedTarget
 from netloom.data.uploads import find_upload, has_upload, identified, read_upload, uploaded
@@ -134,15 +135,14 @@ def _prepare(key: str, home: str) -> Prepared:
         raise DataError("Data that is larger than memory cannot be searched for duplicates; keep them.")
     parts = split(raw, choice)
     kept = raw.folder if raw.large else None
-    preprocess: Preprocess = memmap_cache.remembered(
-        kept,
-        f"fitted-{memmap_cache.key(key)}",
-        lambda: {
-            "fields": raw.fits(parts["train"]),
-            "target": _fit_target(raw, parts, choice.prepare == "standardize"),
-        },
+    preprocess = Preprocess.from_json(
+        memmap_cache.remembered(
+            kept,
+            f"fitted-{memmap_cache.key(key)}",
+            lambda: _fitted(raw, parts["train"], choice.prepare == "standardize").to_json(),
+        )
     )
-    inputs, files = encoded(preprocess["fields"], raw)
+    inputs, files = encoded(preprocess.fields, raw)
     if choice.duplicates == "drop":
         parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
     # The weights of all training rows can be 0
@@ -166,7 +166,7 @@ def prepared_with(data: Prepared, preprocess: Preprocess) -> Prepared:
     import torch
 
     raw = data.raw
-    inputs, files = encoded(preprocess["fields"], raw)
+    inputs, files = encoded(preprocess.fields, raw)
     return replace(
         data,
         schema=_schema_of(raw, preprocess),
@@ -178,13 +178,14 @@ def prepared_with(data: Prepared, preprocess: Preprocess) -> Prepared:
 
 
 def _schema_of(raw: RawDataset, preprocess: Preprocess) -> Schema:
-    encoders = list(map(field_encoder, preprocess["fields"]))
+    encoders = list(map(field_encoder, preprocess.fields))
     return Schema(raw.specs(encoders), target_of(raw.target_kind).spec(raw, encoders[-1]), len(raw))
 
 
 def _encoded_target(raw: RawDataset, preprocess: Preprocess) -> np.ndarray:
     target = target_of(raw.target_kind)
-    return target.encode(raw, field_encoder(preprocess["fields"][-1]), target.fitted(preprocess["target"]))
+    encoded_target: np.ndarray = target.encode(raw, field_encoder(preprocess.fields[-1]), preprocess.target)
+    return encoded_target
 
 
 def _give_back() -> None:
@@ -226,9 +227,11 @@ def read(choice: DataChoice, home: Path) -> RawDataset:
         raise DataError(f"{dataset.title}: {summary(errors)}") from None
 
 
-def _fit_target(raw: RawDataset, parts: Split, standardized: bool) -> dict[str, object]:
-    fitted: FittedTarget = target_of(raw.target_kind).fit(raw, parts["train"])
-    return (fitted if standardized else fitted.unscaled()).to_json()
+def _fitted(raw: RawDataset, rows: np.ndarray, standardized: bool) -> Preprocess:
+    """Return the state fitted on the training rows; with numeric targets in the units of the data if not
+    `standardized`."""
+    target: FittedTarget = target_of(raw.target_kind).fit(raw, rows)
+    return Preprocess(tuple(raw.fits(rows)), target if standardized else target.unscaled())
 
 
 def bigram_entropy(prepared: Prepared) -> float:

@@ -6,31 +6,24 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
 from netloom.data.preparation.memmap_cache import Mapped
+from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.raw.series import forecast_of
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example, Schema
 from netloom.data.targets import target_of
-from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTarget, FittedTargets, TargetState
+from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTarget, FittedTargets
 from netloom.modalities.encoding.cells import EncodeError, RawRow
-from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, field_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.image_field import ImageEncoder
-from netloom.modalities.encoding.text_fields import TextEncoder, TokenEncoder
+from netloom.modalities.encoding.text_fields import TextEncoder, TokenEncoder, token_encoder
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-
-class Preprocess(TypedDict):
-    """The state that was fitted on the training rows, as the JSON of run folders and bundles. `Prepared` gives typed
-    access."""
-
-    fields: list[FieldState]
-    target: TargetState
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class Prepared:
     @cached_property
     def fields(self) -> tuple[FieldEncoder[Any], ...]:
         """Return the encoders of the input fields, in the order of the schema."""
-        return tuple(map(field_encoder, self.preprocess["fields"]))
+        return tuple(map(field_encoder, self.preprocess.fields))
 
     def field(self, name: str) -> FieldEncoder[Any]:
         """Return the encoder of a field."""
@@ -99,22 +92,17 @@ class Prepared:
         Raises:
             TypeError: it does not contain tokens.
         """
-        field = self.field(name)
-        if not isinstance(field, TokenEncoder):
-            raise TypeError(f"The field {name!r} does not consist of tokens.")
-        return field
+        return token_encoder(self.field(name))
 
     @property
     def text_fields(self) -> list[TextEncoder[Any]]:
         """Return the encoders of the fields with input texts, without texts that a network generates."""
         return [field for field in self.fields if isinstance(field, TextEncoder)]
 
-    @cached_property
+    @property
     def fitted_target(self) -> FittedTarget:
         """Return the fitted state of the target."""
-        state = self.preprocess["target"]
-        fitted: FittedTarget = target_of(state["kind"]).fitted(state)
-        return fitted
+        return self.preprocess.target
 
     @property
     def fitted_numbers(self) -> FittedNumbers:

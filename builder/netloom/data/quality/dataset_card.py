@@ -135,7 +135,7 @@ def _classes(data: Prepared) -> dict[str, int]:
 def _preprocessing(encoder: FieldEncoder[Any]) -> dict[str, Any]:
     """Return a description of the preprocessing of a field, with its fitted numbers if they are few."""
     fitted: dict[str, Any] = {
-        name: value for name, value in encoder.field.items() if name in ("mean", "std", "scale", "length")
+        name: value for name, value in encoder.state.to_json().items() if name in ("mean", "std", "scale", "length")
     }
     if encoder.columns:
         fitted["columns"] = [column.name for column in encoder.columns]

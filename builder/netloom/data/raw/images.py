@@ -16,9 +16,9 @@ from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.image_field import ImageEncoder, sized
+from netloom.modalities.encoding.image_field import ImageEncoder, ImageState, sized
 from netloom.modalities.fields.image import ImageModality, TrainingImages
-from netloom.modalities.fields.modality import Fitted, Modality
+from netloom.modalities.fields.modality import Modality
 
 _PICTURES_AT_ONCE = 64
 
@@ -78,7 +78,7 @@ class Images(RawDataset):
             return None
         return replace(self, pixels=np.concatenate([self.pixels[rows], other.pixels[rows]]))
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> ImageState:
         images = TrainingImages(self.pixels, rows, self.top, self.resized)
         return ImageModality().fit(self.name, images, self.settings)
 

@@ -13,8 +13,9 @@ from netloom.data.raw_dataset import RawDataset, in_parts
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.cells import RawRow
+from netloom.modalities.encoding.field_encoder import FieldState
 from netloom.modalities.fields.log_mel import SPECTROGRAM, LogMelModality, spectrogram_spec
-from netloom.modalities.fields.modality import Fitted, Modality
+from netloom.modalities.fields.modality import Modality
 from netloom.modalities.fields.series import SeriesModality, TrainingWindows
 
 
@@ -59,7 +60,7 @@ class Series(RawDataset):
         defaults = self.modality.default_settings(self.name, prepare, self.windows.shape[1:])
         return replace(self, settings={**defaults, **self.settings})
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> FieldState:
         one_series = self.forecast is not None and self.forecast.series_index is None
         channels = self.channels if one_series else ()
         if self.forecast is None or not self.forecast.is_multivariate:
@@ -68,8 +69,8 @@ class Series(RawDataset):
         # Each time step of the training part counts once, as in the scaling of the target
         steps = self.forecast.values[self.forecast.steps(rows)][None]
         training = TrainingWindows(steps, np.zeros(1, np.int64), self.rate, channels)
-        fitted = self.modality.fit(self.name, training, self.settings)
-        return {**fitted, "shape": list(self.windows.shape[1:])}
+        fitted = SeriesModality().fit(self.name, training, self.settings)
+        return replace(fitted, shape=list(self.windows.shape[1:]))
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, series=self.windows[index])

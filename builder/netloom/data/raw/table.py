@@ -19,8 +19,8 @@ from netloom.modalities.columns.number import Number
 from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.column_encoder import LabelEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.table_fields import TableEncoder
-from netloom.modalities.fields.modality import Fitted, Modality
+from netloom.modalities.encoding.table_fields import TableEncoder, TableState
+from netloom.modalities.fields.modality import Modality
 from netloom.modalities.fields.series import scale_of
 from netloom.modalities.fields.table import TableModality
 from netloom.modalities.labels import Labels
@@ -81,7 +81,7 @@ class Table(RawDataset):
             settings={**self.settings, **settings},
         )
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> TableState:
         columns = [self._column(name, values, rows) for name, values in self.numbers.items()]
         columns += [self._column(name, Labels.of(texts), rows) for name, texts in self.categories.items()]
         return TableModality().fit(self.name, columns, self.settings)

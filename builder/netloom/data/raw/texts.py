@@ -12,10 +12,12 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example
 from netloom.modalities.columns.text import LENGTH_LIMIT
 from netloom.modalities.encoding.cells import RawRow
+from netloom.modalities.encoding.field_encoder import FieldState
 from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.text_fields import TextState
 from netloom.modalities.encoding.tokenization import words
 from netloom.modalities.fields.characters import CharacterModality, TrainingBlocks
-from netloom.modalities.fields.modality import Fitted, Modality
+from netloom.modalities.fields.modality import Modality
 from netloom.modalities.fields.text import TextModality, TrainingTexts
 
 _AT_ONCE = 4_096
@@ -47,10 +49,11 @@ class Texts(RawDataset):
             return None
         return replace(self, texts=[part.texts[row] for part in (self, other) for row in rows.tolist()])
 
-    def shared(self, fitted: Fitted) -> Fitted:
-        return {**super().shared(fitted), **({"column": self.column} if self.column else {})}
+    def shared(self, fitted: FieldState) -> FieldState:
+        shared = super().shared(fitted)
+        return replace(shared, column=self.column) if isinstance(shared, TextState) and self.column else shared
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> TextState:
         return TextModality().fit(self.name, self.training_texts(rows), self.settings)
 
     def training_texts(self, rows: np.ndarray) -> TrainingTexts:
@@ -132,7 +135,7 @@ class Characters(RawDataset):
     def modality(self) -> Modality[Any]:
         return CharacterModality()
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    def fit(self, rows: np.ndarray) -> TextState:
         blocks = [self.row(index)[self.name] for index in rows.tolist()]
         return CharacterModality().fit(self.name, TrainingBlocks(blocks, self.length), self.settings)
 

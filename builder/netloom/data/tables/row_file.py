@@ -28,7 +28,7 @@ from netloom.data.tables.dialect import (
 from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder, refuse_constant
-from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.encoding.rows import Answer
 
 _NUMBERED_NAME = re.compile(r"column \d+")
@@ -242,7 +242,7 @@ def _last_steps(
     for place, column in enumerate(series.step_columns):
         written = [cells[place] for _, cells in last]
         held = CsvColumn(column, list(map(_strip_cell, written)), written, decimal, [{} for _ in written])
-        numbers = list(NumberEncoder({"name": column}).read(held))
+        numbers = list(NumberEncoder(NumberState(name=column, type=NumberEncoder.type, mean=0.0, std=1.0)).read(held))
         if None in numbers:
             line, _ = last[numbers.index(None)]
             raise EncodeError(f"Line {line} of {name[:100]!r} has no number in column {column!r}; fill it in.")

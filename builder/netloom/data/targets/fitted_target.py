@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self, TypedDict
+from typing import Any, Self
 
 import numpy as np
 
 
-class TargetState(TypedDict):
-    """A fitted target as JSON. `kind` names the declaration of the target, which defines the other keys."""
-
-    kind: str
-    name: str
-
-
 @dataclass(frozen=True)
 class FittedTarget:
-    """The state to encode and decode a target; empty for a text."""
+    """The state to encode and decode a target; empty for a text. `kind` names the declaration of the target, which
+    reads the state from its JSON."""
 
     kind: str
     name: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the state as plain JSON."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
@@ -59,7 +53,7 @@ class FittedNumbers(FittedTarget):
     std: tuple[float, ...]
     series: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         state = super().to_json()
         if not self.series:
             del state["series"]

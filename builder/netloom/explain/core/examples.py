@@ -67,7 +67,7 @@ def with_generated_answer(
             logits: np.ndarray = model(*[network_inputs[name] for name in names]).numpy()
         return logits
 
-    text = written(field.field, write(field.length, 1, scores)[0].tolist())
+    text = written(field.vocabulary, write(field.length, 1, scores)[0].tolist())
     decoder_input = field.encode([{field.name: text}])
     return {**inputs, field.name: torch.from_numpy(decoder_input)}, replace(example, answer=text)
 

@@ -236,7 +236,7 @@ def token_names(encoder: FieldEncoder[Any]) -> Callable[[int], str]:
     """Return a function from token ids to words of the vocabulary, or to values of the field's one column (from 1)."""
     if columns := encoder.columns:
         (column,) = columns
-        values = column.column.get("values", []) if isinstance(column, CategoryEncoder) else []  # hashed: none
+        values = column.values if isinstance(column, CategoryEncoder) else []  # hashed: none
         named = column.name
 
         def value(number: int) -> str:

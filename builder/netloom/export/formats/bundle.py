@@ -6,7 +6,7 @@ import io
 import zipfile
 
 from netloom.document import dumps
-from netloom.export.archive import as_json, pack, packages, preprocess, python, rows, sources, weights
+from netloom.export.archive import as_json, exported_fields, pack, packages, preprocess, python, rows, sources, weights
 from netloom.export.format import Batch, Format, Trained
 from netloom.export.gan_generator import full_project
 from netloom.export.predictions import describe
@@ -112,7 +112,7 @@ def _comment(text: str) -> str:
 
 def _steps(trained: Trained) -> str:
     """Return a sentence on files of time steps, if the network reads a series; empty otherwise."""
-    fields = [field_encoder(field) for field in preprocess(trained)["fields"]]
+    fields = list(map(field_encoder, exported_fields(trained).fields))
     channels = ", ".join(f"`{_comment(name).replace('`', '')}`" for name in fields[0].step_columns[:12])
     if not channels or len(fields) > 1:
         return ""

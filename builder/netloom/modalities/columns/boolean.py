@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netloom.modalities.columns import conversion
@@ -35,7 +36,7 @@ class Boolean(Number):
         return [NumberColumn(source.name, self.name, values=numbers)]
 
     def fit(self, column: TrainingColumn) -> NumberState:
-        return {**super().fit(column), "boolean": True}
+        return replace(super().fit(column), boolean=True)
 
     def row_field(self, column: ColumnEncoder) -> RowField:
         return RowField(column.name, {"type": ["boolean", "null"]}, "BOOL")

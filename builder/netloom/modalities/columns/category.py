@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import numpy as np
 from pydantic import Field as Bounds
@@ -23,10 +23,10 @@ from netloom.modalities.columns.column_kind import (
 from netloom.modalities.columns.number import Fill, Impute
 from netloom.modalities.encoding.category_column import (
     CategoryEncoder,
-    CategoryReading,
     CategoryState,
     HashedCategoryEncoder,
     HashState,
+    IndexState,
     resolve_alias,
 )
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
@@ -79,12 +79,12 @@ class Category(ColumnKind):
 
     def fit(self, column: TrainingColumn) -> CategoryState:
         """Return the fitted state, with the most frequent categories of the training rows."""
-        reading = category_reading(column.values, column.rows, column.settings)
+        reading = _reading(column.values, column.rows, column.settings)
         if column.settings.get("encode") == "hash":
-            hashed = {"name": column.name, "type": HashedCategoryEncoder.type, **reading}
-            return cast(HashState, {**hashed, "buckets": column.settings.get("buckets", BUCKETS)})
-        values = frequent(column.values, column.rows, reading, CATEGORY_LIMIT)
-        return cast(CategoryState, {"name": column.name, "type": CategoryEncoder.type, **reading, "values": values})
+            buckets = column.settings.get("buckets", BUCKETS)
+            return HashState(name=column.name, type=HashedCategoryEncoder.type, buckets=buckets, **reading)
+        values = _frequent(column.values, column.rows, reading, CATEGORY_LIMIT)
+        return CategoryState(name=column.name, type=CategoryEncoder.type, values=values, **reading)
 
     def refuse(self, name: str, settings: Mapping[str, Any]) -> None:
         impute = settings.get("impute")
@@ -109,9 +109,24 @@ class Category(ColumnKind):
         return Select(text, known if text in known else [text, *known])
 
 
-def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, Any]) -> CategoryReading:
-    """Return the state by which cells are read as categories; empty by default."""
-    reading: CategoryReading = {"numeric": True} if settings.get("numeric") else {}
+def fit_index(name: str, labels: Labels, rows: np.ndarray, settings: Mapping[str, Any], limit: int) -> IndexState:
+    """Return the state of categories of an embedding, with the `limit` most frequent ones of the training rows."""
+    reading = _reading(labels, rows, settings)
+    return IndexState(name=name, values=_frequent(labels, rows, reading, limit), **reading)
+
+
+class _Reading(TypedDict, total=False):
+    """The part of `CategoryState` by which cells are read as categories."""
+
+    numeric: bool
+    aliases: dict[str, str]
+    logical: bool
+    fill: str
+
+
+def _reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, Any]) -> _Reading:
+    """Return how cells are read as categories; empty by default."""
+    reading: _Reading = {"numeric": True} if settings.get("numeric") else {}
     if settings.get("aliases"):
         reading["aliases"] = dict(settings["aliases"])
     if set(labels.names) - {""} and set(labels.names) <= {"True", "False", ""}:
@@ -123,7 +138,7 @@ def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, An
     return reading
 
 
-def frequent(labels: Labels, rows: np.ndarray, reading: CategoryReading, limit: int) -> list[str]:
+def _frequent(labels: Labels, rows: np.ndarray, reading: _Reading, limit: int) -> list[str]:
     """Return the `limit` most frequent categories of these rows, sorted by name, always with the fill value."""
     counts = Counter[str]()
     for name, count in labels.counts(rows):

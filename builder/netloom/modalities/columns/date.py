@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -63,9 +64,8 @@ class Date(Number):
 
     def fit(self, column: TrainingColumn) -> NumberState:
         fitted = fit_number(column.name, column.values[column.rows], column.settings)
-        if column.date is not None:
-            fitted["date"], fitted["part"] = column.date
-        return {**fitted, "form": column.written} if column.written else fitted
+        date, part = column.date or (None, None)
+        return replace(fitted, date=date, part=part, form=column.written or None)
 
     def details(self, settings: Mapping[str, Any]) -> list[Field]:
         parts = MultiSelect(list(settings.get("parts") or PARTS), get_args(Part))

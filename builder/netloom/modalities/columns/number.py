@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field as Bounds
@@ -19,7 +20,7 @@ from netloom.modalities.columns.column_kind import (
     TrainingColumn,
 )
 from netloom.modalities.encoding.coercion import GROUPED
-from netloom.modalities.encoding.column_encoder import ColumnEncoder, ColumnState
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
 from netloom.modalities.row_field import RowField
 from netloom.modalities.settings import Settings
@@ -73,7 +74,7 @@ class Number(ColumnKind):
 
     def fit(self, column: TrainingColumn) -> NumberState:
         fitted = fit_number(column.name, column.values[column.rows], column.settings)
-        return {**fitted, "grouped": True} if column.written == GROUPED else fitted
+        return replace(fitted, grouped=column.written == GROUPED)
 
     def refuse(self, name: str, settings: Mapping[str, Any]) -> None:
         super().refuse(name, settings)
@@ -101,20 +102,26 @@ class Number(ColumnKind):
 def fit_number(name: str, values: np.ndarray, settings: Mapping[str, Any]) -> NumberState:
     """Return the fitted imputation and scaling of training values (R,), NaN where one is missing."""
     known = values[~np.isnan(values)]
-    state: ColumnState = {"name": name, "type": NumberEncoder.type}
-    imputation = _Imputation(indicator=True) if settings.get("indicator") else _Imputation()
+    indicator = bool(settings.get("indicator"))
     if not len(known):
-        return cast(NumberState, {**state, **imputation, "median": 0.0, "mean": 0.0, "std": 1.0})
+        return NumberState(name=name, type=NumberEncoder.type, indicator=indicator, median=0.0, mean=0.0, std=1.0)
     impute = settings.get("impute", "median")
     replacement = _replacement(impute, known, settings)
-    if impute == "median":
-        imputation["median"] = replacement
-    else:
-        imputation["fill"] = replacement
     # Scaled with imputed values, as the network receives them
     filled = np.where(np.isnan(values), replacement, values)
-    # A cast, because mypy merges no TypedDicts with optional keys
-    return cast(NumberState, {**state, **imputation, **_scale(filled, settings.get("scale", "standard"))})
+    scaling = _scale(filled, settings.get("scale", "standard"))
+    return NumberState(
+        name=name,
+        type=NumberEncoder.type,
+        indicator=indicator,
+        median=replacement if impute == "median" else None,
+        fill=None if impute == "median" else replacement,
+        log=scaling.log,
+        quantiles=scaling.quantiles,
+        normal=scaling.normal,
+        mean=scaling.mean,
+        std=scaling.std,
+    )
 
 
 def _replacement(impute: Impute, known: np.ndarray, settings: Mapping[str, Any]) -> float:
@@ -129,51 +136,33 @@ def _replacement(impute: Impute, known: np.ndarray, settings: Mapping[str, Any])
     return float(np.median(known))
 
 
-class _Imputation(TypedDict, total=False):
-    """The part of `NumberState` on missing numbers."""
-
-    indicator: bool
-    median: float
-    fill: float
-
-
-class _Before(TypedDict, total=False):
-    """The part of `NumberState` on the transformation before the scaling."""
-
-    log: bool
-    quantiles: list[float]
-    normal: bool
-
-
-class _Scaling(_Before):
+class _Scaling(NamedTuple):
     """The part of `NumberState` on the transformation and the scaling."""
 
     mean: float
     std: float
+    log: bool = False
+    quantiles: list[float] | None = None
+    normal: bool | None = None
 
 
 def _scale(filled: np.ndarray, scale: Scale) -> _Scaling:
     """Return the offset and divisor of a scaling as `mean` and `std`, and the transformation before it, if any."""
-    before: _Before = {}
-    if scale in ("log1p", "log_standard"):
-        before = {"log": True}
+    log = scale in ("log1p", "log_standard")
+    if log:
         # Symmetric, as log(1 + x) is undefined for x <= -1
         filled = np.sign(filled) * np.log1p(abs(filled))
     if scale in ("quantile", "normal"):
         shares = np.linspace(0, 1, min(QUANTILES, max(2, len(filled))))
         # Rounding can make quantiles descend (https://github.com/numpy/numpy/issues/14685), which `np.interp` ignores
         quantiles = np.maximum.accumulate(np.quantile(filled, shares))
-        return {"quantiles": quantiles.tolist(), "normal": scale == "normal", "mean": 0.0, "std": 1.0}
+        return _Scaling(0.0, 1.0, quantiles=quantiles.tolist(), normal=scale == "normal")
     if scale in ("none", "log1p"):
-        return {**before, "mean": 0.0, "std": 1.0}
+        return _Scaling(0.0, 1.0, log)
     if scale == "minmax":
         low, high = float(filled.min()), float(filled.max())
-        return {"mean": low, "std": high - low or 1.0}
-    return {
-        **before,
-        "mean": float(filled.mean()),
-        "std": divisor(float(filled.std()), float(abs(filled).max())),
-    }
+        return _Scaling(low, high - low or 1.0)
+    return _Scaling(float(filled.mean()), divisor(float(filled.std()), float(abs(filled).max())), log)
 
 
 def _number(value: Any) -> float | None:

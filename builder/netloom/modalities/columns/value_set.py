@@ -72,7 +72,7 @@ class ValueSet(ColumnKind):
         # Ties by name, so that the choice does not depend on the order of rows
         common = sorted(times, key=lambda value: (-times[value], value))
         values = sorted(common[: column.settings.get("values", VALUES_LIMIT)])
-        return {"name": column.name, "type": SetEncoder.type, "separator": separator, "values": values}
+        return SetState(name=column.name, type=SetEncoder.type, separator=separator, values=values)
 
     def details(self, settings: Mapping[str, Any]) -> list[Field]:
         most = NumberInput(settings.get("values", VALUES_LIMIT), 1, 4_096, step=1)

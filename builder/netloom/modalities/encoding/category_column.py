@@ -2,15 +2,16 @@
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NotRequired, TypedDict
+from typing import Any, ClassVar
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import logical, numeral, text_of
 from netloom.modalities.encoding.coercion import number
-from netloom.modalities.encoding.column_encoder import ColumnState, CsvColumn, LabelEncoder
+from netloom.modalities.encoding.column_encoder import ColumnState, CsvColumn, LabelEncoder, StateType
 
 OTHER = "(other)"  # the name of the feature for all categories that training did not have
 
@@ -25,24 +26,30 @@ def resolve_alias(label: str, aliases: Mapping[str, str]) -> str:
     return label
 
 
-class CategoryReading(TypedDict, total=False):
-    """How cells are read as categories: as numbers, as true or false, by other names, and `fill` if one is missing."""
+@dataclass(frozen=True, kw_only=True)
+class CategoryState(ColumnState):
+    """The state of categories: the `values` of the training rows, and how cells are read as categories: as numbers, by
+    other names, as true or false, and `fill` if one is missing."""
 
-    numeric: bool
-    logical: bool
-    aliases: dict[str, str]
-    fill: str
-
-
-class CategoryState(ColumnState, CategoryReading):
-    """The state of categories: the `values` of the training rows; hashed categories have none."""
-
-    values: NotRequired[list[str]]
+    numeric: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    logical: bool = False
+    fill: str | None = None
+    values: Sequence[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class IndexState(CategoryState):
+    """The state of categories of an embedding."""
+
+    last_keys = ("numeric", "aliases", "logical", "fill")
+
+
+@dataclass(frozen=True, kw_only=True)
 class HashState(CategoryState):
-    """The state of hashed categories: the number of `buckets`."""
+    """The state of hashed categories: the number of `buckets`. It has no values."""
 
+    values: Sequence[str] = ()
     buckets: int
 
 
@@ -50,15 +57,16 @@ class CategoryEncoder(LabelEncoder):
     """One-hot categories (N, values + 1); the last feature is for all categories that training did not have."""
 
     type = "category"
-    column: CategoryState
+    state_type: ClassVar[StateType] = CategoryState
+    state: CategoryState
 
     @property
     def width(self) -> int:
-        return len(self.column["values"]) + 1
+        return len(self.state.values) + 1
 
     @property
     def feature_names(self) -> list[str]:
-        return [f"{self.name} = {value}" for value in (*self.column["values"], OTHER)]
+        return [f"{self.name} = {value}" for value in (*self.state.values, OTHER)]
 
     def encode_array(self, values: Any) -> np.ndarray:
         texts = [self.category(value) for value in values]
@@ -74,18 +82,18 @@ class CategoryEncoder(LabelEncoder):
         target[np.arange(len(target)), table[codes]] = 1
 
     def restore(self, encoded: np.ndarray) -> str:
-        return str([*self.column["values"], OTHER][int(encoded.argmax())])
+        return str([*self.state.values, OTHER][int(encoded.argmax())])
 
     def category(self, value: Any) -> str:
         """Return the name of a value's category; equal numbers have equal names."""
         text = text_of(value)
-        if self.column.get("numeric"):
+        if self.state.numeric:
             text = numeral(text)
-        elif self.column.get("logical"):
+        elif self.state.logical:
             text = logical(text)
-        if not text and "fill" in self.column:
-            return str(self.column["fill"])
-        return resolve_alias(text, self.column.get("aliases", {}))
+        if not text and self.state.fill is not None:
+            return self.state.fill
+        return resolve_alias(text, self.state.aliases)
 
     def numbers(self, values: list[Any]) -> np.ndarray:
         """Return the embedding index of each value, int64 (N,), from 1; 0 for categories that training did not have."""
@@ -95,12 +103,12 @@ class CategoryEncoder(LabelEncoder):
     @property
     def values(self) -> list[str]:
         """The categories of the training rows, in the order of their indices."""
-        return list(self.column["values"])
+        return list(self.state.values)
 
     @property
     def vocabulary_size(self) -> int:
         """The number of indices, including 0 for all other categories."""
-        return len(self.column["values"]) + 1
+        return len(self.state.values) + 1
 
     def unknown(self, value: Any) -> str:
         text = self.category(value)
@@ -115,14 +123,14 @@ class CategoryEncoder(LabelEncoder):
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {value: place for place, value in enumerate(self.column["values"])}
+        return {value: place for place, value in enumerate(self.state.values)}
 
     def _place(self, text: str) -> int:
         return self._places.get(text, len(self._places))
 
     def _cell(self, cell: str | None, decimal: str) -> str | None:
         """Return a category as import names it; equal numbers have equal names, whatever their decimal mark."""
-        if cell is None or not self.column.get("numeric"):
+        if cell is None or not self.state.numeric:
             return cell
         parsed = number(cell, decimal, grouped=True)
         return cell if parsed is None or math.isinf(parsed) else numeral(repr(parsed))
@@ -135,11 +143,12 @@ class HashedCategoryEncoder(CategoryEncoder):
     """
 
     type = "hash"
-    column: HashState
+    state_type = HashState
+    state: HashState
 
     @property
     def width(self) -> int:
-        return int(self.column["buckets"])
+        return self.state.buckets
 
     @property
     def feature_names(self) -> list[str]:

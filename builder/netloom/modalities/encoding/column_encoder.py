@@ -1,27 +1,31 @@
 """The base class of encoders of table columns. Subclasses register themselves by their `type`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import EncodeError, RawRow, value_of
+from netloom.modalities.encoding.fitted import FittedState
 
 COLUMN_ENCODERS: dict[str, type["ColumnEncoder"]] = {}
 
 
-class ColumnState(TypedDict):
-    """The fitted state of a column, as JSON in run folders and bundles.
+@dataclass(frozen=True, kw_only=True)
+class ColumnState(FittedState):
+    """The fitted state of a column.
 
-    `type` names the encoder, which declares the other keys beside its class. Categories of an embedding have no type,
-    because their field names the encoder. `date` is the column of a part of a date.
+    `type` names the encoder, which declares its state beside its class. Categories of an embedding have no type,
+    because their field names the encoder.
     """
 
-    name: str
-    type: NotRequired[str]
-    date: NotRequired[str]
+    type: str = ""
+
+
+# Not within the class of encoders, which has an attribute `type`
+StateType: TypeAlias = type[ColumnState]
 
 
 @dataclass
@@ -63,19 +67,20 @@ class ColumnEncoder(CellReader):
     """Encodes one table column as numbers, with the state that was fitted on the training rows.
 
     Args:
-        column: The fitted state, whose `type` names the class. Subclasses declare its keys.
+        state: The fitted state, whose `type` names the class.
     """
 
     type: ClassVar[str]
+    state_type: ClassVar[StateType]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "type" in vars(cls):
             COLUMN_ENCODERS[cls.type] = cls
 
-    def __init__(self, column: ColumnState) -> None:
-        self.column = column
-        self.name = str(column["name"])
+    def __init__(self, state: ColumnState) -> None:
+        self.state = state
+        self.name = state.name
 
     @property
     @abstractmethod
@@ -102,7 +107,7 @@ class ColumnEncoder(CellReader):
     @property
     def date_column(self) -> str | None:
         """The date column that this one is a part of; None for most columns."""
-        return self.column.get("date")
+        return None
 
     @property
     def parts(self) -> list[str]:
@@ -164,17 +169,22 @@ class LabelEncoder(ColumnEncoder):
         target[:] = table[codes]
 
 
-def column_encoder(column: ColumnState) -> ColumnEncoder:
-    """Return the encoder of a fitted column.
+def column_state(column: Mapping[str, Any]) -> ColumnState:
+    """Return the fitted state of a column from its JSON.
 
     Raises:
-        EncodeError: the type does not exist.
+        EncodeError: the type does not exist, or a value is missing.
     """
     kind = str(column.get("type"))
     encoder = COLUMN_ENCODERS.get(kind)
     if encoder is None:
         raise EncodeError(f"The column {column['name']!r} is of the unknown type {kind[:40]!r}.")
-    return encoder(column)
+    return encoder.state_type.from_json(column)
+
+
+def column_encoder(state: ColumnState) -> ColumnEncoder:
+    """Return the encoder of a fitted column."""
+    return COLUMN_ENCODERS[state.type](state)
 
 
 def columns_of(encoders: Sequence[ColumnEncoder]) -> list[str]:

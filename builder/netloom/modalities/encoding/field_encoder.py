@@ -2,24 +2,24 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypedDict, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import EncodeError, RawRow, value_of
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
+from netloom.modalities.encoding.fitted import FittedState
 
 FIELD_ENCODERS: dict[str, type["FieldEncoder[Any]"]] = {}
 
 
-class FieldState(TypedDict):
-    """The fitted state of a field, as JSON in run folders and bundles.
+@dataclass(frozen=True, kw_only=True)
+class FieldState(FittedState):
+    """The fitted state of a field. `encoding` names the encoder, which declares its state beside its class; other code
+    uses the properties of the encoder."""
 
-    Each encoding adds keys, which only its encoder reads; other code uses the properties of the encoder.
-    """
-
-    name: str
     encoding: str
 
 
@@ -62,10 +62,11 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
     """Encodes one input of a network as an array, with the state that was fitted on the training rows.
 
     Args:
-        field: The fitted state as plain JSON. `encoding` names the class, `name` the field.
+        state: The fitted state. `encoding` names the class, `name` the field.
     """
 
     encoding: ClassVar[str]
+    state_type: ClassVar[type[FieldState]]
     is_required: ClassVar[bool] = True  # whether a file must contain it
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -73,10 +74,9 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         if "encoding" in vars(cls):
             FIELD_ENCODERS[cls.encoding] = cls
 
-    def __init__(self, field: FieldState) -> None:
-        # `field_encoder` chose this class by the encoding, which decides what else the state holds.
-        self.field = cast(FieldStateT, field)
-        self.name = str(field["name"])
+    def __init__(self, state: FieldStateT) -> None:
+        self.state = state
+        self.name = state.name
 
     @abstractmethod
     def encode(self, rows: list[RawRow]) -> np.ndarray:
@@ -163,33 +163,42 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
         return value_of(row, self.name)
 
 
-class ScaledState(FieldState):
-    """Scaled numbers, (x - `mean`) / `std`: one number for all, or one per channel."""
-
-    shape: list[int]
-    mean: Any
-    std: Any
+# An offset or a divisor: one number for all, one per channel, or one per channel of an image, (C, 1, 1).
+Scaling: TypeAlias = float | Sequence[float] | Sequence[Sequence[Sequence[float]]]
 
 
-ScaledStateT = TypeVar("ScaledStateT", bound=ScaledState)
+class Scaled(Protocol):
+    """Numbers of a `shape` that are scaled as (x - `mean`) / `std`."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+    @property
+    def mean(self) -> Scaling: ...
+    @property
+    def std(self) -> Scaling: ...
 
 
-class ScaledEncoder(FieldEncoder[ScaledStateT]):
+class ScaledEncoder(FieldEncoder[FieldStateT]):
     """Encodes real numbers with a fitted scaling."""
 
     @property
+    @abstractmethod
+    def scaled(self) -> Scaled:
+        """The state as scaled numbers."""
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.field["shape"])
+        return tuple(self.scaled.shape)
 
     @property
     def mean(self) -> np.ndarray:
         """The offset, float64, in a shape that broadcasts with `shape`."""
-        return np.array(self.field["mean"], dtype=np.float64)
+        return np.array(self.scaled.mean, dtype=np.float64)
 
     @property
     def std(self) -> np.ndarray:
         """The divisor, float64, in a shape that broadcasts with `shape`."""
-        return np.array(self.field["std"], dtype=np.float64)
+        return np.array(self.scaled.std, dtype=np.float64)
 
     def unscaled(self, values: np.ndarray) -> np.ndarray:
         """Return scaled numbers (…, *shape) in the units of the data, float64."""
@@ -201,17 +210,26 @@ class ScaledEncoder(FieldEncoder[ScaledStateT]):
         return rows
 
 
-def field_encoder(field: Mapping[str, Any] | FieldState) -> FieldEncoder[Any]:
-    """Return the encoder of a fitted field.
+def field_state(field: Mapping[str, Any]) -> FieldState:
+    """Return the fitted state of a field from its JSON.
 
     Raises:
-        EncodeError: the encoding does not exist.
+        EncodeError: the encoding does not exist, or a value is missing.
     """
-    state = cast(FieldState, field)
-    encoder = FIELD_ENCODERS.get(state["encoding"])
+    encoder = FIELD_ENCODERS.get(field["encoding"])
     if encoder is None:
-        raise EncodeError(f"The field {state['name']!r} has the unknown encoding {str(state['encoding'])[:40]!r}.")
-    return encoder(state)
+        raise EncodeError(f"The field {field['name']!r} has the unknown encoding {str(field['encoding'])[:40]!r}.")
+    return encoder.state_type.from_json(field)
+
+
+def field_encoder(field: Mapping[str, Any] | FieldState) -> FieldEncoder[Any]:
+    """Return the encoder of a fitted field, from its state or the JSON of its state.
+
+    Raises:
+        EncodeError: the encoding does not exist, or a value is missing.
+    """
+    state = field if isinstance(field, FieldState) else field_state(field)
+    return FIELD_ENCODERS[state.encoding](state)
 
 
 def refuse_constant(name: str) -> float:

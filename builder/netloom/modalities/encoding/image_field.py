@@ -1,37 +1,56 @@
 """Encodes images: resized if the data asks for it, then scaled."""
 
-from typing import Any, NotRequired
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, RawRow, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import ListReader, RowDisplay, ScaledEncoder, ScaledState
+from netloom.modalities.encoding.field_encoder import (
+    FieldState,
+    ListReader,
+    RowDisplay,
+    Scaled,
+    ScaledEncoder,
+    Scaling,
+)
 
 MAX_SIDE = 8_192  # of an image that is resized; the weights of the pixels of a longer one would not fit into memory
 
 
-class ImageState(ScaledState):
-    """Pixels are multiplied by `scale` before they are standardized; if `resized`, images are resized to `shape`."""
+@dataclass(frozen=True, kw_only=True)
+class ImageState(FieldState):
+    """Pixels (C, H, W) are multiplied by `scale` before they are standardized; if `resized`, images are resized to
+    `shape`."""
 
+    shape: Sequence[int]
     scale: float
-    resized: NotRequired[bool]
+    mean: Scaling
+    std: Scaling
+    resized: bool = False
 
 
 class ImageEncoder(ScaledEncoder[ImageState]):
     """Encodes images (H, W), (H, W, C) or (C, H, W) as pixels (N, C, H, W)."""
 
     encoding = "image"
+    state_type = ImageState
+
+    @property
+    def scaled(self) -> Scaled:
+        return self.state
 
     @property
     def scale(self) -> float:
         """The factor of the pixels of the data before the mean is subtracted."""
-        return self.field["scale"]
+        return self.state.scale
 
     @property
     def is_resized(self) -> bool:
         """Whether images of any size are resized to that of training."""
-        return bool(self.field.get("resized"))
+        return self.state.resized
 
     def restore(self, values: np.ndarray) -> list[Any]:
         rows: list[Any] = (self.unscaled(values) / self.scale).tolist()
@@ -50,8 +69,8 @@ class ImageEncoder(ScaledEncoder[ImageState]):
         return {"image": image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image}
 
     def encode(self, rows: list[RawRow]) -> np.ndarray:
-        field = self.field
-        channels, height, width = field["shape"]
+        state = self.state
+        channels, height, width = state.shape
         images = []
         for row in rows:
             pixels = array_of(row, self.name, np.float32)
@@ -69,8 +88,8 @@ class ImageEncoder(ScaledEncoder[ImageState]):
                 raise EncodeError(f"An image is {expected}, received values of shape {pixels.shape}.")
             images.append(pixels)
         with np.errstate(over="ignore"):  # the clip below makes infinite results finite
-            scaled = (np.stack(images) * np.float32(field["scale"]) - np.float32(field["mean"])) / np.float32(
-                field["std"]
+            scaled = (np.stack(images) * np.float32(state.scale) - np.asarray(state.mean, np.float32)) / np.asarray(
+                state.std, np.float32
             )
         np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
         return scaled

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Required
+from typing import Any
 
 import numpy as np
 
@@ -31,84 +32,99 @@ from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder
 _NEAREST_TO_END = 1e-7  # the smallest distance of a share from 0 and 1, where the normal quantile is infinite
 
 
-class NumberState(ColumnState, total=False):
+@dataclass(frozen=True, kw_only=True)
+class NumberState(ColumnState):
     """The state of numbers: missing ones are replaced by the `median` or `fill`, then (x - `mean`) / `std`.
 
     Before that, numbers can be passed through a symmetric logarithm (`log`), or replaced by their share below the
     `quantiles` of the training rows, and by the quantile of that share in a `normal` distribution. `indicator` adds a
-    feature for missing numbers. Parts of dates have the `part` and the `form` of the dates.
+    feature for missing numbers. Parts of dates have the column of the `date`, the `part` and the `form` of the dates.
     """
 
-    mean: Required[float]
-    std: Required[float]
-    median: float
-    fill: float
-    indicator: bool
-    log: bool
-    quantiles: list[float]
-    normal: bool
-    boolean: bool
-    grouped: bool
-    part: str
-    form: str
+    indicator: bool = False
+    median: float | None = None
+    fill: float | None = None
+    log: bool = False
+    quantiles: Sequence[float] | None = None
+    normal: bool | None = None
+    mean: float
+    std: float
+    grouped: bool = False
+    boolean: bool = False
+    date: str | None = None
+    part: str | None = None
+    form: str | None = None
+
+    @property
+    def replacement(self) -> float:
+        """The number that replaces missing ones."""
+        replacement = self.median if self.fill is None else self.fill
+        if replacement is None:
+            raise EncodeError(f"The fitted state of {self.name!r} has no 'median' and no 'fill'.")
+        return replacement
 
 
 class NumberEncoder(ColumnEncoder):
     """Encodes numbers as (N, 1), or (N, 2) with an indicator of missing values."""
 
     type = "number"
-    column: NumberState
+    state_type = NumberState
+    state: NumberState
 
     @property
     def width(self) -> int:
-        return 2 if self.column.get("indicator") else 1
+        return 2 if self.state.indicator else 1
 
     @property
     def feature_names(self) -> list[str]:
-        return [self.name, f"{self.name} is missing"] if self.column.get("indicator") else [self.name]
+        return [self.name, f"{self.name} is missing"] if self.state.indicator else [self.name]
 
     def encode(self, rows: list[RawRow]) -> np.ndarray:
         return self.encode_array(self._numbers(rows))
 
     def encode_array(self, values: Any) -> np.ndarray:
         """Return numbers (N,), NaN where one is missing, imputed and scaled, (N, width)."""
-        column, numbers = self.column, np.asarray(values)
+        state, numbers = self.state, np.asarray(values)
         missing = np.isnan(numbers)
-        numbers = np.where(missing, column["fill"] if "fill" in column else column["median"], numbers)
-        if column.get("log"):
+        numbers = np.where(missing, state.replacement, numbers)
+        if state.log:
             numbers = np.sign(numbers) * np.log1p(abs(numbers))
-        if "quantiles" in column:
-            numbers = _share_below(np.array(column["quantiles"]), numbers)
-            if column["normal"]:
+        if state.quantiles is not None:
+            numbers = _share_below(np.array(state.quantiles), numbers)
+            if state.normal:
                 inverse = NormalDist().inv_cdf
                 clipped = numbers.clip(_NEAREST_TO_END, 1 - _NEAREST_TO_END)
                 numbers = np.array([inverse(share) for share in clipped.tolist()])
         # The clip below makes infinite results finite
         with np.errstate(over="ignore"):
-            scaled: np.ndarray = (numbers - column["mean"]) / column["std"]
+            scaled: np.ndarray = (numbers - state.mean) / state.std
         np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
-        return np.stack([scaled, missing], axis=1) if column.get("indicator") else scaled[:, None]
+        return np.stack([scaled, missing], axis=1) if state.indicator else scaled[:, None]
 
     def restore(self, encoded: np.ndarray) -> float:
-        column = self.column
-        value = float(float(encoded[0]) * column["std"] + column["mean"])
-        if "quantiles" in column:
-            share = NormalDist().cdf(value) if column["normal"] else value
-            value = float(np.interp(share, np.linspace(0, 1, len(column["quantiles"])), column["quantiles"]))
-        if column.get("log"):
+        state = self.state
+        value = float(float(encoded[0]) * state.std + state.mean)
+        if state.quantiles is not None:
+            share = NormalDist().cdf(value) if state.normal else value
+            value = float(np.interp(share, np.linspace(0, 1, len(state.quantiles)), state.quantiles))
+        if state.log:
             value = math.copysign(math.expm1(min(abs(value), 700.0)), value)
         return value
+
+    @property
+    def date_column(self) -> str | None:
+        return self.state.date
 
     @property
     def cell_readers(self) -> dict[str, CellReader]:
         if self.date_column is None:
             return {self.name: self}
         # The parts of a date are numbers; the column that they are made from holds dates.
-        return {self.name: self, self.date_column: DateReader(self.column.get("form"))}
+        return {self.name: self, self.date_column: DateReader(self.state.form)}
 
     def read(self, column: CsvColumn) -> Iterable[Any]:
-        grouped = bool(self.column.get("grouped")) or is_grouped(column.known, column.decimal)
-        if self.column.get("boolean"):
+        grouped = self.state.grouped or is_grouped(column.known, column.decimal)
+        if self.state.boolean:
             return [_boolean_of(cell, column) for cell in column.cells]
         known = [cell for cell in column.known if not is_nothing(cell)]
         if column.known and all(number(cell, column.decimal, grouped) is None for cell in known):
@@ -121,29 +137,29 @@ class NumberEncoder(ColumnEncoder):
 
     @property
     def is_continuous(self) -> bool:
-        return not self.column.get("boolean")
+        return not self.state.boolean
 
     @property
     def is_linear(self) -> bool:
-        return not any(self.column.get(key) for key in ("log", "quantiles", "boolean"))
+        return not (self.state.log or self.state.quantiles or self.state.boolean)
 
     @property
     def step(self) -> float:
-        return float(self.column.get("std", 1.0))
+        return float(self.state.std)
 
     @property
     def date_part(self) -> str | None:
         """The part of the date that these numbers are, such as "days"; None for other numbers."""
-        return self.column.get("part")
+        return self.state.part
 
     @property
     def is_bounded(self) -> bool:
-        return "quantiles" in self.column
+        return self.state.quantiles is not None
 
     @property
     def is_boolean(self) -> bool:
         """Whether the numbers represent yes and no."""
-        return bool(self.column.get("boolean"))
+        return self.state.boolean
 
     def _numbers(self, rows: list[RawRow]) -> np.ndarray:
         """Return the numbers of all rows (N,), NaN where one is missing."""
@@ -157,7 +173,7 @@ class NumberEncoder(ColumnEncoder):
     def _number(self, row: RawRow) -> float:
         date = self.date_column
         if date is not None and self.name not in row and date in row:
-            return date_part(row[date], self.column["part"], date)
+            return date_part(row[date], self.state.part or "", date)
         value = value_of(row, self.name)
         if isinstance(value, str):
             text = value.strip().lower()

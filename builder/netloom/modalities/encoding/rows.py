@@ -31,7 +31,7 @@ def encode_rows(preprocess: Mapping[str, Any], rows: list[RawRow]) -> EncodedRow
     Raises:
         EncodeError: a row lacks a value, or has an invalid one.
     """
-    return {field["name"]: field_encoder(field).encode(rows) for field in preprocess["fields"]}
+    return {encoder.name: encoder.encode(rows) for encoder in map(field_encoder, preprocess["fields"])}
 
 
 def restore_rows(field: Mapping[str, Any] | FieldState, values: np.ndarray) -> list[Any]:

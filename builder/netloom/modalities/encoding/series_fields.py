@@ -1,40 +1,60 @@
 """Encodes series of numbers over time, and sounds as log-mel spectrograms."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, NotRequired
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, RawRow, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import ListReader, RowDisplay, ScaledEncoder, ScaledState
+from netloom.modalities.encoding.field_encoder import (
+    FieldState,
+    ListReader,
+    RowDisplay,
+    Scaled,
+    ScaledEncoder,
+    Scaling,
+)
 
 
-class SeriesState(ScaledState):
-    """The state of a series; sounds have a `rate`, the sampling rate in Hz. `channels` are the names of the columns of
-    one long series, from which windows were taken."""
+@dataclass(frozen=True, kw_only=True)
+class SeriesState(FieldState):
+    """The state of a series (T, D); sounds have a `rate`, the sampling rate in Hz. `channels` are the names of the
+    columns of one long series, from which windows were taken."""
 
-    rate: NotRequired[int]
-    channels: NotRequired[list[str]]
+    shape: Sequence[int]
+    rate: int = 0
+    channels: Sequence[str] = ()
+    mean: Scaling
+    std: Scaling
 
 
-class LogMelState(ScaledState):
-    """The state of a spectrogram: sounds of `samples` at `rate` Hz, in windows of `window` samples every `hop` samples,
-    with bands from `low` to `high` Hz."""
+@dataclass(frozen=True, kw_only=True)
+class LogMelState(FieldState):
+    """The state of a spectrogram (T, bands): sounds of `samples` at `rate` Hz, in windows of `window` samples every
+    `hop` samples, with bands from `low` to `high` Hz."""
 
+    shape: Sequence[int]
     rate: int
     samples: int
     window: int
     hop: int
     low: float
     high: float
+    mean: Scaling
+    std: Scaling
 
 
 class SeriesEncoder(ScaledEncoder[SeriesState]):
     """Encodes series as (N, T, D), scaled by channel."""
 
     encoding = "series"
+    state_type = SeriesState
+
+    @property
+    def scaled(self) -> Scaled:
+        return self.state
 
     @property
     def rate(self) -> float:
@@ -42,28 +62,28 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
 
     @property
     def sample_rate(self) -> int:
-        return int(self.field.get("rate") or 0)
+        return self.state.rate
 
     @property
     def step_columns(self) -> tuple[str, ...]:
-        return tuple(self.field.get("channels", ()))
+        return tuple(self.state.channels)
 
     @property
     def cell_reader(self) -> CellReader:
         return ListReader()
 
     def shown(self, row: RawRow) -> RowDisplay:
-        return {"series": np.asarray(self.raw_value(row), dtype=np.float64).reshape(self.field["shape"])}
+        return {"series": np.asarray(self.raw_value(row), dtype=np.float64).reshape(self.shape)}
 
     def encode(self, rows: list[RawRow]) -> np.ndarray:
-        steps, width = self.field["shape"]
-        series = []
+        steps, width = self.shape
+        mean, std, series = self.mean, self.std, []
         for row in rows:
             values = array_of(row, self.name, np.float64)
             values = values[:, None] if values.ndim == 1 else values
             if values.shape != (steps, width):
                 raise EncodeError(f"A series has {steps} steps of {width} values, received {values.shape}.")
-            series.append((values - self.field["mean"]) / self.field["std"])
+            series.append((values - mean) / std)
         return np.stack(series).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
 
 
@@ -71,23 +91,28 @@ class LogMelEncoder(ScaledEncoder[LogMelState]):
     """Encodes sounds (L,) as spectrograms (N, T, bands), scaled by band."""
 
     encoding = "log_mel"
+    state_type = LogMelState
+
+    @property
+    def scaled(self) -> Scaled:
+        return self.state
 
     @property
     def rate(self) -> float:
-        return self.field["rate"] / self.field["hop"]
+        return self.state.rate / self.state.hop
 
     @property
     def sample_rate(self) -> int:
-        return self.field["rate"]
+        return self.state.rate
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
-        return (self.field["samples"], 1)
+        return (self.state.samples, 1)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The peak frequency of each band, with as few digits as needed to be distinct."""
-        peaks = mel_edges(self.field["low"], self.field["high"], self.shape[1])[1:-1]
+        peaks = mel_edges(self.state.low, self.state.high, self.shape[1])[1:-1]
         rounded = [tuple(f"{peak:,.{digits}f} Hz" for peak in peaks) for digits in range(4)]
         return next((names for names in rounded if len(set(names)) == len(names)), rounded[-1])
 
@@ -97,38 +122,38 @@ class LogMelEncoder(ScaledEncoder[LogMelState]):
 
     def shown(self, row: RawRow) -> RowDisplay:
         samples = np.asarray(self.raw_value(row), dtype=np.float64).reshape(-1)
-        return {"series": log_mel(self.field, samples, mel_filters(self.field))}
+        return {"series": log_mel(self.state, samples, mel_filters(self.state))}
 
     def shown_encoded(self, row: RawRow) -> RowDisplay:
         return self.shown(row)
 
     def encode(self, rows: list[RawRow]) -> np.ndarray:
-        field = self.field
-        filters = mel_filters(field)
+        state, mean, std = self.state, self.mean, self.std
+        filters = mel_filters(state)
         spectrograms = []
         for row in rows:
             samples = array_of(row, self.name, np.float64)
             samples = samples[:, 0] if samples.ndim == 2 and samples.shape[1] == 1 else samples
-            if samples.shape != (field["samples"],):
+            if samples.shape != (state.samples,):
                 raise EncodeError(
-                    f"{self.name!r} takes {field['samples']:,} samples, {field['rate']:,} of them a second, "
+                    f"{self.name!r} takes {state.samples:,} samples, {state.rate:,} of them a second, "
                     f"received {samples.shape}."
                 )
-            spectrograms.append((log_mel(field, samples, filters) - field["mean"]) / field["std"])
+            spectrograms.append((log_mel(state, samples, filters) - mean) / std)
         return np.stack(spectrograms).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
 
 
-def log_mel(field: Mapping[str, Any], samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
+def log_mel(state: LogMelState, samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """Return the logarithm of the power of a sound (L,) in mel bands, (T, bands).
 
     The computation equals that of the LogMel layer: Hann windows, reflection padding of half a window at both ends, and
     10⁻⁶ added before the logarithm.
     """
-    window, half = field["window"], field["window"] // 2
+    window, half = state.window, state.window // 2
     # Periodic, as torch.hann_window; np.hanning is symmetric
     hann = 0.5 - 0.5 * np.cos(np.arange(window) * (2 * math.pi / window))
     padded = np.pad(samples, half, mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, window)[:: field["hop"]]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window)[:: state.hop]
     spectrum = np.fft.rfft(windows * hann)
     power: np.ndarray = np.log((spectrum.real**2 + spectrum.imag**2) @ filters + 1e-6)
     return power
@@ -144,10 +169,10 @@ def mel_edges(low: float, high: float, bands: int) -> np.ndarray:
     return edges
 
 
-def mel_filters(field: Mapping[str, Any]) -> np.ndarray:
+def mel_filters(state: LogMelState) -> np.ndarray:
     """Return the weights of the frequencies of a window in overlapping triangular bands, (window // 2 + 1, bands)."""
-    edges = mel_edges(field["low"], field["high"], field["shape"][1])
-    places = (np.arange(field["window"] // 2 + 1) * (field["rate"] / field["window"]))[:, None]
+    edges = mel_edges(state.low, state.high, state.shape[1])
+    places = (np.arange(state.window // 2 + 1) * (state.rate / state.window))[:, None]
     rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])
     filters: np.ndarray = np.minimum(rising, falling).clip(min=0.0)

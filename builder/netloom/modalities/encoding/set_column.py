@@ -1,6 +1,7 @@
 """Encodes a column with several values per cell, such as Action|Comedy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,26 +17,28 @@ def members(value: Any, separator: str) -> list[str]:
     return list(dict.fromkeys(text for part in parts if (text := str(part).strip())))
 
 
+@dataclass(frozen=True, kw_only=True)
 class SetState(ColumnState):
     """The state of sets: the separator in a cell, and the most frequent values of the training rows."""
 
     separator: str
-    values: list[str]
+    values: Sequence[str]
 
 
 class SetEncoder(LabelEncoder):
     """Encodes sets as multi-hot features (N, values). Values that training did not have are ignored."""
 
     type = "set"
-    column: SetState
+    state_type = SetState
+    state: SetState
 
     @property
     def width(self) -> int:
-        return len(self.column["values"])
+        return len(self.state.values)
 
     @property
     def feature_names(self) -> list[str]:
-        return [f"{self.name}: {value}" for value in self.column["values"]]
+        return [f"{self.name}: {value}" for value in self.state.values]
 
     @property
     def parts(self) -> list[str]:
@@ -48,22 +51,22 @@ class SetEncoder(LabelEncoder):
         return encoded
 
     def restore(self, encoded: np.ndarray) -> str:
-        held = [value for value, share in zip(self.column["values"], encoded, strict=True) if share > 0.5]
-        return str(self.column["separator"]).join(held)
+        held = [value for value, share in zip(self.state.values, encoded, strict=True) if share > 0.5]
+        return self.state.separator.join(held)
 
     @property
     def separator(self) -> str:
         """The separator of the values in a cell."""
-        return self.column["separator"]
+        return self.state.separator
 
     @property
-    def values(self) -> list[str]:
+    def values(self) -> Sequence[str]:
         """The values of the training rows, in the order of the features."""
-        return self.column["values"]
+        return self.state.values
 
     def members(self, value: Any) -> list[str]:
         """Return the values of a cell."""
-        return members(value, self.column["separator"])
+        return members(value, self.state.separator)
 
     def unknown(self, value: Any) -> str:
         return ", ".join(text for text in self.members(value) if text not in self._places)
@@ -77,4 +80,4 @@ class SetEncoder(LabelEncoder):
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {value: place for place, value in enumerate(self.column["values"])}
+        return {value: place for place, value in enumerate(self.state.values)}

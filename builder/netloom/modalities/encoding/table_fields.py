@@ -1,26 +1,44 @@
 """Encodes tables: columns concatenated to one vector, and categories as indices of an embedding."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
-from netloom.modalities.encoding.category_column import CategoryEncoder, CategoryState
+from netloom.modalities.encoding.category_column import CategoryEncoder, IndexState
 from netloom.modalities.encoding.cells import RawRow, value_of
-from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, ColumnState, column_encoder
+from netloom.modalities.encoding.column_encoder import (
+    CellReader,
+    ColumnEncoder,
+    ColumnState,
+    column_encoder,
+    column_state,
+)
 from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, RowDisplay
 
 
+@dataclass(frozen=True, kw_only=True)
 class TableState(FieldState):
     """The fitted state of each column."""
 
-    columns: list[ColumnState]
+    columns: Sequence[ColumnState]
+
+    @classmethod
+    def parsed(cls, key: str, value: Any) -> Any:
+        return [column_state(column) for column in value] if key == "columns" else value
 
 
+@dataclass(frozen=True, kw_only=True)
 class CategoriesState(FieldState):
     """The fitted state of each column of categories."""
 
-    columns: list[CategoryState]
+    columns: Sequence[IndexState]
+
+    @classmethod
+    def parsed(cls, key: str, value: Any) -> Any:
+        return [IndexState.from_json(column) for column in value] if key == "columns" else value
 
 
 ColumnsStateT = TypeVar("ColumnsStateT", TableState, CategoriesState)
@@ -38,6 +56,7 @@ class TableEncoder(ColumnsEncoder[TableState]):
     """Encodes columns as one vector, float32 (N, F)."""
 
     encoding = "table"
+    state_type = TableState
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,7 +68,7 @@ class TableEncoder(ColumnsEncoder[TableState]):
 
     @cached_property
     def columns(self) -> list[ColumnEncoder]:
-        return [column_encoder(column) for column in self.field["columns"]]
+        return [column_encoder(column) for column in self.state.columns]
 
     @property
     def cell_readers(self) -> list[dict[str, CellReader]]:
@@ -71,10 +90,11 @@ class CategoriesEncoder(ColumnsEncoder[CategoriesState]):
     """Encodes columns of categories as indices, int64 (N, F), from 1; 0 is for all other categories."""
 
     encoding = "categories"
+    state_type = CategoriesState
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.field["columns"]),)
+        return (len(self.state.columns),)
 
     @property
     def vocabulary_size(self) -> int:
@@ -92,7 +112,7 @@ class CategoriesEncoder(ColumnsEncoder[CategoriesState]):
     @cached_property
     def categories(self) -> list[CategoryEncoder]:
         """The same as `columns`, as encoders of categories."""
-        return [CategoryEncoder(column) for column in self.field["columns"]]
+        return [CategoryEncoder(column) for column in self.state.columns]
 
     @property
     def cell_readers(self) -> list[dict[str, CellReader]]:

@@ -1,10 +1,11 @@
 """Encodes texts as tokens: words, characters, byte pairs, blocks of characters, and the answer of a decoder."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NotRequired, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from netloom.modalities.encoding.field_encoder import (
     FieldState,
     RowDisplay,
     VerbatimReader,
-    field_encoder,
 )
 from netloom.modalities.encoding.tokenization import (
     END,
@@ -50,25 +50,31 @@ class WordListReader(CellReader):
         return cell
 
 
+@dataclass(frozen=True, kw_only=True)
 class TokenState(FieldState):
-    """The vocabulary in the order of token indices, the length in tokens, and `lower` if it is not the default."""
+    """The vocabulary in the order of token indices, the length in tokens, and `lower` if it is not the default of the
+    encoder."""
 
-    vocabulary: list[str]
+    vocabulary: Sequence[str]
     length: int
-    lower: NotRequired[bool]
+    lower: bool | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
 class TextState(TokenState):
     """The state of a text: its table `column`, if any, and whether texts are `parted` into lists of words."""
 
-    column: NotRequired[str]
-    parted: NotRequired[bool]
+    column: str = ""
+    parted: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
 class BytePairState(TextState):
     """The pairs that are merged, by descending priority."""
 
-    merges: list[list[str]]
+    last_keys = ("length", "lower", "column", "parted")
+
+    merges: Sequence[Sequence[str]]
 
 
 TokenStateT = TypeVar("TokenStateT", bound=TokenState)
@@ -82,14 +88,14 @@ class TokenEncoder(FieldEncoder[TokenStateT]):
     joint = ""  # the separator of the tokens of a text
 
     @property
-    def vocabulary(self) -> list[str]:
+    def vocabulary(self) -> Sequence[str]:
         """The tokens in the order of their indices."""
-        return self.field["vocabulary"]
+        return self.state.vocabulary
 
     @property
     def length(self) -> int:
         """The length of encoded texts in tokens, T."""
-        return self.field["length"]
+        return self.state.length
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,7 +111,7 @@ class TokenEncoder(FieldEncoder[TokenStateT]):
 
     def tokens(self, text: Any) -> list[str]:
         """Return the tokens of a text as they are in the vocabulary."""
-        return letters(text, bool(self.field.get("lower")))
+        return letters(text, bool(self.state.lower))
 
     def readable(self, text: Any) -> list[str]:
         """Return the tokens of a text for display."""
@@ -120,7 +126,7 @@ class TokenEncoder(FieldEncoder[TokenStateT]):
 
     def encode_texts(self, texts: list[Any]) -> np.ndarray:
         """Return the token indices of texts, int64 (N, T), truncated or padded at the end."""
-        return token_array(self.field["vocabulary"], self.field["length"], [self.tokens(text) for text in texts])
+        return token_array(self.vocabulary, self.length, [self.tokens(text) for text in texts])
 
     def raw_text(self, row: RawRow) -> Any:
         """Return the text of a row; a list of words is joined."""
@@ -132,11 +138,11 @@ class TextEncoder(TokenEncoder[TextStateT]):
 
     @property
     def source_column(self) -> str | None:
-        return cast(TextState, self.field).get("column")
+        return self.state.column or None
 
     @property
     def cell_reader(self) -> CellReader:
-        if self.field.get("parted"):
+        if self.state.parted:
             return WordListReader()
         # The texts of a table were imported without surrounding whitespace; others are verbatim.
         return VerbatimReader() if self.source_column is None else TextReader()
@@ -147,9 +153,10 @@ class TextEncoder(TokenEncoder[TextStateT]):
 
 class WordEncoder(TextEncoder[TextState]):
     encoding, joint, is_verbatim = "words", " ", True
+    state_type = TextState
 
     def tokens(self, text: Any) -> list[str]:
-        return words(text, self.field.get("lower", True))
+        return words(text, self.state.lower is not False)
 
     def raw_text(self, row: RawRow) -> Any:
         return self.raw_value(row)
@@ -157,16 +164,18 @@ class WordEncoder(TextEncoder[TextState]):
 
 class LetterEncoder(TextEncoder[TextState]):
     encoding = "letters"
+    state_type = TextState
 
 
 class BytePairEncoder(TextEncoder[BytePairState]):
     """Encodes texts as byte pairs; the vocabulary represents each byte by a letter."""
 
     encoding = "bpe"
+    state_type = BytePairState
 
     @cached_property
     def _merge(self) -> Callable[[str], list[str]]:
-        return byte_pair_merger(self.field)
+        return byte_pair_merger(self.state.merges, bool(self.state.lower))
 
     def tokens(self, text: Any) -> list[str]:
         return self._merge(str(as_text(text)))
@@ -179,31 +188,33 @@ class BytePairEncoder(TextEncoder[BytePairState]):
 
     def encode_texts(self, texts: list[Any]) -> np.ndarray:
         parts = [self._merge(text_of(text)) for text in texts]
-        return token_array(self.field["vocabulary"], self.field["length"], parts)
+        return token_array(self.vocabulary, self.length, parts)
 
 
 class CharacterEncoder(TokenEncoder[TextState]):
     """Encodes blocks of a long text, truncated at the start: the next character depends most on the last ones."""
 
     encoding, is_verbatim = "characters", True
+    state_type = TextState
 
     @property
     def source_column(self) -> str | None:
-        return self.field.get("column")
+        return self.state.column or None
 
     @property
     def cell_reader(self) -> CellReader:
         return VerbatimReader() if self.source_column is None else TextReader()
 
     def encode_texts(self, texts: list[Any]) -> np.ndarray:
-        length = self.field["length"]
-        return token_array(self.field["vocabulary"], length, [self.tokens(text)[-length:] for text in texts])
+        length = self.length
+        return token_array(self.vocabulary, length, [self.tokens(text)[-length:] for text in texts])
 
 
 class DecoderInputEncoder(TokenEncoder[TokenState]):
     """Encodes the answer so far as characters after the start token; empty if a row does not contain one."""
 
     encoding = "begun"
+    state_type = TokenState
     is_required = False
 
     def shown(self, row: RawRow) -> RowDisplay:
@@ -211,17 +222,16 @@ class DecoderInputEncoder(TokenEncoder[TokenState]):
 
     def encode(self, rows: list[RawRow]) -> np.ndarray:
         texts = [list(text_of(row.get(self.name))) for row in rows]
-        numbers = token_array(self.field["vocabulary"], self.field["length"] - 1, texts)
+        numbers = token_array(self.vocabulary, self.length - 1, texts)
         return np.concatenate([np.full((len(rows), 1), START, dtype=np.int64), numbers], axis=1)
 
 
-def token_encoder(field: Mapping[str, Any] | FieldState) -> TokenEncoder[Any]:
-    """Return the encoder of a field of tokens.
+def token_encoder(encoder: FieldEncoder[Any]) -> TokenEncoder[Any]:
+    """Return the encoder as that of a field of tokens.
 
     Raises:
         TypeError: the field does not consist of tokens.
     """
-    encoder = field_encoder(field)
     if not isinstance(encoder, TokenEncoder):
         raise TypeError(f"The field {encoder.name!r} does not consist of tokens.")
     return encoder
@@ -260,7 +270,7 @@ def write_steps(
             break
 
 
-def written(field: Mapping[str, Any], tokens: list[int]) -> str:
+def written(vocabulary: Sequence[str], tokens: list[int]) -> str:
     """Return the text of an answer up to its end token."""
     tokens = tokens[: tokens.index(END)] if END in tokens else tokens
-    return "".join("" if token == START else field["vocabulary"][token] for token in tokens)
+    return "".join("" if token == START else vocabulary[token] for token in tokens)

@@ -1,7 +1,7 @@
 """Tokenizes texts as words, characters and byte pairs, and maps tokens to indices."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -44,12 +44,12 @@ def unbyte(tokens: list[str]) -> str:
     return bytes(places[letter] for token in tokens for letter in token if letter in places).decode("utf-8", "replace")
 
 
-def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
+def byte_pair_merger(merges: Sequence[Sequence[str]], lower: bool) -> Callable[[str], list[str]]:
     """Return a function that splits texts into byte pairs: the merge of the lowest rank comes first, from the left.
 
     Sennrich, Haddow and Birch, https://arxiv.org/abs/1508.07909, over bytes.
     """
-    ranks = {(left, right): rank for rank, (left, right) in enumerate(field["merges"])}
+    ranks = {(left, right): rank for rank, (left, right) in enumerate(merges)}
     alphabet, merged_pieces = byte_letters(), dict[str, list[str]]()
 
     def merged(piece: str) -> list[str]:
@@ -63,7 +63,7 @@ def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
 
     def merge(text: str) -> list[str]:
         tokens: list[str] = []
-        for piece in _PIECE.findall(text.lower() if field.get("lower") else text):
+        for piece in _PIECE.findall(text.lower() if lower else text):
             if piece not in merged_pieces:
                 merged_pieces[piece] = merged(piece)
             tokens += merged_pieces[piece]
@@ -72,7 +72,7 @@ def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
     return merge
 
 
-def token_array(vocabulary: list[str], length: int, texts: list[list[str]]) -> np.ndarray:
+def token_array(vocabulary: Sequence[str], length: int, texts: list[list[str]]) -> np.ndarray:
     """Return token indices, int64 (N, length), truncated or padded at the end."""
     places = {token: place for place, token in enumerate(vocabulary)}
     numbers = np.full((len(texts), length), PAD, dtype=np.int64)

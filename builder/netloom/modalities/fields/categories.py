@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from netloom.modalities.columns.category import category_reading, frequent
+from netloom.modalities.columns.category import fit_index
 from netloom.modalities.columns.registry import row_fields
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.table_fields import CategoriesEncoder
-from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.encoding.table_fields import CategoriesEncoder, CategoriesState
+from netloom.modalities.fields.modality import Editor, Modality
 from netloom.modalities.labels import Labels
 from netloom.modalities.row_field import RowField
 
@@ -39,12 +39,12 @@ class CategoriesModality(Modality[TrainingCategories]):
     center_phrase = "most frequent categories"
     is_blendable = False
 
-    def fit(self, name: str, values: TrainingCategories, settings: Mapping[str, Any]) -> Fitted:
-        columns = []
-        for column, labels in values.columns.items():
-            reading = category_reading(labels, values.rows, settings.get(column, {}))
-            columns.append({"name": column, "values": frequent(labels, values.rows, reading, VALUES_LIMIT), **reading})
-        return {"name": name, "encoding": CategoriesEncoder.encoding, "columns": columns}
+    def fit(self, name: str, values: TrainingCategories, settings: Mapping[str, Any]) -> CategoriesState:
+        columns = [
+            fit_index(column, labels, values.rows, settings.get(column, {}), VALUES_LIMIT)
+            for column, labels in values.columns.items()
+        ]
+        return CategoriesState(name=name, encoding=CategoriesEncoder.encoding, columns=columns)
 
     def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
         return row_fields(encoder.columns)

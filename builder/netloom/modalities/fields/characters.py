@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.text_fields import CharacterEncoder
-from netloom.modalities.fields.modality import Fitted
+from netloom.modalities.encoding.text_fields import CharacterEncoder, TextState
 from netloom.modalities.fields.text import UNKNOWN_TOKENS, TokenModality
 
 
@@ -24,13 +23,9 @@ class CharacterModality(TokenModality):
     name, order = "characters", 50
     encoders = (CharacterEncoder,)
 
-    def fit(self, name: str, values: TrainingBlocks, settings: Mapping[str, Any]) -> Fitted:
-        return {
-            "name": name,
-            "encoding": CharacterEncoder.encoding,
-            "vocabulary": [*UNKNOWN_TOKENS, *sorted(set("".join(values.blocks)))],
-            "length": values.length,
-        }
+    def fit(self, name: str, values: TrainingBlocks, settings: Mapping[str, Any]) -> TextState:
+        vocabulary = [*UNKNOWN_TOKENS, *sorted(set("".join(values.blocks)))]
+        return TextState(name=name, encoding=CharacterEncoder.encoding, vocabulary=vocabulary, length=values.length)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "letters that the training rows know"

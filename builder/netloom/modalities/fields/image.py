@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from netloom.core.errors import DataError
 from netloom.document import ImageNormalization, Preparation
-from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.image_field import ImageEncoder, sized
-from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
+from netloom.modalities.encoding.field_encoder import FieldEncoder, Scaling
+from netloom.modalities.encoding.image_field import ImageEncoder, ImageState, sized
+from netloom.modalities.fields.modality import Editor, Modality, lower_median
 from netloom.modalities.row_field import FileKind, RowField, array_schema
 from netloom.modalities.settings import Settings
 from netloom.modalities.statistics import divisor, moments
@@ -50,14 +50,17 @@ class ImageModality(Modality[TrainingImages]):
     has_brightness = True
     file_kind = FileKind.PICTURE
 
-    def fit(self, name: str, values: TrainingImages, settings: Mapping[str, Any]) -> Fitted:
-        return {
-            "name": name,
-            "encoding": ImageEncoder.encoding,
-            "shape": list(values.pixels.shape[1:]),
-            **_scaling(values.pixels, values.rows, values.top, settings),
-            **({"resized": True} if values.is_resized else {}),
-        }
+    def fit(self, name: str, values: TrainingImages, settings: Mapping[str, Any]) -> ImageState:
+        scaling = _scaling(values.pixels, values.rows, values.top, settings)
+        return ImageState(
+            name=name,
+            encoding=ImageEncoder.encoding,
+            shape=list(values.pixels.shape[1:]),
+            scale=scaling.scale,
+            mean=scaling.mean,
+            std=scaling.std,
+            resized=values.is_resized,
+        )
 
     def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
         channels, height, width = encoder.shape
@@ -116,33 +119,34 @@ class ImageModality(Modality[TrainingImages]):
         return np.broadcast_to(np.arange(height * width).reshape(height, width), example.shape)
 
 
-def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping[str, Any]) -> Fitted:
+class _PixelScaling(NamedTuple):
+    """The part of `ImageState` on the scaling of pixels."""
+
+    scale: float
+    mean: Scaling
+    std: Scaling
+
+
+def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping[str, Any]) -> _PixelScaling:
     """Return the scaling of images (R, C, H, W) from 0 to `top`: for all channels, per channel, or fixed."""
     kind = settings.get("normalise", "dataset")
     if isinstance(kind, Mapping):
         return _imported_scaling(kind, top)
     if kind in ("unit", "none"):
-        return {"scale": 1 / top if kind == "unit" else 1.0, "mean": 0.0, "std": 1.0}
+        return _PixelScaling(1 / top if kind == "unit" else 1.0, 0.0, 1.0)
     if kind == "channel":
         channels = [moments(pixels[:, place : place + 1], rows) for place in range(pixels.shape[1])]
         # Nested lists of shape (C, 1, 1) broadcast with images, as a single number does.
-        return {
-            "scale": 1 / top,
-            "mean": [[[mean / top]] for mean, _ in channels],
-            "std": [[[divisor(std / top, 1.0)]] for _, std in channels],
-        }
+        means = [[[mean / top]] for mean, _ in channels]
+        return _PixelScaling(1 / top, means, [[[divisor(std / top, 1.0)]] for _, std in channels])
     mean, std = moments(pixels, rows)
-    return {"scale": 1 / top, "mean": mean / top, "std": divisor(std / top, 1.0)}
+    return _PixelScaling(1 / top, mean / top, divisor(std / top, 1.0))
 
 
-def _imported_scaling(scaling: Mapping[str, Any], top: float) -> Fitted:
+def _imported_scaling(scaling: Mapping[str, Any], top: float) -> _PixelScaling:
     """Return the scaling that an imported network expects for pixels from 0 to 255, for pixels from 0 to `top`."""
 
-    def by_channel(values: list[float]) -> float | list[list[list[float]]]:
+    def by_channel(values: list[float]) -> Scaling:
         return values[0] if len(values) == 1 else [[[value]] for value in values]
 
-    return {
-        "scale": scaling["rescale"] * 255 / top,
-        "mean": by_channel(scaling["mean"]),
-        "std": by_channel(scaling["std"]),
-    }
+    return _PixelScaling(scaling["rescale"] * 255 / top, by_channel(scaling["mean"]), by_channel(scaling["std"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,9 +11,9 @@ from pydantic import Field
 
 from netloom.core.errors import DataError
 from netloom.document import ImageNormalization, Preparation
-from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.series_fields import LogMelEncoder, log_mel, mel_filters
-from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.encoding.field_encoder import FieldEncoder, Scaling
+from netloom.modalities.encoding.series_fields import LogMelEncoder, LogMelState, log_mel, mel_filters
+from netloom.modalities.fields.modality import Editor, Modality
 from netloom.modalities.fields.series import SeriesSettings, TrainingWindows, fit_channels, padded_sound, scale_of
 from netloom.modalities.row_field import FileKind
 from netloom.modalities.statistics import MAX_CELLS
@@ -54,19 +54,21 @@ class SpectrogramSpec:
         # Half a window of padding at both ends
         return (self.samples + 2 * (self.window // 2) - self.window) // self.hop + 1
 
-    def state(self, name: str) -> Fitted:
-        """Return the fitted state of a field without the scaling of its bands."""
-        return {
-            "name": name,
-            "encoding": LogMelEncoder.encoding,
-            "shape": [self.steps, self.bands],
-            "rate": self.rate,
-            "samples": self.samples,
-            "window": self.window,
-            "hop": self.hop,
-            "low": self.low,
-            "high": self.high,
-        }
+    def state(self, name: str, mean: Scaling = 0.0, std: Scaling = 1.0) -> LogMelState:
+        """Return the fitted state of a field, by default without a scaling of its bands."""
+        return LogMelState(
+            name=name,
+            encoding=LogMelEncoder.encoding,
+            shape=[self.steps, self.bands],
+            rate=self.rate,
+            samples=self.samples,
+            window=self.window,
+            hop=self.hop,
+            low=self.low,
+            high=self.high,
+            mean=mean,
+            std=std,
+        )
 
 
 class LogMelModality(Modality[TrainingWindows]):
@@ -78,7 +80,7 @@ class LogMelModality(Modality[TrainingWindows]):
     settings, scale_setting = SoundSettings, "scale"
     file_kind = FileKind.SOUND
 
-    def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> Fitted:
+    def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> LogMelState:
         spec = spectrogram_spec(name, values.windows.shape, values.rate, settings)
         state, rows = spec.state(name), values.rows
         filters = mel_filters(state)
@@ -91,7 +93,7 @@ class LogMelModality(Modality[TrainingWindows]):
             fit_channels(spectrograms[:, :, band].reshape(-1, 1).astype(np.float64), scale)
             for band in range(spec.bands)
         ]
-        return {**state, "mean": [band["mean"][0] for band in bands], "std": [band["std"][0] for band in bands]}
+        return spec.state(name, [band.mean[0] for band in bands], [band.std[0] for band in bands])
 
     def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
         return padded_sound(encoder, decoded)
@@ -128,37 +130,34 @@ def spectrogram_spec(name: str, shape: tuple[int, ...], rate: int, settings: Map
             f"{subject} cannot go from {low:g} to {high:g} Hz, as there are {rate:,} samples a second; take 0 or more, "
             f"then a higher frequency of {rate / 2:g} Hz or less."
         )
-    bands = int(settings.get("bands", 0)) or _most_bands(rate, window, low, high)
-    spec = SpectrogramSpec(rate, samples, window, hop, low, high, bands)
-    if rows * spec.steps * bands > MAX_CELLS:
+    spec = SpectrogramSpec(rate, samples, window, hop, low, high, int(settings.get("bands", 0)))
+    if not spec.bands:
+        spec = replace(spec, bands=_most_bands(spec))
+    if rows * spec.steps * spec.bands > MAX_CELLS:
         raise DataError(
-            f"{subject} would hold {rows:,} × {spec.steps:,} × {bands:,} numbers, more than fit into memory; choose a "
-            "longer hop or fewer bands."
+            f"{subject} would hold {rows:,} × {spec.steps:,} × {spec.bands:,} numbers, more than fit into memory; "
+            "choose a longer hop or fewer bands."
         )
     return spec
 
 
 def describe(encoder: LogMelEncoder) -> str:
     """Return a description of a spectrogram."""
-    state = encoder.field
+    state = encoder.state
     steps, bands = encoder.shape
-    window_ms, hop_ms = (1000 * samples / state["rate"] for samples in (state["window"], state["hop"]))
+    window_ms, hop_ms = (1000 * samples / state.rate for samples in (state.window, state.hop))
     return (
         f"{steps:,} windows of {window_ms:.3g} ms, a new one every {hop_ms:.3g} ms, in {bands:,} bands from "
-        f"{state['low']:,.0f} to {state['high']:,.0f} Hz"
+        f"{state.low:,.0f} to {state.high:,.0f} Hz"
     )
 
 
-def empty_bands(encoder: LogMelEncoder) -> int:
+def empty_bands(state: LogMelState) -> int:
     """Return the number of bands so narrow that no frequency of a window is in them; their value is constant."""
-    return _empty(encoder.field)
-
-
-def _empty(state: Mapping[str, Any]) -> int:
     return int((mel_filters(state).sum(0) <= 0).sum())
 
 
-def _most_bands(rate: int, window: int, low: float, high: float) -> int:
+def _most_bands(spec: SpectrogramSpec) -> int:
     """Return the default number of bands, or the largest number without an empty band."""
-    state = {"rate": rate, "window": window, "low": low, "high": high}
-    return next((count for count in range(BANDS, 1, -1) if not _empty({**state, "shape": [1, count]})), 1)
+    fewer = (replace(spec, bands=count) for count in range(BANDS, 1, -1))
+    return next((spec.bands for spec in fewer if not empty_bands(spec.state(""))), 1)

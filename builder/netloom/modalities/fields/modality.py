@@ -10,12 +10,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from netloom.document import ImageNormalization, Preparation
-from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
 from netloom.modalities.field_spec import FieldSpec, Kind
 from netloom.modalities.row_field import FileKind, RowField, array_schema
 from netloom.modalities.settings import Settings
 
-Fitted = dict[str, Any]
 TrainingValuesT = TypeVar("TrainingValuesT")
 
 
@@ -68,8 +67,8 @@ class Modality(ABC, Generic[TrainingValuesT]):
     file_kind: ClassVar[FileKind | None] = None
 
     @abstractmethod
-    def fit(self, name: str, values: TrainingValuesT, settings: Mapping[str, Any]) -> Fitted:
-        """Return the state of the encoder of the field `name` as plain JSON, fitted on the training rows only."""
+    def fit(self, name: str, values: TrainingValuesT, settings: Mapping[str, Any]) -> FieldState:
+        """Return the state of the encoder of the field `name`, fitted on the training rows only."""
 
     @abstractmethod
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:

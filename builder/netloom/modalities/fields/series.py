@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.series_fields import SeriesEncoder
-from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.encoding.series_fields import SeriesEncoder, SeriesState
+from netloom.modalities.fields.modality import Editor, Modality
 from netloom.modalities.row_field import FileKind
 from netloom.modalities.settings import Settings
 from netloom.modalities.statistics import MAX_CELLS, divisor, moments
@@ -50,19 +50,21 @@ class SeriesModality(Modality[TrainingWindows]):
     settings, scale_setting = SeriesSettings, "scale"
     file_kind = FileKind.SOUND
 
-    def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> Fitted:
-        return {
-            "name": name,
-            "encoding": SeriesEncoder.encoding,
-            "shape": list(values.windows.shape[1:]),
-            **({"rate": values.rate} if values.rate else {}),
-            **({"channels": list(values.channels)} if values.channels else {}),
-            **fit_windows(values.windows, values.rows, settings.get("scale", "standard")),
-        }
+    def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> SeriesState:
+        scaling = fit_windows(values.windows, values.rows, settings.get("scale", "standard"))
+        return SeriesState(
+            name=name,
+            encoding=SeriesEncoder.encoding,
+            shape=list(values.windows.shape[1:]),
+            rate=values.rate,
+            channels=list(values.channels) or (),
+            mean=scaling.mean,
+            std=scaling.std,
+        )
 
-    def unscaled(self, name: str, shape: Sequence[int]) -> Fitted:
+    def unscaled(self, name: str, shape: Sequence[int]) -> SeriesState:
         """Return the state of a field that is not scaled, such as an adjacency matrix, whose numbers have no unit."""
-        return {"name": name, "encoding": SeriesEncoder.encoding, "shape": list(shape), "mean": 0.0, "std": 1.0}
+        return SeriesState(name=name, encoding=SeriesEncoder.encoding, shape=list(shape), mean=0.0, std=1.0)
 
     def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
         return padded_sound(encoder, decoded)
@@ -89,20 +91,25 @@ def scale_of(prepare: Preparation | ImageNormalization) -> str:
     return _SCALES[prepare] if isinstance(prepare, str) else "none"
 
 
-def fit_channels(values: np.ndarray, scale: str) -> Fitted:
+class ChannelScaling(NamedTuple):
+    """The scaling (x - `mean`) / `std` of each of D channels."""
+
+    mean: list[float]
+    std: list[float]
+
+
+def fit_channels(values: np.ndarray, scale: str) -> ChannelScaling:
     """Return the scaling of the channels of series (N, D)."""
     if scale == "none":
-        return {"mean": [0.0] * values.shape[1], "std": [1.0] * values.shape[1]}
+        return ChannelScaling([0.0] * values.shape[1], [1.0] * values.shape[1])
     if scale == "minmax":
         low, high = values.min(0), values.max(0)
-        return {"mean": low.tolist(), "std": np.where(high > low, high - low, 1.0).tolist()}
-    return {
-        "mean": values.mean(0).tolist(),
-        "std": [divisor(float(channel.std()), float(abs(channel).max())) for channel in values.T],
-    }
+        return ChannelScaling(low.tolist(), np.where(high > low, high - low, 1.0).tolist())
+    stds = [divisor(float(channel.std()), float(abs(channel).max())) for channel in values.T]
+    return ChannelScaling(values.mean(0).tolist(), stds)
 
 
-def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> Fitted:
+def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> ChannelScaling:
     """Return the scaling of the channels of windows (R, T, D), computed in parts if they do not fit into memory."""
     if len(rows) * math.prod(windows.shape[1:]) <= MAX_CELLS:
         return fit_channels(windows[rows].reshape(-1, windows.shape[2]), scale)
@@ -113,10 +120,8 @@ def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> Fitted:
     lows, highs = (np.array([extreme(windows[part], (0, 1)) for part in parts]) for extreme in (np.min, np.max))
     low, high = lows.min(0).astype(np.float64), highs.max(0).astype(np.float64)
     if scale == "minmax":
-        return {"mean": low.tolist(), "std": np.where(high > low, high - low, 1.0).tolist()}
+        return ChannelScaling(low.tolist(), np.where(high > low, high - low, 1.0).tolist())
     channels = [moments(windows[:, :, place], ordered) for place in range(windows.shape[2])]
     largest = np.maximum(abs(low), abs(high)).tolist()
-    return {
-        "mean": [mean for mean, _ in channels],
-        "std": [divisor(std, most) for (_, std), most in zip(channels, largest, strict=True)],
-    }
+    stds = [divisor(std, most) for (_, std), most in zip(channels, largest, strict=True)]
+    return ChannelScaling([mean for mean, _ in channels], stds)

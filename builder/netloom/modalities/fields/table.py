@@ -11,8 +11,8 @@ from netloom.modalities.columns.column_kind import TrainingColumn
 from netloom.modalities.columns.registry import column_kind, row_fields
 from netloom.modalities.encoding.column_encoder import ColumnState
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.table_fields import TableEncoder
-from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
+from netloom.modalities.encoding.table_fields import TableEncoder, TableState
+from netloom.modalities.fields.modality import Editor, Modality, lower_median
 from netloom.modalities.row_field import RowField
 
 
@@ -25,13 +25,13 @@ class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
     editor = Editor.COLUMNS
     phrase = "numbers of a table"
 
-    def fit(self, name: str, values: Sequence[tuple[str, TrainingColumn]], settings: Mapping[str, Any]) -> Fitted:
+    def fit(self, name: str, values: Sequence[tuple[str, TrainingColumn]], settings: Mapping[str, Any]) -> TableState:
         """Fit each column by its kind; `values` are pairs of a kind and a column."""
         return self.state(name, [column_kind(kind).fit(column) for kind, column in values])
 
-    def state(self, name: str, columns: Sequence[ColumnState]) -> Fitted:
+    def state(self, name: str, columns: Sequence[ColumnState]) -> TableState:
         """Return the state of a field from the states of its columns."""
-        return {"name": name, "encoding": TableEncoder.encoding, "columns": list(columns)}
+        return TableState(name=name, encoding=TableEncoder.encoding, columns=list(columns))
 
     def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
         return row_fields(encoder.columns)

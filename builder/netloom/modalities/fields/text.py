@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,9 +13,15 @@ import numpy as np
 from netloom.modalities.columns.text import BPE_VOCABULARY, LENGTH_LIMIT, VOCABULARY_LIMIT, TextSettings
 from netloom.modalities.encoding.cells import as_text
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.text_fields import BytePairEncoder, LetterEncoder, TokenEncoder, WordEncoder
+from netloom.modalities.encoding.text_fields import (
+    BytePairEncoder,
+    BytePairState,
+    LetterEncoder,
+    TextState,
+    WordEncoder,
+)
 from netloom.modalities.encoding.tokenization import PAD, PIECE, UNKNOWN, words
-from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.fields.modality import Editor, Modality
 from netloom.modalities.row_field import FileKind, RowField
 
 UNKNOWN_TOKENS = ("", "�")  # padding, and tokens that training did not have
@@ -81,14 +87,10 @@ class TextModality(TokenModality):
     encoders = (WordEncoder, LetterEncoder, BytePairEncoder)
     settings = TextSettings
 
-    def fit(self, name: str, values: TrainingTexts, settings: Mapping[str, Any]) -> Fitted:
+    def fit(self, name: str, values: TrainingTexts, settings: Mapping[str, Any]) -> TextState:
         length = {"length": values.length} if values.length is not None else {}
-        return {
-            "name": name,
-            **fit_text(values.texts, {**settings, **length}),
-            **({"column": values.column} if values.column else {}),
-            **({"parted": True} if values.are_parted else {}),
-        }
+        state = fit_text(name, values.texts, {**settings, **length})
+        return replace(state, column=values.column, parted=values.are_parted)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return _TOKENS[encoder.encoding]
@@ -101,34 +103,49 @@ _TOKENS = {
 }
 
 
-def fit_text(texts: Iterable[str | list[str]], settings: Mapping[str, Any]) -> Fitted:
+def fit_text(name: str, texts: Iterable[str | list[str]], settings: Mapping[str, Any]) -> TextState:
     """Return the fitted state: the vocabulary of the training texts, and the length in tokens."""
     kind = settings.get("tokens", "words")
     lower = settings.get("lower", kind == "words")
-    fitted: Fitted
+    marked = lower if lower != (kind == "words") else None
     if kind == "bpe":
-        fitted, lengths = _byte_pairs(map(as_text, texts), settings.get("vocabulary", BPE_VOCABULARY), lower)
-    else:
-        counts, lengths = Counter[str](), list[int]()
-        for text in texts:
-            plain = as_text(text)
-            tokens = words(text, lower) if kind == "words" else list(plain.lower() if lower else plain)
-            counts.update(tokens)
-            lengths.append(len(tokens))
-        limit = settings.get("vocabulary", VOCABULARY_LIMIT) - len(UNKNOWN_TOKENS)
-        # Ties by token, so that the vocabulary does not depend on the order of texts
-        common = sorted(counts, key=lambda token: (-counts[token], token))[:limit]
-        encoder: type[TokenEncoder[Any]] = WordEncoder if kind == "words" else LetterEncoder
-        fitted = {"encoding": encoder.encoding, "vocabulary": [*UNKNOWN_TOKENS, *common]}
-    length = settings.get("length") or min(int(np.quantile(lengths, 0.98)) if lengths else 1, LENGTH_LIMIT)
-    fitted["length"] = max(1, length)
-    if lower != (kind == "words"):
-        fitted["lower"] = lower
-    return fitted
+        vocabulary, merges, lengths = _byte_pairs(
+            map(as_text, texts), settings.get("vocabulary", BPE_VOCABULARY), lower
+        )
+        return BytePairState(
+            name=name,
+            encoding=BytePairEncoder.encoding,
+            vocabulary=vocabulary,
+            merges=merges,
+            length=_length(lengths, settings),
+            lower=marked,
+        )
+    counts, lengths = Counter[str](), []
+    for text in texts:
+        plain = as_text(text)
+        tokens = words(text, lower) if kind == "words" else list(plain.lower() if lower else plain)
+        counts.update(tokens)
+        lengths.append(len(tokens))
+    limit = settings.get("vocabulary", VOCABULARY_LIMIT) - len(UNKNOWN_TOKENS)
+    # Ties by token, so that the vocabulary does not depend on the order of texts
+    common = sorted(counts, key=lambda token: (-counts[token], token))[:limit]
+    return TextState(
+        name=name,
+        encoding=(WordEncoder if kind == "words" else LetterEncoder).encoding,
+        vocabulary=[*UNKNOWN_TOKENS, *common],
+        length=_length(lengths, settings),
+        lower=marked,
+    )
 
 
-def _byte_pairs(texts: Iterable[str], vocabulary: int, lower: bool) -> tuple[Fitted, list[int]]:
-    """Return the fitted state with merges learned by Hugging Face `tokenizers`, and the token count of each text."""
+def _length(lengths: list[int], settings: Mapping[str, Any]) -> int:
+    """Return the length in tokens: the one of the settings, or one that most texts of these lengths fit into."""
+    usual = min(int(np.quantile(lengths, 0.98)) if lengths else 1, LENGTH_LIMIT)
+    return max(1, settings.get("length") or usual)
+
+
+def _byte_pairs(texts: Iterable[str], vocabulary: int, lower: bool) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return the vocabulary and the merges, learned by Hugging Face `tokenizers`, and the token count of each text."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
     texts = [text.lower() for text in texts] if lower else list(texts)
@@ -149,9 +166,5 @@ def _byte_pairs(texts: Iterable[str], vocabulary: int, lower: bool) -> tuple[Fit
     tokenizer.train_from_iterator(texts, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     names = sorted(model["vocab"], key=model["vocab"].__getitem__)
-    fitted = {
-        "encoding": BytePairEncoder.encoding,
-        "vocabulary": [*UNKNOWN_TOKENS, *names],
-        "merges": [list(pair) for pair in model["merges"]],
-    }
-    return fitted, [len(encoding.ids) for encoding in tokenizer.encode_batch(texts)]
+    lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch(texts)]
+    return [*UNKNOWN_TOKENS, *names], [list(pair) for pair in model["merges"]], lengths

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from netloom.data.preparation.fitted_state import stored_state
 from netloom.runs.control import start
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import Reproduction, RunOrigin
@@ -90,7 +91,7 @@ def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
         owner=owner,
         about=about,
         weights=weights,
-        fitted=artifacts.preprocess(),
+        fitted=stored_state(artifacts),
     )
 
 

@@ -91,7 +91,7 @@ class Adversarial(Objective):
         return [{"prediction": image, "real": share} for image, share in zip(restored, shares, strict=True)]
 
     def decoding(self, data: Prepared, chosen: Settings) -> Decoding:
-        return {"kind": "generated", "field": picture(data).field}
+        return {"kind": "generated", "field": picture(data).state.to_json()}
 
 
 def picture(data: Prepared) -> ImageEncoder:

@@ -215,7 +215,7 @@ class Objective(ABC):
         chosen: Settings = NOTHING,
     ) -> list[Answer]:
         """Return a prediction in plain JSON for each row of `output`, the outputs for `inputs`."""
-        preprocess = {**data.preprocess, "target": self.decoding(data, chosen)}
+        preprocess = {**data.preprocess.to_json(), "target": self.decoding(data, chosen)}
         return decode(preprocess, self.parted(output, data), inputs)
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:

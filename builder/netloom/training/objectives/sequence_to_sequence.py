@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netloom.modalities.encoding.tags import IGNORE
-from netloom.modalities.encoding.text_fields import write, written
+from netloom.modalities.encoding.text_fields import token_encoder, write, written
 from netloom.tasks import seq2seq
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Reference, Worst
@@ -115,4 +115,5 @@ class SequenceToSequence(StepCrossEntropy):
 
 def _texts(tokens: torch.Tensor, data: Prepared) -> list[str]:
     """Return tokens (N, T) as texts."""
-    return [written(data.fields[-1].field, line) for line in tokens.tolist()]
+    vocabulary = token_encoder(data.fields[-1]).vocabulary
+    return [written(vocabulary, line) for line in tokens.tolist()]

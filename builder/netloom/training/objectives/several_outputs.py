@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from netloom.data.preparation.calibrated import Decoding
 from netloom.tasks import several_outputs
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared, Schema
-    from netloom.data.targets.fitted_target import TargetState
     from netloom.document import Training
 
 
@@ -257,5 +256,5 @@ def view(data: Prepared, output_index: int) -> Prepared:
         data,
         schema=replace(data.schema, target=replace(spec, shape=() if spec.type.is_class else (1,))),
         target=values.long() if spec.type.is_class else values.unsqueeze(1),
-        preprocess={**data.preprocess, "target": cast("TargetState", part.to_json())},
+        preprocess=replace(data.preprocess, target=part),
     )

@@ -86,7 +86,7 @@ def _text(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str) -> dict[st
     """Draw a text input, and a choice of words to leave out."""
     name = field.name if field.name in raw else field.source_column or field.name
     text = typed(raw.get(name), Part.TEXT.within(key))
-    encoder = token_encoder(field.field)
+    encoder = token_encoder(field)
     words = encoder.readable(text)
     if not 1 < len(words) <= MOST_WORDS:
         return {name: text}

@@ -37,22 +37,22 @@ def read_as(
 
 
 def _spectrogram(live: Live, field: LogMelEncoder, edit: Callable[[dict[str, Any]], Edit]) -> None:
-    state, rate = field.field, field.sample_rate
+    state, rate = field.state, field.sample_rate
     samples, bands = field.raw_shape[0], field.shape[1]
     # Label, setting, value, minimum, maximum and step
     widgets: tuple[tuple[str, str, Any, Any, Any, Any], ...] = (
-        ("Window (samples)", "window", state["window"], 2, max(2, 2 * (samples - 1)), 1),
-        ("Hop (samples)", "hop", state["hop"], 1, samples, 1),
+        ("Window (samples)", "window", state.window, 2, max(2, 2 * (samples - 1)), 1),
+        ("Hop (samples)", "hop", state.hop, 1, samples, 1),
         ("Mel bands", "bands", bands, 1, 1_024, 1),
-        ("Min (Hz)", "low", state["low"], 0.0, rate / 2, 50.0),
-        ("Max (Hz)", "high", state["high"], 1.0, rate / 2, 50.0),
+        ("Min (Hz)", "low", state.low, 0.0, rate / 2, 50.0),
+        ("Max (Hz)", "high", state.high, 1.0, rate / 2, 50.0),
     )
     for column, (label, setting, value, least, most, step) in zip(st.columns(5), widgets, strict=True):
         binding = bound(live, f"{field.name}/{setting}", value, _change(edit, setting), renews=True)
         format_ = "%.0f" if isinstance(value, float) else "%d"
         column.number_input(label, least, most, value, step, format_, **binding)
         refused(binding)
-    empty = empty_bands(field)
+    empty = empty_bands(field.state)
     told_of_empty = (
         f" {empty} mel bands are narrower than the frequency resolution and always empty. Use fewer bands or a "
         "longer window."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class ValueSets(QualityCheck):
             counts = Counter(value for values in sets for value in values)
             yield from _empty_sets(view, name, sets)
             yield from _common_values(name, sets, counts)
-            yield from _rare_values(view, name, counts, view.set_encoders[name].column["values"])
+            yield from _rare_values(view, name, counts, view.set_encoders[name].values)
             yield from _spellings(name, counts)
 
 
@@ -68,7 +68,7 @@ def _common_values(name: str, sets: list[list[str]], counts: Counter[str]) -> It
     )
 
 
-def _rare_values(view: QualityView, name: str, counts: Counter[str], encoded: list[str]) -> Iterator[Finding]:
+def _rare_values(view: QualityView, name: str, counts: Counter[str], encoded: Sequence[str]) -> Iterator[Finding]:
     """Yield the rare values among the `encoded` ones, as a column may be limited to its most frequent values."""
     rare = [value for value in encoded if counts[value] < MIN_ROWS]
     # As for categories: of few rows all values are rare, and mostly rare values identify rows.

@@ -8,7 +8,7 @@ from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
 from netloom.explain.core.quantities.quantity import LOGIT, Inputs, Quantity, TargetChoice, probabilities_by_name
-from netloom.modalities.encoding.text_fields import written
+from netloom.modalities.encoding.text_fields import token_encoder, written
 from netloom.modalities.encoding.tokenization import PAD
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class AnswerToken(TokenScore):
         return f"{LOGIT} of {name!r} as output token {position + 1}"
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        text = written(data.fields[self.field].field, output[0].argmax(1).tolist())
+        text = written(token_encoder(data.fields[self.field]).vocabulary, output[0].argmax(1).tolist())
         return Prediction(text, self.likeliest(target, output, data))
 
 

@@ -159,14 +159,12 @@ def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, row
 
     field = context.trained.data.field(name)
     numbers = {
-        column.name: column.column for column in field.columns if isinstance(column, NumberEncoder) and column.is_linear
+        column.name: column.state for column in field.columns if isinstance(column, NumberEncoder) and column.is_linear
     }
-    apart = {
-        key: [(float(row[key]) - column["mean"]) / column["std"] for row in rows] for key, column in numbers.items()
-    }
+    apart = {key: [(float(row[key]) - column.mean) / column.std for row in rows] for key, column in numbers.items()}
     order = sorted(apart, key=lambda key: -abs(apart[key][0]))[:MOST_COLUMNS]
     # Values within a millionth of a standard deviation of 0 are shown as 0.
-    digits = {key: 6 - int(np.floor(np.log10(numbers[key]["std"] or 1))) for key in order}
+    digits = {key: 6 - int(np.floor(np.log10(numbers[key].std or 1))) for key in order}
     labels = [f"{key[:28]} = {round(float(rows[0][key]), digits[key]):.4g}".replace("<", "‹") for key in order]
     figure = go.Figure()
     for place in range(len(rows)):
