@@ -66,7 +66,10 @@ def test_damaged_fitted_state_is_rejected_with_a_message(content: str, tmp_path:
 @pytest.mark.parametrize("encoding", FIELD_ENCODERS)
 def test_a_field_without_a_fitted_value_is_rejected_by_its_name(encoding: str) -> None:
     required = [field.name for field in fields(FIELD_ENCODERS[encoding].state_type) if field.default is MISSING]
-    state = {name: [] if name == "columns" else 1 for name in required} | {"name": "x", "encoding": encoding}
+    state: dict[str, object] = {name: [] if name == "columns" else 1 for name in required} | {
+        "name": "x",
+        "encoding": encoding,
+    }
     assert field_state(state).to_json() == state
     del state[required[-1]]
     with pytest.raises(EncodeError, match=f"The fitted state of 'x' has no '{required[-1]}'"):

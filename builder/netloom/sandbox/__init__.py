@@ -3,7 +3,7 @@
 If a file exploits or crashes its reader, only that process is affected.
 """
 
-from netloom.sandbox.batch_files import picture_value, read_batch, sound_value
+from netloom.sandbox.batch_files import read_batch
 from netloom.sandbox.examples import read_picture, read_sound
 from netloom.sandbox.inspection import Description, FileInspection
 from netloom.sandbox.models import keep_folder, read_models, read_tensors
@@ -13,12 +13,10 @@ __all__ = [
     "Description",
     "FileInspection",
     "keep_folder",
-    "picture_value",
     "read_batch",
     "read_models",
     "read_picture",
     "read_sound",
     "read_tensors",
-    "sound_value",
     "warm",
 ]

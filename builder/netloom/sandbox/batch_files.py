@@ -19,8 +19,8 @@ from netloom.data.tables.dialect import FileError
 from netloom.data.tables.row_file import RowFile
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
-from netloom.modalities.encoding.image_field import ImageEncoder, sized
-from netloom.modalities.encoding.text_fields import TextEncoder
+from netloom.modalities.fields.registry import modality_of
+from netloom.modalities.row_field import FileKind
 from netloom.sandbox.examples import from_json
 from netloom.sandbox.process import EndedError, Process, RefusedError
 
@@ -30,6 +30,11 @@ MAX_ROWS = 100_000
 FILE = "file"
 _FLOAT_BYTES = 4
 _CONFINED = (file_types.PARQUET, file_types.ZIP)
+_KINDS = {
+    file_types.PICTURE: FileKind.PICTURE,
+    file_types.SOUND: FileKind.SOUND,
+    file_types.TEXT: FileKind.TEXT,
+}
 
 
 def read_batch(
@@ -62,20 +67,6 @@ def read_batch(
         raise DataError(f"{name[:100]!r} cannot be read: {error}; use a smaller file.") from None
 
 
-def picture_value(field: ImageEncoder, pixels: np.ndarray) -> np.ndarray:
-    """Return an image (H, W, 3) of bytes as a value of a field, float32 (C, H, W) in the units of the data."""
-    image = np.clip(sized(pixels.astype(np.float32), *field.shape) / 255, 0, 1)
-    return np.asarray(image / field.scale, dtype=np.float32)
-
-
-def sound_value(field: FieldEncoder[Any], samples: np.ndarray) -> np.ndarray:
-    """Return a sound (L,) as a value of a field (T, 1), cut to its length or followed by silence."""
-    length = field.raw_shape[0]
-    value = np.zeros((length, 1))
-    value[: len(samples), 0] = samples[:length]
-    return value
-
-
 def _rows(content: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
     try:
         rows = row_file.read_rows(content, name, preprocess)
@@ -100,13 +91,14 @@ def _read_confined(
     files = [(str(path), str(form)) for path, form in answer["files"]]
     fields = {form: _field_for(form, preprocess) for form in {form for _, form in files}}
     unread = [path for path, form in files if fields[form] is None]
-    read = [(path, field) for path, form in files if (field := fields[form]) is not None]
+    read = [(path, form, field) for path, form in files if (field := fields[form]) is not None]
     if not read:
         raise DataError(_nothing_fits(name, files, preprocess))
-    _refuse_large(name, [field for _, field in read])
+    _refuse_large(name, [field for _, _, field in read])
     rows = []
-    for number, (path, field) in enumerate(read, 1):
-        rows.append({FILE: path, field.name: _value(process, field, path)})
+    for number, (path, form, field) in enumerate(read, 1):
+        decoded = _DECODERS[_KINDS[form]](process, field, path)
+        rows.append({FILE: path, field.name: modality_of(field).raw_value(field, decoded)})
         progress(number / len(read))
     notes = [
         f"{len(unread):,} of {len(files):,} files in {name[:100]!r} were left out, such as {path[:100]!r}."
@@ -131,28 +123,40 @@ def _field_for(form: str, preprocess: Mapping[str, Any]) -> FieldEncoder[Any] | 
     if len(required) != 1:
         return None
     [field] = required
-    fits = {
-        file_types.PICTURE: isinstance(field, ImageEncoder),
-        file_types.SOUND: field.sample_rate > 0,
-        file_types.TEXT: isinstance(field, TextEncoder),
-    }
-    return field if fits.get(form) else None
+    kind = modality_of(field).file_kind_of(field)
+    if kind is None or kind is not _KINDS.get(form) or (kind is FileKind.TEXT and not field.is_text):
+        return None
+    return field
 
 
-def _value(process: Process, field: FieldEncoder[Any], path: str) -> Any:
-    if isinstance(field, ImageEncoder):
-        side = max(*field.shape[1:], 256)
-        pixels = from_json(process.ask({"do": "batch_picture", "name": path, "side": side}), np.dtype(np.uint8), path)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or not 1 <= len(pixels) <= max(side, SMALLEST_SIDE):
-            raise DataError(f"{path[:100]!r} cannot be read: the decoded image does not have the expected size.")
-        return picture_value(field, pixels)
-    if field.sample_rate:
-        request = {"do": "batch_sound", "name": path, "rate": field.sample_rate, "most": field.raw_shape[0]}
-        samples = from_json(process.ask(request), np.dtype(np.float32), path)
-        if samples.ndim != 1 or not np.isfinite(samples).all():
-            raise DataError(f"{path[:100]!r} cannot be read: the decoded sound does not have the expected size.")
-        return sound_value(field, samples)
+def _picture(process: Process, field: FieldEncoder[Any], path: str) -> np.ndarray:
+    """Return the decoded pixels (H, W, 3) of an image, bytes."""
+    side = max(*field.shape[1:], 256)
+    pixels = from_json(process.ask({"do": "batch_picture", "name": path, "side": side}), np.dtype(np.uint8), path)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or not 1 <= len(pixels) <= max(side, SMALLEST_SIDE):
+        raise DataError(f"{path[:100]!r} cannot be read: the decoded image does not have the expected size.")
+    return pixels
+
+
+def _sound(process: Process, field: FieldEncoder[Any], path: str) -> np.ndarray:
+    """Return the decoded samples (L,) of a sound."""
+    request = {"do": "batch_sound", "name": path, "rate": field.sample_rate, "most": field.raw_shape[0]}
+    samples = from_json(process.ask(request), np.dtype(np.float32), path)
+    if samples.ndim != 1 or not np.isfinite(samples).all():
+        raise DataError(f"{path[:100]!r} cannot be read: the decoded sound does not have the expected size.")
+    return samples
+
+
+def _text(process: Process, field: FieldEncoder[Any], path: str) -> str:
     return str(process.ask({"do": "batch_text", "name": path}))
+
+
+# By the kind of file, the decoding in the confined process
+_DECODERS: dict[FileKind, Callable[[Process, FieldEncoder[Any], str], Any]] = {
+    FileKind.PICTURE: _picture,
+    FileKind.SOUND: _sound,
+    FileKind.TEXT: _text,
+}
 
 
 def _nothing_fits(name: str, files: Sequence[tuple[str, str]], preprocess: Mapping[str, Any]) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 from netloom.data.augmentation.augmenter import Augmenter
 from netloom.data.schema import Example
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.image_field import ImageEncoder
-from netloom.modalities.encoding.text_fields import TokenEncoder
+from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from netloom.modalities.field_spec import FieldSpec
 
@@ -60,8 +59,8 @@ def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> 
     if spec.is_tokens:
         return _text(example, encoder, value.tolist())
     restored = encoder.restore(value[None].numpy())[0]
-    if isinstance(encoder, ImageEncoder):
-        picture = np.asarray(restored, dtype=np.float64) * encoder.scale
+    if spec.is_image:
+        picture = np.asarray(restored, dtype=np.float64) * data.image_field(name).scale
         picture = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         images = {**example.images, name: picture} if example.images else {}
         return replace(example, image=picture if example.image is not None else None, images=images)
@@ -75,7 +74,8 @@ def _columns(spec: FieldSpec, restored: Any) -> dict[str, Any]:
 
 
 def _text(example: Example, encoder: FieldEncoder[Any], numbers: list[int]) -> Example:
-    if not isinstance(encoder, TokenEncoder) or not encoder.is_verbatim or not example.text:
+    if not encoder.is_verbatim or not example.text:
         return example
-    words = [encoder.vocabulary[number] if number != UNKNOWN else "▯" for number in numbers if number != PAD]
-    return replace(example, text=encoder.joined(words), tokens=tuple(words), tags=())
+    tokens = token_encoder(encoder)
+    words = [tokens.vocabulary[number] if number != UNKNOWN else "▯" for number in numbers if number != PAD]
+    return replace(example, text=tokens.joined(words), tokens=tuple(words), tags=())

@@ -18,8 +18,8 @@ from netloom.data.targets import target_of
 from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTarget, FittedTargets
 from netloom.modalities.encoding.cells import EncodeError, RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
-from netloom.modalities.encoding.image_field import ImageEncoder
-from netloom.modalities.encoding.text_fields import TextEncoder, TokenEncoder, token_encoder
+from netloom.modalities.encoding.image_field import ImageEncoder, image_encoder
+from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,10 +81,7 @@ class Prepared:
         Raises:
             TypeError: it does not contain images.
         """
-        field = self.field(name)
-        if not isinstance(field, ImageEncoder):
-            raise TypeError(f"The field {name!r} does not hold images.")
-        return field
+        return image_encoder(self.field(name))
 
     def token_field(self, name: str) -> TokenEncoder[Any]:
         """Return the encoder of a field of tokens.
@@ -95,9 +92,9 @@ class Prepared:
         return token_encoder(self.field(name))
 
     @property
-    def text_fields(self) -> list[TextEncoder[Any]]:
+    def text_fields(self) -> list[FieldEncoder[Any]]:
         """Return the encoders of the fields with input texts, without texts that a network generates."""
-        return [field for field in self.fields if isinstance(field, TextEncoder)]
+        return [field for field in self.fields if field.is_text]
 
     @property
     def fitted_target(self) -> FittedTarget:

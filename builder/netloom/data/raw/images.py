@@ -16,7 +16,7 @@ from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.image_field import ImageEncoder, ImageState, sized
+from netloom.modalities.encoding.image_field import ImageState, image_encoder, sized
 from netloom.modalities.fields.image import ImageModality, TrainingImages
 from netloom.modalities.fields.modality import Modality
 
@@ -84,11 +84,12 @@ class Images(RawDataset):
 
     def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
         encoder = fitted[0]
-        if not isinstance(encoder, ImageEncoder) or encoder.shape != self.pixels.shape[1:]:
+        if not self.modality.describes(encoder) or encoder.shape != self.pixels.shape[1:]:
             return {}
         found = room(self.name, self.pixels.shape, np.float32)
+        image = image_encoder(encoder)
         # In place and in the order of `ImageEncoder.encode`, whose bits the result must equal
-        scale, mean, std = (np.float32(number) for number in (encoder.scale, encoder.mean, encoder.std))
+        scale, mean, std = (np.float32(number) for number in (image.scale, image.mean, image.std))
         for start in range(0, len(self), _PICTURES_AT_ONCE):  # few enough to stay in the CPU cache
             part = found[start : start + _PICTURES_AT_ONCE]
             np.copyto(part, self.pixels[start : start + _PICTURES_AT_ONCE], casting="unsafe")

@@ -19,7 +19,7 @@ from netloom.modalities.columns.number import Number
 from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.column_encoder import LabelEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.table_fields import TableEncoder, TableState
+from netloom.modalities.encoding.table_fields import TableState
 from netloom.modalities.fields.modality import Modality
 from netloom.modalities.fields.series import scale_of
 from netloom.modalities.fields.table import TableModality
@@ -99,7 +99,7 @@ class Table(RawDataset):
 
     def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
         encoder = fitted[0]
-        if not isinstance(encoder, TableEncoder):
+        if not self.modality.describes(encoder):
             return {}
         columns = encoder.columns
         array = room(self.name, (len(self), *encoder.shape), np.float32)

@@ -12,7 +12,6 @@ from netloom.compile import input_nodes
 from netloom.explain.core.explanation import Stream
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.core.requirements import every_node
-from netloom.modalities.encoding.text_fields import TokenEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +106,7 @@ def _field_stream(context: ExplanationContext, fields: list[str], count: int) ->
         return _patch_stream(context, count) or Stream("", Axes().steps(count))
     (name,) = fields
     field = context.data.field(name)
-    if isinstance(field, TokenEncoder):
+    if field.vocabulary:
         return Stream(name, tuple(field.vocabulary[int(token)] for token in context.inputs[name][0]))
     return Stream(name, axes_of(context.data).get(name, Axes()).steps(count))
 

@@ -11,7 +11,7 @@ import numpy as np
 from netloom.data import Example, Prepared
 from netloom.explain.core.errors import UnknownChoiceError
 from netloom.explain.core.parts.columns import column_names
-from netloom.modalities.encoding.text_fields import DecoderInputEncoder, TokenEncoder, write, written
+from netloom.modalities.encoding.text_fields import DecoderInputEncoder, write, written
 from netloom.modalities.encoding.tokenization import START
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     for spec, field in zip(data.schema.inputs, data.fields, strict=True):
         if spec.columns:
             names[spec.name] = column_names(data, spec) or spec.columns
-        elif isinstance(field, TokenEncoder):
+        elif field.vocabulary:
             length = spec.shape[0]
             is_answer = isinstance(field, DecoderInputEncoder)
             tokens = example.words.get(spec.name, example.tokens)

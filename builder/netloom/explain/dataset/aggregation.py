@@ -14,7 +14,6 @@ from netloom.explain.core.parts.columns import column_names
 from netloom.explain.core.parts.segments import segments_of
 from netloom.modalities.encoding.category_column import CategoryEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.text_fields import TokenEncoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 
 if TYPE_CHECKING:
@@ -244,7 +243,7 @@ def token_names(encoder: FieldEncoder[Any]) -> Callable[[int], str]:
             return text if text.casefold().startswith(named.casefold()) else f"{named} = {text}"
 
         return value
-    vocabulary = encoder.vocabulary if isinstance(encoder, TokenEncoder) else ()
+    vocabulary = encoder.vocabulary
 
     def word(token: int) -> str:
         if token == UNKNOWN:

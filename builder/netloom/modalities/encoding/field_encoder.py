@@ -68,6 +68,8 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
     encoding: ClassVar[str]
     state_type: ClassVar[type[FieldState]]
     is_required: ClassVar[bool] = True  # whether a file must contain it
+    is_text: ClassVar[bool] = False  # whether a value is a whole text, other than a block of a longer one
+    is_verbatim: ClassVar[bool] = False  # whether a value consists of tokens that are substrings of its text
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -100,6 +102,11 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
     def vocabulary_size(self) -> int | None:
         """The number of distinct indices; None for real numbers."""
         return None
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The tokens in the order of their indices; empty if a value does not consist of tokens."""
+        return ()
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, RawRow, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
 from netloom.modalities.encoding.field_encoder import (
+    FieldEncoder,
     FieldState,
     ListReader,
     RowDisplay,
@@ -93,6 +94,17 @@ class ImageEncoder(ScaledEncoder[ImageState]):
             )
         np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
         return scaled
+
+
+def image_encoder(encoder: FieldEncoder[Any]) -> ImageEncoder:
+    """Return the encoder as that of a field of images.
+
+    Raises:
+        TypeError: the field does not hold images.
+    """
+    if not isinstance(encoder, ImageEncoder):
+        raise TypeError(f"The field {encoder.name!r} does not hold images.")
+    return encoder
 
 
 def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndarray:

@@ -84,12 +84,10 @@ TextStateT = TypeVar("TextStateT", bound=TextState)
 class TokenEncoder(FieldEncoder[TokenStateT]):
     """Encodes texts as token indices, int64 (N, T)."""
 
-    is_verbatim = False  # whether tokens are substrings of the text
     joint = ""  # the separator of the tokens of a text
 
     @property
     def vocabulary(self) -> Sequence[str]:
-        """The tokens in the order of their indices."""
         return self.state.vocabulary
 
     @property
@@ -135,6 +133,8 @@ class TokenEncoder(FieldEncoder[TokenStateT]):
 
 class TextEncoder(TokenEncoder[TextStateT]):
     """Encodes a natural text from its beginning. The text can come from a table column."""
+
+    is_text = True
 
     @property
     def source_column(self) -> str | None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from netloom.core.errors import DataError
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder, Scaling
-from netloom.modalities.encoding.image_field import ImageEncoder, ImageState, sized
+from netloom.modalities.encoding.image_field import ImageEncoder, ImageState, image_encoder, sized
 from netloom.modalities.fields.modality import Editor, Modality, lower_median
 from netloom.modalities.row_field import FileKind, RowField, array_schema
 from netloom.modalities.settings import Settings
@@ -64,17 +64,15 @@ class ImageModality(Modality[TrainingImages]):
 
     def row_fields(self, encoder: FieldEncoder[Any]) -> tuple[RowField, ...]:
         channels, height, width = encoder.shape
-        if isinstance(encoder, ImageEncoder) and encoder.is_resized:
+        if image_encoder(encoder).is_resized:
             note, shape = f"Pixels of any size, which is changed to {height}×{width}", (channels, -1, -1)
         else:
             note, shape = f"Pixels {channels}×{height}×{width} (channels, rows, columns)", (channels, height, width)
         return (RowField(encoder.name, array_schema(shape, note), "FP32", shape),)
 
     def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
-        if not isinstance(encoder, ImageEncoder):
-            raise TypeError(f"The field {encoder.name!r} does not hold images.")
         image = np.clip(sized(decoded.astype(np.float32), *encoder.shape) / 255, 0, 1)
-        return np.asarray(image / encoder.scale, dtype=np.float32)
+        return np.asarray(image / image_encoder(encoder).scale, dtype=np.float32)
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "pixels minus their mean, divided by their standard deviation over the training rows"

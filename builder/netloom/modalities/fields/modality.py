@@ -46,7 +46,7 @@ class Modality(ABC, Generic[TrainingValuesT]):
         has_words: Tokens are parts of a natural text, and some of them can be removed.
         has_brightness: Values are between black and white, and spatial neighbors are similar.
         is_blendable: A mixture of examples is a valid example, so that means of rows are meaningful.
-        file_kind: The kind of file that can hold a value; `raw_value` converts its decoded content.
+        file_kind: The kind of file that can hold a value, see `file_kind_of`.
     """
 
     name: ClassVar[str]
@@ -84,6 +84,11 @@ class Modality(ABC, Generic[TrainingValuesT]):
         shape = encoder.raw_shape
         description = f"{self.phrase.capitalize()} of the shape {'×'.join(map(str, shape))}"
         return (RowField(encoder.source_column or encoder.name, array_schema(shape, description), "FP64", shape),)
+
+    def file_kind_of(self, encoder: FieldEncoder[Any]) -> FileKind | None:
+        """Return the kind of file that can hold a value of a fitted field; None if there is none. `raw_value` converts
+        its decoded content."""
+        return self.file_kind
 
     def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
         """Return the value in a raw row for the decoded content of a file of `file_kind`: pixels (S, S, 3) from 0 to

@@ -66,6 +66,10 @@ class SeriesModality(Modality[TrainingWindows]):
         """Return the state of a field that is not scaled, such as an adjacency matrix, whose numbers have no unit."""
         return SeriesState(name=name, encoding=SeriesEncoder.encoding, shape=list(shape), mean=0.0, std=1.0)
 
+    def file_kind_of(self, encoder: FieldEncoder[Any]) -> FileKind | None:
+        # Other series than sounds have no sampling rate, by which a file could be read
+        return self.file_kind if encoder.sample_rate else None
+
     def raw_value(self, encoder: FieldEncoder[Any], decoded: Any) -> Any:
         return padded_sound(encoder, decoded)
 

@@ -96,7 +96,7 @@ class Adversarial(Objective):
 
 def picture(data: Prepared) -> ImageEncoder:
     """Return the preprocessing of the generated images: that of the first image field."""
-    return next(field for field in data.fields if isinstance(field, ImageEncoder))
+    return data.image_field(next(spec.name for spec in data.schema.inputs if spec.is_image))
 
 
 def most_shown(shape: Sequence[int]) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.data.preparation.calibrated import Decoding
-from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.tasks import reconstruction
 from netloom.training.errors import TrainingError
 from netloom.training.objectives import reference_predictors
@@ -180,12 +179,12 @@ def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[PanelPart]:
     inputs = data.inputs[field.name][row : row + 1].numpy()
     (before,), (after,) = field.restore(inputs), field.restore(output.unsqueeze(0).numpy())
     spec = data.schema.inputs[0]
-    if not isinstance(field, ImageEncoder):
+    if not spec.is_image:
         title = "Input and reconstruction"
         if spec.is_sequence:
             return [{"title": title, "kind": "series", "values": before, "other": after}]
         return [{"title": title, "kind": "columns", "values": before, "other": after}]
-    top = field.scale  # from the units of the data to the range from 0 to 1
+    top = data.image_field(field.name).scale  # from the units of the data to the range from 0 to 1
     return [
         {"title": title, "kind": "picture", "values": _scaled(value, top)}
         for title, value in (("Input", before), ("Reconstruction", after))

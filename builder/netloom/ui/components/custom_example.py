@@ -16,10 +16,10 @@ from netloom.data.images import FORMATS
 from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.modalities.encoding.cells import RawRow, as_text
 from netloom.modalities.encoding.field_encoder import FieldEncoder
-from netloom.modalities.encoding.image_field import ImageEncoder, sized
+from netloom.modalities.encoding.image_field import ImageEncoder, image_encoder, sized
 from netloom.modalities.fields.modality import Editor
 from netloom.modalities.fields.registry import modality_of
-from netloom.sandbox import picture_value, read_picture, read_sound, sound_value
+from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.state import ExampleState, Part, ReadUpload
 from netloom.ui.components.widgets import value_editor
@@ -63,8 +63,8 @@ def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> RawRo
         if len(data.fields) > 1:
             st.markdown(f"**{escape(spec.name)}**")
         key, editor = f"own {name} {field.name}", modality_of(field).editor
-        if isinstance(field, ImageEncoder):
-            row[field.name] = picture_input(field, start[field.name], key)
+        if editor is Editor.IMAGE:
+            row[field.name] = picture_input(image_encoder(field), start[field.name], key)
         elif field.sample_rate:
             row[field.name] = sound_input(field, start[field.name], key)
         elif editor is Editor.SERIES:
@@ -113,7 +113,7 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
         return begun
     side = max(height, width, 256)
     pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
-    value = picture_value(field, pixels)
+    value: np.ndarray = modality_of(field).raw_value(field, pixels)
     shown = (value * field.scale).transpose(1, 2, 0)
     st.image(enlarged(shown.squeeze()), width=160, alt="Image at the size of the input")
     return value
@@ -170,7 +170,7 @@ def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
         file = st.audio_input("Recording", key=Part.RECORDING.within(key))
     if file is not None:
         sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
-        begun = sound_value(field, sound)
+        begun = modality_of(field).raw_value(field, sound)
     elif source != sources[0]:
         st.caption("The sound of the row is used until you upload or record one.")
     st.audio(begun[:, 0], sample_rate=rate)

@@ -12,7 +12,6 @@ import streamlit as st
 from netloom.core.text import escape, number
 from netloom.data.tables.row_file import summarize_warnings
 from netloom.modalities.encoding.cells import RawRow
-from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.ui.components.example_panels import legend, overlaid, painted, tagged
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.share_bars import share_bars
@@ -165,7 +164,7 @@ def _reconstruction(shown: Shown) -> None:
         _headline(f"Reconstruction error {number(error)}")
         st.caption("The mean squared error, in standard deviations of the training rows.")
     field, after = data.fields[0], shown.prediction.reconstruction
-    if isinstance(field, ImageEncoder):
+    if data.schema.inputs[0].is_image:
         pictures = {"Input": _image(field, shown.raw), "Reconstruction": _image(field, {field.name: after})}
         for column, (title, image) in zip(st.columns(2), pictures.items(), strict=True):
             column.image(enlarged(image), width="stretch", alt=title)
