@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from netloom.core.plain_json import JsonObject
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.dataset_version import make_version, why_no_version
 from netloom.data.preparation.fitted_state import with_fitted
@@ -162,7 +163,7 @@ def test_several_series_keep_their_parts(home: Path) -> None:
             "sales": random.normal(size=240),
         }
     )
-    options = {"window": 6, "horizon": 2, "target": ["sales"]}
+    options: JsonObject = {"window": 6, "horizon": 2, "target": ["sales"]}
     info = add_file(frame.to_csv(index=False).encode(), "sales.csv", home, kind="series", options=options)
     data = prepare(DataChoice(dataset=info.name), home)
     assert why_no_version(data) == ""
@@ -180,7 +181,7 @@ def test_several_series_keep_their_parts(home: Path) -> None:
 def test_series_with_other_dates_are_refused_if_their_parts_have_gaps(home: Path) -> None:
     days = [pd.date_range(start, periods=80, freq="D").strftime("%Y-%m-%d") for start in ("2024-01-01", "2024-02-15")]
     frame = pd.DataFrame({"day": np.concatenate(days), "shop": np.repeat(["a", "b"], 80), "sales": np.arange(160.0)})
-    options = {"window": 6, "horizon": 2, "target": ["sales"]}
+    options: JsonObject = {"window": 6, "horizon": 2, "target": ["sales"]}
     info = add_file(frame.to_csv(index=False).encode(), "dates.csv", home, kind="series", options=options)
     data = prepare(DataChoice(dataset=info.name), home)
     assert "leaves out time steps between its parts" in why_no_version(data)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netloom.core.plain_json import Json, JsonObject
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.preparation.decode import decode
 from netloom.data.quality.reach_back import reach_back_note
@@ -31,8 +32,8 @@ def weather(parts: list[str] | None = None) -> bytes:
     return table.to_csv(index=False).encode()
 
 
-def added(home: Path, content: bytes = b"", choice: dict[str, Any] | None = None, **options: object) -> Prepared:
-    given = {"target": ["rain", "sun"], "window": WINDOW, "horizon": HORIZON, **options}
+def added(home: Path, content: bytes = b"", choice: dict[str, Any] | None = None, **options: Json) -> Prepared:
+    given: JsonObject = {"target": ["rain", "sun"], "window": WINDOW, "horizon": HORIZON, **options}
     info = add_file(content or weather(), "weather.csv", home, kind="series", options=given)
     return prepare(DataChoice(dataset=info.name, **(choice or {})), home)
 
@@ -131,7 +132,7 @@ def test_values_after_training_change_no_fitted_number(home: Path) -> None:
 
 
 def test_uploads_from_before_reaching_back_keep_their_windows(home: Path) -> None:
-    options = {"target": "sun", "window": WINDOW, "horizon": HORIZON, "reach_back": False, "period": None}
+    options: JsonObject = {"target": "sun", "window": WINDOW, "horizon": HORIZON, "reach_back": False, "period": None}
     info = add_file(weather(), "weather.csv", home, kind="series", options=options)
     data = prepare(DataChoice(dataset=info.name), home)
     folder = home / "data" / info.name
@@ -174,7 +175,7 @@ def test_several_series_do_not_share_a_naive_forecast(home: Path) -> None:
         pd.DataFrame({"shop": name, "day": HOURS[:60], "sales": 1000.0 * index + np.arange(60), "staff": index})
         for index, name in enumerate("abc")
     )
-    options = {"series": "shop", "target": ["sales", "staff"], "window": 5, "horizon": 2, "period": 10}
+    options: JsonObject = {"series": "shop", "target": ["sales", "staff"], "window": 5, "horizon": 2, "period": 10}
     info = add_file(table.to_csv(index=False).encode(), "shops.csv", home, kind="series", options=options)
     data = prepare(DataChoice(dataset=info.name), home)
     forecast = forecast_of(data.raw)

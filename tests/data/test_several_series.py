@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netloom.core.plain_json import Json
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.uploads import fitting, open_source
 from netloom.data.uploads.naming import called
@@ -27,7 +28,7 @@ def _stores() -> bytes:
     return pd.concat(parts).sample(frac=1, random_state=0).to_csv(index=False).encode()
 
 
-def _added(home: Path, content: bytes, kind: str = "", **options: object) -> Prepared:
+def _added(home: Path, content: bytes, kind: str = "", **options: Json) -> Prepared:
     info = add_file(content, "stores.csv", home, kind=kind, options=options)
     return prepare(DataChoice(dataset=info.name), home)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from netloom.core.plain_json import JsonObject
 from netloom.data import add_file, prepare
 from netloom.document import DataChoice
 from netloom.templates import templates
@@ -20,7 +21,7 @@ from netloom.validation import analyse
 def test_forecasters_adapt_to_series_and_horizon(home: Path, name: str, targets: list[str], horizon: int) -> None:
     table = pd.DataFrame(np.random.default_rng(0).normal(size=(120, 3)), columns=list("abc"))
     table.insert(0, "time", pd.date_range("2024-01-01", periods=120, freq="h"))
-    options = {"target": targets, "horizon": horizon, "window": 30}
+    options: JsonObject = {"target": targets, "horizon": horizon, "window": 30}
     info = add_file(table.to_csv(index=False).encode(), "t.csv", home, kind="series", options=options)
     choice = DataChoice(dataset=info.name)
     fitted = fit(templates()[name].project, choice, "Forecast", home)

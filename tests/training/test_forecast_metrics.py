@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
+from netloom.core.plain_json import Json, JsonObject
 from netloom.data import Prepared, add_file, prepare
 from netloom.document import DataChoice
 from netloom.explain.core.targets import choose, select
@@ -21,7 +22,7 @@ REGRESSION: Any = OBJECTIVES["regression"]
 WINDOW, HORIZON, PERIOD = 10, 4, 6
 
 
-def series(home: Path, targets: list[str], **options: object) -> Prepared:
+def series(home: Path, targets: list[str], **options: Json) -> Prepared:
     random = np.random.default_rng(0)
     season = np.sin(2 * np.pi * np.arange(240) / PERIOD)
     table = pd.DataFrame(
@@ -31,7 +32,7 @@ def series(home: Path, targets: list[str], **options: object) -> Prepared:
             "large": 500 + 80 * season + 30 * random.normal(size=240),
         }
     )
-    given = {"target": targets, "window": WINDOW, "horizon": HORIZON, "period": PERIOD, **options}
+    given: JsonObject = {"target": targets, "window": WINDOW, "horizon": HORIZON, "period": PERIOD, **options}
     info = add_file(table.to_csv(index=False).encode(), "s.csv", home, kind="series", options=given)
     return prepare(DataChoice(dataset=info.name), home)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import Json
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.preparation.label_merging import aliases_of
@@ -43,7 +44,7 @@ MAX_CLASSES = 1_000
 OPTIONS = ("target", "task", "text", "separator", COLUMNS)
 
 
-def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> RawDataset:
+def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -> RawDataset:
     """Return the usable rows with their target.
 
     Raises:

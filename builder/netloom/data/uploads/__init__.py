@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from netloom.core.errors import DataError
 from netloom.core.field_errors import nearest_name
+from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns
@@ -44,7 +44,7 @@ def add_file(
     name: str = "",
     target: str | None = None,
     kind: str = "",
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, Json] | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> DatasetInfo:
     """Read and store an upload.
@@ -71,7 +71,7 @@ def add_source(
     name: str = "",
     target: str | None = None,
     kind: str = "",
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, Json] | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> DatasetInfo:
     """Read and store an opened source; see `add_file`.
@@ -113,7 +113,7 @@ def add_source(
     return _info(meta)
 
 
-def with_target(reader: Reader, options: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+def with_target(reader: Reader, options: Mapping[str, Json], target: str | None) -> JsonObject:
     """Return the options with the target, if one is named.
 
     Raises:
@@ -129,7 +129,7 @@ def with_target(reader: Reader, options: Mapping[str, Any], target: str | None) 
     return {reader.target_question: target, **options}
 
 
-def _refuse_unsplit(source: Source, reader: Reader, raw: RawDataset, answers: Mapping[str, Any]) -> None:
+def _refuse_unsplit(source: Source, reader: Reader, raw: RawDataset, answers: Mapping[str, Json]) -> None:
     """Refuse to ignore a split.
 
     Raises:
@@ -234,20 +234,17 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
     return raw
 
 
-def options_of(stored_options: Mapping[str, Any], choice: DataChoice) -> dict[str, Any]:
+def options_of(stored_options: Mapping[str, Json], choice: DataChoice) -> JsonObject:
     """Return the options of an upload, overridden by those of a document; settings of columns are merged by column."""
-    options, columns, stored_columns = (
-        {**stored_options, **choice.options},
-        choice.options.get(COLUMNS),
-        stored_options.get(COLUMNS),
-    )
+    options: JsonObject = {**stored_options, **choice.options}
+    columns, stored_columns = choice.options.get(COLUMNS), stored_options.get(COLUMNS)
     if isinstance(columns, dict) and isinstance(stored_columns, dict):
         merged = {**stored_columns, **columns}
         options[COLUMNS] = {name: _over(stored_columns.get(name), settings) for name, settings in merged.items()}
     return options
 
 
-def _over(stored: Any, settings: Any) -> Any:
+def _over(stored: Json, settings: Json) -> Json:
     return {**stored, **settings} if isinstance(stored, dict) and isinstance(settings, dict) else settings
 
 

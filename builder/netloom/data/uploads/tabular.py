@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import given_of, split_column
@@ -15,6 +16,7 @@ from netloom.data.splits.roles import groups_of
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.tables.targets import CLASS, LABELS, NUMBER
+from netloom.data.uploads.chosen import Chosen, text
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
@@ -59,7 +61,7 @@ class Tabular(Reader):
     """
 
     asked: tuple[Question, ...] = ()
-    older_answers: ClassVar[Mapping[str, Any]] = {"split": None}
+    older_answers: ClassVar[Mapping[str, Json]] = {"split": None}
     split_question = SPLIT
 
     @abstractmethod
@@ -67,7 +69,7 @@ class Tabular(Reader):
         """Return the likelihood that a table is of this kind, from 0 to 1."""
 
     @abstractmethod
-    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         """Return inferred defaults of questions, which may depend on `answers` to other questions."""
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -76,7 +78,7 @@ class Tabular(Reader):
 
     @abstractmethod
     def from_table(
-        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+        self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
         """Return the usable rows of a table.
 
@@ -167,13 +169,13 @@ class Tabular(Reader):
         """Return the target, as the last phrase of the summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         table, title = kept_table(folder), meta["title"]
         options |= self._older(meta, options)
         chosen = check_options(options, self.of_table(table, options), title, repr(title[:60]))
-        split = chosen.pop("split")
+        split = chosen.optional_choice("split")
         parts = None if split is None else given_of(table[split], split)
-        raw = self.from_table(without(table, split), chosen, title, parts)
+        raw = self.from_table(without(table, split), chosen.without("split"), title, parts)
         if parts is not None and raw.given is None:  # never silently replace a chosen split with a random one
             raise DataError(f"{self.title!r} cannot be split by a column; choose no split column.")
         if split is None and "split" not in meta["options"] and (name := split_column(table)):
@@ -183,7 +185,7 @@ class Tabular(Reader):
             )
         return raw
 
-    def _older(self, meta: UploadMeta, options: Answers) -> dict[str, Any]:
+    def _older(self, meta: UploadMeta, options: Answers) -> JsonObject:
         given = {*meta["options"], *options}
         return {name: answer for name, answer in self.older_answers.items() if name not in given}
 
@@ -204,8 +206,8 @@ class Tabular(Reader):
     def _read(self, source: Source, answers: Answers) -> tuple[pd.DataFrame, list[str]]:
         """Return the table and notes; several files are concatenated, or one of their data sets is read."""
         if source.alone:
-            return source.table(source.names[0], _sheet(answers))
-        return source.together(_text(answers, DATA_SET.name))
+            return source.table(source.names[0], text(answers, SHEET.name))
+        return source.together(text(answers, DATA_SET.name))
 
 
 def without(table: pd.DataFrame, column: str | None) -> pd.DataFrame:
@@ -244,15 +246,6 @@ def kept_table(folder: Path) -> pd.DataFrame:
         # A StoredTable has the part of the interface of DataFrame that readers of large tables use.
         return cast("pd.DataFrame", StoredTable.open(folder / ARROW_FILE))
     return pd.read_parquet(folder / TABLE)
-
-
-def _sheet(answers: Answers) -> str:
-    return _text(answers, SHEET.name)
-
-
-def _text(answers: Answers, name: str) -> str:
-    answer = answers.get(name)
-    return answer if isinstance(answer, str) else ""
 
 
 def numeric(table: pd.DataFrame) -> list[str]:

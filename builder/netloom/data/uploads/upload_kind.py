@@ -8,20 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.core.registry import discover
 from netloom.data.preparation.column_settings import refuse_unknown
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_meta import ReaderMeta, UploadMeta
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Answers = Mapping[str, Any]
+# The answers to questions so far, given or inferred. A table also takes the settings of its columns.
+Answers = Mapping[str, Json]
 PREVIEWED = 8  # rows
 DEFAULTS = "defaults"  # the folder of the default settings for new projects, beside those of uploads
 # The readers of uploads from before they named theirs, by the kind of their data
@@ -49,7 +52,7 @@ class Question:
     choices: tuple[str, ...] = ()
     low: float = 0
     high: float = 1
-    default: Any = None
+    default: Json = None
     optional: bool = False
     when_added: bool = False
     empty: str = "none"
@@ -65,7 +68,7 @@ class Question:
         """Whether an answer is a number."""
         return self.kind in ("whole", "number")
 
-    def check(self, value: Any, title: str) -> Any:
+    def check(self, value: Json, title: str) -> Json:
         """Return the value if it is a valid answer.
 
         Raises:
@@ -90,7 +93,7 @@ class Question:
             self._chosen(value, title)
         return value
 
-    def _chosen(self, value: Any, title: str) -> None:
+    def _chosen(self, value: Json, title: str) -> None:
         values = value if self.takes_several and isinstance(value, (list, tuple)) else [value]
         listed = ", ".join(repr(choice[:40]) for choice in self.choices[:20])
         if not values:
@@ -171,7 +174,7 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         """Read the stored data with the options of a document.
 
         Raises:
@@ -182,13 +185,13 @@ class Reader(ABC):
         """Return the questions about a stored upload that a document can answer, with the answers as defaults."""
         return []
 
-    def answered(self, source: Source, given: Answers) -> dict[str, Any]:
+    def answered(self, source: Source, given: Answers) -> JsonObject:
         """Return an answer to every question: the given one, or the default.
 
         Raises:
             DataError: There is no such question, or an answer is invalid.
         """
-        answers: dict[str, Any] = dict(given)
+        answers: JsonObject = dict(given)
         questions = {question.name: question for question in self.questions(source, answers)}
         refuse_unknown(given, questions, repr(self.title))
         for name, question in questions.items():
@@ -196,15 +199,13 @@ class Reader(ABC):
         return answers
 
 
-def stored_options(reader: Reader, source: Source, answers: Answers) -> dict[str, Any]:
+def stored_options(reader: Reader, source: Source, answers: Answers) -> JsonObject:
     """Return the answers that a document may change later."""
     settled = {question.name for question in reader.questions(source, answers) if question.when_added}
     return {name: value for name, value in answers.items() if name not in settled}
 
 
-def check_options(
-    options: dict[str, Any], questions: Sequence[Question], title: str, description: str
-) -> dict[str, Any]:
+def check_options(options: Mapping[str, Json], questions: Sequence[Question], title: str, description: str) -> Chosen:
     """Return the options of a document, completed with defaults.
 
     Raises:
@@ -212,10 +213,12 @@ def check_options(
     """
     by_name = {question.name: question for question in questions}
     refuse_unknown(options, by_name, description)
-    return {
-        name: question.check(options[name], title) if name in options else question.default
-        for name, question in by_name.items()
-    }
+    return Chosen(
+        {
+            name: question.check(options[name], title) if name in options else question.default
+            for name, question in by_name.items()
+        }
+    )
 
 
 def other_guesses(questions: Sequence[Question], answers: Answers) -> list[str]:
@@ -229,7 +232,7 @@ def other_guesses(questions: Sequence[Question], answers: Answers) -> list[str]:
 
 
 def with_default(
-    question: Question, default: Any, choices: Sequence[str] | None = None, likely: Sequence[str] = ()
+    question: Question, default: Json, choices: Sequence[str] | None = None, likely: Sequence[str] = ()
 ) -> Question:
     """Return the question with an inferred default and likely answers, and with other choices if these are given."""
     chosen = question.choices if choices is None else tuple(choices)

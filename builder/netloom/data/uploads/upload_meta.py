@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
+from netloom.core.plain_json import JsonObject
 from netloom.document import write_bytes
 
 META_FILE = "meta.json"
@@ -42,7 +43,7 @@ class UploadMeta(ReaderMeta):
     reader: NotRequired[str]
     rows: int
     columns: list[str]
-    options: dict[str, Any]
+    options: JsonObject
     notes: NotRequired[list[str]]
     summary: str
     task: str

@@ -198,8 +198,10 @@ def ask(question: Question, **binding: Any) -> Any:
     low, high = question.low, question.high
     widget: dict[str, Any] = {"placeholder": question.empty, "help": text, **binding}
     if question.kind == "whole":
-        return st.number_input(label, int(low), int(high), default, step=1, **widget)
-    return st.number_input(label, float(low), float(high), default, step=0.1, **widget)
+        whole = default if isinstance(default, int) else None
+        return st.number_input(label, int(low), int(high), whole, step=1, **widget)
+    number = float(default) if isinstance(default, (int, float)) else None
+    return st.number_input(label, float(low), float(high), number, step=0.1, **widget)
 
 
 def _choice(value: Any, question: Question) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri
@@ -22,6 +23,7 @@ from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from netloom.data.tables.targets import CLASS, requested_target
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, target_of
@@ -96,7 +98,7 @@ class Arrays(Reader):
 
     def learned(self, source: Source, answers: Answers) -> str:
         names = _names(source)
-        shape, _ = shape_of(source, names[answers["input"]])
+        shape, _ = shape_of(source, names[Chosen(answers).choice("input")])
         rows = f"{shape[0]:,}" if shape else "no"
         each = " × ".join(map(str, shape[1:]))
         return f"Predict {answers['target']!r} from {answers['input']!r}: {rows} rows of {each}."
@@ -104,9 +106,9 @@ class Arrays(Reader):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd
 
-        names = _names(source)
-        inputs = read_array(source, names[answers["input"]])[:PREVIEWED]
-        targets = read_array(source, names[answers["target"]])[:PREVIEWED]
+        names, chosen = _names(source), Chosen(answers)
+        inputs = read_array(source, names[chosen.choice("input")])[:PREVIEWED]
+        targets = read_array(source, names[chosen.choice("target")])[:PREVIEWED]
         columns: dict[str, list[Any]] = {"target": [_cell(row) for row in targets]}
         if answers["view"] == "picture":
             pixels, top = _as_pictures(inputs)
@@ -133,8 +135,9 @@ class Arrays(Reader):
             targets.append(target_part)
             parts += [part] * len(input_part)
         progress(0.7, "Keeping them")
-        input_rows, target_rows = _joined(inputs, answers["input"]), _joined(targets, answers["target"])
-        _refuse_odd(input_rows, answers["input"])
+        input_name, target_name = Chosen(answers).choice("input"), Chosen(answers).choice("target")
+        input_rows, target_rows = _joined(inputs, input_name), _joined(targets, target_name)
+        _refuse_odd(input_rows, input_name)
         if answers.get("split") is not None:
             parts = _said(source, names, str(answers["split"]), len(input_rows))
         np.save(folder / "input.npy", input_rows, allow_pickle=False)
@@ -148,7 +151,7 @@ class Arrays(Reader):
         notes = _unread(names, answers)
         return Kept(len(input_rows), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         view = with_default(VIEW, meta["options"]["view"])
         chosen = check_options(options, [view, TASK], meta["title"], "Arrays")
         # Viewed as plain arrays: indexing a row of a memmap creates a memmap, which is slow.
@@ -156,8 +159,8 @@ class Arrays(Reader):
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
             for name in ("input", "target", "parts")
         )
-        target_fields = _target(target, chosen["task"], meta["target"], meta["title"], inputs)
-        raw = _viewed(inputs, chosen["view"], target_fields)
+        target_fields = _target(target, chosen.optional_choice("task"), meta["target"], meta["title"], inputs)
+        raw = _viewed(inputs, chosen.choice("view"), target_fields)
         set_given(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
 

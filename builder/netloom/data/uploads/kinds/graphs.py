@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, MultiFieldDataset
@@ -80,7 +81,7 @@ class Graphs(Reader):
         summary = f"{len(labels):,} graphs of up to {features.shape[1]} nodes; predicts {answers['target']}"
         return Kept(len(labels), summary, list(labels.columns), notes, {"features": names})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         from netloom.data.uploads.images import load_arrays
@@ -91,8 +92,8 @@ class Graphs(Reader):
         questions.append(with_default(SPLIT, meta["options"].get("split"), columns))
         chosen = check_options(options, questions, meta["title"], "Graphs")
         warnings: list[str] = []
-        labeled = known_rows(labels, [chosen["target"]], warnings)
-        target = target_of(labeled[chosen["target"]], chosen["task"], meta["title"])
+        labeled = known_rows(labels, [chosen.choice("target")], warnings)
+        target = target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"])
         arrays = load_arrays(folder, "graphs.npz")
         rows = labeled.index.to_numpy()
         nodes, bonds = arrays["nodes"][rows].astype(np.float64), arrays["bonds"][rows].astype(np.float64)
@@ -103,7 +104,7 @@ class Graphs(Reader):
             Matrices(name="nodes", values=nodes, words=node_counts, **target_fields),
             Matrices(name="edges", values=bonds, words=edge_lists, **target_fields),
         )
-        split = parts_said(labeled, chosen["split"], None)
+        split = parts_said(labeled, chosen.optional_choice("split"), None)
         return MultiFieldDataset(name="", parts=parts, warnings=warnings, given=split, **target)
 
 

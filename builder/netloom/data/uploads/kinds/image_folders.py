@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.raw.images import Images
@@ -104,7 +105,7 @@ class PictureFolders(Reader):
         notes = self.noted(source, answers)
         return Kept(len(names), summary, notes=notes, extra={"classes": classes, "side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         chosen = check_options(options, [SIZE, GRAY], "", "Images")
         arrays = load_arrays(folder)
         raw = Images(
@@ -113,7 +114,7 @@ class PictureFolders(Reader):
             target_kind="class",
             target_name="class",
             classes=tuple(meta["classes"]),
-            pixels=brought_to(arrays["pixels"], chosen["size"], chosen["grey"]),
+            pixels=brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey")),
         )
         set_given(raw, arrays.get("parts"))
         return raw

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.paired_fields import PairedFieldsDataset
@@ -15,6 +16,7 @@ from netloom.data.raw.images import Images
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.target_guess import GUESSES
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, thumbnails, with_thumbnails
 from netloom.data.uploads.pairing import FIELDS, likely_relations
@@ -92,7 +94,7 @@ class PicturePairs(Reader):
 
     def columns_of(self, answers: Answers) -> list[str]:
         """Return the columns that name the images of a row."""
-        return [answers[name] for name in self.files]
+        return [Chosen(answers).choice(name) for name in self.files]
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         table = self._rows(source, answers, []).head(PREVIEWED)
@@ -122,7 +124,7 @@ class PicturePairs(Reader):
         summary = f"{len(table):,} {self.noun} of {len(names):,} images; {self.said(answers)}"
         return Kept(len(table), summary, labels, notes, {"side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
@@ -136,19 +138,21 @@ class PicturePairs(Reader):
         ]
         chosen = check_options(options, questions, meta["title"], "Pairs of images")
         warnings: list[str] = []
-        labeled = known_rows(table, [chosen["target"]], warnings)
+        labeled = known_rows(table, [chosen.choice("target")], warnings)
         arrays = load_arrays(folder)
-        pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
+        pixels = brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
         # `known_rows` keeps the index, so it holds the numbers of the stored pairs.
         rows = labeled.index.to_numpy()
         pairs = arrays["pairs"][rows]
-        target = target_of(labeled[chosen["target"]], chosen["task"], meta["title"])
+        target = target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"])
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
             Images(name=name, pixels=pixels[pairs[:, place]], **target_fields) for place, name in enumerate(FIELDS)
         )
-        split = parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
-        groups = groups_said(labeled, chosen["group"])
+        split = parts_said(
+            labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None
+        )
+        groups = groups_said(labeled, chosen.optional_choice("group"))
         return PairedFieldsDataset(name="", parts=parts, warnings=warnings, given=split, groups=groups, **target)
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.data import file_types
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.images import Images
@@ -78,16 +79,16 @@ class PictureTriplets(PicturePairs):
     def said(self, answers: Answers) -> str:
         return TRIPLETS_SUMMARY
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         table: pd.DataFrame = pd.read_parquet(folder / "labels.parquet")
         questions = [SIZE, GRAY, with_default(SPLIT, meta["options"].get("split"), list(table.columns))]
         chosen = check_options(options, questions, meta["title"], self.title)
         arrays = load_arrays(folder)
-        pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
+        pixels = brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
         triplets = arrays["pairs"]  # (R, 3)
-        rows = rows_of_triplets(triplets[:, 0], parts_said(table, chosen["split"], arrays.get("parts")))
+        rows = rows_of_triplets(triplets[:, 0], parts_said(table, chosen.optional_choice("split"), arrays.get("parts")))
         target: RawTarget = {"target": rows["target"], "target_kind": rows["target_kind"]}
         indices = (np.repeat(triplets[:, 0], 2), triplets[:, 1:].ravel())  # (2R,) each
         fields = tuple(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.raw.images import Images
@@ -15,6 +16,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.boxes import refuse_box_columns, refuse_box_files
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import (
     GRAY,
@@ -106,11 +108,11 @@ class LabeledPictures(Reader):
             arrays["parts"] = parts
         np.savez(folder / "images.npz", **arrays)
         table.drop(columns=answers["file"]).to_parquet(folder / "labels.parquet")
-        labels = label_columns(table, [answers["file"]])
+        labels = label_columns(table, [Chosen(answers).choice("file")])
         summary = f"{len(names):,} images; predicts {answers['target']}"
         return Kept(len(names), summary, labels, notes, {"side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
@@ -124,18 +126,21 @@ class LabeledPictures(Reader):
         ]
         chosen = check_options(options, questions, meta["title"], "Images")
         warnings: list[str] = []
-        labeled = known_rows(table, [chosen["target"]], warnings)
+        labeled = known_rows(table, [chosen.choice("target")], warnings)
         arrays = load_arrays(folder)
         # `known_rows` keeps the index, so it holds the numbers of the stored images.
         rows = labeled.index.to_numpy()
         raw = Images(
             name="image",
             warnings=warnings,
-            pixels=brought_to(arrays["pixels"][rows], chosen["size"], chosen["grey"]),
-            **target_of(labeled[chosen["target"]], chosen["task"], meta["title"]),
+            pixels=brought_to(arrays["pixels"][rows], chosen.optional_whole("size"), chosen.optional_switch("grey")),
+            **target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"]),
         )
-        raw.groups = groups_said(labeled, chosen["group"])
-        set_given(raw, parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
+        raw.groups = groups_said(labeled, chosen.optional_choice("group"))
+        set_given(
+            raw,
+            parts_said(labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None),
+        )
         return raw
 
     def _naming(self, source: Source) -> NamingTable:
@@ -147,4 +152,4 @@ class LabeledPictures(Reader):
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
         naming = self._naming(source)
         notes += naming.notes
-        return rows_of(naming.table, [answers["file"]], source.members.of(file_types.PICTURE), notes)
+        return rows_of(naming.table, [Chosen(answers).choice("file")], source.members.of(file_types.PICTURE), notes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri, mask, resized_mask
@@ -117,17 +118,17 @@ class Masks(Reader):
         summary = f"{len(pairs):,} images with masks of {len(classes)} classes"
         return Kept(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         chosen = check_options(options, [SIZE, GRAY], "", "Images")
         arrays = load_arrays(folder)
-        size = chosen["size"] or min(IMAGE_SIDE, meta["side"])
+        size = chosen.optional_whole("size") or min(IMAGE_SIDE, meta["side"])
         raw = Images(
             name="image",
             target=np.stack([resized_mask(mask_values, size) for mask_values in arrays["masks"]]),
             target_kind="mask",
             target_name="mask",
             classes=tuple(meta["classes"]),
-            pixels=brought_to(arrays["pixels"], size, chosen["grey"]),
+            pixels=brought_to(arrays["pixels"], size, chosen.optional_switch("grey")),
         )
         set_given(raw, arrays.get("parts"))
         return raw

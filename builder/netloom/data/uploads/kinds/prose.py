@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES
@@ -17,6 +18,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.dialect import has_separator
 from netloom.data.tables.readers import decode_text
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
 from netloom.data.uploads.upload_meta import UploadMeta
@@ -71,11 +73,11 @@ class Prose(Reader):
             raise DataError(f"The parts of the text have {ends[-1][0]:,} characters; at most {MOST:,} can be read.")
         (folder / "text.txt").write_text(text, encoding="utf-8", newline="")
         # The last character has no next one to predict
-        rows = (len(text) - 1) // int(answers["length"])
+        rows = (len(text) - 1) // Chosen(answers).whole("length")
         return Kept(rows, f"{len(text):,} characters to continue, one by one", (), notes, {"ends": ends})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
-        length = check_options(options, [LENGTH], meta["title"], "Texts to continue")["length"]
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
+        length = check_options(options, [LENGTH], meta["title"], "Texts to continue").whole("length")
         text = (folder / "text.txt").read_bytes().decode("utf-8")
         split, warnings = _given(meta.get("ends") or [], len(text), length)
         return Characters(

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.tables.target_guess import is_timestamp
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -53,7 +55,7 @@ class Ratings(Tabular):
         # Without times, other tables of whole numbers can look alike, so that this kind is only offered
         return 0.0 if not unnamed else 0.9 if table.shape[1] > len(unnamed) else 0.4
 
-    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         unnamed = _unnamed(table)
         if unnamed:
             return {name: answers.get(name) or column for name, column in unnamed.items()}
@@ -80,33 +82,32 @@ class Ratings(Tabular):
         return f"{answers['rating']} that {answers['user']} gives to {answers['item']}"
 
     def from_table(
-        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+        self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        chosen = options
-        columns = [chosen["user"], chosen["item"], chosen["rating"]]
+        user, item, name = (options.choice(role) for role in ("user", "item", "rating"))
+        columns = [user, item, name]
         if len(set(columns)) < 3:
             raise DataError("The user, the item and the rating are three different columns.")
-        if chosen["rating"] not in numeric(table):
+        if name not in numeric(table):
             raise no_number(
-                table[chosen["rating"]],
-                f"{chosen['rating']!r} is not numeric, so it is not a rating; choose the column of ratings.",
+                table[name],
+                f"{name!r} is not numeric, so it is not a rating; choose the column of ratings.",
             )
         warnings: list[str] = []
         rated = known_rows(table, columns, warnings)
-        ratings = rated[chosen["rating"]].to_numpy(dtype=np.float64)
+        ratings = rated[name].to_numpy(dtype=np.float64)
         if not np.isfinite(ratings).all() or abs(ratings).max() > 1e100:
-            raise DataError(
-                f"The column {chosen['rating']!r} holds infinite or far too large numbers; remove those rows."
-            )
+            raise DataError(f"The column {name!r} holds infinite or far too large numbers; remove those rows.")
         if ratings.min() == ratings.max():
             raise DataError(f"Every rating is {ratings[0]:g}, so there is nothing to predict.")
         split = parts_of_rows(parts, rated)
-        repeated = int(rated.duplicated([chosen["user"], chosen["item"]]).sum())
+        repeated = int(rated.duplicated([user, item]).sum())
         if repeated:
             warnings.append(f"{repeated:,} rows rate an item that the same user rated before; both ratings are used.")
-        name = chosen["rating"]
         target_fields: RawTarget = {"target": ratings[:, None], "target_kind": "number", "target_name": name}
-        fields = tuple(_named(name, chosen[name], rated[chosen[name]], target_fields) for name in ("user", "item"))
+        fields = tuple(
+            _named(role, column, rated[column], target_fields) for role, column in (("user", user), ("item", item))
+        )
         return MultiFieldDataset(name="", parts=fields, warnings=warnings, given=split, **target_fields)
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.limits import MAX_CELLS
 from netloom.data.raw.forecast import Forecast
 from netloom.data.raw.series import Series as RawSeries
 from netloom.data.raw_dataset import RawDataset
+from netloom.data.uploads.chosen import Chosen, listed
 from netloom.data.uploads.series_windows import numbers_of, parts_of_windows, reach_in_rows, season, window_starts
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, no_number, numeric
@@ -100,13 +102,13 @@ class Series(Tabular):
             return 0.0
         return 0.2 if _twice(table, times[0]) else 0.7  # several rows per time are more likely a table
 
-    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         time = answers["time"] if "time" in answers else next(iter(_dated(table)), None)
         several = answers["series"] if "series" in answers else _several(table, time)
         names = [name for name in numeric(table) if name not in (time, several)]
         numbers = names or [str(table.columns[-1])]
         varied = [name for name in names if table[name].nunique() > FLAGS]  # a flag is rarely forecast
-        target = _listed(answers.get("target")) or [(varied or numbers)[-1]]
+        target = listed(answers.get("target")) or [(varied or numbers)[-1]]
         rows = len(table) // (table[several].nunique() or 1) if several in table.columns else len(table)
         return {
             "time": time,
@@ -120,25 +122,26 @@ class Series(Tabular):
     def learned(self, source: Source, answers: Answers) -> str:
         horizon, window = answers.get("horizon"), answers.get("window")
         ahead = "value" if horizon == 1 else f"{horizon} values"
-        targets = _listed(answers.get("target"))
-        listed = ", ".join(map(repr, targets)) if len(targets) <= 4 else f"each of {len(targets)} columns"
+        targets = listed(answers.get("target"))
+        named = ", ".join(map(repr, targets)) if len(targets) <= 4 else f"each of {len(targets)} columns"
         each = f", for each series of {answers['series']!r}" if answers.get("series") else ""
-        return f"Forecast the next {ahead} of {listed} from the {window} steps before{each}."
+        return f"Forecast the next {ahead} of {named} from the {window} steps before{each}."
 
     def said(self, answers: Answers) -> str:
-        return f"forecasts {_title(_listed(answers['target']))}"
+        return f"forecasts {_title(listed(answers['target']))}"
 
     def from_table(
-        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+        self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        chosen, names, targets = options, _listed(options["values"]), _listed(options["target"])
-        window, horizon, reach_back = chosen["window"], chosen["horizon"], chosen["reach_back"]
+        chosen, names, targets = options, options.several("values"), options.several("target")
+        window, horizon, reach_back = chosen.whole("window"), chosen.whole("horizon"), chosen.switch("reach_back")
         # Several targets are the first channels, so that a network can take them from the window
         channels = list(dict.fromkeys(names if len(targets) == 1 and targets[0] in names else [*targets, *names]))
-        _refuse(table, channels, chosen["time"], chosen["series"])
+        time, series = chosen.optional_choice("time"), chosen.optional_choice("series")
+        _refuse(table, channels, time, series)
         warnings: list[str] = []
-        table, row_numbers = _ordered(table, chosen["time"], chosen["series"], warnings)
-        series_index = None if chosen["series"] is None else _numbered(table[chosen["series"]])
+        table, row_numbers = _ordered(table, time, series, warnings)
+        series_index = None if series is None else _numbered(table[series])
         values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
         places = tuple(map(channels.index, dict.fromkeys(targets)))
         starts = window_starts(len(values), series_index, window + horizon, warnings)
@@ -163,8 +166,8 @@ class Series(Tabular):
         if series_index is not None:
             # The position of each row in its series
             moments = np.arange(len(series_index)) - np.searchsorted(series_index, series_index)
-            if chosen["time"] is not None:
-                moments = numbers_of(table[chosen["time"]])
+            if time is not None:
+                moments = numbers_of(table[time])
             starts = starts[np.argsort(moments[starts + window], kind="stable")]
             windows, answers = windows[starts], answers[starts]
             gap, target_gap = (reach_in_rows(starts, series_index[starts], reach) for reach in (gap, target_gap))
@@ -174,6 +177,7 @@ class Series(Tabular):
         if parts is not None:
             of_steps = parts[row_numbers]
             split = parts_of_windows(of_steps, starts, window, horizon, reach_back=reach_back, warnings=warnings)
+        period = chosen.optional_whole("period")
         name = _title([channels[place] for place in places])
         return RawSeries(
             name="series",
@@ -189,13 +193,8 @@ class Series(Tabular):
             groups=None if series_index is None else series_index[starts],
             times=times,
             warnings=warnings,
-            forecast=Forecast(values, tuple(channels), places, starts, window, horizon, chosen["period"], series_index),
+            forecast=Forecast(values, tuple(channels), places, starts, window, horizon, period, series_index),
         )
-
-
-def _listed(answer: Any) -> list[str]:
-    """Return the columns of an answer; documents and older uploads name a single one."""
-    return list(answer) if isinstance(answer, (list, tuple)) else [] if answer is None else [answer]
 
 
 def _title(names: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
@@ -19,6 +20,7 @@ from netloom.data.raw.series import Series
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts
 from netloom.data.uploads.images import load_arrays, set_given
 from netloom.data.uploads.soundfiles import is_cut, own_rate, read_sound
@@ -112,7 +114,7 @@ class Sounds(Reader):
     def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         notes: list[str] = []
         names, table = self._rows(source, answers, notes)
-        rate = int(answers["rate"])
+        rate = Chosen(answers).whole("rate")
         cut: list[str] = []
         with tempfile.TemporaryFile(dir=folder) as file:  # beside the upload, all samples may not fit into memory
             lengths = _written(source, names, rate, file, cut, progress)
@@ -133,7 +135,7 @@ class Sounds(Reader):
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
         return Kept(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
@@ -141,10 +143,10 @@ class Sounds(Reader):
         split = with_default(SPLIT, meta["options"].get("split"), columns)
         questions = [with_default(COLUMN, meta["target"], columns), TASK, split, SECONDS]
         chosen = check_options(options, questions, meta["title"], "Sounds")
-        target = chosen["target"] or meta["target"]
+        target = chosen.optional_choice("target") or meta["target"]
         warnings: list[str] = []
         labeled = known_rows(table, [target], warnings)
-        length = max(2, round(float(chosen["seconds"]) * meta["rate"]))
+        length = max(2, round(chosen.number("seconds") * meta["rate"]))
         if len(labeled) * length > MOST_SAMPLES:
             raise DataError(f"{len(labeled):,} sounds of {length:,} samples are too many; choose fewer seconds.")
         arrays = load_arrays(folder, "sounds.npz")
@@ -163,9 +165,12 @@ class Sounds(Reader):
             channels=("sound",),
             rate=meta["rate"],
             warnings=warnings,
-            **target_of(labeled[target], chosen["task"], meta["title"]),
+            **target_of(labeled[target], chosen.optional_choice("task"), meta["title"]),
         )
-        set_given(raw, parts_said(labeled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
+        set_given(
+            raw,
+            parts_said(labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None),
+        )
         return raw
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> tuple[list[str], pd.DataFrame]:

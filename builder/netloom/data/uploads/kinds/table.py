@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from netloom.core.plain_json import Json, JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.preparation.column_settings import COLUMNS
@@ -17,6 +18,7 @@ from netloom.data.tables.table_dataset import OPTIONS, settled_kinds, table_to_r
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.tables.targets import LABELS
 from netloom.data.uploads.boxes import refuse_box_files
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
@@ -59,14 +61,14 @@ class Table(Tabular):
     def suits(self, table: pd.DataFrame) -> float:
         return 0.5
 
-    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         target = answers.get("target") or ranked_targets(table)[0]
         return {"target": target, "task": LABELS if _holds_sets(table, target) else None}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         return {"target": tuple(ranked_targets(table)[:GUESSES])}
 
-    def answered(self, source: Source, given: Answers) -> dict[str, Any]:
+    def answered(self, source: Source, given: Answers) -> JsonObject:
         if given.get("target") is None and not given.get(COLUMNS):
             if source.members.of(file_types.PICTURE):
                 refuse_box_files(source, source.names)
@@ -82,7 +84,7 @@ class Table(Tabular):
                 answers.pop("split", None) if "split" in given else None
             )  # an explicit split column that is also the target is predicted
         if isinstance(columns, dict):
-            if split and split not in columns and not _names_split(columns):
+            if isinstance(split, str) and split and split not in columns and _split_in(columns) is None:
                 columns = {**columns, split: {"role": "split"}}
             # A column that only joining the files has added is not an input, but may be the split or the target
             added = "" if source.alone else source.added_column(str(answers.get(DATA_SET.name, "")))
@@ -91,7 +93,7 @@ class Table(Tabular):
             answers |= {COLUMNS: columns} if columns else {}
         return self._with_kinds(source, answers)
 
-    def _with_kinds(self, source: Source, answers: dict[str, Any]) -> dict[str, Any]:
+    def _with_kinds(self, source: Source, answers: JsonObject) -> JsonObject:
         """Return the answers with the kinds that are settled on import, for columns without other settings."""
         columns = answers.get(COLUMNS, {})
         if not isinstance(columns, dict) or answers.get("text"):
@@ -105,9 +107,8 @@ class Table(Tabular):
         table = self._table(source, answers)
         if answers.get("text"):
             return f"Predict {answers.get('target')!r} from the text in {answers['text']!r}."
-        split = next(
-            (name for name, settings in answers.get(COLUMNS, {}).items() if settings.get("role") == "split"), None
-        )
+        columns = answers.get(COLUMNS)
+        split = _split_in(columns) if isinstance(columns, dict) else None
         inputs = [str(name) for name in table.columns if str(name) not in (answers.get("target"), split)]
         split_phrase = f" Split into training, validation and test by {split!r}." if split not in (None, PART) else ""
         if split == PART:
@@ -124,13 +125,13 @@ class Table(Tabular):
         return stored
 
     def from_table(
-        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+        self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        raw = table_to_raw(table, options, title)
+        raw = table_to_raw(table, options.answers, title)
         set_given(raw, parts)
         return raw
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         raw = table_to_raw(kept_table(folder), options, meta["title"])
         raw.large = (folder / ARROW_FILE).exists()
         return raw
@@ -153,8 +154,10 @@ def _holds_sets(table: pd.DataFrame, column: object) -> bool:
     return not kind.has_one_value and not values.dropna().astype(str).str.startswith("[").any()
 
 
-def _names_split(columns: Mapping[str, Any]) -> bool:
-    return any(isinstance(settings, dict) and settings.get("role") == "split" for settings in columns.values())
+def _split_in(columns: Mapping[str, Json]) -> str | None:
+    """Return the column with the role of the split."""
+    roles = {name: settings.get("role") for name, settings in columns.items() if isinstance(settings, dict)}
+    return next((name for name, role in roles.items() if role == "split"), None)
 
 
 def _listed(names: list[str]) -> str:

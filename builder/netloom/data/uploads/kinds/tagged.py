@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import TaggedTexts
@@ -106,7 +107,7 @@ class Tagged(Reader):
         summary = f"{len(table):,} sentences, {sum(name != 'O' for name in names)} tags besides O{intents}"
         return Kept(len(table), summary, ("text", "tags", *(("intent",) if has_intents else ())), notes)
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "tagged.parquet")
@@ -122,7 +123,7 @@ class Tagged(Reader):
         target: RawTarget = {
             "target": np.arange(len(table)), "target_kind": "tags", "target_name": "tags", "classes": names,
         }  # fmt: skip
-        if chosen.get("intents"):
+        if chosen.switch("intents"):
             target = target_of(table["intent"], "classification", meta["title"])
             target["target_kind"], target["target_name"] = "class_and_tags", "intent and tags"
         raw = TaggedTexts(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.tables.target_guess import GUESSES
+from netloom.data.uploads.chosen import Chosen, text
 from netloom.data.uploads.pairing import FIELDS, likely_relations, triplet_columns
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import (
@@ -62,10 +64,10 @@ class TextPairs(Tabular):
             return 0.6 if is_named else 0.3
         return 0.6 if is_named and any(_is_score(table[name]) for name in numeric(table)) else 0.0
 
-    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         texts = _sentences(table) or textual(table) or [str(table.columns[0])]
-        first = answers.get("first") or texts[0]
-        second = answers.get("second") or next((name for name in texts if name != first), str(table.columns[-1]))
+        first = text(answers, "first") or texts[0]
+        second = text(answers, "second") or next((name for name in texts if name != first), str(table.columns[-1]))
         return {"first": first, "second": second, "target": _relations(table, [first, second])[0]}
 
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -75,22 +77,22 @@ class TextPairs(Tabular):
         return f"Predict {answers.get('target')!r} from two texts, with one shared encoder."
 
     def from_table(
-        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+        self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
         chosen = options
-        columns = [chosen["first"], chosen["second"], chosen["target"]]
+        columns = [chosen.choice("first"), chosen.choice("second"), chosen.choice("target")]
         if len(set(columns)) < 3:
             raise DataError("The two texts and the target have to be three different columns.")
         warnings: list[str] = []
         labeled = known_rows(table, columns, warnings)
-        target = target_of(labeled[chosen["target"]], chosen["task"], title)
+        target = target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), title)
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         fields = tuple(
             # A column with the name of the other field would be read in its place.
             Texts(
                 name=name,
-                column="" if chosen[name] in FIELDS else chosen[name],
-                texts=[str(value) for value in labeled[chosen[name]]],
+                column="" if chosen.choice(name) in FIELDS else chosen.choice(name),
+                texts=[str(value) for value in labeled[chosen.choice(name)]],
                 **target_fields,
             )
             for name in FIELDS
@@ -100,7 +102,7 @@ class TextPairs(Tabular):
             parts=fields,
             warnings=warnings,
             given=parts_of_rows(parts, labeled),
-            groups=groups_said(labeled, chosen["group"]),
+            groups=groups_said(labeled, chosen.optional_choice("group")),
             **target,
         )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, RawTarget
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.pairing import (
     ANCHOR,
     FIELDS,
@@ -46,10 +48,10 @@ class TextTriplets(Tabular):
         named = triplet_columns([str(name) for name in table.columns])
         return 0.9 if named and set(named.values()) <= set(textual(table)) else 0.0
 
-    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         columns = [str(name) for name in table.columns]
         named = triplet_columns(columns)
-        return named or {role: columns[min(place, len(columns) - 1)] for place, role in enumerate(ROLES)}
+        return {**named} or {role: columns[min(place, len(columns) - 1)] for place, role in enumerate(ROLES)}
 
     def learned(self, source: Source, answers: Answers) -> str:
         return learned_from_triplets("texts", answers)
@@ -58,9 +60,9 @@ class TextTriplets(Tabular):
         return TRIPLETS_SUMMARY
 
     def from_table(
-        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+        self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        columns = [options[role] for role in ROLES]
+        columns = [options.choice(role) for role in ROLES]
         refuse_equal_columns(columns)
         warnings: list[str] = []
         complete = known_rows(table, columns, warnings)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_ROWS
@@ -123,7 +124,7 @@ class TextFiles(Reader):
         table.to_parquet(folder / "texts.parquet")
         return Kept(len(table), f"{len(table):,} texts of {len(set(classes))} classes", ("text", "class"))
 
-    def raw(self, folder: Path, meta: UploadMeta, options: dict[str, Any]) -> RawDataset:
+    def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
 
         check_options(options, [], meta["title"], "Texts in files")

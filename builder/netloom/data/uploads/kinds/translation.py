@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.tables.readers import cell_texts
+from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -41,7 +43,7 @@ class Translation(Tabular):
         varied = all(table[name].nunique() > 0.5 * len(table) for name in texts)
         return 0.6 if varied else 0.0
 
-    def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
+    def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         texts = textual(table)
         text = answers.get("text") or (texts or [str(table.columns[0])])[0]
         candidates = [name for name in texts if name != text] or [str(table.columns[-1])]
@@ -54,10 +56,10 @@ class Translation(Tabular):
         return f"writes {answers['answer']} from {answers['text']}"
 
     def from_table(
-        self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
+        self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
         chosen = options
-        text, answer = chosen["text"], chosen["answer"]
+        text, answer = chosen.choice("text"), chosen.choice("answer")
         if text == answer:
             raise DataError(f"{text!r} is both the text and the answer; choose two different columns.")
         warnings: list[str] = []
