@@ -8,6 +8,16 @@ import re
 import netloom.nn
 
 IMPORTS = {"math", "torch", "torch.nn", "torch.nn.functional"}
+# The calls of a class that applies a network, the argument `cell`, once for each step along an axis
+_LOOP_CALLS = (
+    r"super\(\)(\.__init__\(\))?",
+    r"nn\.Parameter\(torch\.zeros\(\w+\)\)|torch\.zeros\(\w+(, dtype=torch\.int64)?\)",
+    r"self\.register_buffer\('initial_\w+', torch\.zeros\(\w+(, dtype=torch\.int64)?\), persistent=False\)",
+    r"self\.initial_\w+\.expand\(\w+\.shape\[0\], \*self\.initial_\w+\.shape\)",
+    r"(reversed\()?\w+\.unbind\(\d\)\)?|zip\((reversed\(|\w+\.unbind\(\d\)|\)|, )+strict=True\)",
+    r"self\.cell\([\w, ]+\)|\w+_steps_*\.append\(\w+\)|torch\.stack\(\w+_steps_*(\[::-1\])?, \d\)",
+    r"AuxiliaryLossSum\(self\)|losses_*\.(add|assign)\(\)",
+)
 
 
 def check(text: str) -> ast.Module:
@@ -46,8 +56,11 @@ def _check_class(class_definition: ast.ClassDef, class_names: set[str]) -> None:
     constructor = class_definition.body[0]
     assert isinstance(constructor, ast.FunctionDef)
     names = {argument.arg for argument in constructor.args.args}
+    applies_steps = len(constructor.args.args) > 1 and constructor.args.args[1].arg == "cell"
     for item in ast.walk(class_definition):
-        if isinstance(item, ast.Call):
+        if isinstance(item, ast.Call) and applies_steps:
+            assert any(re.fullmatch(pattern, ast.unparse(item)) for pattern in _LOOP_CALLS), ast.unparse(item)
+        elif isinstance(item, ast.Call):
             _check_call(item, class_names, names)
         assert not isinstance(
             item, (ast.Lambda, ast.Import, ast.ImportFrom, ast.Await, ast.Yield, ast.JoinedStr, ast.With)
@@ -85,6 +98,8 @@ def _check_call(call: ast.Call, class_names: set[str], names: set[str]) -> None:
     else:
         assert (head == "nn" and rest.isidentifier()) or target in netloom.nn.__all__ or target in class_names, target
     for value in (*call.args, *(word.value for word in call.keywords)):
+        if isinstance(value, ast.Call) and target in class_names:
+            continue  # the network that a loop applies, which is checked as a call of its own
         _check_value(value, names, target)
 
 

@@ -25,6 +25,7 @@ from netloom.layers.layer import SAMPLES, TensorSpec
 from netloom.templates import architectures, templates
 from netloom.validation import analyse
 from tests.layers.test_catalogue import CASES, Case
+from tests.loops import leaky_cell, looped
 from tests.networks import chain, network, networks
 
 VECTOR = ("Input", {"kind": "vector", "shape": [8]})
@@ -403,3 +404,13 @@ def test_formula_exceeding_the_file_limit_is_not_saved(tmp_path: Path, monkeypat
     monkeypatch.setattr("netloom.document.files.MAX_BYTES", len(before) + 500)
     assert main(["formula", str(document), "--network", "typed", "--write", str(lines)]) != 0
     assert document.read_bytes() == before
+
+
+def test_network_along_an_axis_keeps_its_states() -> None:
+    project = looped(leaky_cell(), direction="reverse", initial={"hidden": "learned"})
+    text = text_of(project.main_network, project.networks)
+    assert "cell(input_1, along='axis', states={'hidden': 'out'}, direction='reverse'" in text
+    assert "cell_1.final_hidden" in text
+    again = network_of(text, project.networks)
+    assert again.nodes["cell_1"].params == project.main_network.nodes["cell_1"].params
+    assert set(again.edges) == set(project.main_network.edges)

@@ -8,6 +8,7 @@ from typing import Any
 from netloom.data import FieldSpec, Schema, TargetSpec
 from netloom.document import Augment, DataChoice, Project, Training, apply
 from netloom.document.project import Preparation
+from tests.loops import diabetes, leaky_cell
 from tests.networks import IMAGE, TABLE, TOKENS, chain, network, networks, project
 
 IMAGES = Schema(
@@ -253,6 +254,8 @@ CASES: dict[str, Case] = {
     "no answer inside": Case("inside", "block_1", nested({"output_1": OUT, "input_1": TABLE}), NESTED),
     "no output inside": Case("inside", "block_1", nested({"input_1": TABLE}), NESTED),
     "repeated to another width": Case("repeat", "block_1", nested(BLOCK, repeat=2), NESTED),
+    "a constant input that the cell lacks": Case("along_axis", "cell_1", diabetes(constant=["other"]), diabetes()),
+    "a state that changes its shape": Case("along_axis", "cell_1", diabetes(cell=leaky_cell(7, 2)), diabetes()),
     "shares nothing": Case("sharing", "linear_2", sharing("input_1"), sharing("linear_1")),
     "shares with nobody": Case("sharing", "linear_2", sharing("linear_9"), sharing("linear_1")),
     "a tied head that starts too large": Case("tied_head", "embedding_1", tied(None), tied("normal")),

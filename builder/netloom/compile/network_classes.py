@@ -7,8 +7,9 @@ import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from netloom.compile.loop_class import LoopClass, LoopClasses
 from netloom.core.text import natural
 from netloom.document.expression import SIZE, ExpressionError, evaluate, names_in
 from netloom.layers import resolve
@@ -16,8 +17,12 @@ from netloom.layers.code import Code
 from netloom.layers.io import Input, Output
 from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import Analysis, Context
+from netloom.validation.along_axis import example_shape
 from netloom.validation.initial_weights import node_weights
 from netloom.validation.weight_matrices import InitialWeights
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Names that the generated code needs for Python's own functions and modules.
 _RESERVED = frozenset({"range", "int", "float", "bool", "str", "tuple", "super", "math"})
@@ -31,18 +36,20 @@ SHARED = " shared"
 class Construction:
     """The construction of a module: the class, and the values of its arguments, by name or by position.
 
-    `initialized` are the weights that the code sets after the construction.
+    `initialized` are the weights that the code sets after the construction. With a `loop`, the target is the class of
+    the network that it applies, and the last arguments are those of the loop.
     """
 
     target: str
     args: tuple[tuple[int | str, Any], ...] = ()
     code: str = ""
     initialized: InitialWeights | None = None
+    loop: LoopClass | None = None
 
     @property
     def shape(self) -> tuple[object, ...]:
         """A key of the construction without its values: a single class can represent all uses with equal keys."""
-        return (self.target, self.initialized, *(position for position, _ in self.args))
+        return (self.target, self.initialized, self.loop, *(position for position, _ in self.args))
 
 
 @dataclass(eq=False)
@@ -101,7 +108,8 @@ class NetworkClass:
             if known == column:
                 return name
         call = self.calls[0][key]
-        name = f"shape_{position}" if call.code else _parameter(call.target, position)
+        # Arguments of loops and repetitions begin with a space.
+        name = f"shape_{position}" if call.code else _parameter(call.target, position).strip()
         return self._argument(f"{key}_{name}", column)
 
     def _argument(self, name: str, column: tuple[Any, ...]) -> str:
@@ -125,6 +133,7 @@ def build_classes(analysis: Analysis) -> list[NetworkClass]:
     """The classes of all networks that main contains, each after those that it uses; the last is Main."""
     ordered: list[NetworkClass] = []
     class_of: dict[int, NetworkClass] = {}
+    loops = LoopClasses()
     all_uses = list(_uses_by_network(analysis.context))
     # Author code is part of the same module, so that its names are taken.
     codes = (layer for uses in all_uses for use in uses for layer in use.layers.values() if isinstance(layer, Code))
@@ -132,7 +141,7 @@ def build_classes(analysis: Analysis) -> list[NetworkClass]:
     for uses in all_uses:
         by_shape: dict[tuple[object, ...], NetworkClass] = {}
         for use in uses:
-            calls = {key: _call(use, key, class_of) for key in contributing_nodes(use)}
+            calls = {key: _call(use, key, class_of, loops, reserved) for key in contributing_nodes(use)}
             shape = tuple((key, call.shape) for key, call in calls.items())
             if shape not in by_shape:
                 name = "Main" if use is analysis.context else _class_name(use.name, reserved)
@@ -181,11 +190,21 @@ def _uses_by_network(main: Context) -> Iterator[list[Context]]:
         yield [context for context in uses.values() if context.name == name]
 
 
-def _call(context: Context, key: str, class_of: Mapping[int, NetworkClass]) -> Construction:
+def _call(
+    context: Context, key: str, class_of: Mapping[int, NetworkClass], loops: LoopClasses, reserved: set[str]
+) -> Construction:
     layer = context.layers[key]
     if isinstance(layer, Subnetwork):
         inner = context.inner[key]
         network_class = class_of[id(inner)]
+        if layer.is_loop:
+            loop = loops.add(
+                layer, inner, network_class.name, has_auxiliary_loss(inner), lambda name: _unused(name, reserved)
+            )
+            ports = {node: port for port, node in layer.interface.inputs}
+            states = inner.step(layer).states
+            shapes = ((f" {state.shape}", example_shape(states[ports[state.name]])) for state in loop.stored_states)
+            return Construction(network_class.name, (*network_class.arguments_for(inner), *shapes), loop=loop)
         repeated = ((REPEAT, layer.repeat),) if layer.repeat > 1 else ()
         target = f"{network_class.name}{SHARED if repeated and layer.shared else ''}"
         return Construction(target, (*network_class.arguments_for(inner), *repeated))
@@ -217,10 +236,39 @@ def _free(name: str) -> str:
     return f"{name}_" if name in _RESERVED else name
 
 
+def has_statistics(context: Context, key: str) -> bool:
+    """Whether a node, or any node inside it, updates running statistics during training."""
+    return any(name.endswith("running_mean") for module in _modules(context, key) for name, _ in module.named_buffers())
+
+
+def has_auxiliary_loss(context: Context) -> bool:
+    """Whether a module of a network, or of a network in it, adds a term to the loss."""
+    modules = (module for key in contributing_nodes(context) for module in _modules(context, key))
+    return any(hasattr(part, "auxiliary_loss") for module in modules for part in module.modules())
+
+
+def _modules(context: Context, key: str) -> Iterator[nn.Module]:
+    """Yield the module of a node, or of each layer inside it, without values."""
+    if key in context.inner:
+        inner = context.inner[key]
+        for other in contributing_nodes(inner):
+            yield from _modules(inner, other)
+        return
+    import torch
+
+    # Only names matter, so that no memory is needed for weights.
+    with torch.device("meta"):
+        yield context.layers[key].build(context.specs(key)).build()
+
+
 def _class_name(network: str, reserved: set[str]) -> str:
+    return _unused("".join(part[:1].upper() + part[1:] for part in network.split("_")) or "Network", reserved)
+
+
+def _unused(base: str, reserved: set[str]) -> str:
+    """The name, with a number if it is taken; it is added to `reserved`."""
     import netloom.nn
 
-    base = "".join(part[:1].upper() + part[1:] for part in network.split("_")) or "Network"
     number, name = 1, base
     while name in reserved or name in netloom.nn.__all__ or name in ("F", "None", "True", "False"):
         number += 1

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from netloom.compile.initialization_code import initialization_lines
-from netloom.compile.network_classes import REPEAT, SHARED, NetworkClass, build_classes, contributing_nodes
+from netloom.compile.network_classes import REPEAT, SHARED, NetworkClass, build_classes, has_statistics
 from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers.author_code import MARK
@@ -47,9 +48,20 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
         _imports(helpers, author_code, [line for lines in initializations for line in lines]),
         *author_code,
         *map(_helper_source, helpers),
-        *map(_class, network_classes, initializations),
+        *_class_sources(network_classes, initializations),
     ]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _class_sources(network_classes: list[NetworkClass], initializations: list[list[str]]) -> Iterator[str]:
+    """Yield the code of each network's class, after the classes of the loops in it."""
+    written: set[str] = set()
+    for network_class, initialization in zip(network_classes, initializations, strict=True):
+        for call in network_class.calls[0].values():
+            if call.loop is not None and call.loop.name not in written:
+                written.add(call.loop.name)
+                yield call.loop.source
+        yield _class(network_class, initialization)
 
 
 def input_nodes(project: Project) -> list[str]:
@@ -103,9 +115,11 @@ def _helper_names(network_classes: list[NetworkClass]) -> list[str]:
                 required.append(target)
             if any(position == REPEAT for position, _ in network.calls[0][key].args) and target in class_names:
                 required.append("Repeated")
+            if call.loop is not None and call.loop.sums_auxiliary_losses:
+                required.append("AuxiliaryLossSum")
             if network.context.network.nodes[key].shares:
                 required.append("tie")
-            if network.context.network.nodes[key].frozen and _has_statistics(network.context, key):
+            if network.context.network.nodes[key].frozen and has_statistics(network.context, key):
                 required.append("keep_statistics")
         for name in required:
             # Dependencies first: a class must be defined before a subclass of it.
@@ -147,7 +161,7 @@ def _class(network_class: NetworkClass, initialization: list[str]) -> str:
         for key in network_class.nodes
         if nodes[key].frozen and context.measured[key].parameters
     ]
-    frozen_statistics = [key for key in network_class.nodes if nodes[key].frozen and _has_statistics(context, key)]
+    frozen_statistics = [key for key in network_class.nodes if nodes[key].frozen and has_statistics(context, key)]
     statistics_calls = [f"        keep_statistics(self.{key})" for key in frozen_statistics]
     arguments = "".join(f", {name}: {_annotation(column)}" for name, column in network_class.arguments.items())
     inputs, outputs = context.network.ports("Input"), context.network.ports("Output")
@@ -176,33 +190,26 @@ def _train_method(name: str, statistics_calls: list[str]) -> list[str]:
     return [head, "        super().train(mode)", *statistics_calls, "        return self", ""]
 
 
-def _has_statistics(context: Context, key: str) -> bool:
-    """Whether a node, or any node inside it, updates running statistics during training."""
-    if key in context.inner:
-        inner = context.inner[key]
-        return any(_has_statistics(inner, other) for other in contributing_nodes(inner))
-    import torch
-
-    # Only the names of the buffers matter, so that no memory is needed for weights.
-    with torch.device("meta"):
-        layer_module = context.layers[key].build(context.specs(key)).build()
-    return any(name.endswith("running_mean") for name, _ in layer_module.named_buffers())
-
-
 def _construction(network_class: NetworkClass, key: str) -> str:
-    target = network_class.calls[0][key].target
+    call = network_class.calls[0][key]
+    target = call.target
     arguments = network_class.constructor_arguments(key)
-    repeat = (
-        next((code for position, code in arguments if position == REPEAT), None)
-        if _is_network(network_class, key)
-        else None
-    )
+    # The names of arguments of loops and repetitions begin with a space.
+    special = {
+        str(position): code
+        for position, code in arguments
+        if _is_network(network_class, key) and str(position).startswith(" ")
+    }
     parts = [
         code if isinstance(position, int) else f"{position}={code}"
         for position, code in arguments
-        if repeat is None or position != REPEAT
+        if str(position) not in special
     ]
     construction = f"{target.removesuffix(SHARED)}({', '.join(parts)})"
+    if call.loop is not None:
+        shapes = "".join(f", {name.strip()}={code}" for name, code in special.items())
+        return f"{call.loop.name}({construction}{shapes})"
+    repeat = special.get(REPEAT)
     if repeat is None:
         return construction
     # One module that is applied several times shares its weights; several modules have their own.

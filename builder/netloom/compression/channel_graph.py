@@ -6,7 +6,7 @@ layer with a channel of another one; both can only be removed together. https://
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ class ChannelGraph:
         self.settings: list[Setting] = []
         self.labels: dict[str, Labels | None] = {}
         self.where: dict[str, tuple[str, str]] = {}
-        self._model, self._fixed_nodes = model, fixed_nodes
+        self._model, self._fixed_nodes = model, fixed_nodes | frozenset(_nodes_of_loops(context))
         self._parents: list[int] = []
         self._reasons: dict[int, set[str]] = {}
         self._new_channels: dict[str, list[np.ndarray]] = {}
@@ -137,6 +137,9 @@ class ChannelGraph:
         return outputs
 
     def _repeated(self, inner: Context, path: str, layer: Subnetwork, inputs: Ports) -> Ports:
+        if layer.is_loop:
+            # A state keeps its channels from step to step, and so do the layers that compute it.
+            return self._mixed(inputs, [port.name for port in layer.outputs()], KEPT)
         if layer.repeat == 1:
             return self._network(inner, f"{path}.", inputs)
         outputs = inputs
@@ -280,3 +283,13 @@ class ChannelGraph:
     ) -> None:
         indices = np.tile(np.repeat(numbers, weight.block), weight.tiles)
         self.slices.append(Slice(f"{path}.{weight.tensor}", weight.axis, indices, makes, reads))
+
+
+def _nodes_of_loops(context: Context, is_inside: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield the network and node of each layer inside a network that is applied once for each step along an axis."""
+    for key, layer in context.layers.items():
+        if is_inside:
+            yield context.name, key
+        if key in context.inner:
+            is_loop = isinstance(layer, Subnetwork) and layer.is_loop
+            yield from _nodes_of_loops(context.inner[key], is_inside or is_loop)

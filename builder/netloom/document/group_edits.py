@@ -123,6 +123,8 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
         raise CompositionError(
             f"{node.id} is {repeat} times {len(inner.nodes)} layers, but at most {MAX_NODES} are allowed."
         )
+    if node.params.get("along") == "axis":
+        raise CompositionError(f"{node.id} is applied once for each step along an axis, so it cannot be ungrouped.")
     if repeat > 1 and node.params.get("shared"):
         raise CompositionError(f"The repetitions of {node.id} share their weights, so it cannot be ungrouped.")
     if node.shares or any(other_node.shares == node.id for other_node in outer.nodes.values()):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import types
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-FieldKind = Literal["int", "float", "bool", "choice", "text", "ints", "values"]
+FieldKind = Literal["int", "float", "bool", "choice", "text", "ints", "values", "texts", "mapping"]
 # The kinds of fields that accept an expression over parameters.
 EXPRESSIONS = ("int", "float", "ints", "values")
 
@@ -91,9 +91,9 @@ def _kind(annotation: Any) -> tuple[FieldKind, tuple[str, ...]]:
     if get_origin(annotation) is Literal:
         return "choice", get_args(annotation)
     if get_origin(annotation) is tuple:
-        return "ints", ()
+        return "texts" if _is_text(get_args(annotation)[0]) else "ints", ()
     if get_origin(annotation) is dict:
-        return "values", ()
+        return "mapping" if _is_text(get_args(annotation)[1]) else "values", ()
     if annotation is bool:
         return "bool", ()
     if annotation is int:
@@ -103,3 +103,9 @@ def _kind(annotation: Any) -> tuple[FieldKind, tuple[str, ...]]:
     if annotation is str:
         return "text", ()
     raise TypeError(f"a form has no field for {annotation}")
+
+
+def _is_text(annotation: Any) -> bool:
+    """Whether a type is text, or one of several names."""
+    kind = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return kind is str or get_origin(kind) is Literal

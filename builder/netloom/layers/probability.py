@@ -56,6 +56,13 @@ def without(probabilities: Probabilities | None, axis: int, *, keep: bool) -> Pr
     )
 
 
+def stacked(probabilities: Probabilities, axis: int) -> Probabilities:
+    """The probabilities in several tensors that are stacked along a new axis."""
+    if probabilities.family == "sigmoid" or probabilities.axis < axis:
+        return probabilities
+    return replace(probabilities, axis=probabilities.axis + 1)
+
+
 def averaged(inputs: Iterable[Probabilities | None]) -> Probabilities | None:
     """The probabilities in a mean of several tensors; None for log-probabilities, whose mean is not normalized."""
     # A mean of probabilities is not a softmax of averaged logits, so the activation cannot be left out.

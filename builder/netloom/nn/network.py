@@ -4,6 +4,28 @@ import torch
 from torch import nn
 
 
+class AuxiliaryLossSum:
+    """Sums the `auxiliary_loss` of the parts of a module that is called several times in training.
+
+    Each call overwrites the auxiliary losses of the previous one. `add` is called after each call and `assign` after
+    the last one.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.parts = list(module.modules()) if module.training else []
+        self.losses: dict[nn.Module, torch.Tensor] = {}
+
+    def add(self) -> None:
+        for part in self.parts:
+            loss = getattr(part, "auxiliary_loss", None)
+            if loss is not None:
+                self.losses[part] = self.losses[part] + loss if part in self.losses else loss
+
+    def assign(self) -> None:
+        for part, loss in self.losses.items():
+            part.auxiliary_loss = loss
+
+
 class Repeated(nn.ModuleList):
     """Applies its modules in sequence, `times` times, with the same weights each time.
 
@@ -17,18 +39,15 @@ class Repeated(nn.ModuleList):
 
     def forward(self, x: torch.Tensor, *extra_inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         result: torch.Tensor | tuple[torch.Tensor, ...] = x
-        losses: dict[nn.Module, torch.Tensor] = {}
+        losses = AuxiliaryLossSum(self) if self.times > 1 else None
         for _ in range(self.times):
             for module in self:
                 result = module(x, *extra_inputs)
                 x = result[0] if isinstance(result, tuple) else result
-            # Each call overwrites the auxiliary loss of the previous one, so the sum is formed here.
-            for part in self.modules() if self.training and self.times > 1 else ():
-                loss = getattr(part, "auxiliary_loss", None)
-                if loss is not None:
-                    losses[part] = losses[part] + loss if part in losses else loss
-        for part, loss in losses.items():
-            part.auxiliary_loss = loss
+            if losses is not None:
+                losses.add()
+        if losses is not None:
+            losses.assign()
         return result
 
 

@@ -13,6 +13,15 @@ from netloom.document.expression import Number
 from netloom.layers import Layer, ParameterError, Port, TensorSpec, asks_for_size, label, parse
 from netloom.layers.io import Input, Output
 from netloom.layers.subnetwork import Subnetwork, interface
+from netloom.validation.along_axis import (
+    Step,
+    StepError,
+    count_steps,
+    learned_shapes,
+    misnamed_ports,
+    sequence_specs,
+    step_specs,
+)
 from netloom.validation.faults import fault
 from netloom.validation.graph_views import cyclic, digraph, execution_order
 from netloom.validation.issue import Issue
@@ -53,9 +62,14 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over a network: FLOPs and activations per example, and the memory for training with the batch size."""
+    """Sums over a network: FLOPs and activations per example, and the memory for training with the batch size.
+
+    `layers` counts the layers with the repetitions of their networks in depth, and `calls` how often layers run one
+    after the other, which also counts the steps of networks along an axis.
+    """
 
     layers: int = 0
+    calls: int = 0
     parameters: int = 0
     trainable: int = 0
     flops: int = 0
@@ -152,6 +166,7 @@ class Context:
         weights = (parameters - trainable) * BYTES_PER_WEIGHT + trainable * BYTES_PER_TRAINED_WEIGHT
         return Totals(
             layers=bounded(sum(self._layers(key) for key in self.layers)),
+            calls=bounded(sum(self._calls(key) for key in self.layers)),
             parameters=bounded(parameters),
             trainable=bounded(trainable),
             flops=bounded(sum(facts.flops for facts in nodes.values())),
@@ -179,6 +194,15 @@ class Context:
         """Return the tensor that an Output node receives; None if it is unknown."""
         edge = self.incoming[output].get("in")
         return self.spec(edge) if edge else None
+
+    def step(self, layer: Subnetwork) -> Step:
+        """Return the tensors of a single step of this network, which `layer` applies along an axis."""
+        states = {port: self.measured.get(node) for port, node in layer.interface.inputs if port in layer.states}
+        outputs = {port: self.output_spec(node) for port, node in layer.interface.outputs}
+        return Step(
+            {port: measured.outputs["out"] for port, measured in states.items() if measured and layer.is_loop},
+            {port: spec for port, spec in outputs.items() if spec is not None},
+        )
 
     def count_tied_parameters(self, node: str) -> int:
         """Return the number of parameters that a node shares with another node."""
@@ -320,34 +344,55 @@ class Context:
             return Measured()  # see netloom.validation.rules.networks
         if len(self.ancestors) >= MAX_DEPTH:
             return Measured(refusal=f"networks are nested more than {MAX_DEPTH} levels deep", code="depth")
-        inputs = {node: specs[port] for port, node in layer.interface.inputs}
+        steps = 1
+        if layer.is_loop:
+            if any(misnamed_ports(layer)):
+                return Measured()  # see netloom.validation.rules.networks
+            try:
+                steps, specs = count_steps(layer, specs), step_specs(layer, specs)
+            except StepError as error:
+                return Measured(refusal=str(error), code="along_axis")
+        inputs = {node: specs[port] for port, node in layer.interface.inputs if port in specs}
         inner = self.cache.use(layer.network, layer.values, inputs, (*self.ancestors, self.name))
         if inner is None:
             return Measured(
                 refusal=f"the networks of this project are used with more than {MAX_USES} different shapes and values"
             )
         self.inner[key] = inner
-        outputs = {port: inner.output_spec(node) for port, node in layer.interface.outputs}
-        specs_by_port = {port: spec for port, spec in outputs.items() if spec is not None}
-        if len(specs_by_port) < len(outputs):
+        try:
+            outputs = self._outputs_of(layer, inner, steps)
+        except StepError as error:
+            return Measured(refusal=str(error), code="along_axis")
+        if len(outputs) < len(layer.outputs()):
             return Measured()  # the issues of that network say why
         first = next(iter(specs.values()), None)
-        if layer.repeat > 1 and next(iter(specs_by_port.values()), None) != first:
-            gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in specs_by_port.values())
+        if layer.repeat > 1 and next(iter(outputs.values()), None) != first:
+            gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in outputs.values())
             return Measured(
                 refusal=f"a repeated network must return the shape of its input, but it returns {gives}", code="repeat"
             )
-        times, inside = layer.repeat, inner.totals
-        copies = 1 if layer.shared else times
+        times, inside = layer.repeat * steps, inner.totals
+        copies = 1 if layer.shared else layer.repeat
+        learned = tuple(learned_shapes(layer, inner.step(layer)).items())
+        # The results of the steps are copied into one tensor.
+        copied_bytes = sum(map(_bytes, outputs.values())) if layer.is_loop else 0
+        # One entry for all weights of the network: a subnetwork shares them as a whole, with an equal use of it.
+        whole = (layer.network, layer.repeat, layer.shared, layer.is_loop, id(inner))
         return Measured(
-            specs_by_port,
-            bounded(inside.parameters * copies),
+            outputs,
+            bounded(inside.parameters * copies + sum(_count(shape) for _, shape in learned)),
             bounded(inside.flops * times),
-            bounded(inside.activation_bytes * times),
+            bounded(inside.activation_bytes * times + copied_bytes),
             frozen=bounded((inside.parameters - inside.trainable) * copies),
-            # One entry for all weights: a subnetwork shares them as a whole, with an equal use of the same network.
-            weights=(((layer.network, layer.repeat, layer.shared, id(inner)), (bounded(inside.parameters * copies),)),),
+            weights=((whole, (bounded(inside.parameters * copies),)), *learned),
         )
+
+    @staticmethod
+    def _outputs_of(layer: Subnetwork, inner: Context, steps: int) -> dict[str, TensorSpec]:
+        """Return the tensors at the output ports of a subnetwork node, without unknown ones."""
+        if layer.is_loop:
+            return sequence_specs(layer, inner.step(layer), steps)
+        return dict(inner.step(layer).outputs)
 
     def _known_facts(self, key: str) -> NodeFacts | None:
         """Return the facts of an unchanged node that shares no weights; None if they have to be computed."""
@@ -365,6 +410,13 @@ class Context:
         if isinstance(layer, Subnetwork):
             return bounded(self.inner[key].totals.layers * layer.repeat) if key in self.inner else 1
         return int(not isinstance(layer, (Input, Output)))
+
+    def _calls(self, key: str) -> int:
+        layer = self.layers[key]
+        if not isinstance(layer, Subnetwork) or key not in self.inner:
+            return self._layers(key)
+        steps = count_steps(layer, self.specs(key)) if layer.is_loop else 1
+        return bounded(self.inner[key].totals.calls * layer.repeat * steps)
 
 
 class ContextCache:

@@ -28,7 +28,7 @@ from netloom.document import Edge, Project
 from netloom.layers import Layer, TensorSpec, registry
 from netloom.layers.code import Code
 from netloom.layers.io import Input
-from netloom.layers.probability import OutputActivation, Probabilities
+from netloom.layers.probability import OutputActivation, Probabilities, stacked
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.tasks.outputs import LogitSpec
@@ -235,21 +235,24 @@ class ProbabilityTracer:
 
     def _through_subnetwork(self, key: str, layer: Subnetwork, port: str) -> TracedProbabilities | None:
         """Return the probabilities at an output port of a subnetwork node."""
-        inner, ends = self.context.inner.get(key), dict(layer.interface.outputs)
-        edge = inner.incoming[ends[port]].get("in") if inner is not None and port in ends else None
+        inner, output = self.context.inner.get(key), layer.inner_output(port)
+        edge = inner.incoming[output].get("in") if inner is not None and output is not None else None
         if inner is None or edge is None:
             return None
         entries = {node: name for name, node in layer.interface.inputs}
 
         def trace_outer(node: str) -> TracedProbabilities | None:
             outer = self.context.incoming[key].get(entries.get(node, ""))
-            # From the second repetition on, the first Input reads the output of the repetition before.
-            traced = self.trace(outer) if outer is not None and layer.repeat == 1 else None
+            # From the second repetition on, the first Input reads the output of the repetition before. A step along an
+            # axis reads a part of the input.
+            traced = self.trace(outer) if outer is not None and layer.runs_once else None
             return traced if traced is None or outer is None or _readers(self.context, outer) == 1 else traced.fixed()
 
         traced = ProbabilityTracer(inner, f"{self.prefix}{key}.", trace_outer).trace(edge)
-        if traced is None or (layer.repeat == 1 and _readers(inner, edge) == 1):
+        if traced is None or (layer.runs_once and _readers(inner, edge) == 1):
             return traced
+        if layer.is_loop and port not in layer.final_states:
+            traced = replace(traced, probabilities=stacked(traced.probabilities, layer.axis))
         return traced.fixed()
 
 

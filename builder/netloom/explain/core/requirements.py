@@ -115,12 +115,14 @@ def _smooth_path(project: Project, model: nn.Module) -> str:
 
 
 def _rescaled(project: Project, model: nn.Module) -> str:
+    from netloom.compile.loop_class import is_loop
+
     if task(project.training.objective).explains_distance:
         return f"the target is a distance, for which its rule does not hold; {ELSE}"
     for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK:
             # Captum stores the inputs of a module on the module itself, so a second run would overwrite them.
-            if node.params.get("shared") and node.params.get("repeat", 1) != 1:
+            if is_loop(node) or (node.params.get("shared") and node.params.get("repeat", 1) != 1):
                 return (
                     f"{_name(node)} runs several times with the same weights, which its rule does not support; {ELSE}"
                 )

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from netloom.compile.loop_class import is_loop
+from netloom.document import Node
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.network.cost import measure_network
 from netloom.validation import Context
@@ -56,17 +58,17 @@ class EdgeHooks:
             names = [incoming[port.name].target for port in analysis.layers[key].inputs() if port.name in incoming]
             module.register_forward_pre_hook(partial(self._before, names))
             if key in analysis.inner:
-                self._tap_inner(analysis.inner[key], key, module)
+                self._tap_inner(analysis.inner[key], analysis.network.nodes[key], module)
         ends = [edge.target for key in analysis.network.ports("Output") for edge in analysis.incoming[key].values()]
         network.register_forward_hook(partial(self._behind, ends))
 
-    def _tap_inner(self, inner: Context, key: str, module: nn.Module) -> None:
-        """Hook a subnetwork, once or once for each repetition.
+    def _tap_inner(self, inner: Context, node: Node, module: nn.Module) -> None:
+        """Hook a subnetwork, once or once for each repetition or step.
 
         Hooks run in registration order: inputs are recorded before the path is entered, and outputs before it is left.
         """
-        module.register_forward_pre_hook(lambda *_: self._node_path.append(key))
-        if type(module).__name__ == "Repeated":
+        module.register_forward_pre_hook(lambda *_: self._node_path.append(node.id))
+        if type(module).__name__ == "Repeated" or is_loop(node):
             counter = _RepetitionCounter()
             module.register_forward_pre_hook(counter.start)
             for part in module.children():
@@ -113,7 +115,7 @@ class EdgeHooks:
 
 
 class _RepetitionCounter:
-    """Number the repetitions of a subnetwork in execution order."""
+    """Number the repetitions or steps of a subnetwork in execution order."""
 
     def __init__(self) -> None:
         self._number = 0

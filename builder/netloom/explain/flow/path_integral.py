@@ -14,8 +14,10 @@ from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.estimation.quadrature import TINY, Spans, Values, integrate
 from netloom.explain.flow.edge_hooks import EdgeHooks, EdgeKey
 from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow
+from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.validation import Context
+from netloom.validation.along_axis import count_steps
 
 FIRST_STEPS = 16
 # The shortest step: at a discontinuity of the score, no number of steps is enough.
@@ -151,17 +153,20 @@ def _chunks(spans: list[tuple[float, float]], max_rows: int) -> Iterator[tuple[l
 def _network_uses(
     integral: FlowIntegral, analysis: Context, path: str, through: tuple[EdgeKey, ...] | None
 ) -> Iterator[NetworkUse]:
-    """Yield the network and all its subnetworks, once for each repetition."""
+    """Yield the network and all its subnetworks, once for each repetition or step."""
     yield NetworkUse(path, analysis, through)
     for key, inner in analysis.inner.items():
         incoming = tuple((path, edge.target) for edge in analysis.incoming[key].values())
         live_edges = tuple(edge for edge in incoming if edge in integral.columns)
-        repeat = int(getattr(analysis.layers[key], "repeat", 1))
-        for repetition in range(repeat):
-            inner_path = ".".join(filter(None, [path, key, str(repetition) if repeat > 1 else ""]))
+        layer = analysis.layers[key]
+        if not isinstance(layer, Subnetwork):
+            continue
+        for repetition in range(count_steps(layer, analysis.specs(key)) if layer.is_loop else layer.repeat):
+            inner_path = ".".join(filter(None, [path, key, "" if layer.runs_once else str(repetition)]))
             if any(edge[0] == inner_path for edge in integral.taps.flows):
                 # All repetitions read the other inputs unchanged, so the flow on such an edge is divided among them.
-                is_only_path = repeat == 1 or len(live_edges) == 1
+                # A step reads only a part of its input.
+                is_only_path = layer.runs_once or (len(live_edges) == 1 and not layer.is_loop)
                 ends = [edge.target for end in inner.network.ports("Output") for edge in inner.incoming[end].values()]
                 leaving = tuple((inner_path, end) for end in ends if (inner_path, end) in integral.columns)
                 yield from _network_uses(integral, inner, inner_path, live_edges if is_only_path else leaving)

@@ -11,11 +11,13 @@ from netloom.layers.attention.attention import MultiHeadAttention, TransformerEn
 from netloom.layers.code import Code
 from netloom.layers.conversions import conversion
 from netloom.layers.dense import Linear
-from netloom.layers.io import Input
+from netloom.layers.io import Input, input_parameters
 from netloom.layers.operations.merge import Add, Multiply
 from netloom.layers.operations.shape import Permute, Reshape, Transpose
+from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.validation import fixes, output_scales
+from netloom.validation.along_axis import state_mismatch
 from netloom.validation.context import Context, Totals, fits
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
@@ -116,7 +118,19 @@ def _suggest_fix(context: Context, key: str) -> Fix | None:
             return fixes.set_params(context.name, key, {"heads": heads}, f"Set heads to {heads}")
     if isinstance(layer, (Add, Multiply)):
         return _project(context, edges, specs)
+    if isinstance(layer, Subnetwork) and layer.is_loop and key in context.inner:
+        return _resize_state(layer, context.inner[key])
     return None
+
+
+def _resize_state(layer: Subnetwork, inner: Context) -> Fix | None:
+    """Return a fix that gives a state the shape of its next value; None if the shape comes from outside."""
+    mismatch = state_mismatch(layer, inner.step(layer))
+    if mismatch is None or layer.initial_value(mismatch[0]) == "input":
+        return None
+    state, _, after = mismatch
+    node = dict(layer.interface.inputs)[state]
+    return fixes.set_params(inner.name, node, input_parameters(after), f"Change the shape of {node} to {after}")
 
 
 def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSpec]) -> Fix | None:

@@ -103,9 +103,8 @@ def _ends_in_sigmoid(context: Context, output: str) -> bool:
     while edge is not None:
         key, layer = edge.source_node, context.layers.get(edge.source_node)
         if isinstance(layer, Subnetwork):
-            inner = context.inner.get(key)
-            ports = dict(layer.interface.outputs)
-            return inner is not None and _ends_in_sigmoid(inner, ports[edge.source_port])
+            inner, inner_output = context.inner.get(key), layer.inner_output(edge.source_port)
+            return inner is not None and inner_output is not None and _ends_in_sigmoid(inner, inner_output)
         if not isinstance(layer, KEEPS_VALUES):
             return isinstance(layer, Sigmoid)
         edge = next(iter(context.incoming[key].values()), None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import fixes
+from netloom.validation.along_axis import misnamed_ports, with_known_ports
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
@@ -38,6 +39,21 @@ class KnownNetwork(Rule):
                     remaining = {other: value for other, value in layer.values.items() if other != name}
                     fix = fixes.set_params(context.name, key, {"values": remaining}, f"Remove {name}")
                     yield context.issue("unknown_value", message, key, fix=fix)
+
+
+class Steps(Rule):
+    """The inputs and outputs that the settings of a network along an axis name exist."""
+
+    stage = Stage.NETWORKS
+
+    def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
+        for key in context.of_type(Subnetwork):
+            layer = context.layers[key]
+            if not isinstance(layer, Subnetwork) or not layer.is_loop or layer.network not in context.project.networks:
+                continue
+            for problem in misnamed_ports(layer):
+                fix = fixes.set_params(context.name, key, with_known_ports(layer), "Remove this setting")
+                yield context.issue("along_axis", f"{context.label(key)}: {problem}.", key, fix=fix)
 
 
 class NotInItself(Rule):

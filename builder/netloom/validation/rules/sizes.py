@@ -41,7 +41,7 @@ class Memory(Rule):
 
 
 class Repeated(Rule):
-    """The number of layers, with all repetitions, does not exceed the limit."""
+    """The number of layers, with all repetitions and steps, does not exceed the limit."""
 
     stage = Stage.RESOURCES
     is_for_main_only = True
@@ -52,6 +52,13 @@ class Repeated(Rule):
                 "layers",
                 f"With all repetitions, this network has more than {MAX_LAYERS:,} consecutive layers; lower the "
                 "repetitions of its networks.",
+            )
+        elif totals.calls > MAX_LAYERS:
+            yield context.issue(
+                "layers",
+                f"With all steps along an axis, this network runs {totals.calls:,} consecutive layers, but at most "
+                f"{MAX_LAYERS:,} are possible; shorten the sequences, for example with a stride, or use fewer layers "
+                "in each step.",
             )
 
 

@@ -44,6 +44,7 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
 
     from netloom import layers
     from netloom.compile import output_nodes
+    from netloom.compile.loop_class import is_loop
     from netloom.validation.graph_views import digraph, execution_order
 
     network = project.networks[name]
@@ -64,7 +65,8 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
         # A hook reads one output of a node, so a node of which two are used is not a cut.
         is_cut = cut and not reachable.intersection(ends["Output"]) and len(_used_ports(network, key)) < 2
         yield InnerNode(f"{prefix}{key}", key, name, node.type, layers.label(node), is_cut)
-        if node.type == SUBNETWORK:
+        # The activations of a network that runs once for each step are ambiguous.
+        if node.type == SUBNETWORK and not is_loop(node):
             inner = str(node.params.get("network", ""))
             for number, repetition in _repetitions(module):
                 yield from _walk(project, inner, repetition, f"{prefix}{key}.{number}", cut=is_cut)
