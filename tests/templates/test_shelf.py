@@ -31,6 +31,7 @@ FORMULAS: dict[str, Callable[[int], int]] = {
     "encoder_layer": lambda c: 12 * c * c + 13 * c,  # 7,087,872 for 768: a block of GPT-2
     "decoder_layer": lambda c: 16 * c * c + 19 * c,
     "gated_mlp": lambda c: 3 * c * 4 * c,
+    "recurrent_cell": lambda c: 2 * 32 * (c + 1) + 2 * 32**2,
 }
 PUBLISHED = {
     "residual_block": (64, 73_984),

@@ -42,6 +42,17 @@ def interface(network: Network) -> Interface:
     )
 
 
+def proposed_states(interface: Interface) -> dict[str, str]:
+    """The states of a cell of the usual form: (x, states …) -> (results …, next states …).
+
+    They are empty if there are more states than outputs.
+    """
+    states, outputs = [name for name, _ in interface.inputs[1:]], [name for name, _ in interface.outputs]
+    if not states or len(states) > len(outputs):
+        return {}
+    return dict(zip(states, outputs[-len(states) :], strict=True))
+
+
 class Subnetwork(Layer):
     """The network `network`, `repeat` times one after the other, or once for each step along an axis.
 
@@ -173,5 +184,5 @@ class Subnetwork(Layer):
 
     def brief(self) -> str:
         if self.is_loop:
-            return f"{self.network} {'←' if self.is_reversed else '→'} along axis {self.axis}"
+            return f"{self.network} along axis {self.axis}{', reverse' if self.is_reversed else ''}"
         return f"{self.network}{f' × {self.repeat}' if self.repeat > 1 else ''}{' shared' if self.shared else ''}"

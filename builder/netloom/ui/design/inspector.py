@@ -18,6 +18,8 @@ from netloom.ui.design.initialization_form import initialization_form
 from netloom.ui.design.network_parameters import network_parameters
 from netloom.ui.design.networks import standing
 from netloom.ui.design.parts import redraw
+from netloom.ui.design.repetition_form import FIELDS as REPETITION_FIELDS
+from netloom.ui.design.repetition_form import repetition_form
 from netloom.ui.design.state import Key
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Context
@@ -58,6 +60,9 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     for field in form(layer):
         if node.type == SUBNETWORK and field.name == "network":
             place.network()
+            repetition_form(live, network, node, place.field, place.problems)
+        elif node.type == SUBNETWORK and field.name in REPETITION_FIELDS:
+            continue
         elif field.kind == "values":
             place.values(field)
         else:
