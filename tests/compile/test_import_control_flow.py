@@ -67,6 +67,17 @@ ZEROS = [
 AXIS = np.array([1])
 
 
+def types(model: ImportedModel, network: str = "main") -> list[str]:
+    """The types of the nodes of a network, in order."""
+    return sorted(item.type for item in model.project.networks[network].nodes.values())
+
+
+def settings(model: ImportedModel) -> dict[str, Any]:
+    """The settings of the only network along an axis."""
+    (found,) = (item for item in model.project.main_network.nodes.values() if item.params.get("along") == "axis")
+    return dict(found.params)
+
+
 @pytest.mark.parametrize("is_backward", [0, 1])
 def test_a_scan_over_the_steps_has_one_set_of_weights(is_backward: int) -> None:
     body = helper.make_graph(
@@ -78,6 +89,11 @@ def test_a_scan_over_the_steps_has_one_set_of_weights(is_backward: int) -> None:
     model = check(content([*ZEROS, scan], ["Y", "last"], axis=AXIS))
     parameters = sum(value.numel() for value in module(model.project).parameters())
     assert parameters == KERNEL.size
+    assert types(model) == ["Input", "Output", "Output", "Subnetwork"]
+    assert types(model, "step_1") == ["Add", "Input", "Input", "Linear", "Output", "Tanh"]
+    direction = {"direction": "reverse"} if is_backward else {}
+    states = {"state_1": "out"}
+    assert settings(model) == {"network": "step_1", "along": "axis", "axis": 1, "states": states, **direction}
 
 
 def loop(
@@ -96,8 +112,70 @@ def loop(
     ]
 
 
-def test_a_loop_with_a_known_number_of_steps_is_unrolled() -> None:
-    check(content(loop(node("Identity", ["on"], ["going"])), ["Y", "last"], axis=AXIS))
+def test_a_loop_over_all_steps_becomes_a_network() -> None:
+    model = check(content(loop(node("Identity", ["on"], ["going"])), ["Y", "last"], axis=AXIS))
+    assert types(model) == ["Input", "Output", "Output", "Subnetwork"]
+
+
+def test_a_loop_over_some_steps_is_unrolled() -> None:
+    file = content(loop(node("Identity", ["on"], ["going"]), limit="some"), ["Y", "last"], axis=AXIS, some=np.int64(3))
+    model = check(file)
+    assert types(model).count("Tanh") == 3
+    assert list(model.project.networks) == ["main"]
+
+
+def test_a_state_that_is_computed_and_a_tensor_for_all_steps_are_inputs() -> None:
+    """Two sequences, a state that starts as a mean, and a tensor that each step reads as a whole."""
+    body = helper.make_graph(
+        [
+            *STEP[:2],
+            node("Mul", ["sum", "other"], ["mixed"]),
+            node("Add", ["mixed", "mean"], ["shifted"]),
+            node("Tanh", ["shifted"], ["next"]),
+            node("Identity", ["next"], ["out"]),
+        ],
+        "body",
+        [info("state", "n", D), info("x", "n", D), info("other", "n", D)],
+        [info("next", "n", D), info("out", "n", D)],
+    )
+    axes: dict[str, Any] = {"scan_input_axes": [1, 1], "scan_output_axes": [1]}
+    scan = node("Scan", ["mean", "X", "sine"], ["last", "Y"], body=body, num_scan_inputs=2, **axes)
+    nodes = [node("ReduceMean", ["X"], ["mean"], axes=[1], keepdims=0), node("Sin", ["X"], ["sine"]), scan]
+    model = check(content(nodes, ["Y", "last"]))
+    assert {key: settings(model)[key] for key in ("initial", "constant")} == {
+        "initial": {"state_1": "input"},
+        "constant": ["constant_1"],
+    }
+
+
+def test_a_scan_within_a_scan_is_a_network_in_a_network() -> None:
+    inner_body = helper.make_graph(
+        [node("Add", ["inner state", "inner x"], ["inner sum"]), node("Tanh", ["inner sum"], ["inner next"])],
+        "inner", [info("inner state", "n", D), info("inner x", "n", D)], [info("inner next", "n", D)],
+    )  # fmt: skip
+    inner = node("Scan", ["sum", "X"], ["next"], body=inner_body, num_scan_inputs=1, scan_input_axes=[1])
+    body = helper.make_graph(
+        [*STEP[:2], inner], "body", [info("state", "n", D), info("x", "n", D)], [info("next", "n", D)]
+    )
+    scan = node("Scan", ["zeros", "X"], ["last"], body=body, num_scan_inputs=1, scan_input_axes=[1])
+    model = check(content([*ZEROS, scan], ["last"], axis=AXIS))
+    assert set(model.project.networks) == {"main", "step_1", "step_2"}
+
+
+def test_a_scan_of_many_steps_is_a_network() -> None:
+    """Unrolled, its 3,000 steps would be refused."""
+    body = helper.make_graph(
+        [node("Add", ["state", "x"], ["sum"]), node("Tanh", ["sum"], ["next"])],
+        "body", [info("state", "n", 1), info("x", "n", 1)], [info("next", "n", 1)],
+    )  # fmt: skip
+    scan = node("Scan", ["zeros", "long"], ["last"], body=body, num_scan_inputs=1, scan_input_axes=[1])
+    tile = [node("Reshape", ["X", "row"], ["flat"]), node("Tile", ["flat", "many"], ["wide"]),
+            node("Unsqueeze", ["wide", "two"], ["long"])]  # fmt: skip
+    zeros = [node("ReduceSum", ["wide", "axis"], ["start"], keepdims=1), node("Shape", ["start"], ["shape"]),
+             node("ConstantOfShape", ["shape"], ["zeros"])]  # fmt: skip
+    tensors: dict[str, Any] = {"row": np.array([0, T * D]), "many": np.array([1, 150]), "two": np.array([2])}
+    model = check(content([*tile, *zeros, scan], ["last"], axis=AXIS, **tensors))
+    assert settings(model)["states"] == {"state_1": "out"}
 
 
 def test_a_loop_ends_with_its_condition() -> None:

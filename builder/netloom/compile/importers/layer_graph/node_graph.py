@@ -12,7 +12,7 @@ from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.compile.importers.layer_graph.values import Array, Tensor, UnsupportedOperatorError
 from netloom.compile.importers.remarks import Remarks
 from netloom.core.text import plain
-from netloom.document import Edge, Node, is_identifier
+from netloom.document import SUBNETWORK, Edge, Network, Node, is_identifier
 from netloom.layers import TensorSpec
 from netloom.layers.catalogue import parse
 from netloom.validation.context import fits
@@ -38,6 +38,8 @@ class NodeGraph:
     attention_masks: dict[tuple[object, ...], Tensor] = field(
         default_factory=dict
     )  # masks in the form that attention takes
+    networks: dict[str, Network] = field(default_factory=dict)  # the networks of one step of each loop
+    loop_weights: dict[str, dict[str, Array]] = field(default_factory=dict)  # their weights, by the node of the loop
 
     def remark(self, text: str, part: str = "") -> None:
         """Add a remark, once; those on several parts, such as layers, are counted."""
@@ -143,6 +145,36 @@ class NodeGraph:
         if main and not shares:
             self.shared_weights[kind, main] = key
         return key
+
+    def add_network_node(
+        self, name: str, params: Mapping[str, Any], inputs: Mapping[str, Tensor], outputs: Mapping[str, TensorSpec]
+    ) -> str:
+        """Add a node that uses one of the `networks`, with its inputs and outputs by port; returns its id."""
+        key = self._identifier(name or str(params["network"]), SUBNETWORK)
+        title = "" if name.startswith("node_") or name == key else plain(name)[:200]
+        self.nodes[key] = Node(id=key, type=SUBNETWORK, params=dict(params), title=title)
+        self.specs |= {key if port == "out" else f"{key}.{port}": spec for port, spec in outputs.items()}
+        self.sources[key] = {port: tensor.ref for port, tensor in inputs.items()}
+        self.edges += [Edge(source=tensor.ref, target=f"{key}.{port}") for port, tensor in inputs.items()]
+        return key
+
+    def all_weights(self) -> dict[str, Array]:
+        """The weights of all nodes, also those inside loops, by the names that they have in the compiled network."""
+        parts_by_node = [*self.weights.items(), *self.loop_weights.items()]
+        return {
+            f"{key}.{part}": array for key, parts in parts_by_node if key in self.nodes for part, array in parts.items()
+        }
+
+    def used_networks(self) -> dict[str, Network]:
+        """Those of `networks` that a node, or a node in one of them, uses."""
+        used: dict[str, Network] = {}
+        pending = list(self.nodes.values())
+        while pending:
+            name = str(pending.pop().params.get("network", ""))
+            if name in self.networks and name not in used:
+                used[name] = self.networks[name]
+                pending += used[name].nodes.values()
+        return used
 
     def reconnect(self, reader: str, port: str, ref: str) -> None:
         """Let a port of a node read another tensor of the same shape."""

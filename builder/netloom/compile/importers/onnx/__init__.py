@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from netloom.compile.importers.imported_model import (
 from netloom.compile.importers.layer_graph.array_views import as_transposed_views, owner
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.loop_body import LoopBody, report_loop_weights
 from netloom.compile.importers.layer_graph.values import (
     BATCH,
     BatchAxisError,
@@ -147,6 +148,31 @@ class _OnnxImporter:
             raise UnreadableModelError(
                 f"The operator {item.type} ({short(item.name)!r}) does not follow the ONNX specification: {text}."
             ) from None
+
+    def rolled(
+        self,
+        loop: LoopBody,
+        convert: Callable[[], list[Value]],
+        readings: Iterable[str],
+    ) -> list[Value] | None:
+        """Convert the operators of one step into the builder of `loop`, as the network of one step.
+
+        Tensors of this network among `readings`, the values that the step reads, become inputs of every step. Returns
+        the result of `convert`, or None if the step cannot be converted on its own; then nothing has changed.
+        """
+        outer, values, skipped, executed = self.builder, dict(self.values), set(self.skipped), self.executed
+        self.builder = loop.step
+        try:
+            for key in dict.fromkeys(readings):
+                value = values.get(key)
+                if isinstance(value, Tensor):
+                    self.values[key] = loop.constant(value)
+            return convert()
+        except (UnsupportedOperatorError, UnreadableModelError, *_ERRORS):
+            self.skipped, self.executed = skipped, executed
+            return None
+        finally:
+            self.builder, self.values = outer, values
 
     def execute(self, operators: Sequence[Operator]) -> None:
         """Convert the operators of a body, as part of the network.
@@ -362,12 +388,11 @@ class _OnnxImporter:
                 f"The network has {len(nodes):,} nodes; a document can have at most {MAX_NODES:,}."
             )
         network = Network(nodes=nodes, edges=tuple(self.builder.edges)).ordered(nodes, nodes)
-        project = Project(name=self.name, networks={"main": place(network)})
+        report_loop_weights(self.builder)
+        project = Project(name=self.name, networks={"main": place(network), **self.builder.used_networks()})
         remarks = (*self.builder.remarks, *check_network(project))
         weights = {
-            f"{key}.{part}": torch.from_numpy(np.array(array, order="C"))
-            for key, parts in self.builder.weights.items()
-            for part, array in parts.items()
+            key: torch.from_numpy(np.array(array, order="C")) for key, array in self.builder.all_weights().items()
         }
         prepare = parse_exported_preprocessing(self.graph.preprocess)
         return group_repeats(ImportedModel(project, weights, remarks, prepare), untie=True)

@@ -6,11 +6,14 @@ Each step of a loop becomes layers of its own, with shared weights. https://onnx
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.loop_body import LoopBody
 from netloom.compile.importers.layer_graph.values import (
     BATCH,
     Constant,
@@ -28,6 +31,10 @@ class Evaluator(Protocol):
     """What computes operators, with the values of all tensors by name."""
 
     values: dict[str, Value]
+    builder: GraphBuilder
+
+    def rolled(self, loop: LoopBody, convert: Callable[[], list[Value]], readings: Iterable[str]) -> list[Value] | None:
+        """The results of a step that becomes the network of `loop`; None if it cannot be converted on its own."""
 
     def execute(self, operators: Sequence[Operator]) -> None: ...
 
@@ -56,6 +63,9 @@ def _loop(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
         raise UnsupportedOperatorError(computed)
     steps = math.inf if limit is None else int(limit.array.reshape(-1)[0])
     _refuse_rows(steps)
+    rolled = _rolled_loop(operator, carried, steps, evaluator)
+    if rolled is not None:
+        return rolled
     is_on = condition is None or _truth(condition, computed)
     body, states = operator.attributes["body"], _all_present(carried)
     collected: list[list[Value]] = [[] for _ in body.outputs[1 + len(states) :]]
@@ -84,6 +94,11 @@ def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
     ]
     steps = sequences[0].shape[axes[0]]
     _refuse_rows(steps)
+    directions, to = get("scan_output_directions") or [0] * results, get("scan_output_axes") or [0] * results
+    if len({*backward, *directions}) == 1:
+        rolled = _rolled_scan(operator, states, list(zip(sequences, axes, strict=True)), to, evaluator)
+        if rolled is not None:
+            return rolled
     _refuse_long(steps)
     collected: list[list[Value]] = [[] for _ in range(results)]
     for step in range(steps):
@@ -96,7 +111,6 @@ def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
         states = outputs[: len(states)]
         for values, output in zip(collected, outputs[len(states) :], strict=True):
             values.append(output)
-    directions, to = get("scan_output_directions") or [0] * results, get("scan_output_axes") or [0] * results
     return [
         *states,
         *(
@@ -104,6 +118,65 @@ def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
             for values, is_backward, axis in zip(collected, directions, to, strict=True)
         ),
     ]
+
+
+def _rolled_scan(
+    operator: Operator,
+    states: Sequence[Value],
+    sequences: Sequence[tuple[Value, int]],
+    to: Sequence[int],
+    evaluator: Evaluator,
+) -> list[Value] | None:
+    """The outputs of a scan as a network that is applied to each step; None if it cannot be one.
+
+    `sequences` are tensors with the axes of their steps, and `to` is the axis of the steps in each result.
+    """
+    body: Body = operator.attributes["body"]
+    loop = LoopBody(evaluator.builder, is_reversed=bool((operator.attributes.get("scan_input_directions") or [0])[0]))
+
+    def convert() -> list[Value]:
+        parts = [loop.sequence(value, axis) for value, axis in sequences]
+        outputs = _run(body, [*map(loop.state, states), *parts], evaluator)
+        return loop.finish(outputs[: len(states)], outputs[len(states) :], to, operator.name or "scan")
+
+    return evaluator.rolled(loop, convert, body.reads_from_outside)
+
+
+def _rolled_loop(
+    operator: Operator, states: Sequence[Value | None], steps: float, evaluator: Evaluator
+) -> list[Value] | None:
+    """The outputs of a loop whose counter only selects steps of sequences, as a network that is applied to each step.
+
+    None if it is another loop.
+    """
+    body: Body = operator.attributes["body"]
+    counter, condition = body.inputs[:2]
+    selections = {id(item) for item in body.operators if item.type == "Gather" and item.inputs[1] == counter}
+    selected = [item for item in body.operators if id(item) in selections]
+    others = replace(body, operators=tuple(item for item in body.operators if id(item) not in selections))
+    loop = LoopBody(evaluator.builder)
+
+    def convert() -> list[Value]:
+        parts = {}
+        for item in selected:
+            sequence = evaluator.values[item.inputs[0]]
+            axis = normalize_axis(item.attributes.get("axis", 0), len(sequence.shape))
+            parts[item.outputs[0]] = loop.sequence(sequence, axis)
+        if loop.length != steps:
+            raise UnsupportedOperatorError("it does not process all steps of its sequences")
+        carried = [loop.state(value) for value in _all_present(states)]
+        evaluator.values |= {**parts, condition: Constant(np.asarray(True))}
+        evaluator.values |= dict(zip(body.inputs[2:], carried, strict=True))
+        evaluator.values.pop(counter, None)  # a step that reads it depends on its number
+        evaluator.execute(others.operators)
+        continues, *outputs = (evaluator.values[key] for key in body.outputs)
+        if not _truth(continues, "its number of steps is computed"):
+            raise UnsupportedOperatorError("it ends after the first step")
+        following, results = outputs[: len(carried)], outputs[len(carried) :]
+        return loop.finish(following, results, [0] * len(results), operator.name or "loop")
+
+    made = {condition, counter, *body.inputs, *(item.outputs[0] for item in selected)}
+    return evaluator.rolled(loop, convert, [key for key in others.reads_from_outside if key not in made])
 
 
 CONTROL_FLOW: dict[str, Step] = {"If": _branch, "Loop": _loop, "Scan": _scan}

@@ -52,8 +52,7 @@ class Operator:
     @property
     def reads(self) -> tuple[str, ...]:
         """The tensors that the operator or its bodies read."""
-        inner = (key for body in self.bodies for key in (*body.outputs, *_reads_of(body.operators)))
-        return (*self.inputs, *inner)
+        return (*self.inputs, *chain.from_iterable(body.reads for body in self.bodies))
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,17 @@ class Body:
     outputs: tuple[str, ...]
     tensors: dict[str, np.ndarray[Any, Any]]
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tensors that its operators and outputs read."""
+        return (*self.outputs, *chain.from_iterable(item.reads for item in self.operators))
 
-def _reads_of(operators: Sequence[Operator]) -> Iterator[str]:
-    return chain.from_iterable(item.reads for item in operators)
+    @property
+    def reads_from_outside(self) -> tuple[str, ...]:
+        """The tensors that it reads from the graph around it."""
+        inside = {*self.inputs, *(key for item in with_inner(self.operators) for key in item.outputs)}
+        inside.update(key for item in with_inner(self.operators) for body in item.bodies for key in body.inputs)
+        return tuple(key for key in dict.fromkeys(self.reads) if key not in inside)
 
 
 def with_inner(operators: Sequence[Operator]) -> Iterator[Operator]:
