@@ -139,7 +139,7 @@ class ChannelGraph:
     def _repeated(self, inner: Context, path: str, layer: Subnetwork, inputs: Ports) -> Ports:
         if layer.is_loop:
             # A state keeps its channels from step to step, and so do the layers that compute it.
-            return self._mixed(inputs, [port.name for port in layer.outputs()], KEPT)
+            return self._mixed(inputs, [port.name for port in layer.outputs()], FIXED)
         if layer.repeat == 1:
             return self._network(inner, f"{path}.", inputs)
         outputs = inputs
