@@ -37,6 +37,15 @@ def add_run_argument(parser: ArgumentParser) -> None:
     )
 
 
+def add_model_argument(parser: ArgumentParser) -> None:
+    """Declare `--model`, a file instead of the weights of the run."""
+    parser.add_argument(
+        "--model",
+        metavar="FILE",
+        help="ONNX file of the run, such as a variant of netloom optimize, instead of the weights of the run",
+    )
+
+
 def add_checkpoint_argument(parser: ArgumentParser) -> None:
     """Declare `--checkpoint` for commands that take the best or the last weights."""
     parser.add_argument("--checkpoint", choices=("best", "last"), help="checkpoint (default: that of the run)")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
 
 
+# The key of the name of a method in the metadata of a file
+METHOD = "compression_method"
+
+
 class CompressionError(ValueError):
     """A network cannot be compressed in this way; the message is one sentence."""
 
@@ -72,7 +76,20 @@ class Method(ABC):
             ExportError: the network cannot be written as ONNX.
         """
 
+    def in_pytorch(self, trained: TrainedRun, content: bytes) -> TrainedRun | None:
+        """Return the run with the network of a variant in PyTorch, for gradients and inner layers; None if only ONNX
+        Runtime computes it."""
+        return None
+
     def variant(self, content: bytes, note: str, size: int = 0) -> Variant:
+        """Return the variant with the name of this method in the metadata of its file."""
+        import onnx
+
+        model = onnx.load_from_string(content)
+        onnx.helper.set_model_props(
+            model, {**{item.key: item.value for item in model.metadata_props}, METHOD: self.name}
+        )
+        content = model.SerializeToString(deterministic=True)
         return Variant(self.name, self.title, content, note, size or len(content))
 
 
@@ -97,9 +114,16 @@ class DocumentMethod(Method):
         return {"epochs": epochs, "early_stopping": None}
 
     def compress(self, trained: TrainedRun) -> Variant:
+        smaller = self.smaller(trained)
+        content = as_onnx(self._run_of(trained, smaller)).SerializeToString(deterministic=True)
+        return self.variant(content, f"{smaller.note} Without fine-tuning.")
+
+    def in_pytorch(self, trained: TrainedRun, content: bytes) -> TrainedRun | None:
+        return self._run_of(trained, self.smaller(trained))
+
+    def _run_of(self, trained: TrainedRun, smaller: Smaller) -> TrainedRun:
         from netloom.compile import module, source
 
-        smaller = self.smaller(trained)
         if smaller.state is None:
             raise CompressionError(
                 f"{self.title} makes a network that has no weights yet: train it as a run; then it is measured as well."
@@ -107,9 +131,7 @@ class DocumentMethod(Method):
         text = source(smaller.project)
         model = module(text)
         model.load_state_dict(smaller.state)
-        changed = replace(trained, project=smaller.project, source=text, model=model.eval())
-        content = as_onnx(changed).SerializeToString(deterministic=True)
-        return self.variant(content, f"{smaller.note} Without fine-tuning.")
+        return replace(trained, project=smaller.project, source=text, model=model.eval())
 
 
 # The exported file of each network with its document, because several methods begin with the same one, and an export

@@ -58,7 +58,8 @@ class TrainedRun:
     """The input of evaluation, explanation and export. `model` is the network as in the document, on the CPU in
     evaluation mode; `scorer` is the same network with logits as outputs, see `netloom.compile.logit_network`.
 
-    `applied` is the calibration of its predictions. Outputs, metrics and explanations are not calibrated.
+    `applied` is the calibration of its predictions. Outputs, metrics and explanations are not calibrated. `variant` is
+    the name of the file whose network replaces the weights of the run, or "".
     """
 
     project: Project
@@ -67,6 +68,7 @@ class TrainedRun:
     data: Prepared
     run: Run | None = None
     applied: AppliedCalibration | None = None
+    variant: str = ""
 
     # `cached_property` writes to `__dict__`, which a frozen dataclass does not prevent.
     @cached_property

@@ -7,7 +7,6 @@ with those of PyTorch on held-out rows.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +15,12 @@ from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from netloom.compression.opened_variant import loaded, network_of, output_difference, read_file
 from netloom.core.errors import UsageError
 from netloom.export import ExportError
-from netloom.export.archive import as_json, preprocess
 from netloom.export.format import registry as formats
 from netloom.export.onnx_network import OnnxNetwork, joined_logits
-from netloom.export.verification import cause, largest_difference, sample
+from netloom.export.verification import sample
 from netloom.serving.server_settings import DEFAULT_BACKEND, BatchSettings
 from netloom.validation.output_scales import scales
 
@@ -34,7 +33,6 @@ ONNX_RUNTIME = "onnxruntime"
 # Outputs that differ by more than the rounding of float32 are not those of the app. What a person asks for by name may
 # differ by as much as an exported ONNX file.
 MAX_DIFFERENCE, MAX_ASKED_DIFFERENCE = 1e-5, 1e-4
-COMPARED_ROWS = 64
 # The gain over rows and batches (geometric mean), of which less is within the noise of a measurement, and the loss that
 # is accepted of either: gains for single rows must not be paid by a server under load
 MIN_SPEEDUP, MIN_SPEEDUP_OF_EACH = 1.1, 0.9
@@ -83,12 +81,14 @@ def onnx_runtime(trained: TrainedRun, max_difference: float = MAX_ASKED_DIFFEREN
     Raises:
         UsageError: the network cannot be written as ONNX, ONNX Runtime is not installed, or the outputs differ.
     """
+    import torch
+
     try:
         # The network with logits, as `TrainedRun.output` computes them: from probabilities, logits are known up to a
         # constant only, on which a calibration can depend
         scored = replace(trained, model=trained.scorer)
-        network = _session(formats()["onnx"].content(scored))
-        difference = _difference(scored, network)
+        network = loaded(formats()["onnx"].content(scored), torch.get_num_threads())
+        difference = output_difference(scored, network)
     except ExportError as error:
         raise UsageError(f"ONNX Runtime cannot serve this run: {error}") from None
     if not difference <= max_difference:  # also if it is NaN
@@ -119,34 +119,15 @@ def from_file(trained: TrainedRun, file: Path) -> Backend:
     Raises:
         UsageError: the file cannot be read, belongs to another run, or has other outputs.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"The file {str(file)[:200]!r} cannot be read: {error.strerror}.") from None
-    network = _session(content)
-    try:
-        written = json.loads(network.metadata.get("preprocess", "{}"))
-    except ValueError:
-        written = {}
-    expected = json.loads(as_json(preprocess(trained)))
-    if any(written.get(key) != expected[key] for key in ("fields", "arguments")):
-        raise UsageError(
-            f"The file {file.name[:100]!r} does not read the rows of this run; take one that netloom optimize or "
-            "netloom export --format onnx has written for it."
-        )
+    import torch
+
+    content = read_file(file)
+    network = network_of(trained, content, file.name, torch.get_num_threads())
     how = scales(trained.project, trained.data.schema)
-    if trained.applied is not None and any(how):
-        raise UsageError(
-            "An ONNX file of a network that ends in probabilities cannot be served with a calibration, which needs "
-            "logits; serve the run itself, or remove its calibration."
-        )
-    difference = _difference(trained, network)
-    if not math.isfinite(difference):
-        raise UsageError(f"The outputs of the file {file.name[:100]!r} have other shapes than those of this run.")
     return Backend(
         ONNX_RUNTIME,
         _output_of(trained, network, how),
-        difference,
+        output_difference(trained, network),
         "An ONNX file is served instead of the weights of the run.",
         file=file,
         content_hash=hashlib.sha256(content).hexdigest(),
@@ -195,27 +176,6 @@ def backend(trained: TrainedRun, name: str, batches: BatchSettings, file: Path |
     if name not in BACKENDS:
         raise UsageError(f"There is no backend {name[:40]!r}; choose one of {', '.join(BACKENDS)}.")
     return BACKENDS[name](trained, batches) if file is None else from_file(trained, file)
-
-
-def _session(content: bytes) -> OnnxNetwork:
-    import torch
-
-    try:
-        return OnnxNetwork(content, torch.get_num_threads())
-    except ImportError:
-        raise UsageError(
-            'The backend onnxruntime needs ONNX Runtime; install it with pip install "onnxruntime>=1.22".'
-        ) from None
-    except Exception as error:  # ONNX Runtime has errors of its own without a common base class
-        raise UsageError(f"ONNX Runtime cannot load this network: {cause(error)}.") from error
-
-
-def _difference(trained: TrainedRun, network: OnnxNetwork) -> float:
-    """Return the largest difference between the outputs of both, before probabilities become logits."""
-    try:
-        return largest_difference(trained, lambda batches: [network.outputs(batch) for batch in batches], COMPARED_ROWS)
-    except Exception as error:  # see _session
-        raise UsageError(f"ONNX Runtime cannot run this network: {cause(error)}.") from error
 
 
 def _output_of(trained: TrainedRun, network: OnnxNetwork, how: Sequence[tuple[str, str] | None]) -> OutputOf:

@@ -16,6 +16,7 @@ from netloom.cli.rows import read_row
 from netloom.cli.selection import (
     EXAMPLE_HELP,
     add_example_argument,
+    add_model_argument,
     add_run_argument,
     add_seed_argument,
     chosen_example,
@@ -60,6 +61,7 @@ class Explain(Command):
         parser.add_argument(
             "--randomise", action="store_true", help="model randomization test: also compare with randomized weights"
         )
+        add_model_argument(parser)
         add_example_argument(parser, EXAMPLE_HELP)
         parser.add_argument(
             "--file", metavar="FILE", help="custom input: one row as CSV with a header or as JSON; - for standard input"
@@ -84,6 +86,10 @@ class Explain(Command):
         to = new_file(arguments.to, force=arguments.force) if arguments.to is not None else None
         store = open_store(context.home)
         trained = load_trained_run(store, arguments.run, arguments.checkpoint or "")
+        if arguments.model is not None:
+            from netloom.compression.opened_variant import open_explainable_variant
+
+            trained = open_explainable_variant(trained, Path(arguments.model))
         if arguments.list:
             available = [*methods(trained), flow_method(trained)]
             rows = [(item.name, item.title, item.reason or "fits") for item in available]
@@ -116,7 +122,7 @@ def _answer(
     from netloom.explain.core.options import OPTION_TITLES
 
     folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
-    checkpoint = arguments.checkpoint or trained.project.training.keep
+    checkpoint = ", ".join(filter(None, (arguments.checkpoint or trained.project.training.keep, trained.variant)))
     if is_comparison(arguments):
         method, target = _method(trained, arguments.method), _target(trained, arguments.target)
         return answer_comparison(store, trained, arguments, method, example, target)
@@ -161,6 +167,12 @@ def _refuse_conflicts(arguments: Namespace) -> None:
     conflicts = [f"--{name}" for name in ("example", "file") if arguments.over and getattr(arguments, name) is not None]
     if conflicts:
         raise UsageError(f"--over explains many rows, but {conflicts[0]} selects one; use only one of them.")
+    if arguments.model is not None:
+        for name in ("checkpoint", "against_checkpoint", "through_training"):
+            if getattr(arguments, name):
+                raise UsageError(
+                    f"--model replaces the weights of the run, so --{name.replace('_', '-')} has no effect."
+                )
     if arguments.rows is not None and not arguments.over:
         raise UsageError("--rows needs --over.")
     if arguments.to and is_comparison(arguments):

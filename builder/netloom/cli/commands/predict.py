@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import Any
 
 from netloom.cli.command import Command, Context
 from netloom.cli.rows import read_rows
-from netloom.cli.selection import add_run_argument, load_trained_run
+from netloom.cli.selection import add_model_argument, add_run_argument, load_trained_run
 from netloom.cli.text import number, table
 from netloom.core.text import plain
 
@@ -20,6 +21,7 @@ class Predict(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
+        add_model_argument(parser)
         parser.add_argument(
             "file",
             metavar="FILE",
@@ -33,6 +35,10 @@ class Predict(Command):
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
+        if arguments.model is not None:
+            from netloom.compression.opened_variant import open_variant
+
+            trained = open_variant(trained, Path(arguments.model))
         file = read_rows(arguments.file, trained.preprocess.to_json())
         predictions = with_warnings(predict_rows(trained, file.rows), unreadable=file.unreadable)
         for remark in (*file.notes, *summarize_warnings(predictions)):

@@ -6,6 +6,7 @@ Denton et al. 2014, https://arxiv.org/abs/1404.0736
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,14 @@ class LowRank(DocumentMethod):
     order = 30
 
     def compress(self, trained: TrainedRun) -> Variant:
-        model = copy.deepcopy(trained.model)
-        before = _size(model)
-        replaced = sum(factorize(model, layer) for layer in list(model.modules()))
+        model, replaced = _factorized(trained.model)
         if not replaced:
             raise CompressionError("No linear layer of this network becomes smaller by factorization.")
         content = as_onnx(trained, model).SerializeToString(deterministic=True)
-        return self.variant(content, _note(replaced, before, _size(model)))
+        return self.variant(content, _note(replaced, _size(trained.model), _size(model)))
+
+    def in_pytorch(self, trained: TrainedRun, content: bytes) -> TrainedRun | None:
+        return replace(trained, model=_factorized(trained.model)[0])
 
     def smaller(self, trained: TrainedRun) -> Smaller:
         before = after = _size(trained.model)
@@ -82,6 +84,12 @@ def _linear_layers(trained: TrainedRun) -> dict[tuple[str, str], list[str]]:
             for path in paths
         )
     }
+
+
+def _factorized(model: nn.Module) -> tuple[nn.Module, int]:
+    """Return a copy of a network with factorized layers, and how many there are."""
+    model = copy.deepcopy(model)
+    return model, sum(factorize(model, layer) for layer in list(model.modules()))
 
 
 def factorize(model: nn.Module, module: nn.Module) -> int:

@@ -20,3 +20,6 @@ class OnnxRuntime(Method):
 
     def compress(self, trained: TrainedRun) -> Variant:
         return self.variant(as_onnx(trained).SerializeToString(deterministic=True), "All weights in float32.")
+
+    def in_pytorch(self, trained: TrainedRun, content: bytes) -> TrainedRun | None:
+        return trained

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import copy
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netloom.compression.method import CompressionError, Method, Variant, as_onnx
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from netloom.runs import TrainedRun
 
 SPARSITY = 0.7
@@ -26,22 +29,31 @@ class MagnitudePruning(Method):
     order = 40
 
     def compress(self, trained: TrainedRun) -> Variant:
-        import torch
-
-        model = copy.deepcopy(trained.model)
-        zeros = total = 0
-        with torch.no_grad():
-            for weight in model.parameters():
-                if weight.dim() < 2:  # biases and scales are few, and matter much
-                    continue
-                count = int(weight.numel() * SPARSITY)
-                if not count:
-                    continue
-                limit = weight.abs().flatten().kthvalue(count).values
-                weight.mul_(weight.abs() > limit)
-                zeros, total = zeros + int((weight == 0).sum()), total + weight.numel()
+        model, zeros, total = _pruned(trained.model)
         if not total:
             raise CompressionError("This network has no weight matrices to prune.")
         content = as_onnx(trained, model).SerializeToString(deterministic=True)
         note = f"{zeros / total:.0%} of the weights are zero; the size is that of the compressed file."
         return self.variant(content, note, len(zlib.compress(content, 9)))
+
+    def in_pytorch(self, trained: TrainedRun, content: bytes) -> TrainedRun | None:
+        return replace(trained, model=_pruned(trained.model)[0])
+
+
+def _pruned(model: nn.Module) -> tuple[nn.Module, int, int]:
+    """Return a copy of a network without its smallest weights, the number of zeros in its matrices, and their size."""
+    import torch
+
+    model = copy.deepcopy(model)
+    zeros = total = 0
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() < 2:  # biases and scales are few, and matter much
+                continue
+            count = int(weight.numel() * SPARSITY)
+            if not count:
+                continue
+            limit = weight.abs().flatten().kthvalue(count).values
+            weight.mul_(weight.abs() > limit)
+            zeros, total = zeros + int((weight == 0).sum()), total + weight.numel()
+    return model, zeros, total

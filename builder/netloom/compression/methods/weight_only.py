@@ -6,6 +6,7 @@ https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -43,6 +44,14 @@ class WeightOnlyInt8(Method):
         counts = ((products, "linear layer"), (lookups, "embedding"))
         layers = " and ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in counts if count)
         return self.variant(with_metadata(model, original), f"{self.bits}-bit weights of {layers}.")
+
+    def in_pytorch(self, trained: TrainedRun, content: bytes) -> TrainedRun | None:
+        import onnx
+
+        from netloom.compression.unpacked_weights import unpacked
+
+        original = with_matrix_products(as_onnx(trained))
+        return replace(trained, model=unpacked(trained.model, original, onnx.load_from_string(content)))
 
     def packed(self, model: Any) -> Any:
         """Return a model with packed weights of linear layers and embeddings."""

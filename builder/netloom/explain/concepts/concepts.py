@@ -125,9 +125,9 @@ class Concepts:
 
 def unavailable_reason(trained: Trained) -> str:
     """Return why TCAV is unavailable for this network, as a sentence; empty if it is available."""
-    from netloom.explain.core.requirements import nothing_to_explain
+    from netloom.explain.core.requirements import not_inspectable, nothing_to_explain
 
-    if reason := nothing_to_explain(trained.project):
+    if reason := nothing_to_explain(trained.project) or not_inspectable(trained.model):
         return reason
     if trained.data.schema.target.type.is_per_position:
         return "TCAV needs a single score, and this network has one for every position of a text."

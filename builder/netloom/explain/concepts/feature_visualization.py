@@ -73,9 +73,10 @@ class VisualizedUnit:
 
 def unavailable_reason(trained: Trained) -> str:
     """Return why feature visualization is unavailable for a network, as a sentence; empty if it is available."""
+    from netloom.explain.core.requirements import not_inspectable
     from netloom.explain.robustness.continuous_inputs import unchangeable_reason
 
-    return unchangeable_reason(trained.project, trained.data)
+    return not_inspectable(trained.model) or unchangeable_reason(trained.project, trained.data)
 
 
 def _logit_model(trained: Trained) -> nn.Module:

@@ -118,8 +118,10 @@ class Explainer(BaseModel):
     @classmethod
     def unavailable_reason(cls, project: Project, model: nn.Module) -> str:
         """Return why the method does not support this network, as a sentence; empty if it does."""
-        from netloom.explain.core.requirements import unmet_requirement
+        from netloom.explain.core.requirements import not_inspectable, unmet_requirement
 
+        if cls.explains_layer and (reason := not_inspectable(model)):
+            return reason
         return unmet_requirement(cls.requirements, project, model)
 
     def run(self, context: ExplanationContext) -> Result:

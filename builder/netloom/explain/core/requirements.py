@@ -5,7 +5,7 @@ Some methods silently return wrong attributions for unsupported networks; such n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netloom.document import SUBNETWORK
@@ -48,14 +48,28 @@ CONVOLVING = frozenset(
 )
 
 
-def unmet_requirement(needs: Iterable[str], project: Project, model: nn.Module) -> str:
+def unmet_requirement(needs: Sequence[str], project: Project, model: nn.Module) -> str:
     """Return why a network does not meet the first unmet requirement; empty if it meets all."""
+    if needs and (reason := not_inspectable(model)):
+        return reason
     return next((reason for need in needs if (reason := REQUIREMENTS[need](project, model))), "")
 
 
 def nothing_to_explain(project: Project) -> str:
     """Return why no method supports this network, as a sentence; empty if some may."""
     return task(project.training.objective).not_explained
+
+
+def not_inspectable(model: nn.Module) -> str:
+    """Return why gradients and inner layers of a network cannot be read, as a sentence; empty if they can."""
+    from netloom.runs.external_network import ExternalNetwork
+
+    if isinstance(model, ExternalNetwork):
+        return (
+            "ONNX Runtime computes the predictions of this file, without gradients and inner layers; use a "
+            "perturbation or Shapley method, or explain the run itself."
+        )
+    return ""
 
 
 def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Node]:

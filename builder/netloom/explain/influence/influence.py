@@ -118,6 +118,8 @@ class PossibleLabelErrors:
 
 def unavailable_reason(trained: Trained) -> str:
     """Return why TracInCP is unavailable for this network, as a sentence; empty if it is available."""
+    if trained.variant:
+        return "Influence follows the checkpoints of training, which a variant does not have; choose the run itself."
     objective = trained.objective
     if objective.task.environment:
         return "This agent learned by acting and not from the rows of a dataset, so there are no training examples."

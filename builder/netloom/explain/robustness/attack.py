@@ -34,9 +34,10 @@ MAX_STRENGTH, TRIES, BISECTION_STEPS = {True: 1.0, False: 4.0}, 41, 256
 
 def unavailable_reason(trained: Trained) -> str:
     """Return why a network cannot be attacked, as a sentence; empty if it can."""
+    from netloom.explain.core.requirements import not_inspectable
     from netloom.explain.robustness.continuous_inputs import unchangeable_reason
 
-    if reason := unchangeable_reason(trained.project, trained.data):
+    if reason := not_inspectable(trained.model) or unchangeable_reason(trained.project, trained.data):
         return reason
     chosen_task = task(trained.project.training.objective)
     return "" if chosen_task.attacked else chosen_task.not_attacked

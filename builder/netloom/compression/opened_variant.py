@@ -1,0 +1,121 @@
+"""A variant of a run in place of the run: its network predicts and is explained."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netloom.compression.method import METHOD, CompressionError, registry
+from netloom.core.errors import UsageError
+from netloom.export import ExportError
+from netloom.export.archive import as_json, preprocess
+from netloom.export.onnx_network import OnnxNetwork
+from netloom.export.verification import cause, largest_difference
+from netloom.runs.external_network import ExternalNetwork
+from netloom.validation.output_scales import scales
+
+if TYPE_CHECKING:
+    from netloom.runs import TrainedRun
+
+# The largest difference between the outputs of a file and of the same network in PyTorch, relative to the largest one
+MAX_DIFFERENCE = 1e-4
+COMPARED_ROWS = 64
+
+
+def open_variant(trained: TrainedRun, file: Path) -> TrainedRun:
+    """Return the run with the network of an ONNX file, which ONNX Runtime computes as the model server does.
+
+    Raises:
+        UsageError: the file cannot be read, belongs to another run, or has other outputs.
+    """
+    content = read_file(file)
+    network = network_of(trained, content, file.name)
+    return replace(trained, model=ExternalNetwork(network.outputs, content), variant=file.name)
+
+
+def open_explainable_variant(trained: TrainedRun, file: Path) -> TrainedRun:
+    """Return the run with the network of an ONNX file, in PyTorch if it can be rebuilt with the same outputs, so that
+    methods can follow gradients and read inner layers; otherwise as `open_variant`.
+
+    Raises:
+        UsageError: as `open_variant`.
+    """
+    content = read_file(file)
+    network = network_of(trained, content, file.name)
+    method = registry().get(network.metadata.get(METHOD, ""))
+    try:
+        rebuilt = method.in_pytorch(trained, content) if method is not None else None
+    except (CompressionError, ExportError):  # the file was written with other settings of the method
+        rebuilt = None
+    if rebuilt is not None and output_difference(rebuilt, network) <= MAX_DIFFERENCE:  # false if it is NaN
+        return replace(rebuilt, variant=file.name)
+    return replace(trained, model=ExternalNetwork(network.outputs, content), variant=file.name)
+
+
+def read_file(file: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"The file {str(file)[:200]!r} cannot be read: {error.strerror}.") from None
+
+
+def network_of(trained: TrainedRun, content: bytes, name: str, threads: int = 0) -> OnnxNetwork:
+    """Return the network of an ONNX file that reads the rows of a run; `name` is the name of the file.
+
+    Raises:
+        UsageError: the file is not an ONNX file, or not one of this run.
+    """
+    network = loaded(content, threads)
+    try:
+        written = json.loads(network.metadata.get("preprocess", "{}"))
+    except ValueError:
+        written = {}
+    expected = json.loads(as_json(preprocess(trained)))
+    if any(written.get(key) != expected[key] for key in ("fields", "arguments")):
+        raise UsageError(
+            f"The file {name[:100]!r} does not read the rows of this run; take one that netloom optimize or "
+            "netloom export --format onnx has written for it."
+        )
+    if trained.applied is not None and any(scales(trained.project, trained.data.schema)):
+        raise UsageError(
+            "An ONNX file of a network that ends in probabilities cannot be used with a calibration, which needs "
+            "logits; use the run itself, or remove its calibration."
+        )
+    if not math.isfinite(output_difference(trained, network)):
+        raise UsageError(f"The outputs of the file {name[:100]!r} have other shapes than those of this run.")
+    return network
+
+
+def output_difference(trained: TrainedRun, network: OnnxNetwork) -> float:
+    """Return the largest difference between the outputs of a run and of an ONNX file for held-out rows, as
+    `export.verification.largest_difference`.
+
+    Raises:
+        UsageError: ONNX Runtime cannot run the file.
+    """
+    try:
+        return largest_difference(trained, lambda batches: [network.outputs(batch) for batch in batches], COMPARED_ROWS)
+    except Exception as error:  # ONNX Runtime has errors of its own without a common base class
+        raise UsageError(f"ONNX Runtime cannot run this network: {cause(error)}.") from error
+
+
+def loaded(content: bytes, threads: int = 0) -> OnnxNetwork:
+    """Return the network of an ONNX file.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed, or cannot load the file.
+    """
+    try:
+        return OnnxNetwork(content, threads)
+    except ImportError:
+        raise UsageError('An ONNX file needs ONNX Runtime; install it with pip install "onnxruntime>=1.22".') from None
+    except Exception as error:  # ONNX Runtime has errors of its own without a common base class
+        raise UsageError(f"ONNX Runtime cannot load this network: {cause(error)}.") from error
