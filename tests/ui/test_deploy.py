@@ -19,8 +19,9 @@ from streamlit.testing.v1 import AppTest
 from netloom import runs
 from netloom.api import load_run
 from netloom.compression import registry
+from netloom.compression.variant_files import measured_variants, variant_file, write_variant
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import Optimize, measured_variants
+from netloom.jobs.deployment import Optimize
 from netloom.jobs.request import Context
 from netloom.monitoring.request_log import read_log
 from netloom.serving.launched import launched
@@ -29,6 +30,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.deploy.server import python_request
 from netloom.ui.deploy.state import Key
+from netloom.ui.shell.state import Key as ShellKey
 from tests.runs.examples import trained_here
 
 PAGE = Path(__file__).parents[2] / "pages" / "deploy.py"
@@ -189,18 +191,15 @@ def test_variants_are_measured_and_downloadable() -> None:
     assert "Measure again" in [button.label for button in app.button]
     app = open_page()
     assert "--model" not in app.code[0].value
-    app = checked(app.selectbox(key=str(Key.NETWORK.of(run.id))).set_value("early_exit").run())
+    app = checked(app.selectbox(key=ShellKey.NETWORK.of(run.id)).set_value("early_exit").run())
     [file] = re.findall(r"--model (\S+)$", app.code[0].value)
     assert "early_exit_if" in {node.name for node in onnx.load(file).graph.node}
     assert "Backend" not in [box.label for box in app.selectbox]  # a file is computed by ONNX Runtime
-    artifacts, checkpoints = (
-        open_store().artifacts(run.id),
-        [RunWeights(run.id, name, open_store().artifacts(run.id).weights_written_at()) for name in ("", "best")],
-    )
-    [weights] = [weights for weights in checkpoints if "early_exit" in measured_variants(artifacts, weights)]
+    artifacts = open_store().artifacts(run.id)
+    written = artifacts.weights_written_at()
+    [checkpoint] = [name for name in ("", "best") if "early_exit" in measured_variants(artifacts, name, written)]
     for seconds in (-60.0, 60.0):  # measured while the run was trained further; weights that were older are back
-        other = replace(weights, written=weights.written + seconds)
-        assert "early_exit" not in measured_variants(artifacts, other)
+        assert "early_exit" not in measured_variants(artifacts, checkpoint, written + seconds)
     assert not [path for path in Path(file).parent.iterdir() if path.name.startswith(".variant")]
 
 
@@ -209,9 +208,9 @@ def test_a_method_that_fails_leaves_no_file_of_an_earlier_measurement(monkeypatc
     monkeypatch.setattr("netloom.jobs.deployment.file_methods", lambda: [registry()["early_exit"]])
     weights, artifacts = RunWeights(run.id, "last"), store.artifacts(run.id)
     assert Optimize(weights, exit_at="relu_1", tolerance=0.05).compute(Context(store.home)).files
-    assert list(measured_variants(artifacts, weights)) == ["early_exit"]
+    assert list(measured_variants(artifacts, "last", 0.0)) == ["early_exit"]
     assert not Optimize(weights, exit_at="no such layer").compute(Context(store.home)).files
-    assert not measured_variants(artifacts, weights)
+    assert not measured_variants(artifacts, "last", 0.0)
 
 
 def test_smaller_run_is_started_and_listed() -> None:
@@ -266,3 +265,28 @@ def test_drift_of_uploaded_rows_is_shown() -> None:
         assert report.is_drift is is_drift, report.sentence
     app = open_page(part="drift")
     assert "at most 5%" in texts(app)
+
+
+def test_a_variant_is_tried_and_explained_like_its_run() -> None:
+    store = open_store()
+    run = store.runs()[-1]
+    artifacts, trained = store.artifacts(run.id), load_run(run.id, home=store.home)
+    for name in ("dynamic_int8", "weight_only_int4"):
+        file = variant_file(artifacts, name, artifacts.default_weights())
+        write_variant(file, registry()[name].compress(trained).content, artifacts.weights_written_at())
+    key = ShellKey.NETWORK.of(run.id)
+
+    def opened(page: str, method: str) -> AppTest:
+        app = AppTest.from_file(str(PAGE.with_name(page)), default_timeout=300)
+        app.query_params["project"], app.query_params["run"] = run.project_id, run.id
+        return checked(checked(app.run()).selectbox(key=key).set_value(method).run())
+
+    app = opened("playground.py", "dynamic_int8")
+    compared = next(box for box in app.selectbox if box.label == "Compare with")
+    assert len(compared.options) == 1 + len(open_store().runs(run.project_id))  # also the run itself
+    checked(compared.set_value(run.id).run())
+    assert len([item for item in app.markdown if item.value.startswith("#### ")]) == 2
+    app = opened("explain.py", "weight_only_int4")
+    assert "Weights best, weight_only_int4 (" in texts(app).replace("\\", "")
+    app = opened("explain.py", "dynamic_int8")
+    assert "Weights best, dynamic_int8 (" in texts(app).replace("\\", "")

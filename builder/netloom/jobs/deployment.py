@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from netloom.compression import CompressionError, DocumentMethod, Report, file_methods, measure, registry
 from netloom.compression.methods.early_exit import TOLERANCE
 from netloom.compression.sensitivity import Sensitivity, sensitivity
 from netloom.compression.smaller_runs import Proposal, propose
+from netloom.compression.variant_files import variant_file, variant_files, write_variant
 from netloom.drift import DriftReport, compare
 from netloom.export.model_card import Statement, collect, html, markdown
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
 from netloom.sandbox import read_batch
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from netloom.store import RunArtifacts
-
-
-_SAME_TIME_S = 1e-3  # a file system can round times
-
-
-def variant_file(artifacts: RunArtifacts, weights: RunWeights, method: str) -> Path:
-    """Return the file of the variant of some weights by a method, which may not exist."""
-    return artifacts.export_file("-".join(filter(None, ("variant", method, weights.checkpoint))) + ".onnx")
-
-
-def measured_variants(artifacts: RunArtifacts, weights: RunWeights) -> dict[str, Path]:
-    """Return the files of the variants of exactly these weights by method, which have their time: not those that were
-    made before the run was trained further, or from weights that were replaced since."""
-    files = _variants(artifacts, weights)
-    return {name: file for name, file in files.items() if abs(file.stat().st_mtime - weights.written) < _SAME_TIME_S}
-
-
-def _variants(artifacts: RunArtifacts, weights: RunWeights) -> dict[str, Path]:
-    files = {name: variant_file(artifacts, weights, name) for name in registry()}
-    return {name: file for name, file in files.items() if file.is_file()}
-
-
-def _write_variant(path: Path, content: bytes, written: float) -> None:
-    """Write a file with the time of its weights, so that another process sees all of it or none."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        temporary.write_bytes(content)
-        os.utime(temporary, (written, written))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -83,10 +45,10 @@ class Optimize(Request[Optimized], kind="optimize", lane="long"):
         report, variants = measure(context.run(self.weights), methods, runs=runs, progress=context.progress)
         artifacts, files = context.store.artifacts(self.weights.run_id), {}
         for variant in variants:
-            path = variant_file(artifacts, self.weights, variant.method)
-            _write_variant(path, variant.content, self.weights.written)
+            path = variant_file(artifacts, variant.method, self.weights.checkpoint)
+            write_variant(path, variant.content, self.weights.written)
             files[variant.method] = path.name
-        for name, path in _variants(artifacts, self.weights).items():
+        for name, path in variant_files(artifacts, self.weights.checkpoint).items():
             if name not in files:  # of an earlier measurement; its method fails with these settings
                 path.unlink(missing_ok=True)
         return Optimized(report, files)

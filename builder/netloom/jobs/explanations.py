@@ -41,13 +41,13 @@ class Attribution(Request[Explanation], kind="attribution"):
 
     def compute(self, context: Context) -> Explanation:
         return explain(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             self.method,
             self.row,
             target=self.target,
             randomise=self.randomize,
             folder=context.folder(self.weights),
-            checkpoint=self.weights.checkpoint,
+            checkpoint=self.weights.label,
             progress=context.progress,
             preview=context.preview,
             **self.options,
@@ -65,12 +65,12 @@ class AttributionFlow(Request[Flow], kind="flow"):
 
     def compute(self, context: Context) -> Flow:
         return flow(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             self.row,
             target=self.target,
             baseline=self.baseline,
             folder=context.folder(self.weights),
-            checkpoint=self.weights.checkpoint,
+            checkpoint=self.weights.label,
             progress=context.progress,
         )
 
@@ -88,13 +88,13 @@ class Change(Request[WhatIf], kind="what_if"):
 
     def compute(self, context: Context) -> WhatIf:
         return what_if(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             self.row,
             self.changed,
             self.method,
             target=self.target,
             folder=context.folder(self.weights),
-            checkpoint=self.weights.checkpoint,
+            checkpoint=self.weights.label,
             progress=context.progress,
             **self.options,
         )
@@ -110,7 +110,7 @@ class LeastChange(Request[AdversarialExample], kind="least_change", lane="long")
     target: Target = None
 
     def compute(self, context: Context) -> AdversarialExample:
-        trained = context.run(self.weights)
+        trained = context.explained_run(self.weights)
         output = attacked_output(trained, self.target)
         return find_adversarial_example(trained, self.row, self.method, output=output, progress=context.progress)
 
@@ -125,7 +125,7 @@ class Attack(Request[Robustness], kind="attack", lane="long"):
     target: Target = None
 
     def compute(self, context: Context) -> Robustness:
-        trained = context.run(self.weights)
+        trained = context.explained_run(self.weights)
         return robustness(
             trained,
             self.method,
@@ -147,7 +147,7 @@ class FeatureVisualization(Request[VisualizedUnit], kind="feature_visualization"
 
     def compute(self, context: Context) -> VisualizedUnit:
         return visualize_unit(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             self.node,
             self.unit,
             folder=context.folder(self.weights),
@@ -166,7 +166,7 @@ class InfluentialRows(Request[Influence], kind="influence", lane="long"):
 
     def compute(self, context: Context) -> Influence:
         return influence(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             self.row,
             against=self.against,
             folder=context.folder(self.weights),
@@ -183,7 +183,7 @@ class LabelErrors(Request[PossibleLabelErrors], kind="label_errors", lane="long"
 
     def compute(self, context: Context) -> PossibleLabelErrors:
         return find_label_errors(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             folder=context.folder(self.weights),
             checkpoint=self.weights.checkpoint,
             progress=context.progress,
@@ -201,7 +201,7 @@ class ConceptSearch(Request[Concepts], kind="concepts", lane="long"):
 
     def compute(self, context: Context) -> Concepts:
         return concepts(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             self.wanted,
             nodes=self.nodes,
             targets=self.targets,
@@ -222,7 +222,7 @@ class TrainingTrajectory(Request[Trajectory], kind="training_trajectory", lane="
 
     def compute(self, context: Context) -> Trajectory:
         return explain_trajectory(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             context.folder(self.weights),
             self.method,
             self.row,
@@ -257,7 +257,9 @@ class ExplanationComparison(Request[Comparison], kind="comparison"):
 
     def _side(self, context: Context, side: ComparedSide) -> Side:
         weights = side.weights
-        return Side(context.run(weights), side.method, side.options, context.folder(weights), side.weights.checkpoint)
+        return Side(
+            context.explained_run(weights), side.method, side.options, context.folder(weights), side.weights.checkpoint
+        )
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ class GlobalAttribution(Request[GlobalAttributions], kind="global_attribution", 
 
     def compute(self, context: Context) -> GlobalAttributions:
         return global_attribution(
-            context.run(self.weights),
+            context.explained_run(self.weights),
             self.which,
             method=self.method,
             target=self.target,

@@ -35,7 +35,7 @@ class Inspect(Request[Inspection], kind="inspect"):
     weights: RunWeights
 
     def compute(self, context: Context) -> Inspection:
-        trained = context.run(self.weights)
+        trained = context.explained_run(self.weights)
         unavailable = {
             "flow": unavailable_reason(trained),
             "attack": attack.unavailable_reason(trained),
@@ -60,7 +60,7 @@ class Answer(Request[ExamplePrediction], kind="answer"):
     target: int | str | Mapping[str, Any] | None = None
 
     def compute(self, context: Context) -> ExamplePrediction:
-        return predict_example(context.run(self.weights), self.row, self.target)
+        return predict_example(context.explained_run(self.weights), self.row, self.target)
 
 
 @dataclass(frozen=True)
@@ -70,4 +70,4 @@ class Widths(Request[dict[str, int]], kind="widths"):
     weights: RunWeights
 
     def compute(self, context: Context) -> dict[str, int]:
-        return feature_visualization.unit_counts(context.run(self.weights))
+        return feature_visualization.unit_counts(context.explained_run(self.weights))

@@ -62,9 +62,17 @@ class Context:
         """Return a run with its weights and data.
 
         Raises:
-            CheckpointError, DataError, FileNotFoundError, StoreError: as `load_run`.
+            CheckpointError, DataError, FileNotFoundError, StoreError, UsageError: as `load`.
         """
         return load(self.store, weights)
+
+    def explained_run(self, weights: RunWeights) -> TrainedRun:
+        """Return a run to explain, whose network is in PyTorch also for a variant, where that is possible.
+
+        Raises:
+            CheckpointError, DataError, FileNotFoundError, StoreError, UsageError: as `load`.
+        """
+        return load(self.store, weights, is_explained=True)
 
     def folder(self, weights: RunWeights) -> Path:
         """Return the folder of a run, which contains cached explanations."""

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from netloom.compression import registry
 from netloom.core.text import file_stem
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
-from netloom.jobs.deployment import measured_variants
 from netloom.modalities.encoding.cells import RawRow
 from netloom.serving.backend import BACKENDS, TITLES
 from netloom.serving.launched import FIRST_PORT, HOST, LaunchOptions, launched
@@ -22,6 +20,7 @@ from netloom.ui.deploy.launched_servers import launched_servers
 from netloom.ui.deploy.state import Key
 from netloom.ui.explain.open_run import open_run
 from netloom.ui.shell.background import in_background
+from netloom.ui.shell.run_picker import choose_variant
 
 if TYPE_CHECKING:
     from netloom.ui.explain.open_run import OpenRun
@@ -37,7 +36,8 @@ def server(live: Live, weights: RunWeights) -> None:
         "A **model server** answers requests for predictions over HTTP: raw rows, the Open Inference Protocol, the "
         "protocol of MLflow, and explanations. It runs in its own process, which you can start here or in a terminal:"
     )
-    model = _network(live, weights)
+    _, file = choose_variant(live, weights)
+    model = str(file) if file is not None else ""
     chosen = DEFAULT_BACKEND if model else _backend()
     logs_requests = st.checkbox(
         "Log requests",
@@ -92,23 +92,6 @@ def _backend() -> str:
         "with those of PyTorch at the start.",
     )
     return chosen
-
-
-def _network(live: Live, weights: RunWeights) -> str:
-    """Draw the choice between the run and the measured variants of its weights, if there are any. Returns the file of a
-    variant, or "" for the run."""
-    files = measured_variants(live.store.artifacts(weights.run_id), weights)
-    if not files:
-        return ""
-    chosen = st.selectbox(
-        "Network",
-        ["", *files],
-        format_func=lambda name: registry()[name].title if name else "The run",
-        key=Key.NETWORK.of(weights.run_id),
-        help="Variants are the ONNX files of the last measurement in Optimize. They run in ONNX Runtime; explanations "
-        "use the original run.",
-    )
-    return str(files[chosen]) if chosen else ""
 
 
 def _example(trained: OpenRun) -> RawRow:

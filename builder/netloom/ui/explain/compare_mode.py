@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from netloom.compression import registry
 from netloom.jobs import RunWeights
 from netloom.runs.history.weight_history import saved_weights
 from netloom.store import RunArtifacts
@@ -59,7 +60,7 @@ def choose_other_side(view: View, context: ViewContext) -> OtherSide | None:
         return None
     names = others[chosen]
     if not names:
-        st.caption(_nothing(chosen))
+        st.caption(_nothing(chosen, context))
         return None
     labels = {
         CompareWith.METHOD: "Second method",
@@ -78,7 +79,7 @@ def choose_other_side(view: View, context: ViewContext) -> OtherSide | None:
 def other_weights(context: ViewContext, other: OtherSide) -> RunWeights:
     """Return the weights of the second side."""
     if other.kind is CompareWith.CHECKPOINT:
-        return replace(context.weights, checkpoint=other.name)
+        return replace(context.weights, checkpoint=other.name, variant="", variant_written=0)
     if other.kind is CompareWith.RUN:
         written = context.live.store.artifacts(other.name).weights_written_at()
         return RunWeights(other.name, "", written)
@@ -92,12 +93,16 @@ def _choose(key: str) -> None:
 def _first_title(kind: CompareWith, context: ViewContext) -> str:
     if kind is CompareWith.METHOD:
         return next(method.title for method in context.methods if method.name == context.method)
+    if context.weights.variant:
+        return registry()[context.weights.variant].title
     if kind is CompareWith.CHECKPOINT:
         return f"{context.weights.checkpoint.capitalize()} weights"
     return context.trained.run.title[:60]
 
 
 def _checkpoints(view: View, context: ViewContext) -> dict[str, str]:
+    if context.weights.variant:
+        return {}
     saved = saved_weights(RunArtifacts.in_directory(context.folder))
     if len(saved) < 2:
         return {}
@@ -107,12 +112,16 @@ def _checkpoints(view: View, context: ViewContext) -> dict[str, str]:
 
 def _runs(context: ViewContext) -> dict[str, str]:
     store = context.live.store
-    others = (run for run in store.runs(context.live.id) if run.id != context.trained.run.id)
+    # A variant is compared with its run, too.
+    listed = store.runs(context.live.id)
+    others = (run for run in listed if run.id != context.trained.run.id or context.weights.variant)
     runs = [run for run in others if store.artifacts(run.id).stored_weights()]
     return unique_labels({run.id: f"{run.title[:60]} · {at(run.created_at)}" for run in runs})
 
 
-def _nothing(kind: CompareWith) -> str:
+def _nothing(kind: CompareWith, context: ViewContext) -> str:
+    if kind is CompareWith.CHECKPOINT and context.weights.variant:
+        return "A variant does not have checkpoints. Compare it with its run, or choose the run under Network."
     return {
         CompareWith.METHOD: "No other method supports this network in this view.",
         CompareWith.CHECKPOINT: (

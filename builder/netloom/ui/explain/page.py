@@ -44,7 +44,7 @@ from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import ask
 from netloom.ui.shell.run_links import run_link
-from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, runs_with_weights, written_at
+from netloom.ui.shell.run_picker import choose_run, choose_weights, runs_with_weights
 
 CUSTOM_WORD = "Custom input"
 FIRST_ENTITY = "First predicted entity"
@@ -127,10 +127,10 @@ def page(live: Live) -> None:
 def _chosen_view(live: Live, runs: Sequence[Run], view: View, aside: Aside, places: Places) -> None:
     with aside.model:
         run_id = choose_run(live, runs)
-        checkpoint = choose_checkpoint(live, run_id)
+        weights = choose_weights(live, run_id)
         run_link("playground", live.id, run_id, "explain", width="stretch")
     try:
-        loaded = _loaded(live, RunWeights(run_id, checkpoint, written_at(live, run_id)))
+        loaded = _loaded(live, weights)
         methods = loaded.inspection.methods
         refused = [method for method in methods if not method.available]
         if len(refused) == len(methods):

@@ -20,7 +20,7 @@ from netloom.ui.playground.one_input import Tried, one_input
 from netloom.ui.playground.state import Key, TryItState
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
-from netloom.ui.shell.run_picker import choose_checkpoint, choose_run, controls, page_head, run_labels, written_at
+from netloom.ui.shell.run_picker import choose_run, choose_weights, controls, page_head, run_labels, written_at
 
 ONE, BATCH, CHAT = "One input", "File", "Chat"
 MODES = {ONE: ":material/edit: One input", BATCH: ":material/table_rows: File", CHAT: ":material/forum: Chat"}
@@ -43,8 +43,7 @@ def page(live: Live) -> None:
     st.html(STYLE)
     try:
         with controls():
-            run_id = choose_run(live, runs)
-            tried = _loaded(live, run_id, choose_checkpoint(live, run_id))
+            tried = _loaded(live, choose_weights(live, choose_run(live, runs)))
             other = _second(live, runs, tried) if mode == ONE else None
         if mode == ONE:
             one_input(tried, other)
@@ -56,10 +55,9 @@ def page(live: Live) -> None:
         show_error(error)
 
 
-def _loaded(live: Live, run_id: str, checkpoint: str) -> Tried:
+def _loaded(live: Live, weights: RunWeights) -> Tried:
     """Return a run with its data and the weights that predict."""
-    weights = RunWeights(run_id, checkpoint, written_at(live, run_id))
-    trained = in_background(partial(open_run, live.store, run_id, weights.written), "Reading the data …")
+    trained = in_background(partial(open_run, live.store, weights.run_id, weights.written), "Reading the data …")
     return Tried(live, trained, weights)
 
 
@@ -69,7 +67,9 @@ def _second(live: Live, runs: Sequence[Run], tried: Tried) -> Tried | None:
     others = [
         run
         for run in runs
-        if run.id != tried.trained.run.id and live.store.artifacts(run.id).project().data.dataset == data.dataset
+        # A variant is compared with its run, too.
+        if (run.id != tried.run_id or tried.weights.variant)
+        and live.store.artifacts(run.id).project().data.dataset == data.dataset
     ]
     if not others:
         return None
@@ -85,4 +85,5 @@ def _second(live: Live, runs: Sequence[Run], tried: Tried) -> Tried | None:
     state.compared = str(chosen)
     if not chosen:
         return None
-    return _loaded(live, chosen, live.store.artifacts(chosen).default_weights())
+    checkpoint = live.store.artifacts(chosen).default_weights()
+    return _loaded(live, RunWeights(str(chosen), checkpoint, written_at(live, str(chosen))))

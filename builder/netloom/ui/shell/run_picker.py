@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from netloom.compression import registry
+from netloom.compression.variant_files import measured_variants
 from netloom.core.text import escape
 from netloom.editing.live import Live
+from netloom.jobs import RunWeights
 from netloom.runs.history.comparison import best_finished
 from netloom.store import Run
+from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.shell import session
-from netloom.ui.shell.state import Key
+from netloom.ui.shell.state import Key, TabState
 
 CHECKPOINTS = {"best": "Best", "last": "Last"}
 RUN_HELP = "The page opens the run that you chose on another page, or else the finished run with the best metric."
+VARIANT_HELP = (
+    "Variants are the ONNX files of the last measurement under Deploy, Optimize. ONNX Runtime computes their "
+    "predictions; explanations use the same weights in PyTorch where that is possible."
+)
 STYLE = """<style>
 .st-key-run-controls { justify-content: flex-start; }
 .st-key-run-controls > :has(.stSelectbox) { flex: 1 1 16rem; max-width: 30rem; }
@@ -114,6 +125,45 @@ def choose_checkpoint(live: Live, run_id: str) -> str:
         help="Best: the checkpoint with the best monitored metric. Last: the checkpoint at the end of training.",
     )
     return str(chosen)
+
+
+def choose_weights(live: Live, run_id: str) -> RunWeights:
+    """Draw the choices of the weights of a run and of a measured variant of them, and return both."""
+    weights = RunWeights(run_id, choose_checkpoint(live, run_id), written_at(live, run_id))
+    method, file = choose_variant(live, weights)
+    if file is None:
+        return weights
+    return replace(weights, variant=method, variant_written=file.stat().st_ctime_ns)
+
+
+def choose_variant(live: Live, weights: RunWeights) -> tuple[str, Path | None]:
+    """Draw the choice between a run and the measured variants of its weights, if there are any, and remember it for
+    the other pages. Returns the method and the file of a variant, or "" and None for the run."""
+    artifacts = live.store.artifacts(weights.run_id)
+    files = measured_variants(artifacts, weights.checkpoint, weights.written)
+    if not files:
+        return "", None
+    chosen, names, key = (
+        TabState.current().variants.get(weights.run_id, ""),
+        ["", *files],
+        Key.NETWORK.of(weights.run_id),
+    )
+    set_value(key, chosen if chosen in names else "")
+    method = str(
+        st.selectbox(
+            "Network",
+            names,
+            format_func=lambda name: registry()[name].title if name else "The run",
+            key=key,
+            on_change=partial(_choose_variant, weights.run_id, key),
+            help=VARIANT_HELP,
+        )
+    )
+    return method, files.get(method)
+
+
+def _choose_variant(run_id: str, key: str) -> None:
+    TabState.current().variants[run_id] = str(value_of(key))
 
 
 def _name(run: Run, *, is_best: bool) -> str:

@@ -34,6 +34,8 @@ class TabState(PageState):
     project: str = ""
     run: str | None = None
     held: Live | None = field(default=None, repr=False)
+    # The method of the variant that replaces the weights of a run, by the id of the run.
+    variants: dict[str, str] = field(default_factory=dict)
     notices: Notices | None = None
     # The result of rebuilding the list of runs, until it is shown.
     rebuilt: str = ""
@@ -59,6 +61,7 @@ class Key(WidgetKey):
 
     CANCEL_JOB = "cancel job"
     CHARTS_AHEAD = "charts ahead"
+    NETWORK = "network of run"
     NOTICE_WATCH = "notice watch"
     PAGE_MENU = "page menu"
     REBUILD = "rebuild runs"
