@@ -1,0 +1,39 @@
+"""YAML as data: words of YAML 1.2, and nothing that runs or grows."""
+
+from __future__ import annotations
+
+import pytest
+
+from netloom.core.yaml_text import read_yaml, write_yaml
+
+WORDS = ["yes", "no", "on", "2024-01-01", "12:30", "", "1", "true", "a: b", "# c", "漢\n"]
+VALUE = {"yes": WORDS, "n": [1, 0.5, True, None]}
+
+
+def test_values_survive_a_round_trip() -> None:
+    assert read_yaml(write_yaml(VALUE)) == VALUE
+    assert read_yaml(write_yaml([VALUE["n"], VALUE["n"]])) == [VALUE["n"]] * 2  # written without aliases
+
+
+def test_words_are_texts_and_keys_are_texts() -> None:
+    text = "yes: [yes, no, Off, 2024-01-01, true, False]\n1: ~\nfalse: x\n"
+    assert read_yaml(text) == {"yes": ["yes", "no", "Off", "2024-01-01", True, False], "1": None, "false": "x"}
+    assert read_yaml('{"a": [1, "b"]}') == {"a": [1, "b"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &x [1]\nb: *x", "aliases such as"),
+        ("!!python/object/apply:os.system [id]", r"could not determine a constructor.*line 1"),
+        ("a: 1\nb: 2\na: 3", r"the key 'a' occurs twice \(line 3, column 1\)"),
+        ("[1]: 2", "a key is not a text"),
+        ("a: [1", r"\(line "),
+        ("a:\n\t- b", r"\(line 2"),
+        ("a\x00", "special characters|control characters"),
+        ("[" * 20_000, "nested too deeply|nesting depth"),
+    ],
+)
+def test_other_texts_are_refused_with_their_place(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_yaml(text)
