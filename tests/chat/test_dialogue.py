@@ -20,6 +20,7 @@ from netloom.chat import (
     default_policy,
     dumps,
     dumps_scripts,
+    dumps_yaml,
     loads,
     read_scripts,
     script_of,
@@ -261,7 +262,7 @@ def test_slot_text_is_not_read_as_a_template() -> None:
 
 
 def test_policy_survives_a_round_trip() -> None:
-    assert loads(dumps(POLICY)) == POLICY
+    assert loads(dumps(POLICY)) == loads(dumps_yaml(POLICY)) == POLICY
 
 
 @pytest.mark.parametrize(
@@ -271,6 +272,10 @@ def test_policy_survives_a_round_trip() -> None:
         ('{"intents": {"a": {"responses": "x"}}}', "intents.a.responses: "),
         ('{"intents": {}, "fallback": {"confidence": 2}}', "fallback.confidence: "),
         ('{"intents": {}, "secret": 1}', "secret: "),
+        ("intents: {}\nsecret: 1", "secret: "),
+        ("intents: {}\nfallback:\n  confidence: high", "fallback.confidence: "),
+        ("intents: [", "The policy is neither a JSON object nor valid YAML: "),
+        ("", "policy: "),
     ],
 )
 def test_invalid_policy_names_the_place(text: str, place: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from netloom.chat import (
     State,
     Understanding,
     Writers,
+    dialogue_row,
     dumps,
     dumps_scripts,
     is_sentiment,
@@ -27,13 +29,14 @@ from netloom.chat import (
     script_of,
     starting_policy,
 )
-from netloom.chat.dialogue import MAX_VALUE, Write
-from netloom.chat.policy import Fallback, Generation, IntentPolicy, Slot
+from netloom.chat.dialogue import MAX_VALUE, Answered, Write
+from netloom.chat.policy import MAX_EARLIER_TURNS, Fallback, Generation, IntentPolicy, Slot
 from netloom.chat.policy_problems import generation_problems, problems
 from netloom.chat.understanding import MAX_LETTERS
 from netloom.core.errors import UsageError
 from netloom.data.schema import Schema, TargetSpec
 from netloom.store import open_store
+from tests.explain.models import trained
 
 INTENTS = {"weather": IntentPolicy(generate=Generation(run="a")), "affirm": IntentPolicy(responses=("Good.",))}
 
@@ -60,7 +63,7 @@ def test_a_run_generates_the_response_of_an_intent_and_of_the_fallback() -> None
     policy = loads(dumps(Policy(intents=INTENTS, fallback=fallback)))
     asked: list[tuple[str, str]] = []
 
-    def write(generation: Generation, message: str) -> str:
+    def write(generation: Generation, message: str, earlier: Sequence[Answered]) -> str:
         asked.append((generation.run, message))
         return f"{generation.run} on {message}"
 
@@ -73,7 +76,7 @@ def test_a_run_generates_the_response_of_an_intent_and_of_the_fallback() -> None
     [script] = read_scripts(dumps_scripts([script_of("a", turns, {})]).encode(), "a.csv")
     result = run_script(script, policy, lambda texts: messages, write)
     assert result.passed
-    changed = run_script(script, policy, lambda texts: messages, lambda generation, message: "other")
+    changed = run_script(script, policy, lambda texts: messages, lambda *given: "other")
     assert [bool(failures) for _, failures in changed.turns] == [True, True, False]
 
 
@@ -138,7 +141,7 @@ def test_after_a_question_a_run_reads_what_was_asked_about(
 
 
 def recorded(requests: list[str]) -> Write:
-    def write(generation: Generation, message: str) -> str:
+    def write(generation: Generation, message: str, earlier: Sequence[Answered]) -> str:
         requests.append(message)
         return "…"
 
@@ -176,6 +179,44 @@ def test_sessions_of_an_older_version_go_on() -> None:
     assert requests == ["yes"]
 
 
+def test_a_run_reads_the_answered_requests_before_the_message() -> None:
+    read: list[list[Answered]] = []
+
+    def write(generation: Generation, message: str, earlier: Sequence[Answered]) -> str:
+        read.append(list(earlier))
+        return f"to {message}"
+
+    trip = TRIP.model_copy(update={"generate": Generation(run="c", earlier_turns=1)})
+    policy, state = Policy(intents={**INTENTS, "trip": trip}), State()
+    messages = [understood("rain?"), understood("good", "affirm"), understood("snow?"), understood("book", "trip")]
+    messages += [understood("monday", "x", 0.2), replace(understood("to rome", "x", 0.2), entities=(ROME,))]
+    for message in messages:
+        dialogue = Dialogue(policy, State(**json.loads(json.dumps(asdict(state)))), write)
+        dialogue.respond(message)
+        state = dialogue.state
+    rain, snow = ("rain?", "to rain?"), ("snow?", "to snow?")
+    assert read == [[], [rain, ("good", "Good.")], [snow]]
+    assert state.history[-1] == ("book monday to rome", "to book monday to rome")  # without the questions of the bot
+    for _ in range(MAX_EARLIER_TURNS):
+        dialogue.respond(understood("a" * MAX_LETTERS))
+    assert [len(part) for turn in dialogue.state.history for part in turn] == [MAX_VALUE] * 2 * MAX_EARLIER_TURNS
+    single = Policy(intents={"weather": IntentPolicy(generate=Generation(run="a", earlier_turns=0))})
+    Dialogue(single, dialogue.state, write).respond(understood("rain?"))
+    assert read[-1] == []
+
+
+def test_the_oldest_turns_are_left_out_where_the_input_is_too_short() -> None:
+    run = trained("characters")
+    [name] = run.fields
+    length = run.data.token_field(name).length
+    lines = [(f"{place}" * 3, "b" * (length // 4)) for place in range(9)]
+    [text] = dialogue_row(run, "now", lines).values()
+    assert text.split() == [*[part for line in lines for part in line][-len(text.split()) + 1 :], "now"]
+    assert length - length // 4 - 6 < len(text) <= length
+    assert list(dialogue_row(run, "now", ()).values()) == ["now"]
+    assert list(dialogue_row(run, "n" * length, lines).values()) == ["n" * length]
+
+
 class Run:
     def __init__(self, run_id: str) -> None:
         self.run = SimpleNamespace(id=run_id)
@@ -197,7 +238,7 @@ def test_a_run_is_loaded_once_by_whatever_part_of_its_id() -> None:
 def test_a_response_that_cannot_be_generated_leaves_the_dialogue_as_it_was() -> None:
     policy, state = Policy(intents=INTENTS), State(intent="affirm", failures=1)
 
-    def write(generation: Generation, message: str) -> str:
+    def write(generation: Generation, message: str, earlier: Sequence[Answered]) -> str:
         raise UsageError("There is no run 'a'.")
 
     for given, reason in ((write, "no run 'a'"), (None, "generated responses, which cannot be computed here")):

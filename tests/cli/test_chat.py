@@ -57,6 +57,22 @@ def test_written_policy_is_read_again(console: Console, assistant: Trained, tmp_
     assert result["turns"][0][0]["response"] == "At seven."
 
 
+def test_a_policy_and_a_test_are_read_as_yaml(console: Console, assistant: Trained, tmp_path: Path) -> None:
+    path, script = tmp_path / "policy.yaml", tmp_path / "script.yml"
+    assert console("chat", "last", "--write-policy", path, "--home", assistant.home).code == 0
+    assert path.read_text().startswith("intents:\n  ")
+    path.write_text(path.read_text().replace("You asked about: set alarm.", "Yes, an alarm."))
+    script.write_text(
+        "alarm:\n  - message: wake me at seven tomorrow\n    intent: set_alarm\n    response: Yes, an alarm.\n"
+        "    slots: {time: seven}\n  - {message: and tomorrow, intent: set_alarm, event: reply}\n"
+    )
+    command = ("chat", "last", "--policy", path, "--test", script, "--home", assistant.home)
+    answer = console(*command)
+    assert (answer.code, answer.out.strip()) == (0, "1 of 1 dialogues passed."), answer.err
+    script.write_text(script.read_text().replace("Yes, an", "No"))
+    assert "alarm, turn 1: 'wake me at seven tomorrow': response 'Yes, an alarm.'" in console(*command).out
+
+
 def test_differences_of_a_test_are_listed(console: Console, assistant: Trained, tmp_path: Path) -> None:
     script = tmp_path / "script.csv"
     script.write_text(SCRIPT.replace("set_alarm,time=seven", "play_music,time=nine"))
@@ -78,6 +94,7 @@ def test_differences_of_a_test_are_listed(console: Console, assistant: Trained, 
         ("[1]", "list of turns"),
         ("message,intent,slots\nhello,greet,date\n", "date=tomorrow"),
         ("", "no column 'message'"),
+        ('{"a": [1]}', "list of turns"),
     ],
 )
 def test_invalid_tests_are_refused(

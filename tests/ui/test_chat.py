@@ -193,6 +193,20 @@ def test_a_run_without_intents_shows_entities_and_fills_slots() -> None:
     assert "does not predict intents" in tab(app, "Fallback").info[0].value
 
 
+def test_a_stopped_response_ends_where_it_was() -> None:
+    """The button ends the script that draws the response; the next script takes the text so far."""
+    app = open_chat("tales_gpt")
+    [weights] = app.session_state[ChatState.name()].conversations
+    conversation = app.session_state[ChatState.name()].conversations[weights]
+    conversation.waiting, conversation.written, conversation.stopped = ["the king"], "was in", True
+    checked(app.run())
+    assert [exchange.turn.response for exchange in conversation.exchanges] == ["was in"]
+    assert (conversation.waiting, conversation.stopped) == ([], False)
+    assert "was in" in texts(say(app, "and then"))
+    assert [exchange.turn.generated for exchange in conversation.exchanges] == [True, True]
+    assert conversation.state.history[0] == ("the king", "was in")
+
+
 def test_a_language_model_continues_messages() -> None:
     app = open_chat("tales_gpt")
     assert "The run generates the response" in texts(app)
@@ -202,6 +216,7 @@ def test_a_language_model_continues_messages() -> None:
     [written] = conversation.exchanges
     assert len(written.turn.response) > 20
     checked(widget(app, "number_input", "Maximum length").set_value(3).run())
+    checked(widget(app, "number_input", "Earlier turns").set_value(0).run())
     say(app, "the king")
     assert written.turn.response.startswith(conversation.exchanges[1].turn.response)
     checked(button(app, "Why", -1).click().run())

@@ -7,7 +7,7 @@ turn (`dialogue`). Runs that generate texts write responses (`writing`), or chat
 
 from netloom.chat.dialogue import Dialogue, State, Turn
 from netloom.chat.outcomes import Measured
-from netloom.chat.policy import Policy, PolicyError, default_policy, dumps, loads, with_out_of_scope
+from netloom.chat.policy import Policy, PolicyError, default_policy, dumps, dumps_yaml, loads, with_out_of_scope
 from netloom.chat.policy_problems import Problem
 from netloom.chat.run_policy import checked_policy, policy_problems, run_policy, save_policy, starting_policy
 from netloom.chat.scripts import Script, ScriptResult, dumps_scripts, read_scripts, run_script, script_of
@@ -22,7 +22,7 @@ from netloom.chat.understanding import (
     unavailable_reason,
     understand,
 )
-from netloom.chat.writing import Writers, response_text, sampling_of, writer_id, writes_text
+from netloom.chat.writing import Writers, dialogue_row, response_text, sampling_of, writer_id, writes_text
 
 __all__ = [
     "MAX_ERROR",
@@ -43,8 +43,10 @@ __all__ = [
     "Writers",
     "checked_policy",
     "default_policy",
+    "dialogue_row",
     "dumps",
     "dumps_scripts",
+    "dumps_yaml",
     "entity_kinds",
     "has_intents",
     "intent_target",

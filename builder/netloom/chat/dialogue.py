@@ -7,12 +7,13 @@ an entity of the last intent ("and tomorrow?") continues that intent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from netloom.chat.policy import (
+    MAX_EARLIER_TURNS,
     MESSAGE,
     PLACEHOLDER,
     Fallback,
@@ -28,7 +29,10 @@ from netloom.chat.understanding import MAX_LETTERS, Entity, Understanding
 from netloom.core.errors import UsageError
 
 MAX_VALUE = 500  # letters of a slot, so that a server can keep many dialogues
-Write = Callable[[Generation, str], str]
+# A request with the response to it
+Answered = tuple[str, str]
+# The response to a message after the earlier requests, the oldest first
+Write = Callable[[Generation, str, Sequence[Answered]], str]
 Event = Literal["reply", "ask_slot", "ask_which", "confirm", "rephrase", "out_of_scope", "hand_over"]
 _Failure = Event | Literal["rejected"]  # a "no" to an offered intent
 
@@ -56,7 +60,8 @@ class State:
 
     `waiting` is what the last turn asked for: the value of `slot`, a choice between the intents in `offered`, whether
     the one in `offered` is meant, or nothing. `pending` are the kinds and texts of the entities of the message
-    that it asked about, and `asked` is its text, after those of earlier questions about the same intent.
+    that it asked about, and `asked` is its text, after those of earlier questions about the same intent. `history` are
+    the last answered requests, for runs that generate responses; a question of the bot is not one of them.
     """
 
     intent: str = ""
@@ -69,6 +74,7 @@ class State:
     failures: int = 0
     handed_over: bool = False
     answered: dict[str, int] = field(default_factory=dict)
+    history: tuple[Answered, ...] = ()
 
 
 class Dialogue:
@@ -76,7 +82,7 @@ class Dialogue:
 
     Args:
         state: The state to go on from, which is copied: a turn that fails does not change it.
-        write: Returns a generated response to a message, such as `Writers.write`.
+        write: Returns a generated response, such as `Writers.write`.
     """
 
     def __init__(self, policy: Policy, state: State | None = None, write: Write | None = None) -> None:
@@ -118,6 +124,9 @@ class Dialogue:
             pending = tuple(Entity(kind, text, 0, 0) for kind, text in self.state.pending)
             understanding = replace(understanding, entities=(*understanding.entities, *pending))
         turn = self._fail(failure, understanding, request) if failure else self._follow(intent, understanding, request)
+        if not self.state.waiting:
+            answered = (request[:MAX_VALUE], turn.response[:MAX_VALUE])
+            self.state.history = (*map(_pair, self.state.history), answered)[-MAX_EARLIER_TURNS:]
         self.turns.append(turn)
         return turn
 
@@ -268,13 +277,20 @@ class Dialogue:
         """
         if self._write is None:
             raise UsageError("This policy has generated responses, which cannot be computed here.")
-        response = self._write(generation, request)
+        earlier = [_pair(answered) for answered in self.state.history][-generation.earlier_turns :]
+        response = self._write(generation, request, earlier if generation.earlier_turns else ())
         return replace(self._turn(understanding, response, event, intent), generated=True)
 
     def _turn(self, understanding: Understanding, response: str, event: Event, intent: str) -> Turn:
         confidence = understanding.confidence if understanding.ranking else None
         known = intent if understanding.ranking else ""  # not `MESSAGE`
         return Turn(understanding.message, response, event, known, confidence, dict(self.state.slots))
+
+
+def _pair(answered: Sequence[str]) -> Answered:
+    """Return a request with its response, which are a list in a state from JSON."""
+    request, response = answered
+    return request, response
 
 
 def _question(event: Event, fallback: Fallback, offered: tuple[str, ...]) -> str:

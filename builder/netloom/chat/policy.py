@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from netloom.core.errors import UsageError
+from netloom.core.yaml_text import read_yaml, write_yaml
 from netloom.document.base_model import Frozen
 
 PLACEHOLDER = re.compile(r"\{([^{}]{1,64})\}")
@@ -20,6 +21,7 @@ MAX_BYTES = 2 * 2**20
 MAX_INTENT = 400  # a class of the data can be a long text
 MESSAGE = "message"  # the only entry of `intents` for a run without intents: the answer to each message
 MAX_GENERATED = 400  # tokens of a response
+MAX_EARLIER_TURNS = 20
 OPENING = "You asked about"  # of the default answer to an intent
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 MAX_KIND = 64  # letters of the kind of an entity, and of a slot
@@ -47,11 +49,13 @@ class Slot(Frozen):
 class Generation(Frozen):
     """A response that a run generates from the message: the text that follows it, or the answer to it.
 
-    `run` is the id of a finished run, or the beginning of it; "" is the run of the policy. Below, the settings of
-    `netloom.runs.sampling.Sampling`, and the maximum number of tokens.
+    `run` is the id of a finished run, or the beginning of it; "" is the run of the policy. `earlier_turns` is the
+    maximum number of earlier requests with their responses that the run reads before the message, as far as its input
+    has room for them. Below, the settings of `netloom.runs.sampling.Sampling`, and the maximum number of tokens.
     """
 
     run: Annotated[str, Field(max_length=64)] = ""
+    earlier_turns: Annotated[int, Field(ge=0, le=MAX_EARLIER_TURNS)] = 8
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
     top_k: Annotated[int, Field(ge=0, le=1_000)] = 0
     top_p: Annotated[float, Field(ge=0.01, le=1)] = 1.0
@@ -153,7 +157,7 @@ def readable(intent: str) -> str:
 
 
 def loads(text: str | bytes) -> Policy:
-    """Return a policy from JSON.
+    """Return a policy from JSON or YAML. JSON begins with a brace.
 
     Raises:
         PolicyError: it is not valid.
@@ -161,7 +165,16 @@ def loads(text: str | bytes) -> Policy:
     if len(text) > MAX_BYTES:
         raise PolicyError(f"The policy has {len(text):,} bytes; at most {MAX_BYTES:,} are allowed.")
     try:
-        return Policy.model_validate_json(text)
+        plain = text if isinstance(text, str) else text.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise PolicyError("The policy is not UTF-8; save it as UTF-8.") from None
+    if not plain.lstrip().startswith("{"):
+        try:
+            plain = json.dumps(read_yaml(plain))
+        except ValueError as error:
+            raise PolicyError(f"The policy is neither a JSON object nor valid YAML: {error}.") from None
+    try:
+        return Policy.model_validate_json(plain)
     except ValidationError as error:
         raise PolicyError(invalid(error)) from None
 
@@ -175,7 +188,16 @@ def invalid(error: ValidationError) -> str:
 
 def dumps(policy: Policy) -> str:
     """Return a policy as JSON that `loads` reads."""
-    return json.dumps(policy.model_dump(mode="json", exclude_none=True), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_plain(policy), indent=2, ensure_ascii=False) + "\n"
+
+
+def dumps_yaml(policy: Policy) -> str:
+    """Return a policy as YAML that `loads` reads."""
+    return write_yaml(_plain(policy))
+
+
+def _plain(policy: Policy) -> dict[str, Any]:
+    return policy.model_dump(mode="json", exclude_none=True)
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:

@@ -44,7 +44,9 @@ def starting_policy(schema: Schema) -> Policy:
     """Return a policy that answers each intent with its name, with a slot for each kind of entity. Without intents, it
     has one answer to all messages; a run that generates texts generates it."""
     if generates_text(schema):
-        return Policy(intents={MESSAGE: IntentPolicy(generate=Generation())})
+        # A network that answers a text has learned to answer one text, and not a dialogue
+        generation = Generation() if schema.target.type.continues_text else Generation(earlier_turns=0)
+        return Policy(intents={MESSAGE: IntentPolicy(generate=generation)})
     kinds = entity_kinds(schema)
     if not has_intents(schema):
         return Policy(intents={MESSAGE: message_answer(kinds)})

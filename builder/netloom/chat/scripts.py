@@ -1,8 +1,9 @@
 """Regression tests of a chatbot: dialogues with the expected intent and response of each turn.
 
 A script is a CSV file with the columns `dialogue`, `message`, `intent` and optionally `response`, `event` and `slots`
-(such as `date=tomorrow; city=Rome`), or the same as a JSON list. Turns with one value of `dialogue` are one dialogue,
-in order. An expectation that is empty is not tested; the intent `-` expects that no intent is accepted.
+(such as `date=tomorrow; city=Rome`), or the same as a JSON or YAML list, or as an object with the turns of each
+dialogue by its name. Turns with one value of `dialogue` are one dialogue, in order. An expectation that is empty is not
+tested; the intent `-` expects that no intent is accepted.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from netloom.chat.dialogue import Dialogue, Turn, Write
 from netloom.chat.policy import Policy
 from netloom.chat.understanding import Understanding
 from netloom.core.errors import UsageError
+from netloom.core.yaml_text import read_yaml
 
 COLUMNS = ("dialogue", "message", "intent", "response", "event", "slots")
 NO_INTENT = "-"
+YAML_SUFFIXES = (".yaml", ".yml")
 MAX_TURNS = 100_000
 
 
@@ -69,7 +72,7 @@ class ScriptResult:
 
 
 def read_scripts(content: bytes, name: str) -> list[Script]:
-    """Return the dialogues of a CSV or JSON file.
+    """Return the dialogues of a CSV, JSON or YAML file; the name of a YAML file ends with .yaml or .yml.
 
     Raises:
         UsageError: it cannot be read; the message names the row and the column.
@@ -78,7 +81,10 @@ def read_scripts(content: bytes, name: str) -> list[Script]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{name[:80]} is not UTF-8; save it as UTF-8.") from None
-    rows = _json_rows(text, name) if text.lstrip()[:1] in ("[", "{") else _csv_rows(text, name)
+    if text.lstrip()[:1] in ("[", "{"):
+        rows = _listed(_json_value(text, name), name)
+    else:
+        rows = _yaml_rows(text, name) if name.lower().endswith(YAML_SUFFIXES) else _csv_rows(text, name)
     if not rows or len(rows) > MAX_TURNS:
         raise UsageError(f"{name[:80]} has {len(rows):,} turns; a test has 1 to {MAX_TURNS:,}.")
     turns = [_turn(row, number, name) for number, row in enumerate(rows, 1)]
@@ -158,14 +164,31 @@ def _csv_rows(text: str, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _json_rows(text: str, name: str) -> list[dict[str, Any]]:
+def _json_value(text: str, name: str) -> Any:
     from netloom.core.text import no_json
 
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name[:80]} is not valid JSON: {no_json(error)}.") from None
+
+
+def _yaml_rows(text: str, name: str) -> list[dict[str, Any]]:
+    try:
+        return _listed(read_yaml(text), name)
+    except ValueError as error:
+        raise UsageError(f"{name[:80]} is not valid YAML: {error}.") from None
+
+
+def _listed(value: Any, name: str) -> list[dict[str, Any]]:
+    """Return the turns of a list, of one turn, or of dialogues by their names."""
     rows = value if isinstance(value, list) else [value]
+    if isinstance(value, dict) and value and all(isinstance(turns, list) for turns in value.values()):
+        rows = [
+            {"dialogue": dialogue, **turn} if isinstance(turn, dict) else turn
+            for dialogue, turns in value.items()
+            for turn in turns
+        ]
     if not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{name[:80]} must be a list of turns, each an object with the keys {', '.join(COLUMNS)}.")
     return rows
@@ -200,7 +223,7 @@ def _text(row: Mapping[Any, Any], column: str, number: int, name: str) -> str:
 
 def _slots(value: Any, number: int, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        (value,) = _json_rows(value, f"slots in row {number} of {name[:80]}")
+        value = _json_value(value, f"slots in row {number} of {name[:80]}")
     if isinstance(value, dict):
         yield from ((str(slot), str(text)) for slot, text in value.items())
         return

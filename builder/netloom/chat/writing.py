@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from netloom.chat.dialogue import Answered
 from netloom.chat.policy import Generation, Policy
 from netloom.chat.understanding import message_row
 from netloom.core.errors import UsageError
@@ -38,8 +39,8 @@ class Writers:
         for generation in policy.generations.values():
             self._run(generation.run)
 
-    def write(self, generation: Generation, message: str) -> str:
-        """Return the response to a message.
+    def write(self, generation: Generation, message: str, earlier: Sequence[Answered] = ()) -> str:
+        """Return the response to a message after earlier requests with their responses, the oldest first.
 
         Raises:
             UsageError: the message is too long.
@@ -47,7 +48,8 @@ class Writers:
         """
         text = ""
         trained = self._run(generation.run)
-        for written in generate(trained, message_row(trained, message), sampling_of(generation), generation.length):
+        row = dialogue_row(trained, message, earlier)
+        for written in generate(trained, row, sampling_of(generation), generation.length):
             text = written.text
         return response_text(text)
 
@@ -61,6 +63,27 @@ class Writers:
 
 def _begins(trained: TrainedRun, prefix: str) -> bool:
     return trained.run is not None and trained.run.id.startswith(prefix.lower())
+
+
+def dialogue_row(trained: TrainedRun, message: str, earlier: Sequence[Answered]) -> dict[str, Any]:
+    """Return a message as a raw row, below as many of the last requests and responses as the input has room for, a
+    line each.
+
+    Raises:
+        UsageError: the message is too long.
+    """
+    row = message_row(trained, message)
+    ((name, _),) = row.items()
+    field = trained.data.token_field(trained.fields[0])
+    vocabulary = set(field.vocabulary)
+    separator = "\n" if vocabulary.issuperset(field.tokens("\n")) else " "
+    lines = [message]
+    for request, response in reversed(earlier):
+        longer = [request, response, *lines]
+        if len(field.tokens(separator.join(longer))) > field.length:
+            break
+        lines = longer
+    return {name: separator.join(lines)}
 
 
 def sampling_of(generation: Generation) -> Sampling:

@@ -12,13 +12,13 @@ from netloom.chat import (
     Understanding,
     Writers,
     checked_policy,
+    dialogue_row,
     propose_thresholds,
     read_scripts,
     run_script,
     understand,
     writer_id,
 )
-from netloom.chat.understanding import message_row
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.predictions import generate_with_previews
 from netloom.jobs.request import Context, Request
@@ -39,16 +39,18 @@ class Understand(Request[list[Understanding]], kind="understand"):
 
 @dataclass(frozen=True)
 class WriteResponse(Request[GeneratedText], kind="write_response"):
-    """The response to a message that a run generates; previews are the text so far."""
+    """The response to a message after earlier ones that a run generates; previews are the text so far."""
 
     weights: RunWeights
     message: str
+    earlier: tuple[tuple[str, str], ...]
     sampling: Sampling
     length: int
 
     def compute(self, context: Context) -> GeneratedText:
         trained = context.run(self.weights)
-        return generate_with_previews(context, trained, message_row(trained, self.message), self.sampling, self.length)
+        row = dialogue_row(trained, self.message, self.earlier)
+        return generate_with_previews(context, trained, row, self.sampling, self.length)
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,19 @@ class Chat(Command):
         parser.add_argument(
             "--policy",
             metavar="FILE",
-            help="response policy as JSON (default: the policy saved with the run; without one, answers that name the "
-            "intent)",
+            help="response policy as JSON or YAML (default: the policy saved with the run; without one, answers that "
+            "name the intent)",
         )
-        parser.add_argument("--write-policy", metavar="FILE", help="write a policy with all intents to edit, and exit")
+        parser.add_argument(
+            "--write-policy",
+            metavar="FILE",
+            help="write a policy with all intents to edit, and exit: as YAML if the name ends with .yaml, else as JSON",
+        )
         parser.add_argument(
             "--test",
             metavar="FILE",
-            help="CSV or JSON with dialogues: the columns dialogue, message and intent, and optionally response, event "
-            "and slots; the exit code is 1 if a turn differs",
+            help="CSV, JSON or YAML with dialogues: the columns dialogue, message and intent, and optionally response, "
+            "event and slots; the exit code is 1 if a turn differs",
         )
         parser.add_argument(
             "--thresholds",
@@ -189,12 +193,14 @@ def _keep(
     trained: TrainedRun, store: Store, run_id: str, policy: Policy, arguments: Namespace, context: Context
 ) -> None:
     """Write the policy to a file, or save it with the run."""
-    from netloom.chat import dumps, save_policy
+    from netloom.chat import dumps, dumps_yaml, save_policy
+    from netloom.chat.scripts import YAML_SUFFIXES
 
     written = []
     if arguments.write_policy is not None:
         path = new_file(arguments.write_policy, force=arguments.force)
-        path.write_text(dumps(policy), encoding="utf-8")
+        is_yaml = path.name.lower().endswith(YAML_SUFFIXES)
+        path.write_text(dumps_yaml(policy) if is_yaml else dumps(policy), encoding="utf-8")
         written.append(f"Wrote {path}.")
     if arguments.save_policy:
         save_policy(store, run_id, policy, trained.data.schema)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NoReturn, get_args
 
 from netloom.chat import Dialogue, Policy
-from netloom.chat.dialogue import Event
+from netloom.chat.dialogue import Answered, Event
 from netloom.chat.policy import Generation
 from netloom.chat.understanding import MAX_LETTERS, Understanding, message_row, read_answer
 from netloom.modalities.row_field import JsonSchema
@@ -136,7 +137,7 @@ class _NeedsRun(Exception):  # noqa: N818 (a signal, not an error)
     """A run generates the response of a turn."""
 
 
-def _later(generation: Generation, message: str) -> NoReturn:
+def _later(generation: Generation, message: str, earlier: Sequence[Answered]) -> NoReturn:
     raise _NeedsRun
 
 

@@ -84,7 +84,7 @@ def _answer_next(tried: Tried, draft: Draft, conversation: Conversation) -> None
             st.markdown(escape(text))
         try:
             [understanding] = computed(Understand(tried.weights, (text,)), "Loading the network …")
-            exchange = conversation.respond(draft.used, understanding, partial(written_response, tried))
+            exchange = conversation.respond(draft.used, understanding, partial(written_response, tried, conversation))
         except (*ERRORS, ValueError) as error:
             conversation.waiting.pop(0)
             show_error(error)

@@ -108,10 +108,11 @@ def _play(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
     labels, ids = run_labels(runs), [run.id for run in runs]
     file = st.file_uploader(
         "Dialogues (default: the saved ones)",
-        type=["csv", "json"],
+        type=["csv", "json", "yaml", "yml"],
         key=Key.FILE.of(tried.run_id),
         max_upload_size=MAX_FILE_MIB,
-        help="CSV or JSON with the columns dialogue, message and intent, and optionally response, event and slots.",
+        help="CSV, JSON or YAML with the columns dialogue, message and intent, and optionally response, event and "
+        "slots.",
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = str(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import streamlit as st
 
+from netloom import jobs
 from netloom.chat import response_text, sampling_of, writer_id, writes_text
-from netloom.chat.policy import MAX_GENERATED, Generation
+from netloom.chat.dialogue import Answered
+from netloom.chat.policy import MAX_EARLIER_TURNS, MAX_GENERATED, Generation
 from netloom.chat.writing import FINISHED, writing_obstacle
 from netloom.core.text import escape
-from netloom.jobs import RunWeights
+from netloom.jobs import Job, RunWeights
 from netloom.jobs.chat import WriteResponse
-from netloom.runs.text_generation import generates_text
+from netloom.runs.text_generation import GeneratedText, generates_text
 from netloom.store import Run, Store
-from netloom.ui.playground.chat.state import Draft, Key
+from netloom.ui.playground.chat.state import Conversation, Draft, Key
 from netloom.ui.playground.chat.widgets import show_problems, started
 from netloom.ui.playground.generation import SEED_HELP, TEMPERATURE_HELP, TOP_K_HELP, TOP_P_HELP
 from netloom.ui.playground.one_input import Tried
@@ -50,13 +55,24 @@ def generation_editor(tried: Tried, draft: Draft, intent: str, generation: Gener
         "Temperature", 0.0, 2.0, step=0.05, key=key("temperature", generation.temperature), help=TEMPERATURE_HELP
     )
     top_p = second.slider("Top-p", 0.01, 1.0, step=0.01, key=key("top p", generation.top_p), help=TOP_P_HELP)
+    earlier = st.number_input(
+        "Earlier turns",
+        0,
+        MAX_EARLIER_TURNS,
+        key=key("earlier turns", generation.earlier_turns),
+        help="The maximum number of earlier messages, with their responses, that the run reads before the message. The "
+        "oldest ones are left out where its input is too short. Choose 0 for a run that has learned to answer single "
+        "texts.",
+    )
     columns = st.columns(3)
     top_k = columns[0].number_input("Top-k", 0, 1_000, key=key("top k", generation.top_k), help=TOP_K_HELP)
     seed = columns[1].number_input("Seed", 0, 10**6, key=key("seed", generation.seed), help=SEED_HELP)
     length = columns[2].number_input(
         "Maximum length", 1, MAX_GENERATED, key=key("length", generation.length), help="The number of tokens."
     )
-    return Generation(run=run, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, length=length)
+    return Generation(
+        run=run, earlier_turns=earlier, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, length=length
+    )
 
 
 def first_generation(tried: Tried) -> Generation:
@@ -64,29 +80,49 @@ def first_generation(tried: Tried) -> Generation:
     return Generation(run=next(iter(_choices(tried, "")), ""))
 
 
-def written_response(tried: Tried, generation: Generation, message: str) -> str:
-    """Draw the response that a run generates to a message, token by token, and return it.
+def written_response(
+    tried: Tried, conversation: Conversation, generation: Generation, message: str, earlier: Sequence[Answered]
+) -> str:
+    """Draw the response that a run generates to a message, token by token, with a button that stops it, and return it.
 
     Raises:
         UsageError: the run does not exist any more, or cannot generate responses. Errors of `Pending.result` are
             raised, too.
     """
+    if conversation.stopped:  # by the button, which ended the script that drew the response
+        conversation.stopped = False
+        return response_text(conversation.written)
     weights, store = tried.weights, tried.live.store
     if generation.run and (run_id := writer_id(store, generation.run)) != tried.run_id:
         weights = RunWeights(run_id, "", store.artifacts(run_id).weights_written_at())
-    request = WriteResponse(weights, message, sampling_of(generation), generation.length)
+    request = WriteResponse(weights, message, tuple(earlier), sampling_of(generation), generation.length)
     bubble = st.empty()
     with bubble.chat_message("assistant"):
-        place = st.empty()
+        place, stop = st.empty(), st.empty()
         place.caption("Generating …")
         try:
             pending = ask(request)
+            if not pending.job.ended:
+                stop.button(
+                    "Stop",
+                    icon=":material/stop:",
+                    key=Key.STOP.of(tried.run_id, pending.job.number),
+                    on_click=partial(_stop, conversation, pending.job),
+                    help="Ends the response here.",
+                )
+            conversation.written = ""
             for preview in pending.previews():
+                conversation.written = preview.text
                 place.markdown(f"{escape(preview.text)} …")
             return response_text(pending.result().text)
         except Exception:
             bubble.empty()  # an error takes its place
             raise
+
+
+def _stop(conversation: Conversation, job: Job[GeneratedText]) -> None:
+    jobs.pool().cancel(job)
+    conversation.stopped = True
 
 
 def _choices(tried: Tried, chosen: str) -> dict[str, str]:

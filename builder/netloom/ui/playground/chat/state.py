@@ -34,12 +34,16 @@ class Conversation:
         waiting: Messages without an answer. A message that is sent while an earlier one is being read ends the script
             that reads it; the next script goes on with both.
         opened: The message whose explanation or correction is shown, by its index.
+        written: The response so far, while a run generates it.
+        stopped: Whether a person stopped the run, so that the response so far is the response.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     state: State = field(default_factory=State)
     opened: tuple[Literal["why", "correct"], int] | None = None
+    written: str = ""
+    stopped: bool = False
 
     def respond(self, policy: Policy, understanding: Understanding, write: Write) -> Exchange:
         """Add the answer to a message, and return both. `write` generates responses; if it fails, nothing changes."""
@@ -185,6 +189,7 @@ class Key(WidgetKey):
     RUN = "chat run"
     SAVE = "chat save"
     SLOT = "chat slot"
+    STOP = "chat stop"
     TEST_NAME = "chat test name"
     TEXT = "chat text"
     USE = "chat use"
