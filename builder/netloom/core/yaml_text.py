@@ -25,7 +25,7 @@ def read_yaml(text: str) -> Any:
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_loader())):
             raise ValueError("aliases such as *name are not read; write the value again")
-        return yaml.load(text, Loader=_loader())  # noqa: S506: a subclass of SafeLoader
+        return yaml.load(text, Loader=_loader())  # a subclass of SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
