@@ -6,6 +6,7 @@ import base64
 import io
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,6 +122,14 @@ def data_uri(pixels: np.ndarray) -> str:
         stream, "PNG"
     )
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def save_png(image: np.ndarray, path: Path) -> None:
+    """Write an image (C, H, W) with values from 0 to 1 and one or three channels as a PNG file."""
+    from PIL import Image
+
+    pixels = (image.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path, "PNG")
 
 
 def _too_large(filename: str, size: str) -> DataError:
