@@ -226,3 +226,22 @@ def test_data_set_chooses_the_columns_to_forecast(console: Console, home: Path) 
     answer = console("data", "set", "weather", "--target", "part")
     assert answer.code == 1
     assert "has no columns to predict 'part'" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--split", "column:part", "--test", 0.3), "--test has no effect, because the data gives the test rows"),
+        (("--split", "random", "--fold", 1), "--fold has no effect, because there are no folds"),
+        (("--split", "random", "--gap", 5), "--gap has no effect, because no rows are separated by time"),
+        (("--split", "random", "--folds", 3, "--test", 0.3), "--test has no effect, because the test rows are those"),
+        (("--validation", 0, "--validation-of", "rows"), "--validation-of has no effect, because the share"),
+    ],
+)
+def test_settings_of_a_split_without_effect_are_refused(
+    on_people: Console, arguments: tuple[object, ...], message: str
+) -> None:
+    before = default_choice(on_people("data", "show", "people", "--json").value["name"], on_people.home)
+    answer = on_people("data", "set", "people", *arguments)
+    assert (answer.code, message in answer.err) == (2, True), answer.err
+    assert default_choice(before.dataset, on_people.home) == before

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from netloom.data import DatasetInfo
     from netloom.data.quality.overview import Column
+    from netloom.data.raw_dataset import RawDataset
     from netloom.document import DataChoice
 
 AUTO = "auto"
@@ -103,12 +104,25 @@ def set_data(arguments: Namespace, context: Context) -> DatasetInfo:
     info = find_dataset(context.home, arguments.name)
     before = initial_choice(info.name, context.home) if arguments.reset else default_choice(info.name, context.home)
     choice = _changed(before, arguments, context.home)
-    prepare(choice, context.home)
+    _refuse_unread(prepare(choice, context.home).raw, choice, arguments)
     if arguments.reset:
         take_back(info.name, context.home)
     set_default_choice(choice, context.home)
     context.note(f"New projects with {plain(info.title)!r} use these settings.")
     return info
+
+
+def _refuse_unread(raw: RawDataset, choice: DataChoice, arguments: Namespace) -> None:
+    """Refuse settings of the split that have no effect.
+
+    Raises:
+        UsageError: there is one.
+    """
+    from netloom.data.splits.unread_settings import unread_settings
+
+    for name, reason in unread_settings(raw, choice).items():
+        if getattr(arguments, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} has no effect, because {reason}; leave it out.")
 
 
 def _changed(choice: DataChoice, arguments: Namespace, home: Path) -> DataChoice:

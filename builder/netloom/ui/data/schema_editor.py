@@ -18,7 +18,7 @@ from netloom.data.quality.overview import Column, columns
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
 from netloom.data.raw.texts import Texts
-from netloom.data.splits.split import method_of
+from netloom.data.splits.unread_settings import unread_settings
 from netloom.document import DataChoice, Edit
 from netloom.editing.live import Live
 from netloom.modalities.columns.column_kind import ColumnKind
@@ -51,7 +51,6 @@ _SPLITS = {
 _COUNTED_FROM = {"training": "Rows without test rows", "rows": "All rows"}
 _SHARES = {"training": "Share of the rows that are not test rows.", "rows": "Share of all rows."}
 _SHOWN = 8  # merged labels
-_GIVEN = "Predefined by the data"
 
 
 def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
@@ -331,9 +330,13 @@ def _split(live: Live, data: Prepared | None) -> None:
     names, option_widgets = list(_SPLITS), []
     how = widget_of("split", choice.split, lambda value: {"split": value})
     first.selectbox("Split method", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
-    # A part that the data gives has no share; a missing part is taken from training.
-    given_split = data.raw.given if data is not None and method_of(data.raw, choice) == "given" else None
-    validated, tested = (given_split is not None and bool((given_split == part).any()) for part in (1, 2))
+    unread = {} if data is None else unread_settings(data.raw, choice)
+
+    def effect_of(name: str, help: str = "") -> dict[str, Any]:
+        """The arguments of a widget that is disabled if its setting has no effect."""
+        reason = unread.get(name)
+        return {"disabled": reason is not None, "help": f"No effect: {reason}." if reason else help}
+
     share = widget_of("validation", choice.validation, lambda value: {"validation": value})
     second.number_input(
         "Validation",
@@ -341,13 +344,12 @@ def _split(live: Live, data: Prepared | None) -> None:
         0.5,
         choice.validation,
         step=0.05,
-        disabled=validated,
-        help=_GIVEN if validated else f"{_SHARES[choice.validation_of]} 0: train on these rows, too",
+        **effect_of("validation", f"{_SHARES[choice.validation_of]} 0: train on these rows, too"),
         **share,
     )
     if choice.folds is None:
         test = widget_of("test", choice.test, lambda value: {"test": value})
-        third.number_input("Test", 0.01, 0.5, choice.test, step=0.05, disabled=tested, help=_GIVEN * tested, **test)
+        third.number_input("Test", 0.01, 0.5, choice.test, step=0.05, **effect_of("test"), **test)
         option_widgets.append(test)
     else:
         fold = widget_of("fold", choice.fold + 1, lambda value: {"fold": value - 1})
@@ -369,10 +371,10 @@ def _split(live: Live, data: Prepared | None) -> None:
         parts,
         parts.index(choice.validation_of),
         format_func=_COUNTED_FROM.__getitem__,
-        disabled=validated,
+        **effect_of("validation_of"),
         **counted,
     )
-    if choice.split == "time":
+    if data is not None and "gap" not in unread:
         gap = widget_of("gap", choice.gap, lambda value: {"gap": value})
         third.number_input("Gap in rows", 0, 1_000_000, choice.gap, **gap)
         refused(gap)
