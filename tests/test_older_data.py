@@ -115,7 +115,7 @@ def read_in_python(home: Path, run_id: str, rows: Any, links: list[str], project
 
     store = open_store(home)
     versions = [(row.number, row.name, store.version(project_id, row.number)) for row in store.versions(project_id)]
-    results = {
+    results: dict[str, Any] = {
         "predictions": predict(load_run(store, run_id), rows),
         "documents": {row.id: dumps(store.load(row.id).project) for row in store.list_projects()},
         "versions": [[number, name, dumps(project)] for number, name, project in versions],

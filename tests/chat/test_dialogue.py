@@ -253,7 +253,8 @@ def test_dialogue_continues_from_its_saved_state() -> None:
     for message, expected in zip(messages, whole, strict=True):
         dialogue = Dialogue(POLICY, state)
         assert dialogue.respond(message) == expected
-        state = State(**dialogue.as_json())
+        values: dict[str, Any] = dialogue.as_json()
+        state = State(**values)
 
 
 def test_slot_text_is_not_read_as_a_template() -> None:

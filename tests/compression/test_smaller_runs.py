@@ -21,6 +21,7 @@ from netloom.compression.sensitivity import sensitivity
 from netloom.compression.smaller_runs import finished_smaller_runs, smaller_runs
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.store import open_store
+from netloom.store.run_summary import Compressed
 from netloom.templates import templates
 from netloom.training.weight_files import read_weights
 from tests.cli.conftest import Console, Trained
@@ -41,7 +42,9 @@ def test_pruned_and_distilled_runs_are_ordinary_runs(console: Console, trained: 
     assert answer.code == 0, answer.err
     store = open_store(own_home)
     original = store.run(trained.run)
-    runs = {run.about.as_json()["compressed"]["method"]: run for run in smaller_runs(store, original)}
+    runs = {
+        run.about.start.method: run for run in smaller_runs(store, original) if isinstance(run.about.start, Compressed)
+    }
     assert set(runs) == {"structured_pruning", "distillation"}
     rows = {str(row["method"]): row for row in answer.value["measured"]}
     for method, run in runs.items():

@@ -38,7 +38,7 @@ def test_dataset_card_lists_findings_and_escapes_markup(home: Path) -> None:
     info = datasets(home)[-1]
     choice = DataChoice(dataset=info.name)
     dataset_card = card(info, data, choice, findings(report(data, choice, home, heavy=False)))
-    assert any("'same'" in finding for finding in dataset_card["findings"])
+    assert any("'same'" in finding for finding in dataset_card["findings"] or [])
     text = markdown(dataset_card)
     assert escape("<b>[x](y)") in text
     assert "\\# no \\| \\`" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,7 +107,8 @@ def test_all_views_and_exports_use_the_same_columns(mixed_run: TrainedRun, tmp_p
     moved = what_if(mixed_run, 3, changed)
     assert moved.after.attributions[name].shape == (4,)
     explanation = explain(mixed_run, "integrated_gradients", 3)
-    assert len(explanation.as_json()["attributions"][name]) == 4
+    plain: dict[str, Any] = explanation.as_json()
+    assert len(plain["attributions"][name]) == 4
     write_html(explanation, tmp_path / "why.html")
     page = (tmp_path / "why.html").read_text()
     for text in (page, headline(explanation), json.dumps(explanation.as_json()["labels"])):

@@ -90,7 +90,8 @@ def test_concept_sign_flips_for_other_class_and_is_cached(marked_run: Marked, tm
     cached = concepts(run, definition, progress=shares.append, **options)
     assert len(shares) == calls, "it was not computed a second time"
     assert cached == result
-    assert cached.as_json()["scores"][0]["sentence"] == result.scores[0].sentence
+    plain: dict[str, Any] = cached.as_json()
+    assert plain["scores"][0]["sentence"] == result.scores[0].sentence
 
 
 @pytest.mark.parametrize("accuracy", [0.3, 0.99])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from netloom.core.plain_json import JsonObject
 from netloom.explain import ExplainError, Explanation, explain, methods
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.targets import choose
@@ -32,7 +33,7 @@ def state(run: TrainedRun) -> dict[str, object]:
     }
 
 
-def without_seconds(explanation: Explanation) -> dict[str, object]:
+def without_seconds(explanation: Explanation) -> JsonObject:
     """The whole explanation except its duration."""
     return replace(explanation, seconds=0.0).as_json()
 
@@ -209,7 +210,7 @@ def test_concurrent_explanations_match_sequential_ones() -> None:
     run = trained("strided")
     jobs = [(method.name, row) for method in methods(run) if method.available for row in (1, 2)]
 
-    def job(task: tuple[str, int]) -> dict[str, object]:
+    def job(task: tuple[str, int]) -> JsonObject:
         method, row = task
         return without_seconds(explain(run, method, row, proofs=method == "saliency", **QUICK.get(method, {})))
 

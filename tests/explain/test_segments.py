@@ -70,7 +70,8 @@ def test_linear_sound_attributions_are_summed_per_segment() -> None:
     ends = [*segments.starts[1:], single.shape[1]]
     parts = np.stack([single[:, low:high].sum(1) for low, high in zip(segments.starts, ends, strict=True)], axis=1)
 
-    table = {row["part"]: row for row in summary.table()}
+    rows_of_parts: list[dict[str, Any]] = list(summary.table())
+    table = {row["part"]: row for row in rows_of_parts}
     assert set(table) == set(segments.names)
     for place, name in enumerate(segments.names):
         assert name.endswith(" s")

@@ -47,8 +47,8 @@ def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     outcome: dict[str, Any] = {"problem": "", "points": [], "done": None}
     (folder / name).mkdir(exist_ok=True)
     # As a Ray worker builds it, with the teacher in the folder of the run.
-    request = {"project": dumps(project), "source": (folder / f"{name}.py").read_text()}
-    loop = build_rank_trainer(request, folder, RunArtifacts.in_directory(folder / name))
+    source = (folder / f"{name}.py").read_text()
+    loop = build_rank_trainer(dumps(project), source, folder, RunArtifacts.in_directory(folder / name))
     try:
         outcome["done"] = loop.fit(RankSynchronizer(recorder))
     except TrainingError as error:

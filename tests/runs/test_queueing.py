@@ -16,7 +16,7 @@ from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.resources.capacity import queue_position
 from netloom.runs.search import sweep_trials, sweeps
 from netloom.store import Limits, QueueFullError, RunArtifacts, Store, open_store
-from netloom.store.run_summary import Extension
+from netloom.store.run_summary import Branch, Extension
 from netloom.tasks.training_losses import TRAINING_LOSSES
 from netloom.training.trainers.registry import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here
@@ -144,7 +144,9 @@ def test_run_can_be_extended_branched_and_reproduced(home: Path, store: Store) -
     }
     branch_metrics = {row[1:3]: row[3] for row in metric_points(store, branch)}
     assert branch_metrics == pytest.approx(branched_from), "the weights are those after epoch 2"
-    assert store.run(branch).about.as_json()["branch"]["at"] == 2
+    branched = store.run(branch).about.start
+    assert isinstance(branched, Branch)
+    assert branched.at == 2
     with pytest.raises(ValueError, match="There are no weights of epoch 99"):
         continuation.branch(store, run_id, 99)
     with pytest.raises(ValueError, match="one epoch or more"):

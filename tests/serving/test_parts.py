@@ -203,8 +203,9 @@ def test_the_interval_of_a_difference_covers_it() -> None:
         for side, mean in zip(sides, (0.0, 0.3), strict=True):
             for value in generator.normal(mean, 1.0, 60):
                 side.add_outcome(float(value))
-        low, high = difference_of_means(*sides)["interval"]
-        covered += low <= 0.3 <= high
+        interval = difference_of_means(*sides)["interval"]
+        assert interval is not None
+        covered += interval[0] <= 0.3 <= interval[1]
     assert 0.95 - 0.035 < covered / 400 < 0.95 + 0.035
 
 
@@ -231,7 +232,9 @@ def test_an_empty_comparison_has_no_difference() -> None:
     assert share_interval(0, 0) == (0.0, 1.0)
     assert difference_of_shares((0, 0), (1, 2))["difference"] is None
     assert difference_of_means(Traffic("a"), Traffic("b"))["difference"] is None
-    assert not math.isnan(difference_of_shares((0, 5), (5, 5))["difference"])
+    difference = difference_of_shares((0, 5), (5, 5))["difference"]
+    assert difference is not None
+    assert not math.isnan(difference)
 
 
 def test_answers_do_not_wait_for_acknowledgments(tmp_path: Path) -> None:

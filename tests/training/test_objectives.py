@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,7 +207,7 @@ def test_mistakes_are_the_wrong_ones_and_the_most_confident_is_first_choice() ->
     assert evaluation.mistakes == [doubtful, sure]
     assert evaluation.most_confident_mistake == sure
     assert Evaluation("test", 1, {}, worst=[right]).most_confident_mistake is None
-    old = evaluation.as_json()
+    old: dict[str, Any] = evaluation.as_json()
     for item in old["worst"]:
         del item["correct"]  # as an earlier release saved it
     assert [item.row for item in Evaluation.from_json(old).worst] == [2, 3, 4, 1]

@@ -165,7 +165,7 @@ def test_messages_use_node_titles() -> None:
 
 
 def test_issue_json_has_the_fields_of_the_canvas() -> None:
-    value = expected_issues(CASES["heads"])[0].as_json()
+    value: dict[str, Any] = expected_issues(CASES["heads"])[0].as_json()
     assert set(value) == {"code", "severity", "message", "network", "node", "port", "fix"}
     assert value["fix"]["edit"] == {
         "kind": "set",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from netloom.chat.policy import (
     MAX_EARLIER_TURNS,
@@ -27,6 +27,7 @@ from netloom.chat.policy import (
 )
 from netloom.chat.understanding import MAX_LETTERS, Entity, Understanding
 from netloom.core.errors import UsageError
+from netloom.core.plain_json import JsonObject
 
 MAX_VALUE = 500  # letters of a slot, so that a server can keep many dialogues
 # A request with the response to it
@@ -100,7 +101,7 @@ class Dialogue:
         if (state.waiting == "slot" and not has_slot) or not set(state.offered) <= intents.keys():
             state.waiting, state.slot, state.offered, state.pending, state.asked = "", "", (), (), ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return asdict(self.state)
 
     def respond(self, understanding: Understanding) -> Turn:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netloom import runs
 from netloom.chat.policy import MAX_INTENT, MAX_KIND, MESSAGE, readable, words
 from netloom.core.errors import UsageError
+from netloom.core.plain_json import JsonObject
+from netloom.modalities.encoding.rows import Answer
 from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
 from netloom.runs.text_generation import generates_text
 
@@ -149,7 +151,7 @@ def entity_kinds(schema: Schema) -> tuple[str, ...]:
     return tuple(sorted({tag.partition("-")[2] for tag in tags if "-" in tag}))
 
 
-def message_row(run: ChatRun, message: str) -> dict[str, Any]:
+def message_row(run: ChatRun, message: str) -> JsonObject:
     """Return a message as a raw row of the run.
 
     Raises:
@@ -178,7 +180,7 @@ def understand(trained: TrainedRun, messages: Sequence[str]) -> list[Understandi
     ]
 
 
-def read_answer(run: ChatRun, message: str, answer: dict[str, Any]) -> Understanding:
+def read_answer(run: ChatRun, message: str, answer: Answer) -> Understanding:
     """Return the understanding of a message from the prediction of the run for it, as in `runs.predict`."""
     outputs: dict[str, Any] = answer.get("outputs", {})
     intents = outputs[intent_target(run.data.schema).name] if outputs else answer

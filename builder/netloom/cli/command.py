@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from netloom.core.plain_json import JsonObject
+
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
@@ -21,7 +23,7 @@ UNLIMITED = 2**31 - 1  # from here on, an upper limit is technical, and the help
 class Failure(Exception):  # noqa: N818  (the document or the run failed, not the program)
     """A command cannot do what it should; the message is one sentence. `issues` lists the errors of a document."""
 
-    def __init__(self, message: str, *, code: int = FAILED, issues: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, message: str, *, code: int = FAILED, issues: list[JsonObject] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.issues = issues or []

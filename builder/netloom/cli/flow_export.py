@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import plain
 from netloom.explain import Method
 from netloom.explain.core.explainer import LAYERS
@@ -35,7 +36,7 @@ def explain_flow(
     checkpoint: str,
     to: str | None,
     baseline: BaselineChoice,
-) -> tuple[dict[str, Any], str]:
+) -> tuple[JsonObject, str]:
     """Compute the attribution flow, and write it to the file `to` if that is set.
 
     Returns:

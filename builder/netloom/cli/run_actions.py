@@ -45,7 +45,7 @@ def _compare(store: Store, arguments: Namespace, context: Context) -> int:
         for other_document in documents[1:]
     ]
     names = [name for name in rows[0] if name != "run"]
-    cells = [[row["run"][:8], *(_cell(row[name]) for name in names)] for row in rows]
+    cells = [[str(row["run"])[:8], *(_cell(row[name]) for name in names)] for row in rows]
     lines = [table(("run", *names), cells)]
     for run, edit in zip(runs[1:], differences, strict=True):
         if edit is not None and edit.lines():

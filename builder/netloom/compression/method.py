@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from netloom.core.plain_json import JsonObject
 from netloom.core.registry import discover
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class DocumentMethod(Method):
         """The method with its settings, for the title of a run."""
         return self.title.lower()
 
-    def training(self, trained: TrainedRun, epochs: int) -> dict[str, Any]:
+    def training(self, trained: TrainedRun, epochs: int) -> JsonObject:
         """Return the settings of the training of the smaller document that differ from those of the run."""
         return {"epochs": epochs, "early_stopping": None}
 

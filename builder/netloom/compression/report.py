@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from netloom.core.plain_json import JsonObject
 
 Verdict = Literal["original", "recommended", "good", "no gain", "slower", "worse"]
 # A gain below these ratios is not worth another file.
@@ -126,7 +128,7 @@ class Report:
             "Memory is what the network and a batch add to the peak memory of the process."
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         pareto = {item.method for item in self.pareto}
         measured = [asdict(item) | {"is_pareto": item.method in pareto} for item in self.measured]
         return asdict(self) | {"measured": measured, "sentence": self.sentence}

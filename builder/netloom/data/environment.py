@@ -7,18 +7,21 @@ be saved as plain values and restored: an interrupted run resumes in the middle 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 from pydantic import Field
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import Json, JsonObject
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw.table import Table
 from netloom.data.raw_dataset import RawDataset
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.category_column import CategoryEncoder, CategoryState
+from netloom.modalities.encoding.cells import RawRow
 from netloom.modalities.encoding.column_encoder import ColumnState
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.number_column import NumberEncoder, NumberState
@@ -31,6 +34,15 @@ LONGEST_EXAMPLE = 100
 # The first seed of example episodes; training and evaluation use other seeds.
 EXAMPLE_SEEDS = 7_000_000
 FIELD = "observation"
+
+
+class WorldState(TypedDict):
+    """The complete state of a simulation as plain JSON: the steps of the episode so far, the state of its random
+    generator, and its attributes by name, arrays as their type and values."""
+
+    elapsed: int
+    random: Json
+    held: Mapping[str, Any]
 
 
 class World:
@@ -59,7 +71,7 @@ class World:
         self.elapsed += 1
         return np.asarray(observation), float(reward), bool(ended), not ended and self.elapsed >= self.limit
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> WorldState:
         """Return the complete state as plain JSON."""
         return {
             "elapsed": self.elapsed,
@@ -67,7 +79,7 @@ class World:
             "held": {name: _plain(getattr(self._inner, name)) for name in self._held},
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: WorldState) -> None:
         """Restore a `state`."""
         self.elapsed = state["elapsed"]
         self._inner.reset(seed=0)  # creates the random generator
@@ -107,11 +119,11 @@ class Environment(Dataset, ABC):
     def rule(self, observation: np.ndarray) -> int:
         """Return the action of a simple heuristic policy."""
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Return the arguments of the environment."""
         return {}
 
-    def seen(self, observation: np.ndarray) -> dict[str, Any]:
+    def seen(self, observation: np.ndarray) -> RawRow:
         """Return an observation as a raw row."""
         return dict(zip(self.columns, observation.tolist(), strict=True))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.uploads import find_upload, has_upload, options_of
 from netloom.data.uploads.tabular import GROUP, SPLIT
 from netloom.data.uploads.upload_kind import Question, readers
@@ -24,7 +24,7 @@ class ImportQuestions:
     questions: tuple[Question, ...] = ()
     target: str = ""
 
-    def with_targets(self, names: Sequence[str]) -> dict[str, Any]:
+    def with_targets(self, names: Sequence[str]) -> JsonObject:
         """Return the option that makes these columns the target.
 
         Raises:
@@ -37,7 +37,7 @@ class ImportQuestions:
             raise DataError(f"This data has one column to predict; received {', '.join(map(repr, names))}.")
         return {self.target: list(names) if question.takes_several else names[0]}
 
-    def with_role(self, role: str, column: str) -> dict[str, Any]:
+    def with_role(self, role: str, column: str) -> JsonObject:
         """Return the option that gives a column a role, such as that of the groups.
 
         Raises:

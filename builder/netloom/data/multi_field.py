@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset, Room, in_memory
 from netloom.data.schema import Example
@@ -46,7 +47,7 @@ class Categories(RawDataset):
     def is_empty(self) -> bool:
         return not self.columns
 
-    def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
+    def with_columns(self, ignored: Collection[str], settings: Mapping[str, JsonObject]) -> RawDataset:
         columns = {name: values for name, values in self.columns.items() if name not in ignored}
         return replace(self, columns=columns, settings={**self.settings, **settings})
 

@@ -14,6 +14,7 @@ from typing import Any, Required, TypedDict
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.cells import RawRow
@@ -171,7 +172,7 @@ class RawDataset:
         """Whether no input is left."""
         return False
 
-    def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
+    def with_columns(self, ignored: Collection[str], settings: Mapping[str, JsonObject]) -> RawDataset:
         """Return a copy without the `ignored` columns, and with settings for others."""
         return self
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from netloom.core.errors import UsageError
 from netloom.core.field_errors import FieldError, field_errors, summary
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import no_json
 from netloom.document.initialization import Initialization
 from netloom.document.project import FORMAT, DataChoice, Edge, Network, Node, Note, Project
@@ -37,7 +38,7 @@ class DocumentPathError(DocumentError, UsageError):
     """The file of a document is missing or cannot be opened."""
 
 
-def to_json(project: Project) -> dict[str, Any]:
+def to_json(project: Project) -> JsonObject:
     """The document as plain JSON values. The id of a node is stored only once, as its key.
 
     Fields that were added to the format later are omitted while they have their default, so that older documents keep

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from netloom.core.plain_json import JsonObject
 from netloom.document.base_model import Frozen
 
 Method = Literal[
@@ -116,7 +117,7 @@ class Initialization(Frozen):
             for name, default in METHODS[self.method].options.items()
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """The setting as JSON, without the fields that have their default."""
         return self.model_dump(mode="json", exclude_defaults=True)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import number, plain
 from netloom.drift.monitored import Quantity, columns, hidden_keys, predictions, summaries
 from netloom.drift.multivariate import Separation, domain_classifier, mmd
@@ -88,7 +89,7 @@ class DriftReport:
             return "No single quantity drifted, but whole rows differ from the held-out rows."
         return f"No drift found in {count} quantities of {self.rows:,} rows."
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return plain JSON values, with the verdicts."""
         value = asdict(self)
         for entry, drift in zip(value["quantities"], self.quantities, strict=True):

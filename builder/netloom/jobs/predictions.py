@@ -58,7 +58,7 @@ class Generate(Request[GeneratedText], kind="generate"):
 
 
 def generate_with_previews(
-    context: Context, trained: TrainedRun, row: dict[str, Any], sampling: Sampling, length: int
+    context: Context, trained: TrainedRun, row: RawRow, sampling: Sampling, length: int
 ) -> GeneratedText:
     """Return the text that a run generates from a raw row; previews are the text so far."""
     text, shown_at = GeneratedText("", 0, False), 0.0

@@ -260,7 +260,7 @@ class Layer(BaseModel):
         """
         raise NotImplementedError
 
-    def non_defaults(self, *names: str) -> dict[str, Any]:
+    def non_defaults(self, *names: str) -> dict[str, Literals]:
         """Those of the named parameters that differ from their defaults, as keyword arguments of the module."""
         values = {name: (getattr(self, name), type(self).model_fields[name].default) for name in names}
         return {name: value for name, (value, default) in values.items() if value != default}

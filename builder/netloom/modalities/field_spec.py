@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from netloom.core.plain_json import JsonObject
 
 Kind = Literal["vector", "sequence", "image", "tokens"]
 Quantity = Literal["pixels", "numbers"]
@@ -65,6 +67,6 @@ class FieldSpec:
         """The quantity that the default preprocessing scales in this field; None if it scales nothing."""
         return QUANTITIES.get(self.kind)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> JsonObject:
         """Return the parameters of an Input layer for this field."""
         return {"field": self.name, "kind": self.kind, "shape": list(self.shape), "vocabulary": self.vocabulary}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict
+
+from netloom.core.plain_json import JsonObject
 
 
 class Settings(BaseModel):
@@ -12,6 +12,6 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """Return the settings that are not omitted, as plain JSON."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.drift import DriftReport, compare
 from netloom.drift.report import MIN_ROWS
 from netloom.monitoring.labeled import LabeledReport, errors_of, labeled_report, true_label_of
@@ -80,7 +81,7 @@ class MonitorReport:
             return self.note
         return f"No drift found in {self.rows:,} predictions since {minute(self.since)}."
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return plain JSON values."""
         value = asdict(self) | {"sentence": self.sentence, "is_alert": self.is_alert, "alerts": list(self.alerts)}
         value["drift"] = self.drift.as_json() if self.drift is not None else None

@@ -156,10 +156,12 @@ def compare_errors(true_label: TrueLabel, errors: np.ndarray, test: np.ndarray) 
     if len(test) < 2 or len(errors) < 2:
         return "", False
     if true_label.is_share:
-        value: dict[str, Any] = difference_of_shares((int(test.sum()), len(test)), (int(errors.sum()), len(errors)))
+        value = difference_of_shares((int(test.sum()), len(test)), (int(errors.sum()), len(errors)))
+        if value["difference"] is None or value["interval"] is None:
+            return "", False
         low, high = value["interval"]
         words = f"{true_label.title} − test: {-value['difference']:+.1%} (95% CI {-high:+.1%} to {-low:+.1%})"
-        return words, bool(low > 0)
+        return words, low > 0
     from scipy.stats import ttest_ind
 
     interval = ttest_ind(errors, test, equal_var=False).confidence_interval(0.95)

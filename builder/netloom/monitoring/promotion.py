@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError, UsageError
+from netloom.core.plain_json import JsonObject
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.sequence_pairs import BEGUN, Pairs
 from netloom.modalities.encoding.cells import row_digest
@@ -65,7 +66,7 @@ class Gate:
         """The decision in words."""
         return self.reason or f"The new run is not worse: {self.held_out.words}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return plain JSON values."""
         return asdict(self) | {"passes": self.passes, "sentence": self.sentence}
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from netloom.core.plain_json import JsonObject
 from netloom.runs.history import weight_history
 from netloom.store import DamagedArtifactError, RunArtifacts
 from netloom.tasks.task import ConfidenceUnit
@@ -92,7 +93,7 @@ class PartCalibration:
     interval: ConformalInterval | None = None
     out_of_distribution: OutOfDistribution | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return what `netloom.data.preparation.calibrated` reads, as plain JSON."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
@@ -110,7 +111,7 @@ class AppliedCalibration:
     parts: dict[str, PartCalibration]
     settings: dict[str, Finite] = field(default_factory=dict)
 
-    def parts_json(self) -> dict[str, dict[str, Any]]:
+    def parts_json(self) -> dict[str, JsonObject]:
         """Return the calibration of each output as plain JSON."""
         return {name: part.as_json() for name, part in self.parts.items()}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.modalities.encoding.rows import Answer
 from netloom.runs.trained_run import predict
 
@@ -90,7 +91,7 @@ def as_json_lines(rows: Iterable[Row], answers: Iterable[Answer]) -> str:
     return "".join(f"{json.dumps(line, ensure_ascii=False, default=str)}\n" for line in lines)
 
 
-def table_row(row: Row, answer: Answer) -> dict[str, Any]:
+def table_row(row: Row, answer: Answer) -> JsonObject:
     """Return the cells of a row by column: the inputs that are not arrays, the prediction, and where they exist, the
     confidence and what the calibration of the run adds. Columns of the prediction never hide those of the inputs."""
     cells = _shown(row)

@@ -117,7 +117,7 @@ def frozen_teacher(artifacts: RunArtifacts) -> TeacherFiles | None:
         artifacts.teacher_weights,
         artifacts.teacher_source,
         tuple(about["fields"]),
-        tuple(scale) if scale else None,
+        (scale[0], scale[1]) if scale else None,
     )
 
 

@@ -7,15 +7,15 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.document import Project, dumps
 from netloom.store import RunArtifacts
 
 PACKAGES = ("torch", "numpy", "safetensors", "scikit-learn", "pandas", "networkx", "streamlit", "captum")
 
 
-def environment(project: Project, text: str) -> dict[str, Any]:
+def environment(project: Project, text: str) -> JsonObject:
     """Return the environment of a run that is known before it has a worker; `text` is its generated source."""
     return {
         "python": platform.python_version(),
@@ -27,7 +27,7 @@ def environment(project: Project, text: str) -> dict[str, Any]:
     }
 
 
-def machine(threads: int, fingerprint: str) -> dict[str, Any]:
+def machine(threads: int, fingerprint: str) -> JsonObject:
     """Return the environment that only the worker knows: its hardware and its data."""
     return {"threads": threads, "processor": processor(), "cores": os.cpu_count(), "data": fingerprint}
 

@@ -14,6 +14,7 @@ from typing import IO, Any, TypeAlias, cast
 
 import psutil
 
+from netloom.core.plain_json import JsonObject
 from netloom.core.processes import lower_priority, start_detached
 from netloom.core.settings import settings, variable
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible, sibling
@@ -62,7 +63,7 @@ def acquire_worker(home: Path) -> Worker:
     return _new(home) if spare is None or spare.poll() is not None else spare
 
 
-def assign(child: Worker, message: dict[str, Any]) -> None:
+def assign(child: Worker, message: JsonObject) -> None:
     """Send a worker its only message: what to do."""
     _say(child, message)
     forget(child)

@@ -147,8 +147,9 @@ def _set_threads(store: Store, run: Run, runs: int, load: OtherLoad) -> ThreadCo
     import torch
 
     earlier = [run.id, *([run.about.start.run] if isinstance(run.about.start, Reproduction) else ())]
-    recorded = [count for run_id in earlier if (count := store.artifacts(run_id).environment().get("threads"))]
-    chosen = choose_threads(runs, load.busy_cores(), recorded[0] if recorded else None)
+    recorded = [store.artifacts(run_id).environment().get("threads") for run_id in earlier]
+    known = next((count for count in recorded if isinstance(count, int) and count), None)
+    chosen = choose_threads(runs, load.busy_cores(), known)
     torch.set_num_threads(chosen.threads)
     return chosen
 

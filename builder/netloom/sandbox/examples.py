@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.limits import SMALLEST_SIDE
 from netloom.sandbox.process import EndedError, Process, RefusedError
 
@@ -45,7 +46,7 @@ def read_sound(content: bytes, filename: str, rate: int, most: int) -> np.ndarra
     return samples
 
 
-def as_json(values: np.ndarray) -> dict[str, Any]:
+def as_json(values: np.ndarray) -> JsonObject:
     """Return an array as its type, its shape and its bytes in base64. Called in the confined process."""
     plain = np.ascontiguousarray(values)
     text = base64.b64encode(plain.tobytes()).decode()

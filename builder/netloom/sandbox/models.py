@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.compile import source
 from netloom.compile.importers import ImportedModel, UnreadableModelError
 from netloom.core.errors import UsageError
+from netloom.core.plain_json import JsonObject
 from netloom.data.downloads import FetchError
 from netloom.document import DocumentError, Preparation, Project, dumps, loads
 from netloom.sandbox.process import GB, MODELS, EndedError, Process, RefusedError
@@ -140,7 +141,7 @@ def _request(request: Mapping[str, Any], path: Path) -> Any:
         raise UnreadableModelError(f"The model cannot be read: {error}.") from None
 
 
-def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
+def take_into(project: str, path: Path, weights: Path) -> JsonObject:
     """Write the weights of a folder that match the network of a document to a file. Called in the confined process."""
     from safetensors.torch import save_file
 
@@ -152,7 +153,7 @@ def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
     return {"remarks": list(taken.remarks)}
 
 
-def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> dict[str, Any]:
+def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> JsonObject:
     """Return the document of a model as text, and write its weights, if any, to a file. Called in the confined
     process."""
     document = _document(path) if path.suffix.lower() == ".json" else None

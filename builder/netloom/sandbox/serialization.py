@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.schema import DatasetInfo
 from netloom.data.uploads.upload_kind import Question
 
@@ -17,7 +18,7 @@ _LONGEST = 2**20
 _SHOWN = 2_000
 
 
-def as_json(question: Question) -> dict[str, Any]:
+def as_json(question: Question) -> JsonObject:
     """Return a question as JSON."""
     return asdict(question)
 
@@ -33,7 +34,7 @@ def info(value: Mapping[str, Any]) -> DatasetInfo:
     return DatasetInfo(**{**value, "columns": tuple(map(str, value["columns"]))})
 
 
-def columns_as_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+def columns_as_json(table: pd.DataFrame) -> list[JsonObject]:
     """Return the columns of a preview, each as its name, its type and its cells."""
     return [{"name": str(name), **_column(values)} for name, values in table.items()]
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.compression.opened_variant import loaded, network_of, output_difference, read_file
 from netloom.core.errors import UsageError
+from netloom.core.plain_json import JsonObject
 from netloom.export import ExportError
 from netloom.export.format import registry as formats
 from netloom.export.onnx_network import OnnxNetwork, joined_logits
@@ -61,7 +62,7 @@ class Backend:
     file: Path | None = None
     content_hash: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the backend as plain JSON."""
         speedup = dict(self.speedup) if self.speedup else None
         file = self.file.name if self.file else None

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from netloom.training.uncertainty import difference_of_shares, share_interval, student_t
+from netloom.core.plain_json import JsonObject
+from netloom.training.uncertainty import Difference, difference_of_shares, share_interval, student_t
 
 _MAX_LATENCIES = 10_000
 
@@ -43,7 +44,7 @@ class Traffic:
         self.outcome_squares += change * (value - self.outcome_mean)
         self.has_shares &= value in (0, 1)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the counts, and the median and 99th percentile of the latency in seconds."""
         ordered = sorted(self.latencies_s)
         return {
@@ -84,7 +85,7 @@ class Agreement:
                 self.numbers += 1
                 self.difference_sum += abs(first - second)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the share of equal predictions with its 95% interval, and the mean difference of numbers."""
         low, high = share_interval(self.equal, self.rows)
         return {
@@ -97,7 +98,7 @@ class Agreement:
         }
 
 
-def difference_of_means(first: Traffic, second: Traffic) -> dict[str, Any]:
+def difference_of_means(first: Traffic, second: Traffic) -> Difference:
     """Return the difference of the mean outcomes, second − first, with its 95% interval: that of two shares if all
     outcomes are 0 or 1, otherwise Welch's.
 

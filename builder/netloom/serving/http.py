@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from netloom.core.plain_json import JsonObject
 from netloom.serving.errors import RequestError
 
 JSON = "application/json"
@@ -59,7 +60,7 @@ class Call:
         """
         return read_json(self.body)
 
-    def json_object(self) -> dict[str, Any]:
+    def json_object(self) -> JsonObject:
         """Return the body as a JSON object.
 
         Raises:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.serving.route import routes
 from netloom.serving.server_state import ServerState
 
 
-def openapi(server: ServerState) -> dict[str, Any]:
+def openapi(server: ServerState) -> JsonObject:
     """Return the document. The schemas of rows are those of the first model."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes().values():

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 from netloom.core import log
 from netloom.core.plain_json import JsonObject
@@ -87,6 +87,14 @@ class ArtifactStore(Protocol):
     def local_directory(self, run_id: str) -> Path:
         """Return the files of a run as a folder of this machine."""
         ...
+
+
+class TeacherFacts(TypedDict):
+    """The fields that a teacher reads in the order of its arguments, and the scale of its outputs if these are
+    probabilities. Teachers from before scales were stored have no `scale`."""
+
+    fields: Sequence[str]
+    scale: NotRequired[Sequence[str] | None]
 
 
 class DamagedArtifactError(ValueError):
@@ -172,14 +180,14 @@ class RunArtifacts:
 
     # Facts about the run outside the database
 
-    def environment(self) -> dict[str, Any]:
+    def environment(self) -> JsonObject:
         """Return versions, machine and fingerprints; empty if unknown."""
         return self._known(_ENVIRONMENT)
 
     def save_environment(self, environment: Mapping[str, Any]) -> None:
         self._save_json(_ENVIRONMENT, environment, indent=1)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JsonObject:
         """Return the last saved copy of the database row; empty if it is missing or unreadable."""
         return self._known(_RECORD)
 
@@ -199,7 +207,7 @@ class RunArtifacts:
         # Without the time of compression, so that equal curves give equal bytes
         self.store.write(self.run_id, _CURVES, gzip.compress(text.encode(), 6, mtime=0))
 
-    def evaluation(self) -> dict[str, Any] | None:
+    def evaluation(self) -> JsonObject | None:
         """Return the evaluation as plain JSON; None if the run was not evaluated.
 
         Raises:
@@ -287,7 +295,7 @@ class RunArtifacts:
         """
         log.write(self._path(_LOG), event, **values)
 
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[JsonObject]:
         """Return the lines of the log, without incomplete lines from a power failure."""
         try:
             lines = self.store.read(self.run_id, _LOG).decode(errors="replace").splitlines()
@@ -326,11 +334,11 @@ class RunArtifacts:
         text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
         self.store.write(self.run_id, _DATA_CARD, text.encode())
 
-    def data_card(self) -> dict[str, Any]:
+    def data_card(self) -> JsonObject:
         """Return the card of the data; empty if it is missing or unreadable."""
         return self._known(_DATA_CARD)
 
-    def card_statement(self) -> dict[str, Any]:
+    def card_statement(self) -> JsonObject:
         """Return the parts of the model card that a person wrote; empty if there are none."""
         return self._known(_CARD_STATEMENT)
 
@@ -404,12 +412,12 @@ class RunArtifacts:
     def teacher_source(self) -> Path:
         return self._path("teacher.py")
 
-    def teacher(self) -> dict[str, Any]:
+    def teacher(self) -> TeacherFacts:
         """Return the facts about the teacher other than its weights and code."""
-        value: dict[str, Any] = self._json(_TEACHER)
+        value: TeacherFacts = self._json(_TEACHER)
         return value
 
-    def save_teacher(self, value: Mapping[str, Any]) -> None:
+    def save_teacher(self, value: TeacherFacts) -> None:
         self._save_json(_TEACHER, value)
 
     # Observations during training

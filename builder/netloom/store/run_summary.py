@@ -7,16 +7,19 @@ value is known; `as_json` writes the same keys again. The worker writes the whol
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Discriminator, ValidationError
+
+from netloom.core.plain_json import JsonObject
 
 
 class JsonFacts(BaseModel, frozen=True):
     """Facts that are stored as a JSON object without the keys that are not known yet."""
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
+    def from_json(cls, value: Mapping[str, object]) -> Self:
         """Return the facts of a JSON object. Unknown keys and values of another type are left out, also single
         entries of lists and objects: a run of another version of Netloom remains in the list of runs."""
         try:
@@ -28,7 +31,7 @@ class JsonFacts(BaseModel, frozen=True):
         except ValidationError as error:  # what is left of an entry is not valid either
             return cls.model_validate(_without(valid, error, depth=1))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the known facts as a JSON object."""
         return self.model_dump(exclude_unset=True)
 
@@ -148,7 +151,7 @@ class NewRun(BaseModel, frozen=True):
 
     kind: Literal["new"] = "new"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {}
 
 
@@ -160,7 +163,7 @@ class Branch(BaseModel, frozen=True):
     at: int | str
     title: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {"branch": self.model_dump(exclude={"kind"})}
 
 
@@ -172,7 +175,7 @@ class Compressed(BaseModel, frozen=True):
     method: str = ""
     note: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {"compressed": self.model_dump(exclude={"kind"})}
 
 
@@ -182,7 +185,7 @@ class Reproduction(BaseModel, frozen=True):
     kind: Literal["reproduction"] = "reproduction"
     run: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {"again": self.run}
 
 
@@ -194,7 +197,7 @@ class SweepTrial(BaseModel, frozen=True):
     number: int
     assigned: dict[str, Any] = {}
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {"sweep": self.sweep, "trial": self.number, "assigned": self.assigned}
 
 
@@ -221,7 +224,7 @@ class RunOrigin(JsonFacts, frozen=True):
     workers: int = 1
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
+    def from_json(cls, value: Mapping[str, object]) -> Self:
         """Return the origin of a JSON object, which has a key for each kind of start instead of a tag."""
         facts = {key: item for key, item in value.items() if key != "start"} if isinstance(value, dict) else {}
         origin, start = super().from_json(facts), _start(facts)
@@ -235,7 +238,7 @@ class RunOrigin(JsonFacts, frozen=True):
                 return run
         return None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {**self.start.as_json(), **self.model_dump(exclude_unset=True, exclude={"start"})}
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired, TypedDict
 
 from sqlalchemy import delete, insert, select, update
 
+from netloom.core.plain_json import Json
 from netloom.document import Project, dumps
 from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.runs import Run
@@ -163,7 +165,7 @@ class Sweeps:
         with self.db.reading() as connection:
             return [_trial(row) for row in connection.execute(query)]
 
-    def fail_trial(self, sweep_id: str, number: int, assigned: dict[str, Any], reason: str) -> None:
+    def fail_trial(self, sweep_id: str, number: int, assigned: Mapping[str, Json], reason: str) -> None:
         """Add a trial that could not be run.
 
         Raises:

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.document import Project, loads
 from netloom.layers.subnetwork import interface
 from netloom.validation import Analysis, analyse
@@ -35,7 +35,7 @@ def blocks() -> dict[str, Block]:
     return {item["name"]: Block(**item) for item in json.loads(_file("index"))}
 
 
-def summary(bundle: Project, analysis: Analysis | None = None) -> dict[str, Any]:
+def summary(bundle: Project, analysis: Analysis | None = None) -> JsonObject:
     """Return the summary of a network for the library: ports, exposed parameters and size.
 
     `size` is the number of weights for the declared Inputs, or None if they do not fit.

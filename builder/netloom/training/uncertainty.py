@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from netloom.tasks import metric
 
@@ -50,7 +50,16 @@ def share_interval(successes: int, count: int) -> tuple[float, float]:
     return wilson(successes / count, count) if count else (0.0, 1.0)
 
 
-def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> dict[str, Any]:
+class Difference(TypedDict):
+    """A difference as plain JSON, with its 95% interval, None if there are too few values; it is significant if the
+    interval does not contain 0."""
+
+    difference: float | None
+    interval: list[float] | None
+    is_significant: bool
+
+
+def difference_of_shares(first: tuple[int, int], second: tuple[int, int]) -> Difference:
     """Return second − first for two shares (successes, count) with its 95% interval, by Newcombe's hybrid score.
 
     https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8%3C873::AID-SIM779%3E3.0.CO;2-I

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.document import Project
 from netloom.layers import registry
 from netloom.layers.catalogue import numeric
@@ -14,7 +15,7 @@ _ANNOTATIONS = ("title", "description", "default")
 _EXPRESSION = {"type": "string", "description": "An expression over parameters, such as width * 4"}
 
 
-def document_schema() -> dict[str, Any]:
+def document_schema() -> JsonObject:
     """Return the JSON Schema of a document, with the parameters of each type of layer.
 
     It describes what a document can hold. `netloom check` also knows whether the network fits together and fits its

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from netloom.core.plain_json import JsonObject
 from netloom.document import Edit
 from netloom.layers.io import input_parameters
 from netloom.validation.analysis import Analysis
 
 
-def with_shapes(edit: Edit, analysis: Analysis) -> dict[str, Any]:
+def with_shapes(edit: Edit, analysis: Analysis) -> JsonObject:
     """Return a `group` edit with parameters for the Inputs that it creates; any other edit is returned unchanged."""
     completed = dict(edit)
     name = completed.get("network", analysis.context.name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Any, Literal
+from typing import Literal
 
+from netloom.core.plain_json import JsonObject
 from netloom.document import Edit
 
 Severity = Literal["error", "warning", "hint"]
@@ -39,8 +40,8 @@ class Issue:
     training_only: bool = False
     detail: str = dataclass_field(default="", compare=False, repr=False)
 
-    def as_json(self) -> dict[str, Any]:
-        fix = {"title": self.fix.title, "edit": self.fix.edit} if self.fix else None
+    def as_json(self) -> JsonObject:
+        fix: JsonObject | None = {"title": self.fix.title, "edit": self.fix.edit} if self.fix else None
         return {
             "code": self.code,
             "severity": self.severity,

@@ -10,6 +10,7 @@ from netloom.cli.command import FAILED, Command, Context
 from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.text import issue_line, number, table
 from netloom.core.errors import UsageError
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import plain, size
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Code(Command):
         return 0
 
 
-def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any]]]:
+def analysed(path: Path, context: Context) -> tuple[Analysis, list[JsonObject]]:
     """Return the analysis of a document and all its issues. Data that cannot be read is an issue, too.
 
     Raises:

@@ -59,11 +59,9 @@ class Import(Command):
         targets = _output_files(Path(arguments.to), force=arguments.force) if arguments.to else None
         if len(arguments.name) > 200:
             raise UsageError("A name has at most 200 characters.")
-        from netloom.document import to_json
-
         imported = _read_model(arguments, context)
         value = {"name": imported.project.name, "remarks": list(imported.remarks), "weights": len(imported.weights)}
-        value["prepare"] = to_json(imported.project)["data"].get("prepare", "standardize")
+        value["prepare"] = imported.project.data.model_dump(mode="json")["prepare"]
         if targets:
             from safetensors.torch import save
 

@@ -5,10 +5,11 @@ https://arxiv.org/abs/1503.02531
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.compression.method import CompressionError, DocumentMethod, Smaller
 from netloom.compression.narrowing import narrow_student
+from netloom.core.plain_json import JsonObject
 from netloom.tasks import can_teach
 from netloom.tasks.distillation import Distillation as DistillationTask
 from netloom.training.initialization import RUN
@@ -43,7 +44,7 @@ class Distillation(DocumentMethod):
             narrow_student(trained, self.amount), None, f"A student with {1 - self.amount:.0%} of the channels."
         )
 
-    def training(self, trained: TrainedRun, epochs: int) -> dict[str, Any]:
+    def training(self, trained: TrainedRun, epochs: int) -> JsonObject:
         if trained.run is None:
             raise CompressionError("A teacher is a saved run; train this network as a run first.")
         return {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.environment import Environment
+from netloom.modalities.encoding.cells import RawRow
 
 
 class CartPole(Environment):
@@ -89,10 +91,10 @@ class FrozenLake(Environment):
 
     slippery: bool = Field(False, description="Whether one slides to a side in two of three steps")
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         return {"is_slippery": self.slippery}
 
-    def seen(self, observation: np.ndarray) -> dict[str, Any]:
+    def seen(self, observation: np.ndarray) -> RawRow:
         return {"square": str(int(observation))}
 
     def rule(self, observation: np.ndarray) -> int:

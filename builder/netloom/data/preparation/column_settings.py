@@ -12,6 +12,7 @@ from pydantic import ValidationError, create_model
 
 from netloom.core.errors import DataError
 from netloom.core.field_errors import field_errors, nearest_name, summary, unknown_name
+from netloom.core.plain_json import JsonObject
 from netloom.modalities.columns.registry import column_kinds
 from netloom.modalities.fields.registry import modalities
 from netloom.modalities.settings import Settings
@@ -42,7 +43,7 @@ class ColumnChoice:
         settings = {name: value for name, value in self.settings.items() if name != setting}
         return ColumnChoice(self.kind, self.role, settings)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """Return the settings as plain JSON."""
         named = {"kind": self.kind, "role": self.role}
         return {name: value for name, value in named.items() if value is not None} | dict(self.settings)
@@ -96,7 +97,7 @@ def field_choices(value: Any) -> dict[str, FieldChoice]:
 
 
 def _choice(model: Settings) -> ColumnChoice:
-    settings = model.plain()
+    settings: dict[str, Any] = model.plain()
     return ColumnChoice(settings.pop("kind", None), settings.pop("role", None), settings)
 
 

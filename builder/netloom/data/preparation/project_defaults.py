@@ -11,6 +11,7 @@ from typing import Any
 
 from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.uploads import find_upload
@@ -53,7 +54,7 @@ def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
     return DataChoice.model_validate({**plain, **defaults, **chosen, "options": options})
 
 
-def default_training(name: str, home: Path | None = None) -> dict[str, Any]:
+def default_training(name: str, home: Path | None = None) -> JsonObject:
     """Return the default training settings of a dataset, as the training section of a document."""
     return dict(_kept(name, home)["training"])
 

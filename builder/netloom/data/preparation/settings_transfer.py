@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS
 from netloom.data.preparation.prepare import read
 from netloom.data.splits.split import split
@@ -43,7 +44,7 @@ def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, l
     return fitting, remarks
 
 
-def preprocessing(options: Mapping[str, Any]) -> dict[str, Any]:
+def preprocessing(options: Mapping[str, Any]) -> JsonObject:
     """Return the options for the preprocessing of input columns and fields, without those of other roles."""
     chosen = {name: value for name, value in options.items() if name == FIELDS}
     columns = options.get(COLUMNS)

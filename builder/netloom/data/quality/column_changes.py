@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.quality.overview import Column
 from netloom.data.tables.targets import SEVERAL, requested_target
@@ -17,7 +18,7 @@ def with_changed_columns(
     changes: Mapping[str, Mapping[str, Any]],
     *,
     predicts_numbers: bool = False,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the options of the data with changes of columns by name; a setting that is changed to None is removed.
 
     A column with another kind loses its other settings but the role. A column that becomes the target makes the other
@@ -38,7 +39,7 @@ def with_changed_columns(
 
 def with_targets(
     options: Mapping[str, Any], columns: Sequence[Column], names: Sequence[str], task: str | None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the options of the data that make these columns the targets, and the previous targets inputs.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from netloom.core.plain_json import Json, JsonObject
 from netloom.core.text import escape, plain
 from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.prepare import datasets
@@ -30,16 +31,65 @@ _SPLIT = {
 MAX_CLASSES = 50  # in the table of classes
 
 
+class FieldCard(TypedDict):
+    """A field as the network receives it, without the dimension of rows."""
+
+    name: str
+    kind: str
+    shape: list[int]
+    vocabulary: int | None
+    columns: list[str]
+
+
+class TargetCard(TypedDict):
+    """The target without the dimension of rows."""
+
+    name: str
+    kind: str
+    shape: list[int]
+
+
+class PreprocessingCard(TypedDict):
+    """How a field is encoded, in words, with its fitted numbers if they are few."""
+
+    field: str
+    encoding: str
+    how: str
+    fitted: JsonObject
+
+
+class DatasetCard(TypedDict):
+    """A dataset card as plain JSON. Those of early versions have no `reach_back`."""
+
+    name: str
+    id: str
+    source: str
+    summary: str
+    notes: list[str]
+    rows: int
+    fields: list[FieldCard]
+    target: TargetCard
+    classes: dict[str, int]
+    splits: dict[str, int]
+    split_by: str
+    reach_back: NotRequired[str]
+    repeats_left_out: int
+    seed: int
+    preprocessing: list[PreprocessingCard]
+    fingerprint: str
+    options: Mapping[str, Json]
+    findings: list[str] | None
+    made_at: str
+
+
 def summary(info: DatasetInfo, data: Prepared, choice: DataChoice) -> str:
     """Return the one-line summary of a dataset, with the target that the document chose."""
     head, mark, _ = info.summary.partition("; predicts ")
     return f"{head}{mark}{data.schema.target.name}" if mark and choice.options else info.summary
 
 
-def card(
-    info: DatasetInfo, data: Prepared, choice: DataChoice, findings: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """Return the card as plain JSON. `findings` are those of a quality report, if one was made."""
+def card(info: DatasetInfo, data: Prepared, choice: DataChoice, findings: Sequence[str] | None = None) -> DatasetCard:
+    """Return the card. `findings` are those of a quality report, if one was made."""
     target, schema = data.schema.target, data.schema
     return {
         "name": info.title,
@@ -73,7 +123,7 @@ def card(
     }
 
 
-def markdown(card_data: Mapping[str, Any]) -> str:
+def markdown(card_data: DatasetCard) -> str:
     """Return a card as Markdown. Names from the data are escaped, so that they are not read as markup."""
     lines = [f"# {_text(card_data['name'])}", "", f"{_text(card_data['summary'])}", ""]
     lines += [f"- **Source**: {_text(card_data['source'])}", f"- **Rows**: {card_data['rows']:,}"]
@@ -132,9 +182,9 @@ def _classes(data: Prepared) -> dict[str, int]:
     return dict(zip(data.schema.target.classes, counts, strict=False))
 
 
-def _preprocessing(encoder: FieldEncoder[Any]) -> dict[str, Any]:
+def _preprocessing(encoder: FieldEncoder[Any]) -> PreprocessingCard:
     """Return a description of the preprocessing of a field, with its fitted numbers if they are few."""
-    fitted: dict[str, Any] = {
+    fitted: JsonObject = {
         name: value for name, value in encoder.state.to_json().items() if name in ("mean", "std", "scale", "length")
     }
     if encoder.columns:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from netloom.core.plain_json import JsonObject
+
 Severity = Literal["error", "warning", "hint"]
 MAX_EXAMPLES = 24  # rows, or pairs of rows, that a finding lists
 _ORDER = {"error": 0, "warning": 1, "hint": 2}
@@ -60,7 +62,7 @@ class Finding:
     method: str = ""
     exact: bool = False
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return asdict(self)
 
 
@@ -74,7 +76,7 @@ class Report:
     checked: tuple[str, ...]
     elapsed_s: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return asdict(self)
 
 

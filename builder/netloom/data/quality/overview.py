@@ -12,6 +12,7 @@ import numpy as np
 
 from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.data.builtin_registry import builtin
 from netloom.data.multi_field import Categories
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role, column_choices
@@ -87,7 +88,7 @@ def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
     return _table_columns(_table(str(folder)), options, facts)
 
 
-def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
+def table_options(folder: Path, choice: DataChoice) -> JsonObject | None:
     """Return the options in effect for an upload that is a plain table; None if it is something else."""
     try:
         meta = read_meta(folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.multi_field import Categories
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw.images import Images
@@ -148,7 +149,7 @@ class QualityView:
             name for field in tables for name in (*field.numbers, *field.categories) if name not in date_parts
         )
 
-    def column_settings(self, name: str) -> dict[str, Any]:
+    def column_settings(self, name: str) -> JsonObject:
         """Return the settings of the document for a column."""
         columns = self.choice.options.get("columns") if self.choice is not None else None
         settings = columns.get(name) if isinstance(columns, dict) else None

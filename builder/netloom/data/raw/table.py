@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.raw_dataset import RawDataset, Room, in_memory
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
@@ -73,7 +74,7 @@ class Table(RawDataset):
     def is_empty(self) -> bool:
         return not self.numbers and not self.categories
 
-    def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
+    def with_columns(self, ignored: Collection[str], settings: Mapping[str, JsonObject]) -> RawDataset:
         return replace(
             self,
             numbers={name: values for name, values in self.numbers.items() if name not in ignored},

@@ -104,7 +104,7 @@ def with_thumbnails(table: pd.DataFrame, uris: Mapping[str, Sequence[str]]) -> p
     return pd.concat([images, table.reset_index(drop=True)], axis=1)
 
 
-def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:
+def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, np.ndarray]:
     """Return the arrays in a file of an upload; large uncompressed ones are memory-mapped."""
     with (folder / file).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         large = {info.filename.removesuffix(".npy"): info for info in arrays.zip.infolist() if _mapped(info)}

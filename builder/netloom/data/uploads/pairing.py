@@ -79,7 +79,7 @@ def learned_from_triplets(noun: str, answers: Answers) -> str:
     return f"Predict whether two {noun} belong together: {anchor} and {positive} do, {anchor} and {negative} do not."
 
 
-def rows_of_triplets(anchors: Sequence[str], parts: np.ndarray | None) -> RowFields:
+def rows_of_triplets(anchors: Sequence[str] | np.ndarray, parts: np.ndarray | None) -> RowFields:
     """Return the target and the roles of the pairs (2R,) of R triplets: first the positive, then the negative of each.
 
     Pairs with the same anchor are one group, because the network would otherwise be tested on anchors of its training;

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.explain.concepts.concept_activation_vectors import (
     MAX_CLASS_ROWS,
     Direction,
@@ -115,7 +116,7 @@ class Concepts:
     seconds: float = 0.0
     model: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return plain JSON values that include the sentence of each verdict."""
         plain = asdict(self)
         for entry, score in zip(plain["scores"], self.scores, strict=True):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.data import Example
 from netloom.explain.core.parts.axes import Axes
 
@@ -296,7 +297,7 @@ class Explanation:
         headline = f"{self.title} of {self.target.quantity}"
         return f"{headline}, compared with {self.compared}" if self.compared else headline
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the explanation as plain JSON values."""
         plain = _plain(self)
         if not isinstance(plain, dict):

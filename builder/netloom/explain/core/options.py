@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from netloom.core.field_errors import field_errors, summary
+from netloom.core.plain_json import JsonObject
 from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import UnknownChoiceError
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, registry
@@ -46,7 +47,7 @@ def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
         raise UnknownChoiceError(f"{explainer.title}: {summary(errors)}") from None
 
 
-def supported_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def supported_options(method: str, options: Mapping[str, Any]) -> JsonObject:
     """Return the options that a method supports."""
     explainer = registry().get(method)
     return {key: value for key, value in options.items() if explainer and key in explainer.model_fields}
@@ -57,7 +58,7 @@ def baseline_of(explainer: Explainer) -> BaselineChoice:
     return explainer.baseline if isinstance(explainer, BaselineExplainer) else USUAL
 
 
-def plain_options(explainer: Explainer) -> dict[str, Any]:
+def plain_options(explainer: Explainer) -> JsonObject:
     """Return the options as plain values; a custom baseline is replaced by a label."""
     options = explainer.model_dump()
     return options | ({"baseline": "own"} if isinstance(options.get("baseline"), dict) else {})

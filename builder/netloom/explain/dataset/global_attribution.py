@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.explain.computation import methods
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explainer import registry
@@ -111,11 +112,11 @@ class GlobalAttributions:
             return text
         return f"{text} The completeness error is at most {CONVERGED:.0%} in {self.converged:.0%} of them."
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return plain JSON values, without the points and maps of single rows."""
         maps = {name: values.tolist() for name, values in self.maps.items()}
         sizes = {name: values.tolist() for name, values in self.sizes.items()}
-        header = {
+        header: JsonObject = {
             "method": self.method,
             "title": self.title,
             "which": self.which,
@@ -126,14 +127,20 @@ class GlobalAttributions:
         header |= {"compared": self.compared, "about": self.about, "options": self.options}
         groups = dict(zip(self.groups, self.counts, strict=True))
         rows = [asdict(row) for row in self.rows]
-        body = {"groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "spans": self.spans}
+        body: JsonObject = {"groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "spans": self.spans}
         return {**header, **body, "rows": rows}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[JsonObject]:
         """Return one table row for each feature, as for a CSV file."""
         return [
-            {"field": part.field, "part": part.name, "mean size": part.mean, "mean": part.signed, "times": part.count}
-            | {f"mean size: {name}": part.by_group.get(name) for name in self.groups}
+            {
+                "field": part.field,
+                "part": part.name,
+                "mean size": part.mean,
+                "mean": part.signed,
+                "times": part.count,
+                **{f"mean size: {name}": part.by_group.get(name) for name in self.groups},
+            }
             for part in self.parts
         ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.explain.computation import explain
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Explanation
@@ -50,7 +51,7 @@ class Trajectory:
         """The frame of the final weights."""
         return self.frames[-1]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[JsonObject]:
         """Return one table row for each frame: prediction, explained score, agreement and faithfulness."""
         return [
             {

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.explain.attention.rollout import spearman
 from netloom.explain.computation import explain
 from netloom.explain.core.errors import ExplainError
@@ -90,7 +91,7 @@ class Comparison:
         """The largest magnitude in both, by field or node: the limit of the shared color scale."""
         return color_bounds(self.pair, self.first.axes)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the comparison as plain JSON values."""
         agreement = {**asdict(self.agreement), "sentence": self.agreement.sentence}
         differences = {name: values.tolist() for name, values in self.differences.items()}

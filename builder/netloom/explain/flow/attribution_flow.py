@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.explain.core import cache
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.errors import ExplainError
@@ -71,7 +72,7 @@ class Flow:
         """The target and the baseline in words."""
         return f"{self.title} of {self.target.quantity}, compared with {self.compared}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the flow as plain JSON values."""
         return asdict(self)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.explain.core.network.cost import measure_network
@@ -85,7 +86,7 @@ class Influence:
     seconds: float = 0.0
     model: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return plain JSON values."""
         return plain_values(self)
 
@@ -111,7 +112,7 @@ class PossibleLabelErrors:
     labels: tuple[str, ...] = field(default=())
     says: tuple[str, ...] = field(default=())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return plain JSON values."""
         return plain_values(self)
 

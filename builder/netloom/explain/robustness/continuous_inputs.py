@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from netloom.compile import input_fields
+from netloom.core.plain_json import JsonObject
 from netloom.data import FieldSpec, Prepared
 from netloom.explain.core.baselines import brightest
 from netloom.explain.core.requirements import nothing_to_explain
@@ -117,7 +118,7 @@ class InputSpace:
         """Clip flat rows (N, D) to valid values, such as brightness between 0 and 1."""
         return torch.minimum(torch.maximum(flat, self.low), self.high)
 
-    def shown(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    def shown(self, inputs: Mapping[str, torch.Tensor]) -> JsonObject:
         """Convert one row (1, …) by field to the units of the data."""
         return {name: part.shown(inputs[name][0]) for name, part in self.parts.items()}
 

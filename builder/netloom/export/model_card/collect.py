@@ -66,6 +66,7 @@ def collect(
     evaluation = runs.evaluation(store, run.id) or runs.evaluate(trained) if measure else _stored(store, run)
     parts = slices(trained) if measure else []
     dataset = artifacts.data_card()
+    findings = dataset.get("findings")
     target = trained.data.schema.target
     return ModelCard(
         name=plain(project.name) or "A network",
@@ -82,7 +83,7 @@ def collect(
         caveats=tuple(plain(caveat.message) for caveat in evaluation.caveats) if evaluation else (),
         tables=tuple(table for table in (_classes(evaluation), _slices(parts)) if table.rows),
         data=tuple(_data(dataset, trained)),
-        findings=tuple(plain(str(finding)) for finding in dataset.get("findings") or ()),
+        findings=tuple(plain(str(finding)) for finding in (findings if isinstance(findings, list) else ())),
         architecture=tuple(_architecture(trained)),
         training=tuple(_training(trained, run)),
         environment=tuple(_environment(artifacts)),

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder, Scaling
 from netloom.modalities.encoding.image_field import ImageEncoder, ImageState, image_encoder, sized
@@ -79,7 +80,7 @@ class ImageModality(Modality[TrainingImages]):
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         if isinstance(prepare, str):
             return {"normalise": _SCALES[prepare]}
         for statistic, values in (("mean", prepare.mean), ("std", prepare.std)):

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.core.errors import DataError
+from netloom.core.plain_json import JsonObject
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder, Scaling
 from netloom.modalities.encoding.series_fields import LogMelEncoder, LogMelState, log_mel, mel_filters
@@ -103,7 +104,7 @@ class LogMelModality(Modality[TrainingWindows]):
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         return {"scale": scale_of(prepare)}
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
 from netloom.modalities.field_spec import FieldSpec, Kind
@@ -97,7 +98,7 @@ class Modality(ABC, Generic[TrainingValuesT]):
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Return the settings for the default preprocessing of a document, for raw values of `shape`.
 
         Raises:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from netloom.core.plain_json import JsonObject
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.series_fields import SeriesEncoder, SeriesState
@@ -78,7 +79,7 @@ class SeriesModality(Modality[TrainingWindows]):
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         return {"scale": scale_of(prepare)}
 
 

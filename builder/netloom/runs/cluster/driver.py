@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from netloom.core.settings import PREFIX, settings, variable
 from netloom.document import Project
 from netloom.runs.resources.limits import RunLimits
 from netloom.store import ClaimLostError, Run, RunArtifacts, Store, StoreError
+
+if TYPE_CHECKING:
+    from netloom.runs.cluster.rank import RankOrder
 
 # How often Ray restarts the group of workers after it lost one, before the run fails.
 MOST_LOSSES = 10
@@ -49,7 +52,7 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
     gpu = _with_gpus(project, workers)
     trainer = TorchTrainer(
         cast(Any, work),
-        train_loop_config=_order(store, run, artifacts, limits, gpu),
+        train_loop_config=dict(_order(store, run, artifacts, limits, gpu)),
         # If fewer places are free than requested, the run starts with those and grows later.
         scaling_config=ScalingConfig(num_workers=cast(Any, (1, workers) if workers > 1 else 1), use_gpu=gpu),
         run_config=RunConfig(
@@ -70,7 +73,7 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
     return str(result[0]), str(result[1])
 
 
-def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, gpu: bool) -> dict[str, Any]:
+def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, gpu: bool) -> RankOrder:
     """Return the settings that every worker needs."""
     from netloom.document import dumps
 
@@ -78,7 +81,7 @@ def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, g
     training = project.training.model_copy(update={"device": "cuda" if gpu else "cpu"})
     return {
         "run": run.id,
-        "claim": run.claim,
+        "claim": run.claim or "",
         "home": str(store.home),
         "project": dumps(project.model_copy(update={"training": training})),
         "source": artifacts.source(),

@@ -6,7 +6,7 @@ import os
 import socket
 import traceback
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted, with_stored_state
@@ -22,7 +22,20 @@ from netloom.training.trainers.distributed import DistributedTrainer
 from netloom.training.trainers.registry import build_trainer
 
 
-def work(order: dict[str, Any]) -> tuple[str, str] | None:
+class RankOrder(TypedDict):
+    """What every rank of a run needs: the run with the claim of its owner, the data folder, the document and its
+    generated code, the limits, and the environment variables of workers."""
+
+    run: str
+    claim: str
+    home: str
+    project: str
+    source: str
+    limits: dict[str, Any]
+    environment: dict[str, str]
+
+
+def work(order: RankOrder) -> tuple[str, str] | None:
     """Train as one rank of a run, with the settings in `order`. Rank 0 returns the state and the reason; the others
     return None.
 
@@ -44,7 +57,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
         checkpoints.tidy(artifacts)
     trainer, problem = None, ""
     try:
-        trainer = build_rank_trainer(order, home, artifacts)
+        trainer = build_rank_trainer(order["project"], order["source"], home, artifacts)
     except Exception as error:
         traceback.print_exc()
         problem = reason(error, limits, artifacts)
@@ -62,8 +75,9 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     return _lead(trainer, order["run"], order["claim"], home, artifacts, limits)
 
 
-def build_rank_trainer(order: dict[str, Any], home: Path, artifacts: RunArtifacts) -> DistributedTrainer:
-    """Build the trainer of this rank, and check that the objective can be divided.
+def build_rank_trainer(document: str, source: str, home: Path, artifacts: RunArtifacts) -> DistributedTrainer:
+    """Build the trainer of this rank for a document and its generated code, and check that the objective can be
+    divided.
 
     Raises:
         DataError: the data cannot be read.
@@ -71,11 +85,11 @@ def build_rank_trainer(order: dict[str, Any], home: Path, artifacts: RunArtifact
     """
     import torch.distributed as dist
 
-    project = loads(order["project"])
+    project = loads(document)
     data = prepare(project.data, home)
     data = keep_fitted(data, artifacts) if dist.get_rank() == 0 else with_stored_state(data, artifacts)
     weights = existing(artifacts.start_weights)
-    trainer = cast(DistributedTrainer, build_trainer(project, order["source"], data, weights, is_distributed=True))
+    trainer = cast(DistributedTrainer, build_trainer(project, source, data, weights, is_distributed=True))
     attach_teacher(trainer, frozen_teacher(artifacts))
     trainer.check()
     return trainer

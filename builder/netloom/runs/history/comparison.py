@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import natural
 from netloom.document import DocumentError, Network, Node, Project
 from netloom.runs.caveats import caveats_of
@@ -48,7 +49,7 @@ class Difference:
     training: tuple[Change, ...]
     data: tuple[Change, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return asdict(self)
 
     def lines(self) -> list[str]:
@@ -75,7 +76,7 @@ def _project(artifacts: RunArtifacts, stamp: Stamp) -> Project:
     return artifacts.project()
 
 
-def settings(project: Project) -> dict[str, Any]:
+def settings(project: Project) -> JsonObject:
     """Return every setting of a document by its path: training, data, and the parameters of each node.
 
     The settings of agents are those that the task reads.
@@ -186,7 +187,7 @@ def _best_value(run: Run) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> list[dict[str, Any]]:
+def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> list[JsonObject]:
     """Return one row per run: its properties, the settings that differ between runs, and its metrics; with a
     `baseline`, also the difference of each metric to it."""
     documents = [document(store, run.id) for run in runs]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.preparation.fitted_state import stored_state
 from netloom.runs.control import start
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
@@ -46,7 +47,7 @@ class Repetition:
     def same(self) -> bool:
         return self.points > 0 and self.equal == self.points and self.weights_equal is not False
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return {**asdict(self), "same": self.same}
 
     def sentence(self) -> str:

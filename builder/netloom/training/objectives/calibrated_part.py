@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from netloom.core.plain_json import JsonObject
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +40,7 @@ class CalibratedPart:
     target: torch.Tensor
     classes: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return what `netloom.data.preparation.calibrated` reads, without anything that was fitted."""
         return {"family": self.family, "unit": self.unit, "axis": self.axis}
 

@@ -6,6 +6,7 @@ have a `kind`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 from pydantic import Discriminator, TypeAdapter
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.quality.severe_findings import Caveat
 
 # One row of a table of scores, such as those of a class: its name and numbers by column.
@@ -319,11 +321,11 @@ class Evaluation:
         places = [round(index * (len(steps) - 1) / max(count - 1, 1)) for index in range(count)]
         return [{key: row[key] for key in (name, *(steps[index] for index in places))} for row in rows]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Evaluation:
+    def from_json(cls, value: Mapping[str, object]) -> Evaluation:
         """Return the evaluation from the result of `as_json`.
 
         Raises:

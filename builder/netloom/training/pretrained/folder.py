@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.compile.importers import UnreadableModelError
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import plain
 from netloom.store import StoreError, weights
 
@@ -46,7 +47,7 @@ class Folder:
             raise UnreadableModelError(f"{self.files[name].name} cannot be read: {str(error)[:200]}.") from None
         return tensor
 
-    def processor(self) -> dict[str, Any] | None:
+    def processor(self) -> JsonObject | None:
         """Return the image preprocessing; None if the folder does not define it.
 
         Raises:
@@ -112,7 +113,7 @@ def _parts(folder: Path) -> list[Path]:
     )
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> JsonObject:
     """Return the object in a JSON file of a folder.
 
     Raises:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import escape
 from netloom.data import DataError, DatasetInfo, Prepared
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS, Role
@@ -170,7 +171,7 @@ def _height(columns: list[Column]) -> int:
     return 35 * (min(len(columns), 20) + 1) + 3
 
 
-def table_row(column: Column, scale: str) -> dict[str, Any]:
+def table_row(column: Column, scale: str) -> JsonObject:
     """Return a column as a row of the table. `scale` is the project's default scaling of numbers."""
     choice, kind, learned = column.choice, column_kind(column.kind), column.role == "input"
     setting = kind.preprocessing.setting
@@ -199,7 +200,7 @@ def _name(labels: Mapping[str, str], value: str | None) -> str | None:
     return next((label for label, settings in labels.items() if settings == value), None)
 
 
-def changed_options(live: Live, columns: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def changed_options(live: Live, columns: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> JsonObject:
     """Return the options of the data with the changes of the table."""
     schema = live.schema()
     settings = {

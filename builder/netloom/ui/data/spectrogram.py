@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.core.plain_json import JsonObject
 from netloom.data.raw.series import Series
 from netloom.document import Edit
 from netloom.editing.live import Live
@@ -18,9 +19,7 @@ from netloom.ui.components.forms import bound, refused
 _WAYS = {"Waveform": None, "Log-mel spectrogram": SPECTROGRAM}
 
 
-def read_as(
-    live: Live, part: Series, field: FieldEncoder[Any], edit: Callable[[dict[str, Any]], Edit], place: Any
-) -> None:
+def read_as(live: Live, part: Series, field: FieldEncoder[Any], edit: Callable[[JsonObject], Edit], place: Any) -> None:
     """Draw the choice of the representation of sounds in `place`, and the settings of a spectrogram.
 
     `field` is the current encoder, and `edit` returns the edit for changed settings.

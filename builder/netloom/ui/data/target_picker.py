@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import escape
 from netloom.data import schema
 from netloom.data.quality.column_changes import targets_of, with_targets
@@ -48,7 +48,8 @@ def _task(live: Live) -> str | None:
     """Return the task of the targets, from the document or else from the upload."""
     choice = live.project.data
     options = table_options(find_upload(choice.dataset, live.store.home), choice) or {}
-    return options.get("task")
+    task = options.get("task")
+    return task if isinstance(task, str) else None
 
 
 def _choose(live: Live, columns: Sequence[Column], names: Sequence[str]) -> Edit:
@@ -67,7 +68,7 @@ def _predict_as(live: Live, task: str | None) -> Edit:
     return reading_edit(live, {"options": {**live.project.data.options, "task": task}})
 
 
-def reading_edit(live: Live, change: dict[str, Any]) -> Edit:
+def reading_edit(live: Live, change: JsonObject) -> Edit:
     """Return the edit that changes the data, with the resulting edits of Inputs and of the objective.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from netloom.core.plain_json import JsonObject
 from netloom.core.text import escape
 from netloom.explain.core.baselines import BASELINES, USUAL, offered, typical_row
 from netloom.explain.core.options import UNSUPPORTED_REASONS, supported_options
@@ -26,7 +27,7 @@ CUSTOM = "custom"
 STEPS = "Steps on the path from the baseline to the example. Automatic: as many as completeness needs."
 
 
-def picked_baseline(trained: OpenRun) -> dict[str, Any]:
+def picked_baseline(trained: OpenRun) -> JsonObject:
     """Draw the choices, and return the options that differ from the defaults.
 
     Raises:
@@ -61,7 +62,7 @@ def _completed(trained: OpenRun, name: str, run_id: str) -> BaselineChoice:
     return name
 
 
-def tell_unused(method: Method, options: dict[str, Any]) -> None:
+def tell_unused(method: Method, options: JsonObject) -> None:
     """Draw a note about the chosen options that a method does not support."""
     names = {"baseline": "baseline", "n_steps": "steps"}
     unused = [name for name in options if name in names and name not in supported_options(method.name, options)]

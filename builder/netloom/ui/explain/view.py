@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
+from netloom.core.plain_json import JsonObject
 from netloom.jobs import RunWeights
 from netloom.jobs.explanations import Attribution
 from netloom.jobs.inspection import Answer
@@ -110,7 +111,7 @@ class ViewContext:
         reason = self.inspection.unavailable[kind]
         return reason[:1].upper() + reason[1:]
 
-    def options_of(self, method: str) -> dict[str, Any]:
+    def options_of(self, method: str) -> JsonObject:
         """Return the chosen options that a method supports."""
         from netloom.explain.core.options import supported_options
 

@@ -61,7 +61,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: RawRow, value:
         )
 
 
-def predicted_by_series(schema: Schema, value: Any) -> dict[str, Any]:
+def predicted_by_series(schema: Schema, value: Any) -> dict[str, float | list[float]]:
     """Return a prediction by the name of its series; the prediction of a single series has no names."""
     if isinstance(value, dict):
         return value

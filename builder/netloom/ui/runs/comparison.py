@@ -98,7 +98,7 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     # Columns without values are omitted, such as differences from a baseline without measurements.
     varying = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
     name = _datasets(store)
-    cells = [{"Run": titles[row["run"]], **{called(key): name(key, row[key]) for key in varying}} for row in rows]
+    cells = [{"Run": titles[str(row["run"])], **{called(key): name(key, row[key]) for key in varying}} for row in rows]
     st.markdown("#### Differences")
     numbers = [key for key in cells[0] if any(isinstance(row[key], float) for row in cells)]
     config = {

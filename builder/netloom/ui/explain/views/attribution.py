@@ -92,7 +92,7 @@ def leads_to(view: str, label: str, icon: str) -> None:
     st.button(label, icon=icon, on_click=open_it, key=Key.LEADS_TO.of(view))
 
 
-def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) -> dict[str, Any]:
+def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) -> dict[str, str]:
     """Draw the options of a layer method, and return them: the node, and the neuron if it has one."""
     if not method.explains_layer:
         return {}
