@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from netloom.modalities.row_field import RowField
 from netloom.serving.deployment import Deployment
@@ -27,6 +29,27 @@ def test_an_answer_from_the_cache_takes_an_outcome(runs: Runs, tmp_path: Path) -
         answered = application.post("/predict", row)
         outcome = json.dumps({"request_id": answered.headers["x-request-id"], "value": 1}).encode()
         assert application.post("/outcome", outcome).status == 200
+
+
+def test_a_canary_that_predicts_nan_has_significantly_more_errors(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained)
+    deployment = application.state.default
+    broken = ServedModel("model", replace(runs.trained, model=deepcopy(runs.trained.model)), max_rows=1)
+    with torch.no_grad():
+        for parameter in broken.trained.model.parameters():
+            parameter.fill_(torch.nan)
+    deployment.set_canary(broken, 0.5)
+
+    async def ask() -> list[int]:
+        body = json.dumps(runs.row(0)).encode()
+        replies = [await application.ask("POST", "/predict", body) for _ in range(60)]
+        return [reply.status for reply in replies]
+
+    statuses = run_apart(ask())
+    value = deployment.comparison()
+    assert value["canary"]["errors"] == value["canary"]["requests"] == statuses.count(422) > 0
+    assert value["current"]["errors"] == 0
+    assert value["canary"]["error_share"]["is_significant"]
 
 
 def test_another_current_version_starts_the_comparison_anew(runs: Runs, tmp_path: Path) -> None:

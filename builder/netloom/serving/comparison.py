@@ -29,7 +29,8 @@ class Traffic:
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_LATENCIES))
 
     def add(self, rows: int, seconds: float, *, is_error: bool) -> None:
-        """Count an answered request."""
+        """Count a request. It is an error if any of its rows has no answer, whatever the reason: chance spreads invalid
+        rows of clients evenly over the versions."""
         self.requests += 1
         self.rows += rows
         self.errors += is_error

@@ -80,7 +80,7 @@ class Deployment:
         try:
             async with asyncio.timeout(timeout_s):
                 outcomes = await served.batcher.predict(rows)
-            is_error = False
+            is_error = any(isinstance(outcome, RequestError) for outcome in outcomes)
         except TimeoutError:
             raise RequestError(
                 f"The answer took longer than {timeout_s:g} s; send fewer rows.", 503, timeout_s
