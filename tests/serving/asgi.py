@@ -29,12 +29,18 @@ def run_apart(work: Coroutine[Any, Any, T]) -> T:
 class Application:
     """A server with one model in this process."""
 
-    def __init__(self, home: Path, trained: TrainedRun, settings: ServerSettings | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        trained: TrainedRun,
+        settings: ServerSettings | None = None,
+        log: Path | None = None,
+    ) -> None:
         self.settings = settings or ServerSettings(cache_bytes=0)
         self.state = ServerState(self.settings, home, "test", is_ready=True)
         self.model = ServedModel("model", trained, max_rows=self.settings.batches.max_rows)
         self.state.deployments["model"] = Deployment(self.model, self.settings.batches, self.state.metrics)
-        self.gateway = Gateway(self.state, AccessLog(home / "access.jsonl"))
+        self.gateway = Gateway(self.state, AccessLog(log or home / "access.jsonl"))
 
     async def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
         """Send a request as an ASGI server does."""

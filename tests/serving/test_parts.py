@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import resource
 import socket
 from pathlib import Path
 from typing import Any
@@ -226,6 +228,24 @@ def test_the_log_is_renamed_when_it_is_large(tmp_path: Path) -> None:
     kept = [path.stat().st_size for path in tmp_path.iterdir()]
     assert len(kept) == 2
     assert sum(kept) < 2_200
+
+
+def test_a_line_that_a_full_disk_has_cut_does_not_spoil_the_next_one(tmp_path: Path) -> None:
+    access_log = AccessLog(tmp_path / "access.jsonl")
+    access_log.write(number=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (access_log.path.stat().st_size + 10, hard))
+    try:
+        for number in (2, 3):
+            with pytest.raises(OSError, match=r"No space left|too large"):
+                access_log.write(number=number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    access_log.write(number=4)
+    access_log.close()
+    lines = access_log.path.read_text().splitlines()
+    assert [json.loads(line)["number"] for line in (lines[0], lines[-1])] == [1, 4]
+    assert [len(line) for line in lines[1:-1]] == [10]
 
 
 def test_an_empty_comparison_has_no_difference() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
 
 from netloom.cli.command import Context
 from netloom.cli.commands.serve import Serve
 from netloom.core.errors import UsageError
+from netloom.core.log import ERRORS
+from tests.serving.asgi import Application, run_apart
 from tests.serving.conftest import Runs, Server
 
 
@@ -109,3 +113,23 @@ def test_options_without_a_meaning_are_refused(runs: Runs, options: list[str], w
     arguments = parser.parse_args([runs.first, "--port", "0", *options])
     with pytest.raises(UsageError, match=words):
         command.run(arguments, Context(runs.home, as_json=False))
+
+
+def test_requests_are_answered_while_the_disk_is_full(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained, log=Path("/dev/full"))
+    row = json.dumps(runs.row(0)).encode()
+    assert application.post("/predict", row).status == 200
+    assert run_apart(application.ask("GET", "/v2/health/live")).status == 200
+    metrics = run_apart(application.ask("GET", "/metrics")).body.decode()
+    assert "\nnetloom_access_log_lost_lines 2\n" in metrics
+    (line,) = (tmp_path / ERRORS).read_text().splitlines()
+    assert "The access log loses lines: No space left on device." in line
+
+
+def test_errors_that_cannot_be_logged_do_not_stop_the_answers(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = Application(tmp_path, runs.trained, log=Path("/dev/full"))
+    (tmp_path / ERRORS).symlink_to("/dev/full")
+    assert run_apart(application.ask("GET", "/v2/health/live")).status == 200
+    assert "The access log loses lines" in capsys.readouterr().err

@@ -195,7 +195,9 @@ class RequestLog:
     def count_lost(self, rows: int, error: Exception) -> None:
         """Count rows that could not be logged; the first time, the error is logged."""
         if not self.lost:
-            log.write(self._home / log.ERRORS, "request log", folder=str(self._folder), error=str(error)[:500])
+            log.write_if_possible(
+                self._home / log.ERRORS, "request log", folder=str(self._folder), error=str(error)[:500]
+            )
         self.lost += rows
 
     def rows_of(self, request_id: str) -> int:

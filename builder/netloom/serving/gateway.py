@@ -54,7 +54,7 @@ class Gateway:
         except asyncio.CancelledError:  # the client is gone
             raise
         except Exception as error:
-            log.write(self.server.home / log.ERRORS, "server", request=call.request_id, error=traceback.format_exc())
+            self._log_error(request=call.request_id, error=traceback.format_exc())
             message = f"The server failed ({type(error).__name__}); its log has the details."
             reply = _refusal(RequestError(message, 500), call.request_id)
         self._record(call, reply.status, time.perf_counter() - start)
@@ -126,20 +126,28 @@ class Gateway:
         metrics = self.server.metrics
         metrics.observe_request(call.route or "unknown", status, seconds, call.version, call.rows)
         metrics.cached += call.is_cached
-        self.access_log.write(
-            id=call.request_id,
-            method=call.method[:20],
-            path=call.path[:200],
-            route=call.route,
-            status=status,
-            ms=round(seconds * 1000, 3),
-            client=call.client,
-            key=call.key,
-            model=call.version,
-            rows=call.rows,
-            cached=call.is_cached,
-            **call.details,
-        )
+        try:
+            self.access_log.write(
+                id=call.request_id,
+                method=call.method[:20],
+                path=call.path[:200],
+                route=call.route,
+                status=status,
+                ms=round(seconds * 1000, 3),
+                client=call.client,
+                key=call.key,
+                model=call.version,
+                rows=call.rows,
+                cached=call.is_cached,
+                **call.details,
+            )
+        except OSError as error:  # the disk is full, which must not stop the answers
+            if not self.server.lost_log_lines:
+                self._log_error(log=str(self.access_log.path), error=f"The access log loses lines: {error.strerror}.")
+            self.server.lost_log_lines += 1
+
+    def _log_error(self, **values: str) -> None:
+        log.write_if_possible(self.server.home / log.ERRORS, "server", **values)
 
 
 def _host_name(host: str) -> str:

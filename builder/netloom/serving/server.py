@@ -132,7 +132,7 @@ async def _expire_logs(server: ServerState) -> None:
             try:
                 await asyncio.to_thread(request_log.expire)
             except OSError as error:
-                log.write(server.home / log.ERRORS, "server", error=str(error))
+                log.write_if_possible(server.home / log.ERRORS, "server", error=str(error))
 
 
 async def _reload_all(server: ServerState) -> None:
@@ -144,4 +144,4 @@ async def _reload_all(server: ServerState) -> None:
             check_replaceable(current, model)
             deployment.replace(model)
         except (ValueError, OSError, RequestError) as error:
-            log.write(server.home / log.ERRORS, "server", model=deployment.name, error=str(error))
+            log.write_if_possible(server.home / log.ERRORS, "server", model=deployment.name, error=str(error))

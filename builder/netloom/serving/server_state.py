@@ -38,6 +38,7 @@ class ServerState:
         version: that of Netloom.
         is_ready: whether new requests should come; false while the server stops.
         request_logs: the logs of rows and answers by the name of a model; empty unless they are turned on.
+        lost_log_lines: the number of lines that the access log could not write, because the disk is full.
     """
 
     settings: ServerSettings
@@ -49,6 +50,7 @@ class ServerState:
     started: float = field(default_factory=time.monotonic)
     loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     request_logs: dict[str, RequestLog] = field(default_factory=dict)
+    lost_log_lines: int = 0
 
     def __post_init__(self) -> None:
         self.cache = AnswerCache(self.settings.cache_bytes)

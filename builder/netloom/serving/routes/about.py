@@ -45,6 +45,10 @@ class PrometheusMetrics(ServerRoute):
             {
                 "netloom_queued_rows": ("Rows that wait.", lambda: sum(batcher.queued_rows for batcher in queued)),
                 "netloom_cache_bytes": ("Size of the cache of answers.", lambda: server.cache.size),
+                "netloom_access_log_lost_lines": (
+                    "Lines that the access log could not write.",
+                    lambda: server.lost_log_lines,
+                ),
                 "netloom_request_log_lost_rows": (
                     "Rows that the request log could not write.",
                     lambda: sum(request_log.lost for request_log in server.request_logs.values()),
