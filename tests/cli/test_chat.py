@@ -144,8 +144,8 @@ def test_thresholds_are_saved_with_the_policy_of_the_run(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--max-error", 0.1), "--max-error is a limit of --thresholds"),
-        (("--min-recall", 0.6), "--min-recall is a limit of --thresholds"),
+        (("--max-error", 0.1), "--max-error has no effect without --thresholds"),
+        (("--min-recall", 0.6), "--min-recall has no effect without --thresholds"),
         (("--thresholds", "--min-recall", 0.6), "No validation row is out of scope"),
         (("--thresholds", "--max-error", 1.5), "from 0 to below 1"),
         (("--thresholds", "--out-of-scope", "coffee"), "does not have the intent 'coffee'"),

@@ -105,7 +105,7 @@ def test_batch_script_trains_its_document_on_all_nodes(console: Console, tmp_pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--job", "job.yaml"), "needs --backend ray"),
+        (("--job", "job.yaml"), "has no effect without --backend ray"),
         (("--backend", "ray", "--job", "job.txt"), ".yaml (Kubernetes) or .sh (Slurm)"),
     ],
 )

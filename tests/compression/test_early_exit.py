@@ -265,7 +265,7 @@ def test_runs_without_a_sensible_exit_are_refused(resnet: TrainedRun) -> None:
     [
         (("--method", "onnx", "--exit-at", "relu_1"), "--exit-at has no effect with onnx"),
         (("--method", "early-exit", "--tolerance", "100"), "--tolerance is a number of points from 0 to 100"),
-        (("--sensitivity", "--exit-at", "relu_1"), "so --exit-at has no effect"),
+        (("--sensitivity", "--exit-at", "relu_1"), "--exit-at has no effect with --sensitivity"),
     ],
 )
 def test_options_without_an_effect_are_refused(

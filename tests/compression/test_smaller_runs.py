@@ -193,7 +193,7 @@ def test_sensitivity_is_printed(console: Console, trained: Trained) -> None:
     assert len(lines) == 3
     assert "half of the channels removed" in answer.out
     refused = console("optimize", "last", "--home", trained.home, "--sensitivity", "--method", "onnx")
-    assert "--sensitivity makes no variants" in refused.err
+    assert "--sensitivity, which makes no variants" in refused.err
 
 
 def test_sensitivity_is_the_change_of_the_loss(digits: TrainedRun) -> None:

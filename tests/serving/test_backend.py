@@ -21,7 +21,6 @@ from netloom.serving.errors import RequestError
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server_settings import DEFAULT_BACKEND, BatchSettings
 from netloom.templates.catalogue import templates
-from tests.cli.command import netloom
 from tests.networks import IMAGE, chain
 from tests.serving.conftest import Runs, start_server
 
@@ -191,12 +190,6 @@ def test_a_variant_is_served_until_another_run_is_loaded(runs: Runs, tmp_path: P
         assert reloaded["current"]["version"] == models["shadow"]["version"]
     finally:
         server.stop()
-
-
-def test_options_that_contradict_each_other_are_refused(runs: Runs) -> None:
-    done = netloom("--home", runs.home, "serve", runs.first, "--model", "x.onnx", "--backend", "auto")
-    assert done.code == 2
-    assert "leave out --exact and --backend" in done.err
 
 
 @pytest.mark.long

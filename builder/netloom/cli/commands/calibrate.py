@@ -15,6 +15,7 @@ from netloom.cli.selection import (
     load_trained_run,
 )
 from netloom.cli.text import number, table
+from netloom.cli.unused_options import option_names, refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
@@ -86,6 +87,10 @@ class Calibrate(Command):
         from netloom.runs import applied_calibration
         from netloom.store import open_store
 
+        if arguments.reset:
+            refuse_unused(self, arguments, option_names(arguments, "run", "reset"), beside="--reset")
+        if arguments.conformal is None:
+            refuse_unused(self, arguments, ["sets"], without="--conformal")
         store = open_store(context.home)
         run = find_run(store, arguments.run)
         artifacts = store.artifacts(run.id)

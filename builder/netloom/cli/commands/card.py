@@ -9,6 +9,7 @@ from pathlib import Path
 from netloom.cli.command import Command, Context
 from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.selection import add_run_argument, load_trained_run
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 
 # What each part says, by its name in the statement
@@ -42,6 +43,8 @@ class Card(Command):
         from netloom.export.model_card import Statement, collect, html, markdown
         from netloom.store import open_store
 
+        if arguments.to is None:
+            refuse_unused(self, arguments, ["force"], without="--to")
         formats = {".md": markdown, ".html": html}
         ending = Path(arguments.to or ".md").suffix.lower()
         if arguments.to is not None and ending not in formats:

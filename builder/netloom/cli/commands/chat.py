@@ -13,6 +13,7 @@ from netloom.cli.command import Command, Context, Failure, real
 from netloom.cli.files import add_force_argument, existing, new_file
 from netloom.cli.selection import add_run_argument, find_run, load_trained_run
 from netloom.cli.text import table
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
@@ -84,6 +85,10 @@ class Chat(Command):
         from netloom.chat import Writers, read_scripts, run_script, unavailable_reason, understand
         from netloom.store import open_store
 
+        if not arguments.thresholds:
+            refuse_unused(self, arguments, ["max_error", "min_recall"], without="--thresholds")
+        if arguments.write_policy is None:
+            refuse_unused(self, arguments, ["force"], without="--write-policy")
         _check(arguments)
         store = open_store(context.home)
         run_id = find_run(store, arguments.run).id
@@ -107,16 +112,11 @@ class Chat(Command):
 
 
 def _check(arguments: Namespace) -> None:
-    """Check options that need each other.
+    """Check options that contradict each other.
 
     Raises:
         UsageError: one has no meaning with the others.
     """
-    for name in ("max_error", "min_recall"):
-        if getattr(arguments, name) is not None and not arguments.thresholds:
-            raise UsageError(f"--{name.replace('_', '-')} is a limit of --thresholds; add that option.")
-    if arguments.force and arguments.write_policy is None:
-        raise UsageError("--force replaces the file of --write-policy; add that option.")
     keeps = arguments.write_policy is not None or arguments.save_policy
     if arguments.test is not None and (keeps or arguments.thresholds):
         raise UsageError("--test plays dialogues with a policy; save or write the policy, or its thresholds, before.")

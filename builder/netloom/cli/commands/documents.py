@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.cli.command import FAILED, Command, Context
 from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.text import issue_line, number, table
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.plain_json import JsonObject
 from netloom.core.text import plain, size
@@ -38,6 +39,8 @@ class Templates(Command):
         from netloom.document import write
         from netloom.templates import Architecture, Template, architectures, templates
 
+        if not arguments.write:
+            refuse_unused(self, arguments, ["force"], without="--write")
         documents: dict[str, Template | Architecture] = {**templates(), **architectures()}
         if not arguments.write:
             fields = ("name", "title", "summary", "topic")
@@ -70,8 +73,10 @@ class Check(Command):
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        if arguments.to and not arguments.fix:
-            raise UsageError("--to needs --fix.")
+        if not arguments.fix:
+            refuse_unused(self, arguments, ["to"], without="--fix")
+        if not arguments.to:
+            refuse_unused(self, arguments, ["force"], without="--to")
         path = Path(arguments.file)
         if arguments.fix:
             path = _fix(path, new_file(arguments.to, force=arguments.force) if arguments.to else path, context)

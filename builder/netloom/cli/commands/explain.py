@@ -23,6 +23,7 @@ from netloom.cli.selection import (
     load_trained_run,
 )
 from netloom.cli.text import number, short, table
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
@@ -82,6 +83,10 @@ class Explain(Command):
         from netloom.store import open_store
 
         _refuse_conflicts(arguments)
+        if not arguments.over:
+            refuse_unused(self, arguments, ["rows"], without="--over")
+        if arguments.to is None:
+            refuse_unused(self, arguments, ["force"], without="--to")
         write = None if arguments.method == FLOW else _writer(arguments.to)
         to = new_file(arguments.to, force=arguments.force) if arguments.to is not None else None
         store = open_store(context.home)
@@ -173,8 +178,6 @@ def _refuse_conflicts(arguments: Namespace) -> None:
                 raise UsageError(
                     f"--model replaces the weights of the run, so --{name.replace('_', '-')} has no effect."
                 )
-    if arguments.rows is not None and not arguments.over:
-        raise UsageError("--rows needs --over.")
     if arguments.to and is_comparison(arguments):
         raise UsageError("--to writes a single explanation; use --json for a comparison or many rows.")
     if arguments.randomise and (is_comparison(arguments) or arguments.method == FLOW):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from netloom.cli.command import Command, Context, Failure
 from netloom.cli.files import add_force_argument, new_file
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
@@ -52,6 +53,8 @@ class Fit(Command):
         from netloom.document import dumps, to_json, write
         from netloom.templates.starting import fit
 
+        if not arguments.to:
+            refuse_unused(self, arguments, ["force"], without="--to")
         path = new_file(Path(arguments.to), force=arguments.force) if arguments.to else None
         original = _original(arguments.template, find_dataset(context.home, arguments.data), context)
         fitted = fit(original.project, original.choice, arguments.name or original.name, context.home)

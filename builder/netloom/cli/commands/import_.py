@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.cli.command import Command, Context, Failure
 from netloom.cli.files import add_force_argument, existing, new_file
 from netloom.cli.selection import add_prepare_argument
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Import(Command):
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
+        if not arguments.to:
+            refuse_unused(self, arguments, ["force"], without="--to")
         targets = _output_files(Path(arguments.to), force=arguments.force) if arguments.to else None
         if len(arguments.name) > 200:
             raise UsageError("A name has at most 200 characters.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.cli.command import Command, Context, Failure, OneOf, whole
 from netloom.cli.files import add_force_argument, new_folder
 from netloom.cli.selection import add_run_argument, load_trained_run
 from netloom.cli.text import number, table
+from netloom.cli.unused_options import option_names, refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain, size
 
@@ -81,13 +82,18 @@ class Optimize(Command):
         from netloom.compression.smaller_runs import finished_smaller_runs
         from netloom.store import open_store
 
+        if arguments.sensitivity:
+            names = option_names(arguments, "run", "sensitivity")
+            refuse_unused(self, arguments, names, beside="--sensitivity, which makes no variants")
+        if arguments.to is None:
+            refuse_unused(self, arguments, ["force"], without="--to")
         methods = _chosen(arguments)
         folder = None if arguments.to is None else new_folder(Path(arguments.to), force=arguments.force)
         store = open_store(context.home)
         trained = load_trained_run(store, arguments.run)
         try:
             if arguments.sensitivity:
-                return _answer_sensitivity(trained, arguments, context)
+                return _answer_sensitivity(trained, context)
             as_runs = _trained_as_runs(methods, arguments)
             _start_and_follow(store, trained, as_runs, arguments.epochs, context)
             files = [method for method in methods if not (method in as_runs and method.needs_training)]
@@ -138,21 +144,10 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _answer_sensitivity(trained: TrainedRun, arguments: Namespace, context: Context) -> int:
-    """Print the sensitivity of the layers.
-
-    Raises:
-        UsageError: options of methods are given as well.
-    """
+def _answer_sensitivity(trained: TrainedRun, context: Context) -> int:
+    """Print the sensitivity of the layers."""
     from netloom.compression.sensitivity import CHANGES, changes, sensitivity
 
-    names = ("method", "amount", "criterion", "exit_at", "tolerance", "epochs", "threads", "to", "force")
-    unset: dict[str, Any] = {"method": [], "force": False}
-    option_names = [name for name in names if getattr(arguments, name) != unset.get(name)]
-    if option_names:
-        raise UsageError(
-            f"--sensitivity makes no variants, so {_option(option_names[0])} has no effect; leave one of them out."
-        )
     measured = sensitivity(trained)
     rows = [
         (

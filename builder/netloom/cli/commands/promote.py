@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, Failure
 from netloom.cli.selection import find_run, load_trained_run
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
@@ -42,6 +43,8 @@ class Promote(Command):
         from netloom.monitoring.promotion import compare_for_promotion
         from netloom.store import open_store
 
+        if not arguments.server:
+            refuse_unused(self, arguments, ["model"], without="--server")
         if arguments.server and not is_http_address(arguments.server):
             raise UsageError("--server takes an address that begins with http:// or https:// and names a host.")
         store = open_store(context.home)

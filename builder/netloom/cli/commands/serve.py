@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, Failure, OneOf, real, whole
 from netloom.cli.text import table
+from netloom.cli.unused_options import option_names, refuse_unused
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +141,14 @@ class Serve(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         if arguments.run[0] == KEYS:
+            refuse_unused(self, arguments, option_names(arguments, "run"), beside=f"netloom serve {KEYS}")
             return _manage_keys(arguments.run[1:], context)
+        if not arguments.rate:
+            refuse_unused(self, arguments, ["burst"], without="--rate")
+        if not arguments.log_requests:
+            refuse_unused(self, arguments, ["redact", "log_days", "log_mb"], without="--log-requests")
+        if arguments.model:
+            refuse_unused(self, arguments, ["exact", "backend"], beside="--model, which ONNX Runtime runs")
         return _serve(arguments, context)
 
 
@@ -225,8 +233,6 @@ def _settings(arguments: Namespace) -> ServerSettings:
         chat_s=arguments.chat_expiry,
     )
     needs_key = arguments.require_key or arguments.host not in LOOPBACK
-    if arguments.model and (arguments.exact or arguments.backend):
-        raise UsageError("--model runs an ONNX file in ONNX Runtime; leave out --exact and --backend.")
     return ServerSettings(
         arguments.host,
         arguments.port,
@@ -299,8 +305,6 @@ def _log_settings(arguments: Namespace) -> LogSettings | None:
     redaction, share = parse_redaction(arguments.redact), arguments.log_requests
     if not 0 <= share <= 1:
         raise UsageError(f"--log-requests is a share from 0 to 1; received {share:g}.")
-    if redaction.names and not share:
-        raise UsageError("--redact changes the request log, which is off; turn it on with --log-requests 1.")
     return LogSettings(share, arguments.log_days, arguments.log_mb * MIB, redaction) if share else None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
 from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.text import number, table
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
@@ -85,6 +86,8 @@ class Sweeping(Command):
         from netloom.runs.search import sweeps
         from netloom.store import open_store
 
+        if arguments.write_best is None:
+            refuse_unused(self, arguments, ["force"], without="--write-best")
         store = open_store(context.home)
         if arguments.list:
             return _list(store, context)

@@ -14,6 +14,7 @@ from netloom.cli.lr_finder import find_rate
 from netloom.cli.selection import add_prepare_argument, find_run
 from netloom.cli.text import metrics_table
 from netloom.cli.training_options import list_settings, with_settings
+from netloom.cli.unused_options import refuse_unused
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
@@ -109,6 +110,10 @@ class Train(Command):
         from netloom.store import open_store
         from netloom.training.device import choose
 
+        if arguments.backend == "local":
+            refuse_unused(self, arguments, ["workers", "job"], without="--backend ray")
+        if arguments.job is None:
+            refuse_unused(self, arguments, ["force", "image"], without="--job")
         document = with_dataset_id(read(arguments.file), context.home)
         if not arguments.find_rate and arguments.job is None:
             warm(context.home)  # imports torch in the process for the worker while this one checks the project
@@ -149,18 +154,8 @@ def add_backend_argument(parser: ArgumentParser) -> None:
 
 
 def _workers(arguments: Namespace) -> int:
-    """Return the number of workers on a cluster; 0 trains on this machine.
-
-    Raises:
-        UsageError: `--workers` or `--job` is set without a cluster.
-    """
-    if arguments.backend == "local":
-        if arguments.workers is not None:
-            raise UsageError("--workers needs --backend ray.")
-        if arguments.job is not None:
-            raise UsageError("--job needs --backend ray.")
-        return 0
-    return int(arguments.workers or 1)
+    """Return the number of workers on a cluster; 0 trains on this machine."""
+    return 0 if arguments.backend == "local" else int(arguments.workers or 1)
 
 
 def _project(document: Project, arguments: Namespace, context: Context) -> Project:
