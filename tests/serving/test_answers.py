@@ -173,10 +173,10 @@ def test_openapi_has_the_fields_of_the_model(server: Server, runs: Runs) -> None
     bodies = {path for path, methods in document["paths"].items() if "requestBody" in methods.get("post", {})}
     assert bodies == {path for path, methods in document["paths"].items() if "post" in methods} - {
         "/rollback",
-        "/models/{name}/rollback",
+        "/models/digits/rollback",
     }
     assert list(document["paths"]["/docs"]["get"]["responses"]["200"]["content"]) == ["text/html"]
-    assert {"/invocations", "/explain", "/v2/models/{name}/infer", "/metrics"} <= set(document["paths"])
+    assert {"/invocations", "/explain", "/v2/models/digits/infer", "/metrics"} <= set(document["paths"])
 
 
 def test_docs_need_no_script(server: Server) -> None:

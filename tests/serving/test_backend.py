@@ -178,6 +178,11 @@ def test_a_variant_is_served_until_another_run_is_loaded(runs: Runs, tmp_path: P
         assert current["backend"]["file"] == "small.onnx"
         assert current["backend"]["difference"] > 1e-4  # 8 bits
         assert models["shadow"]["backend"]["name"] == "pytorch"
+        path = f"/v2/models/{models['name']}"
+        platforms = [
+            server.get(f"{path}{part}").value["platform"] for part in ("", f"/versions/{models['shadow']['version']}")
+        ]
+        assert platforms == ["onnxruntime_onnx", "pytorch_netloom"]
         row = runs.row(0)
         expected = ServedModel("digits", runs.trained, backend=from_file(runs.trained, small)).predict([row])
         assert [server.post("/predict", row).value] == expected

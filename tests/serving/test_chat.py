@@ -102,7 +102,7 @@ def test_answers_are_those_of_the_app_and_fit_the_schema(application: Applicatio
     content = document["paths"]["/chat"]["post"]["responses"]["200"]["content"]["application/json"]
     for value in (reply.value, say(application, None).value):
         jsonschema.validate(value, content["schema"])
-    assert document["paths"]["/models/{name}/chat"]["post"]["requestBody"]["required"]
+    assert document["paths"]["/models/model/chat"]["post"]["requestBody"]["required"]
 
 
 def test_a_new_session_without_a_message_is_greeted(application: Application) -> None:

@@ -89,6 +89,28 @@ def test_the_page_asks_each_model_at_its_own_path(runs: Runs, tmp_path: Path) ->
     assert "string or null or array" in page
 
 
+def test_openapi_has_the_rows_of_each_model_at_its_own_paths(runs: Runs, tmp_path: Path) -> None:
+    application = Application(tmp_path, runs.trained)
+    state = application.state
+    other = ServedModel("other", runs.trained, max_rows=1)
+    other.fields = (RowField("genres", {"type": "string"}),)
+    other.__dict__["example"] = {"genres": "drama"}
+    state.deployments["other"] = Deployment(other, application.settings.batches, state.metrics)
+    paths = run_apart(application.ask("GET", "/openapi.json")).value["paths"]
+
+    def example(path: str) -> list[str]:
+        body = paths[path]["post"]["requestBody"]["content"]["application/json"]
+        assert list(body["schema"]["anyOf"][0]["properties"]) == list(body["example"])
+        return list(body["example"])
+
+    assert example("/predict") == example("/models/model/predict") == ["image"]
+    assert example("/models/other/predict") == ["genres"]
+    assert paths["/v2/models/other/infer"]["post"]["x-tensors"]["inputs"] == ["genres"]
+    names = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert len(set(names)) == len(names)
+    assert not [path for path in paths if "{name}" in path]
+
+
 def test_a_run_with_other_classes_cannot_take_over(runs: Runs) -> None:
     model = ServedModel("digits", runs.trained, max_rows=1)
     other = ServedModel("digits", runs.trained, max_rows=1)

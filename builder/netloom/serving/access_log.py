@@ -25,6 +25,7 @@ class AccessLog:
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self.path, self.max_bytes = path, max_bytes
+        self._file = _CLOSED
         self._is_cut = False  # whether the last line is incomplete
         path.parent.mkdir(parents=True, exist_ok=True)
         self._open()

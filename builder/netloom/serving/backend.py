@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from netloom.runs.trained_run import OutputOf, TrainedRun
 
 ONNX_RUNTIME = "onnxruntime"
+PYTORCH_PLATFORM, ONNX_PLATFORM = "pytorch_netloom", "onnxruntime_onnx"
 # Outputs that differ by more than the rounding of float32 are not those of the app. What a person asks for by name may
 # differ by as much as an exported ONNX file.
 MAX_DIFFERENCE, MAX_ASKED_DIFFERENCE = 1e-5, 1e-4
@@ -45,7 +46,8 @@ class Backend:
     """What computes the outputs of a network.
 
     Attributes:
-        name: its name in the protocol.
+        name: its name in options, versions and `GET /models`.
+        platform: its name in the metadata of the Open Inference Protocol, as Triton spells it for ONNX Runtime.
         output: as `TrainedRun.output`.
         difference: the largest difference of its outputs from those of PyTorch, relative to the largest output.
         note: a sentence on why it was chosen, or empty.
@@ -55,6 +57,7 @@ class Backend:
     """
 
     name: str
+    platform: str
     output: OutputOf
     difference: float = 0.0
     note: str = ""
@@ -73,7 +76,7 @@ class Backend:
 
 def pytorch(trained: TrainedRun, note: str = "") -> Backend:
     """Return the backend that computes as the app does."""
-    return Backend(DEFAULT_BACKEND, trained.output, note=note)
+    return Backend(DEFAULT_BACKEND, PYTORCH_PLATFORM, trained.output, note=note)
 
 
 def onnx_runtime(trained: TrainedRun, max_difference: float = MAX_ASKED_DIFFERENCE) -> Backend:
@@ -97,7 +100,7 @@ def onnx_runtime(trained: TrainedRun, max_difference: float = MAX_ASKED_DIFFEREN
             f"The outputs of ONNX Runtime differ from those of PyTorch by {difference:.1e} of the largest output, but "
             f"at most {max_difference:g} is allowed; serve this run with PyTorch."
         )
-    return Backend(ONNX_RUNTIME, _output_of(trained, network, []), difference)
+    return Backend(ONNX_RUNTIME, ONNX_PLATFORM, _output_of(trained, network, []), difference)
 
 
 def asked(trained: TrainedRun, batches: BatchSettings) -> Backend:
@@ -127,6 +130,7 @@ def from_file(trained: TrainedRun, file: Path) -> Backend:
     how = scales(trained.project, trained.data.schema)
     return Backend(
         ONNX_RUNTIME,
+        ONNX_PLATFORM,
         _output_of(trained, network, how),
         output_difference(trained, network),
         "An ONNX file is served instead of the weights of the run.",

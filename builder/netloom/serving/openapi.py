@@ -9,23 +9,28 @@ from netloom.core.plain_json import JsonObject
 from netloom.serving.route import routes
 from netloom.serving.server_state import ServerState
 
+_MODEL = "{name}"  # the part of a path that names a model
+
 
 def openapi(server: ServerState) -> JsonObject:
-    """Return the document. The schemas of rows are those of the first model."""
+    """Return the document. A path that names a model is one path for each model, with the schemas of its rows; other
+    paths belong to the first model."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes().values():
         for place, path in enumerate(route.paths):
-            operation: dict[str, Any] = {
-                "operationId": route.name if not place else f"{route.name}_{place + 1}",
-                "summary": route.summary,
-                **route.operation(server),
-            }
-            names = re.findall(r"\{(\w+)\}", path)
-            if names:
-                operation["parameters"] = [_parameter(name, server) for name in names]
-            if route.is_open:
-                operation["security"] = []
-            paths.setdefault(path, {})[route.method.lower()] = operation
+            number = f"_{place + 1}" if place else ""
+            for name, deployment in server.deployments.items() if _MODEL in path else [("", server.default)]:
+                operation: dict[str, Any] = {
+                    "operationId": f"{route.name}{number}{f'_{name}' if name else ''}",
+                    "summary": route.summary,
+                    **route.operation(deployment.current.model),
+                }
+                full_path = path.replace(_MODEL, name)
+                if parameters := [_parameter(part) for part in re.findall(r"\{(\w+)\}", full_path)]:
+                    operation["parameters"] = parameters
+                if route.is_open:
+                    operation["security"] = []
+                paths.setdefault(full_path, {})[route.method.lower()] = operation
     value: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": f"Netloom: {', '.join(server.deployments)}", "version": server.version},
@@ -37,8 +42,5 @@ def openapi(server: ServerState) -> JsonObject:
     return value
 
 
-def _parameter(name: str, server: ServerState) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string"}
-    if name == "name":
-        schema["enum"] = list(server.deployments)
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}

@@ -14,6 +14,7 @@ from netloom.modalities.row_field import JsonSchema
 from netloom.serving.errors import RequestError
 from netloom.serving.http import JSON, Call, Reply
 from netloom.serving.schemas import operation
+from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 
@@ -46,8 +47,8 @@ class ServerRoute(ABC):
             RequestError: the request cannot be answered.
         """
 
-    def operation(self, server: ServerState) -> JsonSchema:
-        """Return the request body and the responses for the OpenAPI document."""
+    def operation(self, model: ServedModel) -> JsonSchema:
+        """Return the request body and the responses for the OpenAPI document at the path of a model."""
         return operation(None, {self.media_type: {}})
 
 

@@ -67,7 +67,7 @@ class Chat(ServerRoute):
         server.metrics.observe_turn(deployment.name, value["event"])
         return json_reply({"session": session_id, **value})
 
-    def operation(self, server: ServerState) -> JsonSchema:
+    def operation(self, model: ServedModel) -> JsonSchema:
         message = {**_TEXT, "maxLength": MAX_LETTERS, "description": "A message; only a new session can be without one"}
         session = {**_TEXT, "description": "The session of an earlier answer; without it, a new one begins"}
         body = {"type": "object", "properties": {"message": message, "session": session}}

@@ -44,8 +44,7 @@ class Explain(ServerRoute):
             )
         return json_reply(explanation.as_json())
 
-    def operation(self, server: ServerState) -> JsonSchema:
-        model = server.default.current.model
+    def operation(self, model: ServedModel) -> JsonSchema:
         names = [method.name for method in methods(model.trained) if method.available]
         properties = {
             "row": row_schema(model),

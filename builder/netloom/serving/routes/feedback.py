@@ -11,6 +11,7 @@ from netloom.serving.errors import RequestError
 from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.route import ServerRoute
 from netloom.serving.schemas import object_content, operation
+from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 
@@ -48,8 +49,8 @@ class Feedback(ServerRoute):
             raise RequestError(f"The request {request_id[:60]!r} has too many labels already.", 409)
         return json_reply({"request_id": request_id, "row": row, "label": label})
 
-    def operation(self, server: ServerState) -> JsonSchema:
-        true_label = server.default.current.model.true_label
+    def operation(self, model: ServedModel) -> JsonSchema:
+        true_label = model.true_label
         label: dict[str, Any] = {} if true_label is None else dict(true_label.schema)
         row = {"type": "integer", "minimum": 1, "description": "The number of the row, if the request had several"}
         body = object_content(request_id={"type": "string"}, label=label, row=row)

@@ -36,8 +36,7 @@ class Invocations(ServerRoute):
             raise RequestError(f"MLflow sends {JSON} or text/csv, received {call.content_type[:60]!r}.", 415)
         return json_reply({"predictions": await server.predict(call, deployment, served, rows)})
 
-    def operation(self, server: ServerState) -> JsonSchema:
-        model = server.default.current.model
+    def operation(self, model: ServedModel) -> JsonSchema:
         records = {"type": "array", "items": row_schema(model)}
         body = {"type": "object", "properties": {"dataframe_records": records}}
         answers = {"type": "array", "items": answer_schema(model)}

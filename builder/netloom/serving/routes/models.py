@@ -53,7 +53,7 @@ class Reload(ServerRoute):
         deployment.replace(await _load(server, deployment, run, file))
         return json_reply(describe(deployment))
 
-    def operation(self, server: ServerState) -> JsonSchema:
+    def operation(self, model: ServedModel) -> JsonSchema:
         body = object_content(run={"type": "string", "description": "The id of a run, or its beginning"})
         return operation(body, json_content({"type": "object"}), needs_body=False)
 
@@ -82,7 +82,7 @@ class Canary(ServerRoute):
         deployment.set_canary(await _load(server, deployment, run) if run else None, percent / 100)
         return json_reply(describe(deployment))
 
-    def operation(self, server: ServerState) -> JsonSchema:
+    def operation(self, model: ServedModel) -> JsonSchema:
         percent = {"type": "number", "minimum": 0, "maximum": 100, "default": 10}
         return operation(object_content(run=_RUN, percent=percent), json_content({"type": "object"}))
 
@@ -98,7 +98,7 @@ class Shadow(ServerRoute):
         deployment.set_shadow(await _load(server, deployment, run) if run else None)
         return json_reply(describe(deployment))
 
-    def operation(self, server: ServerState) -> JsonSchema:
+    def operation(self, model: ServedModel) -> JsonSchema:
         return operation(object_content(run=_RUN), json_content({"type": "object"}))
 
 
@@ -117,7 +117,7 @@ class Outcome(ServerRoute):
             raise RequestError("The key value is a number, such as 1 for a right and 0 for a wrong prediction.")
         return json_reply({"version": server.deployment(call).report_outcome(request_id, float(value))})
 
-    def operation(self, server: ServerState) -> JsonSchema:
+    def operation(self, model: ServedModel) -> JsonSchema:
         body = object_content(request_id={"type": "string"}, value={"type": ["number", "boolean"]})
         return operation(body, object_content(version={"type": "string"}))
 

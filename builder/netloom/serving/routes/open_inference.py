@@ -67,7 +67,8 @@ class ModelMetadata(ServerRoute):
             deployment.choose(call.params["version"]).model if "version" in call.params else deployment.current.model
         )
         versions = [served.model.version for served in deployment.versions]
-        return json_reply({"name": model.name, "versions": versions, "platform": "pytorch_netloom", **_tensors(model)})
+        platform = model.backend.platform
+        return json_reply({"name": model.name, "versions": versions, "platform": platform, **_tensors(model)})
 
 
 class Infer(ServerRoute):
@@ -91,8 +92,7 @@ class Infer(ServerRoute):
         headers = ((_JSON_SIZE, str(len(head))),)
         return Reply(b"".join((head, *blobs)), content_type="application/octet-stream", headers=headers)
 
-    def operation(self, server: ServerState) -> JsonSchema:
-        model = server.default.current.model
+    def operation(self, model: ServedModel) -> JsonSchema:
         tensors = _tensors(model)
         tensor = {
             "type": "object",

@@ -8,6 +8,7 @@ from netloom.serving.http import Call, Reply, json_reply
 from netloom.serving.route import ServerRoute
 from netloom.serving.row_parser import rows_of
 from netloom.serving.schemas import answer_schema, json_content, operation, row_schema
+from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
 
@@ -35,8 +36,7 @@ class Predict(ServerRoute):
         server.cache.put(key, CachedAnswer(reply.body, call.logged))
         return reply
 
-    def operation(self, server: ServerState) -> JsonSchema:
-        model = server.default.current.model
+    def operation(self, model: ServedModel) -> JsonSchema:
         row, answer = row_schema(model), answer_schema(model)
         body = json_content({"anyOf": [row, {"type": "array", "items": row}]}, model.example)
         return operation(body, json_content({"anyOf": [answer, {"type": "array", "items": answer}]}))
