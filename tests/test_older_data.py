@@ -170,7 +170,7 @@ def test_documents_have_same_layers_sizes_issues_and_code(older: Older, part: in
         assert issues == recorded["issues"], name
         assert len(summary["nodes"]) == recorded["nodes"]
         assert {key: len(rows) for key, rows in summary["networks"].items()} == recorded["networks"]
-        assert summary["totals"] == recorded["totals"]
+        assert summary["totals"].items() >= recorded["totals"].items()  # later versions count more
         code = older.ask("code", path, code=recorded["code"])
         if not broken:
             source = (older.folder / "sources" / f"{name}.py").read_text(encoding="utf-8")

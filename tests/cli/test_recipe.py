@@ -44,8 +44,9 @@ def test_setting_names_are_resolved_to_their_fields() -> None:
     )
     assert with_settings(training, ["layer_rates.linear_1=none", "class_weights=balanced"]).class_weights == "balanced"
     assert with_settings(training, []) is training
-    likely = with_settings(training, ["likelihood=laplace"])
+    likely = with_settings(training, ["objective=reconstruction", "likelihood=laplace"])
     assert (likely.likelihood, with_settings(likely, ["likelihood=none"]).likelihood) == ("laplace", "none")
+    assert with_settings(likely, ["objective=classification", "likelihood=none"]).likelihood == "none"
     # The path in a document, as error messages write it
     assert with_settings(Training(), ["training.epochs=5", "training.beta1=0.8"]) == with_settings(
         Training(), ["epochs=5", "beta1=0.8"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
 
+from netloom.cli.training_options import with_settings
 from netloom.document import Training
 from netloom.training.batch_loss import batch_loss
 from netloom.training.objectives import OBJECTIVES
@@ -99,3 +101,28 @@ def test_loss_of_another_task_is_named_with_a_fix() -> None:
     assert issue.message.startswith("Dice weight has no effect on regression; it belongs to segmentation.")
     assert issue.fix is not None
     assert issue.fix.edit == {"kind": "project", "training": {"dice_weight": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "unread"),
+    [
+        ({"objective": "regression", "label_smoothing": 0.2}, "label_smoothing"),
+        ({"objective": "regression", "huber_delta": 2.0}, "huber_delta"),
+        ({"objective": "regression", "regression_loss": "huber", "huber_delta": 2.0}, ""),
+        ({"objective": "regression", "regression_loss": "quantile", "huber_delta": 2.0}, "huber_delta"),
+        ({"objective": "classification", "regression_loss": "mae"}, "regression_loss"),
+        ({"objective": "classification", "class_weights": "balanced", "focal_gamma": 2.0}, ""),
+    ],
+)
+def test_settings_without_effect_are_named_by_the_check_and_refused_by_the_command(
+    settings: dict[str, Any], unread: str
+) -> None:
+    project = chain(("Input", {}), ("Linear", {}), training=Training.model_validate(settings))
+    issues = [issue for issue in analyse(project).issues if issue.code == "loss"]
+    assert [set(issue.fix.edit["training"]) for issue in issues if issue.fix] == ([{unread}] if unread else [])
+    assignments = [f"{name}={value}" for name, value in settings.items()]
+    if unread:
+        with pytest.raises(ValueError, match=f"{unread} has no effect"):
+            with_settings(Training(), assignments)
+    else:
+        assert with_settings(Training(), assignments) == project.training

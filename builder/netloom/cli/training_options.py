@@ -28,7 +28,9 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     Raises:
         ValueError: an assignment is wrong; the message is a sentence.
     """
-    from netloom.document import EditError, updated
+    from netloom.document import EditError, Training, updated
+    from netloom.tasks import task
+    from netloom.tasks.unread_settings import unread_settings
 
     if not assignments:
         return training
@@ -39,9 +41,16 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     for name, value in changes:
         _set(values, name, value)
     try:
-        return updated(training, values, "setting")
+        changed = updated(training, values, "setting")
     except EditError as error:
         raise ValueError(f"This setting was refused: {error}") from None
+    for name in sorted(unread_settings(changed).intersection(name for name, _ in changes)):
+        if getattr(changed, name) == Training.model_fields[name].get_default(call_default_factory=True):
+            continue  # a reset
+        raise ValueError(
+            f"{name} has no effect on {task(changed.objective).title.lower()} with these settings; leave it out."
+        )
+    return changed
 
 
 def list_settings(context: Context) -> int:

@@ -11,6 +11,15 @@ from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Task
 from netloom.tasks.true_label import ForecastLabel, NumberLabel, TrueLabel
 
+# The parameters of losses, by the name of the loss
+LOSS_PARAMETERS = {"huber": "huber_delta", "quantile": "quantile"}
+LOSS_SETTINGS = ("regression_loss", *LOSS_PARAMETERS.values())
+
+
+def unused_loss_parameters(training: Training) -> set[str]:
+    """Return the parameters of the losses that are not chosen."""
+    return {parameter for loss, parameter in LOSS_PARAMETERS.items() if loss != training.regression_loss}
+
 
 class Regression(Task):
     name = "regression"
@@ -21,7 +30,7 @@ class Regression(Task):
     as_head = True
     metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
     scale = "Curves use the standardized target; test metrics use its original unit, and are scaled for several series."
-    settings = ("regression_loss",)
+    settings = LOSS_SETTINGS
     in_target_units = True
     explained = "number"
     attacked = "number"
@@ -29,6 +38,10 @@ class Regression(Task):
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return (ExpectedOutput(schema.target.shape or (1,), "the target of the data needs"),)
+
+    def read_settings(self, training: Training) -> tuple[str, ...]:
+        unused = unused_loss_parameters(training)
+        return tuple(name for name in self.settings if name not in unused)
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         description = "The prediction in the units of the data"

@@ -12,7 +12,7 @@ from netloom.document.project import DataChoice
 from netloom.tasks.answers import AnswerPart, structure_part
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 from netloom.tasks.registry import tasks
-from netloom.tasks.regression import Regression
+from netloom.tasks.regression import LOSS_SETTINGS, Regression, unused_loss_parameters
 from netloom.tasks.task import Problem, Task
 
 
@@ -25,7 +25,7 @@ class SeveralOutputs(Task):
     joins_outputs = True
     metrics: ClassVar = {"loss": "Weighted sum of the losses"}
     scale = Regression.scale
-    settings = ("outputs", "label_smoothing", "regression_loss", "positive_weight", "focal_gamma")
+    settings = ("outputs", "label_smoothing", *LOSS_SETTINGS, "positive_weight", "focal_gamma")
     tunes_threshold = True
     explained = "head"
     explains_many_outputs = True
@@ -53,7 +53,8 @@ class SeveralOutputs(Task):
     def read_settings(self, training: Training) -> tuple[str, ...]:
         head_tasks = [tasks().get(head.objective) for head in training.outputs.values()]
         uses_positive_weight = any(head is not None and "positive_weight" in head.settings for head in head_tasks)
-        return tuple(name for name in self.settings if uses_positive_weight or name != "positive_weight")
+        unused = unused_loss_parameters(training) | (set() if uses_positive_weight else {"positive_weight"})
+        return tuple(name for name in self.settings if name not in unused)
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is None or not schema.target.parts:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Of a continuation; an answer ends by itself
 DEFAULT_LENGTH, DEFAULT_IMAGES = 120, 8
-_TEXT_OPTIONS, _IMAGE_OPTIONS = ("text", "temperature", "top_k", "top_p", "length"), ("count", "to")
+_TEXT_OPTIONS, _IMAGE_OPTIONS = ("prompt", "temperature", "top_k", "top_p", "length"), ("count", "to")
 
 
 class Generate(Command):
@@ -30,7 +30,7 @@ class Generate(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_run_argument(parser)
         parser.add_argument(
-            "text", nargs="?", metavar="TEXT", help="text to continue or to answer; - for standard input"
+            "prompt", nargs="?", metavar="TEXT", help="text to continue or to answer; - for standard input"
         )
         parser.add_argument(
             "--temperature",
@@ -82,7 +82,7 @@ def _refuse(arguments: Namespace, names: tuple[str, ...], products: str) -> None
     """Refuse options that have no effect on what the run generates."""
     for name in names:
         if getattr(arguments, name) not in (None, False):
-            option = "TEXT" if name == "text" else f"--{name.replace('_', '-')}"
+            option = "TEXT" if name == "prompt" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} is for runs that generate {products}, which this run does not; leave it out.")
 
 
@@ -91,9 +91,9 @@ def _generate_text(trained: TrainedRun, arguments: Namespace, context: Context) 
     from netloom.runs.sampling import Sampling
     from netloom.runs.text_generation import generate
 
-    if arguments.text is None:
+    if arguments.prompt is None:
         raise UsageError("This run generates texts and needs a TEXT to continue or to answer; - for standard input.")
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    text = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
     target = trained.data.schema.target
     continues = target.type.continues_text
 

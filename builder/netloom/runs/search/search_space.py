@@ -18,12 +18,12 @@ import annotated_types
 
 from netloom.core.text import natural
 from netloom.document import DataChoice, DocumentError, Edit, EditError, Project, Training, apply
-from netloom.document.loss_settings import LossSettings
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.document.rl_settings import Agent
 from netloom.layers import FormField, ParameterError, form, registry
 from netloom.store.sweeps import ParameterSpace
 from netloom.tasks import tasks
+from netloom.tasks.unread_settings import unread_settings
 from netloom.validation.project_check import refit_edits
 
 MAX_PATHS = 50
@@ -223,12 +223,7 @@ def _unread(training: Training) -> set[str]:
     task = tasks().get(training.objective)
     if task is None:
         return set()
-    single = {*LossSettings.model_fields, "label_smoothing", "class_weights", "regression_loss"}
-    unread = single - set(task.settings)
-    if "regression_loss" in unread or training.regression_loss != "huber":
-        unread.add("huber_delta")
-    if "regression_loss" in unread or training.regression_loss != "quantile":
-        unread.add("quantile")
+    unread = unread_settings(training)
     return unread | ({"accumulation"} if task.environment or task.alternating or task.paired_views else set())
 
 

@@ -11,14 +11,11 @@ from netloom.layers.generative import Reparameterise
 from netloom.layers.operations.shape import Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task, tasks
+from netloom.tasks.unread_settings import unread_settings
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Fix, Issue
 from netloom.validation.rule import Rule, Stage
-
-# Settings that name another loss. Others, such as label smoothing, are older than this rule and stay without effect.
-NAMED_LOSSES = ("focal_gamma", "dice_weight", "likelihood")
-
 
 # Variational autoencoders with a likelihood use β from 0.1 to some hundreds, https://openreview.net/forum?id=Sy2fzU9gl
 SMALL_BETA = 0.1
@@ -27,7 +24,7 @@ KEEPS_VALUES = (Flatten, Permute, Reshape, Squeeze, Transpose, Unsqueeze)
 
 
 class LossOfTask(Rule):
-    """A loss that is chosen belongs to the task."""
+    """Settings of losses have an effect on the task."""
 
     stage = Stage.TRAINING
     is_for_main_only = True
@@ -35,17 +32,19 @@ class LossOfTask(Rule):
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         training = context.project.training
         chosen = task(training.objective)
-        for name in NAMED_LOSSES:
-            default = Training.model_fields[name].default
-            if getattr(training, name) == default or name in chosen.settings:
+        for name in sorted(unread_settings(training)):
+            default = Training.model_fields[name].get_default(call_default_factory=True)
+            if getattr(training, name) == default:
                 continue
             title = describe_field(name).title
             readers = ", ".join(other.title.lower() for other in tasks().values() if name in other.settings)
-            message = (
-                f"{title} has no effect on {chosen.title.lower()}; it belongs to {readers}. Reset it, or choose one of "
-                "these tasks."
+            reason = (
+                "it belongs to another loss. Reset it, or choose that loss."
+                if name in chosen.settings
+                else f"it belongs to {readers}. Reset it, or choose one of these tasks."
             )
             fix = Fix(f"Reset {title}", {"kind": "project", "training": {name: default}})
+            message = f"{title} has no effect on {chosen.title.lower()}; {reason}"
             yield context.issue("loss", message, severity="warning", fix=fix)
 
 
