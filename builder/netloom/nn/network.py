@@ -8,7 +8,7 @@ class AuxiliaryLossSum:
     """Sums the `auxiliary_loss` of the parts of a module that is called several times in training.
 
     Each call overwrites the auxiliary losses of the previous one. `add` is called after each call and `assign` after
-    the last one.
+    the last one. `Repeated` does the same in its own lines, as the source of older documents must stay equal.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -39,15 +39,18 @@ class Repeated(nn.ModuleList):
 
     def forward(self, x: torch.Tensor, *extra_inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         result: torch.Tensor | tuple[torch.Tensor, ...] = x
-        losses = AuxiliaryLossSum(self) if self.times > 1 else None
+        losses: dict[nn.Module, torch.Tensor] = {}
         for _ in range(self.times):
             for module in self:
                 result = module(x, *extra_inputs)
                 x = result[0] if isinstance(result, tuple) else result
-            if losses is not None:
-                losses.add()
-        if losses is not None:
-            losses.assign()
+            # Each call overwrites the auxiliary loss of the previous one, so the sum is formed here.
+            for part in self.modules() if self.training and self.times > 1 else ():
+                loss = getattr(part, "auxiliary_loss", None)
+                if loss is not None:
+                    losses[part] = losses[part] + loss if part in losses else loss
+        for part, loss in losses.items():
+            part.auxiliary_loss = loss
         return result
 
 
