@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,10 @@ from torch.nn import functional as F  # noqa: N812
 from netloom.cli.bench.imports.case import Outcome
 from netloom.cli.bench.imports.measure import measure_case
 from netloom.cli.bench.imports.modules import as_module_case
+from netloom.compile import module
 from netloom.compile.importers import UnreadableModelError
+from netloom.compile.importers.imported_model import ImportedModel
+from netloom.compile.importers.torch_export import import_file
 from netloom.compile.importers.torch_export.nested_graphs import inlined
 
 
@@ -411,11 +416,43 @@ def test_writes_into_memory_with_two_names_are_refused(name: str) -> None:
     assert (outcome.state, "writes into a part of a tensor" in outcome.reason) == ("refused", True), outcome.reason
 
 
-def test_a_scan_within_a_scan_ends_at_a_limit() -> None:
-    outcome = measured(scanned_twice, (2, 100, 4))
-    assert (outcome.state, outcome.reason) == (
-        "refused", "The unrolled loops (scan) of the program have more than 20,000 operators or tensors.",
-    )  # fmt: skip
+def imported(function: Callable[[Any, torch.Tensor], torch.Tensor], path: Path, **parts: object) -> ImportedModel:
+    """The import of a function of sequences (N, 5, 4), whose outputs are those of the program."""
+    torch.manual_seed(0)
+    model, x = Model(function, **parts).eval(), torch.randn(2, 5, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.export of a scan warns about itself
+        torch.export.save(torch.export.export(model, (x,)), path)
+    result = import_file(path)
+    network = module(result.project).eval()
+    network.load_state_dict(result.weights)
+    torch.testing.assert_close(network(x), model(x), rtol=0, atol=1e-6)
+    return result
+
+
+def applied_along_an_axis(result: ImportedModel) -> list[str]:
+    """The networks that are applied once for each step."""
+    nodes = [node for network in result.project.networks.values() for node in network.nodes.values()]
+    return sorted(str(node.params["network"]) for node in nodes if node.params.get("along") == "axis")
+
+
+def test_a_scan_becomes_a_network_along_an_axis(tmp_path: Path) -> None:
+    result = imported(scanned, tmp_path / "scan.pt2", linear=nn.Linear(4, 4))
+    assert applied_along_an_axis(result) == ["step_1"]
+    assert {name for name in result.weights if "cell" in name} == {
+        f"scan.cell.linear.{kind}" for kind in ("bias", "weight")
+    }
+    assert not any("no place" in remark for remark in result.remarks)
+    nested = imported(scanned_twice, tmp_path / "nested.pt2")
+    assert applied_along_an_axis(nested) == ["step_1", "step_2"]
+
+
+def test_a_scan_that_reads_a_frozen_parameter_is_unrolled(tmp_path: Path) -> None:
+    frozen = nn.Linear(4, 4)
+    frozen.weight.requires_grad_(False)
+    result = imported(scanned, tmp_path / "scan.pt2", linear=frozen)
+    assert applied_along_an_axis(result) == []
+    assert sum(node.type == "Tanh" for node in result.project.main_network.nodes.values()) == 5
 
 
 def scan_of_500_steps(nodes: list[dict[str, Any]], values: int) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
+import numpy as np
+
 from netloom.compile.importers.layer_graph.array_views import memory_key
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import (
@@ -39,6 +41,7 @@ class LoopBody:
 
     outer: GraphBuilder
     is_reversed: bool = False
+    batch: int = 0  # the number of rows with which the program was written; 0 if it is not known
     axis: int | None = None
     length: int = 0
     step: GraphBuilder = field(init=False)
@@ -72,6 +75,8 @@ class LoopBody:
 
     def state(self, value: Value) -> Tensor:
         """A value that each step hands to the next one, as an Input of the body."""
+        if isinstance(value, Constant):
+            value = _with_batch(value, self.batch)
         spec, axes = (value.spec, value.axes) if isinstance(value, Tensor) else _batch_shape(value)
         if isinstance(value, Tensor) and value.boolean:
             raise UnsupportedOperatorError("its state is boolean")
@@ -217,6 +222,14 @@ def report_loop_weights(builder: GraphBuilder) -> None:
 
 def _is_zero(value: Constant) -> bool:
     return not value.has_nonzero and not value.weight and value.learned_values is None
+
+
+def _with_batch(value: Constant, batch: int) -> Constant:
+    """A constant without a batch axis whose first axis repeats one row for each example, with a batch axis instead."""
+    array = value.array
+    if BATCH in value.shape or not array.ndim or array.shape[0] not in (1, batch) or not (array == array[:1]).all():
+        return value
+    return Constant(np.broadcast_to(array[:1], (BATCH, *array.shape[1:])), value.weight)
 
 
 def _batch_shape(value: Constant) -> tuple[TensorSpec, tuple[tuple[int, ...], ...]]:

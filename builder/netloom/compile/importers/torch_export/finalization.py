@@ -40,8 +40,8 @@ def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name
             unique_remarks = dict.fromkeys([*builder.remarks, *grouped[2], *check_network(grouped[0])])
             return ImportedModel(grouped[0], tensors(grouped[1]), tuple(unique_remarks))
     network = Network(nodes=dict(builder.nodes), edges=tuple(builder.edges)).ordered(builder.nodes, builder.nodes)
-    project = Project(name=name, networks={"main": place(network)})
-    weights = {f"{key}.{part}": array for key, parts in builder.weights.items() for part, array in parts.items()}
+    project = Project(name=name, networks={"main": place(network), **builder.used_networks()})
+    weights = builder.all_weights()
     remarks = (*builder.remarks, *check_network(project))
     return group_repeats(ImportedModel(project, tensors(weights), remarks))
 
@@ -55,7 +55,7 @@ def _grouped(
             node,
             (node.title or key).removesuffix(".weight"),
             dict(builder.sources[key]),
-            builder.weights.get(key, {}),
+            builder.weights.get(key) or builder.loop_weights.get(key, {}),
             owners.get(key, ()),
         )
         for key, node in builder.nodes.items()
@@ -88,7 +88,7 @@ def _grouped(
             edges.append(Edge(source=f"{names[source]}{dot}{source_port}", target=f"{node_id}.{port}"))
         weights |= {f"{node_id}.{part}": array for part, array in item.weights.items()}
     main = Network(nodes=nodes, edges=tuple(edges)).ordered(nodes, nodes)
-    networks = {"main": main, **grouping.networks}
+    networks = {"main": main, **grouping.networks, **builder.used_networks()}
     project = Project(name=name, networks={key: place(network) for key, network in networks.items()})
     return project, weights, grouping.remarks
 

@@ -13,15 +13,18 @@ _MODES = {f"{_HIGHER_ORDER}wrap_with_set_grad_enabled": 1, f"{_HIGHER_ORDER}wrap
 _AUTOCAST_ENABLED = 2
 # A graph that is repeated along the first axis of its sequences, with states that each step hands to the next one
 _SCAN = f"{_HIGHER_ORDER}scan"
+_CELLS = frozenset({"gru_cell", "lstm_cell", "rnn_tanh_cell", "rnn_relu_cell"})
 _MAX_DEPTH, _MAX_STEPS = 16, 1_000
 MAX_NODES = 20_000
 
 
-def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0) -> dict[str, Any]:
+def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0, *, unrolls: bool = True) -> dict[str, Any]:
     """The graph with the nodes of nested graphs in place of the operators that contain them.
 
     Args:
         limit: The largest number of nodes, and of their outputs, of unrolled loops.
+        unrolls: Whether each step of a loop becomes nodes of its own. Otherwise, the operator has the graph of one step
+            as its "body", unless PyTorch has a recurrent layer for it.
 
     Raises:
         UnreadableModelError: A nested graph computes in lower precision or has a dynamic number of steps, graphs are
@@ -34,6 +37,11 @@ def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0) -> di
     nodes: list[dict[str, Any]] = []
     tensor_values = dict(graph["tensor_values"])
     for node in graph["nodes"]:
+        if node["target"] == _SCAN and not unrolls and not _has_cell(node):
+            kept, values = _with_body(node, limit - len(nodes), depth)
+            nodes.append(kept)
+            tensor_values |= values
+            continue
         if node["target"] == _SCAN:
             steps, values = _unrolled(node, tensor_values, limit - len(nodes), depth)
             nodes += steps
@@ -42,7 +50,7 @@ def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0) -> di
         if node["target"] not in _MODES:
             nodes.append(node)
             continue
-        inner = inlined(_nested_graph(node), limit - len(nodes), depth + 1)
+        inner = inlined(_nested_graph(node), limit - len(nodes), depth + 1, unrolls=unrolls)
         name = _names(node, inner)
         nodes += [_renamed_node(item, name) for item in inner["nodes"]]
         # Outputs keep their names in the outer graph.
@@ -107,6 +115,31 @@ def _unrolled(
     return nodes, shapes
 
 
+def _has_cell(node: dict[str, Any]) -> bool:
+    """Whether a step has a recurrent cell: unrolled, it becomes a recurrent layer, which is faster."""
+    graph = node["inputs"][0]["arg"]["as_graph"]["graph"]
+    return any(str(item["target"]).removeprefix("torch.ops.aten.").split(".")[0] in _CELLS for item in graph["nodes"])
+
+
+def _with_body(node: dict[str, Any], limit: int, depth: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A scan with the graph of one step as its "body", and the shapes of the tensors in it."""
+    graph, *arguments = (item["arg"] for item in node["inputs"])
+    inner = inlined(graph["as_graph"]["graph"], limit, depth + 1, unrolls=False)
+    states, sequences, others = (_references(argument) for argument in (*arguments, {"as_tensors": []})[:3])
+    name = _renaming({}, f"{node['name']}/step/")
+    body = {
+        "nodes": inner["nodes"],
+        "inputs": list(map(_name, inner["inputs"])),
+        "outputs": list(map(_name, inner["outputs"])),
+    }
+    parts = {"states": states, "sequences": sequences, "others": others}
+    inputs = [
+        {"name": key, "arg": {"as_tensors": [part["as_tensor"] for part in found]}} for key, found in parts.items()
+    ]
+    shapes = {name(key): meta for key, meta in inner["tensor_values"].items()}
+    return {**node, "inputs": inputs, "body": _renamed_body(body, name)}, shapes
+
+
 def _references(argument: dict[str, Any]) -> list[dict[str, Any]]:
     if "as_tensors" not in argument:
         raise UnreadableModelError(
@@ -155,7 +188,17 @@ def _outputs(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _renamed_node(node: dict[str, Any], name: Callable[[str], str]) -> dict[str, Any]:
     inputs = [{**item, "arg": _renamed(item["arg"], name)} for item in node["inputs"]]
-    return {**node, "name": name(node["name"]), "inputs": inputs, "outputs": _renamed(node["outputs"], name)}
+    body = {"body": _renamed_body(node["body"], name)} if "body" in node else {}
+    return {**node, "name": name(node["name"]), "inputs": inputs, "outputs": _renamed(node["outputs"], name), **body}
+
+
+def _renamed_body(body: dict[str, Any], name: Callable[[str], str]) -> dict[str, Any]:
+    """The graph of one step with the names of all values in it replaced."""
+    return {
+        "nodes": [_renamed_node(item, name) for item in body["nodes"]],
+        "inputs": list(map(name, body["inputs"])),
+        "outputs": list(map(name, body["outputs"])),
+    }
 
 
 def _renamed(value: Any, name: Callable[[str], str]) -> Any:

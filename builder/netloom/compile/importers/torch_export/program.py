@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,14 +40,28 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Body:
+    """The graph of one step of a loop: its inputs are the states, a step of each sequence, and the other tensors; its
+    outputs are the next states and the results. No other graph has its names."""
+
+    operators: tuple[Operator, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Operator:
-    """One operator with its arguments by name: plain values, references, and lists of them."""
+    """One operator with its arguments by name: plain values, references, and lists of them.
+
+    That of a loop over the steps of its `sequences` has a `body`.
+    """
 
     target: str
     name: str
     args: dict[str, Any]
     outputs: tuple[str | tuple[str, ...], ...]
     stack: tuple[Module, ...] = ()
+    body: Body | None = None
 
     @property
     def type(self) -> str:
@@ -108,23 +123,31 @@ def _refs(value: Any) -> list[Reference]:
     return [ref for part in value for ref in _refs(part)] if isinstance(value, list) else []
 
 
-def parse(archive: Archive) -> Program:
-    """Parse the program of an archive.
+def with_inner(operators: Iterable[Operator]) -> Iterator[Operator]:
+    """The operators, and those in the bodies of loops."""
+    for item in operators:
+        yield item
+        if item.body is not None:
+            yield from with_inner(item.body.operators)
+
+
+def parse(archive: Archive, *, unrolls: bool = True) -> Program:
+    """Parse the program of an archive, with loops as operators that have a body unless it `unrolls` them.
 
     Raises:
         UnreadableModelError: The program does not have the format of torch.export, or is too large.
     """
     try:
-        return _program(archive)
+        return _program(archive, unrolls)
     except UnreadableModelError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError):
         raise UnreadableModelError(f"The program does not have the format of torch.export; {_AGAIN}.") from None
 
 
-def _program(archive: Archive) -> Program:
+def _program(archive: Archive, unrolls: bool) -> Program:
     module = archive.model["graph_module"]
-    graph, signature = inlined(module["graph"]), module["signature"]
+    graph, signature = inlined(module["graph"], unrolls=unrolls), module["signature"]
     if len(graph["nodes"]) > MAX_NODES:
         raise UnreadableModelError(
             f"This program has {len(graph['nodes']):,} operators; at most {MAX_NODES:,} are supported."
@@ -233,7 +256,12 @@ def _operator(node: dict[str, Any]) -> Operator:
         args,
         tuple(found for item in node["outputs"] if (found := _output_names(item)) is not None),
         _stack(str(node.get("metadata", {}).get("nn_module_stack", ""))),
+        _body(node["body"]) if "body" in node else None,
     )
+
+
+def _body(body: dict[str, Any]) -> Body:
+    return Body(tuple(map(_operator, body["nodes"])), tuple(body["inputs"]), tuple(body["outputs"]))
 
 
 def _output_names(item: dict[str, Any]) -> str | tuple[str, ...] | None:

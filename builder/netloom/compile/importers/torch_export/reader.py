@@ -13,12 +13,14 @@ from netloom.compile.importers.imported_model import TimeFirstError, TrainingFac
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
 from netloom.compile.importers.layer_graph.cell_loops import merge_cell_loops
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.loop_body import LoopBody, report_loop_weights
 from netloom.compile.importers.layer_graph.values import (
     BATCH,
     BatchAxisError,
     Constant,
     Tensor,
     UnsupportedOperatorError,
+    Value,
 )
 from netloom.compile.importers.layer_graph.weight_tying import tie_weights
 from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
@@ -55,7 +57,15 @@ from netloom.compile.importers.torch_export.operator_table import (
     convert,
     with_whole_states,
 )
-from netloom.compile.importers.torch_export.program import InputInfo, Module, Operator, Program, Reference
+from netloom.compile.importers.torch_export.program import (
+    Body,
+    InputInfo,
+    Module,
+    Operator,
+    Program,
+    Reference,
+    with_inner,
+)
 from netloom.compile.importers.torch_export.unused_parameters import report_unused
 from netloom.core.text import plain
 from netloom.layers import TensorSpec
@@ -114,6 +124,7 @@ class Reader:
         self.owners |= {new: self.owners[cell] for new, cell in merge_cell_loops(self.builder).items()}
         merge_projections(self.builder)
         self.builder.prune()
+        report_loop_weights(self.builder)
         report_unused(self.builder, self.program, self.archive.tensors, needed, self.facts)
         return self.builder
 
@@ -138,7 +149,11 @@ class Reader:
     def _check(self) -> None:
         """Refuse a program with unsupported operators, and name all of them in one message."""
         unknown = sorted(
-            {item.target.removeprefix("torch.ops.") for item in self.program.operators if not _is_supported(item)}
+            {
+                item.target.removeprefix("torch.ops.")
+                for item in with_inner(self.program.operators)
+                if item.body is None and not _is_supported(item)
+            }
         )
         if unknown:
             names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
@@ -201,6 +216,9 @@ class Reader:
         if item.name in self.converted:
             return
         self.converted.add(item.name)
+        if item.body is not None:
+            self._loop(item, item.body)
+            return
         nodes_before = set(self.builder.nodes)
         # In-place operators such as relu_ are converted like their functional form.
         kind = item.type.rstrip("_") if item.type not in OPERATORS else item.type
@@ -227,6 +245,57 @@ class Reader:
         for key in self.builder.nodes:
             if key not in nodes_before:
                 self.owners.setdefault(key, item.stack)
+
+    def _loop(self, item: Operator, body: Body) -> None:
+        """Convert a loop as a network that is applied to each step.
+
+        Raises:
+            UnreadableModelError: It cannot be one; the caller reads the program again and unrolls it.
+        """
+        outer, owners, learned = self.builder, self.owners, self.learned
+        loop = LoopBody(outer, batch=self.batch)
+        self.builder, self.owners = loop.step, {}
+        self.learned = LearnedConstants(loop.step, lambda: parts[0])
+        parts: list[Tensor] = []
+        try:
+            states, sequences, others = (self._arguments(item, name) for name in ("states", "sequences", "others"))
+            parts += [loop.sequence(value, 0) for value in sequences]
+            values = [
+                *map(loop.state, states),
+                *parts,
+                *(loop.constant(value) if isinstance(value, Tensor) else value for value in others),
+            ]
+            self.values |= dict(zip(body.inputs, values, strict=True))
+            for inner in body.operators:
+                self._operator(inner)
+            outputs = [self.values[name] for name in body.outputs]
+            following, results = outputs[: len(states)], outputs[len(states) :]
+            name = f"{item.stack[-1].path}.scan" if item.stack else "scan"
+            made = loop.finish(following, results, [0] * len(results), name)
+        except (UnsupportedOperatorError, *_ERRORS) as error:
+            raise UnreadableModelError(f"The loop ({_location(item)}) cannot be imported: {error}.") from None
+        finally:
+            self.builder, self.owners, self.learned = outer, owners, learned
+        self.values |= dict(zip(item.names(), made, strict=True))
+        for key in self.builder.nodes:
+            self.owners.setdefault(key, item.stack)
+
+    def _arguments(self, item: Operator, name: str) -> list[Value]:
+        """The values of a list of arguments of a loop.
+
+        Raises:
+            UnsupportedOperatorError: A value has layers or a frozen state that the network of a step would lose.
+        """
+        values: list[Value] = []
+        for reference in item.args[name]:
+            value = with_whole_states(self._resolve(reference, item))
+            is_fixed = reference.name in self.program.buffers | self.program.frozen
+            if not isinstance(value, Tensor | Constant) or is_fixed:
+                raise UnsupportedOperatorError("a step reads a value that is frozen or not a tensor")
+            if isinstance(value, Constant) and value.learned_values is not None:
+                raise UnsupportedOperatorError("a step reads a value that the program computes from parameters")
+            values.append(value)
+        return values
 
     def _multihead(self, item: Operator, needed: set[str]) -> bool:
         """Convert a whole nn.MultiheadAttention at its first operator. Returns whether that was possible."""
@@ -298,9 +367,11 @@ class Reader:
     def _readers(self) -> dict[str, set[str]]:
         """The types of the operators that read each value; an output of the program is read by "output"."""
         readers: dict[str, set[str]] = {name: {"output"} for name in self.program.outputs}
-        for item in self.program.operators:
+        for item in with_inner(self.program.operators):
             for name in item.reads():
                 readers.setdefault(name, set()).add(item.type)
+            for name in item.body.outputs if item.body is not None else ():
+                readers.setdefault(name, set()).add("output")
         return readers
 
     def _used_outputs(self, item: Operator) -> tuple[bool, ...]:

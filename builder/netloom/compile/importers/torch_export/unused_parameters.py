@@ -66,7 +66,7 @@ def _parameters(program: Program, tensors: Mapping[str, Array]) -> dict[str, Arr
 
 def _without_place(builder: GraphBuilder, parameters: Mapping[str, Array]) -> list[str]:
     """The parameters of which no node has a view or an equal copy."""
-    arrays = [array for parts in builder.weights.values() for array in parts.values()]
+    arrays = list(builder.all_weights().values())
     owners = {owner(parameters, array) for array in arrays}
     copies = [array for array in arrays if not owner(parameters, array)]
     missing = [name for name in parameters if name not in owners]
