@@ -244,10 +244,9 @@ def _batch_shape(value: Constant) -> tuple[TensorSpec, tuple[tuple[int, ...], ..
         else:
             sizes.append(size)
             axes.append((len(sizes),))
-    kind = "float" if value.array.dtype.kind == "f" else "int"
     if math.prod(sizes) < 1:
         raise UnsupportedOperatorError("its initial state is empty")
-    return TensorSpec((None, *sizes), kind), tuple(axes)
+    return TensorSpec((None, *sizes), "float" if value.array.dtype.kind == "f" else "int"), tuple(axes)
 
 
 def _plain(like: Tensor, rank: int) -> Tensor:

@@ -111,6 +111,7 @@ class _OnnxImporter:
             for key in item.inputs:
                 self.readers.setdefault(key, []).append(item)
         self.skipped: set[int] = set()
+        self.unrolled: set[int] = set()  # the loops that cannot be networks along an axis
         self.executed = 0  # operators of bodies, and those that loops apply between their steps
         bodies = [body for item in with_inner(graph.operators) for body in item.bodies]
         self.results = {*graph.outputs, *(key for body in bodies for key in body.outputs), _APPLIED}
@@ -150,17 +151,16 @@ class _OnnxImporter:
             ) from None
 
     def rolled(
-        self,
-        loop: LoopBody,
-        convert: Callable[[], list[Value]],
-        readings: Iterable[str],
+        self, operator: Operator, loop: LoopBody, convert: Callable[[], list[Value]], readings: Iterable[str]
     ) -> list[Value] | None:
-        """Convert the operators of one step into the builder of `loop`, as the network of one step.
+        """Convert one step of an operator into the builder of `loop`, as a network of its own.
 
         Tensors of this network among `readings`, the values that the step reads, become inputs of every step. Returns
-        the result of `convert`, or None if the step cannot be converted on its own; then nothing has changed.
+        the result of `convert`, or None if the step cannot be converted on its own.
         """
-        outer, values, skipped, executed = self.builder, dict(self.values), set(self.skipped), self.executed
+        if id(operator) in self.unrolled:
+            return None
+        outer, values, skipped = self.builder, dict(self.values), set(self.skipped)
         self.builder = loop.step
         try:
             for key in dict.fromkeys(readings):
@@ -169,7 +169,8 @@ class _OnnxImporter:
                     self.values[key] = loop.constant(value)
             return convert()
         except (UnsupportedOperatorError, UnreadableModelError, *_ERRORS):
-            self.skipped, self.executed = skipped, executed
+            self.skipped = skipped
+            self.unrolled.add(id(operator))  # not tried again: nested loops would be converted 2 ** depth times
             return None
         finally:
             self.builder, self.values = outer, values

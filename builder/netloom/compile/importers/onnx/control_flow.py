@@ -1,6 +1,7 @@
-"""Branches and loops of ONNX files whose conditions and numbers of steps are known: they are unrolled.
+"""Branches and loops of ONNX files whose conditions and numbers of steps are known.
 
-Each step of a loop becomes layers of its own, with shared weights. https://onnx.ai/onnx/operators/onnx__Loop.html
+A loop over the steps of sequences becomes a network that is applied along an axis. Other loops are unrolled: each step
+becomes layers of its own, with shared weights. https://onnx.ai/onnx/operators/onnx__Loop.html
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Evaluator(Protocol):
     values: dict[str, Value]
     builder: GraphBuilder
 
-    def rolled(self, loop: LoopBody, convert: Callable[[], list[Value]], readings: Iterable[str]) -> list[Value] | None:
+    def rolled(
+        self, operator: Operator, loop: LoopBody, convert: Callable[[], list[Value]], readings: Iterable[str]
+    ) -> list[Value] | None:
         """The results of a step that becomes the network of `loop`; None if it cannot be converted on its own."""
 
     def execute(self, operators: Sequence[Operator]) -> None: ...
@@ -139,7 +142,7 @@ def _rolled_scan(
         outputs = _run(body, [*map(loop.state, states), *parts], evaluator)
         return loop.finish(outputs[: len(states)], outputs[len(states) :], to, operator.name or "scan")
 
-    return evaluator.rolled(loop, convert, body.reads_from_outside)
+    return evaluator.rolled(operator, loop, convert, body.reads_from_outside)
 
 
 def _rolled_loop(
@@ -176,7 +179,7 @@ def _rolled_loop(
         return loop.finish(following, results, [0] * len(results), operator.name or "loop")
 
     made = {condition, counter, *body.inputs, *(item.outputs[0] for item in selected)}
-    return evaluator.rolled(loop, convert, [key for key in others.reads_from_outside if key not in made])
+    return evaluator.rolled(operator, loop, convert, [key for key in others.reads_from_outside if key not in made])
 
 
 CONTROL_FLOW: dict[str, Step] = {"If": _branch, "Loop": _loop, "Scan": _scan}
