@@ -118,7 +118,8 @@ def test_softmax_of_a_step_lies_along_the_axis_after_the_steps() -> None:
 
 
 def test_schema_describes_the_settings() -> None:
-    properties = document_schema()["$defs"]["layer.Subnetwork"]["properties"]
+    schema: Any = document_schema()
+    properties = schema["$defs"]["layer.Subnetwork"]["properties"]
     assert properties["along"]["enum"] == ["depth", "axis"]
     assert properties["initial"]["additionalProperties"]["enum"] == ["zeros", "input", "learned"]
     assert properties["axis"]["anyOf"][0]["maximum"] == 8
