@@ -320,7 +320,8 @@ def test_request_and_result_type_hints_resolve() -> None:
         assert request.kind == name
         assert is_dataclass(request)
         read(request)
-        read(get_type_hints(request.compute)["return"])
+        if not request.handed_over:  # the answer itself is sent
+            read(get_type_hints(request.compute)["return"])
     assert len(seen) > len(kinds())
 
 

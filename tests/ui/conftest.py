@@ -25,6 +25,7 @@ def _no_spare_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     each would start a process that imports torch, never gets a run and stays alive."""
     monkeypatch.setattr("netloom.runs.warm", lambda store: None)
     monkeypatch.setattr("netloom.jobs.warm", lambda: None)
+    monkeypatch.setattr("netloom.jobs.delegate", lambda: None)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import netloom.editing.analyses
 import netloom.editing.live
 import netloom.store.projects
 import netloom.ui.design.page
+import netloom.validation.analysis as analysis_module
 import netloom.validation.context as context_module
 from netloom.document import EditError, Project, apply, blank, dumps
 from netloom.editing.live import Live
@@ -117,7 +118,7 @@ def test_layer_build_failure_is_reported_on_its_node(live: Live, monkeypatch: py
         document = project_with_layer(name, example)
         good = analyse(document)
         with monkeypatch.context() as patch:
-            patch.setattr(context_module, "measure", measure.__wrapped__)
+            patch.setattr(analysis_module, "measure", measure.__wrapped__)
             patch.setattr(layer, "build", boom)
             # Unchanged layers are not measured again.
             analysis = analyse(apply(document, {"kind": "move", "at": {"layer_1": [5, 5]}}), before=good)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import netloom.validation.analysis as analysis_module
 import netloom.validation.context as context_module
 from netloom.compile import CompileError, source
 from netloom.document import DocumentError, EditError, Network, Project, apply, dumps, loads, parse
@@ -78,7 +79,7 @@ def test_failing_layer_raises_one_issue_at_its_node(error: BaseException, monkey
         raise error
 
     good = analyse(DOCUMENT)
-    monkeypatch.setattr(context_module, "measure", measure.__wrapped__)  # without the cache of measurements
+    monkeypatch.setattr(analysis_module, "measure", measure.__wrapped__)  # without the cache of measurements
     monkeypatch.setattr(registry()["ReLU"], "build", fails)
     first = analyse(DOCUMENT)
     assert [issue.node for issue in internal_issues(first)] == ["relu_1"]
@@ -100,7 +101,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "order": (context_module, "execution_order"),
     "reading": (context_module, "parse"),
     "interface": (context_module, "interface"),
-    "measuring": (context_module, "measure"),
+    "measuring": (analysis_module, "measure"),
     "inside": (Context, "output_spec"),
     "facts": (Context, "count_tied_parameters"),
     "totals": (context_module, "bounded"),

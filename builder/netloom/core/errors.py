@@ -11,5 +11,9 @@ class UsageError(ValueError):
     """
 
 
+class JobError(RuntimeError):
+    """A job in another process failed. The message is a sentence for the user; the same request can succeed again."""
+
+
 class DataError(ValueError):
     """Data that cannot be read or used; the message is one sentence that says what, where and how to fix it."""

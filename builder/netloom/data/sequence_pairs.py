@@ -32,6 +32,7 @@ class Pairs(Texts):
     """
 
     answers: Sequence[str] = ()
+    text_fields = ("texts", "answers")
 
     def rows(self, start: int, stop: int) -> list[RawRow]:
         rows = zip(super().rows(start, stop), self.answers[start:stop], strict=True)

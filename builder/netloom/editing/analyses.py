@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from netloom.core.errors import JobError
 from netloom.data import Schema
 from netloom.document import Project
 from netloom.validation import Analysis, Issue, analyse, failed_analysis
@@ -54,6 +55,8 @@ class Analyses:
         try:
             try:
                 analysis = analyse(request.project, request.schema, before)
+            except JobError:
+                raise
             except Exception as error:  # analyse() should not raise, but the whole page depends on it
                 analysis = failed_analysis(request.project, request.schema, before, error)
             self._previous = analysis

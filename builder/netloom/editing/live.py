@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.core import log as logs
+from netloom.core.errors import JobError
 from netloom.data import DataError, Schema, schema
 from netloom.document import Edit, Editor, EditorState, Network, Project
 from netloom.editing.analyses import Analyses
@@ -176,7 +177,7 @@ class Live:
     def _data(self, project: Project) -> tuple[Schema | None, str]:
         try:
             return schema(project.data, self.store.home), ""
-        except DataError as error:
+        except (DataError, JobError) as error:
             return None, str(error)
         except Exception as error:  # a failure of Netloom in reading data must not make the canvas unavailable
             self.log("data", "".join(traceback.format_exception(error)))

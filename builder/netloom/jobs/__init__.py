@@ -1,9 +1,11 @@
 """Jobs: long work beside the pages. A worker process computes a request, and several tabs can wait for it."""
 
-from netloom.jobs.job import Job, JobCancelledError, JobError
+from netloom.core.errors import JobError
+from netloom.jobs.delegation import delegate
+from netloom.jobs.job import Job, JobCancelledError
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request, kinds
-from netloom.jobs.worker_pool import Pool, pool, warm
+from netloom.jobs.worker_pool import Pool, computed, pool, warm
 
 __all__ = [
     "Context",
@@ -13,6 +15,8 @@ __all__ = [
     "Pool",
     "Request",
     "RunWeights",
+    "computed",
+    "delegate",
     "kinds",
     "pool",
     "warm",

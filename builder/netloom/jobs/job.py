@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
+from netloom.core.errors import JobError
 from netloom.jobs.request import Request
 
 R = TypeVar("R")
@@ -18,10 +19,6 @@ ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 LINGER_S = 5.0
 # A prefetched job waits this long for somebody to want its answer.
 PREFETCH_S = 60.0
-
-
-class JobError(RuntimeError):
-    """A job failed. The message is a sentence for the user."""
 
 
 class JobCancelledError(JobError):

@@ -45,8 +45,11 @@ _loaded: OrderedDict[_Key, TrainedRun] = OrderedDict()
 
 
 def forget() -> None:
-    """Remove the runs from memory, with their data."""
+    """Remove the runs from memory, with their data, and the data of uploads that were removed."""
+    from netloom.data.preparation.prepare import forget_removed
+
     _loaded.clear()
+    forget_removed()
 
 
 def load(store: Store, weights: RunWeights, *, is_explained: bool = False) -> TrainedRun:

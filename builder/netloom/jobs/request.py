@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_type_hints
 
 from netloom.explain.core.serialization import dumps, loads
+from netloom.jobs.handover import Handover, pack, unpack
 from netloom.jobs.loaded_runs import RunWeights, load
 from netloom.store import RunArtifacts, Store, open_store
 from netloom.store.local_artifacts import run_files
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
 
 R = TypeVar("R")
-# Lanes for work of seconds and for work of minutes. Neither waits for the other.
-Lane = Literal["interactive", "long"]
+# Lanes for work of seconds, for work of minutes, for reading data, and for measuring the layers that an edit changed.
+# None waits for another.
+Lane = Literal["interactive", "long", "data", "layers"]
 MODULES = (
     "netloom.jobs.calibration",
     "netloom.jobs.chat",
@@ -33,9 +35,11 @@ MODULES = (
     "netloom.jobs.exports",
     "netloom.jobs.hyperparameters",
     "netloom.jobs.inspection",
+    "netloom.jobs.layer_measurements",
     "netloom.jobs.learning_rate",
     "netloom.jobs.monitoring",
     "netloom.jobs.predictions",
+    "netloom.jobs.prepared_data",
 )
 
 
@@ -88,13 +92,17 @@ class Request(Generic[R]):
         ...
 
         def compute(self, context: Context) -> Answered: ...
+
+    With `handed_over`, the answer is an object of any kind that is mapped instead of copied, see `jobs.handover`. The
+    pool does not keep it; the function that requests it does.
     """
 
     kind: ClassVar[str]
     lane: ClassVar[Lane]
+    handed_over: ClassVar[bool]
 
-    def __init_subclass__(cls, kind: str, lane: Lane = "interactive") -> None:
-        cls.kind, cls.lane = kind, lane
+    def __init_subclass__(cls, kind: str, lane: Lane = "interactive", *, handed_over: bool = False) -> None:
+        cls.kind, cls.lane, cls.handed_over = kind, lane, handed_over
         if _kinds.setdefault(kind, cls).__qualname__ != cls.__qualname__:  # not `is not`, see below
             raise ValueError(f"There are two kinds of job named {kind!r}.")
         _kinds[kind] = cls  # dataclass(slots=True) creates a second class of the same name
@@ -124,9 +132,13 @@ class Request(Generic[R]):
         # `dumps` gives equal bytes for equal values.
         return hashlib.sha256(f"{self.kind} {home} {calibration} ".encode() + self.as_bytes()).hexdigest()[:32]
 
-    def read_answer(self, content: bytes) -> R:
-        """Return the answer from the bytes of `dumps`."""
-        answer: R = loads(_answer_type(self.kind), content)
+    def write_answer(self, answer: R) -> Handover:
+        """Return the answer in the form in which it is sent."""
+        return pack(answer) if self.handed_over else Handover(dumps(answer), [], None)
+
+    def read_answer(self, handover: Handover) -> R:
+        """Return the answer that `write_answer` wrote in another process."""
+        answer: R = unpack(handover) if self.handed_over else loads(_answer_type(self.kind), handover.content)
         return answer
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from netloom.core.torch_internals import COMPILER
-from netloom.explain.core.serialization import dumps, loads
+from netloom.explain.core.serialization import loads
+from netloom.jobs.handover import Handover
 from netloom.jobs.loaded_runs import forget
 from netloom.jobs.request import Context, Request, kinds
 from netloom.jobs.worker_settings import WorkerSettings
@@ -78,6 +79,14 @@ class _Reply:
     def send(self, message: Mapping[str, Any], *blobs: bytes) -> None:
         messages.send(self._channel, {"job": self._number, **message}, blobs)
 
+    def send_answer(self, message: Mapping[str, Any], answer: Handover) -> None:
+        try:
+            self.send({**message, "sizes": answer.sizes}, answer.content)
+            if answer.file is not None:
+                messages.send_file(self._channel, answer.file)
+        finally:
+            answer.close()
+
     def progress(self, share: float) -> None:
         if self._number in self._inbox.cancelled:
             raise CancelledError
@@ -85,9 +94,6 @@ class _Reply:
         if now - self._last >= TELL_EVERY_S:
             self._last = now
             self.send({"progress": share})
-
-    def preview(self, value: Any) -> None:
-        self.send({"preview": True}, dumps(value))
 
 
 def main(settings: WorkerSettings, channel: socket.socket) -> int:
@@ -118,8 +124,12 @@ def _compute(message: Mapping[str, Any], content: bytes, reply: _Reply) -> None:
     os.environ.update(message["environment"])  # settings can change while a worker lives
     try:
         request: Request[Any] = loads(kinds()[message["kind"]], content)
-        context = Context(Path(message["home"]), reply.progress, reply.preview)
-        reply.send({"done": True}, dumps(request.compute(context)))
+        context = Context(
+            Path(message["home"]),
+            reply.progress,
+            lambda value: reply.send_answer({"preview": True}, request.write_answer(value)),
+        )
+        reply.send_answer({"done": True}, request.write_answer(request.compute(context)))
     except CancelledError:
         reply.send({"cancelled": True})
     except messages.ClosedError:

@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netloom.core import log
+from netloom.core.errors import JobError
 from netloom.core.processor import cores
 from netloom.core.settings import PREFIX, settings
 from netloom.jobs import processes
-from netloom.jobs.job import PREFETCH_S, Job, JobCancelledError, JobError
+from netloom.jobs.handover import Handover
+from netloom.jobs.job import PREFETCH_S, Job, JobCancelledError
 from netloom.jobs.loaded_runs import MAX_LOADED, RunWeights
 from netloom.jobs.processes import NICENESS, WorkerProcess
 from netloom.jobs.request import Lane, Request
@@ -49,6 +51,8 @@ POLL_S = 0.2
 MESSAGE_S = 60.0
 # A worker above the minimum of its lane ends after this time without a job.
 IDLE_S = 120.0
+# Measuring the layers of a network takes milliseconds; only Python code in a document can take longer.
+LAYERS_S = 60.0
 CANCELLED = "This was cancelled."
 
 _pool: Pool | None = None
@@ -74,6 +78,8 @@ def lanes() -> dict[Lane, LaneSettings]:
     return {
         "interactive": LaneSettings(min(2, most), most, NICENESS, wall_s),
         "long": LaneSettings(0, most, 15, wall_s),
+        "data": LaneSettings(1, most, NICENESS, wall_s),
+        "layers": LaneSettings(1, 2, NICENESS, LAYERS_S),
     }
 
 
@@ -133,6 +139,12 @@ class Pool:
             if job in waiting:
                 waiting.remove(job)
                 job.fail(JobCancelledError(CANCELLED))
+
+    def forget_failed(self) -> None:
+        """Compute requests that failed again when they are submitted."""
+        with self._lock:
+            for job in [job for job in self._jobs.values() if job.state == "failed"]:
+                del self._jobs[job.key]
 
     def forget_loaded(self) -> None:
         """Let all workers remove their loaded runs, because data was removed."""
@@ -221,7 +233,10 @@ class Pool:
             return True
 
     def _trim(self) -> None:
-        """Remove the answers that were requested longest ago, if all together exceed the memory limit."""
+        """Remove the answers that were handed over. If the others exceed the memory limit all together, remove those
+        that were requested longest ago."""
+        for job in [job for job in self._jobs.values() if job.request.handed_over and job.state == "done"]:
+            del self._jobs[job.key]
         ended = [job for job in self._jobs.values() if job.ended]  # `submit` moves a requested answer to the end
         total_bytes = sum(job.size for job in ended)
         for job in ended:
@@ -331,22 +346,25 @@ class _Worker:
             if not incoming.poll(POLL_S * 1000):  # also checks for cancellation while the process is silent
                 continue
             message, blobs = messages.receive(process.channel, time.monotonic() + MESSAGE_S, most=None)
+            sizes = message.get("sizes", [])
+            file = messages.receive_file(process.channel, time.monotonic() + MESSAGE_S) if sizes else None
+            answer = Handover(blobs[0] if blobs else b"", sizes, file)
             if message["job"] != job.number:
-                continue
-            if "progress" in message:
+                answer.close()
+            elif "progress" in message:
                 job.tell(float(message["progress"]))
             elif "preview" in message:
-                job.show(job.request.read_answer(blobs[0]))
+                job.show(job.request.read_answer(answer))
             else:
-                return self._end(job, message, blobs)
+                return self._end(job, message, answer)
 
     def _is_abandoned(self, job: Job[Any]) -> bool:
         patience = MAKE_ROOM_S if job.left and self.pool.crowded(self.lane) else job.linger_s
         return job.cancel_asked or self.closing or job.unwatched_s() > patience
 
-    def _end(self, job: Job[Any], message: Mapping[str, Any], blobs: list[bytes]) -> None:
+    def _end(self, job: Job[Any], message: Mapping[str, Any], answer: Handover) -> None:
         if "done" in message:
-            job.finish(job.request.read_answer(blobs[0]), len(blobs[0]))
+            job.finish(job.request.read_answer(answer), len(answer.content))
         elif "cancelled" in message:
             job.fail(JobCancelledError(CANCELLED))
         else:
@@ -409,6 +427,19 @@ def pool() -> Pool:
         if _pool is None:
             _pool = Pool()
         return _pool
+
+
+def computed(request: Request[R], home: Path, owner: str = "") -> R:
+    """Wait for the result of a request and return it.
+
+    Raises:
+        JobError: the job was canceled, or its worker failed. Errors of the request's `compute` are raised as well.
+    """
+    job = pool().submit(request, home, owner)
+    with job.watched():
+        while not job.wait(60):
+            pass
+    return job.result()
 
 
 def warm() -> None:

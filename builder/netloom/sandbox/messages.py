@@ -36,6 +36,37 @@ def send(channel: socket.socket, message: Mapping[str, Any], blobs: Sequence[byt
         raise ClosedError("The receiver closed the connection.") from error
 
 
+def send_file(channel: socket.socket, file: int) -> None:
+    """Send the descriptor of a file after a message that announces it.
+
+    Raises:
+        ClosedError: the other process closed the connection.
+    """
+    try:
+        socket.send_fds(channel, [b"f"], [file])
+    except (BrokenPipeError, ConnectionError) as error:
+        raise ClosedError("The receiver closed the connection.") from error
+
+
+def receive_file(channel: socket.socket, until: float) -> int:
+    """Return the descriptor of a file that `send_file` sent, which the caller closes.
+
+    Raises:
+        ClosedError: the other process has ended.
+        TimeoutError: nothing arrived before the deadline, by `time.monotonic`.
+    """
+    channel.settimeout(max(0.0, until - time.monotonic()))
+    try:
+        _, files, _, _ = socket.recv_fds(channel, 1, 1)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise ClosedError(str(error)) from error
+    if not files:
+        raise ClosedError("The other process closed the connection.")
+    return files[0]
+
+
 def receive(
     channel: socket.socket, until: float | None = None, most: int | None = MAX_ANSWER_BYTES
 ) -> tuple[Message, list[bytes]]:

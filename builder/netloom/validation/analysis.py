@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from netloom.core.errors import JobError
 from netloom.document import Edge, Project
 from netloom.layers import TensorSpec
 from netloom.validation.context import Context, ContextCache, NodeFacts, Totals
 from netloom.validation.faults import fault
 from netloom.validation.issue import Issue, Severity, by_severity
+from netloom.validation.measure import Measure, measure
+from netloom.validation.measurements import UnknownLayerError, keep, known_measurement, measure_networks
 from netloom.validation.rule import Rule, rules, rules_of_every_network
 
 if TYPE_CHECKING:
@@ -54,16 +57,29 @@ def analyse(project: Project, schema: Schema | None = None, before: Analysis | N
     what an edit changed, because each layer is measured once per input shape. An error in a network that main does not
     use becomes a warning.
 
-    The function never raises: a failure of Netloom itself becomes an issue, and the analysis `before` fills the gaps.
+    A failure of Netloom itself becomes an issue, and the analysis `before` fills the gaps.
+
+    Raises:
+        JobError: a worker measures layers for this process, and it ended; the next call tries again.
     """
+    networks = before.networks if before else {}
     try:
-        return _analyse(project, schema, before.networks if before else {})
+        if not measure_networks.is_delegated:
+            return _analyse(project, schema, networks, measure)
+        try:
+            return _analyse(project, schema, networks, known_measurement)
+        except UnknownLayerError:
+            measurements = measure_networks(project)
+        keep(measurements.layers)
+        return _analyse(project, schema, networks, measurements.read)
+    except JobError:
+        raise
     except Exception as error:
         return failed_analysis(project, schema, before, error)
 
 
-def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Context]) -> Analysis:
-    cache = ContextCache(project, schema, before)
+def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Context], measure: Measure) -> Analysis:
+    cache = ContextCache(project, schema, before, measure)
     main = cache.use(project.main)
     if main is None:
         raise AssertionError("the main network could not be measured")
@@ -74,13 +90,13 @@ def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Conte
         networks.setdefault(context.name, context)
         issues += _apply(context, rules_of_every_network())
     # Networks that main does not use share a cache: otherwise a chain of them would be measured again for each.
-    caches = [cache, ContextCache(project, schema, before)]
+    caches = [cache, ContextCache(project, schema, before, measure)]
     for name in project.networks:
         if name in networks:
             continue
         unused = caches[-1].use(name)
         if unused is None:  # the cache is full
-            caches.append(ContextCache(project, schema, before))
+            caches.append(ContextCache(project, schema, before, measure))
             unused = caches[-1].use(name)
         if unused is not None:
             networks[name] = unused

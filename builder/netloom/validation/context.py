@@ -25,7 +25,7 @@ from netloom.validation.along_axis import (
 from netloom.validation.faults import fault
 from netloom.validation.graph_views import cyclic, digraph, execution_order
 from netloom.validation.issue import Issue
-from netloom.validation.measure import Measured, measure
+from netloom.validation.measure import Measure, Measured, measure
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -329,7 +329,7 @@ class Context:
         elif isinstance(layer, Output):
             self.measured[key] = Measured()
         elif layer is not None:
-            self.measured[key] = measure(layer, tuple(specs.items()))
+            self.measured[key] = self.cache.measure(layer, tuple(specs.items()))
 
     def _arriving(self, key: str, layer: Layer) -> dict[str, TensorSpec] | None:
         """Return the tensors at the input ports of a layer; None if one is missing or has the wrong kind."""
@@ -422,8 +422,14 @@ class Context:
 class ContextCache:
     """The contexts of a project: one for each combination of a network, parameter values and input shapes."""
 
-    def __init__(self, project: Project, schema: Schema | None, before: Mapping[str, Context] | None = None) -> None:
-        self.project, self.schema, self.before = project, schema, before or {}
+    def __init__(
+        self,
+        project: Project,
+        schema: Schema | None,
+        before: Mapping[str, Context] | None = None,
+        measure: Measure = measure,
+    ) -> None:
+        self.project, self.schema, self.before, self.measure = project, schema, before or {}, measure
         self._uses: dict[object, Context] = {}
 
     @property

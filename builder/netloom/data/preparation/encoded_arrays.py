@@ -14,25 +14,20 @@ from netloom.data.raw_dataset import in_memory
 from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, field_encoder
 
 if TYPE_CHECKING:
-    import torch
-
     from netloom.data.raw_dataset import RawDataset
 
 CHUNK, CHUNK_BYTES = 4_096, 2**24  # limits of the rows that are encoded at once, and of their bytes
 
 
-def encoded(fields: Sequence[FieldState], raw: RawDataset) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
+def encoded(fields: Sequence[FieldState], raw: RawDataset) -> tuple[dict[str, np.ndarray], dict[str, Mapped]]:
     """Return all rows by field, and the files of the memory-mapped fields.
 
     Raises:
         DataError: the disk has no space for them.
     """
-    import torch
-
     encoders = list(map(field_encoder, fields))
     if raw.folder is None or not (raw.large or _bytes(raw, encoders) > limits.in_memory()):
-        arrays = _filled(encoders, raw, in_memory)
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
+        return _filled(encoders, raw, in_memory), {}
     room = memmap_cache.Room(
         raw.folder, memmap_cache.key(raw.identity, len(raw), [field.to_json() for field in fields])
     )
@@ -47,7 +42,7 @@ def encoded(fields: Sequence[FieldState], raw: RawDataset) -> tuple[dict[str, to
             raise
     # In the order of the schema; the files are in the order in which they were encoded
     arrays_in_files = {field.name: arrays_in_files[field.name] for field in fields}
-    return {name: array.tensor() for name, array in arrays_in_files.items()}, arrays_in_files
+    return {name: array.array() for name, array in arrays_in_files.items()}, arrays_in_files
 
 
 def _bytes(raw: RawDataset, encoders: Sequence[FieldEncoder[Any]]) -> int:

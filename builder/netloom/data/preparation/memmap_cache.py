@@ -12,21 +12,17 @@ import os
 import shutil
 import tempfile
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.document import write_bytes
-
-if TYPE_CHECKING:
-    import torch
 
 FOLDER = "maps"
 FORMAT = 1  # to increase whenever equal rows would be encoded differently
@@ -73,19 +69,17 @@ class Mapped:
         """Return the bytes of a row."""
         return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
 
-    def tensor(self) -> torch.Tensor:
-        """Return the array as a read-only tensor, whose values are read from the file on access."""
-        import torch
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the file itself."""
+        return reopened, (self.path, self.shape, self.dtype.str)
 
+    def array(self) -> np.ndarray:
+        """Return the read-only array, whose values are read from the file on access."""
         # An empty file cannot be mapped
-        values: np.ndarray = (
-            np.memmap(self.path, self.dtype, "r", shape=self.shape) if self.nbytes else np.empty(self.shape, self.dtype)
-        )
-        # PyTorch has no read-only tensors, so it warns that writing to this one is undefined behavior; nothing writes
-        # to it
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            return torch.from_numpy(values)
+        if not self.nbytes:
+            return np.empty(self.shape, self.dtype)
+        # A plain array, because indexing a memmap creates memmaps, which is slow
+        return np.memmap(self.path, self.dtype, "r", shape=self.shape).view(np.ndarray)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return rows from the file in new memory. Unlike memory mapping, this does not keep pages in the memory of the
@@ -102,6 +96,11 @@ class Mapped:
                 raise OSError(f"{self.path} is cut short")
             view, place = view[count:], place + count
         return values
+
+
+def reopened(path: Path, shape: Sequence[int], dtype: str) -> Mapped:
+    """Return a mapped array that another process handed over."""
+    return Mapped.open(path, shape, dtype)
 
 
 def _read(descriptor: int, view: memoryview, place: int) -> int:
@@ -212,7 +211,7 @@ def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Calla
         except BaseException:
             room.give_up()
             raise
-    return np.asarray(arrays["values"].tensor())
+    return arrays["values"].array()
 
 
 def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from netloom.core.data_folder import home as default_home
+from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
 from netloom.core.field_errors import field_errors, summary
 from netloom.data.builtin_registry import builtin
@@ -74,7 +75,7 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
     Raises:
         DataError: there is no such data, its options are invalid, or it is too small to split.
     """
-    _prepare.forget(_is_gone)  # another process may have removed a file that this one has mapped
+    forget_removed()  # another process may have removed a file that this one has mapped
     return _prepare(*choice_key(choice, home))
 
 
@@ -103,6 +104,11 @@ def remove(name: str, home: Path) -> None:
         DataError: there is no upload of this name.
     """
     remove_upload(name, home)
+    forget_removed()
+
+
+def forget_removed() -> None:
+    """Remove uploads that do not exist any more from the cache of this process."""
     for cache in (_schema, _prepare):
         cache.forget(_is_gone)
 
@@ -125,8 +131,12 @@ def _schema(key: str, home: str) -> Schema:
 
 @once(4)
 def _prepare(key: str, home: str) -> Prepared:
-    import torch
+    return prepared(key, home)
 
+
+@Delegable
+def prepared(key: str, home: str) -> Prepared:
+    """Return the data of a choice by its `choice_key`. A web server delegates this to a worker."""
     choice = DataChoice.model_validate_json(key)
     raw = read(choice, Path(home))
     _give_back()
@@ -144,34 +154,32 @@ def _prepare(key: str, home: str) -> Prepared:
     )
     inputs, files = encoded(preprocess.fields, raw)
     if choice.duplicates == "drop":
-        parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
+        parts = without_repeats(parts, inputs, raw.target)
     # The weights of all training rows can be 0
     weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
     return Prepared(
         schema=_schema_of(raw, preprocess),
         inputs=inputs,
-        target=torch.from_numpy(_encoded_target(raw, preprocess)),
-        split={name: torch.from_numpy(rows.astype(np.int64, copy=False)) for name, rows in parts.items()},
+        target=_encoded_target(raw, preprocess),
+        split={name: rows.astype(np.int64, copy=False) for name, rows in parts.items()},
         preprocess=preprocess,
         fingerprint=memmap_cache.remembered(kept, f"fingerprint-{memmap_cache.key(raw.identity)}", raw.fingerprint),
         raw=raw,
-        masks=None if raw.masks is None else torch.from_numpy(raw.masks),
-        weights=None if weights is None else torch.from_numpy(weights.astype(np.float32)),
+        masks=raw.masks,
+        weights=None if weights is None else weights.astype(np.float32),
         files=files,
     )
 
 
 def prepared_with(data: Prepared, preprocess: Preprocess) -> Prepared:
     """Return the same data with an earlier fitted state."""
-    import torch
-
     raw = data.raw
     inputs, files = encoded(preprocess.fields, raw)
     return replace(
         data,
         schema=_schema_of(raw, preprocess),
         inputs=inputs,
-        target=torch.from_numpy(_encoded_target(raw, preprocess)),
+        target=_encoded_target(raw, preprocess),
         preprocess=preprocess,
         files=files,
     )
@@ -248,9 +256,9 @@ def bigram_entropy(prepared: Prepared) -> float:
     field = prepared.schema.inputs[0]
     size = field.vocabulary or 1
     counts = np.full((size, size), 0.5)
-    train, test = prepared.split["train"], prepared.split["test"]
-    before, after = prepared.inputs[field.name], prepared.target
+    train, test = prepared.rows["train"], prepared.rows["test"]
+    before, after = prepared.input_values(field.name), prepared.target_values
     # Unlike `counts[...] += 1`, this counts repeated pairs more than once
-    np.add.at(counts, (before[train].numpy().ravel(), after[train].numpy().ravel()), 1)
+    np.add.at(counts, (before[train].ravel(), after[train].ravel()), 1)
     shares = counts / counts.sum(1, keepdims=True)
-    return float(-np.log(shares[before[test].numpy().ravel(), after[test].numpy().ravel()]).mean())
+    return float(-np.log(shares[before[test].ravel(), after[test].ravel()]).mean())

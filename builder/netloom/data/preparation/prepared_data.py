@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from netloom.core.errors import DataError
+from netloom.data.preparation.lazy_tensors import LazyTensors, as_arrays
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.preparation.preprocess import Preprocess
 from netloom.data.raw.series import forecast_of
@@ -22,7 +25,6 @@ from netloom.modalities.encoding.image_field import ImageEncoder, image_encoder
 from netloom.modalities.encoding.text_fields import TokenEncoder, token_encoder
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 
@@ -34,9 +36,12 @@ class ForecastScales:
     naive_errors: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """All rows, preprocessed with the state that was fitted on the training split only.
+
+    Tensors can be given as arrays. They become tensors when they are first read, so that a process that only shows
+    rows, such as the web server, does not import PyTorch.
 
     Attributes:
         inputs: float32 or int64 tensors (R, …) by field. Inputs that are too large for memory are mapped from `files`;
@@ -51,20 +56,57 @@ class Prepared:
     """
 
     schema: Schema
-    inputs: dict[str, torch.Tensor]
-    target: torch.Tensor
-    split: dict[str, torch.Tensor]
+    inputs: LazyTensors[dict[str, torch.Tensor]] = LazyTensors()
+    target: LazyTensors[torch.Tensor] = LazyTensors()
+    split: LazyTensors[dict[str, torch.Tensor]] = LazyTensors()
     preprocess: Preprocess
     fingerprint: str
     raw: RawDataset
-    masks: torch.Tensor | None = None
-    weights: torch.Tensor | None = None
+    masks: LazyTensors[torch.Tensor | None] = LazyTensors(None)
+    weights: LazyTensors[torch.Tensor | None] = LazyTensors(None)
     files: Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the values that another process needs: arrays instead of tensors, and files instead of their content.
+        Cached properties are computed there."""
+        state: dict[str, Any] = {}
+        for entry in dataclasses.fields(self):
+            value = as_arrays(self, entry.name)
+            state[entry.name] = {**value, **self.files} if entry.name == "inputs" else value
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        inputs = {
+            name: value.array() if isinstance(value, Mapped) else value for name, value in state["inputs"].items()
+        }
+        for name, value in {**state, "inputs": inputs}.items():
+            object.__setattr__(self, name, value)  # the dataclass is frozen
 
     @property
     def monitored_split(self) -> str:
         """The split that measures progress: validation, or training in data without validation rows."""
-        return "validation" if len(self.split["validation"]) else "train"
+        return "validation" if len(self.rows["validation"]) else "train"
+
+    @property
+    def rows(self) -> dict[str, np.ndarray]:
+        """`split` as arrays."""
+        rows: dict[str, np.ndarray] = as_arrays(self, "split")
+        return rows
+
+    def split_of(self, row: int) -> str:
+        """Return the split that contains a row; "" if none does."""
+        return next((name for name, rows in self.rows.items() if bool((rows == row).any())), "")
+
+    def input_values(self, name: str) -> np.ndarray:
+        """Return `inputs` of a field as an array."""
+        values: np.ndarray = as_arrays(self, "inputs")[name]
+        return values
+
+    @property
+    def target_values(self) -> np.ndarray:
+        """`target` as an array."""
+        values: np.ndarray = as_arrays(self, "target")
+        return values
 
     @cached_property
     def fields(self) -> tuple[FieldEncoder[Any], ...]:
@@ -133,7 +175,7 @@ class Prepared:
         forecast = forecast_of(self.raw)
         if forecast is None:
             return None
-        train = self.split["train"].numpy()
+        train = self.rows["train"]
         return ForecastScales(forecast.deviations(train), forecast.naive_errors(train))
 
     def row(self, index: int) -> RawRow:
@@ -158,7 +200,7 @@ class Prepared:
     def target_text(self, index: int) -> str:
         """Return the target of a row in words."""
         spec = self.schema.target
-        return target_of(spec.kind).text(spec, self.fitted_target, self.target[index], self.raw, index)
+        return target_of(spec.kind).text(spec, self.fitted_target, self.target_values[index], self.raw, index)
 
     def encode(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, torch.Tensor]:
         """Return a raw row as tensors (1, …) by field; with `only`, of these fields, so the row needs no others.
@@ -168,12 +210,15 @@ class Prepared:
         """
         import torch
 
+        return {name: torch.from_numpy(array) for name, array in self.encode_arrays(row, only).items()}
+
+    def encode_arrays(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """Return a raw row as arrays; see `encode`."""
         fields = [field for field in self.fields if only is None or field.name in only]
         try:
-            arrays = {field.name: field.encode([dict(row)]) for field in fields}
+            return {field.name: field.encode([dict(row)]) for field in fields}
         except EncodeError as error:
             raise DataError(str(error)) from None
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def restore(self, values: torch.Tensor) -> torch.Tensor:
         """Return outputs (…, k) of the network in the units of the data."""

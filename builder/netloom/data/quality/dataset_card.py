@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+import numpy as np
+
 from netloom.core.plain_json import Json, JsonObject
 from netloom.core.text import escape, plain
 from netloom.data.builtin_registry import builtin
@@ -110,10 +112,10 @@ def card(info: DatasetInfo, data: Prepared, choice: DataChoice, findings: Sequen
         ],
         "target": {"name": target.name, "kind": target.kind, "shape": list(target.shape)},
         "classes": _classes(data),
-        "splits": {name: len(rows) for name, rows in data.split.items()},
+        "splits": {name: len(rows) for name, rows in data.rows.items()},
         "split_by": choice.split,
         "reach_back": reach_back_note(data),
-        "repeats_left_out": schema.rows - sum(map(len, data.split.values())) if choice.duplicates == "drop" else 0,
+        "repeats_left_out": schema.rows - sum(map(len, data.rows.values())) if choice.duplicates == "drop" else 0,
         "seed": choice.seed,
         "preprocessing": [_preprocessing(encoder) for encoder in data.fields],
         "fingerprint": data.fingerprint,
@@ -175,10 +177,8 @@ def save_card(artifacts: RunArtifacts, data: Prepared, choice: DataChoice, home:
 def _classes(data: Prepared) -> dict[str, int]:
     if not data.schema.target.type.is_one_of:
         return {}
-    import torch
-
-    used = torch.cat(list(data.split.values()))  # without duplicates, if they are dropped
-    counts = data.target[used].bincount(minlength=len(data.schema.target.classes)).tolist()
+    used = np.concatenate(list(data.rows.values()))  # without duplicates, if they are dropped
+    counts = np.bincount(data.target_values[used], minlength=len(data.schema.target.classes)).tolist()
     return dict(zip(data.schema.target.classes, counts, strict=False))
 
 

@@ -11,7 +11,7 @@ def reach_back_note(data: Prepared) -> str:
     forecast = forecast_of(data.raw)
     if forecast is None:
         return ""
-    split = {name: rows.numpy() for name, rows in data.split.items()}
+    split = data.rows
     counts = {name: (count, len(split[name])) for name, count in forecast.reaching_back(split).items() if count}
     if not counts or "train" in counts:  # training that reads other parts, as in a random split, has a warning
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from netloom.modalities.encoding.tokenization import words
 from netloom.modalities.fields.characters import CharacterModality, TrainingBlocks
 from netloom.modalities.fields.modality import Modality
 from netloom.modalities.fields.text import TextModality, TrainingTexts
+from netloom.modalities.packed_texts import PackedTexts
 
 _AT_ONCE = 4_096
 
@@ -29,6 +30,14 @@ class Texts(RawDataset):
 
     texts: Sequence[str] = ()
     column: str = ""
+    # The fields with a text for each row.
+    text_fields: ClassVar[tuple[str, ...]] = ("texts",)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for another process, with texts in memory as arrays, which it need not copy."""
+        texts = {name: getattr(self, name) for name in self.text_fields}
+        packed = {name: PackedTexts.of(values) for name, values in texts.items() if isinstance(values, (list, tuple))}
+        return {**self.__dict__, **packed}
 
     def row(self, index: int) -> RawRow:
         return self.rows(index, index + 1)[0]

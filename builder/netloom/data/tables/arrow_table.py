@@ -55,6 +55,10 @@ class StoredTable:
                 "The stored copy of this upload is damaged; remove it, and upload the file again."
             ) from None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process maps the file itself."""
+        return reopened, (self.path, self.columns, self.row_indices)
+
     @property
     def attrs(self) -> dict[str, Any]:
         """The formats of the cells (of dates, and the decimal mark), like `attrs` of a DataFrame."""
@@ -166,6 +170,12 @@ class StoredTable:
         return memmap_cache.column(
             self.path.parent, [name, derivation, row_digest, str(values.dtype), len(values)], values
         )
+
+
+def reopened(path: Path, columns: list[str], row_indices: np.ndarray | None) -> StoredTable:
+    """Return a stored table that another process handed over."""
+    stored = StoredTable.open(path)
+    return StoredTable(path, stored.table.select(columns), row_indices)
 
 
 class StoredNumbers:

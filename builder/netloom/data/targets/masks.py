@@ -25,7 +25,7 @@ class MaskTarget(LabeledTarget):
         return raw.target.astype(np.uint8 if len(raw.classes) <= 256 else np.int64, copy=False)
 
     def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:
-        counts = value.flatten().bincount(minlength=len(spec.classes)).tolist()
+        counts = np.bincount(value.ravel(), minlength=len(spec.classes)).tolist()
         return ", ".join(name for name, count in zip(spec.classes[1:], counts[1:], strict=True) if count)
 
     def moved(self, values: Any, move: Move) -> Any:

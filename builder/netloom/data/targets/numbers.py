@@ -53,7 +53,8 @@ class NumberTarget(Target[FittedNumbers]):
         return fitted.scale(raw.target)
 
     def text(self, spec: TargetSpec, fitted: FittedNumbers, value: Any, raw: RawDataset, index: int) -> str:
-        return numbers_text(spec, fitted.restore(value).flatten().tolist())
+        numbers = value * np.array(fitted.std, np.float32) + np.array(fitted.mean, np.float32)
+        return numbers_text(spec, numbers.ravel().tolist())
 
     def strata(self, raw: RawDataset) -> np.ndarray:
         # Only the first of several numbers is stratified

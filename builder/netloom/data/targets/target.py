@@ -51,7 +51,7 @@ class Target(Generic[FittedT]):
         raise NotImplementedError
 
     def text(self, spec: TargetSpec, fitted: FittedT, value: Any, raw: RawDataset, index: int) -> str:
-        """Return the encoded target `value` of a row in words."""
+        """Return the encoded target of a row, an array or one number, in words."""
         raise NotImplementedError
 
     def strata(self, raw: RawDataset) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from netloom.core.errors import DataError, UsageError
+from netloom.core.errors import DataError, JobError, UsageError
 from netloom.explain import ExplainError, Explanation, methods
 from netloom.jobs.explanations import Attribution
-from netloom.jobs.job import Job, JobError
+from netloom.jobs.job import Job
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.worker_pool import pool
 from netloom.modalities.row_field import JsonSchema

@@ -165,7 +165,7 @@ def _edit(live: Live, every: list[dict[str, Any]]) -> Edit:
 
 
 def _preview(live: Live, data: Prepared, names: list[str]) -> None:
-    train = data.split["train"]
+    train = data.rows["train"]
     declared = live.project.training.augment
     row_column, button_column = st.columns([3, 1], vertical_alignment="bottom")
     place = row_column.slider("Training example", 1, len(train), 1, key=Key.AUGMENT_ROW.of(data.fingerprint[:8])) - 1

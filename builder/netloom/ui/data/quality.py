@@ -231,12 +231,8 @@ def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str
     for offset, pair in enumerate(pairs):
         for row in pair:
             note = {"": _word(notes, offset)} if notes else {}
-            lines.append({"pair": offset + 1, "row": row, "part": _part(data, row), **note, **_cells(data, row, ())})
+            lines.append({"pair": offset + 1, "row": row, "part": data.split_of(row), **note, **_cells(data, row, ())})
     st.dataframe(lines, hide_index=True)
-
-
-def _part(data: Prepared, row: int) -> str:
-    return next((name for name, rows in data.split.items() if bool((rows == row).any())), "")
 
 
 def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:

@@ -382,7 +382,7 @@ def _split(live: Live, data: Prepared | None) -> None:
     refused(seed)
     refused(counted)
     if data is not None:
-        counts = {name: f"{len(rows):,}" for name, rows in data.split.items()}
+        counts = {name: f"{len(rows):,}" for name, rows in data.rows.items()}
         st.caption(
             f"{counts['train']} training rows, {counts['validation']} validation rows, {counts['test']} test rows."
         )

@@ -49,7 +49,7 @@ def why_text(trained: OpenRun, row: int, evaluation: Evaluation | None, suggesti
     if row in listed:
         kinds = _kinds(list(listed.values())).lower()
         return f"Row {row}. One of the {len(listed)} {kinds}: {_mistake_text(listed[row])}."
-    kind = next((SPLITS[name] for name in SPLITS if bool((trained.data.split[name] == row).any())), "")
+    kind = SPLITS.get(trained.data.split_of(row), "")
     note = " The network was trained on it." if kind == SPLITS["train"] else ""
     return f"Row {row}, a {kind} row.{note}" if kind else f"Row {row}, which is in no split."
 

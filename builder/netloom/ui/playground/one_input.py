@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -127,7 +128,7 @@ def _reset(run_id: str) -> None:
 
 def _random_row(trained: OpenRun) -> int:
     """Return a random test row, or any row of data without a test split."""
-    rows = trained.data.split["test"]
+    rows = trained.data.rows["test"]
     return int(random.choice(rows)) if len(rows) else random.randrange(trained.data.schema.rows)
 
 
@@ -153,10 +154,10 @@ def _edited(tried: Tried, row: int) -> RawRow | None:
 def _is_changed(trained: OpenRun, start: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
     """Return whether the network reads another input than that of the row."""
     try:
-        before, after = (trained.data.encode(value, trained.fields) for value in (start, raw))
+        before, after = (trained.data.encode_arrays(value, trained.fields) for value in (start, raw))
     except DataError:  # shown with the prediction
         return True
-    return any(not bool((before[name] == after[name]).all()) for name in before)
+    return any(not np.array_equal(before[name], after[name]) for name in before)
 
 
 def _about(trained: OpenRun, row: int, changed: bool) -> str:
@@ -165,7 +166,7 @@ def _about(trained: OpenRun, row: int, changed: bool) -> str:
         return "Changed input, whose label is unknown."
     target, task = trained.data.schema.target, trained.objective.task
     label = "" if target.type.continues_text or task.reconstructs_input else trained.data.target_text(row)
-    seen = f" {SEES_TRAINING}" if bool((trained.data.split["train"] == row).any()) else ""
+    seen = f" {SEES_TRAINING}" if trained.data.split_of(row) == "train" else ""
     if not label:
         return f"Row {row}.{seen}"
     return f"{escape(target.name)} of row {row}: **{escape(label[:80].rstrip('.'))}**.{seen}"

@@ -19,6 +19,11 @@ from typing import TypeVar
 
 import streamlit as st
 
+from netloom import jobs
+from netloom.jobs import JobError
+from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.state import Key
+
 R = TypeVar("R")
 # Faster computations show no placeholder, which would only flicker.
 PATIENCE_S, LOOK_EVERY_S = 0.1, 0.1
@@ -54,7 +59,12 @@ def in_background(compute: Callable[[], R], text: str = "") -> R:
         while wait([future], LOOK_EVERY_S).not_done:
             end_here.empty()  # drawing is where Streamlit ends an outdated script
         place.empty()
-    return future.result()
+    try:
+        return future.result()
+    except JobError as error:
+        show_error(error)
+        st.button("Try again", icon=":material/replay:", key=Key.RESTART_JOB, on_click=jobs.pool().forget_failed)
+        st.stop()
 
 
 def _start(compute: Callable[[], R]) -> Future[R]:

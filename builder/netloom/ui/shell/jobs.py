@@ -116,11 +116,7 @@ def downloaded(request: Request[R]) -> R:
 
     Raises the errors of `Pending.result`.
     """
-    job = jobs.pool().submit(request, session.store().home, identity.owner())
-    with job.watched():
-        while not job.wait(60):
-            pass
-    return job.result()
+    return jobs.computed(request, session.store().home, identity.owner())
 
 
 def computed_all(requests: Iterable[Request[R]], text: str = "Explaining …") -> list[R]:

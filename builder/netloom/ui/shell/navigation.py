@@ -48,6 +48,7 @@ def navigate() -> None:
         for name, (title, symbol) in PAGES.items()
     ]
     keep_callback_errors()
+    session.start_workers()
     reuse_theme()
     drop_late_refresh_notes()
     chosen = st.navigation(pages, position="top")

@@ -9,7 +9,6 @@ from functools import cache
 from importlib import import_module
 
 from netloom import jobs, runs, sandbox
-from netloom.core.torch_internals import COMPILER
 from netloom.editing.live import Live
 from netloom.editing.server import close, live, restart, store
 from netloom.store import Store, StoreError
@@ -18,14 +17,11 @@ from netloom.ui.shell.state import Query, TabState
 __all__ = ["Closed", "choose", "chosen_project", "chosen_run", "current", "forget", "live", "restart", "store", "warm"]
 
 NONE = "There is no project at this address. It may have been deleted, or the link may be incomplete."
-# Modules that the first page does not need: those that torch loads at the first shape inference of a convolution, such
-# as SymPy, and pandas for the first table. Workers import the modules of explanations.
+# Modules that the first page does not need, such as pandas for the first table. PyTorch is not among them, because
+# workers read data, measure layers and explain.
 HEAVY = (
     "networkx",
     "plotly.graph_objects",
-    "torch.utils.flop_counter",
-    "torch.fx.experimental.symbolic_shapes",
-    COMPILER,
     "pandas",
     "scipy.stats",
     "netloom.ui.explain.page",
@@ -95,8 +91,15 @@ def current() -> Live | Closed | None:
 
 
 @cache
+def start_workers() -> None:
+    """Leave reading data and measuring layers to workers, and start them while the first page is imported."""
+    jobs.delegate()
+    jobs.warm()
+
+
+@cache
 def warm() -> threading.Thread:
-    """Import the modules of the next pages in a thread while the first page is read, and start a worker."""
+    """Import the modules of the next pages in a thread while the first page is read, and start a process for a run."""
     thread = threading.Thread(target=_import_heavy, args=(store(),), name="warm", daemon=True)
     thread.start()
     return thread
@@ -105,15 +108,13 @@ def warm() -> threading.Thread:
 def _import_heavy(project_store: Store) -> None:
     # First, because it takes longest; its process has a lower priority than the pages.
     runs.warm(project_store)
-    jobs.warm()
     sandbox.warm()
 
-    from netloom import explain, layers
+    from netloom import layers
 
     for name in HEAVY:
         import_module(name)
     layers.registry()
-    explain.registry()
     _draw()
 
     # Imported modules stay, so the garbage collector need not traverse them again.

@@ -377,9 +377,9 @@ def varied(data: Prepared, count: int) -> list[int]:
     import numpy as np
 
     if data.raw.contiguous:
-        return [int(row) for row in np.unique(np.linspace(0, len(data.target) - 1, count).round())]
+        return [int(row) for row in np.unique(np.linspace(0, len(data.raw) - 1, count).round())]
     firsts: list[int] = []
     if data.schema.target.type.is_class:
-        firsts = sorted(np.unique(data.target.numpy(), return_index=True)[1].tolist())[:count]
-    others = (row for row in range(min(2 * count, len(data.target))) if row not in set(firsts))
+        firsts = sorted(np.unique(data.target_values, return_index=True)[1].tolist())[:count]
+    others = (row for row in range(min(2 * count, len(data.raw))) if row not in set(firsts))
     return sorted([*firsts, *itertools.islice(others, count - len(firsts))])
