@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+import netloom.data.quality.severe_findings as severe_module
 import netloom.validation.analysis as analysis_module
 import netloom.validation.measurements as measurements_module
 from netloom import jobs
@@ -17,9 +19,12 @@ from netloom.core.errors import JobError
 from netloom.data import DataError, prepare, schema
 from netloom.data.preparation import prepare as prepare_module
 from netloom.data.preparation.prepare import choice_key, clear_cache, prepared
+from netloom.data.quality.severe_findings import high_findings, severe_findings
 from netloom.document import DataChoice, Project, apply
+from netloom.explain.core.explainer import method_facts, registry
 from netloom.jobs.prepared_data import PrepareData
 from netloom.templates import templates
+from netloom.training.device import has_gpu
 from netloom.validation import analyse
 from netloom.validation.measurements import Measurements, measure_networks
 from tests.runs.examples import until
@@ -33,8 +38,8 @@ def _delegated() -> Iterator[None]:
     measurements_module.forget_known()
     jobs.delegate()
     yield
-    prepared.delegate(None)
-    measure_networks.delegate(None)
+    for function in (prepared, severe_findings, measure_networks, has_gpu, method_facts):
+        function.delegate(None)
     clear_cache()
 
 
@@ -47,6 +52,10 @@ def test_data_is_prepared_in_another_process(home: Path, monkeypatch: pytest.Mon
     data = prepare(DIGITS, home)
     assert len(data.raw) == 1_797
     assert schema(DIGITS, home) == data.schema
+    monkeypatch.setattr(severe_module, "severe", _not_here)
+    assert high_findings(DIGITS.model_copy(update={"seed": 3}), home) == ()
+    assert has_gpu() == torch.cuda.is_available()
+    assert method_facts().keys() == registry().keys()
     job = jobs.pool().submit(PrepareData(choice_key(DIGITS, home)[0]), home)
     with job.watched():
         assert job.wait(60)

@@ -1,4 +1,4 @@
-"""Objects that a worker hands over equal those that it has; their arrays are not copied, and their classes are known."""
+"""Handed over objects equal those of the worker; their arrays are not copied, and their classes are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measurements of docs/pages/scaling.md: `python -m tests.store.measures store|queue|worker|web|background`.
+"""The measurements of docs/pages/scaling.md: `python -m tests.store.measures store|queue|worker|web|background|pages`.
 
 Nothing here passes or fails; each printed line is a measurement of the current machine.
 """
@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,12 +22,17 @@ import numpy as np
 import pandas as pd
 import psutil
 
+from netloom import jobs
 from netloom.data import add_file, prepare, schema
 from netloom.data.builtin_registry import builtin
+from netloom.data.preparation.prepare import clear_cache, prepared
+from netloom.data.preparation.project_defaults import default_choice
 from netloom.document import DataChoice, Project
 from netloom.store import Limits, Point, Store, open_store
 from netloom.templates import templates
+from netloom.templates.starting import start, starters
 from netloom.validation import analyse
+from netloom.validation.measurements import forget_known, measure_networks
 from tests.store import postgres
 from tests.store.states import put
 
@@ -333,49 +337,139 @@ def web() -> None:
 
 
 def background() -> None:
-    """How long the other threads of the web server wait while one reads data or validates a network."""
+    """The processor time of this process for reading data and checking networks with empty caches: if it computes
+    itself, and if it leaves that to workers as the web server does."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        random = np.random.default_rng(0)
-        table = pd.DataFrame(random.normal(size=(200_000, 20)).round(3), columns=[f"x{place}" for place in range(20)])
-        table["y"] = random.integers(0, 3, len(table))
-        table.to_csv(home / "table.csv", index=False)
-        words = np.array(["good", "bad", "film", "the", "plot", "is", "not", "very", "long", "short"])
-        texts = pd.DataFrame({"text": [" ".join(row) for row in random.choice(words, (50_000, 20))]})
-        texts["y"] = random.integers(0, 2, len(texts))
-        texts.to_csv(home / "texts.csv", index=False)
-        for name in ("table", "texts"):
+        os.environ["NETLOOM_HOME"] = folder
+        _write_files(home)
+        acts: dict[str, Callable[[], object]] = {}
+        for name in FILES:
             info = add_file(home / f"{name}.csv", f"{name}.csv", home, target="y")
-            _print_wait(f"a {name} upload of {info.rows:,} rows", partial(prepare, DataChoice(dataset=info.name), home))
-        for name in builtin():
-            _print_wait(f"data {name}", partial(prepare, DataChoice(dataset=name), home))
-        project = templates()["digits_cnn"].project
-        _print_wait("the first check of a network", partial(analyse, project, schema(project.data, home)))
-        for name, template in templates().items():
-            project = template.project
-            _print_wait(f"check {name}", partial(analyse, project, schema(project.data, home)))
+            acts[f"a {name} upload of {info.rows:,} rows"] = partial(prepare, DataChoice(dataset=info.name), home)
+        acts |= {f"data {name}": partial(prepare, DataChoice(dataset=name), home) for name in builtin()}
+        acts |= {f"check {name}": partial(analyse, template.project) for name, template in templates().items()}
+        jobs.delegate()
+        for act in acts.values():
+            act()  # imports everything, and lets the workers cache the results
+        _forget()
+        delegated = {what: _processor_ms(act) for what, act in acts.items()}
+        _forget()
+        for function in (prepared, measure_networks):
+            function.delegate(None)
+        for what, act in acts.items():
+            print(f"{what:40} here {_processor_ms(act):7.1f} ms, by a worker {delegated[what]:5.1f} ms", flush=True)
 
 
-def _print_wait(what: str, act: Callable[[], object]) -> None:
-    """Print the duration of `act`, and the longest time that a millisecond of Python took in parallel."""
-    longest, ended = 0.0, threading.Event()
+def _forget() -> None:
+    clear_cache()
+    forget_known()
 
-    def tick() -> None:
-        nonlocal longest
-        while not ended.is_set():
-            start = time.perf_counter()
-            sum(range(30_000))
-            longest = max(longest, time.perf_counter() - start)
-            time.sleep(0.002)
 
-    thread = threading.Thread(target=tick)
-    thread.start()
-    start = time.perf_counter()
+def _processor_ms(act: Callable[[], object]) -> float:
+    start = time.process_time()
     act()
-    duration_s = time.perf_counter() - start
-    ended.set()
-    thread.join()
-    print(f"{what:44} {duration_s:6.2f} s, another thread waits at most {1000 * longest:.0f} ms", flush=True)
+    return 1000 * (time.process_time() - start)
+
+
+FILES = ("table", "texts")
+
+
+def _write_files(home: Path) -> None:
+    """Write a table of 200,000 rows and 21 columns, and 50,000 texts of 20 words."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(200_000, 20)).round(3), columns=[f"x{place}" for place in range(20)])
+    table["y"] = random.integers(0, 3, len(table))
+    table.to_csv(home / "table.csv", index=False)
+    words = np.array(["good", "bad", "film", "the", "plot", "is", "not", "very", "long", "short"])
+    texts = pd.DataFrame({"text": [" ".join(row) for row in random.choice(words, (50_000, 20))]})
+    texts["y"] = random.integers(0, 2, len(texts))
+    texts.to_csv(home / "texts.csv", index=False)
+
+
+PAGES = ("data", "design", "train", "explain", "playground", "deploy", "monitor", "runs")
+
+
+def pages() -> None:
+    """The processor time of the web server for each page, with and without a cold cache of the data and the network.
+
+    Its modules are imported before, by opening the page for another project.
+    """
+    from playwright.sync_api import sync_playwright
+
+    from netloom.cli.bench.browser import chromium
+    from netloom.cli.bench.server import Server
+
+    _use("sqlite")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        home = Path(folder)
+        os.environ["NETLOOM_HOME"] = folder
+        addresses = _projects_with_a_run(home)
+        browser = chromium(playwright)
+        assert browser is not None
+        for page in PAGES:
+            for data in ("shapes", *FILES):
+                server = Server(home)
+                process = psutil.Process(server.process.pid)
+                url = f"{server.url}/{page}?"
+                try:
+                    for warming in (server.url, url + addresses["other"]):
+                        _visited(browser, process, warming)
+                        server.settle()
+                    cold, again = (_visited(browser, process, url + addresses[data]) for _ in range(2))
+                    has_torch = any("libtorch" in mapped.path for mapped in process.memory_maps())
+                    print(
+                        f"{page:10} {data:7} {cold:5.0f} ms of CPU, again {again:5.0f} ms; "
+                        f"PyTorch {'was' if has_torch else 'was not'} imported; {_mb(process)}",
+                        flush=True,
+                    )
+                finally:
+                    server.stop()
+        browser.close()
+
+
+def _projects_with_a_run(home: Path) -> dict[str, str]:
+    """Return the parameters of the address of projects, each with a run of one epoch."""
+    from netloom import runs
+    from tests.runs.examples import trained_here
+
+    _write_files(home)
+    opened = open_store(home)
+    projects = {name: templates()[template].project for name, template in _TEMPLATES.items()}
+    for name in FILES:
+        choice = default_choice(add_file(home / f"{name}.csv", f"{name}.csv", home, target="y").name, home)
+        described = schema(choice, home)
+        assert described is not None
+        project = start(starters(choice, described)[0], choice, name, home)
+        assert project is not None
+        projects[name] = project
+    addresses = {}
+    for name, project in projects.items():
+        training = project.training.model_copy(update={"epochs": 1, "batch_size": 2_048, "early_stopping": None})
+        project = project.model_copy(update={"training": training})
+        project_id = opened.create_project(project)
+        with trained_here():
+            addresses[name] = f"project={project_id}&run={runs.start(opened, project_id, project)}"
+    opened.close()
+    return addresses
+
+
+_TEMPLATES = {"shapes": "shapes_unet", "other": "breast_cancer"}
+_BUSY = '[data-testid="stStatusWidget"], .netloom-skeleton, [data-testid="stSpinner"]'
+
+
+def _visited(browser: Any, process: psutil.Process, url: str) -> float:
+    """Open a page until it is drawn. Returns the milliseconds of processor time of the server, without its workers."""
+    start = sum(process.cpu_times()[:2])
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(url)
+    page.locator('[data-testid="stMainBlockContainer"] [data-testid="stElementContainer"]').nth(3).wait_for()
+    quiet, end = 0, time.monotonic() + 90
+    while quiet < 6 and time.monotonic() < end:
+        time.sleep(0.2)
+        quiet = 0 if page.locator(_BUSY).count() else quiet + 1
+    page.close()
+    return 1000 * (sum(process.cpu_times()[:2]) - start)
 
 
 def _open(browser: Any, url: str) -> Any:
@@ -394,6 +488,7 @@ if __name__ == "__main__":
         "worker": worker,
         "web": web,
         "background": background,
+        "pages": pages,
         "writer": writer,
     }
     tasks[task](*arguments)

@@ -1,27 +1,49 @@
-"""What a server of pages leaves to its workers, wherever it is needed: reading data and measuring layers."""
+"""What a server of pages leaves to its workers, so that it imports no PyTorch: data, layers, and facts of both."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from netloom.core.data_folder import home as default_home
 from netloom.data import Prepared
 from netloom.data.preparation.prepare import prepared
+from netloom.data.quality.finding import Finding
+from netloom.data.quality.severe_findings import severe_findings
 from netloom.document import Project
+from netloom.explain.core.explainer import MethodFacts, method_facts
+from netloom.jobs.device import FindGpu
+from netloom.jobs.inspection import DescribeMethods
 from netloom.jobs.layer_measurements import MeasureLayers
-from netloom.jobs.prepared_data import PrepareData
+from netloom.jobs.prepared_data import FindSevere, PrepareData
 from netloom.jobs.worker_pool import computed
+from netloom.training.device import has_gpu
 from netloom.validation.measurements import Measurements, measure_networks
 
 
 def delegate() -> None:
     """Let workers read data and measure layers from now on, so that this process only draws pages."""
     prepared.delegate(_prepared)
+    severe_findings.delegate(_severe)
     measure_networks.delegate(_measured)
+    has_gpu.delegate(cache(_found_gpu))
+    method_facts.delegate(cache(_described_methods))
 
 
 def _prepared(key: str, home: str) -> Prepared:
     return computed(PrepareData(key), Path(home) if home else default_home())
+
+
+def _severe(key: str, home: str) -> tuple[Finding, ...]:
+    return computed(FindSevere(key), Path(home) if home else default_home())
+
+
+def _described_methods() -> dict[str, MethodFacts]:
+    return computed(DescribeMethods(), default_home())
+
+
+def _found_gpu() -> bool:
+    return computed(FindGpu(), default_home())
 
 
 def _measured(project: Project) -> Measurements:

@@ -8,6 +8,7 @@ from typing import Any
 
 from netloom.explain import InnerNode, Method, inner_nodes, methods
 from netloom.explain.concepts import concepts, feature_visualization
+from netloom.explain.core.explainer import MethodFacts, method_facts
 from netloom.explain.core.prediction import ExamplePrediction, predict_example
 from netloom.explain.flow.attribution_flow import unavailable_reason
 from netloom.explain.influence import influence
@@ -49,6 +50,14 @@ class Inspect(Request[Inspection], kind="inspect"):
             unavailable,
             () if unavailable["concepts"] else tuple(node.path for node in concepts.default_nodes(trained)),
         )
+
+
+@dataclass(frozen=True)
+class DescribeMethods(Request[dict[str, MethodFacts]], kind="method_facts"):
+    """The facts of all methods of explanation by name."""
+
+    def compute(self, context: Context) -> dict[str, MethodFacts]:
+        return method_facts()
 
 
 @dataclass(frozen=True)

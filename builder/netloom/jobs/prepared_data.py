@@ -1,10 +1,12 @@
-"""The job that reads, splits and preprocesses data for the pages, which map the result."""
+"""The jobs that read data for the pages: the preprocessed data, which they map, and its severe findings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from netloom.data import Prepared, prepare
+from netloom.data.quality.finding import Finding
+from netloom.data.quality.severe_findings import high_findings
 from netloom.document import DataChoice
 from netloom.jobs.request import Context, Request
 
@@ -17,3 +19,13 @@ class PrepareData(Request[Prepared], kind="prepared_data", lane="data", handed_o
 
     def compute(self, context: Context) -> Prepared:
         return prepare(DataChoice.model_validate_json(self.choice), context.home)
+
+
+@dataclass(frozen=True)
+class FindSevere(Request[tuple[Finding, ...]], kind="severe_findings", lane="data", handed_over=True):
+    """The findings that invalidate test scores on the data of a choice, as the JSON of `choice_key`."""
+
+    choice: str
+
+    def compute(self, context: Context) -> tuple[Finding, ...]:
+        return high_findings(DataChoice.model_validate_json(self.choice), context.home)

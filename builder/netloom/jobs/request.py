@@ -31,6 +31,7 @@ MODULES = (
     "netloom.jobs.chat",
     "netloom.jobs.data_quality",
     "netloom.jobs.deployment",
+    "netloom.jobs.device",
     "netloom.jobs.explanations",
     "netloom.jobs.exports",
     "netloom.jobs.hyperparameters",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netloom.core.delegation import Delegable
 from netloom.core.processor import cores
 from netloom.core.settings import settings
 
@@ -9,6 +10,14 @@ from netloom.core.settings import settings
 # Keeping them saves a convolutional network about a tenth of its time. glibc reads these when a process starts.
 # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
+
+
+@Delegable
+def has_gpu() -> bool:
+    """Return whether PyTorch finds a GPU on this machine. A web server delegates this to a worker."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def choose(device: str) -> str:

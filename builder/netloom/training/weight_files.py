@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +25,12 @@ SUM = "sha256"
 # https://huggingface.co/docs/safetensors/index#format
 _LENGTH = 8
 _MAX_HEADER = 100_000_000
+# The names of number types in such a header, and those of PyTorch, which the checksum contains.
+_DTYPES = {
+    "BOOL": "torch.bool", "U8": "torch.uint8", "I8": "torch.int8", "I16": "torch.int16", "I32": "torch.int32",
+    "I64": "torch.int64", "F16": "torch.float16", "BF16": "torch.bfloat16", "F32": "torch.float32",
+    "F64": "torch.float64",
+}  # fmt: skip
 # Verified files, each with its inode, size and modification time: pages check the same files again and again, and
 # hashing them takes long.
 _whole: dict[Path, tuple[int, int, int]] = {}
@@ -87,7 +94,9 @@ def check_weights(path: Path) -> None:
     status = path.stat()
     stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
     if _whole.get(path) != stamp:
-        read_weights(path)
+        checksum = recorded(path)
+        if not checksum or _file_digest(path) != checksum:
+            read_weights(path)  # says what is wrong
         _whole[path] = stamp
 
 
@@ -105,6 +114,28 @@ def metadata(path: Path) -> dict[str, str]:
         return {str(key): str(value) for key, value in header.get("__metadata__", {}).items()}
     except (OSError, ValueError, AttributeError, MemoryError):
         return {}
+
+
+def _file_digest(path: Path) -> str:
+    """Return the `digest` of the tensors of a file without PyTorch, which a page does not import for this; "" if the
+    file has another form than those of Netloom."""
+    summed = hashlib.sha256()
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            start = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+            header = json.loads(content[_LENGTH:start])
+            header.pop("__metadata__", None)
+            for name in sorted(header):
+                first, end = header[name]["data_offsets"]
+                shape = tuple(header[name]["shape"])
+                summed.update(f"{name}\n{_DTYPES[header[name]['dtype']]}\n{shape}\n".encode())
+                with memoryview(content) as view, view[start + first : start + end] as values:
+                    if len(values) != end - first:
+                        return ""
+                    summed.update(values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return summed.hexdigest()
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:

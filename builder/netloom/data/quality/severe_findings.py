@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
 from netloom.data.preparation.memmap_cache import key, remembered
 from netloom.data.preparation.prepare import choice_key, prepare
 from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.preparation.single_flight import once
 from netloom.data.quality.finding import Finding, Fix
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.quality.registry import quality_checks
@@ -49,8 +50,14 @@ def caveats(findings: Sequence[Finding]) -> list[Caveat]:
     return [Caveat(finding.code, finding.message) for finding in findings]
 
 
-@lru_cache(maxsize=256)
+@once(256)
 def _high_findings(chosen: str, home: str) -> tuple[Finding, ...]:
+    return severe_findings(chosen, home)
+
+
+@Delegable
+def severe_findings(chosen: str, home: str) -> tuple[Finding, ...]:
+    """Return the severe findings of a choice by its `choice_key`. A web server delegates this to a worker."""
     choice = DataChoice.model_validate_json(chosen)
     data = prepare(choice, Path(home) if home else None)
     # The checks of data larger than memory take long, so their findings are stored beside it.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from netloom.core.delegation import Delegable
 from netloom.core.registry import discover
 from netloom.explain.core.explanation import AttentionMaps, Remark
 
@@ -161,3 +162,23 @@ def registry() -> dict[str, type[Explainer]]:
 
 def _rank(name: str) -> int:
     return FIRST_METHODS.index(name) if name in FIRST_METHODS else len(FIRST_METHODS)
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """What a page needs of an explainer: whether its attributions have a sign, whether it explains the score, and the
+    names of its settings."""
+
+    signed: bool
+    explains_score: bool
+    settings: tuple[str, ...]
+
+
+@Delegable
+def method_facts() -> dict[str, MethodFacts]:
+    """Return the facts of all explainers by name. A web server delegates this to a worker, because the modules of
+    explainers import PyTorch."""
+    return {
+        name: MethodFacts(kind.signed, kind.explains_score, tuple(kind.model_fields))
+        for name, kind in registry().items()
+    }

@@ -7,7 +7,9 @@ from functools import partial
 
 import streamlit as st
 
+from netloom.core.errors import JobError
 from netloom.core.text import escape
+from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import Caveat, high_findings
 from netloom.editing.live import Live
 from netloom.ui.components.state import Key
@@ -20,7 +22,10 @@ _REPORT = ":material/report:"
 
 def data_caveats(live: Live, page: str) -> None:
     """Draw the severe findings in the project's data with their fixes. `page` distinguishes the widgets of pages."""
-    findings = in_background(partial(high_findings, live.project.data, live.store.home))
+    findings = in_background(partial(_findings, live))
+    if isinstance(findings, JobError):
+        show_error(findings)
+        return
     for place, finding in enumerate(findings):
         with st.container(horizontal=True, vertical_alignment="center"):
             show_error(finding.message, head="Test scores will be misleading.", icon=_REPORT)
@@ -34,6 +39,14 @@ def data_caveats(live: Live, page: str) -> None:
                     show_error(error)
                 else:
                     st.rerun()
+
+
+def _findings(live: Live) -> tuple[Finding, ...] | JobError:
+    """Return the findings, or why they are unknown, which does not prevent the rest of the page."""
+    try:
+        return high_findings(live.project.data, live.store.home)
+    except JobError as error:
+        return error
 
 
 def score_caveats(caveats: Sequence[Caveat]) -> None:

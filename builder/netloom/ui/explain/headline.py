@@ -10,7 +10,7 @@ import numpy as np
 from netloom.core.text import escape
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import Explanation
-from netloom.explain.core.explainer import registry
+from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import PlotKind, column_labels, plot_kind
@@ -50,7 +50,7 @@ class Feature:
 
 def headline(explanation: Explanation) -> str:
     """Return the most important features and the result of the checks as Markdown; "" if no feature stands out."""
-    method = registry().get(explanation.method)
+    method = method_facts().get(explanation.method)
     features = list(_features(explanation))
     if method is None or not method.explains_score or not any(feature.value for feature in features):
         return ""

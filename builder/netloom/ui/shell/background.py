@@ -26,7 +26,7 @@ from netloom.ui.shell.state import Key
 
 R = TypeVar("R")
 # Faster computations show no placeholder, which would only flicker.
-PATIENCE_S, LOOK_EVERY_S = 0.1, 0.1
+PATIENCE_S, LOOK_EVERY_S = 0.1, 0.25
 # In the colors of the light or the dark theme.
 SKELETON = """
 <style>

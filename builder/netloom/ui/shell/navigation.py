@@ -109,9 +109,7 @@ def _import(name: str) -> None:
 
         augmentations()
     if name == "explain":
-        from netloom import explain
         from netloom.ui.explain.view import VIEWS
 
-        explain.registry()
         for view in VIEWS:
             view.load()

@@ -17,6 +17,7 @@ from netloom.editing.live import Live
 from netloom.store import StoreError
 from netloom.tasks import task, tasks
 from netloom.training import OBJECTIVES, StartError
+from netloom.training.device import has_gpu
 from netloom.training.preflight import preflight_problems
 from netloom.ui.components.backend_picker import workers
 from netloom.ui.components.caveats import data_caveats
@@ -131,19 +132,13 @@ def _misfits(live: Live) -> list[str]:
     objective = OBJECTIVES.get(training.objective)
     if objective is None or objective.task.environment or live.data_problem():
         return []
-    device = "cuda" if training.device == "cuda" or (training.device == "auto" and _has_gpu()) else "cpu"
+    device = "cuda" if training.device == "cuda" or (training.device == "auto" and has_gpu()) else "cpu"
     nodes = live.project.main_network.nodes
     rate_prefixes = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
     schema = live.schema()
     described = objective.described(training, schema) if schema is not None else objective
     # Without any name, the check would skip the layers instead of reporting those that are missing.
     return preflight_problems(training, described, schema, rate_prefixes or ["none"], device)
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _start(live: Live, analysis: Analysis) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.explain import Explanation, InnerNode, Method
-from netloom.explain.core.explainer import registry
+from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.ui.components.figure_export import chart
 from netloom.ui.explain.baseline_picker import tell_unused
@@ -100,7 +100,7 @@ def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) ->
     titles = {"": "Automatic: last layer before the output", **{path: _indented(node) for path, node in nodes.items()}}
     path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Part.NODE.within(key, method.name))
     options = {"node": path} if path else {}
-    if "neuron" not in registry()[method.name].model_fields:
+    if "neuron" not in method_facts()[method.name].settings:
         return options
     neuron = st.text_input(
         "Neuron",

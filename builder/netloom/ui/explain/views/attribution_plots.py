@@ -9,7 +9,7 @@ import streamlit as st
 from netloom.core.text import escape
 from netloom.core.text import plain as on_one_line
 from netloom.explain import Explanation
-from netloom.explain.core.explainer import registry
+from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
 from netloom.explain.plots.explanation_plots import (
@@ -67,7 +67,7 @@ def attributions(explanation: Explanation, controls: DeltaGenerator) -> DeltaGen
 
 def knows_signs(attribution: Explanation | GlobalAttributions) -> bool:
     """Return whether the attributions have a sign."""
-    method = registry().get(attribution.method)
+    method = method_facts().get(attribution.method)
     return method is None or method.signed
 
 

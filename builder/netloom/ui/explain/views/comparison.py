@@ -10,7 +10,7 @@ import streamlit as st
 
 from netloom.core.text import escape
 from netloom.core.text import plain as line
-from netloom.explain.core.explainer import registry
+from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.evidence.comparison import Agreement, Comparison, real_parts_mask
 from netloom.explain.plots.explanation_plots import Plot, PlotKind
@@ -43,7 +43,7 @@ def comparison_view(context: ViewContext, other: OtherSide) -> None:
     this_side = ComparedSide(context.weights, method.name, context.options_of(method.name) | layer)
     other_side = replace(this_side, weights=other_weights(context, other))
     if other.kind is CompareWith.METHOD:
-        fields = registry()[other.name].model_fields
+        fields = method_facts()[other.name].settings
         shared = {name: value for name, value in layer.items() if name in fields}
         other_side = ComparedSide(context.weights, other.name, context.options_of(other.name) | shared)
     comparison = computed(

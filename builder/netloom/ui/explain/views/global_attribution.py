@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import escape
-from netloom.explain.core.explainer import registry
+from netloom.explain.core.explainer import method_facts
 from netloom.explain.core.parts.axes import Axes
 from netloom.explain.dataset.global_attribution import (
     GlobalAttributions,
@@ -46,7 +46,7 @@ def obstacle(context: ViewContext) -> str:
 def global_attribution_view(context: ViewContext) -> None:
     """Draw the view."""
     selection, target, layer = context.setting(Key.GLOBAL, lambda: _choices(context))
-    fields = registry()[context.method].model_fields
+    fields = method_facts()[context.method].settings
     options = context.options_of(context.method) | {name: value for name, value in layer.items() if name in fields}
     request = GlobalAttribution(context.weights, selection, context.method, target or None, options)
     attribution = computed(request, "Explaining many rows …")
