@@ -19,6 +19,7 @@ from netloom.core.errors import JobError
 from netloom.data import DataError, prepare, schema
 from netloom.data.preparation import prepare as prepare_module
 from netloom.data.preparation.prepare import choice_key, clear_cache, prepared
+from netloom.data.preparation.settings_transfer import carried, refuse_misfit
 from netloom.data.quality.severe_findings import high_findings, severe_findings
 from netloom.document import DataChoice, Project, apply
 from netloom.explain.core.explainer import method_facts, registry
@@ -38,7 +39,7 @@ def _delegated() -> Iterator[None]:
     measurements_module.forget_known()
     jobs.delegate()
     yield
-    for function in (prepared, severe_findings, measure_networks, has_gpu, method_facts):
+    for function in (prepared, severe_findings, refuse_misfit, measure_networks, has_gpu, method_facts):
         function.delegate(None)
     clear_cache()
 
@@ -78,6 +79,9 @@ def test_errors_of_data_arrive_unchanged(home: Path) -> None:
     with pytest.raises(DataError) as here:
         prepare(choice, home)
     assert str(elsewhere.value) == str(here.value)
+    fitting, [remark] = carried(choice, "wine", home)
+    assert "rows" not in fitting.options
+    assert "'rows'" in remark
 
 
 def test_a_killed_worker_is_an_error_and_the_next_try_succeeds(home: Path) -> None:
@@ -122,7 +126,7 @@ def test_layers_are_measured_in_another_process(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_worker_that_ended_is_not_a_failure_of_the_network() -> None:
-    def ended(_: object) -> Measurements:
+    def ended(project: Project) -> Measurements:
         raise JobError("The process ended.")
 
     measure_networks.delegate(ended)

@@ -8,6 +8,7 @@ from pathlib import Path
 from netloom.core.data_folder import home as default_home
 from netloom.data import Prepared
 from netloom.data.preparation.prepare import prepared
+from netloom.data.preparation.settings_transfer import refuse_misfit
 from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import severe_findings
 from netloom.document import Project
@@ -15,7 +16,7 @@ from netloom.explain.core.explainer import MethodFacts, method_facts
 from netloom.jobs.device import FindGpu
 from netloom.jobs.inspection import DescribeMethods
 from netloom.jobs.layer_measurements import MeasureLayers
-from netloom.jobs.prepared_data import FindSevere, PrepareData
+from netloom.jobs.prepared_data import CheckSettings, FindSevere, PrepareData
 from netloom.jobs.worker_pool import computed
 from netloom.training.device import has_gpu
 from netloom.validation.measurements import Measurements, measure_networks
@@ -25,6 +26,7 @@ def delegate() -> None:
     """Let workers read data and measure layers from now on, so that this process only draws pages."""
     prepared.delegate(_prepared)
     severe_findings.delegate(_severe)
+    refuse_misfit.delegate(_refuse_misfit)
     measure_networks.delegate(_measured)
     has_gpu.delegate(cache(_found_gpu))
     method_facts.delegate(cache(_described_methods))
@@ -36,6 +38,10 @@ def _prepared(key: str, home: str) -> Prepared:
 
 def _severe(key: str, home: str) -> tuple[Finding, ...]:
     return computed(FindSevere(key), Path(home) if home else default_home())
+
+
+def _refuse_misfit(key: str, home: str) -> None:
+    computed(CheckSettings(key), Path(home) if home else default_home())
 
 
 def _described_methods() -> dict[str, MethodFacts]:

@@ -1,10 +1,11 @@
-"""The jobs that read data for the pages: the preprocessed data, which they map, and its severe findings."""
+"""The jobs that read data for the pages: preprocessed rows, severe findings, and whether settings fit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from netloom.data import Prepared, prepare
+from netloom.data.preparation.settings_transfer import refuse_misfit
 from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import high_findings
 from netloom.document import DataChoice
@@ -29,3 +30,14 @@ class FindSevere(Request[tuple[Finding, ...]], kind="severe_findings", lane="dat
 
     def compute(self, context: Context) -> tuple[Finding, ...]:
         return high_findings(DataChoice.model_validate_json(self.choice), context.home)
+
+
+@dataclass(frozen=True)
+class CheckSettings(Request[bool], kind="data_settings", lane="data", handed_over=True):
+    """Whether the dataset of a choice, as the JSON of `choice_key`, supports its settings; otherwise an error."""
+
+    choice: str
+
+    def compute(self, context: Context) -> bool:
+        refuse_misfit(self.choice, str(context.home))
+        return True

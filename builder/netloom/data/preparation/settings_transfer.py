@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
 from netloom.core.plain_json import JsonObject
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS
-from netloom.data.preparation.prepare import read
+from netloom.data.preparation.prepare import choice_key, read
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
 
@@ -92,4 +93,16 @@ def _try(choice: DataChoice, home: Path) -> None:
     Raises:
         DataError: it does not.
     """
-    split(read(choice, home), choice)
+    refuse_misfit(*choice_key(choice, home))
+
+
+@Delegable
+def refuse_misfit(key: str, home: str) -> None:
+    """Check that the dataset of a choice, by its `choice_key`, supports its settings. A web server delegates this to a
+    worker.
+
+    Raises:
+        DataError: it does not.
+    """
+    choice = DataChoice.model_validate_json(key)
+    split(read(choice, Path(home)), choice)

@@ -9,7 +9,7 @@ from typing import Any
 
 from netloom.core.delegation import Delegable
 from netloom.core.errors import DataError
-from netloom.data.preparation.memmap_cache import key, remembered
+from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.prepare import choice_key, prepare
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.preparation.single_flight import once
@@ -56,13 +56,15 @@ def _high_findings(chosen: str, home: str) -> tuple[Finding, ...]:
 
 
 @Delegable
-def severe_findings(chosen: str, home: str) -> tuple[Finding, ...]:
+def severe_findings(key: str, home: str) -> tuple[Finding, ...]:
     """Return the severe findings of a choice by its `choice_key`. A web server delegates this to a worker."""
-    choice = DataChoice.model_validate_json(chosen)
+    choice = DataChoice.model_validate_json(key)
     data = prepare(choice, Path(home) if home else None)
     # The checks of data larger than memory take long, so their findings are stored beside it.
     folder = data.raw.folder if data.raw.large else None
-    stored = remembered(folder, f"high-{key(chosen)}", lambda: [finding.as_json() for finding in severe(data, choice)])
+    stored = memmap_cache.remembered(
+        folder, f"high-{memmap_cache.key(key)}", lambda: [finding.as_json() for finding in severe(data, choice)]
+    )
     return tuple(_finding_of(finding) for finding in stored)
 
 
