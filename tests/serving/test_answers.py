@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import struct
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from contextlib import redirect_stdout
+from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +18,11 @@ import pytest
 from PIL import Image
 
 import netloom
+from netloom.serving import docs_page
+from netloom.serving.served_model import ServedModel
 from tests.serving.conftest import Runs, Server
 
+ROOT = Path(__file__).parents[2]
 INFER = "/v2/models/digits/infer"
 
 
@@ -61,9 +68,36 @@ def test_an_image_file_is_decoded_and_resized(server: Server) -> None:
 
 def test_the_curl_line_works(server: Server) -> None:
     line = server.started["curl"]
-    assert line.startswith(f"curl {server.address}/predict")
+    assert f"curl {server.address}/predict" in line
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
     assert set(json.loads(done.stdout)) == {"prediction", "probabilities"}
+
+
+def test_the_lines_of_a_long_example_work(server: Server, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs_page, "MAX_EXAMPLE", 10)
+    model = ServedModel("digits", runs.trained, max_rows=1)
+    expected = netloom.predict(runs.trained, [model.example])[0]
+    assert server.get("/models/digits/example").value == model.example
+    for url in (server.address, f"{server.address}/models/digits"):
+        line = docs_page.curl_line(model, url, needs_key=False)
+        assert json.loads(subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout) == expected
+        assert python_output(docs_page.python_lines(url, needs_key=False)) == expected
+
+
+def test_the_lines_of_the_readme_work(server: Server) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("localhost:8800", f"localhost:{server.port}")
+    (line,) = re.findall(r"^curl .*/predict .*$", text, re.M)
+    (lines,) = re.findall(r"^```python\n(import requests\n.*?)^```", text, re.M | re.S)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=True)
+    assert set(json.loads(done.stdout)) == {"prediction", "probabilities"}
+    assert python_output(lines) == json.loads(done.stdout)
+
+
+def python_output(lines: str) -> Any:
+    """What lines of Python print, as a value."""
+    with redirect_stdout(StringIO()) as out:
+        exec(lines, {})
+    return ast.literal_eval(out.getvalue())
 
 
 def test_open_inference_metadata(server: Server) -> None:

@@ -86,6 +86,8 @@ def test_the_page_asks_each_model_at_its_own_path(runs: Runs, tmp_path: Path) ->
     state.deployments["other"] = Deployment(other, application.settings.batches, state.metrics)
     page = run_apart(application.ask("GET", "/docs")).body.decode()
     assert page.count("http://localhost/predict") == page.count("http://localhost/models/other/predict") == 2
+    assert page.count("http://localhost/example") == page.count("http://localhost/models/other/example") == 2
+    assert "\u2026" not in page
     assert "string or null or array" in page
 
 

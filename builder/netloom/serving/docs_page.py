@@ -11,7 +11,7 @@ from netloom.serving.route import ServerRoute, routes
 from netloom.serving.served_model import ServedModel
 from netloom.serving.server_state import ServerState
 
-_MAX_EXAMPLE = 1_500
+MAX_EXAMPLE = 1_500  # characters of a row in a command
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, CanvasText 20%, Canvas); }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
@@ -25,15 +25,24 @@ th, td { border-bottom: 1px solid var(--line); }
 
 
 def curl_line(model: ServedModel, url: str, *, needs_key: bool) -> str:
-    """Return the command that predicts the example of a model at a URL. The values of a long example are left out;
-    /openapi.json has them."""
+    """Return a command that predicts the example of a model. `url` is the address of the server, with the path of a
+    model unless it is the first one. A long example is fetched from the server instead of being part of the command."""
     row = json.dumps(model.example, ensure_ascii=False)
     key = ' -H "Authorization: Bearer $KEY"' if needs_key else ""
-    if len(row) > _MAX_EXAMPLE:
-        names = ", ".join(f'"{field.name}": …' for field in model.fields)
-        row = "{" + names + "}"
+    predict = f"curl {url}/predict -H 'Content-Type: application/json'{key} -d"
+    if len(row) > MAX_EXAMPLE:
+        return f"curl -s {url}/example{key} | {predict} @-"
     quoted = row.replace("'", "'\\''")
-    return f"curl {url} -H 'Content-Type: application/json'{key} -d '{quoted}'"
+    return f"{predict} '{quoted}'"
+
+
+def python_lines(url: str, *, needs_key: bool) -> str:
+    """Return the same in Python."""
+    headers = ', headers={"Authorization": f"Bearer {key}"}' if needs_key else ""
+    return (
+        f'import requests\n\nrow = requests.get("{url}/example"{headers}).json()\n'
+        f'print(requests.post("{url}/predict", json=row{headers}).json())'
+    )
 
 
 def docs_page(server: ServerState, host: str) -> str:
@@ -42,7 +51,7 @@ def docs_page(server: ServerState, host: str) -> str:
     parts = [f"<h1>{escape(', '.join(server.deployments))}</h1>", "<p>A model server of Netloom. "]
     parts.append('<a href="/openapi.json">OpenAPI document</a> · <a href="/metrics">Metrics</a></p>')
     for name, deployment in server.deployments.items():
-        path = "/predict" if deployment is server.default else f"/models/{name}/predict"
+        path = "" if deployment is server.default else f"/models/{name}"
         parts.append(_model(deployment.current.model, address + path, needs_key=server.settings.needs_key))
     parts.append("<h2>Routes</h2>" + _table(("Route", "What it does"), [_route(item) for item in routes().values()]))
     return (
@@ -70,15 +79,11 @@ def _model(model: ServedModel, url: str, *, needs_key: bool) -> str:
     return (
         f"<h2>{escape(model.name)}</h2><p>Version <code>{escape(model.version)}</code>. {exact}</p>"
         f"<h3>Predict</h3><pre>{escape(curl_line(model, url, needs_key=needs_key))}</pre>"
-        f"<pre>{escape(_python(url, needs_key=needs_key))}</pre>"
+        f"<pre>{escape(python_lines(url, needs_key=needs_key))}</pre>"
+        f'<p><a href="{escape(url)}/example">An example of a row</a>, from the test split of its data.</p>'
         f"<h3>Fields of a row</h3>{_table(('Field', 'Type', 'Shape', 'Tensor'), fields)}"
         f"<h3>Keys of an answer</h3>{_table(('Key', 'Meaning', 'Tensor'), parts)}"
     )
-
-
-def _python(url: str, *, needs_key: bool) -> str:
-    key = ', headers={"Authorization": f"Bearer {key}"}' if needs_key else ""
-    return f'import requests\n\nprint(requests.post("{url}", json=row{key}).json())'
 
 
 def _type(schema: Mapping[str, Any]) -> str:

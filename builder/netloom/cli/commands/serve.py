@@ -351,7 +351,7 @@ def _announce(server: ServerState, port: int, access_log: Any, context: Context)
 
     host = server.settings.host
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    curl = curl_line(server.default.current.model, f"{address}/predict", needs_key=server.settings.needs_key)
+    curl = curl_line(server.default.current.model, address, needs_key=server.settings.needs_key)
     models = [describe(deployment) for deployment in server.deployments.values()]
     names = ", ".join(f"{item['name']} ({item['current']['version']})" for item in models)
     value = {

@@ -40,3 +40,14 @@ class Predict(ServerRoute):
         row, answer = row_schema(model), answer_schema(model)
         body = json_content({"anyOf": [row, {"type": "array", "items": row}]}, model.example)
         return operation(body, json_content({"anyOf": [answer, {"type": "array", "items": answer}]}))
+
+
+class Example(ServerRoute):
+    name, paths, method = "example", ("/example", "/models/{name}/example"), "GET"
+    summary, order = "A row of the test split, as /predict takes it", 11
+
+    async def answer(self, server: ServerState, call: Call) -> Reply:
+        return json_reply(server.deployment(call).current.model.example)
+
+    def operation(self, model: ServedModel) -> JsonSchema:
+        return operation(None, json_content(row_schema(model), model.example))
