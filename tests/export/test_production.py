@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 import urllib.error
 import urllib.request
@@ -14,7 +18,8 @@ import venv
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,10 +30,20 @@ from packaging.requirements import Requirement
 from netloom import export
 from netloom.export.formats.production import REQUIREMENTS
 from netloom.runs import TrainedRun, predict
+from netloom.serving.server_settings import Limits
 from tests.explain.models import trained
 from tests.export import bare
 
 KEY = "secret"
+
+
+def has_docker() -> bool:
+    """Whether images can be built on this machine: there is a client, and its daemon answers."""
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=20).returncode == 0
+
+
 ROOT = Path(__file__).parents[2]
 # Bodies that must be refused with a sentence, by their media type
 HOSTILE = {
@@ -161,6 +176,55 @@ def test_requests_need_the_key_but_health_checks_do_not(served: Served) -> None:
     assert served.ask("/v2/health/live", x_api_key="")[0] == served.ask("/v2/health/ready", x_api_key="")[0] == 200
     assert served.ask("/metrics", x_api_key="")[0] == 401
     assert served.ask("/v2/health/ready", Host="example.org")[0] == 403  # a name that another page may point here
+
+
+def test_connections_without_a_request_do_not_block_the_server(served: Served) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2_000)), hard))
+    try:
+        with ExitStack() as stack:
+            port = urlsplit(served.address).port or 0
+            for _ in range(Limits().connections + 50):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            assert served.ask("/v2/health/live", x_api_key="")[0] == 200
+            assert served.predict(served.rows(1)[0])[0] == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not has_docker(), reason="There is no Docker daemon.")
+def test_the_image_answers_like_the_app(served: Served) -> None:
+    """The lines for a container, as a person runs them; the image downloads PyTorch."""
+    name = f"netloom-test-{os.getpid()}"
+    subprocess.run(["docker", "build", "-q", "-t", name, "."], cwd=served.folder, check=True)
+    try:
+        options = ["-d", "--rm", "--name", name, "-p", "127.0.0.1::8800", "-e", f"API_KEY={KEY}"]
+        subprocess.run(["docker", "run", *options, name], check=True)
+        ports = subprocess.run(["docker", "port", name, "8800"], capture_output=True, text=True, check=True)
+        inside = replace(served, address=f"http://{ports.stdout.split()[0]}")
+        deadline = time.monotonic() + 60
+        while not has_started(inside):
+            assert time.monotonic() < deadline, "it did not start"
+            time.sleep(0.2)
+        row = served.rows(1)[0]
+        status, answer = inside.predict(row)
+        expected = predict(served.run, [row])[0]
+        assert (status, answer["prediction"]) == (200, expected["prediction"])
+        assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-6)
+        assert inside.ask("/predict", b"{}", x_api_key="")[0] == 401
+        check = ["docker", "exec", name, "python", "healthcheck.py"]
+        assert subprocess.run(check, check=False).returncode == 0
+    finally:
+        subprocess.run(["docker", "rm", "-f", name], check=False, capture_output=True)
+        subprocess.run(["docker", "rmi", "-f", name], check=False, capture_output=True)
+
+
+def has_started(served: Served) -> bool:
+    try:
+        return served.ask("/v2/health/ready")[0] == 200
+    except OSError:  # the port is open before the server listens
+        return False
 
 
 def test_the_health_check_knows_whether_the_server_answers(served: Served) -> None:

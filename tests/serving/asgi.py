@@ -1,18 +1,24 @@
-"""Asks the application of the server without a network."""
+"""The server in this process: its application without a network, or at a port."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import uvicorn
 
 from netloom.runs import TrainedRun
 from netloom.serving.access_log import AccessLog
 from netloom.serving.deployment import Deployment
 from netloom.serving.gateway import Gateway
+from netloom.serving.keys import KeyRing
 from netloom.serving.served_model import ServedModel
+from netloom.serving.server import bind, uvicorn_config
 from netloom.serving.server_settings import ServerSettings
 from netloom.serving.server_state import ServerState
 from tests.serving.conftest import Reply
@@ -24,6 +30,21 @@ def run_apart(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a thread of its own: tests in a browser leave a running event loop in the main thread."""
     with ThreadPoolExecutor(1) as threads:
         return threads.submit(asyncio.run, work).result()
+
+
+@contextmanager
+def listening(state: ServerState) -> Iterator[int]:
+    """Serve models at a free port by a thread of this process; the port."""
+    with bind("127.0.0.1", 0, needs_key=False, keys=KeyRing(state.home)) as listener:
+        server = uvicorn.Server(uvicorn_config(state, AccessLog(state.home / "access.jsonl")))
+        thread = threading.Thread(target=run_apart, args=[server.serve([listener])])
+        listener.listen()  # connections wait until the thread accepts them
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 class Application:

@@ -45,6 +45,10 @@ class Gateway:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
+        with self.server.connections.request(scope):
+            await self._reply(scope, receive, send)
+
+    async def _reply(self, scope: Scope, receive: Any, send: Any) -> None:
         start = time.perf_counter()
         call = self._call(scope)
         try:
@@ -71,6 +75,7 @@ class Gateway:
         call.route = route.name
         if not route.is_open:
             self._authorize(call)
+            self.server.connections.check_capacity()
             self.rate_limit.take(call.key or call.client)
         if call.method == "POST":
             call.body = await self._body(call, receive)

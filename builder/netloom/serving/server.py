@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,13 +16,13 @@ import uvicorn
 from netloom.core import log
 from netloom.core.errors import UsageError
 from netloom.serving.access_log import AccessLog
+from netloom.serving.connections import allow_files, http_protocol
 from netloom.serving.errors import RequestError
 from netloom.serving.gateway import Gateway
 from netloom.serving.keys import KeyRing
 from netloom.serving.routes.models import check_replaceable
 from netloom.serving.server_state import ServerState
 
-_MAX_CONNECTIONS = 1_000
 _EXPIRE_EVERY_S = 600.0
 
 
@@ -54,21 +55,28 @@ def bind(host: str, port: int, *, needs_key: bool, keys: KeyRing) -> socket.sock
 def run(server: ServerState, listener: socket.socket, access_log: AccessLog, on_start: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those that have begun. SIGHUP reloads the weights of all
     models. `on_start` is called when the server is ready."""
-    config = uvicorn.Config(
+    allow_files(server.settings.limits)
+    config = uvicorn_config(server, access_log)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop, if it is installed
+        runner.run(_serve(_Server(config, server, on_start), server, listener))
+
+
+def uvicorn_config(server: ServerState, access_log: AccessLog) -> uvicorn.Config:
+    """Return the settings with which uvicorn serves the models."""
+    limits = server.settings.limits
+    return uvicorn.Config(
         Gateway(server, access_log),
+        http=http_protocol(server.connections),
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         date_header=False,
         ws="none",
-        limit_concurrency=_MAX_CONNECTIONS,
         backlog=2048,
-        timeout_keep_alive=30,
+        timeout_keep_alive=math.ceil(limits.request_s),
         timeout_graceful_shutdown=int(server.settings.drain_s),
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:  # uvloop, if it is installed
-        runner.run(_serve(_Server(config, server, on_start), server, listener))
 
 
 class _Server(uvicorn.Server):

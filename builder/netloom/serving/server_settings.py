@@ -35,6 +35,8 @@ class Limits:
     Args:
         body_bytes: the largest body of a request.
         rows: the largest number of rows of a request.
+        connections: the number of open connections, and of requests that are answered at the same time.
+        request_s: the time in which a connection has to send the head of a request, from its start or its last answer.
         body_s: the time in which the body has to arrive.
         answer_s: the time within which a prediction is answered.
         explain_s: the same for an explanation.
@@ -47,6 +49,8 @@ class Limits:
 
     body_bytes: int = 16 * MIB
     rows: int = 10_000
+    connections: int = 1_000
+    request_s: float = 30.0
     body_s: float = 30.0
     answer_s: float = 60.0
     explain_s: float = 300.0

@@ -15,6 +15,7 @@ from netloom.runs.trained_run import load_run
 from netloom.serving.answer_cache import AnswerCache
 from netloom.serving.backend import backend
 from netloom.serving.chat_sessions import ChatSessions
+from netloom.serving.connections import Connections
 from netloom.serving.deployment import Deployment, Served
 from netloom.serving.errors import RequestError
 from netloom.serving.http import Call
@@ -53,6 +54,7 @@ class ServerState:
     lost_log_lines: int = 0
 
     def __post_init__(self) -> None:
+        self.connections = Connections(self.settings.limits)
         self.cache = AnswerCache(self.settings.cache_bytes)
         self.chats = ChatSessions(self.settings.limits.chats, self.settings.limits.chat_s)
         self.responses = ResponseQueue(self.settings.limits.responses, self.settings.limits.answer_s)

@@ -14,7 +14,7 @@ REQUIREMENTS = ("torch", "safetensors", "numpy", "starlette", "uvicorn")
 SOURCES = (
     *(
         Source("netloom.serving", name, name)
-        for name in ("batching.py", "errors.py", "metrics.py", "server_settings.py")
+        for name in ("batching.py", "connections.py", "errors.py", "metrics.py", "server_settings.py")
     ),
     *(Source("netloom.export.production", name, name) for name in ("serve.py", "healthcheck.py")),
 )
@@ -60,7 +60,7 @@ class Production(Bundle):
         return {
             "`Dockerfile`, `requirements.txt`": "the image, and the versions of its packages",
             "`serve.py`, `healthcheck.py`": "the server, and a check for Docker and other supervisors",
-            "`batching.py`, `errors.py`, `metrics.py`, `server_settings.py`": "parts of the server",
+            "`batching.py`, `connections.py`, `errors.py`, `metrics.py`, `server_settings.py`": "parts of the server",
             **super().files(),
         }
 

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import torch
 import uvicorn
 from batching import Batcher  # type: ignore[import-not-found]
+from connections import Connections, allow_files, http_protocol  # type: ignore[import-not-found]
 from encoding.cells import EncodeError  # type: ignore[import-not-found]
 from errors import RequestError  # type: ignore[import-not-found]
 from metrics import Metrics  # type: ignore[import-not-found]
@@ -111,9 +112,14 @@ class Server:
         self.network, self.limits, self.key, self.is_local = network, limits, key, is_local
         self.metrics = Metrics()
         self.batcher = Batcher(network, batches, self.metrics)
+        self.connections = Connections(limits)
+        self._application = self._routes()
 
-    def app(self) -> Starlette:
-        """Return the application."""
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        with self.connections.request(scope):
+            await self._application(scope, receive, send)
+
+    def _routes(self) -> Starlette:
         routes = [
             ("/", "GET", self.about),
             ("/predict", "POST", self.predict),
@@ -177,7 +183,10 @@ class Server:
         async def guarded(request: Request) -> Response:
             start = time.perf_counter()
             try:
-                self._check(request, needs_key=not path.startswith("/v2/health"))
+                is_health = path.startswith("/v2/health")
+                self._check(request, needs_key=not is_health)
+                if not is_health:
+                    self.connections.check_capacity()
                 response = await answer(request)
             except RequestError as error:
                 response = _json({"error": error.message}, error.status)
@@ -241,7 +250,9 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     network = Network(HERE, is_exact=arguments.exact)
     batches = BatchSettings(max_rows=max(1, arguments.max_batch))
-    app = Server(network, batches, Limits(), key, is_local=is_local).app()
+    limits = Limits()
+    allow_files(limits)
+    server = Server(network, batches, limits, key, is_local=is_local)
     family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
     # Only with the protocol, asyncio sets TCP_NODELAY; without that, each answer waits 40 ms for an acknowledgment
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -255,8 +266,9 @@ def main() -> int:
         address = f"http://{arguments.host}:{listener.getsockname()[1]}"
         print(json.dumps({"serving": network.name, "version": network.version, "address": address}), flush=True)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, date_header=False,
-            limit_concurrency=1_000, timeout_graceful_shutdown=DRAIN_S, backlog=BACKLOG,
+            server, http=http_protocol(server.connections), log_config=None, access_log=False, lifespan="off",
+            ws="none", server_header=False, date_header=False,
+            timeout_keep_alive=int(limits.request_s), timeout_graceful_shutdown=DRAIN_S, backlog=BACKLOG,
         )  # fmt: skip
         uvicorn.Server(config).run([listener])
     return 0

@@ -53,6 +53,11 @@ class PrometheusMetrics(ServerRoute):
                     "Rows that the request log could not write.",
                     lambda: sum(request_log.lost for request_log in server.request_logs.values()),
                 ),
+                "netloom_connections": ("Open connections.", lambda: len(server.connections)),
+                "netloom_closed_connections": (
+                    "Connections that were closed because they sent no request.",
+                    lambda: server.connections.closed,
+                ),
                 "netloom_uptime_seconds": ("Time since the start.", lambda: time.monotonic() - server.started),
                 "process_resident_memory_bytes": ("Memory.", lambda: psutil.Process().memory_info().rss),
             }
