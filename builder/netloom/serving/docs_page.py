@@ -14,6 +14,7 @@ from netloom.serving.server_state import ServerState
 MAX_EXAMPLE = 1_500  # characters of a row in a command
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, CanvasText 20%, Canvas); }
+html { background: Canvas; color: CanvasText; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 code, pre { font: 0.88rem/1.45 ui-monospace, monospace; }
@@ -78,8 +79,8 @@ def _model(model: ServedModel, url: str, *, needs_key: bool) -> str:
     )
     return (
         f"<h2>{escape(model.name)}</h2><p>Version <code>{escape(model.version)}</code>. {exact}</p>"
-        f"<h3>Predict</h3><pre>{escape(curl_line(model, url, needs_key=needs_key))}</pre>"
-        f"<pre>{escape(python_lines(url, needs_key=needs_key))}</pre>"
+        f'<h3>Predict</h3><pre tabindex="0">{escape(curl_line(model, url, needs_key=needs_key))}</pre>'
+        f'<pre tabindex="0">{escape(python_lines(url, needs_key=needs_key))}</pre>'
         f'<p><a href="{escape(url)}/example">An example of a row</a>, from the test split of its data.</p>'
         f"<h3>Fields of a row</h3>{_table(('Field', 'Type', 'Shape', 'Tensor'), fields)}"
         f"<h3>Keys of an answer</h3>{_table(('Key', 'Meaning', 'Tensor'), parts)}"
@@ -108,7 +109,7 @@ def _route(route: ServerRoute) -> tuple[str, str]:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Return a table; the cells are HTML."""
+    """Return a table; the cells are HTML. The keyboard can reach it, and so scroll it on a narrow screen."""
     top = "".join(f"<th>{name}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table tabindex="0"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
