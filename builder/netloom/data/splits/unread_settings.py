@@ -19,7 +19,7 @@ def unread_settings(raw: RawDataset, choice: DataChoice) -> dict[str, str]:
     given = raw.given if method == "given" and not has_folds else None
     gives_validation, gives_test = (given is not None and bool((given == part).any()) for part in (VALIDATION, TEST))
     is_ordered = raw.contiguous or raw.times is not None
-    unread = {}
+    unread: dict[str, str] = {}
     if gives_validation:
         unread |= dict.fromkeys(("validation", "validation_of"), "the data gives the validation rows")
     elif not choice.validation:
