@@ -20,7 +20,7 @@ class StartingRow:
 
 def starting_row(data: Prepared, evaluation: Evaluation | None) -> StartingRow:
     """Return the most instructive row: the most confident mistake on the test rows, or else the largest loss."""
-    first = int(data.split["test"][0])
+    first = int(data.rows["test"][0])
     if evaluation is None:
         return StartingRow(first, "First test row; the run was not evaluated, so no mistakes are known.")
     mistake = evaluation.most_confident_mistake
