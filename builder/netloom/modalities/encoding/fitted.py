@@ -3,6 +3,7 @@ bundles."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from netloom.modalities.encoding.cells import EncodeError
@@ -27,12 +28,11 @@ class FittedState:
         Raises:
             EncodeError: a value is missing.
         """
-        values = {field.name: cls.parsed(field.name, state[field.name]) for field in fields(cls) if field.name in state}
-        missing = [field.name for field in fields(cls) if _is_required(field) and field.name not in values]
-        if missing:
-            name = str(state.get("name", ""))[:80]
-            raise EncodeError(f"The fitted state of {name!r} has no {', '.join(map(repr, missing))}.")
-        return cls(**values)
+        names, required = _keys(cls)  # type: ignore[arg-type]  # mypy takes the class of a dataclass as unhashable
+        if not required <= state.keys():
+            missing = ", ".join(repr(name) for name in names if name in required and name not in state)
+            raise EncodeError(f"The fitted state of {str(state.get('name', ''))[:80]!r} has no {missing}.")
+        return cls(**{name: cls.parsed(name, state[name]) for name in names if name in state})
 
     @classmethod
     def parsed(cls, key: str, value: Any) -> Any:
@@ -50,6 +50,13 @@ class FittedState:
             value = getattr(self, field.name)
             if _is_required(field) or value != _default(field):
                 yield field.name, _plain(value)
+
+
+@cache
+def _keys(cls: type[FittedState]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names of all attributes, and of those without a default; a request reads many states."""
+    names = tuple(field.name for field in fields(cls))
+    return names, frozenset(field.name for field in fields(cls) if _is_required(field))
 
 
 def _is_required(field: Field[Any]) -> bool:
