@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.core.plain_json import JsonObject
 from netloom.document import Project
 from netloom.layers import registry
 from netloom.layers.catalogue import numeric
+from netloom.modalities.row_field import JsonSchema
 from netloom.tasks import tasks
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -15,7 +15,7 @@ _ANNOTATIONS = ("title", "description", "default")
 _EXPRESSION = {"type": "string", "description": "An expression over parameters, such as width * 4"}
 
 
-def document_schema() -> JsonObject:
+def document_schema() -> JsonSchema:
     """Return the JSON Schema of a document, with the parameters of each type of layer.
 
     It describes what a document can hold. `netloom check` also knows whether the network fits together and fits its
