@@ -77,7 +77,6 @@ def test_a_target_named_split_stays_the_target(home: Path) -> None:
 def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> None:
     for name, words in (
         ("sine", "windows of a series"),
-        ("shapes_unet", "predicting a class for each pixel"),
         ("tales_gpt", "predicting the next token"),
         ("spoken_cnn", "of another kind"),
         ("parts_multimodal", "of another kind"),
@@ -94,6 +93,11 @@ def test_other_data_and_unfitting_examples_are_refused_in_words(home: Path) -> N
         make_version(table, [(table.row(0), "benign"), ({}, "benign")], home, "x")
     with pytest.raises(DataError, match="has the shape"):
         make_version(images, [({"image": [[1.0]]}, "1")], home, "x")
+    shapes, requests = of_template("shapes_unet", home), of_template("commands_joint", home)
+    with pytest.raises(DataError, match="label of example 1 is not a mask"):
+        make_version(shapes, [(shapes.row(0), [[0, 1]])], home, "x")
+    with pytest.raises(DataError, match="label of example 1 has no tags; add a tag"):
+        make_version(requests, [({"text": "wake me"}, "weather")], home, "x")
     with pytest.raises(DataError, match="no image"):
         make_version(images, [({}, "1")], home, "x")
 
@@ -108,7 +112,7 @@ def kept(version: Prepared, data: Prepared) -> Prepared:
     return with_fitted(version, data.preprocess)
 
 
-@pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear"])
+@pytest.mark.parametrize("name", ["requests_tagger", "dates_gru", "station_dlinear", "commands_joint", "shapes_unet"])
 def test_tags_texts_and_forecasts_become_training_rows_and_the_others_stay(name: str, home: Path) -> None:
     """Encoded as those of the run, the rows of all parts are equal to the bit, and the corrected label is learned."""
     data = of_template(name, home)
@@ -120,6 +124,8 @@ def test_tags_texts_and_forecasts_become_training_rows_and_the_others_stay(name:
     if name == "requests_tagger":
         label = true_label.proposed(data, row)
         label[-1] = "B-person"
+    if name == "commands_joint":
+        label = {"class": label["class"], "tags": true_label.proposed(data, row)["tags"]}
     info = make_version(data, [(row, true_label.check(label))] * 2, home, "Second version")
     version = kept(prepare(DataChoice(dataset=info.name, split="given"), home), data)
     assert version.schema.target.number_names == data.schema.target.number_names
@@ -135,7 +141,7 @@ def test_tags_texts_and_forecasts_become_training_rows_and_the_others_stay(name:
     matches = set(torch.nonzero(added.flatten(1).all(1)).flatten().tolist()) & set(version.split["train"].tolist())
     assert len(matches) >= 2
     labels = true_label.of_rows(version, np.array(sorted(matches)))
-    assert sum(true_label.error(label, found) < 1e-4 for found in labels) == 2
+    assert sum(true_label.error(found, label) < 1e-4 for found in labels) == 2
 
 
 def test_unfitting_labels_of_tags_and_forecasts_are_refused(home: Path) -> None:

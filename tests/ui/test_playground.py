@@ -15,6 +15,7 @@ from netloom.data import FieldSpec
 from netloom.data.schema import ForecastTarget, Schema, TargetSpec
 from netloom.store import open_store
 from netloom.templates import templates
+from netloom.ui.components.state import ExampleState
 from netloom.ui.explain.example_picker import CUSTOM
 from netloom.ui.explain.state import ExplainState
 from netloom.ui.playground.series import past_values, predicted_by_series
@@ -282,3 +283,24 @@ def test_a_network_without_labels_cannot_collect() -> None:
     app = open_page("shapes_unet")
     assert "Collect this input" not in {item.label for item in app.button}
     assert button(app, "Collect").disabled
+
+
+def test_a_mask_is_painted_over_the_prediction_and_collected() -> None:
+    """A stroke on the chart needs a browser; here, the painter has one already."""
+    app = open_page("shapes_unet")
+    state = app.session_state[ExampleState.name()]
+    [key] = state.masks
+    predicted = state.masks[key].copy()
+    checked(button(app, "Collect this input").click().run())
+    assert "Paint or upload the correct label first." in [item.value for item in app.warning]
+    state.strokes[key].append(([(0, 0), (2, 3)], "square"))
+    checked(button(app, "Collect this input").click().run())
+    [run] = [run for run in open_store().runs() if run.title.startswith("shapes_unet")]
+    [example] = open_store().collected(run.project_id).all()
+    expected = predicted.copy()
+    expected[0, 0] = expected[2, 3] = 2
+    assert np.array_equal(example.label, expected)
+
+
+def test_a_language_model_says_why_its_inputs_are_not_collected() -> None:
+    assert "Many continuations of a text are right" in button(open_page("tales_gpt"), "Collect").help

@@ -22,6 +22,7 @@ from netloom.data.schema import DatasetInfo
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.splits.given_splits import NAMES
 from netloom.data.uploads import add_file
+from netloom.data.uploads.kinds.arrays import CLASS_NAMES
 from netloom.data.version_files import (
     Examples,
     VersionFile,
@@ -45,14 +46,16 @@ def why_no_version(data: Prepared) -> str:
     target, raw = data.schema.target, data.raw
     if len(raw) > MAX_ROWS:
         return f"A version has at most {MAX_ROWS:,} rows; this data has {len(raw):,}."
-    if isinstance(raw, Pairs) or (isinstance(raw, TaggedTexts) and target.type.is_tags):
+    if isinstance(raw, Pairs) or (isinstance(raw, TaggedTexts) and (target.type.is_tags or target.tags)):
         return ""
+    if target.type.is_per_pixel:
+        return "" if _is_picture(data) else "A version with masks can be made of images; this data is of another kind."
     if target.forecast is not None:
         return why_no_forecast_file(data)
     if not (target.type.is_class or (target.type.is_number and len(target.number_names) == 1)):
         return (
-            "A version needs data with one class or one number to predict per row, a tag per word, an answer per text, "
-            f"or a forecast; this data is for predicting {target.type.phrase}."
+            "A version needs data with one class or one number to predict per row, a tag per word, a class per pixel, "
+            f"an answer per text, or a forecast; this data is for predicting {target.type.phrase}."
         )
     if raw.contiguous:
         return "The rows of this data are windows of a series, which single examples cannot continue."
@@ -68,7 +71,8 @@ def make_version(
 
     Args:
         examples: raw rows with their labels: the name of a class, a number in the unit of the data, a list with a tag
-            for each word, a text, or the numbers of a forecast, by series if there are several.
+            for each word, also beside a class, rows with the class number of each pixel, a text, or the numbers of a
+            forecast, by series if there are several.
 
     Raises:
         DataError: the data cannot get a version, or an example does not fit it.
@@ -101,7 +105,9 @@ def _file(data: Prepared, examples: Examples) -> VersionFile:
     options: dict[str, Any]
     task = data.schema.target.type.usual_task
     if _is_picture(data):
-        options = {"input": "x_train", "view": "picture", "target": "y_train", "task": task, "split": None}
+        options = {"input": "x_train", "view": "picture", "target": "y_train", "split": None}
+        if not data.schema.target.type.is_per_pixel:  # masks are recognized by their shape
+            options["task"] = task
         return VersionFile(_arrays(data, examples), "version.npz", "arrays", options=options)
     text, split = _csv(data, examples)
     derived = {column.name for field in data.fields for column in field.columns if column.date_column}
@@ -130,15 +136,26 @@ def _is_picture(data: Prepared) -> bool:
 def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, Any], Any]]:
     """Return the rows of all parts of the split, and the examples as training rows: (part, row, label)."""
     target, classes = data.schema.target, data.schema.target.classes
-    numbers = None if target.type.is_class else data.restore(data.target).flatten()
+    is_mask = target.type.is_per_pixel
+    numbers = None if target.type.is_class or is_mask else data.restore(data.target).flatten()
 
     def label(place: int) -> Any:
+        if is_mask:
+            return np.asarray(data.target[place]).astype(np.uint8)
         return classes[int(data.target[place])] if numbers is None else float(numbers[place])
 
     rows: list[tuple[str, Mapping[str, Any], Any]] = [
         (part, data.row(place), label(place)) for part in NAMES for place in sorted(data.split[part].tolist())
     ]
     for number, (row, value) in enumerate(examples, 1):
+        if is_mask:
+            grid = np.asarray(value, dtype=np.uint8)
+            if grid.shape != tuple(target.shape) or grid.max() >= len(classes):
+                raise DataError(
+                    f"The label of example {number} is not a mask of the data; paint it again, or delete it."
+                )
+            rows.append((NAMES[0], row, grid))
+            continue
         if classes and value not in classes:
             raise DataError(f"The label {str(value)[:60]!r} of example {number} is not a class of the data.")
         rows.append((NAMES[0], row, value))
@@ -193,6 +210,8 @@ def _arrays(data: Prepared, examples: Examples) -> bytes:
             stacked = np.stack(pixels[part])
             arrays[f"x_{part}"] = stacked.astype(np.uint8) if is_bytes and stacked.max() > 1 else stacked
             arrays[f"y_{part}"] = np.array(labels[part])
+    if data.schema.target.type.is_per_pixel:
+        arrays[CLASS_NAMES] = np.array(data.schema.target.classes)
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()

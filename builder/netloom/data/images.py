@@ -106,9 +106,16 @@ def resized(pixels: np.ndarray, side: int, mode: str | None = None) -> np.ndarra
 
 def resized_mask(mask: np.ndarray, side: int) -> np.ndarray:
     """Return a mask (H, W) as (side, side) by nearest neighbor, so that no new classes appear."""
-    rows = ((np.arange(side) + 0.5) * mask.shape[0] / side).astype(np.int64)
-    columns = ((np.arange(side) + 0.5) * mask.shape[1] / side).astype(np.int64)
-    resized_pixels: np.ndarray = mask[rows][:, columns]
+    return nearest(mask, (side, side))
+
+
+def nearest(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return values (H, W) in another shape by nearest neighbor."""
+    rows, columns = (
+        ((np.arange(size) + 0.5) * before / size).astype(np.int64)
+        for size, before in zip(shape, values.shape, strict=True)
+    )
+    resized_pixels: np.ndarray = values[rows][:, columns]
     return resized_pixels
 
 

@@ -51,18 +51,39 @@ def tagged_file(data: Prepared, raw: TaggedTexts, examples: Examples) -> Version
     encoder = data.token_field(data.fields[0].name)
     sentences: dict[str, list[str]] = {
         part: [
-            _tagged_lines(raw.parted[place] if raw.parted else raw.texts[place], raw.tags[place], "A text of the data")
+            _intent_line(data, place)
+            + _tagged_lines(
+                raw.parted[place] if raw.parted else raw.texts[place], raw.tags[place], "A text of the data"
+            )
             for place in sorted(data.split[part].tolist())
         ]
         for part in NAMES
     }
-    for number, (row, tags) in enumerate(examples, 1):
+    for number, (row, label) in enumerate(examples, 1):
         title = f"Example {number}"
+        intent, tags = _class_and_tags(data, label, title)
         if unknown := [tag for tag in tags if tag not in raw.tag_names]:
             raise DataError(f"The tag {str(unknown[0])[:60]!r} of example {number} is not a tag of the data.")
-        sentences[NAMES[TRAIN]].append(_tagged_lines(_value(encoder, row, title), tags, title))
+        sentences[NAMES[TRAIN]].append(intent + _tagged_lines(_value(encoder, row, title), tags, title))
     content = {f"{part}.txt": "\n".join(lines).encode() for part, lines in sentences.items() if lines}
     return VersionFile(content, "version", "tagged")
+
+
+def _intent_line(data: Prepared, place: int) -> str:
+    """Return the line with the class of a row, if rows have a class beside their tags."""
+    classes = data.schema.target.classes
+    return f"# intent: {classes[int(data.target[place].flatten()[0])]}\n" if data.schema.target.tags else ""
+
+
+def _class_and_tags(data: Prepared, label: Any, title: str) -> tuple[str, Sequence[str]]:
+    """Return the line with the class of a label, if rows have a class beside their tags, and the tags."""
+    if not data.schema.target.tags:
+        return "", label
+    if not isinstance(label, Mapping):
+        raise DataError(f"The label of {title.lower()} has no tags; add a tag for each word, or delete it.")
+    if label["class"] not in data.schema.target.classes:
+        raise DataError(f"The class {str(label['class'])[:60]!r} of {title.lower()} is not a class of the data.")
+    return f"# intent: {label['class']}\n", label["tags"]
 
 
 def _tagged_lines(text: str | list[str], tags: Sequence[str], title: str) -> str:

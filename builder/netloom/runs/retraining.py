@@ -5,7 +5,9 @@ from __future__ import annotations
 from netloom.core.text import plain
 from netloom.data import Prepared, prepare
 from netloom.data.preparation.fitted_state import with_stored_state
+from netloom.data.preparation.prepare import in_class_order
 from netloom.data.preparation.settings_transfer import carried
+from netloom.data.raw.texts import TaggedTexts
 from netloom.document import DataChoice
 from netloom.runs.control import start
 from netloom.store import Store
@@ -69,9 +71,12 @@ def why_not(before: Prepared, after: Prepared) -> str:
             f"predicts {old_schema.target.type.phrase} ({old_schema.target.name}); choose a version of the run's "
             "dataset."
         )
+    # Also in another order, which the run's data then has
+    raw = in_class_order(after.raw, before.preprocess)
+    tags = raw.tag_names if isinstance(raw, TaggedTexts) and new_schema.target.tags else new_schema.target.tags
     for old, new in (
-        (old_schema.target.classes, new_schema.target.classes),
-        (old_schema.target.tags, new_schema.target.tags),
+        (old_schema.target.classes, raw.classes or new_schema.target.classes),
+        (old_schema.target.tags, tags),
     ):
         if old != new:
             return (

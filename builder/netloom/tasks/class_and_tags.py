@@ -9,7 +9,7 @@ from netloom.document import Training
 from netloom.tasks.answers import ENTITIES, TEXTS, AnswerPart, class_part, probability_part, structure_part
 from netloom.tasks.outputs import CLASS_LOGITS, STEP_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
-from netloom.tasks.true_label import ClassLabel, TrueLabel
+from netloom.tasks.true_label import ClassLabel, ClassWithTags, TrueLabel, WordTags
 
 
 class ClassAndTags(Task):
@@ -41,4 +41,5 @@ class ClassAndTags(Task):
         return class_part(names), probability_part(names), tags, ENTITIES
 
     def true_label(self, schema: Schema) -> TrueLabel | None:
-        return ClassLabel(schema.target.classes)
+        target = schema.target
+        return ClassWithTags(ClassLabel(target.classes), WordTags(target.tags, target.shape[0]))

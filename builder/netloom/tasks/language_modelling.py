@@ -27,6 +27,11 @@ class LanguageModelling(Task):
         "abstain from."
     )
 
+    not_corrected = (
+        "Many continuations of a text are right, so a language model has no correct label to collect. Add the texts "
+        "that it should write to its data on the Data page, and start a run from these weights."
+    )
+
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         field = schema.inputs[0]
         return (ExpectedOutput((*field.shape, field.vocabulary or 1), "the target of the data needs"),)

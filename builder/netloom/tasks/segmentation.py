@@ -7,8 +7,10 @@ from typing import ClassVar
 from netloom.data.schema import Schema
 from netloom.document import Training
 from netloom.tasks.answers import TEXTS, AnswerPart, numbers_part, structure_part
+from netloom.tasks.mask_label import MaskLabel
 from netloom.tasks.outputs import PIXEL_LOGITS, ExpectedOutput
 from netloom.tasks.task import Task
+from netloom.tasks.true_label import TrueLabel
 
 
 class Segmentation(Task):
@@ -29,6 +31,10 @@ class Segmentation(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
         return (ExpectedOutput((count, *schema.target.shape), f"the {count} classes of the data need"),)
+
+    def true_label(self, schema: Schema) -> TrueLabel | None:
+        height, width = schema.target.shape
+        return MaskLabel(schema.target.classes, (height, width))
 
     def answer_parts(self, schema: Schema) -> tuple[AnswerPart, ...]:
         grid = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}

@@ -149,6 +149,11 @@ class Task:
         """Return the parts of a prediction for one row, for the model server and its clients."""
         return (structure_part("prediction", {}, "The prediction"),)
 
+    # Why predictions cannot be corrected with a label, where `true_label` is None
+    not_corrected: ClassVar[str] = (
+        "The predictions of this network cannot be corrected with a label, so its inputs cannot be collected."
+    )
+
     def true_label(self, schema: Schema) -> TrueLabel | None:
         """Return the kind of the labels that measure predictions in use; None if one label does not measure one."""
         return None

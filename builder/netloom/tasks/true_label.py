@@ -18,9 +18,11 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.text import number
 from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.tags import IGNORE
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
+    from netloom.tasks.mask_label import MaskLabel
 
 _MOST_CHARACTERS = 10_000  # of a text
 _MOST_TAGS = 10_000  # of a text
@@ -39,6 +41,11 @@ class TrueLabel(ABC):
     title: ClassVar[str]
     is_share: ClassVar[bool]
     hint: ClassVar[str] = ""
+
+    @property
+    def painted(self) -> MaskLabel | None:
+        """The label as one that is painted on the image of its row; None for other labels."""
+        return None
 
     @property
     @abstractmethod
@@ -242,6 +249,67 @@ class WordTags(TrueLabel):
             return len(field.tokens(field.raw_text(dict(row))))
         except EncodeError as error:
             raise DataError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class ClassWithTags(TrueLabel):
+    """The class of a text, and the tag of each of its words: `{"class": NAME, "tags": [TAG, …]}`.
+
+    A class alone measures a prediction, too; a training row needs both.
+    """
+
+    classes: ClassLabel
+    tags: WordTags
+    title: ClassVar[str] = ClassLabel.title
+    is_share: ClassVar[bool] = ClassLabel.is_share
+    hint: ClassVar[str] = (
+        "The class; in the line below, one tag for each word and punctuation mark, such as O O B-place"
+    )
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        properties = {"class": self.classes.schema, "tags": self.tags.schema}
+        return {"anyOf": [self.classes.schema, {"type": "object", "properties": properties, "required": ["class"]}]}
+
+    def check(self, label: Any) -> Any:
+        if not isinstance(label, Mapping):
+            return self.classes.check(label)
+        if set(label) != {"class", "tags"}:
+            raise DataError(f"The label is a class, or has the keys class and tags, received {_shown(label)}.")
+        return {"class": self.classes.check(label["class"]), "tags": self.tags.check(label["tags"])}
+
+    def check_row(self, data: Prepared, row: Mapping[str, Any], label: Any) -> None:
+        if isinstance(label, Mapping):
+            self.tags.check_row(data, row, label["tags"])
+
+    def proposed(self, data: Prepared, row: Mapping[str, Any]) -> Any:
+        return {"class": "", "tags": self.tags.proposed(data, row)}
+
+    def text(self, label: Any) -> str:
+        if not isinstance(label, Mapping):
+            return self.classes.text(label)
+        return f"{label.get('class', '')}\n{self.tags.text(label.get('tags', ()))}"
+
+    def in_short(self, label: Any) -> str:
+        return self.text(label).replace("\n", ": ")
+
+    def parse(self, text: str) -> Any:
+        name, _, tags = text.partition("\n")
+        label = name.strip()
+        return self.check({"class": label, "tags": tags.split()} if tags.strip() else label)
+
+    def error(self, prediction: Any, label: Any) -> float:
+        predicted, expected = (value["class"] if isinstance(value, Mapping) else value for value in (prediction, label))
+        return self.classes.error(predicted, expected)
+
+    def of_rows(self, data: Prepared, rows: np.ndarray) -> list[dict[str, Any]]:
+        labels = []
+        for name, (_, *tags) in zip(self.classes.of_rows(data, rows), data.target[rows].tolist(), strict=True):
+            labels.append({"class": name, "tags": [self.tags.names[tag] for tag in tags if tag != IGNORE]})
+        return labels
+
+    def is_comparable(self, other: TrueLabel) -> bool:
+        return isinstance(other, ClassWithTags) and self.classes.is_comparable(other.classes)
 
 
 @dataclass(frozen=True)

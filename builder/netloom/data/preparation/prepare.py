@@ -173,16 +173,24 @@ def prepared(key: str, home: str) -> Prepared:
 
 def prepared_with(data: Prepared, preprocess: Preprocess) -> Prepared:
     """Return the same data with an earlier fitted state."""
-    raw = data.raw
+    raw = in_class_order(data.raw, preprocess)
     inputs, files = encoded(preprocess.fields, raw)
     return replace(
         data,
+        raw=raw,
         schema=_schema_of(raw, preprocess),
         inputs=inputs,
         target=_encoded_target(raw, preprocess),
         preprocess=preprocess,
         files=files,
     )
+
+
+def in_class_order(raw: RawDataset, preprocess: Preprocess) -> RawDataset:
+    """Return raw data with its classes in the order of an earlier fitted state, on which the outputs of a network
+    depend; unchanged if it has other classes or another target."""
+    fitted = preprocess.target
+    return target_of(raw.target_kind).ordered(raw, fitted) if fitted.kind == raw.target_kind else raw
 
 
 def _schema_of(raw: RawDataset, preprocess: Preprocess) -> Schema:

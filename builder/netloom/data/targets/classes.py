@@ -15,10 +15,21 @@ from netloom.data.targets.fitted_target import FittedClasses
 from netloom.data.targets.target import LabeledTarget, Labels, LastField
 
 
+def in_order(raw: RawDataset, classes: tuple[str, ...]) -> RawDataset:
+    """Return data whose target is a class index (R,) with its classes in another order; unchanged if they differ."""
+    if raw.classes == classes or sorted(raw.classes) != sorted(classes):
+        return raw
+    places = np.array([classes.index(name) for name in raw.classes])
+    return replace(raw, target=places[np.asarray(raw.target)], classes=classes)
+
+
 class ActionTarget(LabeledTarget):
     """The action that was taken, as an index (R,) of `classes`."""
 
     kind: ClassVar[TargetKind] = "action"
+
+    def ordered(self, raw: RawDataset, fitted: FittedClasses) -> RawDataset:
+        return in_order(raw, fitted.classes)
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
         # A copy would read a memory-mapped target into memory

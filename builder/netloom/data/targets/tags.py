@@ -13,6 +13,7 @@ from netloom.data.preparation.label_merging import Aliases, merged_classes
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
+from netloom.data.targets.classes import in_order
 from netloom.data.targets.fitted_target import FittedClassAndTags, FittedClasses
 from netloom.data.targets.target import LabeledTarget, Labels, LastField, Move, Target
 from netloom.modalities.encoding.category_column import resolve_alias
@@ -62,6 +63,11 @@ class ClassAndTagsTarget(Target[FittedClassAndTags]):
 
     def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, (field.shape[0],), _tagged(raw).tag_names)
+
+    def ordered(self, raw: RawDataset, fitted: FittedClassAndTags) -> RawDataset:
+        raw = in_order(raw, fitted.classes)
+        has_same = sorted(_tagged(raw).tag_names) == sorted(fitted.tags)
+        return replace(_tagged(raw), tag_names=fitted.tags) if has_same else raw
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedClassAndTags) -> np.ndarray:
         return np.concatenate([raw.target.astype(np.int64)[:, None], _tagged(raw).tagged(field.shape[0])], axis=1)

@@ -76,6 +76,10 @@ class Target(Generic[FittedT]):
             raise DataError(f"{raw.target_name[:80]!r} has no labels to merge; remove 'aliases'.")
         return raw
 
+    def ordered(self, raw: RawDataset, fitted: FittedT) -> RawDataset:
+        """Return the data with its classes in the order of an earlier fitted state, if it has the same classes."""
+        return raw
+
     def moved(self, values: Any, move: Move) -> Any:
         """Return the targets (N, …) of a batch after the transformation of their image or text."""
         return values

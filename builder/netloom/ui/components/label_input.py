@@ -12,6 +12,7 @@ from netloom.core.errors import DataError
 from netloom.core.text import cut, escape, number
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.mask_painter import mask_input, mask_of
 from netloom.ui.components.page_state import value_of
 
 if TYPE_CHECKING:
@@ -31,13 +32,20 @@ def label_input(
     title: str = "Label",
     check: Callable[[Any], None] | None = None,
     on_change: Callable[[], None] | None = None,
+    picture: np.ndarray | None = None,
 ) -> Any:
     """Draw the input of a label and return its value; None if nothing is chosen, or what is typed is not a label.
 
     Args:
         value: The label that is chosen at first.
         check: Raises a DataError for a label that does not fit its row.
+        picture: The image of the row (C, H, W) with values from 0 to 1, on which a mask is painted.
     """
+    if true_label.painted is not None:
+        mask = true_label.painted
+        if picture is None:
+            picture = np.zeros((1, *mask.shape))
+        return mask_input(mask, key, value, picture, title=title, on_change=on_change)
     if true_label.hint:
         start = true_label.text(value) if value is not None else ""
         text = st.text_area(title, start, key=key, on_change=on_change, help=true_label.hint, height=TYPED_HEIGHT)
@@ -60,6 +68,8 @@ def label_input(
 
 def label_of(true_label: TrueLabel, key: str, check: Callable[[Any], None] | None = None) -> Any:
     """Return the label in the input of this key, for callbacks; None if there is none."""
+    if true_label.painted is not None:
+        return mask_of(true_label.painted, key)
     value = value_of(key)
     return _parsed(true_label, value or "", check)[0] if true_label.hint else value
 
@@ -75,6 +85,17 @@ def _parsed(true_label: TrueLabel, text: str, check: Callable[[Any], None] | Non
     except DataError as error:
         return None, str(error)
     return label, ""
+
+
+def picture_of(data: Prepared, row: Mapping[str, Any]) -> np.ndarray | None:
+    """Return the image of a raw row (C, H, W) with values from 0 to 1; None if it has none."""
+    if not (len(data.fields) == 1 and data.schema.inputs[0].is_image):
+        return None
+    try:
+        image = np.asarray(data.fields[0].shown(dict(row))["image"], dtype=np.float64).clip(0, 1)
+    except (EncodeError, ValueError, TypeError, KeyError):
+        return None
+    return image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0)
 
 
 def row_in_short(data: Prepared, row: Mapping[str, Any]) -> None:

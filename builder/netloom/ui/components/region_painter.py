@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from netloom.ui.components.state import ExampleState, Part
+from netloom.ui.components.state import ExampleState, Part, Stroke
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -25,12 +25,34 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
 
     `ground` (C,) is the background color. Strokes are stored by `key`.
     """
-    strokes = ExampleState.current().strokes[key]
-    colors = [GROUND, WHITE, BLACK]
-    color = st.pills("Paint with", colors, default=GROUND, required=True, key=Part.COLOR.within(key))
-    tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     size = cell(picture.shape[1:])
-    pixels = painted(picture, strokes, ground, size)
+    strokes = stroke_editor(
+        key, [GROUND, WHITE, BLACK], lambda strokes: painted(picture, strokes, ground, size), size, default=GROUND
+    )
+    return painted(picture, strokes, ground, size) if strokes else picture
+
+
+def stroke_editor(
+    key: str,
+    colors: Sequence[str],
+    draw: Callable[[Sequence[Stroke]], np.ndarray],
+    size: int,
+    *,
+    default: str,
+    on_stroke: Callable[[], None] | None = None,
+) -> list[Stroke]:
+    """Draw an image on which people paint, within a fragment, and return the strokes, which are stored by `key`.
+
+    Args:
+        colors: The names of the colors.
+        draw: Returns the image (C, H, W) with values from 0 to 1 after the strokes.
+        size: The pixels per side of a cell.
+        on_stroke: Called after a change of the strokes.
+    """
+    strokes = ExampleState.current().strokes[key]
+    color = st.pills("Paint with", colors, default=default, required=True, key=Part.COLOR.within(key))
+    tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
+    pixels = draw(strokes)
     # Each stroke makes a new widget, so that its cells do not remain selected and paint again.
     event: Any = st.plotly_chart(
         _canvas(pixels, size, TOOLS[str(tool)]),
@@ -40,17 +62,21 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
         selection_mode=("points", "box", "lasso"),
         config={"displayModeBar": False, "scrollZoom": False},
     )
-    touched = _touched(event, -(-picture.shape[2] // size))
+    touched = _touched(event, -(-pixels.shape[2] // size))
     if touched:
         strokes.append((touched, str(color)))
+        if on_stroke is not None:
+            on_stroke()
         st.rerun(scope="fragment")
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Undo", key=Part.UNDO.within(key), disabled=not strokes):
             strokes.pop()
+            if on_stroke is not None:
+                on_stroke()
             st.rerun(scope="fragment")
         how = "each click paints a cell" if tool == "Click" else "draw over the cells to paint"
         st.caption(f"{how.capitalize()}{f'; a cell is {size} × {size} pixels' if size > 1 else ''}.", width="content")
-    return pixels if strokes else picture
+    return strokes
 
 
 def cell(shape: Sequence[int]) -> int:

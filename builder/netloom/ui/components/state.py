@@ -59,11 +59,16 @@ class ReadUpload:
 
 @dataclass
 class ExampleState(PageState):
-    """Strokes on images and edits of series, by the key of the form, and the last uploaded file."""
+    """Strokes on images and edits of series, by the key of the form, and the last uploaded file.
+
+    `masks` are the masks (H, W) below the strokes, and `uploaded_masks` the ids of the files that they come from.
+    """
 
     strokes: defaultdict[str, list[Stroke]] = field(default_factory=lambda: defaultdict(list))
     edits: defaultdict[str, list[SeriesEdit]] = field(default_factory=lambda: defaultdict(list))
     upload: ReadUpload | None = None
+    masks: dict[str, np.ndarray] = field(default_factory=dict)
+    uploaded_masks: dict[str, str] = field(default_factory=dict)
 
     def forget(self, prefix: str) -> None:
         """Drop the edits of forms whose keys begin with a prefix."""

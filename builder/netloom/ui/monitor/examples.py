@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from netloom.monitoring.request_log import LoggedRow
 from netloom.monitoring.suspects import LOOKED_AT, Suspect
 from netloom.runs.retraining import retrain
 from netloom.store import CollectedExample, Run
-from netloom.ui.components.label_input import label_input, label_of, row_in_short
+from netloom.ui.components.label_input import label_input, label_of, picture_of, row_in_short
+from netloom.ui.components.mask_painter import mask_thumbnail
 from netloom.ui.components.words import ago
 from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.monitor.state import Key, MonitorState
@@ -82,7 +83,7 @@ def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequen
                 key = Key.LABEL.of(example.id)
                 check = partial(true_label.check_row, trained.data, example.row)
                 relabel = partial(_relabel, live, example.id, true_label, key, check)
-                label_input(true_label, key, example.label, check=check, on_change=relabel)
+                _label(trained, true_label, key, example.row, example.label, check, relabel)
             with right:
                 st.button(
                     "Delete",
@@ -93,6 +94,28 @@ def _list(live: Live, trained: OpenRun, true_label: TrueLabel, collected: Sequen
                 )
     if count > LISTED:
         _pages(state, count)
+
+
+def _label(
+    trained: OpenRun,
+    true_label: TrueLabel,
+    key: str,
+    row: Mapping[str, Any],
+    value: Any,
+    check: Callable[[Any], None],
+    on_change: Callable[[], None] | None = None,
+) -> None:
+    """Draw the input of a label. A mask is drawn small, with a switch for its editor."""
+    if true_label.painted is None:
+        label_input(true_label, key, value, check=check, on_change=on_change)
+        return
+    st.caption(escape(true_label.in_short(value)))
+    mask_thumbnail(value, "The mask of the row")
+    if not st.toggle("Correct the mask", key=Key.PAINT.of(key)):
+        return
+    st.fragment(label_input)(
+        true_label, key, value, check=check, on_change=on_change, picture=picture_of(trained.data, row)
+    )
 
 
 def _moment(example: CollectedExample) -> Any:
@@ -209,7 +232,7 @@ def _suggestion(live: Live, trained: OpenRun, true_label: TrueLabel, suspect: Su
         key = Key.SUSPECT.of(suspect.model, row.id, row.row)
         with middle:
             check = partial(true_label.check_row, trained.data, row.input)
-            label_input(true_label, key, row.label if row.label is not None else row.prediction, check=check)
+            _label(trained, true_label, key, row.input, row.label if row.label is not None else row.prediction, check)
         with right:
             st.button(
                 "Collect",

@@ -53,6 +53,7 @@ class Key(WidgetKey):
     MODE = "monitor mode"
     MODEL = "monitor model"
     NEXT = "monitor next"
+    PAINT = "monitor paint"
     PREVIOUS = "monitor previous"
     REPORT = "monitor-report"
     RETRAIN = "monitor retrain"

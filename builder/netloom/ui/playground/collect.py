@@ -9,34 +9,42 @@ from typing import Any
 import streamlit as st
 from pydantic_core import from_json, to_json
 
+from netloom.data import DataError
 from netloom.editing.live import Live
+from netloom.jobs import JobError, RunWeights
+from netloom.jobs.predictions import Predict
 from netloom.modalities.encoding.cells import row_digest
 from netloom.store import StoreError
-from netloom.ui.components.label_input import label_input
+from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.label_input import label_input, picture_of
 from netloom.ui.explain.open_run import OpenRun
 from netloom.ui.playground.state import Key
 from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
 
-NOT_COLLECTED = "The predictions of this network cannot be corrected with a label, so its inputs cannot be collected."
 
-
-def collect_button(live: Live, trained: OpenRun, raw: Mapping[str, Any]) -> None:
+def collect_button(live: Live, trained: OpenRun, weights: RunWeights, raw: Mapping[str, Any]) -> None:
     """Draw the button for a raw row; it is disabled if a label does not correct predictions of this kind."""
     true_label = trained.objective.task.true_label(trained.data.schema)
     if true_label is None:
-        st.button("Collect", icon=":material/playlist_add:", key=Key.COLLECT, disabled=True, help=NOT_COLLECTED)
+        reason = trained.objective.task.not_corrected
+        st.button("Collect", icon=":material/playlist_add:", key=Key.COLLECT, disabled=True, help=reason)
         return
     help = "Keep this input with its correct label. The Monitor page lists collected examples."
     with st.popover("Collect", icon=":material/playlist_add:", help=help, key=Key.COLLECT, width="content"):
         proposed = true_label.proposed(trained.data, raw)
+        if true_label.painted is not None:  # people correct the predicted mask instead of painting all of it
+            proposed = _predicted(weights, raw)
         check = partial(true_label.check_row, trained.data, raw)
+        picture = picture_of(trained.data, raw) if true_label.painted is not None else None
         # A label that was typed for one input must not stay for the next one
         key = Key.LABEL.of(trained.run.id, row_digest(dict(raw)).hex())
-        label = label_input(true_label, key, proposed, title="Correct label", check=check)
+        label = label_input(true_label, key, proposed, title="Correct label", check=check, picture=picture)
         if not st.button("Collect this input", key=Key.COLLECT_NOW, type="primary"):
             return
         if label is None:
-            st.warning(f"{'Type' if true_label.hint else 'Choose'} the correct label first.")
+            how = "Paint or upload" if true_label.painted is not None else "Type" if true_label.hint else "Choose"
+            st.warning(f"{how} the correct label first.")
             return
         row = from_json(to_json(dict(raw), inf_nan_mode="null", fallback=_plain))
         try:
@@ -46,6 +54,13 @@ def collect_button(live: Live, trained: OpenRun, raw: Mapping[str, Any]) -> None
             return
         count = len(live.store.collected(live.id).all())
         st.success(f"Collected. The project has {count:,} collected example{'s' * (count > 1)}.")
+
+
+def _predicted(weights: RunWeights, raw: Mapping[str, Any]) -> Any:
+    try:
+        return computed(Predict(weights, dict(raw)), "Loading the network …").answer["prediction"]
+    except (DataError, JobError, CheckpointError, OSError):
+        return None  # shown beside the input
 
 
 def _plain(value: Any) -> Any:

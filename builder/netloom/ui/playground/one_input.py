@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from netloom.compression import registry
 from netloom.core.text import escape
 from netloom.data import DataError
 from netloom.editing.live import Live
@@ -53,6 +54,12 @@ class Tried:
     @property
     def run_id(self) -> str:
         return self.trained.run.id
+
+    @property
+    def title(self) -> str:
+        """The title of the run, with its variant if one predicts."""
+        title = self.trained.run.title[:60]
+        return f"{title} · {registry()[self.weights.variant].title}" if self.weights.variant else title
 
 
 @st.fragment
@@ -146,7 +153,7 @@ def _edited(tried: Tried, row: int) -> RawRow | None:
     changed = _is_changed(trained, start, raw)
     with st.container(horizontal=True, vertical_alignment="center"):
         _explain_button(tried, row, raw if changed else None)
-        collect_button(tried.live, trained, raw)
+        collect_button(tried.live, trained, tried.weights, raw)
         st.caption(_about(trained, row, changed), width="content")
     return raw
 
@@ -187,7 +194,7 @@ def _results(tried: Tried, other: Tried | None, raw: RawRow, row: int) -> None:
     for side, waiting, place in zip(sides, pending, places, strict=True):
         with place:
             if len(sides) > 1:
-                st.markdown(f"**{escape(side.trained.run.title[:60])}**")
+                st.markdown(f"**{escape(side.title)}**")
             _result(side, waiting, raw, place)
 
 

@@ -53,6 +53,9 @@ INPUT = Question(
 TARGET = Question("target", "Target array", "choice", "Array of the targets", when_added=True)
 SPLITTER = Question("split", "Split array", "choice", "Array that assigns rows to training, validation and test",
                     optional=True, when_added=True, empty="none")  # fmt: skip
+# An optional array with the names of the values 0, 1, … of masks
+CLASS_NAMES = "class_names"
+MAX_MASK_CLASSES = 64
 VIEWS = ("picture", "series", "columns")
 VIEW = Question(
     "view", "Rows are", "choice", "Images, series of steps × channels, or columns of a table", choices=VIEWS
@@ -142,6 +145,11 @@ class Arrays(Reader):
             parts = _said(source, names, str(answers["split"]), len(input_rows))
         np.save(folder / "input.npy", input_rows, allow_pickle=False)
         np.save(folder / "target.npy", target_rows, allow_pickle=False)
+        if CLASS_NAMES in names:
+            class_names = [
+                str(name)[:200] for name in read_array(source, names[CLASS_NAMES]).ravel()[:MAX_MASK_CLASSES]
+            ]
+            np.save(folder / f"{CLASS_NAMES}.npy", np.array(class_names), allow_pickle=False)
         np.save(folder / "parts.npy", np.array(parts, dtype=np.int8), allow_pickle=False)
         kind = {"picture": "image", "series": "series"}.get(str(answers["view"]), "table")
         summary = (
@@ -159,7 +167,10 @@ class Arrays(Reader):
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
             for name in ("input", "target", "parts")
         )
-        target_fields = _target(target, chosen.optional_choice("task"), meta["target"], meta["title"], inputs)
+        names_file = folder / f"{CLASS_NAMES}.npy"
+        class_names = tuple(np.load(names_file, allow_pickle=False).tolist()) if names_file.is_file() else ()
+        task = chosen.optional_choice("task")
+        target_fields = _target(target, task, meta["target"], meta["title"], inputs, class_names)
         raw = _viewed(inputs, chosen.choice("view"), target_fields)
         set_given(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
@@ -336,8 +347,13 @@ def _cell(row: Any) -> str:
     return np.array2string(np.asarray(row), precision=3, threshold=12, max_line_width=200)[:120].replace("\n", " ")
 
 
-def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray) -> RawTarget:
-    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W)."""
+def _target(
+    array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray, class_names: tuple[str, ...] = ()
+) -> RawTarget:
+    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W).
+
+    `class_names` are the names of the values 0, 1, … of masks.
+    """
     import pandas as pd
 
     wanted = requested_target({"task": task})
@@ -366,8 +382,13 @@ def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: 
         return target_of(pd.Series(target.argmax(1), name=name), CLASS, title)
     if target.ndim == 3 and target.dtype.kind in "biu" and set(target.shape[1:]) <= set(inputs.shape[1:]):
         values_found = np.unique(target)
-        if len(values_found) > 64:
-            raise DataError(f"{name[:60]!r} holds masks of {len(values_found):,} classes; at most 64 are supported.")
+        if class_names and values_found[0] >= 0 and values_found[-1] < len(class_names):
+            masks = target.astype(np.uint8)
+            return {"target": masks, "target_kind": "mask", "target_name": name, "classes": class_names}
+        if len(values_found) > MAX_MASK_CLASSES:
+            raise DataError(
+                f"{name[:60]!r} holds masks of {len(values_found):,} classes; at most {MAX_MASK_CLASSES} are supported."
+            )
         classes = tuple(f"class {value}" for value in values_found)
         masks = np.searchsorted(values_found, target).astype(np.uint8)
         return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes}
