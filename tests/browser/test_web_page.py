@@ -32,7 +32,7 @@ from netloom.runs import predict
 from tests.explain.models import trained
 
 pytestmark = pytest.mark.browser
-NAMES = ("image", "table", "regression", "recurrent")
+NAMES = ("image", "table", "regression", "recurrent", "series", "characters")
 TEXTS = ["Hello, hello world!", "", "it's  don’t\tΣΑΣ İ漢字 🙂 a_b 3½", " \n ", "x" * 80, "\x85é\u3000z"]
 TOKENS = {"name": "text", "length": 12}
 FIELDS: dict[str, list[tuple[dict[str, Any], list[Any]]]] = {
@@ -46,6 +46,12 @@ FIELDS: dict[str, list[tuple[dict[str, Any], list[Any]]]] = {
     "words": [
         ({**TOKENS, "encoding": "words", "vocabulary": ["", "�", "hello", ",", "it's", "don't", "漢字", "3½"]}, TEXTS),
     ],
+    "series": [
+        ({"name": "x", "encoding": "series", "shape": [3, 2], "mean": 0.5, "std": 2.0},
+         [[[1, -2], [3.5, 4], [1e38, 0]]]),
+        ({"name": "x", "encoding": "series", "shape": [3, 1], "mean": 0.5, "std": 2.0}, [[1, 2, 3]]),
+    ],
+    "characters": [({**TOKENS, "encoding": "characters", "vocabulary": ["", "�", *"helo w"]}, TEXTS)],
     "letters": [({**TOKENS, "encoding": "letters", "lower": True, "vocabulary": ["", "�", *"helo🙂漢σς"]}, TEXTS)],
     "bpe": [
         ({**TOKENS, "encoding": "bpe", "merges": [["h", "e"], ["l", "l"], ["he", "ll"], ["Ġ", "w"]],
@@ -74,6 +80,39 @@ TARGETS: dict[str, dict[str, Any]] = {
     "labels": {"classes": ["a", "b", "c"], "thresholds": [0.2, 0.5, 0.7]},
     "number": {"mean": [3.0, 1.0, 0.0], "std": [2.0, 0.5, 1.0]},
 }
+
+
+WORDS = {"t": np.array([[4, 5, 6, 0], [7, 0, 0, 0]])}
+TAGS, CLASSES = ["O", "B-place", "I-place"], ["a", "b"]
+RANDOM = torch.Generator().manual_seed(0)
+
+
+def logits_of(*shape: int) -> torch.Tensor:
+    return torch.randn((2, *shape), generator=RANDOM)
+
+
+def target_of(kind: str, **state: Any) -> dict[str, Any]:
+    return {"fields": [{"name": "t", "vocabulary": ["", "x", "y"]}], "target": {"kind": kind, "name": kind, **state}}
+
+
+FORECAST = {"series": ["u", "v"], "mean": [1.0, 2.0, 3.0, 4.0], "std": [1.0, 0.5, 2.0, 3.0]}
+PARTS = [
+    {"kind": "class", "name": "c", "classes": CLASSES},
+    {"kind": "number", "name": "n", "mean": [3.0], "std": [2.0]},
+]
+# Predictions that depend on the shape of outputs, on several of them, or on the input
+SHAPED: list[tuple[dict[str, Any], tuple[torch.Tensor, ...], dict[str, np.ndarray]]] = [
+    (target_of("mask", classes=TAGS), (logits_of(3, 4, 2),), {}),
+    (target_of("tags", classes=TAGS), (logits_of(4, 3),), WORDS),
+    (target_of("class_and_tags", classes=CLASSES, tags=TAGS), (logits_of(2), logits_of(4, 3)), WORDS),
+    (target_of("action", classes=CLASSES, values=True), (logits_of(2),), {}),
+    (target_of("action", classes=CLASSES, values=False), (logits_of(2),), {}),
+    (target_of("embedding"), (logits_of(5),), {}),
+    (target_of("pair", classes=CLASSES, threshold=2.0), (logits_of(3), logits_of(3)), {}),
+    (target_of("several", parts=PARTS), (logits_of(2), logits_of(1)), {}),
+    (target_of("number", **FORECAST), (logits_of(4),), {}),
+    (target_of("number", **{**FORECAST, "mean": [1.0, 2.0], "std": [1.0, 0.5]}), (logits_of(2),), {}),
+]
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -141,7 +180,10 @@ def test_predictions_in_the_browser_are_those_of_the_app(tab: Page, site: tuple[
                 assert answer["prediction"] == pytest.approx(expected["prediction"], rel=1e-4)
         shown = tab.locator(".prediction").inner_text()
         first = predict(run, [rows[0]])[0]["prediction"]
-        assert shown == first if isinstance(first, str) else float(shown) == pytest.approx(first, rel=1e-4)
+        if isinstance(first, str):
+            assert shown == (first if first.strip() else json.dumps(first))
+        else:
+            assert float(shown.split(", ")[0]) == pytest.approx(np.ravel(first)[0], rel=1e-4)
 
 
 def test_inputs_change_the_prediction_and_are_accessible(tab: Page, site: tuple[str, Path]) -> None:
@@ -201,7 +243,7 @@ def test_a_page_without_its_runtime_says_what_to_do(browser: Browser, site: tupl
 def test_rows_are_encoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
     tab.goto(f"{site[0]}/table/index.html")
     raw: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        (field, {"x" if field["encoding"] == "image" else "text": value})
+        (field, {"x" if field["encoding"] in ("image", "series") else "text": value})
         for fields in FIELDS.values()
         for field, values in fields
         for value in values
@@ -226,7 +268,9 @@ def test_rows_are_encoded_as_in_python(tab: Page, site: tuple[str, Path]) -> Non
 
 def test_outputs_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
     tab.goto(f"{site[0]}/table/index.html")
-    assert set(TARGETS) == set(DECODINGS)
+    assert set(TARGETS) | {preprocess["target"]["kind"] for preprocess, _, _ in SHAPED} | {
+        "next_token"  # of the page of characters
+    } == set(DECODINGS)
     values = torch.tensor([[-1.5, 0.3, 2.0], [30.0, -40.0, 0.0]])
     cases = []
     for kind, target in TARGETS.items():
@@ -251,3 +295,53 @@ def test_outputs_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> 
         for key, value in wanted.items():
             is_text = isinstance(value, str) or (isinstance(value, list) and isinstance((value or [""])[0], str))
             assert answer[key] == (value if is_text else pytest.approx(value, abs=1e-5)), (preprocess, key)
+
+
+def same(answer: Any, wanted: Any) -> bool:
+    """Return whether two answers are equal, with numbers up to the rounding of float32."""
+    if isinstance(wanted, dict):
+        return answer.keys() == wanted.keys() and all(same(answer[key], wanted[key]) for key in wanted)
+    if isinstance(wanted, list):
+        return len(answer) == len(wanted) and all(map(same, answer, wanted))
+    return bool(answer == (pytest.approx(wanted, abs=1e-5) if isinstance(wanted, float) else wanted))
+
+
+def test_outputs_with_a_shape_are_decoded_as_in_python(tab: Page, site: tuple[str, Path]) -> None:
+    tab.goto(f"{site[0]}/table/index.html")
+    cases, wanted = list[Any](), list[Any]()
+    for preprocess, outputs, arrays in SHAPED:
+        wanted += decode(preprocess, outputs if len(outputs) > 1 else outputs[0], arrays)
+        for row in range(2):
+            parts = [{"data": part[row].flatten().tolist(), "dims": [1, *part.shape[1:]]} for part in outputs]
+            cases.append([preprocess, parts, {name: array[row].tolist() for name, array in arrays.items()}])
+    script = """async (cases) => {
+        const { decode } = await import("./decode.js");
+        return cases.map(([preprocess, [first, ...others], arrays]) => decode(preprocess, first, others,
+            Object.fromEntries(Object.entries(arrays).map(([name, tokens]) => [name, tokens.map(BigInt)]))));
+    }"""
+    for case, answer, expected in zip(cases, tab.evaluate(script, cases), wanted, strict=True):
+        assert same(answer, expected), (case[0]["target"], answer, expected)
+
+
+def test_an_image_is_drawn_on(tab: Page, site: tuple[str, Path]) -> None:
+    tab.goto(f"{site[0]}/image/index.html")
+    canvas = tab.get_by_role("img", name="Image for image")
+    tab.get_by_role("button", name="Clear").click()
+    box = canvas.bounding_box()
+    assert box is not None
+    tab.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.1 * box["height"])
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.9 * box["height"], steps=20)
+    tab.mouse.up()
+    field = field_encoder(trained("image").data.preprocess.fields[0])
+    channels, height, width = field.shape
+    tones = tab.evaluate(
+        "() => Array.from(document.querySelector('canvas.pixels').getContext('2d')"
+        f".getImageData(0, 0, {width}, {height}).data).filter((_, place) => place % 4 === 0)"
+    )
+    pixels = np.array(tones, np.float32).reshape(height, width)
+    assert set(pixels.flatten().tolist()) == {0.0, 255.0}
+    assert (pixels.max(1) == 255).sum() >= 0.8 * height  # a vertical line
+    drawn = np.repeat(pixels[None] / 255 / field.state.scale, channels, axis=0)
+    shares = predict(trained("image"), [{"image": drawn.tolist()}])[0]["probabilities"]
+    expect(tab.locator("#result label").first).to_contain_text(f"{max(shares.values()):.1%}")

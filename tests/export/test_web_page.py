@@ -13,13 +13,21 @@ import pytest
 from netloom import export
 from netloom.modalities.encoding.table_fields import TableState
 from netloom.runs.applied_calibration import AppliedCalibration, PartCalibration, Scaling
-from tests.explain.models import trained
+from netloom.templates import templates
+from tests.explain.models import trained, untrained_run
 
 
-@pytest.mark.parametrize("name", ["series", "characters"])
-def test_data_that_the_page_cannot_read_is_refused(name: str) -> None:
-    with pytest.raises(export.ExportError, match=r"The web page does not support the field '\w+'.*; export the"):
-        export.content(trained(name), "web")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dates_gru", "the field 'answer so far', whose encoding is begun, texts that are generated token by token"),
+        ("spoken_gru", "the field 'sound', whose encoding is log_mel"),
+        ("digits_autoencoder", "reconstructions of the input"),
+    ],
+)
+def test_data_that_the_page_cannot_read_is_refused(name: str, words: str) -> None:
+    with pytest.raises(export.ExportError, match=f"The web page does not support {words}; export the"):
+        export.content(untrained_run(templates()[name].project), "web")
 
 
 @pytest.mark.parametrize(

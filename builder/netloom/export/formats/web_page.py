@@ -18,9 +18,19 @@ from netloom.export.predictions import describe
 RUNTIME = "1.30.0"
 FILES = ("decode.js", "encode.js", "model.js", "page.js", "style.css")
 # What encode.js and decode.js translate from Python; a test compares both
-ENCODINGS, COLUMNS, DECODINGS = ("image", "table", "words", "letters", "bpe"), ("number", "category"), (
-    "class", "binary", "labels", "number",
+ENCODINGS = ("image", "table", "series", "words", "letters", "characters", "bpe")
+COLUMNS = ("number", "category")
+DECODINGS = (
+    "class", "binary", "labels", "number", "mask", "tags", "class_and_tags", "action", "embedding", "pair", "several",
+    "next_token",
 )  # fmt: skip
+# Why predictions of other kinds are not decoded in a browser
+_NOT_DECODED = {
+    "input": "reconstructions of the input",
+    "generated": "generated examples, which have no input",
+    "sequence": "texts that are generated token by token",
+    "score": "rankings of items",
+}
 # Parts of the state of a column that encode.js does not translate
 _UNTRANSLATED = {"quantiles": "quantiles", "part": "parts of dates", "logical": "categories of yes and no"}
 PACKAGE = {"private": True, "dependencies": {"onnxruntime-web": RUNTIME}}
@@ -31,7 +41,9 @@ class WebPage(Format):
 
     name = "web"
     title = "Web page"
-    summary = "A page that runs the network in the browser, for images, tables and texts; served by any static server"
+    summary = (
+        "A page that runs the network in the browser, for images, tables, series and texts; served by any static server"
+    )
     suffix = ".web.zip"
     media_type = "application/zip"
     tolerance = Onnx.tolerance
@@ -68,17 +80,18 @@ def _untranslated(preprocessing: dict[str, Any]) -> Iterator[str]:
     """Yield the parts of the preprocessing and the decoding that the page does not have, in words."""
     for field in preprocessing["fields"]:
         if field["encoding"] not in ENCODINGS:
-            yield f"the field {plain(field['name'])[:60]!r}"
+            yield f"the field {plain(field['name'])[:60]!r}, whose encoding is {plain(field['encoding'])}"
             continue
         for column in field.get("columns", ()):
             if column["type"] not in COLUMNS:
                 yield f"the column {plain(column['name'])[:60]!r}"
             yield from (text for key, text in _UNTRANSLATED.items() if column.get(key))
     target = preprocessing["target"]
-    if target["kind"] not in DECODINGS or target.get("series"):
-        yield "this kind of prediction"
-    if "calibration" in target:
-        yield "calibrated predictions"
+    for part in target.get("parts", (target,)):
+        if part["kind"] not in DECODINGS:
+            yield _NOT_DECODED.get(part["kind"], f"predictions of the kind {plain(part['kind'])}")
+        if "calibration" in part:
+            yield "calibrated predictions"
 
 
 README = """\

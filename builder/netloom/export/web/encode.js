@@ -21,7 +21,7 @@ export function encode(field, row) {
   return ENCODERS[field.encoding](field, row);
 }
 
-const ENCODERS = { image, table, words: tokens(words), letters: tokens(letters), bpe: tokens(bytePairs) };
+const ENCODERS = { image, table, series, characters: tokens(characters), words: tokens(words), letters: tokens(letters), bpe: tokens(bytePairs) };
 const COLUMNS = { number: numberFeatures, category: categoryFeatures };
 
 function value(row, name) {
@@ -87,6 +87,20 @@ function pixelShares(before, after) {
   });
 }
 
+/** A series (steps, channels), as a list of numbers or of lists. */
+function series(field, row) {
+  const [steps, width] = field.shape;
+  const lines = value(row, field.name).map((step) => (Array.isArray(step) ? step : [step]));
+  if (lines.length !== steps || lines.some((line) => line.length !== width)) {
+    throw new EncodeError(`The field "${field.name}" has ${steps} steps of ${width} values, received ${lines.length} steps.`);
+  }
+  const along = (numbers, channel) => (Array.isArray(numbers) ? numbers.flat(2)[channel % numbers.flat(2).length] : numbers);
+  const data = Float32Array.from(lines.flatMap((line) => line.map((cell, channel) =>
+    clipped((Number(cell) - along(field.mean, channel)) / along(field.std, channel)))));
+  if (data.some(Number.isNaN)) throw new EncodeError(`The field "${field.name}" consists of numbers.`);
+  return { data, dims: [1, steps, width] };
+}
+
 function table(field, row) {
   const data = Float32Array.from(field.columns.flatMap((column) => COLUMNS[column.type](column, value(row, column.name))));
   return { data, dims: [1, data.length] };
@@ -137,6 +151,11 @@ function words(field, text) {
   const lower = field.lower ?? true;
   if (Array.isArray(text)) return text.map((word) => (lower ? String(word).toLowerCase() : String(word)));
   return (lower ? String(text).toLowerCase() : String(text)).replaceAll("’", "'").match(WORD) ?? [];
+}
+
+/** The last characters of a text. */
+function characters(field, text) {
+  return letters(field, text).slice(-field.length);
 }
 
 function letters(field, text) {

@@ -25,12 +25,15 @@ export async function load() {
   const fields = preprocess.arguments.map((name) => preprocess.fields.find((field) => field.name === name));
   const predict = async (row) => {
     const feeds = {};
+    const arrays = {};
     session.inputNames.forEach((name, place) => {
       const { data, dims } = encode(fields[place], row);
+      arrays[fields[place].name] = data;
       feeds[name] = new ort.Tensor(data instanceof BigInt64Array ? "int64" : "float32", data, dims);
     });
-    const output = (await session.run(feeds))[session.outputNames[0]].data;
-    return { output: Array.from(output), answer: decode(preprocess, output) };
+    const results = await session.run(feeds);
+    const [output, ...others] = session.outputNames.map((name) => ({ data: results[name].data, dims: results[name].dims }));
+    return { output: Array.from(output.data), answer: decode(preprocess, output, others, arrays) };
   };
   return { preprocess, example, fields, predict };
 }

@@ -42,7 +42,60 @@ function imageWidget(field, row, changed) {
     changed();
   });
   draw();
-  return element("div", {}, canvas, labeled(`${field.name} (image file)`, file));
+  drawable(canvas, field, row, () => {
+    draw();
+    changed();
+  });
+  const erase = element("button", { type: "button", textContent: "Erase" });
+  erase.setAttribute("aria-pressed", "false");
+  erase.addEventListener("click", () => {
+    canvas.dataset.erases = canvas.dataset.erases ? "" : "yes";
+    erase.setAttribute("aria-pressed", String(Boolean(canvas.dataset.erases)));
+  });
+  const clear = element("button", { type: "button", textContent: "Clear" });
+  clear.addEventListener("click", () => {
+    row[field.name] = planesOf(row[field.name], field).map((plane) => plane.map((line) => line.map(() => 0)));
+    draw();
+    changed();
+  });
+  const hint = element("p", { textContent: "Draw on the image, or upload one." });
+  return element("div", {}, hint, canvas, element("div", { className: "buttons" }, erase, clear), labeled(`${field.name} (image file)`, file));
+}
+
+/** The image of a row as planes (C, H, W) of the size that the network reads. */
+function planesOf(pixels, field) {
+  return sized(Array.isArray(pixels[0][0]) ? pixels : [pixels], ...field.shape);
+}
+
+/** Lets people draw on an image: the pixel below the pointer becomes white, or black while erasing, and so do pixels beside it in a large image. */
+function drawable(canvas, field, row, drawn) {
+  const [, height, width] = field.shape;
+  const radius = Math.max(width, height) / 28;
+  let planes = null;
+  const stroke = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * width - 0.5;
+    const y = ((event.clientY - box.top) / box.height) * height - 0.5;
+    const tone = canvas.dataset.erases ? 0 : 1 / field.scale;
+    for (let line = Math.max(0, Math.ceil(y - radius)); line <= Math.min(height - 1, y + radius); line += 1) {
+      for (let place = Math.max(0, Math.ceil(x - radius)); place <= Math.min(width - 1, x + radius); place += 1) {
+        for (const plane of planes) plane[line][place] = tone;
+      }
+    }
+    const [nearY, nearX] = [Math.round(y), Math.round(x)];
+    if (nearY >= 0 && nearX >= 0 && nearY < height && nearX < width) for (const plane of planes) plane[nearY][nearX] = tone;
+    row[field.name] = planes;
+    drawn();
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    planes = structuredClone(planesOf(row[field.name], field));
+    stroke(event);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (planes) stroke(event);
+  });
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { planes = null; });
 }
 
 /** The raw pixels (C, H, W) of an image file; 1 / scale is white. */
@@ -84,15 +137,65 @@ function tableWidget(field, row, changed) {
   return element("div", { className: "columns" }, ...widgets);
 }
 
-const WIDGETS = { image: imageWidget, table: tableWidget, words: textWidget, letters: textWidget, bpe: textWidget };
+/** The numbers of a series: a line for each step. */
+function seriesWidget(field, row, changed) {
+  const lines = row[field.name].map((step) => (Array.isArray(step) ? step.join(" ") : String(step)));
+  const area = element("textarea", { rows: 8, value: lines.join("\n") });
+  area.addEventListener("input", () => {
+    row[field.name] = area.value.trim().split("\n").map((line) => line.trim().split(/[\s,;]+/).map(Number));
+    changed();
+  });
+  return labeled(`${field.name}: ${field.shape[0]} lines of ${field.shape[1]} numbers`, area);
+}
+
+const WIDGETS = { image: imageWidget, table: tableWidget, series: seriesWidget, characters: textWidget, words: textWidget, letters: textWidget, bpe: textWidget };
+
+const COLORS = ["#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#a855f7", "#84cc16", "#ec4899", "#78716c"];
+const colorOf = (number) => (number < COLORS.length ? COLORS[number] : COLORS[1 + ((number - 1) % (COLORS.length - 1))]);
+const SHORT = 8; // numbers of a list that are shown
+
+function words(value) {
+  if (typeof value === "number") return String(Number(value.toPrecision(6)));
+  if (Array.isArray(value)) {
+    return value.slice(0, SHORT).map(words).join(", ") + (value.length > SHORT ? ` … (${value.length} values)` : "") || "none";
+  }
+  if (value && typeof value === "object") return Object.entries(value).map(([name, part]) => `${name}: ${words(part)}`).join("; ");
+  return String(value);
+}
+
+/** A mask as a picture, with the share of each class. */
+function showMask(place, { prediction: lines, classes, shares }) {
+  const canvas = element("canvas", { width: lines[0].length, height: lines.length, className: "pixels" });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "Class of each pixel");
+  const context = canvas.getContext("2d");
+  lines.forEach((line, y) => line.forEach((number, x) => {
+    context.fillStyle = colorOf(number);
+    context.fillRect(x, y, 1, 1);
+  }));
+  const found = classes.map((name, number) => [name, number]).filter(([name]) => shares[name]);
+  place.replaceChildren(
+    element("p", { className: "prediction", textContent: found.map(([name]) => `${name} ${(100 * shares[name]).toFixed(0)}%`).join(", ") }),
+    canvas,
+    element("ul", { className: "legend" }, ...found.map(([name, number]) => {
+      const mark = element("span", { className: "mark" });
+      mark.style.background = colorOf(number);
+      return element("li", {}, mark, name);
+    })),
+  );
+}
 
 function show(place, answer) {
-  const prediction = Array.isArray(answer.prediction) ? answer.prediction.join(", ") || "none" : answer.prediction;
+  if (answer.classes) return showMask(place, answer);
+  const tagged = answer.tags ? `${answer.prediction}: ${answer.tags.join(" ")}` : null;
+  const text = tagged ?? (answer.entities ? answer.prediction.join(" ") : words(answer.prediction));
+  const prediction = text.trim() ? text : JSON.stringify(text); // such as a space as the next token
   const shares = Object.entries(answer.probabilities ?? {}).sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
   place.replaceChildren(
-    element("p", { className: "prediction", textContent: String(prediction) }),
+    element("p", { className: "prediction", textContent: prediction }),
     ...shares.map(([name, share]) => labeled(`${name}: ${(100 * share).toFixed(1)}%`,
       element("meter", { value: share, max: 1 }))),
+    ...Object.entries(answer.values ?? {}).map(([name, value]) => element("p", { textContent: `${name}: ${words(value)}` })),
   );
 }
 
