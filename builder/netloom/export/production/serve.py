@@ -100,15 +100,53 @@ class Network:
         return RequestError("The body does not have the rows of this network; GET / shows an example.")
 
 
+class RequestLog:
+    """Rows with their predictions, as lines of JSON in a file that only its owner can read.
+
+    Args:
+        path: the file; lines are appended to it.
+        max_bytes: the size at which the file is renamed to the same name with .1, which replaces an earlier one.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path, self.max_bytes = path, max_bytes
+        self._append(b"")  # an error is seen at the start
+
+    def write(self, rows: Sequence[Row], answers: Sequence[Any]) -> None:
+        at = round(time.time(), 3)
+        lines = (json.dumps({"at": at, "input": row, **answer}) for row, answer in zip(rows, answers, strict=True))
+        if self.path.stat().st_size >= self.max_bytes:
+            self.path.replace(self.path.with_name(f"{self.path.name}.1"))
+        self._append("".join(f"{line}\n" for line in lines).encode())
+
+    def _append(self, lines: bytes) -> None:
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, lines)
+        finally:
+            os.close(file)
+
+
 class Server:
     """The routes. Everything but the computation runs in the event loop.
 
     Args:
         key: the API key of all requests but health checks; "" for none.
         is_local: whether only this machine can reach the server, so that other host names are refused.
+        log: where rows and predictions are logged; None for nowhere.
     """
 
-    def __init__(self, network: Network, batches: BatchSettings, limits: Limits, key: str, *, is_local: bool) -> None:
+    def __init__(
+        self,
+        network: Network,
+        batches: BatchSettings,
+        limits: Limits,
+        key: str,
+        *,
+        is_local: bool,
+        log: RequestLog | None = None,
+    ) -> None:
+        self.log = log
         self.network, self.limits, self.key, self.is_local = network, limits, key, is_local
         self.metrics = Metrics()
         self.batcher = Batcher(network, batches, self.metrics)
@@ -161,6 +199,11 @@ class Server:
                 raise RequestError(f"{prefix}{outcome.message}", outcome.status)
         request.state.rows = len(rows)
         answers = with_warnings(outcomes, unreadable=file.unreadable)
+        if self.log is not None:
+            try:
+                await asyncio.to_thread(self.log.write, rows, answers)
+            except (OSError, ValueError, TypeError) as error:  # such as a full disk: the answer does not depend on it
+                print(json.dumps({"time": round(time.time(), 3), "not_logged": str(error)}), flush=True)
         return _json(answers[0] if file.is_single else answers)
 
     async def _body(self, request: Request) -> bytes:
@@ -234,6 +277,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--max-batch", type=int, default=64, help="largest number of rows in a batch")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
     parser.add_argument("--exact", action="store_true", help="compute each row by itself")
+    parser.add_argument(
+        "--log-requests", metavar="FILE", help="append the rows and predictions to a file as JSON lines"
+    )
+    parser.add_argument("--log-mib", type=int, default=256, help="size at which this file is replaced (default: 256)")
     return parser.parse_args()
 
 
@@ -250,9 +297,16 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     network = Network(HERE, is_exact=arguments.exact)
     batches = BatchSettings(max_rows=max(1, arguments.max_batch))
+    log = None
+    if arguments.log_requests:
+        try:
+            log = RequestLog(Path(arguments.log_requests), arguments.log_mib * 2**20)
+        except OSError as error:
+            print(f"Cannot write {arguments.log_requests}: {error.strerror}.", file=sys.stderr)
+            return 2
     limits = Limits()
     allow_files(limits)
-    server = Server(network, batches, limits, key, is_local=is_local)
+    server = Server(network, batches, limits, key, is_local=is_local, log=log)
     family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
     # Only with the protocol, asyncio sets TCP_NODELAY; without that, each answer waits 40 ms for an acknowledgment
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
