@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+import torch
 
 from netloom.api import load_run
 from netloom.core.errors import UsageError
@@ -12,6 +16,7 @@ from netloom.monitoring.promotion import compare_for_promotion
 from netloom.runs import TrainedRun, evaluate, predict
 from netloom.store import open_store
 from tests.cli.conftest import called
+from tests.explain import models
 from tests.serving.conftest import Runs, Server, start_server
 
 
@@ -61,6 +66,19 @@ def test_gate_measures_both_runs_on_the_same_rows(ordered: tuple[TrainedRun, Tra
     ]
     backwards = compare_for_promotion(worse, better, right_before)
     assert not backwards.passes
+
+
+def test_a_run_with_infinite_errors_is_not_promoted() -> None:
+    old = models.trained("regression")
+    model = copy.deepcopy(old.model)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(torch.nan)
+    gate = compare_for_promotion(dataclasses.replace(old, model=model), old, [])
+    assert not gate.passes
+    assert np.isinf(gate.held_out.new)
+    assert gate.sentence.startswith("The new run is worse on held-out rows: mean absolute error inf")
+    assert compare_for_promotion(old, old, []).passes
 
 
 def test_command_reloads_the_server_only_with_a_run_that_is_not_worse(

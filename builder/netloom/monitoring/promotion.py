@@ -112,8 +112,10 @@ def _compare(title: str, true_label: TrueLabel, new: TrainedRun, old: TrainedRun
         for trained in (old, new)
     ]
     before, after = errors
-    difference = after - before
-    low, high = mean_interval(difference) or (-np.inf, np.inf)
+    with np.errstate(invalid="ignore"):  # both errors can be infinite
+        difference = after - before
+    interval_of_mean = mean_interval(difference) if np.isfinite(difference).all() else None
+    low, high = interval_of_mean or (-np.inf, np.inf)
     form = "{:+.1%}".format if true_label.is_share else "{:+.4g}".format
     sign = -1 if true_label.is_share else 1
     interval = sorted((sign * low, sign * high))
