@@ -3,6 +3,7 @@ no runs, and the list is rebuilt from the folders."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -116,6 +117,23 @@ def test_rebuild_restores_runs_and_projects(
     assert store.run(ids["cut"]).state == "finished"
     check_curves(store.points(ids["cut"]), 2)
     assert recovery.rebuild(store) == recovery.Rebuilt(0, 0, ()), "a second time finds nothing"
+    store.close()
+
+
+def test_rebuild_names_the_parts_of_an_origin_that_it_cannot_read(filled: tuple[Path, dict[str, str]]) -> None:
+    home, ids = filled
+    store = open_store(home)
+    lose_database(store, delete)
+    file = home / "runs" / ids["done"] / "run.json"
+    record = json.loads(file.read_text())
+    record["about"] = {"branch": {"run": 7}, "halted": True, "planet": "Mars"}
+    file.write_text(json.dumps(record))
+    age_folders(home)
+    store = open_store(home)
+    rebuilt = recovery.rebuild(store)
+    assert rebuilt.unread == (f"{ids['done']} (branch, planet)",)
+    assert f"cannot be read: {ids['done']} (branch, planet)." in rebuilt.sentence()
+    assert store.run(ids["done"]).about.halted
     store.close()
 
 

@@ -230,6 +230,12 @@ class RunOrigin(JsonFacts, frozen=True):
         origin, start = super().from_json(facts), _start(facts)
         return origin if start is None else origin.merged(cls(start=start))
 
+    @classmethod
+    def unread_keys(cls, value: Mapping[str, Any]) -> list[str]:
+        """Return the keys of a JSON object that `from_json` leaves out, such as those of a newer version."""
+        known = cls.from_json(dict(value)).as_json()
+        return [key for key in value if key not in known]
+
     @property
     def earlier_run(self) -> str | None:
         """The run that this one was made from; None if it is a new one."""

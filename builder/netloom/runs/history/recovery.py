@@ -30,17 +30,20 @@ _MEASURED = re.compile(r"(validation|train)_(.+)")
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """The result of a rebuild: the restored runs and projects, and why some folders were skipped."""
+    """The result of a rebuild: the restored runs and projects, why some folders were skipped, and what could not be
+    read of restored runs."""
 
     runs: int
     projects: int
     left_out: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         runs = f"{self.runs:,} run{'s'[: self.runs != 1]}"
         projects = f"{self.projects:,} project{'s'[: self.projects != 1]}"
         remainder = f" Left out: {'; '.join(self.left_out)}." if self.left_out else ""
-        return f"{runs} and {projects} are listed again.{remainder}"
+        unread = f" Parts of their origin that cannot be read: {'; '.join(self.unread)}." if self.unread else ""
+        return f"{runs} and {projects} are listed again.{remainder}{unread}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def rebuild_offer(store: Store) -> str:
 def rebuild(store: Store) -> Rebuilt:
     """Add the runs of these folders to the database, each in its project, which is restored from the document of its
     newest run. Listed runs remain unchanged."""
-    folders, left_out = [], []
+    folders, left_out, unread = [], [], []
     for artifacts in lost_runs(store):
         try:
             folders.append(_read_folder(artifacts))
@@ -105,9 +108,17 @@ def rebuild(store: Store) -> Rebuilt:
                 created_projects[key] = store.create_project(item.project, project_id=project_id or None)
             _restore(store, item, created_projects.get(key, project_id))
             runs += 1
+            if keys := RunOrigin.unread_keys(_origin(item)):
+                unread.append(f"{item.id} ({', '.join(str(key)[:60] for key in keys)})")
         except StoreError as error:
             left_out.append(f"{item.id} ({str(error).rstrip('.')})")
-    return Rebuilt(runs, len(created_projects), tuple(left_out))
+    return Rebuilt(runs, len(created_projects), tuple(left_out), tuple(unread))
+
+
+def _origin(item: _RunFolder) -> dict[str, Any]:
+    """Return the origin of a run as it was recorded."""
+    about = item.record.get("about")
+    return about if isinstance(about, dict) else {}
 
 
 def _settled(artifacts: RunArtifacts) -> bool:
