@@ -21,7 +21,7 @@ from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from netloom.monitoring.labeled import true_label_of
 from netloom.monitoring.promotion import compare_for_promotion
 from netloom.runs.history import reproduction
-from netloom.runs.retraining import retrain, why_not
+from netloom.runs.retraining import remark, retrain, why_not
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.templates.starting import fit
@@ -167,3 +167,15 @@ def test_corrected_tags_texts_and_forecasts_retrain_the_run(
     known = old.data.split | {"test": torch.tensor([place, *old.data.split["test"][:3].tolist()])}
     leaking = dataclasses.replace(old, data=dataclasses.replace(old.data, split=known))
     assert compare_for_promotion(new, leaking, []).left_out == 1
+
+
+def test_answers_with_unknown_characters_get_a_remark(home: Path) -> None:
+    data = prepare(templates()["dates_gru"].project.data, home)
+    row = {name: np.asarray(value).tolist() for name, value in data.row(0).items()}
+    known, unknown = (make_version(data, [(row, text)], home, text) for text in (data.target_text(0), "ß→1"))
+    before, after = (prepare(DataChoice(dataset=info.name, split="given"), home) for info in (known, unknown))
+    assert remark(data, before) == ""
+    assert remark(data, after).startswith(
+        "The answers of the new data have 2 characters that the run does not know: 'ß', '→'. It learns to write the"
+    )
+    assert remark(prepare(templates()["digits_mlp"].project.data, home), after) == ""

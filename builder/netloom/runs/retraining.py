@@ -8,6 +8,7 @@ from netloom.data.preparation.fitted_state import with_stored_state
 from netloom.data.preparation.prepare import in_class_order
 from netloom.data.preparation.settings_transfer import carried
 from netloom.data.raw.texts import TaggedTexts
+from netloom.data.sequence_pairs import Pairs
 from netloom.document import DataChoice
 from netloom.runs.control import start
 from netloom.store import Store
@@ -98,6 +99,23 @@ def why_not(before: Prepared, after: Prepared) -> str:
                 f"{shapes[0]}; start a new run on the new data."
             )
     return ""
+
+
+def remark(before: Prepared, after: Prepared) -> str:
+    """Return a sentence on answers of new data that the run cannot learn to write as they are; "" if there are none."""
+    if not isinstance(after.raw, Pairs) or not before.schema.target.type.is_text:
+        return ""
+    known = set(before.token_field(before.schema.inputs[-1].name).vocabulary)
+    train = (str(after.raw.answers[int(row)]) for row in after.split["train"])
+    field = before.token_field(before.schema.inputs[-1].name)
+    unknown = sorted({token for answer in train for token in field.tokens(answer)} - known)
+    if not unknown:
+        return ""
+    listed = ", ".join(map(repr, unknown[:8])) + (", …" if len(unknown) > 8 else "")
+    return (
+        f"The answers of the new data have {len(unknown):,} character{'s' * (len(unknown) > 1)} that the run does not "
+        f"know: {listed}. It learns to write the unknown token in their place; start a new training to learn them."
+    )
 
 
 def _choice_on(choice: DataChoice, dataset: str, store: Store) -> DataChoice:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.core.text import escape
+from netloom.data import prepare
 from netloom.data.dataset_version import why_no_version
+from netloom.document import DataChoice
 from netloom.editing.live import Live
 from netloom.jobs import RunWeights
 from netloom.jobs.monitoring import FindSuspects, MakeVersion
 from netloom.monitoring import LogInfo
 from netloom.monitoring.request_log import LoggedRow
 from netloom.monitoring.suspects import LOOKED_AT, Suspect
-from netloom.runs.retraining import retrain
+from netloom.runs.retraining import remark, retrain
 from netloom.store import CollectedExample, Run
 from netloom.ui.components.label_input import label_input, label_of, picture_of, row_in_short
 from netloom.ui.components.mask_painter import mask_thumbnail
@@ -178,6 +180,10 @@ def _version(live: Live, weights: RunWeights, trained: OpenRun, count: int) -> N
             "the data of the run. Choose it on the Data page, or retrain the run on it.",
             icon=":material/check_circle:",
         )
+        version = DataChoice(dataset=state.version.name, split="given")
+        after = in_background(partial(prepare, version, live.store.home), "Reading the data …")
+        if note := remark(trained.data, after):
+            st.caption(f":material/info: {escape(note)}")
         if st.button("Retrain from the current weights", icon=":material/model_training:", key=Key.RETRAIN):
             _retrain(live, weights.run_id, state.version.name)
     else:
