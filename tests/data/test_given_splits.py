@@ -449,4 +449,4 @@ def test_split_names_are_recognized() -> None:
     assert given_of(flags["is_test"], "is_test").tolist() == [2, 0, 2]
     assert given_of(pd.Series([1, 0]), "is_train").tolist() == [0, 2]
     split_files = file_parts(["d/train/cat/1.png", "d/test/cat/1.png"])
-    assert split_files.rest("d/train/cat/1.png") == ("d", "cat", "1")
+    assert split_files.remainder("d/train/cat/1.png") == ("d", "cat", "1")

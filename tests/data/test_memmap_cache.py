@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from netloom.data import add_file, prepare
-from netloom.data.preparation.memmap_cache import Room
+from netloom.data.preparation.memmap_cache import ArrayFiles
 from netloom.data.preparation.prepare import clear_cache, read
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
@@ -128,7 +128,7 @@ def test_chunked_window_scaling_matches_scaling_at_once(monkeypatch: pytest.Monk
 
 
 def test_an_empty_array_keeps_its_dtype(tmp_path: Path) -> None:
-    room = Room(tmp_path, "empty")
+    room = ArrayFiles(tmp_path, "empty")
     room.array("numbers", (0, 3), np.int64)
     array = room.finish()["numbers"].array()
     assert array.dtype == np.int64

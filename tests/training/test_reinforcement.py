@@ -278,7 +278,9 @@ def test_agent_observations_match_exported_encoder(name: str, home: Path) -> Non
     environment, data = ENVIRONMENTS[name], prepare(DataChoice(dataset=name), home)
     senses, world, random = Senses(data.fields[0], environment), World(environment), np.random.default_rng(0)
     observations = [world.reset(1), *(world.step(int(random.integers(2)))[0] for _ in range(5))]
-    rows = encode_rows(data.preprocess.to_json(), [environment.seen(observation) for observation in observations])
+    rows = encode_rows(
+        data.preprocess.to_json(), [environment.observed_row(observation) for observation in observations]
+    )
     assert np.array_equal(senses(np.stack(observations)), rows[FIELD])
     assert data.raw.groups is not None
     parts = [set(data.raw.groups[rows.numpy()].tolist()) for rows in data.split.values()]
@@ -481,7 +483,7 @@ def test_evaluation_reports_episodes_and_random_baseline(name: str, home: Path) 
     world = World(ENVIRONMENTS["cartpole"])
     observation = world.reset(worst["seed"])
     for action in worst["actions"]:
-        (answer,) = predict(trained, [trained.data.raw.environment.seen(observation)])  # type: ignore[attr-defined]
+        (answer,) = predict(trained, [trained.data.raw.environment.observed_row(observation)])  # type: ignore[attr-defined]
         assert episodes["actions"][action] == answer["prediction"]
         observation, _, _, _ = world.step(action)
     assert set(answer) == {"prediction", "values" if name == "dqn" else "probabilities"}

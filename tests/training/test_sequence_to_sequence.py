@@ -17,7 +17,7 @@ import torch
 
 from netloom.cli.commands.runs import evaluation_lines as lines_of
 from netloom.data import Prepared, prepare
-from netloom.data.builtin.dates import FORMS, said
+from netloom.data.builtin.dates import FORMS, written_date
 from netloom.data.sequence_pairs import BEGUN, Pairs
 from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain
@@ -105,16 +105,17 @@ def test_date_phrases_match_strptime() -> None:
     days = [date.fromordinal(number) for number in range(date(1990, 1, 1).toordinal(), 738_000, 41)]
     for form, code in known.items():
         for day in days:
-            assert datetime.strptime(said(day, form), code).date() == day
+            assert datetime.strptime(written_date(day, form), code).date() == day
             # strptime does not check the weekday.
-            assert said(day, form).startswith(day.strftime("%A")) == ("weekday" in form)
-    assert said(date(2022, 3, 3), "{month} {nth}, {spoken}") == "March 3rd, twenty twenty two"
+            assert written_date(day, form).startswith(day.strftime("%A")) == ("weekday" in form)
+    assert written_date(date(2022, 3, 3), "{month} {nth}, {spoken}") == "March 3rd, twenty twenty two"
     assert (
-        said(date(1999, 5, 31), "the {ordinal} of {month}, {spoken}") == "the thirty-first of May, nineteen ninety nine"
+        written_date(date(1999, 5, 31), "the {ordinal} of {month}, {spoken}")
+        == "the thirty-first of May, nineteen ninety nine"
     )
-    assert said(date(2005, 5, 20), "{ordinal} {nth} {spoken}") == "twentieth 20th twenty oh five"
-    assert said(date(2012, 5, 12), "{ordinal} {nth} {spoken}") == "twelfth 12th twenty twelve"
-    assert said(date(2000, 5, 21), "{ordinal} {nth} {spoken}") == "twenty-first 21st two thousand"
+    assert written_date(date(2005, 5, 20), "{ordinal} {nth} {spoken}") == "twentieth 20th twenty oh five"
+    assert written_date(date(2012, 5, 12), "{ordinal} {nth} {spoken}") == "twelfth 12th twenty twelve"
+    assert written_date(date(2000, 5, 21), "{ordinal} {nth} {spoken}") == "twenty-first 21st two thousand"
 
 
 @pytest.mark.long

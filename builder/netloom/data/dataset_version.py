@@ -145,7 +145,7 @@ def _parts(data: Prepared, examples: Examples) -> list[tuple[str, Mapping[str, A
         return classes[int(data.target[place])] if numbers is None else float(numbers[place])
 
     rows: list[tuple[str, Mapping[str, Any], Any]] = [
-        (part, data.row(place), label(place)) for part in NAMES for place in sorted(data.split[part].tolist())
+        (part, data.row(index), label(index)) for part in NAMES for index in sorted(data.split[part].tolist())
     ]
     for number, (row, value) in enumerate(examples, 1):
         if is_mask:
@@ -170,8 +170,8 @@ def _csv(data: Prepared, examples: Examples) -> tuple[str, str]:
     rows = []
     for part, row, label in _parts(data, examples):
         dated = {**row, **iso_dates(encoders, row)}
-        kept = {name: value for name, value in dated.items() if parts.get(name) not in dated}
-        rows.append((part, kept, label))
+        columns = {name: value for name, value in dated.items() if parts.get(name) not in dated}
+        rows.append((part, columns, label))
     names = list(rows[0][1])
     split = free_name("split", (*names, target))
     for number, (_, row, _) in enumerate(rows):

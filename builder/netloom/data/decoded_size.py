@@ -56,13 +56,13 @@ def refuse_long_lines(text: str, filename: str) -> None:
     Raises:
         DataError: A line exceeds `MAX_LINE_BYTES`.
     """
-    place = 0
-    while len(text) - place > MAX_LINE_BYTES:
+    start = 0
+    while len(text) - start > MAX_LINE_BYTES:
         # The last line break within the limit: the next line begins after it.
-        end = max(text.rfind(mark, place, place + MAX_LINE_BYTES) for mark in "\n\r")
+        end = max(text.rfind(mark, start, start + MAX_LINE_BYTES) for mark in "\n\r")
         if end < 0:
             raise _too_long(filename)
-        place = end + 1
+        start = end + 1
 
 
 def refuse_long_lines_in(file: IO[bytes], filename: str) -> None:
@@ -105,8 +105,8 @@ def _decoded(values: pa.Array) -> int:
     kind = values.type
     if not pa.types.is_dictionary(kind):
         return int(values.nbytes)
-    held = kind.value_type
-    if pa.types.is_string(held) or pa.types.is_binary(held) or pa.types.is_large_string(held):
+    value_type = kind.value_type
+    if pa.types.is_string(value_type) or pa.types.is_binary(value_type) or pa.types.is_large_string(value_type):
         lengths = pc.take(pc.binary_length(values.dictionary), values.indices)
         return int(pc.sum(lengths).as_py() or 0) + 8 * len(values)  # and an offset per text
     return 8 * len(values)

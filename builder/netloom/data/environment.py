@@ -53,7 +53,7 @@ class World:
 
         simulation = gymnasium.make(environment.gymnasium, **environment.settings())
         self._inner: Any = simulation.unwrapped
-        self._held = environment.held
+        self._state_attributes = environment.state_attributes
         self.limit: int = (
             simulation.spec.max_episode_steps if simulation.spec and simulation.spec.max_episode_steps else 500
         )
@@ -76,7 +76,7 @@ class World:
         return {
             "elapsed": self.elapsed,
             "random": self._inner.np_random.bit_generator.state,
-            "held": {name: _plain(getattr(self._inner, name)) for name in self._held},
+            "held": {name: _plain(getattr(self._inner, name)) for name in self._state_attributes},
         }
 
     def restore(self, state: WorldState) -> None:
@@ -109,7 +109,7 @@ class Environment(Dataset, ABC):
     # By column: the offset and the scale of the standardization.
     columns: ClassVar[dict[str, tuple[float, float]]] = {}
     # The attributes of Gymnasium's environment that change between steps, besides its random generator.
-    held: ClassVar[tuple[str, ...]] = ("state",)
+    state_attributes: ClassVar[tuple[str, ...]] = ("state",)
     # The name of its drawing on the Results page.
     drawing: ClassVar[str]
 
@@ -123,7 +123,7 @@ class Environment(Dataset, ABC):
         """Return the arguments of the environment."""
         return {}
 
-    def seen(self, observation: np.ndarray) -> RawRow:
+    def observed_row(self, observation: np.ndarray) -> RawRow:
         """Return an observation as a raw row."""
         return dict(zip(self.columns, observation.tolist(), strict=True))
 
@@ -157,7 +157,7 @@ class Environment(Dataset, ABC):
                 episode += 1
                 observation = world.reset(EXAMPLE_SEEDS + episode)
             action = self.rule(observation) if random.random() < 0.5 else int(random.integers(len(self.actions)))
-            rows.append(self.seen(observation))
+            rows.append(self.observed_row(observation))
             actions.append(action)
             groups.append(episode)
             observation, _, ended, late = world.step(action)
@@ -217,7 +217,7 @@ class Senses:
             self.width = len(numbers)
             return
         # A discrete observation is a category index; the last category represents unknown ones.
-        rows = [environment.seen(np.asarray(number)) for number in range(field.columns[0].width - 1)]
+        rows = [environment.observed_row(np.asarray(number)) for number in range(field.columns[0].width - 1)]
         self._table = field.encode(rows)
         self.width = self._table.shape[1]
 

@@ -30,8 +30,8 @@ def picture(content: bytes, filename: str, side: int) -> np.ndarray:
 
     def read(image: Image.Image) -> np.ndarray:
         image.draft("RGB", (side, side))  # decodes a large JPEG at a fraction of its size
-        own_side = max(SMALLEST_SIDE, min(side, max(image.size)))
-        return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((own_side, own_side)))
+        native_side = max(SMALLEST_SIDE, min(side, max(image.size)))
+        return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((native_side, native_side)))
 
     return _opened(content, filename, read)
 
@@ -87,12 +87,12 @@ def equal(pictures: np.ndarray, sides: np.ndarray) -> np.ndarray:
     resized_pictures = (
         pictures if side == pictures.shape[1] else np.empty((len(pictures), side, side, 3), dtype=np.uint8)
     )
-    for place, size in enumerate(sides.tolist()):
-        picture = pictures[place, :size, :size]
+    for index, size in enumerate(sides.tolist()):
+        picture = pictures[index, :size, :size]
         if size != side:
-            resized_pictures[place] = resized(np.ascontiguousarray(picture), side)
+            resized_pictures[index] = resized(np.ascontiguousarray(picture), side)
         elif resized_pictures is not pictures:
-            resized_pictures[place] = picture
+            resized_pictures[index] = picture
     return resized_pictures
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.plain_json import JsonObject
 from netloom.data.raw.texts import Texts
-from netloom.data.raw_dataset import RawDataset, Room, in_memory
+from netloom.data.raw_dataset import Allocate, RawDataset, in_memory
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.columns.category import Category
@@ -55,14 +55,14 @@ class Categories(RawDataset):
         columns = {name: Labels.of(values) for name, values in self.columns.items()}
         return CategoriesModality().fit(self.name, TrainingCategories(columns, rows), self.settings)
 
-    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], allocate: Allocate = in_memory) -> dict[str, np.ndarray]:
         encoder = fitted[0]
         if not isinstance(encoder, CategoriesEncoder):
             return {}
-        numbers = room(self.name, (len(self), *encoder.shape), np.int64)
-        for place, column in enumerate(encoder.categories):
+        numbers = allocate(self.name, (len(self), *encoder.shape), np.int64)
+        for column_index, column in enumerate(encoder.categories):
             labels = Labels.of(self.columns[column.name])
-            numbers[:, place] = column.numbers(list(labels.names))[labels.codes]
+            numbers[:, column_index] = column.numbers(list(labels.names))[labels.codes]
         return {self.name: numbers}
 
     def example(self, index: int, target: str) -> Example:
@@ -126,17 +126,17 @@ class MultiFieldDataset(RawDataset):
     def specs(self, encoders: Sequence[FieldEncoder[Any]]) -> tuple[FieldSpec, ...]:
         return tuple(part.spec(encoder) for part, encoder in zip(self.parts, encoders, strict=True))
 
-    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], allocate: Allocate = in_memory) -> dict[str, np.ndarray]:
         arrays: dict[str, np.ndarray] = {}
         for part, encoder in zip(self.parts, fitted, strict=True):
-            arrays |= part.encoded([encoder], room)
+            arrays |= part.encoded([encoder], allocate)
         return arrays
 
     def example(self, index: int, target: str) -> Example:
         examples = [part.example(index, target) for part in self.parts]
-        first, *others = examples
+        first, *other_examples = examples
         columns = dict(first.columns)
-        for example in others:
+        for example in other_examples:
             columns |= example.columns
             if example.image is not None:
                 first = replace(first, image=example.image if first.image is None else first.image)

@@ -24,7 +24,7 @@ from netloom.modalities.fields.modality import Modality
 from netloom.modalities.fields.registry import modality_of
 
 _BYTES_AT_ONCE = 2**24
-Room = Callable[[str, Sequence[int], Any], np.ndarray]
+Allocate = Callable[[str, Sequence[int], Any], np.ndarray]
 
 
 def in_parts(values: np.ndarray, dtype: Any = None) -> Iterator[bytes]:
@@ -189,7 +189,7 @@ class RawDataset:
         """The names along the last axis that are not part of the fitted state."""
         return ()
 
-    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
+    def stacked(self, appended: RawDataset, rows: np.ndarray) -> RawDataset | None:
         """Return these rows of this field followed by those of another; None if the two are not fitted together."""
         return None
 
@@ -205,10 +205,10 @@ class RawDataset:
         """Return the descriptions of the fields that the network uses."""
         return tuple(map(self.spec, encoders))
 
-    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], allocate: Allocate = in_memory) -> dict[str, np.ndarray]:
         """Return all encoded rows of the fields for which this is faster than row by row, with bitwise equal results.
 
-        `room` returns an array of zeros for a field, with the given shape and type.
+        `allocate` returns an array of zeros for a field, with the given shape and type.
         """
         return {}
 

@@ -138,7 +138,7 @@ class TargetSpec:
         count = prod(self.shape)
         if not self.type.is_number:
             return ()
-        return (self.name,) if count == 1 else tuple(f"{self.name} {place + 1}" for place in range(count))
+        return (self.name,) if count == 1 else tuple(f"{self.name} {number + 1}" for number in range(count))
 
     @property
     def type(self) -> TargetType:

@@ -38,9 +38,9 @@ class VersionFile:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def free_name(name: str, taken: Collection[str]) -> str:
+def free_name(name: str, used_names: Collection[str]) -> str:
     """Return a name of a column that is not taken: `name`, or with a number."""
-    return next(free for free in (name, *(f"{name} {number}" for number in range(2, 99))) if free not in taken)
+    return next(free for free in (name, *(f"{name} {number}" for number in range(2, 99))) if free not in used_names)
 
 
 # ---------------------------------------------------------------- tags
@@ -106,7 +106,7 @@ def answers_file(data: Prepared, raw: Pairs, examples: Examples) -> VersionFile:
     text = free_name(raw.column or raw.name, (answer,))
     split = free_name("split", (text, answer))
     rows = [
-        (raw.texts[place], raw.answers[place], part) for part in NAMES for place in sorted(data.split[part].tolist())
+        (raw.texts[index], raw.answers[index], part) for part in NAMES for index in sorted(data.split[part].tolist())
     ]
     for number, (row, label) in enumerate(examples, 1):
         value = _value(encoder, row, f"Example {number}")
@@ -146,12 +146,12 @@ def why_no_forecast_file(data: Prepared) -> str:
     if (steps == NO_PART).any():
         return "The split of this data leaves out time steps between its parts, which a version cannot do."
     reach_back = data.raw.reach_back > 0
-    given = parts_of_windows(steps, forecast.starts, forecast.window, forecast.horizon,
+    stored_parts = parts_of_windows(steps, forecast.starts, forecast.window, forecast.horizon,
                              reach_back=reach_back, warnings=[])  # fmt: skip
-    split = np.full(len(given), NO_PART)
+    split = np.full(len(stored_parts), NO_PART)
     for number, part in enumerate(NAMES):
         split[data.split[part].numpy()] = number
-    same = bool((given == split).all())
+    same = bool((stored_parts == split).all())
     return "" if same else "A dataset version cannot reproduce how this data splits its windows."
 
 

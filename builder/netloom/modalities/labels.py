@@ -39,8 +39,8 @@ class Labels(Sequence[str]):
 
         from netloom.modalities.encoding.cells import numeral
 
-        codes, found = pd.factorize(values)
-        texts = [numeral(str(value)) if numeric else str(value) for value in pd.Index(found).tolist()]
+        codes, distinct = pd.factorize(values)
+        texts = [numeral(str(value)) if numeric else str(value) for value in pd.Index(distinct).tolist()]
         # `factorize` codes missing cells as -1
         return cls.of([*texts, ""]).at(codes)
 
@@ -55,7 +55,7 @@ class Labels(Sequence[str]):
         first = np.zeros(len(self.names), dtype=np.int64)
         first[codes[::-1]] = np.arange(len(codes))[::-1]  # reversed, as NumPy keeps the last of repeated writes
         order = np.lexsort((first, -counted))
-        return [(self.names[place], int(counted[place])) for place in order if counted[place]]
+        return [(self.names[index], int(counted[index])) for index in order if counted[index]]
 
     def written(self) -> bytes:
         """Return the bytes of `repr` of the texts as a list, without creating that list."""

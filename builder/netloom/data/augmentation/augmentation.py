@@ -158,8 +158,8 @@ class Change(Augmentation):
         raise NotImplementedError
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
-        for place in places:
-            batch.inputs[place] = self.change(batch.inputs[place], batch.fields[place], random)
+        for input_index in places:
+            batch.inputs[input_index] = self.change(batch.inputs[input_index], batch.fields[input_index], random)
 
 
 class Motion(Augmentation):
@@ -170,8 +170,10 @@ class Motion(Augmentation):
         raise NotImplementedError
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
-        for place in places:
-            move = self.moves(batch.inputs[place], batch.fields[place], random)
-            batch.inputs[place] = move(batch.inputs[place], not batch.inputs[place].is_floating_point())
-            if place == batch.follows:
+        for input_index in places:
+            move = self.moves(batch.inputs[input_index], batch.fields[input_index], random)
+            batch.inputs[input_index] = move(
+                batch.inputs[input_index], not batch.inputs[input_index].is_floating_point()
+            )
+            if input_index == batch.follows:
                 batch.target = batch.moved(move)

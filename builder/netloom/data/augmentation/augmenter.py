@@ -42,10 +42,10 @@ class Augmenter:
         first = 0
         if target is not None and target is not data.target:
             self.kind = ""
-            same = [place for place, name in enumerate(names) if data.inputs[name] is target]
+            same = [input_index for input_index, name in enumerate(names) if data.inputs[name] is target]
             first = same[0] if same else -1
         elif spec.type.is_per_pixel:
-            first = next((place for place, facts in enumerate(self.fields) if facts.spec.is_image), -1)
+            first = next((input_index for input_index, facts in enumerate(self.fields) if facts.spec.is_image), -1)
         self.follows = first if first >= 0 else None
         self._steps: list[tuple[Augmentation, list[int]]] = []
         self._mixing: list[tuple[Augmentation, list[int]]] = []
@@ -55,8 +55,8 @@ class Augmenter:
     def _add(self, declared: Augment) -> None:
         augmentations = parsed(declared)
         places = [
-            place
-            for place, facts in enumerate(self.fields)
+            input_index
+            for input_index, facts in enumerate(self.fields)
             if declared.field in ("", facts.spec.name) and augmentations.suits(facts)
         ]
         if not places:

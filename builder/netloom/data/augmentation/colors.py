@@ -32,7 +32,7 @@ class Brightness(_Light):
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
         rows = (len(values), 1, 1, 1)
-        added = random.uniform(rows, -self.brightness, self.brightness) * _on(facts.stretched(1.0), values)
+        added = random.uniform(rows, -self.brightness, self.brightness) * _as_column(facts.stretched(1.0), values)
         grown = random.uniform(rows, 1 - self.contrast, 1 + self.contrast)
         mean = values.mean((2, 3), keepdim=True)
         return within(mean + (values - mean) * grown + added, facts)
@@ -58,7 +58,7 @@ class Color(_Light):
         turn[:, 1, 1] = turn[:, 2, 2] = grown * angle.cos()
         turn[:, 1, 2], turn[:, 2, 1] = -grown * angle.sin(), grown * angle.sin()
         matrix = torch.linalg.inv(yiq) @ turn @ yiq
-        black, unit = _on(facts.normalized(0.0), values), _on(facts.stretched(1.0), values)
+        black, unit = _as_column(facts.normalized(0.0), values), _as_column(facts.stretched(1.0), values)
         pixels = torch.einsum("nij,njhw->nihw", matrix, (values - black) / unit)
         return within(pixels * unit + black, facts)
 
@@ -70,7 +70,7 @@ class GaussianNoise(_Light):
     amount: float = Field(0.05, gt=0, le=1, description="Its greatest deviation, of the range from black to white")
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
-        deviation = random.uniform((len(values), 1, 1, 1), 0.0, self.amount) * _on(facts.stretched(1.0), values)
+        deviation = random.uniform((len(values), 1, 1, 1), 0.0, self.amount) * _as_column(facts.stretched(1.0), values)
         return within(values + random.normal(tuple(values.shape)) * deviation, facts)
 
 
@@ -134,9 +134,9 @@ def _along(values: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tenso
     reach, length = kernel.shape[1] // 2, values.shape[axis]
     places = torch.arange(length, device=values.device)
     total = torch.zeros_like(values)
-    for place in range(kernel.shape[1]):
-        shifted = values.index_select(axis, (places + place - reach).clamp(0, length - 1))
-        total += kernel[:, place].reshape(-1, 1, 1, 1) * shifted
+    for tap in range(kernel.shape[1]):
+        shifted = values.index_select(axis, (places + tap - reach).clamp(0, length - 1))
+        total += kernel[:, tap].reshape(-1, 1, 1, 1) * shifted
     return total
 
 
@@ -145,8 +145,8 @@ def within(values: torch.Tensor, facts: Facts) -> torch.Tensor:
     black, white = facts.normalized(0.0), facts.normalized(1.0)
     if isinstance(black, float):
         return values.clamp(black, white)
-    return values.maximum(_on(black, values)).minimum(_on(white, values))
+    return values.maximum(_as_column(black, values)).minimum(_as_column(white, values))
 
 
-def _on(value: Any, values: torch.Tensor) -> Any:
+def _as_column(value: Any, values: torch.Tensor) -> Any:
     return value if isinstance(value, float) else value.to(values.device)

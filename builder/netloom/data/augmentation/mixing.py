@@ -55,11 +55,11 @@ class Cutmix(Mixing):
         side = math.sqrt(1 - share)
         middle = (float(random.numbers.random()), float(random.numbers.random()))
         area = 0.0
-        for place in places:
-            values = batch.inputs[place]
+        for input_index in places:
+            values = batch.inputs[input_index]
             inside = _rectangle(values.shape[2], values.shape[3], side, middle, values)
-            batch.inputs[place] = values[partner].where(inside, values)
-            if place == batch.follows and (batch.is_per_pixel or batch.is_input):
+            batch.inputs[input_index] = values[partner].where(inside, values)
+            if input_index == batch.follows and (batch.is_per_pixel or batch.is_input):
                 batch.target = batch.target[partner].where(inside, batch.target)
             area += float(_size(values.shape[2], side, middle[0]) * _size(values.shape[3], side, middle[1])) / (
                 values.shape[2] * values.shape[3] * len(places)

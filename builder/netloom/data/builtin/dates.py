@@ -58,7 +58,7 @@ class Dates(Dataset):
         day_of_text: dict[str, date] = {}
         while len(day_of_text) < self.rows:
             day = date.fromordinal(start + int(random.integers(days)))
-            day_of_text.setdefault(said(day, FORMS[int(random.integers(len(FORMS)))]), day)
+            day_of_text.setdefault(written_date(day, FORMS[int(random.integers(len(FORMS)))]), day)
         return Pairs(
             name="text",
             target=np.arange(self.rows),
@@ -70,7 +70,7 @@ class Dates(Dataset):
         )
 
 
-def said(day: date, form: str) -> str:
+def written_date(day: date, form: str) -> str:
     """Return a day in one of the forms."""
     month = _MONTHS[day.month - 1]
     ending = "th" if day.day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")

@@ -27,7 +27,7 @@ class CartPole(Environment):
         "pole angle": (0.0, 0.21),
         "pole velocity": (0.0, 2.0),
     }
-    held = ("state", "steps_beyond_terminated")
+    state_attributes = ("state", "steps_beyond_terminated")
     drawing = "cart_pole"
 
     def rule(self, observation: np.ndarray) -> int:
@@ -85,7 +85,7 @@ class FrozenLake(Environment):
     summary = "Walk across a 4 × 4 grid of ice to the goal in the opposite corner, around four holes"
     gymnasium = "FrozenLake-v1"
     actions = ("left", "down", "right", "up")
-    held = ("s", "lastaction")
+    state_attributes = ("s", "lastaction")
     drawing = "frozen_lake"
     values: ClassVar[dict[str, list[str]]] = {"square": [str(number) for number in range(16)]}
 
@@ -94,7 +94,7 @@ class FrozenLake(Environment):
     def settings(self) -> JsonObject:
         return {"is_slippery": self.slippery}
 
-    def seen(self, observation: np.ndarray) -> RawRow:
+    def observed_row(self, observation: np.ndarray) -> RawRow:
         return {"square": str(int(observation))}
 
     def rule(self, observation: np.ndarray) -> int:

@@ -31,7 +31,9 @@ class Molecules(Dataset):
         target = np.arange(self.rows) % 2
         kinds, bonds = zip(*(self._molecule(bool(label), random) for label in target), strict=True)
         elements, adjacency = np.stack(kinds), np.stack(bonds).astype(np.float64)
-        names = tuple(" ".join(f"{place} {_ATOMS[kind]}" for place, kind in enumerate(row)) for row in elements)
+        names = tuple(
+            " ".join(f"{atom_index} {_ATOMS[kind]}" for atom_index, kind in enumerate(row)) for row in elements
+        )
         edges = tuple(", ".join(f"{a}–{b}" for a, b in np.argwhere(np.triu(row))) for row in adjacency)
         classes = ("stable", "reactive")
         target_fields: RawTarget = {

@@ -101,7 +101,7 @@ def _pair(same: bool, random: np.random.Generator) -> tuple[str, str]:
     meaning = int(random.integers(len(MEANINGS)))
     first_frame, second_frame = random.choice(len(MEANINGS[meaning]), 2, replace=False)
     values = {kind: str(random.choice(choices)) for kind, choices in VALUES.items()}
-    values["goal"] = str(random.choice([place for place in VALUES["place"] if place != values["place"]]))
+    values["goal"] = str(random.choice([index for index in VALUES["place"] if index != values["place"]]))
     first, second, changed = MEANINGS[meaning][first_frame], MEANINGS[meaning][second_frame], dict(values)
     if same:
         return first.format(**values), second.format(**values)
@@ -112,6 +112,6 @@ def _pair(same: bool, random: np.random.Generator) -> tuple[str, str]:
         kind = kinds[int(random.integers(len(kinds)))]
         changed[kind] = str(random.choice([value for value in _KINDS[kind] if value != values[kind]]))
     else:
-        other_meanings = [place for place in range(len(MEANINGS)) if place != meaning]
+        other_meanings = [index for index in range(len(MEANINGS)) if index != meaning]
         second = str(random.choice(MEANINGS[int(random.choice(other_meanings))]))
     return first.format(**values), second.format(**changed)

@@ -49,16 +49,16 @@ class Pulses(Dataset):
         beats = np.arange(random.uniform(-period, 0), LENGTH + period, period)
         change = _CHANGES[random.integers(len(_CHANGES))] if wrong else ""
         inside = np.flatnonzero((beats > 4) & (beats < LENGTH - 5))
-        place = int(random.choice(inside))
+        beat = int(random.choice(inside))
         if change == "missing":
-            beats = np.delete(beats, place)
+            beats = np.delete(beats, beat)
         elif change == "extra":
-            beats = np.sort(np.append(beats, beats[place] + period * random.uniform(0.4, 0.6)))
+            beats = np.sort(np.append(beats, beats[beat] + period * random.uniform(0.4, 0.6)))
         elif change == "fast":
             beats = np.arange(beats[0], LENGTH + period, period * random.uniform(0.72, 0.84))
         signal: np.ndarray = _beat(np.arange(LENGTH) - beats[:, None]).sum(0)
         if change == "flat":
-            middle = int(beats[place])
+            middle = int(beats[beat])
             signal[max(0, middle - 4) : middle + 5] = 0.0
         return signal * random.uniform(0.9, 1.1) + random.normal(0, self.noise, LENGTH)
 

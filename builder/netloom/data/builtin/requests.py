@@ -139,8 +139,8 @@ class Commands(Requests):
 def compose(frame: str, random: np.random.Generator) -> tuple[str, list[str]]:
     """Fill the slots of a template. Returns the text and the tag of each word."""
     text, tags = "", []
-    for place, part in enumerate(_SLOT.split(frame)):
-        if place % 2:
+    for index, part in enumerate(_SLOT.split(frame)):
+        if index % 2:
             value = str(random.choice(VALUES[part]))
             tags += [f"{'I' if number else 'B'}-{part}" for number, _ in enumerate(words(value))]
             text += value

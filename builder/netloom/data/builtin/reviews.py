@@ -10,7 +10,7 @@ from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset
 
 # The topics of reviews. Each topic is a group of the split, so the test has topics that training lacks.
-THINGS = {
+NOUNS = {
     "film": "plot actor scene ending dialogue camera", "novel": "chapter hero style page title preface",
     "hotel": "room bed lobby breakfast pool view", "restaurant": "soup waiter table dessert menu wine",
     "concert": "singer drummer stage sound encore hall", "phone": "screen battery case keyboard speaker charger",
@@ -62,7 +62,7 @@ class Reviews(Dataset):
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
-        topics = list(THINGS)
+        topics = list(NOUNS)
         label_of_text: dict[str, tuple[int, int]] = {}
         while len(label_of_text) < self.rows:
             group, side = int(random.integers(len(topics))), int(random.integers(2))
@@ -80,7 +80,7 @@ class Reviews(Dataset):
 
 def _review(topic: str, side: int, random: np.random.Generator) -> str:
     """Return a review of a topic; `side` is 1 for a positive one."""
-    first, second = random.choice(THINGS[topic].split(), 2, replace=False)
+    first, second = random.choice(NOUNS[topic].split(), 2, replace=False)
     same, contrary = (GOOD, BAD) if side else (BAD, GOOD)
     text = str(random.choice(FRAMES)).replace("{thing}", topic).replace("{a}", first).replace("{b}", second)
     while "{x}" in text:

@@ -45,9 +45,9 @@ def download(
     for _ in range(MAX_REDIRECTS + 1):
         connection = _connected(parts, private)
         try:
-            response = _asked(connection, parts)
+            response = _request(connection, parts)
             if response.status not in _MOVED:
-                return _kept(response, parts, folder, progress, limit, until)
+                return _save(response, parts, folder, progress, limit, until)
             parts = _next(parts, response)
         except (OSError, http.client.HTTPException) as error:
             raise _broken(parts, error) from None
@@ -89,7 +89,7 @@ def _connected(parts: SplitResult, private: bool) -> http.client.HTTPConnection:
     return connection
 
 
-def _asked(connection: http.client.HTTPConnection, parts: SplitResult) -> http.client.HTTPResponse:
+def _request(connection: http.client.HTTPConnection, parts: SplitResult) -> http.client.HTTPResponse:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host = parts.netloc.rpartition("@")[2]
     try:
@@ -115,7 +115,7 @@ def _next(parts: SplitResult, response: http.client.HTTPResponse) -> SplitResult
     return target
 
 
-def _kept(
+def _save(
     response: http.client.HTTPResponse,
     parts: SplitResult,
     folder: Path,

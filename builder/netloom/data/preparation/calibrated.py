@@ -42,7 +42,7 @@ def _isotonic_logits(family: str, curves: list[Mapping[str, list[float]]], logit
     import torch
 
     shares = (logits.exp() if family == "softmax" else logits.sigmoid()).numpy()
-    columns = [np.interp(shares[..., place], curve["x"], curve["y"]) for place, curve in enumerate(curves)]
+    columns = [np.interp(shares[..., class_index], curve["x"], curve["y"]) for class_index, curve in enumerate(curves)]
     mapped = torch.from_numpy(np.stack(columns, axis=-1)).to(logits.dtype)
     if family == "softmax":
         return (mapped / mapped.sum(-1, keepdim=True)).log()
@@ -165,7 +165,7 @@ def _sets(calibration: Calibration, conformal: Mapping[str, Any], classes: list[
     members = set_members(conformal["kind"], conformal["threshold"], shares)
     order = shares.argsort(dim=-1, descending=True, stable=True).tolist()
     return [
-        [classes[place] for place in places if inside[place]]
+        [classes[class_index] for class_index in places if inside[class_index]]
         for places, inside in zip(order, members.tolist(), strict=True)
     ]
 

@@ -112,17 +112,17 @@ def refuse_unknown(options: Iterable[str], known: Iterable[str], owner: str) -> 
         raise DataError(unknown_name(name, names, "option", owner))
 
 
-def _each(value: Any, kind: type[Any], what: str) -> dict[str, Any]:
+def _each(value: Any, kind: type[Any], noun: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise DataError(f"The option '{what}s' holds settings by the name of a {what}, received {str(value)[:60]!r}.")
+        raise DataError(f"The option '{noun}s' holds settings by the name of a {noun}, received {str(value)[:60]!r}.")
     settings_by_name = {}
     for name, settings in value.items():
         try:
             settings_by_name[str(name)] = kind.model_validate(settings)
         except ValidationError as error:
-            label = f"the {what} {str(name)[:80]!r}"
+            label = f"the {noun} {str(name)[:80]!r}"
             errors = field_errors(error, kind, "setting", label)
             raise DataError(f"{label[:1].upper()}{label[1:]}: {summary(errors, 'the settings')}") from None
     return settings_by_name

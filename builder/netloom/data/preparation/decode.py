@@ -30,9 +30,9 @@ def decode(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]
     decoder, calibration = DECODERS[target["kind"]], target.get("calibration")
     if calibration is None:
         return decoder(preprocess, output, arrays)
-    first, *others = output if isinstance(output, tuple) else (output,)
+    first, *other_outputs = output if isinstance(output, tuple) else (output,)
     logits = calibrated_logits(calibration, first)
-    answers = decoder(preprocess, (logits, *others) if others else logits, arrays)
+    answers = decoder(preprocess, (logits, *other_outputs) if other_outputs else logits, arrays)
     return with_confidence(preprocess, first, logits, arrays, answers)
 
 
@@ -92,7 +92,7 @@ def _by_name(target: Mapping[str, Any], values: Any) -> list[Any]:
         return [row[0] if len(row) == 1 else row for row in rows]
     # One series after the other, each with the steps of its horizon
     steps = len(target["std"]) // len(series)
-    parts = [[row[place * steps :][:steps] for place in range(len(series))] for row in rows]
+    parts = [[row[series_index * steps :][:steps] for series_index in range(len(series))] for row in rows]
     if steps == 1:
         parts = [[numbers[0] for numbers in row] for row in parts]
     return [dict(zip(series, row, strict=True)) for row in parts]
@@ -105,7 +105,7 @@ def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
     return [
         {
             "prediction": names[places[0]],
-            "probabilities": {names[place]: share for place, share in zip(places, row, strict=True)},
+            "probabilities": {names[token]: share for token, share in zip(places, row, strict=True)},
         }
         for places, row in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
@@ -124,7 +124,7 @@ def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str
         {
             "prediction": grid.tolist(),
             "classes": list(names),
-            "shares": {name: float((grid == place).float().mean()) for place, name in enumerate(names)},
+            "shares": {name: float((grid == class_index).float().mean()) for class_index, name in enumerate(names)},
         }
         for grid in output.argmax(1)
     ]

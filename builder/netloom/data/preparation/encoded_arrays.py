@@ -28,17 +28,17 @@ def encoded(fields: Sequence[FieldState], raw: RawDataset) -> tuple[dict[str, np
     encoders = list(map(field_encoder, fields))
     if raw.folder is None or not (raw.large or _bytes(raw, encoders) > limits.in_memory()):
         return _filled(encoders, raw, in_memory), {}
-    room = memmap_cache.Room(
+    cache = memmap_cache.ArrayFiles(
         raw.folder, memmap_cache.key(raw.identity, len(raw), [field.to_json() for field in fields])
     )
-    arrays_in_files = room.found()
+    arrays_in_files = cache.load()
     if arrays_in_files is None:
         try:
-            _filled(encoders, raw, room.array)
-            arrays_in_files = room.finish()
+            _filled(encoders, raw, cache.array)
+            arrays_in_files = cache.finish()
         except BaseException:
             # Also on KeyboardInterrupt, as half-written files would occupy the disk
-            room.give_up()
+            cache.give_up()
             raise
     # In the order of the schema; the files are in the order in which they were encoded
     arrays_in_files = {field.name: arrays_in_files[field.name] for field in fields}
@@ -51,10 +51,10 @@ def _bytes(raw: RawDataset, encoders: Sequence[FieldEncoder[Any]]) -> int:
     return sum(encoder.encode(first).nbytes for encoder in encoders) * len(raw)
 
 
-def _filled(encoders: Sequence[FieldEncoder[Any]], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
+def _filled(encoders: Sequence[FieldEncoder[Any]], raw: RawDataset, cache: Any) -> dict[str, np.ndarray]:
     """Return all rows, column by column if the data supports it; otherwise in parts, as lists of Python numbers take
     many times the memory."""
-    arrays: dict[str, np.ndarray] = raw.encoded(encoders, room)
+    arrays: dict[str, np.ndarray] = raw.encoded(encoders, cache)
     remaining = [encoder for encoder in encoders if encoder.name not in arrays]
     count = len(raw) if remaining else 0
     chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, remaining) // count))) if count else 1
@@ -63,6 +63,6 @@ def _filled(encoders: Sequence[FieldEncoder[Any]], raw: RawDataset, room: Any) -
         for encoder in remaining:
             part = encoder.encode(rows)
             if encoder.name not in arrays:
-                arrays[encoder.name] = room(encoder.name, (len(raw), *part.shape[1:]), part.dtype)
+                arrays[encoder.name] = cache(encoder.name, (len(raw), *part.shape[1:]), part.dtype)
             arrays[encoder.name][start : start + len(part)] = part
     return {encoder.name: arrays[encoder.name] for encoder in encoders}

@@ -38,10 +38,10 @@ def merged_classes(names: Sequence[str], aliases: Aliases, target: str) -> tuple
     Raises:
         DataError: only one label would remain.
     """
-    classes, place = merge(names, aliases)
+    classes, merged_indices = merge(names, aliases)
     if len(classes) < 2:
         raise DataError(f"All labels of {target[:80]!r} would be the same, so nothing is left to predict.")
-    return classes, place
+    return classes, merged_indices
 
 
 def aliases_of(settings: Mapping[str, Any]) -> dict[str, Aliases]:

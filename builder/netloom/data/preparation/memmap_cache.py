@@ -26,7 +26,7 @@ from netloom.document import write_bytes
 
 FOLDER = "maps"
 FORMAT = 1  # to increase whenever equal rows would be encoded differently
-KEPT = 3  # the number of encodings per upload that are kept
+MAX_ENCODINGS = 3  # the number of encodings per upload that are kept
 UNUSED_S = 86_400.0  # the time in seconds for which an unused column is kept
 _INDEX = "index.json"
 
@@ -89,12 +89,12 @@ class Mapped:
             OSError: the file is damaged.
         """
         values = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        view, place = values.reshape(-1).view(np.uint8).data, start * self.row_bytes
+        view, offset = values.reshape(-1).view(np.uint8).data, start * self.row_bytes
         while view:
-            count = _read(self.descriptor, view, place)
+            count = _read(self.descriptor, view, offset)
             if not count:
                 raise OSError(f"{self.path} is cut short")
-            view, place = view[count:], place + count
+            view, offset = view[count:], offset + count
         return values
 
 
@@ -103,26 +103,26 @@ def reopened(path: Path, shape: Sequence[int], dtype: str) -> Mapped:
     return Mapped.open(path, shape, dtype)
 
 
-def _read(descriptor: int, view: memoryview, place: int) -> int:
+def _read(descriptor: int, view: memoryview, offset: int) -> int:
     # Positional, because threads share the descriptor and with it the file offset; Windows lacks preadv
     if hasattr(os, "preadv"):
-        return os.preadv(descriptor, [view], place)
-    os.lseek(descriptor, place, os.SEEK_SET)
+        return os.preadv(descriptor, [view], offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
     content = os.read(descriptor, len(view))
     view[: len(content)] = content
     return len(content)
 
 
-class Room:
+class ArrayFiles:
     """Allocates arrays in files of a temporary folder, which gets its final name only when all are complete."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder / FOLDER, f"rows-{name}"
-        self._made: dict[str, dict[str, Any]] = {}
+        self._index: dict[str, dict[str, Any]] = {}
         self._arrays: list[np.memmap[Any, Any]] = []
-        self._own: Path | None = None
+        self._unfinished: Path | None = None
 
-    def found(self) -> dict[str, Mapped] | None:
+    def load(self) -> dict[str, Mapped] | None:
         """Return the arrays if they exist already."""
         folder = self.folder / self.name
         try:
@@ -144,56 +144,56 @@ class Room:
         Raises:
             DataError: the disk has no space for it.
         """
-        if self._own is None:
+        if self._unfinished is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             _forget_halves(self.folder)
             # In the same folder, so that the rename in `finish` is atomic
-            self._own = Path(tempfile.mkdtemp(prefix=".half-", dir=self.folder))
+            self._unfinished = Path(tempfile.mkdtemp(prefix=".half-", dir=self.folder))
         kind = np.dtype(dtype)
         byte_count = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
         refuse_full(self.folder, byte_count)
-        file = f"{len(self._made)}.bin"
-        self._made[name] = {"file": file, "shape": list(shape), "dtype": kind.str}
+        file = f"{len(self._index)}.bin"
+        self._index[name] = {"file": file, "shape": list(shape), "dtype": kind.str}
         if not byte_count:
-            (self._own / file).touch()
+            (self._unfinished / file).touch()
             return np.zeros(shape, kind)
-        with (self._own / file).open("wb") as stream:
+        with (self._unfinished / file).open("wb") as stream:
             if hasattr(os, "posix_fallocate"):
                 # Allocates the blocks: writing to a mapped file on a full disk would kill the process.
                 os.posix_fallocate(stream.fileno(), 0, byte_count)
             else:
                 stream.truncate(byte_count)
-        array: np.memmap[Any, Any] = np.memmap(self._own / file, kind, "r+", shape=tuple(shape))
+        array: np.memmap[Any, Any] = np.memmap(self._unfinished / file, kind, "r+", shape=tuple(shape))
         self._arrays.append(array)
         return array
 
     def finish(self) -> dict[str, Mapped]:
         """Return the arrays after all are filled."""
-        if self._own is None:
+        if self._unfinished is None:
             raise ValueError("No array was made.")
         while self._arrays:
             self._arrays.pop().flush()
         # Written last: an array listed in the index is complete
-        write_bytes(self._own / _INDEX, json.dumps(self._made).encode())
+        write_bytes(self._unfinished / _INDEX, json.dumps(self._index).encode())
         target = self.folder / self.name
         try:
-            self._own.rename(target)
+            self._unfinished.rename(target)
         except OSError:  # another process has created the same arrays, or they are damaged
-            if self.found() is None:
+            if self.load() is None:
                 shutil.rmtree(target, ignore_errors=True)
-                self._own.rename(target)
+                self._unfinished.rename(target)
             else:
-                shutil.rmtree(self._own, ignore_errors=True)
+                shutil.rmtree(self._unfinished, ignore_errors=True)
         _forget(self.folder, target)
-        arrays = self.found()
+        arrays = self.load()
         if arrays is None:
             raise DataError("What was written of this data could not be read again; look whether the disk is well.")
         return arrays
 
     def give_up(self) -> None:
         """Remove the incomplete files."""
-        if self._own is not None:
-            shutil.rmtree(self._own, ignore_errors=True)
+        if self._unfinished is not None:
+            shutil.rmtree(self._unfinished, ignore_errors=True)
 
 
 def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Callable[[np.ndarray], Any]) -> np.ndarray:
@@ -202,14 +202,14 @@ def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Calla
     Raises:
         DataError: the disk has no space for it.
     """
-    room = Room(folder, key(*parts, list(shape)))
-    arrays = room.found()
+    cache = ArrayFiles(folder, key(*parts, list(shape)))
+    arrays = cache.load()
     if arrays is None:
         try:
-            fill(room.array("values", shape, np.float32))
-            arrays = room.finish()
+            fill(cache.array("values", shape, np.float32))
+            arrays = cache.finish()
         except BaseException:
-            room.give_up()
+            cache.give_up()
             raise
     return arrays["values"].array()
 
@@ -270,7 +270,7 @@ def _forget(folder: Path, but: Path) -> None:
     for path in folder.glob("rows-*"):
         with suppress(OSError):
             folders_by_time.append((path.stat().st_mtime, path))
-    for _, path in sorted(folders_by_time, reverse=True)[KEPT:]:
+    for _, path in sorted(folders_by_time, reverse=True)[MAX_ENCODINGS:]:
         if path != but:
             shutil.rmtree(path, ignore_errors=True)
 

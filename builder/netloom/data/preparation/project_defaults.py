@@ -35,7 +35,7 @@ def initial_choice(name: str, home: Path | None = None) -> DataChoice:
 
 def default_data(name: str, home: Path | None = None) -> dict[str, Any]:
     """Return the default data settings of a dataset, as the data section of a document; empty if there are none."""
-    return {**_initial_data(name, home), **_kept(name, home)["data"]}
+    return {**_initial_data(name, home), **_load(name, home)["data"]}
 
 
 def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
@@ -46,7 +46,7 @@ def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
     plain = DataChoice(dataset=choice.dataset).model_dump(mode="json")
     chosen = {name: value for name, value in choice.model_dump(mode="json").items() if value != plain[name]}
     options = {**defaults.get("options", {}), **chosen.get("options", {})}
-    columns = [found.get("options", {}).get(COLUMNS, {}) for found in (defaults, chosen)]
+    columns = [document.get("options", {}).get(COLUMNS, {}) for document in (defaults, chosen)]
     if any(columns):
         # Merged by column, so that a choice for one column does not discard the defaults of the others
         names = dict.fromkeys([*columns[0], *columns[1]])
@@ -56,7 +56,7 @@ def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
 
 def default_training(name: str, home: Path | None = None) -> JsonObject:
     """Return the default training settings of a dataset, as the training section of a document."""
-    return dict(_kept(name, home)["training"])
+    return dict(_load(name, home)["training"])
 
 
 def settle(name: str, edit: Mapping[str, Any], home: Path | None = None) -> None:
@@ -67,7 +67,7 @@ def settle(name: str, edit: Mapping[str, Any], home: Path | None = None) -> None
         DataError: there is no such dataset.
         ValueError: the edit changes something else.
     """
-    defaults = _kept(name, home)
+    defaults = _load(name, home)
     data = {key: value for key, value in edit.get("data", {}).items() if key not in _OF_A_PROJECT}
     choice = DataChoice.model_validate({"dataset": name, **defaults["data"], **data})
     _keep(choice, {**defaults["training"], **edit.get("training", {})}, home)
@@ -79,7 +79,7 @@ def set_default_choice(choice: DataChoice, home: Path | None = None) -> None:
     Raises:
         DataError: there is no such dataset.
     """
-    _keep(choice, _kept(choice.dataset, home)["training"], home)
+    _keep(choice, _load(choice.dataset, home)["training"], home)
 
 
 def _keep(choice: DataChoice, training: Mapping[str, Any], home: Path | None) -> None:
@@ -115,13 +115,13 @@ def _initial_data(name: str, home: Path | None) -> dict[str, Any]:
     return {}
 
 
-def _kept(name: str, home: Path | None) -> dict[str, dict[str, Any]]:
+def _load(name: str, home: Path | None) -> dict[str, dict[str, Any]]:
     """Return the saved defaults; empty if the file is missing or damaged, or the dataset is missing."""
     with suppress(OSError, ValueError, KeyError, TypeError, DataError):
-        found = json.loads(_path(name, home).read_text(encoding="utf-8"))
-        DataChoice.model_validate({"dataset": name, **found["data"]})
-        Training.model_validate(found["training"])
-        return {"data": dict(found["data"]), "training": dict(found["training"])}
+        document = json.loads(_path(name, home).read_text(encoding="utf-8"))
+        DataChoice.model_validate({"dataset": name, **document["data"]})
+        Training.model_validate(document["training"])
+        return {"data": dict(document["data"]), "training": dict(document["training"])}
     return {"data": {}, "training": {}}
 
 

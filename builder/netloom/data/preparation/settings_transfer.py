@@ -35,7 +35,7 @@ def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, l
         _try(complete, home)
         return complete, []
     remarks = []
-    for subject, changed in _one_by_one(choice, fitting):
+    for subject, changed in _settings_in_order(choice, fitting):
         try:
             trial = changed(fitting)
             _try(trial, home)
@@ -50,24 +50,28 @@ def preprocessing(options: Mapping[str, Any]) -> JsonObject:
     chosen = {name: value for name, value in options.items() if name == FIELDS}
     columns = options.get(COLUMNS)
     if isinstance(columns, dict):
-        plain = {name: said for name, said in columns.items() if dict(said).get("role", "input") in ("input", "ignore")}
+        plain = {
+            name: column_settings
+            for name, column_settings in columns.items()
+            if dict(column_settings).get("role", "input") in ("input", "ignore")
+        }
         chosen |= {COLUMNS: plain} if plain else {}
     return chosen
 
 
-def _one_by_one(choice: DataChoice, plain: DataChoice) -> Iterator[tuple[str, Any]]:
+def _settings_in_order(choice: DataChoice, plain: DataChoice) -> Iterator[tuple[str, Any]]:
     """Yield each setting with its name, and a function that adds it to a choice."""
     options = dict(choice.options)
     # Target and task first, because they decide which columns are inputs; columns and fields last
     for name in sorted(options, key=lambda name: (name != "target", name != "task", name in _SINGLE)):
         value = options[name]
         if name in _SINGLE and isinstance(value, dict):
-            for one, settings in value.items():
+            for owner, settings in value.items():
                 yield (
-                    f"The setting of the {_SINGLE[name]} {str(one)[:80]!r} in the document",
+                    f"The setting of the {_SINGLE[name]} {str(owner)[:80]!r} in the document",
                     # Default arguments bind the current values of the loop variables
-                    lambda before, name=name, one=one, settings=settings: _with_option(
-                        before, name, {**before.options.get(name, {}), one: settings}
+                    lambda before, name=name, owner=owner, settings=settings: _with_option(
+                        before, name, {**before.options.get(name, {}), owner: settings}
                     ),
                 )
         else:

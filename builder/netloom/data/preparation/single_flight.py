@@ -21,7 +21,7 @@ class Once(Generic[P, T]):
 
     def __init__(self, function: Callable[P, T], size: int) -> None:
         self._function, self._size = function, size
-        self._kept: OrderedDict[tuple[Any, ...], T] = OrderedDict()
+        self._results: OrderedDict[tuple[Any, ...], T] = OrderedDict()
         self._making: dict[tuple[Any, ...], Future[T]] = {}
         self._lock = threading.Lock()
 
@@ -30,9 +30,9 @@ class Once(Generic[P, T]):
             raise TypeError("Arguments are given by their places.")
         # A hit, a wait or a new computation is decided atomically, so that each result is computed once
         with self._lock:
-            if args in self._kept:
-                self._kept.move_to_end(args)
-                return self._kept[args]
+            if args in self._results:
+                self._results.move_to_end(args)
+                return self._results[args]
             waited_for = self._making.get(args)
             if waited_for is None:
                 mine = self._making[args] = Future()
@@ -53,18 +53,18 @@ class Once(Generic[P, T]):
             # If it was removed from the cache meanwhile, only the threads that already wait get it.
             if self._making.get(args) is mine:
                 del self._making[args]
-                self._kept[args] = result
-                while len(self._kept) > self._size:
-                    self._kept.popitem(last=False)
+                self._results[args] = result
+                while len(self._results) > self._size:
+                    self._results.popitem(last=False)
         mine.set_result(result)
         return result
 
     def forget(self, matches: Callable[..., bool]) -> None:
         """Remove the results whose arguments match."""
         with self._lock:
-            for held in (self._kept, self._making):
-                for args in [args for args in held if matches(*args)]:
-                    del held[args]
+            for calls in (self._results, self._making):
+                for args in [args for args in calls if matches(*args)]:
+                    del calls[args]
 
     def cache_clear(self) -> None:
         """Remove all results."""

@@ -86,8 +86,12 @@ def _only_target(
     predicts_numbers: bool,
 ) -> None:
     """Make the other targets inputs, unless the task has several targets or all of them are numbers."""
-    wanted = requested_target(options)
-    if wanted is not None and (wanted.is_multi_label or wanted.is_several) and len(targets_of(columns)) > 1:
+    target_type = requested_target(options)
+    if (
+        target_type is not None
+        and (target_type.is_multi_label or target_type.is_several)
+        and len(targets_of(columns)) > 1
+    ):
         return
     kind = settings_of[target.name].get("kind") or target.kind
     if predicts_numbers and column_kind(kind).is_number:
@@ -98,6 +102,6 @@ def _only_target(
 
 
 def _with_columns(options: Mapping[str, Any], settings_of: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    others = {name: value for name, value in options.items() if name != COLUMNS}
+    other_options = {name: value for name, value in options.items() if name != COLUMNS}
     changed = {name: settings for name, settings in settings_of.items() if settings}
-    return {**others, COLUMNS: changed} if changed else others
+    return {**other_options, COLUMNS: changed} if changed else other_options

@@ -24,7 +24,7 @@ from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.column_inference import ColumnPlan, column_plans, look_like_classes, targets_of
 from netloom.data.tables.targets import requested_target
 from netloom.data.uploads import find_upload, options_of
-from netloom.data.uploads.tabular import TABLE, kept_table
+from netloom.data.uploads.tabular import TABLE, stored_table
 from netloom.data.uploads.upload_kind import reader_of
 from netloom.data.uploads.upload_meta import read_meta
 from netloom.document import DataChoice
@@ -132,15 +132,15 @@ def _column_facts(table: Any, facts: Column, plan: ColumnPlan) -> Column:
 
 def _kind(table: pd.DataFrame, plan: ColumnPlan, options: Mapping[str, Any]) -> str:
     """Return the kind of a column; a target of a few whole numbers is classes unless the document says otherwise."""
-    wanted = requested_target(options)
+    target_type = requested_target(options)
     if (
         plan.role != "target"
         or not plan.column_kind.is_number
         or plan.choice.kind
-        or (wanted is not None and wanted.is_number)
+        or (target_type is not None and target_type.is_number)
     ):
         return plan.kind
-    classes = (wanted is not None and wanted.is_class) or look_like_classes(
+    classes = (target_type is not None and target_type.is_class) or look_like_classes(
         table[plan.name].dropna().to_numpy(dtype=np.float64)
     )
     return Category.name if classes else plan.kind
@@ -158,7 +158,7 @@ def _table(path: str) -> pd.DataFrame:
     from pyarrow import ArrowException
 
     try:
-        return kept_table(Path(path))
+        return stored_table(Path(path))
     except (OSError, ValueError, ArrowException):
         raise DataError("The stored copy of this upload is damaged; remove it, and upload the file again.") from None
 

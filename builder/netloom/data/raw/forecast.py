@@ -94,8 +94,8 @@ class Forecast:
         """Return for each part of a split how many of its windows read steps that another part forecasts."""
         reaching = {}
         for name, rows in split.items():
-            others = [self.target_steps(part) for other, part in split.items() if other != name]
-            counts = np.concatenate([[0], np.cumsum(np.any(others, axis=0))])
+            other_parts = [self.target_steps(part) for other_name, part in split.items() if other_name != name]
+            counts = np.concatenate([[0], np.cumsum(np.any(other_parts, axis=0))])
             starts = self.starts[rows]
             reaching[name] = int((counts[starts + self.window] > counts[starts]).sum())
         return reaching

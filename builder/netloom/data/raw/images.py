@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
-from netloom.data.raw_dataset import RawDataset, Room, in_memory, in_parts
+from netloom.data.raw_dataset import Allocate, RawDataset, in_memory, in_parts
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.cells import RawRow
@@ -73,32 +73,32 @@ class Images(RawDataset):
         # A target per pixel belongs to the original size
         return self if self.target_type.is_per_pixel else replace(self, resized=True)
 
-    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
-        if not isinstance(other, Images):
+    def stacked(self, images: RawDataset, rows: np.ndarray) -> RawDataset | None:
+        if not isinstance(images, Images):
             return None
-        return replace(self, pixels=np.concatenate([self.pixels[rows], other.pixels[rows]]))
+        return replace(self, pixels=np.concatenate([self.pixels[rows], images.pixels[rows]]))
 
     def fit(self, rows: np.ndarray) -> ImageState:
         images = TrainingImages(self.pixels, rows, self.top, self.resized)
         return ImageModality().fit(self.name, images, self.settings)
 
-    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], allocate: Allocate = in_memory) -> dict[str, np.ndarray]:
         encoder = fitted[0]
         if not self.modality.describes(encoder) or encoder.shape != self.pixels.shape[1:]:
             return {}
-        found = room(self.name, self.pixels.shape, np.float32)
+        array = allocate(self.name, self.pixels.shape, np.float32)
         image = image_encoder(encoder)
         # In place and in the order of `ImageEncoder.encode`, whose bits the result must equal
         scale, mean, std = (np.float32(number) for number in (image.scale, image.mean, image.std))
         for start in range(0, len(self), _PICTURES_AT_ONCE):  # few enough to stay in the CPU cache
-            part = found[start : start + _PICTURES_AT_ONCE]
+            part = array[start : start + _PICTURES_AT_ONCE]
             np.copyto(part, self.pixels[start : start + _PICTURES_AT_ONCE], casting="unsafe")
             if self.pixels.dtype.kind == "f" and not np.isfinite(part).all():
                 return {}  # encoding row by row then names the row
             part *= scale
             part -= mean
             part /= std
-        return {self.name: found}
+        return {self.name: array}
 
     def example(self, index: int, target: str) -> Example:
         picture = self.pixels[index].astype(np.float64) / self.top

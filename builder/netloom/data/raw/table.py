@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from netloom.core.plain_json import JsonObject
-from netloom.data.raw_dataset import RawDataset, Room, in_memory
+from netloom.data.raw_dataset import Allocate, RawDataset, in_memory
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.columns.category import Category
@@ -98,12 +98,12 @@ class Table(RawDataset):
         column = TrainingColumn(name, values, rows, self.settings.get(source, {}), date, self.written.get(source, ""))
         return self.kind_of(name), column
 
-    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], allocate: Allocate = in_memory) -> dict[str, np.ndarray]:
         encoder = fitted[0]
         if not self.modality.describes(encoder):
             return {}
         columns = encoder.columns
-        array = room(self.name, (len(self), *encoder.shape), np.float32)
+        array = allocate(self.name, (len(self), *encoder.shape), np.float32)
         labels = {name: Labels.of(texts) for name, texts in self.categories.items()}
         # Each distinct text is encoded once.
         tables = {
@@ -112,14 +112,14 @@ class Table(RawDataset):
             if isinstance(column, LabelEncoder)
         }
         for start in range(0, len(self), _AT_ONCE):  # few enough rows to stay in the CPU cache
-            rows, place = slice(start, start + _AT_ONCE), 0
+            rows, offset = slice(start, start + _AT_ONCE), 0
             for column in columns:
-                part = array[rows, place : place + column.width]
+                part = array[rows, offset : offset + column.width]
                 if isinstance(column, LabelEncoder):
                     column.fill(part, tables[column.name], labels[column.name].codes[rows])
                 else:
                     part[:] = column.encode_array(self.numbers[column.name][rows])
-                place += part.shape[1]
+                offset += part.shape[1]
         return {self.name: array}
 
     def example(self, index: int, target: str) -> Example:

@@ -53,10 +53,10 @@ class Texts(RawDataset):
     def accepted_settings(self) -> frozenset[str]:
         return frozenset(TextModality.settings.model_fields)
 
-    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
-        if not isinstance(other, Texts):
+    def stacked(self, appended: RawDataset, rows: np.ndarray) -> RawDataset | None:
+        if not isinstance(appended, Texts):
             return None
-        return replace(self, texts=[part.texts[row] for part in (self, other) for row in rows.tolist()])
+        return replace(self, texts=[part.texts[row] for part in (self, appended) for row in rows.tolist()])
 
     def shared(self, fitted: FieldState) -> FieldState:
         shared = super().shared(fitted)
@@ -112,17 +112,17 @@ class TaggedTexts(Texts):
 
     def tagged(self, length: int) -> np.ndarray:
         """Return the tag index of each word, int64 (R, length); `IGNORE` at positions without a word."""
-        places = {name: place for place, name in enumerate(self.tag_names)}
-        found = np.full((len(self.texts), length), IGNORE, dtype=np.int64)
+        places = {name: index for index, name in enumerate(self.tag_names)}
+        labels = np.full((len(self.texts), length), IGNORE, dtype=np.int64)
         for row, tags in enumerate(self.tags):
-            kept = tags[:length]
-            found[row, : len(kept)] = [places[tag] for tag in kept]
-        return found
+            kept_tags = tags[:length]
+            labels[row, : len(kept_tags)] = [places[tag] for tag in kept_tags]
+        return labels
 
     def example(self, index: int, target: str) -> Example:
         shown = super().example(index, target)
-        told = words(self.parted[index]) if self.parted else shown.tokens
-        return replace(shown, tokens=tuple(told), tags=tuple(self.tags[index]))
+        tokens = words(self.parted[index]) if self.parted else shown.tokens
+        return replace(shown, tokens=tuple(tokens), tags=tuple(self.tags[index]))
 
     def content(self) -> list[bytes]:
         parted = [repr(list(self.parted)).encode()] if self.parted else []

@@ -161,7 +161,7 @@ class FileParts:
         """Return the part of each of these files (R,); None if the files are not a split."""
         return np.array([self.parts.get(name, NO_PART) for name in names]) if self.parts else None
 
-    def rest(self, name: str) -> tuple[str, ...]:
+    def remainder(self, name: str) -> tuple[str, ...]:
         """Return the folders and the stem of a file, without the name of the part."""
         path = path_of(name)
         stem = PurePosixPath(path[-1]).stem
@@ -201,12 +201,12 @@ def file_parts(names: Sequence[str]) -> FileParts:
     levels = {name: _level(path) for name, path in paths.items()}
     folder_parts = {name: part_of(paths[name][level]) for name, level in levels.items() if level is not None}
     if folder_parts and is_split(folder_parts.values()):
-        _refuse_others([name for name in names if name not in folder_parts], len(names))
+        _refuse_other_files([name for name in names if name not in folder_parts], len(names))
         parts = {name: int(part or 0) for name, part in folder_parts.items()}
         return FileParts(parts, {name: int(level or 0) for name, level in levels.items()})
     exact_parts = {name: part_of(stem) for name, stem in stems.items() if part_of(stem) is not None}
     if exact_parts and is_split(exact_parts.values()):
-        _refuse_others([name for name in names if name not in exact_parts], len(names))
+        _refuse_other_files([name for name in names if name not in exact_parts], len(names))
     return FileParts()
 
 
@@ -230,18 +230,18 @@ def _match_training(names: Mapping[str, str], parts: Mapping[str, int | None]) -
     for name, part in parts.items():
         letters = "".join(re.findall(r"[a-z]+", _remainder(names[name]).lower()))
         remainders.setdefault(int(part or 0), set()).add("" if part_of(names[name]) is not None else letters)
-    return all(remainders[TRAIN] & other for other in remainders.values())
+    return all(remainders[TRAIN] & other_remainder for other_remainder in remainders.values())
 
 
-def _refuse_others(others: Sequence[str], count: int) -> None:
-    if others:
+def _refuse_other_files(unmatched: Sequence[str], count: int) -> None:
+    if unmatched:
         raise DataError(
-            f"{len(others):,} of {count:,} files, such as {others[0][:80]!r}, are in no part of the split, while "
+            f"{len(unmatched):,} of {count:,} files, such as {unmatched[0][:80]!r}, are in no part of the split, while "
             "others are named train and test (or validation); put each file into one part, or rename the others."
         )
 
 
-def refuse_as_classes(classes: Iterable[str], what: str) -> None:
+def refuse_as_classes(classes: Iterable[str], noun: str) -> None:
     """Refuse to read the parts of a split as classes.
 
     Raises:
@@ -251,6 +251,6 @@ def refuse_as_classes(classes: Iterable[str], what: str) -> None:
     parts = [part_of(name) for name in distinct]
     if len(distinct) > 1 and is_split(parts):
         raise DataError(
-            f"{', '.join(map(repr, distinct))} are the parts of a split, not classes. Add the class of each {what}: "
+            f"{', '.join(map(repr, distinct))} are the parts of a split, not classes. Add the class of each {noun}: "
             f"by a folder within each part, such as {distinct[-1]}/yes and {distinct[-1]}/no, or in a table."
         )

@@ -36,7 +36,7 @@ def split(raw: RawDataset, choice: DataChoice) -> Split:
     elif choice.folds is not None:
         parts = _fold(raw, choice, method)
     elif method == "given":
-        parts = _as_given(raw, choice)
+        parts = _given_split(raw, choice)
     elif method == "time":
         parts = _by_time(raw, choice)
     elif method == "group":
@@ -151,13 +151,13 @@ def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
         order = np.argsort(raw.times, kind="stable")
         times = raw.times[order]
         # Each boundary moves to the first row of its time, so that rows of equal times stay together
-        first, second = (int(np.searchsorted(times, times[min(place, rows - 1)])) for place in (first, second))
+        first, second = (int(np.searchsorted(times, times[min(boundary, rows - 1)])) for boundary in (first, second))
     elif not raw.contiguous:
         raise DataError("This data has no times to split by; give a column the role time, or choose another split.")
     return order[: max(0, first - gap)], order[first : max(first, second - gap)], order[second:]
 
 
-def _as_given(raw: RawDataset, choice: DataChoice) -> Parts:
+def _given_split(raw: RawDataset, choice: DataChoice) -> Parts:
     """Return the given split. A part that is not given takes its share from training.
 
     The share of the test, and that of validation in documents that count it from all rows, is one of all rows if they

@@ -73,23 +73,23 @@ class StoredTable:
         return self.table.num_rows if self.row_indices is None else len(self.row_indices)
 
     @overload
-    def __getitem__(self, what: str) -> pd.Series: ...
+    def __getitem__(self, key: str) -> pd.Series: ...
     @overload
-    def __getitem__(self, what: list[str] | pd.Series | np.ndarray) -> StoredTable: ...
-    def __getitem__(self, what: Any) -> Any:
+    def __getitem__(self, key: list[str] | pd.Series | np.ndarray) -> StoredTable: ...
+    def __getitem__(self, key: Any) -> Any:
         """Return the column of a name, the table of a list of names, or the table of the rows where a mask is true."""
         import pandas as pd
 
-        if isinstance(what, str):
-            values = self.table.select([what]).to_pandas()[what]
+        if isinstance(key, str):
+            values = self.table.select([key]).to_pandas()[key]
             return values if self.row_indices is None else values.iloc[self.row_indices].reset_index(drop=True)
-        if isinstance(what, pd.Series) or (isinstance(what, np.ndarray) and what.dtype == bool):
-            if np.asarray(what, dtype=bool).all():
+        if isinstance(key, pd.Series) or (isinstance(key, np.ndarray) and key.dtype == bool):
+            if np.asarray(key, dtype=bool).all():
                 # All rows; indices would cost 8 bytes per row and a copy of each column
                 return StoredTable(self.path, self.table, self.row_indices)
-            places = np.flatnonzero(np.asarray(what, dtype=bool))
+            places = np.flatnonzero(np.asarray(key, dtype=bool))
             return StoredTable(self.path, self.table, places if self.row_indices is None else self.row_indices[places])
-        return StoredTable(self.path, self.table.select(list(what)), self.row_indices)
+        return StoredTable(self.path, self.table.select(list(key)), self.row_indices)
 
     def for_inference(self, name: str) -> pd.Series:
         """Return a column for kind inference: all rows of texts, no rows of other types, whose dtype suffices."""
@@ -243,8 +243,8 @@ class StoredTexts(Sequence[str]):
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
             return conversion.texts(self.table.slice_column(self.name, start, stop))[:: index.step]
-        place = _from_start(index, len(self))
-        return conversion.texts(self.table.slice_column(self.name, place, place + 1))[0]
+        position = _from_start(index, len(self))
+        return conversion.texts(self.table.slice_column(self.name, position, position + 1))[0]
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _ROWS_AT_ONCE):

@@ -18,7 +18,7 @@ from netloom.data.preparation.column_settings import (
 )
 from netloom.data.tables.arrow_table import StoredTable
 from netloom.modalities.columns.column_kind import ColumnKind
-from netloom.modalities.columns.conversion import odd_one
+from netloom.modalities.columns.conversion import first_misfit
 from netloom.modalities.columns.registry import column_kind, inferred_kind
 from netloom.modalities.columns.text import FEW_VALUES, Text, is_names, is_text
 
@@ -150,7 +150,7 @@ def _ignored_columns(
             reasons[name] = f"The column {name!r} is empty and was left out."
         elif name not in roles and is_names(values):
             reasons[name] = (
-                f"The column {name!r} has {values.nunique():,} different texts and was left out{odd_one(values)}."
+                f"The column {name!r} has {values.nunique():,} different texts and was left out{first_misfit(values)}."
             )
     return _IgnoredColumns(reasons, None)
 

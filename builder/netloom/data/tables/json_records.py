@@ -125,8 +125,8 @@ def _has_records(value: Any) -> bool:
 def _records_of_parts(parts: list[tuple[str, Any]], filename: str) -> list[Any]:
     """Return the records of all parts, each with the name of its part."""
     records = [(part, record) for part, value in parts for record in _records_of(value, filename)]
-    taken = {name for _, record in records if isinstance(record, dict) for name in record}
-    column = free_name(SPLIT, taken)
+    names = {name for _, record in records if isinstance(record, dict) for name in record}
+    column = free_name(SPLIT, names)
     return [{**record, column: part} if isinstance(record, dict) else record for part, record in records]
 
 

@@ -31,8 +31,8 @@ def labeled_lines(text: str) -> pd.DataFrame | None:
     if not is_labeled(text, lines):
         return None
     rows = [_fast_text(words) if words[0].startswith(FAST_TEXT) else (words[0], words[1:]) for words in lines]
-    kept = [(label.rstrip(":") or label, " ".join(words)) for label, words in rows if words]
-    return pd.DataFrame(kept, columns=["label", "text"])
+    labeled = [(label.rstrip(":") or label, " ".join(words)) for label, words in rows if words]
+    return pd.DataFrame(labeled, columns=["label", "text"])
 
 
 def is_labeled(text: str, lines: list[list[str]]) -> bool:

@@ -252,7 +252,7 @@ def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = Fals
     import pandas as pd
 
     names = unique_names(table.columns)
-    columns = [table.iloc[:, place] for place in range(len(names))]
+    columns = [table.iloc[:, column_index] for column_index in range(len(names))]
     if written:
         columns = [strip_cells(values, decimal) for values in columns]
     inferred = [infer_column(values, decimal) for values in columns]

@@ -92,8 +92,8 @@ def unknown_in(columns: Sequence[ColumnEncoder], rows: Sequence[Mapping[str, Any
 def with_warnings(answers: list[Answer], **about: Sequence[Mapping[str, str]]) -> list[Answer]:
     """Return the predictions with the warnings about their rows, such as `unknown` or `unreadable` cells by column."""
     return [
-        {**answer, **{kind: dict(rows[place]) for kind, rows in about.items() if rows[place]}}
-        for place, answer in enumerate(answers)
+        {**answer, **{kind: dict(rows[row_index]) for kind, rows in about.items() if rows[row_index]}}
+        for row_index, answer in enumerate(answers)
     ]
 
 
@@ -185,7 +185,7 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
                 f"{name[:100]!r} cannot be read as CSV: line {line} has {len(cells)} cells where {len(names)} were "
                 "expected; put quotes around text that holds the separator."
             )
-    places = {column: place for place, column in enumerate(names)}
+    places = {column: column_index for column_index, column in enumerate(names)}
     if (series := _series_of_steps(preprocess, places)) is not None:
         return _last_steps(
             series,
@@ -194,16 +194,18 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
             dialect.decimal,
         )
     cells_of = {
-        column: [_cell_at(cells, places[column]) for _, cells in body] for column in required.given(places, name, body)
+        column: [_cell_at(cells, places[column]) for _, cells in body]
+        for column in required.names_of_columns(places, name, body)
     }
     # Columns that the network does not read, such as an id, stay beside the predictions.
     rows = RowFile(
-        [{column: _cell_at(cells, place) for column, place in places.items()} for _, cells in body], [{} for _ in body]
+        [{column: _cell_at(cells, column_index) for column, column_index in places.items()} for _, cells in body],
+        [{} for _ in body],
     )
     for column, written in cells_of.items():
-        held = CsvColumn(column, list(map(_strip_cell, written)), written, dialect.decimal, rows.unreadable)
-        for place, value in enumerate(required.readers[column].read(held)):
-            rows.rows[place][column] = value
+        csv_column = CsvColumn(column, list(map(_strip_cell, written)), written, dialect.decimal, rows.unreadable)
+        for column_index, value in enumerate(required.readers[column].read(csv_column)):
+            rows.rows[column_index][column] = value
     return rows
 
 
@@ -213,13 +215,13 @@ def _series_of_steps(preprocess: Mapping[str, Any], places: Mapping[str, int]) -
     Raises:
         EncodeError: The file has neither the field nor all of its channels.
     """
-    field, *others = map(field_encoder, preprocess["fields"])
-    if others or not field.step_columns or field.name in places:
+    field, *other_fields = map(field_encoder, preprocess["fields"])
+    if other_fields or not field.step_columns or field.name in places:
         return None
     if missing := [column for column in field.step_columns if column not in places]:
-        held = ", ".join(map(repr, list(places)[:20]))
+        available = ", ".join(map(repr, list(places)[:20]))
         raise EncodeError(
-            f"The file has no column {', '.join(map(repr, missing))}; it has {held}. "
+            f"The file has no column {', '.join(map(repr, missing))}; it has {available}. "
             f"It needs the columns of the series with one time step per line, or a column {field.name!r} of JSON lists."
         )
     return field
@@ -239,10 +241,12 @@ def _last_steps(
             f"{name[:100]!r} has {len(lines):,} time steps, but the network reads {length:,}; add earlier ones."
         )
     last, channels = lines[-length:], []
-    for place, column in enumerate(series.step_columns):
-        written = [cells[place] for _, cells in last]
-        held = CsvColumn(column, list(map(_strip_cell, written)), written, decimal, [{} for _ in written])
-        numbers = list(NumberEncoder(NumberState(name=column, type=NumberEncoder.type, mean=0.0, std=1.0)).read(held))
+    for column_index, column in enumerate(series.step_columns):
+        written = [cells[column_index] for _, cells in last]
+        csv_column = CsvColumn(column, list(map(_strip_cell, written)), written, decimal, [{} for _ in written])
+        numbers = list(
+            NumberEncoder(NumberState(name=column, type=NumberEncoder.type, mean=0.0, std=1.0)).read(csv_column)
+        )
         if None in numbers:
             line, _ = last[numbers.index(None)]
             raise EncodeError(f"Line {line} of {name[:100]!r} has no number in column {column!r}; fill it in.")
@@ -256,9 +260,9 @@ def _strip_cell(cell: str | None) -> str | None:
     return None if cell is None or (plain := cell.strip()) in MISSING_MARKS else plain
 
 
-def _cell_at(cells: Sequence[str], place: int) -> str | None:
+def _cell_at(cells: Sequence[str], column_index: int) -> str | None:
     """Return a cell of a record; None if the record is shorter."""
-    return cells[place] if place < len(cells) else None
+    return cells[column_index] if column_index < len(cells) else None
 
 
 @dataclass
@@ -277,7 +281,7 @@ class _RequiredColumns:
         """Return whether the training file had no header, so that its columns are numbered."""
         return all(any(map(_NUMBERED_NAME.fullmatch, names)) for names in self.alternatives)
 
-    def given(self, places: Mapping[str, int], name: str, body: Sequence[Any]) -> list[str]:
+    def names_of_columns(self, places: Mapping[str, int], name: str, body: Sequence[Any]) -> list[str]:
         """Return the needed columns that a file has.
 
         Raises:
@@ -286,8 +290,8 @@ class _RequiredColumns:
         missing = [names[-1] for names in self.alternatives if not places.keys() & names]
         if missing and body:
             listed = ", ".join(map(repr, dict.fromkeys(missing)))
-            held = ", ".join(map(repr, list(places)[:20]))
-            raise EncodeError(f"{name[:100]!r} has no column {listed}; it has {held}.")
+            available = ", ".join(map(repr, list(places)[:20]))
+            raise EncodeError(f"{name[:100]!r} has no column {listed}; it has {available}.")
         return [column for column in self.readers if column in places]
 
 

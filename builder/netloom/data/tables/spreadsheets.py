@@ -49,7 +49,7 @@ def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -
     if not rows:
         raise DataError(f"{filename[:100]!r} has no cells in {'that sheet' if sheet else 'any sheet'}.")
     head, *body = rows
-    width = max((place for place, cell in enumerate(head, 1) if cell is not None), default=0)
+    width = max((column_index for column_index, cell in enumerate(head, 1) if cell is not None), default=0)
     if width > MAX_COLUMNS:
         raise DataError(f"{filename[:100]!r} has {width:,} columns; at most {MAX_COLUMNS:,} can be read.")
     # Formulas without saved results read as empty cells
@@ -57,9 +57,14 @@ def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -
         raise DataError(
             f"{filename[:100]!r} has formulas whose results were never saved; open it in Excel, save it, and try again."
         )
-    columns = {place: [row[place] if place < len(row) else None for row in body] for place in range(width)}
+    columns = {
+        column_index: [row[column_index] if column_index < len(row) else None for row in body]
+        for column_index in range(width)
+    }
     table = pd.DataFrame(columns)
-    table.columns = pd.Index([str(head[place] if head[place] is not None else "") for place in range(width)])
+    table.columns = pd.Index(
+        [str(head[column_index] if head[column_index] is not None else "") for column_index in range(width)]
+    )
     return table
 
 

@@ -32,7 +32,7 @@ from netloom.modalities.columns.column_kind import (
     TextColumn,
     free_name,
 )
-from netloom.modalities.columns.conversion import odd_one
+from netloom.modalities.columns.conversion import first_misfit
 from netloom.modalities.columns.registry import column_kind, inferred_kind
 from netloom.modalities.encoding.coercion import LARGEST
 from netloom.modalities.labels import Labels
@@ -51,8 +51,8 @@ def table_to_raw(table: pd.DataFrame, options: Mapping[str, Json], title: str) -
         DataError: an option is invalid, or there is nothing to learn from.
     """
     refuse_unknown(options, OPTIONS, repr(title[:60]))
-    choices, warnings, wanted = choices_of(table, options), list[str](), requested_target(options)
-    has_label_sets = wanted is not None and wanted.is_multi_label
+    choices, warnings, target_type = choices_of(table, options), list[str](), requested_target(options)
+    has_label_sets = target_type is not None and target_type.is_multi_label
     if options.get("separator") is not None and not has_label_sets:
         warnings.append(f"The option separator is not used, as it belongs to the task {LABELS}.")
     targets = targets_of(table, options, choices)
@@ -97,15 +97,15 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
 
 def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str, Any]) -> RawTarget:
     """Return the target: classes, a number, several numbers, labels, or several targets."""
-    task, wanted = options.get("task"), requested_target(options)
+    task, target_type = options.get("task"), requested_target(options)
     if task is not None and task not in TASKS:
         raise DataError(f"The option task is {' or '.join(TASKS)}, received {str(task)[:40]!r}.")
-    if wanted is not None and wanted.is_multi_label:
+    if target_type is not None and target_type.is_multi_label:
         return labels_target(known, targets, options.get("separator"))
-    if wanted is not None and wanted.is_several:
+    if target_type is not None and target_type.is_several:
         return several_target(known, targets, _one_target)
     if len(targets) == 1:
-        return _one_target(known[targets[0].name], targets[0], wanted)
+        return _one_target(known[targets[0].name], targets[0], target_type)
     for plan in targets:
         if not plan.column_kind.is_numeric:
             raise DataError(
@@ -117,10 +117,10 @@ def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str
     return {"target": np.concatenate(columns, axis=1), "target_kind": "number", "target_name": name}
 
 
-def _one_target(values: pd.Series, plan: ColumnPlan, wanted: TargetType | None) -> RawTarget:
+def _one_target(values: pd.Series, plan: ColumnPlan, target_type: TargetType | None) -> RawTarget:
     import pandas as pd
 
-    needs_numbers = wanted is not None and wanted.is_number
+    needs_numbers = target_type is not None and target_type.is_number
     name, chosen = plan.name, column_kind(plan.choice.kind) if plan.choice.kind else None
     if chosen is not None and not chosen.can_be_target:
         raise DataError(f"A {chosen.name} cannot be predicted from a table; read {name!r} as a number or a category.")
@@ -130,7 +130,7 @@ def _one_target(values: pd.Series, plan: ColumnPlan, wanted: TargetType | None) 
     if chosen is not None and chosen.is_number:
         return _number_target(_as_numbers(values, name), name)
     if chosen is None and (
-        needs_numbers or (wanted is None and numeric and not look_like_classes(values.to_numpy(dtype=np.float64)))
+        needs_numbers or (target_type is None and numeric and not look_like_classes(values.to_numpy(dtype=np.float64)))
     ):
         return _number_target(values.to_numpy(dtype=np.float64), name)
     return _class_target(values, name, bool(numeric))
@@ -159,9 +159,9 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> RawTarget:
     if len(classes) > min(MAX_CLASSES, max(2, len(values) // 2)):
         raise DataError(
             f"The column {name!r} has {len(classes):,} different values in {len(values):,} rows, too many for classes; "
-            f"choose another target{', or regression' if numeric else ''}{odd_one(values)}."
+            f"choose another target{', or regression' if numeric else ''}{first_misfit(values)}."
         )
-    places = {label: place for place, label in enumerate(classes)}
+    places = {label: index for index, label in enumerate(classes)}
     target = np.array([places[label] for label in labels], dtype=np.int64)[codes]  # (classes,) -> (R,)
     return {"target": target, "target_kind": "class", "target_name": name, "classes": tuple(classes)}
 
@@ -181,7 +181,7 @@ def _parts(
     table = Table(name="features", written=dict(known.attrs.get("written", {})), **row_fields)
     embedded: dict[str, Labels] = {}
     settings: dict[str, Any] = {}
-    own: list[RawDataset] = []
+    separate_parts: list[RawDataset] = []
     columns = [
         (plan, column)
         for plan in inputs
@@ -191,14 +191,18 @@ def _parts(
     for plan, column in columns:
         choice = {**plan.choice.settings, **column.settings}
         if isinstance(column, TextColumn):
-            others = {other.name for other in inputs if other != plan}
-            field = "text" if len(texts) == 1 and "text" not in others else plan.name
+            other_names = {other_column.name for other_column in inputs if other_column != plan}
+            field = "text" if len(texts) == 1 and "text" not in other_names else plan.name
             field = free_name(field, ["features", "categories"])
-            own.append(Texts(name=field, column=plan.name, texts=column.values, settings=choice, **row_fields))
+            separate_parts.append(
+                Texts(name=field, column=plan.name, texts=column.values, settings=choice, **row_fields)
+            )
         elif isinstance(column, EmbeddedColumn) and not column.is_shared:
             field = free_name(plan.name, ["features", "categories"])
             columns_of_field = {plan.name: column.values}
-            own.append(Categories(name=field, columns=columns_of_field, settings={plan.name: choice}, **row_fields))
+            separate_parts.append(
+                Categories(name=field, columns=columns_of_field, settings={plan.name: choice}, **row_fields)
+            )
         elif isinstance(column, EmbeddedColumn):
             embedded[plan.name], settings[plan.name] = column.values, choice
         else:
@@ -206,7 +210,7 @@ def _parts(
     whole: list[RawDataset] = [table] if table.numbers or table.categories else []
     if embedded:
         whole.append(Categories(name="categories", columns=embedded, settings=settings, **row_fields))
-    return whole + own
+    return whole + separate_parts
 
 
 def _add_to_table(table: Table, source: str, column: ReadColumn, settings: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator:
             f"The column {name!r} has {len(names):,} different labels with {mark!r} between them, more than "
             f"{MAX_LABELS:,}; set the option separator to the mark between labels, or choose another target."
         )
-    index_of = {label: place for place, label in enumerate(names)}
+    index_of = {label: index for index, label in enumerate(names)}
     # One row per distinct cell, indexed by the codes of the rows below
     multi_hot = np.zeros((len(labels_of_cell), len(names)), dtype=np.uint8)
     for row, labels in enumerate(labels_of_cell):

@@ -25,7 +25,7 @@ class LabelsTarget(LabeledTarget):
         return raw.target.astype(np.float32)
 
     def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:
-        return ", ".join(name for name, on in zip(spec.classes, value, strict=True) if on) or "none"
+        return ", ".join(name for name, applies in zip(spec.classes, value, strict=True) if applies) or "none"
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
         yield Labels(spec.name, spec.classes, np.where(values > 0, np.arange(len(spec.classes)), IGNORE))

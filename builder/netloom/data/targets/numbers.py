@@ -70,6 +70,6 @@ def numbers_text(spec: TargetSpec, values: Sequence[float]) -> str:
     horizon = spec.forecast.horizon
     more = ", …" if horizon > STEPS else ""
     return "; ".join(
-        f"{name}: {', '.join(map(number, values[place * horizon :][: min(STEPS, horizon)]))}{more}"
-        for place, name in enumerate(spec.forecast.series)
+        f"{name}: {', '.join(map(number, values[series_index * horizon :][: min(STEPS, horizon)]))}{more}"
+        for series_index, name in enumerate(spec.forecast.series)
     )

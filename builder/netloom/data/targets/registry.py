@@ -11,8 +11,8 @@ from netloom.data.targets.target import Target
 
 @cache
 def _targets() -> dict[str, Target[Any]]:
-    found = discover(Target, "netloom.data.targets", declared_by="kind")
-    return {name: kind() for name, kind in found.items()}
+    targets = discover(Target, "netloom.data.targets", declared_by="kind")
+    return {name: kind() for name, kind in targets.items()}
 
 
 def target_of(kind: str) -> Target[Any]:

@@ -324,7 +324,7 @@ def _nothing_fits(source: Source) -> str:
             source.table()
         except DataError as error:
             return str(error)
-    held = ", ".join(f"{count:,} {form}" for form, count in sorted(counts.items(), key=lambda item: -item[1]))
+    contents = ", ".join(f"{count:,} {form}" for form, count in sorted(counts.items(), key=lambda item: -item[1]))
     if source.alone and "picture" in counts:
         return (
             f"{source.filename[:100]!r} is a single image; upload a zip of images, in one folder per class, or with a "
@@ -337,7 +337,7 @@ def _nothing_fits(source: Source) -> str:
         )
     return (
         f"{source.filename[:100]!r} has no images, sounds, texts, arrays or table that can be learned from (found: "
-        f"{held or 'nothing'}); put images, sounds and texts into one folder per class, or add a table of labels."
+        f"{contents or 'nothing'}); put images, sounds and texts into one folder per class, or add a table of labels."
     )
 
 
@@ -353,10 +353,12 @@ def _title(filename: str, name: str) -> str:
     return (name or stem or "data")[:200].encode(errors="replace").decode()
 
 
-def _unused(title: str, taken: Set[str]) -> str:
+def _unused(title: str, used_titles: Set[str]) -> str:
     """Return the title, numbered if it is taken, so that a list of uploads has unique titles."""
     numbered = (f"{title} ({number})" for number in itertools.count(2))
-    return title if title not in taken else next(candidate for candidate in numbered if candidate not in taken)
+    return (
+        title if title not in used_titles else next(candidate for candidate in numbered if candidate not in used_titles)
+    )
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.splits.given_splits import FileParts, file_parts, given_of, is_split, part_of, path_of, split_column
 from netloom.data.tables.readers import decode_text
-from netloom.data.uploads.joining import PART, below_each_other, tables_in_parts
+from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
 from netloom.data.uploads.source import Source
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
     parts = tables_in_parts([name for name, *_ in candidates]).parts
     if parts:
         in_parts = sorted((item for item in candidates if item[0] in parts), key=lambda item: (parts[item[0]], item[0]))
-        joined_table = below_each_other(
+        joined_table = concatenated(
             [item[1] for item in in_parts], [item[0] for item in in_parts], [parts[item[0]] for item in in_parts]
         )
         columns = [column for column in in_parts[0][2] if all(column in item[2] for item in in_parts)]

@@ -99,8 +99,8 @@ def with_thumbnails(table: pd.DataFrame, uris: Mapping[str, Sequence[str]]) -> p
     """Return a table with columns of thumbnails (R,) before its own; a name that the table has already gets a prime."""
     import pandas as pd
 
-    own_names = [str(name) for name in table.columns]
-    images = pd.DataFrame({free_name(name, own_names): column for name, column in uris.items()})
+    column_names = [str(name) for name in table.columns]
+    images = pd.DataFrame({free_name(name, column_names): column for name, column in uris.items()})
     return pd.concat([images, table.reset_index(drop=True)], axis=1)
 
 
@@ -139,7 +139,7 @@ def _in_file(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> np.ndarray
     return np.memmap(path, dtype, "r", offset=stream.tell(), shape=shape).view(np.ndarray)
 
 
-def set_given(raw: Any, parts: Any) -> None:
+def set_given_split(raw: Any, parts: Any) -> None:
     """Set the given split of data, if there is one."""
     if parts is not None:
         raw.given = np.asarray(parts)

@@ -50,7 +50,7 @@ def joined(source: Tables, of: Sequence[str] = ()) -> tuple[pd.DataFrame, list[s
         table, table_notes = source.table(name)
         tables.append(table)
         notes += table_notes
-    joined_table = below_each_other(tables, ordered, [in_parts.parts[name] for name in ordered])
+    joined_table = concatenated(tables, ordered, [in_parts.parts[name] for name in ordered])
     unused = [] if of else [name for name in names[:MOST_FILES] if name not in ordered and reads(source, name)]
     if unused:
         notes.append(
@@ -78,7 +78,7 @@ def _part(name: str) -> int | None:
     return next((part for text in (stem, *folders) if (part := part_in(text)) is not None), None)
 
 
-def below_each_other(tables: Sequence[pd.DataFrame], names: Sequence[str], parts: Sequence[int]) -> pd.DataFrame:
+def concatenated(tables: Sequence[pd.DataFrame], names: Sequence[str], parts: Sequence[int]) -> pd.DataFrame:
     """Concatenate tables of the same columns, and add the column `PART`.
 
     Raises:

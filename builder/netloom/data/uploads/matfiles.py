@@ -96,8 +96,8 @@ def _read_level5(stream: io.BytesIO) -> dict[str, Any]:
     _refuse_large(sum(math.prod(shape) * _ITEM_BYTES for _, shape, kind in variables if kind != "sparse"))
     readable = [name for name, _, kind in variables if kind not in ("function", "opaque", "object", "unknown")]
     stream.seek(0)
-    found: dict[str, Any] = loadmat(stream, variable_names=readable, struct_as_record=True)
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+    contents: dict[str, Any] = loadmat(stream, variable_names=readable, struct_as_record=True)
+    return {name: value for name, value in contents.items() if not name.startswith("__")}
 
 
 def _read_hdf5(stream: io.BytesIO) -> dict[str, Any]:
@@ -111,20 +111,20 @@ def _group(group: Any, depth: int) -> dict[str, Any]:
     """Return the arrays of an HDF5 group; links and data in other files are not followed."""
     import h5py
 
-    found: dict[str, Any] = {}
+    datasets: dict[str, Any] = {}
     for name in group:
         if name.startswith("#") or not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         item = group[name]
         if isinstance(item, h5py.Group):
             if depth < _DEPTH:
-                found |= {f"{name}.{key}": value for key, value in _group(item, depth + 1).items()}
+                datasets |= {f"{name}.{key}": value for key, value in _group(item, depth + 1).items()}
         elif item.dtype.kind in "biuf" and not item.is_virtual and item.external is None:
             kind = item.attrs.get("MATLAB_class", b"")
             _refuse_large(item.size * _ITEM_BYTES)
             if kind not in (b"char", b"cell") and "MATLAB_empty" not in item.attrs:
-                found[name] = item[()].T
-    return found
+                datasets[name] = item[()].T
+    return datasets
 
 
 def _refuse_large(size: int) -> None:

@@ -177,10 +177,10 @@ def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
             f"at most {MAX_BYTES / 2**20:,.0f} MiB and {MAX_RATIO} times are allowed; upload "
             "a part of it, or its files without a zip."
         )
-    return [info for info in members if _wanted(info)]
+    return [info for info in members if _is_visible_file(info)]
 
 
-def _wanted(info: zipfile.ZipInfo) -> bool:
+def _is_visible_file(info: zipfile.ZipInfo) -> bool:
     """Return whether a member is a visible file.
 
     Raises:

@@ -64,7 +64,7 @@ def is_cut(content: bytes) -> bool:
     return content[:4] == b"RIFF" and len(content) - 8 < declared < 2**31 - 1
 
 
-def own_rate(content: bytes, name: str) -> int:
+def native_rate(content: bytes, name: str) -> int:
     """Return the sample rate of a file, in Hz.
 
     Raises:

@@ -232,9 +232,9 @@ def _folder(folder: Path) -> Members:
     """Return the files in a local folder, without links and hidden files."""
     files: dict[str, bytes | Path] = {}
     total = 0
-    for place, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder):
         for name in names:
-            path = Path(place) / name
+            path = Path(directory) / name
             inside = path.relative_to(folder)
             if path.is_symlink() or not path.is_file() or any(part.startswith(".") for part in inside.parts):
                 continue

@@ -87,9 +87,9 @@ def read_set(source: Tables, sets: Mapping[str, TableSet], chosen: str = "") -> 
         table, notes = _stacked(source, item.names)
     else:
         table, notes = source.table(item.names[0])
-    others = [title for title, other in sets.items() if set(other.names).isdisjoint(item.names)]
-    if others:
-        notes = [*notes, f"The files hold several data sets; {name!r} is read, and {_listed(others)} left out."]
+    other_sets = [title for title, table_set in sets.items() if set(table_set.names).isdisjoint(item.names)]
+    if other_sets:
+        notes = [*notes, f"The files hold several data sets; {name!r} is read, and {_listed(other_sets)} left out."]
     return table, notes
 
 
@@ -116,7 +116,7 @@ def _sets_in_parts(source: Tables, in_parts: FileParts) -> dict[str, TableSet]:
     """Return a data set for each folder or name that comes in parts, if their columns differ, or else a single one."""
     parts, groups = in_parts.parts, dict[str, list[str]]()
     for name in parts:
-        groups.setdefault("/".join(filter(None, in_parts.rest(name))), []).append(name)
+        groups.setdefault("/".join(filter(None, in_parts.remainder(name))), []).append(name)
     whole = {"": TableSet(tuple(parts), are_parts=True)}
     if len(groups) < 2:
         return whole

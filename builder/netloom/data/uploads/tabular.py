@@ -21,14 +21,14 @@ from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
 from netloom.data.uploads.upload_meta import UploadMeta
-from netloom.modalities.columns.conversion import odd_one
+from netloom.modalities.columns.conversion import first_misfit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ class Tabular(Reader):
         older_answers: The answers for uploads from before a question, so that their runs can be reproduced.
     """
 
-    asked: tuple[Question, ...] = ()
+    specific_questions: tuple[Question, ...] = ()
     older_answers: ClassVar[Mapping[str, Json]] = {"split": None}
     split_question = SPLIT
 
@@ -136,7 +136,7 @@ class Tabular(Reader):
                 None if question.choices or not (question.takes_several or question.kind == "choice") else columns,
                 likely.get(question.name, ()),
             )
-            for question in self.asked
+            for question in self.specific_questions
         ]
         return [*questions, with_default(self.split_question, split, all_columns)]
 
@@ -147,30 +147,30 @@ class Tabular(Reader):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         return self._table(source, answers).head(PREVIEWED)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         progress(0.05, "Reading the table")
         if source.large is not None:
             return self._keep_large(source, source.large, answers, folder, progress)
         table, notes = self._table(source, answers), self.noted(source, answers)
         progress(0.7, "Keeping it")
         table.to_parquet(folder / TABLE)
-        summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.said(answers)}"
-        return Kept(len(table), summary, list(map(str, table.columns)), notes)
+        summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.target_phrase(answers)}"
+        return StoredUpload(len(table), summary, list(map(str, table.columns)), notes)
 
     def _keep_large(
         self, source: Source, large: StreamedTable, answers: Answers, folder: Path, progress: ProgressCallback
-    ) -> Kept:
+    ) -> StoredUpload:
         rows = large.write_arrow(folder / ARROW_FILE, progress)
         columns = StoredTable.open(folder / ARROW_FILE).columns
-        summary = f"{rows:,} rows, {len(columns)} columns; {self.said(answers)}"
-        return Kept(rows, summary, columns, list(large.notes))
+        summary = f"{rows:,} rows, {len(columns)} columns; {self.target_phrase(answers)}"
+        return StoredUpload(rows, summary, columns, list(large.notes))
 
-    def said(self, answers: Answers) -> str:
+    def target_phrase(self, answers: Answers) -> str:
         """Return the target, as the last phrase of the summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
-        table, title = kept_table(folder), meta["title"]
+        table, title = stored_table(folder), meta["title"]
         options |= self._older(meta, options)
         chosen = check_options(options, self.of_table(table, options), title, repr(title[:60]))
         split = chosen.optional_choice("split")
@@ -186,15 +186,15 @@ class Tabular(Reader):
         return raw
 
     def _older(self, meta: UploadMeta, options: Answers) -> JsonObject:
-        given = {*meta["options"], *options}
-        return {name: answer for name, answer in self.older_answers.items() if name not in given}
+        provided = {*meta["options"], *options}
+        return {name: answer for name, answer in self.older_answers.items() if name not in provided}
 
     def stored_questions(self, folder: Path, meta: UploadMeta, options: Answers) -> list[Question]:
         """Return the questions about a stored upload that a document can answer, with the answers as defaults."""
         answers = {**options, **self._older(meta, options)}
         return [
             with_default(question, answers.get(question.name, question.default))
-            for question in self.of_table(kept_table(folder), answers)
+            for question in self.of_table(stored_table(folder), answers)
         ]
 
     def _table(self, source: Source, answers: Answers) -> pd.DataFrame:
@@ -220,12 +220,12 @@ def parts_of_rows(parts: np.ndarray | None, rows: pd.DataFrame) -> np.ndarray | 
     return None if parts is None else parts[rows.index.to_numpy()]
 
 
-def parts_said(rows: pd.DataFrame, split: str | None, default: np.ndarray | None) -> np.ndarray | None:
+def parts_of_column(rows: pd.DataFrame, split: str | None, default: np.ndarray | None) -> np.ndarray | None:
     """Return the parts of rows by the split column, or, if none is chosen, those of the names of files and folders."""
     return default if split is None else given_of(rows[split], split)
 
 
-def groups_said(rows: pd.DataFrame, group: str | None) -> np.ndarray | None:
+def groups_of_column(rows: pd.DataFrame, group: str | None) -> np.ndarray | None:
     """Return the groups (R,) of rows by the group column; None if none is chosen.
 
     Raises:
@@ -234,7 +234,7 @@ def groups_said(rows: pd.DataFrame, group: str | None) -> np.ndarray | None:
     return None if group is None else groups_of(rows[group], group)
 
 
-def kept_table(folder: Path) -> pd.DataFrame:
+def stored_table(folder: Path) -> pd.DataFrame:
     """Return the stored table of an upload; one larger than memory is memory-mapped.
 
     Raises:
@@ -262,7 +262,7 @@ def numeric(table: pd.DataFrame) -> list[str]:
 
 def no_number(values: pd.Series, otherwise: str) -> DataError:
     """Return the error for a column that is not numeric: it names the odd cell if most cells are numbers."""
-    odd = odd_one(values, ("number",), 0.5)
+    odd = first_misfit(values, ("number",), 0.5)
     return DataError(f"The column {str(values.name)!r} is not all numbers{odd}." if odd else otherwise)
 
 

@@ -71,12 +71,12 @@ def sentences(source: Source, column: int = 0, most: int | None = None) -> list[
     """
     layout = layout_of(source)
     if layout == "parallel files":
-        found = _of_parallel_files(source, most)
+        found_sentences = _of_parallel_files(source, most)
     elif layout == "records":
-        found = _of_records(source, most)
+        found_sentences = _of_records(source, most)
     else:
-        found = _of_columns(source, column, most)
-    return found if most is None else found[:most]
+        found_sentences = _of_columns(source, column, most)
+    return found_sentences if most is None else found_sentences[:most]
 
 
 # ---------------------------------------------------------------- columns, as in CoNLL
@@ -97,17 +97,19 @@ def _is_tagged(source: Source, name: str) -> bool:
     lines = [line.split() for line in text.splitlines()[:_SAMPLE_LINES]]
     lines = lines[:-1] or lines  # the last line may be incomplete
     full = [
-        line for place, line in enumerate(lines) if line and not line[0].startswith("#") and not _is_alone(lines, place)
+        line
+        for line_index, line in enumerate(lines)
+        if line and not line[0].startswith("#") and not _is_single_tag(lines, line_index)
     ]
     odd = sum(len(line) < 2 or not TAG.fullmatch(line[-1]) for line in full)
     return len(full) >= 3 and odd <= _MOST_ODD * len(full)
 
 
-def _is_alone(lines: Sequence[Sequence[str]], place: int) -> bool:
+def _is_single_tag(lines: Sequence[Sequence[str]], line_index: int) -> bool:
     """Return whether a line has a single word and is the first or the last of its block: the intent of a sentence."""
-    before = lines[place - 1] if place else ()
-    after = lines[place + 1] if place + 1 < len(lines) else ()
-    return len(lines[place]) == 1 and (not before) != (not after)
+    before = lines[line_index - 1] if line_index else ()
+    after = lines[line_index + 1] if line_index + 1 < len(lines) else ()
+    return len(lines[line_index]) == 1 and (not before) != (not after)
 
 
 def _of_columns(source: Source, column: int, most: int | None) -> list[Sentence]:
@@ -115,12 +117,12 @@ def _of_columns(source: Source, column: int, most: int | None) -> list[Sentence]
     if not files:
         raise DataError("Tagged words need a plain text file, with one word and its tag per line.")
     parts = file_parts(files).parts
-    found: list[Sentence] = []
+    sentences_of_files: list[Sentence] = []
     for name in files:
-        found += _of_file(source, name, column, most, parts.get(name, NO_PART))
-        if most is not None and len(found) >= most:
+        sentences_of_files += _of_file(source, name, column, most, parts.get(name, NO_PART))
+        if most is not None and len(sentences_of_files) >= most:
             break
-    return found
+    return sentences_of_files
 
 
 def _of_file(source: Source, name: str, column: int, most: int | None, part: int) -> list[Sentence]:
@@ -131,11 +133,11 @@ def _of_file(source: Source, name: str, column: int, most: int | None, part: int
     """
     text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
     blocks = [_block(lines, name, column) for lines in _blocks(text, most)]
-    found = [(block, untagged) for block, untagged in blocks if block.words]
-    intents = [untagged for block, untagged in found if untagged]
-    if intents and len(intents) < len(found) / 2:  # most blocks have none, so that the tag of a word is missing
+    tagged_blocks = [(block, untagged) for block, untagged in blocks if block.words]
+    intents = [untagged for block, untagged in tagged_blocks if untagged]
+    if intents and len(intents) < len(tagged_blocks) / 2:  # most blocks have none, so that the tag of a word is missing
         raise _no_tag(*intents[0], name)
-    return [Sentence(block.words, block.tags, block.intent, part) for block, _ in found]
+    return [Sentence(block.words, block.tags, block.intent, part) for block, _ in tagged_blocks]
 
 
 def _blocks(text: str, most: int | None) -> Iterator[list[tuple[int, str]]]:
@@ -164,10 +166,10 @@ def _block(lines: list[tuple[int, str]], name: str, column: int) -> tuple[Senten
             tagged.append((number, line, cells))
         elif match := _INTENT_LINE.match(line.strip()):
             intent = match[1].strip()
-    for place in (-1, 0):
-        if len(tagged) > 1 and len(tagged[place][2]) == 1 and not intent:
-            untagged = (tagged[place][0], tagged[place][1])
-            intent = tagged.pop(place)[2][0]
+    for line_index in (-1, 0):
+        if len(tagged) > 1 and len(tagged[line_index][2]) == 1 and not intent:
+            untagged = (tagged[line_index][0], tagged[line_index][1])
+            intent = tagged.pop(line_index)[2][0]
     words, tags, width = list[str](), list[str](), 0
     for number, line, cells in tagged:
         if len(cells) < 2 or column > len(cells) or not cells[column - 1]:
@@ -219,8 +221,10 @@ def _find_parallel(source: Source) -> list[_Parallel]:
         groups.setdefault(_group_of(name), []).append(name)
     if len(groups) == len(texts) or len(groups) == 1:  # such as words.txt, tags.txt, or all in one folder
         groups = {(): texts} if len(texts) <= 3 else groups
-    found = [group for names in groups.values() if (group := _aligned(names, heads)) is not None]
-    return found if len(found) == len([names for names in groups.values() if len(names) > 1]) else []
+    parallel_groups = [group for names in groups.values() if (group := _aligned(names, heads)) is not None]
+    return (
+        parallel_groups if len(parallel_groups) == len([names for names in groups.values() if len(names) > 1]) else []
+    )
 
 
 def _group_of(name: str) -> tuple[str, ...]:
@@ -242,18 +246,18 @@ def _aligned(names: Sequence[str], heads: Mapping[str, list[list[str]]]) -> _Par
         return None
     tags = heads[tagged[0]]
     words = [name for name in names if name not in tagged and _have_equal_lengths(heads[name], tags)]
-    others = [name for name in names if name not in (*tagged, *words)]
-    if len(words) == 2 and not others:  # sentences of a single word: the intents have a single word, too
+    intent_files = [name for name in names if name not in (*tagged, *words)]
+    if len(words) == 2 and not intent_files:  # sentences of a single word: the intents have a single word, too
         words.sort(key=lambda name: -sum(map(len, heads[name])))
-        words, others = words[:1], words[1:]
-    if len(words) != 1 or not all(len(line) <= 3 for name in others for line in heads[name]):
+        words, intent_files = words[:1], words[1:]
+    if len(words) != 1 or not all(len(line) <= 3 for name in intent_files for line in heads[name]):
         return None
-    return _Parallel(words[0], tagged[0], "".join(others))
+    return _Parallel(words[0], tagged[0], "".join(intent_files))
 
 
-def _have_equal_lengths(lines: list[list[str]], others: list[list[str]]) -> bool:
+def _have_equal_lengths(lines: list[list[str]], other_lines: list[list[str]]) -> bool:
     """Return whether most lines have as many words as those of another file; reading them reports the others."""
-    pairs = list(zip(lines, others, strict=False))
+    pairs = list(zip(lines, other_lines, strict=False))
     equal = sum(len(words) == len(tags) for words, tags in pairs)
     return bool(pairs) and equal >= (1 - _MOST_ODD) * len(pairs)
 
@@ -270,7 +274,7 @@ def _are_tags(lines: list[list[str]]) -> bool:
 def _of_parallel_files(source: Source, most: int | None) -> list[Sentence]:
     groups = _parallel_files(source)
     parts = file_parts([group.words for group in groups]).parts if len(groups) > 1 else {}
-    found: list[Sentence] = []
+    parsed: list[Sentence] = []
     for group in groups:
         lines = {name: _lines(source, name) for name in (group.words, group.tags, group.intents) if name}
         counts = {name: len(of_file) for name, of_file in lines.items()}
@@ -287,10 +291,10 @@ def _of_parallel_files(source: Source, most: int | None) -> list[Sentence]:
                     f"{group.tags[-60:]!r} has {len(tags.split())} tags; each word needs one tag."
                 )
             if words.strip():
-                found.append(Sentence(words.split(), tags.split(), intent.strip(), parts.get(group.words, NO_PART)))
-            if most is not None and len(found) >= most:
-                return found
-    return found
+                parsed.append(Sentence(words.split(), tags.split(), intent.strip(), parts.get(group.words, NO_PART)))
+            if most is not None and len(parsed) >= most:
+                return parsed
+    return parsed
 
 
 def _lines(source: Source, name: str) -> list[str]:
@@ -315,20 +319,20 @@ def _find_columns(source: Source) -> dict[str, str]:
     except DataError:
         return {}
     names = {str(name).strip().lower(): str(name) for name in table.columns}
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for role, usual in (("words", _WORDS), ("tags", _TAGS), ("intents", _INTENTS)):
-        column = next((names[name] for name in usual if name in names and names[name] not in found.values()), None)
+        column = next((names[name] for name in usual if name in names and names[name] not in columns.values()), None)
         if column is not None:
-            found[role] = column
-    if not {"words", "tags"} <= set(found) or not len(table):
+            columns[role] = column
+    if not {"words", "tags"} <= set(columns) or not len(table):
         return {}
     some = table.head(_SAMPLE_LINES)
-    cells = zip(some[found["words"]], some[found["tags"]], strict=True)
+    cells = zip(some[columns["words"]], some[columns["tags"]], strict=True)
     pairs = [(_items(words), _items(tags)) for words, tags in cells]
     are_aligned = sum(len(words) == len(tags) for words, tags in pairs) >= (1 - _MOST_ODD) * len(pairs)
     are_tagged = all(TAG.fullmatch(tag) or tag.isdigit() for _, tags in pairs for tag in tags)
     vary = len({len(words) for words, _ in pairs}) > 1
-    return found if are_aligned and are_tagged and vary else {}
+    return columns if are_aligned and are_tagged and vary else {}
 
 
 def _table(source: Source) -> pd.DataFrame:
@@ -354,7 +358,7 @@ def _of_records(source: Source, most: int | None) -> list[Sentence]:
     parts = [NO_PART] * len(table) if split is None else given_of(table[split], split).tolist()
     rows = table if most is None else table.head(most)
     intents = rows[columns["intents"]].fillna("").astype(str) if "intents" in columns else [""] * len(rows)
-    found = []
+    parsed = []
     for number, (words, tags, intent) in enumerate(
         zip(rows[columns["words"]], rows[columns["tags"]], intents, strict=True), 1
     ):
@@ -365,5 +369,5 @@ def _of_records(source: Source, most: int | None) -> list[Sentence]:
                 f"{columns['words']!r} and {len(sentence.tags)} tags in {columns['tags']!r}; each word needs one tag."
             )
         if sentence.words:
-            found.append(sentence)
-    return found
+            parsed.append(sentence)
+    return parsed

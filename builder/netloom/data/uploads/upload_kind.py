@@ -104,7 +104,7 @@ class Question:
 
 
 @dataclass
-class Kept:
+class StoredUpload:
     """The result of storing an upload in its folder.
 
     Attributes:
@@ -166,7 +166,7 @@ class Reader(ABC):
         return source.names
 
     @abstractmethod
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         """Convert the files and store them in the folder.
 
         Raises:
@@ -185,17 +185,17 @@ class Reader(ABC):
         """Return the questions about a stored upload that a document can answer, with the answers as defaults."""
         return []
 
-    def answered(self, source: Source, given: Answers) -> JsonObject:
+    def answered(self, source: Source, provided: Answers) -> JsonObject:
         """Return an answer to every question: the given one, or the default.
 
         Raises:
             DataError: There is no such question, or an answer is invalid.
         """
-        answers: JsonObject = dict(given)
+        answers: JsonObject = dict(provided)
         questions = {question.name: question for question in self.questions(source, answers)}
-        refuse_unknown(given, questions, repr(self.title))
+        refuse_unknown(provided, questions, repr(self.title))
         for name, question in questions.items():
-            answers[name] = question.check(given[name], source.filename) if name in given else question.default
+            answers[name] = question.check(provided[name], source.filename) if name in provided else question.default
         return answers
 
 
@@ -225,9 +225,9 @@ def other_guesses(questions: Sequence[Question], answers: Answers) -> list[str]:
     """Return a sentence for each question with several likely answers, on those that were not chosen."""
     sentences = []
     for question in questions:
-        others = [repr(choice[:60]) for choice in question.likely if choice != answers.get(question.name)]
-        if others:
-            sentences.append(f"Other guesses for {question.label.lower()!r}: {', '.join(others)}.")
+        other_choices = [repr(choice[:60]) for choice in question.likely if choice != answers.get(question.name)]
+        if other_choices:
+            sentences.append(f"Other guesses for {question.label.lower()!r}: {', '.join(other_choices)}.")
     return sentences
 
 

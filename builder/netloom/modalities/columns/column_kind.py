@@ -220,8 +220,8 @@ class ColumnKind(ABC):
         raise NotImplementedError
 
 
-def free_name(name: str, taken: Collection[str]) -> str:
+def free_name(name: str, used_names: Collection[str]) -> str:
     """Return the name, with as many primes appended as needed to be unique."""
-    while name in taken:
+    while name in used_names:
         name += "'"
     return name

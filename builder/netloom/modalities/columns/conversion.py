@@ -36,14 +36,14 @@ def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".
     cells = pd.Index(texts).tolist()
     grouped = is_grouped(cells, decimal)
     meanings = [None if is_nothing(cell) else number(cell, decimal, grouped) for cell in cells]
-    found = np.array([*(np.nan if one is None else one for one in meanings), np.nan])[codes]
-    said = np.array([*(not is_nothing(cell) for cell in cells), False])[codes]
-    wrong = int((said & np.isnan(found)).sum())
-    if wrong == int(said.sum()):
+    parsed = np.array([*(np.nan if meaning is None else meaning for meaning in meanings), np.nan])[codes]
+    is_filled = np.array([*(not is_nothing(cell) for cell in cells), False])[codes]
+    wrong = int((is_filled & np.isnan(parsed)).sum())
+    if wrong == int(is_filled.sum()):
         raise DataError(f"The column {name!r} holds no numbers; read it as a category, or ignore it.")
     if wrong:
         warnings.append(f"{wrong:,} cells of {name!r} are not numbers and are taken as missing.")
-    return _finite(found, name, warnings)
+    return _finite(parsed, name, warnings)
 
 
 def yes_and_no(values: pd.Series, name: str) -> np.ndarray:
@@ -54,9 +54,9 @@ def yes_and_no(values: pd.Series, name: str) -> np.ndarray:
     """
     import pandas as pd
 
-    codes, found = pd.factorize(values)
+    codes, distinct = pd.factorize(values)
     try:
-        meanings = [boolean(value, name) for value in pd.Index(found).tolist()]
+        meanings = [boolean(value, name) for value in pd.Index(distinct).tolist()]
     except EncodeError as error:
         raise DataError(f"{error} Read it as a category, or ignore it.") from None
     return np.array([*meanings, np.nan])[codes]
@@ -72,16 +72,16 @@ def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
 
     if pd.api.types.is_datetime64_any_dtype(values):
         return values
-    wanted = f"The column {name!r} holds no dates such as 2024-05-31; read it as something else, or ignore it."
+    message = f"The column {name!r} holds no dates such as 2024-05-31; read it as something else, or ignore it."
     if pd.api.types.is_numeric_dtype(values):
-        raise DataError(wanted)
-    found = dated(values.astype("string"), ISO)
-    wrong = int((found.isna() & values.notna()).sum())
+        raise DataError(message)
+    moments = dated(values.astype("string"), ISO)
+    wrong = int((moments.isna() & values.notna()).sum())
     if wrong == int(values.notna().sum()):
-        raise DataError(wanted)
+        raise DataError(message)
     if wrong:
         warnings.append(f"{wrong:,} cells of {name!r} are not dates and are taken as missing.")
-    return found
+    return moments
 
 
 def dated(values: pd.Series, form: str) -> pd.Series:
@@ -90,15 +90,17 @@ def dated(values: pd.Series, form: str) -> pd.Series:
 
     codes, texts = pd.factorize(values)
     moments = [moment(text, form) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
-    found = pd.Series(pd.to_datetime(pd.Series([*moments, None], dtype=object), utc=True)).take(codes)
-    return found.set_axis(values.index)
+    dated_moments = pd.Series(pd.to_datetime(pd.Series([*moments, None], dtype=object), utc=True)).take(codes)
+    return dated_moments.set_axis(values.index)
 
 
 def date_parts(values: pd.Series, parts: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the parts (R,) of dates as numbers, equal to those of `netloom.modalities.encoding.cells.date_part`."""
     accessors = {"weekday": "day_of_week", "yearday": "day_of_year"}
-    found = {part: days(values) if part == "days" else getattr(values.dt, accessors.get(part, part)) for part in parts}
-    return {name: part.to_numpy(dtype=np.float64, na_value=np.nan) for name, part in found.items()}
+    parts_by_name = {
+        part: days(values) if part == "days" else getattr(values.dt, accessors.get(part, part)) for part in parts
+    }
+    return {name: part.to_numpy(dtype=np.float64, na_value=np.nan) for name, part in parts_by_name.items()}
 
 
 def days(values: pd.Series) -> pd.Series:
@@ -106,8 +108,8 @@ def days(values: pd.Series) -> pd.Series:
     import pandas as pd
 
     known = values.dt.floor("us")  # the resolution of `datetime`, which prediction uses
-    found: pd.Series = (known - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
-    return found
+    day_numbers: pd.Series = (known - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
+    return day_numbers
 
 
 def labels(values: pd.Series, name: str) -> tuple[Labels, bool]:
@@ -136,7 +138,7 @@ def stands(values: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(values))
 
 
-def odd_one(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
+def first_misfit(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
     """Return the end of a sentence about the first cell that is not a date or number, if at least the share `least` is.
 
     Returns "" for other columns.

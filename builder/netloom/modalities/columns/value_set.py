@@ -90,7 +90,9 @@ class ValueSet(ColumnKind):
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
         separator, known = _sets(column).separator, _sets(column).values
         chosen = members(value, separator)
-        return MultiSelect(chosen, [*known, *(other for other in chosen if other not in known)], separator)
+        return MultiSelect(
+            chosen, [*known, *(value_name for value_name in chosen if value_name not in known)], separator
+        )
 
 
 def _sets(column: ColumnEncoder) -> SetEncoder:

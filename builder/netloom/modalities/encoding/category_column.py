@@ -13,7 +13,7 @@ from netloom.modalities.encoding.cells import logical, numeral, text_of
 from netloom.modalities.encoding.coercion import number
 from netloom.modalities.encoding.column_encoder import ColumnState, CsvColumn, LabelEncoder, StateType
 
-OTHER = "(other)"  # the name of the feature for all categories that training did not have
+OTHER_CATEGORY = "(other)"  # the name of the feature for all categories that training did not have
 
 
 def resolve_alias(label: str, aliases: Mapping[str, str]) -> str:
@@ -66,23 +66,23 @@ class CategoryEncoder(LabelEncoder):
 
     @property
     def feature_names(self) -> list[str]:
-        return [f"{self.name} = {value}" for value in (*self.state.values, OTHER)]
+        return [f"{self.name} = {value}" for value in (*self.state.values, OTHER_CATEGORY)]
 
     def encode_array(self, values: Any) -> np.ndarray:
         texts = [self.category(value) for value in values]
         encoded = np.zeros((len(texts), self.width))
-        encoded[np.arange(len(texts)), [self._place(text) for text in texts]] = 1.0
+        encoded[np.arange(len(texts)), [self._index_of(text) for text in texts]] = 1.0
         return encoded
 
     def table(self, texts: list[str]) -> np.ndarray:
         """Return the index of each text (distinct,); writing only the ones is many times as fast as copying rows."""
-        return np.array([self._place(self.category(text)) for text in texts], dtype=np.int64)
+        return np.array([self._index_of(self.category(text)) for text in texts], dtype=np.int64)
 
     def fill(self, target: np.ndarray, table: np.ndarray, codes: np.ndarray) -> None:
         target[np.arange(len(target)), table[codes]] = 1
 
     def restore(self, encoded: np.ndarray) -> str:
-        return str([*self.state.values, OTHER][int(encoded.argmax())])
+        return str([*self.state.values, OTHER_CATEGORY][int(encoded.argmax())])
 
     def category(self, value: Any) -> str:
         """Return the name of a value's category; equal numbers have equal names."""
@@ -123,9 +123,9 @@ class CategoryEncoder(LabelEncoder):
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {value: place for place, value in enumerate(self.state.values)}
+        return {value: index for index, value in enumerate(self.state.values)}
 
-    def _place(self, text: str) -> int:
+    def _index_of(self, text: str) -> int:
         return self._places.get(text, len(self._places))
 
     def _cell(self, cell: str | None, decimal: str) -> str | None:
@@ -152,7 +152,7 @@ class HashedCategoryEncoder(CategoryEncoder):
 
     @property
     def feature_names(self) -> list[str]:
-        return [f"{self.name} # {place}" for place in range(self.width)]
+        return [f"{self.name} # {bucket}" for bucket in range(self.width)]
 
     def restore(self, encoded: np.ndarray) -> str:
         return f"# {int(encoded.argmax())}"
@@ -160,6 +160,6 @@ class HashedCategoryEncoder(CategoryEncoder):
     def unknown(self, value: Any) -> str:
         return ""
 
-    def _place(self, text: str) -> int:
+    def _index_of(self, text: str) -> int:
         # Python's `hash` of a text differs between processes
         return zlib.crc32(text.encode()) % self.width

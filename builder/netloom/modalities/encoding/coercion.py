@@ -71,7 +71,7 @@ def moment(cell: str, form: str = ISO) -> datetime | None:
     match = pattern.fullmatch(text)
     if match is None:
         return None
-    year, month, day = (int(match.groups()[place]) for place in order)
+    year, month, day = (int(match.groups()[group_index]) for group_index in order)
     try:
         return datetime(year, month, day, tzinfo=UTC)
     except ValueError:

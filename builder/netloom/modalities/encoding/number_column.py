@@ -128,7 +128,7 @@ class NumberEncoder(ColumnEncoder):
             return [_boolean_of(cell, column) for cell in column.cells]
         known = [cell for cell in column.known if not is_nothing(cell)]
         if column.known and all(number(cell, column.decimal, grouped) is None for cell in known):
-            _refuse_other(column, "numbers")
+            _refuse_wrong_type(column, "numbers")
         return _noted(column, [_number_of(cell, column.decimal, grouped) for cell in column.cells])
 
     @property
@@ -203,7 +203,7 @@ class DateReader(CellReader):
             form = self._form(column.name, [cell for cell in column.known if not is_nothing(cell)])
             dates = [_date_of(cell, form) for cell in column.cells]
         if not any(dates):
-            _refuse_other(column, "dates such as 2024-05-31")
+            _refuse_wrong_type(column, "dates such as 2024-05-31")
         return _noted(column, dates)
 
     def _form(self, name: str, cells: list[str]) -> str:
@@ -261,7 +261,7 @@ def _date_of(cell: str | None, form: str) -> str | None:
     return None if date is None else date.isoformat()
 
 
-def _refuse_other(column: CsvColumn, what: str) -> None:
+def _refuse_wrong_type(column: CsvColumn, expected: str) -> None:
     """Refuse a column whose cells are all of another kind, so that it is not the column of training.
 
     Raises:
@@ -269,7 +269,7 @@ def _refuse_other(column: CsvColumn, what: str) -> None:
     """
     wrong = next((cell for cell in column.known if not is_nothing(cell)), None)
     if wrong is not None:
-        raise EncodeError(f"The column {column.name!r} takes {what}, received {wrong[:60]!r}.")
+        raise EncodeError(f"The column {column.name!r} takes {expected}, received {wrong[:60]!r}.")
 
 
 def _noted(column: CsvColumn, values: Sequence[Any]) -> Sequence[Any]:

@@ -51,8 +51,8 @@ class SetEncoder(LabelEncoder):
         return encoded
 
     def restore(self, encoded: np.ndarray) -> str:
-        held = [value for value, share in zip(self.state.values, encoded, strict=True) if share > 0.5]
-        return self.state.separator.join(held)
+        present = [value for value, share in zip(self.state.values, encoded, strict=True) if share > 0.5]
+        return self.state.separator.join(present)
 
     @property
     def separator(self) -> str:
@@ -80,4 +80,4 @@ class SetEncoder(LabelEncoder):
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {value: place for place, value in enumerate(self.state.values)}
+        return {value: index for index, value in enumerate(self.state.values)}

@@ -48,7 +48,7 @@ class ColumnsEncoder(FieldEncoder[ColumnsStateT]):
     """Encodes columns whose names are keys of raw rows."""
 
     def shown(self, row: RawRow) -> RowDisplay:
-        names = [one.name if one.name in row else one.date_column or one.name for one in self.columns]
+        names = [column.name if column.name in row else column.date_column or column.name for column in self.columns]
         return {"columns": {name: row.get(name) for name in dict.fromkeys(names)}}
 
 

@@ -9,10 +9,10 @@ def spans(tags: list[str]) -> list[tuple[int, int, str]]:
     An I- tag without a preceding tag of its kind begins an entity, as in conlleval, the CoNLL scorer.
     """
     entities: list[tuple[int, int, str]] = []
-    for place, tag in enumerate(tags):
+    for index, tag in enumerate(tags):
         mark, _, kind = tag.partition("-")
-        if mark == "I" and entities and entities[-1][1:] == (place - 1, kind):
-            entities[-1] = (entities[-1][0], place, kind)
+        if mark == "I" and entities and entities[-1][1:] == (index - 1, kind):
+            entities[-1] = (entities[-1][0], index, kind)
         elif mark in ("B", "I"):
-            entities.append((place, place, kind))
+            entities.append((index, index, kind))
     return entities

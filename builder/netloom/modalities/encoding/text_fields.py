@@ -262,9 +262,9 @@ def write_steps(
     decoder_input = np.full((rows, length + 1), PAD, dtype=np.int64)
     decoder_input[:, 0] = START
     ended = np.zeros(rows, dtype=bool)
-    for place in range(length):
-        decoder_input[:, place + 1] = np.where(ended, PAD, choose(scores(decoder_input[:, :-1])[:, place]))
-        ended |= decoder_input[:, place + 1] == END
+    for step in range(length):
+        decoder_input[:, step + 1] = np.where(ended, PAD, choose(scores(decoder_input[:, :-1])[:, step]))
+        ended |= decoder_input[:, step + 1] == END
         yield decoder_input[:, 1:].copy()
         if ended.all():
             break

@@ -55,10 +55,10 @@ def byte_pair_merger(merges: Sequence[Sequence[str]], lower: bool) -> Callable[[
     def merged(piece: str) -> list[str]:
         parts = [alphabet[byte] for byte in piece.encode("utf-8", "replace")]
         while len(parts) > 1:
-            rank, place = min((ranks.get(pair, len(ranks)), at) for at, pair in enumerate(pairwise(parts)))
+            rank, position = min((ranks.get(pair, len(ranks)), at) for at, pair in enumerate(pairwise(parts)))
             if rank == len(ranks):
                 break
-            parts[place : place + 2] = [parts[place] + parts[place + 1]]
+            parts[position : position + 2] = [parts[position] + parts[position + 1]]
         return parts
 
     def merge(text: str) -> list[str]:
@@ -74,11 +74,11 @@ def byte_pair_merger(merges: Sequence[Sequence[str]], lower: bool) -> Callable[[
 
 def token_array(vocabulary: Sequence[str], length: int, texts: list[list[str]]) -> np.ndarray:
     """Return token indices, int64 (N, length), truncated or padded at the end."""
-    places = {token: place for place, token in enumerate(vocabulary)}
+    places = {token: step for step, token in enumerate(vocabulary)}
     numbers = np.full((len(texts), length), PAD, dtype=np.int64)
     for index, tokens in enumerate(texts):
-        for place, token in enumerate(tokens[:length]):
-            numbers[index, place] = places.get(token, UNKNOWN) or UNKNOWN  # an empty word is not padding
+        for step, token in enumerate(tokens[:length]):
+            numbers[index, step] = places.get(token, UNKNOWN) or UNKNOWN  # an empty word is not padding
     return numbers
 
 

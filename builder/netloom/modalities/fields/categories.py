@@ -56,5 +56,5 @@ class CategoriesModality(Modality[TrainingCategories]):
         """Return the most frequent category of each column (1, F); the embedding of index 0 may be untrained."""
         return np.array([[np.bincount(column).argmax() for column in rows.T]], dtype=rows.dtype)
 
-    def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.asarray((rows != other).mean(1))
+    def distances(self, rows: np.ndarray, example: np.ndarray) -> np.ndarray:
+        return np.asarray((rows != example).mean(1))

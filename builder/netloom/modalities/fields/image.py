@@ -109,7 +109,7 @@ class ImageModality(Modality[TrainingImages]):
             "sharpness": (edges[0] + edges[1]) / 2,
         }
         if pixels.shape[1] > 1:
-            names |= {f"channel {place + 1}": pixels[:, place].mean((1, 2)) for place in range(pixels.shape[1])}
+            names |= {f"channel {channel + 1}": pixels[:, channel].mean((1, 2)) for channel in range(pixels.shape[1])}
         return names
 
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
@@ -134,7 +134,7 @@ def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping
     if kind in ("unit", "none"):
         return _PixelScaling(1 / top if kind == "unit" else 1.0, 0.0, 1.0)
     if kind == "channel":
-        channels = [moments(pixels[:, place : place + 1], rows) for place in range(pixels.shape[1])]
+        channels = [moments(pixels[:, channel : channel + 1], rows) for channel in range(pixels.shape[1])]
         # Nested lists of shape (C, 1, 1) broadcast with images, as a single number does.
         means = [[[mean / top]] for mean, _ in channels]
         return _PixelScaling(1 / top, means, [[[divisor(std / top, 1.0)]] for _, std in channels])

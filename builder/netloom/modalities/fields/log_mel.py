@@ -86,8 +86,8 @@ class LogMelModality(Modality[TrainingWindows]):
         state, rows = spec.state(name), values.rows
         filters = mel_filters(state)
         spectrograms = np.empty((len(rows), spec.steps, spec.bands), np.float32)
-        for place, row in enumerate(rows.tolist()):
-            spectrograms[place] = log_mel(state, values.windows[row, :, 0].astype(np.float64), filters)
+        for index, row in enumerate(rows.tolist()):
+            spectrograms[index] = log_mel(state, values.windows[row, :, 0].astype(np.float64), filters)
         scale = settings.get("scale", "standard")
         # Band by band, because all bands in float64 may not fit into memory.
         bands = [

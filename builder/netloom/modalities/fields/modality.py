@@ -123,9 +123,9 @@ class Modality(ABC, Generic[TrainingValuesT]):
         """Return the median over encoded rows (R, …), (1, …)."""
         return lower_median(rows)
 
-    def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def distances(self, rows: np.ndarray, example: np.ndarray) -> np.ndarray:
         """Return the distances (R,) of encoded rows (R, …) from one example (1, …)."""
-        apart: np.ndarray = np.square(rows - other).reshape(len(rows), -1).mean(1)
+        apart: np.ndarray = np.square(rows - example).reshape(len(rows), -1).mean(1)
         return apart
 
     def summaries(self, encoder: FieldEncoder[Any], rows: np.ndarray, training: np.ndarray) -> dict[str, np.ndarray]:

@@ -126,7 +126,7 @@ def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> ChannelSca
     low, high = lows.min(0).astype(np.float64), highs.max(0).astype(np.float64)
     if scale == "minmax":
         return ChannelScaling(low.tolist(), np.where(high > low, high - low, 1.0).tolist())
-    channels = [moments(windows[:, :, place], ordered) for place in range(windows.shape[2])]
+    channels = [moments(windows[:, :, channel], ordered) for channel in range(windows.shape[2])]
     largest = np.maximum(abs(low), abs(high)).tolist()
     stds = [divisor(std, most) for (_, std), most in zip(channels, largest, strict=True)]
     return ChannelScaling([mean for mean, _ in channels], stds)

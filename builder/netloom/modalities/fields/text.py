@@ -46,8 +46,8 @@ class TokenModality(Modality[Any]):
     def usual_baseline(self, rows: np.ndarray) -> np.ndarray:
         return np.full_like(rows[:1], PAD)
 
-    def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.asarray((rows != other).reshape(len(rows), -1).mean(1))
+    def distances(self, rows: np.ndarray, example: np.ndarray) -> np.ndarray:
+        return np.asarray((rows != example).reshape(len(rows), -1).mean(1))
 
     def summaries(self, encoder: FieldEncoder[Any], rows: np.ndarray, training: np.ndarray) -> dict[str, np.ndarray]:
         rows = rows.reshape(len(rows), -1)

@@ -103,7 +103,7 @@ def chosen_step(data: Prepared, played: PlayedEpisodes, run_id: str) -> dict[str
         if len(observations) > 1
         else 1
     )
-    row = environment.seen(np.asarray(observations[step - 1]))
+    row = environment.observed_row(np.asarray(observations[step - 1]))
     with st.container(border=True):
         cells = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
         st.dataframe([{"column": name, "value": value} for name, value in cells.items()], hide_index=True)

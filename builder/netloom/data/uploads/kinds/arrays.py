@@ -24,15 +24,15 @@ from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, 
 from netloom.data.tables.targets import CLASS, requested_target
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.images import set_given
+from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
@@ -120,13 +120,13 @@ class Arrays(Reader):
             columns["input"] = [_cell(row.ravel()[:12]) for row in inputs]
         return pd.DataFrame(columns)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         names = _names(source)
         parts: list[int] = []
         inputs: list[np.ndarray] = []
         targets: list[np.ndarray] = []
-        for place, (input_name, target_name, part) in enumerate(_parts(names, answers)):
-            progress(0.1 + 0.2 * place, f"Reading {input_name}")
+        for index, (input_name, target_name, part) in enumerate(_parts(names, answers)):
+            progress(0.1 + 0.2 * index, f"Reading {input_name}")
             input_part, target_part = read_array(source, names[input_name]), read_array(source, names[target_name])
             input_count, target_count = (len(array) if array.ndim else 0 for array in (input_part, target_part))
             if not input_part.ndim or not target_part.ndim or input_count != target_count:
@@ -142,7 +142,7 @@ class Arrays(Reader):
         input_rows, target_rows = _joined(inputs, input_name), _joined(targets, target_name)
         _refuse_odd(input_rows, input_name)
         if answers.get("split") is not None:
-            parts = _said(source, names, str(answers["split"]), len(input_rows))
+            parts = _parts_of_array(source, names, str(answers["split"]), len(input_rows))
         np.save(folder / "input.npy", input_rows, allow_pickle=False)
         np.save(folder / "target.npy", target_rows, allow_pickle=False)
         if CLASS_NAMES in names:
@@ -157,7 +157,9 @@ class Arrays(Reader):
             + (", with a test part" if len(set(parts)) > 1 else "")
         )
         notes = _unread(names, answers)
-        return Kept(len(input_rows), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])})
+        return StoredUpload(
+            len(input_rows), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])}
+        )
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         view = with_default(VIEW, meta["options"]["view"])
@@ -172,7 +174,7 @@ class Arrays(Reader):
         task = chosen.optional_choice("task")
         target_fields = _target(target, task, meta["target"], meta["title"], inputs, class_names)
         raw = _viewed(inputs, chosen.choice("view"), target_fields)
-        set_given(raw, parts if len(np.unique(parts)) > 1 else None)
+        set_given_split(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
 
 
@@ -203,7 +205,7 @@ def _is_splitter(source: Source, names: Mapping[str, str], name: str) -> bool:
     return split_column(pd.DataFrame({name: as_column(read_array(source, names[name]))})) is not None
 
 
-def _said(source: Source, names: Mapping[str, str], name: str, rows: int) -> list[int]:
+def _parts_of_array(source: Source, names: Mapping[str, str], name: str, rows: int) -> list[int]:
     """Return the part of each row, from the split array."""
     import pandas as pd
 
@@ -305,14 +307,16 @@ def _viewed(inputs: np.ndarray, view: str, target_fields: RawTarget) -> RawDatas
         if inputs.ndim not in (2, 3):
             raise DataError(f"Series need steps and channels; these rows have the shape {inputs.shape[1:]}.")
         windows = inputs if inputs.ndim == 3 else inputs[:, :, None]
-        channels = tuple(f"channel {place}" for place in range(1, windows.shape[2] + 1))
+        channels = tuple(f"channel {channel}" for channel in range(1, windows.shape[2] + 1))
         return Series(name="series", windows=np.asarray(windows, dtype=np.float32), channels=channels, **target_fields)
     flat = inputs.reshape(len(inputs), -1)
     if flat.shape[1] > MAX_COLUMNS:
         raise DataError(
             f"These rows have {flat.shape[1]:,} numbers, too many for columns; read them as images or series."
         )
-    columns = {f"x{place}": np.asarray(flat[:, place - 1], dtype=np.float64) for place in range(1, flat.shape[1] + 1)}
+    columns = {
+        f"x{channel}": np.asarray(flat[:, channel - 1], dtype=np.float64) for channel in range(1, flat.shape[1] + 1)
+    }
     return Table(name="features", numbers=columns, **target_fields)
 
 
@@ -356,8 +360,8 @@ def _target(
     """
     import pandas as pd
 
-    wanted = requested_target({"task": task})
-    predicts_numbers = wanted is not None and wanted.is_number
+    target_type = requested_target({"task": task})
+    predicts_numbers = target_type is not None and target_type.is_number
     target = np.asarray(array)
     # (R, 1, …) -> (R,)
     if target.ndim > 1 and target.shape[1:] == (1,) * (target.ndim - 1):
@@ -369,7 +373,7 @@ def _target(
             raise DataError(
                 f"{name[:60]!r} holds numbers that are missing or infinite; replace them and save it again."
             )
-        values = pd.Series([str(one) for one in target], name=name, dtype="string") if target.dtype.kind == "U" else (
+        values = pd.Series([str(item) for item in target], name=name, dtype="string") if target.dtype.kind == "U" else (
             pd.Series(target, name=name)
         )  # fmt: skip
         # Integers with five rows or more per value, on average, are class indices.
@@ -381,16 +385,16 @@ def _target(
     if target.ndim == 2 and not predicts_numbers and _one_hot(target):
         return target_of(pd.Series(target.argmax(1), name=name), CLASS, title)
     if target.ndim == 3 and target.dtype.kind in "biu" and set(target.shape[1:]) <= set(inputs.shape[1:]):
-        values_found = np.unique(target)
-        if class_names and values_found[0] >= 0 and values_found[-1] < len(class_names):
+        class_numbers = np.unique(target)
+        if class_names and class_numbers[0] >= 0 and class_numbers[-1] < len(class_names):
             masks = target.astype(np.uint8)
             return {"target": masks, "target_kind": "mask", "target_name": name, "classes": class_names}
-        if len(values_found) > MAX_MASK_CLASSES:
+        if len(class_numbers) > MAX_MASK_CLASSES:
             raise DataError(
-                f"{name[:60]!r} holds masks of {len(values_found):,} classes; at most {MAX_MASK_CLASSES} are supported."
+                f"{name[:60]!r} holds masks of {len(class_numbers):,} classes; at most {MAX_MASK_CLASSES} are supported."
             )
-        classes = tuple(f"class {value}" for value in values_found)
-        masks = np.searchsorted(values_found, target).astype(np.uint8)
+        classes = tuple(f"class {value}" for value in class_numbers)
+        masks = np.searchsorted(class_numbers, target).astype(np.uint8)
         return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes}
     if target.ndim != 2:
         raise DataError(f"{name[:60]!r} has rows of shape {target.shape[1:]}; a target is a class, numbers or a mask.")

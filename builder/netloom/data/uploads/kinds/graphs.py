@@ -17,15 +17,15 @@ from netloom.data.multi_field import Matrices, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import split_column
 from netloom.data.uploads.filetables import MOST_TABLES
-from netloom.data.uploads.joining import PART, below_each_other, tables_in_parts
+from netloom.data.uploads.joining import PART, concatenated, tables_in_parts
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
+from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
@@ -69,7 +69,7 @@ class Graphs(Reader):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         return _tables(source)["nodes"].head(PREVIEWED)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         progress(0.1, "Reading the tables")
         tables = _tables(source)
         labels = _labels(tables)
@@ -79,7 +79,7 @@ class Graphs(Reader):
         np.savez_compressed(folder / "graphs.npz", nodes=features, bonds=bonds)
         labels.reset_index(drop=True).to_parquet(folder / "labels.parquet")
         summary = f"{len(labels):,} graphs of up to {features.shape[1]} nodes; predicts {answers['target']}"
-        return Kept(len(labels), summary, list(labels.columns), notes, {"features": names})
+        return StoredUpload(len(labels), summary, list(labels.columns), notes, {"features": names})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -104,7 +104,7 @@ class Graphs(Reader):
             Matrices(name="nodes", values=nodes, words=node_counts, **target_fields),
             Matrices(name="edges", values=bonds, words=edge_lists, **target_fields),
         )
-        split = parts_said(labeled, chosen.optional_choice("split"), None)
+        split = parts_of_column(labeled, chosen.optional_choice("split"), None)
         return MultiFieldDataset(name="", parts=parts, warnings=warnings, given=split, **target)
 
 
@@ -164,7 +164,7 @@ def _of_parts(tables_of_kind: Mapping[str, list[tuple[str, pd.DataFrame]]]) -> d
     """
     part_of = tables_in_parts([name for tables in tables_of_kind.values() for name, _ in tables]).parts
     if not part_of:
-        return {what: tables[0][1] for what, tables in tables_of_kind.items()}
+        return {table_kind: tables[0][1] for table_kind, tables in tables_of_kind.items()}
     joined_tables: dict[str, pd.DataFrame] = {}
     for kind, tables in tables_of_kind.items():
         in_parts = [(name, table) for name, table in tables if name in part_of]
@@ -174,7 +174,7 @@ def _of_parts(tables_of_kind: Mapping[str, list[tuple[str, pd.DataFrame]]]) -> d
             )
         if in_parts:
             names = [name for name, _ in in_parts]
-            joined_tables[kind] = below_each_other(
+            joined_tables[kind] = concatenated(
                 [table for _, table in in_parts], names, [part_of[name] for name in names]
             )
     nodes = joined_tables["nodes"]

@@ -24,13 +24,13 @@ from netloom.data.uploads.images import (
     is_unlabeled,
     load_arrays,
     read_pictures,
-    set_given,
+    set_given_split,
     thumbnails,
     unlabeled_note,
 )
 from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
 from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class PictureFolders(Reader):
 
     def likely(self, source: Source) -> float:
         images = _pictures(source)
-        if len(set(_told(source, images)[0])) > 1:
+        if len(set(_classes_and_parts(source, images)[0])) > 1:
             return 0.7
         return (
             0.01 if source.members.of(file_types.PICTURE) and not source.alone else 0.0
@@ -57,7 +57,7 @@ class PictureFolders(Reader):
         return [SIZE, GRAY]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        classes = sorted(set(_told(source, _pictures(source))[0]))
+        classes = sorted(set(_classes_and_parts(source, _pictures(source))[0]))
         return f"Predict the class of an image out of {len(classes)} classes: {', '.join(classes[:6])}" + (
             ", …" if len(classes) > 6 else "."
         )
@@ -66,7 +66,7 @@ class PictureFolders(Reader):
         import pandas as pd
 
         every = _pictures(source)
-        classes = dict(zip(every, _told(source, every)[0], strict=True))
+        classes = dict(zip(every, _classes_and_parts(source, every)[0], strict=True))
         names = spread(every, PREVIEWED)
         return pd.DataFrame(
             {"image": thumbnails(source, names), "class": [classes[name] for name in names], "file": names}
@@ -79,9 +79,9 @@ class PictureFolders(Reader):
     def used_files(self, source: Source) -> Sequence[str]:
         return _pictures(source)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         names = _pictures(source)
-        labels, parts = _told(source, names)
+        labels, parts = _classes_and_parts(source, names)
         classes = sorted(set(labels))
         if len(classes) < 2:
             refuse_box_files(source, source.names)
@@ -103,7 +103,7 @@ class PictureFolders(Reader):
         np.savez(folder / "images.npz", **arrays)
         summary = f"{len(names):,} images of {len(classes)} classes"
         notes = self.noted(source, answers)
-        return Kept(len(names), summary, notes=notes, extra={"classes": classes, "side": pixels.shape[1]})
+        return StoredUpload(len(names), summary, notes=notes, extra={"classes": classes, "side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         chosen = check_options(options, [SIZE, GRAY], "", "Images")
@@ -116,7 +116,7 @@ class PictureFolders(Reader):
             classes=tuple(meta["classes"]),
             pixels=brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey")),
         )
-        set_given(raw, arrays.get("parts"))
+        set_given_split(raw, arrays.get("parts"))
         return raw
 
 
@@ -137,13 +137,13 @@ def _pictures(source: Source) -> list[str]:
 
 def _labeled_pictures(source: Source) -> list[str]:
     in_folders = [name for name in _all_pictures(source) if len(parts_of(name)) > 1 and not is_unlabeled(name)]
-    classes = _told(source, in_folders)[0]
+    classes = _classes_and_parts(source, in_folders)[0]
     if len({*classes} - {""}) < 2:
         return in_folders
     # The images of a test whose folder has no folders of classes, as in many competitions, have no labels either, nor
     # have those beside the folders of all classes
     parts = stated_parts(source, in_folders)
-    folders = {name: parts.rest(name)[:-1] for name, label in zip(in_folders, classes, strict=True) if label}
+    folders = {name: parts.remainder(name)[:-1] for name, label in zip(in_folders, classes, strict=True) if label}
     around = _around_all({*folders.values()})
     return [name for name, folder in folders.items() if folder != around]
 
@@ -155,10 +155,10 @@ def _around_all(folders: set[tuple[str, ...]]) -> tuple[str, ...] | None:
     return shortest if is_around else None
 
 
-def _told(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
+def _classes_and_parts(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
     """Return the classes of images, their innermost folders other than parts of a split, and the parts (R,), if any."""
     parts = stated_parts(source, names)
-    return [(parts.rest(name)[-2:-1] or ("",))[0][:100] for name in names], parts.of(names)
+    return [(parts.remainder(name)[-2:-1] or ("",))[0][:100] for name in names], parts.of(names)
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:

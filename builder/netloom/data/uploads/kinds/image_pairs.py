@@ -21,13 +21,13 @@ from netloom.data.uploads.filetables import NamingTable, label_columns, naming_t
 from netloom.data.uploads.images import GRAY, SIZE, brought_to, load_arrays, read_pictures, thumbnails, with_thumbnails
 from netloom.data.uploads.pairing import FIELDS, likely_relations
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_said, known_rows, parts_said, target_of
+from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_of_column, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
@@ -88,7 +88,7 @@ class PicturePairs(Reader):
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} from two images, with one shared encoder."
 
-    def said(self, answers: Answers) -> str:
+    def target_phrase(self, answers: Answers) -> str:
         """Return the target, as the last phrase of the summary."""
         return f"predicts {answers[self.target_question]}"
 
@@ -99,12 +99,12 @@ class PicturePairs(Reader):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         table = self._rows(source, answers, []).head(PREVIEWED)
         uris = {
-            f"image {place}": thumbnails(source, [str(name) for name in table[answers[column]]])
-            for place, column in enumerate(self.files, 1)
+            f"image {number}": thumbnails(source, [str(name) for name in table[answers[column]]])
+            for number, column in enumerate(self.files, 1)
         }
         return with_thumbnails(table, uris)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         notes: list[str] = []
         table = self._rows(source, answers, notes)
         pairs = table[self.columns_of(answers)].to_numpy()
@@ -121,8 +121,8 @@ class PicturePairs(Reader):
         np.savez(folder / "images.npz", **arrays)
         labels = label_columns(table, self.columns_of(answers))
         table[labels].to_parquet(folder / "labels.parquet")
-        summary = f"{len(table):,} {self.noun} of {len(names):,} images; {self.said(answers)}"
-        return Kept(len(table), summary, labels, notes, {"side": pixels.shape[1]})
+        summary = f"{len(table):,} {self.noun} of {len(names):,} images; {self.target_phrase(answers)}"
+        return StoredUpload(len(table), summary, labels, notes, {"side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -147,12 +147,13 @@ class PicturePairs(Reader):
         target = target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"])
         target_fields: RawTarget = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
-            Images(name=name, pixels=pixels[pairs[:, place]], **target_fields) for place, name in enumerate(FIELDS)
+            Images(name=name, pixels=pixels[pairs[:, column_index]], **target_fields)
+            for column_index, name in enumerate(FIELDS)
         )
-        split = parts_said(
+        split = parts_of_column(
             labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None
         )
-        groups = groups_said(labeled, chosen.optional_choice("group"))
+        groups = groups_of_column(labeled, chosen.optional_choice("group"))
         return PairedFieldsDataset(name="", parts=parts, warnings=warnings, given=split, groups=groups, **target)
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:

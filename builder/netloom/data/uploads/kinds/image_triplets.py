@@ -28,7 +28,7 @@ from netloom.data.uploads.pairing import (
     triplet_columns,
 )
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import SPLIT, parts_said
+from netloom.data.uploads.tabular import SPLIT, parts_of_column
 from netloom.data.uploads.upload_kind import Answers, Question, check_options, with_default
 from netloom.data.uploads.upload_meta import UploadMeta
 
@@ -76,7 +76,7 @@ class PictureTriplets(PicturePairs):
     def learned(self, source: Source, answers: Answers) -> str:
         return learned_from_triplets("images", answers)
 
-    def said(self, answers: Answers) -> str:
+    def target_phrase(self, answers: Answers) -> str:
         return TRIPLETS_SUMMARY
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
@@ -88,7 +88,9 @@ class PictureTriplets(PicturePairs):
         arrays = load_arrays(folder)
         pixels = brought_to(arrays["pixels"], chosen.optional_whole("size"), chosen.optional_switch("grey"))
         triplets = arrays["pairs"]  # (R, 3)
-        rows = rows_of_triplets(triplets[:, 0], parts_said(table, chosen.optional_choice("split"), arrays.get("parts")))
+        rows = rows_of_triplets(
+            triplets[:, 0], parts_of_column(table, chosen.optional_choice("split"), arrays.get("parts"))
+        )
         target: RawTarget = {"target": rows["target"], "target_kind": rows["target_kind"]}
         indices = (np.repeat(triplets[:, 0], 2), triplets[:, 1:].ravel())  # (2R,) each
         fields = tuple(

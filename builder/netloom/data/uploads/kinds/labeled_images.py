@@ -24,20 +24,20 @@ from netloom.data.uploads.images import (
     brought_to,
     load_arrays,
     read_pictures,
-    set_given,
+    set_given_split,
     thumbnails,
     unlabeled_note,
     with_thumbnails,
 )
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_said, known_rows, parts_said, target_of
+from netloom.data.uploads.tabular import GROUP, SPLIT, TASK, groups_of_column, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
@@ -94,7 +94,7 @@ class LabeledPictures(Reader):
         names = [str(name) for name in table[answers["file"]]]
         return with_thumbnails(table, {"image": thumbnails(source, names)})
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         notes: list[str] = []
         table = self._rows(source, answers, notes)
         names = [str(name) for name in table[answers["file"]]]
@@ -110,7 +110,7 @@ class LabeledPictures(Reader):
         table.drop(columns=answers["file"]).to_parquet(folder / "labels.parquet")
         labels = label_columns(table, [Chosen(answers).choice("file")])
         summary = f"{len(names):,} images; predicts {answers['target']}"
-        return Kept(len(names), summary, labels, notes, {"side": pixels.shape[1]})
+        return StoredUpload(len(names), summary, labels, notes, {"side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -136,10 +136,12 @@ class LabeledPictures(Reader):
             pixels=brought_to(arrays["pixels"][rows], chosen.optional_whole("size"), chosen.optional_switch("grey")),
             **target_of(labeled[chosen.choice("target")], chosen.optional_choice("task"), meta["title"]),
         )
-        raw.groups = groups_said(labeled, chosen.optional_choice("group"))
-        set_given(
+        raw.groups = groups_of_column(labeled, chosen.optional_choice("group"))
+        set_given_split(
             raw,
-            parts_said(labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None),
+            parts_of_column(
+                labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None
+            ),
         )
         return raw
 

@@ -25,12 +25,12 @@ from netloom.data.uploads.images import (
     brought_to,
     load_arrays,
     read_pictures,
-    set_given,
+    set_given_split,
     thumbnails,
 )
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
 from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ class Masks(Reader):
             }
         )
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         pairs = _pairs(source)
-        pixels = read_pictures(source, [one for one, _ in pairs], progress)
+        pixels = read_pictures(source, [picture_name for picture_name, _ in pairs], progress)
         side = pixels.shape[1]
         notes = _left_out(source, pairs)
         # Colors are 24-bit numbers until they are replaced by class indices
@@ -110,13 +110,13 @@ class Masks(Reader):
         for index, mask_values in enumerate(resized):
             numbered[index] = np.searchsorted(order, mask_values)
         arrays: dict[str, Any] = {"pixels": pixels, "masks": numbered}
-        names = [one for one, _ in pairs]
+        names = [picture_name for picture_name, _ in pairs]
         parts = stated_parts(source, names).of(names)
         if parts is not None:
             arrays["parts"] = parts
         np.savez(folder / "images.npz", **arrays)
         summary = f"{len(pairs):,} images with masks of {len(classes)} classes"
-        return Kept(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
+        return StoredUpload(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         chosen = check_options(options, [SIZE, GRAY], "", "Images")
@@ -130,7 +130,7 @@ class Masks(Reader):
             classes=tuple(meta["classes"]),
             pixels=brought_to(arrays["pixels"], size, chosen.optional_switch("grey")),
         )
-        set_given(raw, arrays.get("parts"))
+        set_given_split(raw, arrays.get("parts"))
         return raw
 
 

@@ -16,7 +16,7 @@ from netloom.data.limits import MAX_CELLS
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.kinds.graphs import MOST_NODES, Graphs, target_questions
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, StoredUpload
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ class GraphMatrices(Graphs):
         )
         return preview[["nodes", "joined", *labels.columns]]
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         progress(0.1, "Reading the graphs")
         labels = _labels(source)
         notes: list[str] = []
@@ -65,8 +65,8 @@ class GraphMatrices(Graphs):
         np.savez_compressed(folder / "graphs.npz", nodes=nodes, bonds=bonds)
         labels.to_parquet(folder / "labels.parquet")
         summary = f"{len(labels):,} graphs of up to {nodes.shape[1]} nodes; predicts {answers['target']}"
-        names = [f"feature {place}" for place in range(1, nodes.shape[2] + 1)]
-        return Kept(len(labels), summary, list(labels.columns), notes, {"features": names})
+        names = [f"feature {number}" for number in range(1, nodes.shape[2] + 1)]
+        return StoredUpload(len(labels), summary, list(labels.columns), notes, {"features": names})
 
 
 def _named(source: Source) -> dict[str, str]:
@@ -203,9 +203,9 @@ def _filled(adjacency: Any, features: Any, labels: pd.DataFrame, notes: list[str
         )
     padded_features = np.zeros((len(feature_matrices), max_nodes, width), dtype=np.float32)
     padded_adjacency = np.zeros((len(feature_matrices), max_nodes, max_nodes), dtype=np.float32)
-    for place, (node_features, matrix) in enumerate(zip(feature_matrices, adjacencies, strict=True)):
-        padded_features[place, : len(node_features)] = node_features
-        padded_adjacency[place, : len(matrix), : len(matrix)] = matrix
+    for graph_index, (node_features, matrix) in enumerate(zip(feature_matrices, adjacencies, strict=True)):
+        padded_features[graph_index, : len(node_features)] = node_features
+        padded_adjacency[graph_index, : len(matrix), : len(matrix)] = matrix
     if min(map(len, adjacencies)) < max_nodes:
         notes.append(f"Graphs with fewer than {max_nodes} nodes are padded with isolated nodes.")
     return padded_features, padded_adjacency

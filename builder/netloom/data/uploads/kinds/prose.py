@@ -20,7 +20,7 @@ from netloom.data.tables.dialect import has_separator
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Question, Reader, StoredUpload, check_options
 from netloom.data.uploads.upload_meta import UploadMeta
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Prose(Reader):
 
         return pd.DataFrame({"text": [line for line in _text(source)[:5_000].splitlines() if line.strip()][:PREVIEWED]})
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         progress(0.2, "Reading the text")
         text, ends = _text(source), _ends(source)
         if len(text) < FEWEST:
@@ -74,12 +74,12 @@ class Prose(Reader):
         (folder / "text.txt").write_text(text, encoding="utf-8", newline="")
         # The last character has no next one to predict
         rows = (len(text) - 1) // Chosen(answers).whole("length")
-        return Kept(rows, f"{len(text):,} characters to continue, one by one", (), notes, {"ends": ends})
+        return StoredUpload(rows, f"{len(text):,} characters to continue, one by one", (), notes, {"ends": ends})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         length = check_options(options, [LENGTH], meta["title"], "Texts to continue").whole("length")
         text = (folder / "text.txt").read_bytes().decode("utf-8")
-        split, warnings = _given(meta.get("ends") or [], len(text), length)
+        split, warnings = _parts_of_blocks(meta.get("ends") or [], len(text), length)
         return Characters(
             name="text",
             given=split,
@@ -129,7 +129,9 @@ def _ends(source: Source) -> list[tuple[int, int]]:
     return ends
 
 
-def _given(ends: Sequence[Sequence[int]], characters: int, length: int) -> tuple[np.ndarray | None, list[str]]:
+def _parts_of_blocks(
+    ends: Sequence[Sequence[int]], characters: int, length: int
+) -> tuple[np.ndarray | None, list[str]]:
     """Return the part of each block and of the character after it, and a warning about blocks that span two parts.
 
     Such a block is in no part: training would see characters of the test.

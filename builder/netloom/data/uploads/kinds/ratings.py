@@ -39,7 +39,7 @@ class Ratings(Tabular):
     about = "One rating per row: a column of users, one of items such as films, and one of ratings."
     kind = "table"
     target_question = "rating"
-    asked = (
+    specific_questions = (
         Question("user", "User", "choice", "Column with the user"),
         Question("item", "Item", "choice", "Column with the item"),
         Question("rating", "Rating", "choice", "The number to predict"),
@@ -61,7 +61,7 @@ class Ratings(Tabular):
             return {name: answers.get(name) or column for name, column in unnamed.items()}
         guesses: dict[str, Any] = {}
         columns = [str(name) for name in table.columns]
-        for place, (name, pattern) in enumerate((("user", _USER), ("item", _ITEM), ("rating", _RATING))):
+        for role_index, (name, pattern) in enumerate((("user", _USER), ("item", _ITEM), ("rating", _RATING))):
             named = [
                 column for column in columns if pattern.fullmatch(column.strip()) and column not in guesses.values()
             ]
@@ -69,7 +69,7 @@ class Ratings(Tabular):
             if name == "rating":
                 candidates = [column for column in numeric(table) if column in candidates] or candidates
             guesses[name] = (
-                answers.get(name) or (named or candidates[min(0 if place < 2 else -1, len(candidates) - 1) :])[0]
+                answers.get(name) or (named or candidates[min(0 if role_index < 2 else -1, len(candidates) - 1) :])[0]
             )
         return guesses
 
@@ -78,7 +78,7 @@ class Ratings(Tabular):
             f"Predict the {answers.get('rating')!r} that a {answers.get('user')!r} gives to a {answers.get('item')!r}."
         )
 
-    def said(self, answers: Answers) -> str:
+    def target_phrase(self, answers: Answers) -> str:
         return f"{answers['rating']} that {answers['user']} gives to {answers['item']}"
 
     def from_table(
@@ -119,10 +119,10 @@ def _unnamed(table: pd.DataFrame) -> dict[str, str]:
     columns = [str(name) for name in table.columns]
     if len(columns) not in (3, 4) or not all(map(_NUMBERED.fullmatch, columns)) or len(numeric(table)) < len(columns):
         return {}
-    rest = [name for name in columns if not is_timestamp(table[name])]
-    if len(rest) != 3 or len(table) < FEWEST or table[rest].isna().any(axis=None):
+    unnamed = [name for name in columns if not is_timestamp(table[name])]
+    if len(unnamed) != 3 or len(table) < FEWEST or table[unnamed].isna().any(axis=None):
         return {}
-    *ids, rating = rest
+    *ids, rating = unnamed
     recur = all(
         (table[name] % 1 == 0).all() and MOST_VALUES // 2 < table[name].nunique() <= len(table) / 2 for name in ids
     )
@@ -130,7 +130,7 @@ def _unnamed(table: pd.DataFrame) -> dict[str, str]:
     on_scale = 2 < len(values) <= MOST_VALUES and (values * 2 % 1 == 0).all() and values.between(0, HIGHEST).all()
     if not recur or not on_scale or (len(columns) == 3 and table.duplicated(ids).mean() > MOST_REPEATED):
         return {}
-    return dict(zip(("user", "item", "rating"), rest, strict=True))
+    return dict(zip(("user", "item", "rating"), unnamed, strict=True))
 
 
 def _named(field: str, column: str, values: pd.Series, target_fields: RawTarget) -> Categories:

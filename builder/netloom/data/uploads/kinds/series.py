@@ -45,7 +45,7 @@ class Series(Tabular):
     asks_in_documents = True
     # Older uploads keep their windows and their naive forecast
     older_answers: ClassVar = {"split": None, "reach_back": False, "period": None}
-    asked = (
+    specific_questions = (
         Question("time", "Time column", "choice", "Orders the rows", optional=True, empty="rows are in order"),
         Question(
             "series",
@@ -127,7 +127,7 @@ class Series(Tabular):
         each = f", for each series of {answers['series']!r}" if answers.get("series") else ""
         return f"Forecast the next {ahead} of {named} from the {window} steps before{each}."
 
-    def said(self, answers: Answers) -> str:
+    def target_phrase(self, answers: Answers) -> str:
         return f"forecasts {_title(listed(answers['target']))}"
 
     def from_table(
@@ -178,7 +178,7 @@ class Series(Tabular):
             of_steps = parts[row_numbers]
             split = parts_of_windows(of_steps, starts, window, horizon, reach_back=reach_back, warnings=warnings)
         period = chosen.optional_whole("period")
-        name = _title([channels[place] for place in places])
+        name = _title([channels[channel] for channel in places])
         return RawSeries(
             name="series",
             target=np.ascontiguousarray(answers),
@@ -347,13 +347,13 @@ def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
     usual = float(np.median(steps))
     odd = int((abs(steps - usual) > 0.01 * abs(usual)).sum())
     if odd:
-        place = int(steps.argmax())
+        gap = int(steps.argmax())
         say = _span if dated else "{:g}".format
-        when = times.iloc[place + 1]
+        when = times.iloc[gap + 1]
         before = f"{when:%Y-%m-%d}{f' {when:%H:%M:%S}' * (when != when.normalize())}" if dated else f"{when:g}"
         warnings.append(
             f"The times are irregular: {odd:,} of {len(steps):,} steps are not the usual one of {say(usual)}; the "
-            f"longest, before {before}, is {say(float(steps[place]))}. Windows take rows as if "
+            f"longest, before {before}, is {say(float(steps[gap]))}. Windows take rows as if "
             "they were equally far apart."
         )
 

@@ -22,16 +22,16 @@ from netloom.data.splits.given_splits import FileParts, file_parts, is_split, pa
 from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.uploads.chosen import Chosen
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts
-from netloom.data.uploads.images import load_arrays, set_given
-from netloom.data.uploads.soundfiles import is_cut, own_rate, read_sound
+from netloom.data.uploads.images import load_arrays, set_given_split
+from netloom.data.uploads.soundfiles import is_cut, native_rate, read_sound
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_said, target_of
+from netloom.data.uploads.tabular import SPLIT, TASK, known_rows, parts_of_column, target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
@@ -66,11 +66,11 @@ class Sounds(Reader):
 
     def likely(self, source: Source) -> float:
         sounds = source.members.of(file_types.SOUND)
-        return 0.85 if len(sounds) > 1 and _ways(source, sounds) else 0.0
+        return 0.85 if len(sounds) > 1 and _label_sources(source, sounds) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         names = _sounds(source)
-        label_sources = _ways(source, names)
+        label_sources = _label_sources(source, names)
         if not label_sources:
             raise DataError(
                 "The sounds have no classes: put each into a folder of its class, begin its name with the class "
@@ -85,7 +85,7 @@ class Sounds(Reader):
             guesses = ranked_targets(naming.table[labels])[:GUESSES]
             questions += [with_default(COLUMN, guesses[0], every, guesses), TASK]
             questions += [with_default(SPLIT, naming.split, every)]
-        rate = min(8_000, own_rate(source.members.read(names[0]), names[0]))
+        rate = min(8_000, native_rate(source.members.read(names[0]), names[0]))
         return [*questions, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -102,16 +102,16 @@ class Sounds(Reader):
 
         names, table = self._rows(source, answers, [])
         rows = []
-        for place in range(0, len(names), max(1, len(names) // PREVIEWED)):
-            content = source.members.read(names[place])
-            rate = own_rate(content, names[place])  # at a lower rate, high tones would be silent
-            sound = read_sound(content, names[place], rate)
+        for index in range(0, len(names), max(1, len(names) // PREVIEWED)):
+            content = source.members.read(names[index])
+            rate = native_rate(content, names[index])  # at a lower rate, high tones would be silent
+            sound = read_sound(content, names[index], rate)
             peaks = [float(abs(part).max()) for part in np.array_split(sound, min(60, len(sound)))]
-            labels = {str(name): value for name, value in table.iloc[place].items()}
-            rows.append({"file": names[place], "seconds": round(len(sound) / rate, 2), **labels, "loudness": peaks})
+            labels = {str(name): value for name, value in table.iloc[index].items()}
+            rows.append({"file": names[index], "seconds": round(len(sound) / rate, 2), **labels, "loudness": peaks})
         return pd.DataFrame(rows[:PREVIEWED])
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         notes: list[str] = []
         names, table = self._rows(source, answers, notes)
         rate = Chosen(answers).whole("rate")
@@ -133,7 +133,7 @@ class Sounds(Reader):
             )
         target = str(answers.get("target") or table.columns[0])
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
-        return Kept(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
+        return StoredUpload(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -155,7 +155,7 @@ class Sounds(Reader):
         shape = (len(rows), length, 1)
         if math.prod(shape) > MAX_CELLS:
             windows = memmap_cache.filled(
-                folder, ["sounds", target, length], shape, lambda room: _fill(room, *arguments)
+                folder, ["sounds", target, length], shape, lambda values: _fill(values, *arguments)
             )
         else:
             windows = _fill(np.zeros(shape, np.float32), *arguments)
@@ -167,9 +167,11 @@ class Sounds(Reader):
             warnings=warnings,
             **target_of(labeled[target], chosen.optional_choice("task"), meta["title"]),
         )
-        set_given(
+        set_given_split(
             raw,
-            parts_said(labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None),
+            parts_of_column(
+                labeled, chosen.optional_choice("split"), arrays["parts"][rows] if "parts" in arrays else None
+            ),
         )
         return raw
 
@@ -201,7 +203,7 @@ def _naming(source: Source, names: list[str]) -> NamingTable:
     return naming
 
 
-def _ways(source: Source, names: list[str]) -> list[str]:
+def _label_sources(source: Source, names: list[str]) -> list[str]:
     """Return the possible sources of the classes, the most likely first."""
     naming = naming_table(source, names)
     label_sources = [TABLE] if naming is not None and naming.labels(*naming.columns[:1]) else []
@@ -218,7 +220,7 @@ def _classes(parts: FileParts, names: list[str], label_source: str) -> list[str]
     """Return the class of each sound, from its path without the part of the split."""
     classes = []
     for name in names:
-        *folders, stem = parts.rest(name)
+        *folders, stem = parts.remainder(name)
         if label_source == FOLDER:
             classes.append(folders[-1][:100] if folders else "")
         else:
@@ -252,9 +254,9 @@ def _written(
         The length of each sound in samples.
     """
     lengths: list[int] = []
-    for place, name in enumerate(names):
-        if place % 32 == 0:
-            progress(0.05 + 0.8 * place / len(names), f"Reading sound {place + 1:,} of {len(names):,}")
+    for index, name in enumerate(names):
+        if index % 32 == 0:
+            progress(0.05 + 0.8 * index / len(names), f"Reading sound {index + 1:,} of {len(names):,}")
         content = source.members.read(name)
         sound = read_sound(content, name, rate)
         cut += [name] if is_cut(content) else []

@@ -19,13 +19,13 @@ from netloom.data.tables.target_guess import GUESSES, ranked_targets
 from netloom.data.tables.targets import LABELS
 from netloom.data.uploads.boxes import refuse_box_files
 from netloom.data.uploads.chosen import Chosen
-from netloom.data.uploads.images import set_given
+from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
 from netloom.data.uploads.pairing import refuse_triplets
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, kept_table
-from netloom.data.uploads.upload_kind import Answers, Kept, Question
+from netloom.data.uploads.tabular import DATA_SET, SPLIT, TASK, Tabular, stored_table
+from netloom.data.uploads.upload_kind import Answers, Question, StoredUpload
 from netloom.data.uploads.upload_meta import UploadMeta
 from netloom.modalities.columns.registry import inferred_kind
 
@@ -50,7 +50,7 @@ class Table(Tabular):
     target_question = "target"
     # It becomes a role of the column, which a document may change like those of other columns.
     split_question = replace(SPLIT, when_added=True)
-    asked = (
+    specific_questions = (
         Question("target", "Column to predict", "choice", "The target of the prediction"),
         TASK,
         Question(
@@ -68,20 +68,22 @@ class Table(Tabular):
     def likely_answers(self, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         return {"target": tuple(ranked_targets(table)[:GUESSES])}
 
-    def answered(self, source: Source, given: Answers) -> JsonObject:
-        if given.get("target") is None and not given.get(COLUMNS):
+    def answered(self, source: Source, provided: Answers) -> JsonObject:
+        if provided.get("target") is None and not provided.get(COLUMNS):
             if source.members.of(file_types.PICTURE):
                 refuse_box_files(source, source.names)
-            refuse_triplets([str(name) for name in self._table(source, given).columns])
+            refuse_triplets([str(name) for name in self._table(source, provided).columns])
         # `table_to_raw` checks these options, with messages that know the table; it does so for documents, too.
         table_options = set(OPTIONS)
-        answers = super().answered(source, {name: value for name, value in given.items() if name not in table_options})
+        answers = super().answered(
+            source, {name: value for name, value in provided.items() if name not in table_options}
+        )
         answers = {name: value for name, value in answers.items() if value is not None or name == "split"}
-        answers |= {name: given[name] for name in OPTIONS if given.get(name) is not None}
+        answers |= {name: provided[name] for name in OPTIONS if provided.get(name) is not None}
         split, columns = answers.get("split"), answers.get(COLUMNS, {})
         if split in (answers.get("target"), answers.get("text")):
             split = (
-                answers.pop("split", None) if "split" in given else None
+                answers.pop("split", None) if "split" in provided else None
             )  # an explicit split column that is also the target is predicted
         if isinstance(columns, dict):
             if isinstance(split, str) and split and split not in columns and _split_in(columns) is None:
@@ -115,11 +117,11 @@ class Table(Tabular):
             split_phrase = " Split into training, validation and test by the names of the files."
         return f"Predict {answers.get('target')!r} from {_listed(inputs)}{split_phrase}"
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         stored = super().keep(source, answers, folder, progress)
         refuse_few(stored.rows)  # first: other errors of a tiny table are less helpful
         options = {name: answers[name] for name in OPTIONS if name in answers}
-        table = self._table(source, answers) if source.large is None else kept_table(folder)
+        table = self._table(source, answers) if source.large is None else stored_table(folder)
         if isinstance(table_to_raw(table, options, source.filename), Texts):
             stored.extra["kind"] = "text"
         return stored
@@ -128,11 +130,11 @@ class Table(Tabular):
         self, table: pd.DataFrame, options: Chosen, title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
         raw = table_to_raw(table, options.answers, title)
-        set_given(raw, parts)
+        set_given_split(raw, parts)
         return raw
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
-        raw = table_to_raw(kept_table(folder), options, meta["title"])
+        raw = table_to_raw(stored_table(folder), options, meta["title"])
         raw.large = (folder / ARROW_FILE).exists()
         return raw
 

@@ -16,16 +16,16 @@ from netloom.data.limits import MAX_ROWS
 from netloom.data.raw.texts import TaggedTexts
 from netloom.data.raw_dataset import RawDataset, RawTarget
 from netloom.data.splits.given_splits import NO_PART
-from netloom.data.uploads.images import set_given
+from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import target_of
 from netloom.data.uploads.tagged_sentences import TAG, Sentence, layout_of, sentences
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
@@ -76,7 +76,7 @@ class Tagged(Reader):
         columns = {"words": [" ".join(row.words) for row in rows], "tags": [" ".join(row.tags) for row in rows]}
         return pd.DataFrame({**columns, **({"intent": [row.intent for row in rows]} if "intents" in answers else {})})
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         import pandas as pd
 
         progress(0.1, "Reading the sentences")
@@ -105,7 +105,7 @@ class Tagged(Reader):
             notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; the words after that are cut.")
         intents = f", {len({row.intent for row in rows})} intents" if has_intents else ""
         summary = f"{len(table):,} sentences, {sum(name != 'O' for name in names)} tags besides O{intents}"
-        return Kept(len(table), summary, ("text", "tags", *(("intent",) if has_intents else ())), notes)
+        return StoredUpload(len(table), summary, ("text", "tags", *(("intent",) if has_intents else ())), notes)
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -134,7 +134,7 @@ class Tagged(Reader):
             tags=[text.split() for text in table["tags"]],
             **target,
         )
-        set_given(raw, table["part"].to_numpy() if "part" in table else None)
+        set_given_split(raw, table["part"].to_numpy() if "part" in table else None)
         return raw
 
 

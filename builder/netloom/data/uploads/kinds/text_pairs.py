@@ -18,7 +18,7 @@ from netloom.data.uploads.tabular import (
     GROUP,
     TASK,
     Tabular,
-    groups_said,
+    groups_of_column,
     known_rows,
     numeric,
     parts_of_rows,
@@ -44,7 +44,7 @@ class TextPairs(Tabular):
     kind = "text"
     asks_in_documents = True
     target_question = "target"
-    asked = (
+    specific_questions = (
         Question("first", "First text", "choice"),
         Question("second", "Second text", "choice"),
         Question("target", "Column to predict", "choice", "The target of the pair"),
@@ -102,15 +102,15 @@ class TextPairs(Tabular):
             parts=fields,
             warnings=warnings,
             given=parts_of_rows(parts, labeled),
-            groups=groups_said(labeled, chosen.optional_choice("group")),
+            groups=groups_of_column(labeled, chosen.optional_choice("group")),
             **target,
         )
 
 
 def _relations(table: pd.DataFrame, texts: list[str]) -> list[str]:
     """Return the columns that may be the target of pairs of these texts, the most likely first."""
-    others = [name for name in table.columns if str(name) not in texts]
-    return likely_relations(table[others]) if others else [str(table.columns[-1])]
+    other_columns = [name for name in table.columns if str(name) not in texts]
+    return likely_relations(table[other_columns]) if other_columns else [str(table.columns[-1])]
 
 
 def _is_score(values: pd.Series) -> bool:

@@ -38,7 +38,7 @@ class TextTriplets(Tabular):
     about = "Three columns of text: an anchor, a positive that belongs to it, and a negative that does not."
     kind = "text"
     asks_in_documents = True
-    asked = (
+    specific_questions = (
         Question(ANCHOR, "Anchor", "choice", "Column with the text that the others are compared with"),
         Question(POSITIVE, "Positive", "choice", "Column with a text that belongs to the anchor"),
         Question(NEGATIVE, "Negative", "choice", "Column with a text that does not"),
@@ -51,12 +51,12 @@ class TextTriplets(Tabular):
     def guesses(self, table: pd.DataFrame, answers: Answers) -> JsonObject:
         columns = [str(name) for name in table.columns]
         named = triplet_columns(columns)
-        return {**named} or {role: columns[min(place, len(columns) - 1)] for place, role in enumerate(ROLES)}
+        return {**named} or {role: columns[min(role_index, len(columns) - 1)] for role_index, role in enumerate(ROLES)}
 
     def learned(self, source: Source, answers: Answers) -> str:
         return learned_from_triplets("texts", answers)
 
-    def said(self, answers: Answers) -> str:
+    def target_phrase(self, answers: Answers) -> str:
         return TRIPLETS_SUMMARY
 
     def from_table(

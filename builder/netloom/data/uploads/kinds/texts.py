@@ -17,15 +17,15 @@ from netloom.data.splits.given_splits import FileParts, refuse_as_classes
 from netloom.data.tables.dialect import has_separator
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
-from netloom.data.uploads.images import set_given
+from netloom.data.uploads.images import set_given_split
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import target_of
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
     Answers,
-    Kept,
     Question,
     Reader,
+    StoredUpload,
     check_options,
     with_default,
 )
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FORMS = ("a text per file", "a text per line")
 FORM = Question("form", "Texts are", "choice", "Whole files in one folder per class, or lines of one file per class",
                 choices=FORMS, when_added=True)  # fmt: skip
-_OTHER = {"readme", "license", "licence", "classes", "labels", "changes", "notes", "about", "citation"}
+_NOT_EXAMPLES = {"readme", "license", "licence", "classes", "labels", "changes", "notes", "about", "citation"}
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".conll", ".bio", ".xml", ".html", ".py")
 
 
@@ -73,7 +73,7 @@ class TextFiles(Reader):
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         files = _files(source)
         parts = stated_parts(source, files)
-        folders = Counter((parts.rest(name)[-2:-1] or ("",))[0] for name in files)
+        folders = Counter((parts.remainder(name)[-2:-1] or ("",))[0] for name in files)
         several = len(folders) > 1 and "" not in folders and max(folders.values()) > 1
         return [with_default(FORM, FORMS[0] if several else FORMS[1])]
 
@@ -94,7 +94,7 @@ class TextFiles(Reader):
             rows += [{"text": text[:300], "class": _class(parts, name, answers)} for text in texts[:3]]
         return pd.DataFrame(rows[:PREVIEWED])
 
-    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> StoredUpload:
         import pandas as pd
 
         files = _files(source)
@@ -122,7 +122,7 @@ class TextFiles(Reader):
         if parts is not None:
             table["part"] = parts
         table.to_parquet(folder / "texts.parquet")
-        return Kept(len(table), f"{len(table):,} texts of {len(set(classes))} classes", ("text", "class"))
+        return StoredUpload(len(table), f"{len(table):,} texts of {len(set(classes))} classes", ("text", "class"))
 
     def raw(self, folder: Path, meta: UploadMeta, options: JsonObject) -> RawDataset:
         import pandas as pd
@@ -131,12 +131,14 @@ class TextFiles(Reader):
         table = pd.read_parquet(folder / "texts.parquet")
         target = target_of(table["class"], "classification", meta["title"])
         raw = RawTexts(name="text", texts=list(table["text"]), **target)
-        set_given(raw, table["part"].to_numpy() if "part" in table else None)
+        set_given_split(raw, table["part"].to_numpy() if "part" in table else None)
         return raw
 
 
 def _files(source: Source) -> list[str]:
-    files = [name for name in source.members.of(file_types.TEXT) if PurePosixPath(name).stem.lower() not in _OTHER]
+    files = [
+        name for name in source.members.of(file_types.TEXT) if PurePosixPath(name).stem.lower() not in _NOT_EXAMPLES
+    ]
     plain = [name for name in files if not name.lower().endswith(_TABLES)]
     files = plain if len(plain) > 0.8 * len(files) else files  # the others probably describe these
     return files if len(files) > 1 else []
@@ -156,7 +158,7 @@ def _hold_cells(source: Source, files: list[str]) -> bool:
 
 def _class(parts: FileParts, name: str, answers: Answers) -> str:
     """Return the class of a file, from its path without the part of the split."""
-    *folders, stem = parts.rest(name)
+    *folders, stem = parts.remainder(name)
     folder = (folders or [""])[-1][:100]
     if answers["form"] == FORMS[0]:
         return folder or "(no folder)"

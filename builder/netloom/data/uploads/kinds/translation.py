@@ -31,7 +31,7 @@ class Translation(Tabular):
     )
     kind = "text"
     target_question = "answer"
-    asked = (
+    specific_questions = (
         Question("text", "Text", "choice", "Input sequence"),
         Question("answer", "Answer", "choice", "Output sequence, generated character by character"),
     )
@@ -52,7 +52,7 @@ class Translation(Tabular):
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Generate {answers.get('answer')!r} from {answers.get('text')!r}, character by character."
 
-    def said(self, answers: Answers) -> str:
+    def target_phrase(self, answers: Answers) -> str:
         return f"writes {answers['answer']} from {answers['text']}"
 
     def from_table(
