@@ -9,7 +9,7 @@ from netloom.ui.data.page import page  # noqa: E402
 from netloom.ui.shell import session  # noqa: E402
 from netloom.ui.shell.opening import closed  # noqa: E402
 
-found = session.current()
-if isinstance(found, session.Closed):
-    closed(found)
-page(session.store(), found if isinstance(found, Live) else None)
+opened = session.current()
+if isinstance(opened, session.Closed):
+    closed(opened)
+page(session.store(), opened if isinstance(opened, Live) else None)

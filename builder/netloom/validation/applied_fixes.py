@@ -28,7 +28,7 @@ class FixedProject:
     remaining: tuple[Issue, ...]
 
 
-def with_fixes(project: Project, schema: Schema | None, wanted: Callable[[Issue], bool]) -> FixedProject:
+def with_fixes(project: Project, schema: Schema | None, is_wanted_fix: Callable[[Issue], bool]) -> FixedProject:
     """Return the project after the fixes of its wanted issues, as far as they have one.
 
     A fix is applied at most once to the same place, so that two fixes cannot undo each other forever. Fixes that remove
@@ -40,11 +40,15 @@ def with_fixes(project: Project, schema: Schema | None, wanted: Callable[[Issue]
     while True:
         issues = tuple(analyse(project, schema).issues)
         # One fix at a time, because it can resolve other issues or change their fixes
-        fixable = [one for one in issues if wanted(one) and _is_automatic(one) and _place(one) not in tried]
+        fixable = [
+            candidate
+            for candidate in issues
+            if is_wanted_fix(candidate) and _is_automatic(candidate) and _issue_key(candidate) not in tried
+        ]
         issue = min(fixable, key=_is_structural, default=None)
         if issue is None or issue.fix is None or len(fixed) >= limit:
             return FixedProject(project, tuple(fixed), issues)
-        tried.add(_place(issue))
+        tried.add(_issue_key(issue))
         try:
             project = apply(project, issue.fix.edit)
         except EditError:
@@ -72,5 +76,5 @@ def _is_structural(issue: Issue) -> bool:
     return issue.fix is None or issue.fix.edit["kind"] != "set"
 
 
-def _place(issue: Issue) -> tuple[str, str, str | None, str]:
+def _issue_key(issue: Issue) -> tuple[str, str, str | None, str]:
     return issue.code, issue.network, issue.node, issue.fix.title if issue.fix else ""

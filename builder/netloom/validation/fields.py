@@ -24,7 +24,11 @@ def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
             continue  # validation reports its parameters
         if not isinstance(layer, Input) or layer.field:
             continue
-        fits = [name for name, wanted in names.items() if layer.model_dump(mode="json") | {"field": name} == wanted]
+        fits = [
+            name
+            for name, expected_params in names.items()
+            if layer.model_dump(mode="json") | {"field": name} == expected_params
+        ]
         if len(fits) == 1:
             edits.append({"kind": "set", "network": project.main, "node": key, "params": {"field": fits[0]}})
             del names[fits[0]]

@@ -13,11 +13,11 @@ from netloom.validation.issue import Fix
 STEP = 110.0
 
 
-def free_id(network: Network, layer_type: str, place: int = 1) -> str:
+def free_id(network: Network, layer_type: str, ordinal: int = 1) -> str:
     """Return the first unused id of the form conv2d_1, or the one at another place, counted from 1."""
     base = layer_type.lower()
     names = (f"{base}_{number}" for number in count(1))
-    return next(islice((name for name in names if name not in {**network.nodes, **network.notes}), place - 1, None))
+    return next(islice((name for name in names if name not in {**network.nodes, **network.notes}), ordinal - 1, None))
 
 
 def insert(name: str, network: Network, edge: Edge, layer_type: str, params: Mapping[str, object]) -> Fix:

@@ -62,7 +62,7 @@ def _branch_ends(context: Context) -> Iterator[str]:
         sources = [edge.source_node for edge in context.incoming[key].values()]
         for source in sources:
             before = nx.ancestors(context.graph, source)
-            begins = {other for other in sources if other != source and other in before}
+            begins = {node for node in sources if node != source and node in before}
             end = _last_weights(context, source) if begins else None
             if end is None or end in begins:
                 continue

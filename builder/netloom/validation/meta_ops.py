@@ -58,8 +58,8 @@ def _trilinear(
     shapes = []
     for tensor, places in ((first, expand_first), (second, expand_second), (third, expand_third)):
         shape = list(tensor.shape)
-        for place in places:
-            shape.insert(place, 1)
+        for position in places:
+            shape.insert(position, 1)
         shapes.append(shape)
     whole = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
     return first.new_empty([length for axis, length in enumerate(whole) if axis not in summed])

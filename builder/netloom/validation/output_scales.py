@@ -259,7 +259,7 @@ class ProbabilityTracer:
 def _readers(context: Context, edge: Edge) -> int:
     """Return the number of edges from the port at which an edge starts."""
     source = (edge.source_node, edge.source_port)
-    return sum((other.source_node, other.source_port) == source for other in context.network.edges)
+    return sum((consumer.source_node, consumer.source_port) == source for consumer in context.network.edges)
 
 
 def _doubt(tracer: ProbabilityTracer, edge: Edge) -> str:

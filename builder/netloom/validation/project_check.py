@@ -23,7 +23,9 @@ def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
     except DataError as error:
         fields = None
         problems = [Issue("data", "error", str(error))]
-    problems += [Issue(f"data_{one.code}", "warning", one.message) for one in high_findings(project.data, home)]
+    problems += [
+        Issue(f"data_{finding.code}", "warning", finding.message) for finding in high_findings(project.data, home)
+    ]
     analysis = analyse(with_auto_sizes(project, fields), fields)
     return analysis, problems + analysis.issues
 

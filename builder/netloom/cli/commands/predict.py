@@ -44,8 +44,7 @@ class Predict(Command):
         for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
         rows: list[tuple[object, ...]] = [
-            (number, _prediction_text(answer), _probability_text(answer))
-            for number, answer in enumerate(predictions, 1)
+            (rank, _prediction_text(answer), _probability_text(answer)) for rank, answer in enumerate(predictions, 1)
         ]
         columns: tuple[str, ...] = ("row", "prediction", "probability")
         if any(map(_confidence_text, predictions)):

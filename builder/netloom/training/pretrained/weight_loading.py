@@ -143,7 +143,7 @@ def _tensor_sources(
         ] or candidates
         if -len(fitting) <= layer.index < len(fitting) or len(fitting) == 1:
             path = fitting[layer.index if len(fitting) > 1 else 0].path
-            yield from ((f"{path}.{name}", source) for name, source in layer.tensors.items())
+            yield from ((f"{path}.{name}", stated_source) for name, stated_source in layer.tensors.items())
     for number, layer_module in enumerate(blocks):
         for part, path_in_block in BLOCKS[layer_module.type].items():
             for name, tensor_source in architecture.block.get(part, {}).items():
@@ -155,9 +155,11 @@ def _tensor_sources(
         yield from residual_names(project, model, folder, prefix)
 
 
-def _fits(model: nn.Module, module: LayerModule, layer: Layer, folder: Folder, prefix: str) -> bool:
+def _fits(model: nn.Module, layer_module: LayerModule, layer: Layer, folder: Folder, prefix: str) -> bool:
     """Return whether all tensors of a file for a layer have the shapes of the network's."""
-    model_shapes = {name: tuple(value.shape) for name, value in model.get_submodule(module.path).state_dict().items()}
+    model_shapes = {
+        name: tuple(value.shape) for name, value in model.get_submodule(layer_module.path).state_dict().items()
+    }
     for name, tensor_source in layer.tensors.items():
         stored_name = _name(tensor_source, folder, prefix)
         if stored_name is not None and not tensor_source.rows and model_shapes.get(name) != folder.shapes[stored_name]:

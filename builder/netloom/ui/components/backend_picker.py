@@ -17,10 +17,10 @@ def backend_picker() -> None:
         return
     state = BackendState.current()
     workers = state.workers
-    on = st.toggle("Train on the Ray cluster", bool(workers), key=Key.ON_CLUSTER, help=_HELP)
+    is_on = st.toggle("Train on the Ray cluster", bool(workers), key=Key.ON_CLUSTER, help=_HELP)
     # Copied from the widgets, whose values end when the page changes
     state.workers = 0
-    if on:
+    if is_on:
         state.workers = int(
             st.number_input("Workers", 1, cluster.MOST_WORKERS, max(1, workers), key=Key.CLUSTER_WORKERS)
         )

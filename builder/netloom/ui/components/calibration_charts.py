@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 340
 GRAY = "#94a3b8"
-OTHERS = (VALIDATION, "#10b981", "#e11d48", "#0ea5e9", "#a855f7")
+COMPARISON_COLORS = (VALIDATION, "#10b981", "#e11d48", "#0ea5e9", "#a855f7")
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
 
@@ -100,7 +100,7 @@ def scores_chart(title: str, drawn: Mapping[str, Sequence[float]], threshold: fl
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name, values, color in zip(drawn, drawn.values(), (TRAIN, *OTHERS), strict=False):
+    for name, values, color in zip(drawn, drawn.values(), (TRAIN, *COMPARISON_COLORS), strict=False):
         figure.add_histogram(
             x=list(values), name=name, marker_color=color, opacity=0.55, nbinsx=40, histnorm="probability"
         )

@@ -26,12 +26,12 @@ def data_caveats(live: Live, page: str) -> None:
     if isinstance(findings, JobError):
         show_error(findings)
         return
-    for place, finding in enumerate(findings):
+    for index, finding in enumerate(findings):
         with st.container(horizontal=True, vertical_alignment="center"):
             show_error(finding.message, head="Test scores will be misleading.", icon=_REPORT)
             if finding.fix is None:
                 continue
-            key = Key.CAVEAT.of(page, live.id, place, finding.code)
+            key = Key.CAVEAT.of(page, live.id, index, finding.code)
             if st.button(escape(finding.fix.title), icon=":material/build:", help=escape(finding.advice), key=key):
                 try:
                     live.apply(data_change(live.store, live, finding.fix.edit))

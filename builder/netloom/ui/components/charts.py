@@ -72,7 +72,7 @@ def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINT
         indices += sorted({min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)})
     if indices[-1] != len(steps) - 1:
         indices.append(len(steps) - 1)
-    return [steps[place] for place in indices], [values[place] for place in indices]
+    return [steps[index] for index in indices], [values[index] for index in indices]
 
 
 def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figure:

@@ -98,9 +98,11 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
         if small
         else "Upload"
     )
-    begun = sized(np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width)
+    start_values = sized(
+        np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width
+    )
     if source == "Draw":
-        values = np.clip(begun * field.scale, 0, 1).transpose(1, 2, 0)
+        values = np.clip(start_values * field.scale, 0, 1).transpose(1, 2, 0)
         drawn = _drawn(values, key)
         return _raw(drawn, field)
     kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
@@ -110,7 +112,7 @@ def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
     )
     if file is None:
         st.caption("The image of the row is used until you upload one.")
-        return begun
+        return start_values
     side = max(height, width, 256)
     pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
     value: np.ndarray = modality_of(field).raw_value(field, pixels)
@@ -158,7 +160,7 @@ def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
         DataError: the upload cannot be read.
     """
     rate, samples = field.sample_rate, field.raw_shape[0]
-    begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
+    start_values = np.asarray(start, dtype=np.float64).reshape(samples, 1)
     sources = ["From the row", "Upload", "Record"]
     source = st.segmented_control("Sound", sources, default=sources[0], required=True, key=Part.SOURCE.within(key))
     file = None
@@ -170,12 +172,12 @@ def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
         file = st.audio_input("Recording", key=Part.RECORDING.within(key))
     if file is not None:
         sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
-        begun = modality_of(field).raw_value(field, sound)
+        start_values = modality_of(field).raw_value(field, sound)
     elif source != sources[0]:
         st.caption("The sound of the row is used until you upload or record one.")
-    st.audio(begun[:, 0], sample_rate=rate)
+    st.audio(start_values[:, 0], sample_rate=rate)
     st.caption(f"Cropped, or padded with silence, to {samples / rate:.3g} seconds.")
-    return begun
+    return start_values
 
 
 def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]) -> np.ndarray:

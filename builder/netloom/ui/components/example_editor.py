@@ -39,18 +39,18 @@ def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[st
     """
     row, several, axes = dict(raw), len(data.fields) > 1, axes_of(data)
     for field in data.fields:
-        place = Part.EDIT.within(key, field.name)
+        edit_key = Part.EDIT.within(key, field.name)
         editor = modality_of(field).editor
         if several and editor not in (Editor.COLUMNS, Editor.NONE):  # columns have names of their own
             st.markdown(f"**{escape(field.name)}**")
         if editor is Editor.COLUMNS:
-            row |= _columns(field, raw, place, weights)
+            row |= _columns(field, raw, edit_key, weights)
         elif editor is Editor.IMAGE:
-            row |= _picture(data, field, raw, place)
+            row |= _picture(data, field, raw, edit_key)
         elif editor is Editor.SERIES:
-            row |= _series(field, raw, place, axes.get(field.name, Axes()))
+            row |= _series(field, raw, edit_key, axes.get(field.name, Axes()))
         elif editor is Editor.TEXT:
-            row |= _text(field, raw, place)
+            row |= _text(field, raw, edit_key)
     return row
 
 
@@ -71,10 +71,10 @@ def _columns(
         columns.setdefault(name, column)
     order = sorted(columns, key=lambda name: -abs(weights.get(name, 0.0)))
     values: dict[str, Any] = {}
-    for names, place in ((order[:FIRST], st.container()), (order[FIRST:], None)):
+    for names, container in ((order[:FIRST], st.container()), (order[FIRST:], None)):
         if not names:
             continue
-        with place or st.expander(f"{len(names)} more columns"):
+        with container or st.expander(f"{len(names)} more columns"):
             for start in range(0, len(names), A_ROW):
                 for box, name in zip(st.columns(A_ROW), names[start : start + A_ROW], strict=False):
                     with box:
@@ -94,14 +94,14 @@ def _text(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str) -> dict[st
         "Leave out",
         range(len(words)),
         selection_mode="multi",
-        format_func=lambda place: escape(words[place]) or "␣",
+        format_func=lambda index: escape(words[index]) or "␣",
         # Another text has other words, so it needs another widget
         key=Part.LEFT_OUT.within(key, hash(str(text))),
         wrap=True,
     )
     if not left_out:
         return {name: text}
-    remaining = [word for place, word in enumerate(words) if place not in set(left_out)]
+    remaining = [word for index, word in enumerate(words) if index not in set(left_out)]
     return {name: remaining if isinstance(text, list) else encoder.joint.join(remaining)}
 
 

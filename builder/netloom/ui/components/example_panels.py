@@ -82,8 +82,8 @@ def _sheet(pictures: Any) -> str:
     big = pictures.repeat(times, 2).repeat(times, 3)  # (N, C, H, W) -> (N, C, times H, times W)
     tile = (height * times + 2, width * times + 2)
     sheet = np.full((down * tile[0] - 2, across * tile[1] - 2, 3), 0.5)
-    for place, image in enumerate(big):
-        top, left = place // across * tile[0], place % across * tile[1]
+    for index, image in enumerate(big):
+        top, left = index // across * tile[0], index % across * tile[1]
         pixels = image.transpose(1, 2, 0) if channels == 3 else image[0][:, :, None]
         sheet[top : top + height * times, left : left + width * times] = pixels
     return address(sheet)
@@ -94,23 +94,23 @@ def legend(classes: Sequence[str]) -> None:
     import html
 
     marks = [
-        f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{color(place)};'
+        f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{color(index)};'
         f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(name[:40])}</span>'
-        for place, name in enumerate(classes)
+        for index, name in enumerate(classes)
     ]
     st.html(f'<div style="font-size:0.85rem;line-height:2">{"".join(marks)}</div>')
 
 
-def color(place: int) -> str:
+def color(index: int) -> str:
     """Return the color of a class by its index."""
     # Further classes repeat the colors, but not that of the background.
-    return COLORS[place] if place < len(COLORS) else COLORS[1 + (place - 1) % (len(COLORS) - 1)]
+    return COLORS[index] if index < len(COLORS) else COLORS[1 + (index - 1) % (len(COLORS) - 1)]
 
 
 def painted(numbers: Any) -> Any:
     """Return class indices (H, W) as an image (H, W, 3) with values from 0 to 1."""
     grid = np.asarray(numbers)
-    tones = [[int(color(place)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for place in range(int(grid.max()) + 1)]
+    tones = [[int(color(index)[i : i + 2], 16) / 255 for i in (1, 3, 5)] for index in range(int(grid.max()) + 1)]
     return np.array(tones)[grid]
 
 
@@ -221,10 +221,10 @@ def embedding_chart(embedding: Embedding) -> go.Figure:
     figure = go.Figure()
     colors = COLORS[1:]  # without the color of the background
     for turn, name in enumerate(dict.fromkeys(sorted(embedding["names"]))):
-        places = [place for place, class_name in enumerate(embedding["names"]) if class_name == name]
+        places = [index for index, class_name in enumerate(embedding["names"]) if class_name == name]
         figure.add_scatter(
-            x=[embedding["x"][place] for place in places],
-            y=[embedding["y"][place] for place in places],
+            x=[embedding["x"][index] for index in places],
+            y=[embedding["y"][index] for index in places],
             mode="markers",
             marker={"size": 6, "color": colors[turn % len(colors)]},
             name=name,

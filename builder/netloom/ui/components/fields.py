@@ -14,7 +14,7 @@ from netloom.layers import FormField
 Draw = Callable[[dict[str, Any]], Any]
 NUMBERS = ("int", "float", "ints")
 LARGEST_INTEGER = (1 << 53) - 1  # Streamlit refuses larger ones, as JavaScript's numbers do not hold them exactly
-WANTED = {"ints": "whole numbers separated by commas", "int": "a whole number", "float": "a number"}
+EXPECTED = {"ints": "whole numbers separated by commas", "int": "a whole number", "float": "a number"}
 
 
 def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, Callable[[Any], Any], Draw]:
@@ -66,7 +66,7 @@ def read_text(field: FormField, typed: str) -> Any:
             return [read_number(part, is_integer=True) for part in _parts(typed.replace("×", ","))]
         return read_number(typed, is_integer=field.kind == "int")
     except ValueError:
-        raise ValueError(f"{field.label} must be {WANTED[field.kind]}; received {typed[:40]!r}.") from None
+        raise ValueError(f"{field.label} must be {EXPECTED[field.kind]}; received {typed[:40]!r}.") from None
 
 
 def read_number(typed: str, *, is_integer: bool = False) -> Number | str:

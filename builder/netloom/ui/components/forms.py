@@ -40,9 +40,9 @@ def bound(
     """
     generation = live.generation
     state = FormState.current()
-    own_changes = state.typed[live.id]
+    change_counts = state.typed[live.id]
     # The changes of this widget in other tabs: its own changes must not renew it.
-    key = bound_key(live.id, generation, live.typed[name] - own_changes[name], name)
+    key = bound_key(live.id, generation, live.typed[name] - change_counts[name], name)
 
     def commit() -> None:
         # Streamlit can replay the callback of a form that is gone; its generation, or an unchanged value, shows that.
@@ -54,7 +54,7 @@ def bound(
             return
         try:
             live.apply(edit(value), widget=name, renews=renews)
-            own_changes[name] += 1
+            change_counts[name] += 1
         except EditError as error:
             sentences = " ".join(field.at_field for field in error.errors)
             state.refusal = Refusal(key, sentences or str(error))

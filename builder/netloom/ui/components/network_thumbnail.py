@@ -49,8 +49,8 @@ def _edge(source: tuple[float, float], target: tuple[float, float]) -> str:
     return f'<path d="{path}" fill="none" stroke="#94a3b8" stroke-width="1.5"/>'
 
 
-def _box(place: tuple[float, float], size: float, height: float, layer_type: str) -> str:
+def _box(center: tuple[float, float], size: float, height: float, layer_type: str) -> str:
     layer = registry().get(layer_type)
     color = GROUPS[layer.group] if layer else "#888888"
-    x, y = place[0] - size / 2, place[1] - height / 2
+    x, y = center[0] - size / 2, center[1] - height / 2
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{size:.1f}" height="{height:.1f}" rx="3" fill="{color}"/>'

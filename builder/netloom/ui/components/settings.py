@@ -75,8 +75,8 @@ def settings_of(live: Live, name: str, choice: Choice) -> None:
     """Draw the settings of the chosen optimizer or schedule in two columns; `name` is their training setting."""
     assigned: dict[str, Any] = dict(getattr(live.project.training, name))
     columns = st.columns(2)
-    for place, (key, value) in enumerate(settings(choice, assigned).items()):
-        with columns[place % 2]:
+    for index, (key, value) in enumerate(settings(choice, assigned).items()):
+        with columns[index % 2]:
             _setting_input(live, name, assigned, key, value, choice.settings[key])
 
 
@@ -84,8 +84,8 @@ def _setting_input(live: Live, name: str, settings: dict[str, Any], key: str, va
     description = SETTINGS[key]
 
     def edit(new: Any) -> Edit:
-        others = {name_: old for name_, old in settings.items() if name_ != key}
-        changed = others if new is None or new == default else {**others, key: new}
+        other_settings = {name_: old for name_, old in settings.items() if name_ != key}
+        changed = other_settings if new is None or new == default else {**other_settings, key: new}
         return {"kind": "project", "training": {name: changed}}
 
     binding = bound(live, f"training/{name}/{key}", value, edit, renews=True)

@@ -20,20 +20,20 @@ def value_editor(column: ColumnEncoder, name: str, value: Any, key: str) -> Any:
 
 
 @singledispatch
-def draw(widget: Widget, label: str, place: Any = st, **arguments: Any) -> Any:
+def draw(widget: Widget, label: str, container: Any = st, **arguments: Any) -> Any:
     """Draw a widget in a container of the page, and return its value."""
     raise TypeError(f"There is no way to draw {type(widget).__name__}.")
 
 
 @draw.register
-def _(widget: TextInput, label: str, place: Any = st, **arguments: Any) -> Any:
-    return place.text_input(label, widget.value, **arguments)
+def _(widget: TextInput, label: str, container: Any = st, **arguments: Any) -> Any:
+    return container.text_input(label, widget.value, **arguments)
 
 
 @draw.register
-def _(widget: NumberInput, label: str, place: Any = st, **arguments: Any) -> Any:
+def _(widget: NumberInput, label: str, container: Any = st, **arguments: Any) -> Any:
     is_integer = isinstance(widget.step, int)
-    return place.number_input(
+    return container.number_input(
         label,
         widget.low,
         widget.high,
@@ -45,16 +45,16 @@ def _(widget: NumberInput, label: str, place: Any = st, **arguments: Any) -> Any
 
 
 @draw.register
-def _(widget: Select, label: str, place: Any = st, **arguments: Any) -> Any:
+def _(widget: Select, label: str, container: Any = st, **arguments: Any) -> Any:
     options = list(widget.options)
-    return place.selectbox(label, options, options.index(widget.value), **arguments)
+    return container.selectbox(label, options, options.index(widget.value), **arguments)
 
 
 @draw.register
-def _(widget: MultiSelect, label: str, place: Any = st, **arguments: Any) -> Any:
-    return place.multiselect(label, list(widget.options), list(widget.value), **arguments)
+def _(widget: MultiSelect, label: str, container: Any = st, **arguments: Any) -> Any:
+    return container.multiselect(label, list(widget.options), list(widget.value), **arguments)
 
 
 @draw.register
-def _(widget: Toggle, label: str, place: Any = st, **arguments: Any) -> Any:
-    return place.toggle(label, widget.value, **arguments)
+def _(widget: Toggle, label: str, container: Any = st, **arguments: Any) -> Any:
+    return container.toggle(label, widget.value, **arguments)

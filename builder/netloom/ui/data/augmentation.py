@@ -57,7 +57,8 @@ def augmentation_note(live: Live) -> None:
     registered, declared = augmentations(), live.project.training.augment
     if declared:
         titles = ", ".join(
-            registered[one.kind].title.lower() if one.kind in registered else one.kind for one in declared
+            registered[augment.kind].title.lower() if augment.kind in registered else augment.kind
+            for augment in declared
         )
         st.caption(f":material/auto_awesome: Augmentation: {escape(titles)}. Change it under Data, Augment.")
 
@@ -74,10 +75,10 @@ def _declared(live: Live, data: Prepared, names: list[str]) -> None:
     if not fitting and not declared:
         st.info("No augmentation fits the inputs of this network.")
         return
-    _add(live, fitting, [one.kind for one in declared], data.schema.inputs[0].kind)
-    for place, one in enumerate(declared):
+    _add(live, fitting, [augment.kind for augment in declared], data.schema.inputs[0].kind)
+    for index, augment in enumerate(declared):
         with st.container(border=True):
-            _augmentation_form(live, data, names, place, one)
+            _augmentation_form(live, data, names, index, augment)
     if declared:
         st.caption("Applied in this order to training rows only. Evaluation and prediction use the unchanged rows.")
 
@@ -103,12 +104,12 @@ def _add(live: Live, fitting: list[str], kinds: list[str], kind: str) -> None:
             st.rerun()
 
 
-def _augmentation_form(live: Live, data: Prepared, names: list[str], place: int, augment: Augment) -> None:
+def _augmentation_form(live: Live, data: Prepared, names: list[str], index: int, augment: Augment) -> None:
     title, remove = st.columns([5, 1], vertical_alignment="center")
     kind = augmentations().get(augment.kind)
     title.markdown(f"**{escape(kind.title if kind else augment.kind)}**")
-    if remove.button("", icon=":material/close:", key=Key.AUGMENT_REMOVE.of(live.generation, place), help="Remove"):
-        live.apply(_edit(live, [remaining for number, remaining in enumerate(_all(live)) if number != place]))
+    if remove.button("", icon=":material/close:", key=Key.AUGMENT_REMOVE.of(live.generation, index), help="Remove"):
+        live.apply(_edit(live, [remaining for number, remaining in enumerate(_all(live)) if number != index]))
         st.rerun()
     try:
         problem = misfit(augment, data.schema, names)
@@ -120,14 +121,14 @@ def _augmentation_form(live: Live, data: Prepared, names: list[str], place: int,
         show_error(problem)
     title.caption(escape(settings.summary))
     for field in form(type(settings)):
-        _setting(live, place, augment, settings, field)
+        _setting(live, index, augment, settings, field)
 
 
-def _setting(live: Live, place: int, augment: Augment, settings: Augmentation, field: FormField) -> None:
+def _setting(live: Live, index: int, augment: Augment, settings: Augmentation, field: FormField) -> None:
     """Draw a parameter as a slider or a choice."""
     value = getattr(settings, field.name)
     binding = bound(
-        live, f"augment/{place}/{augment.kind}/{field.name}", value, lambda new: _set(live, place, field.name, new)
+        live, f"augment/{index}/{augment.kind}/{field.name}", value, lambda new: _set(live, index, field.name, new)
     )
     text = f"{field.description}."
     if field.kind == "choice":
@@ -144,20 +145,20 @@ def _setting(live: Live, place: int, augment: Augment, settings: Augmentation, f
     refused(binding)
 
 
-def _set(live: Live, place: int, name: str, value: Any) -> Edit:
+def _set(live: Live, index: int, name: str, value: Any) -> Edit:
     """Return the edit that sets one parameter, after validation.
 
     Raises:
         DataError: the value is out of bounds.
     """
     every = _all(live)
-    changed = {**every[place], "params": {**every[place]["params"], name: value}}
+    changed = {**every[index], "params": {**every[index]["params"], name: value}}
     parsed(Augment.model_validate(changed))
-    return _edit(live, [*every[:place], changed, *every[place + 1 :]])
+    return _edit(live, [*every[:index], changed, *every[index + 1 :]])
 
 
 def _all(live: Live) -> list[dict[str, Any]]:
-    return [one.model_dump(mode="json") for one in live.project.training.augment]
+    return [augment.model_dump(mode="json") for augment in live.project.training.augment]
 
 
 def _edit(live: Live, every: list[dict[str, Any]]) -> Edit:
@@ -168,11 +169,11 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     train = data.rows["train"]
     declared = live.project.training.augment
     row_column, button_column = st.columns([3, 1], vertical_alignment="bottom")
-    place = row_column.slider("Training example", 1, len(train), 1, key=Key.AUGMENT_ROW.of(data.fingerprint[:8])) - 1
+    index = row_column.slider("Training example", 1, len(train), 1, key=Key.AUGMENT_ROW.of(data.fingerprint[:8])) - 1
     state = DataState.current()
     if declared and button_column.button("Next rows", icon=":material/casino:", width="stretch", help="Resample"):
         state.augmentation_seed += 1
-    row = int(train[place])
+    row = int(train[index])
     example = data.example(row)
     if not declared:
         st.caption("Training examples are not augmented. Add an augmentation to preview its effect.")
@@ -199,16 +200,16 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     st.caption(f"Row {row} ({escape(example.target[:60])}): the original, then {VERSIONS} augmented versions.")
 
 
-def _show(example: Example, note: str, place: int) -> None:
+def _show(example: Example, note: str, number: int) -> None:
     pictures = list(example.images.values()) if len(example.images) > 1 else [example.image]
     if pictures[0] is not None:
         if example.mask is not None:
             pictures.append(painted(example.mask))
         for column, picture in zip(st.columns(len(pictures)), pictures, strict=True):
-            column.image(enlarged(picture), width="stretch", alt=f"Version {place}" if place else "Original")
+            column.image(enlarged(picture), width="stretch", alt=f"Version {number}" if number else "Original")
     elif example.series is not None:
         chart = series_chart(example.series, small=True)
-        st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(place))
+        st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(number))
     elif example.text:
         st.markdown(escape(example.text))
     elif example.columns:
@@ -219,8 +220,8 @@ def _show(example: Example, note: str, place: int) -> None:
 
 def _texts(examples: list[tuple[Example, str]]) -> None:
     lines = [
-        {"": "original" if not place else f"version {place}", "text": example.text}
-        for place, (example, _) in enumerate(examples)
+        {"": "original" if not index else f"version {index}", "text": example.text}
+        for index, (example, _) in enumerate(examples)
     ]
     st.dataframe(lines, hide_index=True, height="content")
 
@@ -231,8 +232,8 @@ def _tables(examples: list[tuple[Example, str]]) -> None:
     lines: list[Mapping[str, str]] = []
     for name in names:
         line = {"column": name}
-        for place, (example, _) in enumerate(examples[:6]):
+        for index, (example, _) in enumerate(examples[:6]):
             value = example.columns.get(name)
-            line["original" if not place else str(place)] = cell_text(value)
+            line["original" if not index else str(index)] = cell_text(value)
         lines.append(line)
     st.dataframe(lines, hide_index=True)

@@ -24,7 +24,7 @@ def import_options(live: Live) -> None:
         return
     st.markdown("##### Import options")
     for first in range(0, len(questions), ACROSS):
-        for place, question in zip(st.columns(ACROSS), questions[first : first + ACROSS], strict=False):
+        for column, question in zip(st.columns(ACROSS), questions[first : first + ACROSS], strict=False):
 
             def change(value: Any, question: Question = question) -> Edit:
                 if value in (None, []) and not question.optional:
@@ -33,7 +33,7 @@ def import_options(live: Live) -> None:
                 return reading_edit(live, {"options": options})
 
             binding = bound(live, f"import {question.name}", _shown(question), change, renews=True)
-            with place:
+            with column:
                 ask(question, **binding)
                 refused(binding)
 

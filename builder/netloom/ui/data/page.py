@@ -79,16 +79,16 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
     A selected dataset that the filters exclude remains on the page.
     """
     state = DataState.current()
-    wanted_name = used if state.dataset is None else state.dataset
-    if wanted_name not in infos:
-        wanted_name = next(iter(infos))
+    chosen_name = used if state.dataset is None else state.dataset
+    if chosen_name not in infos:
+        chosen_name = next(iter(infos))
     search = _search(list(infos.values()))
     names = [name for name, info in infos.items() if search.accepts(info)]
     if not names:
         st.caption("None matches the filters.")
-        return wanted_name
-    if value_of(Key.DATASETS) not in names or wanted_name != state.drawn:
-        set_value(Key.DATASETS, wanted_name if wanted_name in names else None)
+        return chosen_name
+    if value_of(Key.DATASETS) not in names or chosen_name != state.drawn:
+        set_value(Key.DATASETS, chosen_name if chosen_name in names else None)
     labels = unique_labels({key: info.label for key, info in infos.items()})
     with st.container(key=Key.DATASET_LIST):
         name: str | None = st.radio(
@@ -98,7 +98,7 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
             format_func=lambda key: escape(labels[key]) + (" :material/check_circle:" if key == used else ""),
             key=Key.DATASETS,
         )
-    state.dataset = state.drawn = name or wanted_name
+    state.dataset = state.drawn = name or chosen_name
     return state.dataset
 
 
@@ -126,7 +126,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     title_column, use_column = st.columns([1, 1.7], vertical_alignment="top")
     with title_column:
         st.subheader(escape(info.title), anchor=False)
-        summary_place = st.empty()
+        summary_container = st.empty()
     with use_column.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         _use(store, live, info)
     try:
@@ -134,7 +134,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     except DataError as error:
         show_error(error, icon=":material/report:")
         data = None
-    summary_place.caption(escape(summary(info, data, choice) if data else info.summary))
+    summary_container.caption(escape(summary(info, data, choice) if data else info.summary))
     section = st.segmented_control(
         "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key=Key.SECTION,
         label_visibility="collapsed", wrap=True,

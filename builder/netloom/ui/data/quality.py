@@ -48,8 +48,8 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
         _settled(store, info)
         if any(item.fix for item in report.findings):
             st.caption("Each fix applies to new projects with one click. The file itself does not change.")
-    for place, finding in enumerate(report.findings):
-        _finding(store, used, info, data, finding, place)
+    for index, finding in enumerate(report.findings):
+        _finding(store, used, info, data, finding, index)
     with st.expander(f"Checks ({len(report.checked)})", icon=":material/checklist:"):
         st.markdown("\n".join(f"- {title}" for title in report.checked))
         if report.looked_at < report.rows:
@@ -108,7 +108,7 @@ def _settled(store: Store, info: DatasetInfo) -> None:
         st.rerun()
 
 
-def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared, finding: Finding, place: int) -> None:
+def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared, finding: Finding, index: int) -> None:
     with st.container(border=True):
         left, right = st.columns([2.3, 1], vertical_alignment="center")
         left.markdown(f"{SIGNS[finding.severity][0]} &nbsp;**{escape(finding.message)}**")
@@ -116,26 +116,26 @@ def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared,
             left.caption(escape(finding.advice))
         if finding.fix is not None:
             with right:
-                _fix(store, live, info, finding, place)
+                _fix(store, live, info, finding, index)
         if finding.plot or finding.rows or finding.pairs:
-            with st.expander("Show details", icon=":material/search:", expanded=place == 0):
+            with st.expander("Show details", icon=":material/search:", expanded=index == 0):
                 if finding.plot:
                     chart = plot_chart(finding.plot)
-                    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(place))
-                _rows(data, finding, place)
+                    st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(index))
+                _rows(data, finding, index)
                 if finding.method:
                     st.caption(escape(finding.method))
 
 
-def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, place: int) -> None:
+def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, index: int) -> None:
     if finding.fix is None:
         return
-    widget: dict[str, Any] = {"width": "stretch", "key": Key.FIX.of(finding.code, place), "icon": ":material/build:"}
+    widget: dict[str, Any] = {"width": "stretch", "key": Key.FIX.of(finding.code, index), "icon": ":material/build:"}
     title = escape(finding.fix.title)
     if live is None:
         _fix_for_all(store, info, title, finding, widget)
         return
-    if _is_made(live, finding.fix.edit):
+    if _is_applied(live, finding.fix.edit):
         widget["icon"] = ":material/check:"
         st.button(title, disabled=True, help="Already applied. You can undo it on the Train page.", **widget)
     elif st.button(title, **widget):
@@ -165,7 +165,7 @@ def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, 
             st.rerun()
 
 
-def _is_made(live: Live, edit: Edit) -> bool:
+def _is_applied(live: Live, edit: Edit) -> bool:
     """Return whether a fix of training settings is applied; the finding remains, because the data does not change."""
     training = live.project.training.model_dump(mode="json")
     training_edit = edit.get("training", {})
@@ -185,7 +185,7 @@ def data_change(store: Store, live: Live, edit: Edit) -> Edit:
     return {"kind": "batch", "edits": [edit, *(reading_edits(live.project, after) if after else ())]}
 
 
-def _rows(data: Prepared, finding: Finding, place: int) -> None:
+def _rows(data: Prepared, finding: Finding, index: int) -> None:
     """Draw the rows of a finding: images side by side, other rows in a table."""
     notes = finding.notes
     if finding.pairs:
@@ -205,7 +205,7 @@ def _rows(data: Prepared, finding: Finding, place: int) -> None:
     if examples[0].series is not None:
         for offset, (column, example) in enumerate(zip(st.columns(3), examples[:3], strict=False)):
             chart = series_chart(example.series, small=True)
-            key = Key.ODD.of(place, offset)
+            key = Key.ODD.of(index, offset)
             column.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
             column.caption(escape(_word(notes, offset) or f"Row {example.row}"))
         return
@@ -253,8 +253,8 @@ def cell_text(value: Any) -> str:
     return number(value, 5) if isinstance(value, float) else "" if value is None else str(value)
 
 
-def _word(notes: Sequence[str], place: int) -> str:
-    return notes[place] if place < len(notes) else ""
+def _word(notes: Sequence[str], index: int) -> str:
+    return notes[index] if index < len(notes) else ""
 
 
 def plot_chart(plot: Plot) -> go.Figure:

@@ -116,7 +116,7 @@ def _table(live: Live | None, columns: list[Column]) -> None:
 
     def commit() -> None:
         edited: dict[Any, dict[str, Any]] = (value_of(key) or {}).get("edited_rows", {})
-        changes = {columns[int(place)].name: change for place, change in edited.items() if change}
+        changes = {columns[int(row_index)].name: change for row_index, change in edited.items() if change}
         if changes:
             _apply(live, changed_options(live, columns, changes))
 
@@ -192,7 +192,7 @@ def table_row(column: Column, scale: str) -> JsonObject:
 def _setting(kind: ColumnKind, label: str) -> tuple[str | None, str]:
     """Return the setting and the value of a label, for this kind or else for the first one that has it."""
     kinds = (kind, *column_kinds().values())
-    preprocessing = next(one.preprocessing for one in kinds if label in one.preprocessing.labels)
+    preprocessing = next(candidate.preprocessing for candidate in kinds if label in candidate.preprocessing.labels)
     return preprocessing.setting, preprocessing.labels[label]
 
 
@@ -247,21 +247,21 @@ def _details(live: Live, columns: list[Column]) -> None:
 
 def _widgets(live: Live, name: str, fields: Sequence[Field], edit: Callable[[dict[str, Any]], Edit]) -> None:
     """Draw the settings of a column or field side by side."""
-    for place, field in zip(st.columns(len(fields), vertical_alignment="bottom"), fields, strict=True):
+    for container, field in zip(st.columns(len(fields), vertical_alignment="bottom"), fields, strict=True):
 
         def change(chosen: Any, field: Field = field) -> Edit:
             return edit({field.setting: field.setting_of(chosen)})
 
         binding = bound(live, f"{name}/{field.setting}", field.widget.value, change, renews=True)
-        draw(field.widget, field.label, place, help=field.help or None, **binding)
+        draw(field.widget, field.label, container, help=field.help or None, **binding)
         refused(binding)
 
 
 def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
     """Draw the preprocessing of fields without columns: images, series, texts."""
     for part in data.raw.parts:
-        options_taken = part.accepted_settings
-        if not options_taken or (isinstance(part, Texts) and part.column):
+        accepted_settings = part.accepted_settings
+        if not accepted_settings or (isinstance(part, Texts) and part.column):
             continue
         st.markdown(f"##### Field {escape(part.name)}")
         settings = part.settings

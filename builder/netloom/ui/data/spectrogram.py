@@ -16,18 +16,22 @@ from netloom.modalities.encoding.series_fields import LogMelEncoder
 from netloom.modalities.fields.log_mel import SPECTROGRAM, describe, empty_bands
 from netloom.ui.components.forms import bound, refused
 
-_WAYS = {"Waveform": None, "Log-mel spectrogram": SPECTROGRAM}
+_REPRESENTATIONS = {"Waveform": None, "Log-mel spectrogram": SPECTROGRAM}
 
 
-def read_as(live: Live, part: Series, field: FieldEncoder[Any], edit: Callable[[JsonObject], Edit], place: Any) -> None:
-    """Draw the choice of the representation of sounds in `place`, and the settings of a spectrogram.
+def read_as(
+    live: Live, part: Series, field: FieldEncoder[Any], edit: Callable[[JsonObject], Edit], container: Any
+) -> None:
+    """Draw the choice of the representation of sounds in `container`, and the settings of a spectrogram.
 
     `field` is the current encoder, and `edit` returns the edit for changed settings.
     """
-    names = list(_WAYS)
+    names = list(_REPRESENTATIONS)
     current = names[isinstance(field, LogMelEncoder)]
-    binding = bound(live, f"{part.name}/sound", current, lambda name: edit({"sound": _WAYS[name]}), renews=True)
-    place.selectbox(
+    binding = bound(
+        live, f"{part.name}/sound", current, lambda name: edit({"sound": _REPRESENTATIONS[name]}), renews=True
+    )
+    container.selectbox(
         "Read as", names, names.index(current), help="Representation of the sound that the network receives", **binding
     )
     refused(binding)
@@ -52,11 +56,11 @@ def _spectrogram(live: Live, field: LogMelEncoder, edit: Callable[[dict[str, Any
         column.number_input(label, least, most, value, step, format_, **binding)
         refused(binding)
     empty = empty_bands(field.state)
-    told_of_empty = (
+    empty_note = (
         f" {empty} mel bands are narrower than the frequency resolution and always empty. Use fewer bands or a "
         "longer window."
     ) * bool(empty)
-    st.caption(f"Shape {' × '.join(map(str, field.shape))}: {describe(field)}.{told_of_empty}")
+    st.caption(f"Shape {' × '.join(map(str, field.shape))}: {describe(field)}.{empty_note}")
 
 
 def _change(edit: Callable[[dict[str, Any]], Edit], setting: str) -> Callable[[Any], Edit]:

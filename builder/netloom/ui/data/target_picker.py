@@ -19,7 +19,7 @@ from netloom.tasks import usual_task
 from netloom.ui.components.forms import bound, refused
 from netloom.validation.fields import reading_edits
 
-ONE = {None: "Automatic", CLASS: "Class", NUMBER: "Number", LABELS: "Multiple labels (a;b;c)"}
+SINGLE = {None: "Automatic", CLASS: "Class", NUMBER: "Number", LABELS: "Multiple labels (a;b;c)"}
 MANY = {None: "Several numbers", SEVERAL: "Several outputs", LABELS: "Multiple labels (yes/no)"}
 HELP = (
     "Multiple labels: each row has any number of labels, in one cell such as `a;b;c` or in yes/no columns. "
@@ -31,17 +31,22 @@ def target_picker(live: Live, columns: Sequence[Column]) -> None:
     """Draw the choice of the target columns and of the task, for an uploaded table."""
     names, targets = [column.name for column in columns], targets_of(columns)
     task = _task(live)
-    labels = ONE if len(targets) == 1 else MANY
+    labels = SINGLE if len(targets) == 1 else MANY
     left, right = st.columns([2, 1])
     chosen = bound(live, "targets", targets, lambda value: _choose(live, columns, value), renews=True)
     left.multiselect("Target", names, targets, format_func=escape, **chosen)
     options = [*labels, *([] if task in labels else [task])]
     binding = bound(live, "task", task, lambda value: _predict_as(live, value), renews=True)
     right.selectbox(
-        "Target type", options, options.index(task), lambda one: labels.get(one, str(one)), help=HELP, **binding
+        "Target type",
+        options,
+        options.index(task),
+        lambda choice: labels.get(choice, str(choice)),
+        help=HELP,
+        **binding,
     )
-    for one in (chosen, binding):
-        refused(one)
+    for choice in (chosen, binding):
+        refused(choice)
 
 
 def _task(live: Live) -> str | None:

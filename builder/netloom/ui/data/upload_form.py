@@ -124,14 +124,14 @@ def _tell(bar: DeltaGenerator, share: float, activity: str) -> None:
 
 
 def fetch_files(typed: str, progress: ProgressCallback) -> list[Fetched]:
-    wanted_dataset = remote_source(typed)
-    if wanted_dataset is None:
+    remote = remote_source(typed)
+    if remote is None:
         raise FetchError(f"{typed[:60]!r} is not an address. Write https://… or hf:owner/name.")
-    with TemporaryDirectory(prefix="netloom-") as place:
-        if wanted_dataset.kind == "hub":
-            dataset = fetch_dataset(wanted_dataset.name, Path(place), progress, server=True)
+    with TemporaryDirectory(prefix="netloom-") as directory:
+        if remote.kind == "hub":
+            dataset = fetch_dataset(remote.name, Path(directory), progress, server=True)
         else:
-            dataset = download(wanted_dataset.name, Path(place), progress, server=True, max_bytes=MAX_FILE_BYTES)
+            dataset = download(remote.name, Path(directory), progress, server=True, max_bytes=MAX_FILE_BYTES)
         paths = sorted(path for path in dataset.rglob("*") if path.is_file()) if dataset.is_dir() else [dataset]
         if sum(path.stat().st_size for path in paths) > MAX_FILE_BYTES:
             raise FetchError(
@@ -175,8 +175,8 @@ def _answers(key: str, inspection: FileInspection, reader: Reader) -> dict[str, 
     answers: dict[str, Any] = {}
     questions = inspection.questions(reader, {name: value for name, value in values.items() if value is not None})
     columns = st.columns(ACROSS)
-    for place, question in enumerate(questions):
-        with columns[place % ACROSS]:
+    for index, question in enumerate(questions):
+        with columns[index % ACROSS]:
             answer = ask(question, key=Key.ASK.of(key, reader.name, question.name))
         if (answer is not None or question.optional) and answer != []:
             answers[question.name] = answer
@@ -194,7 +194,9 @@ def ask(question: Question, **binding: Any) -> Any:
         if question.optional:
             choices = [None, *choices]
         index = choices.index(default) if default in choices else 0
-        return st.selectbox(label, choices, index, format_func=lambda one: _choice(one, question), help=text, **binding)
+        return st.selectbox(
+            label, choices, index, format_func=lambda choice: _choice(choice, question), help=text, **binding
+        )
     low, high = question.low, question.high
     widget: dict[str, Any] = {"placeholder": question.empty, "help": text, **binding}
     if question.kind == "whole":

@@ -40,9 +40,9 @@ def _start(live: Live, run_id: str, options: LaunchOptions) -> None:
     with port_column:
         port = st.number_input("Port", 1_024, 65_535, free_port(live.store.home), key=Key.PORT.of(run_id))
     with button_column:
-        is_asked = st.button("Start server", icon=":material/play_arrow:", key=Key.START.of(run_id))
+        is_clicked = st.button("Start server", icon=":material/play_arrow:", key=Key.START.of(run_id))
     st.caption("The server runs on the machine of the app and answers this machine only, until you stop it.")
-    if not is_asked:
+    if not is_clicked:
         return
     try:
         launch(live.store.home, run_id, file_stem(live.project.name), int(port), options)

@@ -46,30 +46,30 @@ def optimize(live: Live, weights: RunWeights) -> None:
 
 def _variants(live: Live, weights: RunWeights) -> None:
     state, runs = DeployState.current(), finished_runs(live, weights)
-    wanted = Optimize(weights, runs, *_early_exit(live, weights))
+    request = Optimize(weights, runs, *_early_exit(live, weights))
     measured = state.optimized.get(weights)
     if measured is not None:  # without runs that were deleted since
         measured = replace(measured, runs=tuple(run for run in measured.runs if run in runs))
-    if measured is None or replace(measured, requested_at=0.0) != wanted:
+    if measured is None or replace(measured, requested_at=0.0) != request:
         start = st.empty()
         with start.container():
             title = "Measure variants" if measured is None else "Measure again"
-            asked = st.button(title, type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
-            st.caption(f"{_news(measured, wanted)}It takes about a minute, and changes nothing.")
-        if asked:
+            is_clicked = st.button(title, type="primary", icon=":material/speed:", key=Key.OPTIMIZE)
+            st.caption(f"{_news(measured, request)}It takes about a minute, and changes nothing.")
+        if is_clicked:
             start.empty()
-            state.optimized[weights] = measured = replace(wanted, requested_at=time.time())
+            state.optimized[weights] = measured = replace(request, requested_at=time.time())
     if measured is not None:
         optimized = computed(measured, "Compressing and measuring …")
         _report(optimized.report)
         _downloads(live, weights, optimized)
 
 
-def _news(measured: Optimize | None, wanted: Optimize) -> str:
+def _news(measured: Optimize | None, request: Optimize) -> str:
     """Return how the table differs from a new one; "" if there is no table yet."""
     if measured is None:
         return ""
-    if measured.runs != wanted.runs:
+    if measured.runs != request.runs:
         return "A smaller run has finished that is not in the table yet. "
     return "The table has other settings of the early exit. "
 
@@ -144,7 +144,7 @@ def _row(report: Report, item: Measured) -> dict[str, Any]:
     }
     if item.memory is not None:
         row["Memory"] = size(item.memory)
-    if any(other.left_early is not None for other in report.measured):
+    if any(measured.left_early is not None for measured in report.measured):
         row["Left early"] = "" if item.left_early is None else f"{item.left_early:.1%}"
     return row
 

@@ -27,9 +27,9 @@ def layers(live: Live, weights: RunWeights) -> None:
     if weights not in state.measured_layers:
         start = st.empty()
         with start.container():
-            asked = st.button("Measure layers", icon=":material/layers:", key=Key.SENSITIVITY)
+            is_clicked = st.button("Measure layers", icon=":material/layers:", key=Key.SENSITIVITY)
             st.caption("Shows which layers can become smaller: the loss if a layer alone is quantized or pruned.")
-        if not asked:
+        if not is_clicked:
             return
         start.empty()
         state.measured_layers.add(weights)

@@ -60,8 +60,12 @@ def _dialog(live: Live, network_name: str) -> None:
     name = (
         st.text_input("Name", _free(project), max_chars=64, key=Key.FORMULA_NAME.of(live.id)) if new else network_name
     )
-    others = project.networks if new else standing(project, network_name)
-    callable_ = {other: project.networks[other] for other in others if other != project.main}
+    other_networks = project.networks if new else standing(project, network_name)
+    callable_ = {
+        other_network: project.networks[other_network]
+        for other_network in other_networks
+        if other_network != project.main
+    }
     text, problem = (EXAMPLE, "") if new else _written(project.networks[network_name], callable_)
     st.html("<style>textarea[aria-label='Lines']{font-family:var(--font-mono,monospace)}</style>")
     # The key depends on the generated text, so that the widget shows it again after the network changed elsewhere.

@@ -65,14 +65,14 @@ def initialization_form(live: Live, network: str, node: str | None, sets_bias: b
 Change = Callable[[dict[str, Any] | None], Edit]
 
 
-def _method(live: Live, place: str, setting: Initialization | None, inherited: str, edit: Change) -> None:
+def _method(live: Live, owner: str, setting: Initialization | None, inherited: str, edit: Change) -> None:
     current = DEFAULT if setting is None else setting.method
     names = {DEFAULT: inherited, **{name: method.title for name, method in METHODS.items()}}
 
     def change(new: str) -> Edit:
         return edit(None if new == DEFAULT else {"method": new})
 
-    binding = _bound(live, f"{place}/initialization", current, change, renews=True)
+    binding = _bound(live, f"{owner}/initialization", current, change, renews=True)
     text = METHODS[current].description if setting is not None else "How the weights are drawn before training"
     st.selectbox(
         "Initialization", list(names), list(names).index(current), format_func=names.__getitem__, help=text, **binding
@@ -80,7 +80,7 @@ def _method(live: Live, place: str, setting: Initialization | None, inherited: s
     refused(binding)
 
 
-def _option(live: Live, place: str, setting: Initialization, name: str, value: Any, edit: Change) -> None:
+def _option(live: Live, owner: str, setting: Initialization, name: str, value: Any, edit: Change) -> None:
     label, text = OPTION_TEXTS[name]
 
     def change(new: Any) -> Edit:
@@ -90,7 +90,7 @@ def _option(live: Live, place: str, setting: Initialization, name: str, value: A
         return edit({**setting.to_json(), name: read})
 
     shown = write(round(value, 6)) if isinstance(value, float) else value
-    binding = _bound(live, f"{place}/initial {name}", shown, change)
+    binding = _bound(live, f"{owner}/initial {name}", shown, change)
     if isinstance(value, bool):
         st.toggle(label, value, help=text, **binding)
     elif isinstance(value, float):

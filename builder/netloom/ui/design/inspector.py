@@ -56,20 +56,20 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
     st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))
     context = live.analysis(project).networks[network]
-    place = _Place(live, project, network, node, context)
+    node_form = _NodeForm(live, project, network, node, context)
     for field in form(layer):
         if node.type == SUBNETWORK and field.name == "network":
-            place.network()
-            repetition_form(live, network, node, place.field, place.problems)
+            node_form.network()
+            repetition_form(live, network, node, node_form.field, node_form.problems)
         elif node.type == SUBNETWORK and field.name in REPETITION_FIELDS:
             continue
         elif field.kind == "values":
-            place.values(field)
+            node_form.values(field)
         else:
-            place.field(field)
+            node_form.field(field)
     if node.type in ("Input", "Output"):
-        place.order("Input" if node.type == "Input" else "Output")
-    place.problems("")
+        node_form.order("Input" if node.type == "Input" else "Output")
+    node_form.problems("")
     weights = node_weights(context, node.id)
     if weights.matrices or node.initialization is not None:
         initialization_form(live, network, node.id, sets_bias=bool(weights.biases))
@@ -77,11 +77,11 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     about = st.expander("Title, comment, freezing", key=Key.ABOUT, on_change="rerun")
     if about.open:  # a closed expander is neither drawn nor sent
         with about:
-            place.about()
+            node_form.about()
 
 
 @dataclass(frozen=True)
-class _Place:
+class _NodeForm:
     """A node in its network, and the widgets that change it."""
 
     live: Live
@@ -111,9 +111,9 @@ class _Place:
         current = order.index(self.node.id) + 1
 
         def change(number: int) -> Edit:
-            others = [key for key in order if key != self.node.id]
-            others.insert(number - 1, self.node.id)
-            return {"kind": "order", "network": self.name, f"{kind.lower()}s": others}
+            remaining = [key for key in order if key != self.node.id]
+            remaining.insert(number - 1, self.node.id)
+            return {"kind": "order", "network": self.name, f"{kind.lower()}s": remaining}
 
         binding = self.bound("order", current, change, renews=True)
         st.selectbox(
@@ -147,9 +147,9 @@ class _Place:
             current = write(assigned.get(parameter))
 
             def change(typed: str, parameter: str = parameter) -> Edit:
-                others = {key: value for key, value in assigned.items() if key != parameter}
+                remaining = {key: value for key, value in assigned.items() if key != parameter}
                 new = {parameter: read_number(typed)} if typed.strip() else {}
-                return self._set(field.name, {**others, **new})
+                return self._set(field.name, {**remaining, **new})
 
             binding = self.bound(f"{field.name}.{parameter}", current, change)
             text = f"A number, or an expression with the parameters of this network. Empty: {default}."
@@ -176,7 +176,7 @@ class _Place:
         node, nodes = self.node, self.context.network.nodes
         types = SHARING.get(node.type, (node.type,))
         # Only nodes with weights of their own, so that no node shares those of one that shares itself.
-        fitting = [other.id for other in nodes.values() if other.type in types and other.shares is None]
+        fitting = [candidate.id for candidate in nodes.values() if candidate.type in types and candidate.shares is None]
         names = [None, *(key for key in fitting if key != node.id)]
         names += [node.shares] if node.shares not in names else []
         if len(names) == 1:

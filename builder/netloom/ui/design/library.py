@@ -53,7 +53,7 @@ def library(live: Live, network: str) -> None:
     """Draw the button that opens the library; `network` is the one that the canvas shows."""
     if st.button("Library", icon=":material/library_books:", help="Reusable networks and built-in blocks"):
         state = LibraryState.current()
-        state.message, state.taken = LibraryMessage(), None
+        state.message, state.name_taken = LibraryMessage(), None
         st.dialog("Library", width="large", icon=":material/library_books:")(library_dialog)(live, network)
 
 
@@ -122,7 +122,7 @@ def _publishing(live: Live, network: str) -> None:
         args=(live, chosen, key),
     )
     state = LibraryState.current()
-    if state.taken == NameTaken(chosen, name.strip()):
+    if state.name_taken == NameTaken(chosen, name.strip()):
         st.warning(f"The library already has a network {escape(name)}. It becomes an earlier version.")
         st.button(
             "Replace it",
@@ -150,7 +150,7 @@ def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
     try:
         live.store.publish(bundle, summary(bundle), replace=replace)
     except NameTakenError:
-        LibraryState.current().taken = NameTaken(network, name)
+        LibraryState.current().name_taken = NameTaken(network, name)
         return ""
     inner = len(bundle.networks) - 1
     return f"Published {name}{f' with {inner} networks that it uses' if inner > 1 else ''}."
@@ -167,12 +167,12 @@ def _card(live: Live, card: Card) -> None:
     st.image(picture(card.bundle.main_network), width="stretch", alt="Graph of the network")
     st.markdown(f"**{escape(card.title or card.name)}**" + (f" · `{card.name}`" if card.title else ""))
     st.caption(f"{card.origin}  \n{_facts(card)}")
-    here = _already(live.project, card.bundle)
+    is_added = _already(live.project, card.bundle)
     left, right = st.columns([3, 1]) if card.mine else (st.container(), None)
-    label, icon = ("In project", ":material/check:") if here else ("Add to project", None)
+    label, icon = ("In project", ":material/check:") if is_added else ("Add to project", None)
     key = Key.LIBRARY_TAKE.of(card.mine, card.name)
     left.button(label, icon=icon, key=key, width="stretch", on_click=_act, args=(lambda: _use(live, card.bundle),))
-    if not here:
+    if not is_added:
         _newer(live, card)
     if right is not None:
         with right.popover("", icon=":material/more_horiz:", help="More"):
@@ -279,7 +279,7 @@ def _deleted(store: Store, name: str) -> str:
 def _act(act: Callable[[], str]) -> None:
     """Call an action, and store its message or error for the next rerun."""
     state = LibraryState.current()
-    state.taken = None
+    state.name_taken = None
     try:
         state.message = LibraryMessage("done", act())
     except (ValueError, StoreError) as error:

@@ -42,8 +42,8 @@ def users(project: Project) -> dict[str, set[str]]:
     users_of: dict[str, set[str]] = {name: set() for name in project.networks}
     if len(users_of) > 1:
         for name in project.networks:
-            for other in project.uses(name):
-                users_of[other].add(name)
+            for used in project.uses(name):
+                users_of[used].add(name)
     return users_of
 
 
@@ -54,4 +54,4 @@ def standing(project: Project, name: str) -> list[str]:
         new = table[waiting.pop()] - around
         around |= new
         waiting += new
-    return [other for other in project.networks if other not in around]
+    return [network for network in project.networks if network not in around]

@@ -56,7 +56,7 @@ class LibraryState(PageState):
     """The state of the library's dialog."""
 
     message: LibraryMessage = LibraryMessage()
-    taken: NameTaken | None = None
+    name_taken: NameTaken | None = None
 
 
 class Part(StrEnum):

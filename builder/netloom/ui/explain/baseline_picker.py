@@ -34,7 +34,9 @@ def picked_baseline(trained: OpenRun) -> JsonObject:
         DataError: an upload for a custom row cannot be read.
     """
     run_id = trained.run.id
-    titles = {one.name: one.title for one in offered(trained.data, trained.fields)} | {CUSTOM: "Custom row"}
+    titles = {baseline.name: baseline.title for baseline in offered(trained.data, trained.fields)} | {
+        CUSTOM: "Custom row"
+    }
     with st.expander("Baseline and steps", icon=":material/tune:"):
         name = st.selectbox(
             "Baseline", list(titles), format_func=titles.__getitem__, key=Key.BASELINE.of(run_id), help=MEANT

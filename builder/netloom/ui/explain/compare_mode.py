@@ -42,7 +42,7 @@ def choose_other_side(view: View, context: ViewContext) -> OtherSide | None:
     state = ExplainState.current()
     if not view.compares:
         return None
-    others = {
+    sides = {
         CompareWith.METHOD: {
             method.name: method.title
             for method in context.methods
@@ -58,7 +58,7 @@ def choose_other_side(view: View, context: ViewContext) -> OtherSide | None:
     chosen = state.compare_with
     if chosen is CompareWith.NONE:
         return None
-    names = others[chosen]
+    names = sides[chosen]
     if not names:
         st.caption(_nothing(chosen, context))
         return None
@@ -76,13 +76,13 @@ def choose_other_side(view: View, context: ViewContext) -> OtherSide | None:
     return OtherSide(chosen, name, (_first_title(chosen, context), names[name]))
 
 
-def other_weights(context: ViewContext, other: OtherSide) -> RunWeights:
+def other_weights(context: ViewContext, other_side: OtherSide) -> RunWeights:
     """Return the weights of the second side."""
-    if other.kind is CompareWith.CHECKPOINT:
-        return replace(context.weights, checkpoint=other.name, variant="", variant_written=0)
-    if other.kind is CompareWith.RUN:
-        written = context.live.store.artifacts(other.name).weights_written_at()
-        return RunWeights(other.name, "", written)
+    if other_side.kind is CompareWith.CHECKPOINT:
+        return replace(context.weights, checkpoint=other_side.name, variant="", variant_written=0)
+    if other_side.kind is CompareWith.RUN:
+        written = context.live.store.artifacts(other_side.name).weights_written_at()
+        return RunWeights(other_side.name, "", written)
     return context.weights
 
 
@@ -114,8 +114,8 @@ def _runs(context: ViewContext) -> dict[str, str]:
     store = context.live.store
     # A variant is compared with its run, too.
     listed = store.runs(context.live.id)
-    others = (run for run in listed if run.id != context.trained.run.id or context.weights.variant)
-    runs = [run for run in others if store.artifacts(run.id).stored_weights()]
+    other_runs = (run for run in listed if run.id != context.trained.run.id or context.weights.variant)
+    runs = [run for run in other_runs if store.artifacts(run.id).stored_weights()]
     return unique_labels({run.id: f"{run.title[:60]} · {at(run.created_at)}" for run in runs})
 
 

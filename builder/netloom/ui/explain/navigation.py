@@ -23,12 +23,12 @@ def followed_link(run_ids: Collection[str]) -> tuple[str, list[str]]:
     if address.run and not run_id:
         problems.append("The link names a run that this project does not have, or that has no weights.")
     if address.view:
-        found = find_view(address.view)
-        if found is None:
+        linked_view = find_view(address.view)
+        if linked_view is None:
             names = ", ".join(view.slug for view in VIEWS)
             problems.append(f"The link names the view {address.view[:40]!r}, which does not exist. Views: {names}.")
         else:
-            state.view, state.compare_with = found[0].name, found[1]
+            state.view, state.compare_with = linked_view[0].name, linked_view[1]
     if address.row:
         if address.row.isdecimal() and len(address.row) < 16:
             state.linked_row = int(address.row)

@@ -136,7 +136,7 @@ def _chosen_view(live: Live, runs: Sequence[Run], view: View, aside: Aside, plac
         if len(refused) == len(methods):
             st.info(f"This network cannot be explained: {escape(refused[0].reason)}")
             return
-        context, other = _choices(live, loaded, view, aside, places)
+        context, other_side = _choices(live, loaded, view, aside, places)
     except ERRORS as error:
         show_error(error)
         return
@@ -146,12 +146,12 @@ def _chosen_view(live: Live, runs: Sequence[Run], view: View, aside: Aside, plac
         st.info(escape(reason), icon=":material/block:")
         return
     try:
-        if view.shows_prediction and other is None:
+        if view.shows_prediction and other_side is None:
             show_prediction(context, context.answer.prediction, context.answer.example)
-        if other is None:
+        if other_side is None:
             view.draw(context)
         else:
-            draw_comparison(view, context, other, partial(_open_other, live))
+            draw_comparison(view, context, other_side, partial(_open_side, live))
     except ERRORS as error:
         show_error(error)
     with places.details:
@@ -203,14 +203,14 @@ def _why(view: View, loaded: Loaded, row: Row, suggestion: StartingRow) -> str:
     return why_text(loaded.trained, row, loaded.evaluation, suggestion)
 
 
-def _apply_linked_row(trained: OpenRun, place: DeltaGenerator) -> None:
+def _apply_linked_row(trained: OpenRun, container: DeltaGenerator) -> None:
     """Choose the row of a link that opened the page, if the data has it."""
     state, last = ExplainState.current(), trained.data.schema.rows - 1
     row, state.linked_row = state.linked_row, None
     if row is None:
         return
     if row > last:
-        place.warning(f"The link names row {row:,}, but the data has the rows 0 to {last:,}.")
+        container.warning(f"The link names row {row:,}, but the data has the rows 0 to {last:,}.")
         return
     state.rows[trained.run.id] = row
     state.sources.pop(trained.run.id, None)
@@ -218,11 +218,11 @@ def _apply_linked_row(trained: OpenRun, place: DeltaGenerator) -> None:
 
 def _loaded(live: Live, weights: RunWeights) -> Loaded:
     """Return the run; a worker loads the network while the page reads the data."""
-    trained, inspection = _open_other(live, weights)
+    trained, inspection = _open_side(live, weights)
     return Loaded(trained, weights, inspection, all_runs.evaluation(live.store, weights.run_id))
 
 
-def _open_other(live: Live, weights: RunWeights) -> tuple[OpenRun, Inspection]:
+def _open_side(live: Live, weights: RunWeights) -> tuple[OpenRun, Inspection]:
     inspecting = ask(Inspect(weights), "Loading the network …")
     trained = in_background(partial(open_run, live.store, weights.run_id, weights.written), "Reading the data …")
     return trained, inspecting.result()
@@ -256,7 +256,7 @@ def _word(trained: OpenRun, row: Row) -> int | None:
     chosen = st.selectbox(
         "Word",
         [-1, *range(len(words))],
-        format_func=lambda place: FIRST_ENTITY if place < 0 else f"{place + 1} · {words[place]}",
+        format_func=lambda index: FIRST_ENTITY if index < 0 else f"{index + 1} · {words[index]}",
         key=Key.WORD.of(row if isinstance(row, int) else CUSTOM_WORD, len(words)),
     )
     return None if chosen < 0 else int(chosen)

@@ -26,17 +26,17 @@ SECOND = "second "
 OpenOther = Callable[[RunWeights], tuple["OpenRun", "Inspection"]]
 
 
-def draw_comparison(view: View, context: ViewContext, other: OtherSide, open_other: OpenOther) -> None:
+def draw_comparison(view: View, context: ViewContext, other_side: OtherSide, open_run: OpenOther) -> None:
     """Draw a view beside its second side. Raises the errors of both."""
     if view.method_use in ON_ONE_SCALE:
-        if other.kind is CompareWith.CHECKPOINT and other.name == ALL_CHECKPOINTS:
+        if other_side.kind is CompareWith.CHECKPOINT and other_side.name == ALL_CHECKPOINTS:
             training_trajectory_view(context)
             return
-        comparison_view(context, other)
+        comparison_view(context, other_side)
         return
     columns = column_row(2, Key.SIDES, OnPhone.SWIPED, "medium")
-    second = _second_context(context, other, open_other)
-    for column, side, title in zip(columns, (context, second), other.titles, strict=True):
+    second = _second_context(context, other_side, open_run)
+    for column, side, title in zip(columns, (context, second), other_side.titles, strict=True):
         with column:
             st.markdown(f"**{escape(title)}**")
             head, body, details = st.container(), st.container(), st.container()
@@ -52,10 +52,10 @@ def draw_comparison(view: View, context: ViewContext, other: OtherSide, open_oth
                 view.draw(drawn)
 
 
-def _second_context(context: ViewContext, other: OtherSide, open_other: OpenOther) -> ViewContext:
-    if other.kind is CompareWith.METHOD:
-        return replace(context, method=other.name, side=SECOND)
-    weights = other_weights(context, other)
-    trained, inspection = open_other(weights)
+def _second_context(context: ViewContext, other_side: OtherSide, open_run: OpenOther) -> ViewContext:
+    if other_side.kind is CompareWith.METHOD:
+        return replace(context, method=other_side.name, side=SECOND)
+    weights = other_weights(context, other_side)
+    trained, inspection = open_run(weights)
     folder = context.live.store.artifacts(weights.run_id).local_directory()
     return replace(context, trained=trained, weights=weights, inspection=inspection, folder=folder, why="", side=SECOND)

@@ -377,8 +377,8 @@ def find_view(name: str) -> tuple[View, CompareWith] | None:
         return exact, CompareWith.NONE
     if plain not in OTHER_NAMES:
         return None
-    other, compare_with = OTHER_NAMES[plain]
-    return next(view for view in VIEWS if view.name == other), compare_with
+    view_name, compare_with = OTHER_NAMES[plain]
+    return next(view for view in VIEWS if view.name == view_name), compare_with
 
 
 def section_of(view: View) -> Section:
@@ -386,7 +386,7 @@ def section_of(view: View) -> Section:
     return next(section for section in SECTIONS if view in section.views)
 
 
-def _function(place: str) -> Callable[[ViewContext], Any]:
-    module, _, name = place.partition(":")
+def _function(path: str) -> Callable[[ViewContext], Any]:
+    module, _, name = path.partition(":")
     function: Callable[[ViewContext], Any] = getattr(import_module(module), name)
     return function

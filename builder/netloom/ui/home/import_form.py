@@ -76,14 +76,14 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
 def _network(weights: WeightsWithoutNetwork, head: DeltaGenerator, body: DeltaGenerator) -> FittingNetwork:
     """Draw the choice of the network of a state dict."""
     head.markdown(escape(question(weights.tensors, weights.networks)))
-    place = body.selectbox(
+    index = body.selectbox(
         "Network",
         range(len(weights.networks)),
         format_func=lambda number: weights.networks[number].described,
         key=Key.IMPORT_NETWORK,
         help="The new project is a copy of this network with the weights of the file.",
     )
-    return weights.networks[place]
+    return weights.networks[index]
 
 
 def weights_alone(store: Store, files: Mapping[str, bytes]) -> WeightsWithoutNetwork | None:
@@ -119,8 +119,8 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
         ((name, content),) = files.items()
         if not name.endswith(".safetensors"):
             return bring(store, name, content)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "Imported"
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory) / "Imported"
         folder.mkdir()
         for name, content in files.items():
             # The browser chooses the names; only their last part counts, so that no file is written elsewhere.

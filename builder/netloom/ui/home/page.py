@@ -64,8 +64,8 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
     if not rows:
         st.caption("No projects yet. Start with a template below or with an empty canvas.")
         return
-    for place, row in _shown(rows, RECENT_SHOWN, "recent projects", filtered=False):
-        with place, st.container(border=True, height="stretch"):
+    for container, row in _shown(rows, RECENT_SHOWN, "recent projects", filtered=False):
+        with container, st.container(border=True, height="stretch"):
             project = _loaded(store, row)
             if project is None:
                 if st.button("Older versions", key=Key.OLDER.of(row.id), width="stretch"):
@@ -98,17 +98,17 @@ def _gallery(store: Store) -> None:
     filters = _filters(every, published)
     filtered = filters != GalleryFilters()
     visible = [item for item in every if filters.accepts(item)]
-    for place, template in _shown(visible, TEMPLATES_SHOWN, "templates", filtered=filtered):
-        _card(store, place, template, f"{template.topic} · {template.summary}")
+    for container, template in _shown(visible, TEMPLATES_SHOWN, "templates", filtered=filtered):
+        _card(store, container, template, f"{template.topic} · {template.summary}")
     st.subheader("Published architectures")
     st.caption(
         "With exactly the published numbers of parameters, without data: upload your own, or explore the layers."
     )
     matching = [item for item in published if filters.accepts(item)]
-    for place, architecture in _shown(matching, ARCHITECTURES_SHOWN, "architectures", filtered=filtered):
+    for container, architecture in _shown(matching, ARCHITECTURES_SHOWN, "architectures", filtered=filtered):
         _card(
             store,
-            place,
+            container,
             architecture,
             f"{architecture.year} · {count(architecture.parameters)} parameters · {architecture.summary}",
         )
@@ -143,8 +143,8 @@ def _shown(items: list[T], first: int, name: str, *, filtered: bool) -> list[tup
     return [(grid, item) for item in items]
 
 
-def _card(store: Store, place: DeltaGenerator, begin: Template | Architecture, text: str) -> None:
-    with place, st.container(border=True, height="stretch"):
+def _card(store: Store, container: DeltaGenerator, begin: Template | Architecture, text: str) -> None:
+    with container, st.container(border=True, height="stretch"):
         st.image(picture(begin.project.main_network), width="stretch", alt="Graph of the network")
         st.markdown(f"**{begin.title}**")
         st.caption(text)

@@ -26,16 +26,16 @@ def share(live: Live) -> None:
 
 @guard()
 def _share(live: Live) -> None:
-    project, here = live.project, st.context.url or ""
+    project, page_url = live.project, st.context.url or ""
     st.markdown("**A link to this project**")
     st.caption(
         "Anyone who can reach this server can open this project with the link and edit it together with you. "
         "The button at the right of a link copies it."
     )
-    st.code(address(here, "design", project=live.id), language=None, wrap_lines=True)
+    st.code(address(page_url, "design", project=live.id), language=None, wrap_lines=True)
     st.markdown("**A link that contains a copy**")
     try:
-        link = address(here, "", **{Query.DOCUMENT: fold(project)})
+        link = address(page_url, "", **{Query.DOCUMENT: fold(project)})
         st.caption(
             "Contains the networks and all settings, but no data and no weights. Works on any Netloom server: replace "
             "the server address. Whoever opens it gets a project of their own."
@@ -46,9 +46,9 @@ def _share(live: Live) -> None:
         st.download_button("Save as JSON", dumps(project), "project.json", "application/json")
 
 
-def address(here: str, page: str, **parameters: str) -> str:
-    """Return the address of a page; `here` is the address of the Design page or of Home in this browser."""
-    parts = urlsplit(here)
+def address(page_url: str, page: str, **parameters: str) -> str:
+    """Return the address of a page; `page_url` is the address of the Design page or of Home in this browser."""
+    parts = urlsplit(page_url)
     path = parts.path.rstrip("/")
     base = path.removesuffix("/design")
     root = f"{parts.scheme}://{parts.netloc}{base}" if parts.netloc else ""

@@ -208,12 +208,14 @@ def _suggestions(
     st.markdown("#### From the requests")
     models = tuple(info.model for info in infos)
     stamp = "-".join(str(number) for info in infos for number in info.stamp)
-    found = computed(FindSuspects(weights, models, SUGGESTED + min(len(known), LOOKED_AT), stamp), "Reading the log …")
-    suspects = [suspect for suspect in found.rows if _source(suspect.model, suspect.row) not in known][:SUGGESTED]
-    if found.note:
-        st.caption(escape(found.note))
+    suggestions = computed(
+        FindSuspects(weights, models, SUGGESTED + min(len(known), LOOKED_AT), stamp), "Reading the log …"
+    )
+    suspects = [suspect for suspect in suggestions.rows if _source(suspect.model, suspect.row) not in known][:SUGGESTED]
+    if suggestions.note:
+        st.caption(escape(suggestions.note))
     if not suspects:
-        if not found.note:
+        if not suggestions.note:
             is_bad = "is wrong or uncertain" if true_label.is_share else "has a large error or a low confidence"
             st.caption(f"No logged prediction {is_bad}.")
         return

@@ -34,7 +34,7 @@ class MonitorState(PageState):
     """
 
     checked: dict[tuple[str, str, int], Checked] = field(default_factory=dict)
-    asked: dict[tuple[str, str, int], CheckModel] = field(default_factory=dict)
+    requests: dict[tuple[str, str, int], CheckModel] = field(default_factory=dict)
     version: Version | None = None
     making: MakeVersion | None = None
     page: int = 0

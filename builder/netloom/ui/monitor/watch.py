@@ -88,29 +88,29 @@ def _nothing_logged(live: Live, runs: Sequence[Run]) -> None:
 @guard()
 def _state(live: Live, model: str, run_id: str, window: int) -> None:
     """Draw the last report, and a new one once it is computed. A fragment, so that nothing else is drawn again."""
-    state, place = MonitorState.current(), (model, run_id, window)
+    state, check_key = MonitorState.current(), (model, run_id, window)
     info = log_of(live.store.home, model)
     if info is None:
         return
-    shown = state.checked.get(place)
-    if place not in state.asked and (shown is None or _is_old(shown, info)):
+    shown = state.checked.get(check_key)
+    if check_key not in state.requests and (shown is None or _is_old(shown, info)):
         weights = RunWeights(run_id, "", written_at(live, run_id))
-        state.asked[place] = CheckModel(weights, model, window, "-".join(map(str, info.stamp)))
+        state.requests[check_key] = CheckModel(weights, model, window, "-".join(map(str, info.stamp)))
     place_of_report = st.container(key=Key.REPORT)
     if shown is not None:
         with place_of_report:
             _report(shown.report)
-    request = state.asked.get(place)
+    request = state.requests.get(check_key)
     if request is None:
         return
     pending = ask(request, CHECKING)
     try:
         report = pending.result() if shown is None else _result_unseen(pending)
     except ERRORS:
-        del state.asked[place]
+        del state.requests[check_key]
         raise
-    del state.asked[place]
-    state.checked[place] = Checked(request, report, monotonic())
+    del state.requests[check_key]
+    state.checked[check_key] = Checked(request, report, monotonic())
     if shown is None:  # otherwise, the next look draws it in the place of the last report
         with place_of_report:
             _report(report)

@@ -44,15 +44,15 @@ def generation(trained: OpenRun, weights: RunWeights, raw: RawRow) -> None:
         with st.container(horizontal=True):
             starts = st.button("Generate", icon=":material/play_arrow:", type="primary", key=Key.GENERATE.of(run_id))
             stop = st.empty()
-        place = st.empty()
+        container = st.empty()
         prompt = _prompt(trained, raw) if continues else ""
         if starts:
-            _generate(trained, Generate(weights, raw, sampling, length), prompt, place, stop)
+            _generate(trained, Generate(weights, raw, sampling, length), prompt, container, stop)
         written = TryItState.current().written.get(run_id)
         if written is None:
-            place.caption("The text appears here, token by token.")
+            container.caption("The text appears here, token by token.")
         else:
-            _show(written, place)
+            _show(written, container)
 
 
 def _settings(trained: OpenRun, run_id: str) -> tuple[Sampling, int]:
@@ -76,7 +76,9 @@ def _prompt(trained: OpenRun, raw: RawRow) -> str:
     return f"{as_text(field.raw_value(raw))}{field.joint}"
 
 
-def _generate(trained: OpenRun, request: Generate, prompt: str, place: DeltaGenerator, stop: DeltaGenerator) -> None:
+def _generate(
+    trained: OpenRun, request: Generate, prompt: str, container: DeltaGenerator, stop: DeltaGenerator
+) -> None:
     """Show the text while it is generated. The last state remains if the user stops it."""
     run_id, written = trained.run.id, TryItState.current().written
     pending: Pending[GeneratedText] = ask(request, "Generating …")
@@ -87,7 +89,7 @@ def _generate(trained: OpenRun, request: Generate, prompt: str, place: DeltaGene
     written[run_id] = Written(prompt, "", False)
     for preview in pending.previews():
         written[run_id] = Written(prompt, preview.text, False)
-        _show(written[run_id], place)
+        _show(written[run_id], container)
     stop.empty()
     try:
         written[run_id] = Written(prompt, pending.result().text, True)
@@ -98,13 +100,13 @@ def _generate(trained: OpenRun, request: Generate, prompt: str, place: DeltaGene
         show_error(error)
 
 
-def _show(written: Written, place: DeltaGenerator) -> None:
+def _show(written: Written, container: DeltaGenerator) -> None:
     """Draw a text with what it continues in gray."""
     if not written.prompt:
-        place.markdown(f"{escape(written.text) or '(empty)'}{'' if written.ended else ' …'}")
+        container.markdown(f"{escape(written.text) or '(empty)'}{'' if written.ended else ' …'}")
         return
     before = written.prompt[-SHOWN_PROMPT:]
-    place.html(
+    container.html(
         '<div style="white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.6">'
         f'<span style="color:light-dark(#5f5f6b,#a3a4ae)">{html.escape(before)}</span>'
         f"<span>{html.escape(written.text)}</span>{'' if written.ended else '<span>▌</span>'}</div>"

@@ -64,11 +64,11 @@ class Tried:
 
 @st.fragment
 @guard()
-def one_input(tried: Tried, other: Tried | None) -> None:
+def one_input(tried: Tried, second: Tried | None) -> None:
     """Draw the input and its predictions. A fragment, so that a keystroke does not draw the whole page."""
     task = tried.trained.objective.task
     if task.generates_input:
-        for side in filter(None, (tried, other)):
+        for side in filter(None, (tried, second)):
             latents(side.trained, side.weights, _latent_size(side))
         return
     left, right = st.columns([1, 1.15], gap="large")
@@ -78,9 +78,9 @@ def one_input(tried: Tried, other: Tried | None) -> None:
     if raw is None:
         return
     with right, st.container(key=Key.RESULT):
-        _results(tried, other, raw, row)
+        _results(tried, second, raw, row)
     if task.reconstructs_input:
-        for side in filter(None, (tried, other)):
+        for side in filter(None, (tried, second)):
             if size := _latent_size(side):
                 latents(side.trained, side.weights, size)
 
@@ -173,10 +173,10 @@ def _about(trained: OpenRun, row: int, changed: bool) -> str:
         return "Changed input, whose label is unknown."
     target, task = trained.data.schema.target, trained.objective.task
     label = "" if target.type.continues_text or task.reconstructs_input else trained.data.target_text(row)
-    seen = f" {SEES_TRAINING}" if trained.data.split_of(row) == "train" else ""
+    training_note = f" {SEES_TRAINING}" if trained.data.split_of(row) == "train" else ""
     if not label:
-        return f"Row {row}.{seen}"
-    return f"{escape(target.name)} of row {row}: **{escape(label[:80].rstrip('.'))}**.{seen}"
+        return f"Row {row}.{training_note}"
+    return f"{escape(target.name)} of row {row}: **{escape(label[:80].rstrip('.'))}**.{training_note}"
 
 
 def _explain_button(tried: Tried, row: int, edited: RawRow | None) -> None:
@@ -186,21 +186,21 @@ def _explain_button(tried: Tried, row: int, edited: RawRow | None) -> None:
         st.switch_page("pages/explain.py", query_params={Query.PROJECT.value: tried.live.id})
 
 
-def _results(tried: Tried, other: Tried | None, raw: RawRow, row: int) -> None:
+def _results(tried: Tried, second: Tried | None, raw: RawRow, row: int) -> None:
     """Draw the predictions of one run, or of two side by side."""
-    sides = [side for side in (tried, other) if side is not None]
+    sides = [side for side in (tried, second) if side is not None]
     pending = [ask(Predict(side.weights, raw), LOADING) for side in sides]
     places = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
-    for side, waiting, place in zip(sides, pending, places, strict=True):
-        with place:
+    for side, waiting, container in zip(sides, pending, places, strict=True):
+        with container:
             if len(sides) > 1:
                 st.markdown(f"**{escape(side.title)}**")
-            _result(side, waiting, raw, place)
+            _result(side, waiting, raw, container)
 
 
-def _result(side: Tried, pending: Pending[Any], raw: RawRow, place: DeltaGenerator) -> None:
+def _result(side: Tried, pending: Pending[Any], raw: RawRow, container: DeltaGenerator) -> None:
     try:
-        show_result(pending.result(place), side.trained, raw)
+        show_result(pending.result(container), side.trained, raw)
     except ERRORS as error:
         show_error(error)
         return

@@ -22,8 +22,8 @@ from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.run_picker import choose_run, choose_weights, controls, page_head, run_labels, written_at
 
-ONE, BATCH, CHAT = "One input", "File", "Chat"
-MODES = {ONE: ":material/edit: One input", BATCH: ":material/table_rows: File", CHAT: ":material/forum: Chat"}
+SINGLE_INPUT, BATCH, CHAT = "One input", "File", "Chat"
+MODES = {SINGLE_INPUT: ":material/edit: One input", BATCH: ":material/table_rows: File", CHAT: ":material/forum: Chat"}
 NO_RUN = "No second run"
 COMPARE_HELP = "Another run of this project that was trained on the same data. Both predict the same input."
 STYLE = """<style>
@@ -44,9 +44,9 @@ def page(live: Live) -> None:
     try:
         with controls():
             tried = _loaded(live, choose_weights(live, choose_run(live, runs)))
-            other = _second(live, runs, tried) if mode == ONE else None
-        if mode == ONE:
-            one_input(tried, other)
+            second = _second(live, runs, tried) if mode == SINGLE_INPUT else None
+        if mode == SINGLE_INPUT:
+            one_input(tried, second)
         elif mode == BATCH:
             batch_of(tried)
         else:
@@ -64,17 +64,17 @@ def _loaded(live: Live, weights: RunWeights) -> Tried:
 def _second(live: Live, runs: Sequence[Run], tried: Tried) -> Tried | None:
     """Draw the choice of a second run, and return it."""
     data = tried.trained.project.data
-    others = [
+    other_runs = [
         run
         for run in runs
         # A variant is compared with its run, too.
         if (run.id != tried.run_id or tried.weights.variant)
         and live.store.artifacts(run.id).project().data.dataset == data.dataset
     ]
-    if not others:
+    if not other_runs:
         return None
     state, labels = TryItState.current(), run_labels(runs)
-    ids = ["", *(run.id for run in others)]
+    ids = ["", *(run.id for run in other_runs)]
     chosen = st.selectbox(
         "Compare with",
         ids,

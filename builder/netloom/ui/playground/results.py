@@ -230,7 +230,7 @@ def _score(shown: Shown) -> None:
     if not items:
         return
     st.markdown("**Items with the highest scores for this user**")
-    rows = [{"rank": place, "item": item.name, "score": item.score} for place, item in enumerate(items, 1)]
+    rows = [{"rank": rank, "item": item.name, "score": item.score} for rank, item in enumerate(items, 1)]
     st.dataframe(rows, hide_index=True, column_config={"score": st.column_config.NumberColumn(format="%.4g")})
     st.caption("Only the order of scores matters. Items that the user knows already are in the list, too.")
 

@@ -49,7 +49,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: RawRow, value:
         + (f", the first of {horizon}." if horizon > 1 else ".")
         + " Indigo: the input. Orange: the forecast, in the units of the data."
     )
-    for place, (name, numbers) in enumerate(list(by_series.items())[:MOST_SERIES]):
+    for index, (name, numbers) in enumerate(list(by_series.items())[:MOST_SERIES]):
         past = past_values(history, schema.inputs[0].columns, name)
         if len(by_series) > 1:
             st.caption(name)
@@ -57,7 +57,7 @@ def forecast_chart(field: FieldEncoder[Any], schema: Schema, raw: RawRow, value:
             _figure(past, np.atleast_1d(np.asarray(numbers, dtype=np.float64))),
             width="stretch",
             config={"displayModeBar": False},
-            key=Key.PLOT.of(run_id, place),
+            key=Key.PLOT.of(run_id, index),
         )
 
 

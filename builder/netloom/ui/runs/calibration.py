@@ -54,13 +54,13 @@ def calibration(store: Store, run: Run) -> None:
     state = RunsState.current()
     if settings is not None:
         state.calibrations[run.id] = settings
-    asked = state.calibrations.get(run.id)
-    if asked is None:
+    requested = state.calibrations.get(run.id)
+    if requested is None:
         return
     try:
-        asked.check()
+        requested.check()
         weights = RunWeights(run.id, "", artifacts.weights_written_at())
-        report = computed(Calibrate(weights, asked), "Measuring the calibration …")
+        report = computed(Calibrate(weights, requested), "Measuring the calibration …")
     except (DataError, CheckpointError, JobError, ValueError, OSError) as error:
         show_error(error)
         return
@@ -213,9 +213,9 @@ def _sets(run: Run, name: str, sets: SetCoverage) -> None:
 
 def _intervals(interval: IntervalCoverage) -> None:
     rows = []
-    for place, (coverage, width) in enumerate(zip(interval.coverage, interval.width, strict=True)):
-        reach = _range(interval.intervals[place] if interval.intervals else None)
-        rows.append({"Number": place + 1, "Coverage": f"{coverage:.1%}{reach}", "Width": width})
+    for index, (coverage, width) in enumerate(zip(interval.coverage, interval.width, strict=True)):
+        reach = _range(interval.intervals[index] if interval.intervals else None)
+        rows.append({"Number": index + 1, "Coverage": f"{coverage:.1%}{reach}", "Width": width})
     st.markdown("**Intervals**")
     st.dataframe(
         rows[:MOST_STEPS],

@@ -68,7 +68,7 @@ def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
             key=Key.CALIBRATE_CONFORMAL.of(run.id),
         )
         with st.expander("Advanced", icon=":material/tune:"):
-            kind, dataset, score, passes, others = _advanced(store, run)
+            kind, dataset, score, passes, ensemble_members = _advanced(store, run)
         sent = st.form_submit_button("Measure calibration", type="primary", icon=":material/straighten:")
     if not sent:
         return None
@@ -82,7 +82,7 @@ def calibration_form(store: Store, run: Run) -> CalibrationSettings | None:
         ood_dataset=dataset,
         ood_score=score,
         dropout_passes=passes,
-        ensemble=tuple(others),
+        ensemble=tuple(ensemble_members),
     )
 
 
@@ -119,9 +119,9 @@ def _advanced(store: Store, run: Run) -> tuple[Sets, str, Score, int, list[str]]
         help="Monte Carlo dropout: averages this many predictions with active Dropout layers; 0 for none.",
         key=Key.CALIBRATE_PASSES.of(run.id),
     )
-    runs = {other.id: other.title for other in store.runs(run.project_id) if other.id != run.id}
+    runs = {candidate.id: candidate.title for candidate in store.runs(run.project_id) if candidate.id != run.id}
     names = unique_labels(runs)
-    others = st.multiselect(
+    ensemble_members = st.multiselect(
         "Ensemble with",
         list(names),
         format_func=names.__getitem__,
@@ -129,4 +129,4 @@ def _advanced(store: Store, run: Run) -> tuple[Sets, str, Score, int, list[str]]
         help="Other runs of the same data, such as with other seeds, whose predictions are averaged with these.",
         key=Key.CALIBRATE_ENSEMBLE.of(run.id),
     )
-    return kind, dataset, score, int(passes), others
+    return kind, dataset, score, int(passes), ensemble_members

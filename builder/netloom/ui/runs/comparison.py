@@ -74,10 +74,10 @@ def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
     """Draw the choice of the baseline run and return it; it stays while other runs are added or removed."""
     ids = [run.id for run in runs]
     state = RunsState.current()
-    place = ids.index(state.baseline) if state.baseline in ids else 0
+    index = ids.index(state.baseline) if state.baseline in ids else 0
     # A new widget for other titles, because a selectbox keeps showing the previous label.
     key = Key.BASELINE.of(hash(tuple(titles.items())))
-    state.baseline = base = st.selectbox("Baseline", ids, place, titles.__getitem__, key=key)
+    state.baseline = base = st.selectbox("Baseline", ids, index, titles.__getitem__, key=key)
     return base
 
 
@@ -134,16 +134,18 @@ def _measure(runs: Sequence[Run], name: str) -> str:
 
 
 def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | None) -> None:
-    found = {run.id: _points(store, run) for run in runs}
-    keys = dict.fromkeys(key for points in found.values() for key in zip(points.split, points.name, strict=True))
+    points_by_run = {run.id: _points(store, run) for run in runs}
+    keys = dict.fromkeys(
+        key for points in points_by_run.values() for key in zip(points.split, points.name, strict=True)
+    )
     names = list(dict.fromkeys(name for _, name in keys if name not in TRAINING_LOSSES))
     if not names:
         st.caption("No curves yet.")
         return
-    one, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
+    metric_column, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
     titled = unique_labels({name: _measure(runs, name) for name in names})
     first = names.index("loss") if "loss" in names else 0
-    name = one.selectbox("Metric", names, first, titled.__getitem__, key=Key.CURVE_OF)
+    name = metric_column.selectbox("Metric", names, first, titled.__getitem__, key=Key.CURVE_OF)
     splits = [split for split in ("validation", "train") if (split, name) in keys]
     split = (
         two.segmented_control("Rows", splits, default=splits[0], key=Key.CURVE_ROWS.of("/".join(splits))) or splits[0]
@@ -151,7 +153,9 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
     axis = three.segmented_control("x-axis", list(AXES), default="epoch", key=Key.CURVE_AXIS) or "epoch"
     share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key=Key.CURVE_SMOOTHING)
     log = five.toggle("Log scale", key=Key.CURVE_LOG)
-    figure = _overlay([(titles[run.id], found[run.id], run.id == base) for run in runs], split, name, axis, share)
+    figure = _overlay(
+        [(titles[run.id], points_by_run[run.id], run.id == base) for run in runs], split, name, axis, share
+    )
     figure.update_layout(yaxis={"title": f"{titled[name]} ({split})", "type": "log" if log else "linear"})
     st.plotly_chart(figure, width="stretch", config=FLAT, key=Key.OVERLAY)
 
@@ -210,19 +214,19 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
     if old is None or new is None:
         st.caption("The folder of one of these runs no longer exists.")
         return
-    found = between(old, new)
+    difference = between(old, new)
     parts = {
-        "Added": [*found.added, *found.edges_added],
-        "Removed": [*found.removed, *found.edges_removed],
+        "Added": [*difference.added, *difference.edges_added],
+        "Removed": [*difference.removed, *difference.edges_removed],
     }
-    if not found.lines():
+    if not difference.lines():
         st.caption("The two documents are the same.")
         return
     columns = st.columns(2)
     for column, (title, items) in zip(columns, parts.items(), strict=True):
         if items:
             column.markdown(f"**{title}**\n" + "\n".join(f"- {escape(item)}" for item in items))
-    changes = [*found.parameters, *found.training, *found.data]
+    changes = [*difference.parameters, *difference.training, *difference.data]
     if changes:
         name = _datasets(store)
         rows = [
@@ -238,7 +242,7 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
 
 def _parallel(store: Store, runs: list[Run]) -> None:
     """Draw parallel coordinates with a line per run, and an axis per differing setting and per metric."""
-    columns = [settings(found) if (found := document(store, run.id)) else {} for run in runs]
+    columns = [settings(run_document) if (run_document := document(store, run.id)) else {} for run in runs]
     measures = [metrics(run) for run in runs]
     axes: dict[str, list[Any]] = {}
     name = _datasets(store)
@@ -246,11 +250,11 @@ def _parallel(store: Store, runs: list[Run]) -> None:
         values = [name(path, column.get(path)) for column in columns]
         # A missing setting becomes a category, because a run without a value on some axis has no line.
         axes[path] = [as_text(value) for value in values] if None in values else values
-    names = list(dict.fromkeys(name for found in measures for name in found))
-    axes |= {called(name): [found.get(name) for found in measures] for name in names[:4]}
+    names = list(dict.fromkeys(name for run_metrics in measures for name in run_metrics))
+    axes |= {called(name): [run_metrics.get(name) for run_metrics in measures] for name in names[:4]}
     # Runs without a value on some axis have no line.
-    complete = [place for place in range(len(runs)) if all(values[place] is not None for values in axes.values())]
-    axes = varied({name: [values[place] for place in complete] for name, values in axes.items()})
+    complete = [index for index in range(len(runs)) if all(values[index] is not None for values in axes.values())]
+    axes = varied({name: [values[index] for index in complete] for name, values in axes.items()})
     if len(axes) > 1:
         st.markdown("#### Parallel coordinates")
         parallel(axes, next((name for name in map(called, names) if name in axes), None), Key.PARALLEL)
@@ -295,10 +299,10 @@ def parallel_chart(axes: dict[str, list[Any]], color_by: str | None) -> go.Figur
     import plotly.graph_objects as go
 
     count = len(next(iter(axes.values())))
-    complete = [place for place in range(count) if all(values[place] is not None for values in axes.values())]
+    complete = [index for index in range(count) if all(values[index] is not None for values in axes.values())]
     dimensions = []
     for name, values in axes.items():
-        chosen = [values[place] for place in complete]
+        chosen = [values[index] for index in complete]
         label = name.rpartition(".")[2] if len(name) > 22 else name
         if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in chosen):
             dimensions.append({"label": label, "values": chosen, "tickformat": _digits(chosen)})
@@ -312,7 +316,7 @@ def parallel_chart(axes: dict[str, list[Any]], color_by: str | None) -> go.Figur
             )
     line: dict[str, Any] = {"color": COLORS[0]}
     if color_by is not None and complete:
-        values = [axes[color_by][place] for place in complete]
+        values = [axes[color_by][index] for index in complete]
         line = {
             "color": values,
             "colorscale": SCALE,

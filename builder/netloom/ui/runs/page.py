@@ -235,9 +235,9 @@ def _selected_run(live: Live, run: Run) -> None:
 
 def _calibration(store: Store, run: Run) -> None:
     """Draw the calibration of a run when it is opened."""
-    place = st.expander("Calibration", icon=":material/balance:", key=Key.CALIBRATION.of(run.id), on_change="rerun")
-    if place.open:
-        with place:
+    expander = st.expander("Calibration", icon=":material/balance:", key=Key.CALIBRATION.of(run.id), on_change="rerun")
+    if expander.open:
+        with expander:
             calibration(store, run)
 
 
@@ -247,10 +247,10 @@ def _worst_examples(store: Store, run: Run) -> None:
     key = Key.WORST.of(run.id)
     if run.state in ACTIVE or not run.summary.test:
         return
-    place = st.expander("Worst examples", icon=":material/error_outline:", key=key, on_change="rerun")
-    if not place.open:
+    expander = st.expander("Worst examples", icon=":material/error_outline:", key=key, on_change="rerun")
+    if not expander.open:
         return
-    with place:
+    with expander:
         try:
             evaluation = evaluation_of(store, run.id)
             choice = store.artifacts(run.id).project().data
@@ -280,8 +280,8 @@ def _branch(store: Store, run: Run) -> None:
         format_func=lambda key: f"After epoch {key}" if isinstance(key, int) else key.capitalize(),
         key=Key.BRANCH_AT.of(run.id),
     )
-    found_document = document(store, run.id)
-    rate = found_document.training.learning_rate if found_document else 1e-3
+    run_document = document(store, run.id)
+    rate = run_document.training.learning_rate if run_document else 1e-3
     epochs = st.number_input("Epochs", 1, 10_000, 10, key=Key.BRANCH_EPOCHS.of(run.id))
     learning_rate = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=Key.BRANCH_RATE.of(run.id))
     if st.button("Start branch", type="primary", key=Key.BRANCH.of(run.id)):

@@ -118,11 +118,11 @@ def _condition(table: RunTable, name: str, title: str, before: ColumnFilter) -> 
         return ColumnFilter(name, low, high)
     key = Key.ONE_OF.of(name)
     options = dict.fromkeys([*map(as_cell, table.values[name]), *value_of(key, before.choices)])
-    kept = [choice for choice in before.choices if choice in options]
+    selected = [choice for choice in before.choices if choice in options]
     cells = _cell_titles(name)
     shown = unique_labels({option: cells.get(option, option) for option in options})
     choices = st.multiselect(
-        title, list(options)[:MOST_CHOICES], kept, format_func=shown.__getitem__, placeholder="All", key=key
+        title, list(options)[:MOST_CHOICES], selected, format_func=shown.__getitem__, placeholder="All", key=key
     )
     return ColumnFilter(name, choices=tuple(choices))
 

@@ -60,7 +60,7 @@ def sweep_section(live: Live) -> None:
     with left, st.container(border=True):
         _new(live)
     with right:
-        _watch_one(live)
+        _watch_sweep(live)
 
 
 def _new(live: Live) -> None:
@@ -166,7 +166,7 @@ def _range(item: Parameter, in_grid: bool) -> dict[str, Any]:
     return spec
 
 
-def _watch_one(live: Live) -> None:
+def _watch_sweep(live: Live) -> None:
     rows = live.store.sweeps(live.id)
     if not rows:
         st.markdown("#### No sweeps yet")
@@ -340,7 +340,7 @@ def _history(sweep: Sweep, done: list[Trial]) -> go.Figure:
     if sweep.plan["kind"] == "search":
         complete = [trial for trial in done if trial.state == "complete"]
         values = [float(trial.value or 0.0) for trial in complete]
-        best = [pick(values[: place + 1]) for place in range(len(values))]
+        best = [pick(values[: count + 1]) for count in range(len(values))]
         line = {"color": COLORS[1], "shape": "hv", "width": 2}
         figure.add_scatter(x=[trial.number + 1 for trial in complete], y=best, mode="lines", name="best", line=line)
     figure.update_layout(

@@ -48,17 +48,17 @@ def in_background(compute: Callable[[], R], text: str = "") -> R:
     `text` describes the work, such as "Reading the data …"; without it, there is no placeholder. Errors of the function
     are raised.
     """
-    place = st.empty()  # always, so that following elements keep their positions
+    container = st.empty()  # always, so that following elements keep their positions
     future = _start(compute)
     if wait([future], PATIENCE_S).not_done:
-        with place.container():
+        with container.container():
             if text:
                 st.caption(text)
                 st.html(SKELETON)
-            end_here = st.empty()
+            end_container = st.empty()
         while wait([future], LOOK_EVERY_S).not_done:
-            end_here.empty()  # drawing is where Streamlit ends an outdated script
-        place.empty()
+            end_container.empty()  # drawing is where Streamlit ends an outdated script
+        container.empty()
     try:
         return future.result()
     except JobError as error:

@@ -78,8 +78,8 @@ def _is_script(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
     path = scope["path"]
-    ours = STATIC_FILES in path or COMPONENT_FILES in path
-    return ours and PurePosixPath(path).suffix in SUFFIXES and "range" not in Headers(scope=scope)
+    is_static = STATIC_FILES in path or COMPONENT_FILES in path
+    return is_static and PurePosixPath(path).suffix in SUFFIXES and "range" not in Headers(scope=scope)
 
 
 def _accepts_gzip(scope: Scope) -> bool:

@@ -37,7 +37,7 @@ def guard() -> Iterator[None]:
 
 
 def show_error(
-    problem: object, place: DeltaGenerator | None = None, *, head: str = "", icon: str | None = None
+    problem: object, container: DeltaGenerator | None = None, *, head: str = "", icon: str | None = None
 ) -> None:
     """Show an error, a sentence, or a list of them, below a heading.
 
@@ -47,7 +47,7 @@ def show_error(
     lines = [escape(str(item)) for item in (problem if isinstance(problem, list) else [problem])]
     above = [f"**{head}**"] if head else []
     text = "\n".join([*above, "", *(f"- {line}" for line in lines)]) if len(lines) > 1 else " ".join([*above, *lines])
-    (st if place is None else place).error(text, icon=icon)
+    (st if container is None else container).error(text, icon=icon)
 
 
 @cache

@@ -32,38 +32,38 @@ class Pending(Generic[R]):
     def __init__(self, job: Job[R], text: str) -> None:
         self.job, self.text = job, text
 
-    def preview(self, place: DeltaGenerator | None = None) -> R | None:
-        """Wait for a preview of the result and return it; None if the job has ended. The progress bar is in `place`."""
-        self._wait(self.job.wait_preview, place)
+    def preview(self, container: DeltaGenerator | None = None) -> R | None:
+        """Wait for a preview of the result and return it; None if the job ended. `container` has the progress bar."""
+        self._wait(self.job.wait_preview, container)
         return None if self.job.ended else self.job.preview
 
-    def result(self, place: DeltaGenerator | None = None) -> R:
-        """Wait for the result and return it. `place` contains the progress bar.
+    def result(self, container: DeltaGenerator | None = None) -> R:
+        """Wait for the result and return it. `container` contains the progress bar.
 
         Raises:
             JobError: the job was canceled, or its worker failed. Errors of the request's `compute` are raised as well.
         """
-        self._wait(self.job.wait, place)
+        self._wait(self.job.wait, container)
         return self.job.result()
 
     def previews(self, every_s: float = 0.08) -> Iterator[R]:
         """Yield each preview that arrives, at most one per `every_s` seconds, until the job has ended."""
         shown: R | None = None
         with self.job.watched():
-            end_here = st.empty()
+            end_container = st.empty()
             while not self.job.wait(every_s):
                 preview = self.job.preview
                 if preview is None or preview is shown:
-                    end_here.empty()  # drawing is where Streamlit ends an outdated script
+                    end_container.empty()  # drawing is where Streamlit ends an outdated script
                     continue
                 shown = preview
                 yield preview
 
-    def _wait(self, ready: Callable[[float], bool], place: DeltaGenerator | None) -> None:
+    def _wait(self, ready: Callable[[float], bool], container: DeltaGenerator | None) -> None:
         if ready(0):
             return
         with self.job.watched():
-            placeholder = place.empty() if place is not None else st.empty()
+            placeholder = container.empty() if container is not None else st.empty()
             started_at, bar = monotonic(), None
             while not ready(SHOWN_EVERY_S):
                 if monotonic() - started_at < PATIENCE_S:
@@ -106,9 +106,9 @@ def prefetch(request: Request[Any]) -> None:
     jobs.pool().prefetch(request, session.store().home, identity.owner())
 
 
-def computed(request: Request[R], text: str = "Explaining …", place: DeltaGenerator | None = None) -> R:
+def computed(request: Request[R], text: str = "Explaining …", container: DeltaGenerator | None = None) -> R:
     """Return the result of a request, with a progress bar meanwhile. Raises the errors of `Pending.result`."""
-    return ask(request, text).result(place)
+    return ask(request, text).result(container)
 
 
 def downloaded(request: Request[R]) -> R:
@@ -126,4 +126,4 @@ def computed_all(requests: Iterable[Request[R]], text: str = "Explaining …") -
         for job_pending in pending:
             # All are watched while the first is awaited, or the pool would cancel the others
             watching.enter_context(job_pending.job.watched())
-        return [one.result() for one in pending]
+        return [pending_request.result() for pending_request in pending]

@@ -27,13 +27,13 @@ button:disabled { opacity: 0.6; cursor: default }
 button:hover:enabled { color: var(--st-primary-color); border-color: var(--st-primary-color) }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px }
 """
-_ASKED = """
+_PERMISSION = """
 const KEY = "netloom-notice";
 const on = () => "Notification" in window && Notification.permission === "granted"
   && localStorage.getItem(KEY) === "on";
 """
 _BUTTON = (
-    _ASKED
+    _PERMISSION
     + """
 export default function ({ parentElement }) {
   const button = parentElement.querySelector("button");
@@ -55,7 +55,7 @@ export default function ({ parentElement }) {
 """
 )
 _WATCH = (
-    _ASKED
+    _PERMISSION
     + """
 const GOING = "netloom-going", EVERY_MS = 4000;
 export default function ({ parentElement, data, setTriggerValue }) {
@@ -103,7 +103,9 @@ def _ended(store: Store, notices: Notices | None, going: list[str]) -> list[Noti
         newest += store.sweeps()[:AT_MOST]
         return [_notice(entry) for entry in newest if entry.id not in going]
     gone = [
-        found for entry in notices["going"] if entry not in going and (found := _run_or_sweep(store, entry)) is not None
+        subject
+        for entry in notices["going"]
+        if entry not in going and (subject := _run_or_sweep(store, entry)) is not None
     ]
     new = [_notice(entry) for entry in gone]
     again = {entry["id"] for entry in new}

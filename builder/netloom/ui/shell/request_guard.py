@@ -76,8 +76,8 @@ def is_known(name: str, names: Collection[str], arrived_at: str = "") -> bool:
 
 def is_same_origin(origin: str, host: str) -> bool:
     """Return whether an `Origin` header has the same host and port as the `Host` header."""
-    scheme, separator, place = origin.lower().partition("://")
-    return scheme in ("http", "https") and bool(separator) and place == host.lower()
+    scheme, separator, origin_host = origin.lower().partition("://")
+    return scheme in ("http", "https") and bool(separator) and origin_host == host.lower()
 
 
 def content_security_policy(host: str) -> str:
@@ -85,14 +85,14 @@ def content_security_policy(host: str) -> str:
 
     Viewing a document never fetches an address in it, and no other site can embed the app.
     """
-    own_sources = "'self' data: blob:"
+    same_origin = "'self' data: blob:"
     return "; ".join(
         (
             "frame-ancestors 'self'",
-            f"img-src {own_sources}",
-            f"media-src {own_sources}",
-            f"font-src {own_sources}",
-            f"connect-src {own_sources} ws://{host} wss://{host}",  # some browsers do not count a WebSocket as 'self'
+            f"img-src {same_origin}",
+            f"media-src {same_origin}",
+            f"font-src {same_origin}",
+            f"connect-src {same_origin} ws://{host} wss://{host}",  # some browsers do not count a WebSocket as 'self'
             "object-src 'none'",
             "base-uri 'self'",
             "form-action 'self'",
@@ -135,7 +135,9 @@ class RequestGuard:
             )
         if scope["type"] == "websocket" or scope["method"] not in _READING:
             # A request without an origin is not from a browser, and has all rights of its user anyway.
-            foreign = [one for one in origins if not is_same_origin(one, host) and one.lower() not in self.origins]
+            foreign = [
+                value for value in origins if not is_same_origin(value, host) and value.lower() not in self.origins
+            ]
             if foreign:
                 return host, f"Netloom does not accept requests from pages of {foreign[0][:100]!r}."
         return host, "There is no such page." if _is_closed(scope) else ""

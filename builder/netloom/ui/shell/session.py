@@ -33,7 +33,7 @@ def forget(project_id: str) -> None:
     """Close a deleted project. This tab has no project then."""
     close(project_id)
     tab = TabState.current()
-    tab.held = None
+    tab.live = None
     if tab.project == project_id:
         tab.project = ""
     if Query.PROJECT.get() == project_id:
@@ -84,8 +84,8 @@ def current() -> Live | Closed | None:
         # Another server or the command line may have deleted the open project.
         if not store().has_project(chosen):
             return Closed(chosen, NONE)
-        tab.held = live(chosen)
-        return tab.held
+        tab.live = live(chosen)
+        return tab.live
     except StoreError as error:
         return Closed(chosen, str(error))
 

@@ -29,11 +29,11 @@ class Notices(TypedDict):
 
 @dataclass
 class TabState(PageState):
-    """The project and the run of a tab. `held` keeps the project open as long as the tab exists."""
+    """The project and the run of a tab. `live` keeps the project open as long as the tab exists."""
 
     project: str = ""
     run: str | None = None
-    held: Live | None = field(default=None, repr=False)
+    live: Live | None = field(default=None, repr=False)
     # The method of the variant that replaces the weights of a run, by the id of the run.
     variants: dict[str, str] = field(default_factory=dict)
     notices: Notices | None = None

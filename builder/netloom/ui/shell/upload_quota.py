@@ -55,7 +55,7 @@ class UploadQuota:
         session, size = upload["session"], _length(scope)
         if size is None:
             await PlainTextResponse("An upload needs a Content-Length header.", 411)(scope, receive, send)
-        elif size > self._room(session):
+        elif size > self._free_bytes(session):
             message = (
                 f"The files exceed {self.quota / 2**20:,.0f} MiB for this tab, or the limit for all tabs. "
                 "Remove files, or close other tabs."
@@ -70,11 +70,11 @@ class UploadQuota:
                 self._arriving[session] -= size
                 self._arriving += Counter()  # drops zero entries
 
-    def _room(self, session: str) -> int:
+    def _free_bytes(self, session: str) -> int:
         """Return the remaining bytes of a session."""
         used = uploaded_bytes()
-        own_room = self.quota - used.get(session, 0) - self._arriving[session]
-        return min(own_room, self.total - sum(used.values()) - self._arriving.total())
+        session_bytes = self.quota - used.get(session, 0) - self._arriving[session]
+        return min(session_bytes, self.total - sum(used.values()) - self._arriving.total())
 
 
 def _length(scope: Scope) -> int | None:

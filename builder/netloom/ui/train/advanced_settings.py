@@ -22,7 +22,7 @@ from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
 from netloom.ui.components.words import unique_labels
-from netloom.ui.train.loss_form import ADVANCED_LOSSES, ALIKE, BALANCED, OWN, WEIGHTINGS, weights_input
+from netloom.ui.train.loss_form import ADVANCED_LOSSES, ALIKE, BALANCED, CUSTOM, WEIGHTINGS, weights_input
 from netloom.ui.train.state import Key
 
 # The number of points of the curve of a schedule.
@@ -52,7 +52,7 @@ def advanced_settings(live: Live) -> None:
             for setting in dict.fromkeys((*group.settings, group.title))
         }
     )
-    found = st.selectbox(
+    setting_path = st.selectbox(
         "Advanced settings",
         list(named),
         index=None,
@@ -61,7 +61,7 @@ def advanced_settings(live: Live) -> None:
         help="The defaults suit most runs. Type the name of a setting to open its group, or open the groups below.",
         key=Key.SETTING.of(live.id),
     )
-    chosen = found.partition("/")[0] if found else None
+    chosen = setting_path.partition("/")[0] if setting_path else None
     with st.container(gap="xsmall"):
         for group in groups:
             if chosen in (None, group.title):
@@ -89,7 +89,7 @@ def _groups(live: Live) -> list[_Group]:
     machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
     schedules = tuple(SETTINGS[name].title for name in SCHEDULES[training.schedule].settings)
     optimizer = tuple(SETTINGS[name].title for name in OPTIMIZERS[training.optimizer].settings)
-    own = "custom settings" if _has_own_settings(training) else ""
+    custom_note = "custom settings" if _has_custom_settings(training) else ""
     groups = [
         _Group(
             "LR schedule",
@@ -101,7 +101,7 @@ def _groups(live: Live) -> list[_Group]:
         _Group(
             "Optimizer details",
             ":material/footprint:",
-            _joined(own, differing(training, steps)),
+            _joined(custom_note, differing(training, steps)),
             (*optimizer, *_titles(steps)),
             lambda: _steps(live, steps),
         ),
@@ -201,9 +201,9 @@ def _curve(live: Live) -> str:
     total = max(2, per_epoch * training.epochs)
     schedule = Schedule(training, total, per_epoch)
     points = []
-    for place in range(POINTS + 1):
-        factor = schedule.factor(round(place / POINTS * (total - 1)))
-        points.append(f"{place / POINTS * 236 + 2:.1f},{46 - 42 * factor:.1f}")
+    for index in range(POINTS + 1):
+        factor = schedule.factor(round(index / POINTS * (total - 1)))
+        points.append(f"{index / POINTS * 236 + 2:.1f},{46 - 42 * factor:.1f}")
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 50" width="480" height="100">'
         f'<polyline points="{" ".join(points)}" fill="none" stroke="{TRAIN}" stroke-width="1.8"/></svg>'
@@ -213,7 +213,7 @@ def _curve(live: Live) -> str:
 # The optimizer.
 
 
-def _has_own_settings(training: Training) -> bool:
+def _has_custom_settings(training: Training) -> bool:
     choice = OPTIMIZERS[training.optimizer]
     return any(name in choice.settings for name in training.optimizer_settings)
 
@@ -234,10 +234,10 @@ def _classes(live: Live) -> None:
     data = None if live.data_problem() else live.schema()
     classes = data.target.classes if data else ()
     weights = training.class_weights
-    current = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
+    current = ALIKE if weights is None else BALANCED if weights == BALANCED else CUSTOM
 
     # At least two, because a document with fewer weights is invalid.
-    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * max(len(classes), 2)}
+    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, CUSTOM: [1.0] * max(len(classes), 2)}
 
     def weigh(new: Any) -> Edit:
         return {"kind": "project", "training": {"class_weights": new}}

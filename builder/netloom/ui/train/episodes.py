@@ -94,12 +94,12 @@ def chosen_step(data: Prepared, played: PlayedEpisodes, run_id: str) -> dict[str
     """Draw the choice of a step of an episode, and return its observation as a raw row of the data."""
     episodes, environment = played["shown"], environment_of(data)
     titles = _titles(played)
-    place = st.selectbox(
+    index = st.selectbox(
         "Episode", range(len(episodes)), format_func=titles.__getitem__, key=Key.EXPLAINED_EPISODE.of(run_id)
     )
-    observations, actions = episodes[place]["seen"], episodes[place]["actions"]
+    observations, actions = episodes[index]["seen"], episodes[index]["actions"]
     step = (
-        st.slider("Step", 1, len(observations), 1, key=Key.EXPLAINED_STEP.of(run_id, place))
+        st.slider("Step", 1, len(observations), 1, key=Key.EXPLAINED_STEP.of(run_id, index))
         if len(observations) > 1
         else 1
     )

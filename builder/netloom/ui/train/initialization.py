@@ -57,11 +57,11 @@ def _from_files(live: Live) -> None:
     if not st.button("Load matching weights", disabled=not files, type="primary"):
         return
     try:
-        with TemporaryDirectory(prefix="netloom-") as place, st.spinner("Reading the weights …"):
+        with TemporaryDirectory(prefix="netloom-") as directory, st.spinner("Reading the weights …"):
             for file in files:
                 # The browser chooses the names; only their last part counts, so that no file is written elsewhere.
-                (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
-            start, remarks = keep_folder(live.store, live.project, Path(place))
+                (Path(directory) / Path(file.name).name).write_bytes(file.getvalue())
+            start, remarks = keep_folder(live.store, live.project, Path(directory))
     except (UnreadableModelError, training.StartError, CompileError, StoreError) as error:
         show_error(error)
         return

@@ -63,7 +63,7 @@ def layer_statistics(artifacts: RunArtifacts, run_id: str, steps_per_epoch: int)
         return
     options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}}
     at = history.steps / max(steps_per_epoch, 1)
-    titles = [history.places[place].name for place in with_values]
+    titles = [history.places[layer_index].name for layer_index in with_values]
     st.plotly_chart(
         heatmap(at, values[:, with_values], titles, kind), key=Key.LAYER_HEATMAP.of(run_id, name), **options
     )
@@ -104,16 +104,16 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
     from plotly.colors import sample_colorscale
 
     layers, few = _evenly(len(titles), LINES), _evenly(len(at), 4 * COLUMNS)
-    tones = sample_colorscale(TONES, [place / max(len(layers) - 1, 1) for place in range(len(layers))])
+    tones = sample_colorscale(TONES, [layer_index / max(len(layers) - 1, 1) for layer_index in range(len(layers))])
     short, curves = _short(titles), values[few]
     if kind.powers:  # a logarithmic axis cannot show 0
         curves = np.where(curves > 0, curves, np.nan)
     figure = go.Figure()
-    for tone, place in zip(tones, layers.tolist(), strict=True):
+    for tone, layer_index in zip(tones, layers.tolist(), strict=True):
         figure.add_scatter(
             x=np.round(at[few], 4),
-            y=_rounded(curves[:, place]),
-            name=short[place],
+            y=_rounded(curves[:, layer_index]),
+            name=short[layer_index],
             mode="lines" if len(few) > 2 else "lines+markers",
             line={"color": tone, "width": 1.6},
         )
@@ -131,9 +131,9 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
 
 def _history(artifacts: RunArtifacts) -> History | None:
     """Return the history of a run, which is read again only if its file has changed."""
-    state, now = TrainState.current(), (artifacts.run_id, stamp(artifacts))
-    if state.layer_history.stamp != now:
-        state.layer_history = ReadFile(now, read_history(artifacts))
+    state, current_stamp = TrainState.current(), (artifacts.run_id, stamp(artifacts))
+    if state.layer_history.stamp != current_stamp:
+        state.layer_history = ReadFile(current_stamp, read_history(artifacts))
     return state.layer_history.content
 
 
@@ -156,7 +156,7 @@ def _ticks(colors: np.ndarray, powers: bool) -> dict[str, Any]:
     """Return the ticks of the color bar: four values instead of their logarithms."""
     finite = colors[np.isfinite(colors)]
     places = np.linspace(finite.min(), finite.max(), 4).tolist() if len(finite) else []
-    texts = [f"{10**place if powers else place:.1g}" for place in places]
+    texts = [f"{10**exponent if powers else exponent:.1g}" for exponent in places]
     return {"tickvals": places, "ticktext": texts}
 
 

@@ -27,8 +27,8 @@ from netloom.ui.components.settings import field
 from netloom.ui.components.words import at, unique_labels
 from netloom.ui.shell.errors import show_error
 
-ALIKE, BALANCED, OWN = "alike", "balanced", "own"
-WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
+ALIKE, BALANCED, CUSTOM = "alike", "balanced", "own"
+WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", CUSTOM: "Custom"}
 # The settings that the advanced settings show.
 ADVANCED_LOSSES = ("focal_gamma", "dice_weight")
 SHOWN_RUNS = 20
@@ -45,18 +45,18 @@ def aims(live: Live) -> None:
         if name in forms:
             forms[name](live)
     columns = st.columns(2) if plain_ones else []
-    for place, name in enumerate(plain_ones):
-        with columns[place % 2]:
+    for index, name in enumerate(plain_ones):
+        with columns[index % 2]:
             field(live, name)
 
 
 def _positives(live: Live) -> None:
     weight = live.project.training.positive_weight
-    current = ALIKE if weight is None else BALANCED if weight == BALANCED else OWN
+    current = ALIKE if weight is None else BALANCED if weight == BALANCED else CUSTOM
     description = describe_field("positive_weight")
 
     def edit(new: str) -> Edit:
-        weight: Any = {ALIKE: None, BALANCED: BALANCED, OWN: 2.0}[new]
+        weight: Any = {ALIKE: None, BALANCED: BALANCED, CUSTOM: 2.0}[new]
         return {"kind": "project", "training": {"positive_weight": weight}}
 
     binding = bound(live, "training/positives", current, edit, renews=True)
@@ -70,12 +70,12 @@ def _positives(live: Live) -> None:
         **binding,
     )
     refused(binding)
-    if current == OWN:
+    if current == CUSTOM:
 
-        def own(new: float) -> Edit:
+        def change(new: float) -> Edit:
             return {"kind": "project", "training": {"positive_weight": new}}
 
-        binding = bound(live, "training/positive_weight", weight, own)
+        binding = bound(live, "training/positive_weight", weight, change)
         st.number_input("Positive weight", 0.01, 1e6, float(weight or 1.0), step=None, format="%g", **binding)
         refused(binding)
 
@@ -98,7 +98,7 @@ def _output(live: Live, part: TargetSpec) -> None:
     task_column, weight_column = st.columns([2, 1])
 
     def edit(**change: Any) -> Edit:
-        outputs = {name: kept.model_dump(mode="json") for name, kept in live.project.training.outputs.items()}
+        outputs = {name: output.model_dump(mode="json") for name, output in live.project.training.outputs.items()}
         outputs[part.name] = {**head.model_dump(mode="json"), **change}
         return {"kind": "project", "training": {"outputs": outputs}}
 
@@ -126,8 +126,8 @@ def _output(live: Live, part: TargetSpec) -> None:
 def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edit]) -> None:
     """Draw the class weights of a target."""
     weights, name = head.class_weights, f"training/outputs/{part.name}"
-    current = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
-    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * len(part.classes)}
+    current = ALIKE if weights is None else BALANCED if weights == BALANCED else CUSTOM
+    begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, CUSTOM: [1.0] * len(part.classes)}
     binding = bound(live, f"{name}/weighting", current, lambda new: edit(begin[new]), renews=True)
     options = list(WEIGHTINGS)
     st.selectbox(

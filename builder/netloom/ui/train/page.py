@@ -64,8 +64,8 @@ def _rows(live: Live) -> list[Run]:
 
 def _chosen(rows: list[Run]) -> Run | None:
     """Return the run that the user selected last, otherwise the newest one."""
-    wanted = session.chosen_run() or Query.RUN.get()
-    return next((run for run in rows if run.id == wanted), rows[0] if rows else None)
+    chosen_id = session.chosen_run() or Query.RUN.get()
+    return next((run for run in rows if run.id == chosen_id), rows[0] if rows else None)
 
 
 def _no_runs(live: Live) -> None:

@@ -57,8 +57,8 @@ def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
         st.caption(NOT_YET)
         return
     epochs = [line["epoch"] for line in samples.epochs]
-    kept = TrainState.current().epochs
-    chosen = kept.get(run_id)
+    chosen_epochs = TrainState.current().epochs
+    chosen = chosen_epochs.get(run_id)
     at = chosen if chosen in epochs else epochs[-1]
     if len(epochs) > 1:
         # One widget for the whole run, because a new one would lose the keyboard focus.
@@ -68,7 +68,7 @@ def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
 
         def move() -> None:
             value = value_of(key)
-            kept[run_id] = None if value == epochs[-1] else value
+            chosen_epochs[run_id] = None if value == epochs[-1] else value
 
         at = st.select_slider("After epoch", epochs, key=key, on_change=move)
     line = samples.epochs[epochs.index(at)]
@@ -96,8 +96,8 @@ def cards(rows: Sequence[ExampleJson], predictions: Sequence[CardJson]) -> str:
 
 def _card(example: ExampleCard, prediction: Card) -> str:
     if isinstance(example.input, TextCard) and isinstance(prediction, TextCard) and not example.true:
-        begun = f'<span style="opacity:.6">{escape(example.input.text)}</span>'  # a text that the network continues
-        return f'<div style="{CARD}">{begun}<b>{escape(prediction.text)}</b></div>'
+        prompt = f'<span style="opacity:.6">{escape(example.input.text)}</span>'  # a text that the network continues
+        return f'<div style="{CARD}">{prompt}<b>{escape(prediction.text)}</b></div>'
     parts = [
         _pictures(example, prediction),
         _input(example.input, prediction),
@@ -169,16 +169,18 @@ def _true_text(example: ExampleCard, prediction: Card) -> str:
 def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
     """Return predicted numbers beside the targets and their differences, as HTML."""
     lines = [
-        f'<div>predicted <b style="color:{TRAIN}">{value:.4g}</b> · true {other:.4g} '
-        f'<span style="opacity:.6">({value - other:+.3g})</span></div>'
-        for value, other in zip(predicted[:4], true[:4], strict=False)
+        f'<div>predicted <b style="color:{TRAIN}">{value:.4g}</b> · true {true_value:.4g} '
+        f'<span style="opacity:.6">({value - true_value:+.3g})</span></div>'
+        for value, true_value in zip(predicted[:4], true[:4], strict=False)
     ]
     return "".join(lines)
 
 
 def _classes(numbers: np.ndarray, title: str) -> str:
     """Return class indices (H, W) as a colored image in HTML."""
-    tones = np.array([[int(color(place)[i : i + 2], 16) for i in (1, 3, 5)] for place in range(int(numbers.max()) + 1)])
+    tones = np.array(
+        [[int(color(color_index)[i : i + 2], 16) for i in (1, 3, 5)] for color_index in range(int(numbers.max()) + 1)]
+    )
     return _image(tones[numbers].astype(np.uint8), title)
 
 
@@ -201,14 +203,14 @@ def _series(inputs: Sequence[Sequence[float]], predicted: Any) -> str:
     both = [np.asarray(values, dtype=np.float64) for values in (inputs, predicted) if values is not None]
     if len(both) == 1:  # a reconstruction is on the scale of its input
         both = [over_one_height(both[0])[0]]
-    low, high = min(float(one.min()) for one in both), max(float(one.max()) for one in both)
+    low, high = min(float(channels.min()) for channels in both), max(float(channels.max()) for channels in both)
     span = (high - low) or 1.0
     drawn = []
     for values, tone in zip(both, (TRAIN, VALIDATION), strict=False):
         for channel in values.T[:4]:
             apart = 260 / max(len(channel) - 1, 1)
             points = " ".join(
-                f"{apart * place:.1f},{58 - 56 * (v - low) / span:.1f}" for place, v in enumerate(channel)
+                f"{apart * index:.1f},{58 - 56 * (v - low) / span:.1f}" for index, v in enumerate(channel)
             )
             drawn.append(f'<polyline points="{points}" fill="none" stroke="{tone}" stroke-width="1.4"/>')
     return drawing("".join(drawn), 260, 60, "input and reconstruction", "width:100%")
@@ -219,7 +221,7 @@ def _samples(artifacts: RunArtifacts) -> Predictions | None:
     path = artifacts.predictions
     if not path.exists():
         return None
-    state, now = TrainState.current(), (str(path), path.stat().st_mtime_ns, path.stat().st_size)
-    if state.predictions.stamp != now:
-        state.predictions = ReadFile(now, read_samples(artifacts))
+    state, current_stamp = TrainState.current(), (str(path), path.stat().st_mtime_ns, path.stat().st_size)
+    if state.predictions.stamp != current_stamp:
+        state.predictions = ReadFile(current_stamp, read_samples(artifacts))
     return state.predictions.content

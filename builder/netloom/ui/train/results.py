@@ -187,9 +187,9 @@ def _confusion(report: ClassReport, name: str) -> None:
 def _residuals(residuals: Residuals, name: str) -> None:
     with st.container(horizontal=True):
         numbers = {"true": residuals["target"], "predicted": residuals["predicted"]}
-        for place, figure in enumerate(residual_charts(*numbers.values())):
+        for index, figure in enumerate(residual_charts(*numbers.values())):
             with st.container(width=RESIDUALS_WIDTH):
-                chart(figure, key=Key.RESIDUALS.of(place, name), name=f"residuals {name}", table=numbers)
+                chart(figure, key=Key.RESIDUALS.of(index, name), name=f"residuals {name}", table=numbers)
 
 
 def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
@@ -220,7 +220,7 @@ def _of_output(evaluation: Evaluation, part: OutputEvaluation) -> Evaluation:
     return Evaluation(evaluation.split, evaluation.rows, part["metrics"], reference=reference, intervals=intervals)
 
 
-def _report(place: DeltaGenerator, lines: list[ScoreRow]) -> None:
+def _report(container: DeltaGenerator, lines: list[ScoreRow]) -> None:
     """Draw a table of the scores of each class."""
     # Narrow enough that no column is cut off beside the confusion matrix.
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
@@ -228,7 +228,9 @@ def _report(place: DeltaGenerator, lines: list[ScoreRow]) -> None:
     number = st.column_config.NumberColumn(format="%.4g")
     columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(ERRORS, number)}
     columns["examples"] = st.column_config.NumberColumn(width=72)
-    place.dataframe(rows, hide_index=True, column_config={heading(name): config for name, config in columns.items()})
+    container.dataframe(
+        rows, hide_index=True, column_config={heading(name): config for name, config in columns.items()}
+    )
 
 
 def heading(name: str) -> str:
@@ -318,14 +320,14 @@ def take_away(live: Live, run: Run) -> None:
     artifacts = live.store.artifacts(run.id)
     # The complete bundle first, then formats of networks, then formats for display.
     formats = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
-    place = st.radio(
+    format_index = st.radio(
         "Format",
         range(len(formats)),
         format_func=lambda number: formats[number].title,
         captions=[kind.summary for kind in formats],
         key=Key.FORMAT.of(run.id),
     )
-    kind = formats[place]
+    kind = formats[format_index]
     button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
     state = TrainState.current()
     if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
@@ -360,8 +362,8 @@ def take_away(live: Live, run: Run) -> None:
 def preview(data: Prepared, rows: int = 8) -> None:
     """Draw a few rows of data, from different classes."""
     columns = column_row(4, Key.PREVIEW, OnPhone.PAIRS)
-    for place, row in enumerate(varied(data, rows)):
-        with columns[place % 4], st.container(border=True):
+    for index, row in enumerate(varied(data, rows)):
+        with columns[index % 4], st.container(border=True):
             example = data.example(row)
             show_example(example, small=True)
             # Tags are shown at their words.
@@ -381,5 +383,5 @@ def varied(data: Prepared, count: int) -> list[int]:
     firsts: list[int] = []
     if data.schema.target.type.is_class:
         firsts = sorted(np.unique(data.target_values, return_index=True)[1].tolist())[:count]
-    others = (row for row in range(min(2 * count, len(data.raw))) if row not in set(firsts))
-    return sorted([*firsts, *itertools.islice(others, count - len(firsts))])
+    remaining_rows = (row for row in range(min(2 * count, len(data.raw))) if row not in set(firsts))
+    return sorted([*firsts, *itertools.islice(remaining_rows, count - len(firsts))])

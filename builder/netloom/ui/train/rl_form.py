@@ -20,8 +20,8 @@ def rl_form(live: Live) -> None:
         return
     with st.expander("Agent"):
         columns = st.columns(2)
-        for place, name in enumerate(names):
-            with columns[place % 2]:
+        for index, name in enumerate(names):
+            with columns[index % 2]:
                 _setting(live, name)
 
 

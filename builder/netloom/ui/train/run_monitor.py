@@ -163,12 +163,16 @@ def _refusal(run_id: str) -> str:
 
 def _change_rate(live: Live, run: Run) -> None:
     schedules = training.SCHEDULES
-    now = run.summary.schedule or getattr(document(live.store, run.id), "training", Training()).schedule
+    current_schedule = run.summary.schedule or getattr(document(live.store, run.id), "training", Training()).schedule
     names = list(schedules)
     schedule = st.selectbox(
-        "LR schedule", names, names.index(now), lambda name: schedules[name].title, key=Key.SCHEDULE.of(run.id, now)
+        "LR schedule",
+        names,
+        names.index(current_schedule),
+        lambda name: schedules[name].title,
+        key=Key.SCHEDULE.of(run.id, current_schedule),
     )
-    if schedule != now and st.button("Apply schedule", key=Key.SCHEDULE_SET.of(run.id)):
+    if schedule != current_schedule and st.button("Apply schedule", key=Key.SCHEDULE_SET.of(run.id)):
         runs.set_schedule(live.store, run.id, schedule)
         st.toast(f"Schedule set to {schedules[schedule].title.lower()} from the next step.")
     typed = st.text_input("New learning rate", placeholder="0.0005", key=Key.RATE.of(run.id))

@@ -103,7 +103,7 @@ class AutomaticSizes(Rule):
         shape = context.network.nodes[key].params.get("shape")
         if "shape" in names and isinstance(shape, list) and len(shape) == len(field.shape):
             axes = zip(shape, field.shape, strict=True)
-            params["shape"] = [size if given == AUTO else given for given, size in axes]
+            params["shape"] = [size if setting == AUTO else setting for setting, size in axes]
         return params if layer.field else {"field": field.name, **params}
 
     def _field(self, context: Context, layer: Input) -> FieldSpec | None:

@@ -36,9 +36,9 @@ class Kinds(Rule):
             port = next((port for port in context.input_ports(key) if port.name == edge.target_port), None)
             if port is None or spec is None or fits(spec, port.kinds):
                 continue
-            wanted = " or ".join(KIND_NAMES[kind] for kind in port.kinds)
+            kinds = " or ".join(KIND_NAMES[kind] for kind in port.kinds)
             message = (
-                f"{context.label(edge.target_node)} expects {wanted}, but receives {spec} from "
+                f"{context.label(edge.target_node)} expects {kinds}, but receives {spec} from "
                 f"{context.label(edge.source_node)}, which is {KIND_NAMES[spec.kind]}."
             )
             bridge = _bridge(spec, port.kinds, context, edge)
@@ -135,16 +135,16 @@ def _resize_state(layer: Subnetwork, inner: Context) -> Fix | None:
 
 def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSpec]) -> Fix | None:
     """Return a fix that projects a branch to the width of the first one, if only their widths differ."""
-    first, *others = sorted(specs)
-    for port in others:
-        reference, other = specs[first], specs[port]
-        axis = 1 if other.is_image else -1
-        if len(reference.shape) != len(other.shape) or reference.shape == other.shape:
+    first, *other_ports = sorted(specs)
+    for port in other_ports:
+        reference, other_spec = specs[first], specs[port]
+        axis = 1 if other_spec.is_image else -1
+        if len(reference.shape) != len(other_spec.shape) or reference.shape == other_spec.shape:
             continue
-        rest = [i for i in range(len(reference.shape)) if i != axis % len(reference.shape)]
-        if any(reference.shape[i] != other.shape[i] for i in rest):
+        other_axes = [i for i in range(len(reference.shape)) if i != axis % len(reference.shape)]
+        if any(reference.shape[i] != other_spec.shape[i] for i in other_axes):
             continue
-        if other.is_image:
+        if other_spec.is_image:
             params = {"filters": reference.size(1), "kernel_size": 1, "padding": 0}
             return fixes.insert(context.name, context.network, edges[port], "Conv2d", params)
         return fixes.insert(context.name, context.network, edges[port], "Linear", {"units": reference.size(-1)})
@@ -162,8 +162,8 @@ class OutputScales(Rule):
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         training = context.project.training
-        wanted = task(training.objective).output_probabilities(context.schema, training)
-        for output, logit_spec in zip(context.network.ports("Output"), wanted, strict=False):
+        probabilities = task(training.objective).output_probabilities(context.schema, training)
+        for output, logit_spec in zip(context.network.ports("Output"), probabilities, strict=False):
             reading = output_scales.reading(context, output, logit_spec) if logit_spec is not None else None
             if reading is None:
                 continue

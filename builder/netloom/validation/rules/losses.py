@@ -37,7 +37,9 @@ class LossOfTask(Rule):
             if getattr(training, name) == default:
                 continue
             title = describe_field(name).title
-            readers = ", ".join(other.title.lower() for other in tasks().values() if name in other.settings)
+            readers = ", ".join(
+                known_task.title.lower() for known_task in tasks().values() if name in known_task.settings
+            )
             reason = (
                 "it belongs to another loss. Reset it, or choose that loss."
                 if name in chosen.settings

@@ -24,11 +24,11 @@ class KnownNetwork(Rule):
                 continue
             label, networks = context.label(key), context.project.networks
             if layer.network not in networks:
-                others = ", ".join(name for name in networks if name not in (context.name, context.project.main))
+                known = ", ".join(name for name in networks if name not in (context.name, context.project.main))
                 reference = (
                     f"the network {layer.network!r}, which is not in this project" if layer.network else "no network"
                 )
-                message = f"{label} refers to {reference}; choose one of: {others or 'none yet'}."
+                message = f"{label} refers to {reference}; choose one of: {known or 'none yet'}."
                 yield context.issue("unknown_network", message, key)
                 continue
             parameters = networks[layer.network].parameters
@@ -36,7 +36,7 @@ class KnownNetwork(Rule):
                 if name not in parameters:
                     names = ", ".join(parameters) or "none"
                     message = f"{label} sets {name!r}, but the parameters of {layer.network} are: {names}."
-                    remaining = {other: value for other, value in layer.values.items() if other != name}
+                    remaining = {parameter: value for parameter, value in layer.values.items() if parameter != name}
                     fix = fixes.set_params(context.name, key, {"values": remaining}, f"Remove {name}")
                     yield context.issue("unknown_value", message, key, fix=fix)
 
@@ -67,7 +67,7 @@ class NotInItself(Rule):
         import networkx as nx
 
         project = context.project
-        graph: nx.DiGraph[str] = nx.DiGraph((name, other) for name in project.networks for other in project.uses(name))
+        graph: nx.DiGraph[str] = nx.DiGraph((name, used) for name in project.networks for used in project.uses(name))
         for key in context.of_type(Subnetwork):
             layer = context.layers[key]
             if not isinstance(layer, Subnetwork) or layer.network not in graph:

@@ -129,8 +129,8 @@ class OutputNames(Rule):
         for key in context.of_type(Output):
             layer = context.layers[key]
             if isinstance(layer, Output) and nodes_by_name.setdefault(layer.name, key) != key:
-                other = context.label(nodes_by_name[layer.name])
-                message = f"{context.label(key)} and {other} have the same name {layer.name!r}."
+                earlier = context.label(nodes_by_name[layer.name])
+                message = f"{context.label(key)} and {earlier} have the same name {layer.name!r}."
                 fix = fixes.set_params(context.name, key, {"name": key}, f"Rename to {key}")
                 yield context.issue("duplicate_output", message, key, fix=fix)
 

@@ -106,7 +106,11 @@ class Outputs(Rule):
 
     def _count(self, context: Context, message: str, outputs: list[str], expected: tuple[ExpectedOutput, ...]) -> Issue:
         """Return the issue about too many or too few Outputs; a fix adds the missing ones if they are vectors."""
-        widths = {one.name: one.shape[0] for one in expected[len(outputs) :] if one.shape and len(one.shape) == 1}
+        widths = {
+            output.name: output.shape[0]
+            for output in expected[len(outputs) :]
+            if output.shape and len(output.shape) == 1
+        }
         missing = len(expected) - len(outputs)
         fix = self._added(context, outputs[0], expected[0].name, widths) if 0 < missing == len(widths) else None
         node = outputs[len(expected)] if len(outputs) > len(expected) else outputs[-1]
@@ -137,9 +141,9 @@ class Outputs(Rule):
         if first and len(list(context.network.ports("Output"))) == 1 and not network.nodes[output].params.get("name"):
             edits.append({"kind": "set", "node": output, "params": {"name": first}})
             edits.append({"kind": "update", "node": linear, "title": first.capitalize()})
-        for place, (name, width) in enumerate(widths.items(), 1):
-            unit, end = fixes.free_id(network, "Linear", place), fixes.free_id(network, "Output", place)
-            right = 2 * fixes.STEP * place
+        for index, (name, width) in enumerate(widths.items(), 1):
+            unit, end = fixes.free_id(network, "Linear", index), fixes.free_id(network, "Output", index)
+            right = 2 * fixes.STEP * index
             at = [[network.nodes[key].at[0] + right, network.nodes[key].at[1]] for key in (linear, output)]
             nodes = [
                 {"id": unit, "type": "Linear", "params": {"units": width}, "title": name.capitalize(), "at": at[0]},

@@ -391,7 +391,8 @@ def _target(
             return {"target": masks, "target_kind": "mask", "target_name": name, "classes": class_names}
         if len(class_numbers) > MAX_MASK_CLASSES:
             raise DataError(
-                f"{name[:60]!r} holds masks of {len(class_numbers):,} classes; at most {MAX_MASK_CLASSES} are supported."
+                f"{name[:60]!r} holds masks of {len(class_numbers):,} classes; at most {MAX_MASK_CLASSES} are "
+                "supported."
             )
         classes = tuple(f"class {value}" for value in class_numbers)
         masks = np.searchsorted(class_numbers, target).astype(np.uint8)

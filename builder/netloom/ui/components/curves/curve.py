@@ -75,7 +75,7 @@ def sparkline(values: Sequence[float], text: str) -> str:
     """Return a small line chart of a few numbers as HTML; `text` is its alternative text."""
     top = max(values) or 1.0
     apart = 48 / max(len(values) - 1, 1)
-    points = " ".join(f"{apart * place:.1f},{16 - 14 * value / top:.1f}" for place, value in enumerate(values))
+    points = " ".join(f"{apart * index:.1f},{16 - 14 * value / top:.1f}" for index, value in enumerate(values))
     drawn = f'<polyline points="{points}" fill="none" stroke="{TRAIN}" stroke-width="1.5"/>'
     return drawing(drawn, 48, 18, text, "flex:0 1 48px;min-width:0")
 

@@ -94,9 +94,9 @@ def _part(curve: Curve, start: int) -> dict[str, Any]:
     return {
         "from": start,
         "count": count,
-        "steps": [curve.steps[place] for place in places],
-        "at": [round(curve.at[place], 2) for place in places],
-        "values": [float(f"{curve.values[place]:.6g}") for place in places],
+        "steps": [curve.steps[index] for index in places],
+        "at": [round(curve.at[index], 2) for index in places],
+        "values": [float(f"{curve.values[index]:.6g}") for index in places],
     }
 
 

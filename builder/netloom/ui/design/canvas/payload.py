@@ -203,8 +203,8 @@ def derived(analysis: Analysis, visible: str, parts: _Parts, before: NetworkCach
         edge.target: _cached_edge(context, edge, wrong, before.edges.get(edge.target)) for edge in context.network.edges
     }
     return {
-        "nodes": {key: told for key, (_, told) in nodes.items()},
-        "edges": {key: told for key, (_, told) in edges.items()},
+        "nodes": {key: entry for key, (_, entry) in nodes.items()},
+        "edges": {key: entry for key, (_, entry) in edges.items()},
         "issues": [*map(_issue, analysis.issues)],
         "data": bool(analysis.context.project.data.dataset),
         "totals": {

@@ -135,8 +135,8 @@ def _bars(heads: Explanation) -> None:
     figure.update_xaxes(title="Decrease of the score without the head", zeroline=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
     rows = [
-        {"layer": place + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}
-        for place, layer in enumerate(maps.layers)
+        {"layer": index + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}
+        for index, layer in enumerate(maps.layers)
         if layer.effects is not None and layer.slopes is not None
         for head, (effect, slope) in enumerate(zip(layer.effects, layer.slopes, strict=True))
     ]
@@ -171,11 +171,11 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
         st.caption("Attention weight × gradient: orange increases the score, blue decreases it.")
     left, right = st.columns([1, 2], gap="large")
     with left:
-        place, head = _choice(visible, heads.attention if heads is not None else None)
-        grid(maps, visible, (place, head), _pick)
+        layer_index, head = _choice(visible, heads.attention if heads is not None else None)
+        grid(maps, visible, (layer_index, head), _pick)
         exports(f"all heads {kind}", key=Key.ATTENTION_GRID_EXPORT, svg=grid_svg(visible), table=weights_table(visible))
     with right:
-        _large(raw, maps, visible, place, head)
+        _large(raw, maps, visible, layer_index, head)
     with st.expander("Head statistics", icon=":material/table_rows:"):
         _numbers(maps, heads.attention if heads is not None else None)
 
@@ -192,43 +192,43 @@ def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]
     # Set in the state rather than as defaults, because a click on the grid sets these values as well.
     if value_of(Key.ATTENTION_LAYER) not in layers:
         _pick(*(first[0][0] if first else (layers[-1], 0)))
-    place = st.selectbox(
-        "Layer", layers, format_func=lambda one: called(one, maps.layers[one]), key=Key.ATTENTION_LAYER
+    layer_index = st.selectbox(
+        "Layer", layers, format_func=lambda index: called(index, maps.layers[index]), key=Key.ATTENTION_LAYER
     )
-    options, key = [MEAN, *range(len(maps.layers[place].weights))], Key.ATTENTION_HEAD.of(place)
+    options, key = [MEAN, *range(len(maps.layers[layer_index].weights))], Key.ATTENTION_HEAD.of(layer_index)
     if value_of(key) not in options:
         set_value(key, 0)
     named = {option: "All" if option == MEAN else str(option + 1) for option in options}
     head = st.pills("Head", options, format_func=named.__getitem__, required=True, key=key, wrap=True)
-    return int(place), int(head if head is not None else MEAN)
+    return int(layer_index), int(head if head is not None else MEAN)
 
 
-def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps, place: int, head: int) -> None:
+def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps, layer_index: int, head: int) -> None:
     """Draw one head, or the mean of a layer's heads: on the image if there is one, as lines, and as a heatmap."""
-    layer = attention_maps.layers[place]
+    layer = attention_maps.layers[layer_index]
     weights = layer.weights.mean(axis=0) if head == MEAN else layer.weights[head]
     if head != MEAN:
-        st.markdown(f"**Head {head + 1}** {describe_pattern(head_figures(maps, maps.layers[place])[head])}.")
+        st.markdown(f"**Head {head + 1}** {describe_pattern(head_figures(maps, maps.layers[layer_index])[head])}.")
     stream = maps.streams[layer.streams[1]]
     picture = raw.example.images.get(stream.field, raw.example.image) if stream.grid else None
     # Of cross-attention, the queries are not patches of the same image.
     laid = picture is not None and layer.streams[0] == layer.streams[1]
     tabs = st.tabs([*(["On the image"] if laid else []), "Lines", "Heatmap"])
-    name = f"attention layer {place + 1} head {head + 1 if head != MEAN else 'all'}"
+    name = f"attention layer {layer_index + 1} head {head + 1 if head != MEAN else 'all'}"
     table = _pairs(weights, *sides(attention_maps, layer))
     if laid and picture is not None:
         with tabs[0]:
             # The position from which the output is read is the first query to be shown.
             reads = next((reader for reader in maps.read if reader < len(weights)), 0)
             svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
-            drawing(svg, Key.ATTENTION_PATCHES.of(place, head))
+            drawing(svg, Key.ATTENTION_PATCHES.of(layer_index, head))
             exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
     with tabs[-2]:  # from the end, because the first tab is optional
         svg, unseen = (
             attention_lines(weights, *sides(attention_maps, layer)),
             hidden_lines_note(weights, *sides(attention_maps, layer)),
         )
-        drawing(svg, Key.ATTENTION_LINES.of(place, head))
+        drawing(svg, Key.ATTENTION_LINES.of(layer_index, head))
         st.caption(f"Hover over a token to see only its lines; click to keep them. {unseen}")
         exports(name, key=Key.ATTENTION_LINES_EXPORT, svg=svg, table=table)
     with tabs[-1]:
@@ -247,12 +247,12 @@ def _pairs(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]
 
 def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
     rows = []
-    for place, layer in enumerate(maps.layers):
-        ablated_layer = heads.layers[place] if heads is not None else layer
+    for index, layer in enumerate(maps.layers):
+        ablated_layer = heads.layers[index] if heads is not None else layer
         for head, figures_of_head in enumerate(head_figures(maps, layer)):
             rows.append(
                 {
-                    "Layer": place + 1,
+                    "Layer": index + 1,
                     "Head": head + 1,
                     "Pattern": describe_pattern(figures_of_head),
                     "Ablation effect": None if ablated_layer.effects is None else float(ablated_layer.effects[head]),
@@ -319,9 +319,9 @@ def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) 
     """Return a labeled heatmap of attention; positions without a label are padding and omitted."""
     import plotly.graph_objects as go
 
-    with_token = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]
+    with_token = [[index for index, token in enumerate(side) if token] for side in (looking, looked_at)]
     rows, columns = (
-        [side[place] for place in some] for side, some in zip((looking, looked_at), with_token, strict=True)
+        [side[index] for index in some] for side, some in zip((looking, looked_at), with_token, strict=True)
     )
     values = weights[np.ix_(*with_token)]
     end, pairs = bound(values), [[f"{row} → {column}" for column in columns] for row in rows]

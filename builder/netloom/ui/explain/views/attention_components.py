@@ -47,10 +47,10 @@ def sides(maps: AttentionMaps, layer: AttentionLayer) -> tuple[tuple[str, ...], 
     return layer.looking or maps.tokens, layer.looked_at or maps.tokens
 
 
-def called(place: int, layer: AttentionLayer) -> str:
+def called(index: int, layer: AttentionLayer) -> str:
     """Return the number and title of a layer, without the key of its node, as the number identifies it."""
     key = layer.name.partition(" ")[0].partition(".")[0]
-    return f"{place + 1}. {layer.title.removesuffix(f' ({key})')}"
+    return f"{index + 1}. {layer.title.removesuffix(f' ({key})')}"
 
 
 def grid(
@@ -81,9 +81,9 @@ def grid(
 def grid_svg(attention_maps: AttentionMaps) -> str:
     """Return the grid as an SVG image: a row per layer, a small map per head."""
     parts, wide = list[str](), max(len(layer.weights) for layer in attention_maps.layers)
-    for place, layer in enumerate(attention_maps.layers):
-        top = place * (CELL + 2 * LINE)
-        parts.append(f'<text x="4" y="{top + 15}" font-size="13">{escape(called(place, layer))}</text>')
+    for index, layer in enumerate(attention_maps.layers):
+        top = index * (CELL + 2 * LINE)
+        parts.append(f'<text x="4" y="{top + 15}" font-size="13">{escape(called(index, layer))}</text>')
         for head, weights in enumerate(layer.weights):
             left, picture = 4 + head * (CELL + GAP), thumbnail(weights, *sides(attention_maps, layer))
             parts.append(
@@ -103,12 +103,12 @@ def weights_table(attention_maps: AttentionMaps) -> list[dict[str, Any]]:
     if sum(layer.weights.size for layer in attention_maps.layers) > MOST_WEIGHTS:
         return []
     rows = []
-    for place, layer in enumerate(attention_maps.layers):
+    for index, layer in enumerate(attention_maps.layers):
         looking, looked_at = sides(attention_maps, layer)
         for (head, row, column), weight in np.ndenumerate(layer.weights):
             if looking[row] and looked_at[column]:
                 rows.append(
-                    {"layer": place + 1, "head": head + 1, "query position": row, "query": looking[row],
+                    {"layer": index + 1, "head": head + 1, "query position": row, "query": looking[row],
                      "key position": column, "key": looked_at[column], "weight": float(weight)}
                 )  # fmt: skip
     return rows

@@ -60,9 +60,9 @@ def _strongest(words: Explanation) -> list[str]:
     names = [name for stream in maps.streams for name in _names(words, stream, in_figure=len(maps.streams) == 1)]
     # (positions, positions) -> (positions,): the mean over those from which the output is read
     shares = maps.rollout[list(maps.read)].mean(axis=0)
-    order = [place for place in np.argsort(-shares) if names[place] and shares[place] > 0]
-    best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]
-    return [escape(name) for name in dict.fromkeys(names[place] for place in best)]
+    order = [index for index in np.argsort(-shares) if names[index] and shares[index] > 0]
+    best = [index for index in order[:MOST_NAMED] if shares[index] >= 0.5 * shares[order[0]]]
+    return [escape(name) for name in dict.fromkeys(names[index] for index in best)]
 
 
 def _names(words: Explanation, stream: Stream, *, in_figure: bool) -> list[str]:
@@ -76,8 +76,8 @@ def _names(words: Explanation, stream: Stream, *, in_figure: bool) -> list[str]:
     # A letter occurs many times in a text, so its position is added.
     letters = in_figure and all(len(token) <= 1 for token in texts)
     return [
-        _name(token, f" (position {place + 1})" if letters else "", grid=bool(stream.grid))
-        for place, token in enumerate(texts)
+        _name(token, f" (position {index + 1})" if letters else "", grid=bool(stream.grid))
+        for index, token in enumerate(texts)
     ]
 
 
@@ -94,8 +94,8 @@ def _name(token: str, position: str, *, grid: bool) -> str:
 def ranked_heads(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
     """Return all heads (layer, head) with the effects of their ablation, the largest first."""
     scores = [
-        ((place, head), float(effect))
-        for place, layer in enumerate(maps.layers)
+        ((layer_index, head), float(effect))
+        for layer_index, layer in enumerate(maps.layers)
         if layer.effects is not None
         for head, effect in enumerate(layer.effects)
     ]

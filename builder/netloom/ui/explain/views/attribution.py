@@ -67,10 +67,10 @@ def layers_obstacle(context: ViewContext) -> str:
     return "" if is_available else reason[:1].upper() + reason[1:]
 
 
-def _picture(context: ViewContext, explanation: Explanation, place: DeltaGenerator) -> DeltaGenerator:
+def _picture(context: ViewContext, explanation: Explanation, container: DeltaGenerator) -> DeltaGenerator:
     """Draw the prediction and the attributions, and return the place of the sentence below the first plot."""
     show_prediction(context, explanation.prediction, explanation.example)
-    with place:
+    with container:
         return attributions(explanation, context.places.controls)
 
 
@@ -122,8 +122,8 @@ def badges(verdict: Verdict) -> None:
     icon, color = ICONS[verdict.level], COLORS[verdict.level]
     st.badge(escape(verdict.checked), icon=icon, color=color, help=escape(verdict.sentence))
     if verdict.model:
-        begun = f"{verdict.model[:1].upper()}{verdict.model[1:]}"
-        st.badge(escape(begun), icon=":material/warning:", color=color)
+        sentence = f"{verdict.model[:1].upper()}{verdict.model[1:]}"
+        st.badge(escape(sentence), icon=":material/warning:", color=color)
 
 
 def trust(explanation: Explanation) -> None:

@@ -48,10 +48,10 @@ def attributions(explanation: Explanation, controls: DeltaGenerator) -> DeltaGen
     several = len(explanation.attributions) > 1 or bool(explanation.nodes)
     name = f"{explanation.method} of row {explanation.example.row}"
     has_colors = False
-    for place, panel in enumerate(explanation_plots(explanation, options)):
+    for index, panel in enumerate(explanation_plots(explanation, options)):
         has_colors |= panel.kind is not PlotKind.BARS
         _in_units(panel, explanation)
-        with st.container() if place else first:
+        with st.container() if index else first:
             if several and panel.title:
                 st.markdown(f"**{escape(panel.title)}**")
             _figure(panel)

@@ -35,30 +35,30 @@ if TYPE_CHECKING:
 RARE, STRONG = 0.05, 0.7
 
 
-def comparison_view(context: ViewContext, other: OtherSide) -> None:
+def comparison_view(context: ViewContext, compared: OtherSide) -> None:
     """Draw the explanation of the context beside that of the other side."""
     method = next(item for item in context.methods if item.name == context.method)
     with context.places.controls:
         layer = layer_options(context, method)
     this_side = ComparedSide(context.weights, method.name, context.options_of(method.name) | layer)
-    other_side = replace(this_side, weights=other_weights(context, other))
-    if other.kind is CompareWith.METHOD:
-        fields = method_facts()[other.name].settings
+    other_side = replace(this_side, weights=other_weights(context, compared))
+    if compared.kind is CompareWith.METHOD:
+        fields = method_facts()[compared.name].settings
         shared = {name: value for name, value in layer.items() if name in fields}
-        other_side = ComparedSide(context.weights, other.name, context.options_of(other.name) | shared)
+        other_side = ComparedSide(context.weights, compared.name, context.options_of(compared.name) | shared)
     comparison = computed(
         ExplanationComparison(context.weights, this_side, other_side, context.row, context.target),
         "Computing both explanations …",
     )
     # Two methods explain one prediction; other checkpoints and runs may predict something else.
-    is_shared = other.kind is CompareWith.METHOD
+    is_shared = compared.kind is CompareWith.METHOD
     if is_shared:
         show_prediction(context, comparison.first.prediction, comparison.first.example)
     elif context.why:
         context.places.head.caption(context.why)
-    _both(comparison, other.titles, with_predictions=not is_shared)
+    _both(comparison, compared.titles, with_predictions=not is_shared)
     with context.places.details:
-        _points(comparison, other.titles)
+        _points(comparison, compared.titles)
 
 
 def _agreement(comparison: Comparison) -> None:
@@ -89,23 +89,29 @@ def _measures(agree: Agreement) -> None:
 def _both(comparison: Comparison, titles: tuple[str, str], *, with_predictions: bool) -> None:
     parts, bounds = comparison.pair, comparison.bounds
     both = (comparison.first, comparison.second)
-    plots = [scaled_plots(one, values, bounds, parts[0]) for one, values in zip(both, parts, strict=True)]
+    plots = [
+        scaled_plots(explanation, values, bounds, parts[0]) for explanation, values in zip(both, parts, strict=True)
+    ]
     pictures = all(plot.kind is PlotKind.IMAGE for listed in plots for plot in listed)
     columns = column_row(2, Key.COMPARE_PAIR, OnPhone.WHOLE if pictures else OnPhone.SWIPED, "medium")
-    for column, one, listed, title in zip(columns, both, plots, titles, strict=True):
+    for column, explanation, listed, title in zip(columns, both, plots, titles, strict=True):
         with column:
             st.markdown(f"**{escape(title)}**")
             if with_predictions:
-                _prediction(one)
-            side, key = ("first", Key.COMPARE_FIRST) if one is comparison.first else ("second", Key.COMPARE_SECOND)
+                _prediction(explanation)
+            side, key = (
+                ("first", Key.COMPARE_FIRST) if explanation is comparison.first else ("second", Key.COMPARE_SECOND)
+            )
             for plot in listed if pictures else ():
                 _plain_picture(plot)
-            show(listed, key, f"{one.method} {side}", beside=False)
+            show(listed, key, f"{explanation.method} {side}", beside=False)
             if comparison.first.compared or comparison.second.compared:
-                st.caption(f"Baseline: {escape(one.compared) or 'none'}")
-            badges(one.verdict)
+                st.caption(f"Baseline: {escape(explanation.compared) or 'none'}")
+            badges(explanation.verdict)
     unsigned = [
-        title for one, title in zip((comparison.first, comparison.second), titles, strict=True) if not knows_signs(one)
+        title
+        for explanation, title in zip((comparison.first, comparison.second), titles, strict=True)
+        if not knows_signs(explanation)
     ]
     legend(quantity_of(comparison.first.target).is_error, signed=len(unsigned) < 2)
     if len(unsigned) == 1:
@@ -181,7 +187,7 @@ def points(comparison: Comparison) -> dict[str, list[Any]]:
         labels = comparison.first.labels.get(name, ()) if values.ndim == 1 else ()
         table["of"] += [name] * len(places)
         table["place"] += places.tolist()
-        table["part"] += [labels[place] if place < len(labels) else "" for place in places]
+        table["part"] += [labels[index] if index < len(labels) else "" for index in places]
         for side, parts in zip(("first", "second"), comparison.pair, strict=True):
             table[side] += np.ravel(parts[name])[places].tolist()
     return table

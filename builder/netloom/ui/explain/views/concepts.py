@@ -151,9 +151,9 @@ def _results(context: ViewContext, concepts: Concepts) -> None:
     )
     st.dataframe(
         [
-            {"layer": one.title, "target": one.target, "score": one.score, "p": one.p, "accuracy": one.accuracy,
-             "strength (σ)": one.strength, "verdict": WORDS[one.word]}
-            for one in concepts.scores
+            {"layer": item.title, "target": item.target, "score": item.score, "p": item.p, "accuracy": item.accuracy,
+             "strength (σ)": item.strength, "verdict": WORDS[item.word]}
+            for item in concepts.scores
         ],
         hide_index=True,
         column_config={name: st.column_config.NumberColumn(format="%.3g") for name in ("score", "p", "strength (σ)")}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from netloom.ui.explain.view import ViewContext
 
-MADE, REAL = "rgb(213, 94, 0)", "rgb(0, 114, 178)"
+OPTIMIZED, REAL = "rgb(213, 94, 0)", "rgb(0, 114, 178)"
 MOST_COLUMNS = 14
 
 
@@ -109,7 +109,7 @@ def _levels(visualization: VisualizedUnit) -> go.Figure:
     figure.add_trace(spread)
     for label, values, color, symbol in (
         ("highest rows", visualization.real, REAL, "circle"),
-        ("optimized", visualization.reached, MADE, "diamond"),
+        ("optimized", visualization.reached, OPTIMIZED, "diamond"),
     ):
         marker = {"color": color, "size": 11, "symbol": symbol, "opacity": 0.8}
         figure.add_scatter(x=values, y=[label] * len(values), mode="markers", marker=marker, name=label)
@@ -121,18 +121,18 @@ def _levels(visualization: VisualizedUnit) -> go.Figure:
 
 def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> None:
     columns = column_row(len(values), Key.FEATURE_PLOT.of(name), OnPhone.SWIPED, "medium")
-    for place, (column, picture) in enumerate(zip(columns, values, strict=True)):
+    for index, (column, picture) in enumerate(zip(columns, values, strict=True)):
         pixels = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
-        figure = figures.picture(pixels, f"{visualization.reached[place]:.4g}")
+        figure = figures.picture(pixels, f"{visualization.reached[index]:.4g}")
         figure.update_layout(height=280)
         places = np.indices(picture.shape).reshape(3, -1).tolist()
         table: dict[str, list[Any]] = dict(zip(("channel", "row", "column"), places, strict=True))
         with column:
-            key = Key.FEATURE_PLOT.of(name, place)
+            key = Key.FEATURE_PLOT.of(name, index)
             chart(
                 figure,
                 key=key,
-                name=f"feature visualization {name} {place}",
+                name=f"feature visualization {name} {index}",
                 table=table | {"brightness": picture.ravel().tolist()},
             )
 
@@ -143,13 +143,13 @@ def _series(visualization: VisualizedUnit, name: str, values: np.ndarray, axes: 
 
     for channel in range(min(values.shape[2], figures.MOST_CHANNELS)):
         figure = go.Figure()
-        for place, series in enumerate(values):
-            line = {"color": MADE, "width": 2.4 - 0.6 * place, "dash": ("solid", "dash", "dot")[place % 3]}
+        for index, series in enumerate(values):
+            line = {"color": OPTIMIZED, "width": 2.4 - 0.6 * index, "dash": ("solid", "dash", "dot")[index % 3]}
             x = axes.along(len(series))
-            figure.add_scatter(x=x, y=series[:, channel], name=f"{visualization.reached[place]:.4g}", line=line)
+            figure.add_scatter(x=x, y=series[:, channel], name=f"{visualization.reached[index]:.4g}", line=line)
         title = on_one_line(name) if values.shape[2] == 1 else f"{on_one_line(name)} {channel + 1}"
         figure.update_layout(height=260, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=title)
-        table = {f"seed {place + 1}": series[:, channel].tolist() for place, series in enumerate(values)}
+        table = {f"seed {index + 1}": series[:, channel].tolist() for index, series in enumerate(values)}
         chart(figure, key=Key.FEATURE_PLOT.of(name, channel), name=f"feature visualization {name}", table=table)
 
 
@@ -167,10 +167,10 @@ def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, row
     digits = {key: 6 - int(np.floor(np.log10(numbers[key].std or 1))) for key in order}
     labels = [f"{key[:28]} = {round(float(rows[0][key]), digits[key]):.4g}".replace("<", "‹") for key in order]
     figure = go.Figure()
-    for place in range(len(rows)):
-        values = [apart[key][place] for key in order]
-        trace = go.Bar(x=values, y=list(range(len(order))), orientation="h", name=f"{visualization.reached[place]:.4g}")
-        figure.add_trace(trace.update(marker_color=MADE, opacity=1 - 0.3 * place))
+    for index in range(len(rows)):
+        values = [apart[key][index] for key in order]
+        trace = go.Bar(x=values, y=list(range(len(order))), orientation="h", name=f"{visualization.reached[index]:.4g}")
+        figure.add_trace(trace.update(marker_color=OPTIMIZED, opacity=1 - 0.3 * index))
     figure.update_layout(height=110 + 30 * len(order), margin=figures.MARGIN, barmode="group", showlegend=False)
     figure.update_xaxes(title="Standard deviations from the training mean")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=labels, automargin=True)

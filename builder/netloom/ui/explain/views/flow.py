@@ -81,7 +81,7 @@ def _titles(flow: Flow) -> dict[str, str]:
             titles[path] = f"{names[around, last]} ({path})"
             continue
         title = names[around.rpartition(".")[0], around.rpartition(".")[2]]
-        repeats = sum(other.rpartition(".")[0] == around for other in {node.path for node in flow.nodes})
+        repeats = sum(other_path.rpartition(".")[0] == around for other_path in {node.path for node in flow.nodes})
         titles[around] = f"{title} ({around}): mean of {repeats} repetitions"
         titles[path] = f"{title} ({path}): repetition {int(last) + 1}"
     return titles

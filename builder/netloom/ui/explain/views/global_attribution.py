@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from netloom.ui.explain.view import ViewContext
 
 NAMES: dict[RowChoice, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
-OWN = ""
+PREDICTED = ""
 MOST_WORST = 10
 
 
@@ -89,10 +89,12 @@ def _choices(context: ViewContext) -> tuple[RowChoice, str, dict[str, Any]]:
     """Draw the choice of rows, target and layer, and return them."""
     mode = st.selectbox("Rows", list(NAMES), format_func=NAMES.__getitem__, key=Key.GLOBAL_ROWS)
     classes = context.trained.data.schema.target.classes if context.trained.objective.task.per_class_scores else ()
-    target = OWN
+    target = PREDICTED
     if classes:
         usual = "Predicted class of each row"
-        target = st.selectbox("Target", [OWN, *classes], format_func=lambda name: name or usual, key=Key.GLOBAL_TARGET)
+        target = st.selectbox(
+            "Target", [PREDICTED, *classes], format_func=lambda name: name or usual, key=Key.GLOBAL_TARGET
+        )
     (chosen,) = [item for item in context.methods if item.name == context.method]
     layer = layer_options(context, chosen, Key.GLOBAL)
     tell_unused(chosen, context.options)
@@ -155,9 +157,9 @@ def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
             "channel": channel,
             "row": row,
             "column": column,
-            "mean": float(values[place, channel, row, column]),
+            "mean": float(values[group_index, channel, row, column]),
         }
-        for place, group in enumerate(attribution.groups)
+        for group_index, group in enumerate(attribution.groups)
         for channel, row, column in np.ndindex(*values.shape[1:])
     ]
     chart(
@@ -175,8 +177,8 @@ def _profile(attribution: GlobalAttributions, name: str) -> list[dict[str, objec
     values = attribution.sizes[name].reshape(len(attribution.groups), attribution.sizes[name].shape[1], -1).sum(2)
     spans, down = attribution.spans.get(name), attribution.axes.get(name, Axes()).down
     return [
-        {"prediction": group, down: spans[step] if spans else step, "mean magnitude": float(values[place, step])}
-        for place, group in enumerate(attribution.groups)
+        {"prediction": group, down: spans[step] if spans else step, "mean magnitude": float(values[group_index, step])}
+        for group_index, group in enumerate(attribution.groups)
         for step in range(values.shape[1])
     ]
 

@@ -107,13 +107,13 @@ def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
         difference,
         figures.picture(_channels_last(changed), "Adversarial"),
     )
-    for place, (column, figure) in enumerate(zip(three, drawn, strict=True)):
+    for index, (column, figure) in enumerate(zip(three, drawn, strict=True)):
         figure.update_layout(height=280)
         places = np.indices(value.shape).reshape(3, -1)
         table = dict(zip(("channel", "row", "column"), places.tolist(), strict=True))
         table |= {"original": value.ravel().tolist(), "adversarial": changed.ravel().tolist()}
         with column:
-            chart(figure, key=Key.ATTACK_EXAMPLE.of(name, place), name=f"adversarial {name} {place}", table=table)
+            chart(figure, key=Key.ATTACK_EXAMPLE.of(name, index), name=f"adversarial {name} {index}", table=table)
 
 
 def _channels_last(picture: np.ndarray) -> np.ndarray:
@@ -172,9 +172,9 @@ def _many(robustness: Robustness, method: str) -> None:
         chart(by_class(robustness), key=Key.ROBUSTNESS_CLASSES, name=f"robustness {method} by class", table=table)
     if robustness.own:
         listed = list(robustness.own.items())[:4]
-        own = "; ".join(f"{escape(name)}: {size:.3g}" for name, size in listed)
+        sizes = "; ".join(f"{escape(name)}: {size:.3g}" for name, size in listed)
         more = f"; {len(robustness.own) - 4} more" if len(robustness.own) > 4 else ""
-        st.caption(f"ε = 1 in the units of the data: {own}{more}.")
+        st.caption(f"ε = 1 in the units of the data: {sizes}{more}.")
 
 
 def sentence(robustness: Robustness) -> str:
@@ -188,17 +188,17 @@ def sentence(robustness: Robustness) -> str:
             "random noise of that size gives "
             f"**{robustness.chance[-1]:.3g}**."
         )
-    of_what = OF.get(robustness.measure, "")
-    begun = (
-        f"On {robustness.rows} {robustness.split} rows, the accuracy{of_what}{output_text} is "
+    subject = OF.get(robustness.measure, "")
+    opening = (
+        f"On {robustness.rows} {robustness.split} rows, the accuracy{subject}{output_text} is "
         f"**{robustness.scores[0]:.0%}**"
     )
     if robustness.half is None:
-        return f"{begun} without an attack and **{robustness.scores[-1]:.0%}** at ε = {robustness.strengths[-1]:g}."
+        return f"{opening} without an attack and **{robustness.scores[-1]:.0%}** at ε = {robustness.strengths[-1]:g}."
     chance_at_half = float(np.interp(robustness.half, robustness.strengths, robustness.chance))
     return (
-        f"{begun} without an attack. At ε = **{robustness.half:.2g}**, an attack halves it; random noise of that size "
-        f"leaves **{chance_at_half:.0%}**."
+        f"{opening} without an attack. At ε = **{robustness.half:.2g}**, an attack halves it; random noise of that "
+        f"size leaves **{chance_at_half:.0%}**."
     )
 
 

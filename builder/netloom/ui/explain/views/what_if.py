@@ -105,12 +105,12 @@ def _answers(comparison: WhatIf) -> None:
         else:
             st.markdown(f"### Prediction: **{prediction_text(before)}** (unchanged)")
         st.markdown(
-            f"{_begun(escape(before.target.quantity))}: {before.answer:.4g} → "
+            f"{_capitalized(escape(before.target.quantity))}: {before.answer:.4g} → "
             f"**{after.answer:.4g}** ({comparison.moved:+.3g})"
         )
 
 
-def _begun(sentence: str) -> str:
+def _capitalized(sentence: str) -> str:
     """Return a sentence with a capital first letter."""
     return sentence[:1].upper() + sentence[1:]
 
@@ -125,8 +125,8 @@ def _shares(comparison: WhatIf, key: str) -> None:
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
     labels = [f"{visible(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f}%" for name in ranked]
     figure = go.Figure()
-    for place, (title, color) in enumerate((("before", BEFORE), ("after", AFTER))):
-        values = [shares[name][place] for name in ranked]
+    for index, (title, color) in enumerate((("before", BEFORE), ("after", AFTER))):
+        values = [shares[name][index] for name in ranked]
         bars = go.Bar(x=values, y=list(range(len(ranked))), orientation="h", name=title, marker_color=color)
         bars.hovertemplate = f"{title}: %{{x:.1%}}<extra></extra>"
         figure.add_trace(bars)
@@ -183,8 +183,8 @@ def _texts(comparison: WhatIf, name: str, key: str, end: float) -> None:
         st.html(text.as_html(labels, explanation.attributions[name], end=end))
         pairs = zip(labels, explanation.attributions[name].tolist(), strict=False)
         table += [
-            {"text": title, "place": place, "token": label, "attribution": value}
-            for place, (label, value) in enumerate(pairs)
+            {"text": title, "place": index, "token": label, "attribution": value}
+            for index, (label, value) in enumerate(pairs)
             if label
         ]
     sides = (("before", comparison.before), ("after", comparison.after))
@@ -199,21 +199,21 @@ def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]
 
     pair = comparison.before.attributions[name], comparison.after.attributions[name]
     labels = comparison.before.labels.get(name, ())
-    named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(pair[0]))]
-    values = [[one.example.columns.get(label) for label in named] for one in (comparison.before, comparison.after)]
+    named = [labels[index] if index < len(labels) else f"number {index}" for index in range(len(pair[0]))]
+    values = [[value.example.columns.get(label) for label in named] for value in (comparison.before, comparison.after)]
     order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MOST_PARTS]
-    bar_labels = [_change_text(named[place], values[0][place], values[1][place]) for place in order]
+    bar_labels = [_change_text(named[index], values[0][index], values[1][index]) for index in order]
     figure = go.Figure()
-    for title, color, one in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1])):
-        trace = go.Bar(x=one[order], y=list(range(len(order))), orientation="h", name=title, marker_color=color)
+    for title, color, value in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1])):
+        trace = go.Bar(x=value[order], y=list(range(len(order))), orientation="h", name=title, marker_color=color)
         trace.hovertemplate = f"{title}: %{{x:+.4g}}<extra></extra>"
         figure.add_trace(trace)
     figure.update_layout(height=110 + 34 * len(order), margin=figures.MARGIN, bargap=0.3, barmode="group")
     figure.update_layout(legend=ABOVE, xaxis_title="Attribution")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=bar_labels, automargin=True)
     table = [
-        {"column": label, "before": float(one), "after": float(other)}
-        for label, one, other in zip(named, *pair, strict=True)
+        {"column": label, "before": float(value), "after": float(value_after)}
+        for label, value, value_after in zip(named, *pair, strict=True)
     ]
     return figure, table
 
@@ -239,10 +239,10 @@ def _pictures(comparison: WhatIf, name: str, key: str, end: float, *, series: bo
     attributions = [values.reshape(len(values), -1) if series else values.sum(0) for values in attributions]
     axes = comparison.before.axes.get(name, Axes())
     places = [st.container(), st.container()] if series else st.columns(2)
-    for place, title, explanation, values in zip(
+    for container, title, explanation, values in zip(
         places, ("Before", "After"), (comparison.before, comparison.after), attributions, strict=True
     ):
-        with place:
+        with container:
             if series:
                 series_values = (
                     None

@@ -145,8 +145,8 @@ def _intent_editor(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) 
     policy = draft.edited
     intents = {**policy.intents, name: changed}
     draft.update(policy.model_copy(update={"intents": intents}))
-    for part, place in places.items():
-        with place:
+    for part, container in places.items():
+        with container:
             show_problems(draft.of(name, part))
     show_problems(draft.of(name, ""))
 
@@ -184,7 +184,7 @@ def _slots(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> tuple
     if not intent.slots:
         st.caption("None. A slot is a value that the bot needs; {date} in a response is replaced by the slot date.")
     kinds = entity_kinds(tried.trained.data.schema)
-    slots = tuple(_slot(tried, draft, (name, place), slot, kinds) for place, slot in enumerate(intent.slots))
+    slots = tuple(_slot(tried, draft, (name, index), slot, kinds) for index, slot in enumerate(intent.slots))
     problems = st.container()
     st.button(
         "Add slot",
@@ -196,16 +196,16 @@ def _slots(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> tuple
     return slots, problems
 
 
-def _slot(tried: Tried, draft: Draft, place: tuple[str, int], slot: Slot, kinds: tuple[str, ...]) -> Slot:
+def _slot(tried: Tried, draft: Draft, slot_key: tuple[str, int], slot: Slot, kinds: tuple[str, ...]) -> Slot:
     """Draw a slot, and return it."""
-    intent, number = place
+    intent, number = slot_key
     with st.container(border=True):
         first, second = st.columns([1, 2])
         name = first.text_input(
-            "Slot", max_chars=64, key=started(_key(tried, draft, Key.SLOT, *place, "name"), slot.name)
+            "Slot", max_chars=64, key=started(_key(tried, draft, Key.SLOT, *slot_key, "name"), slot.name)
         )
         question = second.text_input(
-            "Question", max_chars=2_000, key=started(_key(tried, draft, Key.SLOT, *place, "question"), slot.question)
+            "Question", max_chars=2_000, key=started(_key(tried, draft, Key.SLOT, *slot_key, "question"), slot.question)
         )
         known = [*kinds, *(kind for kind in slot.entities if kind not in kinds)]
         entities: list[str] = []
@@ -213,21 +213,21 @@ def _slot(tried: Tried, draft: Draft, place: tuple[str, int], slot: Slot, kinds:
             entities = st.multiselect(
                 "Filled by entities",
                 known,
-                key=started(_key(tried, draft, Key.SLOT, *place, "entities"), list(slot.entities)),
+                key=started(_key(tried, draft, Key.SLOT, *slot_key, "entities"), list(slot.entities)),
                 placeholder="The whole answer",
                 help="Without entities, the whole answer to the question fills the slot.",
             )
         with st.container(horizontal=True, vertical_alignment="center"):
             required = st.toggle(
                 "Ask for it",
-                key=started(_key(tried, draft, Key.SLOT, *place, "required"), slot.required),
+                key=started(_key(tried, draft, Key.SLOT, *slot_key, "required"), slot.required),
                 help="The bot asks the question if the slot is empty. Otherwise it is used only if it is known.",
             )
             st.button(
                 "Remove",
                 icon=":material/delete:",
                 type="tertiary",
-                key=_key(tried, draft, Key.REMOVE, "slot", *place),
+                key=_key(tried, draft, Key.REMOVE, "slot", *slot_key),
                 on_click=partial(_remove_slot, tried, draft, intent, number),
             )
     return Slot(name=name.strip(), question=question.strip(), entities=tuple(entities), required=required)
@@ -235,14 +235,14 @@ def _slot(tried: Tried, draft: Draft, place: tuple[str, int], slot: Slot, kinds:
 
 def _add_slot(tried: Tried, draft: Draft, name: str) -> None:
     intent = draft.edited.intents[name]
-    taken = {slot.name for slot in intent.slots}
-    new = next(text for text in ("slot", *(f"slot {number}" for number in range(2, 99))) if text not in taken)
+    used_names = {slot.name for slot in intent.slots}
+    new = next(text for text in ("slot", *(f"slot {number}" for number in range(2, 99))) if text not in used_names)
     _change(tried, draft, name, intent.model_copy(update={"slots": (*intent.slots, Slot(name=new))}))
 
 
-def _remove_slot(tried: Tried, draft: Draft, name: str, place: int) -> None:
+def _remove_slot(tried: Tried, draft: Draft, name: str, index: int) -> None:
     intent = draft.edited.intents[name]
-    slots = (*intent.slots[:place], *intent.slots[place + 1 :])
+    slots = (*intent.slots[:index], *intent.slots[index + 1 :])
     _change(tried, draft, name, intent.model_copy(update={"slots": slots}))
 
 
@@ -281,13 +281,13 @@ def _follow_ups(tried: Tried, draft: Draft, name: str, intent: IntentPolicy) -> 
 
 def _add_follow_up(tried: Tried, draft: Draft, name: str) -> None:
     intent = draft.edited.intents[name]
-    after = next(other for other in draft.edited.intents if other not in intent.follow_ups)
+    after = next(intent_name for intent_name in draft.edited.intents if intent_name not in intent.follow_ups)
     _change(tried, draft, name, intent.model_copy(update={"follow_ups": {**intent.follow_ups, after: name}}))
 
 
 def _remove_follow_up(tried: Tried, draft: Draft, name: str, after: str) -> None:
     intent = draft.edited.intents[name]
-    follow_ups = {other: meant for other, meant in intent.follow_ups.items() if other != after}
+    follow_ups = {intent_name: meant for intent_name, meant in intent.follow_ups.items() if intent_name != after}
     _change(tried, draft, name, intent.model_copy(update={"follow_ups": follow_ups}))
 
 

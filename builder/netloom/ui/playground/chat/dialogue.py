@@ -78,8 +78,8 @@ def _restart(tried: Tried) -> None:
 
 def _answer_next(tried: Tried, draft: Draft, conversation: Conversation) -> None:
     """Draw the next message that waits, and the answer to it."""
-    text, place = conversation.waiting[0], st.empty()
-    with place.container():
+    text, container = conversation.waiting[0], st.empty()
+    with container.container():
         with st.chat_message("user"):
             st.markdown(escape(text))
         try:
@@ -90,7 +90,7 @@ def _answer_next(tried: Tried, draft: Draft, conversation: Conversation) -> None
             show_error(error)
             return
     conversation.waiting.pop(0)
-    with place.container():
+    with container.container():
         _exchange(tried, conversation, len(conversation.exchanges) - 1, exchange)
 
 
@@ -103,8 +103,8 @@ def _messages(tried: Tried, draft: Draft, conversation: Conversation) -> None:
     first = max(0, len(conversation.exchanges) - MOST_DRAWN)
     if first:
         st.caption(f"{first} earlier messages are not shown.")
-    for place, exchange in list(enumerate(conversation.exchanges))[first:]:
-        _exchange(tried, conversation, place, exchange)
+    for index, exchange in list(enumerate(conversation.exchanges))[first:]:
+        _exchange(tried, conversation, index, exchange)
 
 
 def _introduction(schema: Schema) -> str:
@@ -123,7 +123,7 @@ def _introduction(schema: Schema) -> str:
     )
 
 
-def _exchange(tried: Tried, conversation: Conversation, place: int, exchange: Exchange) -> None:
+def _exchange(tried: Tried, conversation: Conversation, index: int, exchange: Exchange) -> None:
     understanding, turn, schema = exchange.understanding, exchange.turn, tried.trained.data.schema
     with st.chat_message("user"):
         _message(understanding)
@@ -133,16 +133,16 @@ def _exchange(tried: Tried, conversation: Conversation, place: int, exchange: Ex
                 ("why", "Why", ":material/psychology_alt:", True),
                 ("correct", "Correct", ":material/edit:", has_intents(schema)),
             ):
-                key = (Key.WHY if kind == "why" else Key.CORRECT).of(place)
-                toggle = partial(_toggle, conversation, (kind, place))
+                key = (Key.WHY if kind == "why" else Key.CORRECT).of(index)
+                toggle = partial(_toggle, conversation, (kind, index))
                 if is_shown:
                     st.button(label, icon=icon, key=key, type="tertiary", on_click=toggle)
         if exchange.corrected:
             st.caption(f":material/check: {_correct_label(schema)}: **{escape(exchange.corrected)}**")
-        if conversation.opened == ("why", place):
+        if conversation.opened == ("why", index):
             why(tried, understanding)
-        elif conversation.opened == ("correct", place):
-            _correction(tried, conversation, place)
+        elif conversation.opened == ("correct", index):
+            _correction(tried, conversation, index)
     with st.chat_message("assistant"):
         st.markdown(escape(turn.response))
         slots = "".join(f" · {escape(name)}: {escape(value)}" for name, value in turn.slots.items())
@@ -185,19 +185,19 @@ def _understood(schema: Schema, understanding: Understanding) -> str:
     return " ".join(badges_text)
 
 
-def _correction(tried: Tried, conversation: Conversation, place: int) -> None:
+def _correction(tried: Tried, conversation: Conversation, index: int) -> None:
     """Draw the choice of the right intent of a message."""
     label = _correct_label(tried.trained.data.schema)
     intents = sorted(intent_target(tried.trained.data.schema).classes)
-    corrected = conversation.exchanges[place].corrected
-    key = Key.RIGHT.of(tried.run_id, place)
+    corrected = conversation.exchanges[index].corrected
+    key = Key.RIGHT.of(tried.run_id, index)
     st.selectbox(
         label,
         intents,
         index=intents.index(corrected) if corrected in intents else None,
         placeholder=f"Choose the {label.lower()}",
         key=key,
-        on_change=partial(_correct, tried, conversation, place, key),
+        on_change=partial(_correct, tried, conversation, index, key),
         help="The message becomes a labeled example; download all of them in Tests.",
     )
 
@@ -206,7 +206,7 @@ def _correct_label(schema: Schema) -> str:
     return "Correct sentiment" if is_sentiment(schema) else "Correct intent"
 
 
-def _correct(tried: Tried, conversation: Conversation, place: int, key: str) -> None:
-    exchange, intent = conversation.exchanges[place], str(value_of(key))
+def _correct(tried: Tried, conversation: Conversation, index: int, key: str) -> None:
+    exchange, intent = conversation.exchanges[index], str(value_of(key))
     exchange.corrected, conversation.opened = intent, None
     ChatState.current().collected.setdefault(tried.run_id, {})[exchange.understanding.message] = intent

@@ -91,10 +91,10 @@ def _keep(tried: Tried, key: str) -> None:
     """Add the dialogue to the saved ones, under a name that none of them has."""
     scripts = _scripts(tried.live.store.artifacts(tried.run_id).chat_tests())  # another tab may have saved one
     conversation = ChatState.current().conversation(tried.weights)
-    taken, wished = {script.name for script in scripts}, str(value_of(key, "")).strip() or "dialogue"
-    name = next(text for text in (wished, *(f"{wished} {n}" for n in range(2, 10_000))) if text not in taken)
-    turns = [exchange.turn for exchange in conversation.exchanges]
-    text = dumps_scripts([*scripts, script_of(name, turns, conversation.corrections)])
+    used_names, wished = {script.name for script in scripts}, str(value_of(key, "")).strip() or "dialogue"
+    name = next(text for text in (wished, *(f"{wished} {n}" for n in range(2, 10_000))) if text not in used_names)
+    played_turns = [exchange.turn for exchange in conversation.exchanges]
+    text = dumps_scripts([*scripts, script_of(name, played_turns, conversation.corrections)])
     tried.live.store.artifacts(tried.run_id).save_chat_tests(text)
 
 
@@ -126,9 +126,9 @@ def _play(tried: Tried, draft: Draft, runs: Sequence[Run]) -> None:
             )
         )
         content = file.getvalue() if file is not None else tried.live.store.artifacts(tried.run_id).chat_tests()
-        asked = st.button("Play", icon=":material/play_arrow:", key=Key.PLAY, disabled=not content)
+        is_clicked = st.button("Play", icon=":material/play_arrow:", key=Key.PLAY, disabled=not content)
     results = ChatState.current().results
-    if asked:
+    if is_clicked:
         store, weights = tried.live.store, tried.weights
         if chosen != tried.run_id:
             weights = RunWeights(chosen, store.artifacts(chosen).default_weights(), written_at(tried.live, chosen))
@@ -151,18 +151,18 @@ def _results(label: str, results: Sequence[ScriptResult]) -> None:
     passed = sum(result.passed for result in results)
     icon = ":material/check_circle:" if passed == len(results) else ":material/warning:"
     st.markdown(f"{icon} **{passed} of {len(results)} dialogues passed** with {escape(label)}")
-    rows = [_row(result.name, place, turn) for result in results for place, turn in enumerate(result.turns, 1)]
+    rows = [_row(result.name, number, turn) for result in results for number, turn in enumerate(result.turns, 1)]
     rows.sort(key=lambda row: not row["Difference"])
     st.dataframe(rows[:MOST_SHOWN], hide_index=True, width="stretch")
     if len(rows) > MOST_SHOWN:
         st.caption(f"The first {MOST_SHOWN} of {len(rows):,} turns are shown, those with a difference first.")
 
 
-def _row(name: str, place: int, result: tuple[Any, tuple[str, ...]]) -> dict[str, Any]:
+def _row(name: str, number: int, result: tuple[Any, tuple[str, ...]]) -> dict[str, Any]:
     turn, failures = result
     return {
         "Dialogue": name,
-        "Turn": place,
+        "Turn": number,
         "Message": turn.message,
         "Difference": "; ".join(failures),
         "Intent": turn.intent,

@@ -81,8 +81,8 @@ def _editor(tried: Tried, draft: Draft) -> None:
             values[name] = lines_of(st.text_area(label, height=90, key=first, help="One per line."))
     changed = Fallback.model_validate({**start.model_dump(), **values})
     draft.update(draft.edited.model_copy(update={"fallback": changed}))
-    for part, place in places.items():
-        with place:
+    for part, container in places.items():
+        with container:
             show_problems(draft.of("", part))
 
 

@@ -23,7 +23,7 @@ from netloom.ui.playground.generation import SEED_HELP, TEMPERATURE_HELP, TOP_K_
 from netloom.ui.playground.one_input import Tried
 from netloom.ui.shell.jobs import ask
 
-OWN = "This run"
+THIS_RUN = "This run"
 MOST_LISTED = 200  # of the newest runs
 
 
@@ -98,8 +98,8 @@ def written_response(
     request = WriteResponse(weights, message, tuple(earlier), sampling_of(generation), generation.length)
     bubble = st.empty()
     with bubble.chat_message("assistant"):
-        place, stop = st.empty(), st.empty()
-        place.caption("Generating …")
+        container, stop = st.empty(), st.empty()
+        container.caption("Generating …")
         try:
             pending = ask(request)
             if not pending.job.ended:
@@ -113,7 +113,7 @@ def written_response(
             conversation.written = ""
             for preview in pending.previews():
                 conversation.written = preview.text
-                place.markdown(f"{escape(preview.text)} …")
+                container.markdown(f"{escape(preview.text)} …")
             return response_text(pending.result().text)
         except Exception:
             bubble.empty()  # an error takes its place
@@ -128,7 +128,7 @@ def _stop(conversation: Conversation, job: Job[GeneratedText]) -> None:
 def _choices(tried: Tried, chosen: str) -> dict[str, str]:
     """Return the names of the runs that can generate responses by their ids, and the chosen one in any case."""
     store = tried.live.store
-    names = {"": OWN} if generates_text(tried.trained.data.schema) else {}
+    names = {"": THIS_RUN} if generates_text(tried.trained.data.schema) else {}
     for run in store.runs(limit=MOST_LISTED):
         if run.id != tried.run_id and run.state == FINISHED and _writes_text(store, str(store.home), run.id):
             names[run.id] = _name(run)

@@ -56,7 +56,7 @@ class Conversation:
     @property
     def corrections(self) -> dict[int, str]:
         """The right intents that a person chose, by the index of the message."""
-        return {place: exchange.corrected for place, exchange in enumerate(self.exchanges) if exchange.corrected}
+        return {index: exchange.corrected for index, exchange in enumerate(self.exchanges) if exchange.corrected}
 
 
 @dataclass

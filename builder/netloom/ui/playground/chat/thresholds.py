@@ -63,8 +63,8 @@ def thresholds(tried: Tried, draft: Draft) -> None:
                     key=Key.LIMIT.of(tried.run_id, "recall"),
                     help="Of the validation messages out of scope, at least this share is not accepted. 0: no limit.",
                 )
-            asked = st.button("Propose thresholds", icon=":material/tune:", key=Key.PROPOSE)
-        if asked:
+            is_clicked = st.button("Propose thresholds", icon=":material/tune:", key=Key.PROPOSE)
+        if is_clicked:
             _propose(tried, draft, ThresholdLimits(error / 100, recall / 100 or None))
         proposed = ChatState.current().proposed.get(tried.weights)
         if proposed is None:
@@ -77,8 +77,8 @@ def thresholds(tried: Tried, draft: Draft) -> None:
 
 def _propose(tried: Tried, draft: Draft, limits: ThresholdLimits) -> None:
     fallback = draft.used.fallback
-    now = (fallback.confidence, fallback.ambiguity)
-    request = ProposeThresholds(tried.weights, fallback.out_of_scope, limits, now)
+    current_thresholds = (fallback.confidence, fallback.ambiguity)
+    request = ProposeThresholds(tried.weights, fallback.out_of_scope, limits, current_thresholds)
     try:
         report = computed(request, "Measuring the validation and test rows …")
     except (*ERRORS, UsageError, ValueError) as error:

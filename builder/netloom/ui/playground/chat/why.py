@@ -86,17 +86,17 @@ def _heads(tried: Tried, maps: AttentionMaps) -> None:
     """Draw the attention of one head, or the mean over the heads of a layer, as lines between words."""
     left, right = st.columns(2)
     layers = list(range(len(maps.layers)))
-    place = int(
+    layer_index = int(
         left.selectbox(
-            "Layer", layers, format_func=lambda one: called(one, maps.layers[one]), key=Key.LAYER.of(tried.run_id)
+            "Layer", layers, format_func=lambda index: called(index, maps.layers[index]), key=Key.LAYER.of(tried.run_id)
         )
     )
-    layer = maps.layers[place]
+    layer = maps.layers[layer_index]
     heads = [MEAN, *(f"Head {number}" for number in range(1, len(layer.weights) + 1))]
-    head = heads.index(str(right.selectbox("Head", heads, key=Key.HEAD.of(tried.run_id, place))))
+    head = heads.index(str(right.selectbox("Head", heads, key=Key.HEAD.of(tried.run_id, layer_index))))
     weights = layer.weights[head - 1] if head else layer.weights.mean(axis=0)
     looking, looked_at = sides(maps, layer)
-    drawing(attention_lines(weights, looking, looked_at), Key.LINES.of(tried.run_id, place, head))
+    drawing(attention_lines(weights, looking, looked_at), Key.LINES.of(tried.run_id, layer_index, head))
     st.caption(
         f"{ROUTING}. Lines from each word to those that it attends to. Hover over a word to see only its lines. "
         f"{hidden_lines_note(weights, looking, looked_at)}"
