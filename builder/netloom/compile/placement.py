@@ -17,7 +17,7 @@ def place(network: Network) -> Network:
     for edge in network.edges:
         sources[edge.target_node].append(edge.source_node)
         targets[edge.source_node].append(edge.target_node)
-    unplaced_sources = {key: len(set(found)) for key, found in sources.items()}
+    unplaced_sources = {key: len(set(source_nodes)) for key, source_nodes in sources.items()}
     # Kahn's algorithm; the level of a node is the length of the longest path to it.
     level = {key: 0 for key, number in unplaced_sources.items() if not number}
     order = list(level)

@@ -123,7 +123,7 @@ def _helper_names(network_classes: list[NetworkClass]) -> list[str]:
                 required.append("keep_statistics")
         for name in required:
             # Dependencies first: a class must be defined before a subclass of it.
-            names += [other for other in (*_helper_dependencies(name), name) if other not in names]
+            names += [helper for helper in (*_helper_dependencies(name), name) if helper not in names]
     return names
 
 
@@ -132,7 +132,7 @@ def _helper_dependencies(name: str) -> tuple[str, ...]:
     import netloom.nn
 
     identifiers = {node.id for node in ast.walk(ast.parse(_helper_source(name))) if isinstance(node, ast.Name)}
-    dependencies = [other for other in netloom.nn.__all__ if other in identifiers and other != name]
+    dependencies = [helper for helper in netloom.nn.__all__ if helper in identifiers and helper != name]
     return tuple(dict.fromkeys(inner for need in dependencies for inner in (*_helper_dependencies(need), need)))
 
 

@@ -78,8 +78,8 @@ class CallReader(LineReader):
         tensors = [value for value in values if isinstance(value, Tensor)]
         if len(values) == 2 and len(numbers) == 1 and len(tensors) == 1:
             # The other limit is set to None, because it has a default in Clamp.
-            other = "high" if limit == "low" else "low"
-            return self.builder.add_node("Clamp", tensors, {limit: numbers[0], other: None}, name=name)
+            other_limit = "high" if limit == "low" else "low"
+            return self.builder.add_node("Clamp", tensors, {limit: numbers[0], other_limit: None}, name=name)
         return self.builder.add_node(
             kind, [self.tensor(*pair) for pair in zip(node.args, values, strict=True)], name=name
         )

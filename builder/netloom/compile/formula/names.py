@@ -87,7 +87,7 @@ def parameter_of(fields: Iterable[str], name: str) -> str:
     known = set(fields)
     if name in known:
         return name
-    return next((other for other in PARAMETERS.get(name, ()) if other in known), name)
+    return next((known_name for known_name in PARAMETERS.get(name, ()) if known_name in known), name)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -127,7 +127,7 @@ def indexed(builder: GraphBuilder, tensor: Tensor, parts: list[Any], name: str) 
     Raises:
         UnlocatedError: The batch axis is indexed.
     """
-    dots = [place for place, part in enumerate(parts) if part is ...]
+    dots = [position for position, part in enumerate(parts) if part is ...]
     if len(dots) > 1 or (parts and parts[0] not in (..., (None, None, None))):
         raise UnlocatedError(
             "the first axis is the batch axis, which cannot be indexed: write x[:, 0], or x[..., 0] for the last axis"
@@ -137,7 +137,7 @@ def indexed(builder: GraphBuilder, tensor: Tensor, parts: list[Any], name: str) 
     # Select removes its axis, which moves the axes behind it. Axes before the dots count from the front, so the last is
     # removed first; those after the dots count from the back, so the first is removed first.
     steps = [(axis, part) for axis, part in reversed(list(enumerate(front)))]
-    steps += [(place - len(back), part) for place, part in enumerate(back)]
+    steps += [(position - len(back), part) for position, part in enumerate(back)]
     steps = [(axis, part) for axis, part in steps if part != (None, None, None)]
     for number, (axis, part) in enumerate(steps, 1):
         last = name if number == len(steps) else ""

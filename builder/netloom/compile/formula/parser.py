@@ -120,9 +120,9 @@ class _FormulaReader(CallReader):
             with self.at(value):
                 self.builder.initialization = Initialization.model_validate(self.literal(value))
             return
-        for other in names:
-            if other in self.builder.parameters:
-                self.fail(line, f"{other} is already a parameter of this network; choose another name")
+        for assigned_name in names:
+            if assigned_name in self.builder.parameters:
+                self.fail(line, f"{assigned_name} is already a parameter of this network; choose another name")
         result = self.value(value, "" if names[1:] else name)
         if len(names) == 1:
             self._refuse_early_use(name, value, line)
@@ -132,9 +132,9 @@ class _FormulaReader(CallReader):
         if len(ports) != len(names):
             gives = f"has {len(ports)}: {', '.join(ports)}" if ports else "has no tensors"
             self.fail(line, f"{len(names)} names are on the left, but the right side {gives}")
-        for other, port in zip(names, ports, strict=True):
-            self._refuse_early_use(other, value, line)
-            self.names[other] = Tensor(result.node, port, ports)  # type: ignore[union-attr]
+        for assigned_name, port in zip(names, ports, strict=True):
+            self._refuse_early_use(assigned_name, value, line)
+            self.names[assigned_name] = Tensor(result.node, port, ports)  # type: ignore[union-attr]
 
     def _refuse_early_use(self, name: str, value: ast.expr, line: ast.stmt) -> None:
         """Refuse a name that became an Input because it was used above the line that defines it."""

@@ -52,11 +52,11 @@ class _Writer:
         nodes = self.network.nodes
         returned_outputs = self._returned_outputs()
         inputs = [key for key in self.network.ports("Input") if key in order]
-        others = [key for key in order if nodes[key].type != "Input" and key not in returned_outputs]
+        inner_nodes = [key for key in order if nodes[key].type != "Input" and key not in returned_outputs]
         lines = [f"{name} = {value!r}" for name, value in self.network.parameters.items()]
         if self.network.initialization is not None:
             lines.append(f"{INITIALIZATION} = {_written(self.network.initialization)}")
-        lines += [self._line(key) for key in (*inputs, *others)]
+        lines += [self._line(key) for key in (*inputs, *inner_nodes)]
         returned = [self._source(key, "in") for key in returned_outputs]
         if returned or not any(node.type == "Output" for node in nodes.values()):
             lines.append(f"return {', '.join(returned)}".rstrip())
@@ -127,8 +127,8 @@ class _Writer:
         fields = {"title": node.title, "note": node.note, "frozen": node.frozen, "shares": node.shares}
         words = [f"{name}={value!r}" for name, value in fields.items() if value and name != "shares"]
         if node.shares:
-            other = self.names.get(node.shares)
-            words.append(f"shares={other if other == node.shares else repr(node.shares)}")
+            shared_name = self.names.get(node.shares)
+            words.append(f"shares={shared_name if shared_name == node.shares else repr(node.shares)}")
         if node.initialization is not None:
             words.append(f"initialization={_written(node.initialization)}")
         return words

@@ -197,7 +197,8 @@ class Wiring:
             depth: dict[str, int] = {}
             for key in reversed(keys):
                 depth[key] = 1 + max(
-                    (depth[other] for other in depth if descendants[key] >> self.position[other] & 1), default=0
+                    (depth[descendant] for descendant in depth if descendants[key] >> self.position[descendant] & 1),
+                    default=0,
                 )
             if max(depth.values()) >= SIDE_READERS:
                 tensors.add(reference)

@@ -322,7 +322,7 @@ def independent(columns: list[tuple[Number, ...]]) -> list[int]:
     order = sorted(range(len(columns)), key=lambda position: (sum(map(abs, columns[position])), position))
     chosen: list[int] = []
     for position in order:
-        if not any(expression("x", columns[other], columns[position]) for other in chosen):
+        if not any(expression("x", columns[chosen_position], columns[position]) for chosen_position in chosen):
             chosen.append(position)
     return chosen
 
@@ -332,7 +332,7 @@ def expression(name: str, base: tuple[Number, ...], column: tuple[Number, ...]) 
     if [*map(type, base)] == [*map(type, column)] and base == column:
         return name
     if all(type(value) is int for value in (*base, *column)) and all(base):
-        factors = {there / here for here, there in zip(base, column, strict=True)}
+        factors = {column_number / base_number for base_number, column_number in zip(base, column, strict=True)}
         factor = next(iter(factors))
         if len(factors) == 1 and factor > 1 and factor.is_integer():
             return f"{name} * {int(factor)}"

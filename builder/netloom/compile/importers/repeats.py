@@ -211,13 +211,17 @@ class Grouping:
 
     def _parameters(self, pattern: Pattern) -> tuple[dict[tuple[int, NumberPath], str], Values]:
         """The numbers that differ, as expressions over network parameters, and the parameters' values in each run."""
-        columns = [tuple(run.values[place] for run in pattern.runs) for place in range(len(pattern.columns))]
+        columns = [
+            tuple(run.values[column_index] for run in pattern.runs) for column_index in range(len(pattern.columns))
+        ]
         values: dict[str, tuple[Number, ...]] = {}
         for owner in sorted(independent(columns)):
             _, (name, part) = pattern.columns[owner]
             values[parameter_name(name, part, values)] = columns[owner]
         texts = {
-            where: next(text for name, own in values.items() if (text := expression(name, own, column)))
+            where: next(
+                text for name, column_values in values.items() if (text := expression(name, column_values, column))
+            )
             for where, column in zip(pattern.columns, columns, strict=True)
         }
         return texts, values
@@ -235,7 +239,7 @@ def _subnetwork_params(name: str, run: Run, shared: bool, values: Mapping[str, N
 
 def _replace_element(value: Any, part: str, text: str) -> Any:
     if isinstance(value, list):
-        return [text if str(place) == part else item for place, item in enumerate(value)]
+        return [text if str(index) == part else item for index, item in enumerate(value)]
     return {**value, part: text} if isinstance(value, dict) else text
 
 

@@ -21,6 +21,6 @@ def check_network(project: Project) -> tuple[str, ...]:
     for issue in analysis.errors:
         by_kind.setdefault(issue.code, []).append(issue.message)
     return tuple(
-        f"{first} {len(others) + 1} layers have this problem." if others else first
-        for first, *others in by_kind.values()
+        f"{first} {len(further) + 1} layers have this problem." if further else first
+        for first, *further in by_kind.values()
     )

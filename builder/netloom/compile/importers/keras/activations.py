@@ -120,9 +120,9 @@ def _einsum_dense(use: LayerCall) -> KerasTensor:
     match = re.fullmatch(
         r"(\.\.\.|[a-z]*)([a-z]),([a-z])([a-z])->(\.\.\.|[a-z]*)([a-z])", str(equation).replace(" ", "")
     )
-    lead, inner, rows, columns, kept, last = match.groups() if match else ("",) * 6
+    lead, inner, rows, columns, kept_axis, last = match.groups() if match else ("",) * 6
     bias = use.layer.config.get("bias_axes")
-    is_dense = (lead, inner, columns) == (kept, rows, last) and inner != last and bias in (None, last)
+    is_dense = (lead, inner, columns) == (kept_axis, rows, last) and inner != last and bias in (None, last)
     shape = use.layer.config.get("output_shape")
     units = shape[-1] if isinstance(shape, list) else shape
     if not is_dense or type(units) is not int:

@@ -139,10 +139,12 @@ def _hdf5(space: IO[bytes]) -> h5py.File:
 class Weights:
     """The weights in a group of an HDF5 file. Only plain arrays are read; links are refused."""
 
-    def __init__(self, group: h5py.Group, room: int, arrays_by_address: dict[int, np.ndarray] | None = None) -> None:
+    def __init__(
+        self, group: h5py.Group, max_bytes: int, arrays_by_address: dict[int, np.ndarray] | None = None
+    ) -> None:
         self._group = group
         # The limit for all arrays together. HDF5 can compress, but Keras does not: more would be a decompression bomb.
-        self._room = room
+        self._room = max_bytes
         self._known: dict[int, np.ndarray] = {} if arrays_by_address is None else arrays_by_address
 
     def group(self, *names: str) -> Weights | None:

@@ -321,7 +321,7 @@ def _center_crop(use: LayerCall) -> KerasTensor:
     extra = [length - size for length, size in zip(value.shape[1:], sizes, strict=True)]
     if min(extra) < 0:
         raise use.refuse("enlarges an image that is smaller than the crop")
-    return _crop(use, value, [(rest // 2, rest - rest // 2) for rest in extra])
+    return _crop(use, value, [(margin // 2, margin - margin // 2) for margin in extra])
 
 
 @handles("UpSampling1D", "UpSampling2D", "UpSampling3D")

@@ -106,9 +106,9 @@ def identifier(text: str) -> str:
     return name if is_identifier(name) else f"{name}_"
 
 
-def unused_id(wanted: str, existing: Any) -> str:
+def unused_id(requested_id: str, existing: Any) -> str:
     """The name as an id that does not exist yet, with a number if necessary."""
-    base = candidate = identifier(wanted)
+    base = candidate = identifier(requested_id)
     number = 1
     while candidate in existing:
         number += 1
@@ -229,10 +229,10 @@ class NetworkBuilder:
         ):
             raise self.owner.refuse("is used several times on tensors of different kinds, which cannot share weights")
         # Each call adds its nodes in the same order, so that the n-th node shares with the n-th of the first call.
-        other = self.nodes[self._first_nodes[self._node_count]]
-        if other.params != self.nodes[key].params or self._shapes[other.id] != weights:
+        first_node = self.nodes[self._first_nodes[self._node_count]]
+        if first_node.params != self.nodes[key].params or self._shapes[first_node.id] != weights:
             raise self.owner.refuse("is used several times on tensors of different shapes, which cannot share weights")
-        self.nodes[key] = self.nodes[key].model_copy(update={"shares": other.id})
+        self.nodes[key] = self.nodes[key].model_copy(update={"shares": first_node.id})
         self._node_count += 1
 
     def set_weights(self, value: KerasTensor, **arrays: np.ndarray) -> None:

@@ -314,7 +314,7 @@ def _vocabulary(config: ModelConfig, ref: TensorRef) -> int | None:
     sizes: list[int] = []
     for layer, call in config.consumers(ref):
         if layer.model is not None:
-            positions = [place for place, other in enumerate(call.refs()) if other == ref]
+            positions = [index for index, call_ref in enumerate(call.refs()) if call_ref == ref]
             for position in positions:
                 if position >= len(layer.model.inputs):
                     return None
@@ -372,11 +372,11 @@ def _weight_paths(config: ModelConfig) -> dict[str, tuple[str, ...]]:
     return paths
 
 
-def _weights_at(weights: Weights | None, place: tuple[str, ...] | None) -> Weights | None:
-    if weights is None or place is None:
+def _weights_at(weights: Weights | None, layer_path: tuple[str, ...] | None) -> Weights | None:
+    if weights is None or layer_path is None:
         return None
-    inside = (weights.group(holder, *place) for holder in _LAYER_GROUPS)
-    return next((found for found in inside if found is not None), None)
+    inside = (weights.group(holder, *layer_path) for holder in _LAYER_GROUPS)
+    return next((group for group in inside if group is not None), None)
 
 
 def _snake(name: str) -> str:

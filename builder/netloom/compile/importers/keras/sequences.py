@@ -96,13 +96,15 @@ def _directions(use: LayerCall, value: KerasTensor) -> list[KerasTensor]:
 
 def _inputs(use: LayerCall, directions: int) -> tuple[KerasTensor, list[KerasTensor]]:
     """The sequence, and the initial states of a layer, which Keras passes as further inputs or by name."""
-    given = use.kwargs.get("initial_state")
-    named: list[KerasTensor] = given if isinstance(given, list) else [] if given is None else [given]
+    initial_state = use.kwargs.get("initial_state")
+    named: list[KerasTensor] = (
+        initial_state if isinstance(initial_state, list) else [] if initial_state is None else [initial_state]
+    )
     sequence, *states = [*use.values, *named]
-    others = [name for name, value in use.kwargs.items() if name != "initial_state" and is_tensor(value)]
+    other_tensors = [name for name, value in use.kwargs.items() if name != "initial_state" and is_tensor(value)]
     kind = (use.layer if directions == 1 else _wrapped_layer(use, "layer")).kind
     count = 2 if kind == "LSTM" else 1
-    if others or not all(map(is_tensor, states)) or len(states) not in (0, count * directions):
+    if other_tensors or not all(map(is_tensor, states)) or len(states) not in (0, count * directions):
         raise use.refuse(f"received {len(states)} initial states, but {count * directions} tensors are expected")
     pairs = [states[number::count] for number in range(count)] if states else []
     return use.builder.channels_last(sequence), [
@@ -135,7 +137,7 @@ def _activations(use: LayerCall, layer: LayerConfig) -> dict[str, Any]:
         else {"activation": "activation", "recurrent_activation": "gate_activation"}
     )
     defaults, params = {"activation": "tanh", "recurrent_activation": "sigmoid"}, dict[str, Any]()
-    for name, ours in names.items():
+    for name, parameter in names.items():
         value = layer.config.get(name, defaults[name]) or "linear"
         if isinstance(value, str):
             value = RECURRENT_ALIASES.get(value, value)
@@ -144,7 +146,7 @@ def _activations(use: LayerCall, layer: LayerConfig) -> dict[str, Any]:
         if value not in get_args(Activation):
             known = ", ".join(get_args(Activation))
             raise use.refuse(f"has the activation {quoted(value)}, but Netloom's recurrent layers have {known}")
-        params |= {ours: value} if value != defaults[name] else {}
+        params |= {parameter: value} if value != defaults[name] else {}
     # Layers of Keras 2 without this setting reset the state before the product.
     if layer.kind == "GRU" and not layer.flag("reset_after", not layer.is_keras_2):
         params["reset_after"] = False

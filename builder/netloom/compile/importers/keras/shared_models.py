@@ -95,14 +95,15 @@ def _deduplicate(networks: dict[str, Network], renamed: RenamedNodes) -> dict[st
 
 def _signature(network: Network) -> str:
     """A text that is equal for networks that differ only in names."""
-    place = {key: number for number, key in enumerate(network.nodes)}
+    numbers = {key: number for number, key in enumerate(network.nodes)}
     nodes = [
         (node.type, {name: value for name, value in node.params.items() if name != _NAMES.get(node.type)},
-         place.get(node.shares or ""), node.frozen)
+         numbers.get(node.shares or ""), node.frozen)
         for node in network.nodes.values()
     ]  # fmt: skip
     edges = sorted(
-        (place[edge.source_node], edge.source_port, place[edge.target_node], edge.target_port) for edge in network.edges
+        (numbers[edge.source_node], edge.source_port, numbers[edge.target_node], edge.target_port)
+        for edge in network.edges
     )
     return json.dumps([nodes, edges, network.parameters], sort_keys=True)
 
@@ -125,7 +126,7 @@ def _merge_chains(name: str, network: Network, renamed: RenamedNodes) -> Network
             chain.append(key)
             key = next_node[key]
         # Either no node shares weights or all share those of the first: `repeat` expresses nothing in between.
-        shares = {network.nodes[other].shares for other in chain[1:]}
+        shares = {network.nodes[copy].shares for copy in chain[1:]}
         tied = shares == {start}
         if (not tied and shares != {None}) or any(node.shares in chain[1:] for node in network.nodes.values()):
             continue
@@ -143,12 +144,15 @@ def _successor(network: Network, key: str) -> str:
     readers = [edge for edge in network.edges if edge.source_node == key]
     if node.type != SUBNETWORK or len(readers) != 1:
         return ""
-    other = network.nodes[readers[0].target_node]
-    reads = [edge for edge in network.edges if edge.target_node == other.id]
+    successor = network.nodes[readers[0].target_node]
+    reads = [edge for edge in network.edges if edge.target_node == successor.id]
     is_same = (
-        other.type == SUBNETWORK and other.params == node.params and len(reads) == 1 and other.frozen == node.frozen
+        successor.type == SUBNETWORK
+        and successor.params == node.params
+        and len(reads) == 1
+        and successor.frozen == node.frozen
     )
-    return other.id if is_same else ""
+    return successor.id if is_same else ""
 
 
 def _collapse(network: Network, chain: list[str], tied: bool) -> Network:

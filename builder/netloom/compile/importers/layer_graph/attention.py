@@ -105,8 +105,8 @@ def merge_heads(builder: GraphBuilder, tensor: Tensor) -> Tensor:
     if len(row) != 1 or len(column) != 1 or tensor.spec.dtype != "float":
         raise UnsupportedOperatorError("its axes do not match those of attention")
     order = [row[0], *head_axes(tensor), column[0]]
-    others = [axis for axis in range(1, len(tensor.spec.shape)) if axis not in order]
-    ordered = builder.permute(tensor, [*order, *others])
+    other_axes = [axis for axis in range(1, len(tensor.spec.shape)) if axis not in order]
+    ordered = builder.permute(tensor, [*order, *other_axes])
     width = math.prod(tensor.size(axis) for axis in order[1:])
     return builder.reshape(ordered, [tensor.length(-2), width])
 

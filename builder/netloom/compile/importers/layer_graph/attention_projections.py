@@ -160,8 +160,8 @@ def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -
 
 def _pass_on_weights(builder: GraphBuilder, linear: str) -> None:
     """Make the first node that shared the weights of a removed layer their owner."""
-    first, *others = [key for key, node in builder.nodes.items() if node.shares == linear] or [""]
-    for key in filter(None, [first, *others]):
+    first, *other_users = [key for key, node in builder.nodes.items() if node.shares == linear] or [""]
+    for key in filter(None, [first, *other_users]):
         builder.nodes[key] = builder.nodes[key].model_copy(update={"shares": None if key == first else first})
 
 

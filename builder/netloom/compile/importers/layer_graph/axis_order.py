@@ -22,7 +22,7 @@ class AxisOrder(NodeGraph):
         if sorted(existing) != list(range(1, len(tensor.spec.shape))):
             raise UnsupportedOperatorError("its axes cannot be distinguished")
         permuted = self.permute(tensor, existing)
-        new_axes = [place for place, axis in enumerate(order, 1) if axis is None]
+        new_axes = [position for position, axis in enumerate(order, 1) if axis is None]
         if len(new_axes) == 1:
             return self.add_layer("Unsqueeze", permuted, "unsqueeze", axis=new_axes[0])
         if new_axes:
@@ -33,7 +33,7 @@ class AxisOrder(NodeGraph):
         """Reorder the axes of the port after the batch, by a Reshape or Transpose rather than a Permute."""
         if order == sorted(order):
             return tensor
-        moved = [place for place, axis in enumerate(order, 1) if axis != place]
+        moved = [position for position, axis in enumerate(order, 1) if axis != position]
         long_axes = [axis for axis in order if tensor.size(axis) > 1]
         if long_axes == sorted(long_axes):  # only axes of length 1 change their places
             return self.reshape(tensor, [tensor.size(axis) for axis in order])
@@ -89,9 +89,9 @@ class AxisOrder(NodeGraph):
         positions = {old: new for new, old in enumerate([0, *front_axes, *last_axes])}
         axes = [tuple(positions[axis] for axis in group) for group in tensor.axes]
         if any(len(group) != 1 for group in groups):
-            lengths = [tensor.length(tensor.rank - count + place) for place in range(count)]
+            lengths = [tensor.length(tensor.rank - count + offset) for offset in range(count)]
             result = self.reshape(result, [*(tensor.size(axis) for axis in front_axes), *lengths])
-            axes[-count:] = [(len(front_axes) + 1 + place,) for place in range(count)]
+            axes[-count:] = [(len(front_axes) + 1 + offset,) for offset in range(count)]
         return Tensor(result.ref, result.spec, tuple(axes), tensor.boolean)
 
     def single_axis(self, tensor: Tensor, axis: int) -> int:

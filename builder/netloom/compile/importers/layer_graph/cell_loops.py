@@ -51,7 +51,7 @@ def _loops(builder: GraphBuilder, tried: set[str]) -> Iterator[_Loop]:
         if len(chain) < 2 or chain[0] in tried or len(sequences) != 1:
             continue
         (sequence,) = sequences
-        if len(builder.specs[sequence].shape) == 3 and [place for _, place in steps] == list(
+        if len(builder.specs[sequence].shape) == 3 and [step for _, step in steps] == list(
             range(builder.specs[sequence].size(1))
         ):
             loop = _Loop(tuple(chain), sequence)
@@ -107,7 +107,7 @@ def _merge(builder: GraphBuilder, loop: _Loop) -> dict[str, str]:
     )
     refs = {f"{last}.new_memory": f"{key}.memories"}
     refs |= {concat: key for concat in order if _steps_joined(builder, concat) == list(loop.cells)}
-    steps = {state: place for place, state in enumerate(loop.cells)}
+    steps = {state: step_index for step_index, state in enumerate(loop.cells)}
     for reader, port, ref in readers:
         if reader in loop.cells:
             continue

@@ -27,5 +27,5 @@ def per_channel(builder: AxisOrder, tensor: Tensor, add: Callable[[Tensor], Tens
     result = builder.reshape(result, [tensor.length(1), *lengths])
     places = {axis: number for number, axis in enumerate(merged, 2)}
     first = tuple(places.get(axis, 0) for axis in tensor.axes[0])
-    others = tuple((number,) for number in range(2 + len(merged), 2 + len(lengths)))
-    return Tensor(result.ref, result.spec, (first, (1,), *others))
+    other_axes = tuple((number,) for number in range(2 + len(merged), 2 + len(lengths)))
+    return Tensor(result.ref, result.spec, (first, (1,), *other_axes))

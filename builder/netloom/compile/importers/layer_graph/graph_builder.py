@@ -48,14 +48,14 @@ class GraphBuilder(AxisOrder):
         numbers = value.array[(None,) * (len(shape) - value.array.ndim)][
             first_example
         ]  # a view: a constant may repeat its values BATCH times
-        for place, size in enumerate(shape):
+        for position, size in enumerate(shape):
             example_size = size // BATCH if size % BATCH == 0 and size else size
-            if place == batch:
+            if position == batch:
                 batch_position = next((number for number, inner in enumerate(like.axes[like.batch]) if inner == 0), 0)
-                others = [like.size(inner) for inner in like.axes[like.batch] if inner != 0]
+                other_sizes = [like.size(inner) for inner in like.axes[like.batch] if inner != 0]
                 if example_size == 1:
                     axes.append((0,))
-                elif example_size == math.prod(others) and batch_position == 0 and len(others) == 1:
+                elif example_size == math.prod(other_sizes) and batch_position == 0 and len(other_sizes) == 1:
                     sizes_left.append(example_size)
                     axes.append((0, len(sizes_left)))
                 else:
@@ -95,22 +95,22 @@ class GraphBuilder(AxisOrder):
         """
         added = like.rank - len(shape)
         groups = list(tensor.axes[1:])
-        place = like.batch - added
-        others = [like.size(axis) for axis in like.axes[like.batch] if axis != 0]
-        length = shape[place] if place >= 0 else 1
+        batch_position = like.batch - added
+        other_sizes = [like.size(axis) for axis in like.axes[like.batch] if axis != 0]
+        length = shape[batch_position] if batch_position >= 0 else 1
         # A constant for each of the axes that are merged with the batch, such as the windows of an image
-        merged = length != 1 and like.axes[like.batch][0] == 0 and others == [length]
+        merged = length != 1 and like.axes[like.batch][0] == 0 and other_sizes == [length]
         if tensor.axes[0] != (0,) or added < 0 or not (length == 1 or merged):
             raise UnsupportedOperatorError("its batch axis is missing")
         if merged:
-            groups[place] = (0, *groups[place])
-        elif place >= 0:
-            for removed in groups.pop(place):
+            groups[batch_position] = (0, *groups[batch_position])
+        elif batch_position >= 0:
+            for removed in groups.pop(batch_position):
                 sizes = [tensor.size(axis) for axis in range(1, len(tensor.spec.shape)) if axis != removed]
                 tensor = self.reshape(tensor, sizes or [1])
                 groups = [tuple(axis - (axis > removed) for axis in group) for group in groups]
         axes = [*((),) * added, *groups]
-        if place < 0:
+        if batch_position < 0:
             axes[like.batch] = (0,)
         elif not merged:
             axes.insert(like.batch, (0,))
@@ -168,7 +168,7 @@ class GraphBuilder(AxisOrder):
     ) -> Tensor:
         """Add a complete table of the file, such as position embeddings, and Slices of the part that is used."""
         base = self.weight_tables[weight]
-        parts = [(size, *one) for size, one in zip(base.shape, ranges, strict=True) if size > 1]
+        parts = [(size, *bounds) for size, bounds in zip(base.shape, ranges, strict=True) if size > 1]
         result = self._add_learned(
             base.reshape([size for size, _, _ in parts]), like, name, frozen=False, weight=weight
         )
@@ -203,7 +203,7 @@ class GraphBuilder(AxisOrder):
         parts: list[tuple[int, int]] = []
         for axis in range(rank):
             width = max((sum(inner != 0 for inner in tensor.axes[axis]) for tensor in tensors), default=0)
-            parts += [(axis, place) for place in range(width)]
+            parts += [(axis, part_axis) for part_axis in range(width)]
         reference = next(
             (tensor for tensor in tensors if all(_part_axis(tensor, part) is not None for part in parts)), None
         )

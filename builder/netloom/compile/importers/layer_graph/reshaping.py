@@ -36,7 +36,7 @@ def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], all
             axes += [() if length == 1 else (_append(sizes, length),) for length in new_lengths]
     if not sizes and len(tensor.spec.shape) > 1:
         # Only axes of length 1 remain besides the batch; one of them stays, as layers need at least one axis.
-        free_axis = next((place for place, group in enumerate(axes) if group == ()), None)
+        free_axis = next((position for position, group in enumerate(axes) if group == ()), None)
         if free_axis is not None:
             axes[free_axis] = (_append(sizes, 1),)
     unit_axes = [part for part in range(1, len(tensor.spec.shape)) if part not in order]
@@ -102,8 +102,8 @@ def _resolve_shape(tensor: Tensor, requested: list[int], allow_zero: bool) -> li
     """
     total = math.prod(tensor.shape)
     shape = [
-        tensor.shape[place] if size == 0 and not allow_zero and place < tensor.rank else size
-        for place, size in enumerate(requested)
+        tensor.shape[position] if size == 0 and not allow_zero and position < tensor.rank else size
+        for position, size in enumerate(requested)
     ]
     if shape.count(-1) > 1 or any(size < -1 or size == 0 for size in shape):
         raise UnsupportedOperatorError("its new shape is invalid")
@@ -126,12 +126,12 @@ def _resolve_shape(tensor: Tensor, requested: list[int], allow_zero: bool) -> li
         return shape
     if math.prod(shape) * BATCH != total:
         raise UnsupportedOperatorError("its new shape has a different number of values")
-    place = _batch_position(tensor, shape)
-    if place is None:
+    position = _batch_position(tensor, shape)
+    if position is None:
         raise UnsupportedOperatorError(
             "the batch axis cannot be identified in its new shape; export the network with a dynamic batch axis"
         )
-    shape[place] *= BATCH
+    shape[position] *= BATCH
     return shape
 
 
@@ -143,10 +143,10 @@ def _batch_position(tensor: Tensor, shape: list[int]) -> int | None:
     """The axis of the batch in a shape that was written for one example; None if it cannot be identified."""
     flat = [part for group in tensor.axes for part in group]
     front = math.prod(tensor.size(part) for part in flat[: flat.index(0)])
-    fitting = [place for place in range(len(shape)) if math.prod(shape[:place]) == front]
+    fitting = [position for position in range(len(shape)) if math.prod(shape[:position]) == front]
     if not fitting:
         return None
-    ones = [place for place in fitting if shape[place] == 1]
+    ones = [position for position in fitting if shape[position] == 1]
     last = len(shape) - 1
     if not ones and fitting == [last] and last > 0 and math.prod(shape[:last]) == front:
         return last - 1  # (steps, features): the steps of all examples, rather than features of several
@@ -193,7 +193,7 @@ def repeat(builder: GraphBuilder, tensor: Tensor, times: list[int], name: str) -
         if number == 1:
             continue
         if not result.axes[axis]:
-            sizes = [number if place == axis else size for place, size in enumerate(result.shape)]
+            sizes = [number if position == axis else size for position, size in enumerate(result.shape)]
             result = broadcast_to(builder, result, sizes, name)
         else:
             port_axis = builder.single_axis(result, axis)

@@ -103,7 +103,7 @@ class Tensor:
     @property
     def batch(self) -> int:
         """The axis of the file that contains the batch."""
-        return next(place for place, group in enumerate(self.axes) if 0 in group)
+        return next(position for position, group in enumerate(self.axes) if 0 in group)
 
     @property
     def rank(self) -> int:

@@ -21,20 +21,24 @@ def tie_weights(builder: GraphBuilder) -> None:
         if builder.nodes[key].shares is None and _transpose_tied(builder, key, learned, owners):
             learned = builder.weights[key]
         keys = {part: memory_key(array) for part, array in learned.items()}
-        sources = {owners[part, own] for part, own in keys.items() if (part, own) in owners and learned[part].size > 1}
+        sources = {
+            owners[part, part_key]
+            for part, part_key in keys.items()
+            if (part, part_key) in owners and learned[part].size > 1
+        }
         if builder.nodes[key].shares is None and len(sources) == 1:
-            (other,) = sources
-            other_weights = builder.weights[other]
+            (source,) = sources
+            other_weights = builder.weights[source]
             # The node shares all parameters of equal names and shapes, so that all of them must be the same arrays.
             common = {
                 part for part in learned if part in other_weights and other_weights[part].shape == learned[part].shape
             }
             if all(memory_key(other_weights[part]) == keys[part] for part in common):
-                update = {"shares": builder.nodes[other].shares or other}
+                update = {"shares": builder.nodes[source].shares or source}
                 builder.nodes[key] = builder.nodes[key].model_copy(update=update)
             else:
                 builder.remark(
-                    "they share weights in the file; after the import, each has its own.", f"{key} and {other}"
+                    "they share weights in the file; after the import, each has its own.", f"{key} and {source}"
                 )
         for part, key_ in keys.items():
             owners.setdefault((part, key_), key)
@@ -47,10 +51,10 @@ def _report_other_parts(builder: GraphBuilder) -> None:
     places: dict[MemoryKey, tuple[str, str]] = {}
     for key, parts in builder.weights.items():
         for part, array in parts.items() if builder.nodes[key].shares is None else ():
-            other, other_part = places.setdefault(memory_key(array), (key, part))
+            owner, other_part = places.setdefault(memory_key(array), (key, part))
             if array.size > 1 and part != other_part:
                 builder.remark(
-                    f"its {part} is {other_part} of {other} in the file; after the import, each has its own values.",
+                    f"its {part} is {other_part} of {owner} in the file; after the import, each has its own values.",
                     key,
                 )
 
@@ -72,14 +76,14 @@ def _transpose_tied(
     weight = learned.get("weight")
     if builder.nodes[key].type != "Linear" or weight is None or weight.size < _MIN_SIZE or min(weight.shape) < 2:
         return False
-    other = owners.get(("weight", memory_key(weight.T)))
-    if other is None or ("weight", memory_key(weight)) in owners:
+    owner = owners.get(("weight", memory_key(weight.T)))
+    if owner is None or ("weight", memory_key(weight)) in owners:
         return False
-    if "bias" in learned and _same_shape(builder.weights[other].get("bias"), learned["bias"]):
+    if "bias" in learned and _same_shape(builder.weights[owner].get("bias"), learned["bias"]):
         # Nodes share all parameters of equal names and shapes, hence the bias as well.
         builder.remark(
             "one has the transposed weights of the other in the file; after the import, each has its own.",
-            f"{key} and {other}",
+            f"{key} and {owner}",
         )
         return False
     builder.nodes[key] = builder.nodes[key].model_copy(update={"type": "TransposedLinear"})

@@ -92,8 +92,8 @@ def import_bytes(content: bytes, name: str = "") -> ImportedModel:
         # A sequence (T, N, D) does not say which axis is the batch, and with the first one, layers mix examples.
         try:
             return _OnnxImporter(replace(graph, inputs=with_batch_axes(graph, time_first=True)), name).run()
-        except UnreadableModelError as other:
-            raise (other if isinstance(error, TimeFirstError) else error) from None
+        except UnreadableModelError as second_error:
+            raise (second_error if isinstance(error, TimeFirstError) else error) from None
 
 
 class _OnnxImporter:
@@ -125,7 +125,10 @@ class _OnnxImporter:
         patterns = find_activations(self.graph.operators, self.graph.tensors, self.graph.opset, needed_values)
         unused = self._unused_operators(patterns)
         # Converters look at the readers of an output, among which unused operators do not count.
-        self.readers = {key: [item for item in found if id(item) not in unused] for key, found in self.readers.items()}
+        self.readers = {
+            key: [item for item in tensor_readers if id(item) not in unused]
+            for key, tensor_readers in self.readers.items()
+        }
         for item in self.graph.operators:
             if id(item) not in unused:
                 self._checked_operator(item, patterns)
@@ -207,8 +210,8 @@ class _OnnxImporter:
         unknown = sorted({item.type for item in with_inner(self.graph.operators)} - supported)
         if unknown:
             names = ", ".join(short(kind) for kind in unknown[:12])
-            others = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{others}.")
+            omitted = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
+            raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{omitted}.")
 
     def _unused_operators(self, patterns: dict[str, Any]) -> set[int]:
         """The operators on which no output depends, or which an activation layer replaces."""
@@ -295,7 +298,7 @@ class _OnnxImporter:
             return
         if operator.type not in OPERATORS:
             raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
-        reader_types = frozenset(other.type for other in self.readers.get(operator.outputs[0], []))
+        reader_types = frozenset(reader.type for reader in self.readers.get(operator.outputs[0], []))
         used_outputs = tuple(bool(self.readers.get(key) or key in self.results) for key in operator.outputs)
         call = Call(
             operator.type,
@@ -328,8 +331,8 @@ class _OnnxImporter:
         ):
             return None
         weight = inputs[1]
-        other = next((key for key in readers[0].inputs if key != operator.outputs[0]), "")
-        bias = self.values.get(other)
+        other_input = next((key for key in readers[0].inputs if key != operator.outputs[0]), "")
+        bias = self.values.get(other_input)
         if not isinstance(weight, Constant) or weight.array.ndim != 2 or not isinstance(bias, Constant):
             return None
         # A scalar or a matrix is not the bias of a linear layer.
@@ -362,8 +365,8 @@ class _OnnxImporter:
                 self.builder.remark(
                     f"The output {short(key)!r} has the batch as axis {value.batch + 1} in the file and as axis 1 here."
                 )
-                others = [group for group in value.axes if group != (0,)]
-                value = replace(value, axes=((0,), *others))
+                other_axes = [group for group in value.axes if group != (0,)]
+                value = replace(value, axes=((0,), *other_axes))
             batch_first = self.builder.to_batch_first(value)
             self.builder.add_node("Output", batch_first, "output", name=plain(key)[:64] or f"output {number + 1}")
         except UnsupportedOperatorError as error:

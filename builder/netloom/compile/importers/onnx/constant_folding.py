@@ -62,10 +62,10 @@ def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array]
         return _fold_batched(ConstantCall(operator, arrays, x))
     # Division by zero and overflow give inf and NaN, as at run time.
     with np.errstate(all="ignore"):
-        found = _evaluate(ConstantCall(operator, arrays, x))
-    if found is None:
+        result_ = _evaluate(ConstantCall(operator, arrays, x))
+    if result_ is None:
         return None
-    result = [found] if isinstance(found, np.ndarray | np.generic) else list(found)
+    result = [result_] if isinstance(result_, np.ndarray | np.generic) else list(result_)
     return [_checked(np.asarray(item), x) for item in result]
 
 
@@ -173,7 +173,7 @@ def _cast(call: ConstantCall) -> Array:
 
 def _reshape(call: ConstantCall) -> Array:
     target = call.integers(1, "shape") or []
-    return call.x.reshape([call.x.shape[place] if size == 0 else size for place, size in enumerate(target)])
+    return call.x.reshape([call.x.shape[position] if size == 0 else size for position, size in enumerate(target)])
 
 
 def _squeeze(call: ConstantCall) -> Array:
@@ -201,7 +201,7 @@ def _gather(call: ConstantCall) -> Array:
 
 
 def _range(call: ConstantCall) -> Array:
-    start, stop, step = (call.number(place) for place in range(3))
+    start, stop, step = (call.number(index) for index in range(3))
     if not step or (stop - start) / step > MAX_SIZE:
         raise UnsupportedOperatorError("its range is infinite")
     return np.arange(start, stop, step).astype(call.x.dtype)
@@ -232,7 +232,7 @@ def _split(call: ConstantCall) -> list[Array]:
 
 
 def _clip(call: ConstantCall) -> Any:
-    low, high = (call.arrays[place] if place < len(call.arrays) else None for place in (1, 2))
+    low, high = (call.arrays[index] if index < len(call.arrays) else None for index in (1, 2))
     return np.clip(call.x, low, high)
 
 

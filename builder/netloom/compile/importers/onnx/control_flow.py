@@ -107,8 +107,8 @@ def _scan(operator: Operator, inputs: Sequence[Value | None], evaluator: Evaluat
     for step in range(steps):
         places = [steps - 1 - step if is_backward else step for is_backward in backward]
         parts = [
-            evaluator.apply("Gather", [value, Constant(np.asarray(place))], axis=axis)
-            for value, place, axis in zip(sequences, places, axes, strict=True)
+            evaluator.apply("Gather", [value, Constant(np.asarray(scan_index))], axis=axis)
+            for value, scan_index, axis in zip(sequences, places, axes, strict=True)
         ]
         outputs = _run(body, [*states, *parts], evaluator)
         states = outputs[: len(states)]

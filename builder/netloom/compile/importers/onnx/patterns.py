@@ -47,7 +47,7 @@ def find_activations(
 ) -> dict[str, tuple[str, dict[str, Any], str]]:
     """By the name of a result: the layer that replaces its operators, its parameters, and the name of its input."""
     producers = {name: item for item in operators for name in item.outputs if name}
-    order = {name: place for place, name in enumerate(producers)}
+    order = {name: position for position, name in enumerate(producers)}
     readers: dict[str, int] = dict.fromkeys(outputs, 1)
     for item in operators:
         for name in item.inputs:

@@ -109,10 +109,10 @@ def _read(members: _Members) -> Archive:
                     # An error only if an operator reads it
                     refused[name] = "is a pickled object, which is never loaded"
                     continue
-                place = f"{folder}{entry['path_name']}"
-                tensors[name] = _tensor(members.raw(place), entry["tensor_meta"], name, order)
+                path = f"{folder}{entry['path_name']}"
+                tensors[name] = _tensor(members.raw(path), entry["tensor_meta"], name, order)
                 meta = entry["tensor_meta"]
-                places[name] = f"{place} {meta['sizes']} {meta['strides']} {meta['storage_offset']}"
+                places[name] = f"{path} {meta['sizes']} {meta['strides']} {meta['storage_offset']}"
     return Archive(model, tensors, places, refused, members.text(PREPROCESS, MAX_JSON_BYTES))
 
 

@@ -35,7 +35,7 @@ def _cosine(op: AtenCall) -> Any:
     if axis == 0:
         raise UnsupportedOperatorError("it would mix the examples of a batch")
     result = op.builder.add_layer("CosineSimilarity", {"a": a, "b": b}, op.name, axis=axis)
-    return [Tensor(result.ref, result.spec, tuple((place,) for place in range(a.rank - 1)))]
+    return [Tensor(result.ref, result.spec, tuple((number,) for number in range(a.rank - 1)))]
 
 
 def _broadcast_cosine(op: AtenCall, a: Value, b: Value) -> Any:

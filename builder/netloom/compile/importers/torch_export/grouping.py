@@ -71,7 +71,7 @@ class Grouping:
         heights = self._heights(module_calls)
         for height in sorted(set(heights.values())):
             groups_by_signature: dict[tuple[Any, ...], list[Group]] = {}
-            for call in [call for call, own in heights.items() if own == height]:
+            for call in [call for call, module_height in heights.items() if module_height == height]:
                 group = self._group(call, module_calls[call])
                 if group is not None:
                     key = (group.module.kind, group.signature)
@@ -145,7 +145,7 @@ class Grouping:
         )
         if not inputs or not outputs:
             return None
-        order = {key: place for place, key in enumerate(members)}
+        order = {key: position for position, key in enumerate(members)}
         # The same order for all calls, because outputs are matched by position
         outputs.sort(key=lambda ref: (order[_source_node(ref)], ref))
         group = Group(module, members, inputs, outputs)
@@ -167,8 +167,8 @@ class Grouping:
 
     def _signature(self, group: Group) -> tuple[tuple[Any, ...], list[Any]]:
         """A key that is equal for groups that differ in numbers only, and these numbers."""
-        places = {key: f"#{place}" for place, key in enumerate(group.items)}
-        places |= {ref: f"<{place}" for place, ref in enumerate(group.inputs)}
+        places = {key: f"#{position}" for position, key in enumerate(group.items)}
+        places |= {ref: f"<{position}" for position, ref in enumerate(group.inputs)}
         numbers: list[Any] = []
 
         def named(ref: str) -> str:
@@ -179,11 +179,11 @@ class Grouping:
         for item in group.items.values():
             shares = item.node.shares
             # Sharing with a node outside is allowed, as with another call of the module, whose output may be an input.
-            shared_place = places[shares] if shares in group.items else ""
+            shared_position = places[shares] if shares in group.items else ""
             params = without_numbers(item.node.params, numbers)
             reads = tuple((port, named(ref)) for port, ref in item.reads.items())
             weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))
-            parts.append((item.node.type, str(params), reads, shared_place, item.node.frozen, weights))
+            parts.append((item.node.type, str(params), reads, shared_position, item.node.frozen, weights))
         return (tuple(parts), tuple(named(ref) for ref in group.outputs)), numbers
 
     def _create_network(self, groups: list[Group]) -> None:
@@ -203,7 +203,7 @@ class Grouping:
         ports = self.networks[name]
         inputs, outputs = list(ports.ports("Input").values()), list(ports.ports("Output").values())
         for number, group in enumerate(groups):
-            values = {key: columns[place][number] for key, place in parameters.items()}
+            values = {key: columns[column_index][number] for key, column_index in parameters.items()}
             params: dict[str, Any] = {"network": name} | ({"values": values} if values else {})
             self._replace(group, params, names, inputs, outputs, node_of)
 
@@ -233,7 +233,7 @@ class Grouping:
             source_node, dot, source_port = ref.partition(".")
             nodes[key] = Node(id=key, type="Output", params={"name": key} if len(group.outputs) > 1 else {})
             edges.append(Edge(source=f"{names[source_node]}{dot}{source_port}", target=key))
-        values = {key: group.numbers[place] for key, place in parameters.items()}
+        values = {key: group.numbers[number_index] for key, number_index in parameters.items()}
         return Network(parameters=values, nodes=nodes, edges=tuple(edges))
 
     def _replace(
@@ -252,13 +252,15 @@ class Grouping:
         shares = self._shared_use(group, node_of)
         inner_ids = dict(zip(keys, names.values(), strict=True))
         weights = {
-            f"{inner_ids[own]}.{part}": array
-            for own, item in group.items.items()
+            f"{inner_ids[item_key]}.{part}": array
+            for item_key, item in group.items.items()
             for part, array in item.weights.items()
         }
-        depth = next(place for place, module in enumerate(group.items[key].stack) if module.call == group.module.call)
+        depth = next(
+            position for position, module in enumerate(group.items[key].stack) if module.call == group.module.call
+        )
         node = Node(id=key, type=SUBNETWORK, params=params, shares=shares)
-        node_of |= {own: (key, place) for place, own in enumerate(keys)}
+        node_of |= {item_key: (key, position) for position, item_key in enumerate(keys)}
         moved = {
             ref: key if port == "out" else f"{key}.{port}" for ref, port in zip(group.outputs, outputs, strict=True)
         }
@@ -267,9 +269,9 @@ class Grouping:
         subnetwork = GroupedNode(node, group.module.path, reads, weights, group.items[key].stack[:depth])
         self.specs |= {moved[ref]: self.specs[ref] for ref in group.outputs}
         items = {
-            own: subnetwork if own == key else item
-            for own, item in self.items.items()
-            if own == key or own not in inner_ids
+            item_key: subnetwork if item_key == key else item
+            for item_key, item in self.items.items()
+            if item_key == key or item_key not in inner_ids
         }
         # In place, because the caller reads the same dictionary
         self.items.clear()
@@ -277,8 +279,8 @@ class Grouping:
         for item in self.items.values():
             item.reads = {port: moved.get(ref, ref) for port, ref in item.reads.items()}
         # Groups of the same height that read this one were collected before it was replaced.
-        for other in self.pending:
-            other.inputs = [moved.get(ref, ref) for ref in other.inputs]
+        for pending_group in self.pending:
+            pending_group.inputs = [moved.get(ref, ref) for ref in pending_group.inputs]
 
     def _shared_use(self, group: Group, node_of: Mapping[str, tuple[str, int]]) -> str | None:
         """The node of an earlier group with which this group shares all its weights; None if there is none."""
@@ -288,8 +290,8 @@ class Grouping:
         for position, item in enumerate(group.items.values()):
             if item.node.shares in keys or not item.weights:
                 continue
-            other = node_of.get(item.node.shares or "")
-            shared_node = other[0] if other is not None and other[1] == position else None
+            target = node_of.get(item.node.shares or "")
+            shared_node = target[0] if target is not None and target[1] == position else None
             is_untied = is_untied or (item.node.shares is not None and shared_node is None)
             shared_nodes.add(shared_node)
         if is_untied or (None in shared_nodes and len(shared_nodes) > 1):
@@ -318,7 +320,9 @@ def merge_repetitions(
             continue
         first, last = nodes[chain[0]], nodes[chain[-1]]
         weights = {
-            f"{number}.{part}": array for number, own in enumerate(chain) for part, array in nodes[own].weights.items()
+            f"{number}.{part}": array
+            for number, chained in enumerate(chain)
+            for part, array in nodes[chained].weights.items()
         }
         node = last.node.model_copy(update={"params": {**last.node.params, "repeat": len(chain)}})
         # h.0, h.1, … become h
@@ -340,15 +344,19 @@ def _successor(
     item = nodes[key]
     if item.node.type != SUBNETWORK or "repeat" in item.node.params or item.node.shares is not None:
         return None
-    readers = [own for own, other in all_nodes.items() if key in {_source_node(ref) for ref in other.reads.values()}]
+    readers = [
+        reader_key
+        for reader_key, reader in all_nodes.items()
+        if key in {_source_node(ref) for ref in reader.reads.values()}
+    ]
     if len(readers) != 1 or readers[0] not in nodes:
         return None
-    other = nodes[readers[0]]
-    same = other.node.type == SUBNETWORK and other.node.params == item.node.params and other.node.shares is None
-    if not same or other.reads.get("in") != key or sum(_source_node(ref) == key for ref in other.reads.values()) != 1:
+    reader = nodes[readers[0]]
+    same = reader.node.type == SUBNETWORK and reader.node.params == item.node.params and reader.node.shares is None
+    if not same or reader.reads.get("in") != key or sum(_source_node(ref) == key for ref in reader.reads.values()) != 1:
         return None
     other_reads = {port: ref for port, ref in item.reads.items() if port != "in"}
-    if other_reads != {port: ref for port, ref in other.reads.items() if port != "in"}:
+    if other_reads != {port: ref for port, ref in reader.reads.items() if port != "in"}:
         return None
     used = any(entry.node.shares in (key, readers[0]) for entry in all_nodes.values())
     # In a repetition, each output is the next input, so that their shapes must be equal.

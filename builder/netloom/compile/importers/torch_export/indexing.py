@@ -38,9 +38,9 @@ def _positions(op: AtenCall) -> tuple[int, list[Array]]:
             continue
         if not isinstance(value, Constant):
             raise UnsupportedOperatorError("only constant indices and masks are supported")
-        found = value.array.nonzero() if value.array.dtype == bool else (value.array,)
-        positions |= {axis + place: part for place, part in enumerate(found)}
-        axis += len(found)
+        index_arrays = value.array.nonzero() if value.array.dtype == bool else (value.array,)
+        positions |= {axis + offset: part for offset, part in enumerate(index_arrays)}
+        axis += len(index_arrays)
     axes = sorted(positions)
     if not axes or axes != list(range(axes[0], axes[0] + len(axes))):
         raise UnsupportedOperatorError("it selects along axes that are not beside each other")

@@ -75,12 +75,12 @@ class LearnedConstants:
 
         def mark(value: Any, *path: int) -> Any:
             if isinstance(value, list):
-                return [mark(part, *path, place) for place, part in enumerate(value)]
+                return [mark(part, *path, index) for index, part in enumerate(value)]
             if not isinstance(value, Constant) or value.array.dtype != np.float32 or self._is_view(value):
                 return value
             return replace(value, learned=Learned(value.array, lambda: _picked(build(), path)))
 
-        return [mark(value, place) for place, value in enumerate(results)]
+        return [mark(value, index) for index, value in enumerate(results)]
 
     def trained(self, kind: str, name: str, args: Mapping[str, Any], result: Constant) -> Constant:
         """The result of an operator on constants, which trains if one of its arguments does."""
@@ -156,8 +156,8 @@ class LearnedConstants:
         params = {"vocabulary": len(values), "dim": values.shape[1], "weight": table.weight}
         result = self.builder.add_layer("Embedding", positions, name, weights={"weight": values}, **params)
         looked_up = reshape(self.builder, result, [BATCH, *indices.shape, values.shape[1]], True)
-        batch, *others, last = looked_up.axes
-        return replace(looked_up, axes=(batch, last, *others)) if columns else looked_up
+        batch, *other_axes, last = looked_up.axes
+        return replace(looked_up, axes=(batch, last, *other_axes)) if columns else looked_up
 
 
 def merge_shared(builder: GraphBuilder, owners: dict[str, tuple[Module, ...]], trigger: Tensor) -> None:
@@ -166,11 +166,13 @@ def merge_shared(builder: GraphBuilder, owners: dict[str, tuple[Module, ...]], t
     Networks of repeated modules can share weights as a whole only.
     """
     for key in [key for key, node in builder.nodes.items() if node.type == "Learned" and node.shares is None]:
-        copies = [other for other, node in builder.nodes.items() if node.type == "Learned" and node.shares == key]
-        stacks = [owners.get(other, ()) for other in (key, *copies)]
+        copies = [copy_key for copy_key, node in builder.nodes.items() if node.type == "Learned" and node.shares == key]
+        stacks = [owners.get(copy_key, ()) for copy_key in (key, *copies)]
         if len(set(stacks)) == 1:
             continue
-        owners[key] = tuple(first for first, *rest in zip(*stacks, strict=False) if rest.count(first) == len(rest))
+        owners[key] = tuple(
+            first for first, *further in zip(*stacks, strict=False) if further.count(first) == len(further)
+        )
         builder.reconnect(key, "in", trigger.ref)
         for reader, ports in [(reader, dict(builder.sources[reader])) for reader in builder.nodes]:
             for port, ref in ports.items():
@@ -183,12 +185,12 @@ def _trains(value: Constant) -> bool:
 
 
 def _flattened(value: Any) -> list[Any]:
-    return [part for one in value for part in _flattened(one)] if isinstance(value, list) else [value]
+    return [part for item in value for part in _flattened(item)] if isinstance(value, list) else [value]
 
 
 def _picked(results: Any, path: tuple[int, ...]) -> Tensor:
-    for place in path:
-        results = results[place]
+    for index in path:
+        results = results[index]
     if not isinstance(results, Tensor):
         raise UnsupportedOperatorError("it is not computed from a parameter")
     return results

@@ -67,7 +67,7 @@ class Multihead:
         inputs = [self._to_batch_first(builder, source, batch_first) for source in sources]
         mask = self._mask()
         heads = self._heads(weights["in_proj_weight"].shape[1])
-        if mask is None or heads is None or any(one is None for one in inputs) or (mask and len(inputs) > 1):
+        if mask is None or heads is None or any(part is None for part in inputs) or (mask and len(inputs) > 1):
             return False
         attention = self._layer(builder, inputs, heads, mask, weights)
         # (N, T, D) or, without batch_first, (T, N, D)
@@ -87,7 +87,7 @@ class Multihead:
         for leaf in ("weight", "bias")[: 1 + biased]:
             # in_proj_weight (3 · D, D) stacks the weights of queries, keys and values.
             rows = np.split(weights[f"in_proj_{leaf}"], 3)
-            parts |= {f"{name}.{leaf}": rows[place] for place, name in enumerate("qkv")}
+            parts |= {f"{name}.{leaf}": rows[index] for index, name in enumerate("qkv")}
             parts[f"out.{leaf}"] = weights[f"out_proj.{leaf}"]
         tensors_by_port = dict(zip(("in", "memory"), inputs_, strict=False))
         return builder.add_layer(kind, tensors_by_port, self.module.path, weights=parts, **params)
@@ -105,8 +105,10 @@ class Multihead:
     def _outputs_read(self) -> list[str]:
         """The outputs of the module that operators outside of it read."""
         members = {item.name for item in self.items}
-        others = [other for other in self.program.operators if other.name in self.needed - members]
-        read = {name for other in others for name in other.reads()}
+        other_operators = [
+            other_operator for other_operator in self.program.operators if other_operator.name in self.needed - members
+        ]
+        read = {name for other_operator in other_operators for name in other_operator.reads()}
         return [name for item in self.items for name in item.names() if name in read | set(self.program.outputs)]
 
     def _roots(self) -> list[str]:
@@ -168,7 +170,7 @@ class Multihead:
 
     def _known(self, name: str) -> Any:
         """A value that does not depend on the inputs of the network, which is computed first if necessary."""
-        producers = {made: item for item in self.items for made in item.names()}
+        producers = {output_name: item for item in self.items for output_name in item.names()}
         if name in producers and name not in self.values:
             for read in producers[name].reads():
                 if not isinstance(self._known(read), Constant):

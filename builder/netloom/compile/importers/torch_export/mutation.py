@@ -162,9 +162,9 @@ def check_in_place(program: Program, needed: set[str]) -> None:
             part = item.reads()[1]
             written_names |= {
                 part,
-                *(name for other in program.operators if _writes_to(part, other) for name in other.names()),
+                *(name for operator in program.operators if _writes_to(part, operator) for name in operator.names()),
             }
-        created_at = {name: at for at, other in enumerate(program.operators) for name in other.names()}
+        created_at = {name: at for at, operator in enumerate(program.operators) for name in operator.names()}
         # Another name for the same memory, defined before the write and read after it, would miss the new values.
         for name, last_read in last.items():
             if (

@@ -63,12 +63,12 @@ def inlined(graph: dict[str, Any], limit: int = MAX_NODES, depth: int = 0, *, un
 
 
 def _nested_graph(node: dict[str, Any]) -> dict[str, Any]:
-    place = _MODES[node["target"]]
-    if place > _AUTOCAST_ENABLED and node["inputs"][_AUTOCAST_ENABLED]["arg"].get("as_bool") is not False:
+    graph_index = _MODES[node["target"]]
+    if graph_index > _AUTOCAST_ENABLED and node["inputs"][_AUTOCAST_ENABLED]["arg"].get("as_bool") is not False:
         raise UnreadableModelError(
             "The program computes a part in lower precision (torch.autocast); export it without autocast."
         )
-    graph: dict[str, Any] = node["inputs"][place]["arg"]["as_graph"]["graph"]
+    graph: dict[str, Any] = node["inputs"][graph_index]["arg"]["as_graph"]["graph"]
     return graph
 
 
@@ -78,7 +78,7 @@ def _unrolled(
     """The nodes of all steps of a scan, with the same weights in each of them, and the shapes of their tensors."""
     graph, *arguments = (item["arg"] for item in node["inputs"])
     inner = inlined(graph["as_graph"]["graph"], limit, depth + 1)
-    states, sequences, others = (_references(argument) for argument in (*arguments, {"as_tensors": []})[:3])
+    states, sequences, constants = (_references(argument) for argument in (*arguments, {"as_tensors": []})[:3])
     length = tensor_values[_name(sequences[0])]["sizes"][0].get("as_int", 0)
     if not 1 <= length <= _MAX_STEPS:
         raise UnreadableModelError(
@@ -94,7 +94,7 @@ def _unrolled(
         parts = [_selected(source, step, f"{prefix}{number}") for number, source in enumerate(sequences)]
         shapes |= {part["name"]: _without_first(tensor_values[_name(source)])
                    for part, source in zip(parts, sequences, strict=True)}  # fmt: skip
-        arguments_of_step = [*states, *(part["outputs"][0] for part in parts), *others]
+        arguments_of_step = [*states, *(part["outputs"][0] for part in parts), *constants]
         known = dict(zip(map(_name, inner["inputs"]), map(_name, arguments_of_step), strict=True))
         name = _renaming(known, prefix)
         nodes += [*parts, *(_renamed_node(item, name) for item in inner["nodes"])]

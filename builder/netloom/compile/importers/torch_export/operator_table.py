@@ -159,10 +159,12 @@ class AtenCall:
 
     def without_recorded_batch(self, inputs: Sequence[Value | None]) -> list[Value | None]:
         """The inputs, with constants that repeat their values for each example of the exported batch reduced to one."""
-        first = max((one for one in inputs if isinstance(one, Tensor)), key=lambda one: one.rank, default=None)
+        first = max(
+            (value for value in inputs if isinstance(value, Tensor)), key=lambda value: value.rank, default=None
+        )
         if first is None or self.batch < 2:
             return list(inputs)
-        return [self._once(one, first) if isinstance(one, Constant) else one for one in inputs]
+        return [self._once(value, first) if isinstance(value, Constant) else value for value in inputs]
 
     def _once(self, value: Constant, like: Tensor) -> Constant:
         axis = like.batch - like.rank + len(value.shape)

@@ -71,7 +71,7 @@ class Operator:
 
     def names(self) -> list[str]:
         """The names of all outputs."""
-        return [name for found in self.outputs for name in ((found,) if isinstance(found, str) else found)]
+        return [name for output in self.outputs for name in ((output,) if isinstance(output, str) else output)]
 
     def reads(self) -> list[str]:
         """The names of all values among the arguments."""
@@ -201,7 +201,11 @@ def _program(archive: Archive, unrolls: bool) -> Program:
 
 def _widths(graph: dict[str, Any]) -> dict[str, int]:
     sizes = {str(name): meta["sizes"] for name, meta in graph["tensor_values"].items()}
-    return {name: found[-1]["as_int"] for name, found in sizes.items() if found and "as_int" in found[-1]}
+    return {
+        name: dimensions[-1]["as_int"]
+        for name, dimensions in sizes.items()
+        if dimensions and "as_int" in dimensions[-1]
+    }
 
 
 def _ordered(operators: tuple[Operator, ...], constant_values: set[str]) -> None:
@@ -254,7 +258,7 @@ def _operator(node: dict[str, Any]) -> Operator:
         str(node["target"]),
         name,
         args,
-        tuple(found for item in node["outputs"] if (found := _output_names(item)) is not None),
+        tuple(output_name for item in node["outputs"] if (output_name := _output_names(item)) is not None),
         _stack(str(node.get("metadata", {}).get("nn_module_stack", ""))),
         _body(node["body"]) if "body" in node else None,
     )
@@ -314,8 +318,8 @@ def _stack(text: str) -> tuple[Module, ...]:
     """The stack of module calls from a text `key,path,class;…`, without the outermost module, which has no path."""
     modules = []
     for part in text.split(";")[:MAX_DEPTH]:
-        key, _, rest = part.partition(",")
-        path, _, kind = rest.rpartition(",")
+        key, _, remainder = part.partition(",")
+        path, _, kind = remainder.rpartition(",")
         if key.startswith("L__self__") and path:
             modules.append(Module(path, key, kind))
     return tuple(modules)

@@ -39,8 +39,8 @@ def _median(op: AtenCall) -> Any:
     if any(op.used_outputs[1:]):
         raise UnsupportedOperatorError("it returns the indices of its values")
     values = _sorted(op, tensor, axis, descending=False)[0]
-    place = [middle] if op.flag("keepdim") else middle
-    return [op.apply("Gather", values, Constant(np.asarray(place, np.int64)), axis=axis)[0], None]
+    index_value = [middle] if op.flag("keepdim") else middle
+    return [op.apply("Gather", values, Constant(np.asarray(index_value, np.int64)), axis=axis)[0], None]
 
 
 @aten("cummax", "cummin", "cumprod")

@@ -157,8 +157,8 @@ class Reader:
         )
         if unknown:
             names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
-            others = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise UnreadableModelError(f"No layer corresponds to these operators of the program: {names}{others}.")
+            omitted = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
+            raise UnreadableModelError(f"No layer corresponds to these operators of the program: {names}{omitted}.")
 
     def _input(self, entry: InputInfo) -> None:
         shape = []
@@ -304,9 +304,9 @@ class Reader:
             return False
         self.tried_modules.add(module.call)
         items = [
-            other
-            for other in self.program.operators
-            if module in other.stack and other.name in needed and not _is_shape_arithmetic(other)
+            operator
+            for operator in self.program.operators
+            if module in operator.stack and operator.name in needed and not _is_shape_arithmetic(operator)
         ]
         nodes_before = set(self.builder.nodes)
         dropout = self.facts.modules.get(module.path, 0.0) if self.facts else 0.0
@@ -321,7 +321,7 @@ class Reader:
         # Also after a failed attempt, of which unused nodes may remain until pruning
         self.owners |= {key: stack for key in self.builder.nodes if key not in nodes_before}
         if is_converted:
-            self.converted |= {other.name for other in items}
+            self.converted |= {operator.name for operator in items}
         return is_converted
 
     def _convert(self, item: Operator, kind: str, args: dict[str, Any]) -> Any:
@@ -444,7 +444,7 @@ class Reader:
 
 
 def _flattened(value: Any) -> list[Any]:
-    return [part for one in value for part in _flattened(one)] if isinstance(value, list) else [value]
+    return [part for item in value for part in _flattened(item)] if isinstance(value, list) else [value]
 
 
 def _is_supported(item: Operator) -> bool:

@@ -106,9 +106,9 @@ def _movedim(op: AtenCall) -> Any:
     if len(set(source)) != len(source) or sorted(set(target)) != sorted(target) or len(source) != len(target):
         raise UnsupportedOperatorError("it must name each axis once")
     moved = dict(zip(target, source, strict=True))
-    others = iter([axis for axis in range(rank) if axis not in source])
+    other_axes = iter([axis for axis in range(rank) if axis not in source])
     return op.apply(
-        "Transpose", op.tensor(), perm=[moved[axis] if axis in moved else next(others) for axis in range(rank)]
+        "Transpose", op.tensor(), perm=[moved[axis] if axis in moved else next(other_axes) for axis in range(rank)]
     )
 
 
@@ -117,8 +117,8 @@ def _select(op: AtenCall) -> Any:
     states, index = op.args.get("self"), op.integer("index")
     if isinstance(states, States):
         if op.integer("dim", 0) == 0 and -states.count <= index < states.count:
-            part, place = states.part(index)
-            return op.apply("Gather", part, _integers(place), axis=0)
+            part, position = states.part(index)
+            return op.apply("Gather", part, _integers(position), axis=0)
         op = replace(op, args=op.args | {"self": states.whole()})
     tensor, axis = op.tensor(), op.axis("dim", 0)
     length = tensor.length(axis)
@@ -164,7 +164,7 @@ def _unbind(op: AtenCall) -> list[Any]:
     tensor, axis = op.tensor(), op.axis("dim", 0)
     if tensor.length(axis) > 64:
         raise UnsupportedOperatorError("it splits an axis into too many parts")
-    return [[op.apply("Gather", tensor, _integers(place), axis=axis)[0] for place in range(tensor.length(axis))]]
+    return [[op.apply("Gather", tensor, _integers(position), axis=axis)[0] for position in range(tensor.length(axis))]]
 
 
 def _tensor_list(op: AtenCall) -> list[Value]:
@@ -275,7 +275,7 @@ def _gathered_at_constants(op: AtenCall, data: Tensor, index: Constant, axis: in
     if indices.ndim != data.rank:
         raise UnsupportedOperatorError("its indices have another number of axes than its values")
     # The axes that a constant repeats without copies first, as the length of the batch may be BATCH
-    for number in sorted(range(indices.ndim), key=lambda place: index.array.strides[place] != 0):
+    for number in sorted(range(indices.ndim), key=lambda axis_number: index.array.strides[axis_number] != 0):
         if number == axis:
             continue
         length = data.length(number)
@@ -288,16 +288,16 @@ def _gathered_at_constants(op: AtenCall, data: Tensor, index: Constant, axis: in
     once = builder.add_constant(Constant(np.ascontiguousarray(indices)), data, integer=True)
     # The axes of the port in the order of those of `data`, where None is an axis along which the indices are equal
     parts: list[int | None] = [None] * (len(data.spec.shape) - 1)
-    for own, group in zip(once.axes, data.axes, strict=True):
-        inner = [part for part in own if part]
+    for index_group, group in zip(once.axes, data.axes, strict=True):
+        inner = [part for part in index_group if part]
         if inner and (len(inner) > 1 or len(group) > 1):
             raise UnsupportedOperatorError("its indices differ along an axis that combines several axes")
         if inner:
             parts[group[0] - 1] = inner[0]
     aligned = builder.reorder(once, parts)
-    for place, part in enumerate(parts, 1):
-        if part is None and place != port_axis and data.size(place) > 1:
-            aligned = builder.add_layer("Expand", aligned, "expand", axis=place, length=data.size(place))
+    for axis_number, part in enumerate(parts, 1):
+        if part is None and axis_number != port_axis and data.size(axis_number) > 1:
+            aligned = builder.add_layer("Expand", aligned, "expand", axis=axis_number, length=data.size(axis_number))
     inputs = {"in": Tensor(data.ref, data.spec, tuple((part,) for part in range(len(data.spec.shape))))}
     result = builder.add_layer("GatherElements", inputs | {"indices": aligned}, op.name, axis=port_axis)
     return builder.with_axes_of(result, data)

@@ -310,7 +310,7 @@ def _variance(op: AtenCall) -> list[Value]:
         "Var" if op.type == "var" else "Std", tensor, op.name, axes=port_axes, unbiased=unbiased
     )
     remaining = [part for part in range(len(tensor.spec.shape)) if part not in port_axes]
-    new_positions = {old: place for place, old in enumerate(remaining)}
+    new_positions = {old: position for position, old in enumerate(remaining)}
     keep = op.flag("keepdim")
     groups = [
         () if axis in axes else tuple(new_positions[part] for part in group)

@@ -68,10 +68,10 @@ def _is_learned(value: Value) -> bool:
 
 def _broadcasts_up(call: Call, tensor: Tensor, index: int) -> bool:
     """Whether broadcasting with the constant gives the result another shape than the tensor's."""
-    other = call.inputs[index]
-    if not isinstance(other, Constant):
+    operand = call.inputs[index]
+    if not isinstance(operand, Constant):
         return True
-    return np.broadcast_shapes(tensor.shape, other.shape) != tensor.shape
+    return np.broadcast_shapes(tensor.shape, operand.shape) != tensor.shape
 
 
 @operator("Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean")
@@ -84,16 +84,16 @@ def _arithmetic(call: Call) -> list[Value]:
         return [elementwise(call.builder, "Cast", combine(call, "Divide", values), "cast", to="int")]
     if len(values) == 2:
         for index in (0, 1):
-            number, other = call.scalar(index), values[1 - index]
+            number, operand = call.scalar(index), values[1 - index]
             if (
-                not isinstance(other, Tensor)
+                not isinstance(operand, Tensor)
                 or number is None
                 or _is_learned(values[index])
                 or not _is_literal(number)
-                or _broadcasts_up(call, other, index)
+                or _broadcasts_up(call, operand, index)
             ):
                 continue
-            tensor = _with_number(call, kind, other, number, first=index == 0)
+            tensor = _with_number(call, kind, operand, number, first=index == 0)
             if tensor is not None:
                 return [tensor]
     layer = {
@@ -143,16 +143,16 @@ _MIRRORED = {"<": ">", "<=": ">=", "==": "==", ">=": "<=", ">": "<"}
 def _compare(call: Call) -> list[Value]:
     relation = _RELATIONS[call.type]
     for index in (1, 0):
-        number, other = call.scalar(index), call.inputs[1 - index]
+        number, operand = call.scalar(index), call.inputs[1 - index]
         if (
-            isinstance(other, Tensor)
+            isinstance(operand, Tensor)
             and number is not None
             and _is_literal(number)
-            and not _broadcasts_up(call, other, index)
+            and not _broadcasts_up(call, operand, index)
         ):
             # The number on the left: 2 < x is x > 2.
             relation = _MIRRORED[relation] if index == 0 else relation
-            result = elementwise(call.builder, "Compare", other, call.name, relation=relation, value=number)
+            result = elementwise(call.builder, "Compare", operand, call.name, relation=relation, value=number)
             return [replace(result, boolean=True)]
     values = [value for value in call.inputs if value is not None]
     return [replace(combine(call, "Compare", values, relation=relation), boolean=True)]

@@ -17,7 +17,7 @@ Layer = Callable[..., Sequence[Value | None]]
 
 @operator("Attention")
 def _attention(call: Call) -> Sequence[Value | None]:
-    q, k, v = (call.tensor(place) for place in range(3))
+    q, k, v = (call.tensor(index) for index in range(3))
     mask = call.inputs[3] if len(call.inputs) > 3 else None
     if (
         any(call.used_outputs[1:])
@@ -29,9 +29,10 @@ def _attention(call: Call) -> Sequence[Value | None]:
     if merged:
         heads = [int(call.attribute(name, 0)) for name in ("q_num_heads", "kv_num_heads")]
         q, k, v = (
-            _split_heads(call, one, count) for one, count in zip((q, k, v), (heads[0], heads[1], heads[1]), strict=True)
+            _split_heads(call, projection, count)
+            for projection, count in zip((q, k, v), (heads[0], heads[1], heads[1]), strict=True)
         )
-    keys_and_values = [repeat_heads(call.builder, one, q.shape[-3]) for one in (k, v)]
+    keys_and_values = [repeat_heads(call.builder, projection, q.shape[-3]) for projection in (k, v)]
     scale = float(call.attribute("scale", 1 / math.sqrt(q.shape[-1])))
     outputs = decompose_attention(
         call.apply, q, keys_and_values[0], keys_and_values[1], mask, scale, bool(call.attribute("is_causal", 0))

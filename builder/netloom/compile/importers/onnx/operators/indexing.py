@@ -29,7 +29,7 @@ def _split(call: Call) -> list[Value]:
     if sizes is None:
         # Since opset 18, the last part can be smaller than the others.
         chunk_size = math.ceil(length / parts)
-        sizes = [min(chunk_size, length - chunk_size * place) for place in range(parts)]
+        sizes = [min(chunk_size, length - chunk_size * number) for number in range(parts)]
     if sum(sizes) != length or min(sizes) < 1 or len(sizes) != parts:
         raise UnsupportedOperatorError("its sizes do not sum to the length of the axis")
     if parts == 1:
@@ -159,7 +159,7 @@ def _scatter(call: Call) -> list[Value]:
     if call.attribute("reduction", "none") != "none" or not isinstance(base, Constant) or base.has_nonzero:
         raise UnsupportedOperatorError("only scattering into zeros is supported")
     if indices.axes != values.axes:
-        indices, values = (call.builder.to_batch_first(one) for one in (indices, values))
+        indices, values = (call.builder.to_batch_first(operand) for operand in (indices, values))
     inputs = {"in": values, "indices": indices}
     port_axis = call.builder.single_axis(values, axis)
     result = call.builder.add_layer("Scatter", inputs, call.name, axis=port_axis, length=base.shape[axis])

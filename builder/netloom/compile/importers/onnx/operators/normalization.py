@@ -33,7 +33,7 @@ def batch_norm_axes(tensor: Tensor) -> str:
 @operator("BatchNormalization")
 def _batch_norm(call: Call) -> list[Value | None]:
     tensor = call.tensor()
-    scale, bias, mean, var = (call.required_array(place).reshape(-1) for place in range(1, 5))
+    scale, bias, mean, var = (call.required_array(index).reshape(-1) for index in range(1, 5))
     if call.attribute("training_mode", 0):
         raise UnsupportedOperatorError("the file contains a network in training mode; export it after model.eval()")
     weights = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}

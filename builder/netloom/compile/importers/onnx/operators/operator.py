@@ -37,55 +37,55 @@ class Call:
     used_outputs: tuple[bool, ...] = (True,)
     reader_types: frozenset[str] = frozenset()
 
-    def tensor(self, place: int = 0) -> Tensor:
+    def tensor(self, index: int = 0) -> Tensor:
         """A required input that depends on the inputs of the network.
 
         Raises:
             UnsupportedOperatorError: It is missing or constant.
         """
-        value = self.inputs[place] if place < len(self.inputs) else None
+        value = self.inputs[index] if index < len(self.inputs) else None
         if not isinstance(value, Tensor):
-            raise UnsupportedOperatorError(f"input {place + 1} must be computed from the inputs of the network")
+            raise UnsupportedOperatorError(f"input {index + 1} must be computed from the inputs of the network")
         return value
 
-    def constant(self, place: int) -> Constant | None:
+    def constant(self, index: int) -> Constant | None:
         """A constant input; None if it is missing.
 
         Raises:
             UnsupportedOperatorError: It depends on the inputs of the network.
         """
-        value = self.inputs[place] if place < len(self.inputs) else None
+        value = self.inputs[index] if index < len(self.inputs) else None
         if isinstance(value, Tensor):
-            raise UnsupportedOperatorError(f"input {place + 1} must be a constant in the file")
+            raise UnsupportedOperatorError(f"input {index + 1} must be a constant in the file")
         return value
 
-    def constant_array(self, place: int) -> Array | None:
+    def constant_array(self, index: int) -> Array | None:
         """The array of a constant input; None if it is missing.
 
         Raises:
             UnsupportedOperatorError: It depends on the inputs of the network.
         """
-        constant = self.constant(place)
+        constant = self.constant(index)
         return None if constant is None else constant.array
 
-    def required_array(self, place: int) -> Array:
+    def required_array(self, index: int) -> Array:
         """The array of a required constant input.
 
         Raises:
             UnsupportedOperatorError: It is missing, or depends on the inputs of the network.
         """
-        array = self.constant_array(place)
+        array = self.constant_array(index)
         if array is None:
-            raise UnsupportedOperatorError(f"input {place + 1} is missing")
+            raise UnsupportedOperatorError(f"input {index + 1} is missing")
         return array
 
     def apply(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
         """The outputs of another operator, for operators that are composed of others."""
         return OPERATORS[kind](Call(kind, self.name, inputs, attributes, self.builder, self.opset))
 
-    def scalar(self, place: int) -> float | None:
+    def scalar(self, index: int) -> float | None:
         """A constant scalar input, or None."""
-        value = self.inputs[place] if place < len(self.inputs) else None
+        value = self.inputs[index] if index < len(self.inputs) else None
         return value.scalar if isinstance(value, Constant) else None
 
     def attribute(self, name: str, default: Any) -> Any:
@@ -93,12 +93,12 @@ class Call:
         value = self.attributes.get(name)
         return default if value is None else value
 
-    def integers(self, place: int, attribute: str) -> list[int] | None:
+    def integers(self, index: int, attribute: str) -> list[int] | None:
         """Integers that are an input in newer opsets and an attribute in older ones."""
         if attribute in self.attributes:
             value = self.attributes[attribute]
             return [value] if isinstance(value, int) else list(value)
-        array = self.constant_array(place)
+        array = self.constant_array(index)
         return None if array is None else [int(value) for value in array.reshape(-1)]
 
     def axis(self, default: int = -1, rank: int | None = None) -> int:
@@ -110,9 +110,9 @@ class Call:
         rank = self.tensor().rank if rank is None else rank
         return normalize_axis(int(self.attribute("axis", default)), rank)
 
-    def module_name(self, place: int) -> str:
+    def module_name(self, index: int) -> str:
         """The path of the module to which the weights belong, such as layer1.0.conv1."""
-        value = self.inputs[place] if place < len(self.inputs) else None
+        value = self.inputs[index] if index < len(self.inputs) else None
         name = value.weight if isinstance(value, Constant) else ""
         # The parameter has the path of its module as its name; folded weights have names such as onnx::MatMul_123.
         if name.endswith((".weight", ".bias")) and not name.startswith("onnx::"):

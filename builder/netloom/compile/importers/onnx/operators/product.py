@@ -81,14 +81,14 @@ def _is_per_matrix(a: Tensor, b: Constant) -> bool:
 def _multiply_each(call: Call, a: Tensor, b: Constant) -> Tensor:
     """(E or 1, N · T, D) @ (E, D, F) as (N, E or 1, T, D) @ (E, D, F), as layers need the batch as the first axis."""
     leading, row, column = a.axes
-    others = [part for part in row if part != 0]
-    if len(others) > 1 or b.array.dtype != np.float32:
+    other_parts = [part for part in row if part != 0]
+    if len(other_parts) > 1 or b.array.dtype != np.float32:
         raise UnsupportedOperatorError("its rows combine more than two axes")
-    order = [leading[0] if leading else None, others[0] if others else None, column[0]]
+    order = [leading[0] if leading else None, other_parts[0] if other_parts else None, column[0]]
     inputs = {"a": call.builder.reorder(a, order), "b": call.builder.add_constant(b, _batch_view(a))}
     result = call.builder.add_layer("MatMul", inputs, call.name)
-    rows = tuple(0 if part == 0 else 2 for part in row) if others else (0,)
-    return Tensor(result.ref, result.spec, ((1,), rows, (3,)) if others else ((1,), (0,), (3,)))
+    rows = tuple(0 if part == 0 else 2 for part in row) if other_parts else (0,)
+    return Tensor(result.ref, result.spec, ((1,), rows, (3,)) if other_parts else ((1,), (0,), (3,)))
 
 
 def _batch_view(tensor: Tensor) -> Tensor:
@@ -121,13 +121,13 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
     parts: list[tuple[int, int]] = []
     for axis in range(rank - 2):
         width = max(sum(inner != 0 for inner in tensor.axes[axis]) for tensor in (a, b))
-        parts += [(axis, place) for place in range(width)]
+        parts += [(axis, part_axis) for part_axis in range(width)]
 
     def inner(tensor: Tensor, part: tuple[int, int]) -> int | None:
         group = [axis for axis in tensor.axes[part[0]] if axis != 0]
         return group[part[1]] if part[1] < len(group) else None
 
-    reference = next((one for one in (a, b) if all(inner(one, part) is not None for part in parts)), None)
+    reference = next((operand for operand in (a, b) if all(inner(operand, part) is not None for part in parts)), None)
     if reference is not None:
         # In the order of a tensor that has all of them, which then needs no Permute
         parts.sort(key=lambda part: inner(reference, part) or 0)
@@ -157,7 +157,7 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
 @operator("Einsum")
 def _einsum(call: Call) -> list[Value]:
     equation = str(call.attribute("equation", "")).replace(" ", "")
-    tensors = [call.builder.to_batch_first(call.tensor(place)) for place in range(len(call.inputs))]
+    tensors = [call.builder.to_batch_first(call.tensor(index)) for index in range(len(call.inputs))]
     ports = "abcd" if len(tensors) > 1 else ("in",)
     return [call.builder.add_layer("Einsum", dict(zip(ports, tensors, strict=False)), call.name, equation=equation)]
 

@@ -87,7 +87,7 @@ def _recurrent(call: Call) -> list[Value | None]:
     separated = builder.reshape(out, [sequence.length(1), directions, size]) if directions > 1 else out
     groups = ((0,), (1,), (2,), (3,)) if directions > 1 else ((0,), (1,), (), (2,))
     places = (0, 1, 2, 3) if layout else (1, 2, 0, 3)
-    return [replace(separated, axes=tuple(groups[place] for place in places)), *states]
+    return [replace(separated, axes=tuple(groups[position] for position in places)), *states]
 
 
 def _checked(call: Call, tensor: Tensor) -> tuple[int, bool, int]:
@@ -123,7 +123,7 @@ def _activations(call: Call, directions: int) -> dict[str, Any]:
     defaults = _DEFAULTS[call.type]
     functions = call.attribute("activations", None) or defaults * directions
     alphas, betas = (_parameters(call, name, functions) for name in ("activation_alpha", "activation_beta"))
-    names = [_activation(*given) for given in zip(functions, alphas, betas, strict=True)]
+    names = [_activation(*activation) for activation in zip(functions, alphas, betas, strict=True)]
     by_direction = [names[start : start + len(defaults)] for start in range(0, len(names), len(defaults))]
     if len(by_direction) != directions or any(part != by_direction[0] for part in by_direction):
         raise UnsupportedOperatorError("its directions have different activations")
@@ -155,7 +155,7 @@ def _activation(function: str, alpha: float | None, beta: float | None) -> str:
     def is_one_of(value: float | None, known: tuple[float | None, ...], is_read: bool) -> bool:
         if not is_read or value is None:
             return not is_read or None in known
-        return any(other is not None and abs(value - other) < 1e-6 for other in known)
+        return any(known_value is not None and abs(value - known_value) < 1e-6 for known_value in known)
 
     is_read = function.lower() in _PARAMETRIC
     for name, alphas, betas in _ACTIVATIONS.get(function.lower(), ()):
@@ -167,11 +167,11 @@ def _activation(function: str, alpha: float | None, beta: float | None) -> str:
 def _initial(call: Call, sequence: Tensor, directions: int, size: int, layout: int) -> dict[str, Tensor]:
     """The initial states by port; empty if they are zeros that are not learned."""
     count = 2 if call.type == "LSTM" else 1
-    given = [*call.inputs[_STATES], None, None][:count]
+    states = [*call.inputs[_STATES], None, None][:count]
     # In the order (directions, N, H); a file does not say whether zeros are learned
     values = [
         None if value is None or (isinstance(value, Constant) and not value.has_nonzero) else _in_layout(value, layout)
-        for value in given
+        for value in states
     ]
     return initial_features(call.builder, values, replace(sequence, axes=((1,), (0,), (2,))), directions, size)
 

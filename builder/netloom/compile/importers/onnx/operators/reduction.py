@@ -63,7 +63,7 @@ def _reduce(call: Call) -> list[Value]:
         if kind == "Norm":
             params["order"] = "L1" if call.type == "ReduceL1" else "L2"
         result = call.builder.add_layer(kind, result, call.name, **params)
-    new_positions = {old: place for place, old in enumerate(port_axes_left)}
+    new_positions = {old: position for position, old in enumerate(port_axes_left)}
     groups = [
         () if axis in reduced else tuple(new_positions[part] for part in tensor.axes[axis])
         for axis in range(tensor.rank)

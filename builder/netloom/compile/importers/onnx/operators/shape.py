@@ -92,11 +92,13 @@ def _concat(call: Call) -> list[Value]:
         if tensor.rank != first.rank or tensor.batch != first.batch:
             raise UnsupportedOperatorError("the batch axis differs between its inputs")
         if any(
-            len(group) != 1 for place, group in enumerate(tensor.axes) if place != axis and group and 0 not in group
+            len(group) != 1
+            for position, group in enumerate(tensor.axes)
+            if position != axis and group and 0 not in group
         ):
             raise UnsupportedOperatorError("its axes combine several axes")
         inputs.append(tensor)
-    other_axes = [place for place in range(first.rank) if place not in (axis, first.batch)]
+    other_axes = [position for position in range(first.rank) if position not in (axis, first.batch)]
     # Inputs with equal axes are concatenated as they are; otherwise, all get the order of the file.
     if len({tensor.axes for tensor in inputs}) == 1 and len(first.axes[axis]) == 1:
         port_axis, axes = first.axes[axis][0], first.axes
@@ -107,16 +109,16 @@ def _concat(call: Call) -> list[Value]:
             call.builder.reorder(
                 tensor,
                 [
-                    tensor.axes[place][0] if tensor.axes[place] else None
-                    for place in range(first.rank)
-                    if place != first.batch
+                    tensor.axes[position][0] if tensor.axes[position] else None
+                    for position in range(first.rank)
+                    if position != first.batch
                 ],
             )
             for tensor in inputs
         ]
         order = [first.batch, *sorted([*other_axes, axis])]
-        numbers = {place: number for number, place in enumerate(order)}
-        axes = tuple((numbers[place],) for place in range(first.rank))
+        numbers = {position: number for number, position in enumerate(order)}
+        axes = tuple((numbers[position],) for position in range(first.rank))
         port_axis = numbers[axis]
     if len(inputs) == 1:
         return [Tensor(inputs[0].ref, inputs[0].spec, axes)]
