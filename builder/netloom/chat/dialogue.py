@@ -191,23 +191,23 @@ class Dialogue:
         asked = next((slot for slot in slots if slot.name == self.state.slot), None)
         # The answer to a question without kinds can be anything, unless the message clearly has another intent.
         takes_any = asked is not None and not asked.entities
-        other = is_clear and self._meant(understanding.intent) != self.state.intent
-        return (has_value or takes_any) and not other
+        has_new_intent = is_clear and self._meant(understanding.intent) != self.state.intent
+        return (has_value or takes_any) and not has_new_intent
 
-    def _chosen(self, message: str, has_other: bool) -> str | None:
+    def _chosen(self, message: str, is_whole_message: bool) -> str | None:
         """Return the offered intent that a message chooses, "" if it rejects them, None if it says something else.
 
         A message that clearly has another intent, such as "no, book a flight", is an answer only if it has no further
         words.
         """
-        said, offered = words(message), self.state.offered
-        for place, name in enumerate(offered, 1):
-            if words(readable(name)) == said or (len(offered) > 1 and said == [str(place)]):
+        message_words, offered = words(message), self.state.offered
+        for number, name in enumerate(offered, 1):
+            if words(readable(name)) == message_words or (len(offered) > 1 and message_words == [str(number)]):
                 return name
         fallback = self.policy.fallback
-        if len(offered) == 1 and any(_answers(said, text, has_other) for text in fallback.yes):
+        if len(offered) == 1 and any(_answers(message_words, text, is_whole_message) for text in fallback.yes):
             return offered[0]
-        return "" if any(_answers(said, text, has_other) for text in fallback.no) else None
+        return "" if any(_answers(message_words, text, is_whole_message) for text in fallback.no) else None
 
     def _follow(self, intent: str, understanding: Understanding, request: str) -> Turn:
         """Fill the slots of an intent, and answer, or ask for the first one that is missing. A run reads `request`."""
@@ -306,10 +306,13 @@ def _question(event: Event, fallback: Fallback, offered: tuple[str, ...]) -> str
 def _shares_kind(slot: Slot, policy: IntentPolicy, state: State) -> bool:
     """Return whether an earlier slot that takes the same kinds is still empty, and is filled first."""
     before = policy.slots[: policy.slots.index(slot)]
-    return any(set(other.entities) & set(slot.entities) and other.name not in state.slots for other in before)
+    return any(
+        set(earlier_slot.entities) & set(slot.entities) and earlier_slot.name not in state.slots
+        for earlier_slot in before
+    )
 
 
-def _answers(said: list[str], text: str, is_whole: bool) -> bool:
+def _answers(message_words: list[str], text: str, is_whole: bool) -> bool:
     """Return whether a message, as words, begins with an answer such as "that is right", or is the answer."""
     answer = words(text)
-    return bool(answer) and (said if is_whole else said[: len(answer)]) == answer
+    return bool(answer) and (message_words if is_whole else message_words[: len(answer)]) == answer

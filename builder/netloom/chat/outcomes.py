@@ -110,13 +110,13 @@ def outcomes(trained: TrainedRun, split: str, out_of_scope: Collection[str]) -> 
     parts = trained.objective.calibrated_parts(output, data, rows)
     part = next(part for part in parts if part.name in ("", intents.name))
     truth = [part.classes[number] for number in part.target.reshape(-1).long().tolist()]
-    found: list[tuple[float, float, bool, bool]] = []
+    measured_rows: list[tuple[float, float, bool, bool]] = []
     for start in range(0, len(rows), CHUNK):
         chunk = slice(start, start + CHUNK)
         for row, true in zip(_answers(trained, rows[chunk], output[chunk]), truth[chunk], strict=True):
             intent = row["outputs"][intents.name] if "outputs" in row else row
-            found.append(_row(intent, true, out_of_scope))
-    confidence, margin, is_candidate, is_right = (np.array(column) for column in zip(*found, strict=True))
+            measured_rows.append(_row(intent, true, out_of_scope))
+    confidence, margin, is_candidate, is_right = (np.array(column) for column in zip(*measured_rows, strict=True))
     raw = data.raw
     is_independent = raw.groups is None and raw.times is None and not raw.contiguous
     is_outside = np.isin(truth, list(out_of_scope))

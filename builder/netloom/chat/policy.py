@@ -182,8 +182,8 @@ def loads(text: str | bytes) -> Policy:
 def invalid(error: ValidationError) -> str:
     """Return the first thing that is wrong with a policy or a part of it, as a sentence that begins with its place."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(map(str, first["loc"])) or "policy"
-    return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+    location = ".".join(map(str, first["loc"])) or "policy"
+    return f"{location}: {first['msg'][:1].lower()}{first['msg'][1:]}."
 
 
 def dumps(policy: Policy) -> str:

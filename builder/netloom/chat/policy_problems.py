@@ -38,9 +38,9 @@ def problems(policy: Policy, intents: Collection[str], kinds: Collection[str]) -
         yield from _response_problems(name, intent, slots)
         yield from _slot_problems(name, intent, kinds)
         for after, meant in intent.follow_ups.items():
-            for other in (after, meant):
-                if other not in policy.intents:
-                    yield Problem(f"there is no intent {other!r}.", name, "follow_ups")
+            for intent_name in (after, meant):
+                if intent_name not in policy.intents:
+                    yield Problem(f"there is no intent {intent_name!r}.", name, "follow_ups")
     yield from _fallback_problems(policy, intents)
 
 
@@ -62,11 +62,11 @@ def _response_problems(name: str, intent: IntentPolicy, slots: Collection[str]) 
     required = {slot.name for slot in intent.slots if slot.required}
     if not any(set(PLACEHOLDER.findall(text)) <= required for text in intent.responses):
         yield Problem("add a response without optional slots, for when they are not filled.", name, "responses")
-    for place, text in enumerate(intent.responses):
+    for index, text in enumerate(intent.responses):
         for slot in PLACEHOLDER.findall(text):
             if slot not in slots:
                 known = ", ".join(sorted(slot.name for slot in intent.slots)) or "none"
-                yield Problem(f"there is no slot {slot!r}; this intent has {known}.", name, f"responses[{place}]")
+                yield Problem(f"there is no slot {slot!r}; this intent has {known}.", name, f"responses[{index}]")
 
 
 def _slot_problems(name: str, intent: IntentPolicy, kinds: Collection[str]) -> Iterator[Problem]:

@@ -86,13 +86,15 @@ def policy_problems(policy: Policy, schema: Schema, store: Store) -> list[Proble
     def obstacle(run: str) -> str:
         if run:
             return writing_obstacle(store, run)
-        own = "This run does not generate texts; name a run of a language model in generate.run."
-        return "" if generates_text(schema) else own
+        no_text_reason = "This run does not generate texts; name a run of a language model in generate.run."
+        return "" if generates_text(schema) else no_text_reason
 
-    found = list(problems(policy, policy_intents(schema), entity_kinds(schema)))
+    found_problems = list(problems(policy, policy_intents(schema), entity_kinds(schema)))
     if policy.fallback.generate is not None and not has_intents(schema):
-        found.append(Problem("this run does not predict intents, so this is never used; remove it.", part="generate"))
-    return [*found, *generation_problems(policy, obstacle)]
+        found_problems.append(
+            Problem("this run does not predict intents, so this is never used; remove it.", part="generate")
+        )
+    return [*found_problems, *generation_problems(policy, obstacle)]
 
 
 def check(policy: Policy, schema: Schema, store: Store, head: str = "") -> None:

@@ -102,10 +102,10 @@ def run_script(
 ) -> ScriptResult:
     """Play a dialogue from the beginning, and compare each turn. `write` generates responses, as in `Dialogue`."""
     dialogue = Dialogue(policy, write=write)
-    turns = [dialogue.respond(understood) for understood in understand([turn.message for turn in script.turns])]
+    responses = [dialogue.respond(understood) for understood in understand([turn.message for turn in script.turns])]
     return ScriptResult(
         script.name,
-        tuple((turn, tuple(expected.failures(turn))) for turn, expected in zip(turns, script.turns, strict=True)),
+        tuple((turn, tuple(expected.failures(turn))) for turn, expected in zip(responses, script.turns, strict=True)),
     )
 
 
@@ -115,10 +115,10 @@ def script_of(name: str, turns: Sequence[Turn], corrected: Mapping[int, str]) ->
     return Script(
         name,
         tuple(
-            Expected(turn.message, corrected[place])
-            if place in corrected
+            Expected(turn.message, corrected[index])
+            if index in corrected
             else Expected(turn.message, turn.intent or NO_INTENT, turn.response, turn.event, tuple(turn.slots.items()))
-            for place, turn in enumerate(turns)
+            for index, turn in enumerate(turns)
         ),
     )
 

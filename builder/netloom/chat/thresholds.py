@@ -183,8 +183,8 @@ def _obstacle(outcomes: Outcomes, limits: ThresholdLimits) -> str:
     curve = automation_curve(outcomes, 0.0)
     if curve is None:
         return "The run does not predict an intent in scope for any validation message."
-    place = int(np.argmin(curve.risk))
+    lowest = int(np.argmin(curve.risk))
     return (
-        f"No threshold keeps the limits on the validation messages. The lowest error rate is {curve.risk[place]:.1%}, "
-        f"at an automation rate of {curve.coverage[place]:.1%}; allow a larger error, or train a better network."
+        f"No threshold keeps the limits on the validation messages. The lowest error rate is {curve.risk[lowest]:.1%}, "
+        f"at an automation rate of {curve.coverage[lowest]:.1%}; allow a larger error, or train a better network."
     )

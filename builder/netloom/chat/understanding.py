@@ -203,9 +203,9 @@ def as_written(message: str, words: Sequence[str]) -> tuple[str, ...]:
     lower, start, written = message.lower(), 0, []
     is_aligned = len(lower) == len(message)  # some letters become two in lower case
     for word in words:
-        place = lower.find(word.lower(), start) if is_aligned and word else -1
-        written.append(word if place < 0 else message[place : place + len(word)])
-        start = start if place < 0 else place + len(word)
+        position = lower.find(word.lower(), start) if is_aligned and word else -1
+        written.append(word if position < 0 else message[position : position + len(word)])
+        start = start if position < 0 else position + len(word)
     return tuple(written)
 
 

@@ -30,9 +30,9 @@ class Writers:
         load: Loads another run by its id, or by the beginning of its id.
     """
 
-    def __init__(self, own: TrainedRun, load: Callable[[str], TrainedRun]) -> None:
+    def __init__(self, default_run: TrainedRun, load: Callable[[str], TrainedRun]) -> None:
         self._load = load
-        self._runs = {"": own}
+        self._runs = {"": default_run}
 
     def load_all(self, policy: Policy) -> None:
         """Load all runs of a policy. Raises what `load` raises."""
@@ -104,12 +104,12 @@ def writer_id(store: Store, run: str) -> str:
     """
     if run == LAST:
         raise UsageError("'last' means another run after each training; name the run by its id.")
-    found = find_run(store, run)
-    if found.state != FINISHED:
-        raise UsageError(f"The run {found.id[:8]} is {found.state}; responses need a finished run.")
-    if not writes_text(store, found.id):
-        raise UsageError(f"The run {found.id[:8]} does not generate texts; choose a run of a language model.")
-    return found.id
+    writer = find_run(store, run)
+    if writer.state != FINISHED:
+        raise UsageError(f"The run {writer.id[:8]} is {writer.state}; responses need a finished run.")
+    if not writes_text(store, writer.id):
+        raise UsageError(f"The run {writer.id[:8]} does not generate texts; choose a run of a language model.")
+    return writer.id
 
 
 def writing_obstacle(store: Store, run: str) -> str:

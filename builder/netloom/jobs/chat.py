@@ -86,7 +86,7 @@ class PlayDialogues(Request[list[ScriptResult]], kind="play_dialogues", lane="lo
         writers = Writers(trained, lambda run: context.run(RunWeights(writer_id(context.store, run))))
         scripts = read_scripts(self.dialogues.encode(), self.name)
         results = []
-        for place, script in enumerate(scripts, 1):
+        for number, script in enumerate(scripts, 1):
             results.append(run_script(script, policy, partial(understand, trained), writers.write))
-            context.progress(place / len(scripts))
+            context.progress(number / len(scripts))
         return results

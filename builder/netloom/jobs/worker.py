@@ -90,9 +90,9 @@ class _Reply:
     def progress(self, share: float) -> None:
         if self._number in self._inbox.cancelled:
             raise CancelledError
-        now = time.monotonic()
-        if now - self._last >= TELL_EVERY_S:
-            self._last = now
+        time_s = time.monotonic()
+        if time_s - self._last >= TELL_EVERY_S:
+            self._last = time_s
             self.send({"progress": share})
 
 

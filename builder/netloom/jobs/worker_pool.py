@@ -190,7 +190,9 @@ class Pool:
             job = self._next(lane)
             about = job.request.about
             # Otherwise the worker that was used last, so that the others stay idle and can end.
-            worker = max(idle, key=lambda one: (about is not None and about in one.loaded, one.used_at))
+            worker = max(
+                idle, key=lambda idle_worker: (about is not None and about in idle_worker.loaded, idle_worker.used_at)
+            )
             waiting.remove(job)
             self._last_served[job.owner] = job.number
             self._last_served.move_to_end(job.owner)

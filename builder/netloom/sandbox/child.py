@@ -203,8 +203,8 @@ class RequestHandler:
     def answer_batch_sound(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return the first samples of a sound of a zip."""
         content = self._source.members.read(request["name"])
-        asked = {"filename": request["name"], "rate": request["rate"], "most": request["most"]}
-        return self.answer_sound(asked, [content])
+        sound_request = {"filename": request["name"], "rate": request["rate"], "most": request["most"]}
+        return self.answer_sound(sound_request, [content])
 
     def answer_batch_text(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Return a text of a zip."""

@@ -190,7 +190,7 @@ def _bytes(content: Mapping[str, bytes] | Path) -> int:
     """Return the total size of files in bytes."""
     if not isinstance(content, Path):
         return sum(map(len, content.values()))
-    paths = (Path(place) / name for place, _, names in os.walk(content) for name in names)
+    paths = (Path(directory) / name for directory, _, names in os.walk(content) for name in names)
     total = 0
     for path in paths if content.is_dir() else (content,):
         with contextlib.suppress(OSError):

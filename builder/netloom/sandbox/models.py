@@ -148,9 +148,9 @@ def take_into(project: str, path: Path, weights: Path) -> JsonObject:
     from netloom.training import pretrained
     from netloom.training.checkpoints import separate
 
-    taken = pretrained.load_tensors(loads(project.encode()), pretrained.open_folder(path))
-    save_file(separate(taken.weights), weights)
-    return {"remarks": list(taken.remarks)}
+    loaded = pretrained.load_tensors(loads(project.encode()), pretrained.open_folder(path))
+    save_file(separate(loaded.weights), weights)
+    return {"remarks": list(loaded.remarks)}
 
 
 def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> JsonObject:

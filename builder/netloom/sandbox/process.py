@@ -154,7 +154,7 @@ class RefusedError(Exception):
 
 
 def _start(reads: str) -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
-    own_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    parent_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with child_end:
         if possible():
             # The lock is also held while waiting, as only one thread receives the message that the server is ready.
@@ -163,9 +163,9 @@ def _start(reads: str) -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]
                 if server.ready(READY_S):
                     forked = server.fork(child_end)
                     forked.stdin.close()  # all messages use the channel
-                    return own_end, forked
+                    return parent_end, forked
         child = start_detached([*COMMAND, "--alone"], child_end.fileno(), _environment())
-    return own_end, child
+    return parent_end, child
 
 
 def _server(reads: str) -> ForkServer:

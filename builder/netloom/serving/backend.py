@@ -145,15 +145,15 @@ def fastest(trained: TrainedRun, batches: BatchSettings) -> Backend:
     if batches.is_exact:
         return pytorch(trained, "PyTorch, because only its answers equal those of the app bit for bit.")
     try:
-        other = onnx_runtime(trained, MAX_DIFFERENCE)
+        accelerated = onnx_runtime(trained, MAX_DIFFERENCE)
     except UsageError as error:
         return pytorch(trained, f"PyTorch: {error}")
-    speedup = _speedup(trained, trained.output, other.output, batches.max_rows)
+    speedup = _speedup(trained, trained.output, accelerated.output, batches.max_rows)
     gain = math.prod(speedup.values()) ** (1 / len(speedup))
     measured = " and ".join(f"{value:.2g} times as fast for a {name}" for name, value in speedup.items())
     if gain < MIN_SPEEDUP or min(speedup.values()) < MIN_SPEEDUP_OF_EACH:
         return replace(pytorch(trained, f"PyTorch, because ONNX Runtime is {measured}."), speedup=speedup)
-    return replace(other, note=f"ONNX Runtime, because it is {measured}.", speedup=speedup)
+    return replace(accelerated, note=f"ONNX Runtime, because it is {measured}.", speedup=speedup)
 
 
 # By the name of the option

@@ -71,16 +71,16 @@ class Agreement:
     numbers: int = 0
     difference_sum: float = 0.0
 
-    def add(self, answers: Sequence[Any], others: Sequence[Any]) -> None:
+    def add(self, answers: Sequence[Any], other_answers: Sequence[Any]) -> None:
         """Compare the outcomes of the same rows. A row for which only one version has an answer counts as different."""
-        for answer, other in zip(answers, others, strict=True):
-            has_answers = isinstance(answer, Mapping), isinstance(other, Mapping)
+        for answer, other_answer in zip(answers, other_answers, strict=True):
+            has_answers = isinstance(answer, Mapping), isinstance(other_answer, Mapping)
             if not any(has_answers):
                 continue
             self.rows += 1
             if not all(has_answers):
                 continue
-            first, second = answer.get("prediction"), other.get("prediction")
+            first, second = answer.get("prediction"), other_answer.get("prediction")
             self.equal += first == second
             if isinstance(first, float) and isinstance(second, float):
                 self.numbers += 1

@@ -61,11 +61,11 @@ class Deployment:
             RequestError: there is no such version.
         """
         if version:
-            found = next((served for served in self.versions if served.model.version == version), None)
-            if found is None:
+            chosen = next((served for served in self.versions if served.model.version == version), None)
+            if chosen is None:
                 names = ", ".join(served.model.version for served in self.versions)
                 raise RequestError(f"The model {self.name!r} has no version {version[:60]!r}; it has {names}.", 404)
-            return found
+            return chosen
         if self.canary is not None and self._random.random() < self.canary_share:
             return self.canary
         return self.current
@@ -184,11 +184,11 @@ class Deployment:
         if agreement is None:
             return
         try:
-            others = await shadow.batcher.predict(rows)
+            shadow_outcomes = await shadow.batcher.predict(rows)
         except RequestError:  # its queue is full; a shadow must not slow down the others
             agreement.dropped += len(rows)
             return
-        agreement.add(outcomes, others)
+        agreement.add(outcomes, shadow_outcomes)
 
 
 def _without_counts(served: Served) -> Served:

@@ -72,12 +72,12 @@ class KeyRing:
         """
         with self._locked():
             keys = self.entries()
-            found = next((key for key in keys if key.name == name and key.is_valid), None)
-            if found is None:
+            revoked_key = next((key for key in keys if key.name == name and key.is_valid), None)
+            if revoked_key is None:
                 names = ", ".join(repr(key.name) for key in keys if key.is_valid) or "none"
                 raise UsageError(f"There is no valid key {name[:80]!r}; the valid keys are: {names}.")
-            revoked = replace(found, revoked=_now())
-            self._write([revoked if key is found else key for key in keys])
+            revoked = replace(revoked_key, revoked=_now())
+            self._write([revoked if key is revoked_key else key for key in keys])
         return revoked
 
     def entries(self) -> list[ApiKey]:
@@ -97,10 +97,10 @@ class KeyRing:
         return key.name if key is not None else None
 
     def _refresh(self) -> None:
-        now = time.monotonic()
-        if self._read_at and now - self._read_at < _RELOAD_S:
+        time_s = time.monotonic()
+        if self._read_at and time_s - self._read_at < _RELOAD_S:
             return
-        self._read_at = now
+        self._read_at = time_s
         try:
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)

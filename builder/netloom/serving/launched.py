@@ -100,14 +100,16 @@ class LaunchedServer:
 
 def launched(home: Path, run_id: str = "") -> list[LaunchedServer]:
     """Return the servers that were started for a run, or for all runs, also those that have ended, by their ports."""
-    return sorted((one for one in _records(_folder(home)) if run_id in ("", one.run_id)), key=lambda one: one.port)
+    return sorted(
+        (server for server in _records(_folder(home)) if run_id in ("", server.run_id)), key=lambda server: server.port
+    )
 
 
 def free_port(home: Path) -> int:
     """Return the first port from 8800 at which no server listens, or is about to."""
-    taken = {server.port for server in launched(home) if server.is_running}
+    used_ports = {server.port for server in launched(home) if server.is_running}
     ports = range(FIRST_PORT, FIRST_PORT + _TRIED_PORTS)
-    return next((port for port in ports if port not in taken and _is_free(port)), FIRST_PORT)
+    return next((port for port in ports if port not in used_ports and _is_free(port)), FIRST_PORT)
 
 
 def launch(home: Path, run_id: str, name: str, port: int, options: LaunchOptions = DEFAULT_OPTIONS) -> LaunchedServer:

@@ -17,8 +17,8 @@ def openapi(server: ServerState) -> JsonObject:
     paths belong to the first model."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes().values():
-        for place, path in enumerate(route.paths):
-            number = f"_{place + 1}" if place else ""
+        for index, path in enumerate(route.paths):
+            number = f"_{index + 1}" if index else ""
             for name, deployment in server.deployments.items() if _MODEL in path else [("", server.default)]:
                 operation: dict[str, Any] = {
                     "operationId": f"{route.name}{number}{f'_{name}' if name else ''}",

@@ -30,11 +30,11 @@ class RateLimit:
         """
         if not self.rate:
             return
-        now = self._clock()
-        tokens, updated = self._buckets.get(client, (float(self.burst), now))
-        tokens = min(float(self.burst), tokens + (now - updated) * self.rate)
+        time_s = self._clock()
+        tokens, updated = self._buckets.get(client, (float(self.burst), time_s))
+        tokens = min(float(self.burst), tokens + (time_s - updated) * self.rate)
         is_allowed = tokens >= 1
-        self._buckets[client] = (tokens - 1 if is_allowed else tokens, now)
+        self._buckets[client] = (tokens - 1 if is_allowed else tokens, time_s)
         self._buckets.move_to_end(client)
         if len(self._buckets) > _MAX_CLIENTS:
             self._buckets.popitem(last=False)

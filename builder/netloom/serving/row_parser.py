@@ -73,9 +73,9 @@ async def _table_rows(call: Call, model: ServedModel, name: str) -> tuple[list[R
 async def _file_row(call: Call, model: ServedModel, kind: FileKind) -> Row:
     """Return the row whose only field is the file in the body."""
     fields = [encoder for encoder in model.encoders if modality_of(encoder).file_kind_of(encoder) is kind]
-    others = [field.name for field in model.fields if field.is_required]
-    if len(fields) != 1 or len(others) != 1:
-        names = ", ".join(map(repr, others[:20]))
+    required_names = [field.name for field in model.fields if field.is_required]
+    if len(fields) != 1 or len(required_names) != 1:
+        names = ", ".join(map(repr, required_names[:20]))
         raise RequestError(
             f"The model {model.name!r} does not read a file of the type {call.content_type[:40]!r}; send JSON with the "
             f"fields {names}.",

@@ -171,14 +171,14 @@ class ServedModel:
     def _predict_valid(self, rows: Sequence[Row]) -> list[Outcome]:
         """Return the outcomes of the rows that can be encoded, and the errors of the others."""
         errors: dict[int, RequestError] = {}
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             try:
                 self.encode([row])
             except _UNENCODABLE as error:
-                errors[place] = self._row_error(error)
-        valid = [row for place, row in enumerate(rows) if place not in errors]
+                errors[index] = self._row_error(error)
+        valid = [row for index, row in enumerate(rows) if index not in errors]
         answered = iter(self._answers(valid, self.encode(valid)) if valid else [])
-        return [errors[place] if place in errors else next(answered) for place in range(len(rows))]
+        return [errors[index] if index in errors else next(answered) for index in range(len(rows))]
 
     def _row_error(self, error: Exception) -> RequestError:
         if isinstance(error, (DataError, EncodeError)):

@@ -172,12 +172,12 @@ def _binary_values(name: str, data: memoryview, datatype: str, count: int) -> Se
                 f"The binary data of {name[:60]!r} has {len(data):,} bytes, which is not its shape's size."
             )
         return np.frombuffer(data, DATATYPES[datatype])
-    texts, place = [], 0
-    while place + 4 <= len(data):
-        (length,) = struct.unpack_from("<I", data, place)
-        texts.append(bytes(data[place + 4 : place + 4 + length]).decode(errors="replace"))
-        place += 4 + length
-    if place != len(data) or len(texts) != count:
+    texts, offset = [], 0
+    while offset + 4 <= len(data):
+        (length,) = struct.unpack_from("<I", data, offset)
+        texts.append(bytes(data[offset + 4 : offset + 4 + length]).decode(errors="replace"))
+        offset += 4 + length
+    if offset != len(data) or len(texts) != count:
         raise RequestError(f"The number of binary texts of {name[:60]!r} is not that of its shape, {count:,}.")
     return texts
 
@@ -192,7 +192,7 @@ def _values_by_row(tensor: _Tensor, field: RowField) -> list[Any]:
         values: Sequence[Any] = tensor.values.tolist() if isinstance(tensor.values, np.ndarray) else tensor.values
         return [None if isinstance(value, float) and math.isnan(value) else value for value in values]
     if len(shape) != len(field.shape) or any(
-        wanted not in (-1, size) for wanted, size in zip(field.shape, shape, strict=True)
+        expected_size not in (-1, size) for expected_size, size in zip(field.shape, shape, strict=True)
     ):
         raise RequestError(
             f"The input {field.name!r} has the shape {[-1, *field.shape]} with the rows first, received "

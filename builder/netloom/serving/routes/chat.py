@@ -174,8 +174,8 @@ async def _turn(
 
 def _answer_schema() -> JsonSchema:
     ranked = {"type": "object", "properties": {"intent": _TEXT, "confidence": _SHARE}}
-    place = {"type": "integer", "description": "The index of a word"}
-    entity = {"type": "object", "properties": {"kind": _TEXT, "text": _TEXT, "first": place, "last": place}}
+    word_index = {"type": "integer", "description": "The index of a word"}
+    entity = {"type": "object", "properties": {"kind": _TEXT, "text": _TEXT, "first": word_index, "last": word_index}}
     label = {
         "type": "object",
         "properties": {"name": _TEXT, "value": _TEXT, "confidence": {**_SHARE, "type": ["number", "null"]}},

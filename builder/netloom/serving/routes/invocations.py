@@ -45,12 +45,12 @@ class Invocations(ServerRoute):
 
 
 def _read(body: dict[str, Any], model: ServedModel) -> list[Row]:
-    found = [name for name in _FORMATS if name in body]
-    if len(found) != 1:
+    formats = [name for name in _FORMATS if name in body]
+    if len(formats) != 1:
         raise RequestError(
-            f"The body needs exactly one of the keys {', '.join(_FORMATS)}; it has {len(found)} of them."
+            f"The body needs exactly one of the keys {', '.join(_FORMATS)}; it has {len(formats)} of them."
         )
-    return json_rows(_FORMATS[found[0]](body[found[0]], model))
+    return json_rows(_FORMATS[formats[0]](body[formats[0]], model))
 
 
 def _split_rows(value: Any, model: ServedModel) -> list[Any]:

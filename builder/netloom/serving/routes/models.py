@@ -177,23 +177,27 @@ async def _load(server: ServerState, deployment: Deployment, run: str, file: Pat
     return model
 
 
-def check_replaceable(current: ServedModel, other: ServedModel) -> None:
+def check_replaceable(current: ServedModel, replacement: ServedModel) -> None:
     """Check that the clients of one model can use another one.
 
     Raises:
         RequestError: its fields have other names or shapes, or its answers other names or classes.
     """
-    for kind, ours, theirs in (
-        ("reads", [(field.name, field.shape) for field in current.fields], [(f.name, f.shape) for f in other.fields]),
+    for kind, current_value, new_value in (
+        (
+            "reads",
+            [(field.name, field.shape) for field in current.fields],
+            [(f.name, f.shape) for f in replacement.fields],
+        ),
         (
             "answers",
             [(part.name, part.labels) for part in current.parts],
-            [(part.name, part.labels) for part in other.parts],
+            [(part.name, part.labels) for part in replacement.parts],
         ),
     ):
-        if ours != theirs:
+        if current_value != new_value:
             raise RequestError(
-                f"The run {other.run_id[:8]} {kind} {str(theirs)[:200]}, but clients of {current.name!r} expect "
-                f"{str(ours)[:200]}; serve it under another name.",
+                f"The run {replacement.run_id[:8]} {kind} {str(new_value)[:200]}, but clients of {current.name!r} "
+                f"expect {str(current_value)[:200]}; serve it under another name.",
                 409,
             )
