@@ -29,7 +29,7 @@ class EnsembleReport:
     """What the mean of several predictions changes on test units, and how well its uncertainties find mistakes.
 
     `before` and `after` are accuracy (of classes), log loss and ECE of one prediction and of the mean. Entropies are in
-    nats: `entropy` of the mean prediction, of which `mutual_information` is the part that comes from disagreement. The
+    nats: `entropy` of the mean prediction, and `mutual_information`, its part that comes from disagreement. The
     AUROC of each says how well it separates wrong from right predictions; None if all or none are right.
     """
 

@@ -13,7 +13,7 @@ PERMUTATIONS = 200
 
 @dataclass(frozen=True)
 class Separation:
-    """How well two samples can be told apart, with the p-value of equal distributions."""
+    """How well two samples can be distinguished, with the p-value of equal distributions."""
 
     test: str
     statistic: float

@@ -37,7 +37,7 @@ from netloom.training.device import threads
 
 R = TypeVar("R")
 MAX_ANSWERS_BYTES = 256 * 2**20
-# The pool knows when each of so many owners was served. It forgets the one served longest ago, who has the first turn
+# The pool knows when each of these owners was served. It forgets the one served longest ago, who has the first turn
 # either way.
 MAX_OWNERS = 1_000
 # An error is returned again for this time, such as to a page that is rerun; later, the job is retried.

@@ -275,7 +275,7 @@ def _fail(store: Store, run: Run, reason: str) -> None:
 
 
 def _listen(store: Store, run: Run) -> Run:
-    """Return the current state of a run on another machine, of which only the heartbeat is known. Clocks of machines
+    """Return the current state of a run on another machine; only its heartbeat is known. Clocks of machines
     differ, so the time limit counts from when this process first saw the last heartbeat."""
     word = (run.claim, run.heartbeat_at)
     last_word, since = _last_heartbeats.get(run.id, (None, 0.0))

@@ -1,5 +1,5 @@
 """The worker processes of runs: forked from a server that has imported everything if possible; otherwise new
-interpreters, one of which waits for the next run."""
+interpreters; one waits for the next run."""
 
 from __future__ import annotations
 

@@ -124,9 +124,7 @@ def _read_tensor(entry: Any, binary: memoryview) -> tuple[_Tensor, int]:
     if not isinstance(name, str):
         raise RequestError("Each tensor needs a name, which is a text.")
     if not isinstance(shape, list) or not shape or not all(type(size) is int and size >= 0 for size in shape):
-        raise RequestError(
-            f"The shape of {name[:60]!r} is a list of whole numbers, the first of which counts the rows."
-        )
+        raise RequestError(f"The shape of {name[:60]!r} is a list of whole numbers; the first is the number of rows.")
     if not isinstance(datatype, str) or (datatype != _BYTES and datatype not in DATATYPES):
         known = ", ".join((*DATATYPES, _BYTES))
         raise RequestError(f"The datatype of {name[:60]!r} is one of {known}; received {str(datatype)[:40]!r}.")

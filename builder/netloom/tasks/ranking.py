@@ -26,7 +26,7 @@ class Ranking(Task):
     paired_views = True
     scores_items = True
     explained = "score"
-    not_calibrated = "The output is a score of which only the order matters, so it is not a probability."
+    not_calibrated = "Only the order of the scores matters, so an output is not a probability."
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         return (ExpectedOutput((1,), "the target of the data needs"),)

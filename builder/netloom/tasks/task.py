@@ -90,7 +90,7 @@ class Task:
     per_class_scores: ClassVar[bool] = False  # an output has a score for each class of the target
     two_classes: ClassVar[bool] = False  # one logit, for the second of two classes
     per_label_scores: ClassVar[bool] = False  # an output has a score for each label, or for the second of two classes
-    scores_items: ClassVar[bool] = False  # a score of which only the order matters
+    scores_items: ClassVar[bool] = False  # only the order of the scores matters
     action_values: ClassVar[bool] = False  # the scores of actions are expected returns
     explainable_prediction: ClassVar[bool] = True  # a prediction for one row is meaningful without other rows
     learns_from_teacher: ClassVar[bool] = False  # its loss also reads the logits of an earlier run

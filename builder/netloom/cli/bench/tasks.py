@@ -26,7 +26,7 @@ GPT_LAYERS, GPT_WIDTH, GPT_HEADS = 4, 128, 4
 class Task:
     """A document, the handwritten network, and the number of epochs of a measurement.
 
-    With `steps`, only so many batches of the training rows are used.
+    With `steps`, at most this number of training batches is used.
     """
 
     title: str

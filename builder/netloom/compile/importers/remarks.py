@@ -1,4 +1,4 @@
-"""Remarks of an import, of which those of one kind are counted."""
+"""Remarks of an import; those of one kind are counted."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def _content(trained: TrainedRun, chosen: _Exit) -> bytes:
 
 
 def _verify(both: Any, tensors: list[torch.Tensor], scale: Scale) -> None:
-    """Compare a conditional network with its parts, for rows of which about half leave.
+    """Compare a conditional network with its parts, for rows about half of which exit early.
 
     Raises:
         CompressionError: they differ, because the layers after the exit read several rows at once.

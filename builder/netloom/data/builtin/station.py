@@ -1,4 +1,4 @@
-"""Hourly values of a weather station, several of which are forecast in one network."""
+"""Hourly values of a weather station; one network forecasts several of them."""
 
 from __future__ import annotations
 

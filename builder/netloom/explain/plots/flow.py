@@ -105,7 +105,7 @@ def graph_svg(
 ) -> str:
     """Draw a network as SVG with values of its nodes, and of its edges if they have any, from −`most` to `most`.
 
-    `gap` is the change of which the values are shares, if there is one; `unknown` describes those that are None.
+    The values are shares of the change `gap`, if there is one; `unknown` describes those that are None.
     """
     layout = GraphLayout(analysis)
     left, top, right, bottom = layout.box

@@ -24,7 +24,7 @@ def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
 
 
 def maximize_f1(scores: torch.Tensor, positive: torch.Tensor) -> float:
-    """Return the threshold on scores (N,) with the best F1 for `positive` (N,), of which at least one is.
+    """Return the threshold on scores (N,) with the best F1 for `positive` (N,), which is true at least once.
 
     It is midway between two scores, or below all of them.
     """

@@ -30,7 +30,7 @@ BLOCKS = {
 @dataclass(frozen=True)
 class Source:
     """A tensor of a file: its name, whether it is `transposed`, and the `part`-th of `parts` along its first axis
-    (after transposition). `rows`: a position table, of which a shorter network uses the first rows. `otherwise` is
+    (after transposition). `rows`: a position table; a shorter network uses its first rows. `otherwise` is
     the tied tensor, if a file holds the two only once."""
 
     name: str

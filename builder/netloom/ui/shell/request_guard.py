@@ -145,7 +145,7 @@ class RequestGuard:
 
 @asynccontextmanager
 async def opened_in_browser(_app: App) -> AsyncIterator[None]:
-    """Open the app in the browser as soon as the server listens, unless it is told to be headless."""
+    """Open the app in the browser as soon as the server listens, unless it is headless."""
     if not st.get_option("server.headless"):
         host = str(st.get_option("server.address") or "")
         host = "localhost" if host in _WILDCARDS else f"[{host}]" if ":" in host else host

@@ -12,7 +12,7 @@ OPERATIONS: dict[str, Handler] = {}
 
 
 def outputs(result: KerasTensor | list[KerasTensor]) -> list[KerasTensor]:
-    """The outputs of a converter, most of which return a single one."""
+    """The outputs of a converter; most converters return a single one."""
     return result if isinstance(result, list) else [result]
 
 

@@ -71,7 +71,7 @@ def _chain(builder: GraphBuilder, cells: Sequence[str]) -> list[str]:
 
 
 def _step(builder: GraphBuilder, ref: str) -> tuple[str, int | None]:
-    """The sequence of which an input is one step, and the index of the step."""
+    """The sequence that an input is a step of, and the index of the step."""
     node = builder.nodes.get(ref)
     if node is None or node.type != "Select" or node.params.get("axis", 1) != 1 or node.params.get("keep"):
         return ref, None

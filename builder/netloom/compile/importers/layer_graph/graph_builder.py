@@ -117,7 +117,7 @@ class GraphBuilder(AxisOrder):
         return Tensor(tensor.ref, tensor.spec, tuple(axes))
 
     def _add_repeated(self, data: Array, numbers: Array, weight: str, like: Tensor, name: str, integer: bool) -> Tensor:
-        """Add values of which a weight is repeated along some axes; these are added once and expanded."""
+        """Add values with a weight that is repeated along some axes; it is added once and expanded."""
         repeated = [size > 1 and not step for size, step in zip(numbers.shape, numbers.strides, strict=True)]
         if not weight or not any(repeated) or all(repeated):
             return self._add_values(data, numbers, weight, like, name, integer)

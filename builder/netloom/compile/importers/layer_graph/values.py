@@ -1,7 +1,7 @@
 """Values of an imported program: constants, and tensors with the axes that they have in the file.
 
 In a document the batch is the first axis of every tensor; in a file it may be any axis, also a part of one (batch times
-heads). A tensor of the file is therefore represented by an output port, and by the port's axes of which each axis of
+heads). A tensor of the file is therefore represented by an output port, and by the port's axes that form each axis of
 the file consists. Moving axes then adds no layers until a layer needs them in order.
 """
 
@@ -39,7 +39,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant array. `weight` is the name of the tensor in the file of which it has unchanged values, if any.
+    """A constant array. `weight` is the name of the tensor in the file with the same values, if any.
 
     `learned` holds layers that compute `array` from parameters of the file, if there are such layers.
     """
@@ -77,7 +77,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An output port. `axes` lists, for each axis of the file, the port's axes of which it consists; 0 is the batch.
+    """An output port. `axes` lists, for each axis of the file, the port's axes that it consists of; 0 is the batch.
 
     A transposed (N, heads, T, width) may have the axes ((0,), (2,), (1,), (3,)), and (N·heads, T, width) the axes
     ((0, 1), (2,), (3,)).

@@ -12,7 +12,7 @@ from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
 
 
 def _pair(op: AtenCall, first: str, second: str) -> tuple[Tensor, Tensor]:
-    """Both inputs with the batch first, of which one may be a constant."""
+    """Both inputs with the batch first; one may be a constant."""
     a, b = op.value(first), op.value(second)
     like = a if isinstance(a, Tensor) else b
     if not isinstance(like, Tensor):

@@ -96,7 +96,7 @@ def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
 
 
 def write_constant(kind: str, args: Mapping[str, Any], tensors: Iterable[np.ndarray[Any, Any]]) -> list[Any]:
-    """Write the result of an operator such as copy_ into the memory of its first argument, of which others are views.
+    """Write the result of an operator such as copy_ into the memory of its first argument and of its views.
 
     Raises:
         UnsupportedOperatorError: The operator cannot be computed, or would change one of the `tensors` of the file.

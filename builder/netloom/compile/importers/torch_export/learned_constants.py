@@ -106,7 +106,7 @@ class LearnedConstants:
         return OPERATORS[kind](call)
 
     def _per_example(self, kind: str, name: str, args: Mapping[str, Any]) -> Sequence[Any]:
-        """The layers of an operator such as a convolution, of which the constant is a single example (1, C, …)."""
+        """The layers of an operator such as a convolution if its constant is a single example (1, C, …)."""
         data = args.get("input")
         if not isinstance(data, Constant) or len(data.shape) < 2 or data.shape[0] != 1:
             raise UnsupportedOperatorError("it is not a single example")

@@ -49,7 +49,7 @@ def _is_open(end: Any) -> bool:
 def with_written_parts(program: Program) -> Program:
     """The program in which a write into a part of a tensor, as in x[:, 1:3] = 0, replaces the tensor itself.
 
-    After the write, operators put the part back into the tensor of which it is a view. They are added only for values
+    After the write, operators put the part back into the tensor that it is a view of. They are added only for values
     that depend on an input of the network, because constants are written in their memory.
     """
     last = _last_reads(program)
@@ -79,7 +79,7 @@ def _is_part(item: Operator) -> bool:
 
 
 def _whole(view: Operator) -> str:
-    """The tensor of which a view shows a part."""
+    """The tensor that a view is a part of."""
     return str(view.args["self"].name)
 
 

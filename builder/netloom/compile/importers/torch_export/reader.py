@@ -318,7 +318,7 @@ class Reader:
         except (UnsupportedOperatorError, *_ERRORS):
             is_converted = False
         stack = item.stack[: item.stack.index(module) + 1]
-        # Also after a failed attempt, of which unused nodes may remain until pruning
+        # Also after a failed attempt, because its unused nodes may remain until pruning
         self.owners |= {key: stack for key in self.builder.nodes if key not in nodes_before}
         if is_converted:
             self.converted |= {operator.name for operator in items}

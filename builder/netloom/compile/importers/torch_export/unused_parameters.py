@@ -65,7 +65,7 @@ def _parameters(program: Program, tensors: Mapping[str, Array]) -> dict[str, Arr
 
 
 def _without_place(builder: GraphBuilder, parameters: Mapping[str, Array]) -> list[str]:
-    """The parameters of which no node has a view or an equal copy."""
+    """The parameters without a node that has a view or an equal copy of them."""
     arrays = list(builder.all_weights().values())
     owners = {owner(parameters, array) for array in arrays}
     copies = [array for array in arrays if not owner(parameters, array)]

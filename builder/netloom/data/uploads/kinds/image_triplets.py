@@ -44,7 +44,7 @@ _FILES = (
 
 
 class PictureTriplets(PicturePairs):
-    """A table whose rows name three images each, the first of which belongs to the second and not to the third."""
+    """A table with three images per row; the first belongs to the second and not to the third."""
 
     name = "picture_triplets"
     title = "Triplets of images"

@@ -30,7 +30,7 @@ UNITS = (
     (1, "second"),
 )
 MOST_CHANNELS = 64
-FLAGS = 5  # a column with at most so many distinct numbers is more likely a flag than a measurement
+FLAGS = 5  # a column with at most this number of distinct values is more likely a flag than a measurement
 FEWEST, REGULAR = 20, 0.9  # rows per series, and the share of equal time steps, to infer several series
 
 

@@ -1,4 +1,4 @@
-"""A table, one column of which is predicted from the others."""
+"""A table with a column that is predicted from the other columns."""
 
 from __future__ import annotations
 

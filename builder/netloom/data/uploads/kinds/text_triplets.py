@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class TextTriplets(Tabular):
-    """Three texts per row, the first of which belongs to the second and not to the third."""
+    """Three texts per row; the first belongs to the second and not to the third."""
 
     name = "text_triplets"
     title = "Triplets of texts"

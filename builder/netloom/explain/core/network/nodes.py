@@ -62,7 +62,7 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
         without = graph.copy()
         without.remove_node(key)
         reachable = {node_id for source in ends["Input"] for node_id in nx.descendants(without, source) | {source}}
-        # A hook reads one output of a node, so a node of which two are used is not a cut.
+        # A hook reads one output of a node, so a node with two used outputs is not a cut.
         is_cut = cut and not reachable.intersection(ends["Output"]) and len(_used_ports(network, key)) < 2
         yield InnerNode(f"{prefix}{key}", key, name, node.type, layers.label(node), is_cut)
         # The activations of a network that runs once for each step are ambiguous.

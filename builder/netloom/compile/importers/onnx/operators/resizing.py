@@ -115,7 +115,7 @@ def _depth_to_space(call: Call) -> list[Value | None]:
 
 @operator("GridSample")
 def _grid_sample(call: Call) -> list[Value]:
-    """An image (N, C, H, W) at the positions of a grid (N, H', W', 2), one of which may be a constant."""
+    """An image (N, C, H, W) at the positions of a grid (N, H', W', 2); either may be a constant."""
     image, grid = (*call.inputs, None, None)[:2]
     like = image if isinstance(image, Tensor) else grid
     if not isinstance(like, Tensor) or like.rank != 4:
